@@ -1,0 +1,26 @@
+"""The commands that ecgkit brings along, in the order of an ECG's way through it."""
+
+from collections.abc import Callable
+
+from ecgkit.entries import CommandEntry
+from ecgkit.hookspecs import hookimpl
+
+COMMANDS = {
+    "demo": ("run every stage on a simulated cohort and write a report", "demo:demo"),
+    "simulate": ("write a synthetic 12-lead cohort in the MIMIC-IV-ECG layout", "simulate:simulate"),
+    "ingest": ("take a dataset as downloaded into a store", "ingest:ingest"),
+    "inspect": ("show what a store holds, or draw one of its records", "inspect:inspect"),
+    "pretrain": ("train a method on a store", "pretrain:pretrain"),
+    "import-weights": ("make a run folder from published weights", "import_weights:import_weights"),
+    "probe": ("judge an encoder by a task", "probe:probe"),
+    "report": ("make one HTML page from results", "report:report"),
+    "methods": ("list method families, what they need, and their papers", "methods:methods"),
+    "plugins": ("list plugins and what each registers", "plugins:app"),
+}
+
+
+@hookimpl
+def register_commands(register: Callable[[CommandEntry], None]) -> None:
+    """Register the commands."""
+    for name, (summary, target) in COMMANDS.items():
+        register(CommandEntry(name=name, summary=summary, target=f"ecgkit.cli.{target}"))

@@ -1,0 +1,112 @@
+"""``ecgkit inspect``."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ecgkit.cli.render import JsonOption, print_json, print_table, say
+
+if TYPE_CHECKING:
+    from ecgkit.store.reader import Store
+    from ecgkit.store.summary import StoreSummary
+
+SHOWN = 20
+
+
+def inspect(
+    store: Annotated[Path, typer.Argument(help="A store.")],
+    record: Annotated[str, typer.Option(help="Show this record instead of the whole.")] = "",
+    out: Annotated[Path | None, typer.Option(help="Draw the record as a PNG in clinical layout.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what a store holds, or one of its records; with --out, draw the record.
+
+    The picture is the clinical layout: 25 mm/s, 10 mm/mV, three rows of four leads and a rhythm strip.
+    """
+    from ecgkit.errors import ConfigError
+    from ecgkit.store.reader import Store
+
+    if out is not None and not record:
+        raise ConfigError("--out without --record", "the id of the record to draw")
+    opened = Store(store)
+    if record:
+        _show_record(opened, record, out, as_json)
+    else:
+        _show_store(opened, as_json)
+
+
+def _show_store(store: "Store", as_json: bool) -> None:
+    from ecgkit.store.summary import summarize
+
+    summary = summarize(store)
+    if as_json:
+        print_json(asdict(summary))
+        return
+    print_table(store.name, [{"what": what, "value": value} for what, value in _lines(summary).items()])
+    labels = list(summary.labels.items())
+    if labels:
+        rows = [{"code": code, "records": n} for code, n in labels[:SHOWN]]
+        rest = f", {SHOWN} most frequent" if len(labels) > SHOWN else ""
+        print_table(f"{len(labels)} labels ({summary.code_system}){rest}", rows, numeric=["records"])
+    if len(store.ledger):
+        ledger = store.ledger.head(SHOWN)
+        columns = {name: ledger[name].tolist() for name in ("record_id", "stage", "reason")}
+        refused = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+        print_table(f"Ledger: {len(store.ledger)} records could not be taken", refused)
+
+
+def _lines(summary: "StoreSummary") -> dict[str, str]:
+    low, high = summary.seconds
+    lines = {
+        "made from": summary.dataset,
+        "records": f"{summary.records}",
+        "patients": f"{summary.patients}" if summary.patients else "ids unknown",
+        "leads": _counts(summary.leads, summary.records),
+        "derived from I and II": _counts(summary.derived, summary.records) or "none",
+        "rate (Hz)": _counts(summary.rates, summary.records),
+        "length (s)": f"{low:g}" if low == high else f"{low:g} to {high:g}",
+        "unit": _counts(summary.units, summary.records),
+        "folds": ", ".join(f"{fold}: {n}" for fold, n in summary.folds.items()),
+        "with report": f"{summary.reports}",
+        "with reference R peaks": f"{summary.rpeaks}",
+        "with missing samples": f"{summary.missing}",
+        "rejected (ledger)": _counts(summary.rejected, -1) or "none",
+        "content sha256": summary.sha256,
+    }
+    if "NU" in summary.units:
+        lines["unit"] += " (NU: the source gives no unit; amplitudes are no mV)"
+    if summary.clipped:
+        lines["beyond +-32.767 mV"] = f"{summary.clipped}, cut to it"
+    return lines
+
+
+def _counts(counts: dict[str, int], total: int) -> str:
+    """Join names, with a count behind those that not every record has."""
+    return ", ".join(name if n == total else f"{name} ({n})" for name, n in counts.items())
+
+
+def _show_record(store: "Store", record: str, out: Path | None, as_json: bool) -> None:
+    from ecgkit.report.ecg_plot import plot_ecg
+
+    row = store.row(record)
+    values = {name: value for name, value in store.table.iloc[row].items() if name != "rpeaks"}
+    values = {name: value.tolist() if hasattr(value, "tolist") else value for name, value in values.items()}
+    if as_json:
+        print_json(values)
+    elif out is None:
+        shown = {name: value for name, value in values.items() if value is not None and value == value}
+        print_table(f"{store.name}, record {record}", [{"column": n, "value": v} for n, v in shown.items()])
+    if out is not None:
+        recording = store.recording(row)
+        labels = ", ".join(values["labels"])
+        person = " ".join(str(v) for v in (values["sex"], _years(values["age"])) if v)
+        subtitle = "   ".join(part for part in (person, labels) if part)
+        plot_ecg(recording, out, title=f"{store.name}  record {record}", subtitle=subtitle, rpeaks=recording.rpeaks)
+        if not as_json:
+            say(f"drew {out}")
+
+
+def _years(age: float | None) -> str:
+    return f"{age:g} y" if age is not None and age == age else ""

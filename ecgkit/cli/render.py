@@ -1,0 +1,83 @@
+"""What commands print: tables, lines and progress. Plain where the output is no terminal, or ``NO_COLOR`` is set."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+console = Console(highlight=False)
+# Progress goes to stderr, so that stdout can be piped.
+errors = Console(stderr=True, highlight=False)
+
+Watch = Callable[[str, int, int], None]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+
+
+def say(line: str) -> None:
+    """Print a line as it is."""
+    console.print(escape(line), soft_wrap=True)
+
+
+def warn(line: str) -> None:
+    """Print a warning to stderr."""
+    errors.print(f"[yellow]warning:[/] {escape(line)}", soft_wrap=True)
+
+
+def print_table(title: str, rows: Sequence[Mapping[str, Any]], *, numeric: Sequence[str] = ()) -> None:
+    """Print rows as a table; the keys of the first are the columns.
+
+    Args:
+        title: Above the table.
+        rows: Cells by column.
+        numeric: Columns to align right.
+    """
+    table = Table(title=escape(title), title_justify="left", title_style="bold", header_style="bold")
+    for column in rows[0] if rows else ():
+        table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(escape(str(cell)) for cell in row.values()))
+    console.print(table)
+
+
+def print_json(values: Any) -> None:
+    """Print JSON and nothing else."""
+    print(json.dumps(values, indent=2, default=str))
+
+
+@contextmanager
+def progress() -> Iterator[Watch]:
+    """Show bars with rate and time left; yield ``watch(stage, done, total)``."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as bars:
+        tasks: dict[str, Any] = {}
+
+        def watch(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total, rate="")
+            speed = bars.tasks[bars.task_ids.index(tasks[stage])].speed
+            bars.update(tasks[stage], completed=done, total=total, rate=f"{speed:.1f}/s" if speed else "")
+
+        yield watch

@@ -1,0 +1,34 @@
+"""The options that choose a method and its settings, shared by the commands that build one."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ecgkit.entries import MethodEntry
+
+PresetOption = Annotated[str, typer.Option("--preset", help="Sizes by name; 'ecgkit methods' lists them.")]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="YAML file of settings, or the config.yaml of a run.")
+]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="One setting, such as depth=4 or recipe.lr=1e-3; repeatable."),
+]
+
+
+def resolve(entry: MethodEntry, preset: str, file: Path | None, assignments: list[str] | None) -> Any:
+    """Return a method's config: the preset, changed by a file, changed by single settings.
+
+    Raises:
+        ConfigError: A preset, key or value does not fit.
+    """
+    from ecgkit.config import merge, override, read_yaml
+    from ecgkit.methods import method_config
+
+    config = method_config(entry, preset)
+    if file is not None:
+        values = read_yaml(file)
+        # A run's config.yaml keeps the settings beside what describes the run.
+        config = merge(config, values["config"] if "method" in values else values, source=str(file))
+    return override(config, assignments or [])

@@ -1,0 +1,114 @@
+"""What a dataset layout is: it finds the records of a folder, reads their metadata, and reads each signal.
+
+A layout is one small module with one subclass of `Dataset`. Paths are relative to the folder and never lead out of
+it. Labels stay in the dataset's own codes; tasks map them later.
+"""
+
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from ecgkit.datasets import wfdb_record
+from ecgkit.datasets.wfdb_record import Header
+from ecgkit.recording import Recording
+
+FOLDS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """One record as its dataset lists it.
+
+    Args:
+        record_id: Unique within the dataset.
+        path: Relative to the dataset's folder, without suffix for WFDB records.
+        patient_id: The dataset's id of the patient, or None where it has none.
+        labels: Codes of the dataset's own system; None leaves them to the header's ``Dx`` comment.
+        likelihoods: One number a label where the dataset gives them.
+        report: Free text; statements of a machine's report are joined by line breaks.
+        age: In years.
+        sex: ``M`` or ``F``.
+        fold: The published fold, 1 to 10, or None.
+        extra: Any other columns of the dataset, under their own names.
+    """
+
+    record_id: str
+    path: str
+    patient_id: str | None = None
+    labels: tuple[str, ...] | None = None
+    likelihoods: tuple[float, ...] | None = None
+    report: str | None = None
+    age: float | None = None
+    sex: str | None = None
+    fold: int | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Dataset(ABC):
+    """A dataset in a folder, as its publisher lays it out.
+
+    Args:
+        root: The folder.
+        fs: Sampling rate in Hz that the user prefers, for datasets that ship several.
+    """
+
+    name: ClassVar[str]
+    code_system: ClassVar[str] = ""
+
+    def __init__(self, root: Path, *, fs: float | None = None) -> None:
+        self.root = root
+        self.fs = fs
+
+    @classmethod
+    @abstractmethod
+    def recognises(cls, root: Path) -> bool:
+        """Return whether the folder has this layout."""
+
+    @abstractmethod
+    def sources(self) -> Sequence[Source]:
+        """List the records of the folder.
+
+        Raises:
+            DatasetError: A table is missing or lacks a column.
+        """
+
+    def header(self, source: Source) -> Header:
+        """Read what is needed to plan the store: rate, length and leads.
+
+        Raises:
+            RecordError: The header cannot be read or leads out of the folder.
+        """
+        return wfdb_record.read_header(self.root, source.path)
+
+    def read(self, source: Source) -> Recording:
+        """Read one record.
+
+        Raises:
+            RecordError: The record cannot be read, is damaged, or has no ECG lead.
+        """
+        return wfdb_record.read_record(self.root, source.path)
+
+    def row(self, source: Source, recording: Recording) -> dict[str, Any]:
+        """Return a record's columns of the record table, those from its header comments included."""
+        comments = wfdb_record.parse_comments(recording.comments)
+        labels = comments.labels if source.labels is None else source.labels
+        return {
+            "record_id": source.record_id,
+            "patient_id": source.patient_id,
+            "fold": source.fold or hashed_fold(source.patient_id or source.record_id),
+            "labels": list(labels),
+            "likelihoods": None if source.likelihoods is None else list(source.likelihoods),
+            "report": source.report,
+            "age": comments.age if source.age is None else source.age,
+            "sex": source.sex or comments.sex,
+            "path": source.path,
+            **source.extra,
+        }
+
+
+def hashed_fold(key: str) -> int:
+    """Return a fold, 1 to 10, that depends on a patient's id alone: the same in every store and every release."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % FOLDS + 1

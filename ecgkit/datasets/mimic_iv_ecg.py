@@ -1,0 +1,60 @@
+"""MIMIC-IV-ECG 1.0.
+
+Gow et al., MIMIC-IV-ECG: Diagnostic Electrocardiogram Matched Subset, PhysioNet (2023), doi 10.13026/4nqg-sb35.
+``record_list.csv`` lists the records, ``machine_measurements.csv`` holds the machine's report (up to 18 statements)
+and intervals, joined by ``study_id``. The files order the leads I II III aVR aVF aVL V1..V6: names alone count.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ecgkit.datasets.base import Dataset, Source
+from ecgkit.datasets.tables import number, read_rows, text
+
+RECORDS = "record_list.csv"
+MEASUREMENTS = "machine_measurements.csv"
+STATEMENTS = [f"report_{i}" for i in range(18)]
+INTERVALS = (
+    "rr_interval", "p_onset", "p_end", "qrs_onset", "qrs_end", "t_end", "p_axis", "qrs_axis", "t_axis",
+)  # fmt: skip
+# How the machine writes an interval or axis that it did not measure.
+NOT_MEASURED = 29999.0
+
+
+class MimicIvEcg(Dataset):
+    """MIMIC-IV-ECG as PhysioNet publishes it; it ships no labels, so those of a header's ``Dx`` line are taken."""
+
+    name = "mimic-iv-ecg"
+    code_system = "snomed"
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Return whether the folder holds ``record_list.csv``."""
+        return (root / RECORDS).is_file()
+
+    def sources(self) -> Sequence[Source]:
+        """List the records of ``record_list.csv`` with their reports."""
+        records = read_rows(self.root / RECORDS, ("subject_id", "study_id", "path"))
+        measured = self._measurements()
+        return [self._source(row, measured.get(row["study_id"], {})) for row in records]
+
+    def _measurements(self) -> dict[Any, dict[str, Any]]:
+        """Return the rows of the measurement table by study, or nothing where the table was not downloaded."""
+        if not (self.root / MEASUREMENTS).is_file():
+            return {}
+        return {row["study_id"]: row for row in read_rows(self.root / MEASUREMENTS, ("study_id",))}
+
+    def _source(self, row: dict[str, Any], measured: dict[str, Any]) -> Source:
+        statements = [text(measured.get(name)) for name in STATEMENTS]
+        intervals = {name: number(measured.get(name)) for name in INTERVALS}
+        return Source(
+            record_id=text(row["study_id"]) or "",
+            path=text(row["path"]) or "",
+            patient_id=text(row["subject_id"]),
+            report="\n".join(s.strip() for s in statements if s and s.strip()) or None,
+            extra={
+                "ecg_time": text(row.get("ecg_time")),
+                **{name: None if value == NOT_MEASURED else value for name, value in intervals.items()},
+            },
+        )

@@ -1,0 +1,88 @@
+"""PTB-XL, 100 or 500 Hz.
+
+Wagner et al., PTB-XL, a large publicly available electrocardiography dataset, Scientific Data 7:154 (2020).
+``ptbxl_database.csv`` lists the records; ``scp_codes`` is the text of a Python dict from SCP-ECG statement to
+likelihood, where 0 means "not stated", not "absent". `strat_fold` is by patient; 9 and 10 were checked by people.
+"""
+
+import ast
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ecgkit.datasets.base import Dataset, Source
+from ecgkit.datasets.tables import number, read_rows, text
+from ecgkit.errors import DatasetError
+
+TABLE = "ptbxl_database.csv"
+FILES = {100.0: "filename_lr", 500.0: "filename_hr"}
+REQUIRED = ("ecg_id", "patient_id", "scp_codes", "strat_fold")
+# Columns that become fields of `Source`; all others are kept under their own names.
+OWN = {*REQUIRED, "age", "sex", "report", *FILES.values()}
+SEXES = {"0": "M", "1": "F"}
+# "The age of patients over 89 is set to 300" (HIPAA); 90 keeps them last without bending every mean.
+OLDEST = 90.0
+
+
+class PTBXL(Dataset):
+    """PTB-XL as PhysioNet publishes it; `fs` picks ``records100/`` or ``records500/`` (default: the faster)."""
+
+    name = "ptb-xl"
+    code_system = "scp"
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Return whether the folder holds ``ptbxl_database.csv``."""
+        return (root / TABLE).is_file()
+
+    def sources(self) -> Sequence[Source]:
+        """List the records of ``ptbxl_database.csv`` at the chosen rate."""
+        rows = read_rows(self.root / TABLE, REQUIRED)
+        column = self._file_column(rows)
+        return [self._source(row, column) for row in rows]
+
+    def _file_column(self, rows: list[dict[str, Any]]) -> str:
+        """Choose the column of paths: the rate asked for, else the highest whose folder is there.
+
+        Any other rate than the published two is resampled from the best that there is.
+        """
+        there = [
+            fs
+            for fs, name in sorted(FILES.items(), reverse=True)
+            if (self.root / f"records{fs:g}").is_dir() and any(text(row.get(name)) for row in rows)
+        ]
+        if not there:
+            raise DatasetError(f"{self.root} has no records100/ or records500/", "the folder of signals")
+        if self.fs in FILES and self.fs not in there:
+            found = ", ".join(f"records{fs:g}" for fs in there)
+            raise DatasetError(f"{self.root} has {found}", f"records{self.fs:g}", "Leave --fs out, or download it.")
+        return FILES[self.fs if self.fs in there else there[0]]
+
+    def _source(self, row: dict[str, Any], column: str) -> Source:
+        codes = parse_scp_codes(row["scp_codes"])
+        age, fold = number(row.get("age")), number(row["strat_fold"])
+        return Source(
+            record_id=text(row["ecg_id"]) or "",
+            path=text(row[column]) or "",
+            patient_id=text(row["patient_id"]),
+            labels=tuple(codes),
+            likelihoods=tuple(codes.values()),
+            report=text(row.get("report")),
+            age=OLDEST if age is not None and age > OLDEST else age,
+            sex=SEXES.get(text(row.get("sex")) or ""),
+            fold=None if fold is None else int(fold),
+            extra={name: text(value) for name, value in row.items() if name not in OWN},
+        )
+
+
+def parse_scp_codes(cell: Any) -> dict[str, float]:
+    """Read a cell such as ``{'NORM': 100.0, 'SR': 0.0}`` without evaluating it.
+
+    Raises:
+        DatasetError: The cell is not the text of a dict from statement to likelihood.
+    """
+    try:
+        codes = ast.literal_eval(cell)
+        return {str(code): float(likelihood) for code, likelihood in codes.items()}
+    except (ValueError, SyntaxError, AttributeError, TypeError):
+        raise DatasetError(f"scp_codes holds {str(cell)[:40]!r}", "a dict text such as {'NORM': 100.0}") from None

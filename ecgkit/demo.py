@@ -1,0 +1,145 @@
+"""The demo: a simulated cohort goes through every stage there is, to one HTML report, without a network.
+
+Each stage is the library call that its command makes. A stage whose output is there already is skipped, so a demo that
+was stopped goes on where it was. Families take part by the `demo` field of their `MethodEntry`.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ecgkit.config import override, read_yaml, write_yaml
+from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
+from ecgkit.errors import ConfigError, OutputError
+from ecgkit.evaluation.probe import ProbeOptions, Subject, pretrained_subject, probe, result_folder, untrained_subject
+from ecgkit.evaluation.results import ROW, find_rows
+from ecgkit.ingest import ingest
+from ecgkit.methods import method_config
+from ecgkit.plugins import host
+from ecgkit.report.ecg_plot import plot_ecg
+from ecgkit.report.page import write_report
+from ecgkit.simulate import simulate_cohort
+from ecgkit.store.reader import Store
+from ecgkit.training.loop import PretrainOptions, Watcher, pretrain
+
+SETTINGS = "demo.yaml"
+TASK = "simulated"
+HEAD = "linear"
+
+Watch = Callable[[str, int, int], None]
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class DemoSettings:
+    """What a demo folder was made with.
+
+    Args:
+        records: Simulated ECGs.
+        seed: Of everything.
+    """
+
+    records: int = 500
+    seed: int = 0
+
+
+def run_demo(out: Path, settings: DemoSettings, say: Say, watch: Watch) -> Path:
+    """Run every stage below `out` and return the report's path.
+
+    Args:
+        out: The demo's folder; what an earlier demo of the same settings finished there is kept.
+        settings: How many records, which seed.
+        say: Called with one line a stage.
+        watch: Called with the stage, units done and in all.
+
+    Raises:
+        OutputError: `out` is something else, or a demo of other settings.
+    """
+    _claim(out, settings)
+    cohort, store_path, runs = out / "cohort", out / "cohort.zarr", out / "runs"
+    if not cohort.exists():
+        say(f"simulate {settings.records} ECGs with reports -> {cohort}")
+        simulate_cohort(
+            cohort, records=settings.records, seed=settings.seed, progress=lambda d, n: watch("simulate", d, n)
+        )
+    if not store_path.exists():
+        say(f"ingest -> {store_path}")
+        ingest(cohort, store_path, progress=watch)
+    store = Store(store_path)
+    say(f"draw a record of every kind -> {out / 'ecg'}")
+    _draw_examples(store, out / "ecg")
+    for entry in host().entries(MethodEntry).values():
+        if entry.demo is not None:
+            _run_method(entry, entry.demo, store, runs, settings.seed, say, watch)
+    report = out / "report.html"
+    say(f"report -> {report}")
+    write_report(find_rows([runs]), report, title="ecgkit demo: simulated ECGs")
+    return report
+
+
+def _claim(out: Path, settings: DemoSettings) -> None:
+    """Take an empty or new folder for these settings, or go on in one that was begun with the same."""
+    wanted = {"records": settings.records, "seed": settings.seed}
+    file = out / SETTINGS
+    if file.exists() and read_yaml(file) != wanted:
+        raise OutputError(f"{out} holds a demo of other settings", f"{wanted}", "Name another --out.")
+    if not file.exists() and out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise OutputError(f"{out} is not empty", "a new folder for the demo", "Name another --out.")
+    out.mkdir(parents=True, exist_ok=True)
+    write_yaml(file, wanted)
+
+
+def _draw_examples(store: Store, folder: Path) -> None:
+    """Draw the first record of every label."""
+    drawn = set()
+    for row, labels in enumerate(store.table["labels"]):
+        new = [code for code in labels if code not in drawn]
+        drawn.update(new)
+        file = folder / f"{store.table['record_id'].iloc[row]}.png"
+        if new and not file.exists():
+            recording = store.recording(row)
+            report = str(store.table["report"].iloc[row]).replace("\n", "; ")
+            plot_ecg(recording, file, title=f"simulated {file.stem}", subtitle=report, rpeaks=recording.rpeaks)
+
+
+def _run_method(
+    entry: MethodEntry, demo: Mapping[str, Any], store: Store, runs: Path, seed: int, say: Say, watch: Watch
+) -> None:
+    """Pretrain a family, and probe it beside its own random initialisation."""
+    unknown = set(demo) - {"preset", "set"}
+    if unknown:
+        raise ConfigError(f"{entry.name}: demo has {', '.join(sorted(unknown))}", "preset and set")
+    preset = str(demo["preset"])
+    config = override(method_config(entry, preset), demo.get("set", ()))
+    run = runs / f"{entry.name}-{preset}"
+    if not run.exists():
+        say(f"pretrain {entry.name} ({preset}, {config.recipe.epochs} epochs) -> {run}")
+        watcher = Watcher(
+            view=lambda done, total: watch(f"{entry.name} view", done, total),
+            step=lambda done, total: watch(f"{entry.name} steps", done, total),
+        )
+        pretrain(entry, config, store, run, PretrainOptions(preset, seed), watcher)
+    baseline = untrained_subject(entry, preset, config, weights="random-init", seed=seed)
+    for subject, parent in ((pretrained_subject(run), run), (baseline, runs / baseline.name)):
+        _probe(subject, parent, store, seed, say, watch)
+
+
+def _probe(subject: Subject, parent: Path, store: Store, seed: int, say: Say, watch: Watch) -> None:
+    options = ProbeOptions(HEAD, seed)
+    folder = result_folder(parent, TASK, subject, store, options)
+    if (folder / ROW).exists():
+        return
+    say(f"probe {subject.name} on {TASK}")
+    row = probe(
+        subject,
+        store,
+        host().get(TaskEntry, TASK),
+        host().get(HeadEntry, HEAD),
+        folder,
+        options,
+        lambda stage, done, total: watch(f"{subject.name} {stage}", done, total),
+    )
+    if row.macro_auroc is not None and row.macro_interval is not None:
+        low, high = row.macro_interval
+        say(f"    macro AUROC {100 * row.macro_auroc:.1f} (95 % interval {100 * low:.1f} to {100 * high:.1f})")

@@ -1,0 +1,64 @@
+"""Errors that a user can act on.
+
+Every message is one line with three parts: what was found, what was expected, and what to do about it. The
+command line prints it and exits with code 2; a traceback is shown only under ``--debug``.
+"""
+
+
+class EcgkitError(Exception):
+    """A problem in the user's input, told as found, expected and remedy.
+
+    Args:
+        found: What is there, with the offending value or path.
+        expected: What should have been there, as a noun phrase; left out if `found` says it already.
+        remedy: What to do, often a command.
+    """
+
+    def __init__(self, found: str, expected: str = "", remedy: str = "") -> None:
+        self.found, self.expected, self.remedy = found, expected, remedy
+        text = f"{found}; expected {expected}" if expected else found
+        super().__init__(" ".join((f"{text}. {remedy}" if remedy else text).split()))
+
+
+class LeadError(EcgkitError):
+    """A lead name is unknown, or a lead that is needed is not there."""
+
+
+class SignalError(EcgkitError):
+    """A signal cannot be brought into the form asked for."""
+
+
+class RecordError(EcgkitError):
+    """One recording cannot be read; ingest writes it to the ledger and goes on."""
+
+
+class DatasetError(EcgkitError):
+    """A folder is not the dataset it was taken for, or holds nothing to read."""
+
+
+class StoreError(EcgkitError):
+    """A path is not an ecgkit store, or the store lacks what was asked of it."""
+
+
+class ConfigError(EcgkitError):
+    """A configuration holds an unknown key or an impossible value."""
+
+
+class PluginError(EcgkitError):
+    """A plugin, or something that a plugin registers, is unknown or broken."""
+
+
+class TaskError(EcgkitError):
+    """An evaluation task does not fit the store it is asked of."""
+
+
+class RunError(EcgkitError):
+    """A run folder is missing, incomplete, or does not fit what is asked of it."""
+
+
+class ResultsError(EcgkitError):
+    """No result rows where some were expected, or a row that cannot be read."""
+
+
+class OutputError(EcgkitError):
+    """An output exists already or cannot be written."""

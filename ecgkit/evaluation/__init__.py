@@ -1,0 +1,1 @@
+"""Evaluation: tasks and their splits, features, heads, metrics, and the result rows that reports are made of."""

@@ -1,0 +1,19 @@
+"""Heads: from features to predictions. `ecgkit.evaluation.heads.base` says what a head is."""
+
+from collections.abc import Callable
+
+from ecgkit.entries import HeadEntry
+from ecgkit.hookspecs import hookimpl
+
+
+@hookimpl
+def register_heads(register: Callable[[HeadEntry], None]) -> None:
+    """Register the heads that ecgkit ships."""
+    register(
+        HeadEntry(
+            name="linear",
+            summary="logistic regression on frozen, pooled features; strength of the penalty chosen on val",
+            target="ecgkit.evaluation.heads.linear:LinearHead",
+            needs="pooled",
+        )
+    )

@@ -1,0 +1,44 @@
+"""What a head is: it is fitted on the features of the training part, chooses on validation, and predicts."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Part:
+    """Features and targets of one part of a task.
+
+    Args:
+        features: ``[R, ...]``, the field of `ecgkit.methods.Features` that the head needs.
+        targets: ``[R, C]`` of 0 and 1.
+    """
+
+    features: NDArray[np.float32]
+    targets: NDArray[np.int8]
+
+
+class Head(ABC):
+    """A classifier on frozen features.
+
+    Args:
+        seed: Of whatever is random in it.
+    """
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self.seed = seed
+
+    @abstractmethod
+    def fit(self, train: Part, val: Part) -> None:
+        """Fit on `train`, choosing settings on `val`; the test part is never seen."""
+
+    @abstractmethod
+    def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return probabilities ``[R, C]``."""
+
+    @abstractmethod
+    def choices(self) -> dict[str, Any]:
+        """Return what was tried and chosen, for the protocol card."""

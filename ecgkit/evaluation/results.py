@@ -1,0 +1,160 @@
+"""Result rows: one JSON file a (run, store, task, head, leads, fraction, seed), beside its predictions.
+
+A row holds or points to everything that a report says of it; a report computes nothing else.
+
+    FOLDER/row.json              the row
+    FOLDER/predictions.parquet   record_id, patient_id, part, and y_LABEL, p_LABEL for every label
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ecgkit.atomic import atomic_folder
+from ecgkit.config import build
+from ecgkit.errors import ConfigError, ResultsError
+
+ROW = "row.json"
+PREDICTIONS = "predictions.parquet"
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassScore:
+    """How one class fared on the test part.
+
+    Args:
+        label: Short label.
+        name: In words.
+        positives: Positive test records.
+        negatives: Negative test records.
+        train_positives: Positive training records.
+        auroc: Area under the ROC curve; None where a class lacks positives or negatives.
+        interval: Its 95 % interval, (low, high).
+        auprc: Average precision.
+    """
+
+    label: str
+    name: str
+    positives: int
+    negatives: int
+    train_positives: int
+    auroc: float | None
+    interval: tuple[float, float] | None
+    auprc: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultRow:
+    """One result.
+
+    Args:
+        run: Name of the run that was probed.
+        method: The method family.
+        preset: The preset of its config.
+        weights: ``pretrained``, ``random-init`` or ``scratch``.
+        store: Name of the store.
+        dataset: What the store was made from.
+        task: Name of the task.
+        task_title: In words.
+        head: Name of the head.
+        leads: Leads that the model got.
+        fraction: Share of the training part that was used.
+        seed: Of weights, head and order.
+        macro_auroc: Mean AUROC over the scored classes.
+        macro_interval: Its 95 % interval.
+        macro_auprc: Mean average precision over the scored classes.
+        classes: The classes.
+        counts: Records and patients of each part.
+        protocol: What was done, in words, by heading.
+        warnings: What a reader must know before believing the numbers.
+        contract: The model's input, and what was done to the store's signals to get it.
+        hashes: Of store, split and checkpoint.
+        environment: Versions, device, command.
+        seconds: Wall time.
+        training: Metrics by epoch of the run, where there was training.
+        schema: Version of this format.
+    """
+
+    run: str
+    method: str
+    preset: str
+    weights: str
+    store: str
+    dataset: str
+    task: str
+    task_title: str
+    head: str
+    leads: tuple[str, ...]
+    fraction: float
+    seed: int
+    macro_auroc: float | None
+    macro_interval: tuple[float, float] | None
+    macro_auprc: float | None
+    classes: tuple[ClassScore, ...]
+    counts: dict[str, dict[str, int]]
+    protocol: dict[str, str]
+    warnings: tuple[str, ...]
+    contract: dict[str, Any]
+    hashes: dict[str, str]
+    environment: dict[str, Any]
+    seconds: float
+    training: tuple[dict[str, Any], ...] = field(default=())
+    schema: int = SCHEMA
+
+
+def save_row(folder: Path, row: ResultRow, predictions: pd.DataFrame) -> None:
+    """Write a row and its predictions; the folder appears whole, in place of an earlier one."""
+    with atomic_folder(folder) as staging:
+        predictions.to_parquet(staging / PREDICTIONS, index=False)
+        (staging / ROW).write_text(json.dumps(asdict(row), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def load_row(path: Path) -> ResultRow:
+    """Read a ``row.json``.
+
+    Raises:
+        ResultsError: It is no result row, or of another version.
+    """
+    expected = f"a result row of version {SCHEMA}, made by 'ecgkit probe'"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+        if values.get("schema") != SCHEMA:
+            raise ResultsError(f"{path} has schema {values.get('schema')!r}", expected)
+        return build(ResultRow, values, source=str(path))
+    except (OSError, ValueError, AttributeError, ConfigError) as error:
+        raise ResultsError(f"{path} cannot be read ({str(error).splitlines()[0][:120]})", expected) from None
+
+
+def find_rows(paths: Sequence[Path]) -> list[tuple[Path, ResultRow]]:
+    """Find all result rows at or below some paths, in the order of their paths.
+
+    Raises:
+        ResultsError: A path does not exist, or there is no row at all.
+    """
+    found: dict[Path, ResultRow] = {}
+    for path in paths:
+        if not path.exists():
+            raise ResultsError(f"{path} does not exist", "a run folder, or a folder above some")
+        files = [path] if path.is_file() else sorted(path.rglob(ROW))
+        for file in files:
+            if not any(part.startswith(".") for part in file.relative_to(path.parent).parts):
+                found[file.resolve()] = load_row(file)
+    if not found:
+        places = ", ".join(str(path) for path in paths)
+        raise ResultsError(
+            f"no result below {places}",
+            "at least one",
+            "Make one with: ecgkit probe RUN --data STORE --task T",
+        )
+    return list(found.items())
+
+
+def finite(value: float) -> float | None:
+    """Return a number for JSON: None for NaN and infinity."""
+    return float(value) if math.isfinite(value) else None

@@ -1,0 +1,142 @@
+"""What a method family is: the interface between a plugin and the rest of ecgkit.
+
+A family gives a `Method`: a module built from its config, with a `training_step` and an `encoder`. The core hands it
+a `Batch` with just what the family says it needs and gets back named `Losses`; the encoder turns signals into
+`Features`. Shapes: B batch, L leads, T samples, N tokens, D width.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pkgutil import resolve_name
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+from ecgkit.entries import MethodEntry
+from ecgkit.errors import ConfigError
+from ecgkit.signal.spec import SignalSpec
+from ecgkit.training.recipe import Recipe
+
+__all__ = ["NEEDS", "Batch", "Encoder", "Features", "Losses", "Method", "MethodConfig", "MethodEntry"]
+
+# What a batch may hold, and the command that puts it into a store.
+NEEDS = {
+    "signal": "ecgkit ingest",
+    "beats": "ecgkit beats",
+    "reports": "ecgkit ingest (of a dataset with reports)",
+    "entities": "ecgkit extract-knowledge",
+    "labels": "ecgkit ingest (of a dataset with labels)",
+}
+
+
+class MethodConfig(Protocol):
+    """What every family's config holds besides its own fields; a frozen dataclass."""
+
+    @property
+    def signal(self) -> SignalSpec:
+        """The model's input."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """How it is trained by default."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Records of one lead set.
+
+    Args:
+        signal: ``[B, L, T]`` as the method's `SignalSpec` says.
+        lead_ids: ``[L]``, index of each lead in the standard order (I 0 ... V6 11).
+        rows: ``[B]``, the records' rows in their store.
+        lengths: ``[B]``, how many samples are real; zeros follow.
+        extra: What the method needs besides the signal, by the name of the need.
+    """
+
+    signal: Tensor
+    lead_ids: Tensor
+    rows: Tensor
+    lengths: Tensor
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    def to(self, device: torch.device) -> "Batch":
+        """Return the batch with its tensors on `device`."""
+
+        def move(value: Any) -> Any:
+            return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
+
+        extra = {need: move(value) for need, value in self.extra.items()}
+        return Batch(move(self.signal), move(self.lead_ids), move(self.rows), move(self.lengths), extra)
+
+
+@dataclass(frozen=True)
+class Features:
+    """What an encoder says of a batch.
+
+    Args:
+        pooled: ``[B, D]``, the representation of a record.
+        per_lead: ``[B, L, D]``, of each lead.
+        tokens: ``[B, N, D]``, of each token, after the last norm.
+        layers: ``[B, depth, D]``, the pooled output of every block, before any last norm.
+        layer_input: ``[B, D]``, the pooled input of the first block.
+    """
+
+    pooled: Tensor
+    per_lead: Tensor | None = None
+    tokens: Tensor | None = None
+    layers: Tensor | None = None
+    layer_input: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Losses:
+    """The named parts of a training loss, scalars whose sum is minimised."""
+
+    parts: Mapping[str, Tensor]
+
+    @property
+    def loss(self) -> Tensor:
+        """The sum of the parts."""
+        return torch.stack(list(self.parts.values())).sum()
+
+
+class Encoder(nn.Module, ABC):
+    """Signals to features; `width` is D."""
+
+    width: int
+
+    @abstractmethod
+    def forward(self, signal: Tensor, lead_ids: Tensor) -> Features:
+        """Encode records.
+
+        Args:
+            signal: ``[B, L, T]``, any number of leads in any order.
+            lead_ids: ``[L]``, which leads these are.
+        """
+
+
+class Method(nn.Module, ABC):
+    """A pretraining method: an encoder with whatever else its training needs.
+
+    The class is called with the family's config alone: ``Method(config)``.
+    """
+
+    encoder: Encoder  # a module of the family
+
+    @abstractmethod
+    def training_step(self, batch: Batch) -> Losses:
+        """Return the losses of a batch; random choices come from torch's generator."""
+
+
+def method_config(entry: MethodEntry, preset: str = "") -> Any:
+    """Return a family's config for a preset; the first preset is the default.
+
+    Raises:
+        ConfigError: The family has no such preset.
+    """
+    presets = resolve_name(entry.presets)
+    if preset and preset not in presets:
+        raise ConfigError(f"{entry.name} has no preset {preset!r}", f"one of {', '.join(presets)}")
+    return presets[preset or next(iter(presets))]

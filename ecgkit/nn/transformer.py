@@ -1,0 +1,69 @@
+"""Pre-norm transformer blocks.
+
+Vaswani et al., Attention Is All You Need, arXiv 1706.03762; norm before each sub-layer as in Dosovitskiy et al.,
+An Image Is Worth 16x16 Words, arXiv 2010.11929. Tokens are ``[B, N, D]``.
+"""
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention with one projection for queries, keys and values.
+
+    Args:
+        width: D.
+        heads: Number of heads.
+        head_width: Width of a head; D / heads unless given.
+    """
+
+    def __init__(self, *, width: int, heads: int, head_width: int | None = None) -> None:
+        super().__init__()
+        self.heads = heads
+        inner = heads * (head_width or width // heads)
+        self.qkv = nn.Linear(width, 3 * inner)
+        self.proj = nn.Linear(inner, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Attend among all tokens, ``[B, N, D] -> [B, N, D]``."""
+        B, N, _ = x.shape
+        qkv = self.qkv(x).view(B, N, 3, self.heads, -1)  # (B, N, 3, heads, head_width)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, N, head_width)
+        out = F.scaled_dot_product_attention(q, k, v)
+        return self.proj(out.transpose(1, 2).reshape(B, N, -1))
+
+
+class Mlp(nn.Module):
+    """Linear, GELU, Linear, applied to each token."""
+
+    def __init__(self, *, width: int, hidden: int) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(width, hidden)
+        self.fc2 = nn.Linear(hidden, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[..., D] -> [..., D]``."""
+        return self.fc2(F.gelu(self.fc1(x)))
+
+
+class Block(nn.Module):
+    """``x += Attention(LN(x)); x += Mlp(LN(x))``.
+
+    Args:
+        width: D.
+        heads: Number of attention heads.
+        hidden: Width inside the Mlp.
+        head_width: Width of a head; D / heads unless given.
+    """
+
+    def __init__(self, *, width: int, heads: int, hidden: int, head_width: int | None = None) -> None:
+        super().__init__()
+        self.norm1 = nn.LayerNorm(width)
+        self.attn = Attention(width=width, heads=heads, head_width=head_width)
+        self.norm2 = nn.LayerNorm(width)
+        self.mlp = Mlp(width=width, hidden=hidden)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, N, D] -> [B, N, D]``."""
+        x = x + self.attn(self.norm1(x))
+        return x + self.mlp(self.norm2(x))

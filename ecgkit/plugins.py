@@ -1,0 +1,153 @@
+"""The plugin host: finds plugins, isolates the broken ones, and answers what is registered.
+
+Plugins are modules named in the entry-point group ``ecgkit``. Each is loaded on its own: one that fails to
+import, implements a hook wrongly, or repeats a name is left out whole and listed with its error, and nothing else
+is touched. ``ECGKIT_PLUGINS=a,b`` restricts loading to those entry points; set and empty, it loads none.
+"""
+
+import difflib
+import functools
+import importlib
+import os
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from types import ModuleType
+from typing import Any, TypeVar, get_type_hints
+
+import pluggy
+
+from ecgkit import hookspecs
+from ecgkit.entries import Entry
+from ecgkit.errors import PluginError
+
+GROUP = "ecgkit"
+RESTRICT = "ECGKIT_PLUGINS"
+# The core's own parts come in through the same hooks as anybody's.
+BUILTIN = ("ecgkit.datasets", "ecgkit.evaluation.tasks", "ecgkit.evaluation.heads", "ecgkit.cli.commands")
+
+E = TypeVar("E", bound=Entry)
+
+
+def _entry_types() -> dict[str, type[Entry]]:
+    """Return which entry class each hook takes, read from the hook's own annotation."""
+    specs = {name: f for name, f in vars(hookspecs).items() if name.startswith("register_")}
+    return {name: get_type_hints(f)["register"].__args__[0] for name, f in specs.items()}
+
+
+@dataclass
+class Plugin:
+    """One plugin as found: where it comes from, what it registers, and why it was left out if it was."""
+
+    name: str
+    distribution: str = ""
+    version: str = ""
+    registers: dict[str, list[str]] = field(default_factory=dict)
+    error: str = ""
+
+
+class Host:
+    """Holds the loaded plugins and the entries that they registered.
+
+    Args:
+        restrict: Entry-point names to load; None loads all.
+    """
+
+    def __init__(self, restrict: set[str] | None = None) -> None:
+        self.plugins: list[Plugin] = []
+        self._entries: dict[type[Entry], dict[str, Entry]] = {}
+        self._owner: dict[tuple[type[Entry], str], str] = {}
+        self._types = _entry_types()
+        self._manager = pluggy.PluginManager(GROUP)
+        self._manager.add_hookspecs(hookspecs)
+        for module in BUILTIN:
+            self._add(Plugin(module, "ecgkit"), functools.partial(importlib.import_module, module))
+        self._discover(restrict)
+
+    def _discover(self, restrict: set[str] | None) -> None:
+        found = sorted(entry_points(group=GROUP), key=_ours_first)
+        for entry_point in found:
+            if restrict is None or entry_point.name in restrict:
+                dist = entry_point.dist
+                plugin = Plugin(entry_point.name, dist.name if dist else "", dist.version if dist else "")
+                self._add(plugin, entry_point.load)
+        for name in sorted((restrict or set()) - {e.name for e in found}):
+            self.plugins.append(Plugin(name, error=f"named in {RESTRICT} but not installed"))
+
+    def _add(self, plugin: Plugin, load: Any) -> None:
+        """Load one plugin; whatever goes wrong stays with that plugin."""
+        self.plugins.append(plugin)
+        module = None
+        try:
+            module = load()
+            self._manager.register(module, name=plugin.name)
+            staged = self._collect(module)
+        except (Exception, SystemExit) as error:
+            plugin.error = " ".join(f"{type(error).__name__}: {error}".split())
+            if module is not None and self._manager.is_registered(module):
+                self._manager.unregister(module)
+            return
+        for entry in staged:
+            self._entries.setdefault(type(entry), {})[entry.name] = entry
+            self._owner[type(entry), entry.name] = plugin.name
+            plugin.registers.setdefault(entry.kind, []).append(entry.name)
+
+    def _collect(self, module: ModuleType) -> list[Entry]:
+        """Call the plugin's own hooks alone, and return what it registers if none of it clashes."""
+        callers = self._manager.get_hookcallers(module) or []
+        unknown = [c.name for c in callers if c.name not in self._types]
+        if unknown:
+            raise PluginError(f"unknown hook {unknown[0]}", "one of " + ", ".join(self._types))
+        others = [p for p in self._manager.get_plugins() if p is not module]
+        staged: list[Entry] = []
+        for caller in callers:
+            expected = self._types[caller.name]
+            only_this = self._manager.subset_hook_caller(caller.name, remove_plugins=others)
+            only_this(register=functools.partial(self._stage, staged, caller.name, expected))
+        return staged
+
+    def _stage(self, staged: list[Entry], hook: str, expected: type[Entry], entry: Entry) -> None:
+        if not isinstance(entry, expected):
+            raise PluginError(f"{hook} was given a {type(entry).__name__}", f"a {expected.__name__}")
+        owner = self._owner.get((expected, entry.name))
+        if owner or any(type(s) is expected and s.name == entry.name for s in staged):
+            raise PluginError(f"{entry.kind} {entry.name!r} is already registered by {owner or 'itself'}")
+        staged.append(entry)
+
+    def entries(self, kind: type[E]) -> dict[str, E]:
+        """Return all entries of a kind by name, in the order in which they were registered."""
+        return dict(self._entries.get(kind, {}))  # type: ignore[arg-type]
+
+    def get(self, kind: type[E], name: str) -> E:
+        """Return one entry.
+
+        Raises:
+            PluginError: No such name; the message holds the nearest ones, and why a plugin is missing.
+        """
+        entries = self.entries(kind)
+        if name in entries:
+            return entries[name]
+        near = difflib.get_close_matches(name, entries, n=1)
+        hint = f"Did you mean {near[0]!r}?" if near else ""
+        broken = [p.name for p in self.plugins if p.error]
+        if broken:
+            hint += f" Not loaded: {', '.join(broken)}; see 'ecgkit plugins list'."
+        known = ", ".join(sorted(entries)) or "none, for none is installed"
+        raise PluginError(f"no {kind.kind} {name!r}", f"one of {known}", hint)
+
+    def owner(self, entry: Entry) -> Plugin:
+        """Return the plugin that registered `entry`."""
+        name = self._owner[type(entry), entry.name]
+        return next(p for p in self.plugins if p.name == name)
+
+
+def _ours_first(entry_point: EntryPoint) -> tuple[bool, str]:
+    """Order entry points so that no stranger can take the name of a family that ecgkit ships."""
+    dist = entry_point.dist
+    return (dist is None or dist.name != GROUP, entry_point.name)
+
+
+@functools.cache
+def host() -> Host:
+    """Return this process's plugin host, made on first use from the installed entry points."""
+    names = os.environ.get(RESTRICT)
+    return Host(None if names is None else {n.strip() for n in names.split(",") if n.strip()})

@@ -1,0 +1,71 @@
+"""Change of sampling rate.
+
+``fft`` is band-limited interpolation over the whole signal, what most published pipelines use
+(`scipy.signal.resample`); ``poly`` is a polyphase filter (`scipy.signal.resample_poly`), local in time.
+"""
+
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+import scipy.signal
+from numpy.typing import NDArray
+
+from ecgkit.errors import SignalError
+from ecgkit.signal.repair import interpolate_gaps
+
+Resampling = Literal["fft", "poly"]
+
+
+def resampled_length(samples: int, fs: float, fs_out: float) -> int:
+    """Return how many samples a signal has after resampling, rounded to the nearest."""
+    return int(np.floor(samples * fs_out / fs + 0.5))
+
+
+def resample(
+    signal: NDArray[np.floating], fs: float, fs_out: float, method: Resampling = "fft"
+) -> NDArray[np.floating]:
+    """Resample the last axis from `fs` to `fs_out` Hz.
+
+    Args:
+        signal: ``[..., T]`` without NaN.
+        fs: Present sampling rate in Hz.
+        fs_out: Wanted sampling rate in Hz.
+        method: ``fft`` or ``poly``.
+
+    Returns:
+        ``[..., round(T * fs_out / fs)]``; the signal itself if the rates are equal.
+
+    Raises:
+        SignalError: A rate is not positive.
+    """
+    if fs <= 0 or fs_out <= 0:
+        raise SignalError(f"sampling rates {fs:g} and {fs_out:g} Hz", "positive rates")
+    if fs == fs_out:
+        return signal
+    if method == "fft":
+        return np.asarray(scipy.signal.resample(signal, resampled_length(signal.shape[-1], fs, fs_out), axis=-1))
+    ratio = Fraction(fs_out / fs).limit_denominator(10_000)
+    out = scipy.signal.resample_poly(signal, ratio.numerator, ratio.denominator, axis=-1, padtype="line")
+    return np.asarray(out[..., : resampled_length(signal.shape[-1], fs, fs_out)])
+
+
+def resample_with_gaps(signal: NDArray[np.floating], fs: float, fs_out: float) -> NDArray[np.floating]:
+    """Resample a signal that has missing samples: bridge them, resample, and mark them missing again.
+
+    Args:
+        signal: ``[..., T]``, NaN where a sample is missing.
+        fs: Present sampling rate in Hz.
+        fs_out: Wanted sampling rate in Hz.
+
+    Returns:
+        ``[..., T_out]`` with NaN at every sample whose nearest original sample is missing.
+    """
+    missing = ~np.isfinite(signal)
+    out = resample(interpolate_gaps(signal), fs, fs_out)
+    if missing.any() and fs != fs_out:
+        nearest = np.minimum((np.arange(out.shape[-1]) * fs / fs_out).round().astype(int), signal.shape[-1] - 1)
+        out[missing[..., nearest]] = np.nan
+    elif missing.any():
+        out = np.where(missing, np.nan, out)
+    return out

@@ -1,0 +1,171 @@
+"""The signal contract: what a model eats, saved with every checkpoint and enforced wherever it is used.
+
+The steps are always, in this order: fill gaps, resample, take the window, crop, filter, normalise. `window_of` does
+the part before the crop (the same for every crop, so a view caches it) and `finish` the part after. With
+`filter_first` the filter runs on the window, before the crop, which spares the crop its edge effects.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgkit.config import fingerprint
+from ecgkit.errors import SignalError
+from ecgkit.leads import STANDARD_LEADS, parse_lead
+from ecgkit.signal.filters import Butterworth
+from ecgkit.signal.normalize import Normalization, normalize
+from ecgkit.signal.repair import Repair, fill_gaps
+from ecgkit.signal.resample import Resampling, resample
+
+
+@dataclass(frozen=True)
+class SignalSpec:
+    """A model's input.
+
+    Args:
+        fs: Sampling rate in Hz.
+        seconds: Length of the input in s; the model gets ``round(fs * seconds)`` samples.
+        leads: Canonical lead names, in order; a record that lacks some gives those it has.
+        window: Length in s of the part of a record that crops are taken from, counted from its start.
+        filter: The filter, or None.
+        filter_first: Filter the window before cropping, instead of the crop.
+        normalize: The scaling of a crop, over the leads that are given.
+        crop: Where a training crop starts: ``random`` within the window, or ``start``.
+        eval_starts: Where evaluation crops start, in s; their features are averaged.
+        repair: How missing samples are filled.
+        resample: How the rate is changed.
+    """
+
+    fs: float
+    seconds: float
+    leads: tuple[str, ...] = STANDARD_LEADS
+    window: float = 10.0
+    filter: Butterworth | None = None
+    filter_first: bool = False
+    normalize: Normalization = "record-zscore"
+    crop: Literal["random", "start"] = "random"
+    eval_starts: tuple[float, ...] = (0.0,)
+    repair: Repair = "interpolate"
+    resample: Resampling = "fft"
+
+    def __post_init__(self) -> None:
+        problem = self._problem()
+        if problem:
+            raise ValueError(problem)
+
+    def _problem(self) -> str:
+        if self.fs <= 0 or self.seconds <= 0:
+            return f"fs {self.fs:g} Hz and {self.seconds:g} s must be positive"
+        if self.seconds > self.window:
+            return f"seconds {self.seconds:g} must not be longer than window {self.window:g}"
+        if not self.eval_starts or any(s < 0 or s + self.seconds > self.window + 1e-9 for s in self.eval_starts):
+            return f"eval_starts {self.eval_starts} must lie between 0 and window - seconds"
+        try:
+            canonical = tuple(parse_lead(name) for name in self.leads)
+        except Exception as error:
+            return str(error)
+        if canonical != self.leads or len(set(canonical)) < len(canonical) or not canonical:
+            return f"leads {self.leads} must be different canonical names"
+        return ""
+
+    @property
+    def samples(self) -> int:
+        """Length of the model's input in samples."""
+        return round(self.fs * self.seconds)
+
+    @property
+    def window_samples(self) -> int:
+        """Length of the window in samples."""
+        return round(self.fs * self.window)
+
+    @property
+    def eval_offsets(self) -> tuple[int, ...]:
+        """Starts of the evaluation crops in samples."""
+        return tuple(round(self.fs * s) for s in self.eval_starts)
+
+    def view_key(self) -> str:
+        """Return the hash of all that decides a view's content: the steps before the crop."""
+        filtered = self.filter if self.filter_first else None
+        return fingerprint(self.fs, self.window, self.leads, self.repair, self.resample, filtered)
+
+    def __str__(self) -> str:
+        band = "no filter"
+        if self.filter is not None:
+            band = f"{self.filter.low or 0:g}-{self.filter.high or self.fs / 2:g} Hz"
+        shape = f"{len(self.leads)} leads x {self.samples} samples ({self.seconds:g} s at {self.fs:g} Hz)"
+        return f"{shape}, {band}, {self.normalize}"
+
+
+def window_of(signal: NDArray[np.floating], fs: float, spec: SignalSpec) -> tuple[NDArray[np.floating], int]:
+    """Bring a recording to the contract's rate and window: the steps before the crop.
+
+    Args:
+        signal: ``[..., T]`` at `fs` Hz, NaN where a sample is missing.
+        fs: Its sampling rate in Hz.
+        spec: The contract.
+
+    Returns:
+        ``[..., spec.window_samples]``, zeros after the end of a shorter recording, and the number of samples
+        before that end.
+    """
+    if signal.shape[-1] == 0:
+        raise SignalError("a recording without samples", "at least one sample")
+    # Cut first, as published pipelines do: a long recording then costs no more than its window.
+    kept = signal[..., : round(spec.window * fs)].astype(np.float64)
+    out = resample(fill_gaps(kept, spec.repair), fs, spec.fs, spec.resample)[..., : spec.window_samples]
+    if spec.filter is not None and spec.filter_first:
+        out = spec.filter(out, spec.fs)
+    length = out.shape[-1]
+    pad = [(0, 0)] * (out.ndim - 1) + [(0, spec.window_samples - length)]
+    return (np.pad(out, pad) if length < spec.window_samples else out), length
+
+
+def finish(
+    crops: NDArray[np.floating], spec: SignalSpec, lengths: NDArray[np.integer] | None = None
+) -> NDArray[np.float32]:
+    """Filter and normalise crops: the steps after the crop.
+
+    Args:
+        crops: ``[B, L, T]`` at the contract's rate.
+        spec: The contract.
+        lengths: ``[B]``, how many samples of each crop are real; what follows stays 0 and takes no part in
+            filter and scaling. None means all.
+
+    Returns:
+        ``[B, L, T]``.
+    """
+    T = crops.shape[-1]
+    if lengths is None or (lengths >= T).all():
+        return _finish(crops, spec)
+    out = np.zeros(crops.shape, np.float32)
+    for b, length in enumerate(lengths.clip(0, T)):
+        if length:
+            out[b, :, :length] = _finish(crops[b, :, :length], spec)
+    return out
+
+
+def _finish(crops: NDArray[np.floating], spec: SignalSpec) -> NDArray[np.float32]:
+    signal: NDArray[np.floating] = crops.astype(np.float64)  # low band edges need double precision
+    if spec.filter is not None and not spec.filter_first:
+        signal = spec.filter(signal, spec.fs)
+    return normalize(signal, spec.normalize).astype(np.float32)
+
+
+def apply(signal: NDArray[np.floating], fs: float, spec: SignalSpec, start: float = 0.0) -> NDArray[np.float32]:
+    """Build a model's input from one recording.
+
+    Args:
+        signal: ``[L, T]`` in mV at `fs` Hz, rows already those that the model is to see.
+        fs: Its sampling rate in Hz.
+        spec: The contract.
+        start: Where the crop starts, in s.
+
+    Returns:
+        ``[L, spec.samples]``.
+    """
+    window, length = window_of(signal, fs, spec)
+    first = round(start * spec.fs)
+    crop = window[None, :, first : first + spec.samples]
+    return finish(crop, spec, np.array([length - first]))[0]

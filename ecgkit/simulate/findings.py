@@ -1,0 +1,128 @@
+"""What an ECG of the cohort can show: names, codes, how often, how lasting, and what excludes what.
+
+Codes are SNOMED CT's, as the PhysioNet/CinC Challenges 2020 and 2021 map them (``dx_mapping_scored.csv`` and
+``dx_mapping_unscored.csv``). ST elevation has one code there; its territory is told in the report only.
+Shares and persistences are ours: they give about 35 % normal ECGs and each finding in 5 to 15 % of the
+records.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ecgkit.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One finding.
+
+    Args:
+        key: Its name here.
+        label: The Challenges' abbreviation; the territories of ST elevation share one.
+        code: SNOMED CT concept id.
+        share: Weight with which a patient who is not healthy has it.
+        persistence: Chance that an ECG of such a patient shows it; 1 for what stays for life.
+        excludes: Keys of findings that cannot be seen beside it; the relation holds both ways.
+    """
+
+    key: str
+    label: str
+    code: str
+    share: float
+    persistence: float
+    excludes: frozenset[str] = frozenset()
+
+
+_VENTRICULAR = frozenset({"STE-anterior", "STE-inferior", "STE-lateral", "LVH", "LBBB", "RBBB"})
+_RHYTHMS = frozenset({"NSR", "SB", "STach", "AF"})
+
+# Where two findings exclude each other, the one that stands first here is kept.
+_TABLE = (
+    Finding("AF", "AF", "164889003", 0.19, 0.75, _RHYTHMS | {"IAVB"}),
+    Finding("SB", "SB", "426177001", 0.14, 0.70, _RHYTHMS),
+    Finding("STach", "STach", "427084000", 0.15, 0.70, _RHYTHMS | {"PVC", "IAVB"}),
+    Finding("NSR", "NSR", "426783006", 0.0, 0.0, _RHYTHMS),
+    Finding("IAVB", "IAVB", "270492004", 0.17, 1.0, frozenset({"AF", "STach"})),
+    # What reshapes QRS and ST comes one at a time: a block hides the voltage and the ST level of the others.
+    Finding("LBBB", "LBBB", "164909002", 0.13, 1.0, _VENTRICULAR),
+    Finding("RBBB", "RBBB", "59118001", 0.13, 1.0, _VENTRICULAR),
+    Finding("LVH", "LVH", "164873001", 0.15, 1.0, _VENTRICULAR),
+    Finding("STE-anterior", "STE", "164931005", 0.08, 0.75, _VENTRICULAR),
+    Finding("STE-inferior", "STE", "164931005", 0.08, 0.75, _VENTRICULAR),
+    Finding("STE-lateral", "STE", "164931005", 0.08, 0.75, _VENTRICULAR),
+    Finding("PVC", "PVC", "427172004", 0.20, 0.80, frozenset({"STach"})),
+)
+FINDINGS: dict[str, Finding] = {finding.key: finding for finding in _TABLE}
+
+NORMAL = frozenset({"NSR"})
+HEALTHY = 0.35  # part of the patients without any lasting condition
+EPISODE = 0.14  # chance that a healthy patient's ECG catches a slow or a fast sinus rhythm
+
+
+def compatible(first: str, second: str) -> bool:
+    """Return whether two findings can be seen in one ECG."""
+    return first == second or (second not in FINDINGS[first].excludes and first not in FINDINGS[second].excludes)
+
+
+def settle(wanted: Iterable[str]) -> frozenset[str]:
+    """Return those of the wanted findings that fit together, with a sinus rhythm if no other rhythm is among them."""
+    asked, kept = set(wanted), list[str]()
+    for key in FINDINGS:
+        if key in asked and all(compatible(key, other) for other in kept):
+            kept.append(key)
+    return frozenset(kept) if _RHYTHMS & set(kept) else frozenset({*kept, "NSR"})
+
+
+def check_findings(findings: frozenset[str]) -> None:
+    """Refuse a set of findings that no ECG can show.
+
+    Raises:
+        ConfigError: A key is unknown, two findings exclude each other, or the rhythm is not named.
+    """
+    unknown = sorted(findings - FINDINGS.keys())
+    if unknown:
+        raise ConfigError(f"findings {', '.join(unknown)} are unknown", f"some of {', '.join(FINDINGS)}")
+    clashes = [f"{a} with {b}" for a in sorted(findings) for b in sorted(findings) if a < b and not compatible(a, b)]
+    if clashes:
+        raise ConfigError(f"findings exclude each other: {', '.join(clashes)}", "findings that one ECG can show")
+    if not findings & _RHYTHMS:
+        raise ConfigError("no rhythm among the findings", f"one of {', '.join(sorted(_RHYTHMS))}")
+
+
+def codes(findings: Iterable[str]) -> tuple[str, ...]:
+    """Return the SNOMED CT codes of findings, each once, in the order of the table."""
+    found = set(findings)
+    return tuple(dict.fromkeys(finding.code for key, finding in FINDINGS.items() if key in found))
+
+
+def labels(findings: Iterable[str]) -> tuple[str, ...]:
+    """Return the Challenges' abbreviations of findings, each once, in the order of the table."""
+    found = set(findings)
+    return tuple(dict.fromkeys(finding.label for key, finding in FINDINGS.items() if key in found))
+
+
+def count_labels(records: Iterable[frozenset[str]]) -> dict[str, int]:
+    """Return how many records carry each abbreviation, in the order of the table, zeros included."""
+    counts = Counter(label for findings in records for label in labels(findings))
+    return {label: counts[label] for label in labels(FINDINGS)}
+
+
+def draw_conditions(rng: np.random.Generator) -> tuple[str, ...]:
+    """Draw what a patient is prone to; nothing for a healthy one."""
+    if rng.random() < HEALTHY:
+        return ()
+    keys = [key for key, finding in FINDINGS.items() if finding.share > 0]
+    shares = np.array([FINDINGS[key].share for key in keys])
+    count = 1 + min(int(rng.poisson(0.75)), 2)
+    return tuple(str(key) for key in rng.choice(keys, size=count, replace=False, p=shares / shares.sum()))
+
+
+def draw_findings(conditions: tuple[str, ...], rng: np.random.Generator) -> frozenset[str]:
+    """Draw what one ECG of a patient shows."""
+    seen = [key for key in conditions if rng.random() < FINDINGS[key].persistence]
+    if not conditions and rng.random() < EPISODE:
+        seen = [str(rng.choice(["SB", "STach"]))]
+    return settle(seen)

@@ -1,0 +1,116 @@
+"""What disturbs a recording: wander, muscle, mains, white noise; a loose electrode; samples that are missing.
+
+Noise arises at the ten electrodes, as it does on a skin, and reaches the leads by their definition, so that
+Einthoven's and Goldberger's relations hold in it as they do in the heart's own signal. Levels are ours.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgkit.simulate.dipole import INDEPENDENT_LEADS, Array
+
+# Rows: I, II, V1-V6. Columns: RA, LA, LL, V1-V6. The chest leads are against Wilson's central terminal.
+ELECTRODES_TO_LEADS: Array = np.zeros((8, 9))
+ELECTRODES_TO_LEADS[0, :2] = -1, 1
+ELECTRODES_TO_LEADS[1, [0, 2]] = -1, 1
+ELECTRODES_TO_LEADS[2:, :3] = -1 / 3
+ELECTRODES_TO_LEADS[2:, 3:] = np.eye(6)
+
+WANDER_BELOW = 0.6  # Hz, where the slow drift of a skin potential ends
+MUSCLE_BAND = (20.0, 120.0)  # Hz
+
+LOOSE = 0.015  # part of the records with a chest electrode off
+MISSING = 0.010  # part of the records with missing samples
+HUMMING = 0.12  # part of the records with mains hum
+GAP_SECONDS = (0.02, 0.25)
+
+
+@dataclass(frozen=True)
+class NoiseLevels:
+    """Root mean squares at an electrode in mV.
+
+    Args:
+        wander: Slow drift.
+        breathing: The part of the wander that follows the breath.
+        muscle: Band-limited muscle noise.
+        white: The amplifier's noise.
+        mains: Amplitude of the hum, 0 for none.
+        mains_hz: 50 or 60 Hz.
+    """
+
+    wander: float
+    breathing: float
+    muscle: float
+    white: float
+    mains: float
+    mains_hz: float
+
+
+def draw_levels(rng: np.random.Generator) -> NoiseLevels:
+    """Draw how noisy a record is: most are quiet, a few are bad."""
+    humming = rng.random() < HUMMING
+    return NoiseLevels(
+        wander=float(0.035 * np.exp(0.6 * rng.standard_normal())),
+        breathing=float(rng.uniform(0.0, 0.03)),
+        muscle=float(min(0.005 * np.exp(0.7 * rng.standard_normal()), 0.04)),
+        white=float(0.002 * np.exp(0.3 * rng.standard_normal())),
+        mains=float(rng.uniform(0.004, 0.02)) if humming else 0.0,
+        mains_hz=float(rng.choice([50.0, 60.0])),
+    )
+
+
+def draw_noise(levels: NoiseLevels, samples: int, fs: float, rng: np.random.Generator) -> Array:
+    """Draw the noise of the eight independent leads, ``[8, T]`` in mV."""
+    time = np.arange(samples) / fs
+    electrodes = _coloured(levels, samples, fs, rng)
+    breath = np.sin(2 * np.pi * (rng.uniform(0.18, 0.35) * time + rng.random()))
+    electrodes += levels.breathing * rng.normal(0.0, 1.2, (9, 1)) * breath
+    if levels.mains and levels.mains_hz < fs / 2:
+        hum = np.sin(2 * np.pi * (levels.mains_hz * time + rng.random()))
+        electrodes += levels.mains * rng.uniform(0.2, 1.0, (9, 1)) * hum
+    return ELECTRODES_TO_LEADS @ electrodes
+
+
+def _coloured(levels: NoiseLevels, samples: int, fs: float, rng: np.random.Generator) -> NDArray[np.floating]:
+    """Draw wander, muscle and white noise ``[9, T]`` at once, by shaping one white spectrum."""
+    amplitude = _amplitudes(levels, samples, fs)
+    # Pairs of deviates, read as complex numbers where they lie: large copies cost more than the draws. Single
+    # precision is finer than any converter.
+    spectrum = rng.standard_normal((9, 2 * len(amplitude)), dtype=np.float32).view(np.complex64)
+    spectrum *= (amplitude * (samples / np.sqrt(8))).astype(np.float32)
+    return np.fft.irfft(spectrum, samples)
+
+
+def _amplitudes(levels: NoiseLevels, samples: int, fs: float) -> Array:
+    """Return the root mean square amplitude ``[F]`` in mV of the sine at each frequency."""
+    frequency = np.fft.rfftfreq(samples, 1 / fs)
+    slow = (frequency > 0) & (frequency < WANDER_BELOW)
+    wander = levels.wander * _unit_power(np.where(slow, 1 / np.maximum(frequency, 1e-9), 0.0))
+    muscle = (frequency > MUSCLE_BAND[0]) & (frequency < MUSCLE_BAND[1])
+    return np.sqrt(wander**2 + (levels.muscle * _unit_power(muscle)) ** 2 + 4 * levels.white**2 / samples)
+
+
+def _unit_power(shape: NDArray) -> Array:
+    """Scale the amplitudes of sines so that their sum has a root mean square of 1."""
+    total = np.sqrt(np.sum(np.square(shape)) / 2)
+    return shape / total if total > 0 else np.zeros(len(shape))
+
+
+def draw_loose_lead(rng: np.random.Generator) -> str | None:
+    """Draw which chest lead is flat as its electrode has come off; mostly none."""
+    return str(rng.choice(INDEPENDENT_LEADS[2:])) if rng.random() < LOOSE else None
+
+
+def draw_gaps(leads: int, samples: int, fs: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Draw which samples are missing, ``[L, T]`` bool: mostly none, else a short gap or two in some or all leads."""
+    missing = np.zeros((leads, samples), dtype=bool)
+    if rng.random() >= MISSING:
+        return missing
+    for _ in range(int(rng.integers(1, 3))):
+        rows = np.arange(leads) if rng.random() < 0.5 else rng.choice(leads, size=2, replace=False)
+        length = max(1, int(rng.uniform(*GAP_SECONDS) * fs))
+        start = int(rng.integers(1, max(2, samples - length)))
+        missing[rows, start : start + length] = True
+    return missing

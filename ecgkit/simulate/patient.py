@@ -1,0 +1,139 @@
+"""Who the ECG is of: a body that stays the same from one ECG to the next, and what it is prone to.
+
+Ranges are ours, within those of healthy adults unless a finding says otherwise (Rautaharju et al., "Normal
+standards for QRS, T, QT", Comput. Cardiol. 2014, for how they lie).
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+
+from ecgkit.simulate.dipole import Array
+from ecgkit.simulate.findings import draw_conditions
+
+MOST_WAVES = 6  # waves of the longest table of shapes, with room
+PARTS = ("P", "QRS", "ST", "T")
+AGES = (18, 90)
+SINGLE = 0.60  # part of the patients with one ECG only
+MOST_RECORDS = 8
+
+
+@dataclass(frozen=True)
+class Body:
+    """What shapes a patient's beats.
+
+    Args:
+        age: In years at the first ECG.
+        female: Sex.
+        resting_rate: Heart rate at rest in 1/min.
+        pr: PR interval in s, from the onset of P to that of QRS.
+        long_pr: PR interval in s if conduction is slow (first-degree AV block).
+        p_seconds: Duration of P in s.
+        qrs_seconds: Duration of QRS in s.
+        block_seconds: Duration of QRS in s if a bundle branch is blocked.
+        pvc_seconds: Duration of QRS of a premature ventricular beat in s.
+        pvc: Where those beats come from, ``PVC-right`` or ``PVC-left``.
+        qtc: QT in s at a rate of 60/min.
+        frontal: Degrees by which the heart is turned in the frontal plane.
+        horizontal: Degrees by which it is turned in the horizontal plane.
+        gain: Factor on QRS.
+        t_gain: Factor on T.
+        p_gain: Factor on P.
+        lvh_voltage: SV1 + RV5 in mV if the left ventricle is hypertrophic.
+        injury: Factor on the ST level of an injury.
+        lead_gain: ``[8]``, how near each electrode lies, as a factor on each independent lead.
+        jitter: ``[part, wave, 4]``, standard normal deviates that make each wave's dipole and width its own.
+    """
+
+    age: int
+    female: bool
+    resting_rate: float
+    pr: float
+    long_pr: float
+    p_seconds: float
+    qrs_seconds: float
+    block_seconds: float
+    pvc_seconds: float
+    pvc: str
+    qtc: float
+    frontal: float
+    horizontal: float
+    gain: float
+    t_gain: float
+    p_gain: float
+    lvh_voltage: float
+    injury: float
+    lead_gain: Array
+    jitter: Array
+
+    def with_electrodes_moved(self, rng: np.random.Generator) -> "Body":
+        """Return the body as another nurse would wire it: chest electrodes a little off, QRS a little different."""
+        moved = 1 + _bounded(rng, 0.0, 0.05, 0.12, size=len(self.lead_gain)) * (np.arange(8) > 1)
+        turned = self.frontal + _bounded(rng, 0.0, 3.0, 6.0)
+        return replace(self, lead_gain=self.lead_gain * moved, frontal=float(turned))
+
+
+@dataclass(frozen=True)
+class Patient:
+    """One subject of the cohort.
+
+    Args:
+        body: What stays the same.
+        conditions: Keys of the findings that this patient's ECGs can show; none for a healthy one.
+        times: When each ECG was taken.
+    """
+
+    body: Body
+    conditions: tuple[str, ...]
+    times: tuple[datetime, ...]
+
+    def age_at(self, time: datetime) -> int:
+        """Return the age in years at a time, at most the oldest that the cohort knows."""
+        return min(self.body.age + (time - self.times[0]).days // 365, AGES[1])
+
+
+def draw_body(rng: np.random.Generator) -> Body:
+    """Draw a body."""
+    age = int(np.clip(rng.normal(58, 18), *AGES))
+    female = bool(rng.random() < 0.5)
+    return Body(
+        age=age,
+        female=female,
+        resting_rate=float(_bounded(rng, 75.0 if female else 72.0, 9.0, 16.0)),
+        pr=float(_bounded(rng, 0.152 + 0.0003 * (age - 50), 0.015, 0.028)),
+        long_pr=float(rng.uniform(0.215, 0.31)),
+        p_seconds=float(rng.uniform(0.090, 0.115)),
+        qrs_seconds=float(_bounded(rng, 0.087 if female else 0.093, 0.007, 0.014)),
+        block_seconds=float(rng.uniform(0.126, 0.160)),
+        pvc_seconds=float(rng.uniform(0.135, 0.175)),
+        pvc=str(rng.choice(["PVC-right", "PVC-left"])),
+        qtc=float(_bounded(rng, 0.415 if female else 0.403, 0.013, 0.026)),
+        # Hearts lie more to the left with age.
+        frontal=float(_bounded(rng, -3.0 - 0.35 * (age - 50), 13.0, 22.0)),
+        horizontal=float(_bounded(rng, 0.0, 6.0, 11.0)),
+        gain=float(np.exp(_bounded(rng, -0.06 if female else 0.06, 0.16, 0.32))),
+        t_gain=float(np.exp(_bounded(rng, -0.10 if female else 0.05, 0.20, 0.36))),
+        p_gain=float(np.exp(_bounded(rng, 0.0, 0.18, 0.35))),
+        lvh_voltage=float(rng.uniform(3.9, 5.3)),
+        injury=float(rng.uniform(0.9, 1.6)),
+        lead_gain=np.where(np.arange(8) > 1, np.exp(_bounded(rng, 0.0, 0.10, 0.18, size=8)), 1.0),
+        jitter=np.clip(rng.standard_normal((len(PARTS), MOST_WAVES, 4)), -1.8, 1.8),
+    )
+
+
+def draw_patient(rng: np.random.Generator) -> Patient:
+    """Draw a patient with all ECGs ever taken of them."""
+    conditions = draw_conditions(rng)
+    count = 1 if rng.random() < SINGLE else min(1 + int(rng.geometric(0.55)), MOST_RECORDS)
+    # Dates lie in MIMIC's shifted years. An ECG is repeated after hours in the ward or after years.
+    first = datetime(2110, 1, 1) + timedelta(minutes=int(rng.integers(0, 85 * 365 * 24 * 60)))
+    hours = np.exp(rng.uniform(np.log(2), np.log(3 * 365 * 24), count - 1))
+    later = np.cumsum(np.maximum(hours * 60, 1)).astype(int)
+    times = (first, *(first + timedelta(minutes=int(minutes)) for minutes in later))
+    return Patient(draw_body(rng), conditions, times)
+
+
+def _bounded(rng: np.random.Generator, mean: float, sd: float, most: float, size: int | None = None) -> Array:
+    """Draw normal deviates whose distance from the mean is limited to `most`."""
+    return mean + np.clip(sd * rng.standard_normal(size), -most, most)

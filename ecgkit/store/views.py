@@ -1,0 +1,91 @@
+"""Views: a signal contract applied to a whole store once, up to the crop, and memory-mapped.
+
+A view lies in ``STORE/views/HASH/`` under the hash of the steps that made it, so every run and probe with the same
+contract shares it. Its signals are float32 ``[R, L, W]`` in mV at the contract's rate; leads that a record lacks
+are 0 and marked as absent. Where the store's folder cannot be written, ``ECGKIT_CACHE`` (default
+``~/.cache/ecgkit``) takes the view.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from ecgkit.atomic import atomic_folder
+from ecgkit.errors import LeadError
+from ecgkit.signal.spec import SignalSpec, window_of
+from ecgkit.store.format import decode
+from ecgkit.store.reader import Store
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class View:
+    """A store as one contract sees it, before the crop.
+
+    Args:
+        spec: The contract.
+        signal: float32 ``[R, L, W]`` in mV, memory-mapped; L and its order are the contract's leads.
+        present: bool ``[R, L]``, which record has which lead.
+        lengths: int ``[R]``, how many samples of the window are real.
+    """
+
+    spec: SignalSpec
+    signal: NDArray[np.float32]
+    present: NDArray[np.bool_]
+    lengths: NDArray[np.int64]
+
+
+def open_view(store: Store, spec: SignalSpec, progress: Progress | None = None) -> View:
+    """Open the view of a store under a contract, making it if it is not there yet.
+
+    Args:
+        store: The store.
+        spec: The contract.
+        progress: Called with records done and records in all while the view is made.
+
+    Raises:
+        LeadError: The store has none of the contract's leads.
+    """
+    present = store.present(spec.leads)
+    if not present.any():
+        raise LeadError(f"{store.path} has leads {', '.join(store.leads)}", f"at least one of {', '.join(spec.leads)}")
+    folder = _view_root(store) / spec.view_key()
+    if not (folder / "signal.npy").exists():
+        with atomic_folder(folder) as staging:
+            _make(store, spec, staging, progress)
+    signal = np.load(folder / "signal.npy", mmap_mode="r")
+    return View(spec, signal, present, np.load(folder / "lengths.npy"))
+
+
+def _view_root(store: Store) -> Path:
+    if os.access(store.path, os.W_OK):
+        return store.path / "views"
+    cache = Path(os.environ.get("ECGKIT_CACHE", "~/.cache/ecgkit")).expanduser()
+    return cache / "views" / store.content_hash[:16]
+
+
+def _make(store: Store, spec: SignalSpec, folder: Path, progress: Progress | None) -> None:
+    """Write a view, a chunk of the store at a time."""
+    R, columns = len(store), [store.leads.index(lead) for lead in spec.leads if lead in store.leads]
+    rows_out = np.array([spec.leads.index(store.leads[c]) for c in columns])
+    out = open_memmap(folder / "signal.npy", "w+", np.float32, (R, len(spec.leads), spec.window_samples))
+    lengths = np.zeros(R, np.int64)
+    rates, samples = store.table["fs"].to_numpy(), store.table["samples"].to_numpy()
+    for start in range(0, R, store.chunk_records):
+        stop = min(start + store.chunk_records, R)
+        block = decode(store.stored(start, stop))[:, columns]
+        for fs, T in sorted(set(zip(rates[start:stop], samples[start:stop], strict=True))):
+            same = np.flatnonzero((rates[start:stop] == fs) & (samples[start:stop] == T))
+            window, length = window_of(block[same][..., :T], fs, spec)
+            out[np.ix_(start + same, rows_out)] = window
+            lengths[start + same] = length
+        if progress:
+            progress(stop, R)
+    out.flush()
+    np.save(folder / "lengths.npy", lengths)

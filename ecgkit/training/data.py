@@ -1,0 +1,137 @@
+"""From a view to batches: which records, in which order, cropped where.
+
+A batch holds records of one lead set, so that it is rectangular and nothing absent is fed to a model. Order and crops
+depend on the seed, the epoch and the record alone, not on how many workers load them.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch.utils.data import DataLoader, Dataset
+
+from ecgkit.errors import StoreError
+from ecgkit.leads import lead_ids
+from ecgkit.methods import Batch
+from ecgkit.signal.spec import finish
+from ecgkit.store.views import View
+
+# The convention of PTB-XL, which every store follows: folds 1-8 train, 9 val, 10 test.
+TRAIN_FOLDS = tuple(range(1, 9))
+VAL_FOLD = 9
+TEST_FOLD = 10
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of a store for pretraining.
+
+    Args:
+        train: Rows that are trained on.
+        val: Rows on which the loss is watched; no patient is in both.
+        held_out: Rows of the test fold, kept out so that a later probe on them is honest.
+    """
+
+    train: NDArray[np.int64]
+    val: NDArray[np.int64]
+    held_out: NDArray[np.int64]
+
+
+def pretraining_split(table: pd.DataFrame, *, all_folds: bool = False) -> Split:
+    """Split a record table by fold, and so by patient: 1-8 train, 9 val, 10 held out.
+
+    Args:
+        table: A store's record table; its `fold` is published or depends on the patient alone.
+        all_folds: Train on the held-out fold too.
+
+    Raises:
+        StoreError: Too few records to fill training and validation.
+    """
+    fold = table["fold"].to_numpy()
+    held_out = np.flatnonzero(fold == TEST_FOLD)
+    train = np.flatnonzero(~np.isin(fold, (VAL_FOLD, TEST_FOLD)))
+    if all_folds:
+        train, held_out = np.flatnonzero(fold != VAL_FOLD), held_out[:0]
+    val = np.flatnonzero(fold == VAL_FOLD)
+    if not len(train) or not len(val):
+        raise StoreError(
+            f"{len(table)} records give {len(train)} for training and {len(val)} for validation",
+            "at least one of each",
+            "Ingest more records: folds go by patient, 1-8 for training and 9 for validation.",
+        )
+    return Split(train, val, held_out)
+
+
+class Windows(Dataset[Batch]):
+    """Batches of a view by the rows that they hold.
+
+    Args:
+        view: The view.
+        starts: ``[R]``, where each record's crop starts, in samples.
+    """
+
+    def __init__(self, view: View, starts: NDArray[np.int64]) -> None:
+        self.view = view
+        self.starts = starts
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> Batch:
+        """Return the batch of `rows`, which must be of one lead set."""
+        spec, T = self.view.spec, self.view.spec.samples
+        leads = np.flatnonzero(self.view.present[rows[0]])
+        crops = np.stack([self.view.signal[r][leads, s : s + T] for r, s in zip(rows, self.starts[rows], strict=True)])
+        lengths = (self.view.lengths[rows] - self.starts[rows]).clip(0, T)
+        ids = np.array(lead_ids(spec.leads))[leads]
+        signal = finish(crops, spec, lengths)
+        tensors = [torch.from_numpy(array) for array in (signal, ids, rows, lengths)]
+        return Batch(tensors[0], tensors[1], tensors[2], tensors[3])
+
+
+def training_starts(view: View, seed: int, epoch: int) -> NDArray[np.int64]:
+    """Return where each record's crop starts in an epoch: anywhere that leaves the crop full, or 0."""
+    room = (view.lengths - view.spec.samples).clip(0)
+    if view.spec.crop == "start":
+        return np.zeros_like(room)
+    return np.random.default_rng([seed, epoch, 1]).integers(0, room + 1)
+
+
+def evaluation_starts(view: View, offset: int) -> NDArray[np.int64]:
+    """Return where each record's evaluation crop starts: at `offset`, earlier where the record ends earlier."""
+    return np.minimum(offset, (view.lengths - view.spec.samples).clip(0))
+
+
+def plan_batches(
+    view: View, rows: NDArray[np.int64], batch_size: int, order: tuple[int, int] | None = None
+) -> list[NDArray[np.int64]]:
+    """Group rows into batches of one lead set.
+
+    Args:
+        view: The view; a row with none of its leads is left out.
+        rows: The rows to use.
+        batch_size: Rows a batch; the last of a lead set may be smaller.
+        order: Seed and epoch of the shuffle; None keeps the order of `rows`.
+
+    Returns:
+        The batches, each an array of rows.
+    """
+    rng = np.random.default_rng([*order, 0]) if order else None
+    rows = rows[view.present[rows].any(1)]
+    if rng is not None:
+        rows = rng.permutation(rows)
+    _, group = np.unique(view.present[rows], axis=0, return_inverse=True)
+    batches = []
+    for g in range(int(group.max()) + 1 if len(rows) else 0):
+        members = rows[group.ravel() == g]
+        batches += [members[i : i + batch_size] for i in range(0, len(members), batch_size)]
+    if rng is not None:
+        batches = [batches[i] for i in rng.permutation(len(batches))]
+    return batches
+
+
+def load_batches(windows: Windows, batches: list[NDArray[np.int64]], workers: int = 0) -> Iterator[Batch]:
+    """Yield the batches in order, loaded by `workers` processes (0: by this one)."""
+    # batch_size None: each item of the sampler is a whole batch already.
+    loader = DataLoader(windows, sampler=batches, batch_size=None, num_workers=workers)
+    yield from loader

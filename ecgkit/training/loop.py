@@ -1,0 +1,279 @@
+"""The training loop: batches in, losses down, a run folder out. It knows no family.
+
+AdamW (Loshchilov and Hutter, arXiv 1711.05101), linear warm-up and cosine decay by fractional epoch, gradient clipping.
+The validation loss uses the same crops and the same random masks in every epoch, so that it can be compared.
+"""
+
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from ecgkit.atomic import atomic_folder, check_output
+from ecgkit.entries import MethodEntry
+from ecgkit.errors import RunError, StoreError
+from ecgkit.methods import NEEDS, Batch, Method
+from ecgkit.store.reader import Store
+from ecgkit.store.views import View, open_view
+from ecgkit.training import run as run_folder
+from ecgkit.training.data import (
+    Split,
+    Windows,
+    evaluation_starts,
+    load_batches,
+    plan_batches,
+    pretraining_split,
+    training_starts,
+)
+from ecgkit.training.recipe import Recipe
+from ecgkit.training.weights import save_weights
+
+# What the loader can supply today; a family that needs more is told so by name.
+SUPPLIED = {"signal"}
+
+
+@dataclass(frozen=True)
+class PretrainOptions:
+    """How to run, apart from the method's own config.
+
+    Args:
+        preset: Name of the preset that the config started from, for the record.
+        seed: Of weights, order, crops and masks.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        workers: Processes that load batches; 0 loads in this one.
+        all_folds: Train on the test fold too.
+        overwrite: Replace an existing run.
+    """
+
+    preset: str = ""
+    seed: int = 0
+    device: str = "auto"
+    workers: int = 0
+    all_folds: bool = False
+    overwrite: bool = False
+
+
+@dataclass
+class Watcher:
+    """What a caller may watch of a training; every function is optional.
+
+    Args:
+        view: Records done and in all, while the view is made.
+        start: The split, once before the first step, with the number of trainable parameters.
+        step: Steps done and in all.
+        epoch: The metrics of an epoch.
+    """
+
+    view: Callable[[int, int], None] = lambda done, total: None
+    start: Callable[[Split, int], None] = lambda split, parameters: None
+    step: Callable[[int, int], None] = lambda done, total: None
+    epoch: Callable[[dict[str, Any]], None] = lambda metrics: None
+
+
+@dataclass
+class Progress:
+    """Where a training stands."""
+
+    step: int = 0
+    best: float = float("inf")
+    best_epoch: int = 0
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+
+
+def pretrain(
+    entry: MethodEntry,
+    config: Any,
+    store: Store,
+    out: Path,
+    options: PretrainOptions = PretrainOptions(),
+    watcher: Watcher | None = None,
+) -> list[dict[str, Any]]:
+    """Train a method on a store and write a run folder.
+
+    Args:
+        entry: The family.
+        config: Its config.
+        store: The data.
+        out: The run folder; it appears only when training is complete.
+        options: See `PretrainOptions`.
+        watcher: See `Watcher`.
+
+    Returns:
+        The metrics of every epoch.
+
+    Raises:
+        StoreError: The store lacks what the method needs, or has too few records.
+        RunError: The loss is no longer a number.
+        OutputError: `out` exists.
+    """
+    watcher = watcher or Watcher()
+    check_output(out, overwrite=options.overwrite, is_ours=run_folder.CONFIG)
+    check_needs(entry, store)
+    split = pretraining_split(store.table, all_folds=options.all_folds)
+    device = run_folder.pick_device(options.device)
+    view = open_view(store, config.signal, watcher.view)
+    torch.manual_seed(options.seed)
+    method: Method = entry.load()(config).to(device)
+    watcher.start(split, sum(p.numel() for p in method.parameters() if p.requires_grad))
+    with atomic_folder(out) as folder:
+        _write_run(folder, entry, config, store, split, options)
+        progress = _train(method, config.recipe, view, split, options, folder, watcher)
+    return progress.metrics
+
+
+def check_needs(entry: MethodEntry, store: Store) -> None:
+    """Refuse a store that lacks what a method trains on.
+
+    Raises:
+        StoreError: It does; the message names the command that adds it.
+    """
+    missing = [need for need in entry.needs if need not in SUPPLIED]
+    if missing:
+        raise StoreError(
+            f"{store.path} holds no {missing[0]}", f"{missing[0]}, which {entry.name} trains on",
+            f"Add them with: {NEEDS.get(missing[0], missing[0])}",
+        )  # fmt: skip
+
+
+def optimizer_for(method: torch.nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.AdamW:
+    """Return AdamW with decay on matrices and none on biases, norms and tokens."""
+    trained = [p for p in method.parameters() if p.requires_grad]
+    groups = [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=recipe.peak_lr, betas=recipe.betas, fused=device.type == "cuda")
+
+
+def autocast(recipe: Recipe, device: torch.device) -> torch.autocast:
+    """Return the context of mixed precision that the recipe asks for."""
+    wanted = recipe.precision == "bf16" or (
+        recipe.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
+    )
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+
+
+def _train(
+    method: Method,
+    recipe: Recipe,
+    view: View,
+    split: Split,
+    options: PretrainOptions,
+    folder: Path,
+    watcher: Watcher,
+) -> Progress:
+    device = next(method.parameters()).device
+    optimizer = optimizer_for(method, recipe, device)
+    progress = Progress()
+    steps = len(plan_batches(view, split.train, recipe.batch_size, (options.seed, 0)))
+    for epoch in range(recipe.epochs):
+        began = time.perf_counter()
+        batches = plan_batches(view, split.train, recipe.batch_size, (options.seed, epoch))
+        windows = Windows(view, training_starts(view, options.seed, epoch))
+        method.train()
+        sums = _Mean()
+        for i, batch in enumerate(load_batches(windows, batches, options.workers)):
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.lr_at(epoch + (i + 1) / len(batches))
+            sums.add(_step(method, batch.to(device), optimizer, recipe), len(batch.rows))
+            progress.step += 1
+            watcher.step(progress.step, steps * recipe.epochs)
+        train_seconds = time.perf_counter() - began
+        metrics = {
+            "epoch": epoch + 1,
+            "step": progress.step,
+            "lr": optimizer.param_groups[0]["lr"],
+            **{f"train_{name}": value for name, value in sums.means().items()},
+            **{f"val_{name}": value for name, value in validate(method, recipe, view, split.val, options).items()},
+            "records_per_second": round(sums.count / train_seconds, 1),
+            "seconds": round(time.perf_counter() - began, 3),
+        }
+        _keep(method, metrics, recipe, progress, folder)
+        watcher.epoch(metrics)
+    return progress
+
+
+def _step(method: Method, batch: Batch, optimizer: torch.optim.Optimizer, recipe: Recipe) -> dict[str, Tensor]:
+    """Take one optimiser step and return the losses, still on the device."""
+    with autocast(recipe, batch.signal.device):
+        losses = method.training_step(batch)
+    losses.loss.backward()  # type: ignore[no-untyped-call]
+    if recipe.clip is not None:
+        torch.nn.utils.clip_grad_norm_(method.parameters(), recipe.clip)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return {"loss": losses.loss.detach(), **{name: part.detach() for name, part in losses.parts.items()}}
+
+
+@torch.no_grad()
+def validate(
+    method: Method, recipe: Recipe, view: View, rows: np.ndarray, options: PretrainOptions
+) -> dict[str, float]:
+    """Return the mean losses over `rows`, on fixed crops and with random masks that are the same each time."""
+    device = next(method.parameters()).device
+    method.eval()
+    sums = _Mean()
+    windows = Windows(view, evaluation_starts(view, view.spec.eval_offsets[0]))
+    batches = plan_batches(view, rows, recipe.batch_size)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(options.seed)
+        for batch in load_batches(windows, batches, options.workers):
+            with autocast(recipe, device):
+                losses = method.training_step(batch.to(device))
+            sums.add({"loss": losses.loss, **losses.parts}, len(batch.rows))
+    return sums.means()
+
+
+def _keep(method: Method, metrics: dict[str, Any], recipe: Recipe, progress: Progress, folder: Path) -> None:
+    """Append an epoch's metrics and save the weights if they are the ones to keep."""
+    if not np.isfinite([metrics["train_loss"], metrics["val_loss"]]).all():
+        raise RunError(
+            f"the loss is {metrics['train_loss']} in epoch {metrics['epoch']}", "a number",
+            "Lower the learning rate with --set recipe.lr=..., or set recipe.clip.",
+        )  # fmt: skip
+    progress.metrics.append(metrics)
+    with (folder / run_folder.METRICS).open("a", encoding="utf-8") as lines:
+        lines.write(json.dumps(metrics) + "\n")
+    if recipe.checkpoint == "last" or metrics["val_loss"] < progress.best:
+        progress.best, progress.best_epoch = metrics["val_loss"], metrics["epoch"]
+        save_weights(folder / run_folder.WEIGHTS, method)
+
+
+def _write_run(
+    folder: Path, entry: MethodEntry, config: Any, store: Store, split: Split, options: PretrainOptions
+) -> None:
+    """Write what is known before the first step: settings, data, and who is in which part."""
+    parts = {"train": split.train, "val": split.val, "held_out": split.held_out}
+    details = {
+        "seed": options.seed,
+        "store": {"name": store.name, "dataset": store.attributes["dataset"], "sha256": store.content_hash},
+        "records": {name: len(rows) for name, rows in parts.items()},
+    }
+    run_folder.write_config(folder, entry, options.preset, config, details)
+    columns = store.table[["record_id", "patient_id", "sha256"]]
+    pd.concat([columns.iloc[rows].assign(part=name) for name, rows in parts.items()]).to_parquet(
+        folder / run_folder.RECORDS, index=False
+    )
+
+
+class _Mean:
+    """Means of named scalars over records; they stay on the device until they are asked for."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._sums: dict[str, Tensor] = {}
+
+    def add(self, values: dict[str, Tensor], records: int) -> None:
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, torch.zeros((), device=value.device)) + value.float() * records
+        self.count += records
+
+    def means(self) -> dict[str, float]:
+        return {name: float(total) / max(1, self.count) for name, total in self._sums.items()}

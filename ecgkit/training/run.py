@@ -1,0 +1,176 @@
+"""The run folder: all that a later command needs to use, judge or remake a trained model.
+
+RUN/config.yaml          method, preset, every setting with defaults filled in, the signal contract, the data
+RUN/model.safetensors    weights
+RUN/metrics.jsonl        one line an epoch
+RUN/records.parquet      which record and patient was in which part (train, val, held out)
+"""
+
+import json
+import platform
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import ecgkit
+from ecgkit.config import build, read_yaml, to_dict, write_yaml
+from ecgkit.entries import MethodEntry
+from ecgkit.errors import RunError
+from ecgkit.methods import Encoder, Method
+from ecgkit.plugins import host
+from ecgkit.training.weights import load_weights
+
+CONFIG = "config.yaml"
+WEIGHTS = "model.safetensors"
+METRICS = "metrics.jsonl"
+RECORDS = "records.parquet"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run folder.
+
+    Args:
+        path: The folder.
+        entry: The method family.
+        config: The family's config.
+        details: The whole of ``config.yaml``.
+    """
+
+    path: Path
+    entry: MethodEntry
+    config: Any
+    details: dict[str, Any]
+
+    @property
+    def preset(self) -> str:
+        """The preset that the config started from."""
+        return str(self.details.get("preset", ""))
+
+    def encoder(self) -> Encoder:
+        """Build the encoder and load its weights.
+
+        Raises:
+            RunError: The weights are missing or do not fit the config.
+        """
+        return load_encoder(self.entry, self.config, load_weights(self.path / WEIGHTS), source=str(self.path))
+
+
+def open_run(path: Path) -> Run:
+    """Open a run folder.
+
+    Raises:
+        RunError: `path` is not a run, or one without weights.
+        PluginError: Its method family is not installed.
+    """
+    expected = "a run made by 'ecgkit pretrain' or 'ecgkit import-weights'"
+    if not path.is_dir():
+        raise RunError(f"{path} does not exist" if not path.exists() else f"{path} is a file", expected)
+    if not (path / CONFIG).is_file():
+        raise RunError(f"{path} has no {CONFIG}", expected)
+    if not (path / WEIGHTS).is_file():
+        raise RunError(
+            f"{path} has no {WEIGHTS}",
+            "a finished run",
+            "Train it with: ecgkit pretrain --method M --data S --out R",
+        )
+    details = read_yaml(path / CONFIG)
+    if "method" not in details or "config" not in details:
+        raise RunError(f"{path / CONFIG} names no method", expected)
+    entry = host().get(MethodEntry, str(details["method"]))
+    config = build(_config_class(entry), details["config"], source=str(path / CONFIG))
+    return Run(path, entry, config, details)
+
+
+def load_encoder(entry: MethodEntry, config: Any, state: dict[str, Tensor], *, source: str) -> Encoder:
+    """Build a family's encoder and give it the ``encoder.*`` entries of a state dict.
+
+    Raises:
+        RunError: An entry is missing, left over, or of another shape.
+    """
+    method: Method = entry.load()(config)
+    part = {name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")}
+    try:
+        method.encoder.load_state_dict(part)
+    except RuntimeError as error:
+        reason = str(error).strip().splitlines()[-1].strip()
+        raise RunError(f"the weights of {source} do not fit its config ({reason})", "weights of this method") from None
+    return method.encoder
+
+
+def write_config(folder: Path, entry: MethodEntry, preset: str, config: Any, details: dict[str, Any]) -> None:
+    """Write ``config.yaml``: the method with every setting, and what else describes the run."""
+    write_yaml(
+        folder / CONFIG,
+        {
+            "method": entry.name,
+            "preset": preset,
+            "paper": entry.paper,
+            "config": to_dict(config),
+            **details,
+            "environment": environment(),
+        },
+    )
+
+
+def environment() -> dict[str, Any]:
+    """Return what the numbers of this process depend on: versions, machine and source state."""
+    return {
+        "ecgkit": ecgkit.__version__,
+        "git": _git_state(),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "numpy": version("numpy"),
+        "device": device_name(pick_device()),
+        "command": " ".join(["ecgkit", *sys.argv[1:]]),
+    }
+
+
+def pick_device(name: str = "auto") -> torch.device:
+    """Return the device to compute on: the first GPU if there is one, unless another is named."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise RunError(f"device {name!r}: no GPU is visible to torch", "cpu, or a machine with a GPU")
+    return torch.device(name)
+
+
+def device_name(device: torch.device) -> str:
+    """Return a device's name for people."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """Return the lines of a run's ``metrics.jsonl``; none if there is no such file."""
+    file = path / METRICS
+    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+
+
+def _config_class(entry: MethodEntry) -> type[Any]:
+    kind: type[Any] = resolve_name(entry.config)
+    return kind
+
+
+def _git_state() -> str:
+    """Return the commit of ecgkit's own checkout, with ``+`` if it was changed; empty outside a checkout."""
+    folder = Path(ecgkit.__file__).parent
+    try:
+        commit, changes = (
+            subprocess.run(["git", *command], cwd=folder, capture_output=True, text=True, check=True, timeout=10).stdout
+            for command in (
+                ("rev-parse", "--short", "HEAD"),
+                ("status", "--porcelain", "--untracked-files=no"),
+            )
+        )
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return commit.strip() + ("+" if changes.strip() else "")

@@ -1,0 +1,83 @@
+"""Reading and writing of weights. Nothing is ever unpickled without an allow-list."""
+
+import hashlib
+import pickle
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from ecgkit.errors import RunError
+
+FORMATS = ".safetensors, .npz, .pth, .pt or .ckpt"
+
+
+def save_weights(path: Path, module: nn.Module) -> None:
+    """Write a module's parameters and buffers as safetensors."""
+    save_tensors(path, module.state_dict())
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors by name as safetensors."""
+    # Not `save_file`: it makes the file readable by its owner alone, whatever the umask.
+    path.write_bytes(save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}))
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def load_weights(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        RunError: The file is missing or damaged.
+    """
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise RunError(f"{path} does not exist", "the weights of a run") from None
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{path} cannot be read ({error})", "a safetensors file") from None
+
+
+def read_foreign_weights(path: Path) -> dict[str, Tensor]:
+    """Read a state dict that another program wrote.
+
+    A ``.pth`` file goes through torch's restricted reader, which builds tensors and plain containers from an
+    allow-list and refuses everything else; it never runs code from the file.
+
+    Args:
+        path: A ``.safetensors``, ``.npz`` or ``.pth`` file; in the last, the dict may lie under ``model`` or
+            ``state_dict``.
+
+    Raises:
+        RunError: The file is missing, of another kind, or holds anything but tensors and plain containers.
+    """
+    if not path.is_file():
+        raise RunError(f"{path} does not exist", f"a file of weights ({FORMATS})")
+    if path.suffix == ".safetensors":
+        return load_weights(path)
+    if path.suffix == ".npz":
+        with np.load(path) as arrays:
+            return {name: torch.from_numpy(arrays[name]) for name in arrays.files if arrays[name].dtype.kind in "fiu"}
+    if path.suffix not in (".pth", ".pt", ".ckpt", ".bin"):
+        raise RunError(f"{path} is a {path.suffix or 'file without suffix'}", FORMATS)
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError) as error:
+        cause = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+        raise RunError(f"{path} cannot be read safely ({cause})", "a file of tensors only") from None
+    for key in ("model", "state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, dict) else {}
+    if not tensors:
+        raise RunError(f"{path} holds no tensors by name", "a state dict")
+    return tensors

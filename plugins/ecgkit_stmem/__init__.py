@@ -1,0 +1,28 @@
+"""ST-MEM as an ecgkit plugin.
+
+Na et al., Guiding Masked Representation Learning to Capture Spatio-Temporal Relationship of Electrocardiogram,
+arXiv 2402.09450, ICLR 2024.
+"""
+
+from collections.abc import Callable
+
+import ecgkit
+
+
+@ecgkit.hookimpl
+def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
+    """Register the family."""
+    register(
+        ecgkit.MethodEntry(
+            name="stmem",
+            summary="masked autoencoder over (lead, time patch) tokens; the decoder rebuilds each lead alone",
+            target="ecgkit_stmem.model:StMem",
+            config="ecgkit_stmem.config:StMemConfig",
+            presets="ecgkit_stmem.config:PRESETS",
+            paper="ST-MEM, arXiv 2402.09450 (ICLR 2024)",
+            needs=("signal",),
+            features=("per_lead", "tokens", "layers", "layer_input"),
+            importer="ecgkit_stmem.official:import_official",
+            demo={"preset": "tiny", "set": ("recipe.epochs=10",)},
+        )
+    )

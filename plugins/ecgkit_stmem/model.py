@@ -1,0 +1,184 @@
+"""ST-MEM: a masked autoencoder over (lead, time patch) tokens.
+
+Na et al., Guiding Masked Representation Learning to Capture Spatio-Temporal Relationship of Electrocardiogram,
+arXiv 2402.09450, section 3. Each lead is cut into n patches of p samples. A separator token stands before and after a
+lead's patches, and a lead embedding is added to all of them; the encoder sees the visible patches of all leads
+together, the decoder rebuilds each lead on its own.
+
+In: signal ``[B, L, T]`` with T a multiple of p, any L leads in any order. Out: features of width D, or the loss.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from ecgkit.errors import SignalError
+from ecgkit.leads import STANDARD_LEADS
+from ecgkit.methods import Batch, Encoder, Features, Losses, Method
+from ecgkit.nn.masking import Mask, gather_tokens, random_mask
+from ecgkit.nn.positions import sincos_positions
+from ecgkit.nn.reconstruction import masked_mse, standardize_patches
+from ecgkit.nn.transformer import Block
+from ecgkit_stmem.config import StMemConfig
+
+# Of the decoder's last norm; every other norm, those of its blocks included, has 1e-5 (shown by the reference vectors).
+DECODER_NORM_EPS = 1e-6
+
+
+def patchify(signal: Tensor, patch: int) -> Tensor:
+    """Cut ``[B, L, T]`` into patches ``[B, L, n, p]``.
+
+    Raises:
+        SignalError: T is not a multiple of p.
+    """
+    B, L, T = signal.shape
+    if T % patch or patch > T:
+        raise SignalError(f"a signal of {T} samples", f"a multiple of the patch length {patch}")
+    return signal.view(B, L, T // patch, patch)
+
+
+def position_table(n: int, width: int) -> nn.Parameter:
+    """Return the fixed table ``[n + 2, D]``: zeros for the left separator, n rows for patches, zeros for the right.
+
+    Row m + 1 is the sine-cosine code of m; the two separators have none.
+    """
+    blank = torch.zeros(1, width)
+    return nn.Parameter(torch.cat([blank, sincos_positions(n, width), blank]), requires_grad=False)
+
+
+class StMemEncoder(Encoder):
+    """The encoder: ViT over the patches of all leads, with separators and lead embeddings."""
+
+    def __init__(self, config: StMemConfig) -> None:
+        super().__init__()
+        self.patch = config.patch
+        self.width = D = config.width
+        self.to_tokens = nn.Sequential(nn.LayerNorm(self.patch), nn.Linear(self.patch, D), nn.LayerNorm(D))
+        self.positions = position_table(config.patches, D)  # (n + 2, D)
+        self.separator = nn.Parameter(torch.empty(D).normal_(std=0.02))
+        self.lead_embedding = nn.Parameter(torch.empty(len(STANDARD_LEADS), D).normal_(std=0.02))
+        self.blocks = nn.ModuleList(
+            Block(width=D, heads=config.heads, head_width=config.head_width, hidden=int(D * config.mlp_ratio))
+            for _ in range(config.depth)
+        )
+        self.norm = nn.LayerNorm(D)
+
+    def embed(self, signal: Tensor, lead_ids: Tensor, mask: Mask | None = None) -> Tensor:
+        """Make the input of the first block, ``[B, L, k + 2, D]`` with k visible patches a lead."""
+        patches = patchify(signal, self.patch)  # (B, L, n, p)
+        B, L, n, _ = patches.shape
+        if n > len(self.positions) - 2:
+            raise SignalError(f"{n} patches a lead", f"at most {len(self.positions) - 2}, as the model was built for")
+        if int(lead_ids.max()) >= len(STANDARD_LEADS):
+            raise SignalError("a lead beyond the standard twelve", "some of " + " ".join(STANDARD_LEADS))
+        tokens = self.to_tokens(patches) + self.positions[1 : n + 1]
+        if mask is not None:
+            tokens = gather_tokens(tokens, mask.ids_keep)
+        left, right = ((self.separator + self.positions[row]).expand(B, L, 1, -1) for row in (0, -1))
+        return torch.cat([left, tokens, right], dim=2) + self.lead_embedding[lead_ids][:, None]
+
+    def encode_visible(self, signal: Tensor, lead_ids: Tensor, mask: Mask | None = None) -> Tensor:
+        """Return the normed tokens ``[B, L, k + 2, D]``, separators included."""
+        x = self.embed(signal, lead_ids, mask)
+        shape = x.shape
+        x = x.flatten(1, 2)  # (B, L (k + 2), D), lead by lead
+        for block in self.blocks:
+            x = block(x)
+        return self.norm(x).view(shape)
+
+    def forward(self, signal: Tensor, lead_ids: Tensor) -> Features:
+        """Encode records; see `Encoder.forward`."""
+        x = self.embed(signal, lead_ids)
+        shape = x.shape
+
+        def pool(tokens: Tensor) -> Tensor:  # (B, L (n + 2), D) -> (B, D), separators left out
+            return tokens.view(shape)[:, :, 1:-1].mean(dim=(1, 2))
+
+        x = x.flatten(1, 2)
+        layer_input, layers = pool(x), []
+        for block in self.blocks:
+            x = block(x)
+            layers.append(pool(x))
+        patches = x.view(shape)[:, :, 1:-1]  # (B, L, n, D)
+        return Features(
+            pooled=self.norm(layers[-1]),
+            per_lead=self.norm(patches.mean(dim=2)),
+            tokens=self.norm(patches).flatten(1, 2),
+            layers=torch.stack(layers, dim=1),
+            layer_input=layer_input,
+        )
+
+
+class StMemDecoder(nn.Module):
+    """The decoder: rebuilds the hidden patches of each lead from that lead's tokens alone."""
+
+    def __init__(self, config: StMemConfig) -> None:
+        super().__init__()
+        D = config.decoder_width
+        self.embed = nn.Linear(config.width, D)
+        self.mask_token = nn.Parameter(torch.empty(D).normal_(std=0.02))
+        self.positions = position_table(config.patches, D)
+        self.blocks = nn.ModuleList(
+            Block(
+                width=D,
+                heads=config.decoder_heads,
+                head_width=config.head_width,
+                hidden=int(D * config.mlp_ratio),
+            )
+            for _ in range(config.decoder_depth)
+        )
+        self.norm = nn.LayerNorm(D, eps=DECODER_NORM_EPS)
+        self.head = nn.Linear(D, config.patch)
+
+    def forward(self, latent: Tensor, mask: Mask) -> Tensor:
+        """Rebuild all patches.
+
+        Args:
+            latent: ``[B, L, k + 2, D]`` from the encoder.
+            mask: Which patches of each lead were visible.
+
+        Returns:
+            ``[B, L, n, p]``.
+        """
+        x = self.embed(latent)
+        B, L, n = mask.ids_restore.shape
+        left, visible, right = x[:, :, :1], x[:, :, 1:-1], x[:, :, -1:]
+        hidden = self.mask_token.to(x.dtype).expand(B, L, n - visible.shape[2], -1)
+        patches = gather_tokens(torch.cat([visible, hidden], dim=2), mask.ids_restore)
+        positions = torch.cat([self.positions[: n + 1], self.positions[-1:]])
+        x = torch.cat([left, patches, right], dim=2) + positions
+        x = x.flatten(0, 1)  # (B L, n + 2, D): leads are separate sequences
+        for block in self.blocks:
+            x = block(x)
+        return self.head(self.norm(x))[:, 1:-1].unflatten(0, (B, L))
+
+
+class StMem(Method):
+    """ST-MEM: encoder, decoder and the loss on hidden patches."""
+
+    def __init__(self, config: StMemConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder: StMemEncoder = StMemEncoder(config)
+        self.decoder = StMemDecoder(config)
+        self.apply(_initialise)
+
+    def training_step(self, batch: Batch) -> Losses:
+        """Hide patches, lead by lead, and rebuild them."""
+        B, L, T = batch.signal.shape
+        mask = random_mask((B, L, T // self.config.patch), self.config.mask_ratio, batch.signal.device)
+        return Losses({"reconstruction": self.reconstruction_loss(batch.signal, batch.lead_ids, mask)})
+
+    def reconstruction_loss(self, signal: Tensor, lead_ids: Tensor, mask: Mask) -> Tensor:
+        """Return the mean squared error over hidden patches for a given mask."""
+        predicted = self.decoder(self.encoder.encode_visible(signal, lead_ids, mask), mask)
+        target = patchify(signal, self.config.patch)
+        if self.config.norm_patches:
+            target = standardize_patches(target)
+        return masked_mse(predicted.float(), target, mask.mask)
+
+
+def _initialise(module: nn.Module) -> None:
+    """Xavier-uniform matrices and zero biases, as in He et al., arXiv 2111.06377."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,133 @@
+"""Published ST-MEM weights under their own names, and how those map to ours.
+
+The reference's files hold either the whole model (``encoder.*``, the decoder, and a second copy of the patch
+embedding) or the encoder alone. Sizes are read off the shapes; heads are always 64 wide.
+"""
+
+import re
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ecgkit.errors import RunError
+from ecgkit_stmem.config import BASE, StMemConfig
+
+HEAD_WIDTH = 64
+_EMBEDDING = r"to_patch_embedding\.([123])\.(weight|bias)"
+_BLOCK_PARTS = {
+    "attn.norm": "norm1",
+    "attn.fn.to_qkv": "attn.qkv",
+    "attn.fn.to_out.0": "attn.proj",
+    "ff.norm": "norm2",
+    "ff.fn.net.0": "mlp.fc1",
+    "ff.fn.net.3": "mlp.fc2",
+}
+_DECODER_NAMES = {
+    "mask_embedding": "decoder.mask_token",
+    "decoder_pos_embed": "decoder.positions",
+    "to_decoder_embedding.weight": "decoder.embed.weight",
+    "to_decoder_embedding.bias": "decoder.embed.bias",
+    "decoder_norm.weight": "decoder.norm.weight",
+    "decoder_norm.bias": "decoder.norm.bias",
+    "decoder_head.weight": "decoder.head.weight",
+    "decoder_head.bias": "decoder.head.bias",
+}
+_ENCODER_NAMES = {
+    "pos_embedding": "positions",
+    "sep_embedding": "separator",
+    "norm.weight": "norm.weight",
+    "norm.bias": "norm.bias",
+}
+
+
+def import_official(state: dict[str, Tensor]) -> tuple[StMemConfig, dict[str, Tensor]]:
+    """Turn a published state dict into a config and a state dict of ours.
+
+    Args:
+        state: Parameters by the reference's names, of the whole model or of the encoder alone.
+
+    Returns:
+        The config whose shapes these are, and parameters by our names; only ``encoder.*`` if there was no decoder.
+
+    Raises:
+        RunError: A name is not one of ST-MEM's.
+    """
+    whole = any(name.startswith("encoder.") for name in state)
+    renamed: dict[str, Tensor] = {}
+    leads: dict[int, Tensor] = {}
+    for name, value in state.items():
+        encoder_name = name.removeprefix("encoder.") if name.startswith("encoder.") or not whole else None
+        lead = re.fullmatch(r"lead_embeddings\.(\d+)", encoder_name or "")
+        if lead:
+            leads[int(lead[1])] = value
+        elif whole and re.fullmatch(_EMBEDDING, name):
+            continue  # the duplicate of the encoder's
+        else:
+            ours = f"encoder.{_encoder_name(encoder_name)}" if encoder_name else _decoder_name(name)
+            renamed[ours] = _fit(ours, value)
+    renamed["encoder.lead_embedding"] = torch.stack([leads[i] for i in sorted(leads)])
+    return _config_of(renamed), renamed
+
+
+def _encoder_name(name: str) -> str:
+    embedding = re.fullmatch(_EMBEDDING, name)
+    if embedding:
+        return f"to_tokens.{int(embedding[1]) - 1}.{embedding[2]}"
+    block = re.fullmatch(r"block(\d+)\.(.+)\.(weight|bias)", name)
+    if block and block[2] in _BLOCK_PARTS:
+        return f"blocks.{block[1]}.{_BLOCK_PARTS[block[2]]}.{block[3]}"
+    return _known(_ENCODER_NAMES, name)
+
+
+def _decoder_name(name: str) -> str:
+    block = re.fullmatch(r"decoder_blocks\.(\d+)\.(.+)\.(weight|bias)", name)
+    if block and block[2] in _BLOCK_PARTS:
+        return f"decoder.blocks.{block[1]}.{_BLOCK_PARTS[block[2]]}.{block[3]}"
+    return _known(_DECODER_NAMES, name)
+
+
+def _known(names: dict[str, str], name: str) -> str:
+    if name not in names:
+        raise RunError(f"the file holds a parameter {name!r}", "the names of a published ST-MEM checkpoint")
+    return names[name]
+
+
+def _fit(name: str, value: Tensor) -> Tensor:
+    """Drop the leading axes of size 1 that the reference keeps on its tables."""
+    if name.endswith((".positions", ".mask_token")):
+        return value.reshape(value.shape[-2:] if name.endswith(".positions") else value.shape[-1:])
+    return value
+
+
+def _config_of(state: dict[str, Tensor]) -> StMemConfig:
+    """Read the sizes off the shapes."""
+    D, patch = state["encoder.to_tokens.1.weight"].shape
+    n = len(state["encoder.positions"]) - 2
+    sizes: dict[str, Any] = {
+        "patch": patch,
+        "width": D,
+        "depth": _count_blocks(state, "encoder"),
+        "heads": len(state["encoder.blocks.0.attn.qkv.bias"]) // 3 // HEAD_WIDTH,
+        "head_width": HEAD_WIDTH,
+        "mlp_ratio": len(state["encoder.blocks.0.mlp.fc1.bias"]) / D,
+    }
+    if "decoder.embed.weight" in state:
+        sizes |= {
+            "decoder_width": len(state["decoder.embed.bias"]),
+            "decoder_depth": _count_blocks(state, "decoder"),
+            "decoder_heads": len(state["decoder.blocks.0.attn.qkv.bias"]) // 3 // HEAD_WIDTH,
+        }
+    # At another number of patches than the published 30, the input's length follows at the same rate.
+    seconds = n * patch / BASE.signal.fs
+    signal = (
+        BASE.signal
+        if n * patch == BASE.signal.samples
+        else replace(BASE.signal, seconds=seconds, window=max(seconds, BASE.signal.window), eval_starts=(0.0,))
+    )
+    return replace(BASE, signal=signal, **sizes)
+
+
+def _count_blocks(state: dict[str, Tensor], part: str) -> int:
+    return len({name.split(".")[2] for name in state if name.startswith(f"{part}.blocks.")})

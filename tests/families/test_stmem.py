@@ -1,0 +1,208 @@
+"""ST-MEM against its reference vectors, and the properties that its paper promises.
+
+The golden tests build the model from the configuration in the file, so any vectors of the same form will do.
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from ecgkit.errors import RunError, SignalError
+from ecgkit.leads import STANDARD_LEADS
+from ecgkit.methods import Batch
+from ecgkit.nn.masking import kept_count, mask_from_restore, random_mask
+from ecgkit_stmem.config import PRESETS, SIGNAL, StMemConfig
+from ecgkit_stmem.model import StMem
+from ecgkit_stmem.official import import_official
+
+SMALL = StMemConfig(
+    width=32, depth=2, heads=2, head_width=16, decoder_width=16, decoder_depth=1, decoder_heads=1, patch=45
+)
+ALL = torch.arange(12)
+
+
+@pytest.fixture(scope="module")
+def reference(golden: Path) -> dict[str, Any]:
+    with np.load(golden / "stmem_tiny.npz") as file:
+        return {name: file[name] for name in file.files}
+
+
+@pytest.fixture(scope="module")
+def model(reference: dict[str, Any]) -> StMem:
+    sizes = json.loads(str(reference["config"]))
+    state = {n.removeprefix("sd/"): torch.from_numpy(v) for n, v in reference.items() if n.startswith("sd/")}
+    config, renamed = import_official(state)
+    assert (config.patch, config.width, config.depth, config.heads) == (
+        sizes["patch_size"], sizes["embed_dim"], sizes["depth"], sizes["num_heads"],
+    )  # fmt: skip
+    assert (config.decoder_width, config.decoder_depth, config.decoder_heads) == (
+        sizes["decoder_embed_dim"], sizes["decoder_depth"], sizes["decoder_num_heads"],
+    )  # fmt: skip
+    model = StMem(replace(config, mask_ratio=sizes["mask_ratio"], norm_patches=sizes["norm_pix_loss"]))
+    model.load_state_dict(renamed)
+    return model.eval()
+
+
+def close(actual: Tensor, expected: Any) -> None:
+    np.testing.assert_allclose(actual.detach().numpy(), expected, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_pretraining_equals_the_reference(model: StMem, reference: dict[str, Any]) -> None:
+    x, restore = torch.from_numpy(reference["x"]), torch.from_numpy(reference["ids_restore"])
+    mask = mask_from_restore(restore, kept_count(restore.shape[-1], model.config.mask_ratio))
+    close(mask.mask, reference["mask"])
+    latent = model.encoder.encode_visible(x, ALL, mask)
+    close(latent.flatten(1, 2), reference["latent"])
+    close(model.decoder(latent, mask), reference["pred"])
+    close(model.reconstruction_loss(x, ALL, mask), reference["loss"])
+
+
+@torch.no_grad()
+def test_features_equal_the_reference(model: StMem, reference: dict[str, Any]) -> None:
+    x = torch.from_numpy(reference["x"])
+    close(model.encoder.encode_visible(x, ALL).flatten(1, 2), reference["latent_nomask"])
+    features = model.encoder(x, ALL)
+    close(features.pooled, reference["features"])
+    logits = features.pooled @ torch.from_numpy(reference["head_w"]).T + torch.from_numpy(reference["head_b"])
+    close(logits, reference["logits"])
+    close(model.encoder(x[..., : int(reference["short_len"])], ALL).pooled, reference["short_features"])
+
+
+@torch.no_grad()
+def test_lead_subsets_equal_the_reference(model: StMem, reference: dict[str, Any]) -> None:
+    x = torch.from_numpy(reference["x"])
+    names = [n.removesuffix("_ids") for n in reference if n.startswith("subset_") and n.endswith("_ids")]
+    assert names
+    for name in names:
+        ids = torch.from_numpy(reference[f"{name}_ids"])
+        close(model.encoder(x[:, ids], ids).pooled, reference[f"{name}_features"])
+
+
+@pytest.fixture
+def small() -> StMem:
+    torch.manual_seed(0)
+    return StMem(SMALL).eval()
+
+
+@torch.no_grad()
+def test_permuting_leads_with_their_ids_permutes_nothing_else(small: StMem) -> None:
+    x, order = torch.randn(2, 12, 2250), torch.randperm(12, generator=torch.Generator().manual_seed(3))
+    straight, permuted = small.encoder(x, ALL), small.encoder(x[:, order], order)
+    torch.testing.assert_close(permuted.pooled, straight.pooled, atol=1e-5, rtol=1e-4)
+    assert straight.per_lead is not None
+    assert permuted.per_lead is not None
+    torch.testing.assert_close(permuted.per_lead, straight.per_lead[:, order], atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("count", range(1, 13))
+def test_any_number_of_leads(small: StMem, count: int) -> None:
+    ids = torch.arange(12).flip(0)[:count]
+    x = torch.randn(2, count, 2250)
+    features = small.encoder(x, ids)
+    shapes = [getattr(features, f).shape for f in ("pooled", "per_lead", "tokens", "layers", "layer_input")]
+    assert shapes == [(2, 32), (2, count, 32), (2, count * 50, 32), (2, 2, 32), (2, 32)]
+    assert all(torch.isfinite(getattr(features, f)).all() for f in ("pooled", "per_lead", "tokens", "layers"))
+    loss = small.training_step(Batch(x, ids, torch.arange(2), torch.full((2,), 2250))).loss
+    assert torch.isfinite(loss)
+
+
+@torch.no_grad()
+def test_a_subset_is_a_model_with_those_embeddings_only(small: StMem) -> None:
+    ids, x = torch.tensor([1, 7]), torch.randn(2, 2, 2250)
+    other = StMem(SMALL).eval()
+    other.load_state_dict(small.state_dict())
+    unused = [i for i in range(12) if i not in ids]
+    other.encoder.lead_embedding[unused] = 1e6
+    torch.testing.assert_close(other.encoder(x, ids).pooled, small.encoder(x, ids).pooled)
+
+
+@torch.no_grad()
+def test_the_decoder_rebuilds_each_lead_alone(small: StMem) -> None:
+    mask = random_mask((1, 12, 50), 0.75)
+    latent = torch.randn(1, 12, 14, 32)
+    changed = latent.clone()
+    changed[:, 3:] += 1
+    before, after = small.decoder(latent, mask), small.decoder(changed, mask)
+    torch.testing.assert_close(before[:, :3], after[:, :3])
+    assert (before[:, 3:] - after[:, 3:]).abs().mean() > 1e-3
+
+
+@torch.no_grad()
+def test_hidden_patches_do_not_reach_the_encoder_nor_visible_ones_the_loss(small: StMem) -> None:
+    x, mask = torch.randn(2, 12, 2250), random_mask((2, 12, 50), 0.75)
+    changed = x.view(2, 12, 50, 45) + 5 * torch.randn(2, 12, 50, 45) * mask.mask[..., None]
+    seen, same = (small.encoder.encode_visible(s.reshape(2, 12, 2250), ALL, mask) for s in (x, changed))
+    torch.testing.assert_close(seen, same)
+
+
+@pytest.mark.parametrize(("preset", "encoder", "full", "trained"), [("base", 85_150_614, 88_534_753, 88_501_985)])
+def test_parameter_counts_of_the_published_sizes(preset: str, encoder: int, full: int, trained: int) -> None:
+    with torch.device("meta"):
+        model = StMem(PRESETS[preset])
+    assert sum(p.numel() for p in model.encoder.parameters()) == encoder
+    assert sum(p.numel() for p in model.parameters()) == full
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == trained
+    assert (SIGNAL.samples, PRESETS[preset].patches, kept_count(30, 0.75)) == (2250, 30, 7)
+
+
+@pytest.mark.parametrize("name", ["stmem_base_full", "stmem_base_encoder"])
+def test_every_official_key_is_consumed(golden: Path, name: str) -> None:
+    listed = json.loads((golden / "official_state_dicts.json").read_text())[name]["keys"]
+    with torch.device("meta"):
+        config, state = import_official({key: torch.empty(shape) for key, shape in listed.items()})
+        model = StMem(config)
+    own = {
+        n: v.shape
+        for n, v in model.state_dict().items()
+        if "decoder" in name or name.endswith("full") or n.startswith("encoder.")
+    }
+    assert {n: v.shape for n, v in state.items()} == own
+    assert config == replace(PRESETS["base"], recipe=config.recipe)
+
+
+def test_a_foreign_key_is_named() -> None:
+    with pytest.raises(RunError, match=r"layer4\.conv"):
+        import_official({"layer4.conv": torch.zeros(1)})
+
+
+def test_gradients_reach_every_trained_parameter() -> None:
+    torch.manual_seed(0)
+    model = StMem(SMALL)
+    model.training_step(Batch(torch.randn(2, 12, 2250), ALL, torch.arange(2), torch.full((2,), 2250))).loss.backward()
+    lost = [n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
+    assert lost == []
+    assert not model.encoder.positions.requires_grad
+
+
+def test_one_batch_is_learnt() -> None:
+    torch.manual_seed(0)
+    model, optimizer = StMem(SMALL), None
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    batch = Batch(torch.randn(4, 12, 2250).cumsum(-1), ALL, torch.arange(4), torch.full((4,), 2250))
+    losses = []
+    for _ in range(30):
+        loss = model.training_step(batch).loss
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        losses.append(loss.item())
+    assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
+
+
+def test_input_that_does_not_fit_is_refused(small: StMem) -> None:
+    with pytest.raises(SignalError, match="multiple of the patch length 45"):
+        small.encoder(torch.zeros(1, 12, 100), ALL)
+    with pytest.raises(SignalError, match="at most 50"):
+        small.encoder(torch.zeros(1, 12, 4500), ALL)
+    with pytest.raises(SignalError, match="standard twelve"):
+        small.encoder(torch.zeros(1, 1, 2250), torch.tensor([len(STANDARD_LEADS)]))
+    with pytest.raises(ValueError, match="divide"):
+        StMemConfig(patch=77)

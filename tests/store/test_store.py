@@ -1,0 +1,146 @@
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import zarr
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ecgkit.errors import LeadError, StoreError
+from ecgkit.leads import STANDARD_LEADS
+from ecgkit.recording import Recording
+from ecgkit.signal.filters import Butterworth
+from ecgkit.signal.spec import SignalSpec, window_of
+from ecgkit.store.format import LIMIT, MISSING, chunk_and_shard, decode, encode
+from ecgkit.store.reader import Store
+from ecgkit.store.views import open_view
+from ecgkit.store.writer import LedgerRow, StoreWriter
+from tests.conftest import synthetic_signal
+
+
+@given(st.lists(st.floats(-32.767, 32.767) | st.just(float("nan")), min_size=1))
+def test_encoding_is_exact_to_half_a_microvolt(values: list[float]) -> None:
+    signal = np.array(values)
+    stored, clipped = encode(signal)
+    assert clipped == 0
+    back = decode(stored)
+    np.testing.assert_array_equal(np.isnan(back), np.isnan(signal))
+    known = np.isfinite(signal)
+    # Half a microvolt, and what float32 cannot hold of 32 mV.
+    assert (np.abs(back[known].astype(float) - signal[known]) <= 0.5e-3 + 2e-6).all()
+
+
+def test_what_does_not_fit_is_cut_and_counted() -> None:
+    stored, clipped = encode(np.array([40.0, -40.0, np.inf, 1.0, np.nan]))
+    assert clipped == 3
+    assert stored.tolist() == [LIMIT, -LIMIT, LIMIT, 1000, MISSING]
+
+
+@pytest.mark.parametrize(
+    ("leads", "samples", "expected"), [(12, 1000, (64, 4096)), (12, 5000, (16, 1024)), (2, 650_000, (1, 49))]
+)
+def test_chunks_and_shards_stay_within_memory(leads: int, samples: int, expected: tuple[int, int]) -> None:
+    assert chunk_and_shard(leads, samples) == expected
+    assert expected[1] * leads * samples * 2 <= 130e6
+
+
+def make_store(folder: Path, recordings: list[Recording], leads: tuple[str, ...] = STANDARD_LEADS) -> Store:
+    writer = StoreWriter(folder, leads=leads, samples=max(r.signal.shape[1] for r in recordings))
+    for i, recording in enumerate(recordings):
+        row = {"record_id": f"r{i}", "patient_id": f"p{i}", "fold": i % 10 + 1, "labels": ["X"], "report": None}
+        writer.append(recording, row)
+    writer.reject(LedgerRow("bad", "bad", "header", "why"))
+    writer.close({"dataset": "test", "code_system": "scp"})
+    return Store(folder)
+
+
+def test_records_of_different_leads_lengths_and_rates_come_back_as_they_were(tmp_path: Path) -> None:
+    gappy = synthetic_signal(800)
+    gappy[3, 10:20] = np.nan
+    recordings = [
+        Recording(synthetic_signal(1000), 500.0, STANDARD_LEADS),
+        Recording(gappy, 400.0, STANDARD_LEADS, rpeaks=np.array([5, 300])),
+        Recording(synthetic_signal(300, 2), 100.0, ("V2", "I"), "NU", ("v2", "i"), (), ("RESP",)),
+    ]
+    store = make_store(tmp_path / "s.zarr", recordings)
+    for row, recording in enumerate(recordings):
+        back = store.recording(row)
+        order = [recording.leads.index(lead) for lead in back.leads]
+        np.testing.assert_allclose(back.signal, recording.signal[order], atol=0.5e-3 + 1e-6, equal_nan=True)
+        assert (back.fs, back.unit, set(back.leads)) == (recording.fs, recording.unit, set(recording.leads))
+        assert back.other == recording.other
+    assert store.recording(1).rpeaks.tolist() == [5, 300]  # type: ignore[union-attr]
+    assert store.recording(0).rpeaks is None
+    assert store.table["missing_samples"].tolist() == [0, 10, 0]
+    assert store.ledger.to_dict("records") == [{"record_id": "bad", "path": "bad", "stage": "header", "reason": "why"}]
+    assert store.row("r2") == 2
+    with pytest.raises(StoreError, match="r0"):
+        store.row("nobody")
+
+
+def test_shards_are_written_in_order_across_their_border(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecgkit.store.format._CHUNK_RECORDS", 2)
+    monkeypatch.setattr("ecgkit.store.format._SHARD_CHUNKS", 2)
+    recordings = [Recording(synthetic_signal(50, seed=i), 100.0, STANDARD_LEADS) for i in range(11)]
+    store = make_store(tmp_path / "s.zarr", recordings)
+    assert len(store) == 11
+    for row, recording in enumerate(recordings):
+        np.testing.assert_allclose(store.recording(row).signal, recording.signal, atol=0.501e-3)
+
+
+def test_the_format_is_open_to_any_zarr_and_parquet_reader(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "s.zarr", [Recording(synthetic_signal(100), 100.0, STANDARD_LEADS)])
+    array = zarr.open_group(store.path, mode="r")["signal"]
+    assert array.metadata.zarr_format == 3  # type: ignore[union-attr]
+    assert array.dtype == np.int16  # type: ignore[union-attr]
+    assert array.shape == (1, 12, 100)  # type: ignore[union-attr]
+    assert pd.read_parquet(store.path / "records.parquet")["record_id"].tolist() == ["r0"]
+
+
+def test_the_same_content_gives_the_same_hash_and_other_content_another(tmp_path: Path) -> None:
+    recordings = [Recording(synthetic_signal(100, seed=s), 100.0, STANDARD_LEADS) for s in (1, 2)]
+    hashes = [make_store(tmp_path / n, r).content_hash for n, r in (("a", recordings), ("b", recordings))]
+    other = make_store(tmp_path / "c", recordings[::-1]).content_hash
+    assert hashes[0] == hashes[1] != other
+
+
+def test_what_is_no_store_is_one_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    zarr.open_group(tmp_path / "other.zarr", mode="w")
+    (tmp_path / "file").write_text("x")
+    for name in ("absent", "folder", "other.zarr", "file"):
+        with pytest.raises(StoreError, match="ecgkit ingest"):
+            Store(tmp_path / name)
+
+
+def test_a_view_is_the_contract_applied_to_each_record(tmp_path: Path) -> None:
+    recordings = [
+        Recording(synthetic_signal(1000, seed=1), 500.0, STANDARD_LEADS),
+        Recording(synthetic_signal(700, seed=2), 500.0, STANDARD_LEADS),
+        Recording(synthetic_signal(200, 2, seed=3), 100.0, ("I", "V2")),
+    ]
+    store = make_store(tmp_path / "s.zarr", recordings)
+    spec = SignalSpec(fs=250, seconds=1, window=2, leads=("V2", "I", "II"), filter=Butterworth(), filter_first=True)
+    seen: list[tuple[int, int]] = []
+    view = open_view(store, spec, lambda done, total: seen.append((done, total)))
+    assert seen[-1] == (3, 3)
+    assert view.present.tolist() == [[True] * 3, [True] * 3, [True, True, False]]
+    assert view.lengths.tolist() == [500, 350, 500]
+    for row in range(3):
+        stored = store.recording(row)
+        for column, lead in enumerate(spec.leads):
+            expected = np.zeros(500)
+            if lead in stored.leads:
+                expected, _ = window_of(stored.signal[stored.leads.index(lead)], stored.fs, spec)
+            np.testing.assert_allclose(view.signal[row, column], expected, atol=1e-6)
+    seen.clear()
+    again = open_view(store, SignalSpec(**{**vars(spec), "seconds": 1.5}), lambda d, n: seen.append((d, n)))
+    assert not seen, "the crop is no part of a view, so the view is shared"
+    np.testing.assert_array_equal(again.signal, view.signal)
+
+
+def test_a_view_of_leads_that_nobody_has_is_refused(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "s.zarr", [Recording(synthetic_signal(100, 1), 100.0, ("I",))], ("I",))
+    with pytest.raises(LeadError, match="V1"):
+        open_view(store, SignalSpec(fs=100, seconds=1, leads=("V1",)))

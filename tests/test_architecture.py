@@ -1,0 +1,65 @@
+"""The rules of the house, checked on the source: imports run downhill, and the core names no family."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+CORE = Path(__file__).parent.parent / "ecgkit"
+PLUGINS = CORE.parent / "plugins"
+# From the top of the hill to the bottom; a module imports from its own room and from those above it.
+ROOMS = (
+    "errors", "entries", "hookspecs", "atomic", "plugins", "config", "leads", "signal", "recording", "store",
+    "datasets", "ingest", "simulate", "nn", "training.recipe", "methods", "training", "evaluation", "report", "demo",
+    "cli",
+)  # fmt: skip
+
+
+def room_of(module: str) -> str:
+    parts = module.split(".")[1:]
+    two = ".".join(parts[:2])
+    return two if two in ROOMS else parts[0]
+
+
+def imports_of(path: Path) -> list[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [name.name for name in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} imports relatively"
+            found += [f"{node.module}.{name.name}" for name in node.names]
+    return found
+
+
+MODULES = sorted(p for p in CORE.rglob("*.py") if p != CORE / "__init__.py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(CORE)))
+def test_imports_run_downhill(path: Path) -> None:
+    module = "ecgkit." + ".".join(path.relative_to(CORE).with_suffix("").parts).removesuffix(".__init__")
+    here = ROOMS.index(room_of(module))
+    # A package's __init__ registers its entries with the plugin host, which stands above every room.
+    for name in imports_of(path):
+        parts = name.split(".")
+        if (
+            parts[0] == "ecgkit"
+            and len(parts) > 1
+            and (CORE / parts[1]).with_suffix(".py").exists() | (CORE / parts[1]).is_dir()
+        ):
+            assert ROOMS.index(room_of(name)) <= here, f"{module} imports {name}, which stands below it"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(CORE)))
+def test_the_core_names_no_family(path: Path) -> None:
+    families = [p.name for p in PLUGINS.iterdir() if p.is_dir()]
+    names = {f.removeprefix("ecgkit_") for f in families}
+    assert not [name for name in imports_of(path) if name.split(".")[0] in families]
+    strings = [n.value for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant)]
+    assert not names & {s for s in strings if isinstance(s, str)}
+
+
+@pytest.mark.parametrize("path", MODULES + sorted(PLUGINS.rglob("*.py")), ids=lambda p: p.stem)
+def test_every_module_says_what_it_is(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))

@@ -1,0 +1,81 @@
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from ecgkit.config import build, fingerprint, merge, override, read_yaml, to_dict, write_yaml
+from ecgkit.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Inner:
+    rate: float = 1.0
+    kind: Literal["a", "b"] = "a"
+
+
+@dataclass(frozen=True)
+class Outer:
+    depth: int = 4
+    inner: Inner = Inner()
+    maybe: Inner | None = None
+    names: tuple[str, ...] = ("x",)
+    by_name: dict[str, Inner] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.depth < 1:
+            raise ValueError("depth must be at least 1")
+
+
+def test_assignments_reach_nested_fields_and_are_coerced() -> None:
+    changed = override(Outer(), ["depth=7", "inner.rate=1e-3", "inner.kind=b", "maybe.rate=2", "names=[p, q]"])
+    assert changed == Outer(7, Inner(1e-3, "b"), Inner(2.0), ("p", "q"))
+    assert override(changed, ["maybe=null"]).maybe is None
+    assert Outer() == Outer(4, Inner())
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("dept=3", "Did you mean 'depth'?"), ("inner.rat=3", "Did you mean 'rate'?"), ("maybe.kin=a", "'kind'"),
+        ("depth", "KEY=VALUE"), ("depth.x=1", "has no parts"), ("depth=deep", "depth = 'deep'"),
+        ("inner.kind=c", "inner.kind = 'c'"), ("depth=0", "at least 1"), ("depth=2.5", "integer"),
+    ],
+)  # fmt: skip
+def test_a_wrong_assignment_names_key_value_and_remedy(assignment: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=".*") as error:
+        override(Outer(), [assignment])
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_yaml_round_trip(tmp_path: Path) -> None:
+    config = Outer(2, Inner(0.5, "b"), Inner(), ("ü",), {"k": Inner(3.0)})
+    write_yaml(tmp_path / "c.yaml", to_dict(config))
+    assert build(Outer, read_yaml(tmp_path / "c.yaml")) == config
+
+
+def test_a_file_changes_only_what_it_names() -> None:
+    base = Outer(2, Inner(0.5, "b"))
+    assert merge(base, {"inner": {"rate": 9}}) == Outer(2, Inner(9.0, "b"))
+    with pytest.raises(ConfigError, match="inner: unknown key 'rte'"):
+        merge(base, {"inner": {"rte": 9}})
+
+
+@pytest.mark.parametrize("content", ["[1, 2]", "a: [", "", "\x00"])
+def test_a_file_that_is_no_mapping_is_one_clear_error(tmp_path: Path, content: str) -> None:
+    (tmp_path / "c.yaml").write_text(content)
+    with pytest.raises(ConfigError, match="YAML"):
+        read_yaml(tmp_path / "c.yaml")
+
+
+def test_yaml_cannot_build_objects(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("a: !!python/object/apply:os.system ['echo hit']")
+    with pytest.raises(ConfigError):
+        read_yaml(tmp_path / "c.yaml")
+
+
+def test_fingerprint_depends_on_values_not_on_order() -> None:
+    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
+    assert fingerprint(Inner()) != fingerprint(Inner(2.0))
+    assert fingerprint(Inner()) == fingerprint(to_dict(Inner()))

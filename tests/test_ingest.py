@@ -1,0 +1,188 @@
+"""Ingest, checked against the source files by an independent path: wfdb and pandas."""
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import wfdb
+
+from ecgkit.datasets.base import hashed_fold
+from ecgkit.errors import DatasetError, OutputError
+from ecgkit.ingest import IngestOptions, ingest
+from ecgkit.leads import STANDARD_LEADS
+from ecgkit.store.reader import Store
+from tests.conftest import synthetic_signal, write_wfdb
+
+
+def test_every_ptb_xl_sample_equals_wfdb_to_half_a_microvolt(shared: Path, ptbxl_store: Path) -> None:
+    source, store = shared / "data" / "ptb-xl", Store(ptbxl_store)
+    table = pd.read_csv(source / "ptbxl_database.csv")
+    assert len(store) == len(table) == 500
+    stored = store.stored(0, 500)
+    for row, file in enumerate(table["filename_hr"]):
+        record = wfdb.rdrecord(str(source / file))
+        order = [[name.upper() for name in record.sig_name].index(lead.upper()) for lead in store.leads]
+        np.testing.assert_array_less(np.abs(stored[row] - 1000 * record.p_signal.T[order]), 0.5)
+
+
+def test_every_ptb_xl_label_and_column_equals_the_table(shared: Path, ptbxl_store: Path) -> None:
+    store = Store(ptbxl_store).table
+    table = pd.read_csv(shared / "data" / "ptb-xl" / "ptbxl_database.csv")
+    assert store["record_id"].tolist() == table["ecg_id"].astype(str).tolist()
+    assert store["patient_id"].tolist() == table["patient_id"].astype(int).astype(str).tolist()
+    assert store["fold"].tolist() == table["strat_fold"].tolist()
+    assert store["report"].fillna("").tolist() == table["report"].fillna("").tolist()
+    assert store["sex"].tolist() == table["sex"].map({0: "M", 1: "F"}).tolist()
+    np.testing.assert_array_equal(store["age"], table["age"].clip(upper=90))
+    for codes, likelihoods, cell in zip(store["labels"], store["likelihoods"], table["scp_codes"], strict=True):
+        assert dict(zip(codes, likelihoods, strict=True)) == ast.literal_eval(cell)
+    kept = {"ecg_id", "scp_codes", "strat_fold", "filename_lr", "filename_hr"} ^ set(table.columns)
+    assert kept <= set(store.columns)
+
+
+@pytest.mark.parametrize(
+    ("folder", "fs", "records", "leads", "unit"),
+    [
+        ("ptb-xl", 100.0, 500, 12, "mV"), ("ptb-xl-100hz-zscored", None, 1420, 12, "NU"), ("mit-bih", None, 22, 4, "mV"),
+        ("ludb", None, 100, 12, "mV"), ("norwegian-athletes", None, 28, 12, "mV"), ("cinc2021", None, 50, 12, "mV"),
+        ("cpsc2018", None, 10, 12, "mV"),
+    ],
+)  # fmt: skip
+def test_real_folders_ingest_with_the_counts_they_state(shared, tmp_path, folder, fs, records, leads, unit) -> None:
+    limit = 60 if records > 100 else None  # the counts come from the plan, so a few signals are enough
+    report = ingest(shared / "data" / folder, tmp_path / "s.zarr", IngestOptions(fs=fs, limit=limit))
+    assert report.rejected == []
+    assert report.taken == min(records, limit or records)
+    store = Store(tmp_path / "s.zarr")
+    assert len(store.leads) == leads
+    assert set(store.table["unit"]) == {unit}
+    assert not fs or set(store.table["fs"]) == {fs}
+
+
+def test_simulated_cohort_keeps_reports_labels_and_peaks(cohort: Path, cohort_store: Path) -> None:
+    store = Store(cohort_store)
+    records = pd.read_csv(cohort / "record_list.csv")
+    assert store.leads == STANDARD_LEADS
+    assert len(store) == len(records) == 120
+    for row in (0, 57, 119):
+        path = cohort / records["path"][row]
+        record = wfdb.rdrecord(str(path))
+        assert record.sig_name[4:6] == ["aVF", "aVL"], "the files are in MIMIC's order"
+        recording = store.recording(row)
+        expected = record.p_signal[:, [record.sig_name.index(lead) for lead in STANDARD_LEADS]].T
+        np.testing.assert_allclose(recording.signal, expected, atol=0.501e-3, equal_nan=True)
+        assert recording.rpeaks is not None
+        assert recording.rpeaks.tolist() == wfdb.rdann(str(path), "atr").sample.tolist()
+        dx = next(line for line in record.comments if line.startswith("Dx"))
+        assert list(store.table["labels"].iloc[row]) == dx.split(":")[1].strip().split(",")
+    assert store.table["report"].notna().all()
+
+
+def test_folds_go_by_patient_and_are_even() -> None:
+    folds = [hashed_fold(str(patient)) for patient in range(20_000)]
+    assert set(folds) == set(range(1, 11))
+    assert np.bincount(folds)[1:].min() > 1800
+    assert hashed_fold("10000032") == hashed_fold("10000032")
+
+
+def test_fewer_leads_are_taken_completed_and_told(tmp_path: Path) -> None:
+    full = synthetic_signal(500)
+    write_wfdb(tmp_path / "src", "three", full[[0, 1, 7]], ("I", "II", "V2"))
+    write_wfdb(tmp_path / "src", "twelve", full)
+    write_wfdb(tmp_path / "src", "scaled", full[[0, 1, 7]], ("I", "II", "V2"), unit="NU")
+    report = ingest(tmp_path / "src", tmp_path / "s.zarr")
+    store = Store(tmp_path / "s.zarr")
+    assert report.taken == 3
+    assert report.derived == {("III", "aVR", "aVL", "aVF"): 1}
+    three, scaled = store.recording(store.row("three")), store.recording(store.row("scaled"))
+    assert three.leads == ("I", "II", "III", "aVR", "aVL", "aVF", "V2")
+    assert three.derived == ("III", "aVR", "aVL", "aVF")
+    np.testing.assert_allclose(three.signal, full[[0, 1, 2, 3, 4, 5, 7]], atol=2e-3)
+    assert scaled.leads == ("I", "II", "V2"), "without a unit the relations between leads need not hold"
+    assert set(report.fewer_leads) == {three.leads, scaled.leads}
+
+
+def test_leads_that_every_record_must_have(tmp_path: Path) -> None:
+    full = synthetic_signal(500)
+    write_wfdb(tmp_path / "src", "three", full[[0, 1, 7]], ("I", "II", "V2"))
+    write_wfdb(tmp_path / "src", "twelve", full)
+    report = ingest(tmp_path / "src", tmp_path / "s.zarr", IngestOptions(leads=("V6", "III")))
+    assert Store(tmp_path / "s.zarr").leads == ("V6", "III")
+    assert [(row.record_id, row.stage) for row in report.rejected] == [("three", "leads")]
+    assert "V6" in report.rejected[0].reason
+
+
+def test_cut_and_resampled_once(tmp_path: Path) -> None:
+    write_wfdb(tmp_path / "src", "a", synthetic_signal(2000))
+    ingest(tmp_path / "src", tmp_path / "s.zarr", IngestOptions(fs=250, seconds=3))
+    recording = Store(tmp_path / "s.zarr").recording(0)
+    assert (recording.fs, recording.signal.shape) == (250, (12, 750))
+
+
+def test_a_bad_record_goes_to_the_ledger_and_the_rest_is_taken(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        write_wfdb(tmp_path / "src", name, synthetic_signal(100))
+    data = tmp_path / "src" / "b.dat"
+    data.write_bytes(data.read_bytes()[:50])
+    (tmp_path / "src" / "broken.hea").write_text("not a header\n")
+    report = ingest(tmp_path / "src", tmp_path / "s.zarr")
+    store = Store(tmp_path / "s.zarr")
+    assert (report.found, report.taken) == (4, 2)
+    assert store.table["record_id"].tolist() == ["a", "c"]
+    assert set(zip(store.ledger["record_id"], store.ledger["stage"], strict=True)) == {
+        ("b", "signal"),
+        ("broken", "header"),
+    }
+
+
+def test_nothing_to_read_is_an_error_that_leaves_nothing(tmp_path: Path) -> None:
+    write_wfdb(tmp_path / "src", "a", np.full((12, 50), np.nan))
+    with pytest.raises(DatasetError, match="every sample"):
+        ingest(tmp_path / "src", tmp_path / "s.zarr")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["src"]
+
+
+def test_an_existing_store_is_kept_unless_asked(tmp_path: Path) -> None:
+    write_wfdb(tmp_path / "src", "a", synthetic_signal(100))
+    ingest(tmp_path / "src", tmp_path / "s.zarr")
+    with pytest.raises(OutputError, match="--overwrite"):
+        ingest(tmp_path / "src", tmp_path / "s.zarr")
+    write_wfdb(tmp_path / "src", "b", synthetic_signal(100))
+    ingest(tmp_path / "src", tmp_path / "s.zarr", IngestOptions(overwrite=True))
+    assert len(Store(tmp_path / "s.zarr")) == 2
+
+
+def test_two_runs_write_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write_wfdb(tmp_path / "src", name, synthetic_signal(300, seed=ord(name)))
+    files = []
+    for out in ("one.zarr", "two.zarr"):
+        ingest(tmp_path / "src", tmp_path / out)
+        files.append(
+            {p.relative_to(tmp_path / out): p.read_bytes() for p in (tmp_path / out).rglob("*") if p.is_file()}
+        )
+    assert files[0] == files[1]
+
+
+def test_segments_are_not_records_of_their_own(shared: Path, tmp_path: Path) -> None:
+    report = ingest(shared / "data" / "wfdb-odd" / "041s", tmp_path / "s.zarr")
+    assert report.found == 1
+
+
+def test_a_table_that_leads_out_of_its_folder_is_not_followed(tmp_path: Path) -> None:
+    write_wfdb(tmp_path / "secret", "r", synthetic_signal(100))
+    source = tmp_path / "src"
+    source.mkdir()
+    (source / "record_list.csv").write_text("subject_id,study_id,path\n1,2,../secret/r\n")
+    with pytest.raises(DatasetError, match="leads out of"):
+        ingest(source, tmp_path / "s.zarr")
+
+
+def test_two_records_of_one_id_are_refused(tmp_path: Path) -> None:
+    source = tmp_path / "src"
+    write_wfdb(source, "r", synthetic_signal(100))
+    (source / "record_list.csv").write_text("subject_id,study_id,path\n1,2,r\n1,2,r\n")
+    with pytest.raises(DatasetError, match="'2' is listed twice"):
+        ingest(source, tmp_path / "s.zarr")

@@ -1,0 +1,103 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ecgkit.errors import LeadError
+from ecgkit.leads import (
+    LEADS,
+    STANDARD_LEADS,
+    canonical_order,
+    derive_limb_leads,
+    find_lead,
+    lead_ids,
+    limb_residuals,
+    parse_leads,
+    select_leads,
+)
+from tests.conftest import synthetic_signal
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("AVR", ("aVR", 1)), ("avl", ("aVL", 1)), ("ii", ("II", 1)), ("DI", ("I", 1)), ("DIII", ("III", 1)),
+        ("MLII", ("II", 1)), (" V1 ", ("V1", 1)), ("v6", ("V6", 1)), ("-aVR", ("aVR", -1)), ("ECG II", ("II", 1)),
+        ("lead_V2", ("V2", 1)), ("vx", ("VX", 1)), ("V", None), ("ABP", None), ("", None), ("ECG", None), ("IV", None),
+    ],
+)  # fmt: skip
+def test_names_and_aliases(name: str, expected: tuple[str, int] | None) -> None:
+    assert find_lead(name) == expected
+
+
+@given(st.sampled_from(LEADS), st.sampled_from([str.upper, str.lower, str.swapcase, lambda s: f"  {s} "]))
+def test_every_spelling_of_every_lead_is_found(lead: str, spell) -> None:
+    assert find_lead(spell(lead)) == (lead, 1)
+
+
+def test_sets_and_lists_of_leads() -> None:
+    assert parse_leads("12") == STANDARD_LEADS
+    assert parse_leads("limb") == STANDARD_LEADS[:6]
+    assert parse_leads("v2, i,AVF") == ("V2", "I", "aVF")
+    for wrong in ("V7x", "I,I", "", "I,-II"):
+        with pytest.raises(LeadError):
+            parse_leads(wrong)
+
+
+def test_rows_are_selected_by_name_and_a_missing_one_is_an_error() -> None:
+    mimic_order = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
+    signal = np.arange(24.0).reshape(12, 2)
+    by_name = select_leads(signal, mimic_order, STANDARD_LEADS)
+    assert by_name[4, 0] == signal[5, 0]
+    assert by_name[5, 0] == signal[4, 0]
+    with pytest.raises(LeadError, match="V1"):
+        select_leads(signal[:6], STANDARD_LEADS[:6], ("I", "V1"))
+
+
+@given(st.permutations(STANDARD_LEADS))
+def test_canonical_order_and_ids_undo_any_permutation(names: list[str]) -> None:
+    assert canonical_order(names) == STANDARD_LEADS
+    assert [STANDARD_LEADS[i] for i in lead_ids(names)] == names
+
+
+def test_derived_leads_equal_the_recorded_ones() -> None:
+    signal = synthetic_signal()
+    names = ("V1", "I", "II")
+    some = select_leads(signal, STANDARD_LEADS, names)
+    full, all_names, derived = derive_limb_leads(some, names)
+    assert derived == ("III", "aVR", "aVL", "aVF")
+    assert all_names == (*names, *derived)
+    np.testing.assert_allclose(full, select_leads(signal, STANDARD_LEADS, all_names), atol=1e-12)
+
+
+def test_nothing_is_derived_without_both_leads_and_gaps_stay_gaps() -> None:
+    signal = synthetic_signal(leads=2)
+    assert derive_limb_leads(signal, ("II", "V1"))[2] == ()
+    signal[0, 3] = np.nan
+    full, _, _ = derive_limb_leads(signal, ("I", "II"))
+    assert np.isnan(full[2:, 3]).all()
+    assert np.isfinite(full[2:, :3]).all()
+
+
+def test_residuals_tell_a_swap_and_an_inversion() -> None:
+    signal = synthetic_signal()
+    assert max(limb_residuals(signal, STANDARD_LEADS).values()) < 1e-9
+    swapped = signal.copy()
+    swapped[[4, 5]] = swapped[[5, 4]]
+    residuals = limb_residuals(swapped, STANDARD_LEADS)
+    assert residuals["aVL"] > 0.1 and residuals["aVF"] > 0.1 and residuals["III"] < 1e-9
+    inverted = signal.copy()
+    inverted[3] *= -1
+    assert limb_residuals(inverted, STANDARD_LEADS)["aVR"] == pytest.approx(2)
+
+
+def test_real_recordings_obey_the_relations(shared) -> None:
+    """PTB-XL states II = I + III within 0.2 %; the z-scored copies do not keep it."""
+    from ecgkit.datasets.ptb_xl import PTBXL
+
+    for folder, holds in (("ptb-xl", True), ("ptb-xl-100hz-zscored", False)):
+        dataset = PTBXL(shared / "data" / folder)
+        for source in dataset.sources()[:10]:
+            recording = dataset.read(source)
+            residual = limb_residuals(recording.signal, recording.leads)["III"]
+            assert (residual < 0.05) == holds, (folder, source.record_id, residual)
