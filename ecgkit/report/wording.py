@@ -1,0 +1,62 @@
+"""Numbers of result rows as text: always the same digits, and a dash with its reason where there is none."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from ecgkit.evaluation.results import ClassScore
+
+DASH = "–"
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value can be printed and drawn: no None, NaN or infinity."""
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def percent(value: float | None) -> str:
+    """Write a share of 1 as x 100, or a dash."""
+    return f"{100 * value:.1f}" if value is not None and math.isfinite(value) else DASH
+
+
+def interval(bounds: tuple[float, float] | None) -> str:
+    """Write an interval x 100, or a dash."""
+    return DASH if not has_interval(bounds) or bounds is None else f"{percent(bounds[0])}–{percent(bounds[1])}"
+
+
+def has_interval(bounds: tuple[float, float] | None) -> bool:
+    """Return whether both ends are numbers."""
+    return bounds is not None and all(is_number(bound) for bound in bounds)
+
+
+def seconds(value: float) -> str:
+    """Write a duration in s."""
+    if not is_number(value):
+        return DASH
+    return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
+
+
+def count(value: int | None) -> str:
+    """Write a number of records or patients."""
+    return DASH if value is None else f"{value:,}"
+
+
+def scalar(value: Any) -> str:
+    """Write a setting or a metric of any kind on one line."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return DASH
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def leads(names: Sequence[str]) -> str:
+    """Write how many leads, and which where there are few."""
+    return f"{len(names)}" if len(names) > 3 else f"{len(names)} ({', '.join(names)})"
+
+
+def why_unscored(score: ClassScore) -> str:
+    """Say why a class has no AUROC, as far as its counts tell."""
+    if not score.positives:
+        return "no positive test record"
+    return "no negative test record" if not score.negatives else "the result holds no number"

@@ -1,0 +1,225 @@
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
+from ecgkit.errors import ResultsError, RunError, TaskError
+from ecgkit.evaluation.features import extract
+from ecgkit.evaluation.heads.base import Part
+from ecgkit.evaluation.heads.linear import GRID, LinearHead
+from ecgkit.evaluation.metrics import auroc, average_precision, macro_auroc
+from ecgkit.evaluation.probe import ProbeOptions, probe, untrained_subject
+from ecgkit.evaluation.results import find_rows, load_row
+from ecgkit.evaluation.statistics import bootstrap_auroc
+from ecgkit.evaluation.task import load_task, task_data
+from ecgkit.leads import STANDARD_LEADS
+from ecgkit.plugins import host
+from ecgkit.signal.spec import apply
+from ecgkit.store.reader import Store
+from ecgkit.store.views import open_view
+from tests.training.test_training import SMALL
+
+
+def task_entry(name: str) -> TaskEntry:
+    return host().get(TaskEntry, name)
+
+
+@settings(max_examples=60)
+@given(st.integers(2, 40), st.integers(1, 4), st.integers(0, 2**31))
+def test_auroc_against_all_pairs_and_sklearn(R: int, C: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    targets, scores = rng.integers(0, 2, (R, C)), rng.integers(0, 6, (R, C)) / 5
+    values, precisions = auroc(targets, scores), average_precision(targets, scores)
+    for c in range(C):
+        positive, negative = scores[targets[:, c] == 1, c], scores[targets[:, c] == 0, c]
+        if len(positive) and len(negative):
+            wins = sum((p > n) + 0.5 * (p == n) for p in positive for n in negative)
+            assert values[c] == pytest.approx(wins / (len(positive) * len(negative)), abs=1e-12)
+            assert values[c] == pytest.approx(roc_auc_score(targets[:, c], scores[:, c]), abs=1e-12)
+            assert precisions[c] == pytest.approx(average_precision_score(targets[:, c], scores[:, c]), abs=1e-12)
+        else:
+            assert np.isnan(values[c])
+    if np.isfinite(values).any():
+        assert macro_auroc(targets, scores) == pytest.approx(np.nanmean(values))
+
+
+def test_bootstrap_draws_patients_not_records() -> None:
+    """Copies of a record under one patient must not narrow the interval; as patients of their own they do."""
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 2, (40, 2))
+    scores = rng.normal(size=(40, 2)) + 0.8 * targets
+    copies, people = np.repeat(np.arange(40), 8), np.repeat(np.arange(40), 8).astype(str)
+    alone = bootstrap_auroc(targets, scores, [str(i) for i in range(40)])
+    clustered = bootstrap_auroc(targets[copies], scores[copies], people)
+    naive = bootstrap_auroc(targets[copies], scores[copies], [str(i) for i in range(320)])
+    width = [high - low for low, high in (alone.macro, clustered.macro, naive.macro)]
+    assert width[1] == pytest.approx(width[0], rel=0.1)
+    assert width[2] < 0.6 * width[1]
+
+
+def test_bootstrap_against_a_plain_loop_and_its_coverage() -> None:
+    rng = np.random.default_rng(1)
+    targets = rng.integers(0, 2, (30, 1))
+    scores = rng.normal(size=(30, 1)) + targets
+    intervals = bootstrap_auroc(targets, scores, [str(i) for i in range(30)], draws=200, seed=3)
+    draws, plain = np.random.default_rng(3), []
+    for _ in range(200):
+        rows = draws.integers(0, 30, 30)
+        # Patient ids sort as text: row i of the draw is the i-th patient in that order.
+        rows = [sorted(range(30), key=str)[r] for r in rows]
+        plain.append(roc_auc_score(targets[rows, 0], scores[rows, 0]))
+    assert intervals.classes[0] == pytest.approx(np.percentile(plain, [2.5, 97.5]))
+    inside = 0
+    for trial in range(100):
+        rng = np.random.default_rng(trial)
+        y = rng.integers(0, 2, (60, 1))
+        s = rng.normal(size=(60, 1)) + y  # the true AUROC is Phi(1 / sqrt 2)
+        low, high = bootstrap_auroc(y, s, [str(i) for i in range(60)], draws=200).macro
+        inside += low <= 0.7602 <= high
+    assert 85 <= inside <= 100
+
+
+def test_bootstrap_of_a_class_without_positives_is_nan() -> None:
+    targets = np.array([[1, 0], [0, 0], [1, 0], [0, 0]])
+    intervals = bootstrap_auroc(targets, np.random.default_rng(0).random((4, 2)), list("abcd"), draws=50)
+    assert np.isnan(intervals.classes[1]).all()
+    assert np.isfinite(intervals.macro).all()
+
+
+def test_ptbxl_superclasses_equal_the_statement_table(shared: Path) -> None:
+    task = load_task(task_entry("ptbxl-super"))
+    statements = pd.read_csv(shared / "data" / "ptb-xl" / "scp_statements.csv", index_col=0)
+    expected = statements["diagnostic_class"].dropna().groupby(statements["diagnostic_class"]).groups
+    assert {label: set(c.codes) for label, c in task.labels.items()} == {k: set(v) for k, v in expected.items()}
+
+
+def test_ptbxl_superclasses_equal_the_published_split_tables(shared: Path, ptbxl_store: Path) -> None:
+    """The tables of MERL, joined by ecg_id and by column name."""
+    store = Store(ptbxl_store)
+    data = task_data(load_task(task_entry("ptbxl-super")), "ptbxl-super", store)
+    folder = shared / "data" / "splits" / "merl" / "ptbxl" / "super_class"
+    for part in ("train", "val", "test"):
+        published = pd.read_csv(next(folder.glob(f"*_{part}.csv*"))).set_index("ecg_id")
+        ids = store.table["record_id"].iloc[data.rows[data.parts[part]]].astype(int)
+        ours = pd.DataFrame(data.targets[data.parts[part]], index=ids.to_numpy(), columns=data.labels)
+        both = ours.index.intersection(published.index)
+        # The store is of release 1.0.1, the tables of 1.0.3: records that were withdrawn are not in both.
+        assert len(both) >= 0.9 * len(ours)
+        assert ours.loc[both].equals(published.loc[both, list(data.labels)].astype("int8"))
+
+
+def test_task_on_a_store_without_its_labels_is_refused(cohort_store: Path) -> None:
+    with pytest.raises(TaskError, match="'snomed'.*'scp' labels"):
+        task_data(load_task(task_entry("ptbxl-super")), "ptbxl-super", Store(cohort_store))
+
+
+def test_parts_of_a_task_share_no_patient(cohort_store: Path) -> None:
+    store = Store(cohort_store)
+    data = task_data(load_task(task_entry("simulated")), "simulated", store)
+    patients = store.table["patient_id"].to_numpy()[data.rows]
+    parts = [set(patients[rows]) for rows in data.parts.values()]
+    assert sum(map(len, parts)) == len(set.union(*parts))
+
+
+def parts_for_head(rng: np.random.Generator, R: int = 200) -> tuple[Part, Part, np.ndarray]:
+    x = rng.normal(size=(R, 6)).astype(np.float32) * [1, 10, 0.1, 1, 1, 0]  # one column is constant
+    y = (x[:, :2] / [1, 10] + rng.normal(size=(R, 2)) > 0).astype(np.int8)
+    y = np.concatenate([y, np.ones((R, 1), np.int8)], axis=1)  # a label that is always there
+    half = R // 2
+    return Part(x[:half], y[:half]), Part(x[half:], y[half:]), x
+
+
+def test_linear_head_is_the_converged_logistic_regression_that_val_prefers() -> None:
+    train, val, x = parts_for_head(np.random.default_rng(0))
+    head = LinearHead()
+    head.fit(train, val)
+    scores = {}
+    mean, deviation = train.features.mean(0), train.features.std(0)
+    scaled = lambda f: (f - mean) / np.where(deviation > 0, deviation, 1)  # noqa: E731
+    for C in GRID:
+        plain = [
+            LogisticRegression(C=C, tol=1e-8, max_iter=10_000).fit(scaled(train.features), train.targets[:, c])
+            for c in range(2)
+        ]
+        predicted = np.stack([m.predict_proba(scaled(x))[:, 1] for m in plain], axis=1)
+        scores[C] = macro_auroc(val.targets[:, :2], predicted[100:])
+        if head.choices()["chosen"].startswith(f"C = {C:g} "):
+            np.testing.assert_allclose(head.predict(x)[:, :2], predicted, atol=1e-4)
+    assert head.choices()["chosen"].startswith(f"C = {max(scores, key=scores.__getitem__):g} ")
+    assert (head.predict(x)[:, 2] == 1).all()
+    assert head.choices()["fits_not_converged"] == 0
+
+
+def test_features_are_the_mean_over_crops_in_the_order_of_the_rows(cohort_store: Path) -> None:
+    store = Store(cohort_store)
+    entry = host().get(MethodEntry, "stmem")
+    encoder = untrained_subject(entry, "", SMALL, weights="random-init", seed=0).encoder
+    rows = np.array([50, 3, 99])
+    features = extract(encoder, open_view(store, SMALL.signal), rows, batch_size=2)
+    for i, row in enumerate(rows):
+        recording = store.recording(row)
+        crops = [apply(recording.signal, recording.fs, SMALL.signal, s) for s in SMALL.signal.eval_starts]
+        with torch.no_grad():
+            plain = encoder(torch.from_numpy(np.stack(crops)), torch.arange(12)).pooled.mean(0)
+        np.testing.assert_allclose(features[i], plain, atol=1e-4)
+    with pytest.raises(RunError, match="no beats features"):
+        extract(encoder, open_view(store, SMALL.signal), rows, need="beats")
+
+
+@pytest.mark.parametrize("weights", ["random-init", "scratch"])
+def test_a_row_holds_what_its_predictions_give(cohort_store: Path, tmp_path: Path, weights: str) -> None:
+    store, entry = Store(cohort_store), host().get(MethodEntry, "stmem")
+    subject = untrained_subject(entry, "tiny", SMALL, weights=weights, seed=0)
+    options = ProbeOptions(epochs=2)
+    row = probe(subject, store, task_entry("simulated"), host().get(HeadEntry, "linear"), tmp_path / "r", options)
+    assert load_row(tmp_path / "r" / "row.json") == row
+    assert [r for _, r in find_rows([tmp_path])] == [row]
+    predictions = pd.read_parquet(tmp_path / "r" / "predictions.parquet").query("part == 'test'")
+    assert len(predictions) == row.counts["test"]["records"]
+    for score in row.classes:
+        y, p = predictions[f"y_{score.label}"], predictions[f"p_{score.label}"]
+        assert (score.positives, score.negatives) == ((y == 1).sum(), (y == 0).sum())
+        if score.auroc is None:
+            assert score.positives == 0 or score.negatives == 0
+            assert score.label in row.warnings[0]
+        else:
+            assert score.auroc == pytest.approx(roc_auc_score(y, p), abs=1e-9)
+            assert score.interval is not None
+            assert score.interval[0] <= score.auroc <= score.interval[1]
+    assert row.leads == STANDARD_LEADS
+    assert row.weights == weights
+    assert {"store", "split", "checkpoint"} == set(row.hashes)
+    assert "one seed only" in row.warnings
+    assert bool(row.training) == (weights == "scratch")
+    json.dumps(asdict(row))
+
+
+def test_the_same_probe_twice_gives_the_same_numbers(cohort_store: Path, tmp_path: Path) -> None:
+    entry, rows = host().get(MethodEntry, "stmem"), []
+    for name in ("a", "b"):
+        subject = untrained_subject(entry, "tiny", SMALL, weights="random-init", seed=4)
+        head = host().get(HeadEntry, "linear")
+        rows.append(probe(subject, Store(cohort_store), task_entry("simulated"), head, tmp_path / name))
+    assert rows[0].classes == rows[1].classes
+    assert rows[0].macro_interval == rows[1].macro_interval
+    assert rows[0].hashes == rows[1].hashes
+
+
+def test_what_is_no_result_is_one_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ResultsError, match="ecgkit probe"):
+        find_rows([tmp_path])
+    with pytest.raises(ResultsError, match="does not exist"):
+        find_rows([tmp_path / "absent"])
+    for content in ("{", "[]", '{"schema": 99}', '{"schema": 1}'):
+        (tmp_path / "row.json").write_text(content)
+        with pytest.raises(ResultsError, match=r"row\.json"):
+            find_rows([tmp_path])

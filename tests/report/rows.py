@@ -1,0 +1,132 @@
+"""Result rows as `ecgkit probe` writes them, for the tests of the report."""
+
+import math
+from pathlib import Path
+
+from ecgkit.evaluation.results import ClassScore, ResultRow
+
+CLASSES = {
+    "NORM": ("Normal ECG", 963, 7721),
+    "MI": ("Myocardial infarction", 550, 4379),
+    "STTC": ("ST/T change", 521, 4186),
+    "CD": ("Conduction disturbance", 496, 3940),
+    "HYP": ("Hypertrophy", 0, 2119),
+}
+TEST_RECORDS = 2158
+FEW = "HYP has 0 positive test records and is left out of the mean."
+ONE_SEED = "One seed: the spread between seeds is unknown."
+
+
+def make_classes(level: float) -> tuple[ClassScore, ...]:
+    scores = []
+    for i, (label, (name, positives, train)) in enumerate(CLASSES.items()):
+        auroc = min(0.9951, level + 0.0137 * math.cos(2 * i)) if positives else None
+        width = 0.4 / math.sqrt(max(positives, 1))
+        scores.append(
+            ClassScore(
+                label=label,
+                name=name,
+                positives=positives,
+                negatives=TEST_RECORDS - positives,
+                train_positives=train,
+                auroc=auroc,
+                interval=None if auroc is None else (auroc - width, min(1.0, auroc + width)),
+                auprc=None if auroc is None else auroc - 0.1234,
+            )
+        )
+    return tuple(scores)
+
+
+def make_training(epochs: int) -> tuple[dict, ...]:
+    return tuple(
+        {
+            "epoch": epoch,
+            "step": 68 * epoch,
+            "lr": 6e-4 * (1 + math.cos(math.pi * epoch / epochs)) / 2,
+            "train_loss": 0.31 + 0.7 * math.exp(-epoch / 6),
+            "val_loss": 0.345 + 0.64 * math.exp(-epoch / 6) + 0.008 * math.sin(epoch),
+            "records_per_second": 2113.4,
+            "seconds": 8.251,
+        }
+        for epoch in range(1, epochs + 1)
+    )
+
+
+def make_row(**changes) -> ResultRow:
+    values = {
+        "run": "stmem-base",
+        "method": "st-mem",
+        "preset": "base",
+        "weights": "pretrained",
+        "store": "ptb-xl",
+        "dataset": "ptb-xl",
+        "task": "ptbxl-super",
+        "task_title": "PTB-XL diagnostic superclasses",
+        "head": "linear",
+        "leads": ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6"),
+        "fraction": 1.0,
+        "seed": 0,
+        "macro_auroc": 0.91237,
+        "macro_interval": (0.90411, 0.92002),
+        "macro_auprc": 0.77381,
+        "classes": make_classes(0.91),
+        "counts": {
+            "train": {"records": 17084, "patients": 14806},
+            "val": {"records": 2146, "patients": 1922},
+            "test": {"records": TEST_RECORDS, "patients": 1875},
+        },
+        "protocol": {
+            "Split": "Folds 1 to 8 train, 9 validates, 10 tests; folds are by patient.",
+            "Labels": "A record has a superclass if it has any of its SCP statements, whatever the likelihood.",
+            "Head": "Logistic regression on frozen pooled features; strength chosen on the validation part.",
+            "Interval": "1,000 bootstrap samples of test patients, percentile interval.",
+        },
+        "warnings": (FEW, ONE_SEED),
+        "contract": {
+            "fs": 250,
+            "seconds": 9.0,
+            "leads": ["I", "II", "V1"],
+            "filter": {"band": [0.67, 40.0], "order": 3, "type": "butterworth"},
+            "normalize": "lead-zscore",
+            "crop": None,
+        },
+        "hashes": {"store": "9f2c" * 16, "split": "41aa" * 16, "checkpoint": "c07e" * 16},
+        "environment": {"ecgkit": "0.1.0", "torch": "2.12.0", "device": "cpu", "command": "ecgkit probe runs/a"},
+        "seconds": 412.3,
+    }  # fmt: skip
+    return ResultRow(**(values | changes))
+
+
+def make_rows() -> list[tuple[Path, ResultRow]]:
+    """Four runs on one task, one run on another; HYP has no positive test record."""
+    return [
+        (Path("runs/base/results/super/row.json"), make_row(training=make_training(40))),
+        (
+            Path("runs/base/results/random/row.json"),
+            make_row(
+                weights="random-init", macro_auroc=0.74127, macro_interval=(0.72811, 0.75409), macro_auprc=0.50013,
+                classes=make_classes(0.74), seconds=398.04,
+            ),
+        ),
+        (
+            Path("runs/scratch/results/super/row.json"),
+            make_row(
+                run="resnet-scratch", method="supervised", weights="scratch", head="fine-tune", macro_auroc=0.89914,
+                macro_interval=(0.88977, 0.90783), macro_auprc=0.7501, classes=make_classes(0.9), seconds=5210.7,
+                training=make_training(25),
+            ),
+        ),
+        (
+            Path("runs/one-lead/results/super/row.json"),
+            make_row(
+                run="stmem-one-lead", leads=("I",), fraction=0.1, seed=3, macro_auroc=0.83318, macro_interval=None,
+                macro_auprc=0.61172, classes=make_classes(0.83), warnings=(FEW, "1,708 training records."),
+                seconds=61.2,
+            ),
+        ),
+        (
+            Path("runs/base/results/rhythm/row.json"),
+            make_row(task="ptbxl-rhythm", task_title="PTB-XL rhythm", warnings=(), macro_auroc=0.95612,
+                     macro_interval=(0.93905, 0.96988), training=make_training(40)),
+        ),
+    ]  # fmt: skip

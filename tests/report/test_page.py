@@ -1,0 +1,314 @@
+"""The report page: whole, inert, self-contained, and true to the rows."""
+
+import base64
+import hashlib
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from ecgkit.errors import ResultsError
+from ecgkit.evaluation.results import ClassScore, ResultRow
+from ecgkit.report.page import render_report, write_report
+from tests.report.rows import CLASSES, FEW, ONE_SEED, make_classes, make_row, make_rows, make_training
+
+VOID = {"meta", "link", "br", "hr", "img", "input"}
+EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&{{ 7*7 }}"
+
+
+class Page(HTMLParser):
+    """Collects elements with their attributes and text, and fails where tags don't match."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict]] = []
+        self.texts: list[str] = []
+        self.rows: list[list[str]] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        assert len(attrs) == len(dict(attrs)), f"{tag} has an attribute twice"
+        self.elements.append((tag, dict(attrs)))
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open, f"</{tag}> closes nothing"
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] in ("script", "style"):
+            return
+        self.texts.append(data)
+        if {"td", "th"} & set(self.open):
+            self.rows[-1][-1] += data
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.texts).split())
+
+    def of(self, tag: str) -> list[dict]:
+        return [attrs for name, attrs in self.elements if name == tag]
+
+    def row(self, *starts: str) -> list[str]:
+        """The first table row whose first cells start so."""
+        rows = [[" ".join(cell.split()) for cell in row] for row in self.rows]
+        return next(
+            r for r in rows if len(r) >= len(starts) and all(c.startswith(s) for c, s in zip(r, starts, strict=False))
+        )
+
+
+@pytest.fixture
+def rows() -> list[tuple[Path, ResultRow]]:
+    return make_rows()
+
+
+@pytest.fixture
+def page(rows) -> Page:
+    return Page(render_report(rows, title="All runs"))
+
+
+def single(**changes) -> Page:
+    return Page(render_report([(Path("runs/a/row.json"), make_row(**changes))]))
+
+
+def test_it_needs_nothing_from_outside(rows):
+    html = render_report(rows)
+    assert not re.search(r"(?i)(https?:)?//[a-z0-9]", html)
+    assert "url(" not in html
+    assert "@import" not in html
+    page = Page(html)
+    links = [attrs[name] for _, attrs in page.elements for name in ("src", "href", "data", "action") if name in attrs]
+    ids = [attrs["id"] for _, attrs in page.elements if "id" in attrs]
+    assert links
+    assert all(link.startswith("#") and link[1:] in ids for link in links)
+    assert len(ids) == len(set(ids))
+
+
+def test_its_policy_allows_its_own_script_only(rows):
+    html = render_report(rows)
+    script = re.search(r"<script>(.*?)</script>", html, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = next(a["content"] for a in Page(html).of("meta") if a.get("http-equiv") == "Content-Security-Policy")
+    assert f"script-src 'sha256-{digest}'" in policy
+    assert "default-src 'none'" in policy
+
+
+def test_names_are_inert():
+    names = dict.fromkeys(
+        ("run", "method", "preset", "weights", "store", "dataset", "task", "task_title", "head"), EVIL
+    )
+    evil = ClassScore(
+        label=EVIL, name=EVIL, positives=0, negatives=9, train_positives=3, auroc=None, interval=None, auprc=None
+    )
+    page = single(
+        **names, leads=(EVIL,), classes=(*make_classes(0.9), evil), warnings=(EVIL,), protocol={EVIL: EVIL},
+        contract={EVIL: [EVIL]}, hashes={EVIL: EVIL}, environment={EVIL: {EVIL: EVIL}}, counts={EVIL: {EVIL: 3}},
+        training=({**make_training(1)[0], EVIL: EVIL},),
+    )  # fmt: skip
+    assert len(page.of("script")) == 1
+    assert page.of("img") == []
+    assert not any(name.startswith("on") for _, attrs in page.elements for name in attrs)
+    assert page.text.count("<script>alert(1)</script>") > 20
+    assert "{{ 7*7 }}" in page.text
+    assert (
+        Page(render_report([(Path(f"runs/{EVIL.replace('/', '')}/row.json"), make_row())], title=EVIL)).of("img") == []
+    )
+
+
+def test_every_row_class_and_warning_appears(rows, page):
+    for _, row in rows:
+        for text in (
+            row.run,
+            row.task_title,
+            row.weights,
+            row.head,
+            *row.warnings,
+            *row.protocol.values(),
+            *row.hashes.values(),
+        ):
+            assert text in page.text
+        for score in row.classes:
+            assert score.label in page.text
+            assert score.name in page.text
+    assert len([a for a in page.of("details") if "card" in a.get("class", "")]) == len(rows)
+    assert "5 results · 3 runs · 2 tasks" in page.text
+
+
+def test_summary_shows_the_numbers_of_the_row(page):
+    assert page.row("stmem-base", "91.2") == [
+        "stmem-base", "91.2 (90.4–92.0)4 of 5 classes2 warnings", "77.4", "pretrained", "linear", "12", "100", "0",
+        "2,158 / 1,875", "412",
+    ]  # fmt: skip
+    assert page.row("stmem-one-lead") == [
+        "stmem-one-lead", "83.3 no interval4 of 5 classes2 warnings", "61.2", "pretrained", "linear", "1 (I)", "10",
+        "3", "2,158 / 1,875", "61",
+    ]  # fmt: skip
+
+
+def test_numbers_by_class_are_those_of_the_row(rows, page):
+    for label, score in zip(CLASSES, rows[0][1].classes, strict=True):
+        at = next(i for i, row in enumerate(page.rows) if row and row[0].split()[:1] == [label])
+        cells = [" ".join(cell.split()) for cell in page.rows[at + 1]]
+        if score.auroc is None:
+            assert cells[1] == "– no positive test record"
+            continue
+        low, high = score.interval
+        assert cells == [
+            "stmem-base, pretrained, linear", f"{100 * score.auroc:.1f}", f"{100 * low:.1f}–{100 * high:.1f}",
+            f"{100 * score.auprc:.1f}", f"{score.positives:,}", f"{score.negatives:,}", f"{score.train_positives:,}",
+        ]  # fmt: skip
+
+
+def test_marks_of_the_figure_lie_where_the_numbers_say(rows):
+    html = render_report(rows[:1])
+    line = re.search(r'class="track"[^>]*aria-label="MI:.*?</svg>\s*<p', html, re.DOTALL)[0]
+    ticks = dict(re.findall(r'<text x="([\d.]+)%" y="14" text-anchor="middle">(\d+)</text>', html))
+    (x0, v0), *_, (x1, v1) = sorted((float(x), float(v)) for x, v in ticks.items())
+    score = rows[0][1].classes[1]
+
+    def drawn(pattern: str) -> float:
+        return v0 + (float(re.search(pattern, line)[1]) - x0) / (x1 - x0) * (v1 - v0)
+
+    assert drawn(r'<svg x="([\d.]+)%"') == pytest.approx(100 * score.auroc, abs=0.02)
+    assert drawn(r'class="whisker c0" x1="([\d.]+)%"') == pytest.approx(100 * score.interval[0], abs=0.02)
+    assert drawn(r'class="whisker c0" x1="[\d.]+%" x2="([\d.]+)%"') == pytest.approx(100 * score.interval[1], abs=0.02)
+    assert drawn(r'class="chance" x1="([\d.]+)%"') == pytest.approx(50)
+
+
+def test_unscored_classes_are_named_with_their_reason(page):
+    assert "HYP Hypertrophy: no positive test record" in page.text
+    partly = make_classes(0.8)[:-1]
+    text = Page(
+        render_report(
+            [(Path("a/row.json"), make_row(run="a")), (Path("b/row.json"), make_row(run="b", classes=partly))]
+        )
+    ).text
+    assert "HYP Hypertrophy: no positive test record (a), not among the classes of the result (b)" in text
+
+
+def test_the_best_of_each_task_is_marked(rows):
+    html = render_report(rows)
+    assert re.findall(r'<td class="auroc"[^>]*><b>([\d.]+)</b>', html) == ["91.2"]  # one result alone is no best
+    assert html.count('<tr class="best">') == 1
+
+
+def test_no_best_among_results_that_do_not_compare(rows):
+    path, row = rows[0]
+    other = make_row(run="other", macro_auroc=0.99, counts={"test": {"records": 12, "patients": 12}})
+    html = render_report([(path, row), (Path("x/row.json"), other)])
+    assert '<tr class="best">' not in html
+    assert "not all scored on the same test records" in html
+
+
+def test_warnings_stand_before_the_figure_and_name_their_results(rows, page):
+    text = page.text
+    assert text.index("Before relying on these numbers") < text.index("AUROC × 100 by class")
+    assert f"{FEW} {ONE_SEED} stmem-base, pretrained, linear; stmem-base, random-init, linear" in text
+    assert "Before relying" not in single(warnings=()).text
+
+
+def test_missing_numbers_are_dashes_with_a_reason():
+    nan = float("nan")
+    classes = tuple(
+        ClassScore(
+            label=name, name=name, positives=p, negatives=n, train_positives=0, auroc=auroc, interval=None, auprc=None
+        )
+        for name, p, n, auroc in (("A", 0, 9, None), ("B", 9, 0, nan), ("C", 4, 5, None))
+    )
+    page = single(
+        macro_auroc=None,
+        macro_interval=(nan, nan),
+        macro_auprc=nan,
+        classes=classes,
+        counts={},
+        seconds=nan,
+        training=({"loss": nan},),
+    )
+    assert page.row("stmem-base", "–")[:3] == [
+        "stmem-base",
+        "– no class could be scored0 of 3 classes2 warnings",
+        "– not scored",
+    ]
+    for reason in ("A A: no positive test record", "B B: no negative test record", "C C: the result holds no number"):
+        assert reason in page.text
+    assert not re.search(r"\b(nan|None)\b", page.text)
+
+
+def test_losses_are_drawn_once_a_run_with_their_numbers(rows, page):
+    assert len([a for a in page.of("figure") if a["class"] == "loss"]) == 2  # base trained once, probed three times
+    lines = page.of("polyline")
+    assert [a["class"] for a in lines] == ["curve training", "curve validation"] * 2
+    assert len(lines[0]["points"].split()) == 40
+    assert page.row("40", f"{68 * 40}")[3] == f"{rows[0][1].training[-1]['train_loss']:.6g}"
+
+
+@pytest.mark.parametrize("epochs", [1, 2, 300])
+def test_any_number_of_epochs_can_be_drawn(epochs):
+    page = single(training=make_training(epochs))
+    points = page.of("polyline")[0]["points"].split()
+    assert len(points) == epochs
+    assert all(0 <= float(c) <= 1000 for point in points for c in point.split(","))
+
+
+def test_a_missing_loss_breaks_the_curve():
+    training = [dict(epoch) for epoch in make_training(9)]
+    training[4]["val_loss"] = None
+    training[8]["val_loss"] = float("inf")
+    lengths = [len(a["points"].split()) for a in single(training=tuple(training)).of("polyline")]
+    assert lengths == [9, 4, 3]
+
+
+def test_results_of_one_run_keep_different_labels():
+    twice = [(Path(f"{i}/row.json"), make_row(seed=i // 2)) for i in range(4)]
+    page = Page(render_report(twice))
+    labels = {row[0].strip() for row in page.rows if row and row[0].startswith("stmem-base, seed")}
+    assert labels == {f"stmem-base, seed {seed} ({n})" for seed in (0, 1) for n in (1, 2)}
+
+
+def test_headers_sort_and_figures_have_words(page):
+    heads = [a for a in page.of("th") if "data-kind" in a]
+    assert len(heads) == 10 == len(page.of("button"))
+    figures = [a for a in page.of("svg") if a.get("role") == "img"]
+    assert len(figures) == 2 * 5 + 2
+    assert all(a["aria-label"] for a in figures)
+    assert len(page.of("caption")) == len(page.of("table"))
+
+
+def test_many_results_and_low_scores_fit():
+    many = [(Path(f"{i}/row.json"), make_row(run=f"r{i}", classes=make_classes(0.05 + 0.03 * i))) for i in range(31)]
+    page = Page(render_report(many))
+    assert all(0 <= float(a["x"].rstrip("%")) <= 100 for a in page.of("svg") if "%" in a.get("x", ""))
+
+
+def test_same_rows_give_the_same_bytes(rows, tmp_path):
+    for name in ("a.html", "b.html"):
+        write_report(rows, tmp_path / name, title="Größe")
+    assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
+    assert "Größe" in (tmp_path / "a.html").read_text(encoding="utf-8")
+
+
+def test_paths_tell_nothing_of_the_machine(tmp_path):
+    rows = [(tmp_path / "runs" / run / "row.json", make_row(run=run)) for run in ("a", "b")]
+    html = render_report(rows)
+    assert str(tmp_path) not in html
+    assert "runs/a/row.json" in html
+
+
+def test_failures_leave_no_file(tmp_path):
+    with pytest.raises(ResultsError, match="no result row"):
+        write_report([], tmp_path / "page.html")
+    with pytest.raises(AttributeError):
+        write_report([(Path("a/row.json"), None)], tmp_path / "page.html")
+    assert list(tmp_path.iterdir()) == []
