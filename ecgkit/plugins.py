@@ -16,14 +16,19 @@ from typing import Any, TypeVar, get_type_hints
 
 import pluggy
 
-from ecgkit import hookspecs
+from ecgkit import __version__, hookspecs
 from ecgkit.entries import Entry
 from ecgkit.errors import PluginError
 
 GROUP = "ecgkit"
 RESTRICT = "ECGKIT_PLUGINS"
 # The core's own parts come in through the same hooks as anybody's.
-BUILTIN = ("ecgkit.datasets", "ecgkit.evaluation.tasks", "ecgkit.evaluation.heads", "ecgkit.cli.commands")
+BUILTIN = {
+    "core-datasets": "ecgkit.datasets",
+    "core-tasks": "ecgkit.evaluation.tasks",
+    "core-heads": "ecgkit.evaluation.heads",
+    "core-commands": "ecgkit.cli.commands",
+}
 
 E = TypeVar("E", bound=Entry)
 
@@ -59,8 +64,8 @@ class Host:
         self._types = _entry_types()
         self._manager = pluggy.PluginManager(GROUP)
         self._manager.add_hookspecs(hookspecs)
-        for module in BUILTIN:
-            self._add(Plugin(module, "ecgkit"), functools.partial(importlib.import_module, module))
+        for name, module in BUILTIN.items():
+            self._add(Plugin(name, GROUP, __version__), functools.partial(importlib.import_module, module))
         self._discover(restrict)
 
     def _discover(self, restrict: set[str] | None) -> None:

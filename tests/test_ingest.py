@@ -45,7 +45,8 @@ def test_every_ptb_xl_label_and_column_equals_the_table(shared: Path, ptbxl_stor
 @pytest.mark.parametrize(
     ("folder", "fs", "records", "leads", "unit"),
     [
-        ("ptb-xl", 100.0, 500, 12, "mV"), ("ptb-xl-100hz-zscored", None, 1420, 12, "NU"), ("mit-bih", None, 22, 4, "mV"),
+        ("ptb-xl", 100.0, 500, 12, "mV"), ("ptb-xl-100hz-zscored", None, 1420, 12, "NU"),
+        ("mit-bih", None, 22, 4, "mV"),
         ("ludb", None, 100, 12, "mV"), ("norwegian-athletes", None, 28, 12, "mV"), ("cinc2021", None, 50, 12, "mV"),
         ("cpsc2018", None, 10, 12, "mV"),
     ],

@@ -19,6 +19,7 @@ from ecgkit.errors import EcgkitError
 from ecgkit.plugins import host
 
 DEBUG_FLAG = "--debug"
+INTERRUPTED = 130
 
 
 def build_app() -> typer.Typer:
@@ -53,8 +54,10 @@ def main() -> None:
         build_app()(arguments, prog_name="ecgkit")
     except EcgkitError as error:
         _fail(str(error), debug, code=2)
-    except KeyboardInterrupt:
-        _fail("interrupted; nothing half-written is left behind", debug, code=130)
+    except SystemExit as stop:
+        if stop.code != INTERRUPTED:  # Typer turns Ctrl-C into this code, without a word
+            raise
+        _fail("interrupted; nothing half-written is left behind", debug=False, code=INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

@@ -23,5 +23,6 @@ def methods(as_json: JsonOption = False) -> None:
     ]
     if as_json:
         print_json(rows)
-    else:
-        print_table("Methods", rows)
+        return
+    about = "{what}\nneeds {needs}; features {features}\npresets {presets}; from {from}\n{paper}"
+    print_table("Methods", [{"method": row["method"], "about": about.format(**row)} for row in rows])

@@ -9,8 +9,8 @@ from ecgkit.cli.render import DeviceOption, SeedOption, print_table, progress, s
 from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption, resolve
 
 if TYPE_CHECKING:
-    from ecgkit.evaluation.probe import Subject
     from ecgkit.evaluation.results import ResultRow
+    from ecgkit.evaluation.subject import Subject
 
 
 def probe(
@@ -62,7 +62,7 @@ def _subject(
 ) -> "Subject":
     from ecgkit.entries import MethodEntry
     from ecgkit.errors import ConfigError
-    from ecgkit.evaluation.probe import pretrained_subject, untrained_subject
+    from ecgkit.evaluation.subject import pretrained_subject, untrained_subject
     from ecgkit.plugins import host
 
     if run is not None:

@@ -87,6 +87,6 @@ PRESETS = {
         decoder_width=64,
         decoder_depth=1,
         decoder_heads=1,
-        recipe=replace(RECIPE, epochs=100, batch_size=32, lr=4e-3, warmup_epochs=3, clip=1.0, checkpoint="best"),
+        recipe=replace(RECIPE, epochs=100, batch_size=16, lr=1.6e-2, warmup_epochs=2, clip=1.0, checkpoint="best"),
     ),
 }

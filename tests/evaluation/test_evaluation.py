@@ -17,9 +17,10 @@ from ecgkit.evaluation.features import extract
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.linear import GRID, LinearHead
 from ecgkit.evaluation.metrics import auroc, average_precision, macro_auroc
-from ecgkit.evaluation.probe import ProbeOptions, probe, untrained_subject
+from ecgkit.evaluation.probe import ProbeOptions, probe
 from ecgkit.evaluation.results import find_rows, load_row
 from ecgkit.evaluation.statistics import bootstrap_auroc
+from ecgkit.evaluation.subject import untrained_subject
 from ecgkit.evaluation.task import load_task, task_data
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.plugins import host

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from ecgkit_stmem.config import PRESETS, SIGNAL, StMemConfig
+from ecgkit_stmem.model import StMem
+from ecgkit_stmem.official import import_official
 from torch import Tensor
 
 from ecgkit.errors import RunError, SignalError
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Batch
 from ecgkit.nn.masking import kept_count, mask_from_restore, random_mask
-from ecgkit_stmem.config import PRESETS, SIGNAL, StMemConfig
-from ecgkit_stmem.model import StMem
-from ecgkit_stmem.official import import_official
 
 SMALL = StMemConfig(
     width=32, depth=2, heads=2, head_width=16, decoder_width=16, decoder_depth=1, decoder_heads=1, patch=45

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from ecgkit_stmem.config import PRESETS
 from torch import nn
 
 from ecgkit.config import read_yaml
@@ -29,7 +30,6 @@ from ecgkit.training.loop import PretrainOptions, Watcher, pretrain
 from ecgkit.training.recipe import Recipe
 from ecgkit.training.run import load_encoder, open_run, read_metrics
 from ecgkit.training.weights import load_weights, read_foreign_weights
-from ecgkit_stmem.config import PRESETS
 from tests.conftest import synthetic_signal
 from tests.store.test_store import make_store
 

@@ -1,0 +1,202 @@
+"""From predictions to a result row: scores, intervals, and in words what was done and what to be wary of."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ecgkit.config import fingerprint, to_dict
+from ecgkit.evaluation.metrics import auroc, average_precision
+from ecgkit.evaluation.results import ClassScore, ResultRow, finite
+from ecgkit.evaluation.statistics import bootstrap_auroc
+from ecgkit.evaluation.subject import Subject
+from ecgkit.evaluation.task import Task, TaskData
+from ecgkit.signal.spec import SignalSpec
+from ecgkit.store.reader import Store
+from ecgkit.training.run import environment
+
+# Below this many test positives an AUROC says little; such classes are named in the row.
+FEW_POSITIVES = 10
+DRAWS = 1000
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Predictions of all of a task's records, and how they came about.
+
+    Args:
+        probabilities: ``[len(data.rows), C]``.
+        head: Name of the head.
+        choices: What was tried and chosen.
+        training: Metrics by epoch, where there was training.
+    """
+
+    probabilities: NDArray[np.float64]
+    head: str
+    choices: dict[str, Any]
+    training: tuple[dict[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A task on a store, as one probe meets it.
+
+    Args:
+        store: The data.
+        name: Name of the task.
+        task: The task.
+        data: Its records, targets and split on the store.
+        seed: Of the probe.
+    """
+
+    store: Store
+    name: str
+    task: Task
+    data: TaskData
+    seed: int
+
+
+def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: float) -> ResultRow:
+    """Score the test part and return the row with everything that the numbers depend on."""
+    store, task, data = setting.store, setting.task, setting.data
+    test, patients = data.parts["test"], _patients(store, data)
+    targets, scores = data.targets[test], fitted.probabilities[test]
+    intervals = bootstrap_auroc(targets, scores, patients[test].tolist(), draws=DRAWS)
+    classes = _class_scores(task, data, targets, scores, intervals.classes)
+    scored = [c for c in classes if c.auroc is not None]
+    low, high = (finite(v) for v in intervals.macro)
+    return ResultRow(
+        run=subject.name,
+        method=subject.entry.name,
+        preset=subject.preset,
+        weights=subject.weights,
+        store=store.name,
+        dataset=str(store.attributes["dataset"]),
+        task=setting.name,
+        task_title=task.title,
+        head=fitted.head,
+        leads=subject.spec.leads,
+        fraction=1.0,
+        seed=setting.seed,
+        macro_auroc=_mean([c.auroc for c in scored]),
+        macro_interval=None if low is None or high is None else (low, high),
+        macro_auprc=_mean([c.auprc for c in scored]),
+        classes=classes,
+        counts={
+            part: {"records": len(rows), "patients": len(set(patients[rows]))} for part, rows in data.parts.items()
+        },
+        protocol=_protocol(task, fitted),
+        warnings=_warnings(store, data, classes),
+        contract=_contract(subject.spec, store, data),
+        hashes={
+            "store": store.content_hash,
+            "split": fingerprint({part: _ids(store, data, rows) for part, rows in data.parts.items()}),
+            "checkpoint": subject.checkpoint,
+        },
+        environment=environment(),
+        seconds=round(seconds, 2),
+        training=fitted.training,
+    )
+
+
+def _class_scores(
+    task: Task,
+    data: TaskData,
+    targets: NDArray[np.int8],
+    scores: NDArray[np.float64],
+    intervals: NDArray[np.float64],
+) -> tuple[ClassScore, ...]:
+    areas, precisions = auroc(targets, scores), average_precision(targets, scores)
+    train = data.targets[data.parts["train"]].sum(0)
+    return tuple(
+        ClassScore(
+            label=label,
+            name=task.labels[label].name,
+            positives=int(targets[:, c].sum()),
+            negatives=int((1 - targets[:, c]).sum()),
+            train_positives=int(train[c]),
+            auroc=finite(areas[c]),
+            interval=None if not np.isfinite(areas[c]) else (float(intervals[c, 0]), float(intervals[c, 1])),
+            auprc=finite(precisions[c]) if np.isfinite(areas[c]) else None,
+        )
+        for c, label in enumerate(data.labels)
+    )
+
+
+def _protocol(task: Task, fitted: Fitted) -> dict[str, str]:
+    split = task.split
+    folds = ", ".join(f"{name} folds {', '.join(map(str, getattr(split, name)))}" for name in ("train", "val", "test"))
+    return {
+        "protocol": "ecgkit (default)",
+        "labels": task.source,
+        "unlabelled records": "left out" if task.unlabelled == "drop" else "kept as negatives",
+        "split": f"{folds}; folds go by patient",
+        **{name: _words(value) for name, value in fitted.choices.items()},
+        "test": "predicted once, after every choice was made on val",
+        "metric": "AUROC a class, macro mean over the classes with positives and negatives in test",
+        "interval": f"95 %, percentile bootstrap over patients, {DRAWS} draws, over test records only: "
+        "it does not hold the variation between seeds",
+    }
+
+
+def _words(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key}: {v:.4f}" if isinstance(v, float) else f"{key}: {v}" for key, v in value.items())
+    return str(value)
+
+
+def _warnings(store: Store, data: TaskData, classes: tuple[ClassScore, ...]) -> tuple[str, ...]:
+    found = []
+    unscored = [c.label for c in classes if c.auroc is None]
+    if unscored:
+        found.append(f"not scored, for test lacks positives or negatives: {', '.join(unscored)}")
+    few = [f"{c.label} ({c.positives})" for c in classes if c.auroc is not None and c.positives < FEW_POSITIVES]
+    if few:
+        found.append(f"fewer than {FEW_POSITIVES} test positives: {', '.join(few)}")
+    if store.table["patient_id"].iloc[data.rows].isna().any():
+        found.append("some records have no patient id: one patient may be on both sides of the split")
+    found.append("one seed only")
+    return tuple(found)
+
+
+def _contract(spec: SignalSpec, store: Store, data: TaskData) -> dict[str, Any]:
+    rates = sorted(set(store.table["fs"].iloc[data.rows]))
+    complete = int(store.present(spec.leads)[data.rows].all(1).sum())
+    return {
+        "input": str(spec),
+        "from store": f"{', '.join(f'{fs:g}' for fs in rates)} Hz, leads by name, "
+        f"{complete} of {len(data.rows)} records with all {len(spec.leads)} leads",
+        "settings": to_dict(spec),
+    }
+
+
+def predictions(setting: Setting, fitted: Fitted) -> pd.DataFrame:
+    """Return targets and probabilities of validation and test, one row a record."""
+    store, data = setting.store, setting.data
+    columns = store.table[["record_id", "patient_id"]]
+    frames = []
+    for part in ("val", "test"):
+        rows = data.parts[part]
+        frame = columns.iloc[data.rows[rows]].assign(part=part)
+        for c, label in enumerate(data.labels):
+            frame[f"y_{label}"] = data.targets[rows, c]
+            frame[f"p_{label}"] = fitted.probabilities[rows, c]
+        frames.append(frame)
+    return pd.concat(frames, ignore_index=True)
+
+
+def _patients(store: Store, data: TaskData) -> NDArray[Any]:
+    """Return the patient of each record, or the record itself where no patient is known."""
+    table = store.table.iloc[data.rows]
+    return table["patient_id"].fillna("record " + table["record_id"]).to_numpy(dtype=str)
+
+
+def _ids(store: Store, data: TaskData, rows: NDArray[np.int64]) -> list[str]:
+    return store.table["record_id"].iloc[data.rows[rows]].tolist()
+
+
+def _mean(values: list[float | None]) -> float | None:
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None
