@@ -11,7 +11,7 @@ PLUGINS = CORE.parent / "plugins"
 ROOMS = (
     "errors", "entries", "hookspecs", "atomic", "plugins", "config", "leads", "signal", "recording", "store",
     "datasets", "ingest", "simulate", "nn", "training.recipe", "methods", "training", "evaluation", "report", "demo",
-    "cli",
+    "cli", "__main__",
 )  # fmt: skip
 
 

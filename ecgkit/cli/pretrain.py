@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ecgkit.cli.render import DeviceOption, OverwriteOption, SeedOption, console, progress, say
+from ecgkit.cli.render import DeviceOption, OverwriteOption, SeedOption, console, progress, say, warn
 from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption, resolve
 
 if TYPE_CHECKING:
@@ -62,6 +62,8 @@ def training_watcher(config: Any, watch: Any) -> Any:
             f"{parameters:,} parameters; {recipe.epochs} epochs of batch {recipe.batch_size}, "
             f"peak lr {recipe.peak_lr:.3g} (= {recipe.lr:g} x {recipe.batch_size} / 256)"
         )
+        if len(split.without_leads):
+            warn(f"{len(split.without_leads)} records have none of the model's leads and are left out")
 
     def epoch_done(metrics: dict[str, Any]) -> None:
         console.print(

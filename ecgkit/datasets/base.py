@@ -96,6 +96,7 @@ class Dataset(ABC):
         comments = wfdb_record.parse_comments(recording.comments)
         labels = comments.labels if source.labels is None else source.labels
         return {
+            **source.extra,
             "record_id": source.record_id,
             "patient_id": source.patient_id,
             "fold": source.fold or hashed_fold(source.patient_id or source.record_id),
@@ -105,7 +106,6 @@ class Dataset(ABC):
             "age": comments.age if source.age is None else source.age,
             "sex": source.sex or comments.sex,
             "path": source.path,
-            **source.extra,
         }
 
 

@@ -87,14 +87,22 @@ def read_record(root: Path, path: str) -> Recording:
     )
 
 
-def check_inside(root: Path, path: Path) -> None:
+def check_inside(root: Path, path: str) -> None:
     """Refuse a path that leads out of the dataset's folder, by ``..``, by being absolute or through a link.
+
+    Args:
+        root: The dataset's folder.
+        path: As the dataset writes it, relative to `root`.
 
     Raises:
         RecordError: It does.
     """
-    if ".." in path.parts or not path.resolve().is_relative_to(root.resolve()):
-        raise RecordError(f"{path.name!r} leads out of {root}", "a file inside the dataset's folder")
+    relative = PurePosixPath(path)
+    foreign = "\\" in path or re.match(r"[A-Za-z]+:", path)  # a Windows path or a URL
+    if foreign or relative.is_absolute() or ".." in relative.parts:
+        raise RecordError(f"{path[:80]!r} leads out of the dataset", "a path inside the dataset's folder")
+    if not (root / relative).resolve().is_relative_to(root.resolve()):
+        raise RecordError(f"{path[:80]!r} is a link out of the dataset", "a file inside the dataset's folder")
 
 
 def _load_header(root: Path, path: str) -> Any:
@@ -120,15 +128,13 @@ def _load_header(root: Path, path: str) -> Any:
 
 def _check_names(root: Path, path: str) -> None:
     """Refuse a header that names a signal file or a segment outside the dataset's folder."""
+    check_inside(root, f"{path}.hea")
     file = root / f"{path}.hea"
-    check_inside(root, file)
     if not file.is_file():
         raise RecordError(f"{path}.hea does not exist", "a WFDB header")
     lines = [line for line in file.read_text("latin-1").splitlines() if line.strip() and not line.startswith("#")]
     for name in dict.fromkeys(line.split()[0] for line in lines[1:]):
-        if name.startswith("/") or "\\" in name or re.match(r"[A-Za-z]+:", name):
-            raise RecordError(f"{path}.hea names the file {name[:60]!r}", "a file inside the dataset's folder")
-        check_inside(root, file.parent / name)
+        check_inside(root, name if name.startswith("/") else (PurePosixPath(path).parent / name).as_posix())
 
 
 def _describe(header: Any, path: str) -> Header:

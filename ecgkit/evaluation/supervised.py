@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from ecgkit.evaluation.features import extract
 from ecgkit.evaluation.metrics import macro_auroc
+from ecgkit.evaluation.results import finite
 from ecgkit.evaluation.task import TaskData
 from ecgkit.methods import Batch, Encoder
 from ecgkit.store.views import View
@@ -67,28 +68,24 @@ def train_supervised(
     optimizer = optimizer_for(model, recipe, device)
     targets = torch.zeros(len(view.signal), len(data.labels))
     targets[data.rows] = torch.from_numpy(data.targets).float()
-    best, best_state, metrics = -np.inf, None, []
+    best, best_epoch, best_state, metrics = -1.0, 0, model.state_dict(), []
     for epoch in range(recipe.epochs):
         batches = plan_batches(view, data.rows[data.parts["train"]], recipe.batch_size, (seed, epoch))
         windows = Windows(view, training_starts(view, seed, epoch))
         loss = _train_epoch(model, optimizer, recipe, load_batches(windows, batches), len(batches), epoch, targets)
         val = data.parts["val"]
         score = macro_auroc(data.targets[val], _predict(model, view, data.rows[val]))
-        metrics.append({"epoch": epoch + 1, "train_loss": loss, "val_macro_auroc": score})
-        if best_state is None or score > best:
-            best, best_state = (
-                score,
-                {name: value.detach().clone() for name, value in model.state_dict().items()},
-            )
+        metrics.append({"epoch": epoch + 1, "train_loss": loss, "val_macro_auroc": finite(score)})
+        if np.nan_to_num(score) > best:  # with no class to score in val, the first epoch stays
+            best, best_epoch = np.nan_to_num(score), epoch + 1
+            best_state = {name: value.detach().clone() for name, value in model.state_dict().items()}
         if progress:
             progress(epoch + 1, recipe.epochs)
-    assert best_state is not None
     model.load_state_dict(best_state)
-    chosen = max(range(len(metrics)), key=lambda e: metrics[e]["val_macro_auroc"]) + 1
     choices = {
         "training": f"encoder and linear layer end to end, AdamW, {recipe.epochs} epochs, batch {recipe.batch_size}, "
         f"peak lr {recipe.peak_lr:g}, weight decay {recipe.weight_decay:g}",
-        "chosen": f"epoch {chosen} by macro AUROC on val ({best:.4f})",
+        "chosen": f"epoch {best_epoch} by macro AUROC on val ({best:.4f})",
     }
     return Supervised(_predict(model, view, data.rows), choices, tuple(metrics))
 

@@ -5,7 +5,7 @@ depend on the seed, the epoch and the record alone, not on how many workers load
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import pandas as pd
@@ -33,36 +33,40 @@ class Split:
         train: Rows that are trained on.
         val: Rows on which the loss is watched; no patient is in both.
         held_out: Rows of the test fold, kept out so that a later probe on them is honest.
+        without_leads: Rows that have none of the contract's leads.
     """
 
     train: NDArray[np.int64]
     val: NDArray[np.int64]
     held_out: NDArray[np.int64]
+    without_leads: NDArray[np.int64]
+
+    def parts(self) -> dict[str, NDArray[np.int64]]:
+        """Return the rows by the name of their part."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
-def pretraining_split(table: pd.DataFrame, *, all_folds: bool = False) -> Split:
+def pretraining_split(table: pd.DataFrame, usable: NDArray[np.bool_], *, all_folds: bool = False) -> Split:
     """Split a record table by fold, and so by patient: 1-8 train, 9 val, 10 held out.
 
     Args:
         table: A store's record table; its `fold` is published or depends on the patient alone.
+        usable: ``[R]``, which record has any of the contract's leads.
         all_folds: Train on the held-out fold too.
 
     Raises:
         StoreError: Too few records to fill training and validation.
     """
-    fold = table["fold"].to_numpy()
-    held_out = np.flatnonzero(fold == TEST_FOLD)
-    train = np.flatnonzero(~np.isin(fold, (VAL_FOLD, TEST_FOLD)))
-    if all_folds:
-        train, held_out = np.flatnonzero(fold != VAL_FOLD), held_out[:0]
-    val = np.flatnonzero(fold == VAL_FOLD)
+    fold = np.where(usable, table["fold"].to_numpy(), 0)
+    test = fold == (0 if all_folds else TEST_FOLD)
+    train, val = (np.flatnonzero(rows) for rows in ((fold > 0) & (fold != VAL_FOLD) & ~test, fold == VAL_FOLD))
     if not len(train) or not len(val):
         raise StoreError(
             f"{len(table)} records give {len(train)} for training and {len(val)} for validation",
             "at least one of each",
             "Ingest more records: folds go by patient, 1-8 for training and 9 for validation.",
         )
-    return Split(train, val, held_out)
+    return Split(train, val, np.flatnonzero(test & usable), np.flatnonzero(~usable))
 
 
 class Windows(Dataset[Batch]):

@@ -116,9 +116,9 @@ def pretrain(
     watcher = watcher or Watcher()
     check_output(out, overwrite=options.overwrite, is_ours=run_folder.CONFIG)
     check_needs(entry, store)
-    split = pretraining_split(store.table, all_folds=options.all_folds)
     device = run_folder.pick_device(options.device)
     view = open_view(store, config.signal, watcher.view)
+    split = pretraining_split(store.table, np.asarray(view.present.any(1)), all_folds=options.all_folds)
     torch.manual_seed(options.seed)
     method: Method = entry.load()(config).to(device)
     watcher.start(split, sum(p.numel() for p in method.parameters() if p.requires_grad))
@@ -250,7 +250,7 @@ def _write_run(
     folder: Path, entry: MethodEntry, config: Any, store: Store, split: Split, options: PretrainOptions
 ) -> None:
     """Write what is known before the first step: settings, data, and who is in which part."""
-    parts = {"train": split.train, "val": split.val, "held_out": split.held_out}
+    parts = split.parts()
     details = {
         "seed": options.seed,
         "store": {"name": store.name, "dataset": store.attributes["dataset"], "sha256": store.content_hash},

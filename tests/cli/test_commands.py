@@ -347,8 +347,6 @@ def test_the_demo_runs_stops_and_goes_on(ecgkit, tmp_path: Path, monkeypatch) ->
 
 def test_no_command_needs_a_home_or_a_terminal(cohort_store: Path, tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "TERM": "dumb", "PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "ecgkit", "inspect", str(cohort_store)], capture_output=True, text=True, env=environment,
-        cwd=tmp_path, check=False,
-    )  # fmt: skip
+    command = [sys.executable, "-P", "-m", "ecgkit", "inspect", str(cohort_store)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr

@@ -57,15 +57,21 @@ def test_schedule_against_the_formula() -> None:
 
 def test_split_goes_by_patient_and_keeps_the_test_fold_out(cohort_store: Path) -> None:
     table = Store(cohort_store).table
-    split = pretraining_split(table)
+    everybody = np.ones(len(table), bool)
+    split = pretraining_split(table, everybody)
     parts = [set(table["patient_id"].iloc[rows]) for rows in (split.train, split.val, split.held_out)]
     assert all(a.isdisjoint(b) for a in parts for b in parts if a is not b)
     assert sum(map(len, (split.train, split.val, split.held_out))) == len(table)
-    everyone = pretraining_split(table, all_folds=True)
+    everyone = pretraining_split(table, everybody, all_folds=True)
     assert len(everyone.train) == len(split.train) + len(split.held_out)
     assert len(everyone.held_out) == 0
+    some = everybody.copy()
+    some[split.train[:3]] = some[split.held_out[0]] = False
+    fewer = pretraining_split(table, some)
+    assert sorted(fewer.without_leads) == sorted([*split.train[:3], split.held_out[0]])
+    assert sorted(np.concatenate(list(fewer.parts().values()))) == list(range(len(table)))
     with pytest.raises(StoreError, match="validation"):
-        pretraining_split(table[table["fold"] != 9])
+        pretraining_split(table, everybody & (table["fold"] != 9).to_numpy())
 
 
 def test_batches_hold_every_record_once_and_one_lead_set_each(tmp_path: Path) -> None:
@@ -125,7 +131,7 @@ def test_pretraining_writes_a_run_that_opens_again(stmem: MethodEntry, cohort_st
     assert read_metrics(run.path) == metrics
     assert run.details["store"]["sha256"] == Store(cohort_store).content_hash
     parts = pd.read_parquet(run.path / "records.parquet")
-    assert parts.groupby("part").size().to_dict() == run.details["records"]
+    assert parts.groupby("part").size().to_dict() == {k: n for k, n in run.details["records"].items() if n}
     features = run.encoder()(torch.zeros(1, 12, 2250), torch.arange(12))
     assert features.pooled.shape == (1, 16)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run"]

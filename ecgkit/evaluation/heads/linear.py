@@ -29,15 +29,11 @@ class LinearHead(Head):
         self._scaler = StandardScaler().fit(train.features.astype(np.float64))
         x, x_val = (self._scaler.transform(part.features.astype(np.float64)) for part in (train, val))
         self._unconverged = 0
-        best = -np.inf
-        self._scores: dict[str, float] = {}
-        for C in GRID:
-            models = [self._fit_label(x, y, C) for y in train.targets.T]
-            score = macro_auroc(val.targets, _probabilities(models, x_val))
-            self._scores[f"{C:g}"] = score
-            # With no scorable class in val every score is NaN, and the strongest penalty stays.
-            if score > best or not hasattr(self, "_models"):
-                best, self._models, self._C = max(best, score), models, C
+        fits = {C: [self._fit_label(x, y, C) for y in train.targets.T] for C in GRID}
+        self._scores = {C: macro_auroc(val.targets, _probabilities(models, x_val)) for C, models in fits.items()}
+        # With no class to score in val every score is NaN, and the strongest penalty is taken.
+        self._C = max(GRID, key=lambda C: np.nan_to_num(self._scores[C], nan=-1.0))
+        self._models = fits[self._C]
 
     def _fit_label(self, x: NDArray[np.float64], y: NDArray[np.int8], C: float) -> LogisticRegression | float:
         """Fit one label; a label with one class in training predicts that class's frequency."""
@@ -59,7 +55,7 @@ class LinearHead(Head):
         return {
             "solver": f"L-BFGS, tolerance {TOLERANCE:g}, features standardised on train",
             "chosen": f"C = {self._C:g} by macro AUROC on val",
-            "val_macro_auroc": self._scores,
+            "val_macro_auroc": {f"C = {C:g}": score for C, score in self._scores.items()},
             "fits_not_converged": self._unconverged,
         }
 
