@@ -5,7 +5,6 @@ and that each message says where in the config it happened.
 """
 
 import dataclasses
-import difflib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +15,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from ecgkit.errors import ConfigError
+from ecgkit.errors import ConfigError, did_you_mean
 
 C = TypeVar("C")
 
@@ -123,8 +122,7 @@ def _check_keys(kind: type, values: Mapping[str, Any], source: str) -> None:
     nested = _nested(kind)
     for key, value in values.items():
         if key not in known:
-            near = difflib.get_close_matches(str(key), known, n=1, cutoff=0.4)
-            hint = f"Did you mean {near[0]!r}?" if near else ""
+            hint = did_you_mean(str(key), known)
             raise ConfigError(f"{source}: unknown key {key!r}", f"one of {', '.join(known)}", hint)
         if key in nested and isinstance(value, Mapping):
             _check_keys(nested[key], value, f"{source}: {key}")

@@ -41,7 +41,7 @@ class DemoSettings:
         seed: Of everything.
     """
 
-    records: int = 500
+    records: int = 1000
     seed: int = 0
 
 

@@ -4,6 +4,15 @@ Every message is one line with three parts: what was found, what was expected, a
 command line prints it and exits with code 2; a traceback is shown only under ``--debug``.
 """
 
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint at the known name nearest to a mistyped one, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
+    return f"Did you mean {near[0]!r}?" if near else ""
+
 
 class EcgkitError(Exception):
     """A problem in the user's input, told as found, expected and remedy.

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError
+from ecgkit.recipe import Recipe
 from ecgkit.signal.spec import SignalSpec
-from ecgkit.training.recipe import Recipe
 
 __all__ = ["NEEDS", "Batch", "Encoder", "Features", "Losses", "Method", "MethodConfig", "MethodEntry"]
 

@@ -1,16 +1,15 @@
 """The plugin host: finds plugins, isolates the broken ones, and answers what is registered.
 
-Plugins are modules named in the entry-point group ``ecgkit``. Each is loaded on its own: one that fails to
-import, implements a hook wrongly, or repeats a name is left out whole and listed with its error, and nothing else
-is touched. ``ECGKIT_PLUGINS=a,b`` restricts loading to those entry points; set and empty, it loads none.
+Plugins are modules named in the entry-point group ``ecgkit``. Each is loaded on its own: one that fails to import,
+implements a hook wrongly, or repeats a name is left out whole and listed with its error, and nothing else is touched.
+``ECGKIT_PLUGINS=a,b`` restricts loading to those entry points; set and empty, it loads none.
 """
 
-import difflib
 import functools
 import importlib
 import os
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from types import ModuleType
 from typing import Any, TypeVar, get_type_hints
 
@@ -18,7 +17,7 @@ import pluggy
 
 from ecgkit import __version__, hookspecs
 from ecgkit.entries import Entry
-from ecgkit.errors import PluginError
+from ecgkit.errors import PluginError, did_you_mean
 
 GROUP = "ecgkit"
 RESTRICT = "ECGKIT_PLUGINS"
@@ -59,8 +58,8 @@ class Host:
 
     def __init__(self, restrict: set[str] | None = None) -> None:
         self.plugins: list[Plugin] = []
-        self._entries: dict[type[Entry], dict[str, Entry]] = {}
-        self._owner: dict[tuple[type[Entry], str], str] = {}
+        self._entries: dict[str, dict[str, Entry]] = {}  # kind -> name -> entry
+        self._owner: dict[tuple[str, str], Plugin] = {}
         self._types = _entry_types()
         self._manager = pluggy.PluginManager(GROUP)
         self._manager.add_hookspecs(hookspecs)
@@ -69,7 +68,8 @@ class Host:
         self._discover(restrict)
 
     def _discover(self, restrict: set[str] | None) -> None:
-        found = sorted(entry_points(group=GROUP), key=_ours_first)
+        # Ours first, so that no stranger can take the name of a family that ecgkit ships.
+        found = sorted(entry_points(group=GROUP), key=lambda e: (e.dist is None or e.dist.name != GROUP, e.name))
         for entry_point in found:
             if restrict is None or entry_point.name in restrict:
                 dist = entry_point.dist
@@ -92,8 +92,8 @@ class Host:
                 self._manager.unregister(module)
             return
         for entry in staged:
-            self._entries.setdefault(type(entry), {})[entry.name] = entry
-            self._owner[type(entry), entry.name] = plugin.name
+            self._entries.setdefault(entry.kind, {})[entry.name] = entry
+            self._owner[entry.kind, entry.name] = plugin
             plugin.registers.setdefault(entry.kind, []).append(entry.name)
 
     def _collect(self, module: ModuleType) -> list[Entry]:
@@ -113,26 +113,25 @@ class Host:
     def _stage(self, staged: list[Entry], hook: str, expected: type[Entry], entry: Entry) -> None:
         if not isinstance(entry, expected):
             raise PluginError(f"{hook} was given a {type(entry).__name__}", f"a {expected.__name__}")
-        owner = self._owner.get((expected, entry.name))
-        if owner or any(type(s) is expected and s.name == entry.name for s in staged):
-            raise PluginError(f"{entry.kind} {entry.name!r} is already registered by {owner or 'itself'}")
+        owner = self._owner.get((entry.kind, entry.name))
+        if owner or entry.name in [s.name for s in staged if s.kind == entry.kind]:
+            raise PluginError(f"{entry.kind} {entry.name!r} is registered already, by {owner.name if owner else hook}")
         staged.append(entry)
 
     def entries(self, kind: type[E]) -> dict[str, E]:
         """Return all entries of a kind by name, in the order in which they were registered."""
-        return dict(self._entries.get(kind, {}))  # type: ignore[arg-type]
+        return dict(self._entries.get(kind.kind, {}))  # type: ignore[arg-type]
 
     def get(self, kind: type[E], name: str) -> E:
         """Return one entry.
 
         Raises:
-            PluginError: No such name; the message holds the nearest ones, and why a plugin is missing.
+            PluginError: No such name; the message holds the nearest, and which plugins were left out.
         """
         entries = self.entries(kind)
         if name in entries:
             return entries[name]
-        near = difflib.get_close_matches(name, entries, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(name, entries)
         broken = [p.name for p in self.plugins if p.error]
         if broken:
             hint += f" Not loaded: {', '.join(broken)}; see 'ecgkit plugins list'."
@@ -141,14 +140,7 @@ class Host:
 
     def owner(self, entry: Entry) -> Plugin:
         """Return the plugin that registered `entry`."""
-        name = self._owner[type(entry), entry.name]
-        return next(p for p in self.plugins if p.name == name)
-
-
-def _ours_first(entry_point: EntryPoint) -> tuple[bool, str]:
-    """Order entry points so that no stranger can take the name of a family that ecgkit ships."""
-    dist = entry_point.dist
-    return (dist is None or dist.name != GROUP, entry_point.name)
+        return self._owner[entry.kind, entry.name]
 
 
 @functools.cache

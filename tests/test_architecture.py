@@ -10,15 +10,13 @@ PLUGINS = CORE.parent / "plugins"
 # From the top of the hill to the bottom; a module imports from its own room and from those above it.
 ROOMS = (
     "errors", "entries", "hookspecs", "atomic", "plugins", "config", "leads", "signal", "recording", "store",
-    "datasets", "ingest", "simulate", "nn", "training.recipe", "methods", "training", "evaluation", "report", "demo",
+    "datasets", "ingest", "simulate", "nn", "recipe", "methods", "training", "evaluation", "report", "demo",
     "cli", "__main__",
 )  # fmt: skip
 
 
 def room_of(module: str) -> str:
-    parts = module.split(".")[1:]
-    two = ".".join(parts[:2])
-    return two if two in ROOMS else parts[0]
+    return module.split(".")[1]
 
 
 def imports_of(path: Path) -> list[str]:

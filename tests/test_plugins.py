@@ -90,8 +90,15 @@ def test_a_plugin_with_one_taken_name_registers_nothing(install) -> None:
     second = GOOD.format(name="stmem").splitlines()[-1]
     install("half", GOOD.format(name="fresh") + second)  # sorts before ours: a stranger must not win by its name
     host = Host()
-    assert "already registered by stmem" in next(p for p in host.plugins if p.name == "half").error
+    assert "registered already, by stmem" in next(p for p in host.plugins if p.name == "half").error
     assert "fresh" not in host.entries(MethodEntry)
+
+
+def test_an_entry_of_a_kind_of_its_own_is_still_of_its_kind(install) -> None:
+    code = GOOD.format(name="mine").replace("ecgkit.MethodEntry(", "Special(")
+    install("special", "import ecgkit\nclass Special(ecgkit.MethodEntry):\n    pass\n" + code)
+    host = Host()
+    assert host.owner(host.get(MethodEntry, "mine")).name == "special"
 
 
 def test_restriction_loads_only_what_it_names(install) -> None:

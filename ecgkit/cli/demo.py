@@ -11,7 +11,7 @@ from ecgkit.cli.render import SeedOption, progress, say
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path("ecgkit-demo"),
-    records: Annotated[int, typer.Option(min=50, help="Simulated ECGs.")] = 500,
+    records: Annotated[int, typer.Option(min=50, help="Simulated ECGs.")] = 1000,
     seed: SeedOption = 0,
 ) -> None:
     """Run every stage on a simulated cohort and write a report. No network, a few minutes on two cores.

@@ -19,10 +19,10 @@ from ecgkit.evaluation.metrics import macro_auroc
 from ecgkit.evaluation.results import finite
 from ecgkit.evaluation.task import TaskData
 from ecgkit.methods import Batch, Encoder
+from ecgkit.recipe import Recipe
 from ecgkit.store.views import View
 from ecgkit.training.data import Windows, load_batches, plan_batches, training_starts
 from ecgkit.training.loop import autocast, optimizer_for
-from ecgkit.training.recipe import Recipe
 
 # Ours: the same for every family, so that scratch rows can be compared.
 RECIPE = Recipe(epochs=30, batch_size=32, lr=4e-3, warmup_epochs=3, weight_decay=0.05, clip=1.0)

@@ -1,1 +1,1 @@
-"""Pretraining: recipe, data, loop, run folder. It knows `Batch` and `Losses` and nothing of any family."""
+"""Pretraining: data, loop, run folder. It knows `Batch` and `Losses` and nothing of any family."""

@@ -20,6 +20,7 @@ from ecgkit.atomic import atomic_folder, check_output
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import RunError, StoreError
 from ecgkit.methods import NEEDS, Batch, Method
+from ecgkit.recipe import Recipe
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
 from ecgkit.training import run as run_folder
@@ -32,7 +33,6 @@ from ecgkit.training.data import (
     pretraining_split,
     training_starts,
 )
-from ecgkit.training.recipe import Recipe
 from ecgkit.training.weights import save_weights
 
 # What the loader can supply today; a family that needs more is told so by name.

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
+from ecgkit.recipe import Recipe
 from ecgkit.signal.filters import Butterworth
 from ecgkit.signal.spec import SignalSpec
-from ecgkit.training.recipe import Recipe
 
 # 9 s crops of 10 s at 250 Hz; high-pass, then low-pass, on the crop; z-score over leads and time together.
 SIGNAL = SignalSpec(

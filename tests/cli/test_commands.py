@@ -326,7 +326,7 @@ def test_the_demo_runs_stops_and_goes_on(ecgkit, tmp_path: Path, monkeypatch) ->
     entry = host().get(MethodEntry, "stmem")
     assignments = tuple(a for a in SMALL if a != "--set")
     small = replace(entry, demo={"preset": "tiny", "set": ("recipe.epochs=1", *assignments)})
-    monkeypatch.setitem(host()._entries[MethodEntry], "stmem", small)
+    monkeypatch.setitem(host()._entries["method"], "stmem", small)
     out = tmp_path / "demo"
     first = ecgkit("demo", "--out", out, "--records", 100)
     assert first.code == 0, first.err

@@ -15,6 +15,7 @@ from ecgkit.entries import MethodEntry
 from ecgkit.errors import OutputError, RunError, StoreError
 from ecgkit.methods import Batch, Features, Losses
 from ecgkit.plugins import host
+from ecgkit.recipe import Recipe
 from ecgkit.signal.spec import SignalSpec, apply
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
@@ -27,7 +28,6 @@ from ecgkit.training.data import (
     training_starts,
 )
 from ecgkit.training.loop import PretrainOptions, Watcher, pretrain
-from ecgkit.training.recipe import Recipe
 from ecgkit.training.run import load_encoder, open_run, read_metrics
 from ecgkit.training.weights import load_weights, read_foreign_weights
 from tests.conftest import synthetic_signal
