@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ecgkit.cli.render import DeviceOption, OverwriteOption, SeedOption, console, progress, say, warn
+from ecgkit.cli.render import DeviceOption, OverwriteOption, SeedOption, progress, say, warn
 from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption, resolve
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def training_watcher(config: Any, watch: Any) -> Any:
             warn(f"{len(split.without_leads)} records have none of the model's leads and are left out")
 
     def epoch_done(metrics: dict[str, Any]) -> None:
-        console.print(
+        say(
             f"epoch {metrics['epoch']:4d}  train {metrics['train_loss']:.4f}  val {metrics['val_loss']:.4f}  "
             f"lr {metrics['lr']:.2e}  {metrics['records_per_second']:.0f} records/s"
         )

@@ -22,6 +22,8 @@ console = Console(highlight=False)
 # Progress goes to stderr, so that stdout can be piped.
 errors = Console(stderr=True, highlight=False)
 
+_shown: list[Progress] = []  # the bars that are on the screen
+
 Watch = Callable[[str, int, int], None]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
@@ -30,8 +32,12 @@ DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or 
 
 
 def say(line: str) -> None:
-    """Print a line as it is."""
-    console.print(escape(line), soft_wrap=True)
+    """Print a line as it is.
+
+    While bars are on the same terminal, the line goes through their console, which keeps them below it.
+    """
+    through = errors if console.is_terminal and _shown else console
+    through.print(escape(line), soft_wrap=True)
 
 
 def warn(line: str) -> None:
@@ -73,6 +79,7 @@ def progress() -> Iterator[Watch]:
     )
     with Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as bars:
         tasks: dict[str, Any] = {}
+        _shown.append(bars)
 
         def watch(stage: str, done: int, total: int) -> None:
             if stage not in tasks:
@@ -80,4 +87,7 @@ def progress() -> Iterator[Watch]:
             speed = bars.tasks[bars.task_ids.index(tasks[stage])].speed
             bars.update(tasks[stage], completed=done, total=total, rate=f"{speed:.1f}/s" if speed else "")
 
-        yield watch
+        try:
+            yield watch
+        finally:
+            _shown.remove(bars)
