@@ -13,15 +13,16 @@ from pathlib import Path
 
 from ecgkit.errors import OutputError
 
+MARKER = ".ecgkit"  # in every folder that ecgkit makes: what kind of output it is
 
-def check_output(path: Path, *, overwrite: bool = False, is_ours: str = "") -> None:
-    """Refuse early to write over something.
+
+def check_output(path: Path, kind: str, *, overwrite: bool = False) -> None:
+    """Refuse early to write over something; only an earlier output of the same kind is ever replaced.
 
     Args:
-        path: Where the output is to appear.
-        overwrite: Whether an existing output may be replaced.
-        is_ours: Name of a file that a folder must hold to be replaced, so that a mistyped path never deletes
-            a folder of another kind.
+        path: Folder in which the output is to appear.
+        kind: What it will be, such as ``store`` or ``run``; see `atomic_folder`.
+        overwrite: Whether an earlier output may be replaced.
 
     Raises:
         OutputError: `path` exists and may not be replaced.
@@ -30,19 +31,27 @@ def check_output(path: Path, *, overwrite: bool = False, is_ours: str = "") -> N
         return
     if not overwrite:
         raise OutputError(f"{path} exists", "a new path", "Name another --out, or replace it with --overwrite.")
-    if path.is_dir() and is_ours and any(path.iterdir()) and not (path / is_ours).exists():
-        raise OutputError(f"{path} holds no {is_ours}", "an earlier output of this command", "Name another --out.")
+    marker = path / MARKER
+    found = marker.read_text(encoding="utf-8").strip() if marker.is_file() else "no output of ecgkit"
+    if found != kind:
+        raise OutputError(f"{path} is {found}", f"an earlier {kind} to replace, or a new path", "Name another --out.")
 
 
 @contextlib.contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder that takes the place of `path` when the block ends without an error."""
+def atomic_folder(path: Path, kind: str) -> Iterator[Path]:
+    """Yield a folder that takes the place of `path` when the block ends without an error.
+
+    Args:
+        path: Where it is to appear.
+        kind: What it is; written into its `MARKER` file, so that nothing of another kind is ever replaced by it.
+    """
     path = path.absolute()
     path.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     staging.chmod(0o777 & ~_umask())
     try:
         yield staging
+        (staging / MARKER).write_text(f"{kind}\n", encoding="utf-8")
         if path.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
             os.replace(path, old / path.name)

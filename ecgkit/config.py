@@ -19,6 +19,11 @@ from ecgkit.errors import ConfigError, did_you_mean
 
 C = TypeVar("C")
 
+SHOWN = 80  # characters of a value in a message
+# PyYAML lets Python's own errors through: ``!!bool x`` is a KeyError, ``!!timestamp x`` an AttributeError, too deep
+# nesting a RecursionError.
+YAML_ERRORS = (yaml.YAMLError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError)
+
 
 def build(kind: type[C], values: Mapping[str, Any], *, source: str = "config") -> C:
     """Build a dataclass, nested ones included, from a mapping; fields left out keep their defaults.
@@ -29,7 +34,7 @@ def build(kind: type[C], values: Mapping[str, Any], *, source: str = "config") -
         source: What the values come from, for messages.
 
     Raises:
-        ConfigError: A key is unknown or a value is of the wrong type or not allowed.
+        ConfigError: `values` is no mapping, a key is unknown, or a value is of the wrong type or not allowed.
     """
     _check_keys(kind, values, source)
     try:
@@ -38,7 +43,7 @@ def build(kind: type[C], values: Mapping[str, Any], *, source: str = "config") -
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or kind.__name__
         message = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{source}: {where} = {first['input']!r}", message[:1].lower() + message[1:]) from None
+        raise ConfigError(f"{source}: {where} = {_short(first['input'])}", message[:1].lower() + message[1:]) from None
 
 
 def merge(config: C, values: Mapping[str, Any], *, source: str = "config") -> C:
@@ -57,7 +62,9 @@ def _merged(old: dict[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def override(config: C, assignments: Sequence[str]) -> C:
-    """Return a copy of `config` changed by assignments such as ``depth=4`` or ``signal.fs=100``.
+    """Return a copy of `config` changed by assignments such as ``depth=4``, ``signal.fs=100`` or ``signal={fs: 100}``.
+
+    A mapping changes only what it names, as in `merge`.
 
     Raises:
         ConfigError: An assignment is malformed, or its key or value does not fit.
@@ -67,21 +74,28 @@ def override(config: C, assignments: Sequence[str]) -> C:
         key, equals, text = assignment.partition("=")
         if not equals:
             raise ConfigError(f"--set {assignment!r}", "KEY=VALUE, such as depth=4 or signal.fs=100")
-        _assign(type(config), values, key.strip().split("."), yaml.safe_load(text), f"--set {key.strip()}")
+        source = f"--set {key.strip()}"
+        values = _merged(values, _assigned(type(config), key.strip().split("."), _parse(text, source), source))
     return build(type(config), values, source="--set")
 
 
-def _assign(kind: type, values: dict[str, Any], path: list[str], value: Any, source: str) -> None:
-    _check_keys(kind, {path[0]: value}, source)
-    if len(path) == 1:
-        values[path[0]] = value
-        return
-    nested = _nested(kind).get(path[0])
+def _assigned(kind: type, path: list[str], value: Any, source: str) -> dict[str, Any]:
+    """Return what an assignment stands for, such as ``{"signal": {"fs": 100}}``; its keys are checked."""
+    key, *rest = path
+    _check_keys(kind, {key: None if rest else value}, source)
+    if not rest:
+        return {key: value}
+    nested = _nested(kind).get(key)
     if nested is None:
-        raise ConfigError(f"{source}: {path[0]} has no parts", f"{path[0]}=VALUE")
-    if values.get(path[0]) is None:
-        values[path[0]] = {}
-    _assign(nested, values[path[0]], path[1:], value, source)
+        raise ConfigError(f"{source}: {key} has no parts", f"{key}=VALUE")
+    return {key: _assigned(nested, rest, value, source)}
+
+
+def _parse(text: str, source: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except YAML_ERRORS as error:
+        raise ConfigError(f"{source} = {_short(text)} cannot be read ({_reason(error)})", "a YAML value") from None
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -99,8 +113,8 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path} cannot be read ({str(error).splitlines()[0]})", "a YAML file") from None
+    except (OSError, *YAML_ERRORS) as error:
+        raise ConfigError(f"{path} cannot be read ({_reason(error)})", "a YAML file") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds a {type(values).__name__}", "a YAML mapping of settings")
     return values
@@ -117,7 +131,18 @@ def fingerprint(*parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 3]}..."
+
+
+def _reason(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
+
+
 def _check_keys(kind: type, values: Mapping[str, Any], source: str) -> None:
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{source} holds {_short(values)}", "a mapping of settings")
     known = [f.name for f in dataclasses.fields(kind)]
     nested = _nested(kind)
     for key, value in values.items():

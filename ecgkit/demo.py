@@ -111,8 +111,8 @@ def _run_method(
     unknown = set(demo) - {"preset", "set"}
     if unknown:
         raise ConfigError(f"{entry.name}: demo has {', '.join(sorted(unknown))}", "preset and set")
-    preset = str(demo["preset"])
-    config = override(method_config(entry, preset), demo.get("set", ()))
+    preset, config = method_config(entry, str(demo["preset"]))
+    config = override(config, demo.get("set", ()))
     run = runs / f"{entry.name}-{preset}"
     if not run.exists():
         say(f"pretrain {entry.name} ({preset}, {config.recipe.epochs} epochs) -> {run}")

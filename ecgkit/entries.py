@@ -4,10 +4,46 @@ An entry holds an import path (``"package.module:attribute"``) instead of the ob
 is installed imports no model and no heavy library. `Entry.load` imports it on first use.
 """
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pkgutil import resolve_name
 from typing import Any, ClassVar
+
+from ecgkit.errors import PluginError
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Run a stranger's code at import: prints go to stderr, away from any JSON, and every failure is a `PluginError`.
+
+    A `SystemExit`, or an exception of its own kind, must not end the program; Ctrl-C must.
+    """
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise PluginError(f"{type(error).__name__}: {error}") from error
+
+
+def load_target(target: str, owner: str) -> Any:
+    """Import and return what an import path names.
+
+    Args:
+        target: ``"package.module:attribute"``.
+        owner: Whose it is, for the error.
+
+    Raises:
+        PluginError: It cannot be imported, whatever the reason.
+    """
+    try:
+        with loading():
+            return resolve_name(target)
+    except PluginError as error:
+        raise PluginError(f"{owner} cannot be loaded from {target!r} ({error})", "an import path that loads") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +63,23 @@ class Entry:
     target: str
 
     def load(self) -> Any:
-        """Import and return what `target` names."""
-        return resolve_name(self.target)
+        """Import and return what `target` names.
+
+        Raises:
+            PluginError: It cannot be imported.
+        """
+        return load_target(self.target, f"{self.kind} {self.name!r}")
+
+    def check(self) -> None:
+        """Refuse an entry that no listing could show; the plugin host asks before it takes one.
+
+        Raises:
+            PluginError: A field is empty or of the wrong type.
+        """
+        for field_name in ("name", "summary", "target"):
+            value = getattr(self, field_name)
+            if not isinstance(value, str) or not value.strip():
+                raise PluginError(f"{self.kind} {self.name!r} has {field_name} {value!r}", "a text that is not empty")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +132,12 @@ class DatasetEntry(Entry):
     kind: ClassVar[str] = "dataset"
 
     priority: int = 0
+
+    def check(self) -> None:
+        """Refuse a priority that cannot be sorted as well."""
+        super().check()
+        if not isinstance(self.priority, int):
+            raise PluginError(f"dataset {self.name!r} has priority {self.priority!r}", "a whole number")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,15 +10,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ecgkit.atomic import atomic_folder, check_output
-from ecgkit.datasets.base import Dataset, Source
+from ecgkit.datasets.base import Dataset, Source, settle
 from ecgkit.datasets.wfdb_record import Header
 from ecgkit.entries import DatasetEntry
-from ecgkit.errors import DatasetError, LeadError, RecordError
+from ecgkit.errors import ConfigError, DatasetError, LeadError, PluginError, RecordError, SignalError
 from ecgkit.leads import DERIVED, canonical_order
 from ecgkit.plugins import host
 from ecgkit.recording import Recording
 from ecgkit.signal.resample import resample_with_gaps, resampled_length
-from ecgkit.store.writer import RECORDS, LedgerRow, StoreWriter
+from ecgkit.store.writer import LedgerRow, StoreWriter
 
 Progress = Callable[[str, int, int], None]
 
@@ -84,16 +84,18 @@ def ingest(
         What was taken and what was not.
 
     Raises:
+        ConfigError: `options` asks for a rate or a length that cannot be.
         DatasetError: `src` is missing, empty or of no known layout, or none of its records can be read.
         OutputError: `out` exists.
     """
-    check_output(out, overwrite=options.overwrite, is_ours=RECORDS)
+    check_output(out, "store", overwrite=options.overwrite)
+    _check_options(options)
     dataset = find_dataset(src, options.dataset, options.fs)
-    sources = _distinct(dataset.sources())[: options.limit]
+    sources = _distinct(settle(dataset.sources()))[: options.limit]
     report = IngestReport(dataset.name, len(sources))
-    plan = _plan(dataset, sources, report, progress)
+    plan = _plan(dataset, sources, options, report, progress)
     _refuse_if_empty(src, report, bool(plan))
-    with atomic_folder(out) as folder:
+    with atomic_folder(out, "store") as folder:
         leads = options.leads or _lead_axis([header for _, header in plan])
         samples = max(_stored_samples(header, options) for _, header in plan)
         writer = StoreWriter(folder, leads=leads, samples=samples)
@@ -123,36 +125,56 @@ def find_dataset(src: Path, name: str = "", fs: float | None = None) -> Dataset:
     entries = host().entries(DatasetEntry)
     if name:
         entries = {name: host().get(DatasetEntry, name)}
+    broken = []
     for entry in sorted(entries.values(), key=lambda e: -e.priority):
-        layout: type[Dataset] = entry.load()
-        if layout.recognises(src):
+        try:
+            layout: type[Dataset] = entry.load()
+            fits = layout.recognises(src)
+        except Exception as error:  # a layout is anybody's code: it must not cost the folders of the others
+            broken.append(f"{entry.name} ({type(error).__name__}: {error})")
+            continue
+        if fits:
             return layout(src, fs=fs)
+    if name and broken:
+        raise PluginError(f"dataset layout {broken[0]} does not work", "a layout that loads")
     raise DatasetError(
         f"{src} has no layout known here",
         f"one of {', '.join(entries)}",
-        "Name the right folder, or --dataset.",
+        f"Name the right folder, or --dataset.{' Not tried: ' + '; '.join(broken) if broken else ''}",
     )
+
+
+def _check_options(options: IngestOptions) -> None:
+    for name, value in (("--fs", options.fs), ("--seconds", options.seconds)):
+        if value is not None and not 0 < value < float("inf"):
+            raise ConfigError(f"{name} is {value:g}", "a finite number above 0", f"Leave {name} out to keep all.")
 
 
 def _distinct(sources: Sequence[Source]) -> list[Source]:
     """Return the sources, refusing two of one id: results could not tell them apart."""
     listed = list(sources)
-    twice = [record_id for record_id, n in Counter(s.record_id for s in listed).items() if n > 1]
+    twice = [record_id for record_id, n in Counter(s.record_id for s in listed if not s.problem).items() if n > 1]
     if twice:
         raise DatasetError(f"record id {twice[0]!r} is listed twice", "one row a record in the dataset's table")
     return listed
 
 
 def _plan(
-    dataset: Dataset, sources: list[Source], report: IngestReport, progress: Progress | None
+    dataset: Dataset, sources: list[Source], options: IngestOptions, report: IngestReport, progress: Progress | None
 ) -> list[tuple[Source, Header]]:
-    """Read every header; what cannot be read is rejected here."""
+    """Read every header; what cannot be read, or would be stored without a sample, is rejected here."""
     plan = []
     for done, source in enumerate(sources, 1):
+        stage = "table" if source.problem else "header"
         try:
-            plan.append((source, dataset.header(source)))
+            if source.problem:
+                raise RecordError(source.problem)
+            header = dataset.header(source)
+            if _stored_samples(header, options) < 1:
+                raise RecordError("less than one sample would be stored", "one or more", "Raise --seconds or --fs.")
+            plan.append((source, header))
         except RecordError as error:
-            report.rejected.append(LedgerRow(source.record_id, source.path, "header", str(error)))
+            report.rejected.append(LedgerRow(source.record_id, source.path, stage, str(error)))
         if progress:
             progress("headers", done, len(sources))
     return plan
@@ -181,7 +203,7 @@ def _take(dataset: Dataset, source: Source, options: IngestOptions, writer: Stor
     except LeadError as error:
         report.rejected.append(LedgerRow(source.record_id, source.path, "leads", str(error)))
         return
-    except RecordError as error:
+    except (RecordError, SignalError) as error:
         report.rejected.append(LedgerRow(source.record_id, source.path, "signal", str(error)))
         return
     writer.append(fitted, dataset.row(source, recording))

@@ -8,13 +8,12 @@ a `Batch` with just what the family says it needs and gets back named `Losses`; 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pkgutil import resolve_name
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from ecgkit.entries import MethodEntry
+from ecgkit.entries import MethodEntry, load_target
 from ecgkit.errors import ConfigError
 from ecgkit.recipe import Recipe
 from ecgkit.signal.spec import SignalSpec
@@ -51,14 +50,14 @@ class Batch:
         signal: ``[B, L, T]`` as the method's `SignalSpec` says.
         lead_ids: ``[L]``, index of each lead in the standard order (I 0 ... V6 11).
         rows: ``[B]``, the records' rows in their store.
-        lengths: ``[B]``, how many samples are real; zeros follow.
+        lengths: ``[B]``, how many samples are real, zeros follow; None if all are.
         extra: What the method needs besides the signal, by the name of the need.
     """
 
     signal: Tensor
     lead_ids: Tensor
     rows: Tensor
-    lengths: Tensor
+    lengths: Tensor | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def to(self, device: torch.device) -> "Batch":
@@ -108,12 +107,14 @@ class Encoder(nn.Module, ABC):
     width: int
 
     @abstractmethod
-    def forward(self, signal: Tensor, lead_ids: Tensor) -> Features:
+    def forward(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None) -> Features:
         """Encode records.
 
         Args:
             signal: ``[B, L, T]``, any number of leads in any order.
             lead_ids: ``[L]``, which leads these are.
+            lengths: ``[B]``, how many samples are real; the zeros that follow should change nothing. None if all
+                are.
         """
 
 
@@ -130,13 +131,14 @@ class Method(nn.Module, ABC):
         """Return the losses of a batch; random choices come from torch's generator."""
 
 
-def method_config(entry: MethodEntry, preset: str = "") -> Any:
-    """Return a family's config for a preset; the first preset is the default.
+def method_config(entry: MethodEntry, preset: str = "") -> tuple[str, Any]:
+    """Return the name and the config of a family's preset; the first preset is the default.
 
     Raises:
         ConfigError: The family has no such preset.
     """
-    presets = resolve_name(entry.presets)
-    if preset and preset not in presets:
+    presets = load_target(entry.presets, f"the presets of {entry.name}")
+    name = preset or next(iter(presets))
+    if name not in presets:
         raise ConfigError(f"{entry.name} has no preset {preset!r}", f"one of {', '.join(presets)}")
-    return presets[preset or next(iter(presets))]
+    return name, presets[name]

@@ -16,7 +16,7 @@ from typing import Any, TypeVar, get_type_hints
 import pluggy
 
 from ecgkit import __version__, hookspecs
-from ecgkit.entries import Entry
+from ecgkit.entries import Entry, loading
 from ecgkit.errors import PluginError, did_you_mean
 
 GROUP = "ecgkit"
@@ -70,11 +70,10 @@ class Host:
     def _discover(self, restrict: set[str] | None) -> None:
         # Ours first, so that no stranger can take the name of a family that ecgkit ships.
         found = sorted(entry_points(group=GROUP), key=lambda e: (e.dist is None or e.dist.name != GROUP, e.name))
-        for entry_point in found:
-            if restrict is None or entry_point.name in restrict:
-                dist = entry_point.dist
-                plugin = Plugin(entry_point.name, dist.name if dist else "", dist.version if dist else "")
-                self._add(plugin, entry_point.load)
+        for point in found:
+            if restrict is None or point.name in restrict:
+                dist = point.dist
+                self._add(Plugin(point.name, dist.name if dist else "", dist.version if dist else ""), point.load)
         for name in sorted((restrict or set()) - {e.name for e in found}):
             self.plugins.append(Plugin(name, error=f"named in {RESTRICT} but not installed"))
 
@@ -83,11 +82,12 @@ class Host:
         self.plugins.append(plugin)
         module = None
         try:
-            module = load()
-            self._manager.register(module, name=plugin.name)
-            staged = self._collect(module)
-        except (Exception, SystemExit) as error:
-            plugin.error = " ".join(f"{type(error).__name__}: {error}".split())
+            with loading():
+                module = load()
+                self._manager.register(module, name=plugin.name)
+                staged = self._collect(module)
+        except PluginError as error:
+            plugin.error = str(error)
             if module is not None and self._manager.is_registered(module):
                 self._manager.unregister(module)
             return
@@ -105,14 +105,14 @@ class Host:
         others = [p for p in self._manager.get_plugins() if p is not module]
         staged: list[Entry] = []
         for caller in callers:
-            expected = self._types[caller.name]
             only_this = self._manager.subset_hook_caller(caller.name, remove_plugins=others)
-            only_this(register=functools.partial(self._stage, staged, caller.name, expected))
+            only_this(register=functools.partial(self._stage, staged, caller.name, self._types[caller.name]))
         return staged
 
     def _stage(self, staged: list[Entry], hook: str, expected: type[Entry], entry: Entry) -> None:
         if not isinstance(entry, expected):
             raise PluginError(f"{hook} was given a {type(entry).__name__}", f"a {expected.__name__}")
+        entry.check()
         owner = self._owner.get((entry.kind, entry.name))
         if owner or entry.name in [s.name for s in staged if s.kind == entry.kind]:
             raise PluginError(f"{entry.kind} {entry.name!r} is registered already, by {owner.name if owner else hook}")

@@ -32,8 +32,18 @@ class Recipe:
     checkpoint: Literal["best", "last"] = "best"
 
     def __post_init__(self) -> None:
-        if self.epochs < 1 or self.batch_size < 1 or self.lr <= 0:
-            raise ValueError("epochs and batch_size must be at least 1 and lr above 0")
+        rules = {
+            f"epochs {self.epochs} must be at least 1": self.epochs >= 1,
+            f"batch_size {self.batch_size} must be at least 1": self.batch_size >= 1,
+            f"lr {self.lr:g} must be above 0 and finite": 0 < self.lr < math.inf,
+            f"warmup_epochs {self.warmup_epochs:g} must be 0 or more and finite": 0 <= self.warmup_epochs < math.inf,
+            f"weight_decay {self.weight_decay:g} must be 0 or more and finite": 0 <= self.weight_decay < math.inf,
+            f"betas {self.betas} must be at least 0 and below 1": all(0 <= beta < 1 for beta in self.betas),
+            f"clip {self.clip} must be above 0 and finite, or null": self.clip is None or 0 < self.clip < math.inf,
+        }
+        broken = [rule for rule, holds in rules.items() if not holds]
+        if broken:
+            raise ValueError(broken[0])
 
     @property
     def peak_lr(self) -> float:

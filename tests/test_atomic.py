@@ -8,7 +8,7 @@ from ecgkit.errors import OutputError
 
 def test_a_folder_appears_whole(tmp_path: Path) -> None:
     out = tmp_path / "deep" / "out"
-    with atomic_folder(out) as staging:
+    with atomic_folder(out, "store") as staging:
         (staging / "a").write_text("1")
         assert not out.exists()
     assert (out / "a").read_text() == "1"
@@ -18,7 +18,7 @@ def test_a_folder_appears_whole(tmp_path: Path) -> None:
 def test_a_failure_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> None:
     out = tmp_path / "out"
     for old in (False, True):
-        with pytest.raises(KeyboardInterrupt), atomic_folder(out) as staging:
+        with pytest.raises(KeyboardInterrupt), atomic_folder(out, "store") as staging:
             (staging / "a").write_text("2")
             raise KeyboardInterrupt
         assert out.exists() == old
@@ -31,9 +31,9 @@ def test_a_failure_leaves_nothing_and_keeps_what_was_there(tmp_path: Path) -> No
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     out = tmp_path / "out"
     for name in ("first", "second"):
-        with atomic_folder(out) as staging:
+        with atomic_folder(out, "store") as staging:
             (staging / name).touch()
-    assert [p.name for p in out.iterdir()] == ["second"]
+    assert sorted(p.name for p in out.iterdir()) == [".ecgkit", "second"]
     assert list(tmp_path.iterdir()) == [out]
 
 
@@ -49,11 +49,17 @@ def test_a_file_appears_whole(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["a.png"]
 
 
-def test_overwrite_spares_folders_of_another_kind(tmp_path: Path) -> None:
-    (tmp_path / "precious").write_text("thesis")
-    with pytest.raises(OutputError, match="--overwrite"):
-        check_output(tmp_path)
-    with pytest.raises(OutputError, match="records.parquet"):
-        check_output(tmp_path, overwrite=True, is_ours="records.parquet")
-    (tmp_path / "records.parquet").touch()
-    check_output(tmp_path, overwrite=True, is_ours="records.parquet")
+def test_overwrite_replaces_an_output_of_its_own_kind_only(tmp_path: Path) -> None:
+    out, thesis, note = tmp_path / "out", tmp_path / "thesis", tmp_path / "note"
+    with atomic_folder(out, "store"):
+        pass
+    thesis.mkdir()
+    (thesis / "chapter").write_text("1")
+    note.write_text("keep me")
+    check_output(tmp_path / "new", "store")
+    check_output(out, "store", overwrite=True)
+    for path, kind, overwrite in (
+        (out, "store", False), (out, "run", True), (thesis, "store", True), (note, "store", True),
+    ):  # fmt: skip
+        with pytest.raises(OutputError):
+            check_output(path, kind, overwrite=overwrite)

@@ -1,11 +1,15 @@
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
 from ecgkit.config import build, fingerprint, merge, override, read_yaml, to_dict, write_yaml
 from ecgkit.errors import ConfigError
+from ecgkit.recipe import Recipe
+from ecgkit.signal.filters import Butterworth
+from ecgkit.signal.spec import SignalSpec
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,9 @@ def test_assignments_reach_nested_fields_and_are_coerced() -> None:
         ("dept=3", "Did you mean 'depth'?"), ("inner.rat=3", "Did you mean 'rate'?"), ("maybe.kin=a", "'kind'"),
         ("depth", "KEY=VALUE"), ("depth.x=1", "has no parts"), ("depth=deep", "depth = 'deep'"),
         ("inner.kind=c", "inner.kind = 'c'"), ("depth=0", "at least 1"), ("depth=2.5", "integer"),
+        ("depth=[", "a YAML value"), ("depth=!!bool x", "a YAML value"),
+        pytest.param("depth=" + "[" * 5000, "a YAML value", id="deep"),
+        ("inner={rat: 3}", "Did you mean 'rate'?"), ("inner=3", "inner = 3"), ("depth={rate: 3}", "depth = "),
     ],
 )  # fmt: skip
 def test_a_wrong_assignment_names_key_value_and_remedy(assignment: str, message: str) -> None:
@@ -47,6 +54,56 @@ def test_a_wrong_assignment_names_key_value_and_remedy(assignment: str, message:
         override(Outer(), [assignment])
     assert message in str(error.value)
     assert "\n" not in str(error.value)
+
+
+def test_an_assigned_mapping_changes_only_what_it_names() -> None:
+    base = Outer(2, Inner(0.5, "b"))
+    assert override(base, ["inner={rate: 9}"]) == merge(base, {"inner": {"rate": 9}}) == Outer(2, Inner(9.0, "b"))
+    assert override(base, ["maybe={kind: b}", "maybe={rate: 3}"]).maybe == Inner(3.0, "b")
+
+
+@dataclass(frozen=True)
+class Root:
+    outer: Outer = Outer()
+
+
+def test_a_mapping_is_checked_against_the_class_that_it_reaches() -> None:
+    assert override(Root(), ["outer.inner={kind: b}"]).outer.inner == Inner(1.0, "b")
+    with pytest.raises(ConfigError, match="inner: unknown key 'depth'; expected one of rate"):
+        override(Root(), ["outer.inner={depth: 1}"])
+
+
+def test_a_message_shows_no_more_than_the_start_of_a_value() -> None:
+    with pytest.raises(ConfigError) as error:
+        build(Outer, {"depth": 0, "names": ["name"] * 500})
+    assert len(str(error.value)) < 200
+    assert "at least 1" in str(error.value)
+
+
+@pytest.mark.parametrize("values", [None, 5, [1], "text"])
+def test_what_is_no_mapping_builds_nothing(values: Any) -> None:
+    for make in (lambda: build(Outer, values, source="here"), lambda: merge(Outer(), values, source="here")):
+        with pytest.raises(ConfigError, match="here holds .* a mapping of settings"):
+            make()
+
+
+@pytest.mark.parametrize(
+    ("kind", "wrong"),
+    [
+        (Butterworth, {"order": 0}), (Butterworth, {"low": 40.0}), (Butterworth, {"low": -1.0}),
+        (Butterworth, {"high": math.inf}), (Butterworth, {"low": math.nan}),
+        (Recipe, {"epochs": 0}), (Recipe, {"batch_size": 0}), (Recipe, {"lr": math.nan}), (Recipe, {"lr": math.inf}),
+        (Recipe, {"warmup_epochs": -1}), (Recipe, {"weight_decay": -0.1}), (Recipe, {"betas": (0.9, 1.0)}),
+        (Recipe, {"clip": 0}), (Recipe, {"clip": math.inf}),
+        (SignalSpec, {"fs": math.inf}), (SignalSpec, {"seconds": math.nan}), (SignalSpec, {"window": math.inf}),
+        (SignalSpec, {"window": math.nan}), (SignalSpec, {"eval_starts": (math.nan,)}), (SignalSpec, {"fs": 0.01}),
+    ],
+)  # fmt: skip
+def test_impossible_settings_are_refused_by_name(kind: type, wrong: dict[str, Any]) -> None:
+    values = ({"fs": 250.0, "seconds": 9.0} if kind is SignalSpec else {}) | wrong
+    (name,) = wrong
+    with pytest.raises(ConfigError, match=f"expected .*{'filter edge' if name in ('low', 'high') else name}"):
+        build(kind, values)
 
 
 def test_yaml_round_trip(tmp_path: Path) -> None:
@@ -62,7 +119,7 @@ def test_a_file_changes_only_what_it_names() -> None:
         merge(base, {"inner": {"rte": 9}})
 
 
-@pytest.mark.parametrize("content", ["[1, 2]", "a: [", "", "\x00"])
+@pytest.mark.parametrize("content", ["[1, 2]", "a: [", "", "\x00", "a: !!bool x", pytest.param("[" * 5000, id="deep")])
 def test_a_file_that_is_no_mapping_is_one_clear_error(tmp_path: Path, content: str) -> None:
     (tmp_path / "c.yaml").write_text(content)
     with pytest.raises(ConfigError, match="YAML"):

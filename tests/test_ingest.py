@@ -1,6 +1,7 @@
 """Ingest, checked against the source files by an independent path: wfdb and pandas."""
 
 import ast
+import os
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,11 @@ import pandas as pd
 import pytest
 import wfdb
 
+from ecgkit import ingest as ingest_module
 from ecgkit.datasets.base import hashed_fold
-from ecgkit.errors import DatasetError, OutputError
-from ecgkit.ingest import IngestOptions, ingest
+from ecgkit.entries import DatasetEntry
+from ecgkit.errors import ConfigError, DatasetError, OutputError, PluginError, SignalError
+from ecgkit.ingest import IngestOptions, find_dataset, ingest
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.store.reader import Store
 from tests.conftest import synthetic_signal, write_wfdb
@@ -133,7 +136,7 @@ def test_a_bad_record_goes_to_the_ledger_and_the_rest_is_taken(tmp_path: Path) -
     assert (report.found, report.taken) == (4, 2)
     assert store.table["record_id"].tolist() == ["a", "c"]
     assert set(zip(store.ledger["record_id"], store.ledger["stage"], strict=True)) == {
-        ("b", "signal"),
+        ("b", "header"),
         ("broken", "header"),
     }
 
@@ -187,3 +190,167 @@ def test_two_records_of_one_id_are_refused(tmp_path: Path) -> None:
     (source / "record_list.csv").write_text("subject_id,study_id,path\n1,2,r\n1,2,r\n")
     with pytest.raises(DatasetError, match="'2' is listed twice"):
         ingest(source, tmp_path / "s.zarr")
+
+
+def ledger_of(report) -> dict[str, tuple[str, str]]:
+    return {row.record_id: (row.stage, row.reason) for row in report.rejected}
+
+
+def unreadable(file: Path) -> None:
+    file.write_text("r 1 500 10\n")
+    file.chmod(0)
+    if os.access(file, os.R_OK):  # root reads everything
+        file.unlink()
+        file.symlink_to(file)
+
+
+ODD_HEADERS = {
+    "traversal": lambda file: file.write_text("r/2 1 500 10\n../x 5\n/etc/passwd 5\n"),
+    "directory": Path.mkdir,
+    "unreadable": unreadable,
+    "loop": lambda file: file.symlink_to(file),
+    "no rate": lambda file: file.write_text("odd 1 0 10\na.dat 16 1000/mV 16 0 0 0 0 II\n"),
+    "no sample": lambda file: file.write_text("odd 1 500 0\na.dat 16 1000/mV 16 0 0 0 0 II\n"),
+    "absurd length": lambda file: file.write_text("odd 1 500 900000000000\na.dat 16 1000/mV 16 0 0 0 0 II\n"),
+    "absurd, packed": lambda file: file.write_text("odd 1 500 900000000000\na.dat 310 1000/mV 16 0 0 0 0 II\n"),
+    "absurd, flac": lambda file: file.write_text("odd 1 500 900000000000\na.dat 516 1000/mV 16 0 0 0 0 II\n"),
+    "absurd, no samples a frame": lambda file: file.write_text("odd 1 5 900000000000\na.dat 16x0 1/mV 16 0 0 0 0 II\n"),
+    "unknown format": lambda file: file.write_text("odd 1 500 900000000000\na.dat 99 1000/mV 16 0 0 0 0 II\n"),
+    "absurd gap": lambda file: file.write_text("odd/2 12 500 900000000000\na 100\n~ 899999999900\n"),
+    "segments of itself": lambda file: file.write_text("odd/1 12 500 100\nodd 100\n"),
+}
+
+
+@pytest.mark.parametrize("kind", ODD_HEADERS)
+def test_one_odd_header_goes_to_the_ledger_and_never_stops_the_rest(tmp_path: Path, kind: str) -> None:
+    write_wfdb(tmp_path / "src", "a", synthetic_signal(100))
+    write_wfdb(tmp_path / "src", "whole", synthetic_signal(100))
+    ODD_HEADERS[kind](tmp_path / "src" / "odd.hea")
+    report = ingest(tmp_path / "src", tmp_path / "s.zarr")
+    rejected = ledger_of(report)
+    assert rejected.pop("odd")[0] == "header"
+    assert (rejected, report.taken) == ({}, 1 if kind in ("absurd gap",) else 2)
+
+
+def test_a_signal_that_cannot_be_fitted_goes_to_the_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b"):
+        write_wfdb(tmp_path / "src", name, synthetic_signal(100 if name == "a" else 120))
+    real = ingest_module.resample_with_gaps
+
+    def resample(signal, fs, fs_out):
+        if signal.shape[-1] == 120:
+            raise SignalError("an odd signal")
+        return real(signal, fs, fs_out)
+
+    monkeypatch.setattr(ingest_module, "resample_with_gaps", resample)
+    report = ingest(tmp_path / "src", tmp_path / "s.zarr")
+    assert ledger_of(report) == {"b": ("signal", "an odd signal")}
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        (IngestOptions(seconds=float("inf")), ConfigError, "--seconds is inf; expected a finite number"),
+        (IngestOptions(seconds=float("nan")), ConfigError, "--seconds is nan"),
+        (IngestOptions(fs=float("inf")), ConfigError, "--fs is inf"),
+        (IngestOptions(fs=1, seconds=0.1), DatasetError, "less than one sample would be stored"),
+    ],
+)
+def test_impossible_options_are_told(tmp_path: Path, options, error, message) -> None:
+    write_wfdb(tmp_path / "src", "a", synthetic_signal(1000))
+    with pytest.raises(error, match=message):
+        ingest(tmp_path / "src", tmp_path / "s.zarr", options)
+
+
+PTBXL_COLUMNS = "ecg_id,patient_id,age,sex,scp_codes,strat_fold,filename_hr,device"
+
+
+def ptbxl(folder: Path, rows: list[str]) -> Path:
+    """Write a PTB-XL of these rows, and a record for each of r1, r2, ..."""
+    for n in range(1, len(rows) + 1):
+        write_wfdb(folder / "records500", f"r{n}", synthetic_signal(100))
+    (folder / "ptbxl_database.csv").write_text("\n".join([PTBXL_COLUMNS, *rows]) + "\n")
+    return folder
+
+
+def test_published_folds_are_never_mixed_with_hashed_ones(tmp_path: Path) -> None:
+    rows = [
+        "1,7.0,50,0,{'NORM': 100.0},9,records500/r1,d",
+        "2,7.0,50,0,{'NORM': 100.0},,records500/r2,d",  # takes that of its patient
+        "3,8.0,50,0,{'NORM': 100.0},,records500/r3,d",
+        "4,7.0,50,0,{'NORM': 100.0},0,records500/r4,d",
+        "5,7.0,50,0,{'NORM': 100.0},11,records500/r5,d",
+        "6,7.0,50,0,{'NORM': 100.0},2.5,records500/r6,d",
+    ]
+    report = ingest(ptbxl(tmp_path / "src", rows), tmp_path / "s.zarr")
+    table = Store(tmp_path / "s.zarr").table
+    assert dict(zip(table["record_id"], table["fold"], strict=True)) == {"1": 9, "2": 9}
+    rejected = ledger_of(report)
+    assert {stage for stage, _ in rejected.values()} == {"table"}
+    assert "nor one of its patient" in rejected["3"][1]
+    assert "fold is 0; expected a whole number from 1 to 10" in rejected["4"][1]
+    assert sorted(rejected) == ["3", "4", "5", "6"]
+
+
+def test_an_unreadable_cell_costs_its_record_alone(tmp_path: Path) -> None:
+    rows = [
+        "1,7.0,63.0,0,{'NORM': 100.0},9,records500/r1,2.0",
+        "2,7.0,90+,0,{'NORM': 100.0},9,records500/r2,x",
+        "3,7.0,50,0,{'NORM,9,records500/r3,x",
+        "4,7.0,50,0,NORM,9,records500/r4,x",
+        "5,7.0,50,0,{'NORM': 100.0},9,,x",
+        ",7.0,50,0,{'NORM': 100.0},9,records500/r6,x",
+        ",7.0,50,0,{'NORM': 100.0},9,records500/r7,x",
+        "8,7.0,50,0,{'NORM': 100.0},n/a?,records500/r8,x",
+    ]
+    report = ingest(ptbxl(tmp_path / "src", rows), tmp_path / "s.zarr")
+    table = Store(tmp_path / "s.zarr").table
+    assert table[["record_id", "patient_id", "age", "device"]].values.tolist() == [["1", "7", 63.0, "2"]]
+    assert {row.stage for row in report.rejected} == {"table"}
+    reasons = [row.reason for row in report.rejected]
+    for reason, part in zip(
+        reasons, ["age holds '90+'", "scp_codes", "scp_codes", "no path", "no id", "no id", "strat_fold"], strict=True
+    ):
+        assert part in reason
+
+
+def test_ids_keep_every_digit_and_one_junk_id_costs_no_report(tmp_path: Path) -> None:
+    studies = ["0001", "1", "9007199254740993", "9007199254740992", "junk"]
+    for n in range(len(studies)):
+        write_wfdb(tmp_path / "src", f"r{n}", synthetic_signal(100))
+    records = [f"10,{study},r{n}" for n, study in enumerate(studies)]
+    (tmp_path / "src" / "record_list.csv").write_text("\n".join(["subject_id,study_id,path", *records]) + "\n")
+    # The same column without the junk, and after a gap, as pandas would read it as floats.
+    measured = [f"{study},report of {study},{n}" for n, study in enumerate(studies[:4])]
+    header = "study_id,report_0,rr_interval"
+    (tmp_path / "src" / "machine_measurements.csv").write_text("\n".join([header, *measured, ",x,29999"]) + "\n")
+    ingest(tmp_path / "src", tmp_path / "s.zarr")
+    table = Store(tmp_path / "s.zarr").table
+    assert table["record_id"].tolist() == studies
+    assert table["report"].tolist()[:4] == [f"report of {study}" for study in studies[:4]]
+    assert table["rr_interval"].tolist()[:4] == [0, 1, 2, 3]
+    assert table["rr_interval"].dtype == np.float64
+
+
+class BadLayout:
+    @staticmethod
+    def recognises(root: Path) -> bool:
+        raise RuntimeError("boom")
+
+
+@pytest.mark.parametrize("target", ["nowhere:X", "tests.test_ingest:BadLayout"])
+def test_a_broken_layout_does_not_cost_other_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
+) -> None:
+    host = ingest_module.host()
+    broken = DatasetEntry(name="broken", summary="s", target=target, priority=99)
+    entries = {"broken": broken, **host.entries(DatasetEntry)}
+    monkeypatch.setitem(host._entries, "dataset", entries)
+    write_wfdb(tmp_path / "src", "a", synthetic_signal(100))
+    assert find_dataset(tmp_path / "src").name == "wfdb"
+    with pytest.raises(PluginError, match="'?broken'?"):
+        find_dataset(tmp_path / "src", "broken")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "x.txt").touch()
+    with pytest.raises(DatasetError, match=r"Not tried: broken \("):
+        find_dataset(tmp_path / "other")

@@ -34,6 +34,18 @@ BROKEN = {
     "unknownhook": "import ecgkit\n@ecgkit.hookimpl\ndef register_nonsense(register):\n    pass\n",
     "hookraises": "import ecgkit\n@ecgkit.hookimpl\ndef register_methods(register):\n    1 / 0\n",
     "wrongkind": HEAD_AS_METHOD.format(name="x"),
+    "ownexception": "class Stop(BaseException):\n    pass\nraise Stop('now')",
+    "noname": GOOD.format(name=""),
+    "numbername": GOOD.replace('"{name}"', "7"),
+    "nosummary": GOOD.format(name="x").replace('summary="s"', 'summary=" "'),
+    "nonetarget": GOOD.format(name="x").replace('target="nowhere:X"', "target=None"),
+    "priority": """
+import ecgkit
+
+@ecgkit.hookimpl
+def register_datasets(register):
+    register(ecgkit.DatasetEntry(name="x", summary="s", target="n:D", priority="high"))
+""",
     "takenname": GOOD.format(name="stmem"),
 }
 
@@ -165,3 +177,60 @@ def test_without_plugins_the_program_still_answers() -> None:
     result = run_python(PROGRAM.format(arguments='["methods", "--json"]'), ECGKIT_PLUGINS="")
     assert "EXIT 0" in result.stdout
     assert json.loads(result.stdout.split("EXIT")[0]) == []
+
+
+COMMANDS = """
+import ecgkit
+print("hello from a plugin")
+
+class Weird:
+    pass
+
+def bad_signature(value: "Weird[int]"):
+    pass
+
+def fine():
+    "Do it."
+    print("did it")
+
+number = 7
+
+@ecgkit.hookimpl
+def register_commands(register):
+    for name, target in (
+        ("fine", "fine"), ("absent", "nothing"), ("number", "number"), ("weird", "bad_signature"),
+    ):
+        register(ecgkit.CommandEntry(name=name, summary=f"[/red] {name} [bold", target=f"cmds_plugin:{target}"))
+    register(ecgkit.CommandEntry(name="exits", summary="s", target="exiting_module:x"))
+"""
+
+
+def test_a_broken_command_is_left_out_and_listed(install, tmp_path: Path) -> None:
+    install("cmds", COMMANDS)
+    (tmp_path / "exiting_module.py").write_text("raise SystemExit(5)\n")
+    path = {"PYTHONPATH": str(tmp_path)}
+    helped = run_python(PROGRAM.format(arguments='["--help"]'), **path)
+    assert "EXIT 0" in helped.stdout, helped.stderr
+    assert "[/red] fine [bold" in helped.stdout
+    listed = run_python(PROGRAM.format(arguments='["plugins", "list", "--json"]'), **path)
+    plugins = {p["plugin"]: p for p in json.loads(listed.stdout.split("EXIT")[0])}
+    for name in ("absent", "number", "weird", "exits"):
+        assert f"command {name}: " in plugins["cmds"]["error"]
+    assert "fine" not in plugins["cmds"]["error"].split("command ")[0]
+    assert "hello from a plugin" in listed.stderr
+    assert "did it" in run_python(PROGRAM.format(arguments='["fine"]'), **path).stdout
+
+
+def test_methods_lists_the_others_when_one_has_no_presets(install, tmp_path: Path) -> None:
+    install("good", GOOD.format(name="mine"))
+    result = run_python(PROGRAM.format(arguments='["methods", "--json"]'), PYTHONPATH=str(tmp_path))
+    presets = {row["method"]: row["presets"] for row in json.loads(result.stdout.split("EXIT")[0])}
+    assert "not loadable: " in presets["mine"]
+    assert "not loadable" not in presets["stmem"]
+
+
+@pytest.mark.parametrize("target", ["nowhere:X", "ecgkit.leads:nothing", "no path at all"])
+def test_an_entry_that_does_not_load_is_named(target: str) -> None:
+    entry = MethodEntry(name="mine", summary="s", target=target, config="n:C", presets="n:P", paper="p")
+    with pytest.raises(PluginError, match=f"method 'mine' cannot be loaded from {target!r}"):
+        entry.load()

@@ -8,14 +8,15 @@ records were rejected than allowed; 130 interrupted.
 import os
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 import ecgkit
 from ecgkit.entries import CommandEntry
-from ecgkit.errors import EcgkitError
+from ecgkit.errors import EcgkitError, PluginError
 from ecgkit.plugins import host
 
 DEBUG_FLAG = "--debug"
@@ -36,14 +37,32 @@ def build_app() -> typer.Typer:
     for entry in host().entries(CommandEntry).values():
         try:
             command = entry.load()
+            trial = typer.Typer()
+            _attach(trial, entry, command)
+            typer.main.get_command(trial)  # Typer reads signatures only now
         except Exception as error:
-            host().owner(entry).error = f"command {entry.name}: {type(error).__name__}: {error}"
-            continue
-        if isinstance(command, typer.Typer):
-            app.add_typer(command, name=entry.name, help=entry.summary)
+            _note(entry, error)
         else:
-            app.command(entry.name, short_help=entry.summary)(command)
+            _attach(app, entry, command)
     return app
+
+
+def _attach(app: typer.Typer, entry: CommandEntry, command: Any) -> None:
+    if not callable(command):
+        raise PluginError(f"{entry.target} is a {type(command).__name__}", "a Typer app or a function")
+    summary = escape(entry.summary)
+    if isinstance(command, typer.Typer):
+        app.add_typer(command, name=entry.name, help=summary)
+    else:
+        app.command(entry.name, short_help=summary)(command)
+
+
+def _note(entry: CommandEntry, error: Exception) -> None:
+    """Write down, for ``ecgkit plugins list``, why a command is left out."""
+    owner = host().owner(entry)
+    line = " ".join(f"command {entry.name}: {type(error).__name__}: {error}".split())
+    if line not in owner.error:
+        owner.error = f"{owner.error}; {line}" if owner.error else line
 
 
 def main() -> None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgkit.cli.render import JsonOption, print_json, print_table, say
+from ecgkit.cli.render import JsonOption, plain, print_json, print_table, say
 
 if TYPE_CHECKING:
     from ecgkit.store.reader import Store
@@ -77,6 +77,8 @@ def _lines(summary: "StoreSummary") -> dict[str, str]:
     }
     if "NU" in summary.units:
         lines["unit"] += " (NU: the source gives no unit; amplitudes are no mV)"
+    if summary.contradictory:
+        lines["limb leads off"] = f"{summary.contradictory}, more than half of what I and II say"
     if summary.clipped:
         lines["beyond +-32.767 mV"] = f"{summary.clipped}, cut to it"
     return lines
@@ -91,17 +93,17 @@ def _show_record(store: "Store", record: str, out: Path | None, as_json: bool) -
     from ecgkit.report.ecg_plot import plot_ecg
 
     row = store.row(record)
-    values = {name: value for name, value in store.table.iloc[row].items() if name != "rpeaks"}
-    values = {name: value.tolist() if hasattr(value, "tolist") else value for name, value in values.items()}
+    values = {name: plain(value) for name, value in store.table.iloc[row].items() if name != "rpeaks"}
     if as_json:
         print_json(values)
     elif out is None:
-        shown = {name: value for name, value in values.items() if value is not None and value == value}
+        shown = {name: value for name, value in values.items() if value is not None}
         print_table(f"{store.name}, record {record}", [{"column": n, "value": v} for n, v in shown.items()])
     if out is not None:
         recording = store.recording(row)
-        labels = ", ".join(values["labels"])
-        person = " ".join(str(v) for v in (values["sex"], _years(values["age"])) if v)
+        # Readers give what their dataset has: a column may be missing, or empty for this record.
+        labels = ", ".join(values.get("labels") or ())
+        person = " ".join(str(v) for v in (values.get("sex"), _years(values.get("age"))) if v)
         subtitle = "   ".join(part for part in (person, labels) if part)
         plot_ecg(recording, out, title=f"{store.name}  record {record}", subtitle=subtitle, rpeaks=recording.rpeaks)
         if not as_json:
@@ -109,4 +111,4 @@ def _show_record(store: "Store", record: str, out: Path | None, as_json: bool) -
 
 
 def _years(age: float | None) -> str:
-    return f"{age:g} y" if age is not None and age == age else ""
+    return "" if age is None else f"{age:g} y"

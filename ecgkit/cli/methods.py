@@ -1,9 +1,7 @@
 """``ecgkit methods``."""
 
-from pkgutil import resolve_name
-
 from ecgkit.cli.render import JsonOption, print_json, print_table
-from ecgkit.entries import MethodEntry
+from ecgkit.entries import MethodEntry, load_target
 from ecgkit.plugins import host
 
 
@@ -15,7 +13,7 @@ def methods(as_json: JsonOption = False) -> None:
             "what": entry.summary,
             "needs": ", ".join(entry.needs),
             "features": ", ".join(("pooled", *entry.features)),
-            "presets": ", ".join(resolve_name(entry.presets)),
+            "presets": _presets(entry),
             "paper": entry.paper,
             "from": host().owner(entry).distribution,
         }
@@ -26,3 +24,11 @@ def methods(as_json: JsonOption = False) -> None:
         return
     about = "{what}\nneeds {needs}; features {features}\npresets {presets}; from {from}\n{paper}"
     print_table("Methods", [{"method": row["method"], "about": about.format(**row)} for row in rows])
+
+
+def _presets(entry: MethodEntry) -> str:
+    """Return the names of a family's presets, or why there are none: one broken family must not hide the others."""
+    try:
+        return ", ".join(load_target(entry.presets, f"presets of {entry.name!r}"))
+    except Exception as error:
+        return f"not loadable: {error}"

@@ -39,7 +39,7 @@ def pretrain(
     began = time.perf_counter()
     entry = host().get(MethodEntry, method)
     assignments = (settings or []) + ([f"recipe.epochs={epochs}"] if epochs else [])
-    resolved = resolve(entry, preset, config, assignments)
+    preset, resolved = resolve(entry, preset, config, assignments)
     options = PretrainOptions(preset, seed, device, workers, all_folds, overwrite)
     with progress() as watch:
         metrics = pretrain(entry, resolved, Store(data), out, options, training_watcher(resolved, watch))
@@ -62,8 +62,8 @@ def training_watcher(config: Any, watch: Any) -> Any:
             f"{parameters:,} parameters; {recipe.epochs} epochs of batch {recipe.batch_size}, "
             f"peak lr {recipe.peak_lr:.3g} (= {recipe.lr:g} x {recipe.batch_size} / 256)"
         )
-        if len(split.without_leads):
-            warn(f"{len(split.without_leads)} records have none of the model's leads and are left out")
+        if len(split.unusable):
+            warn(f"{len(split.unusable)} records have none of the model's leads, or hardly any signal: left out")
 
     def epoch_done(metrics: dict[str, Any]) -> None:
         say(

@@ -35,10 +35,13 @@ def probe(
     records are predicted once.
     """
     from ecgkit.entries import HeadEntry, TaskEntry
+    from ecgkit.errors import ConfigError
     from ecgkit.evaluation.probe import ProbeOptions, probe, result_folder
     from ecgkit.plugins import host
     from ecgkit.store.reader import Store
 
+    if epochs is not None and not scratch:
+        raise ConfigError("--epochs without --scratch", "a training from scratch, for nothing else trains for epochs")
     store = Store(data)
     task_entry, head_entry = host().get(TaskEntry, task), host().get(HeadEntry, head)
     subject = _subject(run, method, random_init, scratch, preset, config, settings, seed)
@@ -74,7 +77,8 @@ def _subject(
         raise ConfigError("no model to probe", "a run folder, or --method with --random-init or with --scratch")
     entry = host().get(MethodEntry, method)
     weights = "scratch" if scratch else "random-init"
-    return untrained_subject(entry, preset, resolve(entry, preset, config, settings), weights=weights, seed=seed)
+    preset, resolved = resolve(entry, preset, config, settings)
+    return untrained_subject(entry, preset, resolved, weights=weights, seed=seed)
 
 
 def _show(row: "ResultRow", folder: Path) -> None:

@@ -1,6 +1,7 @@
 """What commands print: tables, lines and progress. Plain where the output is no terminal, or ``NO_COLOR`` is set."""
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Annotated, Any
@@ -62,8 +63,19 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]], *, numeric: Seque
 
 
 def print_json(values: Any) -> None:
-    """Print JSON and nothing else."""
-    print(json.dumps(values, indent=2, default=str))
+    """Print JSON and nothing else; see `plain` for what becomes null."""
+    print(json.dumps(plain(values), indent=2, default=str, allow_nan=False))
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON knows it: arrays as lists, and None for NaN and infinity, at any depth."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager

@@ -17,8 +17,8 @@ SetOption = Annotated[
 ]
 
 
-def resolve(entry: MethodEntry, preset: str, file: Path | None, assignments: list[str] | None) -> Any:
-    """Return a method's config: the preset, changed by a file, changed by single settings.
+def resolve(entry: MethodEntry, preset: str, file: Path | None, assignments: list[str] | None) -> tuple[str, Any]:
+    """Return the preset's name and a method's config: the preset, changed by a file, changed by single settings.
 
     Raises:
         ConfigError: A preset, key or value does not fit.
@@ -26,9 +26,9 @@ def resolve(entry: MethodEntry, preset: str, file: Path | None, assignments: lis
     from ecgkit.config import merge, override, read_yaml
     from ecgkit.methods import method_config
 
-    config = method_config(entry, preset)
+    name, config = method_config(entry, preset)
     if file is not None:
         values = read_yaml(file)
         # A run's config.yaml keeps the settings beside what describes the run.
         config = merge(config, values["config"] if "method" in values else values, source=str(file))
-    return override(config, assignments or [])
+    return name, override(config, assignments or [])

@@ -7,12 +7,13 @@ it. Labels stay in the dataset's own codes; tasks map them later.
 import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from ecgkit.datasets import wfdb_record
 from ecgkit.datasets.wfdb_record import Header
+from ecgkit.errors import RecordError
 from ecgkit.recording import Recording
 
 FOLDS = 10
@@ -32,7 +33,8 @@ class Source:
         age: In years.
         sex: ``M`` or ``F``.
         fold: The published fold, 1 to 10, or None.
-        extra: Any other columns of the dataset, under their own names.
+        extra: Any other columns of the dataset, under their own names; a column holds values of one type.
+        problem: Why the record cannot be taken; such a record goes to the ledger.
     """
 
     record_id: str
@@ -45,6 +47,7 @@ class Source:
     sex: str | None = None
     fold: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    problem: str = ""
 
 
 class Dataset(ABC):
@@ -92,14 +95,19 @@ class Dataset(ABC):
         return wfdb_record.read_record(self.root, source.path)
 
     def row(self, source: Source, recording: Recording) -> dict[str, Any]:
-        """Return a record's columns of the record table, those from its header comments included."""
+        """Return a record's columns of the record table, those from its header comments included.
+
+        Args:
+            source: One of `settle`, with its fold.
+            recording: What `read` gave for it.
+        """
         comments = wfdb_record.parse_comments(recording.comments)
         labels = comments.labels if source.labels is None else source.labels
         return {
             **source.extra,
             "record_id": source.record_id,
             "patient_id": source.patient_id,
-            "fold": source.fold or hashed_fold(source.patient_id or source.record_id),
+            "fold": source.fold,
             "labels": list(labels),
             "likelihoods": None if source.likelihoods is None else list(source.likelihoods),
             "report": source.report,
@@ -107,6 +115,39 @@ class Dataset(ABC):
             "sex": source.sex or comments.sex,
             "path": source.path,
         }
+
+
+def settle(sources: Sequence[Source]) -> list[Source]:
+    """Give every source its fold, or the problem for which it cannot be taken.
+
+    Published folds are never mixed with hashed ones, which would put a patient on both sides: a source without one
+    takes that of its patient. Only where a dataset publishes none at all, folds are hashed from patients' ids.
+    """
+    checked = [replace(source, problem=source.problem or _problem(source, n)) for n, source in enumerate(sources, 1)]
+    if all(source.fold is None for source in sources):
+        return [replace(s, fold=hashed_fold(s.patient_id or s.record_id)) for s in checked]
+    good = [source for source in checked if source.fold is not None and not source.problem]
+    of_patient = {source.patient_id: source.fold for source in good if source.patient_id}
+    return [source if source.problem else _with_published_fold(source, of_patient) for source in checked]
+
+
+def _problem(source: Source, number: int) -> str:
+    """Return what is wrong with a source as its dataset lists it, or nothing."""
+    if not source.record_id.strip():
+        return str(RecordError(f"record {number} of the dataset's list has no id", "an id"))
+    if not source.path.strip():
+        return str(RecordError("the dataset's list gives no path", "a path inside the dataset's folder"))
+    if source.fold is not None and source.fold not in range(1, FOLDS + 1):
+        return str(RecordError(f"the published fold is {source.fold}", f"a whole number from 1 to {FOLDS}"))
+    return ""
+
+
+def _with_published_fold(source: Source, of_patient: Mapping[str, int | None]) -> Source:
+    fold = of_patient.get(source.patient_id or "") if source.fold is None else source.fold
+    if fold is not None:
+        return replace(source, fold=fold)
+    error = RecordError("no published fold, nor one of its patient", f"a whole number from 1 to {FOLDS}")
+    return replace(source, problem=str(error))
 
 
 def hashed_fold(key: str) -> int:

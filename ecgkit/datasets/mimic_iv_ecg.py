@@ -7,10 +7,9 @@ and intervals, joined by ``study_id``. The files order the leads I II III aVR aV
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ecgkit.datasets.base import Dataset, Source
-from ecgkit.datasets.tables import number, read_rows, text
+from ecgkit.datasets.tables import Row, number, read_rows, sources_of, text
 
 RECORDS = "record_list.csv"
 MEASUREMENTS = "machine_measurements.csv"
@@ -37,22 +36,26 @@ class MimicIvEcg(Dataset):
         """List the records of ``record_list.csv`` with their reports."""
         records = read_rows(self.root / RECORDS, ("subject_id", "study_id", "path"))
         measured = self._measurements()
-        return [self._source(row, measured.get(row["study_id"], {})) for row in records]
 
-    def _measurements(self) -> dict[Any, dict[str, Any]]:
+        def source(row: Row) -> Source:
+            return self._source(row, measured.get(text(row["study_id"]), {}))
+
+        return sources_of(records, source, record_id="study_id", path="path")
+
+    def _measurements(self) -> dict[str | None, Row]:
         """Return the rows of the measurement table by study, or nothing where the table was not downloaded."""
         if not (self.root / MEASUREMENTS).is_file():
             return {}
-        return {row["study_id"]: row for row in read_rows(self.root / MEASUREMENTS, ("study_id",))}
+        return {text(row["study_id"]): row for row in read_rows(self.root / MEASUREMENTS, ("study_id",))}
 
-    def _source(self, row: dict[str, Any], measured: dict[str, Any]) -> Source:
+    def _source(self, row: Row, measured: Row) -> Source:
         statements = [text(measured.get(name)) for name in STATEMENTS]
-        intervals = {name: number(measured.get(name)) for name in INTERVALS}
+        intervals = {name: number(measured, name) for name in INTERVALS}
         return Source(
             record_id=text(row["study_id"]) or "",
             path=text(row["path"]) or "",
             patient_id=text(row["subject_id"]),
-            report="\n".join(s.strip() for s in statements if s and s.strip()) or None,
+            report="\n".join(statement.strip() for statement in statements if statement) or None,
             extra={
                 "ecg_time": text(row.get("ecg_time")),
                 **{name: None if value == NOT_MEASURED else value for name, value in intervals.items()},

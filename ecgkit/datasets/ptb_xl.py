@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from ecgkit.datasets.base import Dataset, Source
-from ecgkit.datasets.tables import number, read_rows, text
-from ecgkit.errors import DatasetError
+from ecgkit.datasets.tables import Row, number, read_rows, sources_of, text
+from ecgkit.errors import DatasetError, RecordError
 
 TABLE = "ptbxl_database.csv"
 FILES = {100.0: "filename_lr", 500.0: "filename_hr"}
@@ -39,9 +39,9 @@ class PTBXL(Dataset):
         """List the records of ``ptbxl_database.csv`` at the chosen rate."""
         rows = read_rows(self.root / TABLE, REQUIRED)
         column = self._file_column(rows)
-        return [self._source(row, column) for row in rows]
+        return sources_of(rows, lambda row: self._source(row, column), record_id="ecg_id", path=column)
 
-    def _file_column(self, rows: list[dict[str, Any]]) -> str:
+    def _file_column(self, rows: list[Row]) -> str:
         """Choose the column of paths: the rate asked for, else the highest whose folder is there.
 
         Any other rate than the published two is resampled from the best that there is.
@@ -58,9 +58,11 @@ class PTBXL(Dataset):
             raise DatasetError(f"{self.root} has {found}", f"records{self.fs:g}", "Leave --fs out, or download it.")
         return FILES[self.fs if self.fs in there else there[0]]
 
-    def _source(self, row: dict[str, Any], column: str) -> Source:
+    def _source(self, row: Row, column: str) -> Source:
         codes = parse_scp_codes(row["scp_codes"])
-        age, fold = number(row.get("age")), number(row["strat_fold"])
+        age, fold = number(row, "age"), number(row, "strat_fold")
+        if fold is not None and not fold.is_integer():
+            raise RecordError(f"column strat_fold holds {fold}", "a whole number")
         return Source(
             record_id=text(row["ecg_id"]) or "",
             path=text(row[column]) or "",
@@ -79,10 +81,10 @@ def parse_scp_codes(cell: Any) -> dict[str, float]:
     """Read a cell such as ``{'NORM': 100.0, 'SR': 0.0}`` without evaluating it.
 
     Raises:
-        DatasetError: The cell is not the text of a dict from statement to likelihood.
+        RecordError: The cell is not the text of a dict from statement to likelihood.
     """
     try:
         codes = ast.literal_eval(cell)
         return {str(code): float(likelihood) for code, likelihood in codes.items()}
-    except (ValueError, SyntaxError, AttributeError, TypeError):
-        raise DatasetError(f"scp_codes holds {str(cell)[:40]!r}", "a dict text such as {'NORM': 100.0}") from None
+    except (ValueError, SyntaxError, AttributeError, TypeError, RecursionError, MemoryError):  # as ast documents them
+        raise RecordError(f"column scp_codes holds {str(cell)[:40]!r}", "a dict such as {'NORM': 100.0}") from None

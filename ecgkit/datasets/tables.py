@@ -1,16 +1,23 @@
-"""Reading the tables that datasets ship: every column as it is, with one clear error for what is missing."""
+"""Reading the tables that datasets ship: every cell as text, with one clear error for what is missing or unreadable."""
 
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from ecgkit.errors import DatasetError
+from ecgkit.datasets.base import Source
+from ecgkit.errors import DatasetError, RecordError
+
+Row = dict[str, Any]
 
 
-def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Read a CSV file as one mapping a row.
+def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
+    """Read a CSV file as one mapping a row, with the text of every cell and None for an empty one.
+
+    One odd cell must not change how its whole column is read, and ids must keep every digit: nothing is guessed.
 
     Args:
         path: The file.
@@ -20,7 +27,7 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
         DatasetError: The file is missing, is no CSV, or lacks a column.
     """
     try:
-        table = pd.read_csv(path, low_memory=False)
+        table = pd.read_csv(path, dtype=str)
     except FileNotFoundError:
         raise DatasetError(f"{path} does not exist", "a table of the dataset") from None
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
@@ -28,18 +35,46 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[dict[str, Any]]:
     missing = [column for column in columns if column not in table]
     if missing:
         raise DatasetError(f"{path} lacks column {', '.join(missing)}", ", ".join(columns))
+    table = table.astype(object).where(table.notna(), None)
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
-def text(value: Any) -> str | None:
-    """Return a cell as text, None for an empty one; a whole number loses the ``.0`` of a float column."""
-    if value is None or value != value:  # NaN differs from itself
-        return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return str(value)
+def sources_of(rows: Sequence[Row], read: Callable[[Row], Source], *, record_id: str, path: str) -> list[Source]:
+    """Turn rows into sources; a row that cannot be read becomes one that says why.
+
+    Args:
+        rows: As `read_rows` gives them.
+        read: Makes a source of a row, or raises `RecordError`.
+        record_id: Column of ids.
+        path: Column of paths.
+    """
+
+    def source(row: Row) -> Source:
+        try:
+            return read(row)
+        except RecordError as error:
+            return Source(record_id=text(row[record_id]) or "", path=text(row[path]) or "", problem=str(error))
+
+    return [source(row) for row in rows]
 
 
-def number(value: Any) -> float | None:
-    """Return a cell as a number, None for an empty one."""
-    return None if value is None or value != value else float(value)
+def text(cell: str | None) -> str | None:
+    """Return a cell as it is, None for an empty one; a whole number loses the ``.0`` of a float column."""
+    whole = re.fullmatch(r"(-?\d+)\.0", cell or "")
+    return whole[1] if whole else cell
+
+
+def number(row: Mapping[str, Any], column: str) -> float | None:
+    """Return a row's number, None for an empty or absent cell.
+
+    Raises:
+        RecordError: The cell holds anything else.
+    """
+    cell = text(row.get(column))
+    try:
+        value = float(cell) if cell and cell.strip() else None
+    except ValueError:
+        value = math.nan
+    if value is not None and not math.isfinite(value):
+        raise RecordError(f"column {column} holds {str(cell)[:40]!r}", "a number, or nothing")
+    return value

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ecgkit.datasets.base import Dataset, Source
+from ecgkit.datasets.wfdb_record import header_lines
 
 
 class WfdbFolder(Dataset):
@@ -19,17 +20,20 @@ class WfdbFolder(Dataset):
 
     def sources(self) -> Sequence[Source]:
         """List every record once: the segments of a multi-segment record belong to it."""
-        headers = sorted(self.root.rglob("*.hea"))
-        segments = {segment for header in headers for segment in _segments(header)}
-        names = [
-            header.with_suffix("").relative_to(self.root).as_posix() for header in headers if header not in segments
-        ]
+        segments = {header: set(_segments(header)) for header in sorted(self.root.rglob("*.hea"))}
+        parts = set().union(*segments.values())
+        # A header that has segments is never a part itself: two that name each other must not both vanish.
+        whole = [header for header, own in segments.items() if own or header not in parts]
+        names = [header.with_suffix("").relative_to(self.root).as_posix() for header in whole]
         return [Source(record_id=name, path=name) for name in names]
 
 
 def _segments(header: Path) -> Iterator[Path]:
     """Yield the headers of the segments that a multi-segment header names; nothing for any other header."""
-    lines = [line for line in header.read_text("latin-1").splitlines() if line.strip() and not line.startswith("#")]
+    try:
+        lines = header_lines(header)
+    except OSError:  # told when the header is read as a record's
+        return
     if lines and "/" in lines[0].split()[0]:
         for line in lines[1:]:
-            yield header.with_name(f"{line.split()[0]}.hea")
+            yield header.parent / f"{line.split()[0]}.hea"

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ecgkit.errors import LeadError, RunError
-from ecgkit.methods import Encoder
+from ecgkit.errors import RunError
+from ecgkit.methods import Encoder, Features
 from ecgkit.store.views import View
 from ecgkit.training.data import Windows, evaluation_starts, load_batches, plan_batches
 
@@ -27,20 +27,16 @@ def extract(
     Args:
         encoder: In evaluation mode or not; it is put there.
         view: The store under the encoder's contract.
-        rows: Rows of the store.
+        rows: Rows of the store, all of them usable.
         need: Which field of `ecgkit.methods.Features`.
         batch_size: Records at a time.
         progress: Called with batches done and in all.
 
     Raises:
         RunError: The encoder does not fill that field.
-        LeadError: A record has none of the contract's leads.
     """
     encoder.eval()
     device = next(encoder.parameters()).device
-    lacking = rows[~view.present[rows].any(1)]
-    if len(lacking):
-        raise LeadError(f"row {lacking[0]} of the store has none of the model's leads", ", ".join(view.spec.leads))
     batches = plan_batches(view, rows, batch_size)
     offsets = view.spec.eval_offsets
     place = {int(row): i for i, row in enumerate(rows)}
@@ -49,7 +45,7 @@ def extract(
         windows = Windows(view, evaluation_starts(view, offset))
         for n, batch in enumerate(load_batches(windows, batches), 1):
             moved = batch.to(device)
-            values = _field(encoder, moved.signal, moved.lead_ids, need)
+            values = _field(encoder(moved.signal, moved.lead_ids, moved.lengths), need)
             if sums is None:
                 sums = np.zeros((len(rows), *values.shape[1:]), np.float32)
             sums[[place[int(row)] for row in batch.rows]] += values / len(offsets)
@@ -59,8 +55,8 @@ def extract(
     return sums
 
 
-def _field(encoder: Encoder, signal: torch.Tensor, lead_ids: torch.Tensor, need: str) -> NDArray[np.float32]:
-    value = getattr(encoder(signal, lead_ids), need, None)
+def _field(features: Features, need: str) -> NDArray[np.float32]:
+    value = getattr(features, need, None)
     if value is None:
         raise RunError(f"the encoder gives no {need} features", "a head that fits; 'ecgkit methods' lists features")
     return value.float().cpu().numpy()

@@ -9,10 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ecgkit.atomic import check_output
+from ecgkit.config import fingerprint
 from ecgkit.entries import HeadEntry, TaskEntry
 from ecgkit.evaluation.features import extract
 from ecgkit.evaluation.heads.base import Head, Part
-from ecgkit.evaluation.results import ResultRow, save_row
+from ecgkit.evaluation.results import RESULT, ResultRow, save_row
 from ecgkit.evaluation.scoring import Fitted, Setting, predictions, result_row
 from ecgkit.evaluation.subject import Subject
 from ecgkit.evaluation.supervised import RECIPE, train_supervised
@@ -43,7 +45,8 @@ class ProbeOptions:
 def result_folder(parent: Path, task: str, subject: Subject, store: Store, options: ProbeOptions) -> Path:
     """Return where a result lies by default: below its run, named by all that may differ between two results."""
     head = "end-to-end" if subject.weights == "scratch" else options.head
-    return parent / "probes" / f"{task}-{head}-{store.name.removesuffix('.zarr')}-seed{options.seed}"
+    rest = fingerprint(subject.config, store.content_hash, options.epochs)[:6]
+    return parent / "probes" / f"{task}-{head}-{store.name.removesuffix('.zarr')}-seed{options.seed}-{rest}"
 
 
 def probe(
@@ -72,18 +75,21 @@ def probe(
     Raises:
         TaskError: The store lacks the task's labels.
         LeadError: The store lacks the model's leads.
+        OutputError: `out` is something else than an earlier result.
     """
     began = time.perf_counter()
+    check_output(out, RESULT, overwrite=True)
     watch = progress or (lambda stage, done, total: None)
     task = load_task(task_entry)
-    data = task_data(task, task_entry.name, store)
+    device = pick_device(options.device)
     view = open_view(store, subject.spec, lambda done, total: watch("view", done, total))
-    encoder = subject.encoder.to(pick_device(options.device))
+    data = task_data(task, task_entry.name, store, view.usable)
+    encoder = subject.encoder.to(device)
     if subject.weights == "scratch":
         fitted = _train_from_scratch(encoder, view, data, subject, options, watch)
     else:
         fitted = _fit_head(encoder, view, data, subject, head_entry, options, watch)
-    setting = Setting(store, task_entry.name, task, data, options.seed)
+    setting = Setting(store, view, task_entry.name, task, data, options.seed, device)
     row = result_row(subject, setting, fitted, seconds=time.perf_counter() - began)
     save_row(out, row, predictions(setting, fitted))
     return row

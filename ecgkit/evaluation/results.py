@@ -22,6 +22,7 @@ from ecgkit.errors import ConfigError, ResultsError
 ROW = "row.json"
 PREDICTIONS = "predictions.parquet"
 SCHEMA = 1
+RESULT = "result"  # the kind of folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +111,7 @@ class ResultRow:
 
 def save_row(folder: Path, row: ResultRow, predictions: pd.DataFrame) -> None:
     """Write a row and its predictions; the folder appears whole, in place of an earlier one."""
-    with atomic_folder(folder) as staging:
+    with atomic_folder(folder, RESULT) as staging:
         predictions.to_parquet(staging / PREDICTIONS, index=False)
         (staging / ROW).write_text(json.dumps(asdict(row), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
@@ -143,7 +144,7 @@ def find_rows(paths: Sequence[Path]) -> list[tuple[Path, ResultRow]]:
             raise ResultsError(f"{path} does not exist", "a run folder, or a folder above some")
         files = [path] if path.is_file() else sorted(path.rglob(ROW))
         for file in files:
-            if not any(part.startswith(".") for part in file.relative_to(path.parent).parts):
+            if not any(part.startswith(".") for part in file.relative_to(path).parts):
                 found[file.resolve()] = load_row(file)
     if not found:
         places = ", ".join(str(path) for path in paths)

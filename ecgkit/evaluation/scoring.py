@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import NDArray
 
 from ecgkit.config import fingerprint, to_dict
@@ -15,6 +16,7 @@ from ecgkit.evaluation.subject import Subject
 from ecgkit.evaluation.task import Task, TaskData
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
+from ecgkit.store.views import View
 from ecgkit.training.run import environment
 
 # Below this many test positives an AUROC says little; such classes are named in the row.
@@ -45,17 +47,27 @@ class Setting:
 
     Args:
         store: The data.
+        view: The store under the model's contract.
         name: Name of the task.
         task: The task.
         data: Its records, targets and split on the store.
         seed: Of the probe.
+        device: What it was computed on.
     """
 
     store: Store
+    view: View
     name: str
     task: Task
     data: TaskData
     seed: int
+    device: torch.device
+
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """The contract's leads that some record of the task has."""
+        there = np.flatnonzero(self.view.present[self.data.rows].any(0))
+        return tuple(self.view.spec.leads[i] for i in there)
 
 
 def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: float) -> ResultRow:
@@ -77,7 +89,7 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
         task=setting.name,
         task_title=task.title,
         head=fitted.head,
-        leads=subject.spec.leads,
+        leads=setting.leads,
         fraction=1.0,
         seed=setting.seed,
         macro_auroc=_mean([c.auroc for c in scored]),
@@ -88,14 +100,14 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
             part: {"records": len(rows), "patients": len(set(patients[rows]))} for part, rows in data.parts.items()
         },
         protocol=_protocol(task, fitted),
-        warnings=_warnings(store, data, classes),
+        warnings=(*_overlap(subject, setting), *_warnings(store, data, classes)),
         contract=_contract(subject.spec, store, data),
         hashes={
             "store": store.content_hash,
             "split": fingerprint({part: _ids(store, data, rows) for part, rows in data.parts.items()}),
             "checkpoint": subject.checkpoint,
         },
-        environment=environment(),
+        environment=environment(setting.device),
         seconds=round(seconds, 2),
         training=fitted.training,
     )
@@ -155,10 +167,23 @@ def _warnings(store: Store, data: TaskData, classes: tuple[ClassScore, ...]) -> 
     few = [f"{c.label} ({c.positives})" for c in classes if c.auroc is not None and c.positives < FEW_POSITIVES]
     if few:
         found.append(f"fewer than {FEW_POSITIVES} test positives: {', '.join(few)}")
+    if data.unusable:
+        found.append(f"{data.unusable} labelled records left out: none of the model's leads, or hardly any signal")
     if store.table["patient_id"].iloc[data.rows].isna().any():
         found.append("some records have no patient id: one patient may be on both sides of the split")
     found.append("one seed only")
     return tuple(found)
+
+
+def _overlap(subject: Subject, setting: Setting) -> tuple[str, ...]:
+    """Tell of test records, or patients, that the model's pretraining saw."""
+    test = setting.store.table.iloc[setting.data.rows[setting.data.parts["test"]]]
+    dataset = str(setting.store.attributes["dataset"])
+    records = int(test["sha256"].isin(subject.seen).sum())
+    patients = sum((dataset, patient) in subject.seen_patients for patient in test["patient_id"].dropna().unique())
+    if not records and not patients:
+        return ()
+    return (f"LEAK: pretraining saw {records} of the {len(test)} test records and {patients} test patients",)
 
 
 def _contract(spec: SignalSpec, store: Store, data: TaskData) -> dict[str, Any]:

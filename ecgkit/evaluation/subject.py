@@ -9,7 +9,7 @@ import torch
 from ecgkit.entries import MethodEntry
 from ecgkit.methods import Encoder, Method
 from ecgkit.signal.spec import SignalSpec
-from ecgkit.training.run import WEIGHTS, open_run, read_metrics
+from ecgkit.training.run import WEIGHTS, open_run, read_metrics, read_records
 from ecgkit.training.weights import file_sha256
 
 
@@ -26,6 +26,8 @@ class Subject:
         encoder: The encoder, on the CPU.
         checkpoint: Hash of its weights' file, or what they were drawn from.
         training: Its pretraining's metrics by epoch.
+        seen: Hashes of the waveforms that its pretraining trained or chose on.
+        seen_patients: Patients of those records, as (dataset, patient id).
     """
 
     name: str
@@ -36,6 +38,8 @@ class Subject:
     encoder: Encoder
     checkpoint: str
     training: tuple[dict[str, Any], ...] = ()
+    seen: frozenset[str] = frozenset()
+    seen_patients: frozenset[tuple[str, str]] = frozenset()
 
     @property
     def spec(self) -> SignalSpec:
@@ -52,14 +56,26 @@ def pretrained_subject(path: Path) -> Subject:
     """
     run = open_run(path)
     checkpoint = file_sha256(path / WEIGHTS)
-    training = tuple(read_metrics(path))
-    name = path.resolve().name
-    return Subject(name, run.entry, run.preset, run.config, "pretrained", run.encoder(), checkpoint, training)
+    seen = read_records(path)
+    seen = seen[seen["part"].isin(["train", "val"])]
+    dataset = str(run.details.get("store", {}).get("dataset", ""))
+    return Subject(
+        name=path.resolve().name,
+        entry=run.entry,
+        preset=run.preset,
+        config=run.config,
+        weights="pretrained",
+        encoder=run.encoder(),
+        checkpoint=checkpoint,
+        training=tuple(read_metrics(path)),
+        seen=frozenset(seen["sha256"]),
+        seen_patients=frozenset((dataset, patient) for patient in seen["patient_id"].dropna()),
+    )
 
 
 def untrained_subject(entry: MethodEntry, preset: str, config: Any, *, weights: str, seed: int) -> Subject:
     """Return an encoder with random weights: ``random-init`` to be probed as it is, ``scratch`` to be trained."""
     torch.manual_seed(seed)
     method: Method = entry.load()(config)
-    name = f"{entry.name}-{preset or 'custom'}-{weights}"
+    name = f"{entry.name}-{preset}-{weights}"
     return Subject(name, entry, preset, config, weights, method.encoder, f"random weights, seed {seed}")

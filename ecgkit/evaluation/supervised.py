@@ -22,7 +22,7 @@ from ecgkit.methods import Batch, Encoder
 from ecgkit.recipe import Recipe
 from ecgkit.store.views import View
 from ecgkit.training.data import Windows, load_batches, plan_batches, training_starts
-from ecgkit.training.loop import autocast, optimizer_for
+from ecgkit.training.optimization import autocast, optimizer_for, take_step
 
 # Ours: the same for every family, so that scratch rows can be compared.
 RECIPE = Recipe(epochs=30, batch_size=32, lr=4e-3, warmup_epochs=3, weight_decay=0.05, clip=1.0)
@@ -85,7 +85,9 @@ def train_supervised(
     choices = {
         "training": f"encoder and linear layer end to end, AdamW, {recipe.epochs} epochs, batch {recipe.batch_size}, "
         f"peak lr {recipe.peak_lr:g}, weight decay {recipe.weight_decay:g}",
-        "chosen": f"epoch {best_epoch} by macro AUROC on val ({best:.4f})",
+        "chosen": f"epoch {best_epoch} by macro AUROC on val ({best:.4f})"
+        if best > 0
+        else "epoch 1: val scores no class",
     }
     return Supervised(_predict(model, view, data.rows), choices, tuple(metrics))
 
@@ -102,14 +104,8 @@ def _train_epoch(
     model.train()
     total, records = 0.0, 0
     for i, batch in enumerate(batches):
-        for group in optimizer.param_groups:
-            group["lr"] = recipe.lr_at(epoch + (i + 1) / count)
         loss = _loss(model, batch, targets, recipe)
-        loss.backward()  # type: ignore[no-untyped-call]
-        if recipe.clip is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), recipe.clip)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        take_step(loss, optimizer, recipe, epoch + (i + 1) / count)
         total += float(loss.detach()) * len(batch.rows)
         records += len(batch.rows)
     return total / records
@@ -119,7 +115,7 @@ def _loss(model: nn.ModuleDict, batch: Batch, targets: Tensor, recipe: Recipe) -
     device = next(model.parameters()).device
     moved = batch.to(device)
     with autocast(recipe, device):
-        logits = model["head"](model["encoder"](moved.signal, moved.lead_ids).pooled)
+        logits = model["head"](model["encoder"](moved.signal, moved.lead_ids, moved.lengths).pooled)
     return F.binary_cross_entropy_with_logits(logits.float(), targets[batch.rows].to(device))
 
 

@@ -72,12 +72,14 @@ class TaskData:
         targets: ``[len(rows), C]`` of 0 and 1.
         labels: The C short labels.
         parts: ``train``, ``val`` and ``test`` as indices into `rows`.
+        unusable: How many labelled records were left out because the model cannot read them.
     """
 
     rows: NDArray[np.int64]
     targets: NDArray[np.int8]
     labels: tuple[str, ...]
     parts: dict[str, NDArray[np.int64]]
+    unusable: int
 
 
 def load_task(entry: TaskEntry) -> Task:
@@ -87,8 +89,14 @@ def load_task(entry: TaskEntry) -> Task:
     return build(Task, values, source=entry.target)
 
 
-def task_data(task: Task, name: str, store: Store) -> TaskData:
+def task_data(task: Task, name: str, store: Store, usable: NDArray[np.bool_] | None = None) -> TaskData:
     """Return a task's records, targets and split on a store.
+
+    Args:
+        task: The task.
+        name: Its name, for messages.
+        store: The store.
+        usable: ``[R]``, which records the model can read; None means all.
 
     Raises:
         TaskError: The store's labels are of another system, none of the task's labels occurs, or a part is empty.
@@ -102,7 +110,8 @@ def task_data(task: Task, name: str, store: Store) -> TaskData:
             "Choose a task that fits the store; 'ecgkit inspect STORE' shows its labels.",
         )
     targets = label_matrix(codes, task)
-    rows = np.flatnonzero(targets.any(1)) if task.unlabelled == "drop" else np.arange(len(targets))
+    labelled = targets.any(1) if task.unlabelled == "drop" else np.ones(len(targets), bool)
+    rows = np.flatnonzero(labelled if usable is None else labelled & usable)
     folds = store.table["fold"].to_numpy()[rows]
     split = {"train": task.split.train, "val": task.split.val, "test": task.split.test}
     parts = {part: np.flatnonzero(np.isin(folds, members)) for part, members in split.items()}
@@ -112,7 +121,7 @@ def task_data(task: Task, name: str, store: Store) -> TaskData:
             f"{store.path} has no record for the {empty[0]} part of {name} (folds {split[empty[0]]})",
             "labelled records in every part",
         )
-    return TaskData(rows, targets[rows], tuple(task.labels), parts)
+    return TaskData(rows, targets[rows], tuple(task.labels), parts, int(labelled.sum()) - len(rows))
 
 
 def label_matrix(codes: "pd.Series[list[str]]", task: Task) -> NDArray[np.int8]:

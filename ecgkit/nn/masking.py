@@ -4,7 +4,7 @@
 patch is hidden.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -17,12 +17,14 @@ class Mask:
     Args:
         ids_keep: ``[..., k]``, indices of the patches that stay, in random order.
         ids_restore: ``[..., n]``, place of each patch in the order "kept, then masked".
-        mask: ``[..., n]``, 1 where a patch is hidden.
+        mask: ``[..., n]``, 1 where a patch is hidden and counts in the loss.
+        real: Bool, ``[..., n]``, False where a patch is padding; None if all are real.
     """
 
     ids_keep: Tensor
     ids_restore: Tensor
     mask: Tensor
+    real: Tensor | None = None
 
 
 def kept_count(n: int, mask_ratio: float) -> int:
@@ -30,16 +32,25 @@ def kept_count(n: int, mask_ratio: float) -> int:
     return int(n * (1 - mask_ratio))
 
 
-def random_mask(shape: tuple[int, ...], mask_ratio: float, device: torch.device | None = None) -> Mask:
+def random_mask(
+    shape: tuple[int, ...], mask_ratio: float, device: torch.device | None = None, real: Tensor | None = None
+) -> Mask:
     """Hide a uniform random subset of the patches of each row.
 
     Args:
         shape: ``(..., n)``: every row of n patches is drawn on its own.
         mask_ratio: Share of patches to hide.
         device: Where to draw.
+        real: Bool, broadcast to `shape`: False for padding, which is hidden first and counts nowhere; None means
+            that all are real.
     """
-    order = torch.rand(shape, device=device).argsort(dim=-1)
-    return mask_from_restore(order.argsort(dim=-1), kept_count(shape[-1], mask_ratio))
+    noise = torch.rand(shape, device=device)
+    if real is not None:
+        noise = noise + 2.0 * ~real
+    drawn = mask_from_restore(noise.argsort(dim=-1).argsort(dim=-1), kept_count(shape[-1], mask_ratio))
+    if real is None:
+        return drawn
+    return replace(drawn, mask=drawn.mask * real, real=real.expand(shape))
 
 
 def mask_from_restore(ids_restore: Tensor, kept: int) -> Mask:

@@ -24,12 +24,17 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * inner)
         self.proj = nn.Linear(inner, width)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend among all tokens, ``[B, N, D] -> [B, N, D]``."""
+    def forward(self, x: Tensor, allowed: Tensor | None = None) -> Tensor:
+        """Attend among tokens, ``[B, N, D] -> [B, N, D]``.
+
+        Args:
+            x: ``[B, N, D]``.
+            allowed: Bool, broadcast to ``[B, heads, N queries, N keys]``; None allows all.
+        """
         B, N, _ = x.shape
         qkv = self.qkv(x).view(B, N, 3, self.heads, -1)  # (B, N, 3, heads, head_width)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, N, head_width)
-        out = F.scaled_dot_product_attention(q, k, v)
+        out = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
         return self.proj(out.transpose(1, 2).reshape(B, N, -1))
 
 
@@ -63,7 +68,7 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(width)
         self.mlp = Mlp(width=width, hidden=hidden)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``[B, N, D] -> [B, N, D]``."""
-        x = x + self.attn(self.norm1(x))
+    def forward(self, x: Tensor, allowed: Tensor | None = None) -> Tensor:
+        """``[B, N, D] -> [B, N, D]``; `allowed` as in `Attention.forward`."""
+        x = x + self.attn(self.norm1(x), allowed)
         return x + self.mlp(self.norm2(x))

@@ -5,6 +5,7 @@ form (``ba``, `scipy.signal.filtfilt`) is what some released code computes; at l
 Forwards and backwards filtering doubles the order and leaves no delay.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -33,6 +34,15 @@ class Butterworth:
     form: Literal["sos", "ba"] = "sos"
     cascade: bool = False
 
+    def __post_init__(self) -> None:
+        if self.order < 1:
+            raise ValueError(f"filter order {self.order} must be at least 1")
+        for edge in (self.low, self.high):
+            if edge is not None and not 0 < edge < math.inf:
+                raise ValueError(f"filter edge {edge:g} Hz must be above 0 and finite")
+        if self.low is not None and self.high is not None and self.low >= self.high:
+            raise ValueError(f"filter edge low {self.low:g} Hz must be below high {self.high:g} Hz")
+
     def __call__(self, signal: NDArray[np.floating], fs: float) -> NDArray[np.floating]:
         """Filter the last axis of a signal ``[..., T]`` sampled at `fs` Hz; NaN must have been filled.
 
@@ -46,7 +56,7 @@ class Butterworth:
 
     def _designs(self, fs: float) -> list[tuple[str, float | list[float]]]:
         for edge in (self.low, self.high):
-            if edge is not None and not 0 < edge < fs / 2:
+            if edge is not None and edge >= fs / 2:
                 raise SignalError(f"filter edge {edge:g} Hz at fs {fs:g} Hz", f"an edge between 0 and {fs / 2:g} Hz")
         if self.low is not None and self.high is not None and not self.cascade:
             return [("bandpass", [self.low, self.high])]

@@ -5,6 +5,7 @@ the part before the crop (the same for every crop, so a view caches it) and `fin
 `filter_first` the filter runs on the window, before the crop, which spares the crop its edge effects.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -56,11 +57,13 @@ class SignalSpec:
             raise ValueError(problem)
 
     def _problem(self) -> str:
-        if self.fs <= 0 or self.seconds <= 0:
-            return f"fs {self.fs:g} Hz and {self.seconds:g} s must be positive"
+        if not (self.fs > 0 and self.seconds > 0 and math.isfinite(self.fs * self.window)):
+            return f"fs {self.fs:g} Hz, seconds {self.seconds:g} and window {self.window:g} must be positive and finite"
         if self.seconds > self.window:
             return f"seconds {self.seconds:g} must not be longer than window {self.window:g}"
-        if not self.eval_starts or any(s < 0 or s + self.seconds > self.window + 1e-9 for s in self.eval_starts):
+        if self.samples < 1:
+            return f"seconds {self.seconds:g} at fs {self.fs:g} Hz must make at least one sample"
+        if not self.eval_starts or not all(0 <= s <= self.window - self.seconds + 1e-9 for s in self.eval_starts):
             return f"eval_starts {self.eval_starts} must lie between 0 and window - seconds"
         try:
             canonical = tuple(parse_lead(name) for name in self.leads)

@@ -113,10 +113,10 @@ def simulate_cohort(
         OutputError: `out` exists and may not be replaced.
     """
     _check(records, seed, fs, seconds)
-    check_output(out, overwrite=overwrite, is_ours=RECORD_LIST)
+    check_output(out, "simulated cohort", overwrite=overwrite)
     visits = _plan(records, seed)
     findings, measurements = [], []
-    with atomic_folder(out) as folder:
+    with atomic_folder(out, "simulated cohort") as folder:
         for done, visit in enumerate(visits, start=1):
             rng = np.random.default_rng([seed, _RECORDS, visit.index, visit.number])
             ecg = _simulate(visit, rng, fs, seconds)

@@ -1,6 +1,6 @@
 """The on-disk store: one Zarr v3 group with the signals, and the record table and ledger in Parquet beside them.
 
-    STORE/zarr.json           attributes: dataset, leads, code system, folds, content hash
+    STORE/zarr.json           attributes: dataset, leads, code system, content hash
     STORE/signal/             int16 [R, L, T] in microvolts, sharded; -32768 marks a missing sample
     STORE/records.parquet     one row a record, in the order of the signal's first axis
     STORE/ledger.parquet      one row a record that could not be taken in, with stage and reason

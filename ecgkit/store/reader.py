@@ -1,10 +1,10 @@
 """Reading a store."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -16,6 +16,10 @@ from ecgkit.recording import Recording
 from ecgkit.store import format as fmt
 from ecgkit.store.writer import LEDGER, RECORDS
 
+REMAKE = "Ingest it again with --overwrite."
+
+T = TypeVar("T")
+
 
 class Store:
     """A finished store, opened for reading.
@@ -24,15 +28,16 @@ class Store:
         path: The store's folder.
 
     Raises:
-        StoreError: `path` is not a store, or one of a newer format.
+        StoreError: `path` is not a store, one of a newer format, or a damaged one.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.attributes = _attributes(path)
         self.leads: tuple[str, ...] = tuple(self.attributes["leads"])
-        array = zarr.open_array(path / "signal", mode="r")
-        self._array: Any = array
+        self._array: Any = self._read("signal", lambda part: zarr.open_array(part, mode="r"))
+        if len(self.table) != len(self):
+            raise StoreError(f"{path} has {len(self.table)} rows for {len(self)} signals", "as many", REMAKE)
 
     @property
     def name(self) -> str:
@@ -57,19 +62,42 @@ class Store:
     @cached_property
     def table(self) -> pd.DataFrame:
         """The record table, one row a record in the order of the signals."""
-        return pd.read_parquet(self.path / RECORDS)
+        return self._read(RECORDS, pd.read_parquet)
 
     @cached_property
     def ledger(self) -> pd.DataFrame:
         """The records that could not be taken in: record_id, path, stage, reason."""
-        return pd.read_parquet(self.path / LEDGER)
+        return self._read(LEDGER, pd.read_parquet)
 
     def __len__(self) -> int:
         return int(self._array.shape[0])
 
     def stored(self, start: int, stop: int) -> NDArray[np.int16]:
         """Return records `start` to `stop` as stored: int16 ``[n, L, T]`` in microvolts."""
-        return np.asarray(self._array[start:stop])
+        return self._read("signal", lambda part: np.asarray(self._array[start:stop]))
+
+    def verified(self, start: int, stop: int) -> NDArray[np.int16]:
+        """Return records as `stored` does, after comparing each with the hash that was taken when it was written.
+
+        Raises:
+            StoreError: A record is not what was stored.
+        """
+        block = self.stored(start, stop)
+        records = self.table.iloc[start:stop]
+        columns = (records[name].tolist() for name in ("record_id", "leads", "samples", "sha256"))
+        for signal, record_id, leads, samples, expected in zip(block, *columns, strict=True):
+            rows = [self.leads.index(lead) for lead in leads]
+            if fmt.waveform_hash(signal[rows, :samples]) != expected:
+                raise StoreError(f"{self.path}: record {record_id} is damaged", "its signal as stored", REMAKE)
+        return block
+
+    def _read(self, part: str, reader: Callable[[Path], T]) -> T:
+        """Read a part of the store; whatever a library says of a damaged file becomes one clear error."""
+        try:
+            return reader(self.path / part)
+        except Exception as error:  # each library has errors of its own
+            cause = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+            raise StoreError(f"{self.path / part} cannot be read ({cause})", "a whole store", REMAKE) from None
 
     def row(self, record_id: str) -> int:
         """Return the row of a record.
@@ -114,7 +142,7 @@ def _attributes(path: Path) -> dict[str, Any]:
         attributes = dict(meta["attributes"])
     except (OSError, ValueError, KeyError, TypeError):
         attributes = {}
-    if attributes.get("format") != fmt.FORMAT or not (path / RECORDS).is_file():
+    if attributes.get("format") != fmt.FORMAT or "leads" not in attributes or not (path / RECORDS).is_file():
         raise StoreError(f"{path} is not a store", expected, "Make one with: ecgkit ingest SRC --out STORE")
     if attributes.get("version") != fmt.VERSION:
         raise StoreError(

@@ -6,6 +6,9 @@ from typing import Any
 
 from ecgkit.store.reader import Store
 
+# Half the power of the derived lead: far above noise, far below a swap or an inversion.
+CONTRADICTION = 0.5
+
 
 @dataclass(frozen=True)
 class StoreSummary:
@@ -27,6 +30,7 @@ class StoreSummary:
         rpeaks: Records with reference R peaks.
         missing: Records with missing samples.
         clipped: Records with samples beyond the range of the format.
+        contradictory: Records whose limb leads are far from Einthoven's and Goldberger's relations.
         rejected: Ledger rows by stage.
         sha256: Content hash.
     """
@@ -46,6 +50,7 @@ class StoreSummary:
     rpeaks: int
     missing: int
     clipped: int
+    contradictory: int
     rejected: dict[str, int]
     sha256: str
 
@@ -59,7 +64,7 @@ def summarize(store: Store) -> StoreSummary:
         dataset=str(store.attributes["dataset"]),
         records=len(table),
         patients=int(table["patient_id"].nunique()),
-        leads={lead: leads[lead] for lead in store.leads},
+        leads={lead: leads.get(lead, 0) for lead in store.leads},
         derived=_count_members(table["derived_leads"]),
         rates={f"{fs:g}": int(n) for fs, n in table["fs"].value_counts().sort_index().items()},
         seconds=(float(seconds.min()), float(seconds.max())),
@@ -71,6 +76,7 @@ def summarize(store: Store) -> StoreSummary:
         rpeaks=int(table["rpeaks"].notna().sum()),
         missing=int((table["missing_samples"] > 0).sum()),
         clipped=int((table["clipped_samples"] > 0).sum()),
+        contradictory=int((table["limb_residual"] > CONTRADICTION).sum()),
         rejected={str(stage): int(n) for stage, n in store.ledger["stage"].value_counts().items()},
         sha256=store.content_hash,
     )

@@ -16,12 +16,15 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
 from ecgkit.atomic import atomic_folder
+from ecgkit.config import fingerprint
 from ecgkit.errors import LeadError
 from ecgkit.signal.spec import SignalSpec, window_of
 from ecgkit.store.format import decode
 from ecgkit.store.reader import Store
 
 Progress = Callable[[int, int], None]
+
+SHORTEST = 1.0  # s; less holds no heartbeat, and no filter can work on it
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,11 @@ class View:
     present: NDArray[np.bool_]
     lengths: NDArray[np.int64]
 
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Bool ``[R]``: which records have any of the contract's leads, and at least `SHORTEST` seconds of them."""
+        return self.present.any(1) & (self.lengths >= SHORTEST * self.spec.fs)
+
 
 def open_view(store: Store, spec: SignalSpec, progress: Progress | None = None) -> View:
     """Open the view of a store under a contract, making it if it is not there yet.
@@ -56,18 +64,28 @@ def open_view(store: Store, spec: SignalSpec, progress: Progress | None = None) 
     if not present.any():
         raise LeadError(f"{store.path} has leads {', '.join(store.leads)}", f"at least one of {', '.join(spec.leads)}")
     folder = _view_root(store) / spec.view_key()
-    if not (folder / "signal.npy").exists():
-        with atomic_folder(folder) as staging:
+    cached = _load(folder, (len(store), len(spec.leads), spec.window_samples))
+    if cached is None:
+        with atomic_folder(folder, "view") as staging:
             _make(store, spec, staging, progress)
-    signal = np.load(folder / "signal.npy", mmap_mode="r")
-    return View(spec, signal, present, np.load(folder / "lengths.npy"))
+        cached = np.load(folder / "signal.npy", mmap_mode="r"), np.load(folder / "lengths.npy")
+    return View(spec, cached[0], present, cached[1])
+
+
+def _load(folder: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
+    """Return a cached view, or None if there is none or it is damaged: it is only a cache, and can be made again."""
+    try:
+        signal, lengths = np.load(folder / "signal.npy", mmap_mode="r"), np.load(folder / "lengths.npy")
+    except (OSError, ValueError, EOFError):
+        return None
+    return (signal, lengths) if signal.shape == shape and lengths.shape == shape[:1] else None
 
 
 def _view_root(store: Store) -> Path:
     if os.access(store.path, os.W_OK):
         return store.path / "views"
     cache = Path(os.environ.get("ECGKIT_CACHE", "~/.cache/ecgkit")).expanduser()
-    return cache / "views" / store.content_hash[:16]
+    return cache / "views" / fingerprint(store.content_hash)
 
 
 def _make(store: Store, spec: SignalSpec, folder: Path, progress: Progress | None) -> None:
@@ -79,7 +97,7 @@ def _make(store: Store, spec: SignalSpec, folder: Path, progress: Progress | Non
     rates, samples = store.table["fs"].to_numpy(), store.table["samples"].to_numpy()
     for start in range(0, R, store.chunk_records):
         stop = min(start + store.chunk_records, R)
-        block = decode(store.stored(start, stop))[:, columns]
+        block = decode(store.verified(start, stop))[:, columns]
         for fs, T in sorted(set(zip(rates[start:stop], samples[start:stop], strict=True))):
             same = np.flatnonzero((rates[start:stop] == fs) & (samples[start:stop] == T))
             window, length = window_of(block[same][..., :T], fs, spec)

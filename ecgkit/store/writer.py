@@ -12,6 +12,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
+from ecgkit.leads import limb_residuals
 from ecgkit.recording import Recording
 from ecgkit.store import format as fmt
 
@@ -26,7 +27,7 @@ class LedgerRow:
     Args:
         record_id: Its id in the dataset.
         path: Its path relative to the source folder.
-        stage: Where it failed: ``header``, ``signal``, ``leads``.
+        stage: Where it failed: ``table``, ``header``, ``signal`` or ``leads``.
         reason: Why, in words.
     """
 
@@ -88,6 +89,7 @@ class StoreWriter:
                 "unit": recording.unit,
                 "missing_samples": int(np.count_nonzero(encoded == fmt.MISSING)),
                 "clipped_samples": clipped,
+                "limb_residual": _limb_residual(recording),
                 "sha256": fmt.waveform_hash(encoded),
                 "rpeaks": None if recording.rpeaks is None else recording.rpeaks.astype(np.int32).tolist(),
             }
@@ -128,6 +130,12 @@ class StoreWriter:
         self._array.resize((start + len(self._pending), len(self.leads), self.samples))
         self._array[start:] = np.stack(self._pending)
         self._pending.clear()
+
+
+def _limb_residual(recording: Recording) -> float:
+    """Return how far the worst recorded limb lead is from what I and II say, NaN where none can be checked."""
+    recorded = recording.only(tuple(lead for lead in recording.leads if lead not in recording.derived))
+    return max(limb_residuals(recorded.signal, recorded.leads).values(), default=float("nan"))
 
 
 def json_lines(table: pd.DataFrame) -> bytes:

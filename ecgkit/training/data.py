@@ -1,7 +1,7 @@
 """From a view to batches: which records, in which order, cropped where.
 
 A batch holds records of one lead set, so that it is rectangular and nothing absent is fed to a model. Order and crops
-depend on the seed, the epoch and the record alone, not on how many workers load them.
+depend on the seed, the epoch and the record's row alone, not on how many workers load them.
 """
 
 from collections.abc import Iterator
@@ -31,15 +31,15 @@ class Split:
 
     Args:
         train: Rows that are trained on.
-        val: Rows on which the loss is watched; no patient is in both.
+        val: Rows on which the loss is watched; no patient is in both, as far as patients are known.
         held_out: Rows of the test fold, kept out so that a later probe on them is honest.
-        without_leads: Rows that have none of the contract's leads.
+        unusable: Rows that have none of the contract's leads, or hardly any signal.
     """
 
     train: NDArray[np.int64]
     val: NDArray[np.int64]
     held_out: NDArray[np.int64]
-    without_leads: NDArray[np.int64]
+    unusable: NDArray[np.int64]
 
     def parts(self) -> dict[str, NDArray[np.int64]]:
         """Return the rows by the name of their part."""
@@ -51,7 +51,7 @@ def pretraining_split(table: pd.DataFrame, usable: NDArray[np.bool_], *, all_fol
 
     Args:
         table: A store's record table; its `fold` is published or depends on the patient alone.
-        usable: ``[R]``, which record has any of the contract's leads.
+        usable: ``[R]``, which record can be fed to the model; see `View.usable`.
         all_folds: Train on the held-out fold too.
 
     Raises:
@@ -89,8 +89,9 @@ class Windows(Dataset[Batch]):
         lengths = (self.view.lengths[rows] - self.starts[rows]).clip(0, T)
         ids = np.array(lead_ids(spec.leads))[leads]
         signal = finish(crops, spec, lengths)
+        full = bool((lengths >= T).all())
         tensors = [torch.from_numpy(array) for array in (signal, ids, rows, lengths)]
-        return Batch(tensors[0], tensors[1], tensors[2], tensors[3])
+        return Batch(tensors[0], tensors[1], tensors[2], None if full else tensors[3])
 
 
 def training_starts(view: View, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -98,7 +99,8 @@ def training_starts(view: View, seed: int, epoch: int) -> NDArray[np.int64]:
     room = (view.lengths - view.spec.samples).clip(0)
     if view.spec.crop == "start":
         return np.zeros_like(room)
-    return np.random.default_rng([seed, epoch, 1]).integers(0, room + 1)
+    share = np.random.default_rng([seed, epoch, 1]).random(len(room))  # row by row, whatever the others' lengths
+    return (share * (room + 1)).astype(np.int64)
 
 
 def evaluation_starts(view: View, offset: int) -> NDArray[np.int64]:
@@ -112,8 +114,8 @@ def plan_batches(
     """Group rows into batches of one lead set.
 
     Args:
-        view: The view; a row with none of its leads is left out.
-        rows: The rows to use.
+        view: The view.
+        rows: The rows to use, all of them usable.
         batch_size: Rows a batch; the last of a lead set may be smaller.
         order: Seed and epoch of the shuffle; None keeps the order of `rows`.
 
@@ -121,7 +123,6 @@ def plan_batches(
         The batches, each an array of rows.
     """
     rng = np.random.default_rng([*order, 0]) if order else None
-    rows = rows[view.present[rows].any(1)]
     if rng is not None:
         rows = rng.permutation(rows)
     _, group = np.unique(view.present[rows], axis=0, return_inverse=True)

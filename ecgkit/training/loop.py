@@ -1,6 +1,5 @@
 """The training loop: batches in, losses down, a run folder out. It knows no family.
 
-AdamW (Loshchilov and Hutter, arXiv 1711.05101), linear warm-up and cosine decay by fractional epoch, gradient clipping.
 The validation loss uses the same crops and the same random masks in every epoch, so that it can be compared.
 """
 
@@ -33,6 +32,7 @@ from ecgkit.training.data import (
     pretraining_split,
     training_starts,
 )
+from ecgkit.training.optimization import autocast, optimizer_for, take_step
 from ecgkit.training.weights import save_weights
 
 # What the loader can supply today; a family that needs more is told so by name.
@@ -83,7 +83,6 @@ class Progress:
 
     step: int = 0
     best: float = float("inf")
-    best_epoch: int = 0
     metrics: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -114,16 +113,16 @@ def pretrain(
         OutputError: `out` exists.
     """
     watcher = watcher or Watcher()
-    check_output(out, overwrite=options.overwrite, is_ours=run_folder.CONFIG)
+    check_output(out, "run", overwrite=options.overwrite)
     check_needs(entry, store)
     device = run_folder.pick_device(options.device)
     view = open_view(store, config.signal, watcher.view)
-    split = pretraining_split(store.table, np.asarray(view.present.any(1)), all_folds=options.all_folds)
+    split = pretraining_split(store.table, view.usable, all_folds=options.all_folds)
     torch.manual_seed(options.seed)
     method: Method = entry.load()(config).to(device)
     watcher.start(split, sum(p.numel() for p in method.parameters() if p.requires_grad))
-    with atomic_folder(out) as folder:
-        _write_run(folder, entry, config, store, split, options)
+    with atomic_folder(out, "run") as folder:
+        _write_run(folder, entry, config, store, split, options, device)
         progress = _train(method, config.recipe, view, split, options, folder, watcher)
     return progress.metrics
 
@@ -140,24 +139,6 @@ def check_needs(entry: MethodEntry, store: Store) -> None:
             f"{store.path} holds no {missing[0]}", f"{missing[0]}, which {entry.name} trains on",
             f"Add them with: {NEEDS.get(missing[0], missing[0])}",
         )  # fmt: skip
-
-
-def optimizer_for(method: torch.nn.Module, recipe: Recipe, device: torch.device) -> torch.optim.AdamW:
-    """Return AdamW with decay on matrices and none on biases, norms and tokens."""
-    trained = [p for p in method.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, lr=recipe.peak_lr, betas=recipe.betas, fused=device.type == "cuda")
-
-
-def autocast(recipe: Recipe, device: torch.device) -> torch.autocast:
-    """Return the context of mixed precision that the recipe asks for."""
-    wanted = recipe.precision == "bf16" or (
-        recipe.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported()
-    )
-    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
 
 
 def _train(
@@ -180,9 +161,8 @@ def _train(
         method.train()
         sums = _Mean()
         for i, batch in enumerate(load_batches(windows, batches, options.workers)):
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.lr_at(epoch + (i + 1) / len(batches))
-            sums.add(_step(method, batch.to(device), optimizer, recipe), len(batch.rows))
+            done = epoch + (i + 1) / len(batches)
+            sums.add(_step(method, batch.to(device), optimizer, recipe, done), len(batch.rows))
             progress.step += 1
             watcher.step(progress.step, steps * recipe.epochs)
         train_seconds = time.perf_counter() - began
@@ -200,15 +180,13 @@ def _train(
     return progress
 
 
-def _step(method: Method, batch: Batch, optimizer: torch.optim.Optimizer, recipe: Recipe) -> dict[str, Tensor]:
-    """Take one optimiser step and return the losses, still on the device."""
+def _step(
+    method: Method, batch: Batch, optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: float
+) -> dict[str, Tensor]:
+    """Train on one batch and return the losses, still on the device."""
     with autocast(recipe, batch.signal.device):
         losses = method.training_step(batch)
-    losses.loss.backward()  # type: ignore[no-untyped-call]
-    if recipe.clip is not None:
-        torch.nn.utils.clip_grad_norm_(method.parameters(), recipe.clip)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)
+    take_step(losses.loss, optimizer, recipe, epoch)
     return {"loss": losses.loss.detach(), **{name: part.detach() for name, part in losses.parts.items()}}
 
 
@@ -235,28 +213,36 @@ def _keep(method: Method, metrics: dict[str, Any], recipe: Recipe, progress: Pro
     """Append an epoch's metrics and save the weights if they are the ones to keep."""
     if not np.isfinite([metrics["train_loss"], metrics["val_loss"]]).all():
         raise RunError(
-            f"the loss is {metrics['train_loss']} in epoch {metrics['epoch']}", "a number",
+            f"in epoch {metrics['epoch']} the training loss is {metrics['train_loss']}, on val {metrics['val_loss']}",
+            "a number",
             "Lower the learning rate with --set recipe.lr=..., or set recipe.clip.",
         )  # fmt: skip
     progress.metrics.append(metrics)
     with (folder / run_folder.METRICS).open("a", encoding="utf-8") as lines:
         lines.write(json.dumps(metrics) + "\n")
     if recipe.checkpoint == "last" or metrics["val_loss"] < progress.best:
-        progress.best, progress.best_epoch = metrics["val_loss"], metrics["epoch"]
+        progress.best = metrics["val_loss"]
         save_weights(folder / run_folder.WEIGHTS, method)
 
 
 def _write_run(
-    folder: Path, entry: MethodEntry, config: Any, store: Store, split: Split, options: PretrainOptions
+    folder: Path,
+    entry: MethodEntry,
+    config: Any,
+    store: Store,
+    split: Split,
+    options: PretrainOptions,
+    device: torch.device,
 ) -> None:
     """Write what is known before the first step: settings, data, and who is in which part."""
     parts = split.parts()
     details = {
         "seed": options.seed,
+        "all_folds": options.all_folds,
         "store": {"name": store.name, "dataset": store.attributes["dataset"], "sha256": store.content_hash},
         "records": {name: len(rows) for name, rows in parts.items()},
     }
-    run_folder.write_config(folder, entry, options.preset, config, details)
+    run_folder.write_config(folder, entry, options.preset, config, details, device)
     columns = store.table[["record_id", "patient_id", "sha256"]]
     pd.concat([columns.iloc[rows].assign(part=name) for name, rows in parts.items()]).to_parquet(
         folder / run_folder.RECORDS, index=False

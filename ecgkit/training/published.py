@@ -1,12 +1,13 @@
 """Published weights become a run folder: renamed by the family's importer and checked against its model."""
 
 from pathlib import Path
-from pkgutil import resolve_name
+
+import torch
 
 from ecgkit.atomic import atomic_folder, check_output
-from ecgkit.entries import MethodEntry
+from ecgkit.entries import MethodEntry, load_target
 from ecgkit.errors import RunError
-from ecgkit.training.run import CONFIG, WEIGHTS, load_encoder, write_config
+from ecgkit.training.run import WEIGHTS, load_encoder, write_config
 from ecgkit.training.weights import file_sha256, read_foreign_weights, save_tensors
 
 
@@ -27,11 +28,11 @@ def import_published(entry: MethodEntry, file: Path, out: Path, *, overwrite: bo
     """
     if not entry.importer:
         raise RunError(f"{entry.name} has no importer", "a family whose published weights are known here")
-    check_output(out, overwrite=overwrite, is_ours=CONFIG)
-    config, state = resolve_name(entry.importer)(read_foreign_weights(file))
+    check_output(out, "run", overwrite=overwrite)
+    config, state = load_target(entry.importer, f"the importer of {entry.name}")(read_foreign_weights(file))
     load_encoder(entry, config, state, source=str(file))
-    with atomic_folder(out) as folder:
+    with atomic_folder(out, "run") as folder:
         save_tensors(folder / WEIGHTS, state)
         source = {"file": file.name, "sha256": file_sha256(file)}
-        write_config(folder, entry, "", config, {"imported": source})
+        write_config(folder, entry, "", config, {"imported": source}, torch.device("cpu"))
     return sum(value.numel() for value in state.values())

@@ -8,20 +8,21 @@ RUN/records.parquet      which record and patient was in which part (train, val,
 
 import json
 import platform
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from pkgutil import resolve_name
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
 import ecgkit
 from ecgkit.config import build, read_yaml, to_dict, write_yaml
-from ecgkit.entries import MethodEntry
+from ecgkit.entries import MethodEntry, load_target
 from ecgkit.errors import RunError
 from ecgkit.methods import Encoder, Method
 from ecgkit.plugins import host
@@ -68,6 +69,7 @@ def open_run(path: Path) -> Run:
 
     Raises:
         RunError: `path` is not a run, or one without weights.
+        ConfigError: Its config cannot be read, or does not fit the family.
         PluginError: Its method family is not installed.
     """
     expected = "a run made by 'ecgkit pretrain' or 'ecgkit import-weights'"
@@ -105,8 +107,15 @@ def load_encoder(entry: MethodEntry, config: Any, state: dict[str, Tensor], *, s
     return method.encoder
 
 
-def write_config(folder: Path, entry: MethodEntry, preset: str, config: Any, details: dict[str, Any]) -> None:
-    """Write ``config.yaml``: the method with every setting, and what else describes the run."""
+def write_config(
+    folder: Path,
+    entry: MethodEntry,
+    preset: str,
+    config: Any,
+    details: dict[str, Any],
+    device: torch.device | None = None,
+) -> None:
+    """Write ``config.yaml``: the method with every setting, and what else describes the run; see `environment`."""
     write_yaml(
         folder / CONFIG,
         {
@@ -115,30 +124,44 @@ def write_config(folder: Path, entry: MethodEntry, preset: str, config: Any, det
             "paper": entry.paper,
             "config": to_dict(config),
             **details,
-            "environment": environment(),
+            "environment": environment(device),
         },
     )
 
 
-def environment() -> dict[str, Any]:
-    """Return what the numbers of this process depend on: versions, machine and source state."""
+def environment(device: torch.device | None = None) -> dict[str, Any]:
+    """Return what the numbers of this process depend on: versions, machine and source state.
+
+    Args:
+        device: What was computed on; None for the device that ``auto`` stands for.
+    """
     return {
         "ecgkit": ecgkit.__version__,
         "git": _git_state(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         "numpy": version("numpy"),
-        "device": device_name(pick_device()),
+        "device": device_name(device or pick_device()),
         "command": " ".join(["ecgkit", *sys.argv[1:]]),
     }
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Return the device to compute on: the first GPU if there is one, unless another is named."""
+    """Return the device to compute on: the first GPU if there is one, unless another is named.
+
+    Raises:
+        RunError: The name is none of ``auto``, ``cpu``, ``cuda`` and ``cuda:N``, or there is no such GPU.
+    """
+    gpus = torch.cuda.device_count()
     if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
+        name = "cuda" if gpus else "cpu"
+    parts = re.fullmatch(r"cpu|cuda(?::(0|[1-9][0-9]*))?", name)
+    if parts is None:
+        raise RunError(f"device {name!r}", "auto, cpu, cuda or cuda:N")
+    if name != "cpu" and not gpus:
         raise RunError(f"device {name!r}: no GPU is visible to torch", "cpu, or a machine with a GPU")
+    if int(parts[1] or 0) >= max(gpus, 1):
+        raise RunError(f"device {name!r}: torch sees no GPU of this number", f"cuda:N with N below {gpus}")
     return torch.device(name)
 
 
@@ -149,14 +172,42 @@ def device_name(device: torch.device) -> str:
     return f"CPU, {torch.get_num_threads()} threads"
 
 
+def read_records(path: Path) -> pd.DataFrame:
+    """Return which record and patient was in which part of a run's data; no rows for imported weights.
+
+    Raises:
+        RunError: The table is damaged.
+    """
+    file = path / RECORDS
+    if not file.is_file():
+        return pd.DataFrame(columns=["record_id", "patient_id", "sha256", "part"])
+    try:
+        return pd.read_parquet(file, columns=["record_id", "patient_id", "sha256", "part"])
+    except Exception as error:  # pyarrow has many
+        raise RunError(f"{file} cannot be read ({type(error).__name__})", "the records of a run") from None
+
+
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's ``metrics.jsonl``; none if there is no such file."""
+    """Return the lines of a run's ``metrics.jsonl``; none if there is no such file.
+
+    Raises:
+        RunError: A line is not a JSON object.
+    """
     file = path / METRICS
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.is_file() else []
+    if not file.is_file():
+        return []
+    expected = "one JSON object a line, as 'ecgkit pretrain' writes them"
+    try:
+        lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
+    except (OSError, ValueError, RecursionError) as error:
+        raise RunError(f"{file} cannot be read ({str(error)[:120]})", expected) from None
+    if not all(isinstance(line, dict) for line in lines):
+        raise RunError(f"{file} holds a line that is no object", expected)
+    return lines
 
 
 def _config_class(entry: MethodEntry) -> type[Any]:
-    kind: type[Any] = resolve_name(entry.config)
+    kind: type[Any] = load_target(entry.config, f"the config of {entry.name}")
     return kind
 
 

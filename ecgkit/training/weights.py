@@ -1,8 +1,7 @@
 """Reading and writing of weights. Nothing is ever unpickled without an allow-list."""
 
 import hashlib
-import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,11 @@ def save_weights(path: Path, module: nn.Module) -> None:
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors by name as safetensors."""
     # Not `save_file`: it makes the file readable by its owner alone, whatever the umask.
-    path.write_bytes(save({name: value.detach().cpu().contiguous() for name, value in tensors.items()}))
+    # Copied, for safetensors refuses tensors that share memory, as tied weights do.
+    copies = {
+        name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()
+    }
+    path.write_bytes(save(copies))
 
 
 def file_sha256(path: Path) -> str:
@@ -64,20 +67,37 @@ def read_foreign_weights(path: Path) -> dict[str, Tensor]:
         raise RunError(f"{path} does not exist", f"a file of weights ({FORMATS})")
     if path.suffix == ".safetensors":
         return load_weights(path)
-    if path.suffix == ".npz":
-        with np.load(path) as arrays:
-            return {name: torch.from_numpy(arrays[name]) for name in arrays.files if arrays[name].dtype.kind in "fiu"}
-    if path.suffix not in (".pth", ".pt", ".ckpt", ".bin"):
+    if path.suffix not in READERS:
         raise RunError(f"{path} is a {path.suffix or 'file without suffix'}", FORMATS)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, KeyError) as error:
+        tensors = READERS[path.suffix](path)
+    except Exception as error:  # a damaged archive makes zip, zlib, numpy and torch raise nearly anything
         cause = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
         raise RunError(f"{path} cannot be read safely ({cause})", "a file of tensors only") from None
-    for key in ("model", "state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    tensors = {k: v for k, v in content.items() if isinstance(v, Tensor)} if isinstance(content, dict) else {}
     if not tensors:
         raise RunError(f"{path} holds no tensors by name", "a state dict")
     return tensors
+
+
+def _read_arrays(path: Path) -> dict[str, Tensor]:
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    return {name: torch.from_numpy(array) for name, array in arrays.items() if array.dtype.kind in "fiu"}
+
+
+def _read_pickle(path: Path) -> dict[str, Tensor]:
+    content = torch.load(path, map_location="cpu", weights_only=True)
+    for key in ("model", "state_dict"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    named = content.items() if isinstance(content, dict) else ()
+    return {name: value for name, value in named if isinstance(name, str) and isinstance(value, Tensor)}
+
+
+READERS: dict[str, Callable[[Path], dict[str, Tensor]]] = {
+    ".npz": _read_arrays,
+    ".pth": _read_pickle,
+    ".pt": _read_pickle,
+    ".ckpt": _read_pickle,
+    ".bin": _read_pickle,
+}

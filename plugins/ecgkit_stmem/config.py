@@ -1,5 +1,6 @@
 """Configuration of ST-MEM: sizes, input and recipe. Numbers are the released code's unless marked as ours."""
 
+import math
 from dataclasses import dataclass, replace
 
 from ecgkit.recipe import Recipe
@@ -63,6 +64,14 @@ class StMemConfig:
     recipe: Recipe = RECIPE
 
     def __post_init__(self) -> None:
+        for name in ("width", "depth", "heads", "head_width", "decoder_width", "decoder_depth", "decoder_heads"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
+        for name in ("width", "decoder_width"):
+            if getattr(self, name) % 2:
+                raise ValueError(f"{name} {getattr(self, name)} must be even, for half the positions' code is sines")
+        if not 0 < self.mlp_ratio < math.inf:
+            raise ValueError(f"mlp_ratio {self.mlp_ratio:g} must be above 0 and finite")
         if self.patch < 1 or self.signal.samples % self.patch:
             raise ValueError(f"patch {self.patch} must divide the input's {self.signal.samples} samples")
         if not 0 < self.mask_ratio < 1:

@@ -8,7 +8,10 @@ together, the decoder rebuilds each lead on its own.
 In: signal ``[B, L, T]`` with T a multiple of p, any L leads in any order. Out: features of width D, or the loss.
 """
 
+from collections.abc import Iterator
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ecgkit.errors import SignalError
@@ -34,6 +37,27 @@ def patchify(signal: Tensor, patch: int) -> Tensor:
     if T % patch or patch > T:
         raise SignalError(f"a signal of {T} samples", f"a multiple of the patch length {patch}")
     return signal.view(B, L, T // patch, patch)
+
+
+def real_patches(lengths: Tensor | None, n: int, patch: int) -> Tensor | None:
+    """Return ``[B, 1, n]``, True for patches that hold a real sample, from the lengths ``[B]`` of the records."""
+    if lengths is None:
+        return None
+    return (torch.arange(n, device=lengths.device) * patch < lengths[:, None])[:, None]
+
+
+def allowed_keys(real: Tensor | None) -> Tensor | None:
+    """Return which tokens may be attended to: separators and real patches, ``[B, L, k] -> [B, L, k + 2]``."""
+    return None if real is None else F.pad(real, (1, 1), value=True)
+
+
+def lead_means(tokens: Tensor, real: Tensor | None) -> Tensor:
+    """Average the real patches of each lead, ``[B, L, n + 2, D] -> [B, L, D]``; separators are left out."""
+    patches = tokens[:, :, 1:-1]
+    if real is None:
+        return patches.mean(dim=2)
+    weight = real[..., None].to(patches.dtype)  # (B, 1, n, 1)
+    return (patches * weight).sum(dim=2) / weight.sum(dim=2)
 
 
 def position_table(n: int, width: int) -> nn.Parameter:
@@ -78,31 +102,31 @@ class StMemEncoder(Encoder):
 
     def encode_visible(self, signal: Tensor, lead_ids: Tensor, mask: Mask | None = None) -> Tensor:
         """Return the normed tokens ``[B, L, k + 2, D]``, separators included."""
-        x = self.embed(signal, lead_ids, mask)
-        shape = x.shape
-        x = x.flatten(1, 2)  # (B, L (k + 2), D), lead by lead
-        for block in self.blocks:
-            x = block(x)
-        return self.norm(x).view(shape)
+        real = None if mask is None or mask.real is None else mask.real.gather(-1, mask.ids_keep)
+        *_, last = self.run_blocks(self.embed(signal, lead_ids, mask), real)
+        return self.norm(last)
 
-    def forward(self, signal: Tensor, lead_ids: Tensor) -> Features:
+    def run_blocks(self, x: Tensor, real: Tensor | None) -> Iterator[Tensor]:
+        """Yield the output of every block, ``[B, L, k + 2, D]``, for tokens of that shape."""
+        shape, allowed = x.shape, allowed_keys(real)
+        if allowed is not None:
+            allowed = allowed.expand(shape[:3]).flatten(1)[:, None, None]  # (B, 1, 1, L (k + 2))
+        x = x.flatten(1, 2)  # lead by lead
+        for block in self.blocks:
+            x = block(x, allowed)
+            yield x.view(shape)
+
+    def forward(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None) -> Features:
         """Encode records; see `Encoder.forward`."""
         x = self.embed(signal, lead_ids)
-        shape = x.shape
-
-        def pool(tokens: Tensor) -> Tensor:  # (B, L (n + 2), D) -> (B, D), separators left out
-            return tokens.view(shape)[:, :, 1:-1].mean(dim=(1, 2))
-
-        x = x.flatten(1, 2)
-        layer_input, layers = pool(x), []
-        for block in self.blocks:
-            x = block(x)
-            layers.append(pool(x))
-        patches = x.view(shape)[:, :, 1:-1]  # (B, L, n, D)
+        real = real_patches(lengths, x.shape[2] - 2, self.patch)
+        layer_input, layers, last = lead_means(x, real).mean(dim=1), [], x
+        for last in self.run_blocks(x, real):
+            layers.append(lead_means(last, real).mean(dim=1))
         return Features(
             pooled=self.norm(layers[-1]),
-            per_lead=self.norm(patches.mean(dim=2)),
-            tokens=self.norm(patches).flatten(1, 2),
+            per_lead=self.norm(lead_means(last, real)),
+            tokens=self.norm(last[:, :, 1:-1]).flatten(1, 2),
             layers=torch.stack(layers, dim=1),
             layer_input=layer_input,
         )
@@ -146,9 +170,12 @@ class StMemDecoder(nn.Module):
         patches = gather_tokens(torch.cat([visible, hidden], dim=2), mask.ids_restore)
         positions = torch.cat([self.positions[: n + 1], self.positions[-1:]])
         x = torch.cat([left, patches, right], dim=2) + positions
+        allowed = allowed_keys(mask.real)
+        if allowed is not None:
+            allowed = allowed.flatten(0, 1)[:, None, None]  # (B L, 1, 1, n + 2)
         x = x.flatten(0, 1)  # (B L, n + 2, D): leads are separate sequences
         for block in self.blocks:
-            x = block(x)
+            x = block(x, allowed)
         return self.head(self.norm(x))[:, 1:-1].unflatten(0, (B, L))
 
 
@@ -165,7 +192,9 @@ class StMem(Method):
     def training_step(self, batch: Batch) -> Losses:
         """Hide patches, lead by lead, and rebuild them."""
         B, L, T = batch.signal.shape
-        mask = random_mask((B, L, T // self.config.patch), self.config.mask_ratio, batch.signal.device)
+        n = T // self.config.patch
+        real = real_patches(batch.lengths, n, self.config.patch)
+        mask = random_mask((B, L, n), self.config.mask_ratio, batch.signal.device, real)
         return Losses({"reconstruction": self.reconstruction_loss(batch.signal, batch.lead_ids, mask)})
 
     def reconstruction_loss(self, signal: Tensor, lead_ids: Tensor, mask: Mask) -> Tensor:

@@ -12,9 +12,15 @@ import torch
 from torch import Tensor
 
 from ecgkit.errors import RunError
+from ecgkit.signal.spec import SignalSpec
 from ecgkit_stmem.config import BASE, StMemConfig
 
 HEAD_WIDTH = 64
+LEADS = 12
+# Patch length and patches a lead of ECG-Soup's weights, which bear ST-MEM's names but expect another signal: 100 Hz,
+# each lead scaled alone, leads in the order I II V1-V6 III aVR aVL aVF. Nothing else in such a file tells them apart.
+ECG_SOUP = (50, 20)
+EXPECTED = "a complete published ST-MEM checkpoint"
 _EMBEDDING = r"to_patch_embedding\.([123])\.(weight|bias)"
 _BLOCK_PARTS = {
     "attn.norm": "norm1",
@@ -52,7 +58,8 @@ def import_official(state: dict[str, Tensor]) -> tuple[StMemConfig, dict[str, Te
         The config whose shapes these are, and parameters by our names; only ``encoder.*`` if there was no decoder.
 
     Raises:
-        RunError: A name is not one of ST-MEM's.
+        RunError: A name is not one of ST-MEM's, one is missing or of an impossible shape, or the weights are
+            ECG-Soup's.
     """
     whole = any(name.startswith("encoder.") for name in state)
     renamed: dict[str, Tensor] = {}
@@ -67,8 +74,18 @@ def import_official(state: dict[str, Tensor]) -> tuple[StMemConfig, dict[str, Te
         else:
             ours = f"encoder.{_encoder_name(encoder_name)}" if encoder_name else _decoder_name(name)
             renamed[ours] = _fit(ours, value)
-    renamed["encoder.lead_embedding"] = torch.stack([leads[i] for i in sorted(leads)])
+    renamed["encoder.lead_embedding"] = _lead_table(leads)
     return _config_of(renamed), renamed
+
+
+def _lead_table(leads: dict[int, Tensor]) -> Tensor:
+    """Stack the lead embeddings to ``[12, D]``."""
+    if set(leads) != set(range(LEADS)):
+        found = ", ".join(map(str, sorted(leads))) or "none"
+        raise RunError(f"the file holds the lead embeddings {found}", f"0 to {LEADS - 1}")
+    if len({row.shape for row in leads.values()}) > 1:
+        raise RunError("the file holds lead embeddings of different shapes", EXPECTED)
+    return torch.stack([leads[i] for i in range(LEADS)])
 
 
 def _encoder_name(name: str) -> str:
@@ -96,37 +113,59 @@ def _known(names: dict[str, str], name: str) -> str:
 
 def _fit(name: str, value: Tensor) -> Tensor:
     """Drop the leading axes of size 1 that the reference keeps on its tables."""
-    if name.endswith((".positions", ".mask_token")):
-        return value.reshape(value.shape[-2:] if name.endswith(".positions") else value.shape[-1:])
+    axes = {"positions": 2, "mask_token": 1}.get(name.rpartition(".")[2], value.ndim)
+    while value.ndim > axes and len(value) == 1:
+        value = value[0]
     return value
 
 
 def _config_of(state: dict[str, Tensor]) -> StMemConfig:
     """Read the sizes off the shapes."""
-    D, patch = state["encoder.to_tokens.1.weight"].shape
-    n = len(state["encoder.positions"]) - 2
+    D, patch = (_size(state, "encoder.to_tokens.1.weight", axis) for axis in (0, 1))
+    n = _size(state, "encoder.positions") - 2
+    if (patch, n) == ECG_SOUP:
+        raise RunError(
+            "these are ECG-Soup's weights (100 Hz, another lead order), which this importer does not know yet", EXPECTED
+        )
     sizes: dict[str, Any] = {
         "patch": patch,
         "width": D,
         "depth": _count_blocks(state, "encoder"),
-        "heads": len(state["encoder.blocks.0.attn.qkv.bias"]) // 3 // HEAD_WIDTH,
+        "heads": _heads(state, "encoder"),
         "head_width": HEAD_WIDTH,
-        "mlp_ratio": len(state["encoder.blocks.0.mlp.fc1.bias"]) / D,
+        "mlp_ratio": _size(state, "encoder.blocks.0.mlp.fc1.bias") / D,
     }
     if "decoder.embed.weight" in state:
         sizes |= {
-            "decoder_width": len(state["decoder.embed.bias"]),
+            "decoder_width": _size(state, "decoder.embed.bias"),
             "decoder_depth": _count_blocks(state, "decoder"),
-            "decoder_heads": len(state["decoder.blocks.0.attn.qkv.bias"]) // 3 // HEAD_WIDTH,
+            "decoder_heads": _heads(state, "decoder"),
         }
-    # At another number of patches than the published 30, the input's length follows at the same rate.
-    seconds = n * patch / BASE.signal.fs
-    signal = (
-        BASE.signal
-        if n * patch == BASE.signal.samples
-        else replace(BASE.signal, seconds=seconds, window=max(seconds, BASE.signal.window), eval_starts=(0.0,))
-    )
-    return replace(BASE, signal=signal, **sizes)
+    try:
+        return replace(BASE, signal=_signal(n * patch), **sizes)
+    except ValueError as error:
+        raise RunError(f"the shapes in the file make no model ({error})", EXPECTED) from None
+
+
+def _signal(samples: int) -> SignalSpec:
+    """Return the published input; at another length than the published one, at the same rate."""
+    if samples == BASE.signal.samples:
+        return BASE.signal
+    seconds = samples / BASE.signal.fs
+    return replace(BASE.signal, seconds=seconds, window=max(seconds, BASE.signal.window), eval_starts=(0.0,))
+
+
+def _size(state: dict[str, Tensor], name: str, axis: int = 0) -> int:
+    if name not in state:
+        raise RunError(f"the file holds nothing that becomes {name}", EXPECTED)
+    shape = state[name].shape
+    if axis >= len(shape) or not shape[axis]:
+        raise RunError(f"what becomes {name} has shape {tuple(shape)}", EXPECTED)
+    return shape[axis]
+
+
+def _heads(state: dict[str, Tensor], part: str) -> int:
+    return _size(state, f"{part}.blocks.0.attn.qkv.bias") // 3 // HEAD_WIDTH
 
 
 def _count_blocks(state: dict[str, Tensor], part: str) -> int:

@@ -193,7 +193,7 @@ def test_more_rejected_than_allowed_is_code_3(ecgkit, tmp_path: Path) -> None:
     assert "b.dat does not exist" in " ".join(done.out.split())
     assert ecgkit("ingest", tmp_path / "src", "--out", tmp_path / "t.zarr", "--max-rejected", 40).code == 0
     ledger = json.loads(ecgkit("inspect", tmp_path / "s.zarr", "--json").out)["rejected"]
-    assert ledger == {"signal": 1}
+    assert ledger == {"header": 1}
 
 
 WRONG = {
@@ -341,7 +341,7 @@ def test_the_demo_runs_stops_and_goes_on(ecgkit, tmp_path: Path, monkeypatch) ->
     assert again.code == 0, again.err
     assert "simulate" not in again.out.replace("simulated", "")
     redone = [p for p, when in before.items() if p.stat().st_mtime_ns != when]
-    assert {p.name for p in redone} == {"row.json", "predictions.parquet"}
+    assert {p.name for p in redone} == {"row.json", "predictions.parquet", ".ecgkit"}
     assert ecgkit("demo", "--out", out, "--records", 101).code == 2
 
 

@@ -157,3 +157,44 @@ def test_odd_real_records(shared: Path) -> None:
     reference = wfdb.rdann(str(shared / "data" / "mit-bih" / "114"), "atr")
     assert beats.rpeaks is not None
     assert len(beats.rpeaks) == sum(symbol not in "+~|\"'[]!x" for symbol in reference.symbol)
+
+
+def test_a_gain_of_zero_is_no_calibration(tmp_path: Path) -> None:
+    counts = np.arange(-50, 50)[:, None].repeat(2, 1)
+    for name, gain in (("zero", "0"), ("zero_unit", "0.0(0)/uV"), ("unitless", "200")):
+        wfdb.wrsamp(name, fs=500, units=["mV"] * 2, sig_name=["I", "II"], d_signal=counts, fmt=["16"] * 2,
+                    adc_gain=[200.0] * 2, baseline=[0] * 2, write_dir=str(tmp_path))  # fmt: skip
+        header = tmp_path / f"{name}.hea"
+        assert "200.0(0)/mV" in header.read_text()
+        header.write_text(header.read_text().replace("200.0(0)/mV", gain))
+        recording = read_record(tmp_path, name)
+        assert recording.unit == ("mV" if name == "unitless" else "NU")
+        np.testing.assert_allclose(recording.signal[0], counts[:, 0] / 200)
+
+
+def test_a_lead_without_a_unit_hides_none_in_millivolts(tmp_path: Path) -> None:
+    write_wfdb(tmp_path, "r", synthetic_signal(100, 3), ("II", "ii", "I"))
+    header = tmp_path / "r.hea"
+    lines = header.read_text().splitlines(keepends=True)
+    lines[1] = lines[1].replace("/mV", "/NU")
+    header.write_text("".join(lines))
+    found = read_header(tmp_path, "r")
+    assert (found.channels, found.leads, found.unit, found.other) == ((1, 2), ("II", "I"), "mV", ("II",))
+
+
+def test_annotations_that_lead_out_of_the_folder_are_refused(tmp_path: Path) -> None:
+    write_wfdb(tmp_path / "data", "r", synthetic_signal(100))
+    wfdb.wrann("secret", "atr", np.array([5]), ["N"], write_dir=str(tmp_path))
+    (tmp_path / "data" / "r.atr").symlink_to(tmp_path / "secret.atr")
+    with pytest.raises(RecordError, match="link out of"):
+        read_record(tmp_path / "data", "r")
+
+
+def test_lines_break_where_wfdb_breaks_them(tmp_path: Path) -> None:
+    write_wfdb(tmp_path, "r", synthetic_signal(100))
+    header = tmp_path / "r.hea"
+    header.write_bytes(header.read_bytes() + "# \u00c5 ../../x of \u00c5/y\n".encode())
+    assert read_header(tmp_path, "r").leads == STANDARD_LEADS
+    header.write_bytes(header.read_bytes() + b"# a\x0c../../secret.dat 16 200 16 0 0 0 0 V7\n")
+    with pytest.raises(RecordError, match="leads out of"):  # wfdb breaks a line at a form feed
+        read_header(tmp_path, "r")

@@ -1,5 +1,5 @@
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,21 +12,22 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
-from ecgkit.errors import ResultsError, RunError, TaskError
+from ecgkit.errors import OutputError, ResultsError, RunError, TaskError
 from ecgkit.evaluation.features import extract
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.linear import GRID, LinearHead
 from ecgkit.evaluation.metrics import auroc, average_precision, macro_auroc
-from ecgkit.evaluation.probe import ProbeOptions, probe
+from ecgkit.evaluation.probe import ProbeOptions, probe, result_folder
 from ecgkit.evaluation.results import find_rows, load_row
 from ecgkit.evaluation.statistics import bootstrap_auroc
-from ecgkit.evaluation.subject import untrained_subject
+from ecgkit.evaluation.subject import pretrained_subject, untrained_subject
 from ecgkit.evaluation.task import load_task, task_data
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.plugins import host
 from ecgkit.signal.spec import apply
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
+from ecgkit.training.loop import PretrainOptions, pretrain
 from tests.training.test_training import SMALL
 
 
@@ -224,3 +225,45 @@ def test_what_is_no_result_is_one_clear_error(tmp_path: Path) -> None:
         (tmp_path / "row.json").write_text(content)
         with pytest.raises(ResultsError, match=r"row\.json"):
             find_rows([tmp_path])
+
+
+def test_test_records_that_pretraining_saw_are_told(cohort_store: Path, tmp_path: Path) -> None:
+    store, entry = Store(cohort_store), host().get(MethodEntry, "stmem")
+    rows = {}
+    for name, everything in (("clean", False), ("leaky", True)):
+        pretrain(entry, SMALL, store, tmp_path / name, PretrainOptions(all_folds=everything))
+        subject = pretrained_subject(tmp_path / name)
+        head = host().get(HeadEntry, "linear")
+        rows[name] = probe(subject, store, task_entry("simulated"), head, tmp_path / name / "probe")
+    assert not [w for w in rows["clean"].warnings if "LEAK" in w]
+    n, patients = rows["leaky"].counts["test"]["records"], rows["leaky"].counts["test"]["patients"]
+    assert (
+        rows["leaky"].warnings[0] == f"LEAK: pretraining saw {n} of the {n} test records and {patients} test patients"
+    )
+
+
+def test_a_result_replaces_a_result_and_nothing_else(cohort_store: Path, tmp_path: Path) -> None:
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "chapter").touch()
+    entry = host().get(MethodEntry, "stmem")
+    subject = untrained_subject(entry, "tiny", SMALL, weights="random-init", seed=0)
+    head = host().get(HeadEntry, "linear")
+    for out, error in ((tmp_path / "r", None), (tmp_path / "r", None), (tmp_path / "thesis", OutputError)):
+        if error is None:
+            probe(subject, Store(cohort_store), task_entry("simulated"), head, out)
+        else:
+            with pytest.raises(error, match="no output of ecgkit"):
+                probe(subject, Store(cohort_store), task_entry("simulated"), head, out)
+    assert (tmp_path / "thesis" / "chapter").exists()
+
+
+def test_results_that_differ_in_anything_have_folders_of_their_own(cohort_store: Path, tmp_path: Path) -> None:
+    store, entry = Store(cohort_store), host().get(MethodEntry, "stmem")
+    other = replace(SMALL, depth=2)
+    folders = {
+        result_folder(
+            tmp_path, "t", untrained_subject(entry, "tiny", c, weights=w, seed=0), store, ProbeOptions(seed=s, epochs=e)
+        )
+        for c in (SMALL, other) for w in ("random-init", "scratch") for s in (0, 1) for e in (None, 3)
+    }  # fmt: skip
+    assert len(folders) == 16

@@ -110,7 +110,7 @@ def test_any_number_of_leads(small: StMem, count: int) -> None:
     shapes = [getattr(features, f).shape for f in ("pooled", "per_lead", "tokens", "layers", "layer_input")]
     assert shapes == [(2, 32), (2, count, 32), (2, count * 50, 32), (2, 2, 32), (2, 32)]
     assert all(torch.isfinite(getattr(features, f)).all() for f in ("pooled", "per_lead", "tokens", "layers"))
-    loss = small.training_step(Batch(x, ids, torch.arange(2), torch.full((2,), 2250))).loss
+    loss = small.training_step(Batch(x, ids, torch.arange(2))).loss
     assert torch.isfinite(loss)
 
 
@@ -173,10 +173,64 @@ def test_a_foreign_key_is_named() -> None:
         import_official({"layer4.conv": torch.zeros(1)})
 
 
+def official(golden: Path, **shapes: tuple[int, ...] | None) -> dict[str, Tensor]:
+    """The published encoder without values, with some shapes changed or, by None, left out."""
+    listed = json.loads((golden / "official_state_dicts.json").read_text())["stmem_base_encoder"]["keys"]
+    changed = {name: shapes.get(name.replace(".", "_"), shape) for name, shape in listed.items()}
+    return {name: torch.empty(shape, device="meta") for name, shape in changed.items() if shape is not None}
+
+
+def test_ecg_soup_is_not_taken_for_stmem(golden: Path) -> None:
+    soup = {
+        "pos_embedding": (1, 22, 768), "to_patch_embedding_1_weight": (50,), "to_patch_embedding_1_bias": (50,),
+        "to_patch_embedding_2_weight": (768, 50),
+    }  # fmt: skip
+    with pytest.raises(RunError, match=r"ECG-Soup's weights \(100 Hz"):
+        import_official(official(golden, **soup))
+    config, _ = import_official(official(golden, **(soup | {"pos_embedding": (1, 12, 768)})))
+    assert (config.patch, config.patches) == (50, 10)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        ({f"lead_embeddings_{i}": None for i in range(12)}, "lead embeddings none"),
+        ({"lead_embeddings_3": None}, "0 to 11"),
+        ({"lead_embeddings_3": (5,)}, "different shapes"),
+        ({"pos_embedding": None}, r"encoder\.positions"),
+        ({"pos_embedding": (1, 2, 768)}, "no model"),
+        ({"to_patch_embedding_2_weight": (768,)}, "shape \\(768,\\)"),
+        ({"block0_ff_fn_net_0_bias": None}, "mlp"),
+        ({"block0_attn_fn_to_qkv_bias": (30,)}, "heads"),
+    ],
+)
+def test_an_incomplete_file_is_refused_by_name(golden: Path, shapes: dict[str, Any], message: str) -> None:
+    with pytest.raises(RunError, match=message):
+        import_official(official(golden, **shapes))
+
+
+def test_a_foreign_lead_embedding_is_refused(golden: Path) -> None:
+    with pytest.raises(RunError, match="11, 12"):
+        import_official(official(golden) | {"lead_embeddings.12": torch.empty(768, device="meta")})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"width": 0}, {"depth": 0}, {"heads": 0}, {"head_width": 0}, {"decoder_width": 0}, {"decoder_depth": 0},
+        {"decoder_heads": -1}, {"width": 33}, {"decoder_width": 17}, {"mlp_ratio": 0.0}, {"mlp_ratio": float("nan")},
+    ],
+)  # fmt: skip
+def test_impossible_sizes_are_refused_by_name(wrong: dict[str, Any]) -> None:
+    (name,) = wrong
+    with pytest.raises(ValueError, match=f"^{name} "):
+        replace(SMALL, **wrong)
+
+
 def test_gradients_reach_every_trained_parameter() -> None:
     torch.manual_seed(0)
     model = StMem(SMALL)
-    model.training_step(Batch(torch.randn(2, 12, 2250), ALL, torch.arange(2), torch.full((2,), 2250))).loss.backward()
+    model.training_step(Batch(torch.randn(2, 12, 2250), ALL, torch.arange(2))).loss.backward()
     lost = [n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
     assert lost == []
     assert not model.encoder.positions.requires_grad
@@ -186,7 +240,7 @@ def test_one_batch_is_learnt() -> None:
     torch.manual_seed(0)
     model, optimizer = StMem(SMALL), None
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
-    batch = Batch(torch.randn(4, 12, 2250).cumsum(-1), ALL, torch.arange(4), torch.full((4,), 2250))
+    batch = Batch(torch.randn(4, 12, 2250).cumsum(-1), ALL, torch.arange(4))
     losses = []
     for _ in range(30):
         loss = model.training_step(batch).loss
@@ -206,3 +260,29 @@ def test_input_that_does_not_fit_is_refused(small: StMem) -> None:
         small.encoder(torch.zeros(1, 1, 2250), torch.tensor([len(STANDARD_LEADS)]))
     with pytest.raises(ValueError, match="divide"):
         StMemConfig(patch=77)
+
+
+@torch.no_grad()
+def test_padding_changes_nothing(small: StMem) -> None:
+    """A padded record has the features of the same record given at its own length."""
+    x = torch.randn(2, 3, 2250)
+    ids, lengths = torch.tensor([0, 1, 7]), torch.tensor([1350, 2250])
+    padded = x.clone()
+    padded[0, :, 1350:] = 0
+    features = small.encoder(padded, ids, lengths)
+    short, full = small.encoder(x[:1, :, :1350], ids), small.encoder(x[1:], ids)
+    for field in ("pooled", "per_lead", "layers", "layer_input"):
+        expected = torch.cat([getattr(short, field), getattr(full, field)])
+        torch.testing.assert_close(getattr(features, field), expected, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_padding_is_neither_rebuilt_nor_looked_at_in_pretraining(small: StMem) -> None:
+    x, lengths = torch.randn(2, 12, 2250), torch.tensor([700, 2250])
+    losses = []
+    for filling in (0.0, 9.0):
+        signal = x.clone()
+        signal[0, :, 720:] = filling  # patch 15 of 45 samples is the last that holds a real one
+        torch.manual_seed(3)
+        losses.append(small.training_step(Batch(signal, ALL, torch.arange(2), lengths)).loss)
+    torch.testing.assert_close(losses[0], losses[1])

@@ -68,6 +68,13 @@ def test_mask_keeps_what_it_says_and_restores_the_order() -> None:
     assert torch.equal(again.mask, mask.mask)
 
 
+def test_padding_is_hidden_first_and_does_not_count() -> None:
+    real = torch.arange(10) < torch.tensor([[7], [10]])
+    mask = random_mask((2, 3, 10), 0.5, real=real[:, None])
+    assert real[:, None].expand(2, 3, 10).gather(-1, mask.ids_keep).all()
+    assert mask.mask.sum(-1).tolist() == [[2.0] * 3, [5.0] * 3]
+
+
 def test_masks_are_uniform_and_independent() -> None:
     torch.manual_seed(0)
     hidden = random_mask((4000, 2, 4), 0.5).mask

@@ -14,6 +14,7 @@ from ecgkit.signal.filters import Butterworth
 from ecgkit.signal.spec import SignalSpec, window_of
 from ecgkit.store.format import LIMIT, MISSING, chunk_and_shard, decode, encode
 from ecgkit.store.reader import Store
+from ecgkit.store.summary import summarize
 from ecgkit.store.views import open_view
 from ecgkit.store.writer import LedgerRow, StoreWriter
 from tests.conftest import synthetic_signal
@@ -144,3 +145,63 @@ def test_a_view_of_leads_that_nobody_has_is_refused(tmp_path: Path) -> None:
     store = make_store(tmp_path / "s.zarr", [Recording(synthetic_signal(100, 1), 100.0, ("I",))], ("I",))
     with pytest.raises(LeadError, match="V1"):
         open_view(store, SignalSpec(fs=100, seconds=1, leads=("V1",)))
+
+
+def test_a_damaged_store_is_one_clear_error_and_never_a_number(tmp_path: Path) -> None:
+    def store(name: str) -> Path:
+        recordings = [Recording(synthetic_signal(300, seed=s), 100.0, STANDARD_LEADS) for s in range(3)]
+        return make_store(tmp_path / name, recordings).path
+
+    spec = SignalSpec(fs=100, seconds=2, window=2)
+    for part in ("records.parquet", "signal/zarr.json"):
+        path = store(part.replace("/", "-"))
+        (path / part).write_text("junk")
+        with pytest.raises(StoreError, match="cannot be read"):
+            Store(path)
+    ledger = store("ledger")
+    (ledger / "ledger.parquet").write_text("junk")
+    with pytest.raises(StoreError, match="ledger"):
+        _ = Store(ledger).ledger
+    gone = store("gone")
+    for shard in (gone / "signal" / "c").rglob("0"):
+        if shard.is_file():
+            shard.unlink()
+    with pytest.raises(StoreError, match="record r0 is damaged"):
+        open_view(Store(gone), spec)
+    fewer = store("fewer")
+    pd.read_parquet(fewer / "records.parquet").head(2).to_parquet(fewer / "records.parquet")
+    with pytest.raises(StoreError, match="2 rows for 3 signals"):
+        Store(fewer)
+
+
+def test_a_damaged_view_is_made_again(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "s.zarr", [Recording(synthetic_signal(300), 100.0, STANDARD_LEADS)])
+    spec = SignalSpec(fs=100, seconds=2, window=2)
+    whole = np.array(open_view(store, spec).signal)
+    for part in ("signal.npy", "lengths.npy"):
+        file = next((store.path / "views").rglob(part))
+        file.write_bytes(file.read_bytes()[:-8])
+        np.testing.assert_array_equal(open_view(store, spec).signal, whole)
+    file.write_text("junk")
+    np.testing.assert_array_equal(open_view(store, spec).signal, whole)
+
+
+def test_what_a_model_cannot_read_is_told_apart(tmp_path: Path) -> None:
+    recordings = [
+        Recording(synthetic_signal(300), 100.0, STANDARD_LEADS),
+        Recording(synthetic_signal(30), 100.0, STANDARD_LEADS),
+        Recording(synthetic_signal(300, 1), 100.0, ("V9",)),
+    ]
+    store = make_store(tmp_path / "s.zarr", recordings, (*STANDARD_LEADS, "V9"))
+    assert open_view(store, SignalSpec(fs=100, seconds=2, window=2)).usable.tolist() == [True, False, False]
+    assert summarize(store).leads["V9"] == 1
+
+
+def test_limb_leads_that_contradict_each_other_are_counted(tmp_path: Path) -> None:
+    signal = synthetic_signal(300)
+    inverted = signal.copy()
+    inverted[2] *= -1
+    recordings = [Recording(s, 100.0, STANDARD_LEADS) for s in (signal, inverted)]
+    store = make_store(tmp_path / "s.zarr", recordings)
+    np.testing.assert_allclose(store.table["limb_residual"], [0, 2], atol=0.01)
+    assert summarize(store).contradictory == 1

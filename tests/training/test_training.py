@@ -68,7 +68,7 @@ def test_split_goes_by_patient_and_keeps_the_test_fold_out(cohort_store: Path) -
     some = everybody.copy()
     some[split.train[:3]] = some[split.held_out[0]] = False
     fewer = pretraining_split(table, some)
-    assert sorted(fewer.without_leads) == sorted([*split.train[:3], split.held_out[0]])
+    assert sorted(fewer.unusable) == sorted([*split.train[:3], split.held_out[0]])
     assert sorted(np.concatenate(list(fewer.parts().values()))) == list(range(len(table)))
     with pytest.raises(StoreError, match="validation"):
         pretraining_split(table, everybody & (table["fold"] != 9).to_numpy())

@@ -54,7 +54,8 @@ class LinearHead(Head):
         """Return the grid, its validation scores, and the choice."""
         return {
             "solver": f"L-BFGS, tolerance {TOLERANCE:g}, features standardised on train",
-            "chosen": f"C = {self._C:g} by macro AUROC on val",
+            "chosen": f"C = {self._C:g} "
+            + ("by macro AUROC on val" if np.isfinite(self._scores[self._C]) else "for val scores no class"),
             "val_macro_auroc": {f"C = {C:g}": score for C, score in self._scores.items()},
             "fits_not_converged": self._unconverged,
         }
