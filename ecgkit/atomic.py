@@ -46,12 +46,16 @@ def atomic_folder(path: Path, kind: str) -> Iterator[Path]:
         kind: What it is; written into its `MARKER` file, so that nothing of another kind is ever replaced by it.
     """
     path = path.absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    existed = path.exists()
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     staging.chmod(0o777 & ~_umask())
     try:
         yield staging
         (staging / MARKER).write_text(f"{kind}\n", encoding="utf-8")
+        if path.exists() and not existed:
+            raise OutputError(f"{path} was made by another process meanwhile", "a new path", "Name another --out.")
         if path.exists():
             old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
             os.replace(path, old / path.name)
@@ -67,13 +71,35 @@ def atomic_folder(path: Path, kind: str) -> Iterator[Path]:
 def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path, of the same suffix, that is renamed to `path` when the block ends without an error."""
     path = path.absolute()
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder", "a file to write")
+    with _naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     staging = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
         yield staging
         os.replace(staging, path)
     finally:
         staging.unlink(missing_ok=True)
+
+
+def check_suffix(path: Path, *suffixes: str) -> None:
+    """Refuse to write a file under a name of another kind, which could be somebody's data.
+
+    Raises:
+        OutputError: `path` ends in none of `suffixes`.
+    """
+    if path.suffix.lower() not in suffixes:
+        raise OutputError(f"{path} is no name for this output", f"a name that ends in {' or '.join(suffixes)}")
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Tell of the path that was asked for, not of the hidden one beside it."""
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error.strerror})", "a folder that can be written") from None
 
 
 def _umask() -> int:

@@ -74,7 +74,7 @@ class Host:
             if restrict is None or point.name in restrict:
                 dist = point.dist
                 self._add(Plugin(point.name, dist.name if dist else "", dist.version if dist else ""), point.load)
-        for name in sorted((restrict or set()) - {e.name for e in found}):
+        for name in sorted((restrict or set()) - {e.name for e in found} - BUILTIN.keys()):
             self.plugins.append(Plugin(name, error=f"named in {RESTRICT} but not installed"))
 
     def _add(self, plugin: Plugin, load: Any) -> None:

@@ -18,7 +18,7 @@ class Recording:
         fs: Sampling rate in Hz.
         leads: Canonical names of the L rows.
         unit: ``mV``, or ``NU`` where the source gives no physical unit (then 1.0 is one unit of the source).
-        source_leads: The names that the source gave to the rows.
+        source_leads: The names that the source gave to the L rows, empty for a derived one.
         derived: Which of `leads` were computed from I and II.
         other: Names of signals of the source that are no ECG leads, and therefore are not in `signal`.
         comments: Free lines of the source's header.
@@ -49,12 +49,12 @@ class Recording:
         if self.unit != "mV":
             return self
         signal, leads, derived = derive_limb_leads(self.signal, self.leads)
-        return replace(self, signal=signal, leads=leads, derived=derived).ordered()
+        names = (*self.source_leads, *[""] * len(derived)) if self.source_leads else ()
+        return replace(self, signal=signal, leads=leads, derived=derived, source_leads=names).ordered()
 
     def ordered(self) -> "Recording":
         """Return the recording with its rows in canonical order."""
-        leads = canonical_order(self.leads)
-        return replace(self, signal=select_leads(self.signal, self.leads, leads), leads=leads)
+        return self.only(canonical_order(self.leads))
 
     def only(self, leads: tuple[str, ...]) -> "Recording":
         """Return the recording reduced to `leads`.
@@ -68,5 +68,11 @@ class Recording:
                 f"leads {', '.join(missing)} are missing (the record has {', '.join(self.leads)})",
                 ", ".join(leads),
             )
-        derived = tuple(lead for lead in self.derived if lead in leads)
-        return replace(self, signal=select_leads(self.signal, self.leads, leads), leads=leads, derived=derived)
+        names = dict(zip(self.leads, self.source_leads, strict=False))
+        return replace(
+            self,
+            signal=select_leads(self.signal, self.leads, leads),
+            leads=leads,
+            derived=tuple(lead for lead in self.derived if lead in leads),
+            source_leads=tuple(names[lead] for lead in leads) if names else (),
+        )

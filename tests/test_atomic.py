@@ -63,3 +63,22 @@ def test_overwrite_replaces_an_output_of_its_own_kind_only(tmp_path: Path) -> No
     ):  # fmt: skip
         with pytest.raises(OutputError):
             check_output(path, kind, overwrite=overwrite)
+
+
+def test_two_at_once_do_not_overwrite_each_other(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(OutputError, match="another process meanwhile"), atomic_folder(out, "store") as second:
+        with atomic_folder(out, "store") as first:
+            (first / "first").touch()
+        (second / "second").touch()
+    assert (out / "first").exists()
+    assert list(tmp_path.iterdir()) == [out]
+
+
+def test_an_output_that_cannot_be_made_is_told_by_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for context in (atomic_folder(tmp_path / "file" / "x", "store"), atomic_file(tmp_path / "file" / "x.png")):
+        with pytest.raises(OutputError, match="x.* cannot be written"), context:
+            pass
+    with pytest.raises(OutputError, match="is a folder"), atomic_file(tmp_path):
+        pass

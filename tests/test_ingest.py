@@ -103,6 +103,7 @@ def test_fewer_leads_are_taken_completed_and_told(tmp_path: Path) -> None:
     three, scaled = store.recording(store.row("three")), store.recording(store.row("scaled"))
     assert three.leads == ("I", "II", "III", "aVR", "aVL", "aVF", "V2")
     assert three.derived == ("III", "aVR", "aVL", "aVF")
+    assert three.source_leads == ("I", "II", "", "", "", "", "V2"), "one name a row"
     np.testing.assert_allclose(three.signal, full[[0, 1, 2, 3, 4, 5, 7]], atol=2e-3)
     assert scaled.leads == ("I", "II", "V2"), "without a unit the relations between leads need not hold"
     assert set(report.fewer_leads) == {three.leads, scaled.leads}

@@ -25,11 +25,14 @@ def inspect(
 
     The picture is the clinical layout: 25 mm/s, 10 mm/mV, three rows of four leads and a rhythm strip.
     """
+    from ecgkit.atomic import check_suffix
     from ecgkit.errors import ConfigError
     from ecgkit.store.reader import Store
 
     if out is not None and not record:
         raise ConfigError("--out without --record", "the id of the record to draw")
+    if out is not None:
+        check_suffix(out, ".png")
     opened = Store(store)
     if record:
         _show_record(opened, record, out, as_json)

@@ -59,7 +59,7 @@ def training_watcher(config: Any, watch: Any) -> Any:
         say(f"input: {config.signal}")
         say(
             f"{len(split.train)} records to train on, {len(split.val)} to watch, {len(split.held_out)} held out; "
-            f"{parameters:,} parameters; {recipe.epochs} epochs of batch {recipe.batch_size}, "
+            f"{parameters:,} trained parameters; {recipe.epochs} epochs of batch {recipe.batch_size}, "
             f"peak lr {recipe.peak_lr:.3g} (= {recipe.lr:g} x {recipe.batch_size} / 256)"
         )
         if len(split.unusable):

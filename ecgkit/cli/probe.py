@@ -74,7 +74,8 @@ def _subject(
             raise ConfigError(f"run {run} together with options that build another model", "one or the other")
         return pretrained_subject(run)
     if not method or random_init == scratch:
-        raise ConfigError("no model to probe", "a run folder, or --method with --random-init or with --scratch")
+        found = "both --random-init and --scratch" if random_init and scratch else "no model to probe"
+        raise ConfigError(found, "a run folder, or --method with one of --random-init and --scratch")
     entry = host().get(MethodEntry, method)
     weights = "scratch" if scratch else "random-init"
     preset, resolved = resolve(entry, preset, config, settings)

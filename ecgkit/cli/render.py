@@ -54,8 +54,12 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]], *, numeric: Seque
         rows: Cells by column.
         numeric: Columns to align right.
     """
-    table = Table(title=escape(title), title_justify="left", title_style="bold", header_style="bold")
-    for column in rows[0] if rows else ():
+    console.print(f"[bold]{escape(title)}[/]", soft_wrap=True)
+    if not rows:
+        say("none")
+        return
+    table = Table(header_style="bold")
+    for column in rows[0]:
         table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row.values()))

@@ -24,11 +24,14 @@ def resolve(entry: MethodEntry, preset: str, file: Path | None, assignments: lis
         ConfigError: A preset, key or value does not fit.
     """
     from ecgkit.config import merge, override, read_yaml
+    from ecgkit.errors import ConfigError
     from ecgkit.methods import method_config
 
     name, config = method_config(entry, preset)
     if file is not None:
         values = read_yaml(file)
+        if values.get("method", entry.name) != entry.name:
+            raise ConfigError(f"{file} holds settings of {values['method']}", f"settings of {entry.name}")
         # A run's config.yaml keeps the settings beside what describes the run.
         config = merge(config, values["config"] if "method" in values else values, source=str(file))
     return name, override(config, assignments or [])

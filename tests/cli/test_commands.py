@@ -234,6 +234,17 @@ WRONG = {
     "existing run": (["pretrain", "--method", "stmem", "--data", "{store}", "--out", "other"], "other exists"),
     "no weights file": (["import-weights", "absent.pth", "--family", "stmem", "--out", "r"], "absent.pth does not"),
     "no overwrite": (["simulate", "other", "--records", "5"], "other exists"),
+    "picture under another name": (
+        ["inspect", "{store}", "--record", "x", "--out", "other/notes.txt"], "a name that ends in .png",
+    ),
+    "page under another name": (["report", "{run}", "--out", "other/notes.txt"], "a name that ends in .html"),
+    "settings of another": (
+        ["pretrain", "--method", "stmem", "--config", "unfinished/other.yaml", "--data", "{store}", "--out", "r"],
+        "holds settings of mae; expected settings of stmem",
+    ),
+    "epochs of nothing": (
+        ["probe", "{run}", "--epochs", "3", "--data", "{store}", "--task", "simulated"], "--epochs without --scratch",
+    ),
     "demo in the way": (["demo", "--out", "other"], "other is not empty"),
 }  # fmt: skip
 
@@ -245,6 +256,7 @@ def test_wrong_commands_are_one_line_with_code_2(ecgkit, cohort_store, run, tmp_
         Path(name).mkdir()
     Path("other", "notes.txt").write_text("keep me")
     Path("unfinished", "config.yaml").write_text("method: stmem\nconfig: {}\n")
+    Path("unfinished", "other.yaml").write_text("method: mae\nconfig: {}\n")
     before = sorted(p for p in tmp_path.rglob("*"))
     arguments, message = WRONG[case]
     done = ecgkit(*(str(a).format(store=cohort_store, run=run) for a in arguments))
