@@ -100,6 +100,10 @@ class Losses:
         """The sum of the parts."""
         return torch.stack(list(self.parts.values())).sum()
 
+    def scalars(self) -> dict[str, Tensor]:
+        """Return the sum and the parts by name, without their gradients."""
+        return {"loss": self.loss.detach(), **{name: part.detach() for name, part in self.parts.items()}}
+
 
 class Encoder(nn.Module, ABC):
     """Signals to features; `width` is D."""

@@ -14,7 +14,6 @@ from ecgkit.evaluation.results import ClassScore, ResultRow, finite
 from ecgkit.evaluation.statistics import bootstrap_auroc
 from ecgkit.evaluation.subject import Subject
 from ecgkit.evaluation.task import Task, TaskData
-from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
 from ecgkit.training.run import environment
@@ -101,7 +100,7 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
         },
         protocol=_protocol(task, fitted),
         warnings=(*_overlap(subject, setting), *_warnings(store, data, classes)),
-        contract=_contract(subject.spec, store, data),
+        contract=_contract(setting),
         hashes={
             "store": store.content_hash,
             "split": fingerprint({part: _ids(store, data, rows) for part, rows in data.parts.items()}),
@@ -186,13 +185,14 @@ def _overlap(subject: Subject, setting: Setting) -> tuple[str, ...]:
     return (f"LEAK: pretraining saw {records} of the {len(test)} test records and {patients} test patients",)
 
 
-def _contract(spec: SignalSpec, store: Store, data: TaskData) -> dict[str, Any]:
-    rates = sorted(set(store.table["fs"].iloc[data.rows]))
-    complete = int(store.present(spec.leads)[data.rows].all(1).sum())
+def _contract(setting: Setting) -> dict[str, Any]:
+    spec, rows = setting.view.spec, setting.data.rows
+    rates = sorted(set(setting.store.table["fs"].iloc[rows]))
+    complete = int(setting.view.present[rows].all(1).sum())
     return {
         "input": str(spec),
         "from store": f"{', '.join(f'{fs:g}' for fs in rates)} Hz, leads by name, "
-        f"{complete} of {len(data.rows)} records with all {len(spec.leads)} leads",
+        f"{complete} of {len(rows)} records with all {len(spec.leads)} leads",
         "settings": to_dict(spec),
     }
 

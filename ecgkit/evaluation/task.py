@@ -18,6 +18,7 @@ from ecgkit.config import build
 from ecgkit.entries import TaskEntry
 from ecgkit.errors import TaskError
 from ecgkit.store.reader import Store
+from ecgkit.training.data import TEST_FOLD, TRAIN_FOLDS, VAL_FOLD
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ class Label:
 class FoldSplit:
     """Which folds of a store's record table are which part; folds go by patient."""
 
-    train: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
-    val: tuple[int, ...] = (9,)
-    test: tuple[int, ...] = (10,)
+    train: tuple[int, ...] = TRAIN_FOLDS
+    val: tuple[int, ...] = (VAL_FOLD,)
+    test: tuple[int, ...] = (TEST_FOLD,)
 
 
 @dataclass(frozen=True)

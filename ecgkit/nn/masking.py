@@ -47,7 +47,8 @@ def random_mask(
     noise = torch.rand(shape, device=device)
     if real is not None:
         noise = noise + 2.0 * ~real
-    drawn = mask_from_restore(noise.argsort(dim=-1).argsort(dim=-1), kept_count(shape[-1], mask_ratio))
+    order = noise.argsort(dim=-1)
+    drawn = _mask(order, order.argsort(dim=-1), kept_count(shape[-1], mask_ratio))
     if real is None:
         return drawn
     return replace(drawn, mask=drawn.mask * real, real=real.expand(shape))
@@ -55,8 +56,12 @@ def random_mask(
 
 def mask_from_restore(ids_restore: Tensor, kept: int) -> Mask:
     """Build the mask in which the first `kept` of the order that `ids_restore` undoes stay."""
-    ids_keep = ids_restore.argsort(dim=-1)[..., :kept]
-    return Mask(ids_keep, ids_restore, (ids_restore >= kept).to(torch.float32))
+    return _mask(ids_restore.argsort(dim=-1), ids_restore, kept)
+
+
+def _mask(order: Tensor, ids_restore: Tensor, kept: int) -> Mask:
+    """Build a mask from an order of the patches and its inverse."""
+    return Mask(order[..., :kept], ids_restore, (ids_restore >= kept).to(torch.float32))
 
 
 def gather_tokens(tokens: Tensor, ids: Tensor) -> Tensor:

@@ -153,7 +153,6 @@ def _train(
     device = next(method.parameters()).device
     optimizer = optimizer_for(method, recipe, device)
     progress = Progress()
-    steps = len(plan_batches(view, split.train, recipe.batch_size, (options.seed, 0)))
     for epoch in range(recipe.epochs):
         began = time.perf_counter()
         batches = plan_batches(view, split.train, recipe.batch_size, (options.seed, epoch))
@@ -164,7 +163,7 @@ def _train(
             done = epoch + (i + 1) / len(batches)
             sums.add(_step(method, batch.to(device), optimizer, recipe, done), len(batch.rows))
             progress.step += 1
-            watcher.step(progress.step, steps * recipe.epochs)
+            watcher.step(progress.step, len(batches) * recipe.epochs)
         train_seconds = time.perf_counter() - began
         metrics = {
             "epoch": epoch + 1,
@@ -187,7 +186,7 @@ def _step(
     with autocast(recipe, batch.signal.device):
         losses = method.training_step(batch)
     take_step(losses.loss, optimizer, recipe, epoch)
-    return {"loss": losses.loss.detach(), **{name: part.detach() for name, part in losses.parts.items()}}
+    return losses.scalars()
 
 
 @torch.no_grad()
@@ -205,7 +204,7 @@ def validate(
         for batch in load_batches(windows, batches, options.workers):
             with autocast(recipe, device):
                 losses = method.training_step(batch.to(device))
-            sums.add({"loss": losses.loss, **losses.parts}, len(batch.rows))
+            sums.add(losses.scalars(), len(batch.rows))
     return sums.means()
 
 
