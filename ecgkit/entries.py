@@ -112,12 +112,15 @@ class HeadEntry(Entry):
     """A way from features to predictions; `target` is a class with the `ecgkit.evaluation.heads.Head` interface.
 
     Args:
-        needs: The `ecgkit.methods.Features` field that the head reads, such as ``pooled`` or ``per_lead``.
+        needs: The `ecgkit.methods.Features` fields that the head reads, such as ``pooled`` or ``per_lead``.
+        config: Import path of the frozen dataclass of the head's settings, handed to it as ``config``; empty for a
+            head without settings.
     """
 
     kind: ClassVar[str] = "head"
 
-    needs: str = "pooled"
+    needs: tuple[str, ...] = ("pooled",)
+    config: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

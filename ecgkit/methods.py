@@ -8,17 +8,20 @@ a `Batch` with just what the family says it needs and gets back named `Losses`; 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ecgkit.entries import MethodEntry, load_target
 from ecgkit.errors import ConfigError
 from ecgkit.recipe import Recipe
 from ecgkit.signal.spec import SignalSpec
+from ecgkit.store.reader import Store
 
-__all__ = ["NEEDS", "Batch", "Encoder", "Features", "Losses", "Method", "MethodConfig", "MethodEntry"]
+__all__ = ["NEEDS", "Batch", "Corpus", "Encoder", "Features", "Losses", "Method", "MethodConfig", "MethodEntry"]
 
 # What a batch may hold, and the command that puts it into a store.
 NEEDS = {
@@ -26,7 +29,7 @@ NEEDS = {
     "beats": "ecgkit beats",
     "reports": "ecgkit ingest (of a dataset with reports)",
     "entities": "ecgkit extract-knowledge",
-    "labels": "ecgkit ingest (of a dataset with labels)",
+    "labels": "pretrain --task NAME, on a store with that task's labels",
 }
 
 
@@ -106,12 +109,19 @@ class Losses:
 
 
 class Encoder(nn.Module, ABC):
-    """Signals to features; `width` is D."""
+    """Signals to features; `width` is D.
+
+    `needs` names what the encoder reads besides the signal (such as ``beats``), wherever it is used: the loader then
+    puts it into every batch, and `encode` hands it to `forward` as a keyword argument.
+    """
 
     width: int
+    needs: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def forward(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None) -> Features:
+    def forward(
+        self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None, *args: Any, **kwargs: Any
+    ) -> Features:
         """Encode records.
 
         Args:
@@ -119,7 +129,30 @@ class Encoder(nn.Module, ABC):
             lead_ids: ``[L]``, which leads these are.
             lengths: ``[B]``, how many samples are real; the zeros that follow should change nothing. None if all
                 are.
+            args: Not used; with `kwargs` it lets an encoder spell out its own needs.
+            kwargs: What `needs` names, as `Batch.extra` holds it.
         """
+
+    def encode(self, batch: "Batch") -> Features:
+        """Encode a batch with all that this encoder needs of it."""
+        extra = {need: batch.extra[need] for need in self.needs}
+        features: Features = self(batch.signal, batch.lead_ids, batch.lengths, **extra)
+        return features
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The records that a training is about to use, for what a method takes from them before the first step.
+
+    Args:
+        store: The store.
+        train: ``[N]``, its rows that are trained on.
+        labels: Class names of the task that labels come from; empty without one.
+    """
+
+    store: Store
+    train: NDArray[np.int64]
+    labels: tuple[str, ...] = ()
 
 
 class Method(nn.Module, ABC):
@@ -129,6 +162,20 @@ class Method(nn.Module, ABC):
     """
 
     encoder: Encoder  # a module of the family
+
+    @classmethod
+    def complete(cls, config: Any, corpus: Corpus) -> Any:
+        """Return the config with what only the data can say filled in, such as class names; by default as it is.
+
+        It is called once before training; the completed config is what the run folder holds.
+        """
+        return config
+
+    def prepare(self, corpus: Corpus) -> None:
+        """Take what is computed once before the first step, such as embeddings of texts, into buffers.
+
+        It must be deterministic: every process of a distributed run calls it.
+        """
 
     @abstractmethod
     def training_step(self, batch: Batch) -> Losses:

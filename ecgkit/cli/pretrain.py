@@ -18,6 +18,7 @@ def pretrain(
     data: Annotated[Path, typer.Option(help="A store.")],
     out: Annotated[Path, typer.Option(help="Run folder to make.")],
     preset: PresetOption = "",
+    task: Annotated[str, typer.Option(help="For a supervised method: the task whose labels it trains on.")] = "",
     epochs: Annotated[int | None, typer.Option(min=1, help="Same as --set recipe.epochs=N.")] = None,
     config: ConfigOption = None,
     settings: SetOption = None,
@@ -31,7 +32,7 @@ def pretrain(
 
     Folds 1-8 are trained on and fold 9 is watched; fold 10, which probes test on, stays out.
     """
-    from ecgkit.entries import MethodEntry
+    from ecgkit.entries import MethodEntry, TaskEntry
     from ecgkit.plugins import host
     from ecgkit.store.reader import Store
     from ecgkit.training.loop import PretrainOptions, pretrain
@@ -42,7 +43,9 @@ def pretrain(
     preset, resolved = resolve(entry, preset, config, assignments)
     options = PretrainOptions(preset, seed, device, workers, all_folds, overwrite)
     with progress() as watch:
-        metrics = pretrain(entry, resolved, Store(data), out, options, training_watcher(resolved, watch))
+        watcher = training_watcher(resolved, watch)
+        labels = host().get(TaskEntry, task) if task else None
+        metrics = pretrain(entry, resolved, Store(data), out, options, watcher, task=labels)
     best = min(metrics, key=lambda m: m["val_loss"])
     say(
         f"{out}: {len(metrics)} epochs in {time.perf_counter() - began:.1f} s, val loss {metrics[0]['val_loss']:.4f} "

@@ -1,6 +1,8 @@
 """Features of a store's records from a frozen encoder, through the encoder's own contract."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -10,6 +12,34 @@ from ecgkit.errors import RunError
 from ecgkit.methods import Encoder, Features
 from ecgkit.store.views import View
 from ecgkit.training.data import Windows, evaluation_starts, load_batches, plan_batches
+from ecgkit.training.supply import Supply
+
+
+@dataclass(frozen=True)
+class RecordFeatures:
+    """Features of records, and which leads they had.
+
+    Args:
+        fields: By the name of a field of `ecgkit.methods.Features`: ``[R, ...]``. ``per_lead`` is ``[R, L, D]`` on the
+            contract's lead axis, 0 where a record lacks the lead.
+        leads: The L leads of that axis.
+        present: bool ``[R, L]``, which record has which lead.
+    """
+
+    fields: Mapping[str, NDArray[np.float32]]
+    leads: tuple[str, ...]
+    present: NDArray[np.bool_]
+
+    def __getitem__(self, field: str) -> NDArray[np.float32]:
+        return self.fields[field]
+
+    def __len__(self) -> int:
+        return len(self.present)
+
+    def take(self, rows: NDArray[np.int64]) -> "RecordFeatures":
+        """Return the features of some of the records."""
+        fields = {name: values[rows] for name, values in self.fields.items()}
+        return replace(self, fields=fields, present=self.present[rows])
 
 
 @torch.no_grad()
@@ -17,42 +47,47 @@ def extract(
     encoder: Encoder,
     view: View,
     rows: NDArray[np.int64],
+    needs: Sequence[str] = ("pooled",),
     *,
-    need: str = "pooled",
+    supplies: Mapping[str, Supply] = MappingProxyType({}),
     batch_size: int = 64,
     progress: Callable[[int, int], None] | None = None,
-) -> NDArray[np.float32]:
-    """Return features ``[len(rows), ...]`` in the order of `rows`, averaged over the contract's evaluation crops.
+) -> RecordFeatures:
+    """Return features in the order of `rows`, averaged over the contract's evaluation crops.
 
     Args:
         encoder: In evaluation mode or not; it is put there.
         view: The store under the encoder's contract.
         rows: Rows of the store, all of them usable.
-        need: Which field of `ecgkit.methods.Features`.
+        needs: Which fields of `ecgkit.methods.Features`.
+        supplies: What the encoder needs besides the signal.
         batch_size: Records at a time.
         progress: Called with batches done and in all.
 
     Raises:
-        RunError: The encoder does not fill that field.
+        RunError: The encoder does not fill one of the fields.
     """
     encoder.eval()
     device = next(encoder.parameters()).device
     batches = plan_batches(view, rows, batch_size)
     offsets = view.spec.eval_offsets
     place = {int(row): i for i, row in enumerate(rows)}
-    sums: NDArray[np.float32] | None = None
+    present = view.present[rows]
+    sums: dict[str, NDArray[np.float32]] = {}
     for k, offset in enumerate(offsets):
-        windows = Windows(view, evaluation_starts(view, offset))
+        windows = Windows(view, evaluation_starts(view, offset), supplies)
         for n, batch in enumerate(load_batches(windows, batches), 1):
-            moved = batch.to(device)
-            values = _field(encoder(moved.signal, moved.lead_ids, moved.lengths), need)
-            if sums is None:
-                sums = np.zeros((len(rows), *values.shape[1:]), np.float32)
-            sums[[place[int(row)] for row in batch.rows]] += values / len(offsets)
+            features = encoder.encode(batch.to(device))
+            at = np.array([place[int(row)] for row in batch.rows])
+            for need in needs:
+                values = _field(features, need)
+                if need == "per_lead":
+                    values = _on_lead_axis(values, present[at[0]])
+                total = sums.setdefault(need, np.zeros((len(rows), *values.shape[1:]), np.float32))
+                total[at] += values / len(offsets)
             if progress:
                 progress(k * len(batches) + n, len(offsets) * len(batches))
-    assert sums is not None
-    return sums
+    return RecordFeatures(sums, view.spec.leads, present)
 
 
 def _field(features: Features, need: str) -> NDArray[np.float32]:
@@ -60,3 +95,10 @@ def _field(features: Features, need: str) -> NDArray[np.float32]:
     if value is None:
         raise RunError(f"the encoder gives no {need} features", "a head that fits; 'ecgkit methods' lists features")
     return value.float().cpu().numpy()
+
+
+def _on_lead_axis(values: NDArray[np.float32], present: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Spread ``[B, k, D]`` of the k leads that a batch has over the whole axis, ``[B, L, D]``."""
+    spread = np.zeros((len(values), len(present), values.shape[-1]), np.float32)
+    spread[:, present] = values
+    return spread

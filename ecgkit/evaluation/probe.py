@@ -18,11 +18,12 @@ from ecgkit.evaluation.results import RESULT, ResultRow, save_row
 from ecgkit.evaluation.scoring import Fitted, Setting, predictions, result_row
 from ecgkit.evaluation.subject import Subject
 from ecgkit.evaluation.supervised import RECIPE, train_supervised
-from ecgkit.evaluation.task import TaskData, load_task, task_data
 from ecgkit.methods import Encoder
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
+from ecgkit.tasks.task import TaskData, load_task, task_data
 from ecgkit.training.run import pick_device
+from ecgkit.training.supply import open_supplies
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,9 @@ def probe(
     data = task_data(task, task_entry.name, store, view.usable)
     encoder = subject.encoder.to(device)
     if subject.weights == "scratch":
-        fitted = _train_from_scratch(encoder, view, data, subject, options, watch)
+        fitted = _train_from_scratch(encoder, store, view, data, subject, options, watch)
     else:
-        fitted = _fit_head(encoder, view, data, subject, head_entry, options, watch)
+        fitted = _fit_head(encoder, store, view, data, subject, head_entry, options, watch)
     setting = Setting(store, view, task_entry.name, task, data, options.seed, device)
     row = result_row(subject, setting, fitted, seconds=time.perf_counter() - began)
     save_row(out, row, predictions(setting, fitted))
@@ -97,6 +98,7 @@ def probe(
 
 def _fit_head(
     encoder: Encoder,
+    store: Store,
     view: View,
     data: TaskData,
     subject: Subject,
@@ -108,11 +110,12 @@ def _fit_head(
         encoder,
         view,
         data.rows,
-        need=entry.needs,
+        entry.needs,
+        supplies=open_supplies(encoder.needs, store, view, owner=subject.entry.name),
         progress=lambda done, total: watch("features", done, total),
     )
     head: Head = entry.load()(seed=options.seed)
-    train, val = (Part(features[data.parts[p]], data.targets[data.parts[p]]) for p in ("train", "val"))
+    train, val = (Part(features.take(data.parts[p]), data.targets[data.parts[p]]) for p in ("train", "val"))
     watch("head", 0, 1)
     head.fit(train, val)
     watch("head", 1, 1)
@@ -121,6 +124,7 @@ def _fit_head(
 
 def _train_from_scratch(
     encoder: Encoder,
+    store: Store,
     view: View,
     data: TaskData,
     subject: Subject,
@@ -130,6 +134,7 @@ def _train_from_scratch(
     recipe = RECIPE if options.epochs is None else replace(RECIPE, epochs=options.epochs)
     trained = train_supervised(
         encoder, view, data, recipe=recipe, seed=options.seed,
+        supplies=open_supplies(encoder.needs, store, view, owner=subject.entry.name),
         progress=lambda done, total: watch("epochs", done, total),
     )  # fmt: skip
     return Fitted(trained.probabilities, "end-to-end", trained.choices, trained.metrics)

@@ -13,9 +13,9 @@ from ecgkit.evaluation.metrics import auroc, average_precision
 from ecgkit.evaluation.results import ClassScore, ResultRow, finite
 from ecgkit.evaluation.statistics import bootstrap_auroc
 from ecgkit.evaluation.subject import Subject
-from ecgkit.evaluation.task import Task, TaskData
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
+from ecgkit.tasks.task import Task, TaskData
 from ecgkit.training.run import environment
 
 # Below this many test positives an AUROC says little; such classes are named in the row.

@@ -4,8 +4,9 @@ From random weights this is the "supervised from scratch" row that every table o
 The epoch is chosen by the macro AUROC of the validation part; the test part is predicted once.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,13 @@ from torch import Tensor, nn
 from ecgkit.evaluation.features import extract
 from ecgkit.evaluation.metrics import macro_auroc
 from ecgkit.evaluation.results import finite
-from ecgkit.evaluation.task import TaskData
 from ecgkit.methods import Batch, Encoder
 from ecgkit.recipe import Recipe
 from ecgkit.store.views import View
+from ecgkit.tasks.task import TaskData
 from ecgkit.training.data import Windows, load_batches, plan_batches, training_starts
 from ecgkit.training.optimization import autocast, optimizer_for, take_step
+from ecgkit.training.supply import Labels, Supply
 
 # Ours: the same for every family, so that scratch rows can be compared.
 RECIPE = Recipe(epochs=30, batch_size=32, lr=4e-3, warmup_epochs=3, weight_decay=0.05, clip=1.0)
@@ -50,6 +52,7 @@ def train_supervised(
     *,
     recipe: Recipe = RECIPE,
     seed: int = 0,
+    supplies: Mapping[str, Supply] = MappingProxyType({}),
     progress: Callable[[int, int], None] | None = None,
 ) -> Supervised:
     """Train on a task's training part and predict all its records.
@@ -60,21 +63,21 @@ def train_supervised(
         data: The task on the store.
         recipe: Optimiser, schedule, epochs.
         seed: Of the linear layer, order and crops.
+        supplies: What the encoder needs besides the signal.
         progress: Called with epochs done and in all.
     """
     device = next(encoder.parameters()).device
     torch.manual_seed(seed)
     model = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(encoder.width, len(data.labels))}).to(device)
     optimizer = optimizer_for(model, recipe, device)
-    targets = torch.zeros(len(view.signal), len(data.labels))
-    targets[data.rows] = torch.from_numpy(data.targets).float()
+    labels = Labels.of(data, len(view.signal))
     best, best_epoch, best_state, metrics = -1.0, 0, model.state_dict(), []
     for epoch in range(recipe.epochs):
         batches = plan_batches(view, data.rows[data.parts["train"]], recipe.batch_size, (seed, epoch))
-        windows = Windows(view, training_starts(view, seed, epoch))
-        loss = _train_epoch(model, optimizer, recipe, load_batches(windows, batches), len(batches), epoch, targets)
+        windows = Windows(view, training_starts(view, seed, epoch), {**supplies, "labels": labels})
+        loss = _train_epoch(model, optimizer, recipe, load_batches(windows, batches), len(batches), epoch)
         val = data.parts["val"]
-        score = macro_auroc(data.targets[val], _predict(model, view, data.rows[val]))
+        score = macro_auroc(data.targets[val], _predict(model, view, data.rows[val], supplies))
         metrics.append({"epoch": epoch + 1, "train_loss": loss, "val_macro_auroc": finite(score)})
         if np.nan_to_num(score) > best:  # with no class to score in val, the first epoch stays
             best, best_epoch = np.nan_to_num(score), epoch + 1
@@ -89,7 +92,7 @@ def train_supervised(
         if best > 0
         else "epoch 1: val scores no class",
     }
-    return Supervised(_predict(model, view, data.rows), choices, tuple(metrics))
+    return Supervised(_predict(model, view, data.rows, supplies), choices, tuple(metrics))
 
 
 def _train_epoch(
@@ -99,30 +102,33 @@ def _train_epoch(
     batches: Any,
     count: int,
     epoch: int,
-    targets: Tensor,
 ) -> float:
     model.train()
     total, records = 0.0, 0
     for i, batch in enumerate(batches):
-        loss = _loss(model, batch, targets, recipe)
+        loss = _loss(model, batch, recipe)
         take_step(loss, optimizer, recipe, epoch + (i + 1) / count)
         total += float(loss.detach()) * len(batch.rows)
         records += len(batch.rows)
     return total / records
 
 
-def _loss(model: nn.ModuleDict, batch: Batch, targets: Tensor, recipe: Recipe) -> Tensor:
+def _loss(model: nn.ModuleDict, batch: Batch, recipe: Recipe) -> Tensor:
     device = next(model.parameters()).device
+    encoder = model["encoder"]
+    assert isinstance(encoder, Encoder)
     moved = batch.to(device)
     with autocast(recipe, device):
-        logits = model["head"](model["encoder"](moved.signal, moved.lead_ids, moved.lengths).pooled)
-    return F.binary_cross_entropy_with_logits(logits.float(), targets[batch.rows].to(device))
+        logits = model["head"](encoder.encode(moved).pooled)
+    return F.binary_cross_entropy_with_logits(logits.float(), moved.extra["labels"])
 
 
 @torch.no_grad()
-def _predict(model: nn.ModuleDict, view: View, rows: NDArray[np.int64]) -> NDArray[np.float64]:
+def _predict(
+    model: nn.ModuleDict, view: View, rows: NDArray[np.int64], supplies: Mapping[str, Supply]
+) -> NDArray[np.float64]:
     encoder = model["encoder"]
     assert isinstance(encoder, Encoder)
     head = model["head"]
-    features = torch.from_numpy(extract(encoder, view, rows)).to(next(head.parameters()).device)
-    return head(features).sigmoid().double().cpu().numpy()
+    pooled = torch.from_numpy(extract(encoder, view, rows, supplies=supplies)["pooled"])
+    return head(pooled.to(next(head.parameters()).device)).sigmoid().double().cpu().numpy()

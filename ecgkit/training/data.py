@@ -4,8 +4,9 @@ A batch holds records of one lead set, so that it is rectangular and nothing abs
 depend on the seed, the epoch and the record's row alone, not on how many workers load them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -18,11 +19,9 @@ from ecgkit.leads import lead_ids
 from ecgkit.methods import Batch
 from ecgkit.signal.spec import finish
 from ecgkit.store.views import View
-
-# The convention of PTB-XL, which every store follows: folds 1-8 train, 9 val, 10 test.
-TRAIN_FOLDS = tuple(range(1, 9))
-VAL_FOLD = 9
-TEST_FOLD = 10
+from ecgkit.tasks.folds import TEST_FOLD, VAL_FOLD
+from ecgkit.tasks.task import TaskData
+from ecgkit.training.supply import Supply
 
 
 @dataclass(frozen=True)
@@ -69,17 +68,27 @@ def pretraining_split(table: pd.DataFrame, usable: NDArray[np.bool_], *, all_fol
     return Split(train, val, np.flatnonzero(test & usable), np.flatnonzero(~usable))
 
 
+def task_split(data: TaskData) -> Split:
+    """Return a task's own split, for training on its labels; its test part is held out."""
+    train, val, test = (data.rows[data.parts[part]] for part in ("train", "val", "test"))
+    return Split(train, val, test, np.empty(0, np.int64))
+
+
 class Windows(Dataset[Batch]):
     """Batches of a view by the rows that they hold.
 
     Args:
         view: The view.
         starts: ``[R]``, where each record's crop starts, in samples.
+        supplies: What a batch holds besides the signal, by need.
     """
 
-    def __init__(self, view: View, starts: NDArray[np.int64]) -> None:
+    def __init__(
+        self, view: View, starts: NDArray[np.int64], supplies: Mapping[str, Supply] = MappingProxyType({})
+    ) -> None:
         self.view = view
         self.starts = starts
+        self.supplies = supplies
 
     def __getitem__(self, rows: NDArray[np.int64]) -> Batch:
         """Return the batch of `rows`, which must be of one lead set."""
@@ -91,7 +100,8 @@ class Windows(Dataset[Batch]):
         signal = finish(crops, spec, lengths)
         full = bool((lengths >= T).all())
         tensors = [torch.from_numpy(array) for array in (signal, ids, rows, lengths)]
-        return Batch(tensors[0], tensors[1], tensors[2], None if full else tensors[3])
+        extra = {need: supply.at(rows, self.starts[rows]) for need, supply in self.supplies.items()}
+        return Batch(tensors[0], tensors[1], tensors[2], None if full else tensors[3], extra)
 
 
 def training_starts(view: View, seed: int, epoch: int) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ The validation loss uses the same crops and the same random masks in every epoch
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ import torch
 from torch import Tensor
 
 from ecgkit.atomic import atomic_folder, check_output
-from ecgkit.entries import MethodEntry
-from ecgkit.errors import RunError, StoreError
-from ecgkit.methods import NEEDS, Batch, Method
+from ecgkit.entries import MethodEntry, TaskEntry
+from ecgkit.errors import RunError
+from ecgkit.methods import Batch, Corpus, Method
 from ecgkit.recipe import Recipe
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
+from ecgkit.tasks.task import load_task, task_data
 from ecgkit.training import run as run_folder
 from ecgkit.training.data import (
     Split,
@@ -30,13 +31,12 @@ from ecgkit.training.data import (
     load_batches,
     plan_batches,
     pretraining_split,
+    task_split,
     training_starts,
 )
 from ecgkit.training.optimization import autocast, optimizer_for, take_step
+from ecgkit.training.supply import Supply, open_supplies
 from ecgkit.training.weights import save_weights
-
-# What the loader can supply today; a family that needs more is told so by name.
-SUPPLIED = {"signal"}
 
 
 @dataclass(frozen=True)
@@ -93,6 +93,8 @@ def pretrain(
     out: Path,
     options: PretrainOptions = PretrainOptions(),
     watcher: Watcher | None = None,
+    *,
+    task: TaskEntry | None = None,
 ) -> list[dict[str, Any]]:
     """Train a method on a store and write a run folder.
 
@@ -103,48 +105,43 @@ def pretrain(
         out: The run folder; it appears only when training is complete.
         options: See `PretrainOptions`.
         watcher: See `Watcher`.
+        task: Where labels and their split come from, for a method that needs ``labels``.
 
     Returns:
         The metrics of every epoch.
 
     Raises:
         StoreError: The store lacks what the method needs, or has too few records.
+        TaskError: The store has no labels of the task.
         RunError: The loss is no longer a number.
         OutputError: `out` exists.
     """
     watcher = watcher or Watcher()
     check_output(out, "run", overwrite=options.overwrite)
-    check_needs(entry, store)
     device = run_folder.pick_device(options.device)
     view = open_view(store, config.signal, watcher.view)
-    split = pretraining_split(store.table, view.usable, all_folds=options.all_folds)
+    data = task_data(load_task(task), task.name, store, view.usable) if task else None
+    supplies = open_supplies(entry.needs, store, view, data, owner=entry.name)
+    split = task_split(data) if data else pretraining_split(store.table, view.usable, all_folds=options.all_folds)
+    family: type[Method] = entry.load()
+    corpus = Corpus(store, split.train, data.labels if data else ())
+    config = family.complete(config, corpus)
     torch.manual_seed(options.seed)
-    method: Method = entry.load()(config).to(device)
+    method = family(config)
+    method.prepare(corpus)
+    method = method.to(device)
     watcher.start(split, sum(p.numel() for p in method.parameters() if p.requires_grad))
     with atomic_folder(out, "run") as folder:
-        _write_run(folder, entry, config, store, split, options, device)
-        progress = _train(method, config.recipe, view, split, options, folder, watcher)
+        _write_run(folder, entry, config, store, split, options, device, task.name if task else "")
+        progress = _train(method, config.recipe, view, supplies, split, options, folder, watcher)
     return progress.metrics
-
-
-def check_needs(entry: MethodEntry, store: Store) -> None:
-    """Refuse a store that lacks what a method trains on.
-
-    Raises:
-        StoreError: It does; the message names the command that adds it.
-    """
-    missing = [need for need in entry.needs if need not in SUPPLIED]
-    if missing:
-        raise StoreError(
-            f"{store.path} holds no {missing[0]}", f"{missing[0]}, which {entry.name} trains on",
-            f"Add them with: {NEEDS.get(missing[0], missing[0])}",
-        )  # fmt: skip
 
 
 def _train(
     method: Method,
     recipe: Recipe,
     view: View,
+    supplies: Mapping[str, Supply],
     split: Split,
     options: PretrainOptions,
     folder: Path,
@@ -156,7 +153,7 @@ def _train(
     for epoch in range(recipe.epochs):
         began = time.perf_counter()
         batches = plan_batches(view, split.train, recipe.batch_size, (options.seed, epoch))
-        windows = Windows(view, training_starts(view, options.seed, epoch))
+        windows = Windows(view, training_starts(view, options.seed, epoch), supplies)
         method.train()
         sums = _Mean()
         for i, batch in enumerate(load_batches(windows, batches, options.workers)):
@@ -165,12 +162,13 @@ def _train(
             progress.step += 1
             watcher.step(progress.step, len(batches) * recipe.epochs)
         train_seconds = time.perf_counter() - began
+        val = validate(method, recipe, view, supplies, split.val, options)
         metrics = {
             "epoch": epoch + 1,
             "step": progress.step,
             "lr": optimizer.param_groups[0]["lr"],
             **{f"train_{name}": value for name, value in sums.means().items()},
-            **{f"val_{name}": value for name, value in validate(method, recipe, view, split.val, options).items()},
+            **{f"val_{name}": value for name, value in val.items()},
             "records_per_second": round(sums.count / train_seconds, 1),
             "seconds": round(time.perf_counter() - began, 3),
         }
@@ -191,13 +189,18 @@ def _step(
 
 @torch.no_grad()
 def validate(
-    method: Method, recipe: Recipe, view: View, rows: np.ndarray, options: PretrainOptions
+    method: Method,
+    recipe: Recipe,
+    view: View,
+    supplies: Mapping[str, Supply],
+    rows: np.ndarray,
+    options: PretrainOptions,
 ) -> dict[str, float]:
     """Return the mean losses over `rows`, on fixed crops and with random masks that are the same each time."""
     device = next(method.parameters()).device
     method.eval()
     sums = _Mean()
-    windows = Windows(view, evaluation_starts(view, view.spec.eval_offsets[0]))
+    windows = Windows(view, evaluation_starts(view, view.spec.eval_offsets[0]), supplies)
     batches = plan_batches(view, rows, recipe.batch_size)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(options.seed)
@@ -232,12 +235,14 @@ def _write_run(
     split: Split,
     options: PretrainOptions,
     device: torch.device,
+    task: str,
 ) -> None:
     """Write what is known before the first step: settings, data, and who is in which part."""
     parts = split.parts()
     details = {
         "seed": options.seed,
         "all_folds": options.all_folds,
+        "task": task,
         "store": {"name": store.name, "dataset": store.attributes["dataset"], "sha256": store.content_hash},
         "records": {name: len(rows) for name, rows in parts.items()},
     }

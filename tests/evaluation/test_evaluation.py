@@ -13,7 +13,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
 from ecgkit.errors import OutputError, ResultsError, RunError, TaskError
-from ecgkit.evaluation.features import extract
+from ecgkit.evaluation.features import RecordFeatures, extract
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.linear import GRID, LinearHead
 from ecgkit.evaluation.metrics import auroc, average_precision, macro_auroc
@@ -21,13 +21,15 @@ from ecgkit.evaluation.probe import ProbeOptions, probe, result_folder
 from ecgkit.evaluation.results import find_rows, load_row
 from ecgkit.evaluation.statistics import bootstrap_auroc
 from ecgkit.evaluation.subject import pretrained_subject, untrained_subject
-from ecgkit.evaluation.task import load_task, task_data
+from ecgkit.ingest import ingest
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.plugins import host
 from ecgkit.signal.spec import apply
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
+from ecgkit.tasks.task import load_task, task_data
 from ecgkit.training.loop import PretrainOptions, pretrain
+from tests.conftest import synthetic_signal, write_wfdb
 from tests.training.test_training import SMALL
 
 
@@ -132,32 +134,35 @@ def test_parts_of_a_task_share_no_patient(cohort_store: Path) -> None:
     assert sum(map(len, parts)) == len(set.union(*parts))
 
 
-def parts_for_head(rng: np.random.Generator, R: int = 200) -> tuple[Part, Part, np.ndarray]:
+def parts_for_head(rng: np.random.Generator, R: int = 200) -> tuple[Part, Part, RecordFeatures]:
     x = rng.normal(size=(R, 6)).astype(np.float32) * [1, 10, 0.1, 1, 1, 0]  # one column is constant
     y = (x[:, :2] / [1, 10] + rng.normal(size=(R, 2)) > 0).astype(np.int8)
     y = np.concatenate([y, np.ones((R, 1), np.int8)], axis=1)  # a label that is always there
     half = R // 2
-    return Part(x[:half], y[:half]), Part(x[half:], y[half:]), x
+    features = RecordFeatures({"pooled": x}, ("I",), np.ones((R, 1), bool))
+    train, val = (Part(features.take(rows), y[rows]) for rows in (np.arange(half), np.arange(half, R)))
+    return train, val, features
 
 
 def test_linear_head_is_the_converged_logistic_regression_that_val_prefers() -> None:
-    train, val, x = parts_for_head(np.random.default_rng(0))
+    train, val, features = parts_for_head(np.random.default_rng(0))
+    x = features["pooled"]
     head = LinearHead()
     head.fit(train, val)
     scores = {}
-    mean, deviation = train.features.mean(0), train.features.std(0)
+    mean, deviation = train.features["pooled"].mean(0), train.features["pooled"].std(0)
+    x_train, y_train = train.features["pooled"], train.targets
     scaled = lambda f: (f - mean) / np.where(deviation > 0, deviation, 1)  # noqa: E731
     for C in GRID:
         plain = [
-            LogisticRegression(C=C, tol=1e-8, max_iter=10_000).fit(scaled(train.features), train.targets[:, c])
-            for c in range(2)
+            LogisticRegression(C=C, tol=1e-8, max_iter=10_000).fit(scaled(x_train), y_train[:, c]) for c in range(2)
         ]
         predicted = np.stack([m.predict_proba(scaled(x))[:, 1] for m in plain], axis=1)
         scores[C] = macro_auroc(val.targets[:, :2], predicted[100:])
         if head.choices()["chosen"].startswith(f"C = {C:g} "):
-            np.testing.assert_allclose(head.predict(x)[:, :2], predicted, atol=1e-4)
+            np.testing.assert_allclose(head.predict(features)[:, :2], predicted, atol=1e-4)
     assert head.choices()["chosen"].startswith(f"C = {max(scores, key=scores.__getitem__):g} ")
-    assert (head.predict(x)[:, 2] == 1).all()
+    assert (head.predict(features)[:, 2] == 1).all()
     assert head.choices()["fits_not_converged"] == 0
 
 
@@ -172,9 +177,9 @@ def test_features_are_the_mean_over_crops_in_the_order_of_the_rows(cohort_store:
         crops = [apply(recording.signal, recording.fs, SMALL.signal, s) for s in SMALL.signal.eval_starts]
         with torch.no_grad():
             plain = encoder(torch.from_numpy(np.stack(crops)), torch.arange(12)).pooled.mean(0)
-        np.testing.assert_allclose(features[i], plain, atol=1e-4)
+        np.testing.assert_allclose(features["pooled"][i], plain, atol=1e-4)
     with pytest.raises(RunError, match="no beats features"):
-        extract(encoder, open_view(store, SMALL.signal), rows, need="beats")
+        extract(encoder, open_view(store, SMALL.signal), rows, ["beats"])
 
 
 @pytest.mark.parametrize("weights", ["random-init", "scratch"])
@@ -267,3 +272,19 @@ def test_results_that_differ_in_anything_have_folders_of_their_own(cohort_store:
         for c in (SMALL, other) for w in ("random-init", "scratch") for s in (0, 1) for e in (None, 3)
     }  # fmt: skip
     assert len(folders) == 16
+
+
+def test_features_by_lead_lie_on_the_contracts_axis(tmp_path: Path, cohort: Path) -> None:
+    """A store whose records have other leads, in another order: each lead's features stand in its place."""
+    signal = np.stack([synthetic_signal(5000, seed=s) for s in range(2)])
+    write_wfdb(tmp_path / "src", "a", signal[0])
+    write_wfdb(tmp_path / "src", "b", signal[1][[6, 1]], ("V1", "II"))
+    ingest(tmp_path / "src", tmp_path / "s.zarr")
+    store = Store(tmp_path / "s.zarr")
+    encoder = untrained_subject(host().get(MethodEntry, "stmem"), "", SMALL, weights="random-init", seed=0).encoder
+    features = extract(encoder, open_view(store, SMALL.signal), np.array([0, 1]), ["pooled", "per_lead"])
+    assert features["per_lead"].shape == (2, 12, encoder.width)
+    assert features.present.sum(1).tolist() == [12, 2]
+    assert (features["per_lead"][1][~features.present[1]] == 0).all()
+    assert np.abs(features["per_lead"][1][[1, 6]]).min() > 0
+    assert features.take(np.array([1]))["per_lead"].shape == (1, 12, encoder.width)

@@ -7,18 +7,20 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from ecgkit_stmem.config import PRESETS
 from torch import nn
 
 from ecgkit.config import read_yaml
-from ecgkit.entries import MethodEntry
+from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import OutputError, RunError, StoreError
-from ecgkit.methods import Batch, Features, Losses
+from ecgkit.methods import Batch, Corpus, Features, Losses, Method
 from ecgkit.plugins import host
 from ecgkit.recipe import Recipe
 from ecgkit.signal.spec import SignalSpec, apply
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
+from ecgkit.tasks.task import load_task, task_data
 from ecgkit.training.data import (
     Windows,
     evaluation_starts,
@@ -29,6 +31,7 @@ from ecgkit.training.data import (
 )
 from ecgkit.training.loop import PretrainOptions, Watcher, pretrain
 from ecgkit.training.run import load_encoder, open_run, read_metrics
+from ecgkit.training.supply import open_supplies
 from ecgkit.training.weights import load_weights, read_foreign_weights
 from tests.conftest import synthetic_signal
 from tests.store.test_store import make_store
@@ -183,16 +186,63 @@ class ProbeConfig:
     recipe: Recipe = Recipe(epochs=1, batch_size=8)
 
 
-class Diverging(nn.Module):
+class Diverging(Method):
     """A stranger's method, whose loss is no number."""
 
     def __init__(self, config: ProbeConfig) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1))
-        self.encoder = nn.Identity()
 
     def training_step(self, batch: Batch) -> Losses:
         return Losses({"nan": self.weight.sum() * float("nan")})
+
+
+@dataclass(frozen=True)
+class LabelConfig(ProbeConfig):
+    """A stranger's supervised config."""
+
+    labels: tuple[str, ...] = ()
+
+
+class Supervised(Method):
+    """A stranger's supervised method: lead means, a linear layer, and the task's labels."""
+
+    def __init__(self, config: LabelConfig) -> None:
+        super().__init__()
+        self.layer = nn.Linear(12, len(config.labels))
+        self.register_buffer("trained_on", torch.zeros(1))
+
+    @classmethod
+    def complete(cls, config: LabelConfig, corpus: Corpus) -> LabelConfig:
+        return replace(config, labels=corpus.labels)
+
+    def prepare(self, corpus: Corpus) -> None:
+        self.trained_on.fill_(len(corpus.train))
+
+    def training_step(self, batch: Batch) -> Losses:
+        logits = self.layer(batch.signal.abs().mean(-1))
+        return Losses({"bce": nn.functional.binary_cross_entropy_with_logits(logits, batch.extra["labels"])})
+
+
+def test_a_supervised_method_trains_on_a_tasks_labels_and_split(cohort_store: Path, tmp_path: Path) -> None:
+    store, task = Store(cohort_store), host().get(TaskEntry, "simulated")
+    supervised = replace(
+        entry("Supervised", needs=("signal", "labels")), config="tests.training.test_training:LabelConfig"
+    )
+    metrics = pretrain(supervised, LabelConfig(), store, tmp_path / "run", task=task)
+    data = task_data(load_task(task), task.name, store)
+    assert metrics[0]["train_loss"] > 0
+    saved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert (saved["task"], saved["config"]["labels"]) == ("simulated", list(data.labels))
+    assert load_weights(tmp_path / "run" / "model.safetensors")["trained_on"] == len(data.parts["train"])
+    # What a batch holds are the targets of just its rows.
+    view = open_view(store, ProbeConfig().signal)
+    labels = open_supplies(["signal", "labels"], store, view, data)
+    rows = data.rows[data.parts["val"]][::-1].copy()
+    batch = Windows(view, evaluation_starts(view, 0), labels)[rows]
+    np.testing.assert_array_equal(batch.extra["labels"], data.targets[data.parts["val"]][::-1])
+    with pytest.raises(StoreError, match="pretrain --task"):
+        pretrain(supervised, LabelConfig(), store, tmp_path / "other")
 
 
 def entry(name: str, **fields: Any) -> MethodEntry:

@@ -14,6 +14,5 @@ def register_heads(register: Callable[[HeadEntry], None]) -> None:
             name="linear",
             summary="logistic regression on frozen, pooled features; strength of the penalty chosen on val",
             target="ecgkit.evaluation.heads.linear:LinearHead",
-            needs="pooled",
         )
     )

@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgkit.evaluation.features import RecordFeatures
+
 
 @dataclass(frozen=True)
 class Part:
     """Features and targets of one part of a task.
 
     Args:
-        features: ``[R, ...]``, the field of `ecgkit.methods.Features` that the head needs.
+        features: What the head needs of the records.
         targets: ``[R, C]`` of 0 and 1.
     """
 
-    features: NDArray[np.float32]
+    features: RecordFeatures
     targets: NDArray[np.int8]
 
 
@@ -36,7 +38,7 @@ class Head(ABC):
         """Fit on `train`, choosing settings on `val`; the test part is never seen."""
 
     @abstractmethod
-    def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
         """Return probabilities ``[R, C]``."""
 
     @abstractmethod

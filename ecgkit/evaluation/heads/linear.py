@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
+from ecgkit.evaluation.features import RecordFeatures
 from ecgkit.evaluation.heads.base import Head, Part
 from ecgkit.evaluation.metrics import macro_auroc
 
@@ -26,14 +27,18 @@ class LinearHead(Head):
 
     def fit(self, train: Part, val: Part) -> None:
         """Fit every C of the grid and keep the best on `val`; among equals the stronger penalty."""
-        self._scaler = StandardScaler().fit(train.features.astype(np.float64))
-        x, x_val = (self._scaler.transform(part.features.astype(np.float64)) for part in (train, val))
+        self._scaler = StandardScaler().fit(train.features["pooled"].astype(np.float64))
+        x, x_val = (self._scaled(part.features) for part in (train, val))
         self._unconverged = 0
         fits = {C: [self._fit_label(x, y, C) for y in train.targets.T] for C in GRID}
         self._scores = {C: macro_auroc(val.targets, _probabilities(models, x_val)) for C, models in fits.items()}
         # With no class to score in val every score is NaN, and the strongest penalty is taken.
         self._C = max(GRID, key=lambda C: np.nan_to_num(self._scores[C], nan=-1.0))
         self._models = fits[self._C]
+
+    def _scaled(self, features: RecordFeatures) -> NDArray[np.float64]:
+        scaled: NDArray[np.float64] = self._scaler.transform(features["pooled"].astype(np.float64))
+        return scaled
 
     def _fit_label(self, x: NDArray[np.float64], y: NDArray[np.int8], C: float) -> LogisticRegression | float:
         """Fit one label; a label with one class in training predicts that class's frequency."""
@@ -46,9 +51,9 @@ class LinearHead(Head):
         self._unconverged += any(issubclass(w.category, ConvergenceWarning) for w in caught)
         return model
 
-    def predict(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+    def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
         """Return probabilities ``[R, C]``."""
-        return _probabilities(self._models, self._scaler.transform(features.astype(np.float64)))
+        return _probabilities(self._models, self._scaled(features))
 
     def choices(self) -> dict[str, Any]:
         """Return the grid, its validation scores, and the choice."""

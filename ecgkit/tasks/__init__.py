@@ -1,4 +1,4 @@
-"""The tasks that ecgkit ships, a YAML file each; `ecgkit.evaluation.task` says what they mean."""
+"""The tasks that ecgkit ships, a YAML file each; `ecgkit.tasks.task` says what they mean."""
 
 from collections.abc import Callable
 

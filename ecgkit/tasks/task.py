@@ -1,4 +1,4 @@
-"""What an evaluation task is: which records, which labels, which split. Each is a small YAML file under ``tasks/``.
+"""What an evaluation task is: which records, which labels, which split. Each is a small YAML file in this folder.
 
 title, code_system, split      what the task is, whose codes it reads, how records are split
 labels                         label -> name in words, and the codes any of which makes it positive
@@ -18,7 +18,7 @@ from ecgkit.config import build
 from ecgkit.entries import TaskEntry
 from ecgkit.errors import TaskError
 from ecgkit.store.reader import Store
-from ecgkit.training.data import TEST_FOLD, TRAIN_FOLDS, VAL_FOLD
+from ecgkit.tasks.folds import TEST_FOLD, TRAIN_FOLDS, VAL_FOLD
 
 
 @dataclass(frozen=True)

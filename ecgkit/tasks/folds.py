@@ -1,0 +1,5 @@
+"""The fold convention of every store, which is PTB-XL's: 1-8 train, 9 val, 10 test."""
+
+TRAIN_FOLDS = tuple(range(1, 9))
+VAL_FOLD = 9
+TEST_FOLD = 10

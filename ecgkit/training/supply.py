@@ -1,0 +1,75 @@
+"""What a batch holds besides the signal: one supply a need, opened from the store and asked by row.
+
+A method names its needs in its entry, an encoder in its class; the loader supplies just those.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ecgkit.errors import StoreError
+from ecgkit.methods import NEEDS
+from ecgkit.store.reader import Store
+from ecgkit.store.views import View
+from ecgkit.tasks.task import TaskData
+
+
+class Supply(Protocol):
+    """The values of one need."""
+
+    def at(self, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> Any:
+        """Return what `Batch.extra` holds for these rows of the store, cropped at `starts` (view samples)."""
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Targets of a task.
+
+    Args:
+        targets: float ``[R, C]`` of 0 and 1 over all rows of the store; rows outside the task are never asked for.
+    """
+
+    targets: Tensor
+
+    @classmethod
+    def of(cls, data: TaskData, records: int) -> "Labels":
+        """Spread a task's targets over the rows of its store."""
+        targets = torch.zeros(records, len(data.labels))
+        targets[torch.from_numpy(data.rows)] = torch.from_numpy(data.targets).float()
+        return cls(targets)
+
+    def at(self, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> Tensor:
+        """Return float ``[B, C]``."""
+        return self.targets[torch.from_numpy(rows)]
+
+
+def open_supplies(
+    needs: Iterable[str], store: Store, view: View, data: TaskData | None = None, *, owner: str = "the model"
+) -> dict[str, Supply]:
+    """Open a supply for every need besides the signal.
+
+    Args:
+        needs: Names out of `ecgkit.methods.NEEDS`.
+        store: The store.
+        view: The store under the model's contract.
+        data: The task that labels come from, if any.
+        owner: Who needs them, for the error.
+
+    Raises:
+        StoreError: The store lacks one; the message names the command that adds it.
+    """
+    supplies: dict[str, Supply] = {}
+    for need in needs:
+        if need == "labels" and data is not None:
+            supplies[need] = Labels.of(data, len(store))
+        elif need != "signal":
+            raise StoreError(
+                f"{store.path} holds no {need}", f"{need}, which {owner} needs",
+                f"Add them with: {NEEDS.get(need, need)}",
+            )  # fmt: skip
+    return supplies
