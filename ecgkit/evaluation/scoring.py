@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ecgkit.config import fingerprint, to_dict
 from ecgkit.evaluation.metrics import auroc, average_precision
 from ecgkit.evaluation.results import ClassScore, ResultRow, finite
-from ecgkit.evaluation.statistics import bootstrap_auroc
+from ecgkit.evaluation.statistics import intervals, resample
 from ecgkit.evaluation.subject import Subject
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
@@ -74,10 +74,10 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
     store, task, data = setting.store, setting.task, setting.data
     test, patients = data.parts["test"], _patients(store, data)
     targets, scores = data.targets[test], fitted.probabilities[test]
-    intervals = bootstrap_auroc(targets, scores, patients[test].tolist(), draws=DRAWS)
-    classes = _class_scores(task, data, targets, scores, intervals.classes)
+    spread = intervals(auroc(targets, scores, resample(patients[test].tolist(), draws=DRAWS)))
+    classes = _class_scores(task, data, targets, scores, spread.classes)
     scored = [c for c in classes if c.auroc is not None]
-    low, high = (finite(v) for v in intervals.macro)
+    low, high = (finite(v) for v in spread.macro)
     return ResultRow(
         run=subject.name,
         method=subject.entry.name,
@@ -117,7 +117,7 @@ def _class_scores(
     data: TaskData,
     targets: NDArray[np.int8],
     scores: NDArray[np.float64],
-    intervals: NDArray[np.float64],
+    spread: NDArray[np.float64],
 ) -> tuple[ClassScore, ...]:
     areas, precisions = auroc(targets, scores), average_precision(targets, scores)
     train = data.targets[data.parts["train"]].sum(0)
@@ -129,7 +129,7 @@ def _class_scores(
             negatives=int((1 - targets[:, c]).sum()),
             train_positives=int(train[c]),
             auroc=finite(areas[c]),
-            interval=None if not np.isfinite(areas[c]) else (float(intervals[c, 0]), float(intervals[c, 1])),
+            interval=None if not np.isfinite(areas[c]) else (float(spread[c, 0]), float(spread[c, 1])),
             auprc=finite(precisions[c]) if np.isfinite(areas[c]) else None,
         )
         for c, label in enumerate(data.labels)

@@ -1,4 +1,4 @@
-"""Intervals by the patient-clustered bootstrap.
+"""Intervals, tests and corrections for scores on one test set.
 
 Patients are drawn with replacement and bring all their records, for the records of one patient are not independent
 (Field and Welsh, Bootstrapping clustered data, J. R. Stat. Soc. B 69:369-390, 2007). Intervals are percentiles.
@@ -8,61 +8,137 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import scipy.stats
 from numpy.typing import NDArray
 
-from ecgkit.evaluation.metrics import auroc
+from ecgkit.evaluation.metrics import Floats, auroc
+
+LEVEL = 0.95
 
 
 @dataclass(frozen=True)
-class AurocIntervals:
-    """Percentile intervals.
+class Intervals:
+    """Percentile intervals of one metric.
 
     Args:
-        macro: Of the mean over classes, (low, high).
-        classes: ``[C, 2]`` of each class; NaN where it has no AUROC.
-        draws: How many resamples stand behind them.
+        macro: Of the mean over classes, (low, high); NaN where no resample has a value.
+        classes: ``[C, 2]`` of each class; NaN where it has no value.
     """
 
     macro: tuple[float, float]
-    classes: NDArray[np.float64]
-    draws: int
+    classes: Floats
 
 
-def bootstrap_auroc(
+def resample(patients: Sequence[str], *, draws: int = 1000, seed: int = 0) -> NDArray[np.uint16]:
+    """Return how often each record counts in each resample, ``[draws, R]``: as often as its patient was drawn."""
+    _, patient_of = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
+    count = int(patient_of.max()) + 1
+    rng = np.random.default_rng(seed)
+    times = np.stack([np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(draws)])
+    return times.astype(np.uint16)[:, patient_of]
+
+
+def intervals(values: Floats, level: float = LEVEL) -> Intervals:
+    """Return intervals from a metric's values on resamples.
+
+    Args:
+        values: ``[K, C]``. A resample in which a class has no value does not count for that class, and its macro mean
+            is taken over the classes that have one.
+        level: Coverage.
+    """
+    scored = np.isfinite(values).any(axis=1)
+    macro = _percentiles(np.nanmean(values[scored], axis=1), level)
+    classes = np.array([_percentiles(column, level) for column in values.T]).reshape(-1, 2)
+    return Intervals((float(macro[0]), float(macro[1])), classes)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How much better one model is than another on the same records.
+
+    Args:
+        value: Of the macro means, first less second.
+        interval: Percentile interval of it.
+        p: Two-sided, from the share of resamples on either side of 0.
+    """
+
+    value: float
+    interval: tuple[float, float]
+    p: float
+
+
+def paired_difference(
     targets: NDArray[np.integer],
-    scores: NDArray[np.floating],
-    patients: Sequence[str],
-    *,
-    draws: int = 1000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> AurocIntervals:
-    """Return intervals of the AUROC of each class and of their mean.
+    first: NDArray[np.floating],
+    second: NDArray[np.floating],
+    weights: NDArray[np.integer],
+    level: float = LEVEL,
+) -> Difference:
+    """Compare two models' macro AUROC on the same records and the same resamples.
 
     Args:
         targets: ``[R, C]``.
-        scores: ``[R, C]``.
-        patients: R ids; records of one id are drawn together.
-        draws: Resamples. A draw in which a class has no positive or no negative does not count for that class,
-            and the macro mean is taken over the classes of the draw that have both.
+        first: Scores of one model, ``[R, C]``.
+        second: Scores of the other.
+        weights: ``[K, R]`` from `resample`.
         level: Coverage.
-        seed: Of the draws.
     """
-    _, patient_of = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
-    members = np.split(np.argsort(patient_of, kind="stable"), np.cumsum(np.bincount(patient_of))[:-1])
-    rng = np.random.default_rng(seed)
-    values = np.full((draws, targets.shape[1]), np.nan)
-    for draw in range(draws):
-        chosen = rng.integers(0, len(members), len(members))
-        rows = np.concatenate([members[p] for p in chosen])
-        values[draw] = auroc(targets[rows], scores[rows])
-    tails = [50 * (1 - level), 50 * (1 + level)]
-    scored = np.isfinite(values).any(axis=1)
-    macro = np.percentile(np.nanmean(values[scored], axis=1), tails) if scored.any() else [np.nan, np.nan]
-    classes = np.array([_percentiles(column, tails) for column in values.T])
-    return AurocIntervals((float(macro[0]), float(macro[1])), classes, draws)
+    values = np.nanmean(auroc(targets, first), axis=0) - np.nanmean(auroc(targets, second), axis=0)
+    draws = auroc(targets, first, weights) - auroc(targets, second, weights)
+    draws = np.nanmean(draws[np.isfinite(draws).any(axis=1)], axis=1)
+    low, high = _percentiles(draws, level)
+    # One is added to both counts, so that no p is 0 for want of resamples.
+    tail = (min((draws <= 0).sum(), (draws >= 0).sum()) + 1) / (len(draws) + 1)
+    return Difference(float(values), (float(low), float(high)), min(1.0, 2 * float(tail)))
 
 
-def _percentiles(column: NDArray[np.float64], tails: list[float]) -> NDArray[np.float64]:
+def delong(
+    targets: NDArray[np.integer], first: NDArray[np.floating], second: NDArray[np.floating] | None = None
+) -> tuple[Floats, Floats]:
+    """Return the AUROC of each class, or the difference of two models', with its variance: ``[C]`` each.
+
+    DeLong et al., Comparing the areas under two or more correlated receiver operating characteristic curves,
+    Biometrics 44:837-845 (1988), computed from midranks as Sun and Xu, IEEE Signal Process. Lett. 21:1389-1393
+    (2014). Records count as independent. NaN for a class without two positives and two negatives.
+    """
+    areas, variances = np.full((2, targets.shape[1]), np.nan)
+    for c, y in enumerate(targets.T):
+        positive = y == 1
+        if min(positive.sum(), (~positive).sum()) < 2:
+            continue
+        placed = [_placements(positive, scores[:, c]) for scores in (first, second) if scores is not None]
+        above, below = (placed[0][i] - (placed[1][i] if second is not None else 0) for i in (0, 1))
+        areas[c] = above.mean()
+        variances[c] = above.var(ddof=1) / len(above) + below.var(ddof=1) / len(below)
+    return areas, variances
+
+
+def delong_p(difference: Floats, variance: Floats) -> Floats:
+    """Return the two-sided p of DeLong's test; 1 where the two models rank all records alike."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z = np.where(variance > 0, np.abs(difference) / np.sqrt(variance), np.where(difference == 0, 0.0, np.inf))
+    return np.where(np.isnan(difference), np.nan, 2 * scipy.stats.norm.sf(z))
+
+
+def holm(p: Sequence[float]) -> Floats:
+    """Return p values corrected for their number (Holm, Scand. J. Stat. 6:65-70, 1979)."""
+    values = np.asarray(p, np.float64)
+    order = np.argsort(values)
+    steps = values[order] * (len(values) - np.arange(len(values)))
+    corrected = np.empty_like(values)
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return corrected
+
+
+def _placements(positive: NDArray[np.bool_], scores: NDArray[np.floating]) -> tuple[Floats, Floats]:
+    """Return for each positive the share of negatives below it, and for each negative that of positives above it."""
+    ranks = scipy.stats.rankdata(scores)
+    m, n = int(positive.sum()), int((~positive).sum())
+    among_positives, among_negatives = (scipy.stats.rankdata(scores[part]) for part in (positive, ~positive))
+    return (ranks[positive] - among_positives) / n, 1 - (ranks[~positive] - among_negatives) / m
+
+
+def _percentiles(column: Floats, level: float) -> Floats:
     defined = column[np.isfinite(column)]
+    tails = [50 * (1 - level), 50 * (1 + level)]
     return np.percentile(defined, tails) if len(defined) else np.array([np.nan, np.nan])

@@ -6,20 +6,17 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import roc_auc_score
 
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
 from ecgkit.errors import OutputError, ResultsError, RunError, TaskError
 from ecgkit.evaluation.features import RecordFeatures, extract
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.linear import GRID, LinearHead
-from ecgkit.evaluation.metrics import auroc, average_precision, macro_auroc
+from ecgkit.evaluation.metrics import macro_auroc
 from ecgkit.evaluation.probe import ProbeOptions, probe, result_folder
 from ecgkit.evaluation.results import find_rows, load_row
-from ecgkit.evaluation.statistics import bootstrap_auroc
 from ecgkit.evaluation.subject import pretrained_subject, untrained_subject
 from ecgkit.ingest import ingest
 from ecgkit.leads import STANDARD_LEADS
@@ -35,68 +32,6 @@ from tests.training.test_training import SMALL
 
 def task_entry(name: str) -> TaskEntry:
     return host().get(TaskEntry, name)
-
-
-@settings(max_examples=60)
-@given(st.integers(2, 40), st.integers(1, 4), st.integers(0, 2**31))
-def test_auroc_against_all_pairs_and_sklearn(R: int, C: int, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    targets, scores = rng.integers(0, 2, (R, C)), rng.integers(0, 6, (R, C)) / 5
-    values, precisions = auroc(targets, scores), average_precision(targets, scores)
-    for c in range(C):
-        positive, negative = scores[targets[:, c] == 1, c], scores[targets[:, c] == 0, c]
-        if len(positive) and len(negative):
-            wins = sum((p > n) + 0.5 * (p == n) for p in positive for n in negative)
-            assert values[c] == pytest.approx(wins / (len(positive) * len(negative)), abs=1e-12)
-            assert values[c] == pytest.approx(roc_auc_score(targets[:, c], scores[:, c]), abs=1e-12)
-            assert precisions[c] == pytest.approx(average_precision_score(targets[:, c], scores[:, c]), abs=1e-12)
-        else:
-            assert np.isnan(values[c])
-    if np.isfinite(values).any():
-        assert macro_auroc(targets, scores) == pytest.approx(np.nanmean(values))
-
-
-def test_bootstrap_draws_patients_not_records() -> None:
-    """Copies of a record under one patient must not narrow the interval; as patients of their own they do."""
-    rng = np.random.default_rng(0)
-    targets = rng.integers(0, 2, (40, 2))
-    scores = rng.normal(size=(40, 2)) + 0.8 * targets
-    copies, people = np.repeat(np.arange(40), 8), np.repeat(np.arange(40), 8).astype(str)
-    alone = bootstrap_auroc(targets, scores, [str(i) for i in range(40)])
-    clustered = bootstrap_auroc(targets[copies], scores[copies], people)
-    naive = bootstrap_auroc(targets[copies], scores[copies], [str(i) for i in range(320)])
-    width = [high - low for low, high in (alone.macro, clustered.macro, naive.macro)]
-    assert width[1] == pytest.approx(width[0], rel=0.1)
-    assert width[2] < 0.6 * width[1]
-
-
-def test_bootstrap_against_a_plain_loop_and_its_coverage() -> None:
-    rng = np.random.default_rng(1)
-    targets = rng.integers(0, 2, (30, 1))
-    scores = rng.normal(size=(30, 1)) + targets
-    intervals = bootstrap_auroc(targets, scores, [str(i) for i in range(30)], draws=200, seed=3)
-    draws, plain = np.random.default_rng(3), []
-    for _ in range(200):
-        rows = draws.integers(0, 30, 30)
-        # Patient ids sort as text: row i of the draw is the i-th patient in that order.
-        rows = [sorted(range(30), key=str)[r] for r in rows]
-        plain.append(roc_auc_score(targets[rows, 0], scores[rows, 0]))
-    assert intervals.classes[0] == pytest.approx(np.percentile(plain, [2.5, 97.5]))
-    inside = 0
-    for trial in range(100):
-        rng = np.random.default_rng(trial)
-        y = rng.integers(0, 2, (60, 1))
-        s = rng.normal(size=(60, 1)) + y  # the true AUROC is Phi(1 / sqrt 2)
-        low, high = bootstrap_auroc(y, s, [str(i) for i in range(60)], draws=200).macro
-        inside += low <= 0.7602 <= high
-    assert 85 <= inside <= 100
-
-
-def test_bootstrap_of_a_class_without_positives_is_nan() -> None:
-    targets = np.array([[1, 0], [0, 0], [1, 0], [0, 0]])
-    intervals = bootstrap_auroc(targets, np.random.default_rng(0).random((4, 2)), list("abcd"), draws=50)
-    assert np.isnan(intervals.classes[1]).all()
-    assert np.isfinite(intervals.macro).all()
 
 
 def test_ptbxl_superclasses_equal_the_statement_table(shared: Path) -> None:
