@@ -128,7 +128,7 @@ class _Counts:
         positive, w = y[order] == 1, weights[:, order]
         true = np.cumsum(np.where(positive, w, 0), axis=1, dtype=np.float64)[:, last]
         every = np.cumsum(w, axis=1, dtype=np.float64)[:, last]
-        return cls(true, every - true, ranked[last])
+        return cls(true, every - true, ranked[last].astype(np.float64))
 
 
 def _by_class(metric: Callable[[_Counts], Floats], targets: Targets, scores: Scores, weights: Weights) -> Floats:
