@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 MEMORY = 10
-TOLERANCE = 1e-7  # of the objective that a further step could still gain, relative to the objective
+TOLERANCE = 1e-8  # what a further step could still gain, relative to the objective at the start
 MAX_ITERATIONS = 500
 LINE_STEPS = 2
 COARSE = 4000  # records of the first, rough solution that the whole problem starts from
@@ -83,13 +83,15 @@ def fit_logistic(
         share = COARSE / len(x)
         rough = _Problems(rotated[some], targets[some], labels, ridge * share, spectrum.float() * share, frequency)
         start = _solve(rough, start, tolerance=1e-3).solution
-    solved = _solve(_Problems(rotated, targets, labels, ridge, spectrum.float(), frequency), start, tolerance)
+    problems = _Problems(rotated, targets, labels, ridge, spectrum.float(), frequency)
+    solved = _solve(problems, start, tolerance)
+    objective = problems.objective(solved.solution, problems.logits(solved.solution), problems.y())
     weights = (axes @ solved.solution[:-1].double()).T.reshape(G, C, x.shape[1])
     return LogisticModels(
         weights.cpu().numpy(),
         solved.solution[-1].double().reshape(G, C).cpu().numpy(),
         solved.converged.reshape(G, C).cpu().numpy(),
-        solved.objective.reshape(G, C).cpu().numpy(),
+        objective.reshape(G, C).cpu().numpy(),
         solved.iterations,
     )
 
@@ -142,25 +144,23 @@ class _Problems:
 class _Solved:
     solution: Tensor
     converged: Tensor
-    objective: Tensor
     iterations: int = 0
 
 
 def _solve(problems: _Problems, start: Tensor, tolerance: float) -> _Solved:
     """Run L-BFGS on all problems side by side; a problem that has converged leaves the others."""
     P = start.shape[1]
-    solved = _Solved(start.clone(), torch.zeros(P, dtype=torch.bool, device=start.device), torch.zeros(P).double())
-    solved.objective = solved.objective.to(start.device)
     active = torch.arange(P, device=start.device)
     point, y = start.clone(), problems.y()
     logits = problems.logits(point)
     gradient, scale = problems.gradient(point, logits, y), problems.scale()
+    enough = tolerance * problems.objective(point, logits, y)
+    solved = _Solved(start.clone(), torch.zeros(P, dtype=torch.bool, device=start.device))
     steps: list[tuple[Tensor, Tensor, Tensor]] = []
     for iteration in range(MAX_ITERATIONS + 1):
-        value = problems.objective(point, logits, y)
         # Half of g' H^-1 g is what a Newton step would gain.
-        done = 0.5 * (gradient * scale * gradient).sum(0) <= tolerance * value
-        solved.solution[:, active], solved.objective[active], solved.converged[active] = point, value, done
+        done = 0.5 * (gradient * scale * gradient).sum(0) <= enough
+        solved.solution[:, active], solved.converged[active] = point, done
         solved.iterations = iteration
         keep = torch.nonzero(~done).ravel()
         if not len(keep) or iteration == MAX_ITERATIONS:
@@ -168,6 +168,7 @@ def _solve(problems: _Problems, start: Tensor, tolerance: float) -> _Solved:
         if len(keep) <= 0.9 * len(active):
             active, problems = active[keep], problems.only(keep)
             point, logits, gradient, scale, y = (t[:, keep] for t in (point, logits, gradient, scale, y))
+            enough = enough[keep]
             steps = [(s[:, keep], g[:, keep], r[keep]) for s, g, r in steps]
         direction = -_inverse_hessian(gradient, steps, scale)
         along = problems.x @ direction[:-1] + direction[-1]

@@ -38,6 +38,13 @@ class ClassScore:
         auroc: Area under the ROC curve; None where a class lacks positives or negatives.
         interval: Its 95 % interval, (low, high).
         auprc: Average precision.
+        auprc_interval: Its 95 % interval.
+        f1: At the threshold, which was chosen on val.
+        f1_interval: Its 95 % interval.
+        threshold: A probability at or above it is positive; None where val has no positive to choose it by.
+        f1_max: The highest F1 of any threshold on the test part itself: optimistic, for comparison with the literature.
+        sensitivity: The highest at a specificity of 0.9 or more.
+        standard_error: Of the AUROC, by DeLong, records taken as independent.
     """
 
     label: str
@@ -48,6 +55,28 @@ class ClassScore:
     auroc: float | None
     interval: tuple[float, float] | None
     auprc: float | None
+    auprc_interval: tuple[float, float] | None = None
+    f1: float | None = None
+    f1_interval: tuple[float, float] | None = None
+    threshold: float | None = None
+    f1_max: float | None = None
+    sensitivity: float | None = None
+    standard_error: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mean:
+    """A metric's mean over the classes that have it.
+
+    Args:
+        value: The mean.
+        interval: Its 95 % interval.
+        classes: Over how many classes.
+    """
+
+    value: float | None
+    interval: tuple[float, float] | None
+    classes: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +100,9 @@ class ResultRow:
         macro_interval: Its 95 % interval.
         macro_auprc: Mean average precision over the scored classes.
         classes: The classes.
+        means: Every metric's mean over classes by name: ``auroc``, ``auprc``, ``f1``, ``f1_max``, ``sensitivity``, and
+            ``auroc_stable`` over the classes with enough positives.
+        calibration: Reliability curve and expected calibration error over all classes; see `metrics.calibration`.
         counts: Records and patients of each part.
         protocol: What was done, in words, by heading.
         warnings: What a reader must know before believing the numbers.
@@ -105,6 +137,8 @@ class ResultRow:
     hashes: dict[str, str]
     environment: dict[str, Any]
     seconds: float
+    means: dict[str, Mean] = field(default_factory=dict)
+    calibration: dict[str, Any] = field(default_factory=dict)
     training: tuple[dict[str, Any], ...] = field(default=())
     schema: int = SCHEMA
 

@@ -9,18 +9,14 @@ import torch
 from numpy.typing import NDArray
 
 from ecgkit.config import fingerprint, to_dict
-from ecgkit.evaluation.metrics import auroc, average_precision
+from ecgkit.evaluation.measure import DRAWS, FEW_POSITIVES, Measured, measure, pair
+from ecgkit.evaluation.metrics import calibration
 from ecgkit.evaluation.results import ClassScore, ResultRow, finite
-from ecgkit.evaluation.statistics import intervals, resample
 from ecgkit.evaluation.subject import Subject
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
 from ecgkit.tasks.task import Task, TaskData
 from ecgkit.training.run import environment
-
-# Below this many test positives an AUROC says little; such classes are named in the row.
-FEW_POSITIVES = 10
-DRAWS = 1000
 
 
 @dataclass(frozen=True)
@@ -74,10 +70,8 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
     store, task, data = setting.store, setting.task, setting.data
     test, patients = data.parts["test"], _patients(store, data)
     targets, scores = data.targets[test], fitted.probabilities[test]
-    spread = intervals(auroc(targets, scores, resample(patients[test].tolist(), draws=DRAWS)))
-    classes = _class_scores(task, data, targets, scores, spread.classes)
-    scored = [c for c in classes if c.auroc is not None]
-    low, high = (finite(v) for v in spread.macro)
+    measured = measure(data, fitted.probabilities, patients)
+    classes = _class_scores(task, data, measured)
     return ResultRow(
         run=subject.name,
         method=subject.entry.name,
@@ -91,10 +85,12 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
         leads=setting.leads,
         fraction=1.0,
         seed=setting.seed,
-        macro_auroc=_mean([c.auroc for c in scored]),
-        macro_interval=None if low is None or high is None else (low, high),
-        macro_auprc=_mean([c.auprc for c in scored]),
+        macro_auroc=measured.means["auroc"].value,
+        macro_interval=measured.means["auroc"].interval,
+        macro_auprc=measured.means["auprc"].value,
         classes=classes,
+        means=measured.means,
+        calibration=calibration(targets, scores),
         counts={
             part: {"records": len(rows), "patients": len(set(patients[rows]))} for part, rows in data.parts.items()
         },
@@ -112,28 +108,31 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
     )
 
 
-def _class_scores(
-    task: Task,
-    data: TaskData,
-    targets: NDArray[np.int8],
-    scores: NDArray[np.float64],
-    spread: NDArray[np.float64],
-) -> tuple[ClassScore, ...]:
-    areas, precisions = auroc(targets, scores), average_precision(targets, scores)
-    train = data.targets[data.parts["train"]].sum(0)
-    return tuple(
-        ClassScore(
+def _class_scores(task: Task, data: TaskData, measured: Measured) -> tuple[ClassScore, ...]:
+    targets, train = data.targets[data.parts["test"]], data.targets[data.parts["train"]].sum(0)
+    found = []
+    for c, label in enumerate(data.labels):
+        value = {name: finite(values[c]) for name, values in measured.values.items()}
+        spread = {name: pair(intervals.classes[c]) for name, intervals in measured.spreads.items()}
+        score = ClassScore(
             label=label,
             name=task.labels[label].name,
             positives=int(targets[:, c].sum()),
             negatives=int((1 - targets[:, c]).sum()),
             train_positives=int(train[c]),
-            auroc=finite(areas[c]),
-            interval=None if not np.isfinite(areas[c]) else (float(spread[c, 0]), float(spread[c, 1])),
-            auprc=finite(precisions[c]) if np.isfinite(areas[c]) else None,
+            auroc=value["auroc"],
+            interval=spread["auroc"],
+            auprc=value["auprc"],
+            auprc_interval=spread["auprc"],
+            f1=value["f1"],
+            f1_interval=spread["f1"],
+            threshold=finite(measured.thresholds[c]),
+            f1_max=value["f1_max"],
+            sensitivity=value["sensitivity"],
+            standard_error=finite(measured.standard_errors[c]),
         )
-        for c, label in enumerate(data.labels)
-    )
+        found.append(score)
+    return tuple(found)
 
 
 def _protocol(task: Task, fitted: Fitted) -> dict[str, str]:
@@ -146,7 +145,8 @@ def _protocol(task: Task, fitted: Fitted) -> dict[str, str]:
         "split": f"{folds}; folds go by patient",
         **{name: _words(value) for name, value in fitted.choices.items()},
         "test": "predicted once, after every choice was made on val",
-        "metric": "AUROC a class, macro mean over the classes with positives and negatives in test",
+        "metric": "AUROC a class, macro mean over the classes with positives and negatives in test; "
+        "F1 at thresholds chosen on val",
         "interval": f"95 %, percentile bootstrap over patients, {DRAWS} draws, over test records only: "
         "it does not hold the variation between seeds",
     }
@@ -220,8 +220,3 @@ def _patients(store: Store, data: TaskData) -> NDArray[Any]:
 
 def _ids(store: Store, data: TaskData, rows: NDArray[np.int64]) -> list[str]:
     return store.table["record_id"].iloc[data.rows[rows]].tolist()
-
-
-def _mean(values: list[float | None]) -> float | None:
-    defined = [value for value in values if value is not None]
-    return float(np.mean(defined)) if defined else None

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import f1_score, roc_auc_score
 
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
 from ecgkit.errors import OutputError, ResultsError, RunError, TaskError
@@ -137,6 +137,15 @@ def test_a_row_holds_what_its_predictions_give(cohort_store: Path, tmp_path: Pat
             assert score.auroc == pytest.approx(roc_auc_score(y, p), abs=1e-9)
             assert score.interval is not None
             assert score.interval[0] <= score.auroc <= score.interval[1]
+            if score.threshold is None:
+                assert score.f1 is None
+            else:
+                assert score.f1 == pytest.approx(f1_score(y, p >= score.threshold), abs=1e-9)
+    aurocs = [score.auroc for score in row.classes if score.auroc is not None]
+    assert row.means["auroc"].value == row.macro_auroc == pytest.approx(np.mean(aurocs))
+    assert row.means["auroc"].classes == len(aurocs)
+    assert row.means["auroc_stable"].classes == sum(s.positives >= 10 and s.auroc is not None for s in row.classes)
+    assert 0 <= row.calibration["ece"] <= 1
     assert row.leads == STANDARD_LEADS
     assert row.weights == weights
     assert {"store", "split", "checkpoint"} == set(row.hashes)
