@@ -10,15 +10,37 @@ from ecgkit.cli.render import say
 
 def report(
     results: Annotated[list[Path], typer.Argument(help="Run folders, or folders above some.")],
-    out: Annotated[Path, typer.Option(help="The page to write.")] = Path("report.html"),
+    out: Annotated[Path | None, typer.Option(help="The page; report.html if no other form is asked for.")] = None,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "ecgkit report",
+    md: Annotated[Path | None, typer.Option(help="Write the summary table as Markdown.")] = None,
+    latex: Annotated[Path | None, typer.Option(help="Write the summary table as LaTeX.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="Write every class of every result as CSV.")] = None,
+    json: Annotated[Path | None, typer.Option(help="Write the summary table as JSON.")] = None,
 ) -> None:
-    """Make one self-contained HTML page from all results below some folders."""
-    from ecgkit.atomic import check_suffix
+    """Make one self-contained HTML page from all results below some folders, or tables in other forms."""
+    from ecgkit.atomic import atomic_file, check_suffix
     from ecgkit.evaluation.results import find_rows
+    from ecgkit.report import tables
     from ecgkit.report.page import write_report
 
-    check_suffix(out, ".html", ".htm")
+    others = {md: ".md", latex: ".tex", csv: ".csv", json: ".json"}
+    for path, suffix in others.items():
+        if path is not None:
+            check_suffix(path, suffix)
+    if out is None and not any(others):
+        out = Path("report.html")
+    if out is not None:
+        check_suffix(out, ".html", ".htm")
     rows = find_rows(results)
-    write_report(rows, out, title=title)
-    say(f"{len(rows)} results in {out}")
+    if out is not None:
+        write_report(rows, out, title=title)
+        say(f"{len(rows)} results in {out}")
+    table = tables.summary_table(rows) if md or latex or json else None
+    forms = {md: tables.to_markdown, latex: tables.to_latex, json: tables.to_json}
+    texts = {path: form(table) for path, form in forms.items() if path is not None and table is not None}
+    if csv is not None:
+        texts[csv] = tables.to_csv(rows)
+    for path, text in texts.items():
+        with atomic_file(path) as staging:
+            staging.write_text(text, encoding="utf-8")
+        say(f"{len(rows)} results in {path}")

@@ -1,0 +1,229 @@
+"""The summary table in the literature's layout, and its forms outside the page: Markdown, LaTeX, CSV and JSON.
+
+A line is a model with its head and leads, a column a task and a share of its training records. A cell is the macro
+AUROC x 100: of one result with its interval, of several seeds their mean with their standard deviation.
+"""
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from ecgkit.evaluation.comparison import Comparison, comparable, compare
+from ecgkit.evaluation.results import ResultRow
+from ecgkit.report.wording import DASH, interval, percent
+
+Rows = Sequence[tuple[Path, ResultRow]]
+Line = tuple[str, str, str, str]  # run, weights, head, leads
+Column = tuple[str, str]  # task, share of the training part
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model on one task.
+
+    Args:
+        value: Macro AUROC, the mean over seeds.
+        deviation: Standard deviation over seeds; None for one.
+        interval: 95 % interval of a single result.
+        seeds: How many results stand behind it.
+        best: Whether it is the highest of its column; False in a column of one, or of results that do not compare.
+        comparison: Against the best of its column, where both hold predictions of the same records.
+    """
+
+    value: float | None
+    deviation: float | None
+    interval: tuple[float, float] | None
+    seeds: int
+    best: bool = False
+    comparison: Comparison | None = None
+
+    @property
+    def text(self) -> str:
+        """The number with its spread."""
+        if self.value is None:
+            return DASH
+        if self.seeds > 1 and self.deviation is not None:
+            return f"{percent(self.value)} ± {percent(self.deviation)}"
+        return percent(self.value) + (f" ({interval(self.interval)})" if self.interval else "")
+
+    @property
+    def mark(self) -> str:
+        """A dagger where the best of the column is not distinguishable from this."""
+        return "†" if self.comparison is not None and not self.comparison.distinguishable else ""
+
+
+@dataclass(frozen=True)
+class SummaryTable:
+    """The table.
+
+    Args:
+        lines: Models, in the order in which they come.
+        columns: Tasks and shares.
+        cells: By line and column; absent where there is no result.
+    """
+
+    lines: tuple[Line, ...]
+    columns: tuple[Column, ...]
+    cells: Mapping[tuple[Line, Column], Cell]
+
+
+def summary_table(rows: Rows, *, tests: bool = True) -> SummaryTable:
+    """Arrange results by model and task.
+
+    Args:
+        rows: Rows and their files.
+        tests: Test every single result against the best of its column; needs the predictions beside the rows.
+    """
+    groups: dict[tuple[Line, Column], list[tuple[Path, ResultRow]]] = {}
+    for path, row in rows:
+        groups.setdefault((line_of(row), column_of(row)), []).append((path, row))
+    lines = tuple(dict.fromkeys(line for line, _ in groups))
+    columns = tuple(dict.fromkeys(column for _, column in groups))
+    cells: dict[tuple[Line, Column], Cell] = {}
+    for column in columns:
+        members = {line: groups[line, column] for line in lines if (line, column) in groups}
+        for line, cell in _column(members, tests).items():
+            cells[line, column] = cell
+    return SummaryTable(lines, columns, cells)
+
+
+def line_of(row: ResultRow) -> Line:
+    """Return what makes results one line of the table."""
+    return row.run, row.weights, row.head, "12" if len(row.leads) == 12 else " ".join(row.leads)
+
+
+def column_of(row: ResultRow) -> Column:
+    """Return what makes results one column of the table."""
+    return row.task, f"{100 * row.fraction:g} %"
+
+
+def _column(members: Mapping[Line, Sequence[tuple[Path, ResultRow]]], tests: bool) -> dict[Line, Cell]:
+    cells = {line: _cell([row for _, row in group]) for line, group in members.items()}
+    scored = {line: cell.value for line, cell in cells.items() if cell.value is not None}
+    if len(scored) < 2 or not comparable([row for group in members.values() for _, row in group]):
+        return cells
+    best = max(scored, key=lambda line: scored[line])
+    found: dict[Path, Comparison] = {}
+    if tests and all(len(group) == 1 for group in members.values()):
+        found = compare(members[best][0][0], [members[line][0][0] for line in scored if line != best])
+    out = {}
+    for line, cell in cells.items():
+        comparison = found.get(members[line][0][0])
+        out[line] = Cell(cell.value, cell.deviation, cell.interval, cell.seeds, line == best, comparison)
+    return out
+
+
+def _cell(rows: Sequence[ResultRow]) -> Cell:
+    values = [row.macro_auroc for row in rows if row.macro_auroc is not None]
+    if not values:
+        return Cell(None, None, None, len(rows))
+    deviation = statistics.stdev(values) if len(values) > 1 else None
+    return Cell(statistics.fmean(values), deviation, rows[0].macro_interval if len(rows) == 1 else None, len(rows))
+
+
+NOTE = (
+    "Macro AUROC x 100; in brackets the 95 % interval over test patients, or +- the standard deviation over seeds. "
+    "Bold: highest of its column. Dagger: not distinguishable from it (paired bootstrap, Holm, 5 %)."
+)
+HEADINGS = ("run", "weights", "head", "leads")
+CSV_COLUMNS = (
+    "run", "method", "preset", "weights", "store", "dataset", "task", "head", "leads", "fraction", "seed", "class",
+    "auroc", "auroc_low", "auroc_high", "auprc", "f1", "threshold", "sensitivity", "positives", "negatives",
+)  # fmt: skip
+
+
+def to_markdown(table: SummaryTable) -> str:
+    """Write the table as Markdown."""
+
+    def safe(text: str) -> str:
+        return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+    def cell(line: Line, column: Column) -> str:
+        found = table.cells.get((line, column))
+        if found is None:
+            return ""
+        return (f"**{found.text}**" if found.best else found.text) + found.mark
+
+    head = [*HEADINGS, *(f"{task} {share}" for task, share in table.columns)]
+    body = [[*map(safe, line), *(cell(line, column) for column in table.columns)] for line in table.lines]
+    rule = ["---"] * len(HEADINGS) + ["---:"] * len(table.columns)
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in (map(safe, head), rule, *body)) + f"\n\n{NOTE}\n"
+
+
+def to_latex(table: SummaryTable) -> str:
+    """Write the table as a LaTeX ``tabular`` for booktabs."""
+    special = {**{c: "\\" + c for c in "&%$#_{}"}, "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+    special |= {"\\": r"\textbackslash{}", "–": "--", "±": r"$\pm$", "†": r"$^\dagger$"}
+
+    def safe(text: str) -> str:
+        return "".join(special.get(c, c) for c in text)
+
+    def cell(line: Line, column: Column) -> str:
+        found = table.cells.get((line, column))
+        if found is None:
+            return ""
+        return (rf"\textbf{{{safe(found.text)}}}" if found.best else safe(found.text)) + safe(found.mark)
+
+    head = [*HEADINGS, *(f"{task} {share}" for task, share in table.columns)]
+    lines = [
+        rf"\begin{{tabular}}{{{'l' * len(HEADINGS)}{'r' * len(table.columns)}}}",
+        r"\toprule",
+        " & ".join(map(safe, head)) + r" \\",
+        r"\midrule",
+        *(
+            " & ".join([*map(safe, line), *(cell(line, column) for column in table.columns)]) + r" \\"
+            for line in table.lines
+        ),
+        r"\bottomrule",
+        r"\end{tabular}",
+        f"% {NOTE}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def to_csv(rows: Rows) -> str:
+    """Write every class of every result, and its mean, as one CSV line with full precision."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n", extrasaction="ignore")
+    writer.writeheader()
+    for _, row in rows:
+        key = {**asdict(row), "leads": " ".join(row.leads)}
+        mean = {name: value.value for name, value in row.means.items()}
+        lines: list[dict[str, Any]] = [{**mean, "class": "mean", "auroc": row.macro_auroc, "auprc": row.macro_auprc}]
+        lines[0]["interval"] = row.macro_interval
+        lines += [{**asdict(score), "class": score.label} for score in row.classes]
+        for line in lines:
+            low, high = line["interval"] or (None, None)
+            values = {**key, **line, "auroc_low": low, "auroc_high": high}
+            writer.writerow({name: _inert(values.get(name)) for name in CSV_COLUMNS})
+    return out.getvalue()
+
+
+def _inert(value: Any) -> Any:
+    """Keep a spreadsheet from taking a name for a formula."""
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
+
+
+def to_json(table: SummaryTable) -> str:
+    """Write the summary table as JSON."""
+    cells = [
+        {
+            **dict(zip(HEADINGS, line, strict=True)),
+            "task": task,
+            "training": share,
+            "auroc": cell.value,
+            "deviation": cell.deviation,
+            "interval": cell.interval,
+            "seeds": cell.seeds,
+            "best": cell.best,
+            "p": cell.comparison.p if cell.comparison else None,
+            "behind_best": cell.comparison.difference.value if cell.comparison else None,
+        }
+        for (line, (task, share)), cell in table.cells.items()
+    ]
+    return json.dumps({"note": NOTE, "cells": cells}, indent=1) + "\n"

@@ -1,0 +1,108 @@
+"""The summary table and its forms."""
+
+import csv
+import io
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ecgkit.evaluation.comparison import compare
+from ecgkit.evaluation.results import PREDICTIONS, ROW, ResultRow
+from ecgkit.report.tables import summary_table, to_csv, to_json, to_latex, to_markdown
+from tests.report.rows import make_row
+
+
+def write(folder: Path, quality: float, *, seed: int = 0, records: int = 300) -> Path:
+    """Write predictions of two classes: one score that all share, and noise of its own."""
+    folder.mkdir()
+    rng = np.random.default_rng(1)
+    y = rng.integers(0, 2, (records, 2))
+    shared = y + rng.normal(size=(records, 2))
+    scores = quality * shared + 0.3 * np.random.default_rng(seed).normal(size=(records, 2))
+    frame = pd.DataFrame({"record_id": np.arange(records).astype(str), "patient_id": None, "part": "test"})
+    for c, label in enumerate("AB"):
+        frame[f"y_{label}"], frame[f"p_{label}"] = y[:, c], 1 / (1 + np.exp(-scores[:, c]))
+    frame.sample(frac=1, random_state=seed).to_parquet(folder / PREDICTIONS)
+    return folder / ROW
+
+
+def results(folder: Path) -> list[tuple[Path, ResultRow]]:
+    good = make_row(run="good", macro_auroc=0.83, macro_interval=(0.8, 0.86))
+    same = make_row(run="same", macro_auroc=0.825, macro_interval=(0.8, 0.85))
+    poor = make_row(run="poor_<b>|&%", macro_auroc=0.6, macro_interval=(0.5, 0.7))
+    paths = [write(folder / "g", 1.0), write(folder / "s", 1.0, seed=2), write(folder / "p", 0.05, seed=3)]
+    return list(zip(paths, (good, same, poor), strict=True))
+
+
+def test_the_best_is_marked_and_what_cannot_be_told_from_it(tmp_path: Path) -> None:
+    table = summary_table(results(tmp_path))
+    by_run = {line[0]: cell for (line, _), cell in table.cells.items()}
+    assert [cell.best for cell in by_run.values()] == [True, False, False]
+    assert (by_run["same"].mark, by_run["poor_<b>|&%"].mark, by_run["good"].mark) == ("†", "", "")
+    assert by_run["good"].text == "83.0 (80.0–86.0)"
+
+
+def test_seeds_are_one_line_with_their_spread(tmp_path: Path) -> None:
+    rows = [(tmp_path / str(s), make_row(run="a", seed=s, macro_auroc=v)) for s, v in enumerate((0.8, 0.82, 0.84))]
+    table = summary_table([*rows, (tmp_path / "f", make_row(run="a", fraction=0.01, macro_auroc=0.7))])
+    (line,) = table.lines
+    assert table.columns == (("ptbxl-super", "100 %"), ("ptbxl-super", "1 %"))
+    assert table.cells[line, table.columns[0]].text == "82.0 ± 2.0"
+    assert not any(cell.best for cell in table.cells.values())
+
+
+def test_results_of_other_data_are_never_ranked(tmp_path: Path) -> None:
+    rows = results(tmp_path)
+    rows[1] = rows[1][0], replace(rows[1][1], hashes={**rows[1][1].hashes, "store": "another"})
+    assert not any(cell.best or cell.comparison for cell in summary_table(rows).cells.values())
+
+
+def test_results_on_other_records_are_not_tested(tmp_path: Path) -> None:
+    best, fewer = write(tmp_path / "a", 1.0), write(tmp_path / "b", 1.0, seed=2, records=299)
+    assert compare(best, [fewer]) == {}
+
+
+def test_every_form_holds_the_numbers_and_none_breaks_on_a_name(tmp_path: Path) -> None:
+    rows = results(tmp_path)
+    table = summary_table(rows)
+    markdown, latex = to_markdown(table), to_latex(table)
+    lines = markdown.splitlines()
+    assert {line.replace("\\|", "").count("|") for line in lines[:5]} == {6}
+    assert "**83.0 (80.0–86.0)**" in markdown
+    assert "<b>" not in markdown
+    assert r"\textbf{83.0 (80.0--86.0)}" in latex
+    assert r"poor\_<b>|\&\%" in latex
+    cells = json.loads(to_json(table))["cells"]
+    assert [c["auroc"] for c in cells] == [0.83, 0.825, 0.6]
+    assert cells[2]["p"] < 0.01
+    read = list(csv.DictReader(io.StringIO(to_csv([(p, replace(r, run="=1+1")) for p, r in rows]))))
+    assert read[0]["run"] == "'=1+1"
+    assert float(read[0]["auroc"]) == 0.83
+    assert len(read) == 3 * (1 + len(rows[0][1].classes))
+    classes = {c.label: c.auroc for c in rows[0][1].classes}
+    assert {line["class"]: line["auroc"] for line in read[1:6]} == {k: str(v or "") for k, v in classes.items()}
+
+
+def test_the_command_writes_what_is_asked_for(tmp_path: Path, ecgkit) -> None:
+    for path, row in results(tmp_path):
+        path.write_text(json.dumps(asdict(row)))
+    files = {f"--{kind}": tmp_path / f"t.{suffix}" for kind, suffix in
+             (("md", "md"), ("latex", "tex"), ("csv", "csv"), ("json", "json"))}  # fmt: skip
+    done = ecgkit("report", tmp_path, *(x for pair in files.items() for x in pair))
+    assert done.code == 0, done.err
+    assert all(path.stat().st_size > 100 for path in files.values())
+    assert not (Path.cwd() / "report.html").exists()
+    assert ecgkit("report", tmp_path, "--md", tmp_path / "t.txt").code == 2
+
+
+def test_damaged_predictions_are_one_clear_error(tmp_path: Path) -> None:
+    from ecgkit.errors import ResultsError
+
+    rows = results(tmp_path)
+    (rows[1][0].parent / PREDICTIONS).write_text("no")
+    with pytest.raises(ResultsError, match="predictions"):
+        summary_table(rows)
