@@ -24,6 +24,7 @@ RESTRICT = "ECGKIT_PLUGINS"
 # The core's own parts come in through the same hooks as anybody's.
 BUILTIN = {
     "core-datasets": "ecgkit.datasets",
+    "core-detectors": "ecgkit.beats",
     "core-tasks": "ecgkit.evaluation.tasks",
     "core-heads": "ecgkit.evaluation.heads",
     "core-commands": "ecgkit.cli.commands",
