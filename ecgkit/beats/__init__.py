@@ -1,5 +1,7 @@
 """R peaks: detectors, the peaks of a store, beat tokens, and how well a detector does.
 
+Where the peaks of a store lie::
+
     STORE/beats/peaks.parquet   a row a record in the store's order: record_id, rpeaks, flag
     STORE/beats/beats.json      detector, version, settings, leads, rate, limits, content hash of the store
 """
@@ -8,11 +10,12 @@ from collections.abc import Callable
 
 from ecgkit.entries import DetectorEntry
 from ecgkit.hookspecs import hookimpl
-from ecgkit.leads import LEAD_SETS, STANDARD_LEADS
 
 DEFAULT_DETECTOR = "consensus"
-# One lead is enough for these: II as published pipelines choose it, and the next that shows a beat where it shows none.
-SINGLE_LEAD = ("II", *(lead for lead in STANDARD_LEADS if lead != "II"))
+# The leads that are measured: III and the augmented ones repeat what I and II say, noise included.
+MEASURED = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
+# One lead is enough for some: II as published pipelines choose it, and the next that shows a beat where it shows none.
+SINGLE_LEAD = ("II", "I", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
 
 @hookimpl
@@ -23,8 +26,7 @@ def register_detectors(register: Callable[[DetectorEntry], None]) -> None:
             name=DEFAULT_DETECTOR,
             summary="several leads vote on every beat; compiled, many records at once",
             target="ecgkit.beats.consensus:detect",
-            # The leads that are measured: III and the augmented ones repeat what I and II say, noise included.
-            leads=LEAD_SETS["8"],
+            leads=MEASURED,
             settings="ecgkit.beats.consensus:ConsensusSettings",
         ),
         DetectorEntry(

@@ -33,8 +33,10 @@ class ConsensusSettings:
         around: Blocks on either side whose beats make the usual beat.
         spike: Pulses narrower than this are a pacemaker's.
         stand_out: A lead shows beats where its envelope rises this many times above its resting height.
+        agree: The same for the votes: noise of many leads has no height in common.
         floor: Least resting height in mV, so that the last bit of a flat lead is no beat.
         cap: Highest vote of a lead.
+        round_off: Moving mean of the votes, whose top would else be flat.
         power: A lead's weight is its excess of beats over rest to this power.
         clearest: Ratio of beat to rest above which a lead gets no more weight.
         low: Least height of a beat that searching back may find.
@@ -45,6 +47,7 @@ class ConsensusSettings:
         late: Searching back starts where an interval is this many times the usual.
         reach: How far the R peak may be from where the vote is highest.
         edge: Stretch on either side beyond `reach` whose mean is the baseline of the peak.
+        blur: Half width of the moving mean in which the peak is looked for.
     """
 
     smooth: float = 0.015
@@ -53,10 +56,12 @@ class ConsensusSettings:
     integrate: float = 0.10
     block: float = 1.0
     around: int = 5
-    spike: float = 0.006
+    spike: float = 0.010
     stand_out: float = 3.0
+    agree: float = 2.5
     floor: float = 0.002
     cap: float = 1.5
+    round_off: float = 0.05
     power: float = 1.5
     clearest: float = 40.0
     low: float = 0.2
@@ -67,6 +72,7 @@ class ConsensusSettings:
     late: float = 1.5
     reach: float = 0.06
     edge: float = 0.04
+    blur: float = 0.008
 
 
 def detect(
@@ -109,6 +115,7 @@ def _in_samples(s: ConsensusSettings, fs: float, rate: float) -> tuple[int, NDAr
     halves = [round(width * rate / 2) for width in (s.smooth, s.baseline, s.slope, s.integrate)]
     halves[2] = max(1, halves[2])
     spike = max(1, round(s.spike * fs)) if fs >= LEAST_FOR_SPIKES else 0
-    times = [s.refractory * rate, s.t_reach * rate, spike, s.reach * fs, max(1, s.edge * fs), s.around]
-    limits = [s.stand_out, s.floor, s.cap, s.power, s.clearest, s.low, s.high, s.t_share, s.late]
+    peak = [s.reach * fs, max(1, s.edge * fs), s.blur * fs]
+    times = [s.refractory * rate, s.t_reach * rate, spike, *peak, s.around, s.round_off * rate / 2]
+    limits = [s.stand_out, s.floor, s.cap, s.power, s.clearest, s.low, s.high, s.t_share, s.late, s.agree]
     return max(1, round(s.block * rate)), np.array([*halves, *map(round, times)], np.int64), np.array(limits)

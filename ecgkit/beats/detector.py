@@ -99,7 +99,9 @@ class Detector:
             return [(np.empty(0, np.int64), "")] * len(signal)
         rate = self.fs or fs
         moved = signal if rate == fs else resample_with_gaps(signal, fs, rate)
-        return [(self._back(peaks, rate, fs, signal.shape[-1]), why) for peaks, why in self._guarded(moved, rate, leads)]
+        return [
+            (self._back(peaks, rate, fs, signal.shape[-1]), why) for peaks, why in self._guarded(moved, rate, leads)
+        ]
 
     def _guarded(self, signal: NDArray[np.floating], fs: float, leads: Sequence[str]) -> list[Found]:
         """Detect; where a detector raises, each record is tried alone, so that one cannot cost the others."""

@@ -35,9 +35,9 @@ SCHEMA = pa.schema([("record_id", pa.string()), ("rpeaks", pa.list_(pa.int32()))
 
 def find_beats(
     store: Store,
-    detector: Detector = Detector(),
+    detector: Detector | None = None,
     *,
-    limits: Limits = Limits(),
+    limits: Limits | None = None,
     workers: int = 1,
     overwrite: bool = False,
     progress: Progress | None = None,
@@ -46,7 +46,7 @@ def find_beats(
 
     Args:
         store: The store.
-        detector: How they are found.
+        detector: How they are found; None for the default.
         limits: Which records are flagged as implausible.
         workers: Processes; the result does not depend on them.
         overwrite: Whether peaks found by other means may be replaced.
@@ -56,6 +56,7 @@ def find_beats(
         OutputError: The store has peaks found by other means, or cannot be written.
         StoreError: A record is damaged.
     """
+    detector, limits = detector or Detector(), limits or Limits()
     attributes = {
         "store_sha256": store.content_hash,
         **detector.describe(),
@@ -144,8 +145,7 @@ def block_table(store: Store, detector: Detector, limits: Limits, start: int, st
     found = find_in_block(store, detector, start, stop)
     rates, lengths = records["fs"].tolist(), records["samples"].tolist()
     flags = [
-        why or limits.flag(peaks, fs, samples)
-        for (peaks, why), fs, samples in zip(found, rates, lengths, strict=True)
+        why or limits.flag(peaks, fs, samples) for (peaks, why), fs, samples in zip(found, rates, lengths, strict=True)
     ]
     columns = [records["record_id"].tolist(), [peaks.astype(np.int32) for peaks, _ in found], flags]
     return pa.table([pa.array(values, field.type) for values, field in zip(columns, SCHEMA, strict=True)], SCHEMA)
@@ -165,4 +165,3 @@ def find_in_block(store: Store, detector: Detector, start: int, stop: int) -> li
         for row, result in zip(same, detector.find(signal, float(fs), leads), strict=True):
             found[row] = result if leads else (result[0], "none of the leads asked for")
     return found
-

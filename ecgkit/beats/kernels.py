@@ -283,7 +283,14 @@ def choose(d: Floats, where: Ints, high: float, t_reach: float, t_share: float, 
 
 @kernel
 def localise(
-    x: Floats, missing: NDArray[np.bool_], share: Floats, around: int, reach: int, edge: int, work: Floats
+    x: Floats,
+    missing: NDArray[np.bool_],
+    share: Floats,
+    around: int,
+    reach: int,
+    edge: int,
+    smooth: int,
+    work: Floats,
 ) -> int:
     """Return the sample near `around` at which the leads together are farthest from their baseline.
 
@@ -294,6 +301,7 @@ def localise(
         around: Where the beat was found.
         reach: How far from there the peak may be.
         edge: Width of the two stretches beyond `reach` whose mean is the baseline.
+        smooth: Half width of a moving mean, against what a spike has left.
         work: ``[>= 2 * reach + 1]``, scratch.
     """
     T = x.shape[1]
@@ -308,10 +316,13 @@ def localise(
         for i in range(stop, min(T, stop + edge)):
             total, count = total + x[lead, i], count + 1
         base = total / count if count else 0.0
+        total = 0.0
+        for i in range(first - smooth, first + smooth + 1):
+            total += x[lead, min(max(i, 0), T - 1)]
         for i in range(first, stop):
             if not missing[lead, i]:
-                smooth = (x[lead, max(i - 1, 0)] + x[lead, i] + x[lead, min(i + 1, T - 1)]) / 3
-                work[i - first] += share[lead] * abs(smooth - base)
+                work[i - first] += share[lead] * abs(total / (2 * smooth + 1) - base)
+            total += x[lead, min(i + smooth + 1, T - 1)] - x[lead, max(i - smooth, 0)]
     return first + int(np.argmax(work[: stop - first]))
 
 
@@ -334,10 +345,10 @@ def detect(
         step: Samples a sample of the envelope.
         block: Samples of the envelope a block of `levels`.
         widths: In samples of the envelope: half widths of smoothing, baseline, slope, integration; refractory time,
-            reach of a T wave; in samples of the signal: spike, reach and edge of `localise`; and blocks on either
-            side for `levels`.
+            reach of a T wave; in samples of the signal: spike; reach, edge and smoothing of `localise`; blocks on
+            either side for `levels`; and in samples of the envelope the half width of smoothing for votes.
         limits: `ratio`, `floor`, `cap`, `power` of the weights, best ratio that counts, `low`, `high`, `t_share`,
-            `late`.
+            `late`, `agree`.
         out: ``[B, P]``, sample indices.
         counts: ``[B]``, how many.
     """
@@ -348,7 +359,7 @@ def detect(
     filled, thinned, work = np.empty(T, np.float32), np.empty(n), np.empty((2, max(n, T)))
     e, votes, where = np.zeros((L, n)), np.empty(n), np.empty(n + 1, np.int64)
     level, weight, share = np.zeros((L, K)), np.zeros((L, K)), np.zeros(L)
-    rest = np.empty(K)
+    rest, level_of_votes = np.empty(K), np.empty(K)
     for b in range(B):
         weight[:] = 0.0
         for lead in range(L):
@@ -363,11 +374,16 @@ def detect(
             envelope(thinned, widths[:4], work[:, :n], e[lead])
             if not whole[b, lead]:
                 thin_gaps(missing[lead], step, e[lead])
-            levels(e[lead], block, widths[9], limits[0], limits[1], level[lead], rest)
+            levels(e[lead], block, widths[10], limits[0], limits[1], level[lead], rest)
             for k in range(K):
                 if level[lead, k] > 0:
                     weight[lead, k] = max(min(level[lead, k] / rest[k], limits[4]) - 1.5, 0.0) ** limits[3]
-        fuse(e, block, level, weight, limits[2], votes)
+        fuse(e, block, level, weight, limits[2], work[0, :n])
+        moving_mean(work[0, :n], widths[11], votes)  # a mean over one complex has a flat top
+        levels(votes, block, widths[10], limits[9], 0.0, level_of_votes, rest)
+        for k in range(K):
+            if level_of_votes[k] <= 0:
+                votes[k * block : n if k == K - 1 else (k + 1) * block] = 0.0
         found = where[: candidates(votes, limits[5], widths[4], where)]
         keep = choose(votes, found, limits[6], widths[5], limits[7], limits[8])
         count, last = 0, -1
@@ -377,7 +393,7 @@ def detect(
             k = min(found[i] // block, K - 1)
             for lead in range(L):
                 share[lead] = weight[lead, k] / level[lead, k] if weight[lead, k] > 0 else 0.0
-            at = localise(clean, missing, share, found[i] * step + step // 2, widths[7], widths[8], work[0])
+            at = localise(clean, missing, share, found[i] * step + step // 2, widths[7], widths[8], widths[9], work[0])
             if at > last:
                 out[b, count] = last = at
                 count += 1

@@ -57,9 +57,9 @@ def sleepecg(signal: NDArray[np.floating], fs: float, leads: Sequence[str]) -> l
         PluginError: SleepECG is not installed.
     """
     try:
-        from sleepecg import detect_heartbeats
+        from sleepecg.heartbeats import detect_heartbeats
     except ImportError:
-        raise PluginError("detector sleepecg needs SleepECG", "it installed", "pip install 'ecgkit[sleepecg]'") from None
+        raise PluginError("detector sleepecg needs SleepECG", "its library", "pip install 'ecgkit[sleepecg]'") from None
     return _first_lead_with_peaks(detect_heartbeats, signal, fs)
 
 

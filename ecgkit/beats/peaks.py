@@ -48,9 +48,7 @@ class Peaks:
         """``[R]``, how many peaks each record has."""
         return np.diff(self.offsets)
 
-    def at(
-        self, rows: NDArray[np.integer], starts: NDArray[np.integer], samples: int, fs: float
-    ) -> NDArray[np.int64]:
+    def at(self, rows: NDArray[np.integer], starts: NDArray[np.integer], samples: int, fs: float) -> NDArray[np.int64]:
         """Return the peaks of a batch as positions inside its crops.
 
         Args:

@@ -59,14 +59,14 @@ def beat_tokens(signal: Tensor, peaks: Tensor, window: BeatWindow = PUBLISHED) -
     valid = (inside >= 0) & (source < stop[..., None]) & real[..., None]
     B, L, T = signal.shape
     source = source.clamp(0, max(T - 1, 0)).flatten(1)[:, None].expand(B, L, -1)
-    tokens = signal.gather(2, source).unflatten(2, valid.shape[1:])
+    tokens = signal.gather(2, source).view(B, L, *valid.shape[1:])
     tokens = torch.where(valid[:, None], tokens, tokens.new_zeros(()))
     return BeatTokens(tokens, real, torch.where(real, padded.gather(1, index), NO_PEAK))
 
 
 def regular_peaks(samples: int, count: int = EVEN_PEAKS) -> Tensor:
     """Return `count` evenly spaced centres, the published stand-in for a record without peaks: int64 ``[count]``."""
-    return torch.linspace(0, samples - 1, count, dtype=torch.float64).long()
+    return torch.arange(count) * (samples - 1) // max(1, count - 1)
 
 
 def with_regular_peaks(peaks: Tensor, samples: int, count: int = EVEN_PEAKS) -> tuple[Tensor, Tensor]:
@@ -78,12 +78,9 @@ def with_regular_peaks(peaks: Tensor, samples: int, count: int = EVEN_PEAKS) -> 
         count: How many they get.
 
     Returns:
-        Peaks ``[B, max(P, count)]`` if any record needed them, else `peaks`; and bool ``[B]``, which records have
-        peaks of their own.
+        Peaks ``[B, max(P, count)]``; and bool ``[B]``, which records have peaks of their own.
     """
     found = (peaks >= 0).any(1)
-    if bool(found.all()):
-        return peaks, found
     even = regular_peaks(samples, count).to(peaks.device)
     wide = torch.nn.functional.pad(peaks, (0, max(0, count - peaks.shape[1])), value=NO_PEAK)
     even = torch.nn.functional.pad(even, (0, wide.shape[1] - count), value=NO_PEAK)
