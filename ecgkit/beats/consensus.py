@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST_FS = 125.0  # Hz; envelopes are computed at the lowest rate from here on that divides the signal's
+LEAST_FS = 200.0  # Hz; envelopes are computed at the lowest rate from here on that divides the signal's
 LEAST_FOR_SPIKES = 250.0  # Hz; below, three samples are as long as a narrow R wave
 
 

@@ -68,12 +68,16 @@ class RecordScore:
         record: Its id.
         reference: What it was compared with: an annotator or a detector.
         scores: One a tolerance.
+        expected: The reference's beats.
+        found: The detections that were judged.
         errors: In ms, detection minus reference of each pair at the widest tolerance, nearest to nearest.
     """
 
     record: str
     reference: str
     scores: tuple[Score, ...]
+    expected: Peaks = field(compare=False)
+    found: Peaks = field(compare=False)
     errors: NDArray[np.float64] = field(compare=False)
 
 
@@ -153,7 +157,8 @@ def score_record(
     judged = reference.judged(found)
     widths = [int(tolerance * fs / 1000 + 1e-9) for tolerance in tolerances]
     scores = [Score(ms, *pair(reference.beats, judged, w)) for ms, w in zip(tolerances, widths, strict=True)]
-    return RecordScore(record, name, tuple(scores), errors_of(reference.beats, judged, widths[0]) * 1000 / fs)
+    errors = errors_of(reference.beats, judged, widths[0]) * 1000 / fs
+    return RecordScore(record, name, tuple(scores), reference.beats, judged, errors)
 
 
 def score_folder(

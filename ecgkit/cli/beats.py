@@ -113,6 +113,8 @@ def score(
         list[float] | None, typer.Option(min=1, max=1000, help="In ms; repeatable. Default: 150 (EC57) and 50.")
     ] = None,
     dataset: Annotated[str, typer.Option(help="Layout of the folder; found by looking if left out.")] = "",
+    plot: Annotated[Path | None, typer.Option(help="Draw the worst records as a PNG.")] = None,
+    most: Annotated[int, typer.Option(min=1, max=20, help="Of the picture: how many.")] = 6,
     as_json: JsonOption = False,
 ) -> None:
     """Judge a detector against reference annotations: sensitivity, PPV and F1, per record and pooled.
@@ -120,9 +122,12 @@ def score(
     Ventricular flutter is not judged. Where annotations mark waves, as in LUDB, records are judged from the first
     mark to the last.
     """
+    from ecgkit.atomic import check_suffix
     from ecgkit.beats.detector import Detector
     from ecgkit.beats.score import TOLERANCES, score_folder
 
+    if plot is not None:
+        check_suffix(plot, ".png")
     chosen = _detector(detector, leads, fs, settings)
     with progress() as watch:
         report = score_folder(
@@ -134,6 +139,13 @@ def score(
         print_json({"detector": chosen.describe(), **_as_json(report)})
     else:
         _show_report(report, chosen, against)
+    worst = report.worst()[:most]
+    if plot is not None and worst:
+        from ecgkit.report.worst_plot import plot_worst
+
+        plot_worst(records, worst, chosen.name, plot, dataset=dataset)
+        if not as_json:
+            say(f"drew {plot}")
 
 
 def _detector(name: str, leads: str, fs: float | None, settings: list[str] | None) -> "Detector":

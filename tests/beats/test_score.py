@@ -129,6 +129,9 @@ def test_the_commands(ecgkit, annotated: Path, tmp_path: Path, monkeypatch) -> N
     assert scored.code == 0, scored.err
     assert "2 records pooled" in scored.out
     assert "1 records without such annotations" in scored.out
+    drawn = ecgkit("beats", "score", annotated, "--plot", "worst.png")
+    assert "drew worst.png" in drawn.out
+    assert Path("worst.png").read_bytes().startswith(b"\x89PNG")
     numbers = json.loads(ecgkit("beats", "score", annotated, "--tolerance", 100, "--json").out)
     assert numbers["pooled"][0]["missed"] == 1
     assert [record["record"] for record in numbers["records"]] == ["good", "wrong"]
