@@ -152,9 +152,26 @@ class TaskEntry(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class DetectorEntry(Entry):
-    """An R-peak detector; `target` is ``f(signal [L, T] in mV, fs) -> sample indices``."""
+    """An R-peak detector; `target` is ``f(signal, fs, leads) -> list`` on batches.
+
+    It takes ``signal [B, L, T]`` in mV with NaN where a sample is missing, the rate in Hz and the names of the L rows,
+    and returns B arrays of ascending sample indices at that rate. A record's peaks may depend on that record alone.
+
+    Args:
+        leads: The leads that it is given by default, those of them that a record has, in this order; a record that has
+            none of them gives all of its own.
+        version: Written beside the peaks; raise it when the same signal may give other peaks.
+        distribution: The library that does the work, whose version is written too, or empty.
+        settings: Import path of a frozen dataclass of settings; `target` then takes one as a fourth argument, and it
+            is written beside the peaks. Empty for a detector without settings.
+    """
 
     kind: ClassVar[str] = "detector"
+
+    leads: tuple[str, ...] = ()
+    version: str = "1"
+    distribution: str = ""
+    settings: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

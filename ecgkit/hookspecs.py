@@ -51,7 +51,7 @@ def register_tasks(register: Callable[[TaskEntry], None]) -> None:
 
 @hookspec
 def register_detectors(register: Callable[[DetectorEntry], None]) -> None:
-    """Register R-peak detectors."""
+    """Register R-peak detectors: what ``ecgkit beats STORE --detector NAME`` finds beats with."""
 
 
 @hookspec

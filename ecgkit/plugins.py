@@ -25,6 +25,7 @@ RESTRICT = "ECGKIT_PLUGINS"
 BUILTIN = {
     "core-datasets": "ecgkit.datasets",
     "core-tasks": "ecgkit.tasks",
+    "core-detectors": "ecgkit.beats",
     "core-heads": "ecgkit.evaluation.heads",
     "core-commands": "ecgkit.cli.commands",
 }

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -108,9 +108,21 @@ def _show_record(store: "Store", record: str, out: Path | None, as_json: bool) -
         labels = ", ".join(values.get("labels") or ())
         person = " ".join(str(v) for v in (values.get("sex"), _years(values.get("age"))) if v)
         subtitle = "   ".join(part for part in (person, labels) if part)
-        plot_ecg(recording, out, title=f"{store.name}  record {record}", subtitle=subtitle, rpeaks=recording.rpeaks)
+        rpeaks, source = _rpeaks(store, row, recording.rpeaks)
+        plot_ecg(recording, out, title=f"{store.name}  record {record}", subtitle=subtitle, rpeaks=rpeaks)
         if not as_json:
-            say(f"drew {out}")
+            say(f"drew {out}{source}")
+
+
+def _rpeaks(store: "Store", row: int, reference: Any) -> tuple[Any, str]:
+    """Return the R peaks to mark, and whose they are: those that 'ecgkit beats' found, else the dataset's own."""
+    from ecgkit.beats.peaks import has_peaks, read_peaks
+
+    if not has_peaks(store):
+        return reference, "" if reference is None else f" with {len(reference)} reference R peaks"
+    peaks = read_peaks(store)
+    flag = f" ({peaks.flags[row]})" if peaks.flags[row] else ""
+    return peaks.of(row), f" with {len(peaks.of(row))} R peaks by {peaks.attributes['detector']}{flag}"
 
 
 def _years(age: float | None) -> str:

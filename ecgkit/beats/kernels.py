@@ -1,0 +1,400 @@
+"""The compiled inner loops of `ecgkit.beats.consensus`, one record at a time, free of choices.
+
+Every step is a running sum or one pass, so the cost of a lead is linear in its length and does not depend on the
+widths of the filters. All filters are centred moving means: linear phase, no delay, the same at every sampling rate.
+Each record of a batch is worked on alone: neither its company nor the order of records can change a result.
+
+Importing this module imports numba and compiles (the first time on a machine) or loads (afterwards) the loops.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[Any]
+Ints = NDArray[np.int64]
+F = TypeVar("F", bound=Callable[..., Any])
+
+MISSING = -1.0  # envelope of a sample that was not recorded
+
+
+def kernel(function: F) -> F:
+    """Compile a function; where nothing can be written, it is compiled anew in each process."""
+    try:
+        return cast(F, numba.njit(cache=True, nogil=True)(function))
+    except RuntimeError:  # numba's word for "no folder for the cache"
+        return cast(F, numba.njit(nogil=True)(function))
+
+
+@kernel
+def bridge(x: Floats, out: Floats, missing: NDArray[np.bool_]) -> bool:
+    """Copy a lead ``[T]``, straight lines over its gaps, and mark them; return whether any sample is there."""
+    n = len(x)
+    last = -1
+    for i in range(n):
+        missing[i] = not np.isfinite(x[i])
+        if missing[i]:
+            continue
+        out[i] = x[i]
+        if last < 0:
+            out[:i] = x[i]
+        elif i - last > 1:
+            for j in range(last + 1, i):
+                out[j] = x[last] + (x[i] - x[last]) * (j - last) / (i - last)
+        last = i
+    if last >= 0:
+        out[last + 1 :] = x[last]
+    return last >= 0
+
+
+@kernel
+def despike(x: Floats, reach: int, out: Floats) -> None:
+    """Remove what is narrower than `reach` samples, as a pacemaker's spike, and leave slopes as they are.
+
+    The median of a sample and its two neighbours at a distance of `reach`; the samples at the ends stay.
+    """
+    out[:] = x
+    left, right, middle = x[: len(x) - 2 * reach], x[2 * reach :], out[reach:]
+    for i in range(len(right)):  # slices from 0, so that no index can be negative and the loop becomes SIMD
+        a, b, c = left[i], middle[i], right[i]
+        low, high = min(a, b), max(a, b)
+        middle[i] = max(low, min(high, c))
+
+
+@kernel
+def moving_mean(x: Floats, half: int, out: Floats) -> None:
+    """Write the centred mean over ``2 * half + 1`` samples; the end samples stand for those beyond the ends."""
+    n, share = len(x), 1.0 / (2 * half + 1)
+    total = half * float(x[0])
+    for i in range(half + 1):
+        total += x[min(i, n - 1)]
+    rising, falling = min(half, n), max(n - half - 1, min(half, n))
+    for i in range(rising):  # three loops, so that the long one has no end to look out for
+        out[i] = total * share
+        total += x[min(i + half + 1, n - 1)] - x[0]
+    ahead, behind, middle = x[rising + half + 1 :], x[rising - half :], out[rising:falling]
+    for i in range(len(middle)):
+        middle[i] = total * share
+        total += ahead[i] - behind[i]
+    for i in range(falling, n):
+        out[i] = total * share
+        total += x[n - 1] - x[max(i - half, 0)]
+
+
+@kernel
+def thin(x: Floats, step: int, out: Floats) -> None:
+    """Reduce the rate by `step`: write the means of `step` samples."""
+    for i in range(len(out)):
+        out[i] = x[i * step]
+    for j in range(1, step):
+        for i in range(len(out)):
+            out[i] += x[i * step + j]
+    for i in range(len(out)):
+        out[i] /= step
+
+
+@kernel
+def thin_gaps(missing: NDArray[np.bool_], step: int, e: Floats) -> None:
+    """Mark in an envelope where any of the `step` samples behind one of its own is missing."""
+    for i in range(len(e)):
+        if missing[i * step : (i + 1) * step].any():
+            e[i] = MISSING
+
+
+@kernel
+def envelope(x: Floats, halves: Ints, work: Floats, out: Floats) -> None:
+    """Write how steeply a lead moves in the band of the QRS complex, in mV, smooth over about one complex.
+
+    Args:
+        x: ``[n]`` in mV.
+        halves: Half widths in samples of smoothing, baseline, slope and integration.
+        work: ``[2, n]``, scratch.
+        out: ``[n]``.
+    """
+    n, (smooth, base, slope, integrate) = len(x), (halves[0], halves[1], halves[2], halves[3])
+    moving_mean(x, smooth, work[0])
+    moving_mean(work[0], smooth, work[1])
+    moving_mean(work[1], base, work[0])
+    work[1] -= work[0]
+    work[0] = 0.0
+    ahead, squares = work[1, 2 * slope :], work[0, slope:]
+    for i in range(len(ahead)):
+        step = ahead[i] - work[1, i]
+        squares[i] = step * step
+    moving_mean(work[0], integrate, out)
+    for i in range(n):
+        out[i] = np.sqrt(max(out[i], 0.0))  # running sums of squares may end just below 0
+
+
+@kernel
+def sort(values: Floats) -> None:
+    """Sort a few values in place, by insertion: faster than a general sort up to a hundred."""
+    for i in range(1, len(values)):
+        v, j = values[i], i
+        while j > 0 and values[j - 1] > v:
+            values[j] = values[j - 1]
+            j -= 1
+        values[j] = v
+
+
+@kernel
+def median(values: Floats) -> float:
+    """Sort a few values in place and return their median."""
+    sort(values)
+    n = len(values)
+    return float(0.5 * (values[(n - 1) // 2] + values[n // 2]))
+
+
+@kernel
+def levels(e: Floats, block: int, reach: int, ratio: float, floor: float, level: Floats, rest: Floats) -> None:
+    """Estimate, block by block, how high a lead's envelope rises in a beat, and how low it is between beats.
+
+    `rest` is the median of the blocks' 20th percentiles around a block. `level` is the median of the maxima of pairs
+    of blocks, of those that rise above `ratio` times `rest`: pairs without a beat, and single artefacts, don't count.
+    0 where no pair rises so high: there the lead shows no beats.
+    """
+    n, K = len(e), len(level)
+    highest, lowest = np.zeros(K), np.full(K, np.nan)
+    values = np.empty(max(n // max(1, block // 50), 2 * reach + 1) + 2)
+    for k in range(K):
+        count, stop = 0, n if k == K - 1 else (k + 1) * block
+        for i in range(k * block, stop):
+            highest[k] = max(highest[k], e[i])
+        for i in range(k * block, stop, max(1, block // 50)):
+            if e[i] >= 0:
+                values[count] = e[i]
+                count += 1
+        if count:
+            sort(values[:count])
+            lowest[k] = values[(count - 1) // 5]
+    for k in range(K):
+        first, stop = max(0, k - reach), min(K, k + reach + 1)
+        count = 0
+        for j in range(first, stop):
+            if not np.isnan(lowest[j]):
+                values[count] = lowest[j]
+                count += 1
+        rest[k] = max(floor, median(values[:count])) if count else floor
+        count = 0
+        for j in range(first, max(first + 1, stop - 1)):
+            peak = max(highest[j], highest[min(j + 1, K - 1)])
+            if peak > ratio * rest[k]:
+                values[count] = peak
+                count += 1
+        level[k] = median(values[:count]) if count else 0.0
+
+
+@kernel
+def fuse(e: Floats, block: int, level: Floats, weight: Floats, cap: float, out: Floats) -> None:
+    """Let the leads vote: write the weighted mean of their envelopes in units of a beat, extremes left out.
+
+    From three leads on, the lead that is highest and the lead that is lowest at a sample have no say there, so none
+    can make or hide a beat on its own.
+
+    Args:
+        e: ``[L, n]``, envelopes.
+        block: Samples a block.
+        level: ``[L, K]``, from `levels`.
+        weight: ``[L, K]``, 0 for a lead that has no say.
+        cap: Highest vote of a lead.
+        out: ``[n]``, about 1 at a beat.
+    """
+    L, n = e.shape
+    K = level.shape[1]
+    for i in range(n):
+        k = min(i // block, K - 1)
+        votes, weights, voters = 0.0, 0.0, 0
+        top, top_weight, bottom, bottom_weight = -1.0, 0.0, 1e30, 0.0
+        for lead in range(L):
+            w = weight[lead, k]
+            if w <= 0 or e[lead, i] < 0:
+                continue
+            vote = min(e[lead, i] / level[lead, k], cap)
+            votes, weights, voters = votes + w * vote, weights + w, voters + 1
+            if vote > top:
+                top, top_weight = vote, w
+            if vote < bottom:
+                bottom, bottom_weight = vote, w
+        if voters >= 3:
+            votes -= top * top_weight + bottom * bottom_weight
+            weights -= top_weight + bottom_weight
+        out[i] = votes / weights if weights > 0 else 0.0
+
+
+@kernel
+def candidates(d: Floats, low: float, refractory: int, out: Ints) -> int:
+    """Write the local maxima of `d` above `low`, the highest of those nearer than `refractory`; return how many."""
+    count = 0
+    for i in range(len(d)):
+        v = d[i]
+        if v < low or (i > 0 and d[i - 1] > v) or (i < len(d) - 1 and d[i + 1] >= v):
+            continue
+        if count and i - out[count - 1] < refractory:
+            if v > d[out[count - 1]]:
+                out[count - 1] = i
+        else:
+            out[count] = i
+            count += 1
+    return count
+
+
+@kernel
+def choose(d: Floats, where: Ints, high: float, t_reach: float, t_share: float, late: float) -> NDArray[np.bool_]:
+    """Choose the beats among the candidates `where`.
+
+    1. Those that rise above `high`, but for a weak one so soon after a strong one that it is its T wave.
+    2. Searching back (Pan and Tompkins, 1985): where an interval is `late` times the median of those around it, the
+       highest candidate within it that keeps a distance from both ends; until nothing changes.
+    """
+    n = len(where)
+    keep = np.empty(n, np.bool_)
+    before = -1
+    for i in range(n):
+        keep[i] = d[where[i]] >= high
+        soon = before >= 0 and where[i] - where[before] < t_reach
+        if keep[i] and soon and d[where[i]] < t_share * d[where[before]]:
+            keep[i] = False
+        if keep[i]:
+            before = i
+    for _ in range(8):
+        beats = np.flatnonzero(keep)
+        if len(beats) < 3:
+            break
+        rr = np.diff(where[beats]).astype(np.float64)
+        changed = False
+        for k in range(len(rr)):
+            usual = np.median(rr[max(0, k - 4) : k + 5])
+            if rr[k] <= late * usual:
+                continue
+            best = -1
+            for i in range(beats[k] + 1, beats[k + 1]):
+                apart = min(where[i] - where[beats[k]], where[beats[k + 1]] - where[i])
+                if apart >= 0.4 * usual and (best < 0 or d[where[i]] > d[where[best]]):
+                    best = i
+            if best >= 0:
+                keep[best] = changed = True
+        if not changed:
+            break
+    return keep
+
+
+@kernel
+def localise(
+    x: Floats,
+    missing: NDArray[np.bool_],
+    share: Floats,
+    around: int,
+    reach: int,
+    edge: int,
+    smooth: int,
+    work: Floats,
+) -> int:
+    """Return the sample near `around` at which the leads together are farthest from their baseline.
+
+    Args:
+        x: ``[L, T]`` at the record's own rate, without spikes.
+        missing: ``[L, T]``.
+        share: ``[L]``, what each lead's mV count.
+        around: Where the beat was found.
+        reach: How far from there the peak may be.
+        edge: Width of the two stretches beyond `reach` whose mean is the baseline.
+        smooth: Half width of a moving mean, against what a spike has left.
+        work: ``[>= 2 * reach + 1]``, scratch.
+    """
+    T = x.shape[1]
+    first, stop = max(0, around - reach), min(T, around + reach + 1)
+    work[: stop - first] = 0.0
+    for lead in range(x.shape[0]):
+        if share[lead] <= 0:
+            continue
+        total, count = 0.0, 0
+        for i in range(max(0, first - edge), first):
+            total, count = total + x[lead, i], count + 1
+        for i in range(stop, min(T, stop + edge)):
+            total, count = total + x[lead, i], count + 1
+        base = total / count if count else 0.0
+        total = 0.0
+        for i in range(first - smooth, first + smooth + 1):
+            total += x[lead, min(max(i, 0), T - 1)]
+        for i in range(first, stop):
+            if not missing[lead, i]:
+                work[i - first] += share[lead] * abs(total / (2 * smooth + 1) - base)
+            total += x[lead, min(i + smooth + 1, T - 1)] - x[lead, max(i - smooth, 0)]
+    return first + int(np.argmax(work[: stop - first]))
+
+
+@kernel
+def detect(
+    signal: Floats,
+    whole: NDArray[np.bool_],
+    step: int,
+    block: int,
+    widths: Ints,
+    limits: Floats,
+    out: Ints,
+    counts: Ints,
+) -> None:
+    """Find the R peaks of every record.
+
+    Args:
+        signal: ``[B, L, T]`` in mV, NaN where a sample is missing.
+        whole: ``[B, L]``, which lead misses no sample.
+        step: Samples a sample of the envelope.
+        block: Samples of the envelope a block of `levels`.
+        widths: In samples of the envelope: half widths of smoothing, baseline, slope, integration; refractory time,
+            reach of a T wave; in samples of the signal: spike; reach, edge and smoothing of `localise`; blocks on
+            either side for `levels`; and in samples of the envelope the half width of smoothing for votes.
+        limits: `ratio`, `floor`, `cap`, `power` of the weights, best ratio that counts, `low`, `high`, `t_share`,
+            `late`, `agree`.
+        out: ``[B, P]``, sample indices.
+        counts: ``[B]``, how many.
+    """
+    B, L, T = signal.shape
+    n = T // step
+    K = max(1, n // block)
+    clean, missing = np.zeros((L, T), np.float32), np.zeros((L, T), np.bool_)
+    filled, thinned, work = np.empty(T, np.float32), np.empty(n), np.empty((2, max(n, T)))
+    e, votes, where = np.zeros((L, n)), np.empty(n), np.empty(n + 1, np.int64)
+    level, weight, share = np.zeros((L, K)), np.zeros((L, K)), np.zeros(L)
+    rest, level_of_votes = np.empty(K), np.empty(K)
+    for b in range(B):
+        weight[:] = 0.0
+        for lead in range(L):
+            missing[lead] = False
+            if whole[b, lead]:
+                despike(signal[b, lead], widths[6], clean[lead])
+            elif bridge(signal[b, lead], filled, missing[lead]):
+                despike(filled, widths[6], clean[lead])
+            else:
+                continue
+            thin(clean[lead], step, thinned)
+            envelope(thinned, widths[:4], work[:, :n], e[lead])
+            if not whole[b, lead]:
+                thin_gaps(missing[lead], step, e[lead])
+            levels(e[lead], block, widths[10], limits[0], limits[1], level[lead], rest)
+            for k in range(K):
+                if level[lead, k] > 0:
+                    weight[lead, k] = max(min(level[lead, k] / rest[k], limits[4]) - 1.5, 0.0) ** limits[3]
+        fuse(e, block, level, weight, limits[2], work[0, :n])
+        moving_mean(work[0, :n], widths[11], votes)  # a mean over one complex has a flat top
+        levels(votes, block, widths[10], limits[9], 0.0, level_of_votes, rest)
+        for k in range(K):
+            if level_of_votes[k] <= 0:
+                votes[k * block : n if k == K - 1 else (k + 1) * block] = 0.0
+        found = where[: candidates(votes, limits[5], widths[4], where)]
+        keep = choose(votes, found, limits[6], widths[5], limits[7], limits[8])
+        count, last = 0, -1
+        for i in range(len(found)):
+            if not keep[i]:
+                continue
+            k = min(found[i] // block, K - 1)
+            for lead in range(L):
+                share[lead] = weight[lead, k] / level[lead, k] if weight[lead, k] > 0 else 0.0
+            at = localise(clean, missing, share, found[i] * step + step // 2, widths[7], widths[8], widths[9], work[0])
+            if at > last:
+                out[b, count] = last = at
+                count += 1
+        counts[b] = count

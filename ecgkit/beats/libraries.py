@@ -1,0 +1,88 @@
+"""R-peak detectors of other libraries, as they come: each looks at one lead at a time, without changed settings.
+
+A record's leads are tried in the order in which they are given, until one has peaks: the rule of published pipelines
+(lead II, and I, III ... V6 where it shows none).
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgkit.errors import PluginError
+from ecgkit.signal.repair import interpolate_gaps
+
+Peaks = NDArray[np.int64]
+LeadDetector = Callable[[NDArray[np.float64], float], Any]
+
+
+def neurokit(signal: NDArray[np.floating], fs: float, leads: Sequence[str]) -> list[Peaks]:
+    """Detect with NeuroKit2 (Makowski et al., Behavior Research Methods 53:1689, 2021): ``ecg_clean``, ``ecg_peaks``.
+
+    Args:
+        signal: ``[B, L, T]`` in mV, NaN where a sample is missing.
+        fs: Sampling rate in Hz.
+        leads: Names of the L rows.
+
+    Returns:
+        For each record the peaks of its first lead that has any.
+    """
+    import neurokit2
+
+    def find(lead: NDArray[np.float64], fs: float) -> Any:
+        clean = neurokit2.ecg_clean(lead, sampling_rate=round(fs))
+        return neurokit2.ecg_peaks(clean, sampling_rate=round(fs))[1]["ECG_R_Peaks"]
+
+    return _first_lead_with_peaks(find, signal, fs)
+
+
+def xqrs(signal: NDArray[np.floating], fs: float, leads: Sequence[str]) -> list[Peaks]:
+    """Detect with XQRS of wfdb-python, default settings; arguments and result as `neurokit`."""
+    from wfdb.processing import XQRS
+
+    def find(lead: NDArray[np.float64], fs: float) -> Any:
+        detector = XQRS(sig=lead, fs=fs)
+        detector.detect(verbose=False)
+        return detector.qrs_inds
+
+    return _first_lead_with_peaks(find, signal, fs)
+
+
+def sleepecg(signal: NDArray[np.floating], fs: float, leads: Sequence[str]) -> list[Peaks]:
+    """Detect with SleepECG (Brunner et al., J. Open Source Softw. 8:5411, 2023); arguments and result as `neurokit`.
+
+    Raises:
+        PluginError: SleepECG is not installed.
+    """
+    try:
+        from sleepecg.heartbeats import detect_heartbeats
+    except ImportError:
+        raise PluginError("detector sleepecg needs SleepECG", "its library", "pip install 'ecgkit[sleepecg]'") from None
+    return _first_lead_with_peaks(detect_heartbeats, signal, fs)
+
+
+def _first_lead_with_peaks(find: LeadDetector, signal: NDArray[np.floating], fs: float) -> list[Peaks]:
+    """Return each record's peaks by `find`, from its first lead that has any.
+
+    A library may raise on a lead that it cannot work on; that counts as no peaks, unless no lead has any: then the
+    last error is the answer.
+    """
+    found = []
+    for record in interpolate_gaps(signal.astype(np.float64)):
+        peaks, error = np.empty(0, np.int64), None
+        for lead in record:
+            try:
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of lines without a beat; an empty result says it
+                    peaks = np.unique(np.asarray(find(lead, fs), np.float64)[:])
+            except Exception as raised:  # each library has errors of its own
+                error = raised
+                continue
+            if len(peaks):
+                break
+        if error is not None and not len(peaks):
+            raise error
+        found.append(peaks.astype(np.int64))
+    return found

@@ -1,0 +1,146 @@
+"""The R peaks of a store: `read_peaks` is the one way to them, and `Peaks.at` what a loader hands to models."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from ecgkit.errors import StoreError
+from ecgkit.store.reader import Store
+
+FOLDER, TABLE, ATTRIBUTES = "beats", "peaks.parquet", "beats.json"
+FORMAT, VERSION = "ecgkit-beats", 1
+
+
+@dataclass(frozen=True)
+class Peaks:
+    """R peaks of R records.
+
+    Args:
+        samples: Sample indices of all records, one after another, ascending within each.
+        offsets: ``[R + 1]``; record r has ``samples[offsets[r] : offsets[r + 1]]``.
+        fs: ``[R]``, the rate in Hz at which a record's indices count: its own.
+        flags: ``[R]``, why a record's peaks are doubtful; empty for fine.
+        attributes: How they were found; see `ecgkit.beats.detector.Detector.describe`.
+    """
+
+    samples: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    fs: NDArray[np.float64]
+    flags: NDArray[np.str_]
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.fs)
+
+    def of(self, row: int) -> NDArray[np.int64]:
+        """Return one record's peaks."""
+        return self.samples[self.offsets[row] : self.offsets[row + 1]]
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """``[R]``, how many peaks each record has."""
+        return np.diff(self.offsets)
+
+    def at(self, rows: NDArray[np.integer], starts: NDArray[np.integer], samples: int, fs: float) -> NDArray[np.int64]:
+        """Return the peaks of a batch as positions inside its crops.
+
+        Args:
+            rows: ``[B]``, the records.
+            starts: ``[B]``, where each crop starts, in samples at `fs`.
+            samples: Length of a crop.
+            fs: Rate of the crops in Hz.
+
+        Returns:
+            ``[B, P]``, ascending and then -1; P is the most in the batch. A peak outside its crop is left out.
+        """
+        rows = np.asarray(rows)
+        count = self.counts[rows]
+        record = np.repeat(np.arange(len(rows)), count)
+        first = np.repeat(self.offsets[rows] - (np.cumsum(count) - count), count)
+        peaks = self.samples[first + np.arange(len(record))]
+        # Rounded half up, so that equal distances stay equal from record to record.
+        position = np.floor(peaks * (fs / self.fs[rows])[record] + 0.5).astype(np.int64) - np.asarray(starts)[record]
+        inside = (position >= 0) & (position < samples)
+        record, position = record[inside], position[inside]
+        count = np.bincount(record, minlength=len(rows))
+        column = np.arange(len(record)) - np.repeat(np.cumsum(count) - count, count)
+        out = np.full((len(rows), int(count.max(initial=0))), -1, np.int64)
+        out[record, column] = position
+        return out
+
+
+def has_peaks(store: Store) -> bool:
+    """Return whether peaks lie in a store; whether they are its own, `read_peaks` says."""
+    return (store.path / FOLDER).is_dir()
+
+
+def read_peaks(store: Store) -> Peaks:
+    """Read the R peaks that ``ecgkit beats`` put into a store.
+
+    Raises:
+        StoreError: The store has none, or damaged ones, or they were found in other signals.
+    """
+    command = f"Find them with: ecgkit beats {store.path}"
+    if not has_peaks(store):
+        raise StoreError(f"{store.path} has no R peaks", "peaks found beforehand", command)
+    attributes = read_attributes(store)
+    if attributes.get("store_sha256") != store.content_hash:
+        raise StoreError(f"the R peaks of {store.path} were found in other signals", "its own", command)
+    try:
+        table = pq.read_table(store.path / FOLDER / TABLE, columns=["record_id", "rpeaks", "flag"]).combine_chunks()
+        peaks = _peaks_of(table, store.table["fs"].to_numpy(np.float64), attributes)
+    except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        raise _damaged(store, type(error).__name__) from None
+    if table["record_id"].to_pylist() != store.table["record_id"].tolist():
+        raise _damaged(store, "other records")
+    return peaks
+
+
+def read_attributes(store: Store) -> dict[str, Any]:
+    """Return what is written beside a store's peaks.
+
+    Raises:
+        StoreError: It cannot be read, or is of another format.
+    """
+    try:
+        attributes = json.loads((store.path / FOLDER / ATTRIBUTES).read_text(encoding="utf-8"))
+        known = attributes["format"] == FORMAT and attributes["version"] == VERSION
+    except (OSError, ValueError, KeyError, TypeError):
+        known = False
+    if not known:
+        raise _damaged(store, ATTRIBUTES)
+    return dict(attributes)
+
+
+def write_peaks(folder: Path, table: pa.Table, attributes: Mapping[str, Any]) -> None:
+    """Write peaks into a folder: equal ones give equal bytes.
+
+    Args:
+        folder: An empty folder.
+        table: ``record_id``, ``rpeaks`` (lists of int32) and ``flag``, a row a record of the store.
+        attributes: What `read_attributes` is to return.
+    """
+    pq.write_table(table, folder / TABLE)
+    text = json.dumps({"format": FORMAT, "version": VERSION, **attributes}, indent=2)
+    (folder / ATTRIBUTES).write_text(f"{text}\n", encoding="utf-8")
+
+
+def _peaks_of(table: pa.Table, fs: NDArray[np.float64], attributes: Mapping[str, Any]) -> Peaks:
+    if not len(table):
+        return Peaks(np.empty(0, np.int64), np.zeros(1, np.int64), fs, np.empty(0, np.str_), attributes)
+    lists = table["rpeaks"].chunk(0)
+    offsets = lists.offsets.to_numpy().astype(np.int64)
+    samples = lists.values.to_numpy().astype(np.int64)
+    return Peaks(samples, offsets, fs, np.asarray(table["flag"].to_pylist(), np.str_), attributes)
+
+
+def _damaged(store: Store, what: str) -> StoreError:
+    remedy = f"Find them again with: ecgkit beats {store.path} --overwrite"
+    return StoreError(f"the R peaks of {store.path} cannot be read ({what})", f"{FORMAT} version {VERSION}", remedy)

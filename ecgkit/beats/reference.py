@@ -1,0 +1,83 @@
+"""Reference beats from WFDB annotations: what is counted, and where."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import wfdb
+from numpy.typing import NDArray
+
+from ecgkit.datasets.wfdb_record import BEATS, check_inside
+from ecgkit.errors import ConfigError, RecordError
+
+WAVE_ON, WAVE_OFF = "(", ")"
+FLUTTER_ON, FLUTTER_OFF = "[", "]"
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The reference of one record.
+
+    Args:
+        beats: Ascending sample indices.
+        spans: ``[n, 2]``, first and last sample of the stretches that are judged; a beat or a detection elsewhere
+            counts neither for nor against.
+    """
+
+    beats: NDArray[np.int64]
+    spans: NDArray[np.int64]
+
+    def judged(self, peaks: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return those peaks that lie where the reference judges."""
+        inside = (peaks[:, None] >= self.spans[:, 0]) & (peaks[:, None] <= self.spans[:, 1])
+        return peaks[inside.any(1)]
+
+
+def read_reference(root: Path, path: str, annotator: str, samples: int) -> Reference | None:
+    """Read the reference beats of a record, or None if it has no such annotation.
+
+    Beats are the codes that PhysioNet lists as beats. Ventricular flutter (from ``[`` to ``]``) is not judged, as in
+    EC57. Where the annotation marks waves (``(`` and ``)``, as in LUDB), a record is annotated in part only, and is
+    judged from the first mark to the last.
+
+    Args:
+        root: The dataset's folder.
+        path: The record's path relative to it, without suffix.
+        annotator: The annotation's suffix, such as ``atr``.
+        samples: Length of the record.
+
+    Raises:
+        ConfigError: `annotator` cannot be a suffix.
+        RecordError: The annotation cannot be read or leads out of `root`.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9_]+", annotator):
+        raise ConfigError(f"annotator {annotator!r}", "the suffix of annotation files, such as atr")
+    check_inside(root, f"{path}.{annotator}")
+    if not (root / f"{path}.{annotator}").is_file():
+        return None
+    try:
+        annotation = wfdb.rdann(str(root / path), annotator)
+    except Exception as error:  # wfdb has many ways to fail on a damaged file
+        raise RecordError(f"{path}.{annotator} is not readable ({type(error).__name__})", "a WFDB annotation") from None
+    marks = np.asarray(annotation.sample, np.int64)
+    symbols = np.asarray(annotation.symbol, np.str_)
+    beats = np.unique(marks[np.isin(symbols, list(BEATS))])
+    reference = Reference(beats, _spans(marks, symbols, samples))
+    return Reference(reference.judged(beats), reference.spans)
+
+
+def _spans(marks: NDArray[np.int64], symbols: NDArray[np.str_], samples: int) -> NDArray[np.int64]:
+    """Return the stretches in which the annotation judges."""
+    if not len(marks):
+        return np.empty((0, 2), np.int64)
+    in_part = np.isin(symbols, (WAVE_ON, WAVE_OFF)).any()
+    starts, stops = ([int(marks[0])], [int(marks[-1])]) if in_part else ([0], [samples - 1])
+    # A flutter that began before the record, or outlasts it, is open at that end.
+    for mark, symbol in zip(marks.tolist(), symbols.tolist(), strict=True):
+        if symbol == FLUTTER_ON:
+            stops.insert(-1, mark - 1)
+            starts.append(samples)
+        elif symbol == FLUTTER_OFF:
+            starts[-1] = mark + 1
+    return np.array([span for span in zip(starts, stops, strict=True) if span[0] <= span[1]], np.int64).reshape(-1, 2)

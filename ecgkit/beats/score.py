@@ -1,0 +1,255 @@
+"""How well a detector does: its peaks against reference annotations, or against another detector.
+
+A reference beat and a detection at most a tolerance apart make a pair, each used once (ANSI/AAMI EC57 takes 150 ms).
+Sensitivity is the share of reference beats that are paired, PPV the share of detections, F1 their harmonic mean. The
+whole record counts, without the learning period that EC57 allows.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgkit.beats.detector import Detector
+from ecgkit.beats.reference import Reference, read_reference
+from ecgkit.datasets.base import Dataset, settle
+from ecgkit.errors import DatasetError, EcgkitError
+from ecgkit.ingest import find_dataset
+from ecgkit.recording import Recording
+
+Progress = Callable[[int, int], None]
+Peaks = NDArray[np.int64]
+
+TOLERANCES = (150.0, 50.0)  # ms
+
+
+@dataclass(frozen=True)
+class Score:
+    """Counts at one tolerance.
+
+    Args:
+        tolerance: In ms.
+        paired: Reference beats that were found.
+        missed: Reference beats that were not.
+        extra: Detections that are no beat.
+    """
+
+    tolerance: float
+    paired: int = 0
+    missed: int = 0
+    extra: int = 0
+
+    @property
+    def sensitivity(self) -> float:
+        """Share of the reference beats that were found; NaN without any."""
+        return _share(self.paired, self.paired + self.missed)
+
+    @property
+    def ppv(self) -> float:
+        """Share of the detections that are beats; NaN without any."""
+        return _share(self.paired, self.paired + self.extra)
+
+    @property
+    def f1(self) -> float:
+        """Harmonic mean of both."""
+        return _share(2 * self.paired, 2 * self.paired + self.missed + self.extra)
+
+    def __add__(self, other: "Score") -> "Score":
+        return Score(self.tolerance, self.paired + other.paired, self.missed + other.missed, self.extra + other.extra)
+
+
+@dataclass(frozen=True)
+class RecordScore:
+    """One record.
+
+    Args:
+        record: Its id.
+        reference: What it was compared with: an annotator or a detector.
+        scores: One a tolerance.
+        expected: The reference's beats.
+        found: The detections that were judged.
+        errors: In ms, detection minus reference of each pair at the widest tolerance, nearest to nearest.
+    """
+
+    record: str
+    reference: str
+    scores: tuple[Score, ...]
+    expected: Peaks = field(compare=False)
+    found: Peaks = field(compare=False)
+    errors: NDArray[np.float64] = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Report:
+    """What became of a folder.
+
+    Args:
+        records: The records that were judged.
+        unread: Records that could not be read, with the reason.
+        without: Records that have no such reference.
+    """
+
+    records: list[RecordScore]
+    unread: dict[str, str]
+    without: list[str]
+
+    def pooled(self) -> list[Score]:
+        """Return the counts over all records, a score a tolerance."""
+        return [_sum(scores) for scores in zip(*(record.scores for record in self.records), strict=True)]
+
+    def errors(self) -> NDArray[np.float64]:
+        """Return the errors of all records in ms."""
+        return np.concatenate([record.errors for record in self.records])
+
+    def worst(self) -> list[RecordScore]:
+        """Return the records that are not perfect at the widest tolerance, most wrong decisions first."""
+        wrong = [record for record in self.records if record.scores[0].missed + record.scores[0].extra]
+        return sorted(wrong, key=lambda record: -(record.scores[0].missed + record.scores[0].extra))
+
+
+def pair(reference: Peaks, found: Peaks, tolerance: int) -> tuple[int, int, int]:
+    """Count pairs, missed reference beats and extra detections.
+
+    Taking the earliest detection that fits makes the most pairs there can be, for all windows are of one width.
+
+    Args:
+        reference: Ascending sample indices.
+        found: Ascending sample indices.
+        tolerance: In samples.
+    """
+    i = j = pairs = 0
+    while i < len(reference) and j < len(found):
+        if found[j] < reference[i] - tolerance:
+            j += 1
+        elif found[j] > reference[i] + tolerance:
+            i += 1
+        else:
+            pairs, i, j = pairs + 1, i + 1, j + 1
+    return pairs, len(reference) - pairs, len(found) - pairs
+
+
+def errors_of(reference: Peaks, found: Peaks, tolerance: int) -> NDArray[np.int64]:
+    """Return nearest detection minus reference beat, in samples, where it is within the tolerance."""
+    if not len(reference) or not len(found):
+        return np.empty(0, np.int64)
+    after = np.searchsorted(found, reference).clip(0, len(found) - 1)
+    before = (after - 1).clip(0)
+    ahead, behind = found[after] - reference, found[before] - reference
+    nearest = np.where(np.abs(ahead) < np.abs(behind), ahead, behind)
+    return nearest[np.abs(nearest) <= tolerance]
+
+
+def score_record(
+    record: str, name: str, reference: Reference, found: Peaks, fs: float, tolerances: Sequence[float] = TOLERANCES
+) -> RecordScore:
+    """Judge the peaks of one record.
+
+    Args:
+        record: Its id.
+        name: Of the reference.
+        reference: The reference.
+        found: Detections as sample indices.
+        fs: Rate in Hz of all indices.
+        tolerances: In ms, the widest first.
+    """
+    judged = reference.judged(found)
+    widths = [int(tolerance * fs / 1000 + 1e-9) for tolerance in tolerances]
+    scores = [Score(ms, *pair(reference.beats, judged, w)) for ms, w in zip(tolerances, widths, strict=True)]
+    errors = errors_of(reference.beats, judged, widths[0]) * 1000 / fs
+    return RecordScore(record, name, tuple(scores), reference.beats, judged, errors)
+
+
+def score_folder(
+    src: Path,
+    detector: Detector,
+    *,
+    annotators: Sequence[str] = ("atr",),
+    against: Detector | None = None,
+    tolerances: Sequence[float] = TOLERANCES,
+    dataset: str = "",
+    progress: Progress | None = None,
+) -> Report:
+    """Judge a detector on every record of a folder.
+
+    Args:
+        src: A dataset's folder.
+        detector: The detector.
+        annotators: Suffixes of the annotations to compare with, each on its own.
+        against: Another detector to compare with instead.
+        tolerances: In ms.
+        dataset: Layout of the folder; empty to find it by looking.
+        progress: Called with records done and records in all.
+
+    Raises:
+        DatasetError: The folder has no record with such a reference.
+    """
+    layout = find_dataset(src, dataset)
+    sources = [source for source in settle(layout.sources()) if not source.problem]
+    report = Report([], {}, [])
+    widest = tuple(sorted(tolerances, reverse=True))
+    for done, source in enumerate(sources, 1):
+        try:
+            references = dict(_references(layout, source.path, annotators)) if against is None else None
+            if references is not None and not references:
+                report.without.append(source.record_id)
+            else:
+                recording = layout.read(source)
+                _judge(report, source.record_id, recording, detector, references, against, widest)
+        except EcgkitError as error:
+            report.unread[source.record_id] = str(error)
+        if progress:
+            progress(done, len(sources))
+    if not report.records:
+        names = ", ".join(annotators)
+        first = next(iter(report.unread.items()), None)
+        told = f"; record {first[0]}: {first[1]}" if first else ""
+        raise DatasetError(f"none of the {len(sources)} records of {src} has annotations {names}{told}", "at least one")
+    return report
+
+
+def _references(layout: Dataset, path: str, annotators: Iterable[str]) -> Iterator[tuple[str, Reference]]:
+    for annotator in annotators:
+        reference = read_reference(layout.root, path, annotator, samples=np.iinfo(np.int64).max)
+        if reference is not None:
+            yield annotator, reference
+
+
+def _judge(
+    report: Report,
+    record: str,
+    recording: Recording,
+    detector: Detector,
+    references: dict[str, Reference] | None,
+    against: Detector | None,
+    tolerances: Sequence[float],
+) -> None:
+    """Detect once, and compare with each reference."""
+    if references is None:
+        assert against is not None
+        other = detect_in(recording, against)
+        references = {against.name: Reference(other, np.array([[0, recording.signal.shape[-1]]]))}
+    found = detect_in(recording, detector)
+    for name, reference in references.items():
+        report.records.append(score_record(record, name, reference, found, recording.fs, tolerances))
+
+
+def detect_in(recording: Recording, detector: Detector) -> Peaks:
+    """Return the R peaks of one recording; a detector that fails has found none."""
+    leads = detector.choose_leads(recording.leads)
+    if not leads:
+        return np.empty(0, np.int64)
+    chosen = recording.only(leads)
+    return detector.find(chosen.signal[None], recording.fs, leads)[0][0]
+
+
+def _sum(scores: Sequence[Score]) -> Score:
+    total = Score(scores[0].tolerance)
+    for score in scores:
+        total += score
+    return total
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else float("nan")

@@ -1,0 +1,44 @@
+"""How beats are cut: the settings, which a family may hold in its config. Importing this costs no torch."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+TooMany = Literal["first", "spread"]
+Cut = Literal["midpoint", "fixed"]
+
+
+@dataclass(frozen=True)
+class BeatWindow:
+    """What a beat token holds.
+
+    Args:
+        before: Samples before the R peak.
+        after: Samples from the R peak on; a token has ``before + after`` samples, the peak at index ``before``.
+        max_beats: Slots a record; None makes as many as the record with the most beats of a batch needs.
+        too_many: What becomes of a record with more beats than slots: its ``first`` ones, or ones ``spread`` evenly
+            over it, the first and the last among them.
+        cut: ``midpoint``, the published rule: a beat ends half-way to its neighbours, and zeros follow; ``fixed``: the
+            whole window, whatever lies in it.
+    """
+
+    before: int = 48
+    after: int = 48
+    max_beats: int | None = 15
+    too_many: TooMany = "first"
+    cut: Cut = "midpoint"
+
+    def __post_init__(self) -> None:
+        if self.before < 0 or self.after < 1:
+            raise ValueError(f"before {self.before} and after {self.after} must be at least 0 and 1 samples")
+        if self.max_beats is not None and self.max_beats < 1:
+            raise ValueError(f"max_beats {self.max_beats} must be at least 1")
+
+    @property
+    def width(self) -> int:
+        """Samples a token."""
+        return self.before + self.after
+
+
+# Published beat tokens (arXiv 2512.24002 and 2502.10707, released code): 0.96 s at 100 Hz, 15 slots a lead.
+PUBLISHED = BeatWindow()
+EVEN_PEAKS = 15  # centres that stand in for a record without peaks, in the same code
