@@ -49,6 +49,7 @@ _ALIASES = {name.upper(): name for name in LEADS} | {
     "MLIII": "III",
 }
 
+A = TypeVar("A", bound=np.generic)
 S = TypeVar("S", bound=np.floating)
 
 
@@ -103,7 +104,7 @@ def lead_ids(names: Sequence[str]) -> list[int]:
     return [LEADS.index(name) for name in names]
 
 
-def select_leads(signal: NDArray[S], have: Sequence[str], want: Sequence[str]) -> NDArray[S]:
+def select_leads(signal: NDArray[A], have: Sequence[str], want: Sequence[str]) -> NDArray[A]:
     """Return the rows of `want`, in that order, from a signal ``[..., L, T]`` whose rows are `have`.
 
     Raises:

@@ -98,6 +98,6 @@ def test_real_recordings_obey_the_relations(shared) -> None:
     for folder, holds in (("ptb-xl", True), ("ptb-xl-100hz-zscored", False)):
         dataset = PTBXL(shared / "data" / folder)
         for source in dataset.sources()[:10]:
-            recording = dataset.read(source)
+            recording = dataset.read(source, dataset.header(source))
             residual = limb_residuals(recording.signal, recording.leads)["III"]
             assert (residual < 0.05) == holds, (folder, source.record_id, residual)

@@ -15,6 +15,7 @@ import numpy as np
 import wfdb
 from numpy.typing import NDArray
 
+from ecgkit.datasets.header import Header
 from ecgkit.errors import RecordError
 from ecgkit.leads import find_lead
 from ecgkit.recording import Recording
@@ -50,31 +51,6 @@ class Channel:
     unit: str
 
 
-@dataclass(frozen=True)
-class Header:
-    """What a header says that decides the shape of a store.
-
-    Args:
-        fs: Frames a second in Hz.
-        samples: Number of frames.
-        channels: Rows of the record that are ECG leads.
-        leads: Their canonical names.
-        signs: -1 for a lead that the header names as inverted.
-        unit: ``mV`` or ``NU``.
-        source_leads: The header's own names of those rows.
-        other: Names of the rows that are no ECG leads.
-    """
-
-    fs: float
-    samples: int
-    channels: tuple[int, ...]
-    leads: tuple[str, ...]
-    signs: tuple[int, ...]
-    unit: str
-    source_leads: tuple[str, ...]
-    other: tuple[str, ...]
-
-
 def read_header(root: Path, path: str) -> Header:
     """Read the header of a record, and compare its length with the size of the signal files.
 
@@ -86,18 +62,26 @@ def read_header(root: Path, path: str) -> Header:
         RecordError: The header is missing, malformed, names a file outside `root`, or holds no ECG lead; or a signal
             file is missing or cut short.
     """
-    return _read_header(root, path)[1]
+    with _one_error(f"{path}.hea", "a WFDB header"):
+        raw = _load_header(root, path)
+        header = _describe(raw, path)
+        _check_sizes(root / path, raw)
+        return header
 
 
 def read_record(root: Path, path: str) -> Recording:
+    """Read the header and the signal of a record; raises as these two."""
+    return read_signal(root, path, read_header(root, path))
+
+
+def read_signal(root: Path, path: str, header: Header) -> Recording:
     """Read the ECG leads of a record in mV, sizes and checksums verified.
 
     Raises:
-        RecordError: As `read_header`; or the signal file is damaged, or holds no sample.
+        RecordError: The signal file is damaged, or holds no sample.
     """
-    raw, header = _read_header(root, path)
     with _one_error(path, "a WFDB signal"):
-        signal = _load_signal(root / path, raw, header)
+        signal = _load_signal(root / path, _load_header(root, path), header)
     if not np.isfinite(signal).any():
         raise RecordError(f"every sample of {path} is missing", "a signal")
     return Recording(
@@ -107,7 +91,7 @@ def read_record(root: Path, path: str) -> Recording:
         header.unit,
         header.source_leads,
         other=header.other,
-        comments=tuple(raw.comments or ()),
+        comments=header.comments,
         rpeaks=_reference_beats(root, path),
     )
 
@@ -152,15 +136,6 @@ def _one_error(name: str, expected: str) -> Iterator[None]:
     except Exception as error:
         cause = " ".join(f"{type(error).__name__}: {error}".split())[:160]
         raise RecordError(f"{name} is not readable ({cause})", expected) from None
-
-
-def _read_header(root: Path, path: str) -> tuple[Any, Header]:
-    """Return wfdb's header and what ecgkit needs of it, its length vouched for by the signal files."""
-    with _one_error(f"{path}.hea", "a WFDB header"):
-        raw = _load_header(root, path)
-        header = _describe(raw, path)
-        _check_sizes(root / path, raw)
-        return raw, header
 
 
 def _load_header(root: Path, path: str) -> Any:
@@ -221,12 +196,12 @@ def _describe(header: Any, path: str) -> Header:
     return Header(
         fs=float(header.fs),
         samples=int(header.sig_len),
-        channels=rows,
         leads=tuple(channel.lead for channel in channels),
-        signs=tuple(channel.sign for channel in channels),
         unit="NU" if channels[0].unit == NO_UNIT else "mV",
         source_leads=tuple(names[i].strip() for i in rows),
         other=tuple(name.strip() for i, name in enumerate(names) if i not in rows),
+        comments=tuple(header.comments or ()),
+        layout=(rows, tuple(channel.sign for channel in channels)),
     )
 
 
@@ -291,7 +266,7 @@ def _check_segments(record: Path, header: Any) -> None:
 
 def _load_signal(record: Path, raw: Any, header: Header) -> NDArray[np.float64]:
     """Return ``[L, T]`` in mV (or NU), NaN where a sample is missing."""
-    channels = list(header.channels)
+    channels, signs = list(header.layout[0]), header.layout[1]
     if isinstance(raw, wfdb.MultiRecord):
         loaded = wfdb.rdrecord(str(record), channels=channels)
         physical = loaded.p_signal
@@ -307,7 +282,7 @@ def _load_signal(record: Path, raw: Any, header: Header) -> NDArray[np.float64]:
         factors = {name: MILLIVOLTS.get((unit or "mV").strip().lower(), 1.0) for name, unit in units}
     names, _ = _names_and_units(raw)
     columns = [loaded.sig_name.index(names[i]) for i in channels]
-    scale = [sign * factors[names[i]] for i, sign in zip(channels, header.signs, strict=True)]
+    scale = [sign * factors[names[i]] for i, sign in zip(channels, signs, strict=True)]
     return np.ascontiguousarray(physical[:, columns].T * np.array(scale)[:, None])
 
 

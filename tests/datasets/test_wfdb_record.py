@@ -179,7 +179,7 @@ def test_a_lead_without_a_unit_hides_none_in_millivolts(tmp_path: Path) -> None:
     lines[1] = lines[1].replace("/mV", "/NU")
     header.write_text("".join(lines))
     found = read_header(tmp_path, "r")
-    assert (found.channels, found.leads, found.unit, found.other) == ((1, 2), ("II", "I"), "mV", ("II",))
+    assert (found.source_leads, found.leads, found.unit, found.other) == (("ii", "I"), ("II", "I"), "mV", ("II",))
 
 
 def test_annotations_that_lead_out_of_the_folder_are_refused(tmp_path: Path) -> None:
