@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ecgkit.datasets import wfdb_record
+from ecgkit.datasets.comments import parse_comments
 from ecgkit.datasets.header import Header
 from ecgkit.errors import RecordError
 from ecgkit.recording import Recording
@@ -108,7 +109,7 @@ class Dataset(ABC):
             source: One of `settle`, with its fold.
             recording: What `read` gave for it.
         """
-        comments = wfdb_record.parse_comments(recording.comments)
+        comments = parse_comments(recording.comments)
         labels = comments.labels if source.labels is None else source.labels
         return {
             **source.extra,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ecgkit.datasets.base import Dataset, Source
-from ecgkit.datasets.wfdb_record import header_lines
+from ecgkit.datasets.wfdb_header import wfdb_lines
 
 
 class WfdbFolder(Dataset):
@@ -31,7 +31,7 @@ class WfdbFolder(Dataset):
 def _segments(header: Path) -> Iterator[Path]:
     """Yield the headers of the segments that a multi-segment header names; nothing for any other header."""
     try:
-        lines = header_lines(header)
+        lines = wfdb_lines(header.read_bytes())
     except OSError:  # told when the header is read as a record's
         return
     if lines and "/" in lines[0].split()[0]:
