@@ -60,7 +60,8 @@ class Dataset(ABC):
     """
 
     name: ClassVar[str]
-    code_system: ClassVar[str] = ""
+    # What labels are written in; an object may know better than its class.
+    code_system: str = ""
 
     def __init__(self, root: Path, *, fs: float | None = None) -> None:
         self.root = root

@@ -9,7 +9,7 @@ Of the lines of one dataset only the file name, the first sample and the checksu
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from ecgkit.datasets.channels import NO_UNIT, Rows, find_rows
 
@@ -67,7 +67,15 @@ class Scheme:
     """
 
     channels: tuple[Channel, ...]
-    rows: Rows
+
+    @cached_property
+    def rows(self) -> Rows:
+        """Which of them are ECG leads.
+
+        Raises:
+            RecordError: None is.
+        """
+        return find_rows([channel.name for channel in self.channels], [channel.unit for channel in self.channels])
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +128,6 @@ def parse_header(raw: bytes) -> WfdbHeader:
 
     Raises:
         NotPlain: It is of another kind, or breaks the rules in an uncommon way.
-        RecordError: None of its rows is an ECG lead.
     """
     lines, comments = [], []
     for line in decode_text(raw).split("\n"):
@@ -185,8 +192,7 @@ def _signal_line(line: str) -> tuple[str, str, str, str, str, int | None, int | 
 
 @lru_cache(maxsize=4096)
 def _scheme(tokens: tuple[tuple[int, str, str, str, str, str], ...]) -> Scheme:
-    channels = tuple(_channel(*token) for token in tokens)
-    return Scheme(channels, find_rows([c.name for c in channels], [c.unit for c in channels]))
+    return Scheme(tuple(_channel(*token) for token in tokens))
 
 
 def _channel(file: int, form: str, gain: str, bits: str, zero: str, name: str) -> Channel:
