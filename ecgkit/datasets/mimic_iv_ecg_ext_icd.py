@@ -61,8 +61,8 @@ class MimicIvEcgExtIcd(MimicIvEcg):
 
 def _tables(root: Path) -> Iterator[Path]:
     """Yield the places where the table lies, the nearest first."""
-    folders = [root, root.parent]
-    folders += sorted(root.parent.glob(f"{FOLDER}*"), key=str) if root.parent != root else []
+    above = root.resolve().parent
+    folders = [root, above, *sorted(above.glob(f"{FOLDER}*"), key=str)]
     for folder in folders:
         if (folder / TABLE).is_file():
             yield folder / TABLE
