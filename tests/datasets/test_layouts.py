@@ -150,7 +150,7 @@ def write_challenge(folder: Path, name: str, dx: str) -> None:
         ({"georgia/g1/E00001": "1", "georgia/g2/E01001": "2"}, "cinc", "snomed"),
         ({"g1/E00001": "1", "g2/E01001": "2"}, "georgia", "snomed"),
         ({"WFDBRecords/01/010/JS00001": "1", "WFDBRecords/02/020/JS20001": "1"}, "chapman-shaoxing-ningbo", "snomed"),
-        ({"01/010/JS00001": "1"}, "chapman-shaoxing-ningbo", "snomed"),
+        ({"1.0.0/JS00001": "1"}, "chapman-shaoxing-ningbo", "snomed"),
         ({"g1/A0001": "59118001"}, "cpsc2018", "snomed"),
         ({"A0001": "RBBB,AF"}, "cpsc2018", "cpsc2018"),
         ({"A0001": "1", "Q0001": "1"}, "cinc", "snomed"),
