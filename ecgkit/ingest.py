@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ecgkit.atomic import atomic_folder, check_output
 from ecgkit.datasets.base import Dataset, Source, settle
-from ecgkit.datasets.wfdb_record import Header
+from ecgkit.datasets.header import Header
 from ecgkit.entries import DatasetEntry
 from ecgkit.errors import ConfigError, DatasetError, LeadError, PluginError, RecordError, SignalError
 from ecgkit.leads import DERIVED, canonical_order
@@ -99,8 +99,8 @@ def ingest(
         leads = options.leads or _lead_axis([header for _, header in plan])
         samples = max(_stored_samples(header, options) for _, header in plan)
         writer = StoreWriter(folder, leads=leads, samples=samples)
-        for done, (source, _) in enumerate(plan, 1):
-            _take(dataset, source, options, writer, report)
+        for done, (source, header) in enumerate(plan, 1):
+            _take(dataset, source, header, options, writer, report)
             if progress:
                 progress("signals", done, len(plan))
         _refuse_if_empty(src, report, report.taken > 0)
@@ -195,10 +195,17 @@ def _stored_samples(header: Header, options: IngestOptions) -> int:
     return resampled_length(samples, header.fs, options.fs or header.fs)
 
 
-def _take(dataset: Dataset, source: Source, options: IngestOptions, writer: StoreWriter, report: IngestReport) -> None:
+def _take(
+    dataset: Dataset,
+    source: Source,
+    header: Header,
+    options: IngestOptions,
+    writer: StoreWriter,
+    report: IngestReport,
+) -> None:
     """Read one record and append it, or write down why not."""
     try:
-        recording = dataset.read(source)
+        recording = dataset.read(source, header)
         fitted = _fit(recording, options)
     except LeadError as error:
         report.rejected.append(LedgerRow(source.record_id, source.path, "leads", str(error)))
@@ -217,14 +224,16 @@ def _take(dataset: Dataset, source: Source, options: IngestOptions, writer: Stor
 
 def _fit(recording: Recording, options: IngestOptions) -> Recording:
     """Cut, resample and complete a recording as the options say."""
-    fs = options.fs or recording.fs
     samples = None if options.seconds is None else round(options.seconds * recording.fs)
-    signal = resample_with_gaps(recording.signal[:, :samples], recording.fs, fs)
-    rpeaks = recording.rpeaks
-    if rpeaks is not None:
-        rpeaks = (rpeaks * fs / recording.fs).round().astype(int)
-        rpeaks = rpeaks[rpeaks < signal.shape[-1]]
-    fitted = replace(recording, signal=signal, fs=fs, rpeaks=rpeaks).with_derived_leads()
+    fitted = recording.part(0, samples)
+    if options.fs and options.fs != recording.fs:
+        signal = resample_with_gaps(fitted.signal, recording.fs, options.fs)
+        rpeaks = fitted.rpeaks
+        if rpeaks is not None:
+            rpeaks = (rpeaks * options.fs / recording.fs).round().astype(int)
+            rpeaks = rpeaks[rpeaks < signal.shape[-1]]
+        fitted = replace(fitted, amplitudes=signal, fs=options.fs, rpeaks=rpeaks)
+    fitted = fitted.with_derived_leads()
     return fitted.only(options.leads) if options.leads else fitted
 
 

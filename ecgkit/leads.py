@@ -49,6 +49,7 @@ _ALIASES = {name.upper(): name for name in LEADS} | {
     "MLIII": "III",
 }
 
+A = TypeVar("A", bound=np.generic)
 S = TypeVar("S", bound=np.floating)
 
 
@@ -103,7 +104,7 @@ def lead_ids(names: Sequence[str]) -> list[int]:
     return [LEADS.index(name) for name in names]
 
 
-def select_leads(signal: NDArray[S], have: Sequence[str], want: Sequence[str]) -> NDArray[S]:
+def select_leads(signal: NDArray[A], have: Sequence[str], want: Sequence[str]) -> NDArray[A]:
     """Return the rows of `want`, in that order, from a signal ``[..., L, T]`` whose rows are `have`.
 
     Raises:
@@ -158,3 +159,88 @@ def limb_residuals(signal: NDArray[np.floating], names: Sequence[str]) -> dict[s
             if power > 0:
                 residuals[name] = float(np.sqrt(np.mean((rows[name] - derived)[both] ** 2) / power))
     return residuals
+
+
+# What the limb leads as named must obey, as weights on I, II, III, aVR, aVL, aVF: Einthoven's law, and Goldberger's
+# leads from the bipolar ones in a form that treats all three electrodes alike.
+_RELATIONS = np.array(
+    [
+        [1, -1, 1, 0, 0, 0],
+        [1, 1, 0, 2, 0, 0],
+        [-1, 0, 1, 0, 2, 0],
+        [0, -1, -1, 0, 0, 2],
+    ]
+)  # fmt: skip
+# Of the power of the limb leads: what rounding and separate filters leave, and below how many mV there is no signal.
+_TOLERANCE = 0.2
+_SILENCE = 0.01
+_SAMPLES = 1000
+AVF_AVL_SWAPPED, LIMB_REVERSED, INCONSISTENT = "avf-avl-swapped", "limb-reversed", "inconsistent"
+
+
+def _faults() -> list[tuple[str, NDArray[np.int64]]]:
+    """Return each single fault of the rows with the matrix that undoes it: a lead inverted, or two exchanged."""
+    exchanged = [(4, 5), (3, 4), (3, 5), (0, 1), (0, 2), (1, 2)]
+    faults = []
+    for a, b in exchanged:
+        undo = np.eye(6, dtype=np.int64)
+        undo[[a, b]] = undo[[b, a]]
+        faults.append((AVF_AVL_SWAPPED if (a, b) == (4, 5) else LIMB_REVERSED, undo))
+    for lead in range(6):
+        undo = np.eye(6, dtype=np.int64)
+        undo[lead, lead] = -1
+        faults.append((LIMB_REVERSED, undo))
+    return faults
+
+
+def limb_lead_fault(signal: NDArray[np.floating], leads: Sequence[str]) -> NDArray[np.str_]:
+    """Say for each record whether its limb leads contradict each other, and how.
+
+    All six limb leads are needed, on one scale. A reversal of electrodes at the patient (RA and LA, say) can not be
+    told: the machine computes all six leads from the electrodes as they are, so the relations hold as before. What
+    can be told is a fault that came later, in names, rows or signs. Exchanged aVL and aVF is also what exchanged LA
+    and LL in the bipolar leads alone looks like.
+
+    Args:
+        signal: ``[..., L, T]`` in mV; NaN where a sample is missing.
+        leads: Canonical names of the L rows.
+
+    Returns:
+        ``[...]``: ``avf-avl-swapped``; ``limb-reversed`` where the relations hold once another two of the limb leads
+        are exchanged or one is inverted; ``inconsistent`` where they hold in neither way; empty where they hold, or
+        cannot be checked.
+    """
+    names = np.full(signal.shape[:-2], "", dtype=f"U{len(AVF_AVL_SWAPPED)}")
+    if not set(LIMB_LEADS) <= set(leads) or not signal.shape[-1]:
+        return names
+    # The relations hold sample by sample, so any thousand samples tell as much as all of them.
+    step = max(1, signal.shape[-1] // _SAMPLES)
+    power = _limb_power(select_leads(signal[..., ::step], leads, LIMB_LEADS))
+    scale = np.trace(power, axis1=-2, axis2=-1) / len(LIMB_LEADS)
+    heard = scale > _SILENCE**2
+    limit = _TOLERANCE**2 * scale
+    wrong = heard & (_worst(power, _RELATIONS) > limit)
+    if not wrong.any():
+        return names
+    names[wrong] = INCONSISTENT
+    least = np.where(wrong, limit, -1.0)
+    for name, undo in _faults():
+        worst = _worst(power, _RELATIONS @ undo)
+        names[worst < least] = name
+        least = np.minimum(least, worst)
+    return names
+
+
+def _limb_power(limb: NDArray[np.floating]) -> NDArray[np.floating]:
+    """Return mean products ``[..., 6, 6]`` of the limb leads around their means, over samples that none misses."""
+    there = np.isfinite(limb).all(-2, keepdims=True)
+    count = np.maximum(there.sum(-1, keepdims=True), 1)
+    known = np.where(there, limb, 0.0)
+    centred = np.where(there, known - known.sum(-1, keepdims=True) / count, 0.0)
+    return centred @ np.swapaxes(centred, -1, -2) / count
+
+
+def _worst(power: NDArray[np.floating], relations: NDArray[np.int64]) -> NDArray[np.floating]:
+    """Return the largest mean square by which a relation fails, its weights scaled to a norm of 1."""
+    squares = np.einsum("ri,...ij,rj->...r", relations, power, relations)
+    return (squares / np.square(relations).sum(1)).max(-1)

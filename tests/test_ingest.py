@@ -244,7 +244,7 @@ def test_a_signal_that_cannot_be_fitted_goes_to_the_ledger(tmp_path: Path, monke
         return real(signal, fs, fs_out)
 
     monkeypatch.setattr(ingest_module, "resample_with_gaps", resample)
-    report = ingest(tmp_path / "src", tmp_path / "s.zarr")
+    report = ingest(tmp_path / "src", tmp_path / "s.zarr", IngestOptions(fs=50))
     assert ledger_of(report) == {"b": ("signal", "an odd signal")}
 
 

@@ -11,6 +11,7 @@ from ecgkit.leads import (
     derive_limb_leads,
     find_lead,
     lead_ids,
+    limb_lead_fault,
     limb_residuals,
     parse_leads,
     select_leads,
@@ -98,6 +99,67 @@ def test_real_recordings_obey_the_relations(shared) -> None:
     for folder, holds in (("ptb-xl", True), ("ptb-xl-100hz-zscored", False)):
         dataset = PTBXL(shared / "data" / folder)
         for source in dataset.sources()[:10]:
-            recording = dataset.read(source)
+            recording = dataset.read(source, dataset.header(source))
             residual = limb_residuals(recording.signal, recording.leads)["III"]
             assert (residual < 0.05) == holds, (folder, source.record_id, residual)
+
+
+def limb(seed: int = 0, n: int = 1) -> np.ndarray:
+    return np.stack([synthetic_signal(400, 12, seed=seed + i) for i in range(n)])
+
+
+@pytest.mark.parametrize(
+    ("rows", "signs", "fault"),
+    [
+        ((0, 1, 2, 3, 4, 5), (), ""),
+        ((0, 1, 2, 3, 5, 4), (), "avf-avl-swapped"),
+        ((0, 1, 2, 4, 3, 5), (), "limb-reversed"),
+        ((1, 0, 2, 3, 4, 5), (), "limb-reversed"),
+        ((0, 2, 1, 3, 4, 5), (), "limb-reversed"),
+        ((0, 1, 2, 3, 4, 5), (0,), "limb-reversed"),
+        ((0, 1, 2, 3, 4, 5), (3,), "limb-reversed"),
+        ((0, 1, 2, 3, 4, 4), (), "inconsistent"),
+        ((2, 0, 1, 5, 3, 4), (1,), "inconsistent"),
+    ],
+)
+def test_limb_leads_that_contradict_each_other(rows, signs, fault) -> None:
+    signal = limb(n=5)
+    signal[:, :6] = signal[:, list(rows)]
+    for row in signs:
+        signal[:, row] *= -1
+    assert set(limb_lead_fault(signal, STANDARD_LEADS).tolist()) == {fault}
+    assert str(limb_lead_fault(signal[0], STANDARD_LEADS)) == fault
+    scrambled = signal[:, ::-1]
+    assert str(limb_lead_fault(scrambled[0], STANDARD_LEADS[::-1])) == fault, "rows go by name"
+
+
+def test_electrodes_reversed_at_the_patient_cannot_be_told() -> None:
+    signal = limb()[0]
+    one, two, three, avr, avl, avf = signal[:6].copy()
+    signal[:6] = -one, three, two, avl, avr, avf  # RA and LA exchanged: the machine computes all six from them
+    assert str(limb_lead_fault(signal, STANDARD_LEADS)) == ""
+
+
+def test_faults_are_told_only_where_they_can_be() -> None:
+    signal = limb()[0]
+    signal[[4, 5]] = signal[[5, 4]]
+    assert str(limb_lead_fault(signal[[0, 1, 2, 4, 5]], ("I", "II", "III", "aVL", "aVF"))) == ""
+    assert str(limb_lead_fault(np.zeros((12, 100)), STANDARD_LEADS)) == ""
+    assert str(limb_lead_fault(np.full((12, 100), np.nan), STANDARD_LEADS)) == ""
+    assert str(limb_lead_fault(signal[:, :0], STANDARD_LEADS)) == ""
+    signal[:, 50:80] = np.nan
+    assert str(limb_lead_fault(signal + np.arange(12)[:, None], STANDARD_LEADS)) == "avf-avl-swapped"
+    rounded = np.rint(limb()[0] * 200) / 200
+    assert str(limb_lead_fault(rounded, STANDARD_LEADS)) == ""
+
+
+def test_faults_made_in_real_recordings_are_found(shared) -> None:
+    from ecgkit.datasets.ptb_xl import PTBXL
+
+    dataset = PTBXL(shared / "data" / "ptb-xl", fs=100)
+    signal = np.stack([dataset.read(s, dataset.header(s)).signal for s in dataset.sources()[:100]])
+    assert set(limb_lead_fault(signal, STANDARD_LEADS).tolist()) == {""}
+    signal[:, [4, 5]] = signal[:, [5, 4]]
+    found = limb_lead_fault(signal, STANDARD_LEADS).tolist()
+    assert found.count("avf-avl-swapped") >= 95, "aVL and aVF are much alike in a few"
+    assert set(found) <= {"avf-avl-swapped", ""}

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import wfdb
 from numpy.typing import NDArray
 
-from ecgkit.datasets.wfdb_record import BEATS, check_inside
+from ecgkit.datasets.annotations import BEATS, parse_annotations
+from ecgkit.datasets.paths import check_inside
 from ecgkit.errors import ConfigError, RecordError
 
 WAVE_ON, WAVE_OFF = "(", ")"
@@ -34,7 +34,7 @@ class Reference:
         return peaks[inside.any(1)]
 
 
-def read_reference(root: Path, path: str, annotator: str, samples: int) -> Reference | None:
+def read_reference(root: Path, path: str, annotator: str, *, samples: int, fs: float) -> Reference | None:
     """Read the reference beats of a record, or None if it has no such annotation.
 
     Beats are the codes that PhysioNet lists as beats. Ventricular flutter (from ``[`` to ``]``) is not judged, as in
@@ -46,6 +46,7 @@ def read_reference(root: Path, path: str, annotator: str, samples: int) -> Refer
         path: The record's path relative to it, without suffix.
         annotator: The annotation's suffix, such as ``atr``.
         samples: Length of the record.
+        fs: Its sampling rate in Hz.
 
     Raises:
         ConfigError: `annotator` cannot be a suffix.
@@ -53,17 +54,17 @@ def read_reference(root: Path, path: str, annotator: str, samples: int) -> Refer
     """
     if not re.fullmatch(r"[A-Za-z0-9_]+", annotator):
         raise ConfigError(f"annotator {annotator!r}", "the suffix of annotation files, such as atr")
-    check_inside(root, f"{path}.{annotator}")
-    if not (root / f"{path}.{annotator}").is_file():
+    name = f"{path}.{annotator}"
+    check_inside(root, name)
+    if not (root / name).is_file():
         return None
     try:
-        annotation = wfdb.rdann(str(root / path), annotator)
-    except Exception as error:  # wfdb has many ways to fail on a damaged file
-        raise RecordError(f"{path}.{annotator} is not readable ({type(error).__name__})", "a WFDB annotation") from None
-    marks = np.asarray(annotation.sample, np.int64)
-    symbols = np.asarray(annotation.symbol, np.str_)
-    beats = np.unique(marks[np.isin(symbols, list(BEATS))])
-    reference = Reference(beats, _spans(marks, symbols, samples))
+        annotations = parse_annotations((root / name).read_bytes(), fs)
+    except (OSError, ValueError) as error:
+        raise RecordError(f"{name} is not readable ({error})", "a WFDB annotation") from None
+    symbols = np.asarray(annotations.symbols, np.str_)
+    beats = np.unique(annotations.only(BEATS))
+    reference = Reference(beats, _spans(annotations.samples, symbols, samples))
     return Reference(reference.judged(beats), reference.spans)
 
 

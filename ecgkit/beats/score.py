@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ecgkit.beats.detector import Detector
 from ecgkit.beats.reference import Reference, read_reference
 from ecgkit.datasets.base import Dataset, settle
+from ecgkit.datasets.header import Header
 from ecgkit.errors import DatasetError, EcgkitError
 from ecgkit.ingest import find_dataset
 from ecgkit.recording import Recording
@@ -191,11 +192,12 @@ def score_folder(
     widest = tuple(sorted(tolerances, reverse=True))
     for done, source in enumerate(sources, 1):
         try:
-            references = dict(_references(layout, source.path, annotators)) if against is None else None
+            header = layout.header(source)
+            references = None if against else dict(_references(layout, source.path, annotators, header))
             if references is not None and not references:
                 report.without.append(source.record_id)
             else:
-                recording = layout.read(source)
+                recording = layout.read(source, header)
                 _judge(report, source.record_id, recording, detector, references, against, widest)
         except EcgkitError as error:
             report.unread[source.record_id] = str(error)
@@ -209,9 +211,11 @@ def score_folder(
     return report
 
 
-def _references(layout: Dataset, path: str, annotators: Iterable[str]) -> Iterator[tuple[str, Reference]]:
+def _references(
+    layout: Dataset, path: str, annotators: Iterable[str], header: Header
+) -> Iterator[tuple[str, Reference]]:
     for annotator in annotators:
-        reference = read_reference(layout.root, path, annotator, samples=np.iinfo(np.int64).max)
+        reference = read_reference(layout.root, path, annotator, samples=header.samples, fs=header.fs)
         if reference is not None:
             yield annotator, reference
 

@@ -5,27 +5,42 @@ from collections.abc import Callable
 from ecgkit.entries import DatasetEntry
 from ecgkit.hookspecs import hookimpl
 
+# Tables say most about what a folder is, then the names of its records; any folder of WFDB records comes last.
+LAYOUTS = (
+    ("manifest", "any .npy or .mat files that a manifest.csv lists", "manifest:Manifest", 40),
+    (
+        "mimic-iv-ecg-ext-icd",
+        "MIMIC-IV-ECG with ICD-10 codes (records_w_diag_icd10.csv in it or beside it)",
+        "mimic_iv_ecg_ext_icd:MimicIvEcgExtIcd",
+        30,
+    ),
+    (
+        "mimic-iv-ecg",
+        "MIMIC-IV-ECG 1.0 (record_list.csv, machine_measurements.csv)",
+        "mimic_iv_ecg:MimicIvEcg",
+        20,
+    ),
+    ("ptb-xl", "PTB-XL, 100 or 500 Hz (ptbxl_database.csv)", "ptb_xl:PTBXL", 20),
+    ("code-15", "CODE-15 % (exams.csv, exams_part*.hdf5)", "code15:Code15", 20),
+    ("ludb", "LUDB, marks of every lead (ludb.csv)", "ludb:Ludb", 20),
+    ("cpsc2018-mat", "CPSC 2018, original files (REFERENCE.csv, A0001.mat)", "cpsc2018_mat:Cpsc2018Mat", 15),
+    ("cpsc2018", "CPSC 2018 with headers (A0001.hea)", "cinc:Cpsc2018", 10),
+    ("georgia", "Georgia 12-lead ECG Challenge Database (E00001.hea)", "cinc:Georgia", 10),
+    (
+        "chapman-shaoxing-ningbo",
+        "Chapman-Shaoxing-Ningbo (WFDBRecords/, JS00001.hea)",
+        "cinc:ChapmanShaoxingNingbo",
+        10,
+    ),
+    ("norwegian-athletes", "Norwegian Endurance Athlete ECG Database", "norwegian_athletes:NorwegianAthletes", 10),
+    ("mit-bih", "MIT-BIH Arrhythmia Database, two leads with beats", "mit_bih:MitBih", 10),
+    ("cinc", "CinC Challenge 2020 or 2021, all sources", "cinc:Cinc", 5),
+    ("wfdb", "any folder of WFDB records", "wfdb_folder:WfdbFolder", 0),
+)
+
 
 @hookimpl
 def register_datasets(register: Callable[[DatasetEntry], None]) -> None:
     """Register the layouts that ecgkit knows by itself."""
-    for entry in (
-        DatasetEntry(
-            name="ptb-xl",
-            summary="PTB-XL, 100 or 500 Hz (ptbxl_database.csv)",
-            target="ecgkit.datasets.ptb_xl:PTBXL",
-            priority=10,
-        ),
-        DatasetEntry(
-            name="mimic-iv-ecg",
-            summary="MIMIC-IV-ECG 1.0 (record_list.csv, machine_measurements.csv)",
-            target="ecgkit.datasets.mimic_iv_ecg:MimicIvEcg",
-            priority=10,
-        ),
-        DatasetEntry(
-            name="wfdb",
-            summary="any folder of WFDB records",
-            target="ecgkit.datasets.wfdb_folder:WfdbFolder",
-        ),
-    ):
-        register(entry)
+    for name, summary, target, priority in LAYOUTS:
+        register(DatasetEntry(name=name, summary=summary, target=f"ecgkit.datasets.{target}", priority=priority))

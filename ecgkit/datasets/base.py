@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from ecgkit.datasets import wfdb_record
-from ecgkit.datasets.wfdb_record import Header
+from ecgkit.datasets.comments import parse_comments
+from ecgkit.datasets.header import Header
 from ecgkit.errors import RecordError
 from ecgkit.recording import Recording
 
@@ -59,7 +60,8 @@ class Dataset(ABC):
     """
 
     name: ClassVar[str]
-    code_system: ClassVar[str] = ""
+    # What labels are written in; an object may know better than its class.
+    code_system: str = ""
 
     def __init__(self, root: Path, *, fs: float | None = None) -> None:
         self.root = root
@@ -81,18 +83,25 @@ class Dataset(ABC):
     def header(self, source: Source) -> Header:
         """Read what is needed to plan the store: rate, length and leads.
 
+        Args:
+            source: One of `sources`.
+
         Raises:
             RecordError: The header cannot be read or leads out of the folder.
         """
         return wfdb_record.read_header(self.root, source.path)
 
-    def read(self, source: Source) -> Recording:
+    def read(self, source: Source, header: Header) -> Recording:
         """Read one record.
 
+        Args:
+            source: One of `sources`.
+            header: What `header` gave for it, in this process or in another.
+
         Raises:
-            RecordError: The record cannot be read, is damaged, or has no ECG lead.
+            RecordError: The record cannot be read or is damaged.
         """
-        return wfdb_record.read_record(self.root, source.path)
+        return wfdb_record.read_signal(self.root, source.path, header)
 
     def row(self, source: Source, recording: Recording) -> dict[str, Any]:
         """Return a record's columns of the record table, those from its header comments included.
@@ -101,7 +110,7 @@ class Dataset(ABC):
             source: One of `settle`, with its fold.
             recording: What `read` gave for it.
         """
-        comments = wfdb_record.parse_comments(recording.comments)
+        comments = parse_comments(recording.comments)
         labels = comments.labels if source.labels is None else source.labels
         return {
             **source.extra,

@@ -27,7 +27,8 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
         DatasetError: The file is missing, is no CSV, or lacks a column.
     """
     try:
-        table = pd.read_csv(path, dtype=str)
+        with path.open("rb") as file:
+            table = pd.read_csv(file, dtype=str)
     except FileNotFoundError:
         raise DatasetError(f"{path} does not exist", "a table of the dataset") from None
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:

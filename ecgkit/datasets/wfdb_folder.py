@@ -4,7 +4,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ecgkit.datasets.base import Dataset, Source
-from ecgkit.datasets.wfdb_record import header_lines
+from ecgkit.datasets.header_folder import HEADER, headers_below
+from ecgkit.datasets.paths import beside
+from ecgkit.datasets.wfdb_header import wfdb_lines
 
 
 class WfdbFolder(Dataset):
@@ -16,24 +18,21 @@ class WfdbFolder(Dataset):
     @classmethod
     def recognises(cls, root: Path) -> bool:
         """Return whether a WFDB header lies anywhere below the folder."""
-        return next(root.rglob("*.hea"), None) is not None
+        return next(iter(root.rglob(f"*{HEADER}")), None) is not None
 
     def sources(self) -> Sequence[Source]:
         """List every record once: the segments of a multi-segment record belong to it."""
-        segments = {header: set(_segments(header)) for header in sorted(self.root.rglob("*.hea"))}
+        segments = {path: set(self._segments(path)) for path in headers_below(self.root)}
         parts = set().union(*segments.values())
         # A header that has segments is never a part itself: two that name each other must not both vanish.
-        whole = [header for header, own in segments.items() if own or header not in parts]
-        names = [header.with_suffix("").relative_to(self.root).as_posix() for header in whole]
-        return [Source(record_id=name, path=name) for name in names]
+        return [Source(record_id=path, path=path) for path, own in segments.items() if own or path not in parts]
 
-
-def _segments(header: Path) -> Iterator[Path]:
-    """Yield the headers of the segments that a multi-segment header names; nothing for any other header."""
-    try:
-        lines = header_lines(header)
-    except OSError:  # told when the header is read as a record's
-        return
-    if lines and "/" in lines[0].split()[0]:
-        for line in lines[1:]:
-            yield header.parent / f"{line.split()[0]}.hea"
+    def _segments(self, path: str) -> Iterator[str]:
+        """Yield the segments that a multi-segment header names; nothing for any other header."""
+        try:
+            lines = wfdb_lines((self.root / f"{path}{HEADER}").read_bytes())
+        except OSError:  # told when the header is read as a record's
+            return
+        if lines and "/" in lines[0].split()[0]:
+            for line in lines[1:]:
+                yield beside(path, line.split()[0])

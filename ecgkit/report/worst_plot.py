@@ -32,7 +32,8 @@ def plot_worst(src: Path, worst: Sequence[RecordScore], detector: str, out: Path
     """
     layout = find_dataset(src, dataset)
     sources = {source.record_id: source for source in layout.sources()}
-    recordings = [layout.read(sources[record.record]) for record in worst]
+    chosen = [sources[record.record] for record in worst]
+    recordings = [layout.read(source, layout.header(source)) for source in chosen]
     figure = worst_figure(recordings, worst, detector)
     with atomic_file(out) as staging:
         figure.savefig(staging, format="png", dpi=110)

@@ -74,8 +74,8 @@ class StoreWriter:
             row: Further columns: ids, labels, report and whatever the dataset has.
         """
         stored = np.full((len(self.leads), self.samples), fmt.MISSING)
-        samples = recording.signal.shape[-1]
-        encoded, clipped = fmt.encode(recording.signal)
+        samples = recording.samples
+        encoded, clipped = (recording.stored, 0) if recording.stored is not None else fmt.encode(recording.signal)
         stored[[self.leads.index(lead) for lead in recording.leads], :samples] = encoded
         self._rows.append(
             {

@@ -52,31 +52,31 @@ def annotate(folder: Path, name: str, marks, symbols, annotator: str = "atr") ->
 
 def test_flutter_is_not_judged(tmp_path: Path) -> None:
     annotate(tmp_path, "r", [10, 50, 100, 150, 200, 250, 300], "NV[!]N+")
-    reference = read_reference(tmp_path, "r", "atr", 1000)
+    reference = read_reference(tmp_path, "r", "atr", samples=1000, fs=360)
     assert reference.beats.tolist() == [10, 50, 250]
     assert reference.judged(np.array([5, 99, 100, 150, 200, 201, 999])).tolist() == [5, 99, 201, 999]
     annotate(tmp_path, "open", [10, 100, 150], "N[!")
-    assert read_reference(tmp_path, "open", "atr", 1000).spans.tolist() == [[0, 99]]
+    assert read_reference(tmp_path, "open", "atr", samples=1000, fs=360).spans.tolist() == [[0, 99]]
     annotate(tmp_path, "begun", [100, 150, 300], "!]N")
-    assert read_reference(tmp_path, "begun", "atr", 1000).spans.tolist() == [[151, 999]]
+    assert read_reference(tmp_path, "begun", "atr", samples=1000, fs=360).spans.tolist() == [[151, 999]]
 
 
 def test_a_record_annotated_in_part_is_judged_in_part(tmp_path: Path) -> None:
     annotate(tmp_path, "r", [600, 620, 640, 1000, 1020, 1040], "(N)(N)", "ii")
-    reference = read_reference(tmp_path, "r", "ii", 5000)
+    reference = read_reference(tmp_path, "r", "ii", samples=5000, fs=360)
     assert reference.spans.tolist() == [[600, 1040]]
     assert reference.beats.tolist() == [620, 1020]
 
 
 def test_annotations_that_cannot_be_used(tmp_path: Path) -> None:
-    assert read_reference(tmp_path, "r", "atr", 100) is None
+    assert read_reference(tmp_path, "r", "atr", samples=100, fs=360) is None
     with pytest.raises(ConfigError, match="suffix"):
-        read_reference(tmp_path, "r", "../atr", 100)
+        read_reference(tmp_path, "r", "../atr", samples=100, fs=360)
     with pytest.raises(RecordError, match="leads out"):
-        read_reference(tmp_path, "../r", "atr", 100)
+        read_reference(tmp_path, "../r", "atr", samples=100, fs=360)
     (tmp_path / "r.atr").write_bytes(b"\xff" * 7)
     with pytest.raises(RecordError, match="r.atr is not readable"):
-        read_reference(tmp_path, "r", "atr", 100)
+        read_reference(tmp_path, "r", "atr", samples=100, fs=360)
 
 
 @pytest.fixture

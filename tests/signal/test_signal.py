@@ -151,5 +151,6 @@ def test_resampling_is_scipys(shared) -> None:
     from ecgkit.datasets.ptb_xl import PTBXL
 
     dataset = PTBXL(shared / "data" / "ptb-xl")
-    signal = dataset.read(dataset.sources()[0]).signal
+    source = dataset.sources()[0]
+    signal = dataset.read(source, dataset.header(source)).signal
     np.testing.assert_array_equal(resample(signal, 500, 100), scipy.signal.resample(signal, 1000, axis=-1))

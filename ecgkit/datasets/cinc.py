@@ -1,0 +1,112 @@
+"""The PhysioNet/Computing in Cardiology Challenges of 2020 and 2021, and the sources that they took their records from.
+
+Perez Alday et al., Classification of 12-lead ECGs: the PhysioNet/Computing in Cardiology Challenge 2020, Physiol.
+Meas. 41:124003 (2020); Reyna et al., Will Two Do? Varying Dimensions in Electrocardiography, CinC 2021, doi
+10.23919/CinC53138.2021.9662687. A record is a header and a Matlab v4 file whose samples begin after 24 bytes, so that
+it is WFDB format 16. The first letters of its name say where it is from.
+"""
+
+import re
+from pathlib import Path
+
+from ecgkit.datasets.base import Source
+from ecgkit.datasets.comments import parse_comments
+from ecgkit.datasets.header_folder import HEADER, HeaderFolder, first_headers
+from ecgkit.datasets.wfdb_header import decode_text
+
+# Folders of the Challenges' download, by the letters that their records' names begin with.
+SOURCES = {
+    "A": "cpsc_2018", "Q": "cpsc_2018_extra", "I": "st_petersburg_incart", "S": "ptb", "HR": "ptb-xl", "E": "georgia",
+    "JS": "chapman_shaoxing",
+}  # fmt: skip
+# From this number on, JS records are Ningbo's.
+FIRST_NINGBO = 10647
+WORDS = ("Normal", "AF", "I-AVB", "LBBB", "RBBB", "PAC", "PVC", "STD", "STE")
+
+
+class Cinc(HeaderFolder):
+    """The training data of CinC 2020 or 2021, whole, or a folder in which its sources are mixed."""
+
+    name = "cinc"
+    names = re.compile(r"(A|Q|I|S|HR|E|JS)\d{4,5}")
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Return whether sources lie side by side, or the first headers are named as the Challenges' are."""
+        return holds_sources(root) or super().recognises(root)
+
+    @classmethod
+    def fits(cls, folder: Path, name: str) -> bool:
+        """Return whether the signal is in a Matlab file."""
+        return (folder / f"{name}.mat").is_file()
+
+    def source(self, path: str) -> Source:
+        """Add the source's name."""
+        name = path.rpartition("/")[2]
+        return Source(record_id=name, path=path, extra={"source": source_of(name)})
+
+
+class CincSource(Cinc):
+    """One source of the Challenges by itself."""
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Return whether the first headers are named as this source's are, and no other source is beside it."""
+        return not holds_sources(root) and super().recognises(root)
+
+
+class Georgia(CincSource):
+    """The Georgia 12-lead ECG Challenge Database (Emory University)."""
+
+    name = "georgia"
+    names = re.compile(r"E\d{5}")
+
+
+class ChapmanShaoxingNingbo(CincSource):
+    """Chapman-Shaoxing-Ningbo: ``WFDBRecords/NN/NNN/JSxxxxx``, or one of its two folders in the Challenges.
+
+    Zheng et al., A 12-lead electrocardiogram database for arrhythmia research covering more than 10,000 patients,
+    Scientific Data 7:48 (2020); A large scale 12-lead electrocardiogram database for arrhythmia study, PhysioNet
+    (2022), doi 10.13026/wgex-er52.
+    """
+
+    name = "chapman-shaoxing-ningbo"
+    names = re.compile(r"JS\d{5}")
+
+
+class Cpsc2018(CincSource):
+    """CPSC 2018 with headers; labels are words or SNOMED CT codes, as the first header has it.
+
+    Liu et al., An Open Access Database for Evaluating the Algorithms of Electrocardiogram Rhythm and Morphology
+    Abnormality Detection, J. Med. Imaging Health Inform. 8(7):1368-1373 (2018).
+    """
+
+    name = "cpsc2018"
+    names = re.compile(r"A\d{4}")
+
+    def __init__(self, root: Path, *, fs: float | None = None) -> None:
+        super().__init__(root, fs=fs)
+        if set(_first_labels(root)) & set(WORDS):
+            self.code_system = "cpsc2018"
+
+
+def holds_sources(root: Path) -> bool:
+    """Return whether a folder, or its ``training/``, holds folders of the Challenges: SOURCE/g1/ and so on."""
+    tops = (root, root / "training")
+    return any((top / name / "g1").is_dir() for top in tops for name in (*SOURCES.values(), "ningbo"))
+
+
+def source_of(name: str) -> str:
+    """Return the folder of the Challenges' download that a record of this name is in, or nothing."""
+    letters = name.rstrip("0123456789")
+    if letters == "JS" and int(name.removeprefix("JS") or 0) >= FIRST_NINGBO:
+        return "ningbo"
+    return SOURCES.get(letters, "")
+
+
+def _first_labels(root: Path) -> tuple[str, ...]:
+    folder, names = first_headers(root)
+    for name in names[:1]:
+        lines = decode_text((folder / f"{name}{HEADER}").read_bytes()).split("\n")
+        return parse_comments(tuple(line for line in lines if line.startswith("#"))).labels
+    return ()

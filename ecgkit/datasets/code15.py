@@ -1,0 +1,130 @@
+"""CODE-15 %: 345,779 exams in 18 HDF5 files.
+
+Ribeiro et al., CODE-15%: a large scale annotated dataset of 12-lead ECGs, Zenodo (2021), doi 10.5281/zenodo.4916206.
+``exams.csv`` lists the exams and the file of each; a file holds `exam_id` ``[n]`` and `tracings` ``[n, 4096, 12]`` at
+400 Hz, centred in zeros where a tracing is shorter, and a last row that is a dummy (exam_id 0). The publisher states
+no unit that is free of contradiction; as in the conversion of the George B. Moody Challenge 2025, a unit is taken for
+1 mV.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgkit.datasets.base import Dataset, Source
+from ecgkit.datasets.header import Header
+from ecgkit.datasets.paths import check_inside, is_local
+from ecgkit.datasets.tables import Row, number, read_rows, sources_of, text
+from ecgkit.datasets.wfdb_record import one_error, recording_of
+from ecgkit.errors import RecordError
+from ecgkit.leads import STANDARD_LEADS
+from ecgkit.recording import Recording
+
+TABLE = "exams.csv"
+FS = 400.0
+MV_PER_UNIT = 1.0
+LABELS = ("1dAVb", "RBBB", "LBBB", "SB", "ST", "AF")
+REQUIRED = ("exam_id", "trace_file", *LABELS)
+OWN = {*REQUIRED, "patient_id", "age", "is_male"}
+SEXES = {"true": "M", "1": "M", "false": "F", "0": "F"}
+
+
+class Code15(Dataset):
+    """CODE-15 % as Zenodo publishes it, its parts unpacked; parts that are not there are told in the ledger."""
+
+    name = "code-15"
+    code_system = "code"
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Return whether the folder holds ``exams.csv`` and a part."""
+        return (root / TABLE).is_file() and next(iter(root.glob("exams_part*.hdf5")), None) is not None
+
+    def sources(self) -> Sequence[Source]:
+        """List the exams of ``exams.csv``."""
+        return sources_of(read_rows(self.root / TABLE, REQUIRED), _source, record_id="exam_id", path="trace_file")
+
+    def header(self, source: Source) -> Header:
+        """Find an exam in its part, and where its tracing begins and ends."""
+        with one_error(source.path, "a part of CODE-15 %"):
+            check_inside(self.root, source.path)
+            part = _open(self.root, source.path)
+            row = part.rows.get(int(source.record_id))
+            if row is None:
+                raise RecordError(f"{source.path} has no exam {source.record_id}", "every exam that exams.csv lists")
+            start, stop = strip_padding(part.tracings[row])
+        return Header(FS, stop - start, STANDARD_LEADS, "mV", STANDARD_LEADS, layout=(row, start, stop))
+
+    def read(self, source: Source, header: Header) -> Recording:
+        """Read one exam without its padding."""
+        row, start, stop = header.layout
+        with one_error(source.path, "a part of CODE-15 %"):
+            tracing = _open(self.root, source.path).tracings[row, start:stop]
+        return recording_of(np.ascontiguousarray(tracing.T, np.float64) * MV_PER_UNIT, header, source.record_id)
+
+
+def strip_padding(tracing: NDArray[np.floating]) -> tuple[int, int]:
+    """Return where a tracing ``[T, L]`` begins and ends within its padding.
+
+    Padding is symmetric, or one sample longer on one side; other zeros at an end are the tracing's own.
+
+    Raises:
+        RecordError: There is nothing but zeros.
+    """
+    there = np.flatnonzero(tracing.any(1))
+    if not len(there):
+        raise RecordError("every sample is zero", "a tracing")
+    before, after = int(there[0]), len(tracing) - 1 - int(there[-1])
+    if abs(before - after) != 1:
+        before = after = min(before, after)
+    return before, len(tracing) - after
+
+
+class _Part:
+    """An open part: where each exam's row is."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = h5py.File(file, "r")
+        self.tracings: Any = self._file["tracings"]
+        if self.tracings.ndim != 3 or self.tracings.shape[2] != len(STANDARD_LEADS):
+            raise RecordError(f"tracings are {list(self.tracings.shape)}", "[n, 4096, 12]")
+        self.rows = dict(self._exams())
+
+    def _exams(self) -> Iterator[tuple[int, int]]:
+        for row, exam in enumerate(self._file["exam_id"][: len(self.tracings)]):
+            if exam:  # 0 is the dummy
+                yield int(exam), row
+
+
+@lru_cache(maxsize=32)
+def _open(root: Path, path: str) -> _Part:
+    """Open a part once a process: an index of its exams is made on the way."""
+    file = root / path
+    return _Part(file if is_local(root) else file.open("rb"))
+
+
+def _source(row: Row) -> Source:
+    exam = text(row["exam_id"]) or ""
+    if not exam.isdecimal():
+        raise RecordError(f"column exam_id holds {exam[:40]!r}", "a whole number")
+    return Source(
+        record_id=exam,
+        path=text(row["trace_file"]) or "",
+        patient_id=text(row.get("patient_id")),
+        labels=tuple(label for label in LABELS if _is_true(row, label)),
+        age=number(row, "age"),
+        sex=SEXES.get((text(row.get("is_male")) or "").lower()),
+        extra={name: text(value) for name, value in row.items() if name not in OWN},
+    )
+
+
+def _is_true(row: Row, column: str) -> bool:
+    cell = (text(row[column]) or "").strip().lower()
+    if cell not in ("true", "false", "1", "0"):
+        raise RecordError(f"column {column} holds {cell[:40]!r}", "True or False")
+    return cell in ("true", "1")

@@ -1,0 +1,93 @@
+"""Layouts in which each WFDB header is a record, named by its file: what many challenges and PhysioNet folders are."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from ecgkit.datasets.base import Dataset, Source
+from ecgkit.datasets.paths import is_local
+
+HEADER = ".hea"
+# Downloads nest their folders: training/SOURCE/gN/ is the deepest of those known here.
+_DEEPEST = 5
+
+
+class HeaderFolder(Dataset):
+    """A dataset whose records are its headers; subclasses say by which names they know it.
+
+    Labels, age and sex come from the header's comments (``Dx``, ``Age``, ``Sex``).
+    """
+
+    names: ClassVar[re.Pattern[str]]
+    code_system = "snomed"
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Return whether the first folder that holds headers has only such as this dataset's are named."""
+        folder, names = first_headers(root)
+        return bool(names) and all(cls.names.fullmatch(name) for name in names) and cls.fits(folder, names[0])
+
+    @classmethod
+    def fits(cls, folder: Path, name: str) -> bool:
+        """Return whether a header of that name, and what lies beside it, is of this dataset; names alone say so here.
+
+        Args:
+            folder: Where it is.
+            name: Without suffix.
+        """
+        return True
+
+    def sources(self) -> Sequence[Source]:
+        """List every header below the folder."""
+        return [self.source(path) for path in headers_below(self.root)]
+
+    def source(self, path: str) -> Source:
+        """Return what is known of a record by its path."""
+        return Source(record_id=path.rpartition("/")[2], path=path)
+
+
+def headers_below(root: Path) -> list[str]:
+    """Return the paths of all headers below a folder, relative to it, without suffix, in order; links to folders are
+    not followed.
+    """
+    if is_local(root):
+        found = [
+            os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
+            for folder, folders, files in os.walk(root)
+            for name in (*folders, *files)
+            if name.endswith(HEADER)
+        ]
+    else:
+        found = [relative(root, file) for file in root.rglob(f"*{HEADER}")]
+    return sorted(path.removesuffix(HEADER) for path in found)
+
+
+def relative(root: Path, file: Path) -> str:
+    """Return the path of a file below a folder, relative to it."""
+    if is_local(root):
+        return file.relative_to(root).as_posix()
+    return str(file).removeprefix(str(root)).lstrip("/")
+
+
+def first_headers(root: Path, suffix: str = HEADER) -> tuple[Path, list[str]]:
+    """Return the first folder, from the root down and in order, that holds headers, and their names in order.
+
+    Args:
+        root: Where to begin.
+        suffix: Look for files of another kind.
+    """
+    level = [root]
+    for _ in range(_DEEPEST):
+        below: list[Path] = []
+        for folder in level:
+            entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
+            names = [entry.name.removesuffix(suffix) for entry in entries if entry.name.endswith(suffix)]
+            if names:
+                return folder, names
+            # A name that ends like a file's is not asked about: that would cost a call for each of many files.
+            below += [entry for entry in entries if not entry.suffix[1:2].isalpha() and entry.is_dir()]
+        # One branch of each tree is enough to know a layout by.
+        level = below[:2]
+    return root, []

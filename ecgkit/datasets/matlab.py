@@ -1,0 +1,44 @@
+"""Reading arrays from Matlab files (versions 4 to 7.2) by scipy, which takes numbers out of them and runs nothing."""
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.io import loadmat
+
+from ecgkit.errors import RecordError
+
+
+def load_struct(file: Path, name: str) -> dict[str, Any]:
+    """Return the fields of a struct as arrays, numbers and strings.
+
+    Raises:
+        RecordError: The file holds no such struct.
+    """
+    value = _load(file, [name]).get(name)
+    if not isinstance(value, dict):
+        raise RecordError(f"{file.name} holds no struct {name}", f"a Matlab file with struct {name}")
+    return value
+
+
+def load_matrix(file: Path) -> NDArray:
+    """Return the only matrix of numbers in a file.
+
+    Raises:
+        RecordError: There is none, or more than one.
+    """
+    found = {
+        name: value
+        for name, value in _load(file, None).items()
+        if isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype.kind in "iuf"
+    }
+    if len(found) != 1:
+        raise RecordError(f"{file.name} holds {', '.join(found) or 'no matrix'}", "one matrix of numbers")
+    return next(iter(found.values()))
+
+
+def _load(file: Path, names: list[str] | None) -> dict[str, Any]:
+    content = loadmat(io.BytesIO(file.read_bytes()), variable_names=names, simplify_cells=True)
+    return {name: value for name, value in content.items() if not name.startswith("__")}

@@ -1,0 +1,90 @@
+"""The folder of a dataset: on this machine or behind fsspec, and never left by a path that its files name."""
+
+import os
+import re
+import stat
+from pathlib import Path
+from typing import Any, cast
+
+from ecgkit.errors import DatasetError, RecordError
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
+
+
+def open_folder(text: str | os.PathLike[str]) -> Path:
+    """Return the folder that a user named: a path, or a URL such as ``s3://bucket/folder``.
+
+    A URL needs the package universal-pathlib and the one for its protocol. What comes back then has the interface of
+    `Path`, and that is all that ecgkit asks of it.
+
+    Raises:
+        DatasetError: A package that the URL needs is not installed, or its protocol is unknown.
+    """
+    name = os.fspath(text)
+    if "://" not in name:
+        return Path(name)
+    if name.startswith("file://"):
+        return Path(name.removeprefix("file://"))
+    try:
+        from upath import UPath
+
+        folder: Any = UPath(name)
+        folder.fs  # noqa: B018  the protocol's package is loaded on first use
+    except ImportError as error:
+        raise DatasetError(
+            f"{name} needs a package that is not installed ({error})", "", "pip install 'ecgkit[remote]'"
+        ) from None
+    except ValueError as error:
+        raise DatasetError(
+            f"{name} cannot be opened ({error})", "a path, or a URL such as s3://bucket/folder"
+        ) from None
+    return cast(Path, folder)
+
+
+def is_local(root: Path) -> bool:
+    """Return whether the folder lies in this machine's file system, where links may lead out of it."""
+    return isinstance(root, Path)
+
+
+def check_inside(root: Path, path: str) -> None:
+    """Refuse a path that leads out of the dataset's folder, by ``..``, by being absolute or through a link.
+
+    Args:
+        root: The dataset's folder.
+        path: As the dataset writes it, relative to `root`.
+
+    Raises:
+        RecordError: It does.
+    """
+    foreign = "\\" in path or "\0" in path or _URL.match(path)  # a Windows path or a URL
+    parts = path.split("/")
+    if foreign or not parts[0] or ".." in parts:
+        raise RecordError(f"{path[:80]!r} leads out of the dataset", "a path inside the dataset's folder")
+    if is_local(root) and _has_link(os.fspath(root), parts) and not _ends_inside(root, path):
+        raise RecordError(f"{path[:80]!r} is a link out of the dataset", "a file inside the dataset's folder")
+
+
+def beside(path: str, name: str) -> str:
+    """Return the path, relative to the dataset's folder, of a file that a header at `path` names."""
+    folder = path.rpartition("/")[0]
+    return f"{folder}/{name}" if folder and not name.startswith("/") else name
+
+
+def _has_link(here: str, parts: list[str]) -> bool:
+    """Return whether a component below the root is a link; `resolve` would look at every component above it too."""
+    for part in parts:
+        here = f"{here}/{part}"
+        try:
+            if stat.S_ISLNK(os.lstat(here).st_mode):
+                return True
+        except OSError:  # told when it is opened
+            return False
+    return False
+
+
+def _ends_inside(root: Path, path: str) -> bool:
+    """Return whether a path ends below the root once every link is followed; one that goes in circles does not."""
+    try:
+        return (root / path).resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):
+        return False
