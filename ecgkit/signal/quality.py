@@ -101,25 +101,29 @@ def measure(stored: NDArray[np.int16], fs: float, leads: Sequence[str], units_pe
     return {name: shaped.get(name, unknown) for name in MEASURES}
 
 
-def flagged(measures: Mapping[str, NDArray[np.float32]], seconds: NDArray[np.floating]) -> dict[str, NDArray[np.bool_]]:
+def flagged(
+    measures: Mapping[str, NDArray[np.float32]], seconds: NDArray[np.floating], calibrated: NDArray[np.bool_]
+) -> dict[str, NDArray[np.bool_]]:
     """Compare measures with their thresholds.
 
     Args:
         measures: As `measure` gives them; a lead that a record lacks is NaN throughout.
         seconds: ``[R]``, length of each record in s.
+        calibrated: ``[R]``, which records are in mV; in others only a constant lead is off, and hum is not judged.
 
     Returns:
         Each of `FLAGS` as bool ``[R, L]``.
     """
     missing, flat = measures["missing"], measures["flat"]
+    millivolts = calibrated[:, None]
     with np.errstate(invalid="ignore"):  # NaN compares false, as it should
         still = (missing >= LEAD_OFF_SHARE) | (flat >= LEAD_OFF_SHARE * seconds[:, None])
         return {
             "missing": missing > MISSING_SHARE,
             "flat": flat >= FLAT_SECONDS,
             "saturated": measures["saturated"] >= SATURATED_SHARE,
-            "lead-off": still | (measures["range"] < LEAD_OFF_RANGE),
-            "mains-hum": np.fmax(measures["hum50"], measures["hum60"]) >= HUM_AMPLITUDE,
+            "lead-off": still | (millivolts & (measures["range"] < LEAD_OFF_RANGE)),
+            "mains-hum": millivolts & (np.fmax(measures["hum50"], measures["hum60"]) >= HUM_AMPLITUDE),
             "no-r-wave": measures["r_wave"] < R_WAVE_RATIO,
             "limb-leads": measures["residual"] > RESIDUAL,
         }

@@ -19,7 +19,7 @@ from ecgkit.atomic import atomic_folder
 from ecgkit.config import fingerprint
 from ecgkit.errors import LeadError
 from ecgkit.signal.spec import SignalSpec, window_of
-from ecgkit.store.format import decode
+from ecgkit.signal.microvolts import decode
 from ecgkit.store.reader import Store
 
 Progress = Callable[[int, int], None]
