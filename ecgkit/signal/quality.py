@@ -145,7 +145,7 @@ def _residuals(stored: NDArray[np.int16], leads: Sequence[str]) -> NDArray[np.fl
     there = [lead for lead in DERIVED if lead in leads]
     if not {"I", "II"} <= set(leads) or not there:
         return residuals
-    limb = stored[:, [leads.index(lead) for lead in ("I", "II", *there)]]
+    limb = np.take(stored, [leads.index(lead) for lead in ("I", "II", *there)], axis=1)  # take keeps rows contiguous
     weights = np.array([DERIVED[lead] for lead in there]) * 2
     power = np.zeros((len(stored), len(there), 2))
     quality_kernel.limb_power(limb, weights.astype(np.int64), power)

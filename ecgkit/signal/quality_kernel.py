@@ -77,17 +77,21 @@ def limb_power(stored: NDArray[np.int16], weights: NDArray[np.int64], power: NDA
             samples that all three have.
     """
     for r in range(stored.shape[0]):
-        one, two = stored[r, 0], stored[r, 1]
         for k in range(len(weights)):
-            lead, a, b = stored[r, 2 + k], weights[k, 0], weights[k, 1]
-            off, whole = np.int64(0), np.int64(0)
-            for t in range(len(lead)):
-                there = (one[t] != GONE) & (two[t] != GONE) & (lead[t] != GONE)
-                derived = (a * one[t] + b * two[t]) * there
-                apart = 2 * np.int64(lead[t]) * there - derived
-                off += apart * apart
-                whole += derived * derived
+            off, whole = _squares(stored[r, 0], stored[r, 1], stored[r, 2 + k], weights[k, 0], weights[k, 1])
             power[r, k, 0], power[r, k, 1] = off / 4.0, whole / 4.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _squares(one, two, lead, a, b):  # type: ignore[no-untyped-def]
+    off, whole = np.int64(0), np.int64(0)
+    for t in range(len(lead)):
+        there = (one[t] != GONE) & (two[t] != GONE) & (lead[t] != GONE)
+        derived = np.int32(a * one[t] + b * two[t]) * np.int32(there)
+        apart = np.int32(2 * np.int32(lead[t])) * np.int32(there) - derived
+        off += np.int64(apart) * np.int64(apart)
+        whole += np.int64(derived) * np.int64(derived)
+    return off, whole
 
 
 @numba.njit(cache=True, nogil=True)

@@ -98,7 +98,7 @@ class Store:
         columns = (records[name].tolist() for name in ("record_id", "leads", "samples", "sha256"))
         for signal, record_id, leads, samples, expected in zip(block, *columns, strict=True):
             rows = [self.leads.index(lead) for lead in leads]
-            if fmt.waveform_hash(signal[rows, :samples]) != expected:
+            if fmt.waveform_hash(signal, rows, samples) != expected:
                 raise StoreError(f"{self.path}: record {record_id} is damaged", "its signal as stored", REMAKE)
         return block
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from ecgkit.atomic import atomic_file
 from ecgkit.recording import Recording
 from ecgkit.signal.microvolts import MISSING, encode
-from ecgkit.signal.quality import MEASURES, Measures, flagged, measure
+from ecgkit.signal.quality import FLAGS, MEASURES, Measures, flagged, measure
 from ecgkit.store import format as fmt
 
 SHARD, ROWS, QUALITY, LEDGER = "shard", "rows.parquet", "quality.parquet", "ledger.parquet"
@@ -63,7 +63,7 @@ class PartWriter:
         self._slots = 0
         self._chunks: list[bytes] = []
         self._rows: list[dict[str, Any]] = []
-        self._quality: list[dict[str, NDArray[np.float32]]] = []
+        self._quality: list[Measures] = []
         self._ledger: list[LedgerRow] = []
 
     def append(self, recording: Recording, row: Mapping[str, Any]) -> None:
@@ -120,37 +120,35 @@ class PartWriter:
 
     def _flush(self) -> None:
         """Judge the records of the chunk in hand, and compress it."""
-        if self._slots > len(self._chunks) * self.layout.chunk:
-            kept = self._judge() if self._waiting else []
-            for place, row in kept:
-                leads = [self.layout.leads.index(lead) for lead in row["leads"]]
-                row["sha256"] = fmt.waveform_hash(self._block[place, leads, : row["samples"]])
-                self._rows.append(row)
-            self._chunks.append(fmt.pack_chunk(self._block) if kept else b"")
-            self._block[:] = MISSING
-            self._waiting = []
+        if self._slots == len(self._chunks) * self.layout.chunk:
+            return
+        kept = self._judge() if self._waiting else []
+        for place, row in kept:
+            leads = [self.layout.leads.index(lead) for lead in row["leads"]]
+            row["sha256"] = fmt.waveform_hash(self._block[place], leads, row["samples"])
+            self._rows.append(row)
+        self._chunks.append(fmt.pack_chunk(self._block) if kept else b"")
+        self._block[:] = MISSING
+        self._waiting = []
 
     def _judge(self) -> list[tuple[int, dict[str, Any]]]:
         """Measure the waiting records, flag them, and return those that are kept."""
         places, rows = [place for place, _ in self._waiting], [row for _, row in self._waiting]
-        quality = record_quality(self._block[places], self.layout.leads, rows)
-        flags = flagged(
-            quality,
-            np.array([row["samples"] / row["fs"] for row in rows]),
-            np.array([row["unit"] == "mV" for row in rows]),
-        )
-        kept = []
-        for n, (place, row) in enumerate(self._waiting):
-            of_leads = {flag: _names(self.layout.leads, on[n]) for flag, on in flags.items() if on[n].any()}
-            unwanted = [f"{flag} ({', '.join(leads)})" for flag, leads in of_leads.items() if flag in self.drop]
-            if unwanted:
-                reason = f"flagged {'; '.join(unwanted)}"
-                self._ledger.append(LedgerRow(row["record_id"], str(row.get("path", "")), "dropped", reason))
-                self._block[place] = MISSING
-            else:
-                kept.append((place, {**row, "flags": list(of_leads)}))
-                self._quality.append({name: values[n] for name, values in quality.items()})
-        return kept
+        block = self._block if len(places) == len(self._block) else self._block[places]
+        quality = record_quality(block, self.layout.leads, rows)
+        seconds = np.array([row["samples"] / row["fs"] for row in rows])
+        flags = flagged(quality, seconds, np.array([row["unit"] == "mV" for row in rows]))
+        found = {flag: leads.any(1) for flag, leads in flags.items()}
+        unwanted = np.any([found[flag] for flag in self.drop], axis=0) if self.drop else np.zeros(len(rows), bool)
+        for n in np.flatnonzero(unwanted):
+            self._block[places[n]] = MISSING
+            on = [f"{flag} ({', '.join(_chosen(self.layout.leads, flags[flag][n]))})" for flag in self.drop if found[flag][n]]
+            path = str(rows[n].get("path", ""))
+            self._ledger.append(LedgerRow(rows[n]["record_id"], path, "dropped", f"flagged {'; '.join(on)}"))
+        for n, row in enumerate(rows):
+            row["flags"] = [flag for flag in FLAGS if found[flag][n]]
+        self._quality.append({name: values[~unwanted] for name, values in quality.items()})
+        return [waiting for waiting, out in zip(self._waiting, unwanted, strict=True) if not out]
 
 
 def record_quality(block: NDArray[np.int16], leads: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Measures:
@@ -169,15 +167,16 @@ def record_quality(block: NDArray[np.int16], leads: Sequence[str], rows: Sequenc
     kinds = [(row["fs"], row["samples"]) for row in rows]
     for fs, samples in sorted(set(kinds)):
         same = [n for n, kind in enumerate(kinds) if kind == (fs, samples)]
-        for name, values in measure(block[same][..., :samples], fs, leads).items():
+        alike = block if len(same) == len(block) else block[same]  # most often all are, and nothing is copied
+        for name, values in measure(alike[..., :samples], fs, leads).items():
             quality[name][same] = values
-    for n, row in enumerate(rows):
-        absent = [lead not in row["leads"] for lead in leads]
-        for values in quality.values():
-            values[n, absent] = np.nan
-        # What was computed from I and II cannot contradict them, and leads of no unit may be scaled one by one.
-        computed = [lead in row["derived_leads"] or row["unit"] != "mV" for lead in leads]
-        quality["residual"][n, computed] = np.nan
+    # What was computed from I and II cannot contradict them, and leads of no unit may be scaled one by one.
+    told = _among(leads, [() if row["unit"] != "mV" else row["leads"] for row in rows])
+    told &= ~_among(leads, [row["derived_leads"] for row in rows])
+    quality["residual"][~told] = np.nan
+    present = _among(leads, [row["leads"] for row in rows])
+    for values in quality.values():
+        values[~present] = np.nan
     return quality
 
 
@@ -192,8 +191,14 @@ def read_ledger(path: Path) -> list[LedgerRow]:
     return [LedgerRow(**row) for row in pq.read_table(path).to_pylist()]
 
 
-def _names(leads: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:
+def _chosen(leads: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:
     return [lead for lead, yes in zip(leads, chosen, strict=True) if yes]
+
+
+def _among(leads: Sequence[str], named: Sequence[Collection[str]]) -> NDArray[np.bool_]:
+    """Return ``[R, L]``: which record names which lead; most records name the same ones."""
+    known = {key: [lead in key for lead in leads] for key in {tuple(names) for names in named}}
+    return np.array([known[tuple(names)] for names in named], bool).reshape(len(named), len(leads))
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
@@ -202,7 +207,8 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
     return pa.table({name: pa.array([row.get(name) for row in rows], from_pandas=True) for name in names})
 
 
-def _quality_table(records: Sequence[Mapping[str, NDArray[np.float32]]], leads: Sequence[str]) -> pa.Table:
+def _quality_table(chunks: Sequence[Measures], leads: Sequence[str]) -> pa.Table:
     """Return measures as a table of one column a measure and lead, such as ``flat V3``."""
-    columns = {name: np.array([record[name] for record in records]).reshape(-1, len(leads)) for name in MEASURES}
+    none = np.empty((0, len(leads)), np.float32)
+    columns = {name: np.concatenate([none, *(chunk[name] for chunk in chunks)]) for name in MEASURES}
     return pa.table({f"{name} {lead}": values[:, k] for name, values in columns.items() for k, lead in enumerate(leads)})
