@@ -110,7 +110,7 @@ def _cluster(address: str) -> Iterator[Executor]:
     except ImportError:
         raise ConfigError("--dask without the package distributed", "it", "pip install 'ecgkit[dask]'") from None
     try:
-        client = Client(address, timeout="10s", set_as_default=False)
+        client: Any = Client(address, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:  # a refused connection is an OSError
         raise ConfigError(f"--dask {address} cannot be reached ({error})", "the address of a scheduler") from None
     with client:

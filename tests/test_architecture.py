@@ -9,8 +9,8 @@ CORE = Path(__file__).parent.parent / "ecgkit"
 PLUGINS = CORE.parent / "plugins"
 # From the top of the hill to the bottom; a module imports from its own room and from those above it.
 ROOMS = (
-    "errors", "entries", "hookspecs", "atomic", "plugins", "config", "leads", "signal", "recording", "executor", "store",
-    "datasets", "ingest", "simulate", "nn", "recipe", "methods", "training", "evaluation", "report", "demo",
+    "errors", "entries", "hookspecs", "atomic", "plugins", "config", "leads", "signal", "recording", "executor",
+    "store", "datasets", "ingest", "simulate", "nn", "recipe", "methods", "training", "evaluation", "report", "demo",
     "cli", "__main__",
 )  # fmt: skip
 

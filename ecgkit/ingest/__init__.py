@@ -20,7 +20,7 @@ from ecgkit.atomic import check_output
 from ecgkit.datasets.base import Dataset
 from ecgkit.errors import OutputError
 from ecgkit.executor import Executor, open_executor, stop_on_interrupt
-from ecgkit.ingest.options import IngestOptions
+from ecgkit.ingest.options import EVERYTHING, IngestOptions
 from ecgkit.ingest.part import Job, make_part
 from ecgkit.ingest.plan import Plan, Progress, make_plan, nothing_read
 from ecgkit.ingest.source import find_dataset
@@ -70,7 +70,7 @@ class Interrupted(KeyboardInterrupt):
 def ingest(
     src: Path,
     out: Path,
-    options: IngestOptions = IngestOptions(),
+    options: IngestOptions = EVERYTHING,
     progress: Progress | None = None,
     *,
     overwrite: bool = False,

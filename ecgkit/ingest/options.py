@@ -65,6 +65,9 @@ class IngestOptions:
         return [(start, min(start + size, header.samples)) for start in range(0, header.samples, size)]
 
 
+EVERYTHING = IngestOptions()
+
+
 def read_patients(path: Path) -> frozenset[str]:
     """Read a file of patient ids, one a line; blanks around them and empty lines don't count.
 

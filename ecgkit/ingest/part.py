@@ -9,6 +9,7 @@ from ecgkit.datasets.base import Dataset
 from ecgkit.errors import LeadError, RecordError, SignalError
 from ecgkit.ingest.options import IngestOptions
 from ecgkit.ingest.plan import Item
+from ecgkit.leads import DERIVED
 from ecgkit.recording import Recording
 from ecgkit.signal.resample import resample_with_gaps
 from ecgkit.store.format import Layout
@@ -71,7 +72,7 @@ def _take(job: Job, windows: list[Item], writer: PartWriter) -> None:
 
 
 def fit(recording: Recording, options: IngestOptions) -> Recording:
-    """Resample and complete a recording as the options say, its leads in the order of the store."""
+    """Resample and complete a recording as the options say."""
     fs = options.fs or recording.fs
     if fs != recording.fs:
         signal = resample_with_gaps(recording.signal, recording.fs, fs)
@@ -80,5 +81,6 @@ def fit(recording: Recording, options: IngestOptions) -> Recording:
             rpeaks = (rpeaks * fs / recording.fs).round().astype(int)
             rpeaks = rpeaks[rpeaks < signal.shape[-1]]
         recording = replace(recording, amplitudes=signal, fs=fs, rpeaks=rpeaks)
-    complete = recording.with_derived_leads()
-    return complete.only(options.leads) if options.leads else complete.ordered()
+    # With none to compute there is no need to put the leads in order: the store has its own.
+    complete = recording if set(DERIVED) <= set(recording.leads) else recording.with_derived_leads()
+    return complete.only(options.leads) if options.leads else complete

@@ -1,31 +1,11 @@
-"""Where a dataset lies, and which layout it has."""
+"""Which layout a dataset has."""
 
 from pathlib import Path
 
 from ecgkit.datasets.base import Dataset
 from ecgkit.entries import DatasetEntry
-from ecgkit.errors import ConfigError, DatasetError, PluginError
+from ecgkit.errors import DatasetError, PluginError
 from ecgkit.plugins import host
-
-
-def source_root(src: str | Path) -> Path:
-    """Return the folder that a user named: a path, or a URL such as ``s3://bucket/ptb-xl``, read through fsspec.
-
-    Raises:
-        ConfigError: A URL whose packages are not installed, or of a kind that fsspec does not know.
-    """
-    if "://" not in str(src) or isinstance(src, Path):
-        return Path(src)
-    try:
-        from upath import UPath
-
-        root = UPath(src)
-        root.fs  # noqa: B018  looked up here, so that a missing package is told before anything is made
-    except (ImportError, ValueError) as error:
-        raise ConfigError(
-            f"{src} cannot be opened ({error})", "a folder, or a URL that fsspec knows", "pip install 'ecgkit[remote]'"
-        ) from None
-    return root
 
 
 def find_dataset(src: Path, name: str = "", fs: float | None = None) -> Dataset:

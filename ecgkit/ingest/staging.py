@@ -93,7 +93,9 @@ def open_staging(out: Path, *, overwrite: bool) -> Iterator[Staging]:
         raise OutputError(f"{staging.folder} is in the way", "a name that is free for unfinished work", "Move it away.")
     with locked(staging.folder / "lock") as held:
         if not held:
-            raise OutputError(f"{out} is being made by another process", "one at a time", "Wait, or name another --out.")
+            raise OutputError(
+                f"{out} is being made by another process", "one at a time", "Wait, or name another --out."
+            )
         marker.write_text(f"{STAGING_KIND}\n", encoding="utf-8")
         try:
             check_output(out, KIND, overwrite=overwrite)

@@ -1,13 +1,13 @@
 """Signal quality in numbers, per record and lead, and what they are called where they pass a threshold.
 
 Measured on the stored int16 samples of records of one rate and one length, all at once. Nothing here changes or drops a
-signal. The thresholds are ours unless a source is named; each is one constant below.
+signal. The thresholds are ours, each one constant with its reason below.
 
 | measure | unit | definition |
 | --- | --- | --- |
 | `missing` | share | missing samples |
 | `flat` | s | longest run of equal samples; runs below 0.2 s read 0 |
-| `saturated` | share | samples in runs of 3 or more at the lead's own least or greatest value, if 0.5 mV or more from its mean |
+| `saturated` | share | samples in runs of 3 or more at the lead's own extreme, if 0.5 mV or more from its mean |
 | `range` | mV | greatest less least sample |
 | `hum50`, `hum60` | mV | amplitude at 50 and 60 Hz: median over segments of 1 s under a Hann window |
 | `r_wave` | ratio | greatest change within 20 ms, median over windows of 2 s, over the mean such change |
@@ -35,9 +35,7 @@ SEGMENT = 1.0  # s; resolves 2 Hz under the window, so that a grid 0.5 Hz off st
 NYQUIST_SHARE = 0.45  # of the sampling rate; a hum above it is not seen
 
 MISSING_SHARE = 0.0  # any missing sample
-# A constant signal of 1 s or more: Hayn, Jammerbund, Schreier, QRS detection based ECG quality assessment, Physiological
-# Measurement 33 (2012), take a constant signal as a sign of bad contact.
-FLAT_SECONDS = 1.0
+FLAT_SECONDS = 1.0  # longer than any true pause of the voltage between the waves of a beat and the next
 SATURATED_SHARE = 0.01  # 0.1 s of a record of 10 s; a rounded peak of a coarse signal holds its top for less
 LEAD_OFF_RANGE = 0.05  # mV peak to peak: half a millimetre of paper, where no deflection can be read
 LEAD_OFF_SHARE = 0.8  # of the record missing, or one run of equal samples

@@ -57,7 +57,7 @@ class PartWriter:
     def __init__(self, layout: fmt.Layout, first: int = 0, drop: Collection[str] = ()) -> None:
         self.layout = layout
         self.first = first
-        self.drop = frozenset(drop)
+        self.drop = tuple(drop)
         self._block = layout.empty_chunk()
         self._waiting: list[tuple[int, dict[str, Any]]] = []  # place in the chunk, row
         self._slots = 0
@@ -71,19 +71,21 @@ class PartWriter:
 
         Args:
             recording: Its leads must be among the store's and its length within the store's.
-            row: Further columns: ids, labels, report and whatever the dataset has.
+            row: Further columns: ids, labels, report and whatever the dataset has. Leads are put in the store's order.
         """
         place = self._slots % self.layout.chunk
         stored, clipped = (recording.stored, 0) if recording.stored is not None else encode(recording.signal)
-        self._block[place, [self.layout.leads.index(lead) for lead in recording.leads], : recording.samples] = stored
+        rows = [self.layout.leads.index(lead) for lead in recording.leads]
+        self._block[place, rows, : recording.samples] = stored
+        order = sorted(range(len(rows)), key=rows.__getitem__)
         columns = {
             **row,
             "slot": self.first + self._slots,
             "fs": float(recording.fs),
             "samples": recording.samples,
-            "leads": list(recording.leads),
-            "derived_leads": list(recording.derived),
-            "source_leads": list(recording.source_leads),
+            "leads": [recording.leads[n] for n in order],
+            "derived_leads": [lead for lead in self.layout.leads if lead in recording.derived],
+            "source_leads": [recording.source_leads[n] for n in order] if recording.source_leads else [],
             "other_signals": list(recording.other),
             "unit": recording.unit,
             "clipped_samples": clipped,
@@ -139,14 +141,18 @@ class PartWriter:
         seconds = np.array([row["samples"] / row["fs"] for row in rows])
         flags = flagged(quality, seconds, np.array([row["unit"] == "mV" for row in rows]))
         found = {flag: leads.any(1) for flag, leads in flags.items()}
-        unwanted = np.any([found[flag] for flag in self.drop], axis=0) if self.drop else np.zeros(len(rows), bool)
-        for n in np.flatnonzero(unwanted):
-            self._block[places[n]] = MISSING
-            on = [f"{flag} ({', '.join(_chosen(self.layout.leads, flags[flag][n]))})" for flag in self.drop if found[flag][n]]
-            path = str(rows[n].get("path", ""))
-            self._ledger.append(LedgerRow(rows[n]["record_id"], path, "dropped", f"flagged {'; '.join(on)}"))
+        unwanted: NDArray[np.bool_] = np.zeros(len(rows), bool)
+        for flag in self.drop:
+            unwanted |= found[flag]
         for n, row in enumerate(rows):
             row["flags"] = [flag for flag in FLAGS if found[flag][n]]
+            if unwanted[n]:
+                self._block[places[n]] = MISSING
+                raised = {
+                    flag: _chosen(self.layout.leads, flags[flag][n]) for flag in row["flags"] if flag in self.drop
+                }
+                reason = "; ".join(f"flagged {flag} in {', '.join(leads)}" for flag, leads in raised.items())
+                self._ledger.append(LedgerRow(row["record_id"], str(row.get("path", "")), "dropped", reason))
         self._quality.append({name: values[~unwanted] for name, values in quality.items()})
         return [waiting for waiting, out in zip(self._waiting, unwanted, strict=True) if not out]
 
@@ -210,5 +216,6 @@ def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
 def _quality_table(chunks: Sequence[Measures], leads: Sequence[str]) -> pa.Table:
     """Return measures as a table of one column a measure and lead, such as ``flat V3``."""
     none = np.empty((0, len(leads)), np.float32)
-    columns = {name: np.concatenate([none, *(chunk[name] for chunk in chunks)]) for name in MEASURES}
-    return pa.table({f"{name} {lead}": values[:, k] for name, values in columns.items() for k, lead in enumerate(leads)})
+    columns = {name: np.concatenate([none, *(chunk[name] for chunk in chunks)]).T.copy() for name in MEASURES}
+    named = {f"{name} {lead}": row for name, values in columns.items() for lead, row in zip(leads, values, strict=True)}
+    return pa.table({name: pa.array(row) for name, row in named.items()})
