@@ -140,7 +140,7 @@ class PartWriter:
         quality = record_quality(block, self.layout.leads, rows)
         seconds = np.array([row["samples"] / row["fs"] for row in rows])
         flags = flagged(quality, seconds, np.array([row["unit"] == "mV" for row in rows]))
-        found = {flag: leads.any(1) for flag, leads in flags.items()}
+        found: dict[str, NDArray[np.bool_]] = {flag: np.any(leads, axis=1) for flag, leads in flags.items()}
         unwanted: NDArray[np.bool_] = np.zeros(len(rows), bool)
         for flag in self.drop:
             unwanted |= found[flag]
