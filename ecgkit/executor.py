@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 from ecgkit.errors import ConfigError
 
+CONNECT_SECONDS = 10.0
+
 A = TypeVar("A")
 R = TypeVar("R")
 
@@ -110,7 +112,7 @@ def _cluster(address: str) -> Iterator[Executor]:
     except ImportError:
         raise ConfigError("--dask without the package distributed", "it", "pip install 'ecgkit[dask]'") from None
     try:
-        client: Any = Client(address, timeout="10s", set_as_default=False)  # type: ignore[no-untyped-call]
+        client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:  # a refused connection is an OSError
         raise ConfigError(f"--dask {address} cannot be reached ({error})", "the address of a scheduler") from None
     with client:

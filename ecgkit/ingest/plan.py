@@ -108,7 +108,7 @@ def make_plan(
         raise nothing_read(dataset, len(sources), rejected)
     leads = options.leads or _lead_axis([item.header for item in items])
     samples = max(_stored_samples(item.start, item.stop, item.header, options) for item in items)
-    return Plan(len(sources), Layout(leads, samples), items, rejected)
+    return Plan(len(sources), Layout.of(leads, samples), items, rejected)
 
 
 def nothing_read(dataset: Dataset, found: int, rejected: Sequence[LedgerRow]) -> DatasetError:

@@ -21,6 +21,7 @@ from ecgkit.store.assembly import KIND
 from ecgkit.store.writer import ROWS, part_file
 
 STAGING_KIND = "unfinished store"
+LOCK = "lock"
 
 
 class Staging:
@@ -89,9 +90,9 @@ def open_staging(out: Path, *, overwrite: bool) -> Iterator[Staging]:
     """
     staging = Staging(out)
     marker = staging.folder / MARKER
-    if staging.folder.exists() and not marker.exists() and any(staging.folder.iterdir()):
+    if staging.folder.exists() and not marker.exists() and {p.name for p in staging.folder.iterdir()} - {LOCK}:
         raise OutputError(f"{staging.folder} is in the way", "a name that is free for unfinished work", "Move it away.")
-    with locked(staging.folder / "lock") as held:
+    with locked(staging.folder / LOCK) as held:
         if not held:
             raise OutputError(
                 f"{out} is being made by another process", "one at a time", "Wait, or name another --out."
@@ -109,6 +110,6 @@ def sweep(out: Path) -> None:
     """Remove what a process left that was killed after its store was in place."""
     staging = Staging(out)
     if out.exists() and (staging.folder / MARKER).exists() and not staging.store.exists():
-        with locked(staging.folder / "lock") as held:
+        with locked(staging.folder / LOCK) as held:
             if held and not staging.store.exists():
                 shutil.rmtree(staging.folder)

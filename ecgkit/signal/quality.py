@@ -11,7 +11,7 @@ signal. The thresholds are ours, each one constant with its reason below.
 | `range` | mV | greatest less least sample |
 | `hum50`, `hum60` | mV | amplitude at 50 and 60 Hz: median over segments of 1 s under a Hann window |
 | `r_wave` | ratio | greatest change within 20 ms, median over windows of 2 s, over the mean such change |
-| `residual` | ratio | III, aVR, aVL, aVF: root mean square off what I and II say, as in `ecgkit.leads.limb_residuals` |
+| `residual` | ratio | III, aVR, aVL, aVF: root mean square off what I and II say, over that of all that they say |
 """
 
 from collections.abc import Mapping, Sequence
@@ -42,7 +42,7 @@ LEAD_OFF_SHARE = 0.8  # of the record missing, or one run of equal samples
 HUM_AMPLITUDE = 0.025  # mV: 50 uV peak to peak, half a millimetre of paper
 # Gaussian noise reads about 4 and a sine 1.6, whatever their size.
 R_WAVE_RATIO = 5.0
-RESIDUAL = 0.5  # half the power: far above noise, far below a swap or an inversion
+RESIDUAL = 0.2  # far above what rounding and separate filters leave, far below a swap or an inversion
 
 FLAGS: dict[str, str] = {
     "missing": "samples are missing",
@@ -136,7 +136,7 @@ def _hum_tables(hum: Sequence[float], fs: float, samples: int, bits: int) -> NDA
 
 
 def _residuals(stored: NDArray[np.int16], leads: Sequence[str]) -> NDArray[np.float32]:
-    """Return `limb_residuals` of every record, ``[R, L]``; NaN for leads that do not follow from I and II."""
+    """Return how far limb leads are off Einthoven's and Goldberger's relations, ``[R, L]``; NaN for all other leads."""
     from ecgkit.signal import quality_kernel
 
     residuals = np.full(stored.shape[:2], np.nan, np.float32)
@@ -147,7 +147,8 @@ def _residuals(stored: NDArray[np.int16], leads: Sequence[str]) -> NDArray[np.fl
     weights = np.array([DERIVED[lead] for lead in there]) * 2
     power = np.zeros((len(stored), len(there), 2))
     quality_kernel.limb_power(limb, weights.astype(np.int64), power)
-    residuals[:, [leads.index(lead) for lead in there]] = np.sqrt(_share(power[..., 0], power[..., 1]))
+    derived = np.broadcast_to(power[..., 1].mean(1, keepdims=True), power.shape[:2])
+    residuals[:, [leads.index(lead) for lead in there]] = np.sqrt(_share(power[..., 0], derived))
     return residuals
 
 

@@ -46,22 +46,29 @@ def assemble(
     Returns:
         The content hash of the store.
     """
-    count = -(-slots // layout.shard)
-    for index in range(count):
+    shards = range(-(-slots // layout.shard))
+    for index in shards:
         shard = store / "signal" / "c" / str(index) / "0" / "0"
         shard.parent.mkdir(parents=True, exist_ok=True)
         if part_file(parts, index, SHARD).exists():
             os.replace(part_file(parts, index, SHARD), shard)
     pq.write_table(ledger_table(rejected), parts / LEDGER)
-    rows, quality, ledger = ([part_file(parts, i, kind) for i in range(count)] for kind in (ROWS, QUALITY, LEDGER))
+    rows, quality, ledger = ([part_file(parts, i, kind) for i in shards] for kind in (ROWS, QUALITY, LEDGER))
     _join([parts / LEDGER, *ledger], parts / "joined", store / fmt.LEDGER)
     _join(quality, parts / "joined", store / fmt.QUALITY)
-    digest = hashlib.sha256()
-    _join(rows, parts / "joined", store / fmt.RECORDS, lambda table: digest.update(json_lines(table)))
+    digest, records = hashlib.sha256(), 0
+
+    def count(table: pa.Table) -> None:
+        nonlocal records
+        records += len(table)
+        digest.update(json_lines(table))
+
+    _join(rows, parts / "joined", store / fmt.RECORDS, count)
     described = {
         "format": fmt.FORMAT,
         "version": fmt.VERSION,
         **attributes,
+        "records": records,
         "leads": list(layout.leads),
         "missing": int(MISSING),
         "scale": UNITS_PER_MV,

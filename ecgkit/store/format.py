@@ -4,7 +4,6 @@ import hashlib
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Final
 
 import google_crc32c
@@ -34,27 +33,26 @@ _NO_CHUNK = (2**64 - 1, 2**64 - 1)  # Zarr v3, "Sharding codec": offset and size
 
 @dataclass(frozen=True)
 class Layout:
-    """The shape of a store's signals.
+    """The shape of a store's signals. It is decided once and handed to every process that writes a part.
 
     Args:
         leads: Canonical names of the lead axis; a record may lack some.
         samples: Length of the time axis, the longest record's.
+        chunk: Records a chunk: the unit in which reading is fast.
+        shard: Records a shard: the unit in which a store is written.
     """
 
     leads: tuple[str, ...]
     samples: int
+    chunk: int
+    shard: int
 
-    @cached_property
-    def chunk(self) -> int:
-        """Records a chunk: the unit in which reading is fast."""
-        fitting = max(1, _CHUNK_SAMPLES // max(1, len(self.leads) * self.samples))
-        return min(_CHUNK_RECORDS, 1 << (fitting.bit_length() - 1))
-
-    @cached_property
-    def shard(self) -> int:
-        """Records a shard: the unit in which a store is written."""
-        chunk_samples = self.chunk * len(self.leads) * self.samples
-        return self.chunk * min(_SHARD_CHUNKS, max(1, _SHARD_SAMPLES // chunk_samples))
+    @classmethod
+    def of(cls, leads: tuple[str, ...], samples: int) -> "Layout":
+        """Return the layout for records of these leads and at most this length."""
+        size = len(leads) * samples
+        chunk = min(_CHUNK_RECORDS, 1 << (max(1, _CHUNK_SAMPLES // size).bit_length() - 1))
+        return cls(leads, samples, chunk, chunk * min(_SHARD_CHUNKS, max(1, _SHARD_SAMPLES // (chunk * size))))
 
     def empty_chunk(self) -> NDArray[np.int16]:
         """Return int16 ``[chunk, L, T]`` of missing samples."""

@@ -37,8 +37,8 @@ class Store:
         self.leads: tuple[str, ...] = tuple(self.attributes["leads"])
         self._array: Any = self._read("signal", lambda part: zarr.open_array(part, mode="r"))
         self._slots = self.table["slot"].to_numpy(np.int64)
-        if len(self._slots) and not 0 <= self._slots.min() <= self._slots.max() < self._array.shape[0]:
-            raise StoreError(f"{path} has {self._array.shape[0]} signals for {len(self)} rows", "as many", REMAKE)
+        if len(self) != self.attributes["records"] or (len(self) and self._slots.max() >= self._array.shape[0]):
+            raise StoreError(f"{path} has {len(self)} rows for {self.attributes['records']} records", "as many", REMAKE)
 
     @property
     def name(self) -> str:

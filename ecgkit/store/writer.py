@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ecgkit.atomic import atomic_file
+from ecgkit.leads import limb_lead_fault
 from ecgkit.recording import Recording
-from ecgkit.signal.microvolts import MISSING, encode
+from ecgkit.signal.microvolts import MISSING, decode, encode
 from ecgkit.signal.quality import FLAGS, MEASURES, Measures, flagged, measure
 from ecgkit.store import format as fmt
 
@@ -146,6 +147,7 @@ class PartWriter:
             unwanted |= found[flag]
         for n, row in enumerate(rows):
             row["flags"] = [flag for flag in FLAGS if found[flag][n]]
+            row["limb_fault"] = self._limb_fault(block[n], row) if found["limb-leads"][n] else None
             if unwanted[n]:
                 self._block[places[n]] = MISSING
                 raised = {
@@ -155,6 +157,11 @@ class PartWriter:
                 self._ledger.append(LedgerRow(row["record_id"], str(row.get("path", "")), "dropped", reason))
         self._quality.append({name: values[~unwanted] for name, values in quality.items()})
         return [waiting for waiting, out in zip(self._waiting, unwanted, strict=True) if not out]
+
+    def _limb_fault(self, stored: NDArray[np.int16], row: Mapping[str, Any]) -> str | None:
+        """Name what is wrong with the limb leads of a record ``[L, T]``."""
+        rows = [self.layout.leads.index(lead) for lead in row["leads"]]
+        return str(limb_lead_fault(decode(stored[rows, : row["samples"]]), row["leads"])) or None
 
 
 def record_quality(block: NDArray[np.int16], leads: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Measures:
