@@ -181,7 +181,7 @@ def _hold(row, held):  # type: ignore[no-untyped-def]
 def _steps(row, step, window, out):  # type: ignore[no-untyped-def]
     total = np.int64(0)
     for w in range(len(out) - 1):
-        first, last = w * window, min((w + 1) * window, len(row) - step)
+        first, last = w * window, max(w * window, min((w + 1) * window, len(row) - step))
         part, out[1 + w] = _steps_between(row[first:last], row[first + step : last + step])
         total += part
     out[0] = total
