@@ -3,7 +3,7 @@
     python benchmarks/reads.py [--records 1024] [--runs 3] [--from FOLDER]
 
 Records of 12 x 5000 samples, 64 a batch, each record once a run; what is on disk is in the page cache. The ways take
-turns, figures are medians. The second table is what a store's chunk size does; the sizes of the format were chosen by it.
+turns, figures are medians. The second table is what a store's chunk size does; the format's was chosen by it.
 """
 
 import argparse
