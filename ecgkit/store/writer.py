@@ -6,6 +6,7 @@ rows last, so that a part whose rows are there is done. `ecgkit.store.assembly` 
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,8 @@ class PartWriter:
         """
         place = self._slots % self.layout.chunk
         stored, clipped = (recording.stored, 0) if recording.stored is not None else encode(recording.signal)
-        rows = [self.layout.leads.index(lead) for lead in recording.leads]
+        rows, order = _placing(recording.leads, self.layout.leads)
         self._block[place, rows, : recording.samples] = stored
-        order = sorted(range(len(rows)), key=rows.__getitem__)
         columns = {
             **row,
             "slot": self.first + self._slots,
@@ -162,6 +162,15 @@ class PartWriter:
         """Name what is wrong with the limb leads of a record ``[L, T]``."""
         rows = [self.layout.leads.index(lead) for lead in row["leads"]]
         return str(limb_lead_fault(decode(stored[rows, : row["samples"]]), row["leads"])) or None
+
+
+@lru_cache(maxsize=256)
+def _placing(leads: tuple[str, ...], axis: tuple[str, ...]) -> tuple[slice | list[int], list[int]]:
+    """Return the rows of leads on an axis, as a slice where they follow each other, and the order that sorts them."""
+    rows = [axis.index(lead) for lead in leads]
+    order = sorted(range(len(rows)), key=rows.__getitem__)
+    together = rows == list(range(rows[0], rows[0] + len(rows)))
+    return slice(rows[0], rows[0] + len(rows)) if together else rows, order
 
 
 def record_quality(block: NDArray[np.int16], leads: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Measures:
