@@ -5,6 +5,7 @@ meets half of it and a failure leaves nothing behind.
 """
 
 import contextlib
+import fcntl
 import os
 import shutil
 import tempfile
@@ -81,6 +82,33 @@ def atomic_file(path: Path) -> Iterator[Path]:
         os.replace(staging, path)
     finally:
         staging.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Hold a lock for the block; the kernel lets go of it when the process ends, however it ends.
+
+    Args:
+        path: The lock file, made if it is not there. Whoever holds the lock may delete it.
+        wait: Wait for whoever holds it.
+
+    Yields:
+        Whether the lock is held: False, without waiting, if another process has it.
+    """
+    while True:
+        with _naming(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            file = path.open("a")
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError:
+                yield False
+                return
+            # Its last holder may have deleted it: then this one guards nothing, and a new one is made.
+            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                yield True
+                return
 
 
 def check_suffix(path: Path, *suffixes: str) -> None:

@@ -9,12 +9,14 @@ import pandas as pd
 import pytest
 import wfdb
 
-from ecgkit import ingest as ingest_module
 from ecgkit.datasets.base import hashed_fold
+from ecgkit.datasets.paths import open_folder
 from ecgkit.entries import DatasetEntry
 from ecgkit.errors import ConfigError, DatasetError, OutputError, PluginError, SignalError
-from ecgkit.ingest import IngestOptions, find_dataset, ingest
+from ecgkit.ingest import IngestOptions, find_dataset, ingest, part
+from ecgkit.ingest.options import read_patients
 from ecgkit.leads import STANDARD_LEADS
+from ecgkit.plugins import host as plugin_host
 from ecgkit.store.reader import Store
 from tests.conftest import synthetic_signal, write_wfdb
 
@@ -155,7 +157,7 @@ def test_an_existing_store_is_kept_unless_asked(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="--overwrite"):
         ingest(tmp_path / "src", tmp_path / "s.zarr")
     write_wfdb(tmp_path / "src", "b", synthetic_signal(100))
-    ingest(tmp_path / "src", tmp_path / "s.zarr", IngestOptions(overwrite=True))
+    ingest(tmp_path / "src", tmp_path / "s.zarr", overwrite=True)
     assert len(Store(tmp_path / "s.zarr")) == 2
 
 
@@ -236,14 +238,14 @@ def test_one_odd_header_goes_to_the_ledger_and_never_stops_the_rest(tmp_path: Pa
 def test_a_signal_that_cannot_be_fitted_goes_to_the_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("a", "b"):
         write_wfdb(tmp_path / "src", name, synthetic_signal(100 if name == "a" else 120))
-    real = ingest_module.resample_with_gaps
+    real = part.resample_with_gaps
 
     def resample(signal, fs, fs_out):
         if signal.shape[-1] == 120:
             raise SignalError("an odd signal")
         return real(signal, fs, fs_out)
 
-    monkeypatch.setattr(ingest_module, "resample_with_gaps", resample)
+    monkeypatch.setattr(part, "resample_with_gaps", resample)
     report = ingest(tmp_path / "src", tmp_path / "s.zarr", IngestOptions(fs=50))
     assert ledger_of(report) == {"b": ("signal", "an odd signal")}
 
@@ -309,10 +311,10 @@ def test_an_unreadable_cell_costs_its_record_alone(tmp_path: Path) -> None:
     assert table[["record_id", "patient_id", "age", "device"]].values.tolist() == [["1", "7", 63.0, "2"]]
     assert {row.stage for row in report.rejected} == {"table"}
     reasons = [row.reason for row in report.rejected]
-    for reason, part in zip(
+    for reason, words in zip(
         reasons, ["age holds '90+'", "scp_codes", "scp_codes", "no path", "no id", "no id", "strat_fold"], strict=True
     ):
-        assert part in reason
+        assert words in reason
 
 
 def test_ids_keep_every_digit_and_one_junk_id_costs_no_report(tmp_path: Path) -> None:
@@ -343,7 +345,7 @@ class BadLayout:
 def test_a_broken_layout_does_not_cost_other_folders(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: str
 ) -> None:
-    host = ingest_module.host()
+    host = plugin_host()
     broken = DatasetEntry(name="broken", summary="s", target=target, priority=99)
     entries = {"broken": broken, **host.entries(DatasetEntry)}
     monkeypatch.setitem(host._entries, "dataset", entries)
@@ -355,3 +357,77 @@ def test_a_broken_layout_does_not_cost_other_folders(
     (tmp_path / "other" / "x.txt").touch()
     with pytest.raises(DatasetError, match=r"Not tried: broken \("):
         find_dataset(tmp_path / "other")
+
+
+def test_a_long_record_is_cut_where_the_window_says(tmp_path: Path) -> None:
+    signal = synthetic_signal(1050)
+    write_wfdb(tmp_path / "src", "long", signal, fs=100)
+    write_wfdb(tmp_path / "src", "short", signal[:, :200], fs=100)
+    expected = {"first": {"long": 0}, "center": {"long": 325}, "split": {f"long#{k + 1}": 400 * k for k in range(3)}}
+    for window, starts in expected.items():
+        out = tmp_path / f"{window}.zarr"
+        ingest(tmp_path / "src", out, IngestOptions(seconds=4, window=window))  # type: ignore[arg-type]
+        store = Store(out)
+        assert store.table["record_id"].tolist() == [*starts, "short"]
+        for row, start in enumerate(starts.values()):
+            np.testing.assert_allclose(store.recording(row).signal, signal[:, start : start + 400], atol=2e-3)
+            assert store.table["start"].iloc[row] == start / 100
+    with pytest.raises(ConfigError, match="--window split without --seconds"):
+        ingest(tmp_path / "src", tmp_path / "x.zarr", IngestOptions(window="split"))
+
+
+def test_the_windows_of_a_record_share_its_patient_and_its_beats(shared: Path, tmp_path: Path) -> None:
+    ingest(shared / "data" / "mit-bih", tmp_path / "s.zarr", IngestOptions(seconds=60, window="split", limit=1))
+    store = Store(tmp_path / "s.zarr")
+    assert store.table["record_id"].tolist() == [
+        f"{store.table['record_id'].iloc[0][:-2]}#{n + 1}" for n in range(len(store))
+    ]
+    source = next((shared / "data" / "mit-bih").rglob(f"{store.table['path'].iloc[0].split('/')[-1]}.hea"))
+    beats = wfdb.rdann(str(source.with_suffix("")), "atr")
+    marked = {s for s, symbol in zip(beats.sample, beats.symbol, strict=True) if symbol in "NLRBAaJSVrFejnE/fQ?"}
+    starts = (store.table["start"] * store.table["fs"]).round().astype(int)
+    found = [s + p for s, peaks in zip(starts, store.table["rpeaks"], strict=True) for p in peaks]
+    assert sorted(marked) == found
+    assert store.table["patient_id"].nunique(dropna=False) == 1
+    assert store.table["fold"].nunique() == 1
+
+
+def test_only_the_patients_of_a_file_are_taken(tmp_path: Path) -> None:
+    rows = [f"{n},{p}.0,50,0,{{'NORM': 100.0}},1,records500/r{n},d" for n, p in ((1, 7), (2, 8), (3, 7))]
+    wanted = tmp_path / "patients.txt"
+    wanted.write_text("7\n\n 99 \n")
+    options = IngestOptions(patients=read_patients(wanted))
+    report = ingest(ptbxl(tmp_path / "src", rows), tmp_path / "s.zarr", options)
+    assert (report.found, Store(tmp_path / "s.zarr").table["record_id"].tolist()) == (2, ["1", "3"])
+    wanted.write_text("\n")
+    with pytest.raises(ConfigError, match="no patient id"):
+        read_patients(wanted)
+
+
+def test_flags_drop_nothing_unless_asked(tmp_path: Path) -> None:
+    flat = synthetic_signal(2000)
+    flat[7] = 0.3
+    for name, signal in (("fine", synthetic_signal(2000)), ("flat", flat)):
+        write_wfdb(tmp_path / "src", name, signal)
+    report = ingest(tmp_path / "src", tmp_path / "all.zarr")
+    assert (report.taken, report.flagged["lead-off"]) == (2, 1)
+    report = ingest(tmp_path / "src", tmp_path / "some.zarr", IngestOptions(drop=("lead-off",)))
+    assert (report.taken, report.failed) == (1, 0), "what was dropped could be read"
+    assert ledger_of(report) == {"flat": ("dropped", "flagged lead-off in V2")}
+    store = Store(tmp_path / "some.zarr")
+    assert store.verified(0, 1).shape == (1, 12, 2000)
+    assert len(store.quality["flat"]) == 1
+    with pytest.raises(ConfigError, match="Did you mean 'lead-off'"):
+        ingest(tmp_path / "src", tmp_path / "x.zarr", IngestOptions(drop=("lead-of",)))
+
+
+def test_a_dataset_behind_a_url_gives_the_same_store(tmp_path: Path) -> None:
+    import fsspec
+
+    for name in ("a", "b"):
+        write_wfdb(tmp_path / "src", name, synthetic_signal(300, seed=ord(name)))
+    fsspec.filesystem("memory").put(str(tmp_path / "src"), "/ingest-test/", recursive=True)
+    here = ingest(tmp_path / "src", tmp_path / "here.zarr")
+    root = open_folder("memory://ingest-test/src")
+    there = ingest(root, tmp_path / "there.zarr")
+    assert there.content_hash == here.content_hash

@@ -24,7 +24,7 @@ from ecgkit.beats.peaks import FOLDER, Peaks, has_peaks, read_attributes, read_p
 from ecgkit.beats.plausible import Limits
 from ecgkit.config import fingerprint
 from ecgkit.errors import OutputError, StoreError
-from ecgkit.store.format import decode
+from ecgkit.signal.microvolts import decode
 from ecgkit.store.reader import Store
 
 Progress = Callable[[int, int], None]

@@ -19,6 +19,9 @@ def inspect(
     store: Annotated[Path, typer.Argument(help="A store.")],
     record: Annotated[str, typer.Option(help="Show this record instead of the whole.")] = "",
     out: Annotated[Path | None, typer.Option(help="Draw the record as a PNG in clinical layout.")] = None,
+    quality: Annotated[bool, typer.Option("--quality", help="Show how many records have which quality flag.")] = False,
+    html: Annotated[Path | None, typer.Option(help="Write a page of quality, with the worst records.")] = None,
+    overlap: Annotated[Path | None, typer.Option(help="Show records and patients that this store has too.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show what a store holds, or one of its records; with --out, draw the record.
@@ -31,13 +34,69 @@ def inspect(
 
     if out is not None and not record:
         raise ConfigError("--out without --record", "the id of the record to draw")
-    if out is not None:
-        check_suffix(out, ".png")
+    if bool(record) + bool(quality or html) + bool(overlap) > 1:
+        raise ConfigError("--record, --quality and --overlap at once", "one of them")
+    for path, suffix in ((out, ".png"), (html, ".html")):
+        if path is not None:
+            check_suffix(path, suffix)
     opened = Store(store)
     if record:
         _show_record(opened, record, out, as_json)
+    elif overlap is not None:
+        _show_overlap(opened, Store(overlap), as_json)
+    elif quality or html:
+        _show_quality(opened, html, as_json)
     else:
         _show_store(opened, as_json)
+
+
+def _show_quality(store: "Store", html: Path | None, as_json: bool) -> None:
+    from ecgkit.store.summary import count_flags
+
+    counts = count_flags(store)
+    if as_json:
+        print_json({"records": len(store), "flags": [asdict(count) for count in counts]})
+    else:
+        rows = [
+            {
+                "flag": count.flag,
+                "records": count.records,
+                "share": f"{count.records / len(store):.1%}" if len(store) else "",
+                "leads": ", ".join(f"{lead} ({n})" for lead, n in count.leads.items()),
+                "means": count.meaning,
+            }
+            for count in counts
+        ]
+        print_table(f"{store.name}: quality of {len(store)} records", rows, numeric=["records", "share"])
+    if html is not None:
+        from ecgkit.report.quality_page import write_quality_page
+
+        write_quality_page(store, html)
+        if not as_json:
+            say(f"wrote {html}")
+
+
+def _show_overlap(first: "Store", second: "Store", as_json: bool) -> None:
+    from ecgkit.store.summary import overlap
+
+    both = overlap(first, second)
+    if as_json:
+        print_json(asdict(both))
+        return
+    ids = f"{len(both.patients)} ({both.records[0]} and {both.records[1]} records)"
+    lines = {
+        "records": f"{len(first)} and {len(second)}",
+        "same waveform": f"{len(both.waveforms)} pairs",
+        "same patient": ids if both.comparable else "cannot be told: the stores come from different datasets",
+    }
+    print_table(f"{first.name} and {second.name}", [{"what": what, "value": value} for what, value in lines.items()])
+    if both.waveforms:
+        shown = [{first.name: a, f"{second.name} ": b} for a, b in both.waveforms[:SHOWN]]
+        rest = f", the first {SHOWN}" if len(both.waveforms) > SHOWN else ""
+        print_table(f"Same waveform{rest}", shown)
+    if both.patients:
+        more = f" and {len(both.patients) - SHOWN} more" if len(both.patients) > SHOWN else ""
+        say(f"Patients in both: {', '.join(both.patients[:SHOWN])}{more}")
 
 
 def _show_store(store: "Store", as_json: bool) -> None:
@@ -74,14 +133,13 @@ def _lines(summary: "StoreSummary") -> dict[str, str]:
         "folds": ", ".join(f"{fold}: {n}" for fold, n in summary.folds.items()),
         "with report": f"{summary.reports}",
         "with reference R peaks": f"{summary.rpeaks}",
-        "with missing samples": f"{summary.missing}",
+        "quality flags": _counts(summary.flags, -1) or "none",
+        "same waveform twice": f"{summary.duplicates}",
         "rejected (ledger)": _counts(summary.rejected, -1) or "none",
         "content sha256": summary.sha256,
     }
     if "NU" in summary.units:
         lines["unit"] += " (NU: the source gives no unit; amplitudes are no mV)"
-    if summary.contradictory:
-        lines["limb leads off"] = f"{summary.contradictory}, more than half of what I and II say"
     if summary.clipped:
         lines["beyond +-32.767 mV"] = f"{summary.clipped}, cut to it"
     return lines

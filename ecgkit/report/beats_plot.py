@@ -13,9 +13,9 @@ from ecgkit.atomic import atomic_file
 from ecgkit.beats.peaks import Peaks
 from ecgkit.errors import StoreError
 from ecgkit.report.ecg_plot import FONT, INK, PEAKS, QUIET
+from ecgkit.signal.microvolts import decode
 from ecgkit.signal.repair import interpolate_gaps
 from ecgkit.signal.resample import resample
-from ecgkit.store.format import decode
 from ecgkit.store.reader import Store
 
 RATE = 250.0  # Hz at which beats are averaged, whatever the records' own rates

@@ -9,6 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+ROUNDING = 16  # spacings of numbers of a signal's size, more than its mean can be off
+
 Normalization = Literal["none", "record-zscore", "lead-zscore", "record-minmax", "lead-minmax"]
 
 
@@ -16,15 +18,19 @@ def normalize(signal: NDArray[np.floating], how: Normalization) -> NDArray[np.fl
     """Scale a signal ``[..., L, T]``; NaN must have been filled.
 
     ``zscore`` subtracts the mean and divides by the population deviation, ``minmax`` maps to [0, 1]; a constant
-    signal becomes 0. ``none`` returns the signal as it is.
+    signal becomes 0. ``none`` returns the signal as it is. The result has the signal's precision.
     """
     if how == "none":
         return signal
     over, rule = how.split("-")
     axes = (-2, -1) if over == "record" else (-1,)
+    shift = signal.mean(axes, keepdims=True) if rule == "zscore" else signal.min(axes, keepdims=True)
+    shifted = signal - shift
     if rule == "zscore":
-        shift, scale = signal.mean(axes, keepdims=True), signal.std(axes, keepdims=True)
+        scale = np.sqrt(np.square(shifted).mean(axes, keepdims=True))
     else:
-        shift = signal.min(axes, keepdims=True)
-        scale = signal.max(axes, keepdims=True) - shift
-    return np.divide(signal - shift, scale, out=np.zeros_like(signal), where=scale > 0)
+        scale = shifted.max(axes, keepdims=True)
+    # The mean of a constant is rounded, and what is left must not be blown up to a signal.
+    constant = scale <= ROUNDING * np.finfo(signal.dtype).eps * np.abs(shift)
+    shifted /= np.where(constant, np.inf, scale)
+    return shifted

@@ -150,10 +150,10 @@ def finish(
 
 
 def _finish(crops: NDArray[np.floating], spec: SignalSpec) -> NDArray[np.float32]:
-    signal: NDArray[np.floating] = crops.astype(np.float64)  # low band edges need double precision
+    signal = crops
     if spec.filter is not None and not spec.filter_first:
-        signal = spec.filter(signal, spec.fs)
-    return normalize(signal, spec.normalize).astype(np.float32)
+        signal = spec.filter(crops.astype(np.float64), spec.fs)  # low band edges need double precision
+    return normalize(signal, spec.normalize).astype(np.float32, copy=False)
 
 
 def apply(signal: NDArray[np.floating], fs: float, spec: SignalSpec, start: float = 0.0) -> NDArray[np.float32]:

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from ecgkit.errors import StoreError
 from ecgkit.recording import Recording
+from ecgkit.signal.quality import MEASURES, Measures
 from ecgkit.store import format as fmt
-from ecgkit.store.writer import LEDGER, RECORDS
 
 REMAKE = "Ingest it again with --overwrite."
 
@@ -36,8 +36,9 @@ class Store:
         self.attributes = _attributes(path)
         self.leads: tuple[str, ...] = tuple(self.attributes["leads"])
         self._array: Any = self._read("signal", lambda part: zarr.open_array(part, mode="r"))
-        if len(self.table) != len(self):
-            raise StoreError(f"{path} has {len(self.table)} rows for {len(self)} signals", "as many", REMAKE)
+        self._slots = self.table["slot"].to_numpy(np.int64)
+        if len(self) != self.attributes["records"] or (len(self) and self._slots.max() >= self._array.shape[0]):
+            raise StoreError(f"{path} has {len(self)} rows for {self.attributes['records']} records", "as many", REMAKE)
 
     @property
     def name(self) -> str:
@@ -62,19 +63,29 @@ class Store:
     @cached_property
     def table(self) -> pd.DataFrame:
         """The record table, one row a record in the order of the signals."""
-        return self._read(RECORDS, pd.read_parquet)
+        return self._read(fmt.RECORDS, pd.read_parquet)
+
+    @cached_property
+    def quality(self) -> Measures:
+        """Each of `ecgkit.signal.quality.MEASURES` as float32 ``[R, L]``, NaN for a lead that a record lacks."""
+        table = self._read(fmt.QUALITY, pd.read_parquet)
+        return {name: table[[f"{name} {lead}" for lead in self.leads]].to_numpy(np.float32) for name in MEASURES}
 
     @cached_property
     def ledger(self) -> pd.DataFrame:
         """The records that could not be taken in: record_id, path, stage, reason."""
-        return self._read(LEDGER, pd.read_parquet)
+        return self._read(fmt.LEDGER, pd.read_parquet)
 
     def __len__(self) -> int:
-        return int(self._array.shape[0])
+        return len(self.table)
 
     def stored(self, start: int, stop: int) -> NDArray[np.int16]:
         """Return records `start` to `stop` as stored: int16 ``[n, L, T]`` in microvolts."""
-        return self._read("signal", lambda part: np.asarray(self._array[start:stop]))
+        slots = self._slots[start:stop]
+        if not len(slots):
+            return np.empty((0, *self._array.shape[1:]), np.int16)
+        block = self._read("signal", lambda part: np.asarray(self._array[slots[0] : slots[-1] + 1]))
+        return block if len(block) == len(slots) else block[slots - slots[0]]  # slots of dropped records lie between
 
     def verified(self, start: int, stop: int) -> NDArray[np.int16]:
         """Return records as `stored` does, after comparing each with the hash that was taken when it was written.
@@ -87,7 +98,7 @@ class Store:
         columns = (records[name].tolist() for name in ("record_id", "leads", "samples", "sha256"))
         for signal, record_id, leads, samples, expected in zip(block, *columns, strict=True):
             rows = [self.leads.index(lead) for lead in leads]
-            if fmt.waveform_hash(signal[rows, :samples]) != expected:
+            if fmt.waveform_hash(signal, rows, samples) != expected:
                 raise StoreError(f"{self.path}: record {record_id} is damaged", "its signal as stored", REMAKE)
         return block
 
@@ -114,10 +125,9 @@ class Store:
     def recording(self, row: int) -> Recording:
         """Return one record with the leads and the length that it has."""
         record = self.table.iloc[row]
-        signal = fmt.decode(self.stored(row, row + 1)[0])[:, : record["samples"]]
         leads = tuple(record["leads"])
         return Recording(
-            signal[[self.leads.index(lead) for lead in leads]],
+            self.stored(row, row + 1)[0, [self.leads.index(lead) for lead in leads], : record["samples"]],
             float(record["fs"]),
             leads,
             str(record["unit"]),
@@ -142,7 +152,7 @@ def _attributes(path: Path) -> dict[str, Any]:
         attributes = dict(meta["attributes"])
     except (OSError, ValueError, KeyError, TypeError):
         attributes = {}
-    if attributes.get("format") != fmt.FORMAT or "leads" not in attributes or not (path / RECORDS).is_file():
+    if attributes.get("format") != fmt.FORMAT or "leads" not in attributes or not (path / fmt.RECORDS).is_file():
         raise StoreError(f"{path} is not a store", expected, "Make one with: ecgkit ingest SRC --out STORE")
     if attributes.get("version") != fmt.VERSION:
         raise StoreError(

@@ -1,13 +1,14 @@
-"""What a store holds, in numbers."""
+"""What a store holds, in numbers: records, labels, quality, and what two stores have in common."""
 
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from ecgkit.store.reader import Store
+import numpy as np
+from numpy.typing import NDArray
 
-# Half the power of the derived lead: far above noise, far below a swap or an inversion.
-CONTRADICTION = 0.5
+from ecgkit.signal.quality import FLAGS, flagged
+from ecgkit.store.reader import Store
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class StoreSummary:
         labels: Records by code, the most frequent first.
         reports: Records with a report.
         rpeaks: Records with reference R peaks.
-        missing: Records with missing samples.
         clipped: Records with samples beyond the range of the format.
-        contradictory: Records whose limb leads are far from Einthoven's and Goldberger's relations.
+        flags: Records by quality flag.
+        duplicates: Records whose waveform an earlier record has too.
         rejected: Ledger rows by stage.
         sha256: Content hash.
     """
@@ -48,9 +49,9 @@ class StoreSummary:
     labels: dict[str, int]
     reports: int
     rpeaks: int
-    missing: int
     clipped: int
-    contradictory: int
+    flags: dict[str, int]
+    duplicates: int
     rejected: dict[str, int]
     sha256: str
 
@@ -59,7 +60,7 @@ def summarize(store: Store) -> StoreSummary:
     """Count what a store holds."""
     table = store.table
     seconds = table["samples"] / table["fs"]
-    leads = _count_members(table["leads"])
+    leads, flags = _count_members(table["leads"]), _count_members(table["flags"])
     return StoreSummary(
         dataset=str(store.attributes["dataset"]),
         records=len(table),
@@ -74,11 +75,80 @@ def summarize(store: Store) -> StoreSummary:
         labels=dict(Counter(_count_members(table["labels"])).most_common()),
         reports=int(table["report"].notna().sum()),
         rpeaks=int(table["rpeaks"].notna().sum()),
-        missing=int((table["missing_samples"] > 0).sum()),
         clipped=int((table["clipped_samples"] > 0).sum()),
-        contradictory=int((table["limb_residual"] > CONTRADICTION).sum()),
+        flags={flag: flags[flag] for flag in FLAGS if flag in flags},
+        duplicates=int(table["sha256"].duplicated().sum()),
         rejected={str(stage): int(n) for stage, n in store.ledger["stage"].value_counts().items()},
         sha256=store.content_hash,
+    )
+
+
+@dataclass(frozen=True)
+class FlagCount:
+    """How often a quality flag was raised.
+
+    Args:
+        flag: Its name.
+        meaning: When it is raised.
+        records: Records with it, in any lead.
+        leads: Records with it by lead, those without left out.
+    """
+
+    flag: str
+    meaning: str
+    records: int
+    leads: dict[str, int]
+
+
+def lead_flags(store: Store) -> dict[str, NDArray[np.bool_]]:
+    """Return each of `FLAGS` as bool ``[R, L]``, from the measures that the store keeps."""
+    table = store.table
+    return flagged(store.quality, (table["samples"] / table["fs"]).to_numpy(), (table["unit"] == "mV").to_numpy())
+
+
+def count_flags(store: Store) -> list[FlagCount]:
+    """Count the quality flags of a store, all of them in the order of `FLAGS`."""
+    counts = []
+    for flag, on in lead_flags(store).items():
+        leads = {lead: int(n) for lead, n in zip(store.leads, on.sum(0), strict=True) if n}
+        counts.append(FlagCount(flag, FLAGS[flag], int(on.any(1).sum()), leads))
+    return counts
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """What two stores have in common.
+
+    Args:
+        waveforms: Pairs of record ids, of the first and the second store, whose waveforms are the same.
+        patients: Ids of patients that are in both; empty unless both come from the same dataset, since ids of
+            different datasets mean different people.
+        records: Records of these patients in each store.
+        comparable: Whether both come from the same dataset.
+    """
+
+    waveforms: list[tuple[str, str]]
+    patients: list[str]
+    records: tuple[int, int]
+    comparable: bool
+
+
+def overlap(first: Store, second: Store) -> Overlap:
+    """Find records that are in both stores, by waveform, and patients, by id.
+
+    A waveform is the same if rate, leads and every stored sample are: of stores cut or resampled otherwise only the
+    patients tell.
+    """
+    columns = ["sha256", "fs", "record_id"]
+    same = first.table[columns].merge(second.table[columns], on=["sha256", "fs"])
+    comparable = first.attributes["dataset"] == second.attributes["dataset"]
+    of_first, of_second = first.table["patient_id"], second.table["patient_id"]
+    shared = sorted(set(of_first.dropna()) & set(of_second.dropna())) if comparable else []
+    return Overlap(
+        waveforms=list(zip(same["record_id_x"], same["record_id_y"], strict=True)),
+        patients=shared,
+        records=(int(of_first.isin(shared).sum()), int(of_second.isin(shared).sum())),
+        comparable=bool(comparable),
     )
 
 

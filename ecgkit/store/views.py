@@ -7,6 +7,7 @@ are 0 and marked as absent. Where the store's folder cannot be written, ``ECGKIT
 """
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,11 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from ecgkit.atomic import atomic_folder
+from ecgkit.atomic import atomic_folder, locked
 from ecgkit.config import fingerprint
 from ecgkit.errors import LeadError
+from ecgkit.signal.microvolts import decode
 from ecgkit.signal.spec import SignalSpec, window_of
-from ecgkit.store.format import decode
 from ecgkit.store.reader import Store
 
 Progress = Callable[[int, int], None]
@@ -64,12 +65,23 @@ def open_view(store: Store, spec: SignalSpec, progress: Progress | None = None) 
     if not present.any():
         raise LeadError(f"{store.path} has leads {', '.join(store.leads)}", f"at least one of {', '.join(spec.leads)}")
     folder = _view_root(store) / spec.view_key()
-    cached = _load(folder, (len(store), len(spec.leads), spec.window_samples))
+    shape = (len(store), len(spec.leads), spec.window_samples)
+    cached = _load(folder, shape)
     if cached is None:
-        with atomic_folder(folder, "view") as staging:
-            _make(store, spec, staging, progress)
-        cached = np.load(folder / "signal.npy", mmap_mode="r"), np.load(folder / "lengths.npy")
+        with locked(folder.with_name(f".{folder.name}.lock"), wait=True):
+            cached = _load(folder, shape)  # another run may have made it meanwhile
+            if cached is None:
+                _sweep(folder)
+                with atomic_folder(folder, "view") as staging:
+                    _make(store, spec, staging, progress)
+                cached = np.load(folder / "signal.npy", mmap_mode="r"), np.load(folder / "lengths.npy")
     return View(spec, cached[0], present, cached[1])
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes left of this view that were killed; the lock says that none is at work on it."""
+    for left in folder.parent.glob(f".{folder.name}.*.partial"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def _load(folder: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:

@@ -1,23 +1,28 @@
-"""Writing a store: records are appended in order, each shard is written once and whole."""
+"""Writing a part of a store: the records of one shard, their rows, their quality, and who was left out.
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+A part is written by one process and by nobody else, and appears whole: its shard, its ledger and its quality first, its
+rows last, so that a part whose rows are there is done. `ecgkit.store.assembly` joins the parts.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
-import zarr
+import pyarrow as pa
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec
 
-from ecgkit.leads import limb_residuals
+from ecgkit.atomic import atomic_file
+from ecgkit.leads import limb_lead_fault
 from ecgkit.recording import Recording
+from ecgkit.signal.microvolts import MISSING, decode, encode
+from ecgkit.signal.quality import FLAGS, MEASURES, Measures, flagged, measure
 from ecgkit.store import format as fmt
 
-RECORDS = "records.parquet"
-LEDGER = "ledger.parquet"
+SHARD, ROWS, QUALITY, LEDGER = "shard", "rows.parquet", "quality.parquet", "ledger.parquet"
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class LedgerRow:
     Args:
         record_id: Its id in the dataset.
         path: Its path relative to the source folder.
-        stage: Where it failed: ``table``, ``header``, ``signal`` or ``leads``.
+        stage: Where it failed: ``table``, ``header``, ``signal`` or ``leads``; ``dropped`` if a flag was not wanted.
         reason: Why, in words.
     """
 
@@ -37,110 +42,196 @@ class LedgerRow:
     reason: str
 
 
-class StoreWriter:
-    """Appends recordings to a new store in an empty folder; `close` makes it readable.
+def part_file(folder: Path, index: int, kind: str) -> Path:
+    """Return the path of a part's file of a kind: `SHARD`, `ROWS`, `QUALITY` or `LEDGER`."""
+    return folder / f"{index:06d}.{kind}"
+
+
+class PartWriter:
+    """Takes the records of one shard in order; `close` writes the part.
 
     Args:
-        folder: An empty folder.
-        leads: Canonical names of the lead axis; a recording may lack some.
-        samples: Length of the time axis, the longest recording's.
+        layout: The store's.
+        first: The slot of the part's first record on the store's record axis.
+        drop: Quality flags for which a record is left out.
     """
 
-    def __init__(self, folder: Path, *, leads: tuple[str, ...], samples: int) -> None:
-        self.folder = folder
-        self.leads = leads
-        self.samples = samples
-        chunk, self._shard = fmt.chunk_and_shard(len(leads), samples)
-        self._group = zarr.open_group(folder, mode="w", zarr_format=3)
-        self._array = self._group.create_array(
-            "signal",
-            shape=(0, len(leads), samples),
-            chunks=(chunk, len(leads), samples),
-            shards=(self._shard, len(leads), samples),
-            dtype="int16",
-            fill_value=int(fmt.MISSING),
-            compressors=BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"),
-            dimension_names=("record", "lead", "time"),
-        )
-        self._pending: list[NDArray[np.int16]] = []
+    def __init__(self, layout: fmt.Layout, first: int = 0, drop: Collection[str] = ()) -> None:
+        self.layout = layout
+        self.first = first
+        self.drop = tuple(drop)
+        self._block = layout.empty_chunk()
+        self._waiting: list[tuple[int, dict[str, Any]]] = []  # place in the chunk, row
+        self._slots = 0
+        self._chunks: list[bytes] = []
         self._rows: list[dict[str, Any]] = []
+        self._quality: list[Measures] = []
         self._ledger: list[LedgerRow] = []
 
     def append(self, recording: Recording, row: Mapping[str, Any]) -> None:
-        """Add one recording with its row of the record table.
+        """Add one recording with its row of the record table, in the next slot.
 
         Args:
             recording: Its leads must be among the store's and its length within the store's.
-            row: Further columns: ids, labels, report and whatever the dataset has.
+            row: Further columns: ids, labels, report and whatever the dataset has. Leads are put in the store's order.
         """
-        stored = np.full((len(self.leads), self.samples), fmt.MISSING)
-        samples = recording.samples
-        encoded, clipped = (recording.stored, 0) if recording.stored is not None else fmt.encode(recording.signal)
-        stored[[self.leads.index(lead) for lead in recording.leads], :samples] = encoded
-        self._rows.append(
-            {
-                **row,
-                "fs": float(recording.fs),
-                "samples": samples,
-                "leads": list(recording.leads),
-                "derived_leads": list(recording.derived),
-                "source_leads": list(recording.source_leads),
-                "other_signals": list(recording.other),
-                "unit": recording.unit,
-                "missing_samples": int(np.count_nonzero(encoded == fmt.MISSING)),
-                "clipped_samples": clipped,
-                "limb_residual": _limb_residual(recording),
-                "sha256": fmt.waveform_hash(encoded),
-                "rpeaks": None if recording.rpeaks is None else recording.rpeaks.astype(np.int32).tolist(),
-            }
-        )
-        self._pending.append(stored)
-        if len(self._pending) == self._shard:
+        place = self._slots % self.layout.chunk
+        stored, clipped = (recording.stored, 0) if recording.stored is not None else encode(recording.signal)
+        rows, order = _placing(recording.leads, self.layout.leads)
+        self._block[place, rows, : recording.samples] = stored
+        columns = {
+            **row,
+            "slot": self.first + self._slots,
+            "fs": float(recording.fs),
+            "samples": recording.samples,
+            "leads": [recording.leads[n] for n in order],
+            "derived_leads": [lead for lead in self.layout.leads if lead in recording.derived],
+            "source_leads": [recording.source_leads[n] for n in order] if recording.source_leads else [],
+            "other_signals": list(recording.other),
+            "unit": recording.unit,
+            "clipped_samples": clipped,
+            "rpeaks": None if recording.rpeaks is None else recording.rpeaks.astype(np.int32),
+        }
+        self._waiting.append((place, columns))
+        self._advance()
+
+    def reject(self, row: LedgerRow, slots: int = 1) -> None:
+        """Write down a record that could not be taken in; the slots that it was to fill stay empty."""
+        self._ledger.append(row)
+        for _ in range(slots):
+            self._advance()
+
+    def close(self, folder: Path, index: int) -> None:
+        """Write the part into `folder` under its number."""
+        self._flush()
+        sizes = [len(chunk) for chunk in self._chunks]
+        sizes += [0] * (self.layout.shard // self.layout.chunk - len(sizes))
+        with atomic_file(part_file(folder, index, SHARD)) as path, path.open("wb") as file:
+            file.writelines([*self._chunks, fmt.shard_index(sizes)])
+        for kind, table in (
+            (LEDGER, ledger_table(self._ledger)),
+            (QUALITY, _quality_table(self._quality, self.layout.leads)),
+            (ROWS, _table(self._rows)),
+        ):
+            with atomic_file(part_file(folder, index, kind)) as path:
+                pq.write_table(table, path)
+
+    def _advance(self) -> None:
+        self._slots += 1
+        if self._slots % self.layout.chunk == 0:
             self._flush()
 
-    def reject(self, row: LedgerRow) -> None:
-        """Write down a record that could not be taken in."""
-        self._ledger.append(row)
-
-    def close(self, attributes: Mapping[str, Any]) -> str:
-        """Write what is pending, the tables and the attributes; return the content hash of the store."""
-        self._flush()
-        table = pd.DataFrame(self._rows)
-        table.to_parquet(self.folder / RECORDS, index=False)
-        ledger = pd.DataFrame([asdict(row) for row in self._ledger], columns=list(LedgerRow.__annotations__))
-        ledger.astype(str).to_parquet(self.folder / LEDGER, index=False)
-        content = hashlib.sha256(json_lines(table)).hexdigest()
-        self._group.attrs.update(
-            {
-                "format": fmt.FORMAT,
-                "version": fmt.VERSION,
-                **attributes,
-                "leads": list(self.leads),
-                "missing": int(fmt.MISSING),
-                "scale": fmt.UNITS_PER_MV,
-                "content_sha256": content,
-            }
-        )
-        return content
-
     def _flush(self) -> None:
-        if not self._pending:
+        """Judge the records of the chunk in hand, and compress it."""
+        if self._slots == len(self._chunks) * self.layout.chunk:
             return
-        start = self._array.shape[0]
-        self._array.resize((start + len(self._pending), len(self.leads), self.samples))
-        self._array[start:] = np.stack(self._pending)
-        self._pending.clear()
+        kept = self._judge() if self._waiting else []
+        for place, row in kept:
+            leads = [self.layout.leads.index(lead) for lead in row["leads"]]
+            row["sha256"] = fmt.waveform_hash(self._block[place], leads, row["samples"])
+            self._rows.append(row)
+        self._chunks.append(fmt.pack_chunk(self._block) if kept else b"")
+        self._block[:] = MISSING
+        self._waiting = []
+
+    def _judge(self) -> list[tuple[int, dict[str, Any]]]:
+        """Measure the waiting records, flag them, and return those that are kept."""
+        places, rows = [place for place, _ in self._waiting], [row for _, row in self._waiting]
+        block = self._block if len(places) == len(self._block) else self._block[places]
+        quality = record_quality(block, self.layout.leads, rows)
+        seconds = np.array([row["samples"] / row["fs"] for row in rows])
+        flags = flagged(quality, seconds, np.array([row["unit"] == "mV" for row in rows]))
+        found: dict[str, NDArray[np.bool_]] = {flag: np.any(leads, axis=1) for flag, leads in flags.items()}
+        unwanted: NDArray[np.bool_] = np.zeros(len(rows), bool)
+        for flag in self.drop:
+            unwanted |= found[flag]
+        for n, row in enumerate(rows):
+            row["flags"] = [flag for flag in FLAGS if found[flag][n]]
+            row["limb_fault"] = self._limb_fault(block[n], row) if found["limb-leads"][n] else None
+            if unwanted[n]:
+                self._block[places[n]] = MISSING
+                raised = {
+                    flag: _chosen(self.layout.leads, flags[flag][n]) for flag in row["flags"] if flag in self.drop
+                }
+                reason = "; ".join(f"flagged {flag} in {', '.join(leads)}" for flag, leads in raised.items())
+                self._ledger.append(LedgerRow(row["record_id"], str(row.get("path", "")), "dropped", reason))
+        self._quality.append({name: values[~unwanted] for name, values in quality.items()})
+        return [waiting for waiting, out in zip(self._waiting, unwanted, strict=True) if not out]
+
+    def _limb_fault(self, stored: NDArray[np.int16], row: Mapping[str, Any]) -> str | None:
+        """Name what is wrong with the limb leads of a record ``[L, T]``."""
+        rows = [self.layout.leads.index(lead) for lead in row["leads"]]
+        return str(limb_lead_fault(decode(stored[rows, : row["samples"]]), row["leads"])) or None
 
 
-def _limb_residual(recording: Recording) -> float:
-    """Return how far the worst recorded limb lead is from what I and II say, NaN where none can be checked."""
-    recorded = recording.only(tuple(lead for lead in recording.leads if lead not in recording.derived))
-    return max(limb_residuals(recorded.signal, recorded.leads).values(), default=float("nan"))
+@lru_cache(maxsize=256)
+def _placing(leads: tuple[str, ...], axis: tuple[str, ...]) -> tuple[slice | list[int], list[int]]:
+    """Return the rows of leads on an axis, as a slice where they follow each other, and the order that sorts them."""
+    rows = [axis.index(lead) for lead in leads]
+    order = sorted(range(len(rows)), key=rows.__getitem__)
+    together = rows == list(range(rows[0], rows[0] + len(rows)))
+    return slice(rows[0], rows[0] + len(rows)) if together else rows, order
 
 
-def json_lines(table: pd.DataFrame) -> bytes:
-    """Return the record table as JSON lines, the text over which a store's content hash is taken.
+def record_quality(block: NDArray[np.int16], leads: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Measures:
+    """Measure records of any rates and lengths.
 
-    The waveforms enter it by their own hashes.
+    Args:
+        block: int16 ``[R, L, T]``.
+        leads: Canonical names of the L rows.
+        rows: Of the record table, one a record: its fs, samples, leads, derived leads and unit.
+
+    Returns:
+        Each measure as float32 ``[R, L]``, NaN for a lead that a record lacks.
     """
-    return str(table.to_json(orient="records", lines=True, date_format="iso")).encode()
+    shape = (len(rows), len(leads))
+    quality = {name: np.full(shape, np.nan, np.float32) for name in MEASURES}
+    kinds = [(row["fs"], row["samples"]) for row in rows]
+    for fs, samples in sorted(set(kinds)):
+        same = [n for n, kind in enumerate(kinds) if kind == (fs, samples)]
+        alike = block if len(same) == len(block) else block[same]  # most often all are, and nothing is copied
+        for name, values in measure(alike[..., :samples], fs, leads).items():
+            quality[name][same] = values
+    # What was computed from I and II cannot contradict them, and leads of no unit may be scaled one by one.
+    told = _among(leads, [() if row["unit"] != "mV" else row["leads"] for row in rows])
+    told &= ~_among(leads, [row["derived_leads"] for row in rows])
+    quality["residual"][~told] = np.nan
+    present = _among(leads, [row["leads"] for row in rows])
+    for values in quality.values():
+        values[~present] = np.nan
+    return quality
+
+
+def ledger_table(rows: Sequence[LedgerRow]) -> pa.Table:
+    """Return ledger rows as a table of texts."""
+    columns = list(LedgerRow.__annotations__)
+    return pa.table({name: pa.array([getattr(row, name) for row in rows], pa.string()) for name in columns})
+
+
+def read_ledger(path: Path) -> list[LedgerRow]:
+    """Read a part's ledger."""
+    return [LedgerRow(**row) for row in pq.read_table(path).to_pylist()]
+
+
+def _chosen(leads: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:
+    return [lead for lead, yes in zip(leads, chosen, strict=True) if yes]
+
+
+def _among(leads: Sequence[str], named: Sequence[Collection[str]]) -> NDArray[np.bool_]:
+    """Return ``[R, L]``: which record names which lead; most records name the same ones."""
+    known = {key: [lead in key for lead in leads] for key in {tuple(names) for names in named}}
+    return np.array([known[tuple(names)] for names in named], bool).reshape(len(named), len(leads))
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+    """Return rows as a table; a column that a row lacks is empty there."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return pa.table({name: pa.array([row.get(name) for row in rows], from_pandas=True) for name in names})
+
+
+def _quality_table(chunks: Sequence[Measures], leads: Sequence[str]) -> pa.Table:
+    """Return measures as a table of one column a measure and lead, such as ``flat V3``."""
+    none = np.empty((0, len(leads)), np.float32)
+    columns = {name: np.concatenate([none, *(chunk[name] for chunk in chunks)]).T.copy() for name in MEASURES}
+    named = {f"{name} {lead}": row for name, values in columns.items() for lead, row in zip(leads, values, strict=True)}
+    return pa.table({name: pa.array(row) for name, row in named.items()})

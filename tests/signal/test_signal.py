@@ -154,3 +154,13 @@ def test_resampling_is_scipys(shared) -> None:
     source = dataset.sources()[0]
     signal = dataset.read(source, dataset.header(source)).signal
     np.testing.assert_array_equal(resample(signal, 500, 100), scipy.signal.resample(signal, 1000, axis=-1))
+
+
+@pytest.mark.parametrize("how", ["record-zscore", "lead-zscore", "record-minmax", "lead-minmax"])
+def test_scaling_in_single_precision_is_that_in_double_and_keeps_a_constant_flat(how: str) -> None:
+    rng = np.random.default_rng(0)
+    signal = (rng.normal(0, 0.3, (4, 12, 5000)) + rng.normal(0, 2, (4, 12, 1))).astype(np.float32)
+    single, double = (normalize(signal.astype(dtype), how) for dtype in (np.float32, np.float64))
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, double, atol=5e-6)
+    assert not normalize(np.full((1, 12, 5000), 3.7, np.float32), how).any()

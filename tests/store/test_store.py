@@ -11,12 +11,14 @@ from ecgkit.errors import LeadError, StoreError
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.recording import Recording
 from ecgkit.signal.filters import Butterworth
+from ecgkit.signal.microvolts import LIMIT, MISSING, decode, encode
 from ecgkit.signal.spec import SignalSpec, window_of
-from ecgkit.store.format import LIMIT, MISSING, chunk_and_shard, decode, encode
+from ecgkit.store.assembly import assemble
+from ecgkit.store.format import Layout
 from ecgkit.store.reader import Store
-from ecgkit.store.summary import summarize
+from ecgkit.store.summary import count_flags, overlap, summarize
 from ecgkit.store.views import open_view
-from ecgkit.store.writer import LedgerRow, StoreWriter
+from ecgkit.store.writer import LedgerRow, PartWriter
 from tests.conftest import synthetic_signal
 
 
@@ -42,17 +44,24 @@ def test_what_does_not_fit_is_cut_and_counted() -> None:
     ("leads", "samples", "expected"), [(12, 1000, (64, 4096)), (12, 5000, (16, 1024)), (2, 650_000, (1, 49))]
 )
 def test_chunks_and_shards_stay_within_memory(leads: int, samples: int, expected: tuple[int, int]) -> None:
-    assert chunk_and_shard(leads, samples) == expected
-    assert expected[1] * leads * samples * 2 <= 130e6
+    layout = Layout.of(STANDARD_LEADS[:leads], samples)
+    assert (layout.chunk, layout.shard) == expected
+    assert layout.shard * leads * samples * 2 <= 130e6
 
 
 def make_store(folder: Path, recordings: list[Recording], leads: tuple[str, ...] = STANDARD_LEADS) -> Store:
-    writer = StoreWriter(folder, leads=leads, samples=max(r.signal.shape[1] for r in recordings))
-    for i, recording in enumerate(recordings):
-        row = {"record_id": f"r{i}", "patient_id": f"p{i}", "fold": i % 10 + 1, "labels": ["X"], "report": None}
-        writer.append(recording, row)
-    writer.reject(LedgerRow("bad", "bad", "header", "why"))
-    writer.close({"dataset": "test", "code_system": "scp"})
+    layout = Layout.of(leads, max(r.samples for r in recordings))
+    parts = folder.with_name(f"{folder.name}.parts")
+    parts.mkdir(exist_ok=True)
+    for index, first in enumerate(range(0, len(recordings), layout.shard)):
+        writer = PartWriter(layout, first)
+        for i, recording in enumerate(recordings[first : first + layout.shard], first):
+            row = {"record_id": f"r{i}", "patient_id": f"p{i}", "fold": i % 10 + 1, "labels": ["X"], "report": None}
+            writer.append(recording, row)
+        writer.close(parts, index)
+    attributes = {"dataset": "test", "code_system": "scp"}
+    rejected = [LedgerRow("bad", "bad", "header", "why")]
+    assemble(parts, folder, layout, slots=len(recordings), rejected=rejected, attributes=attributes)
     return Store(folder)
 
 
@@ -73,7 +82,8 @@ def test_records_of_different_leads_lengths_and_rates_come_back_as_they_were(tmp
         assert back.other == recording.other
     assert store.recording(1).rpeaks.tolist() == [5, 300]  # type: ignore[union-attr]
     assert store.recording(0).rpeaks is None
-    assert store.table["missing_samples"].tolist() == [0, 10, 0]
+    assert store.table["flags"].map(list).map(lambda flags: "missing" in flags).tolist() == [False, True, False]
+    assert store.quality["missing"][1, 3] == pytest.approx(10 / 800)
     assert store.ledger.to_dict("records") == [{"record_id": "bad", "path": "bad", "stage": "header", "reason": "why"}]
     assert store.row("r2") == 2
     with pytest.raises(StoreError, match="r0"):
@@ -170,7 +180,7 @@ def test_a_damaged_store_is_one_clear_error_and_never_a_number(tmp_path: Path) -
         open_view(Store(gone), spec)
     fewer = store("fewer")
     pd.read_parquet(fewer / "records.parquet").head(2).to_parquet(fewer / "records.parquet")
-    with pytest.raises(StoreError, match="2 rows for 3 signals"):
+    with pytest.raises(StoreError, match="2 rows for 3 records"):
         Store(fewer)
 
 
@@ -197,11 +207,89 @@ def test_what_a_model_cannot_read_is_told_apart(tmp_path: Path) -> None:
     assert summarize(store).leads["V9"] == 1
 
 
-def test_limb_leads_that_contradict_each_other_are_counted(tmp_path: Path) -> None:
+def test_limb_leads_that_contradict_each_other_are_told(tmp_path: Path) -> None:
     signal = synthetic_signal(300)
-    inverted = signal.copy()
+    inverted, swapped = signal.copy(), signal.copy()
     inverted[2] *= -1
-    recordings = [Recording(s, 100.0, STANDARD_LEADS) for s in (signal, inverted)]
+    swapped[[4, 5]] = signal[[5, 4]]
+    recordings = [Recording(s, 100.0, STANDARD_LEADS) for s in (signal, inverted, swapped)]
+    unscaled = [Recording(swapped, 100.0, STANDARD_LEADS, "NU")]
+    store = make_store(tmp_path / "s.zarr", recordings + unscaled)
+    assert store.table["limb_fault"].tolist() == [None, "limb-reversed", "avf-avl-swapped", None]
+    assert summarize(store).flags["limb-leads"] == 2
+    counts = {count.flag: count.leads for count in count_flags(store)}
+    assert counts["limb-leads"] == {"III": 1, "aVL": 1, "aVF": 1}
+
+
+def test_flags_of_the_table_follow_from_the_measures_that_are_kept(tmp_path: Path) -> None:
+    flat = synthetic_signal(1000)
+    flat[3, 200:] = 0.1
+    recordings = [Recording(synthetic_signal(1000), 500.0, STANDARD_LEADS), Recording(flat, 500.0, STANDARD_LEADS)]
     store = make_store(tmp_path / "s.zarr", recordings)
-    np.testing.assert_allclose(store.table["limb_residual"], [0, 2], atol=0.01)
-    assert summarize(store).contradictory == 1
+    for count in count_flags(store):
+        assert count.records == sum(count.flag in flags for flags in store.table["flags"])
+    assert "flat" in store.table["flags"].iloc[1]
+
+
+def test_the_same_waveform_and_the_same_patients_are_found_in_two_stores(tmp_path: Path) -> None:
+    def recordings(*seeds: int) -> list[Recording]:
+        return [Recording(synthetic_signal(300, seed=s), 100.0, STANDARD_LEADS) for s in seeds]
+
+    first, second = (
+        make_store(tmp_path / name, recordings(*seeds)) for name, seeds in (("a", (1, 2, 3, 3)), ("b", (9, 2)))
+    )
+    both = overlap(first, second)
+    assert both.waveforms == [("r1", "r1")]
+    assert (both.patients, both.records) == (["p0", "p1"], (2, 2))
+    assert summarize(first).duplicates == 1
+    second.attributes["dataset"] = "another"
+    assert overlap(first, second).patients == [], "ids of different datasets mean different people"
+    other_leads = make_store(tmp_path / "c", [r.only(("I", "II")) for r in recordings(2)], ("I", "II"))
+    assert overlap(first, other_leads).waveforms == []
+
+
+@pytest.mark.parametrize("resample", ["fft", "poly"])
+def test_a_view_does_not_depend_on_how_it_was_batched(tmp_path: Path, monkeypatch, resample) -> None:
+    recordings = [Recording(synthetic_signal(500, seed=s), 250.0, STANDARD_LEADS) for s in range(7)]
+    spec = SignalSpec(fs=100, seconds=2, window=2, filter=Butterworth(), filter_first=True, resample=resample)
+    views = []
+    for chunk in (64, 2, 1):
+        monkeypatch.setattr("ecgkit.store.format._CHUNK_RECORDS", chunk)
+        store = make_store(tmp_path / f"{chunk}.zarr", recordings)
+        assert store.chunk_records == chunk
+        views.append(np.array(open_view(store, spec).signal))
+    assert all(view.tobytes() == views[0].tobytes() for view in views)
+
+
+def test_a_view_that_was_killed_in_the_making_is_made_anew_and_nothing_is_left(tmp_path: Path, monkeypatch) -> None:
+    store = make_store(tmp_path / "s.zarr", [Recording(synthetic_signal(300), 100.0, STANDARD_LEADS)])
+    spec = SignalSpec(fs=100, seconds=2, window=2)
+    left = store.path / "views" / f".{spec.view_key()}.abc.partial"
+    left.mkdir(parents=True)
+    (left / "signal.npy").write_text("half")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("ecgkit.store.views.window_of", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        open_view(store, spec)
+    assert not [p for p in (store.path / "views").iterdir() if p.is_dir()]
+    assert open_view(store, spec).signal.shape == (1, 12, 200)
+
+
+def test_slots_of_records_that_were_left_out_are_skipped(tmp_path: Path) -> None:
+    layout = Layout.of(STANDARD_LEADS, 300)
+    writer = PartWriter(layout)
+    recordings = [Recording(synthetic_signal(300, seed=s), 100.0, STANDARD_LEADS) for s in range(5)]
+    for n, recording in enumerate(recordings):
+        if n in (0, 3):
+            writer.reject(LedgerRow(f"r{n}", f"r{n}", "signal", "why"))
+        else:
+            writer.append(recording, {"record_id": f"r{n}", "fold": 1, "labels": []})
+    (tmp_path / "parts").mkdir()
+    writer.close(tmp_path / "parts", 0)
+    attributes = {"dataset": "test"}
+    assemble(tmp_path / "parts", tmp_path / "s", layout, slots=5, rejected=[], attributes=attributes)
+    store = Store(tmp_path / "s")
+    assert store.table["slot"].tolist() == [1, 2, 4]
+    for row, n in enumerate((1, 2, 4)):
+        np.testing.assert_allclose(store.recording(row).signal, recordings[n].signal, atol=0.501e-3)
+    assert store.verified(0, 3).shape == (3, 12, 300)
+    assert store.ledger["record_id"].tolist() == ["r0", "r3"]

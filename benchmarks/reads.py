@@ -1,0 +1,104 @@
+"""Reading for training in shuffled order, one process: the memory-mapped view against reading the store itself.
+
+    python benchmarks/reads.py [--records 1024] [--runs 3] [--from FOLDER]
+
+Records of 12 x 5000 samples, 64 a batch, each record once a run; what is on disk is in the page cache. The ways take
+turns, figures are medians. The second table is what a store's chunk size does; the format's was chosen by it.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import zarr
+from ingest import make_records
+
+from ecgkit.ingest import ingest
+from ecgkit.leads import STANDARD_LEADS
+from ecgkit.signal.spec import SignalSpec
+from ecgkit.store import format as fmt
+from ecgkit.store.reader import Store
+from ecgkit.store.views import open_view
+from ecgkit.training.data import Windows
+
+BATCH = 64
+
+
+def batches(records: int) -> list[np.ndarray]:
+    """Return all rows in a random order."""
+    return np.split(np.random.default_rng().permutation(records), range(BATCH, records, BATCH))
+
+
+def by_index(store: Store) -> int:
+    """Read random records from the sharded array by fancy indexing, as a naive loader does."""
+    array = zarr.open_array(store.path / "signal", mode="r")
+    rows = batches(len(store))[:2]  # it is slow
+    return sum(len(array.oindex[np.sort(part)]) for part in rows)
+
+
+def by_chunk(store: Store) -> int:
+    """Read whole chunks in random order, as a block shuffle does."""
+    starts = np.random.default_rng().permutation(np.arange(0, len(store), store.chunk_records))
+    return sum(len(store.stored(start, min(start + store.chunk_records, len(store)))) for start in starts)
+
+
+def rates(ways: dict[str, Callable[[], int]], runs: int) -> dict[str, float]:
+    """Return records a second of each way, the median over runs in turn."""
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(runs + 1):  # the first one warms up
+        for name, way in ways.items():
+            began = time.perf_counter()
+            taken[name].append(way() / (time.perf_counter() - began))
+    return {name: statistics.median(values[1:]) for name, values in taken.items()}
+
+
+def show(title: str, found: dict[str, float], base: str, notes: dict[str, str] | None = None) -> None:
+    """Print records a second and their ratio to one of them."""
+    print(f"\n{title:44s} {'records/s':>10s} {'x':>7s}")
+    for name, rate in found.items():
+        print(f"{name:44s} {rate:10.0f} {rate / found[base]:7.1f}  {(notes or {}).get(name, '')}")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--records", type=int, default=1024)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--from", dest="source", type=Path, help="real records of 12 x 5000 to link to, such as PTB-XL")
+    options = parser.parse_args()
+    zarr.config.set({"threading.max_workers": 1, "async.concurrency": 1})
+    spec = SignalSpec(fs=500, seconds=10, leads=STANDARD_LEADS)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        make_records(folder, options.records, options.source)
+        ingest(folder / "all", folder / "s.zarr")
+        store = Store(folder / "s.zarr")
+        view = open_view(store, spec)
+        windows = Windows(view, np.zeros(len(store), np.int64))
+        ways = {
+            "zarr, random records": lambda: by_index(store),
+            "store, whole chunks in random order": lambda: by_chunk(store),
+            "view, random records": lambda: sum(len(view.signal[rows]) for rows in batches(len(store))),
+            "view, cropped and scaled into a torch batch": lambda: sum(
+                len(windows[rows].signal) for rows in batches(len(store))
+            ),
+        }
+        show(f"{options.records} records of 12 x 5000", rates(ways, options.runs), "zarr, random records")
+        sizes, notes = {}, {}
+        for samples in (fmt._CHUNK_SAMPLES // 8, fmt._CHUNK_SAMPLES, fmt._CHUNK_SAMPLES * 8):
+            fmt._CHUNK_SAMPLES = samples
+            ingest(folder / "all", folder / f"{samples}.zarr")
+            other = Store(folder / f"{samples}.zarr")
+            sizes[f"{other.chunk_records} records a chunk"] = other
+            packed = sum(file.stat().st_size for file in (other.path / "signal").rglob("0") if file.is_file())
+            notes[f"{other.chunk_records} records a chunk"] = f"packed {len(other) * 120_000 / packed:.2f} x"
+        chunked = rates({name: (lambda s=s: by_chunk(s)) for name, s in sizes.items()}, options.runs)
+        show("whole chunks in random order", chunked, next(iter(chunked)), notes)
+
+
+if __name__ == "__main__":
+    main()

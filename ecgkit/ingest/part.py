@@ -1,0 +1,86 @@
+"""The second pass: one shard's records are read, fitted and stored. This is the unit of work that an executor runs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from pathlib import Path
+
+from ecgkit.datasets.base import Dataset
+from ecgkit.errors import LeadError, RecordError, SignalError
+from ecgkit.ingest.options import IngestOptions
+from ecgkit.ingest.plan import Item
+from ecgkit.leads import DERIVED
+from ecgkit.recording import Recording
+from ecgkit.signal.resample import resample_with_gaps
+from ecgkit.store.format import Layout
+from ecgkit.store.writer import LedgerRow, PartWriter
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all parts of a store have in common.
+
+    Args:
+        dataset: Where the records come from.
+        options: What is done to them.
+        layout: The store's.
+        folder: Where the parts go.
+    """
+
+    dataset: Dataset
+    options: IngestOptions
+    layout: Layout
+    folder: Path
+
+
+def make_part(job: Job, call: tuple[int, Sequence[Item]]) -> int:
+    """Read a shard's records and write its part.
+
+    Args:
+        job: What all parts have in common.
+        call: The part's number, and what is to fill its slots.
+
+    Returns:
+        How many slots there were.
+    """
+    index, items = call
+    writer = PartWriter(job.layout, index * job.layout.shard, job.options.drop)
+    for _, windows in groupby(items, key=lambda item: item.source.record_id):
+        _take(job, list(windows), writer)
+    writer.close(job.folder, index)
+    return len(items)
+
+
+def _take(job: Job, windows: list[Item], writer: PartWriter) -> None:
+    """Read one record and append its windows, or write down why not."""
+    source, header = windows[0].source, windows[0].header
+    try:
+        recording = job.dataset.read(source, header)
+        row = job.dataset.row(source, recording)
+    except RecordError as error:
+        writer.reject(LedgerRow(source.record_id, source.path, "signal", str(error)), slots=len(windows))
+        return
+    for item in windows:
+        try:
+            fitted = fit(recording.part(item.start, item.stop), job.options)
+        except LeadError as error:
+            writer.reject(LedgerRow(item.record_id, source.path, "leads", str(error)))
+        except SignalError as error:
+            writer.reject(LedgerRow(item.record_id, source.path, "signal", str(error)))
+        else:
+            writer.append(fitted, {**row, "record_id": item.record_id, "start": item.start / header.fs})
+
+
+def fit(recording: Recording, options: IngestOptions) -> Recording:
+    """Resample and complete a recording as the options say."""
+    fs = options.fs or recording.fs
+    if fs != recording.fs:
+        signal = resample_with_gaps(recording.signal, recording.fs, fs)
+        rpeaks = recording.rpeaks
+        if rpeaks is not None:
+            rpeaks = (rpeaks * fs / recording.fs).round().astype(int)
+            rpeaks = rpeaks[rpeaks < signal.shape[-1]]
+        recording = replace(recording, amplitudes=signal, fs=fs, rpeaks=rpeaks)
+    # With none to compute there is no need to put the leads in order: the store has its own.
+    complete = recording if set(DERIVED) <= set(recording.leads) else recording.with_derived_leads()
+    return complete.only(options.leads) if options.leads else complete

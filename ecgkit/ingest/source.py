@@ -1,0 +1,42 @@
+"""Which layout a dataset has."""
+
+from pathlib import Path
+
+from ecgkit.datasets.base import Dataset
+from ecgkit.entries import DatasetEntry
+from ecgkit.errors import DatasetError, PluginError
+from ecgkit.plugins import host
+
+
+def find_dataset(src: Path, name: str = "", fs: float | None = None) -> Dataset:
+    """Return the dataset in a folder, its layout found by looking unless it is named.
+
+    Raises:
+        DatasetError: The folder is missing or empty, or no layout recognises it.
+        PluginError: No layout has this name.
+    """
+    if not src.is_dir():
+        what = "is a file" if src.exists() else "does not exist"
+        raise DatasetError(f"{src} {what}", "the folder of a downloaded dataset")
+    if next(src.iterdir(), None) is None:
+        raise DatasetError(f"{src} is empty", "the folder of a downloaded dataset")
+    entries = host().entries(DatasetEntry)
+    if name:
+        entries = {name: host().get(DatasetEntry, name)}
+    broken = []
+    for entry in sorted(entries.values(), key=lambda e: -e.priority):
+        try:
+            layout: type[Dataset] = entry.load()
+            fits = layout.recognises(src)
+        except Exception as error:  # a layout is anybody's code: it must not cost the folders of the others
+            broken.append(f"{entry.name} ({type(error).__name__}: {error})")
+            continue
+        if fits:
+            return layout(src, fs=fs)
+    if name and broken:
+        raise PluginError(f"dataset layout {broken[0]} does not work", "a layout that loads")
+    raise DatasetError(
+        f"{src} has no layout known here",
+        f"one of {', '.join(entries)}",
+        f"Name the right folder, or --dataset.{' Not tried: ' + '; '.join(broken) if broken else ''}",
+    )

@@ -1,0 +1,217 @@
+"""The inner loops of `ecgkit.signal.quality`, compiled.
+
+Every sum is one of integers, so the numbers are the same on every machine and in every order. A missing sample is the
+least int16 number; for steps and hum it holds the sample before it, everywhere else it is left out.
+"""
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+GONE = -32768  # a missing sample
+TABLE_BITS = 14  # of a factor of the hum tables
+
+
+@numba.njit(cache=True, nogil=True)
+def measure(
+    stored: NDArray[np.int16],
+    shortest_flat: int,
+    rail_run: int,
+    rail_distance: int,
+    step: int,
+    window: int,
+    tables: NDArray[np.int32],
+    counts: NDArray[np.int64],
+    steps: NDArray[np.int64],
+    hum: NDArray[np.float64],
+) -> None:
+    """Measure each row of a block.
+
+    Args:
+        stored: int16 ``[N, T]``, contiguous rows.
+        shortest_flat: Fewest equal samples in a row that count as a run.
+        rail_run: Fewest equal samples at an extreme that count as held there.
+        rail_distance: Least distance of that extreme from the mean, in stored units.
+        step: Distance in samples over which the signal's steps are taken.
+        window: Samples of a window in which one R wave is looked for.
+        tables: int32 ``[F, 2, S]``, cosine and sine of each hum frequency under a window of S samples.
+        counts: Filled, ``[N, 5]``: missing samples, longest run of equal samples, samples held at a rail, least and
+            greatest sample (both 0 if there is none).
+        steps: Filled, ``[N, 1 + W]``: the sum of all steps and the greatest of each window.
+        hum: Filled, ``[N, F, G]``: the squared amplitude, in stored units, in each segment of S samples.
+    """
+    held = np.empty(stored.shape[1], np.int16)
+    for n in range(stored.shape[0]):
+        row = stored[n]
+        missing = _missing(row)
+        counts[n, 0] = missing
+        if missing == len(row):
+            counts[n, 1:] = 0
+            steps[n] = 0
+            hum[n] = 0.0
+            continue
+        low, high, total = _extremes(row)
+        mean = total // (len(row) - missing)
+        counts[n, 1] = _longest_run(row, shortest_flat)
+        counts[n, 2] = 0
+        if high - mean >= rail_distance:
+            counts[n, 2] += _held_at(row, high, rail_run)
+        if mean - low >= rail_distance:
+            counts[n, 2] += _held_at(row, low, rail_run)
+        counts[n, 3], counts[n, 4] = low, high
+        if missing:
+            _hold(row, held)
+            row = held
+        _steps(row, step, window, steps[n])
+        _hum(row, tables, hum[n])
+
+
+@numba.njit(cache=True, nogil=True)
+def limb_power(stored: NDArray[np.int16], weights: NDArray[np.int64], power: NDArray[np.float64]) -> None:
+    """Sum squares of limb leads that follow from two others.
+
+    Args:
+        stored: int16 ``[R, 2 + K, T]``: I, II and K leads that follow from them.
+        weights: int64 ``[K, 2]``: twice the weights of I and II in each of the K.
+        power: Filled, ``[R, K, 2]``: the sums of squares of (recorded - derived) and of the derived lead, over the
+            samples that all three have.
+    """
+    for r in range(stored.shape[0]):
+        for k in range(len(weights)):
+            off, whole = _squares(stored[r, 0], stored[r, 1], stored[r, 2 + k], weights[k, 0], weights[k, 1])
+            power[r, k, 0], power[r, k, 1] = off / 4.0, whole / 4.0
+
+
+@numba.njit(cache=True, nogil=True)
+def _squares(one, two, lead, a, b):  # type: ignore[no-untyped-def]
+    off, whole = np.int64(0), np.int64(0)
+    for t in range(len(lead)):
+        there = (one[t] != GONE) & (two[t] != GONE) & (lead[t] != GONE)
+        derived = np.int32(a * one[t] + b * two[t]) * np.int32(there)
+        apart = np.int32(2 * np.int32(lead[t])) * np.int32(there) - derived
+        off += np.int64(apart) * np.int64(apart)
+        whole += np.int64(derived) * np.int64(derived)
+    return off, whole
+
+
+@numba.njit(cache=True, nogil=True)
+def _missing(row):  # type: ignore[no-untyped-def]
+    found = np.int32(0)
+    for t in range(len(row)):
+        found += np.int32(row[t] == GONE)
+    return found
+
+
+@numba.njit(cache=True, nogil=True)
+def _extremes(row):  # type: ignore[no-untyped-def]
+    """Return the least and the greatest sample and the sum, missing ones left out."""
+    low, high, total = np.int16(32767), np.int16(-32767), np.int64(0)
+    for t in range(len(row)):
+        value = row[t]
+        high = max(high, value)
+        low = min(low, value if value != GONE else np.int16(32767))
+        total += np.int32(value) if value != GONE else np.int32(0)
+    return np.int64(low), np.int64(high), total
+
+
+@numba.njit(cache=True, nogil=True)
+def _longest_run(row, shortest):  # type: ignore[no-untyped-def]
+    """Return the length of the longest run of equal samples, 0 if none reaches `shortest`.
+
+    A run longer than the longest so far covers two probes at half that distance, which must then be equal, so almost
+    the whole row is skipped.
+    """
+    T, longest = len(row), shortest - 1
+    stride = max(1, (longest + 1) // 2)
+    t = stride
+    while t < T:
+        value = row[t]
+        if value == row[t - stride] and value != GONE:
+            first, last = t - stride, t
+            while first > 0 and row[first - 1] == value:
+                first -= 1
+            same = True
+            for s in range(t - stride, t):
+                same = same and row[s] == value
+            if same:
+                while last + 1 < T and row[last + 1] == value:
+                    last += 1
+                if last - first + 1 > longest:
+                    longest = last - first + 1
+                    stride = max(1, (longest + 1) // 2)
+                t = last
+        t += stride
+    return longest if longest >= shortest else 0
+
+
+@numba.njit(cache=True, nogil=True)
+def _held_at(row, rail, shortest):  # type: ignore[no-untyped-def]
+    """Return how many samples lie in runs of `shortest` or more at `rail`."""
+    at = np.int32(0)
+    for t in range(len(row)):
+        at += np.int32(row[t] == rail)
+    if at < shortest:
+        return 0
+    held, run = 0, 0
+    for t in range(len(row)):
+        if row[t] == rail:
+            run += 1
+        else:
+            held += run if run >= shortest else 0
+            run = 0
+    return held + (run if run >= shortest else 0)
+
+
+@numba.njit(cache=True, nogil=True)
+def _hold(row, held):  # type: ignore[no-untyped-def]
+    """Copy a row, each missing sample replaced by the one before it, at the start by the first there is."""
+    last = row[0]
+    if last == GONE:
+        t = 0
+        while row[t] == GONE:
+            t += 1
+        last = row[t]
+    for t in range(len(row)):
+        if row[t] != GONE:
+            last = row[t]
+        held[t] = last
+
+
+@numba.njit(cache=True, nogil=True)
+def _steps(row, step, window, out):  # type: ignore[no-untyped-def]
+    total = np.int64(0)
+    for w in range(len(out) - 1):
+        first, last = w * window, max(w * window, min((w + 1) * window, len(row) - step))
+        part, out[1 + w] = _steps_between(row[first:last], row[first + step : last + step])
+        total += part
+    out[0] = total
+
+
+@numba.njit(cache=True, nogil=True)
+def _steps_between(before, after):  # type: ignore[no-untyped-def]
+    """Return the sum and the greatest of the steps; a function of its own so that the compiler vectorises it."""
+    total, high = np.int64(0), np.int32(0)
+    for t in range(len(before)):
+        size = np.int32(abs(np.int32(np.int32(after[t]) - np.int32(before[t]))))
+        high = max(high, size)
+        total += size
+    return total, high
+
+
+@numba.njit(cache=True, nogil=True)
+def _hum(row, tables, out):  # type: ignore[no-untyped-def]
+    S = tables.shape[2]
+    scale = (4.0 / S) ** 2 / 4.0**TABLE_BITS  # a sine of amplitude A sums to A S / 4 under a Hann window
+    for g in range(out.shape[1]):
+        for f in range(out.shape[0]):
+            real = _product(row[g * S : (g + 1) * S], tables[f, 0])
+            imaginary = _product(row[g * S : (g + 1) * S], tables[f, 1])
+            out[f, g] = (np.float64(real) ** 2 + np.float64(imaginary) ** 2) * scale
+
+
+@numba.njit(cache=True, nogil=True)
+def _product(segment, table):  # type: ignore[no-untyped-def]
+    total = np.int64(0)
+    for s in range(len(segment)):
+        total += np.int32(np.int32(segment[s]) * table[s])
+    return total

@@ -1,0 +1,125 @@
+"""Joining the parts of a store: shards are moved into place, tables are joined a part at a time.
+
+Everything is written beside the store and moved into it, and can be done again from any point, so a process that is
+killed here leaves nothing that the next one has to know of.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import zarr
+from zarr.codecs import BloscCodec
+from zarr.storage import MemoryStore
+
+from ecgkit.atomic import MARKER
+from ecgkit.signal.microvolts import MISSING, UNITS_PER_MV
+from ecgkit.store import format as fmt
+from ecgkit.store.writer import LEDGER, QUALITY, ROWS, SHARD, LedgerRow, ledger_table, part_file
+
+KIND = "store"
+
+
+def assemble(
+    parts: Path,
+    store: Path,
+    layout: fmt.Layout,
+    *,
+    slots: int,
+    rejected: Sequence[LedgerRow],
+    attributes: Mapping[str, Any],
+) -> str:
+    """Make a store of finished parts, which are used up.
+
+    Args:
+        parts: Folder of the parts, numbered from 0.
+        store: Folder of the store, in the same file system; it is made or completed.
+        layout: The store's.
+        slots: Length of the record axis, slots of records that were left out included.
+        rejected: Ledger rows from before any part.
+        attributes: Further attributes of the store.
+
+    Returns:
+        The content hash of the store.
+    """
+    shards = range(-(-slots // layout.shard))
+    for index in shards:
+        shard = store / "signal" / "c" / str(index) / "0" / "0"
+        shard.parent.mkdir(parents=True, exist_ok=True)
+        if part_file(parts, index, SHARD).exists():
+            os.replace(part_file(parts, index, SHARD), shard)
+    pq.write_table(ledger_table(rejected), parts / LEDGER)
+    rows, quality, ledger = ([part_file(parts, i, kind) for i in shards] for kind in (ROWS, QUALITY, LEDGER))
+    _join([parts / LEDGER, *ledger], parts / "joined", store / fmt.LEDGER)
+    _join(quality, parts / "joined", store / fmt.QUALITY)
+    digest, records = hashlib.sha256(), 0
+
+    def count(table: pa.Table) -> None:
+        nonlocal records
+        records += len(table)
+        digest.update(json_lines(table))
+
+    _join(rows, parts / "joined", store / fmt.RECORDS, count)
+    described = {
+        "format": fmt.FORMAT,
+        "version": fmt.VERSION,
+        **attributes,
+        "records": records,
+        "leads": list(layout.leads),
+        "missing": int(MISSING),
+        "scale": UNITS_PER_MV,
+        "content_sha256": digest.hexdigest(),
+    }
+    for name, data in {**_zarr_metadata(layout, slots, described), MARKER: f"{KIND}\n".encode()}.items():
+        (parts / "joined").write_bytes(data)
+        os.replace(parts / "joined", store / name)
+    return digest.hexdigest()
+
+
+def _join(files: Sequence[Path], scratch: Path, out: Path, each: Callable[[pa.Table], None] | None = None) -> None:
+    """Write the rows of all tables as one, with every column that some table has; only one is in memory at a time.
+
+    Args:
+        files: The tables.
+        scratch: Where to write first.
+        out: What to rename it to.
+        each: Called with each table, in the joined form.
+    """
+    schemas = [pq.read_schema(file).remove_metadata() for file in files]
+    schema = pa.unify_schemas(schemas, promote_options="permissive")
+    with pq.ParquetWriter(scratch, schema) as writer:
+        for file in files:
+            table = pa.concat_tables([schema.empty_table(), pq.read_table(file)], promote_options="permissive")
+            writer.write_table(table)
+            if each:
+                each(table)
+    os.replace(scratch, out)
+
+
+def json_lines(table: pa.Table) -> bytes:
+    """Return rows of the record table as JSON lines, the text over which a store's content hash is taken.
+
+    The waveforms enter it by their own hashes.
+    """
+    return str(table.to_pandas().to_json(orient="records", lines=True, date_format="iso")).encode()
+
+
+def _zarr_metadata(layout: fmt.Layout, slots: int, attributes: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the files that make the shards a Zarr array, by name."""
+    files: dict[str, Any] = {}
+    group = zarr.create_group(MemoryStore(files), zarr_format=3, attributes=dict(attributes))
+    group.create_array(
+        "signal",
+        shape=(slots, len(layout.leads), layout.samples),
+        chunks=(layout.chunk, len(layout.leads), layout.samples),
+        shards=(layout.shard, len(layout.leads), layout.samples),
+        dtype="int16",
+        fill_value=int(MISSING),
+        compressors=BloscCodec(cname=fmt.COMPRESSOR, clevel=fmt.LEVEL, shuffle=fmt.SHUFFLE),
+        dimension_names=("record", "lead", "time"),
+    )
+    return {name: data.to_bytes() for name, data in files.items()}
