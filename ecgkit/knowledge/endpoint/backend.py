@@ -30,7 +30,7 @@ from ecgkit.knowledge.vocabulary import Vocabulary, make_vocabulary
 T = TypeVar("T")
 NAMES_A_QUESTION = 40
 LETTERS_A_TOKEN, TOKENS_AN_ANSWER = 4, 40  # rough, for an estimate before the run
-SHARED = 2  # records that must mention a name before it may stand in a question about others
+SHARED = 3  # records that must mention a name before it may stand in a question about others
 
 
 class OpenAIBackend:
@@ -53,7 +53,7 @@ class OpenAIBackend:
         self._retry = retry_quarantined
         self.host = check_address(settings.base_url, allow_remote=settings.allow_remote)
         self.counters = Counters()
-        self.asked_again = self.dropped = self.cached = 0
+        self.asked_again = self.dropped = 0
         self.mode = ""
         self._lexicon = LexiconBackend()
 
@@ -101,7 +101,6 @@ class OpenAIBackend:
                     try:
                         return await work(desk)
                     finally:
-                        self.cached += desk.cached
                         self.mode = desk.mode or self.mode
 
         return asyncio.run(run())
@@ -114,7 +113,7 @@ class OpenAIBackend:
         problems = {i: f"extract: {a.reason}" for i, a in enumerate(answers) if isinstance(a, Problem)}
         if self._verify:
             await self._check(texts, mentions, problems, watch, desk)
-        return Readings(mentions, problems, self._counted())
+        return Readings(mentions, problems, self._counted(desk))
 
     async def _check(
         self,
@@ -170,7 +169,7 @@ class OpenAIBackend:
         own = sorted({entity_of[name] for name in shared} - settled)
         known = sorted({*settled, *parents.values(), *own})
         parents |= _without_circles(await self._fold(own, known, watch, desk), parents)
-        return make_vocabulary({n: e for n, e in entity_of.items() if n != e}, parents, source="model")
+        return make_vocabulary(entity_of, parents, source="model")
 
     async def _merge(self, names: Sequence[str], settled: set[str], watch: Watch, desk: Desk) -> dict[str, str]:
         """Ask batch after batch, since each must know what the earlier ones settled."""
@@ -195,10 +194,10 @@ class OpenAIBackend:
         pairs = [k for answer in answers if not isinstance(answer, Problem) for k in answer.parents]
         return {k.name: k.parent for k in pairs if k.name in names and k.parent in known and k.parent != k.name}
 
-    def _counted(self) -> dict[str, Any]:
+    def _counted(self, desk: Desk) -> dict[str, Any]:
         return {
             **asdict(self.counters),
-            "from_cache": self.cached,
+            "from_cache": desk.cached,
             "verify_asked": self.asked_again,
             "verify_dropped": self.dropped,
         }
