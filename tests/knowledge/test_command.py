@@ -84,8 +84,8 @@ def test_help_shows_the_options_of_the_default(ecgkit) -> None:
 
 
 NEEDED = ("transformers", "tokenizers", "accelerate", "fastapi", "uvicorn")
-SERVE = "from transformers.cli.transformers import main; main()"
-MAKE = '''
+# Makes the model and serves it, in one process.
+SERVE = '''
 import sys, torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -100,6 +100,9 @@ config = LlamaConfig(vocab_size=len(tokens), hidden_size=16, intermediate_size=3
                      num_key_value_heads=2, max_position_embeddings=16384, bos_token_id=0, eos_token_id=1)
 LlamaForCausalLM(config).save_pretrained(sys.argv[1])
 tokens.save_pretrained(sys.argv[1])
+from transformers.cli.transformers import main
+sys.argv = ["transformers", "serve", sys.argv[1], "--port", sys.argv[2]]
+main()
 '''
 
 
@@ -114,11 +117,10 @@ def test_a_real_model_server_that_ignores_the_schema_is_known_by_its_answers(tmp
 
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     weights = tmp_path / "llama"
-    subprocess.run([sys.executable, "-c", MAKE, str(weights)], check=True, env=environment, capture_output=True)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-c", SERVE, "serve", str(weights), "--port", str(port)]
+    command = [sys.executable, "-c", SERVE, str(weights), str(port)]
     served = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(f"http://127.0.0.1:{port}/health", served)
