@@ -175,7 +175,13 @@ def score(table: pd.DataFrame) -> pd.DataFrame:
     corpus = corpus_of(list(table["report"].fillna("")))
     read = backend.read(corpus.texts, lambda *_: None).mentions
     said = [
-        {e for i in record for m in read[i] or () if m.polarity != "absent" for e in (m.name, *vocabulary.ancestors(m.name))}
+        {
+            e
+            for i in record
+            for m in read[i] or ()
+            if m.polarity != "absent"
+            for e in (m.name, *vocabulary.ancestors(m.name))
+        }
         for record in corpus.records
     ]
     codes = [set(ast.literal_eval(cell)) for cell in table["scp_codes"]]
@@ -228,7 +234,9 @@ def quality(path: Path, held_out: bool, least: int, with_learned: bool) -> None:
     table = table[table["strat_fold"] % 2 == (0 if held_out else 1)].reset_index(drop=True)
     spoken = table["report"].fillna("").str.strip(" .").str.lower()
     mute = spoken.isin(["", "trace only requested"])
-    print(f"{'kept aside' if held_out else 'development'}: {len(table)} reports, {mute.sum()} of them without any finding")
+    print(
+        f"{'kept aside' if held_out else 'development'}: {len(table)} reports, {mute.sum()} of them without any finding"
+    )
     table = table[~mute].reset_index(drop=True)
     scores = score(table)
     if with_learned:
@@ -236,7 +244,9 @@ def quality(path: Path, held_out: bool, least: int, with_learned: bool) -> None:
     print(scores.to_string(index=False, float_format=lambda v: f"{v:.2f}"))
     large = scores[scores["positives"] >= least]
     print(f"{len(scores)} entities; {len(large)} with {least} positives or more: macro F1 {large['f1'].mean():.3f},")
-    print(f"  precision {large['precision'].mean():.3f}, recall {large['recall'].mean():.3f}, median F1 {large['f1'].median():.3f}")
+    print(
+        f"  precision {large['precision'].mean():.3f}, recall {large['recall'].mean():.3f}, median F1 {large['f1'].median():.3f}"
+    )
     if with_learned:
         print(f"  a classifier fitted to the codes: macro F1 {large['fitted f1'].mean():.3f}")
 

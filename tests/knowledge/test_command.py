@@ -31,7 +31,9 @@ def test_offline_audited_compared_and_relabelled(ecgkit, table: Path) -> None:
     again = ecgkit("extract-knowledge", table, "--min-count", 2)
     assert again.code == 2 and "--overwrite" in again.err
     vocabulary = folder / "labels" / "vocabulary.yaml"
-    vocabulary.write_text(vocabulary.read_text().replace("atrial fibrillation:", "irregular rhythm:\n    aliases: [atrial fibrillation]"))
+    vocabulary.write_text(
+        vocabulary.read_text().replace("atrial fibrillation:", "irregular rhythm:\n    aliases: [atrial fibrillation]")
+    )
     edited = ecgkit("extract-knowledge", table, "--min-count", 2, "--vocabulary", vocabulary)
     assert edited.code == 0, edited.err
     assert "irregular rhythm" in edited.out and "atrial fibrillation" not in edited.out
@@ -85,7 +87,7 @@ def test_help_shows_the_options_of_the_default(ecgkit) -> None:
 
 NEEDED = ("transformers", "tokenizers", "accelerate", "fastapi", "uvicorn")
 # Makes the model and serves it, in one process.
-SERVE = '''
+SERVE = """
 import sys, torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -103,7 +105,7 @@ tokens.save_pretrained(sys.argv[1])
 from transformers.cli.transformers import main
 sys.argv = ["transformers", "serve", sys.argv[1], "--port", sys.argv[2]]
 main()
-'''
+"""
 
 
 @pytest.mark.skipif(any(find_spec(name) is None for name in NEEDED), reason=f"needs {', '.join(NEEDED)}")

@@ -116,7 +116,9 @@ def test_servers_trouble_with_one_text_is_tried_again_by_the_next_run(reports, m
         assert extract_knowledge(reports, model(server.url), ALL).incomplete == 0
 
 
-@pytest.mark.parametrize(("unable", "mode"), [(("json_schema",), "json_object"), (("json_schema", "json_object"), "prompt")])
+@pytest.mark.parametrize(
+    ("unable", "mode"), [(("json_schema",), "json_object"), (("json_schema", "json_object"), "prompt")]
+)
 @pytest.mark.parametrize("how", ["refuses", "garbles"])
 def test_what_a_server_cannot_do_is_found_out_at_the_start(reports, model, unable, mode, how) -> None:
     formats: list[str] = []

@@ -33,7 +33,9 @@ class Told:
         self.said, self.maps = said, vocabulary
 
     def read(self, texts, watch) -> Readings:
-        mentions = [None if self.said[t] is None else merge_mentions(Mention(n, p) for n, p in self.said[t]) for t in texts]
+        mentions = [
+            None if self.said[t] is None else merge_mentions(Mention(n, p) for n, p in self.said[t]) for t in texts
+        ]
         return Readings(mentions, {i: "no" for i, found in enumerate(mentions) if found is None})
 
     def vocabulary(self, counts, watch) -> Vocabulary:
@@ -49,7 +51,8 @@ SAID = {
     "e": [],
 }
 MAPS = make_vocabulary(
-    {"af": "atrial fibrillation", "imi": "inferior mi", "ami": "anterior mi"}, {"inferior mi": "mi", "anterior mi": "mi"}
+    {"af": "atrial fibrillation", "imi": "inferior mi", "ami": "anterior mi"},
+    {"inferior mi": "mi", "anterior mi": "mi"},
 )
 TEXTS = ("A\nB", "b", "c", "d\na", "", "e", "c\nb")
 
@@ -76,7 +79,12 @@ def test_subtypes_become_their_superclass_and_the_relation_is_kept(tmp_path: Pat
     assert done.entities.names == ("atrial fibrillation", "mi")
     assert done.entities.parents == {"inferior mi": "mi", "anterior mi": "mi"}
     with (done.path / "entities.csv").open() as file:
-        assert next(csv.DictReader(file)) == {"entity": "atrial fibrillation", "present": "2", "uncertain": "2", "parent": ""}
+        assert next(csv.DictReader(file)) == {
+            "entity": "atrial fibrillation",
+            "present": "2",
+            "uncertain": "2",
+            "parent": "",
+        }
 
 
 def test_rare_entities_go_and_nothing_left_is_an_error(tmp_path: Path) -> None:
@@ -195,12 +203,16 @@ def test_agreement_and_kappa(tmp_path: Path) -> None:
     same = compare(done.entities, done.entities)
     assert (same.records, same.total.agreement, same.total.kappa) == (5, 1.0, 1.0)
     other = extract_knowledge(
-        Reports(tuple("0123456"), TEXTS, tmp_path / "k2", "h"), Told({**SAID, "b": [("af", "present")]}, MAPS), ExtractOptions(min_count=1)
+        Reports(tuple("0123456"), TEXTS, tmp_path / "k2", "h"),
+        Told({**SAID, "b": [("af", "present")]}, MAPS),
+        ExtractOptions(min_count=1),
     )
     difference = compare(done.entities, other.entities)
     by_name = {r.entity: r for r in difference.rows}
     assert (by_name["atrial fibrillation"].only_a, by_name["atrial fibrillation"].only_b) == (0, 2)
-    strange = extract_knowledge(Reports(("0",), ("a",), tmp_path / "k3", "h3"), Told(SAID, MAPS), ExtractOptions(min_count=1))
+    strange = extract_knowledge(
+        Reports(("0",), ("a",), tmp_path / "k3", "h3"), Told(SAID, MAPS), ExtractOptions(min_count=1)
+    )
     with pytest.raises(StoreError, match="different records"):
         compare(done.entities, strange.entities)
 

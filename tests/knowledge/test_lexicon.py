@@ -39,6 +39,8 @@ def said(text: str) -> dict[str, str]:
         ("verdacht auf p-sinistrocardiale", "left atrial enlargement", "uncertain"),
         ("inferiorer infarkt wahrscheinlich alt", "inferior myocardial infarction", "present"),
         ("anteroseptaler myokardschaden nicht auszuschliessen", "anteroseptal myocardial infarction", "uncertain"),
+        ("lateraler infarkt nicht auszuschliessen st-hebung", "st elevation", "present"),
+        ("consistent with ischaemic heart disease", "ischaemic st-t change", "uncertain"),
         ("st & t abnorm, wahrscheinlich anterolaterale ischämie", "anterior ischaemia", "uncertain"),
         ("keine p-welle erkannt vorhofflattern", "atrial flutter", "present"),
         ("tachykardes vorhofflimmern", "atrial fibrillation", "present"),

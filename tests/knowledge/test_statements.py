@@ -13,8 +13,14 @@ def test_lines_semicolons_and_sentences_end_a_statement() -> None:
 
 def test_abbreviations_numbers_and_leads_do_not_confuse_it() -> None:
     assert split_statements("inferiorer infarkt alter unbest. möglich") == ["inferiorer infarkt alter unbest. möglich"]
-    assert split_statements("AV-Block 1. Grades. PR interval 0.24 seconds") == ["av-block 1. grades", "pr interval 0.24 seconds"]
-    assert split_statements("st depressed in i, v5,6. this may be strain") == ["st depressed in i, v5,6", "this may be strain"]
+    assert split_statements("AV-Block 1. Grades. PR interval 0.24 seconds") == [
+        "av-block 1. grades",
+        "pr interval 0.24 seconds",
+    ]
+    assert split_statements("st depressed in i, v5,6. this may be strain") == [
+        "st depressed in i, v5,6",
+        "this may be strain",
+    ]
     assert split_statements("q in avl. t flat") == ["q in avl", "t flat"]
 
 
