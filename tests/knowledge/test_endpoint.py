@@ -411,3 +411,9 @@ def test_killed_at_random_it_loses_and_doubles_nothing(tmp_path: Path) -> None:
     assert outcome["asked_again_although_kept"] == 0
     assert outcome["repeats"] <= outcome["kills"] * 4, "only what was in flight is lost"
     assert outcome["progressed_kills"] >= 5, "kills must hit a working run to mean anything"
+
+
+def test_a_text_that_kills_its_connection_does_not_hold_up_the_others(reports, model) -> None:
+    with serving(fault=lambda content, before: "reset" if "pvc" in content else "") as server:
+        done = extract_knowledge(reports, model(server.url, retries=2, timeout=10), ALL)
+    assert dict(done.problems) == {"extract: connection lost or too slow": 1} and done.incomplete == 3
