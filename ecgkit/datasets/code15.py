@@ -2,9 +2,8 @@
 
 Ribeiro et al., CODE-15%: a large scale annotated dataset of 12-lead ECGs, Zenodo (2021), doi 10.5281/zenodo.4916206.
 ``exams.csv`` lists the exams and the file of each; a file holds `exam_id` ``[n]`` and `tracings` ``[n, 4096, 12]`` at
-400 Hz, centred in zeros where a tracing is shorter, and a last row that is a dummy (exam_id 0). The publisher states
-no unit that is free of contradiction; as in the conversion of the George B. Moody Challenge 2025, a unit is taken for
-1 mV.
+400 Hz, centred in zeros where a tracing is shorter, and a last row that is a dummy (exam_id 0). The publisher's
+note on the unit contradicts itself ("at the scale 1e-4 V", yet "multiplied by 1000" from V), so none is taken: ``NU``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +26,6 @@ from ecgkit.recording import Recording
 
 TABLE = "exams.csv"
 FS = 400.0
-MV_PER_UNIT = 1.0
 LABELS = ("1dAVb", "RBBB", "LBBB", "SB", "ST", "AF")
 REQUIRED = ("exam_id", "trace_file", *LABELS)
 OWN = {*REQUIRED, "patient_id", "age", "is_male"}
@@ -58,14 +56,14 @@ class Code15(Dataset):
             if row is None:
                 raise RecordError(f"{source.path} has no exam {source.record_id}", "every exam that exams.csv lists")
             start, stop = strip_padding(part.tracings[row])
-        return Header(FS, stop - start, STANDARD_LEADS, "mV", STANDARD_LEADS, layout=(row, start, stop))
+        return Header(FS, stop - start, STANDARD_LEADS, "NU", STANDARD_LEADS, layout=(row, start, stop))
 
     def read(self, source: Source, header: Header) -> Recording:
         """Read one exam without its padding."""
         row, start, stop = header.layout
         with one_error(source.path, "a part of CODE-15 %"):
             tracing = _open(self.root, source.path).tracings[row, start:stop]
-        return recording_of(np.ascontiguousarray(tracing.T, np.float64) * MV_PER_UNIT, header, source.record_id)
+        return recording_of(np.ascontiguousarray(tracing.T, np.float64), header, source.record_id)
 
 
 def strip_padding(tracing: NDArray[np.floating]) -> tuple[int, int]:
