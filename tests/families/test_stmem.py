@@ -37,7 +37,7 @@ def reference(golden: Path) -> dict[str, Any]:
 def model(reference: dict[str, Any]) -> StMem:
     sizes = json.loads(str(reference["config"]))
     state = {n.removeprefix("sd/"): torch.from_numpy(v) for n, v in reference.items() if n.startswith("sd/")}
-    config, renamed = import_official(state)
+    config, renamed, _ = import_official(state)
     assert (config.patch, config.width, config.depth, config.heads) == (
         sizes["patch_size"], sizes["embed_dim"], sizes["depth"], sizes["num_heads"],
     )  # fmt: skip
@@ -157,7 +157,7 @@ def test_parameter_counts_of_the_published_sizes(preset: str, encoder: int, full
 def test_every_official_key_is_consumed(golden: Path, name: str) -> None:
     listed = json.loads((golden / "official_state_dicts.json").read_text())[name]["keys"]
     with torch.device("meta"):
-        config, state = import_official({key: torch.empty(shape) for key, shape in listed.items()})
+        config, state, _ = import_official({key: torch.empty(shape) for key, shape in listed.items()})
         model = StMem(config)
     own = {
         n: v.shape
@@ -180,14 +180,28 @@ def official(golden: Path, **shapes: tuple[int, ...] | None) -> dict[str, Tensor
     return {name: torch.empty(shape, device="meta") for name, shape in changed.items() if shape is not None}
 
 
-def test_ecg_soup_is_not_taken_for_stmem(golden: Path) -> None:
+def test_ecg_soups_weights_get_its_input_and_their_leads_by_name(golden: Path) -> None:
+    for name in ("ipastmem_base_full", "ppa_base_c5", "pma_base_c5"):
+        listed = json.loads((golden / "official_state_dicts.json").read_text())[name]["keys"]
+        with torch.device("meta"):
+            config, state, left_out = import_official({key: torch.empty(shape) for key, shape in listed.items()})
+            own = StMem(config).state_dict()
+        assert config == PRESETS["soup"]
+        assert {n: v.shape for n, v in state.items()} == {n: own[n].shape for n in state}
+        assert set(own) == set(state) or not any(n.startswith("decoder.") for n in state)
+        heads = {key for key in listed if key.startswith(("gating.", "head."))}
+        assert set(left_out) == heads
+        assert bool(heads) == (name != "ipastmem_base_full")
+    leads = {f"lead_embeddings.{i}": torch.full((768,), float(i)) for i in range(12)}
     soup = {
         "pos_embedding": (1, 22, 768), "to_patch_embedding_1_weight": (50,), "to_patch_embedding_1_bias": (50,),
         "to_patch_embedding_2_weight": (768, 50),
     }  # fmt: skip
-    with pytest.raises(RunError, match=r"ECG-Soup's weights \(100 Hz"):
-        import_official(official(golden, **soup))
-    config, _ = import_official(official(golden, **(soup | {"pos_embedding": (1, 12, 768)})))
+    _, state, _ = import_official(official(golden, **soup) | leads)
+    table = state["encoder.lead_embedding"][:, 0]
+    published = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6", "III", "aVR", "aVL", "aVF")
+    assert [published[int(table[i])] for i in range(12)] == list(STANDARD_LEADS)
+    config, *_ = import_official(official(golden, **(soup | {"pos_embedding": (1, 12, 768)})))
     assert (config.patch, config.patches) == (50, 10)
 
 
