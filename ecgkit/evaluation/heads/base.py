@@ -1,6 +1,7 @@
 """What a head is: it is fitted on the features of the training part, chooses on validation, and predicts."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +27,17 @@ class Part:
 class Head(ABC):
     """A classifier on frozen features.
 
+    A head with settings is given them too: its entry names the dataclass, and its constructor takes ``config``.
+
     Args:
         seed: Of whatever is random in it.
     """
 
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed
+
+    def progress(self, watch: Callable[[int, int], None]) -> None:
+        """Take a function to call with steps done and in all while fitting; a head without steps has no use for it."""
 
     @abstractmethod
     def fit(self, train: Part, val: Part) -> None:
