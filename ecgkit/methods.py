@@ -22,7 +22,15 @@ from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 
 __all__ = [
-    "NEEDS", "Batch", "Corpus", "Encoder", "Features", "Losses", "Method", "MethodConfig", "MethodEntry",
+    "NEEDS",
+    "Batch",
+    "Corpus",
+    "Encoder",
+    "Features",
+    "Losses",
+    "Method",
+    "MethodConfig",
+    "MethodEntry",
     "Reconstruction",
 ]
 

@@ -16,10 +16,14 @@ SHOWN = 20
 
 
 def inspect(
-    store: Annotated[Path, typer.Argument(help="A store.")],
+    store: Annotated[Path, typer.Argument(metavar="STORE|RUN", help="A store; or a run, with --reconstruct.")],
     record: Annotated[str, typer.Option(help="Show this record instead of the whole.")] = "",
     out: Annotated[Path | None, typer.Option(help="Draw the record as a PNG in clinical layout.")] = None,
     as_json: JsonOption = False,
+    reconstruct: Annotated[
+        bool, typer.Option("--reconstruct", help="Draw what a run's masked model rebuilds of a record, into --out.")
+    ] = False,
+    data: Annotated[Path | None, typer.Option(help="For --reconstruct: the store of the record.")] = None,
 ) -> None:
     """Show what a store holds, or one of its records; with --out, draw the record.
 
@@ -29,15 +33,18 @@ def inspect(
     from ecgkit.errors import ConfigError
     from ecgkit.store.reader import Store
 
+    if reconstruct:
+        from ecgkit.cli import inspect_run
+
+        return inspect_run.reconstruct(store, data, record, out)
     if out is not None and not record:
         raise ConfigError("--out without --record", "the id of the record to draw")
     if out is not None:
         check_suffix(out, ".png")
     opened = Store(store)
     if record:
-        _show_record(opened, record, out, as_json)
-    else:
-        _show_store(opened, as_json)
+        return _show_record(opened, record, out, as_json)
+    return _show_store(opened, as_json)
 
 
 def _show_store(store: "Store", as_json: bool) -> None:

@@ -28,6 +28,10 @@ def probe(
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder of the result; default: below the run.")] = None,
+    layers: Annotated[str, typer.Option(help="Instead: study these layers of the encoder; all, or such as 3,6.")] = "",
+    perturb: Annotated[
+        str, typer.Option(help="Instead: disturb the test records, such as lead-shift=0,10,20,50ms.")
+    ] = "",
 ) -> None:
     """Judge an encoder by a task: a pretrained run, or a method without pretraining as its baseline.
 
@@ -49,11 +53,15 @@ def probe(
     of_model, of_head = _share_settings(settings or [], has_run=run is not None)
     subject = _subject(run, method, random_init, scratch, preset, config, of_model, seed)
     options = ProbeOptions(head, seed, epochs, device, head_config(head_entry, of_head))
+    if layers or perturb:
+        from ecgkit.cli.probe_study import Asked, study
+
+        return study(Asked(subject, store, task_entry, head_entry, options, run, out), layers, perturb)
     folder = out or result_folder(run or Path("runs") / subject.name, task, subject, store, options)
     say(f"input: {subject.spec}, built from {store.name}")
     with progress() as watch:
         row = probe(subject, store, task_entry, head_entry, folder, options, watch)
-    _show(row, folder)
+    return _show(row, folder)
 
 
 def _share_settings(settings: list[str], *, has_run: bool) -> tuple[list[str], list[str]]:

@@ -23,9 +23,7 @@ class WatchedAttention(nn.Module):
 
     watcher: Watcher | None = None
 
-    def attend(
-        self, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None = None, *, dropout: float = 0.0
-    ) -> Tensor:
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None = None, *, dropout: float = 0.0) -> Tensor:
         """Return ``softmax(q k^T / sqrt(d)) v``, ``[B, heads, N, d]``.
 
         Args:
@@ -67,7 +65,7 @@ def watching(model: nn.Module, watch: Callable[[int, Tensor], None]) -> Iterator
     """
     layers = [module for module in model.modules() if isinstance(module, WatchedAttention)]
     for i, layer in enumerate(layers):
-        layer.watcher = lambda weights, i=i: watch(i, weights)  # type: ignore[misc]
+        layer.watcher = lambda weights, i=i: watch(i, weights)
     try:
         yield len(layers)
     finally:

@@ -1,8 +1,8 @@
 """Attention over a grid of leads and beats with one summary token a lead, as sparse as its rule.
 
 *Tracing the Heart's Pathways*, arXiv 2512.24002, figure of the decoder's mask: a hidden beat sees the same beat in all
-leads (conduction) and its own lead's summary (view), a visible beat sees the visible beats and its lead's summary, and a
-summary sees itself and its own lead's beats. Tokens stand in the order: L summaries, then L x S beats, lead by lead.
+leads (conduction) and its own lead's summary (view), a visible beat sees the visible beats and its lead's summary, and
+a summary sees itself and its own lead's beats. Tokens stand in the order: L summaries, then L x S beats, lead by lead.
 
 The dense form multiplies all (L + L S)^2 pairs and throws most of them away. `GridAttention` computes only those that
 the rule allows, with one softmax over each query's allowed keys: L (S + 1) scores for the summaries, S L (L + 1) for
@@ -107,8 +107,8 @@ def grid_attention(q: Tensor, k: Tensor, v: Tensor, rule: GridRule, *, dropout: 
 
 def _split(x: Tensor, L: int, S: int) -> tuple[Tensor, Tensor]:
     """Part summaries ``[B, h, L, d]`` from beats ``[B, h, L, S, d]``."""
-    cls, beats = x.split([L, L * S], dim=2)
-    return cls, beats.unflatten(2, (L, S))
+    cls, beats = torch.split(x, [L, L * S], dim=2)
+    return cls, beats.reshape(*beats.shape[:2], L, S, -1)
 
 
 def _or_self(real: Tensor) -> Tensor:
@@ -128,4 +128,5 @@ def _pick(x: Tensor, ids: Tensor) -> Tensor:
 def _softmax(a: Tensor, b: Tensor, dropout: float) -> tuple[Tensor, Tensor]:
     """Take one softmax over two groups of logits; return the weights of each."""
     weights = F.dropout(torch.cat([a, b], dim=-1).softmax(dim=-1), dropout)
-    return weights.split([a.shape[-1], b.shape[-1]], dim=-1)
+    first, second = torch.split(weights, [a.shape[-1], b.shape[-1]], dim=-1)
+    return first, second

@@ -15,7 +15,7 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
     register(
         ecgkit.MethodEntry(
             name="clear",
-            summary="masked autoencoder over heartbeats; a hidden beat is rebuilt from the same beat in the other leads",
+            summary="masked autoencoder over heartbeats, each rebuilt from the same beat in the other leads",
             target="ecgkit_clear.model:Clear",
             config="ecgkit_clear.config:ClearConfig",
             presets="ecgkit_clear.config:PRESETS",

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from ecgkit.beats.windows import BeatWindow
+from ecgkit.beats.windows import PUBLISHED, BeatWindow
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.recipe import Recipe
 from ecgkit.signal.filters import Butterworth
@@ -71,7 +71,7 @@ class ClearConfig:
     pad_aware: bool = True
     conduction: bool = True
     view: bool = True
-    window: BeatWindow = BeatWindow()
+    window: BeatWindow = PUBLISHED
     signal: SignalSpec = SIGNAL
     recipe: Recipe = RECIPE
 
@@ -101,9 +101,7 @@ class ClearConfig:
 BASE = ClearConfig()
 PRESETS = {
     "base": BASE,
-    "large": replace(
-        BASE, width=1024, depth=24, heads=16, decoder_width=1024, decoder_depth=24, decoder_heads=16
-    ),
+    "large": replace(BASE, width=1024, depth=24, heads=16, decoder_width=1024, decoder_depth=24, decoder_heads=16),
     # Ours: small enough for two CPU cores, with a schedule for hundreds of records.
     "tiny": replace(
         BASE,

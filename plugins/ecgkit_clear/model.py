@@ -1,9 +1,9 @@
 """CLEAR: a masked autoencoder over heartbeats, with one summary token a lead.
 
-*Tracing the Heart's Pathways: ECG Representation Learning from a Cardiac Conduction Perspective*, arXiv 2512.24002. Each
-lead is cut into S slots around the R peaks, which all leads share; a slot without a beat is empty. The encoder sees the
-visible beats of all leads; the decoder rebuilds a hidden beat from the same beat of the other leads and from its own
-lead's summary. `ecgkit.nn.grid_attention` holds the decoder's rule, this module the encoder's.
+*Tracing the Heart's Pathways: ECG Representation Learning from a Cardiac Conduction Perspective*, arXiv 2512.24002.
+Each lead is cut into S slots around the R peaks, which all leads share; a slot without a beat is empty. The encoder
+sees the visible beats of all leads; the decoder rebuilds a hidden beat from the same beat of the other leads and from
+its own lead's summary. `ecgkit.nn.grid_attention` holds the decoder's rule, this module the encoder's.
 
 In: signal ``[B, L, T]`` and peaks ``[B, P]``, any L leads in any order. Out: features of width D, or the loss. Tokens
 stand lead by lead: token = lead * S + slot.
@@ -55,9 +55,7 @@ class ClearEncoder(Encoder):
         self.width = D = config.width
         self.slots = S = config.slots
         kernel = 3 if config.embed == "conv" else 1
-        self.embed = nn.Conv1d(
-            config.window.width, D, kernel, padding=kernel // 2, padding_mode="circular", bias=False
-        )
+        self.embed = nn.Conv1d(config.window.width, D, kernel, padding=kernel // 2, padding_mode="circular", bias=False)
         nn.init.kaiming_normal_(self.embed.weight, mode="fan_in", nonlinearity="leaky_relu")
         self.lead_embedding = nn.Embedding(IDS, D)
         self.second_embedding = nn.Embedding(IDS, D)
@@ -85,7 +83,7 @@ class ClearEncoder(Encoder):
 
     def embed_beats(self, beats: Beats, lead_ids: Tensor) -> Tensor:
         """Return the beats' tokens with ids and positions, ``[B, L S, D]``."""
-        B, L, S, W = beats.tokens.shape
+        _, L, S, _ = beats.tokens.shape
         if lead_ids.device.type == "cpu" and int(lead_ids.max()) >= LEADS:
             raise SignalError("a lead beyond the standard twelve", "some of " + " ".join(STANDARD_LEADS))
         # The convolution runs over the leads in their standard order, whatever the order in which they are given.
@@ -96,9 +94,7 @@ class ClearEncoder(Encoder):
         tokens = tokens + self.lead_embedding(lead_ids + 1)[:, None] + self.second_embedding(beats.seconds)
         return (tokens + self.positions[places]).flatten(1, 2)
 
-    def encode_tokens(
-        self, tokens: Tensor, lead_ids: Tensor, token_leads: Tensor, real: Tensor | None
-    ) -> list[Tensor]:
+    def encode_tokens(self, tokens: Tensor, lead_ids: Tensor, token_leads: Tensor, real: Tensor | None) -> list[Tensor]:
         """Run the blocks over summaries and tokens.
 
         Args:
@@ -154,9 +150,7 @@ class ClearEncoder(Encoder):
         """Return which of the ``[B, L S]`` tokens may be seen, or None for all."""
         return beats.real.repeat(1, leads) if self.config.pad_aware else None
 
-    def forward(  # type: ignore[override]
-        self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None, *, beats: Tensor
-    ) -> Features:
+    def forward(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None, *, beats: Tensor) -> Features:
         """Encode records; see `Encoder.forward`. `beats` are R peaks, int ``[B, P]``, -1 for none."""
         return self.encode_beats(self.cut(signal, beats, lengths), lead_ids)
 
@@ -198,7 +192,7 @@ def _released(leads: int, token_leads: Tensor) -> Tensor:
     The run of lead j has as many columns as lead j has visible beats and starts after those of the leads before it,
     counted from the first column, though the first L columns are the summaries'.
     """
-    B, k = token_leads.shape
+    k = token_leads.shape[1]
     counts = F.one_hot(token_leads, leads).sum(1)  # (B, L)
     stop = counts.cumsum(1)[..., None]
     column = torch.arange(leads + k, device=token_leads.device)

@@ -140,8 +140,8 @@ class StMemEncoder(Encoder):
 
     def block_tokens(self, x: Tensor, tokens: int) -> Tensor:
         """Leave out the separators; see `Encoder.block_tokens`."""
-        leads = (x.shape[1] - tokens) // 2
-        return x.unflatten(1, (leads, -1))[:, :, 1:-1].flatten(1, 2)
+        B, M, D = x.shape
+        return x.reshape(B, (M - tokens) // 2, -1, D)[:, :, 1:-1].flatten(1, 2)
 
 
 class StMemDecoder(nn.Module):

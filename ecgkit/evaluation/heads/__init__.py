@@ -5,7 +5,6 @@ from collections.abc import Callable
 from ecgkit.entries import HeadEntry
 from ecgkit.hookspecs import hookimpl
 
-
 HEADS = (
     HeadEntry(
         name="linear",

@@ -35,9 +35,11 @@ class Head(ABC):
 
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed
+        self.watch: Callable[[int, int], None] = lambda done, total: None
 
     def progress(self, watch: Callable[[int, int], None]) -> None:
-        """Take a function to call with steps done and in all while fitting; a head without steps has no use for it."""
+        """Let `watch` be called with steps done and in all while fitting, by heads that go by steps."""
+        self.watch = watch
 
     @abstractmethod
     def fit(self, train: Part, val: Part) -> None:

@@ -11,7 +11,7 @@ The paper needs twelve leads. Here (ours) a group's mean runs over the leads tha
 left out, with the pairs that hold it, and means run over what remains.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import torch
@@ -38,7 +38,7 @@ class HugConfig(HeadConfig):
         combine: ``mean`` of the parts (released code) or ``concat`` (the paper's figure); absent parts are 0 there.
     """
 
-    fit: Fit = Fit()
+    fit: Fit = field(default_factory=Fit)
     levels: Levels = "full"
     combine: Literal["mean", "concat"] = "mean"
 

@@ -1,7 +1,7 @@
 """PPA and PMA: heads on a mixture of an encoder's layers.
 
-*Harnessing Multi-Layer Synergy for ECG Foundation Models* (ECG-Soup), arXiv 2509.00102. With pooled layer outputs h_1 ..
-h_n, raw, and the pooled input h_0 of the first block,
+*Harnessing Multi-Layer Synergy for ECG Foundation Models* (ECG-Soup), arXiv 2509.00102. With pooled layer outputs
+h_1 .. h_n, raw, and the pooled input h_0 of the first block,
 
     PPA   f = LN(mean_l h_l)
     PMA   f = LN(sum_l w_l h_l),   w = softmax(G(h_0)),   G = LN, Linear 256, GELU, Linear 128, GELU, Linear n
@@ -88,10 +88,7 @@ class LayerMixture(nn.Module):
 
     def forward(self, layers: Tensor, layer_input: Tensor | None = None) -> Tensor:
         """Return logits ``[B, C]`` from layers ``[B, depth, D]`` and, for PMA, the first block's input ``[B, D]``."""
-        if self.gate is None:
-            mixed = layers.mean(dim=1)
-        else:
-            mixed = (self.gate(layer_input)[..., None] * layers).sum(dim=1)
+        mixed = layers.mean(dim=1) if self.gate is None else (self.gate(layer_input)[..., None] * layers).sum(dim=1)
         logits: Tensor = self.head(self.norm(mixed))
         return logits
 

@@ -1,12 +1,11 @@
 """Heads that are trained by gradient on features that do not change: the whole matrix lies in memory.
 
-AdamW (arXiv 1711.05101) with linear warm-up and a cosine, binary cross-entropy, and the epoch that validation likes best
-by macro AUROC, or by loss where no class can be scored. With one seed everything is repeatable.
+AdamW (arXiv 1711.05101) with linear warm-up and a cosine, binary cross-entropy, and the epoch that validation likes
+best by macro AUROC, or by loss where no class can be scored. With one seed everything is repeatable.
 """
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -78,7 +77,6 @@ class TrainedHead(Head):
     def __init__(self, *, seed: int = 0, config: HeadConfig) -> None:
         super().__init__(seed=seed)
         self.config = config
-        self._watch: Callable[[int, int], None] = lambda done, total: None
 
     @abstractmethod
     def build(self, train: Part) -> nn.Module:
@@ -87,10 +85,6 @@ class TrainedHead(Head):
     @abstractmethod
     def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:
         """Return the module's inputs, all of them ``[R, ...]``."""
-
-    def progress(self, watch: Callable[[int, int], None]) -> None:
-        """Take a function to call with epochs done and in all."""
-        self._watch = watch
 
     def fit(self, train: Part, val: Part) -> None:
         """Train, and keep the weights of the epoch that `val` likes best; among equals the earliest."""
@@ -128,7 +122,7 @@ class TrainedHead(Head):
             score, merit = self._judge(val)
             if merit > best:
                 best, self._epoch, self._score, state = merit, epoch + 1, score, _copy(model)
-            self._watch(epoch + 1, fit.epochs)
+            self.watch(epoch + 1, fit.epochs)
         model.load_state_dict(state)
 
     def _judge(self, val: Part) -> tuple[float, tuple[float, float]]:
@@ -144,7 +138,7 @@ class TrainedHead(Head):
         """Return probabilities ``[R, C]``."""
         self._model.eval()
         device = next(self._model.parameters()).device
-        parts = zip(*(part.split(4096) for part in self.inputs(features)), strict=True)
+        parts = zip(*(torch.split(part, 4096) for part in self.inputs(features)), strict=True)
         logits = [self._model(*(piece.to(device) for piece in pieces)) for pieces in parts]
         probabilities: NDArray[np.float64] = torch.cat(logits).double().sigmoid().cpu().numpy()
         return probabilities
