@@ -79,13 +79,17 @@ def _draw_maps(figure: Figure, rows: object, query: QueryMap, layers: Sequence[i
     drawn = []
     for place, layer in enumerate(shown):
         axes = figure.add_subplot(rows[1, place])  # type: ignore[index]
+        shown_map = query.similarity[layer - 1]
         image = axes.imshow(
-            query.similarity[layer - 1], aspect="auto", cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest"
-        )
+            shown_map, aspect="auto", cmap="RdBu_r", vmin=-1, vmax=1, interpolation="nearest",
+            extent=(0.5, shown_map.shape[1] + 0.5, len(query.leads) - 0.5, -0.5),
+        )  # fmt: skip
         axes.set_yticks(range(len(query.leads)), query.leads, fontsize=7)
         axes.set(xlabel="token of the lead", title=f"layer {layer}")
         axes.title.set_fontsize(9)
-        axes.plot(query.place, query.leads.index(query.lead), marker="s", mfc="none", mec=INK, mew=1.2, markersize=7)
+        axes.plot(
+            query.place + 1, query.leads.index(query.lead), marker="s", mfc="none", mec=INK, mew=1.2, markersize=7
+        )
         axes.set_facecolor("#d9d9de")  # tokens that stand for nothing
         drawn.append(axes)
     if image is not None:
