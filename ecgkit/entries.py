@@ -92,7 +92,8 @@ class MethodEntry(Entry):
         paper: Authors' title and identifier, as the listing shows it.
         needs: What a training batch must hold: ``signal``, ``beats``, ``reports``, ``entities``, ``labels``.
         features: The fields of `ecgkit.methods.Features` that the encoder fills besides ``pooled``.
-        importer: Import path of ``f(state, source) -> (config, state)`` for published weights, or empty.
+        importer: Import path of ``f(state) -> (config, state)`` for published weights, or empty; a third item may hold
+            the names of parameters that it leaves out.
         demo: Settings for ``ecgkit demo`` (``preset``, and ``set`` as for --set), or None to stay out of it.
     """
 

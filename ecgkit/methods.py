@@ -16,12 +16,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ecgkit.entries import MethodEntry, load_target
-from ecgkit.errors import ConfigError
+from ecgkit.errors import ConfigError, RunError
 from ecgkit.recipe import Recipe
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 
-__all__ = ["NEEDS", "Batch", "Corpus", "Encoder", "Features", "Losses", "Method", "MethodConfig", "MethodEntry"]
+__all__ = [
+    "NEEDS",
+    "Batch",
+    "Corpus",
+    "Encoder",
+    "Features",
+    "Losses",
+    "Method",
+    "MethodConfig",
+    "MethodEntry",
+    "Reconstruction",
+]
 
 # What a batch may hold, and the command that puts it into a store.
 NEEDS = {
@@ -83,6 +94,8 @@ class Features:
         tokens: ``[B, N, D]``, of each token, after the last norm.
         layers: ``[B, depth, D]``, the pooled output of every block, before any last norm.
         layer_input: ``[B, D]``, the pooled input of the first block.
+        token_leads: int ``[N]``, which of the batch's leads each token is of, where each is of one.
+        token_real: bool ``[B, N]``, False for tokens that stand for nothing in the record; None if none do.
     """
 
     pooled: Tensor
@@ -90,6 +103,25 @@ class Features:
     tokens: Tensor | None = None
     layers: Tensor | None = None
     layer_input: Tensor | None = None
+    token_leads: Tensor | None = None
+    token_real: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What a masked model makes of a batch, piece by piece: n pieces of p samples a lead, one after the other.
+
+    Args:
+        original: ``[B, L, n, p]``, what was to be rebuilt.
+        visible: Bool ``[B, L, n]``, which pieces the model was shown.
+        rebuilt: ``[B, L, n, p]``, what it made, of visible pieces too.
+        real: Bool ``[B, L, n]``, False for pieces that hold nothing of the record; None if all do.
+    """
+
+    original: Tensor
+    visible: Tensor
+    rebuilt: Tensor
+    real: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -139,6 +171,18 @@ class Encoder(nn.Module, ABC):
         features: Features = self(batch.signal, batch.lead_ids, batch.lengths, **extra)
         return features
 
+    def block_tokens(self, x: Tensor, tokens: int) -> Tensor:
+        """Pick, from what a block gives, the tokens that `Features.tokens` is made of, in that order.
+
+        Args:
+            x: ``[B, M, D]``, with tokens of other kinds such as summaries or separators.
+            tokens: N, how many `Features.tokens` has.
+
+        Returns:
+            ``[B, N, D]``; by default the last N.
+        """
+        return x[:, x.shape[1] - tokens :]
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -180,6 +224,14 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def training_step(self, batch: Batch) -> Losses:
         """Return the losses of a batch; random choices come from torch's generator."""
+
+    def reconstruct(self, batch: Batch) -> Reconstruction:
+        """Hide part of a batch as in training and rebuild it, for methods that do; others leave this out.
+
+        Raises:
+            RunError: The method rebuilds nothing.
+        """
+        raise RunError(f"{type(self).__name__} rebuilds no signal", "a method that hides parts of it, a masked one")
 
 
 def method_config(entry: MethodEntry, preset: str = "") -> tuple[str, Any]:

@@ -1,5 +1,6 @@
 """Fixtures of the whole suite: where real recordings and golden vectors lie, and small stores and runs made once."""
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -29,6 +30,12 @@ def shared() -> Path:
 def golden() -> Path:
     """The folder of reference vectors; ECGKIT_GOLDEN points at others of the same form."""
     return Path(os.environ.get("ECGKIT_GOLDEN", Path(__file__).parent / "golden"))
+
+
+def official_shapes(golden: Path, name: str) -> dict[str, list[int]]:
+    """The parameters of a published model by name, without values."""
+    listed = [json.loads(file.read_text()) for file in sorted(golden.glob("official_*.json"))]
+    return next(models[name]["keys"] for models in listed if name in models)
 
 
 @dataclass(frozen=True)

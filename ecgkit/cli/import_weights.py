@@ -19,5 +19,7 @@ def import_weights(
     from ecgkit.plugins import host
     from ecgkit.training.published import import_published
 
-    parameters = import_published(host().get(MethodEntry, family), file, out, overwrite=overwrite)
-    say(f"{out}: {parameters:,} parameters of {family} from {file.name}")
+    imported = import_published(host().get(MethodEntry, family), file, out, overwrite=overwrite)
+    say(f"{out}: {imported.values:,} parameters of {family} from {file.name}")
+    if imported.left_out:
+        say(f"left out, for a run holds no task's head: {', '.join(imported.left_out)}")

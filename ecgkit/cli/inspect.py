@@ -16,13 +16,17 @@ SHOWN = 20
 
 
 def inspect(
-    store: Annotated[Path, typer.Argument(help="A store.")],
+    store: Annotated[Path, typer.Argument(metavar="STORE|RUN", help="A store; or a run, with --reconstruct.")],
     record: Annotated[str, typer.Option(help="Show this record instead of the whole.")] = "",
     out: Annotated[Path | None, typer.Option(help="Draw the record as a PNG in clinical layout.")] = None,
     quality: Annotated[bool, typer.Option("--quality", help="Show how many records have which quality flag.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page of quality, with the worst records.")] = None,
     overlap: Annotated[Path | None, typer.Option(help="Show records and patients that this store has too.")] = None,
     as_json: JsonOption = False,
+    reconstruct: Annotated[
+        bool, typer.Option("--reconstruct", help="Draw what a run's masked model rebuilds of a record, into --out.")
+    ] = False,
+    data: Annotated[Path | None, typer.Option(help="For --reconstruct: the store of the record.")] = None,
 ) -> None:
     """Show what a store holds, or one of its records; with --out, draw the record.
 
@@ -32,6 +36,11 @@ def inspect(
     from ecgkit.errors import ConfigError
     from ecgkit.store.reader import Store
 
+    if reconstruct:
+        from ecgkit.cli import inspect_run
+
+        inspect_run.reconstruct(store, data, record, out)
+        return
     if out is not None and not record:
         raise ConfigError("--out without --record", "the id of the record to draw")
     if bool(record) + bool(quality or html) + bool(overlap) > 1:

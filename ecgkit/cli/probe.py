@@ -28,15 +28,21 @@ def probe(
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder of the result; default: below the run.")] = None,
+    layers: Annotated[str, typer.Option(help="Instead: study these layers of the encoder; all, or such as 3,6.")] = "",
+    perturb: Annotated[
+        str, typer.Option(help="Instead: disturb the test records, such as lead-shift=0,10,20,50ms.")
+    ] = "",
 ) -> None:
     """Judge an encoder by a task: a pretrained run, or a method without pretraining as its baseline.
+
+    With a run, --set changes the head, such as gate=frozen; else head.gate=frozen does, and other keys the model.
 
     The encoder's own contract builds its input from any store. Settings are chosen on validation records; the test
     records are predicted once.
     """
     from ecgkit.entries import HeadEntry, TaskEntry
     from ecgkit.errors import ConfigError
-    from ecgkit.evaluation.probe import ProbeOptions, probe, result_folder
+    from ecgkit.evaluation.probe import ProbeOptions, head_config, probe, result_folder
     from ecgkit.plugins import host
     from ecgkit.store.reader import Store
 
@@ -44,13 +50,24 @@ def probe(
         raise ConfigError("--epochs without --scratch", "a training from scratch, for nothing else trains for epochs")
     store = Store(data)
     task_entry, head_entry = host().get(TaskEntry, task), host().get(HeadEntry, head)
-    subject = _subject(run, method, random_init, scratch, preset, config, settings, seed)
-    options = ProbeOptions(head, seed, epochs, device)
+    of_model, of_head = _share_settings(settings or [], has_run=run is not None)
+    subject = _subject(run, method, random_init, scratch, preset, config, of_model, seed)
+    options = ProbeOptions(head, seed, epochs, device, head_config(head_entry, of_head))
+    if layers or perturb:
+        from ecgkit.cli.probe_study import Asked, study
+
+        return study(Asked(subject, store, task_entry, head_entry, options, run, out), layers, perturb)
     folder = out or result_folder(run or Path("runs") / subject.name, task, subject, store, options)
     say(f"input: {subject.spec}, built from {store.name}")
     with progress() as watch:
         row = probe(subject, store, task_entry, head_entry, folder, options, watch)
-    _show(row, folder)
+    return _show(row, folder)
+
+
+def _share_settings(settings: list[str], *, has_run: bool) -> tuple[list[str], list[str]]:
+    """Part settings of the model from those of the head: ``head.KEY=VALUE``, and with a run, all."""
+    of_head = [setting.removeprefix("head.") for setting in settings if has_run or setting.startswith("head.")]
+    return ([] if has_run else [setting for setting in settings if not setting.startswith("head.")]), of_head
 
 
 def _subject(

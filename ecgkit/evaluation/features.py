@@ -7,6 +7,7 @@ from types import MappingProxyType
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ecgkit.errors import RunError
 from ecgkit.methods import Encoder, Features
@@ -92,9 +93,26 @@ def extract(
 
 def _field(features: Features, need: str) -> NDArray[np.float32]:
     value = getattr(features, need, None)
+    if need == "per_lead" and value is None:
+        value = pooled_by_lead(features)
     if value is None:
         raise RunError(f"the encoder gives no {need} features", "a head that fits; 'ecgkit methods' lists features")
     return value.float().cpu().numpy()
+
+
+def pooled_by_lead(features: Features) -> Tensor | None:
+    """Return the mean of each lead's tokens, ``[B, L, D]``: features by lead of an encoder that has none of its own.
+
+    Tokens that stand for nothing take no part; a lead without any other gets zeros. None where the encoder does not
+    say of which lead its tokens are.
+    """
+    if features.tokens is None or features.token_leads is None:
+        return None
+    lead = torch.arange(int(features.token_leads.max()) + 1, device=features.token_leads.device)
+    weight = (features.token_leads == lead[:, None]).to(features.tokens.dtype)[None]  # (1, L, N)
+    if features.token_real is not None:
+        weight = weight * features.token_real[:, None]
+    return weight @ features.tokens / weight.sum(dim=2, keepdim=True).clamp(min=1)
 
 
 def _on_lead_axis(values: NDArray[np.float32], present: NDArray[np.bool_]) -> NDArray[np.float32]:

@@ -5,13 +5,15 @@ folds 1-8 (or what the task says), its settings chosen on validation, and the te
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ecgkit.atomic import check_output
-from ecgkit.config import fingerprint
-from ecgkit.entries import HeadEntry, TaskEntry
+from ecgkit.config import fingerprint, override, to_dict
+from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry, load_target
+from ecgkit.errors import ConfigError, RunError
 from ecgkit.evaluation.features import extract
 from ecgkit.evaluation.heads.base import Head, Part
 from ecgkit.evaluation.results import RESULT, ResultRow, save_row
@@ -19,6 +21,7 @@ from ecgkit.evaluation.scoring import Fitted, Setting, predictions, result_row
 from ecgkit.evaluation.subject import Subject
 from ecgkit.evaluation.supervised import RECIPE, train_supervised
 from ecgkit.methods import Encoder
+from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
 from ecgkit.tasks.task import TaskData, load_task, task_data
@@ -35,18 +38,74 @@ class ProbeOptions:
         seed: Of the head, or of the training from scratch.
         epochs: Of the training from scratch; None for the recipe's.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        head_config: Settings of a head that has some; None for its defaults.
     """
 
     head: str = "linear"
     seed: int = 0
     epochs: int | None = None
     device: str = "auto"
+    head_config: Any = None
+
+
+def head_config(entry: HeadEntry, assignments: Sequence[str] = ()) -> Any:
+    """Return a head's settings, changed by assignments such as ``gate=frozen``; None for a head without settings.
+
+    Raises:
+        ConfigError: The head has no settings to change, or a key or value does not fit.
+    """
+    if not entry.config:
+        if assignments:
+            raise ConfigError(f"--set {assignments[0]!r} for head {entry.name}", "nothing: it has no settings")
+        return None
+    kind = load_target(entry.config, f"the settings of head {entry.name!r}")
+    return override(kind(), assignments)
+
+
+def build_head(entry: HeadEntry, seed: int, config: Any = None) -> Head:
+    """Return a head, with its settings if it has some."""
+    settings = {"config": config or head_config(entry)} if entry.config else {}
+    head: Head = entry.load()(seed=seed, **settings)
+    return head
+
+
+def head_title(entry: HeadEntry, config: Any = None) -> str:
+    """Return a head's name with the settings that are not its defaults, such as ``pma (gate=frozen)``."""
+    if config is None:
+        return entry.name
+    usual = to_dict(head_config(entry))
+    changed = ", ".join(f"{key}={_brief(v, usual[key])}" for key, v in to_dict(config).items() if v != usual[key])
+    return f"{entry.name} ({changed})" if changed else entry.name
+
+
+def _brief(value: Any, usual: Any) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    return " ".join(f"{key}={v}" for key, v in value.items() if v != usual.get(key))
+
+
+def check_head(entry: HeadEntry, method: MethodEntry) -> None:
+    """Refuse a head that reads what an encoder does not give.
+
+    Raises:
+        RunError: The message names the heads that fit.
+    """
+    gives = {"pooled", *method.features}
+    if {"tokens", "token_leads"} <= gives:
+        gives.add("per_lead")  # pooled from the tokens of each lead
+    missing = [need for need in entry.needs if need not in gives]
+    if missing:
+        fit = [h.name for h in host().entries(HeadEntry).values() if set(h.needs) <= gives]
+        raise RunError(
+            f"{method.name} gives no {missing[0]} features, which head {entry.name} reads", f"one of {', '.join(fit)}"
+        )
 
 
 def result_folder(parent: Path, task: str, subject: Subject, store: Store, options: ProbeOptions) -> Path:
     """Return where a result lies by default: below its run, named by all that may differ between two results."""
     head = "end-to-end" if subject.weights == "scratch" else options.head
-    rest = fingerprint(subject.config, store.content_hash, options.epochs)[:6]
+    settings = () if options.head_config is None else (options.head_config,)
+    rest = fingerprint(subject.config, store.content_hash, options.epochs, *settings)[:6]
     return parent / "probes" / f"{task}-{head}-{store.name.removesuffix('.zarr')}-seed{options.seed}-{rest}"
 
 
@@ -81,6 +140,8 @@ def probe(
     began = time.perf_counter()
     check_output(out, RESULT, overwrite=True)
     watch = progress or (lambda stage, done, total: None)
+    if subject.weights != "scratch":
+        check_head(head_entry, subject.entry)
     task = load_task(task_entry)
     device = pick_device(options.device)
     view = open_view(store, subject.spec, lambda done, total: watch("view", done, total))
@@ -114,12 +175,13 @@ def _fit_head(
         supplies=open_supplies(encoder.needs, store, view, owner=subject.entry.name),
         progress=lambda done, total: watch("features", done, total),
     )
-    head: Head = entry.load()(seed=options.seed)
+    head = build_head(entry, options.seed, options.head_config)
+    head.progress(lambda done, total: watch("head", done, total))
     train, val = (Part(features.take(data.parts[p]), data.targets[data.parts[p]]) for p in ("train", "val"))
     watch("head", 0, 1)
     head.fit(train, val)
     watch("head", 1, 1)
-    return Fitted(head.predict(features), entry.name, head.choices(), subject.training)
+    return Fitted(head.predict(features), head_title(entry, options.head_config), head.choices(), subject.training)
 
 
 def _train_from_scratch(

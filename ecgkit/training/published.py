@@ -1,5 +1,6 @@
 """Published weights become a run folder: renamed by the family's importer and checked against its model."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -11,7 +12,20 @@ from ecgkit.training.run import WEIGHTS, load_encoder, write_config
 from ecgkit.training.weights import file_sha256, read_foreign_weights, save_tensors
 
 
-def import_published(entry: MethodEntry, file: Path, out: Path, *, overwrite: bool = False) -> int:
+@dataclass(frozen=True)
+class Imported:
+    """What an import took from a file.
+
+    Args:
+        values: How many numbers.
+        left_out: Names of parameters that are no part of a run, such as those of a task's classifier.
+    """
+
+    values: int
+    left_out: tuple[str, ...]
+
+
+def import_published(entry: MethodEntry, file: Path, out: Path, *, overwrite: bool = False) -> Imported:
     """Make a run folder from published weights.
 
     Args:
@@ -21,7 +35,7 @@ def import_published(entry: MethodEntry, file: Path, out: Path, *, overwrite: bo
         overwrite: Replace an existing run.
 
     Returns:
-        The number of values imported.
+        What was taken, and what was left out.
 
     Raises:
         RunError: The family has no importer, or the file does not hold its weights.
@@ -29,10 +43,12 @@ def import_published(entry: MethodEntry, file: Path, out: Path, *, overwrite: bo
     if not entry.importer:
         raise RunError(f"{entry.name} has no importer", "a family whose published weights are known here")
     check_output(out, "run", overwrite=overwrite)
-    config, state = load_target(entry.importer, f"the importer of {entry.name}")(read_foreign_weights(file))
+    importer = load_target(entry.importer, f"the importer of {entry.name}")
+    config, state, *rest = importer(read_foreign_weights(file))
+    left_out = tuple(rest[0]) if rest else ()
     load_encoder(entry, config, state, source=str(file))
     with atomic_folder(out, "run") as folder:
         save_tensors(folder / WEIGHTS, state)
-        source = {"file": file.name, "sha256": file_sha256(file)}
+        source = {"file": file.name, "sha256": file_sha256(file), "left_out": list(left_out)}
         write_config(folder, entry, "", config, {"imported": source}, torch.device("cpu"))
-    return sum(value.numel() for value in state.values())
+    return Imported(sum(value.numel() for value in state.values()), left_out)

@@ -63,6 +63,22 @@ class Run:
         """
         return load_encoder(self.entry, self.config, load_weights(self.path / WEIGHTS), source=str(self.path))
 
+    def method(self) -> Method:
+        """Build the whole method, with what its training needs besides the encoder, and load its weights.
+
+        Raises:
+            RunError: The weights are missing, do not fit the config, or are those of the encoder alone.
+        """
+        method: Method = self.entry.load()(self.config)
+        try:
+            method.load_state_dict(load_weights(self.path / WEIGHTS))
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1].strip()
+            raise RunError(
+                f"{self.path} does not hold the whole of its method ({reason})", "a run made by 'ecgkit pretrain'"
+            ) from None
+        return method
+
 
 def open_run(path: Path) -> Run:
     """Open a run folder.

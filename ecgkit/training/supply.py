@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ecgkit.beats.peaks import Peaks, read_peaks
 from ecgkit.errors import StoreError
 from ecgkit.methods import NEEDS
 from ecgkit.store.reader import Store
@@ -48,6 +49,25 @@ class Labels:
         return self.targets[torch.from_numpy(rows)]
 
 
+@dataclass(frozen=True)
+class Beats:
+    """R peaks of a store.
+
+    Args:
+        peaks: The peaks.
+        samples: Length of a crop.
+        fs: Rate of the crops in Hz.
+    """
+
+    peaks: Peaks
+    samples: int
+    fs: float
+
+    def at(self, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> Tensor:
+        """Return int ``[B, P]``, positions inside the crops, -1 for none."""
+        return torch.from_numpy(self.peaks.at(rows, starts, self.samples, self.fs))
+
+
 def open_supplies(
     needs: Iterable[str], store: Store, view: View, data: TaskData | None = None, *, owner: str = "the model"
 ) -> dict[str, Supply]:
@@ -67,6 +87,8 @@ def open_supplies(
     for need in needs:
         if need == "labels" and data is not None:
             supplies[need] = Labels.of(data, len(store))
+        elif need == "beats":
+            supplies[need] = Beats(read_peaks(store), view.spec.samples, view.spec.fs)
         elif need != "signal":
             raise StoreError(
                 f"{store.path} holds no {need}", f"{need}, which {owner} needs",

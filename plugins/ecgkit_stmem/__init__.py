@@ -21,7 +21,7 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
             presets="ecgkit_stmem.config:PRESETS",
             paper="ST-MEM, arXiv 2402.09450 (ICLR 2024)",
             needs=("signal",),
-            features=("per_lead", "tokens", "layers", "layer_input"),
+            features=("per_lead", "tokens", "layers", "layer_input", "token_leads"),
             importer="ecgkit_stmem.official:import_official",
             # One crop a record, for the demo shows the way and not the last percent.
             demo={"preset": "tiny", "set": ("recipe.epochs=6", "signal.eval_starts=[0.5]")},

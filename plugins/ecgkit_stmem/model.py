@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ecgkit.errors import SignalError
 from ecgkit.leads import STANDARD_LEADS
-from ecgkit.methods import Batch, Encoder, Features, Losses, Method
+from ecgkit.methods import Batch, Encoder, Features, Losses, Method, Reconstruction
 from ecgkit.nn.masking import Mask, gather_tokens, random_mask
 from ecgkit.nn.positions import sincos_positions
 from ecgkit.nn.reconstruction import masked_mse, standardize_patches
@@ -75,6 +75,7 @@ class StMemEncoder(Encoder):
     def __init__(self, config: StMemConfig) -> None:
         super().__init__()
         self.patch = config.patch
+        self.aggregate = config.aggregate
         self.width = D = config.width
         self.to_tokens = nn.Sequential(nn.LayerNorm(self.patch), nn.Linear(self.patch, D), nn.LayerNorm(D))
         self.positions = position_table(config.patches, D)  # (n + 2, D)
@@ -92,7 +93,8 @@ class StMemEncoder(Encoder):
         B, L, n, _ = patches.shape
         if n > len(self.positions) - 2:
             raise SignalError(f"{n} patches a lead", f"at most {len(self.positions) - 2}, as the model was built for")
-        if int(lead_ids.max()) >= len(STANDARD_LEADS):
+        # Asked on the CPU only: a GPU would have to be waited for. The config holds standard leads in any case.
+        if lead_ids.device.type == "cpu" and int(lead_ids.max()) >= len(STANDARD_LEADS):
             raise SignalError("a lead beyond the standard twelve", "some of " + " ".join(STANDARD_LEADS))
         tokens = self.to_tokens(patches) + self.positions[1 : n + 1]
         if mask is not None:
@@ -101,10 +103,12 @@ class StMemEncoder(Encoder):
         return torch.cat([left, tokens, right], dim=2) + self.lead_embedding[lead_ids][:, None]
 
     def encode_visible(self, signal: Tensor, lead_ids: Tensor, mask: Mask | None = None) -> Tensor:
-        """Return the normed tokens ``[B, L, k + 2, D]``, separators included."""
+        """Return the normed tokens ``[B, L, k + 2, D]``, separators included: the last block's, or the blocks' mean."""
         real = None if mask is None or mask.real is None else mask.real.gather(-1, mask.ids_keep)
-        *_, last = self.run_blocks(self.embed(signal, lead_ids, mask), real)
-        return self.norm(last)
+        outputs = list(self.run_blocks(self.embed(signal, lead_ids, mask), real))
+        if self.aggregate == "last":
+            return self.norm(outputs[-1])
+        return torch.stack([self.norm(output) for output in outputs]).mean(dim=0)
 
     def run_blocks(self, x: Tensor, real: Tensor | None) -> Iterator[Tensor]:
         """Yield the output of every block, ``[B, L, k + 2, D]``, for tokens of that shape."""
@@ -119,7 +123,8 @@ class StMemEncoder(Encoder):
     def forward(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None) -> Features:
         """Encode records; see `Encoder.forward`."""
         x = self.embed(signal, lead_ids)
-        real = real_patches(lengths, x.shape[2] - 2, self.patch)
+        B, L, n = x.shape[0], x.shape[1], x.shape[2] - 2
+        real = real_patches(lengths, n, self.patch)
         layer_input, layers, last = lead_means(x, real).mean(dim=1), [], x
         for last in self.run_blocks(x, real):
             layers.append(lead_means(last, real).mean(dim=1))
@@ -129,7 +134,14 @@ class StMemEncoder(Encoder):
             tokens=self.norm(last[:, :, 1:-1]).flatten(1, 2),
             layers=torch.stack(layers, dim=1),
             layer_input=layer_input,
+            token_leads=torch.arange(L, device=x.device).repeat_interleave(n),
+            token_real=None if real is None else real.expand(B, L, n).flatten(1),
         )
+
+    def block_tokens(self, x: Tensor, tokens: int) -> Tensor:
+        """Leave out the separators; see `Encoder.block_tokens`."""
+        B, M, D = x.shape
+        return x.reshape(B, (M - tokens) // 2, -1, D)[:, :, 1:-1].flatten(1, 2)
 
 
 class StMemDecoder(nn.Module):
@@ -191,19 +203,45 @@ class StMem(Method):
 
     def training_step(self, batch: Batch) -> Losses:
         """Hide patches, lead by lead, and rebuild them."""
+        mask = self.draw_mask(batch)
+        return Losses({"reconstruction": self.reconstruction_loss(batch.signal, batch.lead_ids, mask)})
+
+    def draw_mask(self, batch: Batch) -> Mask:
+        """Choose the patches to hide, lead by lead."""
         B, L, T = batch.signal.shape
         n = T // self.config.patch
         real = real_patches(batch.lengths, n, self.config.patch)
-        mask = random_mask((B, L, n), self.config.mask_ratio, batch.signal.device, real)
-        return Losses({"reconstruction": self.reconstruction_loss(batch.signal, batch.lead_ids, mask)})
+        return random_mask((B, L, n), self.config.mask_ratio, batch.signal.device, real)
+
+    def rebuild(self, signal: Tensor, lead_ids: Tensor, mask: Mask) -> Tensor:
+        """Return all patches as the decoder sees them, ``[B, L, n, p]``."""
+        rebuilt: Tensor = self.decoder(self.encoder.encode_visible(signal, lead_ids, mask), mask)
+        return rebuilt.float()
+
+    def reconstruct(self, batch: Batch) -> Reconstruction:
+        """Hide patches and rebuild them, in the unit of the signal.
+
+        Where the targets are standardised, each rebuilt patch is given the mean and the deviation of the original:
+        its shape is the model's, its level is not.
+        """
+        mask = self.draw_mask(batch)
+        original, rebuilt = (
+            patchify(batch.signal, self.config.patch),
+            self.rebuild(batch.signal, batch.lead_ids, mask),
+        )
+        if self.config.norm_patches:
+            var, mean = torch.var_mean(original, dim=-1, keepdim=True)
+            rebuilt = rebuilt * (var + 1e-6).sqrt() + mean
+        real = None if mask.real is None else mask.real.expand(original.shape[:-1])
+        return Reconstruction(original, mask.mask == 0 if real is None else (mask.mask == 0) & real, rebuilt, real)
 
     def reconstruction_loss(self, signal: Tensor, lead_ids: Tensor, mask: Mask) -> Tensor:
         """Return the mean squared error over hidden patches for a given mask."""
-        predicted = self.decoder(self.encoder.encode_visible(signal, lead_ids, mask), mask)
+        predicted = self.rebuild(signal, lead_ids, mask)
         target = patchify(signal, self.config.patch)
         if self.config.norm_patches:
             target = standardize_patches(target)
-        return masked_mse(predicted.float(), target, mask.mask)
+        return masked_mse(predicted, target, mask.mask)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -12,13 +12,14 @@ import torch
 from torch import Tensor
 
 from ecgkit.errors import RunError
+from ecgkit.leads import STANDARD_LEADS
 from ecgkit.signal.spec import SignalSpec
-from ecgkit_stmem.config import BASE, StMemConfig
+from ecgkit_stmem.config import BASE, PRESETS, StMemConfig
 
 HEAD_WIDTH = 64
 LEADS = 12
-# Patch length and patches a lead of ECG-Soup's weights, which bear ST-MEM's names but expect another signal: 100 Hz,
-# each lead scaled alone, leads in the order I II V1-V6 III aVR aVL aVF. Nothing else in such a file tells them apart.
+# Patch length and patches a lead of ECG-Soup's weights, which bear ST-MEM's names but expect another signal, with its
+# leads in another order. Nothing else in such a file tells them apart.
 ECG_SOUP = (50, 20)
 EXPECTED = "a complete published ST-MEM checkpoint"
 _EMBEDDING = r"to_patch_embedding\.([123])\.(weight|bias)"
@@ -46,21 +47,25 @@ _ENCODER_NAMES = {
     "norm.weight": "norm.weight",
     "norm.bias": "norm.bias",
 }
+# What ECG-Soup's downstream files hold beside the encoder: the gate of PMA and the classifier of one task.
+_LEFT_OUT = re.compile(r"(gating\.net|head)\.\d+\.\w+")
 
 
-def import_official(state: dict[str, Tensor]) -> tuple[StMemConfig, dict[str, Tensor]]:
-    """Turn a published state dict into a config and a state dict of ours.
+def import_official(state: dict[str, Tensor]) -> tuple[StMemConfig, dict[str, Tensor], tuple[str, ...]]:
+    """Turn a published state dict, of ST-MEM or of ECG-Soup, into a config and a state dict of ours.
 
     Args:
         state: Parameters by the reference's names, of the whole model or of the encoder alone.
 
     Returns:
-        The config whose shapes these are, and parameters by our names; only ``encoder.*`` if there was no decoder.
+        The config whose shapes these are; parameters by our names, only ``encoder.*`` if there was no decoder; and
+        the names that belong to the head of a task and are left out.
 
     Raises:
-        RunError: A name is not one of ST-MEM's, one is missing or of an impossible shape, or the weights are
-            ECG-Soup's.
+        RunError: A name is not one of ST-MEM's, or one is missing or of an impossible shape.
     """
+    left_out = tuple(name for name in state if _LEFT_OUT.fullmatch(name))
+    state = {name: value for name, value in state.items() if name not in left_out}
     whole = any(name.startswith("encoder.") for name in state)
     renamed: dict[str, Tensor] = {}
     leads: dict[int, Tensor] = {}
@@ -75,7 +80,11 @@ def import_official(state: dict[str, Tensor]) -> tuple[StMemConfig, dict[str, Te
             ours = f"encoder.{_encoder_name(encoder_name)}" if encoder_name else _decoder_name(name)
             renamed[ours] = _fit(ours, value)
     renamed["encoder.lead_embedding"] = _lead_table(leads)
-    return _config_of(renamed), renamed
+    config = _config_of(renamed)
+    # Row i of the file belongs to the i-th lead of the published input; ours belongs to lead i of the standard order.
+    order = torch.tensor([config.signal.leads.index(lead) for lead in STANDARD_LEADS])
+    renamed["encoder.lead_embedding"] = renamed["encoder.lead_embedding"][order]
+    return config, renamed, left_out
 
 
 def _lead_table(leads: dict[int, Tensor]) -> Tensor:
@@ -123,10 +132,7 @@ def _config_of(state: dict[str, Tensor]) -> StMemConfig:
     """Read the sizes off the shapes."""
     D, patch = (_size(state, "encoder.to_tokens.1.weight", axis) for axis in (0, 1))
     n = _size(state, "encoder.positions") - 2
-    if (patch, n) == ECG_SOUP:
-        raise RunError(
-            "these are ECG-Soup's weights (100 Hz, another lead order), which this importer does not know yet", EXPECTED
-        )
+    preset = PRESETS["soup"] if (patch, n) == ECG_SOUP else BASE
     sizes: dict[str, Any] = {
         "patch": patch,
         "width": D,
@@ -142,17 +148,17 @@ def _config_of(state: dict[str, Tensor]) -> StMemConfig:
             "decoder_heads": _heads(state, "decoder"),
         }
     try:
-        return replace(BASE, signal=_signal(n * patch), **sizes)
+        return replace(preset, signal=_signal(n * patch, preset.signal), **sizes)
     except ValueError as error:
         raise RunError(f"the shapes in the file make no model ({error})", EXPECTED) from None
 
 
-def _signal(samples: int) -> SignalSpec:
+def _signal(samples: int, published: SignalSpec) -> SignalSpec:
     """Return the published input; at another length than the published one, at the same rate."""
-    if samples == BASE.signal.samples:
-        return BASE.signal
-    seconds = samples / BASE.signal.fs
-    return replace(BASE.signal, seconds=seconds, window=max(seconds, BASE.signal.window), eval_starts=(0.0,))
+    if samples == published.samples:
+        return published
+    seconds = samples / published.fs
+    return replace(published, seconds=seconds, window=max(seconds, published.window), eval_starts=(0.0,))
 
 
 def _size(state: dict[str, Tensor], name: str, axis: int = 0) -> int:

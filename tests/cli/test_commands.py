@@ -224,7 +224,7 @@ WRONG = {
     ),
     "leads not there": (
         ["pretrain", "--method", "stmem", "--set", "signal.leads=[VX]", "--data", "{store}", "--out", "r"],
-        "expected at least one of VX",
+        "some of the standard twelve",
     ),
     "no GPU": (
         ["pretrain", "--method", "stmem", "--device", "cuda:7", "--data", "{store}", "--out", "r"],

@@ -20,6 +20,7 @@ from ecgkit.errors import RunError, SignalError
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Batch
 from ecgkit.nn.masking import kept_count, mask_from_restore, random_mask
+from tests.conftest import official_shapes
 
 SMALL = StMemConfig(
     width=32, depth=2, heads=2, head_width=16, decoder_width=16, decoder_depth=1, decoder_heads=1, patch=45
@@ -37,7 +38,7 @@ def reference(golden: Path) -> dict[str, Any]:
 def model(reference: dict[str, Any]) -> StMem:
     sizes = json.loads(str(reference["config"]))
     state = {n.removeprefix("sd/"): torch.from_numpy(v) for n, v in reference.items() if n.startswith("sd/")}
-    config, renamed = import_official(state)
+    config, renamed, _ = import_official(state)
     assert (config.patch, config.width, config.depth, config.heads) == (
         sizes["patch_size"], sizes["embed_dim"], sizes["depth"], sizes["num_heads"],
     )  # fmt: skip
@@ -62,6 +63,50 @@ def test_pretraining_equals_the_reference(model: StMem, reference: dict[str, Any
     close(latent.flatten(1, 2), reference["latent"])
     close(model.decoder(latent, mask), reference["pred"])
     close(model.reconstruction_loss(x, ALL, mask), reference["loss"])
+
+
+@torch.no_grad()
+def test_the_mean_of_layers_equals_the_reference(golden: Path) -> None:
+    with np.load(golden / "ipastmem_tiny.npz") as file:
+        reference = {name: file[name] for name in file.files}
+    config, state, _ = import_official(
+        {n.removeprefix("sd/"): torch.from_numpy(v) for n, v in reference.items() if n.startswith("sd/")}
+    )
+    model = StMem(replace(config, aggregate="mean")).eval()
+    model.load_state_dict(state)
+    x, restore = torch.from_numpy(reference["x"]), torch.from_numpy(reference["ids_restore"])
+    mask = mask_from_restore(restore, kept_count(restore.shape[-1], 0.75))
+    layers = list(model.encoder.run_blocks(model.encoder.embed(x, ALL, mask), None))
+    for layer, expected in zip(layers, reference["layers"], strict=True):
+        close(model.encoder.norm(layer).flatten(1, 2), expected)
+    latent = model.encoder.encode_visible(x, ALL, mask)
+    close(latent.flatten(1, 2), reference["agg"])
+    close(model.decoder(latent, mask), reference["pred"])
+    # Equal layers give the norm of one of them: with one block the two rules are the same.
+    shallow = StMem(replace(SMALL, depth=1)).eval()
+    last = shallow.encoder.encode_visible(torch.ones(1, 12, 2250), ALL)
+    shallow.encoder.aggregate = "mean"
+    close(shallow.encoder.encode_visible(torch.ones(1, 12, 2250), ALL), last)
+
+
+@torch.no_grad()
+def test_what_is_rebuilt_is_in_the_signals_unit(model: StMem, reference: dict[str, Any]) -> None:
+    x = torch.from_numpy(reference["x"])
+    torch.manual_seed(0)
+    parts = model.reconstruct(Batch(x, ALL, torch.arange(2)))
+    close(parts.original.flatten(2), x)
+    torch.manual_seed(0)
+    mask = model.draw_mask(Batch(x, ALL, torch.arange(2)))
+    assert (parts.visible == (mask.mask == 0)).all()
+    # Standardised again, it is what the loss compares.
+    var, mean = torch.var_mean(parts.original, dim=-1, keepdim=True)
+    error = ((parts.rebuilt - mean) / (var + 1e-6).sqrt() - (parts.original - mean) / (var + 1e-6).sqrt()) ** 2
+    loss = (error.mean(-1) * mask.mask).sum() / mask.mask.sum()
+    close(loss, model.reconstruction_loss(x, ALL, mask))
+    short = model.reconstruct(Batch(x, ALL, torch.arange(2), torch.tensor([200, 100])))
+    assert short.real is not None
+    assert short.real[1, 0].tolist() == [True] * 5 + [False] * 5
+    assert not (short.visible & ~short.real).any()
 
 
 @torch.no_grad()
@@ -143,21 +188,28 @@ def test_hidden_patches_do_not_reach_the_encoder_nor_visible_ones_the_loss(small
     torch.testing.assert_close(seen, same)
 
 
-@pytest.mark.parametrize(("preset", "encoder", "full", "trained"), [("base", 85_150_614, 88_534_753, 88_501_985)])
-def test_parameter_counts_of_the_published_sizes(preset: str, encoder: int, full: int, trained: int) -> None:
+@pytest.mark.parametrize(
+    ("preset", "encoder", "full", "trained"),
+    [("base", 85_150_614, 88_534_753, 88_501_985), ("soup", None, 88_498_838, None)],
+)
+def test_parameter_counts_of_the_published_sizes(
+    preset: str, encoder: int | None, full: int, trained: int | None
+) -> None:
     with torch.device("meta"):
         model = StMem(PRESETS[preset])
-    assert sum(p.numel() for p in model.encoder.parameters()) == encoder
     assert sum(p.numel() for p in model.parameters()) == full
-    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == trained
-    assert (SIGNAL.samples, PRESETS[preset].patches, kept_count(30, 0.75)) == (2250, 30, 7)
+    if encoder is not None:
+        assert sum(p.numel() for p in model.encoder.parameters()) == encoder
+        assert sum(p.numel() for p in model.parameters() if p.requires_grad) == trained
+    assert (SIGNAL.samples, PRESETS["base"].patches, kept_count(30, 0.75)) == (2250, 30, 7)
+    assert (PRESETS["soup"].signal.samples, PRESETS["soup"].patches, kept_count(20, 0.75)) == (1000, 20, 5)
 
 
 @pytest.mark.parametrize("name", ["stmem_base_full", "stmem_base_encoder"])
 def test_every_official_key_is_consumed(golden: Path, name: str) -> None:
     listed = json.loads((golden / "official_state_dicts.json").read_text())[name]["keys"]
     with torch.device("meta"):
-        config, state = import_official({key: torch.empty(shape) for key, shape in listed.items()})
+        config, state, _ = import_official({key: torch.empty(shape) for key, shape in listed.items()})
         model = StMem(config)
     own = {
         n: v.shape
@@ -180,14 +232,28 @@ def official(golden: Path, **shapes: tuple[int, ...] | None) -> dict[str, Tensor
     return {name: torch.empty(shape, device="meta") for name, shape in changed.items() if shape is not None}
 
 
-def test_ecg_soup_is_not_taken_for_stmem(golden: Path) -> None:
+def test_ecg_soups_weights_get_its_input_and_their_leads_by_name(golden: Path) -> None:
+    for name in ("ipastmem_base_full", "ppa_base_c5", "pma_base_c5"):
+        listed = official_shapes(golden, name)
+        with torch.device("meta"):
+            config, state, left_out = import_official({key: torch.empty(shape) for key, shape in listed.items()})
+            own = StMem(config).state_dict()
+        assert config == PRESETS["soup"]
+        assert {n: v.shape for n, v in state.items()} == {n: own[n].shape for n in state}
+        assert set(own) == set(state) or not any(n.startswith("decoder.") for n in state)
+        heads = {key for key in listed if key.startswith(("gating.", "head."))}
+        assert set(left_out) == heads
+        assert bool(heads) == (name != "ipastmem_base_full")
+    leads = {f"lead_embeddings.{i}": torch.full((768,), float(i)) for i in range(12)}
     soup = {
         "pos_embedding": (1, 22, 768), "to_patch_embedding_1_weight": (50,), "to_patch_embedding_1_bias": (50,),
         "to_patch_embedding_2_weight": (768, 50),
     }  # fmt: skip
-    with pytest.raises(RunError, match=r"ECG-Soup's weights \(100 Hz"):
-        import_official(official(golden, **soup))
-    config, _ = import_official(official(golden, **(soup | {"pos_embedding": (1, 12, 768)})))
+    _, state, _ = import_official(official(golden, **soup) | leads)
+    table = state["encoder.lead_embedding"][:, 0]
+    published = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6", "III", "aVR", "aVL", "aVF")
+    assert [published[int(table[i])] for i in range(12)] == list(STANDARD_LEADS)
+    config, *_ = import_official(official(golden, **(soup | {"pos_embedding": (1, 12, 768)})))
     assert (config.patch, config.patches) == (50, 10)
 
 

@@ -5,14 +5,38 @@ from collections.abc import Callable
 from ecgkit.entries import HeadEntry
 from ecgkit.hookspecs import hookimpl
 
+HEADS = (
+    HeadEntry(
+        name="linear",
+        summary="logistic regression on frozen, pooled features; strength of the penalty chosen on val",
+        target="ecgkit.evaluation.heads.linear:LinearHead",
+    ),
+    HeadEntry(
+        name="ppa",
+        summary="mean over all layers of the encoder, norm, classifier",
+        target="ecgkit.evaluation.heads.layer_mixture:PpaHead",
+        needs=("layers",),
+        config="ecgkit.evaluation.heads.layer_mixture:PpaConfig",
+    ),
+    HeadEntry(
+        name="pma",
+        summary="layers of the encoder weighted by a gate on its input, norm, classifier",
+        target="ecgkit.evaluation.heads.layer_mixture:PmaHead",
+        needs=("layers", "layer_input"),
+        config="ecgkit.evaluation.heads.layer_mixture:PmaConfig",
+    ),
+    HeadEntry(
+        name="hug",
+        summary="features by lead, joined in three levels: groups of leads, pairs of groups, the whole",
+        target="ecgkit.evaluation.heads.hug:HugHead",
+        needs=("per_lead",),
+        config="ecgkit.evaluation.heads.hug:HugConfig",
+    ),
+)
+
 
 @hookimpl
 def register_heads(register: Callable[[HeadEntry], None]) -> None:
     """Register the heads that ecgkit ships."""
-    register(
-        HeadEntry(
-            name="linear",
-            summary="logistic regression on frozen, pooled features; strength of the penalty chosen on val",
-            target="ecgkit.evaluation.heads.linear:LinearHead",
-        )
-    )
+    for entry in HEADS:
+        register(entry)

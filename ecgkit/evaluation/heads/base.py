@@ -1,6 +1,7 @@
 """What a head is: it is fitted on the features of the training part, chooses on validation, and predicts."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +27,19 @@ class Part:
 class Head(ABC):
     """A classifier on frozen features.
 
+    A head with settings is given them too: its entry names the dataclass, and its constructor takes ``config``.
+
     Args:
         seed: Of whatever is random in it.
     """
 
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed
+        self.watch: Callable[[int, int], None] = lambda done, total: None
+
+    def progress(self, watch: Callable[[int, int], None]) -> None:
+        """Let `watch` be called with steps done and in all while fitting, by heads that go by steps."""
+        self.watch = watch
 
     @abstractmethod
     def fit(self, train: Part, val: Part) -> None:

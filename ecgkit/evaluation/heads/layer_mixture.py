@@ -1,0 +1,138 @@
+"""PPA and PMA: heads on a mixture of an encoder's layers.
+
+*Harnessing Multi-Layer Synergy for ECG Foundation Models* (ECG-Soup), arXiv 2509.00102. With pooled layer outputs
+h_1 .. h_n, raw, and the pooled input h_0 of the first block,
+
+    PPA   f = LN(mean_l h_l)
+    PMA   f = LN(sum_l w_l h_l),   w = softmax(G(h_0)),   G = LN, Linear 256, GELU, Linear 128, GELU, Linear n
+
+In the paper LN is the encoder's last norm; here it is a norm of the head, trained with it, so that the heads fit every
+encoder that gives its layers. Before a linear classifier the two are the same set of functions.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from ecgkit.evaluation.features import RecordFeatures
+from ecgkit.evaluation.heads.base import Part
+from ecgkit.evaluation.heads.trained import Fit, HeadConfig, TrainedHead
+
+Classifier = Literal["linear", "bn_mlp"]
+# ECG-Soup's probe: AdamW 1e-3, decay 0.05, batch 64, 100 epochs; neither warm-up nor schedule is stated.
+SOUP_FIT = Fit(epochs=100, batch_size=64, lr=1e-3, warmup_epochs=0.0, final_lr=1e-3, weight_decay=0.05)
+
+
+@dataclass(frozen=True)
+class PpaConfig(HeadConfig):
+    """Settings of PPA.
+
+    Args:
+        fit: How it is trained.
+        classifier: ``linear`` (ours: comparable between families), or the released ``bn_mlp``: BatchNorm, dropout 0.25,
+            Linear 256, ReLU, BatchNorm, dropout 0.5, Linear.
+    """
+
+    fit: Fit = SOUP_FIT
+    classifier: Classifier = "linear"
+
+
+@dataclass(frozen=True)
+class PmaConfig(PpaConfig):
+    """Settings of PMA.
+
+    Args:
+        fit: How it is trained.
+        classifier: As for PPA.
+        gate: ``trained``; or ``frozen`` at its random start, which is what the released script does in a linear probe.
+    """
+
+    gate: Literal["trained", "frozen"] = "trained"
+
+
+class Gate(nn.Module):
+    """G: from the pooled input of the first block to one logit a layer, ``[B, D] -> [B, depth]``."""
+
+    def __init__(self, width: int, depth: int) -> None:
+        super().__init__()
+        self.net = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, 256), nn.GELU(), nn.Dropout(0.1),
+            nn.Linear(256, 128), nn.GELU(), nn.Dropout(0.1),
+            nn.Linear(128, depth),
+        )  # fmt: skip
+
+    def forward(self, layer_input: Tensor) -> Tensor:
+        """Return the weights of the layers, which sum to 1."""
+        weights: Tensor = self.net(layer_input).softmax(dim=-1)
+        return weights
+
+
+class LayerMixture(nn.Module):
+    """Mixes layers, norms, and classifies.
+
+    Args:
+        width: D.
+        classes: C.
+        classifier: See `PpaConfig`.
+        gate: Makes the weights of the layers; None weights them alike (PPA).
+    """
+
+    def __init__(self, width: int, classes: int, classifier: Classifier, gate: Gate | None = None) -> None:
+        super().__init__()
+        self.gate = gate
+        self.norm = nn.LayerNorm(width)
+        self.head = nn.Linear(width, classes) if classifier == "linear" else bn_mlp(width, classes)
+
+    def forward(self, layers: Tensor, layer_input: Tensor | None = None) -> Tensor:
+        """Return logits ``[B, C]`` from layers ``[B, depth, D]`` and, for PMA, the first block's input ``[B, D]``."""
+        mixed = layers.mean(dim=1) if self.gate is None else (self.gate(layer_input)[..., None] * layers).sum(dim=1)
+        logits: Tensor = self.head(self.norm(mixed))
+        return logits
+
+
+def bn_mlp(width: int, classes: int) -> nn.Sequential:
+    """Return ECG-Soup's classifier."""
+    return nn.Sequential(
+        nn.BatchNorm1d(width), nn.Dropout(0.25), nn.Linear(width, 256), nn.ReLU(),
+        nn.BatchNorm1d(256), nn.Dropout(0.5), nn.Linear(256, classes),
+    )  # fmt: skip
+
+
+class PpaHead(TrainedHead):
+    """PPA; see the module."""
+
+    config: PpaConfig
+
+    def __init__(self, *, seed: int = 0, config: PpaConfig = PpaConfig()) -> None:
+        super().__init__(seed=seed, config=config)
+
+    def build(self, train: Part) -> nn.Module:
+        """Return the mixture with equal weights."""
+        return LayerMixture(train.features["layers"].shape[2], train.targets.shape[1], self.config.classifier)
+
+    def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:
+        """Return the layers ``[R, depth, D]``."""
+        return (torch.from_numpy(features["layers"]),)
+
+
+class PmaHead(TrainedHead):
+    """PMA; see the module."""
+
+    config: PmaConfig
+
+    def __init__(self, *, seed: int = 0, config: PmaConfig = PmaConfig()) -> None:
+        super().__init__(seed=seed, config=config)
+
+    def build(self, train: Part) -> nn.Module:
+        """Return the mixture with its gate."""
+        _, depth, width = train.features["layers"].shape
+        gate = Gate(width, depth)
+        gate.requires_grad_(self.config.gate == "trained")
+        return LayerMixture(width, train.targets.shape[1], self.config.classifier, gate)
+
+    def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:
+        """Return the layers ``[R, depth, D]`` and the first block's input ``[R, D]``."""
+        return torch.from_numpy(features["layers"]), torch.from_numpy(features["layer_input"])

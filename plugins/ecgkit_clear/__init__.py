@@ -1,0 +1,27 @@
+"""CLEAR as an ecgkit plugin.
+
+*Tracing the Heart's Pathways: ECG Representation Learning from a Cardiac Conduction Perspective*, arXiv 2512.24002. Its
+head, HUG, is one of ecgkit's own, for it fits every encoder with features by lead.
+"""
+
+from collections.abc import Callable
+
+import ecgkit
+
+
+@ecgkit.hookimpl
+def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
+    """Register the family."""
+    register(
+        ecgkit.MethodEntry(
+            name="clear",
+            summary="masked autoencoder over heartbeats, each rebuilt from the same beat in the other leads",
+            target="ecgkit_clear.model:Clear",
+            config="ecgkit_clear.config:ClearConfig",
+            presets="ecgkit_clear.config:PRESETS",
+            paper="CLEAR-HUG, arXiv 2512.24002 (2025)",
+            needs=("signal", "beats"),
+            features=("per_lead", "tokens", "layers", "layer_input", "token_leads"),
+            importer="ecgkit_clear.official:import_official",
+        )
+    )

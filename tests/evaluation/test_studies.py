@@ -1,0 +1,224 @@
+"""Layers, perturbations and pictures of what is rebuilt, on a small store with beats."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+from torch import Tensor
+
+from ecgkit.beats.peaks import FOLDER, write_peaks
+from ecgkit.entries import MethodEntry
+from ecgkit.errors import ConfigError
+from ecgkit.evaluation.layers import mean_cosine, run_layers, token_statistics
+from ecgkit.evaluation.perturb import PERTURBATIONS, parse_perturbation, perturbed_view, shift_leads
+from ecgkit.evaluation.subject import untrained_subject
+from ecgkit.methods import method_config
+from ecgkit.nn.attention import watching
+from ecgkit.plugins import host
+from ecgkit.store.reader import Store
+from ecgkit.store.views import open_view
+from ecgkit.training.data import Windows, evaluation_starts
+from ecgkit.training.supply import open_supplies
+
+SIZES = {
+    "clear": ("width=16", "depth=2", "heads=2", "hidden=16", "decoder_width=16", "decoder_depth=1"),
+    "stmem": ("width=16", "depth=2", "heads=1", "head_width=16", "decoder_width=16", "decoder_depth=1"),
+}
+
+
+@pytest.fixture(scope="module")
+def beat_store(cohort_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The simulated store with the peaks that its simulator wrote."""
+    path = tmp_path_factory.mktemp("beats") / "cohort.zarr"
+    shutil.copytree(cohort_store, path)
+    store = Store(path)
+    (path / FOLDER).mkdir()
+    peaks = [[int(p) for p in record] for record in store.table["rpeaks"]]
+    columns = {"record_id": store.table["record_id"].tolist(), "rpeaks": peaks, "flag": [""] * len(peaks)}
+    write_peaks(path / FOLDER, pa.table(columns), {"store_sha256": store.content_hash})
+    return path
+
+
+@pytest.fixture(scope="module")
+def runs(beat_store: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A small trained run of each masked family."""
+    from ecgkit.config import override
+    from ecgkit.training.loop import PretrainOptions, pretrain
+
+    out = tmp_path_factory.mktemp("runs")
+    for name, sizes in SIZES.items():
+        entry = host().get(MethodEntry, name)
+        _, config = method_config(entry, "tiny")
+        small = override(config, [*sizes, "recipe.epochs=2", "decoder_heads=1"])
+        metrics = pretrain(entry, small, Store(beat_store), out / name, PretrainOptions("tiny"))
+        assert metrics[-1]["val_loss"] < metrics[0]["val_loss"]
+    return {name: out / name for name in SIZES}
+
+
+def encoder_and_batch(name: str, beat_store: Path):
+    entry, store = host().get(MethodEntry, name), Store(beat_store)
+    encoder = untrained_subject(entry, "", method_config(entry, "tiny")[1], weights="random-init", seed=0).encoder
+    view = open_view(store, method_config(entry, "tiny")[1].signal)
+    supplies = open_supplies(encoder.needs, store, view)
+    return encoder.eval(), view, supplies, Windows(view, evaluation_starts(view, 0), supplies)[np.array([3, 8])]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", list(SIZES))
+def test_similarity_and_entropy_against_plain_loops(name: str, beat_store: Path) -> None:
+    encoder, view, supplies, batch = encoder_and_batch(name, beat_store)
+    found = token_statistics(encoder, view, np.array([3, 8]), supplies)
+    weights: list[Tensor] = []
+    with watching(encoder, lambda i, w: weights.append(w)):
+        outputs, tokens, real = run_layers(encoder, batch)
+    assert len(outputs) == len(weights) == len(encoder.blocks)
+    torch.testing.assert_close(encoder.norm(encoder.block_tokens(outputs[-1], tokens.shape[1])), tokens)
+    for layer in (0, len(outputs) - 1):
+        x = encoder.block_tokens(outputs[layer], tokens.shape[1])
+        index = torch.arange(outputs[layer].shape[1], dtype=torch.float32)[None, :, None].expand(2, -1, 1)
+        places = encoder.block_tokens(index, tokens.shape[1])[..., 0].long()
+        cosines, entropies = [], []
+        for b in range(2):
+            own = x[b][real[b]]
+            unit = own / own.norm(dim=-1, keepdim=True)
+            pairs = unit @ unit.T
+            cosines.append(pairs[~torch.eye(len(own), dtype=torch.bool)].mean().item())
+            w = weights[layer][b][:, places[b][real[b]]].double()
+            entropies.append(-(w * w.clamp(min=1e-300).log()).sum(-1).mean().item())
+        assert found.of(layer)["similarity"] == pytest.approx(np.mean(cosines), abs=1e-4)
+        assert found.of(layer)["entropy"] == pytest.approx(np.mean(entropies), abs=1e-4)
+        assert found.of(layer)["entropy"] <= found.of(layer)["entropy_limit"]
+
+
+def test_mean_cosine_of_known_tokens() -> None:
+    x = torch.tensor([[[1.0, 0], [0, 2], [3, 0], [9, 9]]])
+    real = torch.tensor([[True, True, True, False]])
+    assert mean_cosine(x, real).item() == pytest.approx(1 / 3)
+
+
+def test_leads_are_shifted_against_each_other_and_by_no_more() -> None:
+    time = np.arange(1000) / 100
+    window = np.tile(np.exp(-((time - 5) ** 2) / 0.02), (12, 1)).astype(np.float32)
+    moved = shift_leads(window, 100, 50, np.random.default_rng(0))
+    centre = (moved * time).sum(1) / moved.sum(1) - 5  # s
+    assert np.abs(centre).max() <= 0.0251
+    assert np.ptp(centre) > 0.02
+    assert shift_leads(window, 100, 0, np.random.default_rng(0)) is window
+    # Half a sample moves half a sample: the shift is not rounded.
+    fine = shift_leads(window, 100, 10, np.random.default_rng(0))
+    fine_centre = (fine * time).sum(1) / fine.sum(1) - 5
+    np.testing.assert_allclose(fine_centre, centre / 5, atol=1e-4)
+
+
+def test_a_perturbed_view_is_the_same_each_time_and_spares_what_is_absent(beat_store: Path) -> None:
+    view = open_view(Store(beat_store), method_config(host().get(MethodEntry, "clear"), "tiny")[1].signal)
+    shift = PERTURBATIONS["lead-shift"]
+    other, again = (perturbed_view(view, shift, 20.0, seed=1).signal for _ in range(2))
+    np.testing.assert_array_equal(other[5], again[5])
+    np.testing.assert_array_equal(other[np.array([5, 7])][1], other[7])
+    assert np.abs(other[5] - view.signal[5]).max() > 1e-3
+    np.testing.assert_array_equal(perturbed_view(view, shift, 0.0).signal[5], view.signal[5])
+    half = view.lengths.copy()
+    half[5] = 500
+    from dataclasses import replace
+
+    short = perturbed_view(replace(view, lengths=half), shift, 20.0).signal[5]
+    np.testing.assert_array_equal(short[:, 500:], view.signal[5][:, 500:])
+
+
+def test_levels_are_read_or_refused() -> None:
+    chosen, levels = parse_perturbation("lead-shift=0,10, 20ms,50ms")
+    assert (chosen.name, levels) == ("lead-shift", (0.0, 10.0, 20.0, 50.0))
+    for text, message in (("shift=1", "one of lead-shift"), ("lead-shift=a", "levels in ms"), ("lead-shift", "levels")):
+        with pytest.raises(ConfigError, match=message):
+            parse_perturbation(text)
+
+
+@pytest.mark.parametrize("name", list(SIZES))
+def test_the_studies_of_a_run(
+    name: str, runs: dict[str, Path], beat_store: Path, tmp_path: Path, ecgkit: Callable
+) -> None:
+    common = ("--data", beat_store, "--task", "simulated", "--out", tmp_path / "study")
+    shown = ecgkit("probe", runs[name], *common, "--layers", "all")
+    assert shown.code == 0, shown.err
+    table = pd.read_csv(tmp_path / "study" / "layers.csv")
+    assert table["layer"].tolist() == [1, 2]
+    assert table[["val_auroc", "test_auroc"]].stack().between(0, 1).all()
+    maps = pd.read_csv(tmp_path / "study" / "similarity_map.csv")
+    assert maps["lead"].nunique() == 12
+    assert maps["similarity"].max() == pytest.approx(1, abs=1e-5)  # the query itself
+    assert (tmp_path / "study" / "layers.png").stat().st_size > 10_000
+    refused = ecgkit("probe", runs[name], *common, "--perturb", "lead-shift=0,50ms")
+    assert refused.code == 2
+    assert "layer study" in refused.err
+    common = (*common[:-1], tmp_path / "levels")
+    shown = ecgkit(
+        "probe", runs[name], *common, "--perturb", "lead-shift=0,50ms", "--head", "hug", "--set", "fit.epochs=3"
+    )
+    assert shown.code == 0, shown.err
+    table = pd.read_csv(tmp_path / "levels" / "levels.csv")
+    assert table["auroc_change"][0] == table["loss_change"][0] == 0
+    assert table["loss_change"][1] != 0
+    assert table["loss"].notna().all()
+    for wrong, message in (
+        (("--layers", "3"), "numbers from 1 to 2"), (("--layers", "x"), "numbers from 1 to 2"),
+        (("--layers", "all", "--perturb", "lead-shift=1"), "one of them"),
+    ):  # fmt: skip
+        refused = ecgkit("probe", runs[name], *common[:-1], tmp_path / "none", *wrong)
+        assert (refused.code, message in refused.err) == (2, True), refused.err
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize("name", list(SIZES))
+def test_the_picture_of_what_is_rebuilt(
+    name: str, runs: dict[str, Path], beat_store: Path, tmp_path: Path, ecgkit
+) -> None:
+    from ecgkit.report.reconstruction import rebuild_record
+    from ecgkit.training.run import open_run
+
+    out = tmp_path / "r.png"
+    shown = ecgkit("inspect", runs[name], "--reconstruct", "--data", beat_store, "--out", out)
+    assert shown.code == 0, shown.err
+    assert out.stat().st_size > 20_000
+    one, two = (rebuild_record(open_run(runs[name]), Store(beat_store)) for _ in range(2))
+    assert torch.equal(one.parts.rebuilt, two.parts.rebuilt)
+    assert 0.6 < one.hidden_share < 0.95
+    hidden = ~one.parts.visible & (one.parts.real if one.parts.real is not None else True)
+    error = ((one.parts.rebuilt - one.parts.original) ** 2).mean(-1)[hidden].mean()
+    assert one.error == pytest.approx(float(error))
+    for wrong, message in (
+        ((), "--data"), (("--data", beat_store), "--out"), (("--data", beat_store, "--out", tmp_path / "x"), ".png"),
+        (("--data", beat_store, "--out", out, "--record", "nobody"), "no record 'nobody'"),
+    ):  # fmt: skip
+        refused = ecgkit("inspect", runs[name], "--reconstruct", *wrong)
+        assert (refused.code, message in refused.err) == (2, True), refused.err
+
+
+def test_settings_go_to_the_head_or_to_the_model(
+    runs: dict[str, Path], beat_store: Path, tmp_path: Path, ecgkit
+) -> None:
+    from ecgkit.evaluation.results import load_row
+
+    common = ("--data", beat_store, "--task", "simulated", "--out", tmp_path / "r")
+    quick = ("--set", "head.fit.epochs=2")
+    shown = ecgkit("probe", runs["stmem"], *common, "--head", "pma", *quick, "--set", "gate=frozen")
+    assert shown.code == 0, shown.err
+    assert load_row(tmp_path / "r" / "row.json").head == "pma (fit=epochs=2, gate=frozen)"
+    shown = ecgkit(
+        "probe", "--method", "stmem", "--preset", "tiny", "--random-init", *common, "--head", "ppa", *quick,
+        "--set", "depth=1", "--set", "width=16",
+    )  # fmt: skip
+    assert shown.code == 0, shown.err
+    refused = ecgkit("probe", runs["stmem"], *common, "--set", "depth=1")
+    assert (refused.code, "no settings" in refused.err) == (2, True)
+
+
+def test_beats_are_needed_and_the_command_is_named(cohort_store: Path, ecgkit, tmp_path: Path) -> None:
+    refused = ecgkit("pretrain", "--method", "clear", "--data", cohort_store, "--out", tmp_path / "run")
+    assert refused.code == 2
+    assert "ecgkit beats" in refused.err
