@@ -23,9 +23,7 @@ class WatchedAttention(nn.Module):
 
     watcher: Watcher | None = None
 
-    def attend(
-        self, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None = None, *, dropout: float = 0.0
-    ) -> Tensor:
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None = None, *, dropout: float = 0.0) -> Tensor:
         """Return ``softmax(q k^T / sqrt(d)) v``, ``[B, heads, N, d]``.
 
         Args:
