@@ -16,12 +16,23 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ecgkit.entries import MethodEntry, load_target
-from ecgkit.errors import ConfigError
+from ecgkit.errors import ConfigError, RunError
 from ecgkit.recipe import Recipe
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 
-__all__ = ["NEEDS", "Batch", "Corpus", "Encoder", "Features", "Losses", "Method", "MethodConfig", "MethodEntry"]
+__all__ = [
+    "NEEDS",
+    "AttentionMap",
+    "Batch",
+    "Corpus",
+    "Encoder",
+    "Features",
+    "Losses",
+    "Method",
+    "MethodConfig",
+    "MethodEntry",
+]
 
 # What a batch may hold, and the command that puts it into a store.
 NEEDS = {
@@ -30,6 +41,7 @@ NEEDS = {
     "reports": "ecgkit ingest (of a dataset with reports)",
     "entities": "ecgkit extract-knowledge",
     "labels": "pretrain --task NAME, on a store with that task's labels",
+    "demographics": "ecgkit ingest (of a dataset with age and sex)",
 }
 
 
@@ -83,6 +95,7 @@ class Features:
         tokens: ``[B, N, D]``, of each token, after the last norm.
         layers: ``[B, depth, D]``, the pooled output of every block, before any last norm.
         layer_input: ``[B, D]``, the pooled input of the first block.
+        logits: ``[B, C]``, of the classes that the encoder was trained on, `Encoder.classes`.
     """
 
     pooled: Tensor
@@ -90,6 +103,24 @@ class Features:
     tokens: Tensor | None = None
     layers: Tensor | None = None
     layer_input: Tensor | None = None
+    logits: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class AttentionMap:
+    """Where an encoder looked in a batch.
+
+    Args:
+        over_time: ``[B, N]``, weight of N stretches of the input in the summary of the record; it may be negative where
+            a model subtracts one attention from another.
+        spans: ``[N, 2]``, first sample and sample after the last of each stretch; stretches may overlap.
+        gate: ``[B, C, L]``, weight that each class gives to the channels made from each of the encoder's L leads, where
+            the encoder has such a gate; what these channels hold may have been mixed with other leads'.
+    """
+
+    over_time: Tensor
+    spans: Tensor
+    gate: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -112,11 +143,13 @@ class Encoder(nn.Module, ABC):
     """Signals to features; `width` is D.
 
     `needs` names what the encoder reads besides the signal (such as ``beats``), wherever it is used: the loader then
-    puts it into every batch, and `encode` hands it to `forward` as a keyword argument.
+    puts it into every batch, and `encode` hands it to `forward` as a keyword argument. `classes` names the classes of
+    an encoder with a classifier of its own.
     """
 
     width: int
     needs: ClassVar[tuple[str, ...]] = ()
+    classes: tuple[str, ...] = ()
 
     @abstractmethod
     def forward(
@@ -138,6 +171,14 @@ class Encoder(nn.Module, ABC):
         extra = {need: batch.extra[need] for need in self.needs}
         features: Features = self(batch.signal, batch.lead_ids, batch.lengths, **extra)
         return features
+
+    def attention_map(self, batch: "Batch") -> AttentionMap:
+        """Return where the encoder looks in a batch, for encoders that can say; others leave this out.
+
+        Raises:
+            RunError: The encoder has no such weights.
+        """
+        raise RunError(f"{type(self).__name__} tells no attention over time", "an encoder that does")
 
 
 @dataclass(frozen=True)
@@ -170,6 +211,11 @@ class Method(nn.Module, ABC):
         It is called once before training; the completed config is what the run folder holds.
         """
         return config
+
+    @classmethod
+    def further_needs(cls, config: Any) -> tuple[str, ...]:
+        """Return what training under this config needs beyond what the family's entry lists; by default nothing."""
+        return ()
 
     def prepare(self, corpus: Corpus) -> None:
         """Take what is computed once before the first step, such as embeddings of texts, into buffers.

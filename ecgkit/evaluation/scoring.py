@@ -52,6 +52,8 @@ class Setting:
         data: Its records, targets and split on the store.
         seed: Of the probe.
         device: What it was computed on.
+        fraction: Share of the training part that was used.
+        label_count: How many labelled training records were asked for; None for all.
     """
 
     store: Store
@@ -61,6 +63,8 @@ class Setting:
     data: TaskData
     seed: int
     device: torch.device
+    fraction: float = 1.0
+    label_count: int | None = None
 
     @property
     def leads(self) -> tuple[str, ...]:
@@ -72,7 +76,7 @@ class Setting:
 def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: float) -> ResultRow:
     """Score the test part and return the row with everything that the numbers depend on."""
     store, task, data = setting.store, setting.task, setting.data
-    test, patients = data.parts["test"], _patients(store, data)
+    test, patients = data.parts["test"], patients_of(store, data)
     targets, scores = data.targets[test], fitted.probabilities[test]
     intervals = bootstrap_auroc(targets, scores, patients[test].tolist(), draws=DRAWS)
     classes = _class_scores(task, data, targets, scores, intervals.classes)
@@ -89,7 +93,8 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
         task_title=task.title,
         head=fitted.head,
         leads=setting.leads,
-        fraction=1.0,
+        fraction=setting.fraction,
+        label_count=setting.label_count,
         seed=setting.seed,
         macro_auroc=_mean([c.auroc for c in scored]),
         macro_interval=None if low is None or high is None else (low, high),
@@ -170,6 +175,7 @@ def _warnings(store: Store, data: TaskData, classes: tuple[ClassScore, ...]) -> 
         found.append(f"{data.unusable} labelled records left out: none of the model's leads, or hardly any signal")
     if store.table["patient_id"].iloc[data.rows].isna().any():
         found.append("some records have no patient id: one patient may be on both sides of the split")
+    found += data.notes
     found.append("one seed only")
     return tuple(found)
 
@@ -212,7 +218,7 @@ def predictions(setting: Setting, fitted: Fitted) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _patients(store: Store, data: TaskData) -> NDArray[Any]:
+def patients_of(store: Store, data: TaskData) -> NDArray[Any]:
     """Return the patient of each record, or the record itself where no patient is known."""
     table = store.table.iloc[data.rows]
     return table["patient_id"].fillna("record " + table["record_id"]).to_numpy(dtype=str)

@@ -9,14 +9,16 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-Normalization = Literal["none", "record-zscore", "lead-zscore", "record-minmax", "lead-minmax"]
+Normalization = Literal[
+    "none", "record-zscore", "lead-zscore", "record-minmax", "lead-minmax", "record-symmetric", "lead-symmetric"
+]  # fmt: skip
 
 
 def normalize(signal: NDArray[np.floating], how: Normalization) -> NDArray[np.floating]:
     """Scale a signal ``[..., L, T]``; NaN must have been filled.
 
-    ``zscore`` subtracts the mean and divides by the population deviation, ``minmax`` maps to [0, 1]; a constant
-    signal becomes 0. ``none`` returns the signal as it is.
+    ``zscore`` subtracts the mean and divides by the population deviation, ``minmax`` maps to [0, 1] and
+    ``symmetric`` to [-1, 1]; a constant signal becomes 0. ``none`` returns the signal as it is.
     """
     if how == "none":
         return signal
@@ -27,4 +29,6 @@ def normalize(signal: NDArray[np.floating], how: Normalization) -> NDArray[np.fl
     else:
         shift = signal.min(axes, keepdims=True)
         scale = signal.max(axes, keepdims=True) - shift
+        if rule == "symmetric":
+            shift, scale = shift + scale / 2, scale / 2
     return np.divide(signal - shift, scale, out=np.zeros_like(signal), where=scale > 0)

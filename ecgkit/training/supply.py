@@ -48,6 +48,28 @@ class Labels:
         return self.targets[torch.from_numpy(rows)]
 
 
+@dataclass(frozen=True)
+class ByRow:
+    """What is known of every record beforehand.
+
+    Args:
+        values: ``[R, ...]`` over all rows of the store.
+    """
+
+    values: Tensor
+
+    def at(self, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> Tensor:
+        """Return ``[B, ...]``."""
+        return self.values[torch.from_numpy(rows)]
+
+
+def demographics(store: Store) -> Tensor:
+    """Return float ``[R, 2]``: age in years, and 1 for female, 0 for male; NaN where it is not known."""
+    sex = store.table["sex"].map({"F": 1.0, "M": 0.0})
+    columns = [store.table["age"].to_numpy(np.float32, na_value=np.nan), sex.to_numpy(np.float32, na_value=np.nan)]
+    return torch.from_numpy(np.stack(columns, axis=1))
+
+
 def open_supplies(
     needs: Iterable[str], store: Store, view: View, data: TaskData | None = None, *, owner: str = "the model"
 ) -> dict[str, Supply]:
@@ -67,6 +89,8 @@ def open_supplies(
     for need in needs:
         if need == "labels" and data is not None:
             supplies[need] = Labels.of(data, len(store))
+        elif need == "demographics":
+            supplies[need] = ByRow(demographics(store))
         elif need != "signal":
             raise StoreError(
                 f"{store.path} holds no {need}", f"{need}, which {owner} needs",

@@ -16,3 +16,11 @@ def register_heads(register: Callable[[HeadEntry], None]) -> None:
             target="ecgkit.evaluation.heads.linear:LinearHead",
         )
     )
+    register(
+        HeadEntry(
+            name="own",
+            summary="the classifier that the encoder was trained with, for the task that it was trained on",
+            target="ecgkit.evaluation.heads.own:OwnHead",
+            needs=("logits",),
+        )
+    )
