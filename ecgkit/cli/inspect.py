@@ -16,9 +16,15 @@ SHOWN = 20
 
 
 def inspect(
-    store: Annotated[Path, typer.Argument(help="A store.")],
+    store: Annotated[Path, typer.Argument(help="A store; with --attention, a run.")],
     record: Annotated[str, typer.Option(help="Show this record instead of the whole.")] = "",
     out: Annotated[Path | None, typer.Option(help="Draw the record as a PNG in clinical layout.")] = None,
+    attention: Annotated[
+        bool,
+        typer.Option("--attention", help="Of a run: where it looks in --record, or what leads are worth to --task."),
+    ] = False,
+    data: Annotated[Path | None, typer.Option(help="For --attention: the store.")] = None,
+    task: Annotated[str, typer.Option(help="For --attention: the task that the run was trained on.")] = "",
     as_json: JsonOption = False,
 ) -> None:
     """Show what a store holds, or one of its records; with --out, draw the record.
@@ -29,6 +35,13 @@ def inspect(
     from ecgkit.errors import ConfigError
     from ecgkit.store.reader import Store
 
+    if attention:
+        from ecgkit.cli.attention import show_attention
+
+        show_attention(store, data, record, task, out, as_json)
+        return
+    if data is not None or task:
+        raise ConfigError("--data or --task without --attention", "a run to look into, with --attention")
     if out is not None and not record:
         raise ConfigError("--out without --record", "the id of the record to draw")
     if out is not None:

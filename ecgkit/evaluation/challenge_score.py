@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -119,5 +119,5 @@ def _challenge(task: Task, name: str) -> Challenge:
     return task.challenge
 
 
-def _settings(task: Task, rule: Challenge) -> dict[str, float | int | None]:
+def _settings(task: Task, rule: Challenge) -> dict[str, Any]:
     return {"normal": list(task.labels).index(rule.normal), "beta": rule.beta, "undefined": rule.undefined}

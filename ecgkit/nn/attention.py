@@ -65,7 +65,7 @@ def watching(model: nn.Module, watch: Callable[[int, Tensor], None]) -> Iterator
     """
     layers = [module for module in model.modules() if isinstance(module, WatchedAttention)]
     for i, layer in enumerate(layers):
-        layer.watcher = lambda weights, i=i: watch(i, weights)  # type: ignore[misc]
+        layer.watcher = lambda weights, i=i: watch(i, weights)
     try:
         yield len(layers)
     finally:

@@ -51,7 +51,7 @@ class DifferentialAttention(WatchedAttention):
     def weights(self, x: Tensor) -> Tensor:
         """Return ``S_2j - lambda S_2j+1``, ``[B, h, N, N]``."""
         q, k = (self._split(project(x), 2 * self.heads) for project in (self.q_proj, self.k_proj))
-        both = attention_weights(q, k).unflatten(1, (self.heads, 2))  # (B, h, 2, N, N)
+        both = torch.unflatten(attention_weights(q, k), 1, (self.heads, 2))  # (B, h, 2, N, N)
         return both[:, :, 0] - self.share() * both[:, :, 1]
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,8 +70,8 @@ class DifferentialAttention(WatchedAttention):
         """Return the same products without keeping the weights: each attention is applied to the values by itself."""
         q, k = (self._split(project(x), 2 * self.heads) for project in (self.q_proj, self.k_proj))
         v = self._split(self.v_proj(x), self.heads).repeat_interleave(2, dim=1)  # (B, 2h, N, 2e)
-        first, second = self.attend(q, k, v).unflatten(1, (self.heads, 2)).unbind(dim=2)
+        first, second = torch.unflatten(self.attend(q, k, v), 1, (self.heads, 2)).unbind(dim=2)
         return first - self.share() * second
 
     def _split(self, x: Tensor, heads: int) -> Tensor:
-        return x.unflatten(-1, (heads, -1)).transpose(1, 2)  # (B, heads, N, width of a head)
+        return torch.unflatten(x, -1, (heads, -1)).transpose(1, 2)  # (B, heads, N, width of a head)

@@ -85,6 +85,8 @@ class HierarchicalEncoder(Encoder):
     """Convolutions, stages and, where the classes are known, the head; see the module."""
 
     needs: ClassVar[tuple[str, ...]] = ("demographics",)
+    wide_mean: Tensor
+    wide_deviation: Tensor
 
     def __init__(self, config: HierarchicalConfig) -> None:
         super().__init__()
@@ -189,7 +191,7 @@ class HierarchicalEncoder(Encoder):
         if isinstance(self.head, GateHead) and self.config.grouped:
             wide = self.wide_features(batch.extra.get("demographics"), len(batch.signal), batch.signal.device)
             weights = self.head.scores(self.head.rows(tokens, wide)).softmax(dim=1)[:, self.config.wide_features :]
-            gate = weights.transpose(1, 2).unflatten(-1, (LEADS, -1)).sum(dim=-1)  # (B, C, 12)
+            gate = torch.unflatten(weights.transpose(1, 2), -1, (LEADS, -1)).sum(dim=-1)  # (B, C, 12)
         spans = receptive_fields(self.config, batch.signal.shape[-1]).to(over_time.device)
         return AttentionMap(over_time, spans, gate)
 

@@ -203,7 +203,7 @@ def patchify(signal: Tensor, patch: int) -> Tensor:
     """
     if signal.shape[-1] % patch or signal.shape[-1] < patch:
         raise SignalError(f"a signal of {signal.shape[-1]} samples", f"a multiple of the patch length {patch}")
-    return signal.unflatten(-1, (-1, patch))
+    return torch.unflatten(signal, -1, (-1, patch))
 
 
 def real_patches(lengths: Tensor | None, leads: int, n: int, patch: int) -> Tensor | None:

@@ -123,7 +123,7 @@ class Lamae(Method):
         parts = [latent.slots, None if cls is None else cls[:, None].expand(-1, L, -1), real]
         if self.config.shared:
             rebuilt: Tensor = self.decoders[0](*(None if part is None else part.flatten(0, 1) for part in parts))
-            return rebuilt.unflatten(0, (B, L))
+            return torch.unflatten(rebuilt, 0, (B, L))
         rows = [[None if part is None else part[:, i] for part in parts] for i in range(L)]
         return torch.stack([self.decoders[int(batch.lead_ids[i])](*rows[i]) for i in range(L)], dim=1)
 
@@ -143,7 +143,7 @@ class Lamae(Method):
             place = place.gather(1, survivors)
         slots = self.mask_token.to(tokens.dtype).expand(B, L * mask.mask.shape[-1], D)
         slots = slots.scatter(1, place[..., None].expand(-1, -1, D), tokens)
-        return Latent(slots.unflatten(1, (L, -1)), cls)
+        return Latent(torch.unflatten(slots, 1, (L, -1)), cls)
 
     def reconstruction_loss(self, batch: Batch, encoded: Encoded, mask: Mask, survivors: Tensor) -> Tensor:
         """Return the error on the patches that the encoder did not see, for given masks."""
