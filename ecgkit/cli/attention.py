@@ -68,14 +68,13 @@ def _measure(run: Path, data: Path, task: str, as_json: bool) -> None:
     if as_json:
         print_json({"classes": worth.classes, "leads": worth.leads, "auroc": worth.auroc, "drop": worth.drop})
         return
-    rows = [
-        {"class": label, "AUROC": _number(worth.auroc[c]),
-         **{lead: _number(worth.drop[c, i], "+") for i, lead in enumerate(worth.leads)}}
-        for c, label in enumerate(worth.classes)
-    ]  # fmt: skip
+    rows = []
+    for label, auroc, drop in zip(worth.classes, worth.auroc, worth.drop, strict=True):
+        if auroc == auroc:
+            order = (-drop).argsort(kind="stable")
+            falls = ", ".join(f"{worth.leads[i]} {100 * drop[i]:+.1f}" for i in order)
+            rows.append({"class": label, "AUROC": f"{100 * auroc:.1f}", "fall without": falls})
     title = f"{found.task.title}: fall of AUROC x 100 without a lead, {worth.records} test records"
-    print_table(title, rows, numeric=["AUROC", *worth.leads])
-
-
-def _number(value: float, sign: str = "") -> str:
-    return f"{100 * value:{sign}.1f}" if value == value else "-"
+    print_table(title, rows, numeric=["AUROC"])
+    if len(rows) < len(worth.classes):
+        say(f"{len(worth.classes) - len(rows)} classes lack positives or negatives")

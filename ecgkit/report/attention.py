@@ -42,9 +42,10 @@ def attention_figure(found: RecordAttention, *, title: str = "") -> Figure:
     figure = Figure(figsize=SIZE, dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(
-        1, 1 + len(bars), width_ratios=[5, *[1] * len(bars)], left=0.06, right=0.98, top=0.86, bottom=0.1, wspace=0.06
-    )
-    traces = figure.add_subplot(grid[0])
+        2, 1 + len(bars), width_ratios=[5, *[1] * len(bars)], height_ratios=[30, 1], left=0.06, right=0.98, top=0.86,
+        bottom=0.08, wspace=0.12, hspace=0.18,
+    )  # fmt: skip
+    traces = figure.add_subplot(grid[0, 0])
     L, T = found.signal.shape
     seconds = np.arange(T) / found.fs
     step = float(np.ptp(found.signal, axis=1).max()) or 1.0
@@ -59,14 +60,15 @@ def attention_figure(found: RecordAttention, *, title: str = "") -> Figure:
     traces.set_yticks([-i for i in range(L)], found.leads)
     traces.set(xlabel="seconds", xlim=(0, T / found.fs), ylim=(-(L - 0.5), 0.5))
     for place, (heading, note, values, colour) in enumerate(bars, start=1):
-        axes = figure.add_subplot(grid[place])
+        axes = figure.add_subplot(grid[0, place])
         axes.barh([-i for i in range(L)], values, height=0.6, color=colour)
         axes.axvline(0, color=QUIET, linewidth=0.6)
-        axes.set_yticks([])
-        axes.set(ylim=(-(L - 0.5), 0.5), xlabel=note)
+        axes.set_yticks([-i for i in range(L)], found.leads)
+        axes.set(ylim=(-(L - 0.5), 0.5))
+        axes.set_xlabel(note, fontsize=8)
         axes.set_title(heading, fontsize=10)
         axes.tick_params(labelsize=8)
-    bar = figure.colorbar(shade, ax=traces, orientation="horizontal", fraction=0.03, pad=0.1, aspect=60)
+    bar = figure.colorbar(shade, cax=figure.add_subplot(grid[1, 0]), orientation="horizontal")
     bar.set_label("attention of the record's summary to time, mean over heads", fontsize=9)
     bar.ax.tick_params(labelsize=8)
     figure.text(0.06, 0.945, title.replace("$", r"\$"), fontsize=13, weight="bold", color=INK)
