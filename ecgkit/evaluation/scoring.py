@@ -142,18 +142,31 @@ def _class_scores(
 
 
 def _protocol(task: Task, fitted: Fitted) -> dict[str, str]:
-    split = task.split
-    folds = ", ".join(f"{name} folds {', '.join(map(str, getattr(split, name)))}" for name in ("train", "val", "test"))
     return {
         "protocol": "ecgkit (default)",
         "labels": task.source,
-        "unlabelled records": "left out" if task.unlabelled == "drop" else "kept as negatives",
-        "split": f"{folds}; folds go by patient",
+        **_selection(task),
         **{name: _words(value) for name, value in fitted.choices.items()},
         "test": "predicted once, after every choice was made on val",
         "metric": "AUROC a class, macro mean over the classes with positives and negatives in test",
         "interval": f"95 %, percentile bootstrap over patients, {DRAWS} draws, over test records only: "
         "it does not hold the variation between seeds",
+    }
+
+
+def _selection(task: Task) -> dict[str, str]:
+    """Say which records take part, and how they are split."""
+    if task.icd10 is not None:
+        return {
+            "scenario": f"{task.icd10.scenario}, labels counted in {task.icd10.count_on} rows",
+            "unlabelled records": "left out where the stay has no diagnosis, else kept as negatives",
+            "split": "the table's own folds: the last tests, the one before validates; folds go by patient",
+        }
+    parts = ((name, getattr(task.split, name)) for name in ("train", "val", "test"))
+    folds = ", ".join(f"{name} folds {', '.join(map(str, of))}" for name, of in parts)
+    return {
+        "unlabelled records": "left out" if task.unlabelled == "drop" else "kept as negatives",
+        "split": f"{folds}; folds go by patient",
     }
 
 

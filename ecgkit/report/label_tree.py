@@ -20,7 +20,7 @@ class TreeLine:
         depth: 0 for the chapter.
         positives: Positive test records, as text.
         measured: AUROC of each result, as text.
-        published: Published AUROC by column, as text.
+        published: Published AUROC by column, as text, with the digits that are printed.
     """
 
     label: str
@@ -66,7 +66,7 @@ def _line(label: str, task: TaskPart, published: Published | None) -> TreeLine:
         _depth(label),
         _positives(label, task.results),
         tuple(wording.percent(_auroc(result, label)) for result in task.results),
-        tuple(map(wording.percent, printed)) if printed else (wording.DASH,) * columns,
+        tuple(f"{100 * value:.2f}" for value in printed) if printed else (wording.DASH,) * columns,
     )
 
 
