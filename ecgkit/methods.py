@@ -23,6 +23,7 @@ from ecgkit.store.reader import Store
 
 __all__ = [
     "NEEDS",
+    "AttentionMap",
     "Batch",
     "Corpus",
     "Encoder",
@@ -41,6 +42,7 @@ NEEDS = {
     "reports": "ecgkit ingest (of a dataset with reports)",
     "entities": "ecgkit extract-knowledge",
     "labels": "pretrain --task NAME, on a store with that task's labels",
+    "demographics": "ecgkit ingest (of a dataset with age and sex)",
 }
 
 
@@ -96,6 +98,7 @@ class Features:
         layer_input: ``[B, D]``, the pooled input of the first block.
         token_leads: int ``[N]``, which of the batch's leads each token is of, where each is of one.
         token_real: bool ``[B, N]``, False for tokens that stand for nothing in the record; None if none do.
+        logits: ``[B, C]``, of the classes that the encoder was trained on, `Encoder.classes`.
     """
 
     pooled: Tensor
@@ -105,6 +108,7 @@ class Features:
     layer_input: Tensor | None = None
     token_leads: Tensor | None = None
     token_real: Tensor | None = None
+    logits: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -122,6 +126,23 @@ class Reconstruction:
     visible: Tensor
     rebuilt: Tensor
     real: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class AttentionMap:
+    """Where an encoder looked in a batch.
+
+    Args:
+        over_time: ``[B, N]``, weight of N stretches of the input in the summary of the record; it may be negative where
+            a model subtracts one attention from another.
+        spans: ``[N, 2]``, first sample and sample after the last of each stretch; stretches may overlap.
+        gate: ``[B, C, L]``, weight that each class gives to the channels made from each of the encoder's L leads, where
+            the encoder has such a gate; what these channels hold may have been mixed with other leads'.
+    """
+
+    over_time: Tensor
+    spans: Tensor
+    gate: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -144,11 +165,13 @@ class Encoder(nn.Module, ABC):
     """Signals to features; `width` is D.
 
     `needs` names what the encoder reads besides the signal (such as ``beats``), wherever it is used: the loader then
-    puts it into every batch, and `encode` hands it to `forward` as a keyword argument.
+    puts it into every batch, and `encode` hands it to `forward` as a keyword argument. `classes` names the classes of
+    an encoder with a classifier of its own.
     """
 
     width: int
     needs: ClassVar[tuple[str, ...]] = ()
+    classes: tuple[str, ...] = ()
 
     @abstractmethod
     def forward(
@@ -183,6 +206,14 @@ class Encoder(nn.Module, ABC):
         """
         return x[:, x.shape[1] - tokens :]
 
+    def attention_map(self, batch: "Batch") -> AttentionMap:
+        """Return where the encoder looks in a batch, for encoders that can say; others leave this out.
+
+        Raises:
+            RunError: The encoder has no such weights.
+        """
+        raise RunError(f"{type(self).__name__} tells no attention over time", "an encoder that does")
+
 
 @dataclass(frozen=True)
 class Corpus:
@@ -214,6 +245,11 @@ class Method(nn.Module, ABC):
         It is called once before training; the completed config is what the run folder holds.
         """
         return config
+
+    @classmethod
+    def further_needs(cls, config: Any) -> tuple[str, ...]:
+        """Return what training under this config needs beyond what the family's entry lists; by default nothing."""
+        return ()
 
     def prepare(self, corpus: Corpus) -> None:
         """Take what is computed once before the first step, such as embeddings of texts, into buffers.

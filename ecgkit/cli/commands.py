@@ -15,6 +15,7 @@ COMMANDS = {
     "pretrain": ("train a method on a store", "pretrain:pretrain"),
     "import-weights": ("make a run folder from published weights", "import_weights:import_weights"),
     "probe": ("judge an encoder by a task", "probe:probe"),
+    "score": ("score a program as the PhysioNet/CinC Challenges do", "score:score"),
     "report": ("make one HTML page from results", "report:report"),
     "methods": ("list method families, what they need, and their papers", "methods:methods"),
     "plugins": ("list plugins and what each registers", "plugins:app"),

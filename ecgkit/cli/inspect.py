@@ -16,17 +16,24 @@ SHOWN = 20
 
 
 def inspect(
-    store: Annotated[Path, typer.Argument(metavar="STORE|RUN", help="A store; or a run, with --reconstruct.")],
+    store: Annotated[
+        Path, typer.Argument(metavar="STORE|RUN", help="A store; or a run, with --reconstruct or --attention.")
+    ],
     record: Annotated[str, typer.Option(help="Show this record instead of the whole.")] = "",
     out: Annotated[Path | None, typer.Option(help="Draw the record as a PNG in clinical layout.")] = None,
     quality: Annotated[bool, typer.Option("--quality", help="Show how many records have which quality flag.")] = False,
     html: Annotated[Path | None, typer.Option(help="Write a page of quality, with the worst records.")] = None,
     overlap: Annotated[Path | None, typer.Option(help="Show records and patients that this store has too.")] = None,
+    attention: Annotated[
+        bool,
+        typer.Option("--attention", help="Of a run: where it looks in --record, or what leads are worth to --task."),
+    ] = False,
     as_json: JsonOption = False,
     reconstruct: Annotated[
         bool, typer.Option("--reconstruct", help="Draw what a run's masked model rebuilds of a record, into --out.")
     ] = False,
-    data: Annotated[Path | None, typer.Option(help="For --reconstruct: the store of the record.")] = None,
+    data: Annotated[Path | None, typer.Option(help="Of a run: the store of the record.")] = None,
+    task: Annotated[str, typer.Option(help="For --attention: the task that the run was trained on.")] = "",
 ) -> None:
     """Show what a store holds, or one of its records; with --out, draw the record.
 
@@ -41,6 +48,13 @@ def inspect(
 
         inspect_run.reconstruct(store, data, record, out)
         return
+    if attention:
+        from ecgkit.cli.attention import show_attention
+
+        show_attention(store, data, record, task, out, as_json)
+        return
+    if data is not None or task:
+        raise ConfigError("--data or --task of a store", "a run to look into, with --reconstruct or --attention")
     if out is not None and not record:
         raise ConfigError("--out without --record", "the id of the record to draw")
     if bool(record) + bool(quality or html) + bool(overlap) > 1:

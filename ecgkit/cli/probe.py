@@ -25,6 +25,13 @@ def probe(
     settings: SetOption = None,
     head: Annotated[str, typer.Option(help="What is put on the features.")] = "linear",
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of --scratch.")] = None,
+    label_counts: Annotated[
+        str, typer.Option(help="Numbers of labelled training records, such as 50,100,500: one result each and seed.")
+    ] = "",
+    label_seeds: Annotated[int, typer.Option(min=1, help="Draws of each of --label-counts.")] = 3,
+    task_settings: Annotated[
+        list[str] | None, typer.Option("--task-set", help="One setting of the task, such as icd10.count_on=train.")
+    ] = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder of the result; default: below the run.")] = None,
@@ -42,7 +49,8 @@ def probe(
     """
     from ecgkit.entries import HeadEntry, TaskEntry
     from ecgkit.errors import ConfigError
-    from ecgkit.evaluation.probe import ProbeOptions, head_config, probe, result_folder
+    from ecgkit.evaluation.heads.settings import head_config
+    from ecgkit.evaluation.probe import ProbeOptions, probe, result_folder
     from ecgkit.plugins import host
     from ecgkit.store.reader import Store
 
@@ -52,22 +60,74 @@ def probe(
     task_entry, head_entry = host().get(TaskEntry, task), host().get(HeadEntry, head)
     of_model, of_head = _share_settings(settings or [], has_run=run is not None)
     subject = _subject(run, method, random_init, scratch, preset, config, of_model, seed)
-    options = ProbeOptions(head, seed, epochs, device, head_config(head_entry, of_head))
+    options = ProbeOptions(head, seed, epochs, device, head_config(head_entry, of_head), tuple(task_settings or ()))
     if layers or perturb:
         from ecgkit.cli.probe_study import Asked, study
 
-        return study(Asked(subject, store, task_entry, head_entry, options, run, out), layers, perturb)
+        study(Asked(subject, store, task_entry, head_entry, options, run, out), layers, perturb)
+        return
+    counts = parse_counts(label_counts)
     folder = out or result_folder(run or Path("runs") / subject.name, task, subject, store, options)
     say(f"input: {subject.spec}, built from {store.name}")
+    if counts:
+        from ecgkit.evaluation.label_counts import label_curve
+
+        folder = folder if out else folder.with_name(f"{folder.name}-labels")
+        with progress() as watch:
+            rows = label_curve(
+                subject, store, task_entry, head_entry, folder, counts, seeds=label_seeds, options=options,
+                progress=watch,
+            )  # fmt: skip
+        _show_curve(rows, folder)
+        return
     with progress() as watch:
         row = probe(subject, store, task_entry, head_entry, folder, options, watch)
-    return _show(row, folder)
+    _show(row, folder)
 
 
 def _share_settings(settings: list[str], *, has_run: bool) -> tuple[list[str], list[str]]:
     """Part settings of the model from those of the head: ``head.KEY=VALUE``, and with a run, all."""
     of_head = [setting.removeprefix("head.") for setting in settings if has_run or setting.startswith("head.")]
     return ([] if has_run else [setting for setting in settings if not setting.startswith("head.")]), of_head
+
+
+def parse_counts(text: str) -> tuple[int, ...]:
+    """Read numbers joined by commas.
+
+    Raises:
+        ConfigError: One is no whole number above 0.
+    """
+    from ecgkit.errors import ConfigError
+
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise ConfigError(f"--label-counts {text!r}", "whole numbers above 0 joined by commas, such as 50,100,500")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def _show_curve(rows: "list[ResultRow]", folder: Path) -> None:
+    from ecgkit.evaluation.label_counts import curve, spread
+
+    shown = []
+    for point in curve(rows):
+        low, high = spread(point.aurocs) or (None, None)
+        shown.append(
+            {
+                "asked": point.count,
+                "records": "-".join(map(str, sorted({min(point.records), max(point.records)}))),
+                "seeds": len(point.aurocs),
+                "AUROC": _percent(point.mean),
+                "lowest": _percent(low),
+                "highest": _percent(high),
+            }
+        )
+    first = rows[0]
+    print_table(
+        f"{first.task_title}: {first.head} on {first.run} by labelled training records", shown, numeric=list(shown[0])
+    )
+    say(f"{len(rows)} results in {folder}")
+    for warning in dict.fromkeys(warning for row in rows for warning in row.warnings if warning.startswith("LEAK")):
+        warn(warning)
 
 
 def _subject(

@@ -25,8 +25,8 @@ from ecgkit.entries import HeadEntry
 from ecgkit.errors import ConfigError, RunError, StoreError
 from ecgkit.evaluation.features import extract
 from ecgkit.evaluation.heads.base import Part
+from ecgkit.evaluation.heads.settings import build_head, check_head
 from ecgkit.evaluation.metrics import macro_auroc
-from ecgkit.evaluation.probe import build_head, check_head
 from ecgkit.evaluation.subject import Subject
 from ecgkit.methods import Method
 from ecgkit.store.reader import Store

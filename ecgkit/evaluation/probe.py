@@ -4,27 +4,30 @@ The encoder's own contract builds its input from any store, whatever its rate or
 folds 1-8 (or what the task says), its settings chosen on validation, and the test part is predicted once.
 """
 
+import copy
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ecgkit.atomic import check_output
-from ecgkit.config import fingerprint, override, to_dict
-from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry, load_target
-from ecgkit.errors import ConfigError, RunError
-from ecgkit.evaluation.features import extract
-from ecgkit.evaluation.heads.base import Head, Part
+from ecgkit.config import fingerprint
+from ecgkit.entries import HeadEntry, TaskEntry
+from ecgkit.errors import RunError
+from ecgkit.evaluation.features import RecordFeatures, extract
+from ecgkit.evaluation.heads.base import Part
+from ecgkit.evaluation.heads.settings import build_head, check_head, head_title
 from ecgkit.evaluation.results import RESULT, ResultRow, save_row
 from ecgkit.evaluation.scoring import Fitted, Setting, predictions, result_row
 from ecgkit.evaluation.subject import Subject
 from ecgkit.evaluation.supervised import RECIPE, train_supervised
-from ecgkit.methods import Encoder
-from ecgkit.plugins import host
 from ecgkit.store.reader import Store
-from ecgkit.store.views import View, open_view
-from ecgkit.tasks.task import TaskData, load_task, task_data
+from ecgkit.store.views import open_view
+from ecgkit.tasks.task import load_task, task_data
 from ecgkit.training.run import pick_device
 from ecgkit.training.supply import open_supplies
 
@@ -39,6 +42,7 @@ class ProbeOptions:
         epochs: Of the training from scratch; None for the recipe's.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         head_config: Settings of a head that has some; None for its defaults.
+        task_settings: Changes of the task, such as ``icd10.count_on=train``.
     """
 
     head: str = "linear"
@@ -46,66 +50,14 @@ class ProbeOptions:
     epochs: int | None = None
     device: str = "auto"
     head_config: Any = None
-
-
-def head_config(entry: HeadEntry, assignments: Sequence[str] = ()) -> Any:
-    """Return a head's settings, changed by assignments such as ``gate=frozen``; None for a head without settings.
-
-    Raises:
-        ConfigError: The head has no settings to change, or a key or value does not fit.
-    """
-    if not entry.config:
-        if assignments:
-            raise ConfigError(f"--set {assignments[0]!r} for head {entry.name}", "nothing: it has no settings")
-        return None
-    kind = load_target(entry.config, f"the settings of head {entry.name!r}")
-    return override(kind(), assignments)
-
-
-def build_head(entry: HeadEntry, seed: int, config: Any = None) -> Head:
-    """Return a head, with its settings if it has some."""
-    settings = {"config": config or head_config(entry)} if entry.config else {}
-    head: Head = entry.load()(seed=seed, **settings)
-    return head
-
-
-def head_title(entry: HeadEntry, config: Any = None) -> str:
-    """Return a head's name with the settings that are not its defaults, such as ``pma (gate=frozen)``."""
-    if config is None:
-        return entry.name
-    usual = to_dict(head_config(entry))
-    changed = ", ".join(f"{key}={_brief(v, usual[key])}" for key, v in to_dict(config).items() if v != usual[key])
-    return f"{entry.name} ({changed})" if changed else entry.name
-
-
-def _brief(value: Any, usual: Any) -> str:
-    if not isinstance(value, dict):
-        return str(value)
-    return " ".join(f"{key}={v}" for key, v in value.items() if v != usual.get(key))
-
-
-def check_head(entry: HeadEntry, method: MethodEntry) -> None:
-    """Refuse a head that reads what an encoder does not give.
-
-    Raises:
-        RunError: The message names the heads that fit.
-    """
-    gives = {"pooled", *method.features}
-    if {"tokens", "token_leads"} <= gives:
-        gives.add("per_lead")  # pooled from the tokens of each lead
-    missing = [need for need in entry.needs if need not in gives]
-    if missing:
-        fit = [h.name for h in host().entries(HeadEntry).values() if set(h.needs) <= gives]
-        raise RunError(
-            f"{method.name} gives no {missing[0]} features, which head {entry.name} reads", f"one of {', '.join(fit)}"
-        )
+    task_settings: tuple[str, ...] = ()
 
 
 def result_folder(parent: Path, task: str, subject: Subject, store: Store, options: ProbeOptions) -> Path:
     """Return where a result lies by default: below its run, named by all that may differ between two results."""
     head = "end-to-end" if subject.weights == "scratch" else options.head
     settings = () if options.head_config is None else (options.head_config,)
-    rest = fingerprint(subject.config, store.content_hash, options.epochs, *settings)[:6]
+    rest = fingerprint(subject.config, store.content_hash, options.epochs, *settings, *options.task_settings)[:6]
     return parent / "probes" / f"{task}-{head}-{store.name.removesuffix('.zarr')}-seed{options.seed}-{rest}"
 
 
@@ -139,64 +91,122 @@ def probe(
     """
     began = time.perf_counter()
     check_output(out, RESULT, overwrite=True)
+    prepared = prepare_probe(subject, store, task_entry, head_entry, options, progress)
+    return prepared.run(out, began=began)
+
+
+@dataclass(frozen=True)
+class PreparedProbe:
+    """A probe whose features are there: it can be run on all training records, or on some of them.
+
+    Args:
+        subject: The encoder.
+        setting: Task and store.
+        head: The head.
+        options: See `ProbeOptions`.
+        features: Of all the task's records; None where the encoder itself is trained.
+        watch: Called with the stage, units done and in all.
+    """
+
+    subject: Subject
+    setting: Setting
+    head: HeadEntry
+    options: ProbeOptions
+    features: RecordFeatures | None
+    watch: Callable[[str, int, int], None]
+
+    def run(
+        self, out: Path, *, began: float, train: NDArray[np.int64] | None = None, label_count: int | None = None
+    ) -> ResultRow:
+        """Fit, predict, and write a result row with its predictions.
+
+        Args:
+            out: Folder of the result; an earlier result there is replaced.
+            began: When the work on it began, of `time.perf_counter`.
+            train: Which of the training part's records are used, as indices into the task's rows; None for all.
+            label_count: How many were asked for, for the row.
+        """
+        setting, whole = self.setting, self.setting.data.parts["train"]
+        if train is not None:
+            data = replace(setting.data, parts={**setting.data.parts, "train": train})
+            setting = replace(setting, data=data, fraction=len(train) / len(whole), label_count=label_count)
+        fitted = self._fit(setting)
+        row = result_row(self.subject, setting, fitted, seconds=time.perf_counter() - began)
+        save_row(out, row, predictions(setting, fitted))
+        return row
+
+    def _fit(self, setting: Setting) -> Fitted:
+        if self.features is None:
+            return _train_from_scratch(self.subject, setting, self.options, self.watch)
+        return self._fit_head(self.features, setting)
+
+    def _fit_head(self, features: RecordFeatures, setting: Setting) -> Fitted:
+        head, data = build_head(self.head, setting.seed, self.options.head_config), setting.data
+        head.progress(lambda done, total: self.watch("head", done, total))
+        train, val = (Part(features.take(data.parts[p]), data.targets[data.parts[p]]) for p in ("train", "val"))
+        self.watch("head", 0, 1)
+        head.fit(train, val)
+        self.watch("head", 1, 1)
+        title = head_title(self.head, self.options.head_config)
+        return Fitted(head.predict(features), title, head.choices(), self.subject.training)
+
+
+def prepare_probe(
+    subject: Subject,
+    store: Store,
+    task_entry: TaskEntry,
+    head_entry: HeadEntry,
+    options: ProbeOptions = ProbeOptions(),
+    progress: Callable[[str, int, int], None] | None = None,
+) -> PreparedProbe:
+    """Do what all probes of an encoder by a task share: open the data and extract features; see `probe`."""
     watch = progress or (lambda stage, done, total: None)
     if subject.weights != "scratch":
         check_head(head_entry, subject.entry)
-    task = load_task(task_entry)
+    task = load_task(task_entry, options.task_settings)
     device = pick_device(options.device)
     view = open_view(store, subject.spec, lambda done, total: watch("view", done, total))
     data = task_data(task, task_entry.name, store, view.usable)
-    encoder = subject.encoder.to(device)
-    if subject.weights == "scratch":
-        fitted = _train_from_scratch(encoder, store, view, data, subject, options, watch)
-    else:
-        fitted = _fit_head(encoder, store, view, data, subject, head_entry, options, watch)
-    setting = Setting(store, view, task_entry.name, task, data, options.seed, device)
-    row = result_row(subject, setting, fitted, seconds=time.perf_counter() - began)
-    save_row(out, row, predictions(setting, fitted))
-    return row
+    subject.encoder.to(device)
+    setting = Setting(store, view, task_entry.name, data.task, data, options.seed, device)
+    features = None
+    if subject.weights != "scratch":
+        if "logits" in head_entry.needs:
+            check_classes(subject.encoder.classes, data.labels, head_entry.name)
+        features = extract(
+            subject.encoder,
+            view,
+            data.rows,
+            head_entry.needs,
+            supplies=open_supplies(subject.encoder.needs, store, view, owner=subject.entry.name),
+            progress=lambda done, total: watch("features", done, total),
+        )
+    return PreparedProbe(subject, setting, head_entry, options, features, watch)
 
 
-def _fit_head(
-    encoder: Encoder,
-    store: Store,
-    view: View,
-    data: TaskData,
-    subject: Subject,
-    entry: HeadEntry,
-    options: ProbeOptions,
-    watch: Callable[[str, int, int], None],
-) -> Fitted:
-    features = extract(
-        encoder,
-        view,
-        data.rows,
-        entry.needs,
-        supplies=open_supplies(encoder.needs, store, view, owner=subject.entry.name),
-        progress=lambda done, total: watch("features", done, total),
-    )
-    head = build_head(entry, options.seed, options.head_config)
-    head.progress(lambda done, total: watch("head", done, total))
-    train, val = (Part(features.take(data.parts[p]), data.targets[data.parts[p]]) for p in ("train", "val"))
-    watch("head", 0, 1)
-    head.fit(train, val)
-    watch("head", 1, 1)
-    return Fitted(head.predict(features), head_title(entry, options.head_config), head.choices(), subject.training)
+def check_classes(own: Sequence[str], asked: Sequence[str], head: str) -> None:
+    """Refuse to read an encoder's own logits as the classes of another task.
+
+    Raises:
+        RunError: They are not the same classes in the same order.
+    """
+    if tuple(own) != tuple(asked):
+        has = f"classes {', '.join(own)}" if own else "no classifier of its own"
+        raise RunError(
+            f"the encoder has {has}", f"{', '.join(asked)}, for head {head}",
+            "Probe it with another head, or on the task that it was trained on.",
+        )  # fmt: skip
 
 
 def _train_from_scratch(
-    encoder: Encoder,
-    store: Store,
-    view: View,
-    data: TaskData,
-    subject: Subject,
-    options: ProbeOptions,
-    watch: Callable[[str, int, int], None],
+    subject: Subject, setting: Setting, options: ProbeOptions, watch: Callable[[str, int, int], None]
 ) -> Fitted:
     recipe = RECIPE if options.epochs is None else replace(RECIPE, epochs=options.epochs)
+    # A copy, for a curve of label counts starts anew from the same random weights each time.
+    encoder = copy.deepcopy(subject.encoder)
     trained = train_supervised(
-        encoder, view, data, recipe=recipe, seed=options.seed,
-        supplies=open_supplies(encoder.needs, store, view, owner=subject.entry.name),
+        encoder, setting.view, setting.data, recipe=recipe, seed=setting.seed,
+        supplies=open_supplies(encoder.needs, setting.store, setting.view, owner=subject.entry.name),
         progress=lambda done, total: watch("epochs", done, total),
     )  # fmt: skip
     return Fitted(trained.probabilities, "end-to-end", trained.choices, trained.metrics)

@@ -48,6 +48,8 @@ class Setting:
         data: Its records, targets and split on the store.
         seed: Of the probe.
         device: What it was computed on.
+        fraction: Share of the training part that was used.
+        label_count: How many labelled training records were asked for; None for all.
     """
 
     store: Store
@@ -57,6 +59,8 @@ class Setting:
     data: TaskData
     seed: int
     device: torch.device
+    fraction: float = 1.0
+    label_count: int | None = None
 
     @property
     def leads(self) -> tuple[str, ...]:
@@ -68,7 +72,7 @@ class Setting:
 def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: float) -> ResultRow:
     """Score the test part and return the row with everything that the numbers depend on."""
     store, task, data = setting.store, setting.task, setting.data
-    test, patients = data.parts["test"], _patients(store, data)
+    test, patients = data.parts["test"], patients_of(store, data)
     targets, scores = data.targets[test], fitted.probabilities[test]
     measured = measure(data, fitted.probabilities, patients)
     classes = _class_scores(task, data, measured)
@@ -83,7 +87,8 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
         task_title=task.title,
         head=fitted.head,
         leads=setting.leads,
-        fraction=1.0,
+        fraction=setting.fraction,
+        label_count=setting.label_count,
         seed=setting.seed,
         macro_auroc=measured.means["auroc"].value,
         macro_interval=measured.means["auroc"].interval,
@@ -136,19 +141,32 @@ def _class_scores(task: Task, data: TaskData, measured: Measured) -> tuple[Class
 
 
 def _protocol(task: Task, fitted: Fitted) -> dict[str, str]:
-    split = task.split
-    folds = ", ".join(f"{name} folds {', '.join(map(str, getattr(split, name)))}" for name in ("train", "val", "test"))
     return {
         "protocol": "ecgkit (default)",
         "labels": task.source,
-        "unlabelled records": "left out" if task.unlabelled == "drop" else "kept as negatives",
-        "split": f"{folds}; folds go by patient",
+        **_selection(task),
         **{name: _words(value) for name, value in fitted.choices.items()},
         "test": "predicted once, after every choice was made on val",
         "metric": "AUROC a class, macro mean over the classes with positives and negatives in test; "
         "F1 at thresholds chosen on val",
         "interval": f"95 %, percentile bootstrap over patients, {DRAWS} draws, over test records only: "
         "it does not hold the variation between seeds",
+    }
+
+
+def _selection(task: Task) -> dict[str, str]:
+    """Say which records take part, and how they are split."""
+    if task.icd10 is not None:
+        return {
+            "scenario": f"{task.icd10.scenario}, labels counted in {task.icd10.count_on} rows",
+            "unlabelled records": "left out where the stay has no diagnosis, else kept as negatives",
+            "split": "the table's own folds: the last tests, the one before validates; folds go by patient",
+        }
+    parts = ((name, getattr(task.split, name)) for name in ("train", "val", "test"))
+    folds = ", ".join(f"{name} folds {', '.join(map(str, of))}" for name, of in parts)
+    return {
+        "unlabelled records": "left out" if task.unlabelled == "drop" else "kept as negatives",
+        "split": f"{folds}; folds go by patient",
     }
 
 
@@ -170,6 +188,7 @@ def _warnings(store: Store, data: TaskData, classes: tuple[ClassScore, ...]) -> 
         found.append(f"{data.unusable} labelled records left out: none of the model's leads, or hardly any signal")
     if store.table["patient_id"].iloc[data.rows].isna().any():
         found.append("some records have no patient id: one patient may be on both sides of the split")
+    found += data.notes
     found.append("one seed only")
     return tuple(found)
 
@@ -212,7 +231,7 @@ def predictions(setting: Setting, fitted: Fitted) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def _patients(store: Store, data: TaskData) -> NDArray[Any]:
+def patients_of(store: Store, data: TaskData) -> NDArray[Any]:
     """Return the patient of each record, or the record itself where no patient is known."""
     table = store.table.iloc[data.rows]
     return table["patient_id"].fillna("record " + table["record_id"]).to_numpy(dtype=str)

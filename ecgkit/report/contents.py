@@ -194,6 +194,8 @@ def _leads(row: ResultRow) -> str:
 
 
 def _share(row: ResultRow) -> str:
+    if row.label_count is not None:
+        return f"{row.counts['train']['records']:,} labelled"
     return "" if row.fraction == 1 else f"{100 * row.fraction:g} % of training"
 
 

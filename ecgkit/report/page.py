@@ -18,6 +18,8 @@ from ecgkit.errors import ResultsError
 from ecgkit.evaluation.results import ResultRow
 from ecgkit.report import figures, wording
 from ecgkit.report.contents import task_parts, trainings
+from ecgkit.report.label_curve import label_curves
+from ecgkit.report.label_tree import label_tree
 
 HERE = Path(__file__).parent
 
@@ -48,12 +50,15 @@ def render_report(rows: Sequence[tuple[Path, ResultRow]], *, title: str = "ecgki
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.globals |= {"wording": wording, "line_height": figures.LINE, "square": figures.SQUARE}
+    tasks = task_parts(rows)
     return environment.get_template("page.html.j2").render(
         title=title,
         version=ecgkit.__version__,
         runs=len({row.run for _, row in rows}),
         total=len(rows),
-        tasks=task_parts(rows),
+        tasks=tasks,
+        trees={task.name: label_tree(task) for task in tasks},
+        curves={task.name: label_curves(result.row for result in task.results) for task in tasks},
         trainings=trainings(row for _, row in rows),
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         script=Markup(script),

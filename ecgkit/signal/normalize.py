@@ -11,14 +11,17 @@ from numpy.typing import NDArray
 
 ROUNDING = 16  # spacings of numbers of a signal's size, more than its mean can be off
 
-Normalization = Literal["none", "record-zscore", "lead-zscore", "record-minmax", "lead-minmax"]
+Normalization = Literal[
+    "none", "record-zscore", "lead-zscore", "record-minmax", "lead-minmax", "record-symmetric", "lead-symmetric"
+]  # fmt: skip
 
 
 def normalize(signal: NDArray[np.floating], how: Normalization) -> NDArray[np.floating]:
     """Scale a signal ``[..., L, T]``; NaN must have been filled.
 
-    ``zscore`` subtracts the mean and divides by the population deviation, ``minmax`` maps to [0, 1]; a constant
-    signal becomes 0. ``none`` returns the signal as it is. The result has the signal's precision.
+    ``zscore`` subtracts the mean and divides by the population deviation, ``minmax`` maps to [0, 1] and
+    ``symmetric`` to [-1, 1]; a constant signal becomes 0. ``none`` returns the signal as it is. The result has the
+    signal's precision.
     """
     if how == "none":
         return signal
@@ -32,5 +35,8 @@ def normalize(signal: NDArray[np.floating], how: Normalization) -> NDArray[np.fl
         scale = shifted.max(axes, keepdims=True)
     # The mean of a constant is rounded, and what is left must not be blown up to a signal.
     constant = scale <= ROUNDING * np.finfo(signal.dtype).eps * np.abs(shift)
+    if rule == "symmetric":
+        scale = scale / 2
+        shifted -= np.where(constant, 0, scale)
     shifted /= np.where(constant, np.inf, scale)
     return shifted

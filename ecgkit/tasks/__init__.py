@@ -11,6 +11,14 @@ def register_tasks(register: Callable[[TaskEntry], None]) -> None:
     """Register the tasks that ecgkit ships."""
     for name, summary in (
         ("ptbxl-super", "PTB-XL, 5 diagnostic superclasses, published folds"),
+        (
+            "icd10-circulatory",
+            "MIMIC-IV-ECG-Ext-ICD, circulatory diseases as a tree: chapter, block, category, subcategory",
+        ),
+        ("icd10", "MIMIC-IV-ECG-Ext-ICD, all discharge diagnoses, published scenario"),
+        ("cinc2020", "PhysioNet/CinC Challenge 2020, 24 classes"),
+        ("cinc2020-unmerged", "the same, 27 codes, as some published results have it"),
+        ("cinc2021", "PhysioNet/CinC Challenge 2021, 26 classes"),
         ("simulated", "findings of 'ecgkit simulate', folds by patient"),
     ):
         register(TaskEntry(name=name, summary=summary, target=f"{__name__}:{name}.yaml"))

@@ -121,9 +121,10 @@ def pretrain(
     device = run_folder.pick_device(options.device)
     view = open_view(store, config.signal, watcher.view)
     data = task_data(load_task(task), task.name, store, view.usable) if task else None
-    supplies = open_supplies(entry.needs, store, view, data, owner=entry.name)
-    split = task_split(data) if data else pretraining_split(store.table, view.usable, all_folds=options.all_folds)
     family: type[Method] = entry.load()
+    needs = (*entry.needs, *family.further_needs(config))
+    supplies = open_supplies(needs, store, view, data, owner=entry.name)
+    split = task_split(data) if data else pretraining_split(store.table, view.usable, all_folds=options.all_folds)
     corpus = Corpus(store, split.train, data.labels if data else ())
     config = family.complete(config, corpus)
     torch.manual_seed(options.seed)

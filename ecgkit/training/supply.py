@@ -68,6 +68,28 @@ class Beats:
         return torch.from_numpy(self.peaks.at(rows, starts, self.samples, self.fs))
 
 
+@dataclass(frozen=True)
+class ByRow:
+    """What is known of every record beforehand.
+
+    Args:
+        values: ``[R, ...]`` over all rows of the store.
+    """
+
+    values: Tensor
+
+    def at(self, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> Tensor:
+        """Return ``[B, ...]``."""
+        return self.values[torch.from_numpy(rows)]
+
+
+def demographics(store: Store) -> Tensor:
+    """Return float ``[R, 2]``: age in years, and 1 for female, 0 for male; NaN where it is not known."""
+    sex = store.table["sex"].map({"F": 1.0, "M": 0.0})
+    columns = [store.table["age"].to_numpy(np.float32, na_value=np.nan), sex.to_numpy(np.float32, na_value=np.nan)]
+    return torch.from_numpy(np.stack(columns, axis=1))
+
+
 def open_supplies(
     needs: Iterable[str], store: Store, view: View, data: TaskData | None = None, *, owner: str = "the model"
 ) -> dict[str, Supply]:
@@ -89,6 +111,8 @@ def open_supplies(
             supplies[need] = Labels.of(data, len(store))
         elif need == "beats":
             supplies[need] = Beats(read_peaks(store), view.spec.samples, view.spec.fs)
+        elif need == "demographics":
+            supplies[need] = ByRow(demographics(store))
         elif need != "signal":
             raise StoreError(
                 f"{store.path} holds no {need}", f"{need}, which {owner} needs",

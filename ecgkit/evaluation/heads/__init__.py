@@ -32,6 +32,12 @@ HEADS = (
         needs=("per_lead",),
         config="ecgkit.evaluation.heads.hug:HugConfig",
     ),
+    HeadEntry(
+        name="own",
+        summary="the classifier that the encoder was trained with, for the task that it was trained on",
+        target="ecgkit.evaluation.heads.own:OwnHead",
+        needs=("logits",),
+    ),
 )
 
 

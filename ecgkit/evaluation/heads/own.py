@@ -1,0 +1,40 @@
+"""The encoder's own classifier as a head: nothing is fitted, thresholds are chosen on validation.
+
+For a model that was trained on the very labels of the task. Logits are averaged over the contract's evaluation crops,
+as published supervised models do, and then become probabilities.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+from ecgkit.evaluation.features import RecordFeatures
+from ecgkit.evaluation.heads.base import Head, Part
+from ecgkit.evaluation.metrics import macro_auroc
+from ecgkit.evaluation.thresholds import per_class_thresholds
+
+
+class OwnHead(Head):
+    """See the module."""
+
+    def fit(self, train: Part, val: Part) -> None:
+        """Choose a threshold a class on `val`."""
+        probabilities = self.predict(val.features)
+        self._thresholds = per_class_thresholds(val.targets, probabilities)
+        self._score = macro_auroc(val.targets, probabilities)
+
+    def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
+        """Return probabilities ``[R, C]``."""
+        probabilities: NDArray[np.float64] = expit(features["logits"].astype(np.float64))
+        return probabilities
+
+    def choices(self) -> dict[str, Any]:
+        """Return what was done, and the thresholds."""
+        return {
+            "solver": "none: the classifier that the encoder was trained with",
+            "chosen": "one threshold a class by F1 on val, for decisions; AUROC and AUPRC need none",
+            "thresholds": " ".join(f"{t:.2f}" for t in self._thresholds),
+            "val_macro_auroc": float(self._score),
+        }

@@ -1,0 +1,63 @@
+"""From a head's entry to a head: its settings, its name in a table, and whether an encoder can feed it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from ecgkit.config import override, to_dict
+from ecgkit.entries import HeadEntry, MethodEntry, load_target
+from ecgkit.errors import ConfigError, RunError
+from ecgkit.evaluation.heads.base import Head
+from ecgkit.plugins import host
+
+
+def head_config(entry: HeadEntry, assignments: Sequence[str] = ()) -> Any:
+    """Return a head's settings, changed by assignments such as ``gate=frozen``; None for a head without settings.
+
+    Raises:
+        ConfigError: The head has no settings to change, or a key or value does not fit.
+    """
+    if not entry.config:
+        if assignments:
+            raise ConfigError(f"--set {assignments[0]!r} for head {entry.name}", "nothing: it has no settings")
+        return None
+    kind = load_target(entry.config, f"the settings of head {entry.name!r}")
+    return override(kind(), assignments)
+
+
+def build_head(entry: HeadEntry, seed: int, config: Any = None) -> Head:
+    """Return a head, with its settings if it has some."""
+    settings = {"config": config or head_config(entry)} if entry.config else {}
+    head: Head = entry.load()(seed=seed, **settings)
+    return head
+
+
+def head_title(entry: HeadEntry, config: Any = None) -> str:
+    """Return a head's name with the settings that are not its defaults, such as ``pma (gate=frozen)``."""
+    if config is None:
+        return entry.name
+    usual = to_dict(head_config(entry))
+    changed = ", ".join(f"{key}={_brief(v, usual[key])}" for key, v in to_dict(config).items() if v != usual[key])
+    return f"{entry.name} ({changed})" if changed else entry.name
+
+
+def _brief(value: Any, usual: Any) -> str:
+    if not isinstance(value, dict):
+        return str(value)
+    return " ".join(f"{key}={v}" for key, v in value.items() if v != usual.get(key))
+
+
+def check_head(entry: HeadEntry, method: MethodEntry) -> None:
+    """Refuse a head that reads what an encoder does not give.
+
+    Raises:
+        RunError: The message names the heads that fit.
+    """
+    gives = {"pooled", *method.features}
+    if {"tokens", "token_leads"} <= gives:
+        gives.add("per_lead")  # pooled from the tokens of each lead
+    missing = [need for need in entry.needs if need not in gives]
+    if missing:
+        fit = [h.name for h in host().entries(HeadEntry).values() if set(h.needs) <= gives]
+        raise RunError(
+            f"{method.name} gives no {missing[0]} features, which head {entry.name} reads", f"one of {', '.join(fit)}"
+        )

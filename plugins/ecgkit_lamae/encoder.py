@@ -1,0 +1,222 @@
+"""LAMAE's encoder: each lead on its own, then attention among the latent tokens of all leads.
+
+arXiv 2603.26475, section 3. A lead is cut into N patches of p samples; the encoder sees the visible ones of each lead,
+all leads as one batch. The latent attention has a CLS and the tokens that survive a second mask, of all leads together:
+the only road from one lead to another. Without lead embeddings it takes the leads as a set.
+
+In: signal ``[B, L, T]`` with T a multiple of p, any L leads in any order. Out: features of width D.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from ecgkit.errors import SignalError
+from ecgkit.leads import STANDARD_LEADS
+from ecgkit.methods import Encoder, Features
+from ecgkit.nn.masking import Mask, gather_tokens
+from ecgkit.nn.transformer import Attention, Block
+from ecgkit_lamae.config import LamaeConfig
+
+NORM_EPS = 1e-6  # MVMAE
+INIT_STD = 0.02
+
+
+class NormedAttention(Attention):
+    """Attention whose queries and keys are normed head by head."""
+
+    def __init__(self, *, width: int, heads: int, **settings: Any) -> None:
+        super().__init__(width=width, heads=heads, **settings)
+        self.norm_q, self.norm_k = (nn.LayerNorm(width // heads, eps=NORM_EPS) for _ in range(2))
+
+    def project(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return normed queries, normed keys, and values, each ``[B, heads, N, head_width]``."""
+        q, k, v = super().project(x)
+        return self.norm_q(q), self.norm_k(k), v
+
+
+class Stack(nn.Module):
+    """Transformer blocks and a last norm, ``[B, N, D] -> [B, N, D]``."""
+
+    def __init__(self, config: LamaeConfig, depth: int) -> None:
+        super().__init__()
+        attention = NormedAttention if config.qk_norm else Attention
+        hidden = int(config.width * config.mlp_ratio)
+        self.blocks = nn.ModuleList(
+            Block(width=config.width, heads=config.heads, hidden=hidden, norm_eps=NORM_EPS, attention=attention)
+            for _ in range(depth)
+        )
+        self.norm = nn.LayerNorm(config.width, eps=NORM_EPS)
+
+    def forward(self, x: Tensor, allowed: Tensor | None = None) -> Tensor:
+        """Run the blocks; `allowed` is bool, broadcast to ``[B, heads, N, N]``."""
+        for block in self.blocks:
+            x = block(x, allowed)
+        normed: Tensor = self.norm(x)
+        return normed
+
+
+class LeadEncoder(nn.Module):
+    """Reads the patches of single leads: embedding, positions, an optional CLS, and a `Stack`."""
+
+    def __init__(self, config: LamaeConfig) -> None:
+        super().__init__()
+        self.patch_embed = nn.Linear(config.patch, config.width)
+        self.positions = nn.Parameter(trunc_normal(config.patches, config.width))
+        self.cls_token = nn.Parameter(trunc_normal(config.width)) if config.encoder_cls else None
+        self.stack = Stack(config, config.depth)
+
+    def forward(self, patches: Tensor, ids_keep: Tensor | None, lead: Tensor | None, real: Tensor | None) -> Tensor:
+        """Encode leads as so many sequences.
+
+        Args:
+            patches: ``[S, N, p]``.
+            ids_keep: ``[S, K]``, the patches that are seen; None for all.
+            lead: ``[S, D]``, added to every token, or None.
+            real: Bool ``[S, K]``, False for padding; None if all are real.
+
+        Returns:
+            ``[S, K, D]``, or ``[S, 1 + K, D]`` with the CLS first.
+        """
+        n = patches.shape[-2]
+        if n > len(self.positions):
+            raise SignalError(f"{n} patches a lead", f"at most {len(self.positions)}, as the model was built for")
+        x = self.patch_embed(patches) + self.positions[:n]
+        if ids_keep is not None:
+            x = gather_tokens(x, ids_keep)
+        if self.cls_token is not None:
+            x = torch.cat([self.cls_token.to(x.dtype).expand(len(x), 1, -1), x], dim=1)
+            real = None if real is None else F.pad(real, (1, 0), value=True)
+        if lead is not None:
+            x = x + lead[:, None]
+        out: Tensor = self.stack(x, None if real is None else real[:, None, None])
+        return out
+
+
+class LatentAttention(nn.Module):
+    """A CLS and the latent tokens of all leads attend to each other."""
+
+    def __init__(self, config: LamaeConfig) -> None:
+        super().__init__()
+        self.cls_token = nn.Parameter(trunc_normal(config.width))
+        self.stack = Stack(config, config.latent_depth)
+
+    def forward(self, tokens: Tensor, real: Tensor | None = None) -> Tensor:
+        """Return ``[B, 1 + M, D]`` with the CLS first, for tokens ``[B, M, D]`` of which `real` ``[B, M]`` count."""
+        x = torch.cat([self.cls_token.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1)
+        allowed = None if real is None else F.pad(real, (1, 0), value=True)[:, None, None]
+        out: Tensor = self.stack(x, allowed)
+        return out
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What the encoders of single leads give.
+
+    Args:
+        tokens: ``[B, L, K, D]`` of the visible patches.
+        cls: ``[B, L, D]``, each lead's own CLS; None without.
+        real: Bool ``[B, L, K]``, False for padding; None if all are real.
+    """
+
+    tokens: Tensor
+    cls: Tensor | None
+    real: Tensor | None
+
+
+class LamaeEncoder(Encoder):
+    """Encoders of single leads, latent attention, and the readout; see the module."""
+
+    def __init__(self, config: LamaeConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.width = config.width
+        self.leads = nn.ModuleList(LeadEncoder(config) for _ in range(1 if config.shared else len(STANDARD_LEADS)))
+        embed = trunc_normal(len(STANDARD_LEADS), config.width)
+        self.lead_embed = nn.Parameter(embed) if config.lead_embedding else None
+        self.latent = LatentAttention(config) if config.latent_depth else None
+        self.classes = config.classes
+        self.classifier = nn.Linear(config.width, len(config.classes)) if config.classes else None
+
+    def encode_leads(self, signal: Tensor, lead_ids: Tensor, mask: Mask | None, real: Tensor | None) -> Encoded:
+        """Encode every lead on its own.
+
+        Args:
+            signal: ``[B, L, T]``.
+            lead_ids: ``[L]``.
+            mask: Over ``[B, L, N]``; None shows all patches.
+            real: Bool ``[B, L, N]``, False for patches that are padding; None if all are real.
+        """
+        patches = patchify(signal, self.config.patch)
+        B, L = patches.shape[:2]
+        if int(lead_ids.max()) >= len(STANDARD_LEADS):
+            raise SignalError("a lead beyond the standard twelve", "some of " + " ".join(STANDARD_LEADS))
+        ids = None if mask is None else mask.ids_keep
+        seen = real if real is None or ids is None else real.gather(-1, ids)
+        lead = None if self.lead_embed is None else self.lead_embed[lead_ids].expand(B, L, -1)
+        parts = [patches, ids, lead, seen]
+        if self.config.shared:
+            x = self.leads[0](*(None if part is None else part.flatten(0, 1) for part in parts)).unflatten(0, (B, L))
+        else:  # parameters of their own share no matrix product
+            rows = [[None if part is None else part[:, i] for part in parts] for i in range(L)]
+            x = torch.stack([self.leads[int(lead_ids[i])](*rows[i]) for i in range(L)], dim=1)
+        if self.config.encoder_cls:
+            return Encoded(x[:, :, 1:], x[:, :, 0], seen)
+        return Encoded(x, None, seen)
+
+    def forward(
+        self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None, *args: Any, **kwargs: Any
+    ) -> Features:
+        """Encode records with nothing masked; see `Encoder.forward`."""
+        real = real_patches(lengths, signal.shape[1], signal.shape[-1] // self.config.patch, self.config.patch)
+        encoded = self.encode_leads(signal, lead_ids, None, real)
+        tokens, pooled = encoded.tokens, mean_of_real(encoded.tokens.flatten(1, 2), encoded.real)
+        if self.latent is not None:
+            latent = self.latent(tokens.flatten(1, 2), None if real is None else real.flatten(1))
+            tokens = latent[:, 1:].unflatten(1, tokens.shape[1:3])
+            if self.config.readout == "la_cls":
+                pooled = latent[:, 0]
+        if self.config.readout == "enc_cls":
+            assert encoded.cls is not None
+            pooled = encoded.cls.mean(dim=1)
+        return Features(
+            pooled=pooled,
+            per_lead=mean_of_real(tokens, real),
+            tokens=tokens.flatten(1, 2),
+            logits=None if self.classifier is None else self.classifier(pooled),
+        )
+
+
+def trunc_normal(*shape: int) -> Tensor:
+    """Return normal numbers of deviation 0.02, cut at two deviations (MVMAE)."""
+    return nn.init.trunc_normal_(torch.empty(*shape), std=INIT_STD, a=-2 * INIT_STD, b=2 * INIT_STD)
+
+
+def patchify(signal: Tensor, patch: int) -> Tensor:
+    """Cut ``[B, L, T]`` into patches ``[B, L, N, p]``.
+
+    Raises:
+        SignalError: T is not a multiple of p.
+    """
+    if signal.shape[-1] % patch or signal.shape[-1] < patch:
+        raise SignalError(f"a signal of {signal.shape[-1]} samples", f"a multiple of the patch length {patch}")
+    return torch.unflatten(signal, -1, (-1, patch))
+
+
+def real_patches(lengths: Tensor | None, leads: int, n: int, patch: int) -> Tensor | None:
+    """Return bool ``[B, L, N]``, True for patches that hold a real sample, from the lengths ``[B]``."""
+    if lengths is None:
+        return None
+    real = torch.arange(n, device=lengths.device) * patch < lengths[:, None]
+    return real[:, None].expand(-1, leads, -1)
+
+
+def mean_of_real(tokens: Tensor, real: Tensor | None) -> Tensor:
+    """Average ``[..., N, D]`` over the N tokens, of which those in `real`, any shape of as many, count."""
+    if real is None:
+        return tokens.mean(dim=-2)
+    weight = real.reshape(*tokens.shape[:-1], 1).to(tokens.dtype)
+    return (tokens * weight).sum(dim=-2) / weight.sum(dim=-2).clamp(min=1)

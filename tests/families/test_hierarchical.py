@@ -1,0 +1,407 @@
+"""The hierarchical transformer against its reference vectors, and the properties that it is built for."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ecgkit_hierarchical.attention import DifferentialAttention, initial_lambda
+from ecgkit_hierarchical.config import BASE, PRESETS, STAGE_INPUTS, TINY
+from ecgkit_hierarchical.heads import GateHead
+from ecgkit_hierarchical.model import Hierarchical, HierarchicalEncoder, receptive_fields
+from ecgkit_hierarchical.official import LABELS, import_official
+from torch import Tensor
+
+from ecgkit.config import override
+from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
+from ecgkit.errors import RunError, SignalError
+from ecgkit.evaluation.probe import probe
+from ecgkit.evaluation.subject import pretrained_subject
+from ecgkit.methods import Batch
+from ecgkit.plugins import host
+from ecgkit.store.reader import Store
+from ecgkit.tasks.task import load_task
+from ecgkit.training.loop import pretrain
+from tests.conftest import Outcome
+
+ALL = torch.arange(12)
+SMALL = replace(
+    TINY, width=24, heads=2, hidden=16, deep=8, dropout=0.0, deep_dropout=0.0, gate_dropout=0.0,
+    classes=("a", "b", "c"), signal=replace(TINY.signal, seconds=5.0, window=5.0),
+    recipe=replace(TINY.recipe, epochs=2),
+)  # fmt: skip
+
+
+def close(actual: Tensor, expected: Any, atol: float = 1e-5) -> None:
+    np.testing.assert_allclose(actual.detach().numpy(), expected, atol=atol, rtol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def reference(golden: Path) -> dict[str, Any]:
+    with np.load(golden / "hierarchical_heads_ab.npz") as file:
+        return {name: file[name] for name in file.files}
+
+
+def load(state: dict[str, Tensor], heads: int, **changes: Any) -> HierarchicalEncoder:
+    config, renamed = import_official(state, heads=heads)
+    model = Hierarchical(replace(config, **changes))
+    model.load_state_dict(renamed)
+    return model.eval().encoder
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("head", ["A", "B"])
+def test_the_network_equals_the_reference(reference: dict[str, Any], head: str) -> None:
+    sizes = json.loads(str(reference["config"]))
+    prefix = f"{head}/sd/"
+    state = {n.removeprefix(prefix): torch.from_numpy(v) for n, v in reference.items() if n.startswith(prefix)}
+    heads = next(int(v) for k, v in sizes.items() if k in ("nhead", "n_heads", "heads"))
+    encoder = load(state, heads)
+    x, wide = torch.from_numpy(reference["x_int16"] / np.float32(1000)), torch.from_numpy(reference["wide"])
+    raw = encoder.convolutions(x)
+    for conv in (3, 4, 6):
+        close(raw[conv - 1].mean(-1), reference[f"{head}/conv{conv}_mean"])
+        assert raw[conv - 1].shape[-1] == reference[f"{head}/conv{conv}_len"]
+    outputs = list(encoder.run_blocks(x, ALL))
+    for stage in (1, 2, 3):
+        out = outputs[4 * stage - 1]
+        close(out[:, 0], reference[f"{head}/cls_stage{stage}"])
+        close(out[:, 1:].mean(1), reference[f"{head}/tok_stage{stage}"])
+    features = encoder(x, ALL, wide=wide)
+    close(features.logits, reference[f"{head}/logits"])
+    close(features.pooled, reference[f"{head}/cls_stage3"])
+    if head == "B":
+        rows = encoder.head.rows(outputs[-1], wide)
+        close(rows.mean(-1), reference["B/rows"])
+        close(encoder.head.scores(rows), reference["B/gate_scores"])
+
+
+def filled(reference: dict[str, Any], head: str, base: int) -> dict[str, Tensor]:
+    """The parameters that the reference's rule draws from their place in the sorted list of names."""
+    state = {}
+    for i, (name, shape) in enumerate(zip(reference[f"{head}/names"], reference[f"{head}/shapes"], strict=True)):
+        r, size = np.random.RandomState(base + i), tuple(json.loads(str(shape)))
+        if name.endswith("running_mean"):
+            value = 0.1 * r.standard_normal(size)
+        elif name.endswith("running_var"):
+            value = 0.5 + r.random_sample(size)
+        elif len(size) > 1:
+            value = r.standard_normal(size) / np.sqrt(np.prod(size[1:]))
+        else:
+            value = 0.1 * r.standard_normal(size) + float(str(name).endswith("weight"))
+        state[str(name)] = torch.from_numpy(np.asarray(value, np.float32))
+    return state
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("head", ["A", "B"])
+def test_the_released_size_equals_the_reference(golden: Path, reference: dict[str, Any], head: str) -> None:
+    with np.load(golden / "hierarchical_full.npz") as file:
+        full = {name: file[name] for name in file.files}
+    encoder = load(filled(full, head, json.loads(str(full["config"]))["fill_base"]), 8)
+    x, wide = torch.from_numpy(reference["x_int16"][:1] / np.float32(1000)), torch.from_numpy(reference["wide"][:1])
+    summaries = encoder(x, ALL, wide=wide)
+    close(summaries.logits, full[f"{head}/logits"], 1e-4)
+    for stage in (1, 2, 3):
+        close(summaries.layers[:, 4 * stage - 1], full[f"{head}/cls_stage{stage}"], 1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("case", [0, 1])
+def test_differential_attention_equals_the_reference(golden: Path, case: int) -> None:
+    with np.load(golden / "hierarchical_diff_attention.npz") as file:
+        data = {name: torch.from_numpy(file[name]) for name in file.files if file[name].dtype.kind == "f"}
+        heads, depth = int(file[f"heads{case}"]), int(file[f"depth{case}"])
+    x = data[f"x{case}"]
+    layer = DifferentialAttention(width=x.shape[-1], heads=heads, depth=depth)
+    layer.load_state_dict({n.split("/")[1]: v for n, v in data.items() if n.startswith(f"sd{case}/")})
+    close(layer(x), data[f"y{case}"])
+    seen: list[Tensor] = []
+    layer.watcher = seen.append
+    close(layer(x), data[f"y{case}"])
+    close(seen[0], data[f"attention{case}"])
+    torch.testing.assert_close(seen[0].sum(-1), (1 - layer.share()).expand(seen[0].shape[:-1]))
+
+
+@torch.no_grad()
+def test_without_lambda_it_is_plain_attention_and_a_norm() -> None:
+    torch.manual_seed(0)
+    layer, x = DifferentialAttention(width=24, heads=2, depth=0), torch.randn(2, 7, 24)
+    layer.initial = 0.0
+    for name in ("lambda_q1", "lambda_k1", "lambda_q2", "lambda_k2"):
+        getattr(layer, name).zero_()  # exp(0) - exp(0) + 0
+    q, k = (p(x).view(2, 7, 4, 6).transpose(1, 2)[:, ::2] for p in (layer.q_proj, layer.k_proj))
+    v = layer.v_proj(x).view(2, 7, 2, 12).transpose(1, 2)
+    plain = torch.softmax(q @ k.transpose(-1, -2) / 6**0.5, -1) @ v
+    plain = plain / (plain.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+    torch.testing.assert_close(layer(x), layer.out_proj(plain.transpose(1, 2).reshape(2, 7, 24)))
+    assert initial_lambda(0) == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize(("preset", "official", "parameters"), [
+    ("base", "hierarchical_head_a", 18_517_693), ("gate", "hierarchical_head_b", 18_626_254),
+])  # fmt: skip
+def test_every_official_key_is_consumed(golden: Path, preset: str, official: str, parameters: int) -> None:
+    listed = json.loads((golden / "official_state_dicts.json").read_text())[official]["keys"]
+    with torch.device("meta"):
+        config, state = import_official({f"module.{key}": torch.empty(shape) for key, shape in listed.items()})
+        model = Hierarchical(replace(PRESETS[preset], classes=LABELS))
+    assert {n: v.shape for n, v in state.items()} == {n: v.shape for n, v in model.state_dict().items()}
+    assert sum(p.numel() for p in model.parameters()) == parameters
+    assert config == replace(PRESETS[preset], classes=LABELS, wide="none")
+    task = load_task(host().get(TaskEntry, "cinc2020-unmerged"))
+    assert tuple(task.labels) == LABELS
+    assert [label.codes[0] for label in task.labels.values()] == sorted(c.codes[0] for c in task.labels.values())
+
+
+def test_a_foreign_or_incomplete_file_is_refused(golden: Path) -> None:
+    listed = json.loads((golden / "official_state_dicts.json").read_text())["hierarchical_head_a"]["keys"]
+    state = {key: torch.empty(shape, device="meta") for key, shape in listed.items()}
+    with pytest.raises(RunError, match=r"layer4\.conv"):
+        import_official(state | {"layer4.conv": torch.zeros(1)})
+    with pytest.raises(RunError, match=r"no encoder\.6\.weight"):
+        import_official({n: v for n, v in state.items() if n != "encoder.6.weight"})
+    with pytest.raises(RunError, match="5 convolutions"):
+        import_official({n: v for n, v in state.items() if not n.startswith("encoder.15.")})
+
+
+def test_lengths_are_those_of_the_paper() -> None:
+    assert BASE.conv_lengths(7500) == (2497, 828, 410, 201, 192, 183)
+    assert BASE.conv_lengths(5000) == (1664, 551, 271, 131, 122, 113)
+    assert (BASE.stage_inputs, BASE.channels) == ((3, 4, 6), (132, 264, 288, 288, 288, 288))
+    paper = replace(BASE, conv_layers=4, attention="standard")
+    assert (paper.stage_inputs, paper.channels) == ((2, 3, 4), (132, 288, 288, 288))
+
+
+@pytest.fixture
+def small() -> Hierarchical:
+    torch.manual_seed(0)
+    return Hierarchical(SMALL).eval()
+
+
+def depends(out: Tensor, x: Tensor) -> list[bool]:
+    """Which leads of the input a value depends on."""
+    (gradient,) = torch.autograd.grad(out, x, retain_graph=True)
+    return [bool(lead.any()) for lead in gradient[0]]
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_grouped_convolutions_keep_leads_apart_and_plain_ones_do_not(grouped: bool) -> None:
+    torch.manual_seed(0)
+    convolutions = Hierarchical(replace(SMALL, grouped=grouped)).eval().encoder.convolutions
+    x = torch.randn(1, 12, 1250, requires_grad=True)
+    for raw in convolutions(x):
+        size = raw.shape[1] // 12
+        for lead in (0, 7, 11):
+            seen = depends(raw[0, lead * size : (lead + 1) * size].sum(), x)
+            assert seen == [i == lead or not grouped for i in range(12)]
+
+
+@torch.no_grad()
+def test_only_the_cls_goes_from_stage_to_stage(small: Hierarchical) -> None:
+    """The other tokens of stage 1 change nothing; the CLS does, and through it the first convolution that is read."""
+    encoder, x = small.encoder, torch.randn(2, 12, 1250)
+    raw = encoder.convolutions(x)
+    whole = encoder(x, ALL).pooled
+
+    def run(first: Tensor, keep: bool) -> Tensor:
+        encoder.convolutions.forward = lambda _: [*raw[:2], first, *raw[3:]]  # type: ignore[method-assign]
+        original = encoder.blocks[0].forward
+
+        def cut(y: Tensor) -> Tensor:
+            out = original(y)
+            return torch.cat(
+                [out[:, :1] if keep else torch.zeros_like(out[:, :1]), torch.randn_like(out[:, 1:])], dim=1
+            )
+
+        encoder.blocks[0].forward = cut
+        try:
+            return encoder(x, ALL).pooled
+        finally:
+            del encoder.convolutions.forward
+            encoder.blocks[0].forward = original
+
+    torch.testing.assert_close(run(raw[2], keep=True), whole)
+    assert (run(raw[2] + 1, keep=True) - whole).abs().max() > 1e-4
+    torch.testing.assert_close(run(raw[2] + 1, keep=False), run(raw[2], keep=False))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("samples", [1000, 1250, 2500, 5000])
+def test_head_a_takes_any_length(small: Hierarchical, samples: int) -> None:
+    features = small.encoder(torch.randn(1, 12, samples), ALL)
+    assert features.tokens.shape[1] == SMALL.conv_lengths(samples)[-1]
+    assert torch.isfinite(features.logits).all()
+
+
+def test_head_b_is_built_for_its_window_and_says_so(small: Hierarchical) -> None:
+    for seconds, tokens in ((5.0, 9), (10.0, 44)):
+        signal = replace(SMALL.signal, seconds=seconds, window=seconds)
+        gated = Hierarchical(replace(SMALL, gate=True, signal=signal)).eval().encoder
+        assert gated.head.attention_a.in_features == tokens + 1 == gated.config.tokens(signal.samples) + 1
+        assert gated(torch.randn(1, 12, signal.samples), ALL).logits.shape == (1, 3)
+        with pytest.raises(SignalError, match=r"gate=false"):
+            gated(torch.randn(1, 12, 5000), ALL)
+    with pytest.raises(SignalError, match="longer"):
+        small.encoder(torch.randn(1, 12, 100), ALL)
+    with pytest.raises(SignalError, match="standard twelve"):
+        small.encoder(torch.randn(1, 1, 2500), torch.tensor([12]))
+
+
+@torch.no_grad()
+def test_the_gates_weights_sum_to_one_over_rows_and_classify_as_the_sum_says() -> None:
+    torch.manual_seed(0)
+    head, tokens, wide = GateHead(tokens=9, classes=2, dropout=0.25).eval(), torch.randn(3, 9, 24), torch.randn(3, 4)
+    torch.nn.init.normal_(head.weight)
+    rows = head.rows(tokens, wide)
+    weights = head.scores(rows).softmax(dim=1)
+    torch.testing.assert_close(weights.sum(dim=1), torch.ones(3, 2))
+    for b in range(3):
+        for c in range(2):
+            pooled = sum(weights[b, r, c] * rows[b, r] for r in range(28))
+            logit = torch.relu(head.rho(pooled)) @ head.weight[c] + head.bias[c]
+            torch.testing.assert_close(head(tokens, wide)[b, c], logit, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_leads_go_to_their_places_by_id(small: Hierarchical) -> None:
+    x, order = torch.randn(2, 12, 2500), torch.randperm(12, generator=torch.Generator().manual_seed(1))
+    torch.testing.assert_close(small.encoder(x[:, order], order).logits, small.encoder(x, ALL).logits)
+    some = torch.tensor([1, 6])
+    blank = torch.zeros_like(x)
+    blank[:, some] = x[:, some]
+    torch.testing.assert_close(small.encoder(x[:, some], some).logits, small.encoder(blank, ALL).logits)
+
+
+VARIANTS = [
+    "grouped=false", "stages=1", "stages=2", "stages=3", "stages=4", "stages=5", "gate=true", "gate=false", "cls=last",
+    "attention=standard", "conv_layers=4", "wide=none", "signal={seconds: 8, window: 8}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_each_variant_is_one_setting_and_learns(variant: str) -> None:
+    torch.manual_seed(0)
+    config = override(SMALL, [variant])
+    model = Hierarchical(config)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    extra = {
+        "labels": (torch.rand(6, 3) < 0.5).float(),
+        "demographics": torch.tensor([[0.6, 1.0]] * 5 + [[np.nan] * 2]),
+    }
+    batch = Batch(torch.randn(6, 12, config.signal.samples).cumsum(-1) / 50, ALL, torch.arange(6), extra=extra)
+    losses = []
+    for _ in range(40):
+        loss = model.training_step(batch).loss
+        losses.append(loss.item())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    assert np.mean(losses[-5:]) < 0.9 * losses[0]
+    unused = {n for n, p in model.named_parameters() if p.grad is None}
+    expected = {f"encoder.convolutions.norms.{config.conv_layers - 1}.{kind}" for kind in ("weight", "bias")}
+    assert unused == expected
+
+
+def test_variants_have_the_stages_that_they_say() -> None:
+    for convs, inputs in STAGE_INPUTS.items():
+        for stages, read in inputs.items():
+            config = replace(SMALL, conv_layers=convs, stages=stages)
+            assert (config.stage_inputs, len(config.stage_depths), config.channels[read[0] - 1]) == (read, stages, 24)
+            assert read[-1] == convs
+    last = replace(SMALL, cls="last")
+    assert (last.stage_inputs, last.stage_depths) == ((6,), (3,))
+    assert len(Hierarchical(last).encoder.blocks) == len(Hierarchical(SMALL).encoder.blocks)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"stages": 6}, "1 to 5"), ({"stages": 5, "conv_layers": 4}, "1 to 4"), ({"width": 26}, "12 leads"),
+     ({"heads": 5}, "5 heads"), ({"heads": 24}, "twice"), ({"dropout": 1.0}, "dropout"), ({"deep": 0}, "deep"),
+     ({"width": 25, "grouped": False}, "even"), ({"signal": replace(TINY.signal, seconds=0.5, window=1)}, "longer")],
+)  # fmt: skip
+def test_impossible_settings_are_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        replace(SMALL, **wrong)
+
+
+@torch.no_grad()
+def test_age_and_sex_are_standardised_and_missing_ones_are_zero_before(cohort_store: Path) -> None:
+    from ecgkit.methods import Corpus
+
+    store = Store(cohort_store)
+    model = Hierarchical(SMALL)
+    rows = np.arange(len(store))
+    model.prepare(Corpus(store, rows, SMALL.classes))
+    age = store.table["age"].fillna(0.0).to_numpy()
+    assert model.encoder.wide_mean[0] == pytest.approx(age.mean(), rel=1e-5)
+    assert model.encoder.wide_deviation[0] == pytest.approx(age.std(), rel=1e-5)
+    wide = model.encoder.wide_features(
+        torch.tensor([[50.0, 1.0], [float("nan"), float("nan")]]), 2, torch.device("cpu")
+    )
+    assert wide.shape == (2, 22) and not wide[:, 2:].any()
+    assert wide[0, 0] == pytest.approx((50 - age.mean()) / age.std(), rel=1e-4)
+    assert wide[1, 0] == pytest.approx(-age.mean() / age.std(), rel=1e-4)
+    model.encoder.config = replace(SMALL, wide="none")
+    assert not model.encoder.wide_features(torch.ones(2, 2), 2, torch.device("cpu")).any()
+
+
+@torch.no_grad()
+def test_receptive_fields_are_what_a_token_depends_on(small: Hierarchical) -> None:
+    spans = receptive_fields(SMALL, 1250)
+    x = torch.randn(1, 12, 1250, requires_grad=True)
+    with torch.enable_grad():
+        raw = small.encoder.convolutions(x)[-1]
+        for token in (0, 4, raw.shape[-1] - 1):
+            (gradient,) = torch.autograd.grad(raw[..., token].sum(), x, retain_graph=True)
+            touched = torch.nonzero(gradient[0].abs().sum(0)).ravel()
+            assert (touched[0].item(), touched[-1].item() + 1) == tuple(spans[token].tolist())
+
+
+@torch.no_grad()
+def test_the_attention_map_is_the_last_blocks() -> None:
+    torch.manual_seed(0)
+    encoder = Hierarchical(replace(SMALL, gate=True)).eval().encoder
+    batch = Batch(torch.randn(2, 12, 1250), ALL, torch.arange(2))
+    found = encoder.attention_map(batch)
+    last: list[Tensor] = []
+    handle = encoder.blocks[-1].attn.register_forward_pre_hook(lambda _, inputs: last.append(inputs[0]))
+    encoder(batch.signal, ALL)
+    handle.remove()
+    weights = encoder.blocks[-1].attn.weights(last[0])
+    torch.testing.assert_close(found.over_time, weights[:, :, 0, 1:].mean(1))
+    assert found.gate.shape == (2, 3, 12) and len(found.spans) == found.over_time.shape[1]
+    assert (found.gate.sum(-1) < 1).all() and (found.gate > 0).all()  # the rest is age and sex
+
+
+@pytest.fixture(scope="module")
+def trained(cohort_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("runs") / "hierarchical"
+    entry, task = host().get(MethodEntry, "hierarchical"), host().get(TaskEntry, "simulated")
+    pretrain(entry, replace(SMALL, classes=()), Store(cohort_store), out, task=task)
+    return out
+
+
+def test_a_run_is_probed_like_any_other_and_by_its_own_classifier(
+    trained: Path, cohort_store: Path, tmp_path: Path
+) -> None:
+    subject, store = pretrained_subject(trained), Store(cohort_store)
+    task = host().get(TaskEntry, "simulated")
+    assert subject.encoder.classes == tuple(load_task(task).labels)
+    for head in ("linear", "own"):
+        row = probe(subject, store, task, host().get(HeadEntry, head), tmp_path / head)
+        assert row.head == head and row.macro_auroc is not None
+
+
+def test_pretrain_without_a_task_says_what_is_missing(
+    ecgkit: Callable[..., Outcome], cohort_store: Path, tmp_path: Path
+) -> None:
+    shown = ecgkit(
+        "pretrain", "--method", "hierarchical", "--preset", "tiny", "--data", cohort_store, "--out", tmp_path / "r"
+    )
+    assert shown.code == 2 and "--task" in shown.err
+    assert not (tmp_path / "r").exists()
