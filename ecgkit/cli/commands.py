@@ -11,6 +11,7 @@ COMMANDS = {
     "ingest": ("take a dataset as downloaded into a store", "ingest:ingest"),
     "inspect": ("show what a store holds, or draw one of its records", "inspect:inspect"),
     "pretrain": ("train a method on a store", "pretrain:pretrain"),
+    "runs": ("compare the curves of trainings", "runs:runs"),
     "import-weights": ("make a run folder from published weights", "import_weights:import_weights"),
     "probe": ("judge an encoder by a task", "probe:probe"),
     "report": ("make one HTML page from results", "report:report"),
