@@ -42,7 +42,8 @@ def _row(run: Any, metric: str, scale: tuple[float, float]) -> dict[str, str]:
     return {
         "run": run.name,
         "method": run.method,
-        "epochs": f"{len(run.metrics)} of {run.epochs}" + ("" if run.finished else ", unfinished"),
+        "epochs": f"{len(run.metrics)} of {run.epochs}",
+        "state": "finished" if run.finished else "unfinished",
         "curve": sparkline(values, *scale),
         "lowest": f"{min(values):.4f}" if values else "-",
         "highest": f"{max(values):.4f}" if values else "-",

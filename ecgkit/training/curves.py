@@ -48,7 +48,7 @@ def read_curves(path: Path) -> Curves:
     metrics = read_metrics(folder)
     preset = details.get("preset")
     method = f"{entry.name} {preset}" if preset else entry.name
-    return Curves(str(finished(path)), method, not is_unfinished(folder), config.recipe.epochs, metrics)
+    return Curves(finished(path.resolve()).name, method, not is_unfinished(folder), config.recipe.epochs, metrics)
 
 
 def _known(folder: Path, path: Path) -> tuple[Any, Any, dict[str, Any]]:
