@@ -61,7 +61,7 @@ def attention(options: argparse.Namespace) -> None:
         for dtype in (torch.float32, torch.bfloat16):
             qkv = torch.randn(3, *shape, device=device, dtype=dtype, requires_grad=True)
             forms: tuple[Callable[..., Tensor], ...] = (F.scaled_dot_product_attention, written_out, attend)
-            times = compare([lambda f=f: backward(f(*qkv.unbind(0))) for f in forms], device, options.repeats)
+            times = compare([lambda f=f, qkv=qkv: backward(f(*qkv.unbind(0))) for f in forms], device, options.repeats)
             cells = " ".join(f"{1000 * t:9.1f}" for t in times)
             print(f"{shape!s:>20} {str(dtype).removeprefix('torch.'):>9} {cells}")
 
@@ -104,7 +104,9 @@ def step(options: argparse.Namespace) -> None:
     cost = count_cost(entry.load()(config).to(device), batch, ours_recipe)
     mfu = cost.flops * options.batch / fast / peak_flops(ours_recipe, device)
     unit = "has" if multiplies_bf16(device) else "has no"
-    print(f"ST-MEM {options.preset}, batch {options.batch}, {torch.get_num_threads()} threads; {device} {unit} bf16 units")
+    print(
+        f"ST-MEM {options.preset}, batch {options.batch}, {torch.get_num_threads()} threads; {device} {unit} bf16 units"
+    )
     print(f"plainly written, fp32 {options.batch / slow:8.2f} records/s")
     print(f"ecgkit                {options.batch / fast:8.2f} records/s")
     print(f"ratio                 {slow / fast:8.2f}")
@@ -132,7 +134,9 @@ def wait(options: argparse.Namespace) -> None:
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     for line in lines:
-        print(f"epoch {line['epoch']}: data wait {100 * line['data_wait']:5.2f} %, {line['records_per_second']} records/s")
+        print(
+            f"epoch {line['epoch']}: data wait {100 * line['data_wait']:5.2f} %, {line['records_per_second']} records/s"
+        )
     print(f"median data wait {100 * statistics.median(line['data_wait'] for line in lines):.2f} %")
 
 
@@ -144,7 +148,9 @@ def start(options: argparse.Namespace) -> None:
         for i in range(options.repeats + 1):
             began = time.perf_counter()
             command = pretraining(store, Path(folder) / f"run{i}", options)
-            with subprocess.Popen([*command, "--set", "recipe.batch_size=1"], stdout=subprocess.PIPE, text=True) as process:
+            with subprocess.Popen(
+                [*command, "--set", "recipe.batch_size=1"], stdout=subprocess.PIPE, text=True
+            ) as process:
                 assert process.stdout
                 for line in process.stdout:
                     if "trained parameters" in line:  # said right before the first step

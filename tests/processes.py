@@ -21,7 +21,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def run_in_processes(n: int, work: Callable[..., Any], *arguments: Any, killed: bool = False, timeout: float = 60.0) -> list[Any]:
+def run_in_processes(
+    n: int, work: Callable[..., Any], *arguments: Any, killed: bool = False, timeout: float = 60.0
+) -> list[Any]:
     """Run ``work(rank, *arguments)`` in n processes and return what each gives.
 
     Args:
@@ -36,7 +38,8 @@ def run_in_processes(n: int, work: Callable[..., Any], *arguments: Any, killed: 
     address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": str(n)}
     pipes = [context.Pipe(duplex=False) for _ in range(n)]
     processes = [
-        context.Process(target=_run, args=(rank, address, work, arguments, sender)) for rank, (_, sender) in enumerate(pipes)
+        context.Process(target=_run, args=(rank, address, work, arguments, sender))
+        for rank, (_, sender) in enumerate(pipes)
     ]
     for process in processes:
         process.start()

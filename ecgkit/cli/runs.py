@@ -23,7 +23,9 @@ def runs(
 
     found = [read_curves(path) for path in paths]
     if as_json:
-        print_json([{"run": run.name, "method": run.method, "finished": run.finished, "metrics": run.metrics} for run in found])
+        print_json(
+            [{"run": run.name, "method": run.method, "finished": run.finished, "metrics": run.metrics} for run in found]
+        )
         return
     known = common_metrics(found)
     if metric not in known:

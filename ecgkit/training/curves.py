@@ -75,16 +75,19 @@ def plot_curves(runs: Sequence[Curves], metric: str, file: Path) -> None:
         raise RunError(f"no run has {metric!r}", f"one of {', '.join(common_metrics(runs)) or 'none'}")
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     for run in runs:
         epochs, values = run.values(metric)
-        axes.plot(epochs, values, marker="." if len(epochs) < 30 else "", linewidth=1.5, label=f"{run.name} ({run.method})")
+        axes.plot(
+            epochs, values, marker="." if len(epochs) < 30 else "", linewidth=1.5, label=f"{run.name} ({run.method})"
+        )
     axes.set_xlabel("epoch")
     axes.set_ylabel(metric.replace("_", " "))
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(alpha=0.3)
     axes.legend(frameon=False, fontsize="small")
     for side in ("top", "right"):

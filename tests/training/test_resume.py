@@ -71,9 +71,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     weights = kept[-1] / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-20])
     warned, resumed = [], []
-    train(
-        cohort_store, out, config=NOISY, resume=True, watcher=Watcher(warn=warned.append, resume=resumed.append)
-    )
+    train(cohort_store, out, config=NOISY, resume=True, watcher=Watcher(warn=warned.append, resume=resumed.append))
     assert "step-00000005 is damaged" in warned[0]
     assert resumed == [4]
     assert_equal(out, undisturbed)
