@@ -45,10 +45,8 @@ def _row(run: Any, metric: str, scale: tuple[float, float]) -> dict[str, str]:
         "run": run.name,
         "method": run.method,
         "epochs": f"{len(run.metrics)} of {run.epochs}",
-        "state": "finished" if run.finished else "unfinished",
         "curve": sparkline(values, *scale),
         "lowest": f"{min(values):.4f}" if values else "-",
-        "highest": f"{max(values):.4f}" if values else "-",
         "last": f"{values[-1]:.4f}" if values else "-",
         "records/s": "-" if rate is None else f"{rate:.0f}",
     }

@@ -18,7 +18,7 @@ class Curves:
     """A run as it went.
 
     Args:
-        name: The run's folder.
+        name: The run's folder; ``NAME.partial`` while it is not finished.
         method: Family and preset.
         finished: Whether training is complete.
         epochs: How many there will be.
@@ -48,7 +48,7 @@ def read_curves(path: Path) -> Curves:
     metrics = read_metrics(folder)
     preset = details.get("preset")
     method = f"{entry.name} {preset}" if preset else entry.name
-    return Curves(finished(path.resolve()).name, method, not is_unfinished(folder), config.recipe.epochs, metrics)
+    return Curves(folder.resolve().name, method, not is_unfinished(folder), config.recipe.epochs, metrics)
 
 
 def _known(folder: Path, path: Path) -> tuple[Any, Any, dict[str, Any]]:
