@@ -1,5 +1,6 @@
 """``ecgkit runs``."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,9 +24,7 @@ def runs(
 
     found = [read_curves(path) for path in paths]
     if as_json:
-        print_json(
-            [{"run": run.name, "method": run.method, "finished": run.finished, "metrics": run.metrics} for run in found]
-        )
+        print_json([asdict(run) for run in found])
         return
     known = common_metrics(found)
     if metric not in known:
