@@ -6,7 +6,7 @@ a `Batch` with just what the family says it needs and gets back named `Losses`; 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -82,8 +82,15 @@ class Batch:
         def move(value: Any) -> Any:
             return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
 
-        extra = {need: move(value) for need, value in self.extra.items()}
-        return Batch(move(self.signal), move(self.lead_ids), move(self.rows), move(self.lengths), extra)
+        return self._each(move)
+
+    def pin_memory(self) -> "Batch":
+        """Return the batch with its tensors in pinned memory, from which a copy to a GPU need not wait."""
+        return self._each(lambda value: value.pin_memory() if isinstance(value, Tensor) else value)
+
+    def _each(self, change: Callable[[Any], Any]) -> "Batch":
+        extra = {need: change(value) for need, value in self.extra.items()}
+        return Batch(change(self.signal), change(self.lead_ids), change(self.rows), change(self.lengths), extra)
 
 
 @dataclass(frozen=True)
@@ -147,9 +154,15 @@ class AttentionMap:
 
 @dataclass(frozen=True)
 class Losses:
-    """The named parts of a training loss, scalars whose sum is minimised."""
+    """What a training step gives.
+
+    Args:
+        parts: The named parts of the loss, scalars whose sum is minimised.
+        stats: Named scalars to watch, such as `ecgkit.nn.contrastive.embedding_statistics`; never minimised.
+    """
 
     parts: Mapping[str, Tensor]
+    stats: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def loss(self) -> Tensor:
@@ -157,8 +170,9 @@ class Losses:
         return torch.stack(list(self.parts.values())).sum()
 
     def scalars(self) -> dict[str, Tensor]:
-        """Return the sum and the parts by name, without their gradients."""
-        return {"loss": self.loss.detach(), **{name: part.detach() for name, part in self.parts.items()}}
+        """Return the sum, the parts and the statistics by name, without their gradients."""
+        named = {**self.parts, **self.stats}
+        return {"loss": self.loss.detach(), **{name: value.detach() for name, value in named.items()}}
 
 
 class Encoder(nn.Module, ABC):

@@ -13,6 +13,7 @@ COMMANDS = {
     "beats": ("find the R peaks of a store, or judge a detector", "beats:app"),
     "extract-knowledge": ("turn reports into cardiac entities, offline or by a model", "extract_knowledge:app"),
     "pretrain": ("train a method on a store", "pretrain:pretrain"),
+    "runs": ("compare the curves of trainings", "runs:runs"),
     "import-weights": ("make a run folder from published weights", "import_weights:import_weights"),
     "probe": ("judge an encoder by a task", "probe:probe"),
     "score": ("score a program as the PhysioNet/CinC Challenges do", "score:score"),

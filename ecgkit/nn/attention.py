@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# In bf16 on a CPU, torch's fused kernel is slower than plain products up to about this many keys (measured).
-PLAIN_KEYS = 256
+# On a CPU in reduced precision torch's function has no kernel of its own, and the written-out formula is 2 to 5 times
+# as fast (``python benchmarks/training.py attention``, up to this many keys; beyond, its weights take too much memory).
+PLAIN_KEYS = 1024
 
 Watcher = Callable[[Tensor], None]
 
@@ -34,14 +35,20 @@ class WatchedAttention(nn.Module):
                 logits. None allows all.
             dropout: Share of the weights that is dropped.
         """
-        plain = q.device.type == "cpu" and q.dtype == torch.bfloat16 and k.shape[-2] <= PLAIN_KEYS
-        if self.watcher is None and not plain:
-            mask = allowed if allowed is None or allowed.dtype == torch.bool else allowed.to(q.dtype)
-            return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
+        if self.watcher is None:
+            return attend(q, k, v, allowed, dropout=dropout)
         weights = attention_weights(q, k, allowed)
-        if self.watcher is not None:
-            self.watcher(weights.detach())
+        self.watcher(weights.detach())
         return F.dropout(weights, dropout) @ v
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None = None, *, dropout: float = 0.0) -> Tensor:
+    """Return ``softmax(q k^T / sqrt(d)) v`` by whatever is fastest here; see `WatchedAttention.attend`."""
+    reduced = q.device.type == "cpu" and q.dtype in (torch.bfloat16, torch.float16)
+    if reduced and k.shape[-2] <= PLAIN_KEYS:
+        return F.dropout(attention_weights(q, k, allowed), dropout) @ v
+    mask = allowed if allowed is None or allowed.dtype == torch.bool else allowed.to(q.dtype)
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=mask, dropout_p=dropout)
 
 
 def attention_weights(q: Tensor, k: Tensor, allowed: Tensor | None = None) -> Tensor:
