@@ -159,7 +159,7 @@ class DetectorEntry(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class TextEncoderEntry(Entry):
-    """A text encoder; `target` is ``f(texts) -> array [len(texts), D]``."""
+    """A text encoder; `target` is an `ecgkit.text.encoder.TextEncoder` class."""
 
     kind: ClassVar[str] = "text encoder"
 

@@ -6,9 +6,9 @@ a `Batch` with just what the family says it needs and gets back named `Losses`; 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from ecgkit.recipe import Recipe
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 
-__all__ = ["NEEDS", "Batch", "Corpus", "Encoder", "Features", "Losses", "Method", "MethodConfig", "MethodEntry"]
+__all__ = ["NEEDS", "Batch", "Corpus", "Encoder", "Features", "Losses", "Method", "MethodConfig", "MethodEntry", "ZeroShot"]
 
 # What a batch may hold, and the command that puts it into a store.
 NEEDS = {
@@ -94,9 +94,15 @@ class Features:
 
 @dataclass(frozen=True)
 class Losses:
-    """The named parts of a training loss, scalars whose sum is minimised."""
+    """What a training step gives.
+
+    Args:
+        parts: The named parts of the loss, scalars whose sum is minimised.
+        stats: Named scalars to watch, such as `ecgkit.nn.contrastive.embedding_statistics`; never minimised.
+    """
 
     parts: Mapping[str, Tensor]
+    stats: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def loss(self) -> Tensor:
@@ -104,19 +110,22 @@ class Losses:
         return torch.stack(list(self.parts.values())).sum()
 
     def scalars(self) -> dict[str, Tensor]:
-        """Return the sum and the parts by name, without their gradients."""
-        return {"loss": self.loss.detach(), **{name: part.detach() for name, part in self.parts.items()}}
+        """Return the sum, the parts and the statistics by name, without their gradients."""
+        named = {**self.parts, **self.stats}
+        return {"loss": self.loss.detach(), **{name: value.detach() for name, value in named.items()}}
 
 
 class Encoder(nn.Module, ABC):
     """Signals to features; `width` is D.
 
     `needs` names what the encoder reads besides the signal (such as ``beats``), wherever it is used: the loader then
-    puts it into every batch, and `encode` hands it to `forward` as a keyword argument.
+    puts it into every batch, and `encode` hands it to `forward` as a keyword argument. `fill` says what stands in for a
+    lead that is not given, such as ``zeros``, where the encoder cannot do without; a result says so too.
     """
 
     width: int
     needs: ClassVar[tuple[str, ...]] = ()
+    fill: ClassVar[str] = ""
 
     @abstractmethod
     def forward(
@@ -180,6 +189,28 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def training_step(self, batch: Batch) -> Losses:
         """Return the losses of a batch; random choices come from torch's generator."""
+
+
+@runtime_checkable
+class ZeroShot(Protocol):
+    """A method that scores classes by their names alone, such as ``atrial fibrillation``."""
+
+    encoder: Encoder
+
+    def class_vectors(self, texts: Sequence[str]) -> Tensor:
+        """Return vectors ``[C, ...]`` that stand for class names or prompts; computed once an evaluation."""
+
+    def class_scores(self, batch: Batch, classes: Tensor, *, independent: bool = False) -> Tensor:
+        """Return ``[B, C]`` in [0, 1], higher where a class is more likely.
+
+        Args:
+            batch: Records.
+            classes: What `class_vectors` gave.
+            independent: Let no class see the others, so that its score does not depend on what else is asked.
+        """
+
+    def trained_names(self) -> Sequence[str]:
+        """Return the names that training asked for one by one; other classes are unseen."""
 
 
 def method_config(entry: MethodEntry, preset: str = "") -> tuple[str, Any]:

@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ecgkit.errors import StoreError
+from ecgkit.knowledge.labels import read_labels
 from ecgkit.methods import NEEDS
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
 from ecgkit.tasks.task import TaskData
+from ecgkit.text.reports import report_table
 
 
 class Supply(Protocol):
@@ -48,6 +50,21 @@ class Labels:
         return self.targets[torch.from_numpy(rows)]
 
 
+@dataclass(frozen=True)
+class ByRow:
+    """What is known of every record beforehand, such as the index of its report or its entities.
+
+    Args:
+        values: ``[R, ...]`` over all rows of the store.
+    """
+
+    values: Tensor
+
+    def at(self, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> Tensor:
+        """Return ``[B, ...]``."""
+        return self.values[torch.from_numpy(rows)]
+
+
 def open_supplies(
     needs: Iterable[str], store: Store, view: View, data: TaskData | None = None, *, owner: str = "the model"
 ) -> dict[str, Supply]:
@@ -67,6 +84,10 @@ def open_supplies(
     for need in needs:
         if need == "labels" and data is not None:
             supplies[need] = Labels.of(data, len(store))
+        elif need == "reports":  # int64 [B]: which unique report, see `ecgkit.text.reports`
+            supplies[need] = ByRow(torch.from_numpy(report_table(store).index))
+        elif need == "entities":  # uint8 [B, Q]: 0 absent, 1 present, 2 uncertain
+            supplies[need] = ByRow(torch.from_numpy(read_labels(store).values))
         elif need != "signal":
             raise StoreError(
                 f"{store.path} holds no {need}", f"{need}, which {owner} needs",
