@@ -71,3 +71,7 @@ class ResultsError(EcgkitError):
 
 class OutputError(EcgkitError):
     """An output exists already or cannot be written."""
+
+
+class EndpointError(EcgkitError):
+    """A model server cannot be used, or gives nothing that can be read."""

@@ -1,0 +1,291 @@
+"""The whole way from reports to labels; each stage starts from what the last run kept.
+
+Steps as in K-MERL (arXiv 2502.17900): extract, verify, merge synonyms, fold subtypes into superclasses, keep what is
+frequent. A finding that one statement calls present is present, whatever another doubts or denies.
+"""
+
+import datetime
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy import sparse
+
+from ecgkit.atomic import check_output
+from ecgkit.errors import ConfigError, DatasetError, StoreError
+from ecgkit.knowledge.backends import Backend, Readings, Watch
+from ecgkit.knowledge.labels import (
+    DEFAULT_NAME, KIND, MENTIONS, PRESENT, UNCERTAIN, Entities, read_labels, write_labels,
+)  # fmt: skip
+from ecgkit.knowledge.mentions import Mention
+from ecgkit.knowledge.reports import Reports
+from ecgkit.knowledge.statements import Corpus, Unit, corpus_of, text_hash
+from ecgkit.knowledge.vocabulary import Vocabulary, read_vocabulary
+
+
+@dataclass(frozen=True)
+class ExtractOptions:
+    """What is kept of what was read.
+
+    Args:
+        unit: What is read as one text: ``statement`` or ``report``.
+        min_count: Records in which an entity must be present.
+        max_entities: Keep only so many, the most frequent.
+        keep_children: Whether a subtype keeps a column of its own beside its parent's, else it becomes its parent.
+        vocabulary: File of maps to apply instead of the backend's.
+        name: Of the extraction, for several of one store.
+        overwrite: Whether an earlier one of this name may be replaced.
+    """
+
+    unit: Unit = "statement"
+    min_count: int = 50
+    max_entities: int | None = None
+    keep_children: bool = False
+    vocabulary: Path | None = None
+    name: str = DEFAULT_NAME
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.unit not in ("statement", "report"):
+            raise ConfigError(f"unit {self.unit!r}", "statement or report")
+        if self.min_count < 1 or (self.max_entities is not None and self.max_entities < 1):
+            raise ConfigError(f"min_count {self.min_count}, max_entities {self.max_entities}", "1 or more")
+        if not self.name.replace("-", "").replace("_", "").isalnum():
+            raise ConfigError(f"name {self.name!r}", "letters, digits, - and _")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What an extraction did.
+
+    Args:
+        path: The labels.
+        entities: The labels themselves.
+        records: How many there are.
+        with_report: How many have one.
+        texts: Unique texts that were read.
+        saved: Texts that needed no reading, as an equal one was read.
+        problems: Unread texts by reason.
+        incomplete: Records with a report of which a part was not read.
+        unknown: Records that mention a name which the vocabulary lacks, by name.
+        counters: Of the backend: requests, tokens and so on.
+    """
+
+    path: Path
+    entities: Entities
+    records: int
+    with_report: int
+    texts: int
+    saved: int
+    problems: Mapping[str, int]
+    incomplete: int
+    unknown: Mapping[str, int]
+    counters: Mapping[str, Any]
+
+
+def extract_knowledge(
+    reports: Reports, backend: Backend, options: ExtractOptions = ExtractOptions(), watch: Watch = lambda *_: None
+) -> Summary:
+    """Turn reports into entity labels.
+
+    Args:
+        reports: As `ecgkit.knowledge.reports.open_reports` gives them.
+        backend: What reads the texts.
+        options: See `ExtractOptions`.
+        watch: Called with the stage, units done and in all.
+
+    Raises:
+        ConfigError: The vocabulary's file cannot be read.
+        DatasetError: Nothing could be read, or no entity is frequent enough.
+        EndpointError: A model server failed for good; what was answered is kept.
+        OutputError: Labels of this name exist.
+    """
+    path = reports.folder / options.name
+    check_output(path, KIND, overwrite=options.overwrite)
+    vocabulary = read_vocabulary(options.vocabulary) if options.vocabulary else None
+    corpus = corpus_of(reports.texts, options.unit)
+    readings = backend.read(corpus.texts, watch)
+    if corpus.texts and all(found is None for found in readings.mentions):
+        reason = Counter(readings.problems.values()).most_common(1)
+        raise DatasetError(f"none of {len(corpus.texts)} texts could be read ({reason})", "a model that answers in JSON")
+    vocabulary = vocabulary or backend.vocabulary(_name_counts(corpus, readings.mentions), watch)
+    provenance = {**backend.provenance, "date": _today()}
+    return _finish(reports, corpus, readings, vocabulary, provenance, options)
+
+
+def relabel(reports: Reports, options: ExtractOptions) -> Summary:
+    """Apply an edited vocabulary to what was read before: no text is read again and no model is asked.
+
+    Args:
+        reports: Those that were read.
+        options: With `vocabulary`; the unit of the earlier extraction is kept, and its labels are replaced.
+
+    Raises:
+        ConfigError: There is no vocabulary, or its file cannot be read.
+        StoreError: Nothing was read before, or the reports are others.
+    """
+    if options.vocabulary is None:
+        raise ConfigError("no vocabulary to apply", "--vocabulary FILE")
+    vocabulary = read_vocabulary(options.vocabulary)
+    path = reports.folder / options.name
+    before = read_labels(path)
+    if before.content_hash != reports.content_hash:
+        raise StoreError(f"{path} belongs to other reports", "labels of these reports", "Extract anew, with --overwrite.")
+    options = replace(options, unit=before.provenance["options"]["unit"], overwrite=True)
+    corpus = corpus_of(reports.texts, options.unit)
+    readings = _readings_of(pd.read_parquet(path / MENTIONS), corpus, before.provenance)
+    kept = {k: v for k, v in before.provenance.items() if k not in ("options", "vocabulary")}
+    return _finish(reports, corpus, readings, vocabulary, {**kept, "relabelled": _today()}, options)
+
+
+def _finish(
+    reports: Reports,
+    corpus: Corpus,
+    readings: Readings,
+    vocabulary: Vocabulary,
+    provenance: Mapping[str, Any],
+    options: ExtractOptions,
+) -> Summary:
+    """Make the labels of what was read, and write them."""
+    names, values = _label(corpus, readings.mentions, vocabulary, options)
+    unread = np.array([found is None for found in readings.mentions], bool)
+    complete = np.array([bool(record) and not unread[list(record)].any() for record in corpus.records], bool)
+    problems = {corpus.texts[i]: reason for i, reason in readings.problems.items()}
+    entities = Entities(
+        names,
+        values,
+        complete,
+        reports.ids,
+        vocabulary.parent_of,
+        {
+            **provenance,
+            "options": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items()},
+            "unread": {text_hash(text): reason for text, reason in problems.items()},
+        },
+        reports.content_hash,
+    )
+    path = reports.folder / options.name
+    table = _mention_table(corpus, readings.mentions, vocabulary)
+    write_labels(path, entities, table, vocabulary, overwrite=options.overwrite)
+    counts = _name_counts(corpus, readings.mentions)
+    return Summary(
+        path=path,
+        entities=entities,
+        records=len(reports),
+        with_report=sum(map(bool, corpus.records)),
+        texts=len(corpus.texts),
+        saved=corpus.repeats,
+        problems=Counter(problems.values()),
+        incomplete=int(sum(map(bool, corpus.records)) - complete.sum()),
+        unknown={n: c for n, c in counts.items() if n not in vocabulary.entity_of and n not in vocabulary.ignored},
+        counters=readings.counters,
+    )
+
+
+def _name_counts(corpus: Corpus, mentions: Sequence[tuple[Mention, ...] | None]) -> dict[str, int]:
+    """Count the records that mention each name as present or uncertain."""
+    names: dict[str, list[int]] = {}
+    for text, found in enumerate(mentions):
+        for mention in found or ():
+            if mention.polarity != "absent":
+                names.setdefault(mention.name, []).append(text)
+    matrix = _records_by_text(corpus)
+    columns = _indicator(list(names.values()), len(corpus.texts))
+    counts = np.asarray(((matrix @ columns) > 0).sum(0)).ravel()
+    return {name: int(count) for name, count in zip(names, counts, strict=True)}
+
+
+def _label(
+    corpus: Corpus,
+    mentions: Sequence[tuple[Mention, ...] | None],
+    vocabulary: Vocabulary,
+    options: ExtractOptions,
+) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
+    """Return the entities that are kept, and what each record says of them, ``[R, Q]``."""
+    saying: dict[str, dict[str, list[int]]] = {polarity: {} for polarity in ("present", "uncertain")}
+    for text, found in enumerate(mentions):
+        for mention in found or ():
+            for entity in _columns(mention, vocabulary, options.keep_children):
+                saying[mention.polarity].setdefault(entity, []).append(text)
+    every = sorted({entity for texts in saying.values() for entity in texts})
+    matrix = _records_by_text(corpus)
+    present, uncertain = (
+        (matrix @ _indicator([saying[polarity].get(entity, []) for entity in every], len(corpus.texts))).toarray() > 0
+        for polarity in ("present", "uncertain")
+    )
+    counts = present.sum(0)
+    kept = [i for i in sorted(range(len(every)), key=lambda i: (-counts[i], every[i])) if counts[i] >= options.min_count]
+    kept = kept[: options.max_entities]
+    if not kept:
+        most = int(counts.max()) if len(counts) else 0
+        found = f"no entity is present in {options.min_count} records (the most frequent is in {most})"
+        raise DatasetError(found, "frequent entities", "Lower --min-count.")
+    values = np.where(uncertain, UNCERTAIN, 0).astype(np.uint8)
+    values[present] = PRESENT
+    return tuple(every[i] for i in kept), np.ascontiguousarray(values[:, kept])
+
+
+def _columns(mention: Mention, vocabulary: Vocabulary, keep_children: bool) -> tuple[str, ...]:
+    """Return the entities whose columns a mention sets; that a subtype is absent says nothing of its parent."""
+    entity = vocabulary.entity_of.get(mention.name)
+    if entity is None or mention.polarity == "absent":
+        return ()
+    lineage = (entity, *vocabulary.ancestors(entity))
+    return lineage if keep_children else lineage[-1:]
+
+
+def _records_by_text(corpus: Corpus) -> sparse.csr_array:
+    """Return which record holds which text, ``[R, U]``."""
+    starts = np.cumsum([0, *map(len, corpus.records)])
+    columns = np.fromiter((i for record in corpus.records for i in record), np.int64, starts[-1])
+    shape = (len(corpus.records), len(corpus.texts))
+    return sparse.csr_array((np.ones(len(columns), np.int32), columns, starts), shape=shape)
+
+
+def _indicator(columns: Sequence[Sequence[int]], rows: int) -> sparse.csc_array:
+    """Return a matrix ``[rows, len(columns)]`` with a one at each index that a column lists."""
+    starts = np.cumsum([0, *map(len, columns)])
+    indices = np.fromiter((i for column in columns for i in column), np.int64, starts[-1])
+    return sparse.csc_array((np.ones(len(indices), np.int32), indices, starts), shape=(rows, len(columns)))
+
+
+def _mention_table(
+    corpus: Corpus, mentions: Sequence[tuple[Mention, ...] | None], vocabulary: Vocabulary
+) -> pd.DataFrame:
+    rows = [
+        {
+            "text": text_hash(corpus.texts[i]),
+            "name": m.name,
+            "entity": vocabulary.entity_of.get(m.name, ""),
+            "polarity": m.polarity,
+            "spans": [list(span) for span in m.spans],
+        }
+        for i, found in enumerate(mentions)
+        for m in found or ()
+    ]
+    return pd.DataFrame(rows, columns=["text", "name", "entity", "polarity", "spans"])
+
+
+def _readings_of(table: pd.DataFrame, corpus: Corpus, provenance: Mapping[str, Any]) -> Readings:
+    """Return what an earlier extraction read in these texts."""
+    by_text: dict[str, list[Mention]] = {}
+    for row in table.itertuples():
+        spans = tuple((int(start), int(stop)) for start, stop in row.spans)
+        by_text.setdefault(str(row.text), []).append(Mention(str(row.name), str(row.polarity), spans))  # type: ignore[arg-type]
+    unread: Mapping[str, str] = provenance.get("unread", {})
+    hashes = [text_hash(text) for text in corpus.texts]
+    return Readings(
+        [None if h in unread else tuple(by_text.get(h, ())) for h in hashes],
+        {i: unread[h] for i, h in enumerate(hashes) if h in unread},
+    )
+
+
+def _today() -> str:
+    return datetime.datetime.now(datetime.UTC).date().isoformat()
+
+

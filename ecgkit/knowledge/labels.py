@@ -1,0 +1,188 @@
+"""The label matrix: what each record's report says of each entity, stored beside the records and bound to them.
+
+    FOLDER/NAME/                  a Zarr v3 array, uint8 [R, Q]; names, parents and provenance are its attributes
+    FOLDER/NAME/mentions.parquet  a row a unique text and name: hash of the text, name, entity, polarity, spans
+    FOLDER/NAME/records.parquet   a row a record: its id, and whether all of its report was read
+    FOLDER/NAME/entities.csv      a row an entity: records by value, parent
+    FOLDER/NAME/vocabulary.yaml   the maps, to be edited and applied again
+
+FOLDER is ``STORE/knowledge``, or the folder of a table's reports; NAME is ``labels`` unless another was given. No text
+of a report is in these files.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+import zarr
+from numpy.typing import NDArray
+
+from ecgkit.atomic import atomic_folder, check_output
+from ecgkit.config import write_yaml
+from ecgkit.errors import StoreError
+from ecgkit.knowledge.reports import FOLDER
+from ecgkit.knowledge.vocabulary import Vocabulary, as_yaml
+from ecgkit.store.reader import Store
+
+KIND = "entity labels"
+DEFAULT_NAME = "labels"
+MENTIONS, RECORDS, ENTITIES, VOCABULARY = "mentions.parquet", "records.parquet", "entities.csv", "vocabulary.yaml"
+FORMAT, VERSION = "ecgkit-entities", 1
+ABSENT: Final = 0  # denied, or not mentioned
+PRESENT: Final = 1
+UNCERTAIN: Final = 2
+REMAKE = "Make them with: ecgkit extract-knowledge"
+
+
+@dataclass(frozen=True)
+class Entities:
+    """What reports say of entities.
+
+    Args:
+        names: Entities, ``[Q]``, the most frequent first.
+        values: uint8 ``[R, Q]``: `ABSENT` (denied, or not mentioned), `PRESENT`, `UNCERTAIN`.
+        complete: bool ``[R]``: whether a record has a report and all of it was read. Zeros of the others mean nothing.
+        record_ids: ``[R]``, in the order of the store.
+        parents: Parent by entity, all ancestors included, whether or not they are among the names.
+        provenance: What made them: backend, model, prompts, host, date, options.
+        content_hash: Of the reports that they belong to.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.uint8]
+    complete: NDArray[np.bool_]
+    record_ids: tuple[str, ...]
+    parents: Mapping[str, str]
+    provenance: Mapping[str, Any]
+    content_hash: str
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """Records in which each entity is present, ``[Q]``."""
+        return np.count_nonzero(self.values == PRESENT, axis=0)
+
+    @property
+    def uncertain(self) -> NDArray[np.int64]:
+        """Records in which each entity is uncertain, ``[Q]``."""
+        return np.count_nonzero(self.values == UNCERTAIN, axis=0)
+
+
+def read_labels(store: Store | Path, name: str = DEFAULT_NAME) -> Entities:
+    """Read the labels of a store, or of a folder of a table's reports.
+
+    Args:
+        store: An open store; or the path of one, of its ``knowledge`` folder, of a table's, or of labels themselves.
+        name: Of the extraction.
+
+    Raises:
+        StoreError: There are none, they are damaged, or they were made from other reports than the store's.
+    """
+    path, owner = label_folder(store, name)
+    entities = _read(path)
+    if owner is not None and entities.content_hash != owner.content_hash:
+        raise StoreError(f"{path} belongs to other records than those of {owner.path}", "labels of this store", REMAKE)
+    return entities
+
+
+def label_folder(store: Store | Path, name: str = DEFAULT_NAME) -> tuple[Path, Store | None]:
+    """Return where labels lie, and the store that they must fit, if there is one; see `read_labels`."""
+    if isinstance(store, Store):
+        return store.path / FOLDER / name, store
+    if (store / MENTIONS).is_file():
+        return store, None
+    if (store / "signal").is_dir():
+        return label_folder(Store(store), name)
+    return store / name, None
+
+
+def _read(path: Path) -> Entities:
+    if not (path / MENTIONS).is_file():
+        raise StoreError(f"{path} holds no entity labels", "labels of its reports", f"{REMAKE} {_owner(path)}")
+    try:
+        array = zarr.open_array(path, mode="r")
+        about = dict(array.attrs)
+        values = np.asarray(array[:], np.uint8)
+        records = pd.read_parquet(path / RECORDS)
+        if about["format"] != FORMAT or about["version"] != VERSION:
+            raise StoreError(f"{path} has format {about['format']} {about['version']}", f"{FORMAT} {VERSION}", REMAKE)
+        if values.shape != (len(records), len(about["names"])):
+            raise ValueError(f"{values.shape} values for {len(records)} records")
+        return Entities(
+            names=tuple(about["names"]),
+            values=values,
+            complete=records["complete"].to_numpy(bool),
+            record_ids=tuple(records["record_id"]),
+            parents=dict(about["parents"]),
+            provenance=dict(about["provenance"]),
+            content_hash=str(about["content_sha256"]),
+        )
+    except StoreError:
+        raise
+    except Exception as error:  # each library has errors of its own
+        raise StoreError(f"{path} cannot be read ({type(error).__name__})", "whole labels", REMAKE) from None
+
+
+def _owner(path: Path) -> Path:
+    """Return what the user would name: the store where the path lies in one."""
+    return path.parent.parent if path.parent.name == FOLDER else path.parent
+
+
+def write_labels(
+    path: Path, entities: Entities, mentions: pd.DataFrame, vocabulary: Vocabulary, *, overwrite: bool = False
+) -> None:
+    """Write labels with what they were made from; the folder appears whole or not at all.
+
+    Args:
+        path: The folder.
+        entities: The labels.
+        mentions: As described at the head of this module.
+        vocabulary: The maps that were applied.
+        overwrite: Whether earlier labels may be replaced.
+
+    Raises:
+        OutputError: `path` exists and may not be replaced.
+    """
+    check_output(path, KIND, overwrite=overwrite)
+    counts = {name: int(count) for name, count in zip(entities.names, entities.counts, strict=True)}
+    with atomic_folder(path, KIND) as folder:
+        rows, columns = entities.values.shape
+        array = zarr.create_array(
+            folder,
+            shape=entities.values.shape,
+            chunks=(max(1, min(rows, 2**20 // max(1, columns))), max(1, columns)),
+            dtype="uint8",
+            dimension_names=("record", "entity"),
+            overwrite=False,
+        )
+        array[:] = entities.values
+        array.attrs.update(
+            {
+                "format": FORMAT,
+                "version": VERSION,
+                "values": {"absent": ABSENT, "present": PRESENT, "uncertain": UNCERTAIN},
+                "names": list(entities.names),
+                "counts": list(counts.values()),
+                "parents": dict(entities.parents),
+                "provenance": dict(entities.provenance),
+                "content_sha256": entities.content_hash,
+            }
+        )
+        mentions.to_parquet(folder / MENTIONS, index=False)
+        records = pd.DataFrame({"record_id": entities.record_ids, "complete": entities.complete})
+        records.to_parquet(folder / RECORDS, index=False)
+        _table(entities).to_csv(folder / ENTITIES, index=False)
+        write_yaml(folder / VOCABULARY, as_yaml(vocabulary, counts))
+
+
+def _table(entities: Entities) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "entity": entities.names,
+            "present": entities.counts,
+            "uncertain": entities.uncertain,
+            "parent": [entities.parents.get(name, "") for name in entities.names],
+        }
+    )

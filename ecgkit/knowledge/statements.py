@@ -1,0 +1,102 @@
+"""Reports as statements, each unique one once.
+
+Machine reports repeat a few thousand phrases over hundreds of thousands of records, so every later step works on
+unique cleaned texts. A statement ends with its line, with a semicolon, or with a full stop that is not an
+abbreviation's. Cleaning keeps every word: Unicode NFC, lower case, single spaces, no ornaments at the ends.
+"""
+
+import hashlib
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Unit = Literal["statement", "report"]
+
+ORNAMENTS = " \t*=-–_.,;:|#\"'"
+# A full stop after one of these words ends no statement; nor does one after a number or a single letter.
+ABBREVIATIONS = frozenset(
+    "abl ableit abnorm. ant anterolat anteroinf anterosept auszuschl bes bzw ca chron dd ek evtl fragl gel ggf gr grad "
+    "hypertr inf infer inkompl inkompl. insuff intermitt intraventr kompl komplett lat li liegend max min mind mögl "
+    "mäss neg nr parox part path pathol patholog pos post postop re rechtsv rel sek sec supraventr susp tachyk typ "
+    "unbest unspez unspezif unvollst v.a va ventr verd vollst vs wahrsch z.b z.n z.t zb zn zt approx dr e.g i.e no. "
+    "resp".split()
+)
+_LINES = re.compile(r"[\r\n;]+")
+_STOP = re.compile(r"\.(?=\s|$)")
+_SPACE = re.compile(r"\s+")
+_WORD_BEFORE = re.compile(r"[^\s,()/]*$")
+
+
+def clean(text: str) -> str:
+    """Return a text in lower case, with single spaces and without ornaments at its ends."""
+    return _SPACE.sub(" ", unicodedata.normalize("NFC", text).lower()).strip(ORNAMENTS)
+
+
+def split_statements(report: str) -> list[str]:
+    """Split a report into its cleaned statements, in order."""
+    parts = (part for line in _LINES.split(report) for part in _sentences(line))
+    return [statement for statement in map(clean, parts) if statement]
+
+
+def _sentences(line: str) -> Iterator[str]:
+    line = unicodedata.normalize("NFC", line).lower()
+    start = 0
+    for stop in _STOP.finditer(line):
+        word = _WORD_BEFORE.search(line, start, stop.start())
+        before = word[0] if word else ""
+        if before in ABBREVIATIONS or before.isdigit() or len(before) == 1 and before.isalpha() and before not in "ivl":
+            continue
+        yield line[start : stop.start()]
+        start = stop.end()
+    yield line[start:]
+
+
+def text_hash(text: str) -> str:
+    """Return the SHA-256 under which a cleaned text is known."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Unique texts, and which record holds which.
+
+    Args:
+        texts: Unique cleaned texts, in the order in which they first occur.
+        counts: In how many records each occurs, ``[U]``.
+        records: For each record, the indices of its texts, each once.
+        unit: What a text is.
+    """
+
+    texts: tuple[str, ...]
+    counts: NDArray[np.int64]
+    records: tuple[tuple[int, ...], ...]
+    unit: Unit
+
+    @property
+    def repeats(self) -> int:
+        """How many texts of records need no reading of their own, as an equal text is read."""
+        return sum(map(len, self.records)) - len(self.texts)
+
+
+def corpus_of(reports: Sequence[str], unit: Unit = "statement") -> Corpus:
+    """Collect the unique texts of some reports.
+
+    Args:
+        reports: One text a record; empty where it has none.
+        unit: ``statement`` or ``report``.
+    """
+    index: dict[str, int] = {}
+    known: dict[str, tuple[int, ...]] = {}
+    for report in reports:
+        if report not in known:
+            whole = clean(report)
+            texts = split_statements(report) if unit == "statement" else [whole] if whole else []
+            known[report] = tuple(dict.fromkeys(index.setdefault(text, len(index)) for text in texts))
+    records = tuple(known[report] for report in reports)
+    counts = np.bincount([i for record in records for i in record], minlength=len(index))
+    return Corpus(tuple(index), counts.astype(np.int64), records, unit)

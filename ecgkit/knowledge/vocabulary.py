@@ -1,0 +1,152 @@
+"""The vocabulary: which names mean one entity, and which entity is a kind of which; a file that a cardiologist can edit.
+
+As YAML, each entity with its other names and, where it is a kind of another, its parent:
+
+    entities:
+      atrial fibrillation: {aliases: [afib, auricular fibrillation], parent: supraventricular arrhythmia}
+    ignored: [normal variant]
+
+or as CSV, a row a name: ``name,entity,parent``; a row with an empty entity is ignored. Applying an edited file
+asks no model. Source: the synonym and superclass maps of K-MERL (arXiv 2502.17900), whose own are not public.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ecgkit.config import read_yaml
+from ecgkit.datasets.tables import read_rows
+from ecgkit.errors import ConfigError
+from ecgkit.knowledge.mentions import normalise_name
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Two maps and a list.
+
+    Args:
+        entity_of: Entity by name, the entities' own names included.
+        parent_of: Parent by entity, for those that have one.
+        ignored: Names that are no entity.
+    """
+
+    entity_of: Mapping[str, str]
+    parent_of: Mapping[str, str] = field(default_factory=dict)
+    ignored: frozenset[str] = frozenset()
+
+    def ancestors(self, entity: str) -> tuple[str, ...]:
+        """Return an entity's parent, the parent's parent, and so on."""
+        found: list[str] = []
+        while entity in self.parent_of:
+            entity = self.parent_of[entity]
+            found.append(entity)
+        return tuple(found)
+
+
+def make_vocabulary(
+    aliases: Mapping[str, str], parents: Mapping[str, str], ignored: frozenset[str] = frozenset(), source: str = ""
+) -> Vocabulary:
+    """Check two maps and put them together.
+
+    Args:
+        aliases: Entity by name.
+        parents: Parent by entity.
+        ignored: Names that are no entity.
+        source: What they come from, for messages.
+
+    Raises:
+        ConfigError: A name stands for two things, or an entity is its own ancestor.
+    """
+    entity_of = {**aliases, **{entity: entity for entity in (*aliases.values(), *parents, *parents.values())}}
+    for name, entity in aliases.items():
+        if entity_of[name] != entity:
+            raise ConfigError(f"{source}: {name!r} is an entity and another name of {entity!r}", "one of the two")
+    if both := ignored & entity_of.keys():
+        raise ConfigError(f"{source}: {min(both)!r} is ignored and in use", "one of the two")
+    for start in parents:
+        seen, entity = {start}, start
+        while entity in parents:
+            entity = parents[entity]
+            if entity in seen:
+                raise ConfigError(f"{source}: {entity!r} is a kind of itself", "parents without a circle")
+            seen.add(entity)
+    return Vocabulary(dict(sorted(entity_of.items())), dict(sorted(parents.items())), ignored)
+
+
+def read_vocabulary(path: Path) -> Vocabulary:
+    """Read a vocabulary from YAML or CSV.
+
+    Raises:
+        ConfigError: The file cannot be read, or contradicts itself.
+        DatasetError: A CSV file is missing or lacks a column.
+    """
+    if path.suffix.lower() == ".csv":
+        return _of_rows(path)
+    values = read_yaml(path)
+    entities = values.get("entities")
+    if set(values) - {"entities", "ignored"} or not isinstance(entities, dict):
+        raise ConfigError(f"{path} holds {', '.join(map(str, values))}", "the keys entities and ignored")
+    aliases: dict[str, str] = {}
+    parents: dict[str, str] = {}
+    for name, body in entities.items():
+        body = body or {}
+        if not isinstance(body, dict) or set(body) - {"aliases", "parent", "reports"}:
+            raise ConfigError(f"{path}: entity {name!r} holds {body!r:.60}", "aliases (a list) and parent")
+        entity = _name(name, path)
+        for alias in (entity, *_names(body.get("aliases"), path)):
+            if aliases.setdefault(alias, entity) != entity:
+                raise ConfigError(f"{path}: {alias!r} belongs to {aliases[alias]!r} and to {entity!r}", "one of them")
+        if body.get("parent"):
+            parents[entity] = _name(body["parent"], path)
+    return make_vocabulary(aliases, parents, frozenset(_names(values.get("ignored"), path)), str(path))
+
+
+def _of_rows(path: Path) -> Vocabulary:
+    aliases: dict[str, str] = {}
+    parents: dict[str, str] = {}
+    ignored = set()
+    for row in read_rows(path, ("name", "entity", "parent")):
+        name, entity, parent = (row[column] for column in ("name", "entity", "parent"))
+        if not entity:
+            ignored.add(_name(name, path))
+            continue
+        aliases[_name(name, path)] = entity = _name(entity, path)
+        if parent and parents.setdefault(entity, _name(parent, path)) != _name(parent, path):
+            raise ConfigError(f"{path}: {entity!r} has the parents {parents[entity]!r} and {parent!r}", "one parent")
+    return make_vocabulary(aliases, parents, frozenset(ignored), str(path))
+
+
+def as_yaml(vocabulary: Vocabulary, counts: Mapping[str, int]) -> dict[str, object]:
+    """Return a vocabulary as `read_vocabulary` reads it, the most frequent entity first.
+
+    Args:
+        vocabulary: What to write.
+        counts: Reports by entity, written beside each; reading leaves them aside.
+    """
+    aliases: dict[str, list[str]] = {}
+    for name, entity in vocabulary.entity_of.items():
+        aliases.setdefault(entity, []).extend([name] if name != entity else [])
+    entities: dict[str, object] = {}
+    for entity in sorted(aliases, key=lambda e: (-counts.get(e, 0), e)):
+        body: dict[str, object] = {"reports": counts.get(entity, 0)}
+        if aliases[entity]:
+            body["aliases"] = aliases[entity]
+        if entity in vocabulary.parent_of:
+            body["parent"] = vocabulary.parent_of[entity]
+        entities[entity] = body
+    return {"entities": entities, "ignored": sorted(vocabulary.ignored)}
+
+
+def _names(values: object, path: Path) -> list[str]:
+    if values is None:
+        return []
+    if not isinstance(values, list):
+        raise ConfigError(f"{path}: {values!r:.60}", "a list of names")
+    return [_name(value, path) for value in values]
+
+
+def _name(value: object, path: Path) -> str:
+    name = normalise_name(str(value if value is not None else ""))
+    if not name:
+        raise ConfigError(f"{path}: {str(value)[:60]!r} is no name", "a short phrase of letters and digits")
+    return name
