@@ -5,6 +5,7 @@ least `FEWEST` different texts hold: what stands in one report alone, such as a 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch

@@ -21,6 +21,9 @@ from ecgkit.tasks.task import TaskData
 from ecgkit.text.reports import report_table
 
 
+UNREAD = 255  # of an entity: nothing is known of it in this record
+
+
 class Supply(Protocol):
     """The values of one need."""
 
@@ -65,6 +68,12 @@ class ByRow:
         return self.values[torch.from_numpy(rows)]
 
 
+def entity_values(store: Store) -> NDArray[np.uint8]:
+    """Return uint8 ``[R, Q]``: 0 absent, 1 present, 2 uncertain, `UNREAD` for a record without a whole report."""
+    entities = read_labels(store)
+    return np.where(entities.complete[:, None], entities.values, np.uint8(UNREAD))
+
+
 def open_supplies(
     needs: Iterable[str], store: Store, view: View, data: TaskData | None = None, *, owner: str = "the model"
 ) -> dict[str, Supply]:
@@ -86,8 +95,8 @@ def open_supplies(
             supplies[need] = Labels.of(data, len(store))
         elif need == "reports":  # int64 [B]: which unique report, see `ecgkit.text.reports`
             supplies[need] = ByRow(torch.from_numpy(report_table(store).index))
-        elif need == "entities":  # uint8 [B, Q]: 0 absent, 1 present, 2 uncertain
-            supplies[need] = ByRow(torch.from_numpy(read_labels(store).values))
+        elif need == "entities":
+            supplies[need] = ByRow(torch.from_numpy(entity_values(store)))
         elif need != "signal":
             raise StoreError(
                 f"{store.path} holds no {need}", f"{need}, which {owner} needs",

@@ -15,29 +15,27 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ecgkit.knowledge.labels import read_labels
+from ecgkit.knowledge.labels import PRESENT, UNCERTAIN, read_labels
 from ecgkit.methods import Batch, Corpus, Losses, Method
 from ecgkit.nn.query_network import QueryNetwork
 from ecgkit.text.encoder import completed
+from ecgkit.training.supply import UNREAD
 from ecgkit_kmerl.config import KMerlConfig
 from ecgkit_kmerl.contrast import clip_loss, ecg_projection, project, retrieval_accuracy, text_projection
 from ecgkit_kmerl.language import Language
 from ecgkit_kmerl.masking import Kept, draw_leads, draw_segments
 from ecgkit_kmerl.vit import LeadTokenEncoder, MixedTokenEncoder, TokenEncoder, Tokens
 
-PRESENT, UNCERTAIN = 1, 2  # in entity labels
-
-
 def entity_targets(values: Tensor, rule: str) -> tuple[Tensor, Tensor]:
     """Turn entity labels into targets of 0 and 1, and weights.
 
     Args:
-        values: ``[B, Q]``, 0 absent, 1 present, 2 uncertain.
+        values: uint8 ``[B, Q]``, as `ecgkit.training.supply.entity_values` gives them.
         rule: What uncertain counts as: ``negative``, ``positive`` or ``ignore`` (weight 0).
     """
-    unsure = values == UNCERTAIN
-    targets = (values == PRESENT) | (unsure if rule == "positive" else torch.zeros_like(unsure))
-    weights = ~unsure if rule == "ignore" else torch.ones_like(unsure)
+    unsure, known = values == UNCERTAIN, values != UNREAD
+    targets = (values == PRESENT) | unsure if rule == "positive" else values == PRESENT
+    weights = known & ~unsure if rule == "ignore" else known
     return targets.float(), weights.float()
 
 
