@@ -21,7 +21,18 @@ from ecgkit.recipe import Recipe
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 
-__all__ = ["NEEDS", "Batch", "Corpus", "Encoder", "Features", "Losses", "Method", "MethodConfig", "MethodEntry", "ZeroShot"]
+__all__ = [
+    "NEEDS",
+    "Batch",
+    "Corpus",
+    "Encoder",
+    "Features",
+    "Losses",
+    "Method",
+    "MethodConfig",
+    "MethodEntry",
+    "ZeroShot",
+]
 
 # What a batch may hold, and the command that puts it into a store.
 NEEDS = {

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def probe(
     data: Annotated[Path, typer.Option(help="A store with labels.")],
-    task: Annotated[str, typer.Option(help="Task, such as ptbxl-super.")],
+    task: Annotated[str, typer.Option(help="Task, such as ptbxl-super; several joined by commas.")],
     run: Annotated[Path | None, typer.Argument(help="Run folder of a pretrained model.")] = None,
     method: Annotated[str, typer.Option(help="Instead of a run: a method family, with one of the next two.")] = "",
     random_init: Annotated[bool, typer.Option("--random-init", help="Probe the untrained encoder.")] = False,
@@ -24,6 +24,13 @@ def probe(
     config: ConfigOption = None,
     settings: SetOption = None,
     head: Annotated[str, typer.Option(help="What is put on the features.")] = "linear",
+    leads: Annotated[
+        str, typer.Option(help="Lead sets, a result each: 12,6,3,2,1, limb, I+II, all-single, random:3:20.")
+    ] = "",
+    prompts: Annotated[Path | None, typer.Option(help="For zero-shot: JSON file, class to prompt.")] = None,
+    independent_queries: Annotated[
+        bool, typer.Option("--independent-queries", help="For zero-shot: no class sees the others.")
+    ] = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of --scratch.")] = None,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
@@ -36,6 +43,7 @@ def probe(
     """
     from ecgkit.entries import HeadEntry, TaskEntry
     from ecgkit.errors import ConfigError
+    from ecgkit.evaluation.lead_sets import parse_lead_sets
     from ecgkit.evaluation.probe import ProbeOptions, probe, result_folder
     from ecgkit.plugins import host
     from ecgkit.store.reader import Store
@@ -43,14 +51,30 @@ def probe(
     if epochs is not None and not scratch:
         raise ConfigError("--epochs without --scratch", "a training from scratch, for nothing else trains for epochs")
     store = Store(data)
-    task_entry, head_entry = host().get(TaskEntry, task), host().get(HeadEntry, head)
-    subject = _subject(run, method, random_init, scratch, preset, config, settings, seed)
-    options = ProbeOptions(head, seed, epochs, device)
-    folder = out or result_folder(run or Path("runs") / subject.name, task, subject, store, options)
-    say(f"input: {subject.spec}, built from {store.name}")
-    with progress() as watch:
-        row = probe(subject, store, task_entry, head_entry, folder, options, watch)
-    _show(row, folder)
+    tasks = [host().get(TaskEntry, name.strip()) for name in task.split(",")]
+    head_entry = host().get(HeadEntry, head)
+    head_config = _zero_shot(head, prompts, independent_queries)
+    lead_sets = parse_lead_sets(leads) if leads else (None,)
+    cases = [(task_entry, lead_set) for task_entry in tasks for lead_set in lead_sets]
+    rows = []
+    for task_entry, lead_set in cases:
+        # Anew for each: training from scratch changes the encoder.
+        subject = _subject(run, method, random_init, scratch, preset, config, settings, seed)
+        options = ProbeOptions(head, head_config, lead_set, seed, epochs, device)
+        below = run or Path("runs") / subject.name
+        folder = result_folder(below, task_entry.name, subject, store, options)
+        if out is not None:
+            folder = out / folder.name if len(cases) > 1 else out
+        say(f"input: {subject.spec}, built from {store.name}" + (f"; leads {lead_set.name}" if lead_set else ""))
+        with progress() as watch:
+            row = probe(subject, store, task_entry, head_entry, folder, options, watch)
+        rows.append(row)
+        _show(row, folder)
+    if leads:
+        groups = [lead_set.group for _, lead_set in cases if lead_set]
+        _show_lead_sets(
+            rows, groups, (out or below / "probes") / f"leads-{task.replace(',', '-')}-{head}-seed{seed}.png"
+        )
 
 
 def _subject(
@@ -82,6 +106,27 @@ def _subject(
     return untrained_subject(entry, preset, resolved, weights=weights, seed=seed)
 
 
+def _zero_shot(head: str, prompts: Path | None, independent: bool) -> Any:
+    """Return the settings of the zero-shot head, or None for another."""
+    from ecgkit.errors import ConfigError
+    from ecgkit.evaluation.heads.zero_shot import ZeroShotConfig
+
+    if head != "zero-shot":
+        if prompts or independent:
+            raise ConfigError(f"--prompts or --independent-queries with --head {head}", "--head zero-shot")
+        return None
+    return ZeroShotConfig(prompts, independent)
+
+
+def _show_lead_sets(rows: "list[ResultRow]", groups: list[str], picture: Path) -> None:
+    """Print one line a lead set, means over random subsets, and draw the heat map."""
+    from ecgkit.report.lead_matrix import draw_matrix, summarise
+
+    print_table("Leads", [line.as_row() for line in summarise(rows, groups)], numeric=["macro AUROC", "95 %"])
+    draw_matrix(rows, picture)
+    say(f"heat map: {picture}")
+
+
 def _show(row: "ResultRow", folder: Path) -> None:
     low, high = row.macro_interval or (None, None)
     say(
@@ -96,6 +141,7 @@ def _show(row: "ResultRow", folder: Path) -> None:
             "95 %": "-" if c.interval is None else f"{_percent(c.interval[0])} to {_percent(c.interval[1])}",
             "AUPRC": _percent(c.auprc),
             "positives": f"{c.positives} of {c.positives + c.negatives}",
+            **({} if c.seen is None else {"seen as": c.seen or "unseen"}),
         }
         for c in row.classes
     ]

@@ -38,6 +38,8 @@ class ClassScore:
         auroc: Area under the ROC curve; None where a class lacks positives or negatives.
         interval: Its 95 % interval, (low, high).
         auprc: Average precision.
+        seen: The name under which a zero-shot model was trained on the class; empty for an unseen class, None where
+            that is no question.
     """
 
     label: str
@@ -48,6 +50,7 @@ class ClassScore:
     auroc: float | None
     interval: tuple[float, float] | None
     auprc: float | None
+    seen: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +82,7 @@ class ResultRow:
         environment: Versions, device, command.
         seconds: Wall time.
         training: Metrics by epoch of the run, where there was training.
+        lead_set: Name of the lead set that the model was given, where not all of its own.
         schema: Version of this format.
     """
 
@@ -106,6 +110,7 @@ class ResultRow:
     environment: dict[str, Any]
     seconds: float
     training: tuple[dict[str, Any], ...] = field(default=())
+    lead_set: str = ""
     schema: int = SCHEMA
 
 

@@ -1,6 +1,7 @@
 """From predictions to a result row: scores, intervals, and in words what was done and what to be wary of."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,12 +33,14 @@ class Fitted:
         head: Name of the head.
         choices: What was tried and chosen.
         training: Metrics by epoch, where there was training.
+        seen: By label, the name under which training met a class; see `ecgkit.evaluation.heads.base.Head`.
     """
 
     probabilities: NDArray[np.float64]
     head: str
     choices: dict[str, Any]
     training: tuple[dict[str, Any], ...]
+    seen: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Setting:
         data: Its records, targets and split on the store.
         seed: Of the probe.
         device: What it was computed on.
+        lead_set: Name of the lead set that the model was given, where not all of its own.
     """
 
     store: Store
@@ -61,6 +65,7 @@ class Setting:
     data: TaskData
     seed: int
     device: torch.device
+    lead_set: str = ""
 
     @property
     def leads(self) -> tuple[str, ...]:
@@ -75,7 +80,7 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
     test, patients = data.parts["test"], _patients(store, data)
     targets, scores = data.targets[test], fitted.probabilities[test]
     intervals = bootstrap_auroc(targets, scores, patients[test].tolist(), draws=DRAWS)
-    classes = _class_scores(task, data, targets, scores, intervals.classes)
+    classes = _class_scores(task, data, targets, scores, intervals.classes, fitted.seen)
     scored = [c for c in classes if c.auroc is not None]
     low, high = (finite(v) for v in intervals.macro)
     return ResultRow(
@@ -89,6 +94,7 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
         task_title=task.title,
         head=fitted.head,
         leads=setting.leads,
+        lead_set=setting.lead_set,
         fraction=1.0,
         seed=setting.seed,
         macro_auroc=_mean([c.auroc for c in scored]),
@@ -98,7 +104,7 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
         counts={
             part: {"records": len(rows), "patients": len(set(patients[rows]))} for part, rows in data.parts.items()
         },
-        protocol=_protocol(task, fitted),
+        protocol={**_protocol(task, fitted), **_given_leads(subject, setting), **_seen_means(classes)},
         warnings=(*_overlap(subject, setting), *_warnings(store, data, classes)),
         contract=_contract(setting),
         hashes={
@@ -118,6 +124,7 @@ def _class_scores(
     targets: NDArray[np.int8],
     scores: NDArray[np.float64],
     intervals: NDArray[np.float64],
+    seen: Mapping[str, str],
 ) -> tuple[ClassScore, ...]:
     areas, precisions = auroc(targets, scores), average_precision(targets, scores)
     train = data.targets[data.parts["train"]].sum(0)
@@ -131,6 +138,7 @@ def _class_scores(
             auroc=finite(areas[c]),
             interval=None if not np.isfinite(areas[c]) else (float(intervals[c, 0]), float(intervals[c, 1])),
             auprc=finite(precisions[c]) if np.isfinite(areas[c]) else None,
+            seen=seen.get(label),
         )
         for c, label in enumerate(data.labels)
     )
@@ -150,6 +158,27 @@ def _protocol(task: Task, fitted: Fitted) -> dict[str, str]:
         "interval": f"95 %, percentile bootstrap over patients, {DRAWS} draws, over test records only: "
         "it does not hold the variation between seeds",
     }
+
+
+def _given_leads(subject: Subject, setting: Setting) -> dict[str, str]:
+    """Say which leads the model was given, and what stood in for the others."""
+    if not setting.lead_set:
+        return {}
+    fill = subject.encoder.fill
+    rest = f"the model puts {fill} in place of the others" if fill else "the model saw nothing else"
+    return {"leads": f"{', '.join(setting.leads)} in all parts; scaled over these alone; {rest}"}
+
+
+def _seen_means(classes: tuple[ClassScore, ...]) -> dict[str, str]:
+    """Say the means over the classes that training met by name, and over the others."""
+    told = {}
+    for title, met in (("seen classes", True), ("unseen classes", False)):
+        members = [c for c in classes if c.seen is not None and bool(c.seen) == met]
+        if members:
+            mean = _mean([c.auroc for c in members])
+            names = ", ".join(f"{c.label} as {c.seen!r}" if c.seen else c.label for c in members)
+            told[title] = f"macro AUROC {'-' if mean is None else f'{mean:.4f}'} over {len(members)}: {names}"
+    return told
 
 
 def _words(value: Any) -> str:

@@ -98,12 +98,14 @@ class QueryNetwork(nn.Module):
     def cross_attention(self, queries: Tensor, memory: Tensor, real: Tensor | None = None) -> Tensor:
         """Return where the last layer looks, ``[B, Q, N]``, mean over heads: which leads and when."""
         x, memory, blocked, alone = self._inputs(queries, memory, real, False)
-        *before, last = self.layers
-        for layer in before:
+        for layer in self.layers[:-1]:
             x = layer(x, memory, blocked, alone)
+        last = self.layers[-1]
+        assert isinstance(last, QueryLayer)
         u = last.norm1(x)
         x = x + last.self_attn(u, u, u, need_weights=False)[0]
-        weights: Tensor = last.attend(x, memory, blocked, need_weights=True)[1]
+        weights = last.attend(x, memory, blocked, need_weights=True)[1]
+        assert weights is not None
         return weights
 
     def _inputs(

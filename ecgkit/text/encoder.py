@@ -82,7 +82,7 @@ class TextEncoder(nn.Module, ABC):
             if stored is not None and stored.shape != buffer.shape:
                 setattr(self, name, torch.empty_like(stored, device=buffer.device))
         self._reader = None
-        super()._load_from_state_dict(state, prefix, *rest)  # type: ignore[arg-type]
+        super()._load_from_state_dict(state, prefix, *rest)
 
     def identity(self) -> str | None:
         """Return a hash of all that decides the vectors, under which they may be cached; None where caching is idle."""
@@ -128,7 +128,7 @@ def completed(config: TextConfig) -> TextConfig:
 
 def build_text_encoder(config: TextConfig) -> TextEncoder:
     """Build the text encoder that a config names, unfitted."""
-    encoder = text_encoder_class(config)(config)  # type: ignore[call-arg]
+    encoder = text_encoder_class(config)(config)
     if encoder.width != config.width:
         raise ConfigError(
             f"text.width {config.width} for {config.encoder}", f"its own width {encoder.width}",

@@ -28,7 +28,9 @@ def _load(kind: str, model: str, **options: Any) -> Any:
         import transformers
     except ImportError:
         raise PluginError(
-            "this text encoder needs transformers", "an installed transformers", "Install it with: pip install ecgkit[text]"
+            "this text encoder needs transformers",
+            "an installed transformers",
+            "Install it with: pip install ecgkit[text]",
         ) from None
     try:
         return getattr(transformers, kind).from_pretrained(model, trust_remote_code=False, **options)
@@ -103,9 +105,7 @@ class HuggingFaceEncoder(TextEncoder):
         """Return word pieces and whether each is real, int64 ``[U, 2, T]``."""
         if self._reader is None:
             self._reader = _load("AutoTokenizer", self.name)
-        out = self._reader(
-            list(texts), padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt"
-        )
+        out = self._reader(list(texts), padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt")
         return torch.stack([out["input_ids"], out["attention_mask"]], dim=1)
 
     def forward(self, tokens: Tensor) -> Tensor:

@@ -68,12 +68,13 @@ class TinyEncoder(TextEncoder):
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
         """Return word pieces, int64 ``[U, T]``, 0 after a text's end."""
-        return torch.tensor([piece.ids for piece in self._tokenizer().encode_batch(list(texts))], dtype=torch.int64)
+        pieces = [piece.ids or [0] for piece in self._tokenizer().encode_batch(list(texts))]  # [0] for an empty text
+        return torch.tensor(pieces, dtype=torch.int64)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Encode word pieces, ``[U, T] -> [U, D]``."""
         real = tokens != 0
-        real[:, 0] = True  # an empty text has one token, of padding
+        real[:, 0] = True  # of an empty text, the padding
         x = self.pieces(tokens) + self.positions[: tokens.shape[1]]
         for block in self.blocks:
             x = block(x, real[:, None, None])

@@ -51,9 +51,7 @@ def clip_loss(a: Tensor, b: Tensor, temperature: float, paired: Tensor | None = 
 
 
 @torch.no_grad()
-def retrieval_accuracy(
-    a: Tensor, b: Tensor, temperature: float, paired: Tensor | None = None
-) -> dict[str, Tensor]:
+def retrieval_accuracy(a: Tensor, b: Tensor, temperature: float, paired: Tensor | None = None) -> dict[str, Tensor]:
     """Return in how many per cent of the pairs the partner is the nearest, or among the five nearest.
 
     A mean over both directions, as MERL logs it.

@@ -26,6 +26,7 @@ from ecgkit_kmerl.language import Language
 from ecgkit_kmerl.masking import Kept, draw_leads, draw_segments
 from ecgkit_kmerl.vit import LeadTokenEncoder, MixedTokenEncoder, TokenEncoder, Tokens
 
+
 def entity_targets(values: Tensor, rule: str) -> tuple[Tensor, Tensor]:
     """Turn entity labels into targets of 0 and 1, and weights.
 
@@ -46,7 +47,9 @@ class KMerl(Method):
         super().__init__()
         self.config = config
         self.encoder: TokenEncoder = (
-            LeadTokenEncoder(config) if config.lead_tokens else MixedTokenEncoder(config, position_std=config.position_std)
+            LeadTokenEncoder(config)
+            if config.lead_tokens
+            else MixedTokenEncoder(config, position_std=config.position_std)
         )
         self.language = Language(config.text)
         D, P = config.width, config.projection
@@ -102,7 +105,7 @@ class KMerl(Method):
             leads = torch.arange(L, device=device).expand(B, L)
         N = T // config.patch
         real = self.encoder.real_segments(batch.lengths, N)
-        return Kept(leads, draw_segments((*leads.shape, N), config.lsm_ratio, device, real))  # type: ignore[arg-type]
+        return Kept(leads, draw_segments((*leads.shape, N), config.lsm_ratio, device, real))
 
     def pair(self, tokens: Tokens, reports: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return both sides of the contrast, ``[B, P]`` each, and bool ``[B]``: which records have a report."""
@@ -132,5 +135,3 @@ class KMerl(Method):
     def trained_names(self) -> tuple[str, ...]:
         """Return the entities."""
         return self.config.entities
-
-

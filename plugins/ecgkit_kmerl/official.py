@@ -108,7 +108,10 @@ def _fit(name: str, value: Tensor) -> Tensor:
 def _config_of(state: dict[str, Tensor]) -> MerlConfig:
     sizes = _resnet_sizes(state) if "encoder.trunk.conv.weight" in state else _vit_sizes(state)
     if "text_projection.0.weight" in state:
-        sizes |= {"hidden": _size(state, "text_projection.0.weight"), "projection": _size(state, "text_projection.2.weight")}
+        sizes |= {
+            "hidden": _size(state, "text_projection.0.weight"),
+            "projection": _size(state, "text_projection.2.weight"),
+        }
         sizes["text"] = replace(MEDCPT, width=_size(state, "text_projection.0.weight", 1))
     samples = sizes.pop("samples", MERL.signal.samples)
     seconds = samples / MERL.signal.fs

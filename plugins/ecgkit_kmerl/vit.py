@@ -128,7 +128,7 @@ class TokenEncoder(Encoder):
             raise SignalError(
                 f"a signal of {T} samples", f"a multiple of the segment's {self.patch}, at most {self.segments} of them"
             )
-        return signal.unflatten(-1, (-1, self.patch))
+        return signal.view(*signal.shape[:-1], -1, self.patch)
 
     def real_segments(self, lengths: Tensor | None, N: int) -> Tensor | None:
         """Return ``[B, 1, N]``, True for segments that hold a real sample."""

@@ -16,3 +16,12 @@ def register_heads(register: Callable[[HeadEntry], None]) -> None:
             target="ecgkit.evaluation.heads.linear:LinearHead",
         )
     )
+    register(
+        HeadEntry(
+            name="zero-shot",
+            summary="classes by their names or by prompts, scored by the method itself; nothing is trained",
+            target="ecgkit.evaluation.heads.zero_shot:ZeroShotHead",
+            needs=("method",),
+            config="ecgkit.evaluation.heads.zero_shot:ZeroShotConfig",
+        )
+    )

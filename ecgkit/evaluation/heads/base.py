@@ -32,6 +32,8 @@ class Head(ABC):
 
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed
+        # By label, the name under which the model was trained on a class; empty for an unseen class. Zero-shot only.
+        self.seen: dict[str, str] = {}
 
     @abstractmethod
     def fit(self, train: Part, val: Part) -> None:
