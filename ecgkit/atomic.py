@@ -31,8 +31,7 @@ def check_output(path: Path, kind: str, *, overwrite: bool = False) -> None:
         return
     if not overwrite:
         raise OutputError(f"{path} exists", "a new path", "Name another --out, or replace it with --overwrite.")
-    marker = path / MARKER
-    found = marker.read_text(encoding="utf-8").strip() if marker.is_file() else "no output of ecgkit"
+    found = kind_of(path) or "no output of ecgkit"
     if found != kind:
         raise OutputError(f"{path} is {found}", f"an earlier {kind} to replace, or a new path", "Name another --out.")
 
@@ -53,18 +52,39 @@ def atomic_folder(path: Path, kind: str) -> Iterator[Path]:
     staging.chmod(0o777 & ~_umask())
     try:
         yield staging
-        (staging / MARKER).write_text(f"{kind}\n", encoding="utf-8")
-        if path.exists() and not existed:
-            raise OutputError(f"{path} was made by another process meanwhile", "a new path", "Name another --out.")
-        if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
-            os.replace(path, old / path.name)
-            os.replace(staging, path)
-            shutil.rmtree(old)
-        else:
-            os.replace(staging, path)
+        publish(staging, path, kind, replace=existed)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
+
+
+def publish(staging: Path, path: Path, kind: str, *, replace: bool) -> None:
+    """Let a finished folder take the place of `path`.
+
+    Args:
+        staging: The folder, beside `path`.
+        path: Where it is to appear.
+        kind: What it is; see `atomic_folder`.
+        replace: Whether something that is there may go.
+
+    Raises:
+        OutputError: Something is there that may not go.
+    """
+    (staging / MARKER).write_text(f"{kind}\n", encoding="utf-8")
+    if not path.exists():
+        os.replace(staging, path)
+        return
+    if not replace:
+        raise OutputError(f"{path} was made by another process meanwhile", "a new path", "Name another --out.")
+    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+    os.replace(path, old / path.name)
+    os.replace(staging, path)
+    shutil.rmtree(old)
+
+
+def kind_of(path: Path) -> str:
+    """Return the kind of output a folder is; empty if ecgkit did not make it."""
+    marker = path / MARKER
+    return marker.read_text(encoding="utf-8").strip() if marker.is_file() else ""
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ a `Batch` with just what the family says it needs and gets back named `Losses`; 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -80,8 +80,15 @@ class Batch:
         def move(value: Any) -> Any:
             return value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
 
-        extra = {need: move(value) for need, value in self.extra.items()}
-        return Batch(move(self.signal), move(self.lead_ids), move(self.rows), move(self.lengths), extra)
+        return self._each(move)
+
+    def pin_memory(self) -> "Batch":
+        """Return the batch with its tensors in pinned memory, from which a copy to a GPU need not wait."""
+        return self._each(lambda value: value.pin_memory() if isinstance(value, Tensor) else value)
+
+    def _each(self, change: Callable[[Any], Any]) -> "Batch":
+        extra = {need: change(value) for need, value in self.extra.items()}
+        return Batch(change(self.signal), change(self.lead_ids), change(self.rows), change(self.lengths), extra)
 
 
 @dataclass(frozen=True)

@@ -11,18 +11,21 @@ class Recipe:
 
     Args:
         epochs: Passes over the training records.
-        batch_size: Records a step.
+        batch_size: Records a step, over all processes and all parts that are accumulated.
+        accumulate: Parts into which a process cuts its share of a batch, one after the other, to save memory; a
+            contrastive loss compares the records of one part only.
         lr: Peak learning rate at a batch of 256; it is scaled by batch_size / 256.
         warmup_epochs: Epochs of linear warm-up, fractions allowed.
         weight_decay: AdamW's decoupled decay, on matrices only.
         betas: AdamW's momentum terms.
         clip: Largest gradient norm; None leaves gradients alone.
-        precision: ``fp32``, ``bf16`` (autocast), or ``auto``: bf16 on a GPU that has it, else fp32.
+        precision: ``fp32``, ``bf16`` (autocast), or ``auto``: bf16 where the device multiplies matrices in it.
         checkpoint: Which weights are kept: ``best`` by validation loss, or ``last``.
     """
 
     epochs: int = 100
     batch_size: int = 64
+    accumulate: int = 1
     lr: float = 1.5e-4
     warmup_epochs: float = 5.0
     weight_decay: float = 0.01
@@ -35,6 +38,7 @@ class Recipe:
         rules = {
             f"epochs {self.epochs} must be at least 1": self.epochs >= 1,
             f"batch_size {self.batch_size} must be at least 1": self.batch_size >= 1,
+            f"accumulate {self.accumulate} must be at least 1": self.accumulate >= 1,
             f"lr {self.lr:g} must be above 0 and finite": 0 < self.lr < math.inf,
             f"warmup_epochs {self.warmup_epochs:g} must be 0 or more and finite": 0 <= self.warmup_epochs < math.inf,
             f"weight_decay {self.weight_decay:g} must be 0 or more and finite": 0 <= self.weight_decay < math.inf,

@@ -1,82 +1,264 @@
 """``ecgkit pretrain``."""
 
+import os
+import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ecgkit.cli.render import DeviceOption, OverwriteOption, SeedOption, progress, say, warn
+from ecgkit.cli.render import DeviceOption, OverwriteOption, SeedOption, print_table, say, warn
 from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption, resolve
+from ecgkit.cli.training_view import training_view
 
 if TYPE_CHECKING:
-    from ecgkit.training.data import Split
+    from ecgkit.entries import MethodEntry, TaskEntry
+    from ecgkit.training.options import PretrainOptions
+
+
+@dataclass(frozen=True)
+class Request:
+    """A training as asked for, newly or again.
+
+    Args:
+        entry: The family.
+        config: Its config.
+        data: The store.
+        out: The run folder.
+        task: Where labels come from, if any.
+        options: How to run; its `notes` hold `processes` (how many to start) and the online probe's `task`, `data`.
+    """
+
+    entry: "MethodEntry"
+    config: Any
+    data: Path
+    out: Path
+    task: "TaskEntry | None"
+    options: "PretrainOptions"
 
 
 def pretrain(
-    method: Annotated[str, typer.Option(help="Method family; 'ecgkit methods' lists them.")],
-    data: Annotated[Path, typer.Option(help="A store.")],
-    out: Annotated[Path, typer.Option(help="Run folder to make.")],
+    method: Annotated[str, typer.Option(help="Method family; 'ecgkit methods' lists them.")] = "",
+    data: Annotated[Path | None, typer.Option(help="A store.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder to make.")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Instead of these: go on with an unfinished run.")] = None,
     preset: PresetOption = "",
     task: Annotated[str, typer.Option(help="For a supervised method: the task whose labels it trains on.")] = "",
     epochs: Annotated[int | None, typer.Option(min=1, help="Same as --set recipe.epochs=N.")] = None,
+    accumulate: Annotated[int | None, typer.Option(min=1, help="Same as --set recipe.accumulate=N.")] = None,
     config: ConfigOption = None,
     settings: SetOption = None,
     seed: SeedOption = 0,
+    gpus: Annotated[int, typer.Option(min=0, help="Train on so many GPUs of this machine, a process each.")] = 0,
+    processes: Annotated[int, typer.Option(min=0, help="Train in so many processes on the CPU.")] = 0,
+    shard: Annotated[bool, typer.Option("--shard", help="Spread the model over the processes (FSDP2).")] = False,
     device: DeviceOption = "auto",
-    workers: Annotated[int, typer.Option(min=0, help="Processes that load batches.")] = 0,
+    compile: Annotated[
+        bool | None, typer.Option("--compile/--no-compile", help="Compile the step; by default on a GPU.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Processes that load batches; by default 1 on a CPU, up to 8 on a GPU.")
+    ] = None,
+    save_minutes: Annotated[float, typer.Option(min=0.0, help="Minutes between checkpoints.")] = 15.0,
+    keep: Annotated[int, typer.Option(min=1, help="How many checkpoints stay.")] = 2,
+    probe_task: Annotated[str, typer.Option(help="Probe the model on this task's validation part as it trains.")] = "",
+    probe_data: Annotated[Path | None, typer.Option(help="Store of --probe-task; default: --data.")] = None,
+    probe_every: Annotated[int, typer.Option(min=1, help="Epochs between two of these probes.")] = 5,
     all_folds: Annotated[bool, typer.Option("--all-folds", help="Train on fold 10 too, which probes test on.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's files too.")] = False,
+    profile: Annotated[bool, typer.Option("--profile", help="Write a trace and a table of some steps.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and train nothing.")] = False,
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Train a method on a store, on one CPU or one GPU.
+    """Train a method on a store, in one process or many, on CPUs or GPUs.
 
-    Folds 1-8 are trained on and fold 9 is watched; fold 10, which probes test on, stays out.
+    Folds 1-8 are trained on and fold 9 is watched; fold 10, which probes test on, stays out. A training that is stopped
+    or killed leaves OUT.partial; --resume OUT goes on with it as if nothing had happened.
     """
+    from ecgkit.errors import ConfigError
+    from ecgkit.training.options import PretrainOptions
+
+    if gpus and processes:
+        raise ConfigError(f"--gpus {gpus} and --processes {processes}", "one or the other")
+    many = {"processes": gpus or processes} if gpus or processes else {}
+    if resume is not None:
+        if method or data or out or settings or config or preset or task:
+            raise ConfigError("--resume together with what describes a training", "a run alone: it knows the rest")
+        request = _unfinished(resume, device, profile, many)
+    else:
+        if not method or data is None or out is None:
+            missing = [n for n, v in (("--method", method), ("--data", data), ("--out", out)) if not v]
+            raise ConfigError(f"no {' and no '.join(missing)}", "--method, --data and --out, or --resume RUN")
+        assignments = [f"recipe.{k}={v}" for k, v in (("epochs", epochs), ("accumulate", accumulate)) if v]
+        probe = {"probe_task": probe_task, "probe_data": str((probe_data or data).resolve())} if probe_task else {}
+        options = PretrainOptions(
+            seed=seed,
+            device="cpu" if processes and device == "auto" else device,
+            workers=workers,
+            all_folds=all_folds,
+            overwrite=overwrite,
+            shard=shard,
+            compile=compile,
+            save_minutes=save_minutes,
+            keep=keep,
+            tensorboard=tensorboard,
+            profile=profile,
+            measure_every=probe_every,
+            notes={**many, **probe},
+        )
+        request = _new(method, preset, config, (settings or []) + assignments, data, out, task, options)
+    if dry_run:
+        _estimate(request)
+    elif int(request.options.notes.get("processes", 1)) > 1 and not _launched():
+        _launch(request)
+    else:
+        _train(request)
+
+
+def _new(
+    method: str,
+    preset: str,
+    config: Path | None,
+    assignments: list[str],
+    data: Path,
+    out: Path,
+    task: str,
+    options: "PretrainOptions",
+) -> Request:
     from ecgkit.entries import MethodEntry, TaskEntry
     from ecgkit.plugins import host
+
+    entry = host().get(MethodEntry, method)
+    preset, resolved = resolve(entry, preset, config, assignments)
+    labels = host().get(TaskEntry, task) if task else None
+    return Request(entry, resolved, data, out, labels, replace(options, preset=preset))
+
+
+def _unfinished(run: Path, device: str, profile: bool, notes: dict[str, Any]) -> Request:
+    """Read what an unfinished run was started with."""
+    from ecgkit.config import build
+    from ecgkit.entries import TaskEntry
+    from ecgkit.plugins import host
+    from ecgkit.training.options import PretrainOptions
+    from ecgkit.training.run import read_config
+    from ecgkit.training.unfinished import RESUME, finished, read_resume, unfinished
+
+    saved = read_resume(run)
+    folder = unfinished(finished(run))
+    entry, config, _ = read_config(folder)
+    task = host().get(TaskEntry, saved["task"]) if saved["task"] else None
+    options = build(PretrainOptions, saved["options"], source=str(folder / RESUME))
+    options = replace(options, resume=True, profile=profile, notes={**options.notes, **notes})
+    if device != "auto":
+        options = replace(options, device=device)
+    return Request(entry, config, Path(saved["store"]), finished(run), task, options)
+
+
+def _launched() -> bool:
+    return "WORLD_SIZE" in os.environ and "RANK" in os.environ
+
+
+def _launch(request: Request) -> None:
+    """Start the processes, after what can be refused has been refused once."""
     from ecgkit.store.reader import Store
-    from ecgkit.training.loop import PretrainOptions, pretrain
+    from ecgkit.training.launch import launch
+    from ecgkit.training.run import check_gpus
+    from ecgkit.training.unfinished import check_free, resume_command
+
+    options, processes = request.options, int(request.options.notes["processes"])
+    if options.device != "cpu":
+        check_gpus(processes)
+    check_free(request.out, overwrite=options.overwrite, resume=options.resume)
+    Store(request.data)
+    try:
+        code = launch(processes, sys.argv[1:])
+    except KeyboardInterrupt:
+        code = 130
+    if code == 130:
+        raise KeyboardInterrupt
+    if code:
+        warn(f"what was saved can be gone on with: {resume_command(request.out)}") if code == 1 else None
+        raise typer.Exit(code)
+
+
+def _train(request: Request) -> None:
+    from ecgkit.store.reader import Store
+    from ecgkit.training.loop import pretrain
+    from ecgkit.training.processes import placement
+    from ecgkit.training.unfinished import is_unfinished, resume_command, unfinished
 
     began = time.perf_counter()
-    entry = host().get(MethodEntry, method)
-    assignments = (settings or []) + ([f"recipe.epochs={epochs}"] if epochs else [])
-    preset, resolved = resolve(entry, preset, config, assignments)
-    options = PretrainOptions(preset, seed, device, workers, all_folds, overwrite)
-    with progress() as watch:
-        watcher = training_watcher(resolved, watch)
-        labels = host().get(TaskEntry, task) if task else None
-        metrics = pretrain(entry, resolved, Store(data), out, options, watcher, task=labels)
-    best = min(metrics, key=lambda m: m["val_loss"])
-    say(
-        f"{out}: {len(metrics)} epochs in {time.perf_counter() - began:.1f} s, val loss {metrics[0]['val_loss']:.4f} "
-        f"-> {metrics[-1]['val_loss']:.4f} (lowest {best['val_loss']:.4f} in epoch {best['epoch']})"
-    )
-
-
-def training_watcher(config: Any, watch: Any) -> Any:
-    """Return a watcher that shows a training as bars and one line an epoch."""
-    from ecgkit.training.loop import Watcher
-
-    def started(split: "Split", parameters: int) -> None:
-        recipe = config.recipe
-        say(f"input: {config.signal}")
+    store, out = Store(request.data), request.out
+    me = placement(os.environ)
+    with _silent() if me and not me.first else training_view(request.config) as watcher:
+        if me is None or me.first:
+            watcher.measure = _online_probe(request)
+        try:
+            metrics = pretrain(
+                request.entry, request.config, store, out, request.options, watcher, task=request.task
+            )
+        except KeyboardInterrupt:
+            if (me is None or me.first) and is_unfinished(unfinished(out)):
+                warn(f"stopped; go on with: {resume_command(out)}")
+            raise
+    if me is None or me.first:
+        best = min(metrics, key=lambda m: m["val_loss"])
         say(
-            f"{len(split.train)} records to train on, {len(split.val)} to watch, {len(split.held_out)} held out; "
-            f"{parameters:,} trained parameters; {recipe.epochs} epochs of batch {recipe.batch_size}, "
-            f"peak lr {recipe.peak_lr:.3g} (= {recipe.lr:g} x {recipe.batch_size} / 256)"
-        )
-        if len(split.unusable):
-            warn(f"{len(split.unusable)} records have none of the model's leads, or hardly any signal: left out")
-
-    def epoch_done(metrics: dict[str, Any]) -> None:
-        say(
-            f"epoch {metrics['epoch']:4d}  train {metrics['train_loss']:.4f}  val {metrics['val_loss']:.4f}  "
-            f"lr {metrics['lr']:.2e}  {metrics['records_per_second']:.0f} records/s"
+            f"{out}: {len(metrics)} epochs in {time.perf_counter() - began:.1f} s, val loss "
+            f"{metrics[0]['val_loss']:.4f} -> {metrics[-1]['val_loss']:.4f} "
+            f"(lowest {best['val_loss']:.4f} in epoch {best['epoch']})"
         )
 
-    return Watcher(
-        view=lambda done, total: watch("view", done, total),
-        start=started,
-        step=lambda done, total: watch("steps", done, total),
-        epoch=epoch_done,
+
+@contextmanager
+def _silent() -> Iterator[Any]:
+    from ecgkit.training.options import Watcher
+
+    yield Watcher()
+
+
+def _online_probe(request: Request) -> Any:
+    """Return the probe that watches the training, or None."""
+    from ecgkit.entries import HeadEntry, TaskEntry
+    from ecgkit.plugins import host
+    from ecgkit.store.reader import Store
+
+    notes = request.options.notes
+    if "probe_task" not in notes:
+        return None
+    from ecgkit.evaluation.online import OnlineProbe
+
+    task, head = host().get(TaskEntry, notes["probe_task"]), host().get(HeadEntry, "linear")
+    return OnlineProbe(task, head, Store(Path(notes["probe_data"])), request.config.signal, seed=request.options.seed)
+
+
+def _estimate(request: Request) -> None:
+    """Print what the training would take."""
+    from ecgkit.store.reader import Store
+    from ecgkit.training.estimate import estimate
+
+    processes = int(request.options.notes.get("processes", 1))
+    found = estimate(
+        request.entry, request.config, Store(request.data), request.options, processes=processes, task=request.task
     )
+    cost = found.beginning.cost
+    say(f"input: {request.config.signal}")
+    say(str(found.beginning))
+    rows = [
+        ("parameters", f"{cost.parameters:,} ({cost.trained:,} trained)"),
+        ("tokens a record", "-" if cost.tokens is None else f"{cost.tokens:,} before any is dropped"),
+        ("FLOPs a record", f"{cost.flops / 1e9:.2f} G, forward and backward"),
+        ("memory a process", f"{found.memory / 2**30:.2f} GiB: weights, gradients, moments, graph (estimate)"),
+        ("steps", f"{found.steps:,} ({found.beginning.steps:,} an epoch)"),
+        ("a step", f"{found.step_seconds:.3f} s in one process, without loading (measured)"),
+        ("time", f"{_hours(found.seconds)} of steps (estimate)"),
+    ]
+    print_table("dry run: nothing was trained", [{"": name, "value": value} for name, value in rows])
+
+
+def _hours(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

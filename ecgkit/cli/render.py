@@ -82,9 +82,8 @@ def plain(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-@contextmanager
-def progress() -> Iterator[Watch]:
-    """Show bars with rate and time left; yield ``watch(stage, done, total)``."""
+def bars(*, transient: bool = True) -> Progress:
+    """Return bars with rate and time left; a task of theirs has a field `rate`."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -93,17 +92,34 @@ def progress() -> Iterator[Watch]:
         TextColumn("{task.fields[rate]}"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=errors, disable=not errors.is_terminal, transient=True) as bars:
-        tasks: dict[str, Any] = {}
-        _shown.append(bars)
+    return Progress(*columns, console=errors, disable=not errors.is_terminal, transient=transient)
 
-        def watch(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total, rate="")
-            speed = bars.tasks[bars.task_ids.index(tasks[stage])].speed
-            bars.update(tasks[stage], completed=done, total=total, rate=f"{speed:.1f}/s" if speed else "")
 
-        try:
-            yield watch
-        finally:
-            _shown.remove(bars)
+@contextmanager
+def on_screen(shown: Progress) -> Iterator[None]:
+    """Note that bars are on the screen, so that `say` keeps above them."""
+    _shown.append(shown)
+    try:
+        yield
+    finally:
+        _shown.remove(shown)
+
+
+def watch_on(shown: Progress) -> Watch:
+    """Return ``watch(stage, done, total)`` that moves a bar a stage."""
+    tasks: dict[str, Any] = {}
+
+    def watch(stage: str, done: int, total: int) -> None:
+        if stage not in tasks:
+            tasks[stage] = shown.add_task(stage, total=total, rate="")
+        speed = shown.tasks[shown.task_ids.index(tasks[stage])].speed
+        shown.update(tasks[stage], completed=done, total=total, rate=f"{speed:.1f}/s" if speed else "")
+
+    return watch
+
+
+@contextmanager
+def progress() -> Iterator[Watch]:
+    """Show bars with rate and time left; yield ``watch(stage, done, total)``."""
+    with bars() as shown, on_screen(shown):
+        yield watch_on(shown)

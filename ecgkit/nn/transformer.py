@@ -4,8 +4,29 @@ Vaswani et al., Attention Is All You Need, arXiv 1706.03762; norm before each su
 An Image Is Worth 16x16 Words, arXiv 2010.11929. Tokens are ``[B, N, D]``.
 """
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None = None) -> Tensor:
+    """Return ``softmax(q k^T / sqrt(d)) v``, by whatever is fastest here.
+
+    On a CPU in reduced precision the plain formula is 2 to 7 times as fast as `scaled_dot_product_attention`, which
+    has no kernel for it (``python benchmarks/training.py attention``); everywhere else that function is taken.
+
+    Args:
+        q: ``[..., N queries, d]``.
+        k: ``[..., N keys, d]``.
+        v: ``[..., N keys, d]``.
+        allowed: Bool, broadcast to ``[..., N queries, N keys]``; None allows all.
+    """
+    if q.device.type != "cpu" or q.dtype not in (torch.bfloat16, torch.float16):
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    if allowed is not None:
+        scores = scores.masked_fill(~allowed, float("-inf"))
+    return scores.softmax(dim=-1, dtype=q.dtype) @ v
 
 
 class Attention(nn.Module):
@@ -34,7 +55,7 @@ class Attention(nn.Module):
         B, N, _ = x.shape
         qkv = self.qkv(x).view(B, N, 3, self.heads, -1)  # (B, N, 3, heads, head_width)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)  # each (B, heads, N, head_width)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=allowed)
+        out = attend(q, k, v, allowed)
         return self.proj(out.transpose(1, 2).reshape(B, N, -1))
 
 

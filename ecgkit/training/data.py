@@ -4,9 +4,11 @@ A batch holds records of one lead set, so that it is rectangular and nothing abs
 depend on the seed, the epoch and the record's row alone, not on how many workers load them.
 """
 
-from collections.abc import Iterator, Mapping
+import signal
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +23,7 @@ from ecgkit.signal.spec import finish
 from ecgkit.store.views import View
 from ecgkit.tasks.folds import TEST_FOLD, VAL_FOLD
 from ecgkit.tasks.task import TaskData
+from ecgkit.training.stopping import SIGNALS
 from ecgkit.training.supply import Supply
 
 
@@ -145,8 +148,53 @@ def plan_batches(
     return batches
 
 
-def load_batches(windows: Windows, batches: list[NDArray[np.int64]], workers: int = 0) -> Iterator[Batch]:
-    """Yield the batches in order, loaded by `workers` processes (0: by this one)."""
-    # batch_size None: each item of the sampler is a whole batch already.
-    loader = DataLoader(windows, sampler=batches, batch_size=None, num_workers=workers)
-    yield from loader
+class Epochs(Dataset[Batch]):
+    """Batches of any epoch by (epoch, rows), with that epoch's crops."""
+
+    def __init__(self, view: View, seed: int, supplies: Mapping[str, Supply]) -> None:
+        self.view, self.seed, self.supplies = view, seed, supplies
+        self._current: tuple[int, Windows] | None = None
+
+    def __getitem__(self, order: tuple[int, NDArray[np.int64]]) -> Batch:
+        """Return the batch of these rows in that epoch."""
+        epoch, rows = order
+        if self._current is None or self._current[0] != epoch:
+            starts = training_starts(self.view, self.seed, epoch)
+            self._current = epoch, Windows(self.view, starts, self.supplies)
+        return self._current[1][rows]
+
+
+def load_batches(windows: Dataset[Batch], batches: Iterable[Any]) -> Iterator[Batch]:
+    """Yield the batches in order, loaded in this process; see `loader`."""
+    yield from loader(windows, batches)
+
+
+def loader(
+    windows: Dataset[Batch], batches: Iterable[Any], workers: int = 0, *, pin: bool = False
+) -> DataLoader[Batch]:
+    """Return what yields the batches in order, as often as it is asked.
+
+    Args:
+        windows: What gives a batch by an item of `batches`.
+        batches: Rows of each batch, or what else `windows` takes.
+        workers: Processes that load, and stay; 0 loads in this one.
+        pin: Put them into pinned memory, from which they go to a GPU while it computes.
+    """
+    # batch_size None: each item of the sampler is a whole batch already. A generator of its own: a loader draws a seed
+    # from torch's when it starts, and a training that goes on in mid-epoch must not draw it twice.
+    return DataLoader(
+        windows,
+        sampler=batches,
+        batch_size=None,
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        pin_memory=pin,
+        generator=torch.Generator(),
+        worker_init_fn=_leave_signals,
+    )
+
+
+def _leave_signals(worker: int) -> None:
+    """Leave Ctrl-C and its like to the training, which still needs its batches to finish a step and save."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

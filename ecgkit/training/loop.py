@@ -1,89 +1,29 @@
-"""The training loop: batches in, losses down, a run folder out. It knows no family.
+"""Pretraining: a method and a store in, a run folder out. It knows no family.
 
-The validation loss uses the same crops and the same random masks in every epoch, so that it can be compared.
+One process or many run the same code; only the first writes files and speaks to the caller.
 """
 
-import json
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
-from torch import Tensor
 
-from ecgkit.atomic import atomic_folder, check_output
 from ecgkit.entries import MethodEntry, TaskEntry
-from ecgkit.errors import RunError
-from ecgkit.methods import Batch, Corpus, Method
-from ecgkit.recipe import Recipe
 from ecgkit.store.reader import Store
-from ecgkit.store.views import View, open_view
-from ecgkit.tasks.task import load_task, task_data
 from ecgkit.training import run as run_folder
-from ecgkit.training.data import (
-    Split,
-    Windows,
-    evaluation_starts,
-    load_batches,
-    plan_batches,
-    pretraining_split,
-    task_split,
-    training_starts,
-)
-from ecgkit.training.optimization import autocast, optimizer_for, take_step
-from ecgkit.training.supply import Supply, open_supplies
-from ecgkit.training.weights import save_weights
+from ecgkit.training.card import write_card
+from ecgkit.training.optimization import precision
+from ecgkit.training.options import PretrainOptions, Watcher
+from ecgkit.training.processes import Processes, joined, requeued
+from ecgkit.training.setup import Setup, resume_settings, set_up
+from ecgkit.training.trainer import Trainer
+from ecgkit.training.unfinished import check_free, run_in_progress, unfinished
 
-
-@dataclass(frozen=True)
-class PretrainOptions:
-    """How to run, apart from the method's own config.
-
-    Args:
-        preset: Name of the preset that the config started from, for the record.
-        seed: Of weights, order, crops and masks.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        workers: Processes that load batches; 0 loads in this one.
-        all_folds: Train on the test fold too.
-        overwrite: Replace an existing run.
-    """
-
-    preset: str = ""
-    seed: int = 0
-    device: str = "auto"
-    workers: int = 0
-    all_folds: bool = False
-    overwrite: bool = False
-
-
-@dataclass
-class Watcher:
-    """What a caller may watch of a training; every function is optional.
-
-    Args:
-        view: Records done and in all, while the view is made.
-        start: The split, once before the first step, with the number of trainable parameters.
-        step: Steps done and in all.
-        epoch: The metrics of an epoch.
-    """
-
-    view: Callable[[int, int], None] = lambda done, total: None
-    start: Callable[[Split, int], None] = lambda split, parameters: None
-    step: Callable[[int, int], None] = lambda done, total: None
-    epoch: Callable[[dict[str, Any]], None] = lambda metrics: None
-
-
-@dataclass
-class Progress:
-    """Where a training stands."""
-
-    step: int = 0
-    best: float = float("inf")
-    metrics: list[dict[str, Any]] = field(default_factory=list)
+__all__ = ["PretrainOptions", "Watcher", "pretrain"]
 
 
 def pretrain(
@@ -102,7 +42,7 @@ def pretrain(
         entry: The family.
         config: Its config.
         store: The data.
-        out: The run folder; it appears only when training is complete.
+        out: The run folder; it appears only when training is complete. Until then it is ``OUT.partial``.
         options: See `PretrainOptions`.
         watcher: See `Watcher`.
         task: Where labels and their split come from, for a method that needs ``labels``.
@@ -114,156 +54,55 @@ def pretrain(
         StoreError: The store lacks what the method needs, or has too few records.
         TaskError: The store has no labels of the task.
         RunError: The loss is no longer a number.
-        OutputError: `out` exists.
+        OutputError: `out` exists, or an unfinished run of it that this does not go on with.
+        KeyboardInterrupt: A signal asked to stop, and a checkpoint is saved.
     """
     watcher = watcher or Watcher()
-    check_output(out, "run", overwrite=options.overwrite)
-    device = run_folder.pick_device(options.device)
-    view = open_view(store, config.signal, watcher.view)
-    data = task_data(load_task(task), task.name, store, view.usable) if task else None
-    supplies = open_supplies(entry.needs, store, view, data, owner=entry.name)
-    split = task_split(data) if data else pretraining_split(store.table, view.usable, all_folds=options.all_folds)
-    family: type[Method] = entry.load()
-    corpus = Corpus(store, split.train, data.labels if data else ())
-    config = family.complete(config, corpus)
-    torch.manual_seed(options.seed)
-    method = family(config)
-    method.prepare(corpus)
-    method = method.to(device)
-    watcher.start(split, sum(p.numel() for p in method.parameters() if p.requires_grad))
-    with atomic_folder(out, "run") as folder:
-        _write_run(folder, entry, config, store, split, options, device, task.name if task else "")
-        progress = _train(method, config.recipe, view, supplies, split, options, folder, watcher)
-    return progress.metrics
+    options = replace(options, resume=options.resume or requeued(os.environ))
+    check_free(out, overwrite=options.overwrite, resume=options.resume)
+    with joined(run_folder.pick_device(options.device).type) as processes:
+        setup = set_up(entry, config, store, options, processes, watcher.view, task)
+        with _run_folder(out, setup, processes) as folder:
+            trainer = Trainer(setup, processes, folder, watcher if processes.first else Watcher())
+            metrics = trainer.train()
+            if processes.first:
+                write_card(folder, setup, metrics)
+    return metrics
 
 
-def _train(
-    method: Method,
-    recipe: Recipe,
-    view: View,
-    supplies: Mapping[str, Supply],
-    split: Split,
-    options: PretrainOptions,
-    folder: Path,
-    watcher: Watcher,
-) -> Progress:
-    device = next(method.parameters()).device
-    optimizer = optimizer_for(method, recipe, device)
-    progress = Progress()
-    for epoch in range(recipe.epochs):
-        began = time.perf_counter()
-        batches = plan_batches(view, split.train, recipe.batch_size, (options.seed, epoch))
-        windows = Windows(view, training_starts(view, options.seed, epoch), supplies)
-        method.train()
-        sums = _Mean()
-        for i, batch in enumerate(load_batches(windows, batches, options.workers)):
-            done = epoch + (i + 1) / len(batches)
-            sums.add(_step(method, batch.to(device), optimizer, recipe, done), len(batch.rows))
-            progress.step += 1
-            watcher.step(progress.step, len(batches) * recipe.epochs)
-        train_seconds = time.perf_counter() - began
-        val = validate(method, recipe, view, supplies, split.val, options)
-        metrics = {
-            "epoch": epoch + 1,
-            "step": progress.step,
-            "lr": optimizer.param_groups[0]["lr"],
-            **{f"train_{name}": value for name, value in sums.means().items()},
-            **{f"val_{name}": value for name, value in val.items()},
-            "records_per_second": round(sums.count / train_seconds, 1),
-            "seconds": round(time.perf_counter() - began, 3),
-        }
-        _keep(method, metrics, recipe, progress, folder)
-        watcher.epoch(metrics)
-    return progress
+@contextmanager
+def _run_folder(out: Path, setup: Setup, processes: Processes) -> Iterator[Path]:
+    """Yield the folder of the unfinished run to every process; the first one makes it and turns it into `out`."""
+    options = setup.options
+    with ExitStack() as made:
+
+        def begin() -> Path:
+            if not processes.first:
+                return unfinished(out.absolute())
+            settings = resume_settings(setup, processes)
+            folder = made.enter_context(
+                run_in_progress(out, settings, overwrite=options.overwrite, resume=options.resume)
+            )
+            _write_run(folder, setup)
+            return folder
+
+        yield processes.in_turn(begin)
+        processes.wait()
 
 
-def _step(
-    method: Method, batch: Batch, optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: float
-) -> dict[str, Tensor]:
-    """Train on one batch and return the losses, still on the device."""
-    with autocast(recipe, batch.signal.device):
-        losses = method.training_step(batch)
-    take_step(losses.loss, optimizer, recipe, epoch)
-    return losses.scalars()
-
-
-@torch.no_grad()
-def validate(
-    method: Method,
-    recipe: Recipe,
-    view: View,
-    supplies: Mapping[str, Supply],
-    rows: np.ndarray,
-    options: PretrainOptions,
-) -> dict[str, float]:
-    """Return the mean losses over `rows`, on fixed crops and with random masks that are the same each time."""
-    device = next(method.parameters()).device
-    method.eval()
-    sums = _Mean()
-    windows = Windows(view, evaluation_starts(view, view.spec.eval_offsets[0]), supplies)
-    batches = plan_batches(view, rows, recipe.batch_size)
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(options.seed)
-        for batch in load_batches(windows, batches, options.workers):
-            with autocast(recipe, device):
-                losses = method.training_step(batch.to(device))
-            sums.add(losses.scalars(), len(batch.rows))
-    return sums.means()
-
-
-def _keep(method: Method, metrics: dict[str, Any], recipe: Recipe, progress: Progress, folder: Path) -> None:
-    """Append an epoch's metrics and save the weights if they are the ones to keep."""
-    if not np.isfinite([metrics["train_loss"], metrics["val_loss"]]).all():
-        raise RunError(
-            f"in epoch {metrics['epoch']} the training loss is {metrics['train_loss']}, on val {metrics['val_loss']}",
-            "a number",
-            "Lower the learning rate with --set recipe.lr=..., or set recipe.clip.",
-        )  # fmt: skip
-    progress.metrics.append(metrics)
-    with (folder / run_folder.METRICS).open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(metrics) + "\n")
-    if recipe.checkpoint == "last" or metrics["val_loss"] < progress.best:
-        progress.best = metrics["val_loss"]
-        save_weights(folder / run_folder.WEIGHTS, method)
-
-
-def _write_run(
-    folder: Path,
-    entry: MethodEntry,
-    config: Any,
-    store: Store,
-    split: Split,
-    options: PretrainOptions,
-    device: torch.device,
-    task: str,
-) -> None:
+def _write_run(folder: Path, setup: Setup) -> None:
     """Write what is known before the first step: settings, data, and who is in which part."""
-    parts = split.parts()
+    parts, store, options = setup.split.parts(), setup.store, setup.options
     details = {
         "seed": options.seed,
         "all_folds": options.all_folds,
-        "task": task,
+        "task": setup.task,
+        "precision": precision(setup.recipe, setup.device),
         "store": {"name": store.name, "dataset": store.attributes["dataset"], "sha256": store.content_hash},
         "records": {name: len(rows) for name, rows in parts.items()},
     }
-    run_folder.write_config(folder, entry, options.preset, config, details, device)
+    run_folder.write_config(folder, setup.entry, options.preset, setup.config, details, setup.device)
     columns = store.table[["record_id", "patient_id", "sha256"]]
     pd.concat([columns.iloc[rows].assign(part=name) for name, rows in parts.items()]).to_parquet(
         folder / run_folder.RECORDS, index=False
     )
-
-
-class _Mean:
-    """Means of named scalars over records; they stay on the device until they are asked for."""
-
-    def __init__(self) -> None:
-        self.count = 0
-        self._sums: dict[str, Tensor] = {}
-
-    def add(self, values: dict[str, Tensor], records: int) -> None:
-        for name, value in values.items():
-            self._sums[name] = self._sums.get(name, torch.zeros((), device=value.device)) + value.float() * records
-        self.count += records
-
-    def means(self) -> dict[str, float]:
-        return {name: float(total) / max(1, self.count) for name, total in self._sums.items()}

@@ -1,9 +1,12 @@
 """The run folder: all that a later command needs to use, judge or remake a trained model.
 
 RUN/config.yaml          method, preset, every setting with defaults filled in, the signal contract, the data
-RUN/model.safetensors    weights
+RUN/README.md            the model card: what it is, from which data, under which licence
+RUN/model.safetensors    weights; best.safetensors too where the last are kept and the best may be wanted
 RUN/metrics.jsonl        one line an epoch
 RUN/records.parquet      which record and patient was in which part (train, val, held out)
+
+Until training is complete the folder is ``RUN.partial``; see `ecgkit.training.unfinished`.
 """
 
 import json
@@ -26,6 +29,7 @@ from ecgkit.entries import MethodEntry, load_target
 from ecgkit.errors import RunError
 from ecgkit.methods import Encoder, Method
 from ecgkit.plugins import host
+from ecgkit.training.unfinished import finished, is_unfinished, resume_command, unfinished
 from ecgkit.training.weights import load_weights
 
 CONFIG = "config.yaml"
@@ -83,6 +87,9 @@ def open_run(path: Path) -> Run:
         PluginError: Its method family is not installed.
     """
     expected = "a run made by 'ecgkit pretrain' or 'ecgkit import-weights'"
+    out = finished(path)
+    if is_unfinished(path) or (not path.exists() and is_unfinished(unfinished(out))):
+        raise RunError(f"the training of {out} is not finished", "a finished run", f"Go on: {resume_command(out)}")
     if not path.is_dir():
         raise RunError(f"{path} does not exist" if not path.exists() else f"{path} is a file", expected)
     if not (path / CONFIG).is_file():
@@ -93,12 +100,22 @@ def open_run(path: Path) -> Run:
             "a finished run",
             "Train it with: ecgkit pretrain --method M --data S --out R",
         )
+    return Run(path, *read_config(path))
+
+
+def read_config(path: Path) -> tuple[MethodEntry, Any, dict[str, Any]]:
+    """Read a run's method, its config, and the whole of ``config.yaml``.
+
+    Raises:
+        RunError: It names no method.
+        ConfigError: It cannot be read, or does not fit the family.
+        PluginError: Its method family is not installed.
+    """
     details = read_yaml(path / CONFIG)
     if "method" not in details or "config" not in details:
-        raise RunError(f"{path / CONFIG} names no method", expected)
+        raise RunError(f"{path / CONFIG} names no method", "a config.yaml of 'ecgkit pretrain'")
     entry = host().get(MethodEntry, str(details["method"]))
-    config = build(_config_class(entry), details["config"], source=str(path / CONFIG))
-    return Run(path, entry, config, details)
+    return entry, build(_config_class(entry), details["config"], source=str(path / CONFIG)), details
 
 
 def load_encoder(entry: MethodEntry, config: Any, state: dict[str, Tensor], *, source: str) -> Encoder:
@@ -154,7 +171,7 @@ def environment(device: torch.device | None = None) -> dict[str, Any]:
         "git": _git_state(),
         "python": platform.python_version(),
         "torch": str(torch.__version__),
-        "numpy": version("numpy"),
+        **{name: version(name) for name in ("numpy", "scipy", "zarr", "safetensors")},
         "device": device_name(device or pick_device()),
         "command": " ".join(["ecgkit", *sys.argv[1:]]),
     }
@@ -177,6 +194,17 @@ def pick_device(name: str = "auto") -> torch.device:
     if int(parts[1] or 0) >= max(gpus, 1):
         raise RunError(f"device {name!r}: torch sees no GPU of this number", f"cuda:N with N below {gpus}")
     return torch.device(name)
+
+
+def check_gpus(wanted: int) -> None:
+    """Refuse to train on more GPUs than there are.
+
+    Raises:
+        RunError: torch sees fewer.
+    """
+    found = torch.cuda.device_count()
+    if found < wanted:
+        raise RunError(f"--gpus {wanted}: torch sees {found}", f"at most {found}" if found else "--processes on a CPU")
 
 
 def device_name(device: torch.device) -> str:

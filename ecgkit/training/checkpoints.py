@@ -1,0 +1,216 @@
+"""Checkpoints: all that a training needs to go on as if nothing had happened, in open formats.
+
+checkpoints/step-00001200/model.safetensors      weights and buffers by name
+checkpoints/step-00001200/optimizer.safetensors  AdamW's moments and step counts as ``NAME/exp_avg``
+checkpoints/step-00001200/rng.safetensors        torch's random state of every process, ``0/cpu``, ``0/cuda``
+checkpoints/step-00001200/sums.safetensors       sums of the running epoch's losses, of every process
+checkpoints/step-00001200/best.safetensors       the best weights so far (a link to those of the run)
+checkpoints/step-00001200/state.json             position, metrics, lowest loss, and the hash of every file above
+
+The place in the schedule and in the order of the records is the position: both follow from it. There is no scaler: bf16
+needs none. A checkpoint appears whole or not at all; one that was damaged later is passed over for the one before.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from ecgkit.atomic import atomic_folder
+from ecgkit.training.unfinished import BEST, CHECKPOINTS
+from ecgkit.training.weights import file_sha256, load_weights, save_tensors
+
+STATE = "state.json"
+TENSORS = ("model", "optimizer", "rng", "sums")
+
+
+@dataclass
+class Progress:
+    """Where a training stands.
+
+    Args:
+        epoch: The running epoch, from 0.
+        index: Steps of it that are done.
+        step: Steps done in all.
+        best: The lowest validation loss so far; None before the first epoch's end.
+        metrics: Those of the epochs that are done.
+    """
+
+    epoch: int = 0
+    index: int = 0
+    step: int = 0
+    best: float | None = None
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A checkpoint as read.
+
+    Args:
+        progress: Where the training stood.
+        processes: How many processes there were.
+        tensors: By file and name; see the module.
+    """
+
+    progress: Progress
+    processes: int
+    tensors: Mapping[str, dict[str, Tensor]]
+
+
+def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path:
+    """Write a checkpoint and drop all but the last `keep`.
+
+    Args:
+        folder: The unfinished run.
+        checkpoint: What to write.
+        keep: How many stay.
+    """
+    path = folder / CHECKPOINTS / f"step-{checkpoint.progress.step:08d}"
+    with atomic_folder(path, "checkpoint") as staging:
+        for name in TENSORS:
+            save_tensors(staging / f"{name}.safetensors", checkpoint.tensors[name])
+        if (folder / BEST).exists():
+            _link(folder / BEST, staging / BEST)
+        files = {file.name: file_sha256(file) for file in sorted(staging.iterdir())}
+        state = {"progress": asdict(checkpoint.progress), "processes": checkpoint.processes, "files": files}
+        (staging / STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
+        for file in staging.iterdir():
+            _to_disk(file)
+    for old in _paths(folder)[:-keep]:
+        shutil.rmtree(old)
+    return path
+
+
+def latest_checkpoint(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
+    """Return the last whole checkpoint of an unfinished run, if any.
+
+    Args:
+        folder: The unfinished run.
+        warn: Called with a line for each checkpoint that is passed over.
+    """
+    for path in reversed(_paths(folder)):
+        try:
+            return _read(path)
+        except Exception as error:  # whatever a cut or flipped file makes the readers say
+            warn(f"{path.name} is damaged ({_line(error)}): passed over for the one before")
+    return None
+
+
+def restore_best(folder: Path, step: int) -> None:
+    """Put the best weights of a checkpoint back into the run, which may hold later ones."""
+    kept = folder / CHECKPOINTS / f"step-{step:08d}" / BEST
+    (folder / BEST).unlink(missing_ok=True)
+    if kept.exists():
+        _link(kept, folder / BEST)
+
+
+def _read(path: Path) -> Checkpoint:
+    state = json.loads((path / STATE).read_text(encoding="utf-8"))
+    for name, expected in state["files"].items():
+        if file_sha256(path / Path(name).name) != expected:
+            raise ValueError(f"{name} is not what was written")
+    tensors = {name: load_weights(path / f"{name}.safetensors") for name in TENSORS}
+    return Checkpoint(Progress(**state["progress"]), int(state["processes"]), tensors)
+
+
+def _paths(folder: Path) -> list[Path]:
+    return sorted((folder / CHECKPOINTS).glob("step-*"))
+
+
+def _line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # a file system without links
+        shutil.copyfile(source, target)
+
+
+def _to_disk(file: Path) -> None:
+    with file.open("rb") as handle:
+        os.fsync(handle.fileno())
+
+
+def whole(tensor: Tensor) -> Tensor:
+    """Return a tensor on the CPU, put together from its shards if it is sharded; all processes must ask."""
+    tensor = tensor.detach()
+    if isinstance(tensor, DTensor):
+        tensor = tensor.full_tensor()
+    return tensor.cpu()
+
+
+def model_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Return a module's weights and buffers by name, on the CPU and whole."""
+    return {name: whole(value) for name, value in module.state_dict().items()}
+
+
+def optimizer_tensors(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the state of every parameter as ``NAME/KEY``, on the CPU and whole."""
+    return {
+        f"{name}/{key}": whole(value)
+        for name, parameter in module.named_parameters()
+        for key, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+@torch.no_grad()
+def load_model(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Put weights and buffers in their places, sharded ones in their shards."""
+    for name, value in module.state_dict().items():
+        value.copy_(_like(tensors[name], value))
+
+
+def load_optimizer(module: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Give an optimizer the state of every parameter."""
+    for name, parameter in module.named_parameters():
+        keys = [key.rpartition("/")[2] for key in tensors if key.rpartition("/")[0] == name]
+        if keys:
+            state = {key: tensors[f"{name}/{key}"] for key in keys}
+            optimizer.state[parameter] = {
+                key: _like(value, parameter) if value.shape == parameter.shape and value.ndim else value.to(parameter.device)
+                for key, value in state.items()
+            }
+
+
+def _like(value: Tensor, target: Tensor) -> Tensor:
+    value = value.to(target.device)
+    if isinstance(target, DTensor):
+        return distribute_tensor(value, target.device_mesh, target.placements)
+    return value
+
+
+def rng_tensors(device: torch.device) -> dict[str, Tensor]:
+    """Return torch's random state in this process."""
+    state = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        state["cuda"] = torch.cuda.get_rng_state(device)
+    return state
+
+
+def load_rng(tensors: Mapping[str, Tensor], rank: int, device: torch.device) -> None:
+    """Set torch's random state in this process."""
+    torch.set_rng_state(tensors[f"{rank}/cpu"])
+    if device.type == "cuda" and f"{rank}/cuda" in tensors:
+        torch.cuda.set_rng_state(tensors[f"{rank}/cuda"], device)
+
+
+def sums_of(checkpoint: Checkpoint, rank: int, processes: int) -> dict[str, Tensor]:
+    """Return the sums of a process; where their number has changed, the first takes all and the others zeros."""
+    sums = checkpoint.tensors["sums"]
+    if checkpoint.processes == processes:
+        return {name.partition("/")[2]: value for name, value in sums.items() if name.startswith(f"{rank}/")}
+    total: dict[str, Tensor] = {}
+    for key, value in sums.items():
+        name = key.partition("/")[2]
+        total[name] = total.get(name, torch.zeros_like(value)) + value * (rank == 0)
+    return total

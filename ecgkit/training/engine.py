@@ -1,0 +1,119 @@
+"""One model on one device in one process of a training: its steps, alone or with the other processes.
+
+By default every process holds the whole model and gradients are averaged (DistributedDataParallel). With `shard` each
+holds a part of it (FSDP2): the members of every `ModuleList`, which are the blocks of a transformer, and the rest as
+one more unit.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+from ecgkit.errors import RunError
+from ecgkit.methods import Batch, Method
+from ecgkit.nn.contrastive import across
+from ecgkit.recipe import Recipe
+from ecgkit.training.optimization import autocast, descend, optimizer_for
+from ecgkit.training.plan import Piece
+from ecgkit.training.processes import Processes
+
+
+class _TrainingStep(nn.Module):
+    """A method's training step as the forward pass that the wrappers of torch act upon."""
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        losses = self.method.training_step(batch)
+        return losses.loss, losses.scalars()
+
+
+class Engine:
+    """See the module.
+
+    Args:
+        method: On its device; the same in every process.
+        recipe: How it is trained.
+        processes: Who trains together.
+        shard: Whether each process holds only a part of the model.
+        compile: Whether the step is compiled.
+        idle: Whether some parameter may get no gradient in a step.
+    """
+
+    def __init__(
+        self, method: Method, recipe: Recipe, processes: Processes, *, shard: bool, compile: bool, idle: bool
+    ) -> None:
+        self.method, self.recipe, self.processes = method, recipe, processes
+        self.device = next(method.parameters()).device
+        self.module = _TrainingStep(method)
+        if shard:
+            _shard(self.module, self.device, processes)
+        if compile:
+            self.module.compile()
+        self.wrapped: nn.Module = self.module
+        if processes.size > 1 and not shard:
+            self.wrapped = DistributedDataParallel(
+                self.module,
+                device_ids=[self.device.index] if self.device.type == "cuda" else None,
+                find_unused_parameters=idle,
+                gradient_as_bucket_view=True,
+            )
+        self.sharded = shard
+        self.optimizer = optimizer_for(method, recipe, self.device)
+
+    def step(self, pieces: Sequence[Piece], batches: Iterator[Batch], epoch: float) -> list[dict[str, Tensor]]:
+        """Train on a batch, piece by piece; return the losses of each, still on the device.
+
+        Args:
+            pieces: This process's pieces of the batch.
+            batches: Where their data comes from.
+            epoch: Fractional epoch of the schedule.
+        """
+        done = []
+        for i, piece in enumerate(pieces):
+            batch = next(batches).to(self.device)
+            with self._gradients_wait(i + 1 < len(pieces)):
+                with autocast(self.recipe, self.device), across(piece.sizes):
+                    loss, scalars = self.wrapped(batch)
+                (loss if piece.weight == 1.0 else loss * piece.weight).backward()
+            done.append(scalars)
+        descend(self.optimizer, self.recipe, epoch)
+        return done
+
+    def _gradients_wait(self, wait: bool) -> AbstractContextManager[Any]:
+        """Keep gradients to this process until the last piece of a batch."""
+        if self.sharded:
+            self.module.set_requires_gradient_sync(not wait)  # type: ignore[operator]
+        elif wait and isinstance(self.wrapped, DistributedDataParallel):
+            return self.wrapped.no_sync()
+        return nullcontext()
+
+    @torch.no_grad()
+    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+        """Return the losses of a batch of this process alone, without training."""
+        with autocast(self.recipe, self.device):
+            _, scalars = self.module(batch.to(self.device))
+        return scalars  # type: ignore[no-any-return]
+
+
+def _shard(module: nn.Module, device: torch.device, processes: Processes) -> None:
+    """Spread a module's weights over the processes."""
+    scalars = [name for name, p in module.named_parameters() if p.ndim == 0]
+    if scalars:
+        raise RunError(
+            f"the parameter {scalars[0].removeprefix('method.')} is a scalar", "parameters that can be cut",
+            "Train without --shard.",
+        )  # fmt: skip
+    mesh = init_device_mesh(device.type, (processes.size,))
+    for part in list(module.modules()):
+        for block in part if isinstance(part, nn.ModuleList) else ():
+            fully_shard(block, mesh=mesh)
+    fully_shard(module, mesh=mesh)

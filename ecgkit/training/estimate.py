@@ -1,0 +1,94 @@
+"""What a training would take, without training: parameters, tokens, memory, steps, time."""
+
+import statistics
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+
+from ecgkit.entries import MethodEntry, TaskEntry
+from ecgkit.store.reader import Store
+from ecgkit.training.cost import Cost, peak_flops, timed
+from ecgkit.training.engine import Engine
+from ecgkit.training.options import Beginning, PretrainOptions
+from ecgkit.training.plan import cut
+from ecgkit.training.processes import Processes
+from ecgkit.training.setup import Setup, set_up
+
+STEPS = 3  # timed
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A training that was not done.
+
+    Args:
+        beginning: What would be trained.
+        step_seconds: Of one optimiser step in one process, measured on a copy that is thrown away; the loading of
+            data is not in it.
+        memory: Estimate in bytes of what a process needs for a step.
+        peak: FLOP/s of the device.
+    """
+
+    beginning: Beginning
+    step_seconds: float
+    memory: float
+    peak: float
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in all."""
+        return self.beginning.steps * self.beginning.recipe.epochs
+
+    @property
+    def seconds(self) -> float:
+        """Estimated time of all steps; processes are taken to work at the same time without loss."""
+        return self.steps * self.step_seconds
+
+
+def estimate(
+    entry: MethodEntry,
+    config: Any,
+    store: Store,
+    options: PretrainOptions,
+    *,
+    processes: int = 1,
+    task: TaskEntry | None = None,
+) -> Estimate:
+    """Estimate what a training would take; it writes nothing but the view.
+
+    Args:
+        entry: The family.
+        config: Its config.
+        store: The data.
+        options: How it would run.
+        processes: How many processes would train.
+        task: Where labels come from, for a method that needs them.
+    """
+    setup = set_up(entry, config, store, options, Processes(), lambda done, total: None, task)
+    cost = setup.cost()
+    recipe = setup.recipe
+    share = max(1, recipe.batch_size // (processes * recipe.accumulate))
+    return Estimate(
+        setup.beginning(processes, cost),
+        _step_seconds(setup, cost, processes),
+        cost.memory(share),
+        peak_flops(recipe, setup.device),
+    )
+
+
+def _step_seconds(setup: Setup, cost: Cost, processes: int) -> float:
+    """Time the steps of one process's share of a batch."""
+    recipe = replace(setup.recipe, batch_size=max(setup.recipe.accumulate, setup.recipe.batch_size // processes))
+    batch = setup.batch(max(1, recipe.batch_size // recipe.accumulate))
+    pieces = cut(batch.rows.cpu().numpy().repeat(recipe.accumulate), parts=recipe.accumulate, processes=1, rank=0)
+    compiled = setup.device.type == "cuda" if setup.options.compile is None else setup.options.compile
+    engine = Engine(setup.method, recipe, Processes(), shard=False, compile=compiled, idle=cost.idle)
+    setup.method.train()
+
+    def step() -> None:
+        engine.step(pieces, iter([batch] * len(pieces)), 0.0)
+
+    step()  # warms up
+    torch.manual_seed(setup.options.seed)
+    return statistics.median(timed(step, setup.device) for _ in range(STEPS))

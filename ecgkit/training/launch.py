@@ -1,0 +1,74 @@
+"""Starting N processes of a command on this machine, through torch's elastic launcher.
+
+Each runs the same command again and finds in its environment which of them it is (`ecgkit.training.processes`).
+Signals that ask for a checkpoint are handed on to all of them. Only the first prints; what another has to say of an
+error is shown if it was the one that failed.
+"""
+
+import logging
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
+from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
+SECONDS_TO_SAVE = "300"  # after a signal, before the launcher kills
+
+
+def launched() -> bool:
+    """Return whether a launcher started this process."""
+    return "LOCAL_RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def launch(processes: int, arguments: Sequence[str]) -> int:
+    """Run ``ecgkit ARGUMENTS`` in N processes and return the exit code: 0, or the one of the first that failed.
+
+    Raises:
+        KeyboardInterrupt: They were asked to stop, and have.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // processes)))
+    os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SECONDS_TO_SAVE)
+    logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
+    with tempfile.TemporaryDirectory(prefix="ecgkit-") as logs:
+        quiet = DefaultLogsSpecs(logs, redirects={rank: Std.ALL for rank in range(1, processes)})
+        try:
+            elastic_launch(_config(processes, quiet), sys.executable)("-P", "-m", "ecgkit", *arguments)
+        except ChildFailedError as error:
+            rank, failure = error.get_first_failure()
+            if rank != 0:
+                _repeat(Path(logs), rank)
+            return failure.exitcode if failure.exitcode > 0 else 1
+        except SignalException as stop:
+            raise KeyboardInterrupt(signal.Signals(stop.sigval).name) from None
+    return 0
+
+
+def _config(processes: int, logs: DefaultLogsSpecs) -> LaunchConfig:
+    settings: dict[str, Any] = {
+        "min_nodes": 1,
+        "max_nodes": 1,
+        "nproc_per_node": processes,
+        "run_id": f"ecgkit-{os.getpid()}",
+        "rdzv_backend": "c10d",
+        "rdzv_endpoint": "localhost:0",
+        "local_addr": "localhost",
+        "max_restarts": 0,
+        "logs_specs": logs,
+        "signals_to_handle": SIGNALS,
+    }
+    known = {f.name for f in fields(LaunchConfig)}
+    return LaunchConfig(**{name: value for name, value in settings.items() if name in known})
+
+
+def _repeat(logs: Path, rank: int) -> None:
+    """Show what a process wrote to stderr."""
+    for file in sorted(logs.glob(f"*/attempt_*/{rank}/stderr.log")):
+        sys.stderr.write(file.read_text(encoding="utf-8", errors="replace"))

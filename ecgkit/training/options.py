@@ -1,0 +1,113 @@
+"""How to run a training, and what of it may be watched."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ecgkit.methods import Method
+    from ecgkit.recipe import Recipe
+    from ecgkit.training.cost import Cost
+    from ecgkit.training.data import Split
+
+
+@dataclass(frozen=True)
+class PretrainOptions:
+    """How to run, apart from the method's own config.
+
+    Args:
+        preset: Name of the preset that the config started from, for the record.
+        seed: Of weights, order, crops and masks.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        workers: Processes that load batches for each process that trains; 0 loads in that one. None: several for a
+            GPU, one for a CPU.
+        all_folds: Train on the test fold too.
+        overwrite: Replace an existing run.
+        resume: Go on where an unfinished run of the same settings stopped, if there is one.
+        shard: Let each process hold a part of the model only.
+        compile: Compile the step; None: on a GPU only.
+        save_minutes: Minutes between two checkpoints.
+        keep: How many checkpoints stay.
+        tensorboard: Write TensorBoard's event files too.
+        profile: Record some steps with torch's profiler.
+        measure_every: Epochs between two calls of `Watcher.measure`.
+        notes: What the caller wants to find again when it goes on with the run.
+    """
+
+    preset: str = ""
+    seed: int = 0
+    device: str = "auto"
+    workers: int | None = None
+    all_folds: bool = False
+    overwrite: bool = False
+    resume: bool = False
+    shard: bool = False
+    compile: bool | None = None
+    save_minutes: float = 15.0
+    keep: int = 2
+    tensorboard: bool = False
+    profile: bool = False
+    measure_every: int = 1
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def to_resume(self) -> dict[str, Any]:
+        """Return the options with which a run goes on."""
+        return {k: v for k, v in asdict(self).items() if k not in ("overwrite", "resume", "profile")}
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """What is about to be trained.
+
+    Args:
+        split: Who is in which part.
+        cost: What a record costs.
+        recipe: How it is trained.
+        processes: How many processes train.
+        precision: ``fp32`` or ``bf16``.
+        steps: Steps an epoch.
+    """
+
+    split: "Split"
+    cost: "Cost"
+    recipe: "Recipe"
+    processes: int
+    precision: str
+    steps: int
+
+    def __str__(self) -> str:
+        """Say it in one line: records, parameters, the batch and what it makes of the learning rate."""
+        split, cost, recipe = self.split, self.cost, self.recipe
+        share = recipe.batch_size / (self.processes * recipe.accumulate)
+        cut = f" (= {self.processes} processes x {recipe.accumulate} parts x {share:g})" if share < recipe.batch_size else ""
+        return (
+            f"{len(split.train)} records to train on, {len(split.val)} to watch, {len(split.held_out)} held out; "
+            f"{cost.trained:,} trained parameters in {self.precision}; {recipe.epochs} epochs of batch "
+            f"{recipe.batch_size}{cut}, peak lr {recipe.peak_lr:.3g} (= {recipe.lr:g} x {recipe.batch_size} / 256)"
+        )
+
+
+@dataclass
+class Watcher:
+    """What a caller may watch of a training; every function is optional. Only the first process calls.
+
+    Args:
+        view: Records done and in all, while the view is made.
+        start: What is about to be trained, once before the first step.
+        resume: The step from which an unfinished run goes on.
+        step: Steps done and in all.
+        live: The running means and rates, about once a second.
+        epoch: The metrics of an epoch.
+        warn: A line that tells of something odd.
+        measure: At the end of an epoch, the epoch's number and the method in evaluation mode; the numbers that it
+            returns become part of the epoch's metrics.
+    """
+
+    view: Callable[[int, int], None] = lambda done, total: None
+    start: Callable[[Beginning], None] = lambda beginning: None
+    resume: Callable[[int], None] = lambda step: None
+    step: Callable[[int, int], None] = lambda done, total: None
+    live: Callable[[Mapping[str, Any]], None] | None = None
+    epoch: Callable[[dict[str, Any]], None] = lambda metrics: None
+    warn: Callable[[str], None] = lambda line: None
+    measure: Callable[[int, "Method"], Mapping[str, float | None]] | None = None

@@ -1,0 +1,139 @@
+"""What a training starts from: data, split, config and model, the same in every process."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ecgkit.config import fingerprint
+from ecgkit.entries import MethodEntry, TaskEntry
+from ecgkit.methods import Batch, Corpus, Method
+from ecgkit.recipe import Recipe
+from ecgkit.store.reader import Store
+from ecgkit.store.views import View, open_view
+from ecgkit.tasks.task import load_task, task_data
+from ecgkit.training.cost import Cost, count_cost
+from ecgkit.training.data import Split, Windows, evaluation_starts, pretraining_split, task_split
+from ecgkit.training.optimization import precision
+from ecgkit.training.options import Beginning, PretrainOptions
+from ecgkit.training.plan import Plan
+from ecgkit.training.processes import Processes
+from ecgkit.training.run import pick_device
+from ecgkit.training.supply import Supply, open_supplies
+
+
+@dataclass(frozen=True)
+class Setup:
+    """See the module.
+
+    Args:
+        entry: The family.
+        config: Its completed config.
+        store: The data.
+        view: The store under the config's contract.
+        supplies: What a batch holds besides the signal.
+        split: Who is in which part.
+        method: The model, on its device.
+        task: Name of the task that labels come from; empty without one.
+        options: How to run.
+        identity: What two trainings must share to be the same, as a fingerprint.
+    """
+
+    entry: MethodEntry
+    config: Any
+    store: Store
+    view: View
+    supplies: Mapping[str, Supply]
+    split: Split
+    method: Method
+    task: str
+    options: PretrainOptions
+    identity: str
+
+    @property
+    def recipe(self) -> Recipe:
+        """How the method is trained."""
+        recipe: Recipe = self.config.recipe
+        return recipe
+
+    @property
+    def device(self) -> torch.device:
+        """Where the method is."""
+        return next(self.method.parameters()).device
+
+    def beginning(self, processes: int, cost: Cost) -> Beginning:
+        """Return what is to be told before the first step."""
+        steps = Plan(self.view, self.split.train, self.recipe, self.options.seed).steps
+        return Beginning(self.split, cost, self.recipe, processes, precision(self.recipe, self.device), steps)
+
+    def plan(self, processes: Processes) -> Plan:
+        """Return the order of the training as this process sees it."""
+        return Plan(self.view, self.split.train, self.recipe, self.options.seed, processes.size, processes.rank)
+
+    def batch(self, records: int) -> Batch:
+        """Return training records of the most frequent lead set, on the device."""
+        present = self.view.present[self.split.train]
+        _, first, group, counts = np.unique(present, axis=0, return_index=True, return_inverse=True, return_counts=True)
+        rows = self.split.train[group.ravel() == int(counts.argmax())][:records]
+        return Windows(self.view, evaluation_starts(self.view, 0), self.supplies)[rows].to(self.device)
+
+    def cost(self) -> Cost:
+        """Count what a record costs."""
+        return count_cost(self.method, self.batch(2), self.recipe)
+
+
+def set_up(
+    entry: MethodEntry,
+    config: Any,
+    store: Store,
+    options: PretrainOptions,
+    processes: Processes,
+    watch: Callable[[int, int], None],
+    task: TaskEntry | None = None,
+) -> Setup:
+    """Open the data and build the model; the first process makes the view if it is not there yet.
+
+    Raises:
+        StoreError: The store lacks what the method needs, or has too few records.
+        TaskError: The store has no labels of the task.
+    """
+    device = own_device(options.device, processes)
+    view = processes.in_turn(lambda: open_view(store, config.signal, watch if processes.first else None))
+    data = task_data(load_task(task), task.name, store, view.usable) if task else None
+    supplies = open_supplies(entry.needs, store, view, data, owner=entry.name)
+    split = task_split(data) if data else pretraining_split(store.table, view.usable, all_folds=options.all_folds)
+    family: type[Method] = entry.load()
+    corpus = Corpus(store, split.train, data.labels if data else ())
+    config = family.complete(config, corpus)
+    name = task.name if task else ""
+    identity = fingerprint(entry.name, config, store.content_hash, options.seed, options.all_folds, name)
+    torch.manual_seed(options.seed)
+    method = family(config)
+    method.prepare(corpus)
+    if device.type == "cuda" and processes.size > 1:
+        method = torch.nn.SyncBatchNorm.convert_sync_batchnorm(method)
+    return Setup(entry, config, store, view, supplies, split, method.to(device), name, options, identity)
+
+
+def own_device(name: str, processes: Processes) -> torch.device:
+    """Return the device of this process: its own GPU where several processes have some."""
+    device = pick_device(name)
+    if device.type == "cuda" and processes.size > 1:
+        device = torch.device("cuda", processes.local_rank % torch.cuda.device_count())
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    return device
+
+
+def resume_settings(setup: Setup, processes: Processes) -> dict[str, Any]:
+    """Return what ``--resume`` needs besides config.yaml; see `ecgkit.training.unfinished`."""
+    return {
+        "identity": setup.identity,
+        "store": str(Path(setup.store.path).resolve()),
+        "task": setup.task,
+        "processes": processes.size,
+        "options": setup.options.to_resume(),
+    }

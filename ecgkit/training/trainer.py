@@ -1,0 +1,337 @@
+"""The steps and epochs of a training, as one process does them.
+
+A training can be stopped at any step and goes on as if it had not been: see `ecgkit.training.checkpoints`. The
+validation loss uses the same crops and the same random masks in every epoch, so that it can be compared. Nothing in a
+step waits for the device: losses are looked at every `LOOK` steps of a GPU.
+"""
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from ecgkit.atomic import atomic_file
+from ecgkit.errors import RunError
+from ecgkit.methods import Batch, Method
+from ecgkit.training import checkpoints as ckpt
+from ecgkit.training.checkpoints import Checkpoint, Progress
+from ecgkit.training.cost import peak_flops
+from ecgkit.training.data import Epochs, Windows, evaluation_starts, loader, plan_batches
+from ecgkit.training.engine import Engine
+from ecgkit.training.journal import Journal
+from ecgkit.training.meters import Clock, Means
+from ecgkit.training.options import Watcher
+from ecgkit.training.plan import Piece, Rows, deal
+from ecgkit.training.processes import Processes
+from ecgkit.training.profiling import StepProfiler
+from ecgkit.training.run import WEIGHTS
+from ecgkit.training.setup import Setup
+from ecgkit.training.stopping import Stop, stopping
+from ecgkit.training.unfinished import BEST, DIVERGED
+from ecgkit.training.weights import save_tensors
+
+LOOK = 50  # steps of a GPU between two looks at the losses; a CPU need not wait for them
+LIVE = 1.0  # s between two calls of `Watcher.live`
+GPU_WORKERS = 8  # at most
+REMEDY = "Lower the learning rate with --set recipe.lr=..., or set recipe.clip."
+
+
+class Trainer:
+    """See the module.
+
+    Args:
+        setup: What is trained on what.
+        processes: Who trains together.
+        folder: The unfinished run.
+        watcher: What the caller watches.
+    """
+
+    def __init__(self, setup: Setup, processes: Processes, folder: Path, watcher: Watcher) -> None:
+        self.setup, self.processes, self.folder, self.watcher = setup, processes, folder, watcher
+        self.recipe, self.options, self.device = setup.recipe, setup.options, setup.device
+        self.cost = setup.cost()
+        self.peak = peak_flops(self.recipe, self.device)
+        self.engine = Engine(
+            setup.method,
+            self.recipe,
+            processes,
+            shard=self.options.shard,
+            compile=self.device.type == "cuda" if self.options.compile is None else self.options.compile,
+            idle=self.cost.idle,
+        )
+        self.plan = setup.plan(processes)
+        self.clock = Clock()
+        self.means = Means()
+        self.progress = Progress()
+        self._unseen: list[tuple[int, Piece, dict[str, Tensor]]] = []  # losses that nobody has looked at yet
+        self._saved = self._shown = time.monotonic()
+
+    def train(self) -> list[dict[str, Any]]:
+        """Train to the end and return the metrics of every epoch; the folder then holds the weights to keep.
+
+        Raises:
+            RunError: A loss is no number.
+            KeyboardInterrupt: A signal asked to stop, and a checkpoint is saved.
+        """
+        torch.manual_seed(_seed(self.options.seed, self.processes.rank))
+        self._go_on()
+        self.watcher.start(self.setup.beginning(self.processes.size, self.cost))
+        self.journal = Journal(
+            self.folder, self.progress.metrics, tensorboard=self.options.tensorboard
+        ) if self.processes.first else None  # fmt: skip
+        profiler = StepProfiler(self.folder, self.device) if self.options.profile and self.processes.first else None
+        batches = self._batches()
+        with stopping() as stop:
+            for epoch in range(self.progress.epoch, self.recipe.epochs):
+                self._train_epoch(epoch, batches, stop, profiler)
+                self._end_epoch(epoch)
+                if epoch + 1 < self.recipe.epochs and self.processes.agree([bool(stop.asked)])[0]:
+                    self._save(and_stop=True)
+            self._keep_weights()
+        if profiler:
+            profiler.close()
+        return self.progress.metrics
+
+    def _batches(self) -> Iterator[Batch]:
+        """Yield this process's batches from here to the end of the training."""
+        epochs = Epochs(self.setup.view, self.options.seed, self.setup.supplies)
+        orders = self.plan.orders(self.progress.epoch, self.progress.index)
+        return self.clock.waiting(iter(self._loader(epochs, orders)))
+
+    def _loader(self, windows: Dataset[Batch], batches: Iterable[Any]) -> DataLoader[Batch]:
+        gpu = self.device.type == "cuda"
+        workers = default_workers(gpu, self.processes.size) if self.options.workers is None else self.options.workers
+        return loader(windows, batches, workers, pin=gpu)
+
+    @cached_property
+    def _validation(self) -> tuple[list[tuple[int, Rows, bool]], DataLoader[Batch]]:
+        """This process's validation batches, as `deal` gives them, and what loads them."""
+        view = self.setup.view
+        size = max(1, self.recipe.batch_size // (self.recipe.accumulate * self.processes.size))
+        batches = plan_batches(view, self.setup.split.val, size)
+        dealt = deal(batches, processes=self.processes.size, rank=self.processes.rank)
+        windows = Windows(view, evaluation_starts(view, view.spec.eval_offsets[0]), self.setup.supplies)
+        return dealt, self._loader(windows, [rows for _, rows, _ in dealt])
+
+    def _train_epoch(self, epoch: int, batches: Iterator[Batch], stop: Stop, profiler: StepProfiler | None) -> None:
+        self.setup.method.train()
+        steps = self.plan.epoch(epoch)
+        self.clock.start()
+        for pieces in steps[self.progress.index :]:
+            at = epoch + (self.progress.index + 1) / len(steps)
+            done = self.engine.step(pieces, batches, at)
+            self.progress.index += 1
+            self.progress.step += 1
+            for piece, scalars in zip(pieces, done, strict=True):
+                self.means.add(scalars, piece.counted)
+                self.clock.records += sum(piece.sizes)
+                self._unseen.append((self.progress.step, piece, scalars))
+            self._between_steps(stop)
+            self._show(len(steps))
+            if profiler:
+                profiler.step()
+
+    def _between_steps(self, stop: Stop) -> None:
+        """Do what all processes must do together: end on a loss that is no number, save, stop."""
+        due = self.processes.first and time.monotonic() - self._saved > 60 * self.options.save_minutes
+        look = self.device.type == "cpu" or len(self._unseen) >= LOOK
+        stops, saves, bad = self.processes.agree([bool(stop.asked), due, look and self._diverged()])
+        if (stops or saves) and not bad:
+            bad = self.processes.agree([self._diverged()])[0]
+        if bad:
+            raise self._divergence()
+        if stops or saves:
+            self._save(and_stop=stops)
+
+    def _diverged(self) -> bool:
+        """Look at the losses that nobody has seen yet; write down the records of one that is no number."""
+        unseen, self._unseen = self._unseen, []
+        if not unseen:
+            return False
+        finite = torch.stack([scalars["loss"] for _, _, scalars in unseen]).isfinite().cpu()
+        if finite.all():
+            return False
+        step, piece, scalars = unseen[int((~finite).nonzero()[0])]
+        records = self.setup.store.table["record_id"].iloc[piece.rows].tolist()
+        losses = {name: str(float(value)) for name, value in scalars.items()}
+        file = self.folder / f"{DIVERGED}-process{self.processes.rank}.json"
+        file.write_text(json.dumps({"step": step, "losses": losses, "record_ids": records}, indent=1))
+        return True
+
+    def _divergence(self) -> RunError:
+        files = f"{self.folder / DIVERGED}-process*.json"
+        return RunError(
+            f"the loss is no number by step {self.progress.step}; its records are in {files}", "a number", REMEDY
+        )
+
+    def _show(self, steps: int) -> None:
+        self.watcher.step(self.progress.step, steps * self.recipe.epochs)
+        if self.watcher.live is not None and time.monotonic() - self._shown > LIVE:
+            self._shown = time.monotonic()
+            self.watcher.live(
+                {
+                    "epoch": self.progress.epoch + 1,
+                    "step": self.progress.step,
+                    "steps": steps * self.recipe.epochs,
+                    "lr": self.engine.optimizer.param_groups[0]["lr"],
+                    **{f"train_{name}": value for name, value in self.means.means(Processes()).items()},
+                    **self._rates(),
+                }
+            )
+
+    def _rates(self) -> dict[str, Any]:
+        return self.clock.rates(self.cost, self.processes.size, self.peak)
+
+    def _end_epoch(self, epoch: int) -> None:
+        """Validate, write the metrics down, and keep the weights if they are the best so far."""
+        rates, seconds = self._rates(), self.clock.seconds
+        began = time.perf_counter()
+        metrics = {
+            "epoch": epoch + 1,
+            "step": self.progress.step,
+            "lr": self.engine.optimizer.param_groups[0]["lr"],
+            **{f"train_{name}": value for name, value in self.means.means(self.processes).items()},
+            **{f"val_{name}": value for name, value in self.validate().items()},
+            **self._measured(epoch + 1),
+            **rates,
+            "seconds": round(seconds + time.perf_counter() - began, 3),
+        }
+        if not np.isfinite(metrics["val_loss"]):
+            raise RunError(f"in epoch {epoch + 1} the loss on val is {metrics['val_loss']}", "a number", REMEDY)
+        best = self.progress.best is None or metrics["val_loss"] < self.progress.best
+        if best:
+            self._write_weights(BEST)
+        self.progress = Progress(
+            epoch + 1,
+            0,
+            self.progress.step,
+            metrics["val_loss"] if best else self.progress.best,
+            [*self.progress.metrics, metrics],
+        )
+        self.means = Means()
+        if self.journal is not None:
+            self.journal.write(metrics)
+        self.watcher.epoch(metrics)
+
+    def validate(self) -> dict[str, float]:
+        """Return the mean losses of the validation part, on fixed crops and with the same random masks each time."""
+        dealt, batches = self._validation
+        means = Means()
+        self.setup.method.eval()
+        with self._random_state_kept():
+            for (number, rows, counts), batch in zip(dealt, batches, strict=True):
+                torch.manual_seed(_seed(self.options.seed, number))
+                means.add(self.engine.evaluate(batch), len(rows) if counts else 0)
+        return means.means(self.processes)
+
+    def _measured(self, epoch: int) -> Mapping[str, float | None]:
+        """Return what the caller measures of the model at the end of an epoch."""
+        every = self.options.measure_every
+        if epoch % every and epoch != self.recipe.epochs:
+            return {}
+        whole = self._whole_method()
+        if self.watcher.measure is None or whole is None:
+            return {}
+        with self._random_state_kept():
+            return self.watcher.measure(epoch, whole)
+
+    def _whole_method(self) -> Method | None:
+        """Return the method as one process can use it; a copy where it is sharded, and in the first process only."""
+        if not self.engine.sharded:
+            return self.setup.method.eval()
+        tensors = ckpt.model_tensors(self.setup.method)
+        if not self.processes.first:
+            return None
+        with self._random_state_kept():
+            copy: Method = self.setup.entry.load()(self.setup.config)
+        copy.load_state_dict(tensors)
+        return copy.to(self.device).eval()
+
+    def _random_state_kept(self) -> Any:
+        return torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else [])
+
+    def _write_weights(self, name: str) -> None:
+        if self.processes.first or self.engine.sharded:
+            tensors = ckpt.model_tensors(self.setup.method)
+            if self.processes.first:
+                with atomic_file(self.folder / name) as file:
+                    save_tensors(file, tensors)
+
+    def _keep_weights(self) -> None:
+        """Give the run its weights: the best, or the last with the best beside them."""
+        if self.recipe.checkpoint == "last":
+            self._write_weights(WEIGHTS)
+        elif self.processes.first:
+            os.replace(self.folder / BEST, self.folder / WEIGHTS)
+
+    def _save(self, *, and_stop: bool) -> None:
+        """Write a checkpoint; all processes take part.
+
+        Raises:
+            KeyboardInterrupt: `and_stop`.
+        """
+        rng = _of_all(self.processes, ckpt.rng_tensors(self.device))
+        sums = _of_all(self.processes, self.means.sums())
+        if self.processes.first or self.engine.sharded:
+            tensors = {
+                "model": ckpt.model_tensors(self.setup.method),
+                "optimizer": ckpt.optimizer_tensors(self.setup.method, self.engine.optimizer),
+                "rng": rng,
+                "sums": sums,
+            }
+            if self.processes.first:
+                checkpoint = Checkpoint(self.progress, self.processes.size, tensors)
+                ckpt.save_checkpoint(self.folder, checkpoint, keep=self.options.keep)
+        self.processes.wait()
+        self._saved = time.monotonic()
+        if and_stop:
+            raise KeyboardInterrupt
+
+    def _go_on(self) -> None:
+        """Go on from the last checkpoint, if the folder holds one."""
+        found = ckpt.latest_checkpoint(self.folder, self.watcher.warn)
+        self.processes.wait()
+        if found is None:
+            return
+        rank = self.processes.rank
+        ckpt.load_model(self.setup.method, found.tensors["model"])
+        ckpt.load_optimizer(self.setup.method, self.engine.optimizer, found.tensors["optimizer"])
+        self.progress = found.progress
+        self.means = Means(ckpt.sums_of(found, rank, self.processes.size))
+        if found.processes == self.processes.size:
+            ckpt.load_rng(found.tensors["rng"], rank, self.device)
+        else:
+            self.watcher.warn(
+                f"the checkpoint is of {found.processes} processes and this training has {self.processes.size}: the "
+                "same batches, other random masks"
+            )
+        if self.processes.first:
+            ckpt.restore_best(self.folder, found.progress.step)
+        self.watcher.resume(found.progress.step)
+
+
+def default_workers(gpu: bool, processes: int) -> int:
+    """Return how many processes load batches for each that trains: one beside a CPU, if there is a core for it."""
+    cores = len(os.sched_getaffinity(0)) // processes
+    return max(1, min(GPU_WORKERS, cores)) if gpu else int(len(os.sched_getaffinity(0)) > 1)
+
+
+def _of_all(processes: Processes, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the CPU tensors of all processes, of equal names and shapes, as ``RANK/NAME``."""
+    return {
+        f"{rank}/{name}": part
+        for name, tensor in tensors.items()
+        for rank, part in enumerate(processes.collect(tensor))
+    }
+
+
+def _seed(*parts: int) -> int:
+    return int(np.random.SeedSequence(parts).generate_state(1)[0])
