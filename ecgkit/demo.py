@@ -16,6 +16,10 @@ from ecgkit.evaluation.probe import ProbeOptions, probe, result_folder
 from ecgkit.evaluation.results import ROW, find_rows
 from ecgkit.evaluation.subject import Subject, pretrained_subject, untrained_subject
 from ecgkit.ingest import ingest
+from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
+from ecgkit.knowledge.labels import DEFAULT_NAME
+from ecgkit.knowledge.lexicon.backend import LexiconBackend
+from ecgkit.knowledge.reports import of_store
 from ecgkit.methods import method_config
 from ecgkit.plugins import host
 from ecgkit.report.ecg_plot import plot_ecg
@@ -68,6 +72,7 @@ def run_demo(out: Path, settings: DemoSettings, say: Say, watch: Watch) -> Path:
         say(f"ingest -> {store_path}")
         ingest(cohort, store_path, progress=watch)
     store = Store(store_path)
+    _extract_entities(store, say, watch)
     say(f"draw a record of every kind -> {out / 'ecg'}")
     _draw_examples(store, out / "ecg")
     for entry in host().entries(MethodEntry).values():
@@ -89,6 +94,15 @@ def _claim(out: Path, settings: DemoSettings) -> None:
         raise OutputError(f"{out} is not empty", "a new folder for the demo", "Name another --out.")
     out.mkdir(parents=True, exist_ok=True)
     write_yaml(file, wanted)
+
+
+def _extract_entities(store: Store, say: Say, watch: Watch) -> None:
+    """Read the reports by the offline lexicon, and keep what one report in a hundred shows."""
+    reports = of_store(store)
+    if (reports.folder / DEFAULT_NAME).exists():
+        return
+    done = extract_knowledge(reports, LexiconBackend(), ExtractOptions(min_count=max(1, len(reports) // 100)), watch)
+    say(f"read {done.texts} unique statements of {done.with_report} reports: {len(done.entities.names)} entities")
 
 
 def _draw_examples(store: Store, folder: Path) -> None:

@@ -10,7 +10,7 @@ PLUGINS = CORE.parent / "plugins"
 # From the top of the hill to the bottom; a module imports from its own room and from those above it.
 ROOMS = (
     "errors", "entries", "hookspecs", "atomic", "plugins", "config", "leads", "signal", "recording", "store",
-    "datasets", "ingest", "simulate", "knowledge", "nn", "text", "recipe", "methods", "tasks", "training", "evaluation",
+    "datasets", "ingest", "knowledge", "simulate", "nn", "text", "recipe", "methods", "tasks", "training", "evaluation",
     "report", "demo", "cli", "__main__",
 )  # fmt: skip
 

@@ -10,6 +10,7 @@ COMMANDS = {
     "simulate": ("write a synthetic 12-lead cohort in the MIMIC-IV-ECG layout", "simulate:simulate"),
     "ingest": ("take a dataset as downloaded into a store", "ingest:ingest"),
     "inspect": ("show what a store holds, or draw one of its records", "inspect:inspect"),
+    "extract-knowledge": ("turn reports into cardiac entities, offline or by a model", "extract_knowledge:app"),
     "pretrain": ("train a method on a store", "pretrain:pretrain"),
     "import-weights": ("make a run folder from published weights", "import_weights:import_weights"),
     "probe": ("judge an encoder by a task", "probe:probe"),

@@ -1,4 +1,4 @@
-"""What reports say: free text becomes cardiac entities and a label matrix, by a language model or by an offline lexicon.
+"""What reports say: free text becomes cardiac entities and a label matrix, by a model or by an offline lexicon.
 
     reports -> unique statements -> mentions (name, polarity) -> vocabulary (synonyms, parents) -> labels [R, Q]
 

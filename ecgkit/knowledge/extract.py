@@ -20,7 +20,15 @@ from ecgkit.atomic import check_output
 from ecgkit.errors import ConfigError, DatasetError, StoreError
 from ecgkit.knowledge.backends import Backend, Readings, Watch
 from ecgkit.knowledge.labels import (
-    DEFAULT_NAME, KIND, MENTIONS, PRESENT, UNCERTAIN, Entities, read_labels, write_labels,
+    DEFAULT_NAME,
+    KIND,
+    MENTIONS,
+    PRESENT,
+    UNCERTAIN,
+    UNREAD,
+    Entities,
+    read_labels,
+    write_labels,
 )  # fmt: skip
 from ecgkit.knowledge.mentions import Mention
 from ecgkit.knowledge.reports import Reports
@@ -111,8 +119,8 @@ def extract_knowledge(
     corpus = corpus_of(reports.texts, options.unit)
     readings = backend.read(corpus.texts, watch)
     if corpus.texts and all(found is None for found in readings.mentions):
-        reason = Counter(readings.problems.values()).most_common(1)
-        raise DatasetError(f"none of {len(corpus.texts)} texts could be read ({reason})", "a model that answers in JSON")
+        reason, _ = Counter(readings.problems.values()).most_common(1)[0]
+        raise DatasetError(f"none of {len(corpus.texts)} texts could be read ({reason})", "texts that can be read")
     vocabulary = vocabulary or backend.vocabulary(_name_counts(corpus, readings.mentions), watch)
     provenance = {**backend.provenance, "date": _today()}
     return _finish(reports, corpus, readings, vocabulary, provenance, options)
@@ -135,10 +143,12 @@ def relabel(reports: Reports, options: ExtractOptions) -> Summary:
     path = reports.folder / options.name
     before = read_labels(path)
     if before.content_hash != reports.content_hash:
-        raise StoreError(f"{path} belongs to other reports", "labels of these reports", "Extract anew, with --overwrite.")
+        raise StoreError(
+            f"{path} belongs to other reports", "labels of these reports", "Extract anew, with --overwrite."
+        )
     options = replace(options, unit=before.provenance["options"]["unit"], overwrite=True)
     corpus = corpus_of(reports.texts, options.unit)
-    readings = _readings_of(pd.read_parquet(path / MENTIONS), corpus, before.provenance)
+    readings = _readings_of(path, corpus)
     kept = {k: v for k, v in before.provenance.items() if k not in ("options", "vocabulary")}
     return _finish(reports, corpus, readings, vocabulary, {**kept, "relabelled": _today()}, options)
 
@@ -155,7 +165,6 @@ def _finish(
     names, values = _label(corpus, readings.mentions, vocabulary, options)
     unread = np.array([found is None for found in readings.mentions], bool)
     complete = np.array([bool(record) and not unread[list(record)].any() for record in corpus.records], bool)
-    problems = {corpus.texts[i]: reason for i, reason in readings.problems.items()}
     entities = Entities(
         names,
         values,
@@ -165,13 +174,14 @@ def _finish(
         {
             **provenance,
             "options": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items()},
-            "unread": {text_hash(text): reason for text, reason in problems.items()},
         },
         reports.content_hash,
     )
     path = reports.folder / options.name
     table = _mention_table(corpus, readings.mentions, vocabulary)
-    write_labels(path, entities, table, vocabulary, overwrite=options.overwrite)
+    problems = {text_hash(corpus.texts[i]): reason for i, reason in readings.problems.items()}
+    unread_table = pd.DataFrame({"text": list(problems), "reason": list(problems.values())}, dtype=str)
+    write_labels(path, entities, table, unread_table, vocabulary, overwrite=options.overwrite)
     counts = _name_counts(corpus, readings.mentions)
     return Summary(
         path=path,
@@ -219,12 +229,17 @@ def _label(
         for polarity in ("present", "uncertain")
     )
     counts = present.sum(0)
-    kept = [i for i in sorted(range(len(every)), key=lambda i: (-counts[i], every[i])) if counts[i] >= options.min_count]
+    kept = [
+        i for i in sorted(range(len(every)), key=lambda i: (-counts[i], every[i])) if counts[i] >= options.min_count
+    ]
     kept = kept[: options.max_entities]
     if not kept:
         most = int(counts.max()) if len(counts) else 0
-        found = f"no entity is present in {options.min_count} records (the most frequent is in {most})"
-        raise DatasetError(found, "frequent entities", "Lower --min-count.")
+        raise DatasetError(
+            f"no entity is present in {options.min_count} records (the most frequent is in {most})",
+            "frequent entities",
+            "Lower --min-count.",
+        )
     values = np.where(uncertain, UNCERTAIN, 0).astype(np.uint8)
     values[present] = PRESENT
     return tuple(every[i] for i in kept), np.ascontiguousarray(values[:, kept])
@@ -271,13 +286,26 @@ def _mention_table(
     return pd.DataFrame(rows, columns=["text", "name", "entity", "polarity", "spans"])
 
 
-def _readings_of(table: pd.DataFrame, corpus: Corpus, provenance: Mapping[str, Any]) -> Readings:
-    """Return what an earlier extraction read in these texts."""
+def read_mentions(path: Path) -> dict[str, tuple[Mention, ...]]:
+    """Return what an extraction read, by the hash of the text.
+
+    Args:
+        path: Its labels.
+    """
+    table = pd.read_parquet(path / MENTIONS)
     by_text: dict[str, list[Mention]] = {}
-    for row in table.itertuples():
-        spans = tuple((int(start), int(stop)) for start, stop in row.spans)
-        by_text.setdefault(str(row.text), []).append(Mention(str(row.name), str(row.polarity), spans))  # type: ignore[arg-type]
-    unread: Mapping[str, str] = provenance.get("unread", {})
+    columns = (table[column].tolist() for column in ("text", "name", "polarity", "spans"))
+    for text, name, polarity, spans in zip(*columns, strict=True):
+        where = tuple((int(start), int(stop)) for start, stop in spans)
+        by_text.setdefault(text, []).append(Mention(name, polarity, where))
+    return {text: tuple(found) for text, found in by_text.items()}
+
+
+def _readings_of(path: Path, corpus: Corpus) -> Readings:
+    """Return what an earlier extraction read in these texts."""
+    by_text = read_mentions(path)
+    table = pd.read_parquet(path / UNREAD)
+    unread = dict(zip(table["text"], table["reason"], strict=True))
     hashes = [text_hash(text) for text in corpus.texts]
     return Readings(
         [None if h in unread else tuple(by_text.get(h, ())) for h in hashes],
@@ -287,5 +315,3 @@ def _readings_of(table: pd.DataFrame, corpus: Corpus, provenance: Mapping[str, A
 
 def _today() -> str:
     return datetime.datetime.now(datetime.UTC).date().isoformat()
-
-

@@ -2,6 +2,7 @@
 
     FOLDER/NAME/                  a Zarr v3 array, uint8 [R, Q]; names, parents and provenance are its attributes
     FOLDER/NAME/mentions.parquet  a row a unique text and name: hash of the text, name, entity, polarity, spans
+    FOLDER/NAME/unread.parquet    a row a unique text that could not be read: hash and reason
     FOLDER/NAME/records.parquet   a row a record: its id, and whether all of its report was read
     FOLDER/NAME/entities.csv      a row an entity: records by value, parent
     FOLDER/NAME/vocabulary.yaml   the maps, to be edited and applied again
@@ -29,7 +30,8 @@ from ecgkit.store.reader import Store
 
 KIND = "entity labels"
 DEFAULT_NAME = "labels"
-MENTIONS, RECORDS, ENTITIES, VOCABULARY = "mentions.parquet", "records.parquet", "entities.csv", "vocabulary.yaml"
+MENTIONS, UNREAD, RECORDS = "mentions.parquet", "unread.parquet", "records.parquet"
+ENTITIES, VOCABULARY = "entities.csv", "vocabulary.yaml"
 FORMAT, VERSION = "ecgkit-entities", 1
 ABSENT: Final = 0  # denied, or not mentioned
 PRESENT: Final = 1
@@ -103,7 +105,7 @@ def _read(path: Path) -> Entities:
         raise StoreError(f"{path} holds no entity labels", "labels of its reports", f"{REMAKE} {_owner(path)}")
     try:
         array = zarr.open_array(path, mode="r")
-        about = dict(array.attrs)
+        about: dict[str, Any] = dict(array.attrs)
         values = np.asarray(array[:], np.uint8)
         records = pd.read_parquet(path / RECORDS)
         if about["format"] != FORMAT or about["version"] != VERSION:
@@ -131,7 +133,13 @@ def _owner(path: Path) -> Path:
 
 
 def write_labels(
-    path: Path, entities: Entities, mentions: pd.DataFrame, vocabulary: Vocabulary, *, overwrite: bool = False
+    path: Path,
+    entities: Entities,
+    mentions: pd.DataFrame,
+    unread: pd.DataFrame,
+    vocabulary: Vocabulary,
+    *,
+    overwrite: bool = False,
 ) -> None:
     """Write labels with what they were made from; the folder appears whole or not at all.
 
@@ -139,6 +147,7 @@ def write_labels(
         path: The folder.
         entities: The labels.
         mentions: As described at the head of this module.
+        unread: Likewise.
         vocabulary: The maps that were applied.
         overwrite: Whether earlier labels may be replaced.
 
@@ -171,6 +180,7 @@ def write_labels(
             }
         )
         mentions.to_parquet(folder / MENTIONS, index=False)
+        unread.to_parquet(folder / UNREAD, index=False)
         records = pd.DataFrame({"record_id": entities.record_ids, "complete": entities.complete})
         records.to_parquet(folder / RECORDS, index=False)
         _table(entities).to_csv(folder / ENTITIES, index=False)

@@ -36,7 +36,7 @@ def normalise_name(name: str) -> str:
 
 
 def strongest(polarities: Iterable[Polarity]) -> Polarity:
-    """Return what holds for a report whose texts say several things of one entity: present, else uncertain, else absent."""
+    """Return what holds where several things are said of one entity: present, else uncertain, else absent."""
     return min(polarities, key=POLARITIES.index)
 
 

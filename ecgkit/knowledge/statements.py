@@ -20,16 +20,18 @@ Unit = Literal["statement", "report"]
 ORNAMENTS = " \t*=-–_.,;:|#\"'"
 # A full stop after one of these words ends no statement; nor does one after a number or a single letter.
 ABBREVIATIONS = frozenset(
-    "abl ableit abnorm. ant anterolat anteroinf anterosept auszuschl bes bzw ca chron dd ek evtl fragl gel ggf gr grad "
-    "hypertr inf infer inkompl inkompl. insuff intermitt intraventr kompl komplett lat li liegend max min mind mögl "
-    "mäss neg nr parox part path pathol patholog pos post postop re rechtsv rel sek sec supraventr susp tachyk typ "
-    "unbest unspez unspezif unvollst v.a va ventr verd vollst vs wahrsch z.b z.n z.t zb zn zt approx dr e.g i.e no. "
-    "resp".split()
+    re.findall(
+        r"\S+",
+        """abl ableit ant anterolat anteroinf anterosept auszuschl bes bzw ca chron dd ek evtl fragl gel ggf gr grad
+        hypertr inf infer inkompl insuff intermitt intraventr kompl komplett lat li max min mind mögl mäss neg nr parox
+        part path pathol patholog pos post postop re rechtsv rel sek sec supraventr susp tachyk typ unbest unspez
+        unspezif unvollst v.a va ventr verd vollst vs wahrsch z.b z.n z.t zb zn zt approx dr e.g i.e resp""",
+    )
 )
 _LINES = re.compile(r"[\r\n;]+")
 _STOP = re.compile(r"\.(?=\s|$)")
 _SPACE = re.compile(r"\s+")
-_WORD_BEFORE = re.compile(r"[^\s,()/]*$")
+_WORD_BEFORE = re.compile(r"[^\s()/]*$")
 
 
 def clean(text: str) -> str:
@@ -49,11 +51,16 @@ def _sentences(line: str) -> Iterator[str]:
     for stop in _STOP.finditer(line):
         word = _WORD_BEFORE.search(line, start, stop.start())
         before = word[0] if word else ""
-        if before in ABBREVIATIONS or before.isdigit() or len(before) == 1 and before.isalpha() and before not in "ivl":
+        if before in ABBREVIATIONS or before.isdigit() or _is_initial(before):
             continue
         yield line[start : stop.start()]
         start = stop.end()
     yield line[start:]
+
+
+def _is_initial(word: str) -> bool:
+    """Return whether a word is a single letter that is no lead (I, aVL as "l") and no numeral."""
+    return len(word) == 1 and word.isalpha() and word not in "ivl"
 
 
 def text_hash(text: str) -> str:

@@ -1,4 +1,4 @@
-"""The vocabulary: which names mean one entity, and which entity is a kind of which; a file that a cardiologist can edit.
+"""The vocabulary: which names mean one entity, and which is a kind of which; a file that a cardiologist can edit.
 
 As YAML, each entity with its other names and, where it is a kind of another, its parent:
 

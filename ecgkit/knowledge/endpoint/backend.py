@@ -1,4 +1,4 @@
-"""The model as a backend: extract, verify, merge synonyms, fold subtypes (K-MERL, arXiv 2502.17900, steps of our own wording).
+"""The model as a backend: extract, verify, merge synonyms, fold subtypes (steps of K-MERL, arXiv 2502.17900).
 
 A name that stands in the text, or that the lexicon finds there under another term, needs no verification by the model;
 a name that the lexicon knows needs no merging. What a single record alone mentions never stands in a question about
@@ -23,12 +23,14 @@ from ecgkit.knowledge.endpoint.client import Counters, Endpoint, EndpointSetting
 from ecgkit.knowledge.endpoint.prompts import load_prompt
 from ecgkit.knowledge.endpoint.questions import Desk, Problem, Question
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
+from ecgkit.knowledge.lexicon.terms import load_lexicon
 from ecgkit.knowledge.mentions import Mention, merge_mentions, normalise_name
 from ecgkit.knowledge.vocabulary import Vocabulary, make_vocabulary
 
 T = TypeVar("T")
 NAMES_A_QUESTION = 40
-SHARED = 2  # records that must mention a name before it may stand in a question about others
+LETTERS_A_TOKEN, TOKENS_AN_ANSWER = 4, 40  # rough, for an estimate before the run
+SHARED = 3  # records that must mention a name before it may stand in a question about others
 
 
 class OpenAIBackend:
@@ -51,7 +53,7 @@ class OpenAIBackend:
         self._retry = retry_quarantined
         self.host = check_address(settings.base_url, allow_remote=settings.allow_remote)
         self.counters = Counters()
-        self.asked_again = self.dropped = self.cached = 0
+        self.asked_again = self.dropped = 0
         self.mode = ""
         self._lexicon = LexiconBackend()
 
@@ -68,6 +70,17 @@ class OpenAIBackend:
             "verified": self._verify,
             "ecgkit": ecgkit.__version__,
         }
+
+    def estimate(self, texts: Sequence[str]) -> tuple[int, int, int]:
+        """Return how many of these texts must be asked about, and roughly how many tokens go out and come back."""
+        prompt = load_prompt("extract")
+        questions = [Question(prompt, schemas.EXTRACT, {"text": text}) for text in dict.fromkeys(texts)]
+        keys = {question.key(self.settings.model): question for question in questions}
+        with Cache(self._folder) as cache:
+            known = cache.get(list(keys)).keys() | cache.refused(list(keys)).keys()
+        todo = [question for key, question in keys.items() if key not in known]
+        letters = sum(len(prompt.text) + len(question.content) for question in todo)
+        return len(todo), letters // LETTERS_A_TOKEN, len(todo) * TOKENS_AN_ANSWER
 
     def read(self, texts: Sequence[str], watch: Watch) -> Readings:
         """Extract from each text, and verify what it does not hold literally; see `Backend`."""
@@ -88,7 +101,6 @@ class OpenAIBackend:
                     try:
                         return await work(desk)
                     finally:
-                        self.cached += desk.cached
                         self.mode = desk.mode or self.mode
 
         return asyncio.run(run())
@@ -101,7 +113,7 @@ class OpenAIBackend:
         problems = {i: f"extract: {a.reason}" for i, a in enumerate(answers) if isinstance(a, Problem)}
         if self._verify:
             await self._check(texts, mentions, problems, watch, desk)
-        return Readings(mentions, problems, self._counted())
+        return Readings(mentions, problems, self._counted(desk))
 
     async def _check(
         self,
@@ -112,7 +124,9 @@ class OpenAIBackend:
         desk: Desk,
     ) -> None:
         """Ask about findings that are not in the text by name, and drop those that it does not support."""
-        doubtful = {i: names for i, found in enumerate(mentions) if found and (names := self._doubtful(texts[i], found))}
+        doubtful = {
+            i: names for i, found in enumerate(mentions) if found and (names := self._doubtful(texts[i], found))
+        }
         prompt = load_prompt("verify")
         questions = [
             Question(prompt, schemas.VERIFY, {"text": texts[i], "candidates": list(names)}, partial(_covers, names))
@@ -144,7 +158,7 @@ class OpenAIBackend:
     async def _vocabulary(self, counts: Mapping[str, int], watch: Watch, desk: Desk) -> Vocabulary:
         entity_of = {name: next(iter(self._known_entities(name)), "") for name in counts}
         settled = {entity for entity in entity_of.values() if entity}
-        lexicon = self._lexicon.vocabulary
+        lexicon = load_lexicon().vocabulary
         new = [name for name in sorted(counts, key=lambda n: (-counts[n], n)) if not entity_of[name]]
         shared = [name for name in new if counts[name] >= SHARED]
         merged = await self._merge(shared, settled, watch, desk)
@@ -155,7 +169,7 @@ class OpenAIBackend:
         own = sorted({entity_of[name] for name in shared} - settled)
         known = sorted({*settled, *parents.values(), *own})
         parents |= _without_circles(await self._fold(own, known, watch, desk), parents)
-        return make_vocabulary({n: e for n, e in entity_of.items() if n != e}, parents, source="model")
+        return make_vocabulary(entity_of, parents, source="model")
 
     async def _merge(self, names: Sequence[str], settled: set[str], watch: Watch, desk: Desk) -> dict[str, str]:
         """Ask batch after batch, since each must know what the earlier ones settled."""
@@ -180,10 +194,10 @@ class OpenAIBackend:
         pairs = [k for answer in answers if not isinstance(answer, Problem) for k in answer.parents]
         return {k.name: k.parent for k in pairs if k.name in names and k.parent in known and k.parent != k.name}
 
-    def _counted(self) -> dict[str, Any]:
+    def _counted(self, desk: Desk) -> dict[str, Any]:
         return {
             **asdict(self.counters),
-            "from_cache": self.cached,
+            "from_cache": desk.cached,
             "verify_asked": self.asked_again,
             "verify_dropped": self.dropped,
         }

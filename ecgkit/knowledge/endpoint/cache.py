@@ -60,7 +60,9 @@ class Cache:
 
     def get(self, keys: Sequence[str]) -> dict[str, str]:
         """Return the answers that are known, by key."""
-        return dict(row for part in self._in_batches("SELECT key, answer FROM answers WHERE key IN", keys) for row in part)
+        return dict(
+            row for part in self._in_batches("SELECT key, answer FROM answers WHERE key IN", keys) for row in part
+        )
 
     def refused(self, keys: Sequence[str]) -> dict[str, str]:
         """Return why answers are in quarantine, by key."""
@@ -74,7 +76,9 @@ class Cache:
 
     def quarantine(self, key: str, stage: str, reason: str, raw: str) -> None:
         """Keep an answer that could not be read."""
-        self._db.execute("INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?)", (key, stage, reason, raw, time.time()))
+        self._db.execute(
+            "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?)", (key, stage, reason, raw, time.time())
+        )
 
     def release(self) -> int:
         """Forget what is in quarantine, so that it is asked again; return how many."""

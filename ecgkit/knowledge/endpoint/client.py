@@ -74,7 +74,7 @@ class Answer:
     whole: bool
 
 
-class RequestRefused(Exception):
+class RequestRefusedError(Exception):
     """The server will not take this one request; `reason` names the status."""
 
     def __init__(self, reason: str, status: int) -> None:
@@ -82,7 +82,7 @@ class RequestRefused(Exception):
         super().__init__(reason)
 
 
-class _Transient(Exception):
+class _TransientError(Exception):
     def __init__(self, reason: str, wait: float | None = None) -> None:
         self.reason, self.wait = reason, wait
         super().__init__(reason)
@@ -119,7 +119,7 @@ class Endpoint:
         """Send one request until it is answered.
 
         Raises:
-            RequestRefused: The server refuses this request, or fails at it again and again.
+            RequestRefusedError: The server refuses this request, or fails at it again and again.
             EndpointError: The server is gone, or lets nobody in.
         """
         reason = ""
@@ -127,7 +127,7 @@ class Endpoint:
             await self._wait_for_leave()
             try:
                 answer = await self._send(messages, response_format)
-            except _Transient as failure:
+            except _TransientError as failure:
                 reason = failure.reason
                 if attempt < self.settings.retries:
                     self.counters.retries += 1
@@ -142,11 +142,11 @@ class Endpoint:
                 "a running server",
                 "What was answered is kept: run the same command again.",
             )
-        raise RequestRefused(reason, 0)
+        raise RequestRefusedError(reason, 0)
 
     async def _send(self, messages: Sequence[Mapping[str, str]], response_format: Mapping[str, Any] | None) -> Answer:
-        body: dict[str, Any] = {"model": self.settings.model, "messages": list(messages), "temperature": 0}
-        body["max_tokens"] = self.settings.max_tokens
+        # As an extra body the request goes out as it is; the package's own typing of it would cost more than the rest.
+        body: dict[str, Any] = {"messages": list(messages), "temperature": 0, "max_tokens": self.settings.max_tokens}
         if response_format is not None:
             body["response_format"] = response_format
         self.counters.requests += 1
@@ -154,16 +154,18 @@ class Endpoint:
         self.counters.peak_in_flight = max(self.counters.peak_in_flight, self._in_flight)
         try:
             async with asyncio.timeout(self.settings.timeout):
-                response = await self._client.chat.completions.with_raw_response.create(**body)
+                response = await self._client.chat.completions.with_raw_response.create(
+                    model=self.settings.model, messages=[], extra_body=body
+                )
                 return self._read(response.content)
         except (TimeoutError, openai.APITimeoutError):
-            raise _Transient("timeout") from None
+            raise _TransientError("timeout") from None
         except openai.APIConnectionError:
-            raise _Transient("no connection") from None
+            raise _TransientError("no connection") from None
         except openai.APIStatusError as error:
             raise self._judged(error.status_code, error.response.headers) from None
         except openai.OpenAIError as error:
-            raise _Transient(type(error).__name__) from None
+            raise _TransientError(type(error).__name__) from None
         finally:
             self._in_flight -= 1
 
@@ -177,8 +179,8 @@ class Endpoint:
             )
         if status in TRANSIENT or status >= 500:
             self.counters.rate_limited += status == 429
-            return _Transient(f"status {status}", _retry_after(headers))
-        return RequestRefused(f"status {status}", status)
+            return _TransientError(f"status {status}", _retry_after(headers))
+        return RequestRefusedError(f"status {status}", status)
 
     def _read(self, content: bytes) -> Answer:
         try:
@@ -192,7 +194,7 @@ class Endpoint:
             self.counters.completion_tokens += int(usage.get("completion_tokens") or 0)
             answer = Answer(str(text), whole)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-            raise _Transient("a body that is no chat completion") from None
+            raise _TransientError("a body that is no chat completion") from None
         self.counters.answers += 1
         return answer
 
@@ -201,7 +203,7 @@ class Endpoint:
         while (rest := self._resume_at - time.monotonic()) > 0:
             await asyncio.sleep(rest)
 
-    async def _back_off(self, attempt: int, failure: _Transient) -> None:
+    async def _back_off(self, attempt: int, failure: _TransientError) -> None:
         wait = min(self.settings.backoff * 2**attempt, LONGEST_WAIT) * random.uniform(0.5, 1.0)
         if failure.wait is not None:
             wait = max(wait, min(failure.wait, LONGEST_RETRY_AFTER))

@@ -9,7 +9,7 @@ from typing import Any, Generic, Literal, TypeVar, get_args
 
 from ecgkit.errors import EndpointError
 from ecgkit.knowledge.endpoint.cache import Cache
-from ecgkit.knowledge.endpoint.client import Endpoint, RequestRefused
+from ecgkit.knowledge.endpoint.client import Endpoint, RequestRefusedError
 from ecgkit.knowledge.endpoint.prompts import Prompt, load_prompt
 from ecgkit.knowledge.endpoint.schemas import EXTRACT, AnswerError, Schema
 
@@ -111,7 +111,8 @@ class Desk:
 
         async def work() -> None:
             for key, question in queue:
-                results[key] = await self._ask(key, question)
+                answer: T | Problem = await self._ask(key, question)
+                results[key] = answer
                 done(len(results), total)
 
         workers = min(self.endpoint.settings.concurrency, len(todo))
@@ -133,7 +134,7 @@ class Desk:
         for _ in range(2):
             try:
                 answer = await self.endpoint.ask(messages, response_format(self.mode, question.schema))
-            except RequestRefused as refusal:
+            except RequestRefusedError as refusal:
                 # Not the model's word but the server's trouble: nothing is kept, so that the next run asks again.
                 return Problem(refusal.reason)
             raw = answer.text
@@ -169,13 +170,13 @@ class Desk:
         key = hashlib.sha256(f"probe\0{self.endpoint.host}\0{question.key(settings.model)}".encode()).hexdigest()
         known = self.cache.get([key]).get(key)
         if known in MODES:
-            return known  # type: ignore[return-value]
+            return known
         messages = [{"role": "system", "content": question.prompt.text}, {"role": "user", "content": question.content}]
         for mode in MODES:
             try:
                 answer = await self.endpoint.ask(messages, response_format(mode, EXTRACT))
                 question.read(answer.text)
-            except (RequestRefused, AnswerError):
+            except (RequestRefusedError, AnswerError):
                 continue
             self.cache.put(key, "probe", mode)
             return mode

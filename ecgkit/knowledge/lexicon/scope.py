@@ -49,31 +49,21 @@ def read_polarities(text: str, matches: Sequence[Match], cues: Cues) -> list[Men
     # A cue that belongs to a neutral phrase or to a term is none: "keine p-welle erkannt", "fehlende r-progression".
     open_text = _blank(text, [m.span() for m in cues.neutral.finditer(text)])
     inner = _blank(open_text, [(m.start, m.stop) for m in matches])
+    # Words of doubt may hold one that denies ("cannot be excluded", "nicht auszuschliessen"): they are read first.
+    doubts = [m.span() for cue in (cues.uncertainty_before, cues.uncertainty_after) for m in cue.finditer(inner)]
+    doubted = _Scope(inner, matches, cues).reached(cues.uncertainty_before, cues.uncertainty_after)
+    denied = _Scope(_blank(inner, doubts), matches, cues).reached(cues.negation_before, cues.negation_after)
     polarity: dict[int, Polarity] = dict.fromkeys(range(len(matches)), "present")
-    scope = _Scope(inner, matches, cues)
-    for pattern_before, pattern_after, value in (
-        (cues.uncertainty_before, cues.uncertainty_after, "uncertain"),
-        (cues.negation_before, cues.negation_after, "absent"),
-    ):
-        for index in scope.reached(pattern_before, pattern_after):
-            polarity[index] = value  # type: ignore[assignment]
-    # "cannot be excluded" holds a word that denies; doubt about a denial is doubt.
-    for index in scope.reached(_NOTHING, cues.uncertainty_after) | scope.reached(_RULE_OUT, _NOTHING):
-        polarity[index] = "uncertain"
+    polarity |= dict.fromkeys(doubted, "uncertain")
+    polarity |= dict.fromkeys(denied, "absent")
     for index, match in enumerate(matches):
-        if polarity[index] == "present" and _denied_within(open_text[match.start : match.stop], cues):
+        if polarity[index] == "present" and _DENIED_INSIDE.search(open_text[match.start : match.stop]):
             polarity[index] = "absent"
     return [Mention(m.entity, polarity[i], ((m.start, m.stop),)) for i, m in enumerate(matches)]
 
 
-_NOTHING = re.compile(r"(?!)")
-_RULE_OUT = re.compile(r"(?<!\w)can ?not (?:rule out|exclude)(?!\w)")
+# What the gap of a term may hold, as in "PR interval is not prolonged".
 _DENIED_INSIDE = re.compile(r"(?<!\w)(?:is|are|was|were|ist|sind) (?:not|nicht)(?!\w)")
-
-
-def _denied_within(term: str, cues: Cues) -> bool:
-    """Return whether the gap of a term denies it, as in "PR interval is not prolonged"."""
-    return bool(_DENIED_INSIDE.search(term))
 
 
 @dataclass(frozen=True)

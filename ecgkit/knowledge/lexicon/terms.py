@@ -6,7 +6,7 @@ Terms come from files of this package or of the user, never from a report.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ def compile_terms(terms: Iterable[str], sets: Mapping[str, str] = {}) -> re.Patt
     """
     patterns = []
     for term in terms:
-        text = re.sub(r"\{([a-z]+)\}", lambda m: f"(?:{_set(sets, m[1], term)})", term)
+        text = re.sub(r"\{([a-z]+)\}", partial(_set, sets), term)
         text = re.sub(r"(?<=[a-zäöüß])(?<!\\[a-z])\*", r"\\w*", text)  # after a letter, not after \w or a group
         text = re.sub(r"\s*~\s*", lambda _: _GAP, text)
         text = re.sub(r" (?![?*+])", lambda _: _BETWEEN, text)
@@ -87,13 +87,15 @@ def compile_terms(terms: Iterable[str], sets: Mapping[str, str] = {}) -> re.Patt
     try:
         return re.compile(rf"(?<!\w)(?:{'|'.join(f'(?:{p})' for p in patterns)})(?!\w)")
     except re.error as error:
-        raise ConfigError(f"lexicon terms {', '.join(terms)!r:.100} ({error})", "terms as entities.yaml explains") from None
+        raise ConfigError(
+            f"lexicon terms {', '.join(terms)!r:.100} ({error})", "terms as entities.yaml explains"
+        ) from None
 
 
-def _set(sets: Mapping[str, str], name: str, term: str) -> str:
-    if name not in sets:
-        raise ConfigError(f"lexicon term {term!r} names the set {name!r}", f"one of {', '.join(sets)}")
-    return sets[name]
+def _set(sets: Mapping[str, str], name: re.Match[str]) -> str:
+    if name[1] not in sets:
+        raise ConfigError(f"a lexicon term names the set {name[1]!r}", f"one of {', '.join(sets)}")
+    return f"(?:{sets[name[1]]})"
 
 
 @cache

@@ -1,0 +1,103 @@
+"""How far two extractions of the same reports agree: by a model and by the lexicon, or by two readers of any kind.
+
+Cohen's kappa: Cohen, A Coefficient of Agreement for Nominal Scales, Educ. Psychol. Meas. 20(1):37-46 (1960).
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgkit.errors import StoreError
+from ecgkit.knowledge.labels import PRESENT, Entities
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two extractions on one entity.
+
+    Args:
+        entity: Its name.
+        both: Records in which both call it present.
+        only_a: Records in which only the first does.
+        only_b: Records in which only the second does.
+        neither: Records in which none does.
+    """
+
+    entity: str
+    both: int
+    only_a: int
+    only_b: int
+    neither: int
+
+    @property
+    def agreement(self) -> float:
+        """Part of the records on which they agree."""
+        return (self.both + self.neither) / max(1, self.records)
+
+    @property
+    def records(self) -> int:
+        """Records that both have read."""
+        return self.both + self.only_a + self.only_b + self.neither
+
+    @property
+    def kappa(self) -> float | None:
+        """Cohen's kappa; None where chance alone gives full agreement."""
+        n = max(1, self.records)
+        a, b = (self.both + self.only_a) / n, (self.both + self.only_b) / n
+        chance = a * b + (1 - a) * (1 - b)
+        return None if chance == 1 else (self.agreement - chance) / (1 - chance)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two extractions of the same reports.
+
+    Args:
+        rows: Entities that both have, the one with most differences first.
+        only_a: Entities that only the first has.
+        only_b: Entities that only the second has.
+        records: Records that both have read whole.
+    """
+
+    rows: tuple[Agreement, ...]
+    only_a: tuple[str, ...]
+    only_b: tuple[str, ...]
+    records: int
+
+    @property
+    def total(self) -> Agreement:
+        """All shared entities together."""
+        counts = [sum(getattr(row, part) for row in self.rows) for part in ("both", "only_a", "only_b", "neither")]
+        return Agreement("all shared entities", *counts)
+
+
+def compare(a: Entities, b: Entities) -> Comparison:
+    """Compare two extractions on the records that both have read whole.
+
+    An uncertain entity counts as not present, as in training.
+
+    Raises:
+        StoreError: They are of different records, or share no entity.
+    """
+    if a.content_hash != b.content_hash or a.record_ids != b.record_ids:
+        raise StoreError("the extractions are of different records", "two of the same reports")
+    shared = [name for name in a.names if name in set(b.names)]
+    if not shared:
+        raise StoreError("the extractions share no entity", "two with common names", "Apply one --vocabulary to both.")
+    read = a.complete & b.complete
+    rows = [_agreement(name, _present(a, name)[read], _present(b, name)[read]) for name in shared]
+    return Comparison(
+        rows=tuple(sorted(rows, key=lambda row: (-(row.only_a + row.only_b), row.entity))),
+        only_a=tuple(name for name in a.names if name not in b.names),
+        only_b=tuple(name for name in b.names if name not in a.names),
+        records=int(read.sum()),
+    )
+
+
+def _present(entities: Entities, name: str) -> NDArray[np.bool_]:
+    return entities.values[:, entities.names.index(name)] == PRESENT
+
+
+def _agreement(name: str, a: NDArray[np.bool_], b: NDArray[np.bool_]) -> Agreement:
+    return Agreement(name, int((a & b).sum()), int((a & ~b).sum()), int((~a & b).sum()), int((~a & ~b).sum()))
