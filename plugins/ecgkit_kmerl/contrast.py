@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ecgkit.nn.contrastive import info_nce
+
 TOP = (1, 5)
 
 
@@ -35,7 +37,7 @@ def project(head: nn.Module, x: Tensor) -> Tensor:
 
 
 def clip_loss(a: Tensor, b: Tensor, temperature: float, paired: Tensor | None = None) -> Tensor:
-    """Return ``CE(S, diag) + CE(S^T, diag)`` with S = unit(a) unit(b)^T / temperature.
+    """Return ``CE(S, diag) + CE(S^T, diag)`` with S = unit(a) unit(b)^T / temperature, over all processes.
 
     Args:
         a: ``[B, D]``.
@@ -43,20 +45,18 @@ def clip_loss(a: Tensor, b: Tensor, temperature: float, paired: Tensor | None = 
         temperature: Of the softmax.
         paired: Bool ``[B]``, which records have both sides; the others are left out. None for all.
     """
-    logits = _logits(a, b, temperature, paired)
-    if not len(logits):
-        return (a.sum() + b.sum()) * 0.0
-    pairs = torch.arange(len(logits), device=logits.device)
-    return F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)
+    return 2 * info_nce(a, b, temperature, paired)
 
 
 @torch.no_grad()
-def retrieval_accuracy(a: Tensor, b: Tensor, temperature: float, paired: Tensor | None = None) -> dict[str, Tensor]:
+def retrieval_accuracy(a: Tensor, b: Tensor, paired: Tensor | None = None) -> dict[str, Tensor]:
     """Return in how many per cent of the pairs the partner is the nearest, or among the five nearest.
 
     A mean over both directions, as MERL logs it.
     """
-    logits = _logits(a, b, temperature, paired)
+    if paired is not None:
+        a, b = a[paired], b[paired]
+    logits = F.normalize(a.float(), dim=-1) @ F.normalize(b.float(), dim=-1).T
     found = {}
     for top in TOP:
         k = min(top, len(logits))
@@ -64,10 +64,3 @@ def retrieval_accuracy(a: Tensor, b: Tensor, temperature: float, paired: Tensor 
         hits = [(s.topk(k, dim=1).indices == pairs).any(1).float() for s in (logits, logits.T)] if k else []
         found[f"top{top}"] = 100 * torch.cat(hits).mean() if k else logits.new_zeros(())
     return found
-
-
-def _logits(a: Tensor, b: Tensor, temperature: float, paired: Tensor | None) -> Tensor:
-    a, b = F.normalize(a.float(), dim=-1), F.normalize(b.float(), dim=-1)
-    if paired is not None:
-        a, b = a[paired], b[paired]
-    return a @ b.T / temperature

@@ -56,6 +56,8 @@ class KMerl(Method):
         if config.w_contrast:
             self.ecg_projection = ecg_projection(D, P, P)
             self.text_projection = text_projection(self.language.width, P, P)
+        else:
+            self.encoder.norm.requires_grad_(False)  # only the pooled features pass it
         if config.w_query:
             self.to_memory = nn.Linear(D, config.query_width)
             self.to_query = nn.Linear(self.language.width, config.query_width)
@@ -85,7 +87,7 @@ class KMerl(Method):
             loss = clip_loss(ecg, text, config.temperature, paired)
             parts["contrast"] = config.w_contrast * (loss / 2 if config.contrast == "mean" else loss)
             if not self.training:
-                stats = retrieval_accuracy(ecg, text, config.temperature, paired)
+                stats = retrieval_accuracy(ecg, text, paired)
         if config.w_query:
             queries = self.language.names(self.language.encoder)
             logits = self.answer(tokens, queries)

@@ -42,6 +42,18 @@ class Merl(Method):
         self.view_dropout = nn.Dropout(config.uma_dropout)
         self.view1 = nn.Linear(width, P, bias=False)
         self.view2 = self.view1 if config.uma_shared else nn.Linear(width, P, bias=False)
+        self._freeze_what_no_loss_uses()
+
+    def _freeze_what_no_loss_uses(self) -> None:
+        aligned = [self.text_projection, self._projection]
+        for weight, modules in ((self.config.w_cma, aligned), (self.config.w_uma, [self.view1, self.view2])):
+            for module in modules if not weight else ():
+                module.requires_grad_(False)
+
+    @property
+    def _projection(self) -> nn.Module:
+        """The last step from the encoder to the space of the contrast."""
+        return self.ecg_projection if self.config.encoder == "vit" else self.attention_pool
 
     @classmethod
     def complete(cls, config: MerlConfig, corpus: Corpus) -> MerlConfig:
@@ -66,7 +78,7 @@ class Merl(Method):
             text = self.text_projection(text)
             parts["cma"] = config.w_cma * clip_loss(ecg, text, config.temperature, paired)
             if not self.training:
-                stats = retrieval_accuracy(ecg, text, config.temperature, paired)
+                stats = retrieval_accuracy(ecg, text, paired)
         if config.w_uma:
             first, second = (self.view_dropout(view(views)) for view in (self.view1, self.view2))
             parts["uma"] = config.w_uma * clip_loss(first, second, config.temperature)
