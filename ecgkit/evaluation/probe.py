@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ecgkit.atomic import check_output
@@ -127,19 +128,27 @@ def _fit_head(
     needs = entry.needs
     if "method" in needs:
         encoder, needs = _reader(head, subject, task, next(encoder.parameters()).device), ("pooled",)
+    # A head of the whole method has nothing to learn from training records, so they are not read.
+    parts = ("val", "test") if "method" in entry.needs else ("train", "val", "test")
+    read = np.concatenate([data.parts[part] for part in parts])
     features = extract(
         encoder,
         view,
-        data.rows,
+        data.rows[read],
         needs,
         supplies=open_supplies(encoder.needs, store, view, owner=subject.entry.name),
         progress=lambda done, total: watch("features", done, total),
     )
-    train, val = (Part(features.take(data.parts[p]), data.targets[data.parts[p]]) for p in ("train", "val"))
+    train, val = (
+        Part(features.take(np.flatnonzero(members)), data.targets[read[members]])
+        for members in (np.isin(read, data.parts[p]) for p in ("train", "val"))
+    )
     watch("head", 0, 1)
     head.fit(train, val)
     watch("head", 1, 1)
-    return Fitted(head.predict(features), entry.name, head.choices(), subject.training, head.seen)
+    probabilities = np.full(data.targets.shape, np.nan)
+    probabilities[read] = head.predict(features)
+    return Fitted(probabilities, entry.name, head.choices(), subject.training, head.seen)
 
 
 def _reader(head: Head, subject: Subject, task: Task, device: torch.device) -> Encoder:

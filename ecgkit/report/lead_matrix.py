@@ -135,7 +135,14 @@ def draw_matrix(rows: Sequence[ResultRow], out: Path) -> None:
         for column, text in enumerate(texts):
             dark = (matrix.values[line, column] - CHANCE) / (BEST - CHANCE) < DARK_BELOW
             axes.text(
-                column, line, text, ha="center", va="center", fontsize=6, color="white" if dark else "black", family=FONT
+                column,
+                line,
+                text,
+                ha="center",
+                va="center",
+                fontsize=6,
+                color="white" if dark else "black",
+                family=FONT,
             )
     first = rows[0]
     axes.set_title(f"AUROC x 100 with 95 % intervals, {first.run}: {first.head}", fontsize=9, family=FONT)

@@ -20,7 +20,6 @@ from ecgkit.store.views import View
 from ecgkit.tasks.task import TaskData
 from ecgkit.text.reports import report_table
 
-
 UNREAD = 255  # of an entity: nothing is known of it in this record
 
 

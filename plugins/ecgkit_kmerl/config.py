@@ -1,7 +1,7 @@
 """Configurations of K-MERL and MERL: sizes, inputs and recipes, each number with its source where it is not ours."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from ecgkit.recipe import Recipe
@@ -86,7 +86,7 @@ class KMerlConfig:
     w_query: float = 1.0
     uncertain: Literal["negative", "positive", "ignore"] = "negative"
     entities: tuple[str, ...] = ()
-    text: TextConfig = TextConfig()
+    text: TextConfig = field(default_factory=TextConfig)
     signal: SignalSpec = SIGNAL
     recipe: Recipe = KMERL_RECIPE
 
@@ -151,7 +151,7 @@ class MerlConfig:
     w_uma: float = 1.0
     dlm_counts: tuple[int, ...] = (9, 10, 11)
     dlm_prob: float = 0.0
-    text: TextConfig = TextConfig()
+    text: TextConfig = field(default_factory=TextConfig)
     signal: SignalSpec = SIGNAL
     recipe: Recipe = MERL_CODE
 

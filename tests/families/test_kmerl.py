@@ -231,7 +231,9 @@ def test_padding_is_hidden_first_and_counts_nowhere() -> None:
         clean[0, :, 400:] = 0.0
         first, second = (model.encoder(s, ALL, lengths) for s in (noisy, clean))
         torch.testing.assert_close(first.pooled, second.pooled, atol=1e-5, rtol=1e-4)
-        torch.testing.assert_close(first.pooled[:1], model.encoder(clean[:1, :, :400], ALL).pooled, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(
+            first.pooled[:1], model.encoder(clean[:1, :, :400], ALL).pooled, atol=1e-5, rtol=1e-4
+        )
         losses = []
         for signal in (noisy, clean):
             torch.manual_seed(4)
@@ -354,7 +356,9 @@ def test_one_batch_is_learnt() -> None:
     assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:3])
 
 
-@pytest.mark.parametrize(("preset", "width", "heads"), [("vit-tiny", 192, 3), ("vit-small", 384, 6), ("vit-base", 768, 12)])
+@pytest.mark.parametrize(
+    ("preset", "width", "heads"), [("vit-tiny", 192, 3), ("vit-small", 384, 6), ("vit-base", 768, 12)]
+)
 def test_the_published_sizes(preset: str, width: int, heads: int) -> None:
     config = KMERL_PRESETS[preset]
     assert (config.width, config.heads, config.depth, config.patch) == (width, heads, 12, 100)

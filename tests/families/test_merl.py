@@ -249,7 +249,6 @@ def test_gradients_reach_every_parameter_that_the_losses_use(changes: dict[str, 
     assert all(p.requires_grad for p in model.encoder.parameters())
 
 
-
 def test_a_batch_of_one_record_is_survived() -> None:
     for config in (SMALL, VIT):
         loss = prepared(config).training_step(batch(1)).loss
