@@ -244,9 +244,8 @@ def quality(path: Path, held_out: bool, least: int, with_learned: bool) -> None:
     print(scores.to_string(index=False, float_format=lambda v: f"{v:.2f}"))
     large = scores[scores["positives"] >= least]
     print(f"{len(scores)} entities; {len(large)} with {least} positives or more: macro F1 {large['f1'].mean():.3f},")
-    print(
-        f"  precision {large['precision'].mean():.3f}, recall {large['recall'].mean():.3f}, median F1 {large['f1'].median():.3f}"
-    )
+    print(f"  precision {large['precision'].mean():.3f}, recall {large['recall'].mean():.3f},", end=" ")
+    print(f"median F1 {large['f1'].median():.3f}")
     if with_learned:
         print(f"  a classifier fitted to the codes: macro F1 {large['fitted f1'].mean():.3f}")
 

@@ -203,8 +203,7 @@ def _show(summary: "Summary", price_in: float, price_out: float) -> None:
     if summary.incomplete:
         warn(f"{summary.incomplete} records not read whole; run again, with --retry-unread to ask once more")
     if summary.unknown:
-        names = ", ".join(list(summary.unknown)[:5])
-        warn(f"{len(summary.unknown)} names are not in the vocabulary and left out: {names} ...")
+        warn(f"{len(summary.unknown)} names are not in the vocabulary and left out; mentions.parquet holds them")
     rows = [
         {"entity": name, "present": int(p), "uncertain": int(u), "parent": entities.parents.get(name, "")}
         for name, p, u in zip(entities.names[:SHOWN], entities.counts, entities.uncertain, strict=False)

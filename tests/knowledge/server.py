@@ -73,6 +73,7 @@ class ScriptedServer(ThreadingHTTPServer):
         self.seen: Counter[str] = Counter()
         self.guard = threading.Lock()
         self.in_flight = self.peak = 0
+        self.dead = False  # resets whatever still comes over open connections
 
     @property
     def url(self) -> str:
@@ -96,6 +97,9 @@ class Handler(BaseHTTPRequestHandler):
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
         content = body["messages"][1]["content"]
         server = self.server
+        if server.dead:
+            self.reset()
+            return
         with server.guard:
             before = server.seen[content]
             server.seen[content] += 1
@@ -118,9 +122,7 @@ class Handler(BaseHTTPRequestHandler):
         if fault == "hang":
             time.sleep(0.8)
         elif fault == "reset":
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
-            self.close_connection = True
+            self.reset()
         elif fault == "slow":
             self.head(200, len(good) + 1000)
             with contextlib.suppress(OSError):
@@ -136,6 +138,11 @@ class Handler(BaseHTTPRequestHandler):
             self.send("<html>gateway</html>")
         else:
             self.complete(*ANSWERS.get(fault, lambda text: (text, "stop", None))(good))
+
+    def reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
 
     def complete(self, text: str, finish: str, refusal: str | None) -> None:
         message = {"role": "assistant", "content": text, "refusal": refusal}

@@ -95,11 +95,13 @@ torch.manual_seed(0)
 bpe = Tokenizer(models.BPE())
 bpe.pre_tokenizer, bpe.decoder = pre_tokenizers.ByteLevel(add_prefix_space=False), decoders.ByteLevel()
 letters = pre_tokenizers.ByteLevel.alphabet()
-bpe.train_from_iterator(["sinus rhythm"], trainers.BpeTrainer(vocab_size=280, special_tokens=["<s>", "</s>"], initial_alphabet=letters))
+trainer = trainers.BpeTrainer(vocab_size=280, special_tokens=["<s>", "</s>"], initial_alphabet=letters)
+bpe.train_from_iterator(["sinus rhythm"], trainer)
 template = "{% for m in messages %}<s>{{ m['role'] }}: {{ m['content'] }}</s>{% endfor %}<s>assistant: "
 tokens = PreTrainedTokenizerFast(tokenizer_object=bpe, bos_token="<s>", eos_token="</s>", chat_template=template)
-config = LlamaConfig(vocab_size=len(tokens), hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=2,
-                     num_key_value_heads=2, max_position_embeddings=16384, bos_token_id=0, eos_token_id=1)
+config = LlamaConfig(vocab_size=len(tokens), hidden_size=16, intermediate_size=32, num_hidden_layers=1,
+                     num_attention_heads=2, num_key_value_heads=2, max_position_embeddings=16384, bos_token_id=0,
+                     eos_token_id=1)
 LlamaForCausalLM(config).save_pretrained(sys.argv[1])
 tokens.save_pretrained(sys.argv[1])
 from transformers.cli.transformers import main

@@ -1,4 +1,4 @@
-"""Labels and vocabulary: what is stored, what it is bound to, what an editor may do, and how two extractions compare."""
+"""Labels and vocabulary: what is stored, what it is bound to, what an editor may do; comparison and audit."""
 
 import csv
 import json
@@ -6,6 +6,7 @@ import re
 import shutil
 import stat
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from ecgkit.store.reader import Store
 class Told:
     """A backend that says what it was told, by text."""
 
-    provenance = {"backend": "told"}
+    provenance: ClassVar = {"backend": "told"}
 
     def __init__(self, said: dict[str, list[tuple[str, str]] | None], vocabulary: Vocabulary) -> None:
         self.said, self.maps = said, vocabulary
@@ -152,7 +153,8 @@ def test_reports_of_a_table(tmp_path: Path) -> None:
 
 def test_a_vocabulary_as_yaml_and_as_csv(tmp_path: Path) -> None:
     (tmp_path / "v.yaml").write_text(
-        "entities:\n  Atrial Fibrillation: {aliases: [AF, afib], parent: arrhythmia}\n  arrhythmia:\nignored: [artefact]\n"
+        "entities:\n  Atrial Fibrillation: {aliases: [AF, afib], parent: arrhythmia}\n  arrhythmia:\n"
+        "ignored: [artefact]\n"
     )
     rows = "name,entity,parent\nAF,atrial fibrillation,arrhythmia\nafib,atrial fibrillation,\nartefact,,\n"
     (tmp_path / "v.csv").write_text(rows)

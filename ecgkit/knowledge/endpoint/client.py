@@ -136,7 +136,7 @@ class Endpoint:
                 self._failed = 0
                 return answer
         self._failed += 1
-        if self._failed >= HOPELESS or reason == "no connection":
+        if self._failed >= HOPELESS:
             raise EndpointError(
                 f"the server at {self.host} does not answer ({reason})",
                 "a running server",
@@ -158,10 +158,8 @@ class Endpoint:
                     model=self.settings.model, messages=[], extra_body=body
                 )
                 return self._read(response.content)
-        except (TimeoutError, openai.APITimeoutError):
-            raise _TransientError("timeout") from None
-        except openai.APIConnectionError:
-            raise _TransientError("no connection") from None
+        except (TimeoutError, openai.APIConnectionError):  # transports take a reset for a timeout, or the reverse
+            raise _TransientError("connection lost or too slow") from None
         except openai.APIStatusError as error:
             raise self._judged(error.status_code, error.response.headers) from None
         except openai.OpenAIError as error:
