@@ -134,7 +134,7 @@ def _run_method(
             view=lambda done, total: watch(f"{entry.name} view", done, total),
             step=lambda done, total: watch(f"{entry.name} steps", done, total),
         )
-        pretrain(entry, config, store, run, PretrainOptions(preset, seed), watcher)
+        pretrain(entry, config, store, run, PretrainOptions(preset, seed, resume=True), watcher)
     baseline = untrained_subject(entry, preset, config, weights="random-init", seed=seed)
     for subject, parent in ((pretrained_subject(run), run), (baseline, runs / baseline.name)):
         _probe(subject, parent, store, seed, say, watch)

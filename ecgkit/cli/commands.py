@@ -12,6 +12,7 @@ COMMANDS = {
     "inspect": ("show what a store holds, or draw one of its records", "inspect:inspect"),
     "extract-knowledge": ("turn reports into cardiac entities, offline or by a model", "extract_knowledge:app"),
     "pretrain": ("train a method on a store", "pretrain:pretrain"),
+    "runs": ("compare the curves of trainings", "runs:runs"),
     "import-weights": ("make a run folder from published weights", "import_weights:import_weights"),
     "probe": ("judge an encoder by a task", "probe:probe"),
     "report": ("make one HTML page from results", "report:report"),

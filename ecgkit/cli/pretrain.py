@@ -167,7 +167,7 @@ def _launch(request: Request) -> None:
     from ecgkit.store.reader import Store
     from ecgkit.training.launch import launch
     from ecgkit.training.run import check_gpus
-    from ecgkit.training.unfinished import check_free, resume_command
+    from ecgkit.training.unfinished import check_free
 
     options, processes = request.options, int(request.options.notes["processes"])
     if options.device != "cpu":
@@ -181,7 +181,6 @@ def _launch(request: Request) -> None:
     if code == 130:
         raise KeyboardInterrupt
     if code:
-        warn(f"what was saved can be gone on with: {resume_command(request.out)}") if code == 1 else None
         raise typer.Exit(code)
 
 
@@ -198,9 +197,7 @@ def _train(request: Request) -> None:
         if me is None or me.first:
             watcher.measure = _online_probe(request)
         try:
-            metrics = pretrain(
-                request.entry, request.config, store, out, request.options, watcher, task=request.task
-            )
+            metrics = pretrain(request.entry, request.config, store, out, request.options, watcher, task=request.task)
         except KeyboardInterrupt:
             if (me is None or me.first) and is_unfinished(unfinished(out)):
                 warn(f"stopped; go on with: {resume_command(out)}")
@@ -261,4 +258,10 @@ def _estimate(request: Request) -> None:
 
 
 def _hours(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )

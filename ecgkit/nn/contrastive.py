@@ -33,7 +33,7 @@ def across(sizes: Sequence[int]) -> Iterator[None]:
         _sizes.reset(token)
 
 
-@torch.compiler.disable
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def gather(x: Tensor) -> Tensor:
     """Return the rows of all processes, ``[B, ...] -> [N, ...]``, with gradients back to the process that they are of.
 
@@ -42,7 +42,7 @@ def gather(x: Tensor) -> Tensor:
     over all N in every process, or over a process's own rows against all N.
     """
     sizes = _sizes.get()
-    return x if sizes is None else _Gather.apply(x, sizes)
+    return x if sizes is None else _Gather.apply(x, sizes)  # type: ignore[no-untyped-call]
 
 
 def first_row() -> int:
@@ -115,4 +115,3 @@ def embedding_statistics(z: Tensor, name: str = "embedding") -> dict[str, Tensor
     share = share / share.sum().clamp_min(torch.finfo(share.dtype).tiny)
     entropy = -(share * share.clamp_min(1e-12).log()).sum()
     return {f"{name}_rank": entropy.exp(), f"{name}_variance": centred.square().sum(1).mean()}
-

@@ -177,7 +177,8 @@ def load_optimizer(module: nn.Module, optimizer: torch.optim.Optimizer, tensors:
         if keys:
             state = {key: tensors[f"{name}/{key}"] for key in keys}
             optimizer.state[parameter] = {
-                key: _like(value, parameter) if value.shape == parameter.shape and value.ndim else value.to(parameter.device)
+                # Moments have the parameter's shape and are cut as it is; the count of steps is a scalar.
+                key: value.to(parameter.device) if key == "step" else _like(value, parameter)
                 for key, value in state.items()
             }
 

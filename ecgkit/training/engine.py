@@ -101,7 +101,7 @@ class Engine:
         """Return the losses of a batch of this process alone, without training."""
         with autocast(self.recipe, self.device):
             _, scalars = self.module(batch.to(self.device))
-        return scalars  # type: ignore[no-any-return]
+        return scalars
 
 
 def _shard(module: nn.Module, device: torch.device, processes: Processes) -> None:

@@ -44,4 +44,4 @@ def _open_board(folder: Path, epochs: int) -> Any:
         raise RunError("TensorBoard is not installed", "it", "Install it with: pip install 'ecgkit[tensorboard]'")
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(str(folder), purge_step=epochs + 1)  # type: ignore[no-untyped-call]
+    return SummaryWriter(str(folder), purge_step=epochs + 1)

@@ -38,7 +38,7 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SECONDS_TO_SAVE)
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     with tempfile.TemporaryDirectory(prefix="ecgkit-") as logs:
-        quiet = DefaultLogsSpecs(logs, redirects={rank: Std.ALL for rank in range(1, processes)})
+        quiet = DefaultLogsSpecs(logs, redirects=dict.fromkeys(range(1, processes), Std.ALL))
         try:
             elastic_launch(_config(processes, quiet), sys.executable)("-P", "-m", "ecgkit", *arguments)
         except ChildFailedError as error:

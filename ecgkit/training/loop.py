@@ -25,13 +25,15 @@ from ecgkit.training.unfinished import check_free, run_in_progress, unfinished
 
 __all__ = ["PretrainOptions", "Watcher", "pretrain"]
 
+DEFAULTS = PretrainOptions()
+
 
 def pretrain(
     entry: MethodEntry,
     config: Any,
     store: Store,
     out: Path,
-    options: PretrainOptions = PretrainOptions(),
+    options: PretrainOptions = DEFAULTS,
     watcher: Watcher | None = None,
     *,
     task: TaskEntry | None = None,

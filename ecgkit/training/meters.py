@@ -84,7 +84,7 @@ TIMING = (
 
 
 def peak_memory() -> float:
-    """Return the most memory that this process has held, in bytes: of the GPU where it uses one, else of the machine."""
-    if torch.cuda.is_available() and torch.cuda.is_initialized():
+    """Return the most memory in bytes that this process has held: of its GPU if it uses one, else of the machine."""
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return float(torch.cuda.max_memory_allocated())
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1.0 if sys.platform == "darwin" else 1024.0)

@@ -79,7 +79,11 @@ class Beginning:
         """Say it in one line: records, parameters, the batch and what it makes of the learning rate."""
         split, cost, recipe = self.split, self.cost, self.recipe
         share = recipe.batch_size / (self.processes * recipe.accumulate)
-        cut = f" (= {self.processes} processes x {recipe.accumulate} parts x {share:g})" if share < recipe.batch_size else ""
+        cut = (
+            f" (= {self.processes} processes x {recipe.accumulate} parts x {share:g})"
+            if share < recipe.batch_size
+            else ""
+        )
         return (
             f"{len(split.train)} records to train on, {len(split.val)} to watch, {len(split.held_out)} held out; "
             f"{cost.trained:,} trained parameters in {self.precision}; {recipe.epochs} epochs of batch "

@@ -21,6 +21,8 @@ from ecgkit.errors import RunError
 
 T = TypeVar("T")
 
+# Groups are never collected: gloo's destructor waits, holding Python's lock, for a thread that may want that lock.
+_kept_alive: list[Any] = []
 TIMEOUT = timedelta(minutes=60)  # the others wait while the first makes a view
 
 
@@ -114,6 +116,7 @@ def joined(device: str) -> Iterator[Processes]:
     )
     try:
         control = dist.new_group(backend="gloo", timeout=TIMEOUT)
+        _kept_alive.extend([dist.group.WORLD, control])
         yield Processes(found.rank, found.size, found.local_rank, control)
     finally:
         dist.destroy_process_group()

@@ -76,7 +76,7 @@ class Setup:
     def batch(self, records: int) -> Batch:
         """Return training records of the most frequent lead set, on the device."""
         present = self.view.present[self.split.train]
-        _, first, group, counts = np.unique(present, axis=0, return_index=True, return_inverse=True, return_counts=True)
+        _, group, counts = np.unique(present, axis=0, return_inverse=True, return_counts=True)
         rows = self.split.train[group.ravel() == int(counts.argmax())][:records]
         return Windows(self.view, evaluation_starts(self.view, 0), self.supplies)[rows].to(self.device)
 
@@ -114,7 +114,7 @@ def set_up(
     method = family(config)
     method.prepare(corpus)
     if device.type == "cuda" and processes.size > 1:
-        method = torch.nn.SyncBatchNorm.convert_sync_batchnorm(method)
+        method = torch.nn.SyncBatchNorm.convert_sync_batchnorm(method)  # type: ignore[no-untyped-call]
     return Setup(entry, config, store, view, supplies, split, method.to(device), name, options, identity)
 
 

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -231,6 +230,19 @@ WRONG = {
         "no GPU is visible" if not torch.cuda.is_available() else "cuda",
     ),
     "no results": (["report", "other"], "ecgkit probe"),
+    "no run to go on with": (["pretrain", "--resume", "other"], "other has no unfinished run"),
+    "finished run": (["pretrain", "--resume", "{run}"], "is finished; expected an unfinished run"),
+    "resume and more": (["pretrain", "--resume", "{run}", "--method", "stmem"], "it knows the rest"),
+    "nothing to train": (["pretrain", "--method", "stmem", "--out", "r"], "no --data; expected"),
+    "too many GPUs": (
+        ["pretrain", "--method", "stmem", "--gpus", "99", "--data", "{store}", "--out", "r"], "--gpus 99: torch sees",
+    ),
+    "GPUs and CPUs": (
+        ["pretrain", "--method", "stmem", "--gpus", "2", "--processes", "2", "--data", "{store}", "--out", "r"],
+        "one or the other",
+    ),
+    "no curves": (["runs", "other"], "expected a YAML file"),
+    "no such curve": (["runs", "{run}", "--metric", "val_los"], "no run has 'val_los'; expected one of train_loss"),
     "existing run": (["pretrain", "--method", "stmem", "--data", "{store}", "--out", "other"], "other exists"),
     "no weights file": (["import-weights", "absent.pth", "--family", "stmem", "--out", "r"], "absent.pth does not"),
     "no overwrite": (["simulate", "other", "--records", "5"], "other exists"),
@@ -286,30 +298,6 @@ def test_an_unexpected_error_is_code_1_and_one_line(ecgkit, cohort_store: Path, 
 def test_wrong_flags_are_code_2(ecgkit) -> None:
     for arguments in (["ingest"], ["nonsense"], ["probe", "--nonsense"], ["ingest", "x", "--out", "y", "--limit", "0"]):
         assert ecgkit(*arguments).code == 2
-
-
-def test_ctrl_c_is_code_130_and_leaves_nothing(cohort_store: Path, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-P",
-        "-c",
-        "from ecgkit.cli import main; main()",
-        "pretrain",
-        "--method",
-        "stmem",
-        "--preset",
-    ]
-    command += ["tiny", "--data", str(cohort_store), "--out", str(tmp_path / "run"), "--epochs", "500", *SMALL]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        for line in process.stdout:
-            if line.startswith("epoch"):
-                break
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "interrupted" in err
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_output_is_plain_where_nobody_looks(cohort_store: Path) -> None:

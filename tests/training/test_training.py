@@ -25,6 +25,7 @@ from ecgkit.training.data import (
     Windows,
     evaluation_starts,
     load_batches,
+    loader,
     plan_batches,
     pretraining_split,
     training_starts,
@@ -108,7 +109,7 @@ def test_a_batch_is_the_contract_of_each_record_and_workers_change_nothing(cohor
         np.testing.assert_allclose(batch.signal[b], apply(recording.signal, recording.fs, spec, 0.5), atol=1e-4)
     windows = Windows(view, training_starts(view, 1, 2))
     batches = plan_batches(view, np.arange(40), 8, (1, 2))
-    for here, there in zip(load_batches(windows, batches), load_batches(windows, batches, workers=2), strict=True):
+    for here, there in zip(load_batches(windows, batches), loader(windows, batches, workers=2), strict=True):
         assert torch.equal(here.signal, there.signal)
         assert torch.equal(here.rows, there.rows)
 
@@ -252,10 +253,16 @@ def entry(name: str, **fields: Any) -> MethodEntry:
     )
 
 
-def test_a_loss_that_is_no_number_stops_the_training(cohort_store: Path, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"recipe\.lr"):
+def test_a_loss_that_is_no_number_stops_the_training_and_its_records_are_saved(
+    cohort_store: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(RunError, match=r"diverged.*recipe\.lr"):
         pretrain(entry("Diverging"), ProbeConfig(), Store(cohort_store), tmp_path / "run")
-    assert list(tmp_path.iterdir()) == []
+    [file] = (tmp_path / "run.partial").glob("diverged*")
+    told = json.loads(file.read_text())
+    assert (told["step"], told["losses"]["nan"], len(told["record_ids"])) == (1, "nan", 8)
+    assert set(told["record_ids"]) <= set(Store(cohort_store).table["record_id"])
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_method_that_needs_more_than_the_store_has_is_told_the_command(cohort_store: Path, tmp_path: Path) -> None:

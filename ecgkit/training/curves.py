@@ -1,0 +1,96 @@
+"""The curves of runs, finished or not, beside each other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ecgkit.atomic import atomic_file, check_suffix
+from ecgkit.errors import RunError
+from ecgkit.training.run import read_config, read_metrics
+from ecgkit.training.unfinished import finished, is_unfinished, unfinished
+
+WIDTH, HEIGHT = 7.0, 4.2  # inches
+
+
+@dataclass(frozen=True)
+class Curves:
+    """A run as it went.
+
+    Args:
+        name: The run's folder; ``NAME.partial`` while it is not finished.
+        method: Family and preset.
+        finished: Whether training is complete.
+        epochs: How many there will be.
+        metrics: Those of the epochs so far.
+    """
+
+    name: str
+    method: str
+    finished: bool
+    epochs: int
+    metrics: list[dict[str, Any]]
+
+    def values(self, name: str) -> tuple[list[int], list[float]]:
+        """Return the epochs at which a metric is known, and its values."""
+        known = [(line["epoch"], line[name]) for line in self.metrics if line.get(name) is not None]
+        return [epoch for epoch, _ in known], [value for _, value in known]
+
+
+def read_curves(path: Path) -> Curves:
+    """Read the curves of a run, finished or not.
+
+    Raises:
+        RunError: It is no run, or one that was imported and not trained here.
+    """
+    folder = path if path.is_dir() else unfinished(finished(path))
+    entry, config, details = _known(folder, path)
+    metrics = read_metrics(folder)
+    preset = details.get("preset")
+    method = f"{entry.name} {preset}" if preset else entry.name
+    return Curves(folder.resolve().name, method, not is_unfinished(folder), config.recipe.epochs, metrics)
+
+
+def _known(folder: Path, path: Path) -> tuple[Any, Any, dict[str, Any]]:
+    if not folder.is_dir():
+        raise RunError(f"{path} does not exist", "a run of 'ecgkit pretrain', finished or not")
+    return read_config(folder)
+
+
+def common_metrics(runs: Sequence[Curves]) -> list[str]:
+    """Return the names of the losses and probes that any of the runs has."""
+    names = {name: None for run in runs for line in run.metrics for name in line}
+    return [name for name in names if name.startswith(("train_", "val_", "probe_"))]
+
+
+def plot_curves(runs: Sequence[Curves], metric: str, file: Path) -> None:
+    """Draw a metric of every run over its epochs into a PNG.
+
+    Raises:
+        RunError: No run has the metric.
+        OutputError: `file` is no name for a PNG.
+    """
+    check_suffix(file, ".png")
+    if not any(run.values(metric)[0] for run in runs):
+        raise RunError(f"no run has {metric!r}", f"one of {', '.join(common_metrics(runs)) or 'none'}")
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    figure = Figure(figsize=(WIDTH, HEIGHT), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    for run in runs:
+        epochs, values = run.values(metric)
+        axes.plot(
+            epochs, values, marker="." if len(epochs) < 30 else "", linewidth=1.5, label=f"{run.name} ({run.method})"
+        )
+    axes.set_xlabel("epoch")
+    axes.set_ylabel(metric.replace("_", " "))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(alpha=0.3)
+    axes.legend(frameon=False, fontsize="small")
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    with atomic_file(file) as staging:
+        figure.savefig(staging, dpi=150)
