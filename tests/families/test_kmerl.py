@@ -10,15 +10,19 @@ import pytest
 import torch
 import torch.nn.functional as F
 from ecgkit_kmerl.config import KMERL_PRESETS, KMerlConfig
+from ecgkit_kmerl.contrast import clip_loss
 from ecgkit_kmerl.kmerl import KMerl, entity_targets
 from ecgkit_kmerl.masking import Kept, draw_leads, draw_segments, rescale
 from torch import Tensor
 
 from ecgkit.errors import SignalError
 from ecgkit.methods import Batch, ZeroShot
+from ecgkit.nn.contrastive import across
 from ecgkit.nn.query_network import QueryNetwork
 from ecgkit.signal.normalize import normalize
 from ecgkit.text.encoder import TextConfig
+from ecgkit.training.processes import joined
+from tests.processes import run_in_processes
 
 SMALL = replace(
     KMERL_PRESETS["tiny"], width=16, depth=1, heads=2, head_width=8, query_width=16, query_hidden=16, projection=8,
@@ -384,3 +388,31 @@ def test_input_that_does_not_fit_is_refused() -> None:
 def test_impossible_settings_are_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         replace(SMALL, **wrong)
+
+
+# Over processes.
+
+
+def contrast_of_one(rank: int, a: Tensor, b: Tensor, paired: Tensor) -> tuple[float, np.ndarray]:
+    half = slice(rank * 3, rank * 3 + 3)
+    own = a[half].clone().requires_grad_()
+    with joined("cpu"), across((3, 3)):
+        loss = clip_loss(own, b[half], 0.2, paired[half])
+        loss.backward()
+    assert own.grad is not None
+    return float(loss), own.grad.numpy()
+
+
+def test_two_processes_contrast_as_one_whoever_has_the_missing_reports() -> None:
+    torch.manual_seed(0)
+    a, b = torch.randn(2, 6, 4)
+    paired = torch.tensor([True, False, False, True, True, True])
+    whole = a.clone().requires_grad_()
+    loss = clip_loss(whole, b, 0.2, paired)
+    loss.backward()
+    assert whole.grad is not None
+    found = run_in_processes(2, contrast_of_one, a, b, paired)
+    for rank, (value, grad) in enumerate(found):
+        assert value == pytest.approx(loss.item(), abs=1e-5)
+        # Every process's loss is over all records, so the sum over two of them is twice that of one.
+        np.testing.assert_allclose(grad, 2 * whole.grad[rank * 3 : rank * 3 + 3].numpy(), atol=1e-5)

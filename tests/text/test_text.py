@@ -1,6 +1,7 @@
 """Text encoders and report tables: what is learnt is saved and restored, what is frozen is computed once."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -78,7 +79,7 @@ def test_tfidf_equals_a_plain_computation() -> None:
     terms = text_of(encoder.terms).split("\n")  # type: ignore[arg-type]
     text = "left bundle branch block block"
     words = text.split()
-    grams = words + [" ".join(pair) for pair in zip(words, words[1:], strict=False)]
+    grams = words + [" ".join(pair) for pair in pairwise(words)]
     weights = np.array([(1 + np.log(grams.count(t))) if t in grams else 0.0 for t in terms]) * encoder.idf.numpy()
     weights /= np.linalg.norm(weights)
     expected = encoder.components.numpy() @ weights
