@@ -60,7 +60,7 @@ def probe(
     for task_entry, lead_set in cases:
         # Anew for each: training from scratch changes the encoder.
         subject = _subject(run, method, random_init, scratch, preset, config, settings, seed)
-        options = ProbeOptions(head, head_config, lead_set, seed, epochs, device)
+        options = ProbeOptions(head, seed, epochs, device, head_config, lead_set)
         below = run or Path("runs") / subject.name
         folder = result_folder(below, task_entry.name, subject, store, options)
         if out is not None:

@@ -39,19 +39,19 @@ class ProbeOptions:
 
     Args:
         head: Name of the head on frozen features; not used for ``scratch``.
-        head_config: The head's settings, where its entry names a config; None for its defaults.
-        leads: The leads that the model is given; None for all that its contract names.
         seed: Of the head, or of the training from scratch.
         epochs: Of the training from scratch; None for the recipe's.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        head_config: The head's settings, where its entry names a config; None for its defaults.
+        leads: The leads that the model is given; None for all that its contract names.
     """
 
     head: str = "linear"
-    head_config: Any = None
-    leads: LeadSet | None = None
     seed: int = 0
     epochs: int | None = None
     device: str = "auto"
+    head_config: Any = None
+    leads: LeadSet | None = None
 
 
 def result_folder(parent: Path, task: str, subject: Subject, store: Store, options: ProbeOptions) -> Path:
