@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from ecgkit.errors import ConfigError, PluginError
-from ecgkit.text.encoder import TextConfig, TextEncoder
+from ecgkit.text.config import TextConfig
+from ecgkit.text.encoder import TextEncoder
 
 
 def _load(kind: str, model: str, **options: Any) -> Any:

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ecgkit.errors import RunError
-from ecgkit.text.encoder import TextConfig, TextEncoder, bytes_of, text_of
+from ecgkit.text.config import TextConfig
+from ecgkit.text.encoder import TextEncoder, bytes_of, text_of
 
 FEWEST = 2
 SEPARATOR = "\n"

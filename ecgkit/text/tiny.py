@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from ecgkit.errors import RunError
 from ecgkit.nn.transformer import Block
-from ecgkit.text.encoder import TextConfig, TextEncoder, bytes_of, text_of
+from ecgkit.text.config import TextConfig
+from ecgkit.text.encoder import TextEncoder, bytes_of, text_of
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 HEAD_WIDTH = 32

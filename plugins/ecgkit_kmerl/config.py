@@ -7,7 +7,7 @@ from typing import Any, Literal
 from ecgkit.recipe import Recipe
 from ecgkit.signal.filters import Butterworth
 from ecgkit.signal.spec import SignalSpec
-from ecgkit.text.encoder import TextConfig
+from ecgkit.text.config import TextConfig
 
 # 10 s at 500 Hz, min-max of the record over the leads that the model sees (MERL's code; K-MERL is built on it).
 SIGNAL = SignalSpec(fs=500.0, seconds=10.0, normalize="record-minmax", crop="start")

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 
 from ecgkit.methods import Corpus
 from ecgkit.store.views import cache_root
-from ecgkit.text.encoder import TextConfig, build_text_encoder
+from ecgkit.text.config import TextConfig
+from ecgkit.text.encoder import build_text_encoder
 from ecgkit.text.reports import report_table
 from ecgkit.text.table import TextTable
 

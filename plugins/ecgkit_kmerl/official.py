@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from ecgkit.errors import RunError
-from ecgkit.text.encoder import TextConfig
+from ecgkit.text.config import TextConfig
 from ecgkit_kmerl.config import MERL, MerlConfig
 from ecgkit_kmerl.resnet import DEPTHS
 

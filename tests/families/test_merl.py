@@ -22,7 +22,7 @@ from ecgkit.errors import RunError, SignalError
 from ecgkit.leads import lead_ids
 from ecgkit.methods import Batch
 from ecgkit.signal.normalize import normalize
-from ecgkit.text.encoder import TextConfig
+from ecgkit.text.config import TextConfig
 
 SMALL = replace(MERL_PRESETS["tiny"], channels=4, projection=16, hidden=16, text=TextConfig(width=8))
 VIT = replace(SMALL, encoder="vit", width=16, depth=1, heads=1, head_width=16)

@@ -13,7 +13,8 @@ from ecgkit.entries import TextEncoderEntry
 from ecgkit.errors import ConfigError, PluginError, RunError, StoreError
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
-from ecgkit.text.encoder import TextConfig, TextEncoder, build_text_encoder, bytes_of, completed, text_of
+from ecgkit.text.config import TextConfig
+from ecgkit.text.encoder import TextEncoder, build_text_encoder, bytes_of, completed, text_of
 from ecgkit.text.reports import NO_REPORT, clean_report, report_table
 from ecgkit.text.table import TextTable
 
