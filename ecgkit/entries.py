@@ -113,7 +113,8 @@ class HeadEntry(Entry):
     """A way from features to predictions; `target` is a class with the `ecgkit.evaluation.heads.Head` interface.
 
     Args:
-        needs: The `ecgkit.methods.Features` fields that the head reads, such as ``pooled`` or ``per_lead``.
+        needs: The `ecgkit.methods.Features` fields that the head reads, such as ``pooled`` or ``per_lead``; or
+            ``method``, for a head whose `reader` makes its features from the whole method.
         config: Import path of the frozen dataclass of the head's settings, handed to it as ``config``; empty for a
             head without settings.
     """
@@ -177,7 +178,7 @@ class DetectorEntry(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class TextEncoderEntry(Entry):
-    """A text encoder; `target` is ``f(texts) -> array [len(texts), D]``."""
+    """A text encoder; `target` is an `ecgkit.text.encoder.TextEncoder` class."""
 
     kind: ClassVar[str] = "text encoder"
 

@@ -6,9 +6,9 @@ a `Batch` with just what the family says it needs and gets back named `Losses`; 
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ __all__ = [
     "MethodConfig",
     "MethodEntry",
     "Reconstruction",
+    "ZeroShot",
 ]
 
 # What a batch may hold, and the command that puts it into a store.
@@ -180,12 +181,14 @@ class Encoder(nn.Module, ABC):
 
     `needs` names what the encoder reads besides the signal (such as ``beats``), wherever it is used: the loader then
     puts it into every batch, and `encode` hands it to `forward` as a keyword argument. `classes` names the classes of
-    an encoder with a classifier of its own.
+    an encoder with a classifier of its own. `fill` says what stands in for a lead that is not given, such as ``zeros``,
+    where the encoder cannot do without; a result says so too.
     """
 
     width: int
     needs: ClassVar[tuple[str, ...]] = ()
     classes: tuple[str, ...] = ()
+    fill: ClassVar[str] = ""
 
     @abstractmethod
     def forward(
@@ -282,6 +285,28 @@ class Method(nn.Module, ABC):
             RunError: The method rebuilds nothing.
         """
         raise RunError(f"{type(self).__name__} rebuilds no signal", "a method that hides parts of it, a masked one")
+
+
+@runtime_checkable
+class ZeroShot(Protocol):
+    """A method that scores classes by their names alone, such as ``atrial fibrillation``."""
+
+    encoder: Encoder
+
+    def class_vectors(self, texts: Sequence[str]) -> Tensor:
+        """Return vectors ``[C, ...]`` that stand for class names or prompts; computed once an evaluation."""
+
+    def class_scores(self, batch: Batch, classes: Tensor, *, independent: bool = False) -> Tensor:
+        """Return ``[B, C]`` in [0, 1], higher where a class is more likely.
+
+        Args:
+            batch: Records.
+            classes: What `class_vectors` gave.
+            independent: Let no class see the others, so that its score does not depend on what else is asked.
+        """
+
+    def trained_names(self) -> Sequence[str]:
+        """Return the names that training asked for one by one; other classes are unseen."""
 
 
 def method_config(entry: MethodEntry, preset: str = "") -> tuple[str, Any]:

@@ -24,6 +24,7 @@ RESTRICT = "ECGKIT_PLUGINS"
 # The core's own parts come in through the same hooks as anybody's.
 BUILTIN = {
     "core-datasets": "ecgkit.datasets",
+    "core-text": "ecgkit.text",
     "core-tasks": "ecgkit.tasks",
     "core-detectors": "ecgkit.beats",
     "core-heads": "ecgkit.evaluation.heads",

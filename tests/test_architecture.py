@@ -10,8 +10,8 @@ PLUGINS = CORE.parent / "plugins"
 # From the top of the hill to the bottom; a module imports from its own room and from those above it.
 ROOMS = (
     "errors", "entries", "hookspecs", "atomic", "plugins", "config", "leads", "signal", "recording", "executor",
-    "store", "datasets", "ingest", "beats", "knowledge", "simulate", "nn", "recipe", "methods", "tasks", "training",
-    "evaluation", "report", "demo", "cli", "__main__",
+    "store", "datasets", "ingest", "beats", "knowledge", "simulate", "nn", "text", "recipe", "methods", "tasks",
+    "training", "evaluation", "report", "demo", "cli", "__main__",
 )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def probe(
     data: Annotated[Path, typer.Option(help="A store with labels.")],
-    task: Annotated[str, typer.Option(help="Task, such as ptbxl-super.")],
+    task: Annotated[str, typer.Option(help="Task, such as ptbxl-super; several joined by commas.")],
     run: Annotated[Path | None, typer.Argument(help="Run folder of a pretrained model.")] = None,
     method: Annotated[str, typer.Option(help="Instead of a run: a method family, with one of the next two.")] = "",
     random_init: Annotated[bool, typer.Option("--random-init", help="Probe the untrained encoder.")] = False,
@@ -24,6 +24,13 @@ def probe(
     config: ConfigOption = None,
     settings: SetOption = None,
     head: Annotated[str, typer.Option(help="What is put on the features.")] = "linear",
+    leads: Annotated[
+        str, typer.Option(help="Lead sets, a result each: 12,6,3,2,1, limb, I+II, all-single, random:3:20.")
+    ] = "",
+    prompts: Annotated[Path | None, typer.Option(help="For zero-shot: JSON file, class to prompt.")] = None,
+    independent_queries: Annotated[
+        bool, typer.Option("--independent-queries", help="For zero-shot: no class sees the others.")
+    ] = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of --scratch.")] = None,
     label_counts: Annotated[
         str, typer.Option(help="Numbers of labelled training records, such as 50,100,500: one result each and seed.")
@@ -50,6 +57,7 @@ def probe(
     from ecgkit.entries import HeadEntry, TaskEntry
     from ecgkit.errors import ConfigError
     from ecgkit.evaluation.heads.settings import head_config
+    from ecgkit.evaluation.lead_sets import parse_lead_sets
     from ecgkit.evaluation.probe import ProbeOptions, probe, result_folder
     from ecgkit.plugins import host
     from ecgkit.store.reader import Store
@@ -57,32 +65,51 @@ def probe(
     if epochs is not None and not scratch:
         raise ConfigError("--epochs without --scratch", "a training from scratch, for nothing else trains for epochs")
     store = Store(data)
-    task_entry, head_entry = host().get(TaskEntry, task), host().get(HeadEntry, head)
+    tasks = [host().get(TaskEntry, name.strip()) for name in task.split(",")]
+    head_entry = host().get(HeadEntry, head)
     of_model, of_head = _share_settings(settings or [], has_run=run is not None)
-    subject = _subject(run, method, random_init, scratch, preset, config, of_model, seed)
-    options = ProbeOptions(head, seed, epochs, device, head_config(head_entry, of_head), tuple(task_settings or ()))
-    if layers or perturb:
-        from ecgkit.cli.probe_study import Asked, study
-
-        study(Asked(subject, store, task_entry, head_entry, options, run, out), layers, perturb)
-        return
+    of_head += [f"prompts={prompts}"] * bool(prompts) + ["independent=true"] * independent_queries
+    chosen = head_config(head_entry, of_head)
+    lead_sets = parse_lead_sets(leads) if leads else (None,)
+    cases = [(task_entry, lead_set) for task_entry in tasks for lead_set in lead_sets]
     counts = parse_counts(label_counts)
-    folder = out or result_folder(run or Path("runs") / subject.name, task, subject, store, options)
-    say(f"input: {subject.spec}, built from {store.name}")
-    if counts:
-        from ecgkit.evaluation.label_counts import label_curve
+    if len(cases) > 1 and (counts or layers or perturb):
+        raise ConfigError(f"{len(cases)} tasks and lead sets with a study", "one task, and one lead set at most")
+    rows = []
+    for task_entry, lead_set in cases:
+        # Anew for each: training from scratch changes the encoder.
+        subject = _subject(run, method, random_init, scratch, preset, config, of_model, seed)
+        options = ProbeOptions(head, seed, epochs, device, chosen, lead_set, tuple(task_settings or ()))
+        if layers or perturb:
+            from ecgkit.cli.probe_study import Asked, study
 
-        folder = folder if out else folder.with_name(f"{folder.name}-labels")
+            study(Asked(subject, store, task_entry, head_entry, options, run, out), layers, perturb)
+            return
+        below = run or Path("runs") / subject.name
+        folder = result_folder(below, task_entry.name, subject, store, options)
+        if out is not None:
+            folder = out / folder.name if len(cases) > 1 else out
+        say(f"input: {subject.spec}, built from {store.name}" + (f"; leads {lead_set.name}" if lead_set else ""))
+        if counts:
+            from ecgkit.evaluation.label_counts import label_curve
+
+            folder = folder if out else folder.with_name(f"{folder.name}-labels")
+            with progress() as watch:
+                curve = label_curve(
+                    subject, store, task_entry, head_entry, folder, counts, seeds=label_seeds, options=options,
+                    progress=watch,
+                )  # fmt: skip
+            _show_curve(curve, folder)
+            return
         with progress() as watch:
-            rows = label_curve(
-                subject, store, task_entry, head_entry, folder, counts, seeds=label_seeds, options=options,
-                progress=watch,
-            )  # fmt: skip
-        _show_curve(rows, folder)
-        return
-    with progress() as watch:
-        row = probe(subject, store, task_entry, head_entry, folder, options, watch)
-    _show(row, folder)
+            row = probe(subject, store, task_entry, head_entry, folder, options, watch)
+        rows.append(row)
+        _show(row, folder)
+    if leads:
+        groups = [lead_set.group for _, lead_set in cases if lead_set]
+        _show_lead_sets(
+            rows, groups, (out or below / "probes") / f"leads-{task.replace(',', '-')}-{head}-seed{seed}.png"
+        )
 
 
 def _share_settings(settings: list[str], *, has_run: bool) -> tuple[list[str], list[str]]:
@@ -159,6 +186,15 @@ def _subject(
     return untrained_subject(entry, preset, resolved, weights=weights, seed=seed)
 
 
+def _show_lead_sets(rows: "list[ResultRow]", groups: list[str], picture: Path) -> None:
+    """Print one line a lead set, means over random subsets, and draw the heat map."""
+    from ecgkit.report.lead_matrix import draw_matrix, summarise
+
+    print_table("Leads", [line.as_row() for line in summarise(rows, groups)], numeric=["macro AUROC", "95 %"])
+    draw_matrix(rows, picture)
+    say(f"heat map: {picture}")
+
+
 def _show(row: "ResultRow", folder: Path) -> None:
     low, high = row.macro_interval or (None, None)
     say(
@@ -173,6 +209,7 @@ def _show(row: "ResultRow", folder: Path) -> None:
             "95 %": "-" if c.interval is None else f"{_percent(c.interval[0])} to {_percent(c.interval[1])}",
             "AUPRC": _percent(c.auprc),
             "positives": f"{c.positives} of {c.positives + c.negatives}",
+            **({} if c.seen is None else {"seen as": c.seen or "unseen"}),
         }
         for c in row.classes
     ]

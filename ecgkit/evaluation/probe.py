@@ -5,6 +5,7 @@ folds 1-8 (or what the task says), its settings chosen on validation, and the te
 """
 
 import copy
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -19,15 +20,17 @@ from ecgkit.config import fingerprint
 from ecgkit.entries import HeadEntry, TaskEntry
 from ecgkit.errors import RunError
 from ecgkit.evaluation.features import RecordFeatures, extract
-from ecgkit.evaluation.heads.base import Part
+from ecgkit.evaluation.heads.base import Head, Part
 from ecgkit.evaluation.heads.settings import build_head, check_head, head_title
+from ecgkit.evaluation.lead_sets import LeadSet
 from ecgkit.evaluation.results import RESULT, ResultRow, save_row
 from ecgkit.evaluation.scoring import Fitted, Setting, predictions, result_row
 from ecgkit.evaluation.subject import Subject
 from ecgkit.evaluation.supervised import RECIPE, train_supervised
+from ecgkit.methods import Encoder
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
-from ecgkit.tasks.task import load_task, task_data
+from ecgkit.tasks.task import Task, TaskData, load_task, task_data
 from ecgkit.training.run import pick_device
 from ecgkit.training.supply import open_supplies
 
@@ -42,6 +45,7 @@ class ProbeOptions:
         epochs: Of the training from scratch; None for the recipe's.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         head_config: Settings of a head that has some; None for its defaults.
+        leads: The leads that the model is given; None for all that its contract names.
         task_settings: Changes of the task, such as ``icd10.count_on=train``.
     """
 
@@ -50,15 +54,17 @@ class ProbeOptions:
     epochs: int | None = None
     device: str = "auto"
     head_config: Any = None
+    leads: LeadSet | None = None
     task_settings: tuple[str, ...] = ()
 
 
 def result_folder(parent: Path, task: str, subject: Subject, store: Store, options: ProbeOptions) -> Path:
     """Return where a result lies by default: below its run, named by all that may differ between two results."""
     head = "end-to-end" if subject.weights == "scratch" else options.head
-    settings = () if options.head_config is None else (options.head_config,)
-    rest = fingerprint(subject.config, store.content_hash, options.epochs, *settings, *options.task_settings)[:6]
-    return parent / "probes" / f"{task}-{head}-{store.name.removesuffix('.zarr')}-seed{options.seed}-{rest}"
+    settings = (options.head_config, options.leads, options.task_settings)
+    rest = fingerprint(subject.config, store.content_hash, options.epochs, *settings)[:6]
+    leads = f"-leads-{re.sub(r'[^A-Za-z0-9]+', '-', options.leads.name)}" if options.leads else ""
+    return parent / "probes" / f"{task}-{head}-{store.name.removesuffix('.zarr')}{leads}-seed{options.seed}-{rest}"
 
 
 def probe(
@@ -102,7 +108,8 @@ class PreparedProbe:
     Args:
         subject: The encoder.
         setting: Task and store.
-        head: The head.
+        head: The head's entry.
+        build: Gives a head anew for every fit; one that reads the whole method is the same each time.
         options: See `ProbeOptions`.
         features: Of all the task's records; None where the encoder itself is trained.
         watch: Called with the stage, units done and in all.
@@ -111,6 +118,7 @@ class PreparedProbe:
     subject: Subject
     setting: Setting
     head: HeadEntry
+    build: Callable[[int], Head]
     options: ProbeOptions
     features: RecordFeatures | None
     watch: Callable[[str, int, int], None]
@@ -141,14 +149,14 @@ class PreparedProbe:
         return self._fit_head(self.features, setting)
 
     def _fit_head(self, features: RecordFeatures, setting: Setting) -> Fitted:
-        head, data = build_head(self.head, setting.seed, self.options.head_config), setting.data
+        head, data = self.build(setting.seed), setting.data
         head.progress(lambda done, total: self.watch("head", done, total))
         train, val = (Part(features.take(data.parts[p]), data.targets[data.parts[p]]) for p in ("train", "val"))
         self.watch("head", 0, 1)
         head.fit(train, val)
         self.watch("head", 1, 1)
         title = head_title(self.head, self.options.head_config)
-        return Fitted(head.predict(features), title, head.choices(), self.subject.training)
+        return Fitted(head.predict(features), title, head.choices(), self.subject.training, head.seen)
 
 
 def prepare_probe(
@@ -166,22 +174,55 @@ def prepare_probe(
     task = load_task(task_entry, options.task_settings)
     device = pick_device(options.device)
     view = open_view(store, subject.spec, lambda done, total: watch("view", done, total))
+    if options.leads:
+        view = view.only(options.leads.leads)
     data = task_data(task, task_entry.name, store, view.usable)
-    subject.encoder.to(device)
-    setting = Setting(store, view, task_entry.name, data.task, data, options.seed, device)
+    encoder, needs = subject.encoder.to(device), head_entry.needs
+
+    def build(seed: int) -> Head:
+        return build_head(head_entry, seed, options.head_config)
+
+    if subject.weights != "scratch" and "method" in needs:
+        head = build(options.seed)
+        encoder, needs, data = read_method(head, subject, data.task).to(device), ("pooled",), without_training(data)
+        build = lambda seed: head  # noqa: E731  it knows what the method was trained on
+    lead_set = options.leads.name if options.leads else ""
+    setting = Setting(store, view, task_entry.name, data.task, data, options.seed, device, lead_set=lead_set)
     features = None
     if subject.weights != "scratch":
-        if "logits" in head_entry.needs:
-            check_classes(subject.encoder.classes, data.labels, head_entry.name)
+        if "logits" in needs:
+            check_classes(encoder.classes, data.labels, head_entry.name)
         features = extract(
-            subject.encoder,
+            encoder,
             view,
             data.rows,
-            head_entry.needs,
-            supplies=open_supplies(subject.encoder.needs, store, view, owner=subject.entry.name),
+            needs,
+            supplies=open_supplies(encoder.needs, store, view, owner=subject.entry.name),
             progress=lambda done, total: watch("features", done, total),
         )
-    return PreparedProbe(subject, setting, head_entry, options, features, watch)
+    return PreparedProbe(subject, setting, head_entry, build, options, features, watch)
+
+
+def read_method(head: Head, subject: Subject, task: Task) -> Encoder:
+    """Return what a head makes of the whole method.
+
+    Raises:
+        RunError: There is only an encoder, or the method cannot do what the head asks.
+    """
+    if subject.method is None:
+        raise RunError(
+            f"{subject.name} is an encoder alone", "a pretrained run, for this head needs the whole method",
+            "Name a run folder: ecgkit probe RUN --data STORE --task TASK",
+        )  # fmt: skip
+    return head.reader(subject.method(), task, subject.entry.name)
+
+
+def without_training(data: TaskData) -> TaskData:
+    """Return a task without its training records, for a head that has nothing to learn from them."""
+    kept = np.concatenate([data.parts["val"], data.parts["test"]])
+    ends = len(data.parts["val"])
+    parts = {"train": np.empty(0, np.int64), "val": np.arange(ends), "test": np.arange(ends, len(kept))}
+    return replace(data, rows=data.rows[kept], targets=data.targets[kept], parts=parts)
 
 
 def check_classes(own: Sequence[str], asked: Sequence[str], head: str) -> None:

@@ -45,6 +45,8 @@ class ClassScore:
         f1_max: The highest F1 of any threshold on the test part itself: optimistic, for comparison with the literature.
         sensitivity: The highest at a specificity of 0.9 or more.
         standard_error: Of the AUROC, by DeLong, records taken as independent.
+        seen: The name under which a zero-shot model was trained on the class; empty for an unseen class, None where
+            that is no question.
     """
 
     label: str
@@ -62,6 +64,7 @@ class ClassScore:
     f1_max: float | None = None
     sensitivity: float | None = None
     standard_error: float | None = None
+    seen: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +115,7 @@ class ResultRow:
         environment: Versions, device, command.
         seconds: Wall time.
         training: Metrics by epoch of the run, where there was training.
+        lead_set: Name of the lead set that the model was given, where not all of its own.
         schema: Version of this format.
     """
 
@@ -142,6 +146,7 @@ class ResultRow:
     calibration: dict[str, Any] = field(default_factory=dict)
     training: tuple[dict[str, Any], ...] = field(default=())
     label_count: int | None = None
+    lead_set: str = ""
     schema: int = SCHEMA
 
 

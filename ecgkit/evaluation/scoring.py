@@ -1,6 +1,7 @@
 """From predictions to a result row: scores, intervals, and in words what was done and what to be wary of."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -28,12 +29,14 @@ class Fitted:
         head: Name of the head.
         choices: What was tried and chosen.
         training: Metrics by epoch, where there was training.
+        seen: By label, the name under which training met a class; see `ecgkit.evaluation.heads.base.Head`.
     """
 
     probabilities: NDArray[np.float64]
     head: str
     choices: dict[str, Any]
     training: tuple[dict[str, Any], ...]
+    seen: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,7 @@ class Setting:
         device: What it was computed on.
         fraction: Share of the training part that was used.
         label_count: How many labelled training records were asked for; None for all.
+        lead_set: Name of the lead set that the model was given, where not all of its own.
     """
 
     store: Store
@@ -61,6 +65,7 @@ class Setting:
     device: torch.device
     fraction: float = 1.0
     label_count: int | None = None
+    lead_set: str = ""
 
     @property
     def leads(self) -> tuple[str, ...]:
@@ -75,7 +80,7 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
     test, patients = data.parts["test"], patients_of(store, data)
     targets, scores = data.targets[test], fitted.probabilities[test]
     measured = measure(data, fitted.probabilities, patients)
-    classes = _class_scores(task, data, measured)
+    classes = _class_scores(task, data, measured, fitted.seen)
     return ResultRow(
         run=subject.name,
         method=subject.entry.name,
@@ -87,6 +92,7 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
         task_title=task.title,
         head=fitted.head,
         leads=setting.leads,
+        lead_set=setting.lead_set,
         fraction=setting.fraction,
         label_count=setting.label_count,
         seed=setting.seed,
@@ -99,7 +105,7 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
         counts={
             part: {"records": len(rows), "patients": len(set(patients[rows]))} for part, rows in data.parts.items()
         },
-        protocol=_protocol(task, fitted),
+        protocol={**_protocol(task, fitted), **_given_leads(subject, setting), **_seen_means(classes)},
         warnings=(*_overlap(subject, setting), *_warnings(store, data, classes)),
         contract=_contract(setting),
         hashes={
@@ -113,7 +119,7 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
     )
 
 
-def _class_scores(task: Task, data: TaskData, measured: Measured) -> tuple[ClassScore, ...]:
+def _class_scores(task: Task, data: TaskData, measured: Measured, seen: Mapping[str, str]) -> tuple[ClassScore, ...]:
     targets, train = data.targets[data.parts["test"]], data.targets[data.parts["train"]].sum(0)
     found = []
     for c, label in enumerate(data.labels):
@@ -135,6 +141,7 @@ def _class_scores(task: Task, data: TaskData, measured: Measured) -> tuple[Class
             f1_max=value["f1_max"],
             sensitivity=value["sensitivity"],
             standard_error=finite(measured.standard_errors[c]),
+            seen=seen.get(label),
         )
         found.append(score)
     return tuple(found)
@@ -168,6 +175,28 @@ def _selection(task: Task) -> dict[str, str]:
         "unlabelled records": "left out" if task.unlabelled == "drop" else "kept as negatives",
         "split": f"{folds}; folds go by patient",
     }
+
+
+def _given_leads(subject: Subject, setting: Setting) -> dict[str, str]:
+    """Say which leads the model was given, and what stood in for the others."""
+    if not setting.lead_set:
+        return {}
+    fill = subject.encoder.fill
+    rest = f"the model puts {fill} in place of the others" if fill else "the model saw nothing else"
+    return {"leads": f"{', '.join(setting.leads)} in all parts; scaled over these alone; {rest}"}
+
+
+def _seen_means(classes: tuple[ClassScore, ...]) -> dict[str, str]:
+    """Say the means over the classes that training met by name, and over the others."""
+    told = {}
+    for title, met in (("seen classes", True), ("unseen classes", False)):
+        members = [c for c in classes if c.seen is not None and bool(c.seen) == met]
+        if members:
+            scored = [c.auroc for c in members if c.auroc is not None]
+            mean = float(np.mean(scored)) if scored else None
+            names = ", ".join(f"{c.label} as {c.seen!r}" if c.seen else c.label for c in members)
+            told[title] = f"macro AUROC {'-' if mean is None else f'{mean:.4f}'} over {len(members)}: {names}"
+    return told
 
 
 def _words(value: Any) -> str:

@@ -1,5 +1,6 @@
 """The encoder that a probe judges: from a finished run, or with random weights as its baseline."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ class Subject:
         training: Its pretraining's metrics by epoch.
         seen: Hashes of the waveforms that its pretraining trained or chose on.
         seen_patients: Patients of those records, as (dataset, patient id).
+        method: Loads the whole method, for a head that needs more than the encoder; None without a run.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Subject:
     training: tuple[dict[str, Any], ...] = ()
     seen: frozenset[str] = frozenset()
     seen_patients: frozenset[tuple[str, str]] = frozenset()
+    method: Callable[[], Method] | None = None
 
     @property
     def spec(self) -> SignalSpec:
@@ -70,6 +73,7 @@ def pretrained_subject(path: Path) -> Subject:
         training=tuple(read_metrics(path)),
         seen=frozenset(seen["sha256"]),
         seen_patients=frozenset((dataset, patient) for patient in seen["patient_id"].dropna()),
+        method=run.method,
     )
 
 

@@ -73,7 +73,7 @@ class _Gather(torch.autograd.Function):
         return mine, None
 
 
-def info_nce(a: Tensor, b: Tensor, temperature: Tensor | float) -> Tensor:
+def info_nce(a: Tensor, b: Tensor, temperature: Tensor | float, paired: Tensor | None = None) -> Tensor:
     """Return the symmetric InfoNCE loss of pairs over the batches of all processes.
 
     ``(CE(s, i) + CE(s', i)) / 2`` with ``s_ij = <a_i, b_j> / (|a_i| |b_j| temperature)``: van den Oord et al., arXiv
@@ -83,8 +83,14 @@ def info_nce(a: Tensor, b: Tensor, temperature: Tensor | float) -> Tensor:
         a: ``[B, D]``, one side of this process's pairs; of any length.
         b: ``[B, D]``, the other side.
         temperature: A number, or a scalar tensor where it is learnt.
+        paired: Bool ``[B]``, which pairs have both sides; the others are left out. None for all.
     """
     a, b = gather(F.normalize(a.float(), dim=-1)), gather(F.normalize(b.float(), dim=-1))
+    if paired is not None:
+        keep = gather(paired.to(torch.uint8)).bool()
+        if not keep.any():
+            return (a.sum() + b.sum()) * 0.0
+        a, b = a[keep], b[keep]
     logits = a @ b.T / temperature  # (N, N)
     pairs = torch.arange(len(logits), device=logits.device)
     return (F.cross_entropy(logits, pairs) + F.cross_entropy(logits.T, pairs)) / 2

@@ -8,8 +8,8 @@ are 0 and marked as absent. Where the store's folder cannot be written, ``ECGKIT
 
 import os
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +49,17 @@ class View:
         """Bool ``[R]``: which records have any of the contract's leads, and at least `SHORTEST` seconds of them."""
         return self.present.any(1) & (self.lengths >= SHORTEST * self.spec.fs)
 
+    def only(self, leads: Sequence[str]) -> "View":
+        """Return the view as if no other leads had been recorded; scaling then goes by these alone.
+
+        Raises:
+            LeadError: None of the leads is the contract's.
+        """
+        kept = np.isin(self.spec.leads, leads)
+        if not kept.any():
+            raise LeadError(f"leads {', '.join(leads)}", f"some of the model's {', '.join(self.spec.leads)}")
+        return replace(self, present=self.present & kept)
+
 
 def open_view(store: Store, spec: SignalSpec, progress: Progress | None = None) -> View:
     """Open the view of a store under a contract, making it if it is not there yet.
@@ -64,7 +75,7 @@ def open_view(store: Store, spec: SignalSpec, progress: Progress | None = None) 
     present = store.present(spec.leads)
     if not present.any():
         raise LeadError(f"{store.path} has leads {', '.join(store.leads)}", f"at least one of {', '.join(spec.leads)}")
-    folder = _view_root(store) / spec.view_key()
+    folder = cache_root(store, "views") / spec.view_key()
     shape = (len(store), len(spec.leads), spec.window_samples)
     cached = _load(folder, shape)
     if cached is None:
@@ -93,11 +104,12 @@ def _load(folder: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.float32], ND
     return (signal, lengths) if signal.shape == shape and lengths.shape == shape[:1] else None
 
 
-def _view_root(store: Store) -> Path:
+def cache_root(store: Store, what: str) -> Path:
+    """Return the folder for what is computed from a store and can be computed again: ``STORE/WHAT`` if it can be."""
     if os.access(store.path, os.W_OK):
-        return store.path / "views"
+        return store.path / what
     cache = Path(os.environ.get("ECGKIT_CACHE", "~/.cache/ecgkit")).expanduser()
-    return cache / "views" / fingerprint(store.content_hash)
+    return cache / what / fingerprint(store.content_hash)
 
 
 def _make(store: Store, spec: SignalSpec, folder: Path, progress: Progress | None) -> None:

@@ -132,12 +132,16 @@ def load_encoder(entry: MethodEntry, config: Any, state: dict[str, Tensor], *, s
     """
     method: Method = entry.load()(config)
     part = {name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")}
+    _load(method.encoder, part, source=source)
+    return method.encoder
+
+
+def _load(module: torch.nn.Module, state: dict[str, Tensor], *, source: str) -> None:
     try:
-        method.encoder.load_state_dict(part)
+        module.load_state_dict(state)
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[-1].strip()
         raise RunError(f"the weights of {source} do not fit its config ({reason})", "weights of this method") from None
-    return method.encoder
 
 
 def write_config(

@@ -14,10 +14,14 @@ from torch import Tensor
 
 from ecgkit.beats.peaks import Peaks, read_peaks
 from ecgkit.errors import StoreError
+from ecgkit.knowledge.labels import read_labels
 from ecgkit.methods import NEEDS
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
 from ecgkit.tasks.task import TaskData
+from ecgkit.text.reports import report_table
+
+UNREAD = 255  # of an entity: nothing is known of it in this record
 
 
 class Supply(Protocol):
@@ -70,7 +74,7 @@ class Beats:
 
 @dataclass(frozen=True)
 class ByRow:
-    """What is known of every record beforehand.
+    """What is known of every record beforehand, such as the index of its report or its entities.
 
     Args:
         values: ``[R, ...]`` over all rows of the store.
@@ -88,6 +92,12 @@ def demographics(store: Store) -> Tensor:
     sex = store.table["sex"].map({"F": 1.0, "M": 0.0})
     columns = [store.table["age"].to_numpy(np.float32, na_value=np.nan), sex.to_numpy(np.float32, na_value=np.nan)]
     return torch.from_numpy(np.stack(columns, axis=1))
+
+
+def entity_values(store: Store) -> NDArray[np.uint8]:
+    """Return uint8 ``[R, Q]``: 0 absent, 1 present, 2 uncertain, `UNREAD` for a record without a whole report."""
+    entities = read_labels(store)
+    return np.where(entities.complete[:, None], entities.values, np.uint8(UNREAD))
 
 
 def open_supplies(
@@ -113,6 +123,10 @@ def open_supplies(
             supplies[need] = Beats(read_peaks(store), view.spec.samples, view.spec.fs)
         elif need == "demographics":
             supplies[need] = ByRow(demographics(store))
+        elif need == "reports":  # int64 [B]: which unique report, see `ecgkit.text.reports`
+            supplies[need] = ByRow(torch.from_numpy(report_table(store).index))
+        elif need == "entities":
+            supplies[need] = ByRow(torch.from_numpy(entity_values(store)))
         elif need != "signal":
             raise StoreError(
                 f"{store.path} holds no {need}", f"{need}, which {owner} needs",

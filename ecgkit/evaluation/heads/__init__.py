@@ -38,6 +38,13 @@ HEADS = (
         target="ecgkit.evaluation.heads.own:OwnHead",
         needs=("logits",),
     ),
+    HeadEntry(
+        name="zero-shot",
+        summary="classes by their names or by prompts, scored by the method itself; nothing is trained",
+        target="ecgkit.evaluation.heads.zero_shot:ZeroShotHead",
+        needs=("method",),
+        config="ecgkit.evaluation.heads.zero_shot:ZeroShotConfig",
+    ),
 )
 
 

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgkit.errors import RunError
 from ecgkit.evaluation.features import RecordFeatures
+from ecgkit.methods import Encoder, Method
+from ecgkit.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -36,10 +39,25 @@ class Head(ABC):
     def __init__(self, *, seed: int = 0) -> None:
         self.seed = seed
         self.watch: Callable[[int, int], None] = lambda done, total: None
+        # By label, the name under which the model was trained on a class; empty for an unseen class. Zero-shot only.
+        self.seen: dict[str, str] = {}
 
     def progress(self, watch: Callable[[int, int], None]) -> None:
         """Let `watch` be called with steps done and in all while fitting, by heads that go by steps."""
         self.watch = watch
+
+    def reader(self, method: Method, task: Task, owner: str) -> Encoder:
+        """Return what turns records into this head's features, for heads that need the whole ``method``.
+
+        Args:
+            method: With its weights.
+            task: What is asked for.
+            owner: Name of the method, for the error.
+
+        Raises:
+            RunError: This head reads features of an encoder, or the method cannot do what it asks.
+        """
+        raise RunError(f"{type(self).__name__} makes nothing of a method", "a head that does, such as zero-shot")
 
     @abstractmethod
     def fit(self, train: Part, val: Part) -> None:

@@ -52,7 +52,7 @@ def check_head(entry: HeadEntry, method: MethodEntry) -> None:
     Raises:
         RunError: The message names the heads that fit.
     """
-    gives = {"pooled", *method.features}
+    gives = {"pooled", "method", *method.features}  # whether the method can do what a head asks shows on reading it
     if {"tokens", "token_leads"} <= gives:
         gives.add("per_lead")  # pooled from the tokens of each lead
     missing = [need for need in entry.needs if need not in gives]

@@ -1,0 +1,158 @@
+"""Zero-shot: classes by their names or by prompts, with no training on a task's labels.
+
+The method scores each class itself (`ecgkit.methods.ZeroShot`), K-MERL (arXiv 2502.17900) by a query that is the class
+name, MERL (arXiv 2403.06659) by the similarity of ECG and prompt. The only thing taken from labels are the thresholds
+for F1, from the validation part.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ecgkit.errors import ConfigError, RunError
+from ecgkit.evaluation.features import RecordFeatures
+from ecgkit.evaluation.heads.base import Head, Part
+from ecgkit.evaluation.metrics import best_f1_thresholds
+from ecgkit.knowledge.lexicon.backend import LexiconBackend
+from ecgkit.knowledge.statements import clean
+from ecgkit.methods import Batch, Encoder, Features, Method, ZeroShot
+from ecgkit.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class ZeroShotConfig:
+    """Settings of the head.
+
+    Args:
+        prompts: JSON file from a label or a class name to its prompt; None asks by the class names.
+        independent: Let no class see the others.
+    """
+
+    prompts: Path | None = None
+    independent: bool = False
+
+
+class ClassScorer(Encoder):
+    """A method as an encoder whose pooled features are the scores of classes, so that they are averaged over crops.
+
+    Args:
+        method: A method that is a `ZeroShot`.
+        texts: C class names or prompts.
+        independent: See `ZeroShotConfig`.
+    """
+
+    vectors: Tensor
+
+    def __init__(self, method: Method, texts: tuple[str, ...], *, independent: bool = False) -> None:
+        super().__init__()
+        self.method = method.eval()
+        self.width = len(texts)
+        self.independent = independent
+        self.needs = method.encoder.needs  # type: ignore[misc]  # of the encoder at hand, not of a class
+        self.fill = method.encoder.fill  # type: ignore[misc]
+        assert isinstance(method, ZeroShot)
+        self.register_buffer("vectors", method.class_vectors(texts), persistent=False)
+
+    def encode(self, batch: Batch) -> Features:
+        """Return the scores ``[B, C]`` as pooled features."""
+        method: Any = self.method
+        return Features(pooled=method.class_scores(batch, self.vectors, independent=self.independent))
+
+    def forward(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None) -> Features:
+        """Encode signals alone; see `Encoder.forward`."""
+        rows = torch.arange(len(signal), device=signal.device)
+        return self.encode(Batch(signal, lead_ids, rows, lengths))
+
+
+class ZeroShotHead(Head):
+    """See the module.
+
+    Args:
+        seed: Not used; nothing is random.
+        config: See `ZeroShotConfig`.
+    """
+
+    def __init__(self, *, seed: int = 0, config: ZeroShotConfig = ZeroShotConfig()) -> None:
+        super().__init__(seed=seed)
+        self.config = config
+
+    def reader(self, method: Method, task: Task, owner: str) -> ClassScorer:
+        """Return what turns records into scores of the task's classes.
+
+        Args:
+            method: The whole method, with its weights.
+            task: Whose class names are asked for.
+            owner: Name of the method, for the error.
+
+        Raises:
+            RunError: The method knows no classes by name.
+            ConfigError: The prompts cannot be read or lack a class.
+        """
+        if not isinstance(method, ZeroShot):
+            raise RunError(f"{owner} scores no classes by their names", "a method with zero-shot classification")
+        names = {label: entry.name for label, entry in task.labels.items()}
+        self.seen = seen_as(names, tuple(method.trained_names()))
+        texts = tuple(names.values()) if self.config.prompts is None else read_prompts(self.config.prompts, names)
+        return ClassScorer(method, texts, independent=self.config.independent)
+
+    def fit(self, train: Part, val: Part) -> None:
+        """Take the threshold of the best F1 on `val` for each class; `train` is not looked at."""
+        self._thresholds = best_f1_thresholds(val.targets, val.features["pooled"])
+
+    def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
+        """Return scores ``[R, C]`` in [0, 1]."""
+        return features["pooled"].astype(np.float64)
+
+    def choices(self) -> dict[str, Any]:
+        """Return what was asked, and the thresholds."""
+        asked = "class names" if self.config.prompts is None else f"prompts of {self.config.prompts.name}"
+        return {
+            "zero-shot": f"by {asked}; no label of the task was trained on",
+            "queries": "each apart from the others" if self.config.independent else "together",
+            "thresholds (best F1 on val)": ", ".join(f"{value:.3f}" for value in self._thresholds),
+        }
+
+
+def read_prompts(path: Path, names: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the prompt of every class, by its label, else by its name.
+
+    Raises:
+        ConfigError: The file cannot be read, or lacks a class.
+    """
+    expected = "a JSON object from label or class name to prompt"
+    try:
+        prompts = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise ConfigError(f"--prompts {path} cannot be read ({str(error)[:120]})", expected) from None
+    if not isinstance(prompts, dict) or not all(isinstance(text, str) for text in prompts.values()):
+        raise ConfigError(f"--prompts {path} holds something else", expected)
+    missing = [label for label, name in names.items() if label not in prompts and name not in prompts]
+    if missing:
+        raise ConfigError(f"--prompts {path} lacks {', '.join(missing)}", "a prompt for every class of the task")
+    return tuple(prompts[label if label in prompts else name] for label, name in names.items())
+
+
+def seen_as(names: Mapping[str, str], trained: tuple[str, ...]) -> dict[str, str]:
+    """Return for each label the trained name that its class name stands for, or nothing for an unseen class.
+
+    A name stands for itself, in any case and with any hyphens, else for the first entity that the lexicon reads in it.
+    """
+    known = {_plain(name): name for name in trained}
+    lexicon = LexiconBackend()
+
+    def entity(name: str) -> str:
+        read = (mention.name for mention in lexicon.read_text(clean(name)))
+        return next((known[plain] for plain in map(_plain, (name, *read)) if plain in known), "")
+
+    return {label: entity(name) for label, name in names.items()}
+
+
+def _plain(name: str) -> str:
+    return " ".join(name.lower().replace("-", " ").split())

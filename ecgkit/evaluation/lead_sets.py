@@ -1,0 +1,99 @@
+"""Which leads an evaluation gives to a model: named sets, every lead alone, and random subsets that all models share.
+
+A model that takes any leads gets those; one that cannot fills the others itself, and its result says with what. Filters
+and scaling see the given leads only.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import comb
+
+import numpy as np
+
+from ecgkit.errors import ConfigError, LeadError
+from ecgkit.leads import LEAD_SETS, LIMB_LEADS, STANDARD_LEADS, canonical_order, parse_lead
+
+# Beside the sets of `ecgkit.leads`: by count as the CinC Challenge 2021 has them, and what a wrist watch records.
+EVALUATION_SETS: dict[str, tuple[str, ...]] = {
+    **LEAD_SETS,
+    "6": LIMB_LEADS,
+    "4": ("I", "II", "III", "V2"),
+    "watch": ("I",),
+}
+EACH = "all-single"
+RANDOM = "random"
+DRAW_SEED = 20  # of the random subsets: one draw, the same for every model and store
+EXPECTED = f"sets such as {', '.join(EVALUATION_SETS)}, leads joined by + such as I+II, {EACH}, or {RANDOM}:k:subsets"
+
+
+@dataclass(frozen=True)
+class LeadSet:
+    """Leads that a model is given.
+
+    Args:
+        name: As the user named it; random subsets also bear a number.
+        leads: Canonical names in the standard order.
+        group: What is summarised together: the name without the number.
+    """
+
+    name: str
+    leads: tuple[str, ...]
+    group: str = ""
+
+
+def parse_lead_sets(text: str) -> tuple[LeadSet, ...]:
+    """Return the lead sets that a user asked for, joined by commas, each once.
+
+    Raises:
+        ConfigError: One is no set, or holds an unknown lead.
+    """
+    sets = [found for part in text.split(",") if part.strip() for found in _parse(part.strip())]
+    if not sets:
+        raise ConfigError(f"--leads {text!r}", EXPECTED)
+    return tuple({found.name: found for found in sets}.values())
+
+
+def _parse(part: str) -> list[LeadSet]:
+    if part == EACH:
+        return [LeadSet(lead, (lead,), EACH) for lead in STANDARD_LEADS]
+    if part.split(":")[0] == RANDOM:
+        return random_sets(part)
+    if part.lower() in EVALUATION_SETS:
+        return [LeadSet(part.lower(), EVALUATION_SETS[part.lower()], part.lower())]
+    try:
+        leads = tuple(parse_lead(name) for name in part.split("+"))
+    except LeadError as error:
+        raise ConfigError(f"--leads {part!r} ({error.found})", EXPECTED) from None
+    if len(set(leads)) < len(leads):
+        raise ConfigError(f"--leads {part!r} names a lead twice", "different leads")
+    ordered = canonical_order(leads)
+    return [LeadSet("+".join(ordered), ordered, "+".join(ordered))]
+
+
+def random_sets(text: str) -> list[LeadSet]:
+    """Draw different subsets of k of the twelve leads, as ``random:k:subsets`` says.
+
+    Raises:
+        ConfigError: k or the number of subsets is impossible.
+    """
+    parts = text.split(":")
+    numbers = [int(part) for part in parts[1:] if part.isdecimal()]
+    if len(numbers) != 2 or len(parts) != 3:
+        raise ConfigError(f"--leads {text!r}", f"{RANDOM}:k:subsets, such as {RANDOM}:3:20")
+    k, subsets = numbers
+    most = comb(len(STANDARD_LEADS), k)
+    if not 1 <= k <= len(STANDARD_LEADS) or not 1 <= subsets <= most:
+        raise ConfigError(f"--leads {text!r}", f"k from 1 to {len(STANDARD_LEADS)}, and at most {most} subsets of {k}")
+    rng = np.random.default_rng([DRAW_SEED, k])
+    drawn: dict[tuple[str, ...], None] = {}
+    while len(drawn) < subsets:
+        chosen = rng.choice(len(STANDARD_LEADS), k, replace=False)
+        drawn[tuple(STANDARD_LEADS[i] for i in sorted(chosen))] = None
+    return [LeadSet(f"{RANDOM}:{k}#{i}", leads, f"{RANDOM}:{k}") for i, leads in enumerate(drawn, 1)]
+
+
+def set_name(leads: Sequence[str]) -> str:
+    """Return the shortest name of some leads: that of a set, else their names joined by +."""
+    ordered = canonical_order(leads)
+    names = [name for name, members in EVALUATION_SETS.items() if canonical_order(members) == ordered]
+    return min(names, key=len) if names else "+".join(ordered)

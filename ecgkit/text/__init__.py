@@ -1,0 +1,18 @@
+"""Text encoders: reports, entity names and class names become vectors. `ecgkit.text.encoder` says what one is."""
+
+from collections.abc import Callable
+
+from ecgkit.entries import TextEncoderEntry
+from ecgkit.hookspecs import hookimpl
+
+
+@hookimpl
+def register_text_encoders(register: Callable[[TextEncoderEntry], None]) -> None:
+    """Register the text encoders that ecgkit ships."""
+    for name, target, summary in (
+        ("tfidf", "tfidf:TfidfEncoder", "TF-IDF and truncated SVD, fitted on the training reports; offline"),
+        ("tiny", "tiny:TinyEncoder", "small transformer on a WordPiece vocabulary, trained from scratch; offline"),
+        ("medcpt", "huggingface:MedCptEncoder", "MedCPT's query encoder, ncbi/MedCPT-Query-Encoder"),
+        ("huggingface", "huggingface:HuggingFaceEncoder", "a Hugging Face model by text.model, a folder or hub id"),
+    ):
+        register(TextEncoderEntry(name=name, summary=summary, target=f"ecgkit.text.{target}"))

@@ -1,0 +1,121 @@
+"""Language models of the Hugging Face format, by local folder or hub id; MedCPT among them.
+
+Jin et al., MedCPT, arXiv 2307.00589 (ncbi/MedCPT-Query-Encoder). The vector of a text is the hidden state of its first
+token ([CLS]), which is what MedCPT was trained on. Text stays on the machine: a hub id downloads weights and sends
+none. No code that a model folder brings along is run.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ecgkit.errors import ConfigError, PluginError
+from ecgkit.text.config import TextConfig
+from ecgkit.text.encoder import TextEncoder
+
+
+def _load(kind: str, model: str, **options: Any) -> Any:
+    """Load a configuration, a tokenizer or a model by the class of transformers that finds its kind.
+
+    Raises:
+        PluginError: transformers is not installed.
+        ConfigError: There is no such model, here or on the hub.
+    """
+    try:
+        import transformers
+    except ImportError:
+        raise PluginError(
+            "this text encoder needs transformers",
+            "an installed transformers",
+            "Install it with: pip install ecgkit[text]",
+        ) from None
+    try:
+        return getattr(transformers, kind).from_pretrained(model, trust_remote_code=False, **options)
+    except Exception as error:  # the hub, the file system and every model class have errors of their own
+        cause = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
+        raise ConfigError(
+            f"text.model {model!r} cannot be loaded ({cause})", "a folder of a Hugging Face model, or a hub id",
+            "Without network, download it elsewhere and name its folder with --set text.model=FOLDER.",
+        ) from None  # fmt: skip
+
+
+class HuggingFaceEncoder(TextEncoder):
+    """A language model; frozen unless the config says otherwise, and then no part of a run's weights.
+
+    Args:
+        config: Of which `model`, `frozen` and `max_tokens` are used.
+    """
+
+    default: ClassVar[str] = ""
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.name = self.name_of(config)
+        self.width = config.width
+        self.max_tokens = config.max_tokens
+        self.frozen = config.frozen
+        # A frozen model is loaded when it is first asked and held outside the module, so it is neither saved nor moved.
+        self._held: list[nn.Module] = []
+        if not config.frozen:
+            self.language_model = self._language_model()
+
+    @classmethod
+    def name_of(cls, config: TextConfig) -> str:
+        """Return the folder or hub id that a config names.
+
+        Raises:
+            ConfigError: It names none, and the encoder has none of its own.
+        """
+        name = config.model or cls.default
+        if not name:
+            raise ConfigError(
+                f"text encoder {config.encoder!r} without a model", "a folder or hub id in text.model",
+                "Name it with: --set text.model=FOLDER",
+            )  # fmt: skip
+        return name
+
+    @classmethod
+    def complete(cls, config: TextConfig) -> TextConfig:
+        """Return the config with the model's hidden width."""
+        return replace(config, width=int(_load("AutoConfig", cls.name_of(config)).hidden_size))
+
+    def _language_model(self) -> nn.Module:
+        model: nn.Module = _load("AutoModel", self.name)
+        return model
+
+    def _model(self) -> nn.Module:
+        if not self.frozen:
+            return self.language_model
+        if not self._held:
+            self._held.append(self._language_model().eval().requires_grad_(False))
+        return self._held[0]
+
+    def identity(self) -> str:
+        """Return a hash over the model's weights and the length to which texts are cut."""
+        digest = hashlib.sha256(f"{type(self).__name__} {self.max_tokens}".encode())
+        for name, value in sorted(self._model().state_dict().items()):
+            digest.update(name.encode())
+            digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
+        return digest.hexdigest()
+
+    def tokens(self, texts: Sequence[str]) -> Tensor:
+        """Return word pieces and whether each is real, int64 ``[U, 2, T]``."""
+        if self._reader is None:
+            self._reader = _load("AutoTokenizer", self.name)
+        out = self._reader(list(texts), padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt")
+        return torch.stack([out["input_ids"], out["attention_mask"]], dim=1)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Encode word pieces, ``[U, 2, T] -> [U, D]``."""
+        hidden: Tensor = self._model()(input_ids=tokens[:, 0], attention_mask=tokens[:, 1]).last_hidden_state[:, 0]
+        return hidden
+
+
+class MedCptEncoder(HuggingFaceEncoder):
+    """MedCPT's query encoder, 768 wide; K-MERL's and MERL's best of those they tried."""
+
+    default = "ncbi/MedCPT-Query-Encoder"

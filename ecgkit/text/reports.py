@@ -1,0 +1,85 @@
+"""A store's reports as models read them: cleaned as MERL does, each unique text once.
+
+Cleaning: Liu et al., MERL, arXiv 2403.06659, as its released code does it. Machine reports repeat massively, so
+whatever is computed from their text is computed once a unique text, and a batch holds indices.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgkit.errors import StoreError
+from ecgkit.store.reader import Store
+
+FEWEST_WORDS = 4  # MERL leaves shorter reports out
+NO_REPORT = -1
+
+
+@dataclass(frozen=True)
+class CleanReport:
+    """A report as the text encoder reads it.
+
+    Args:
+        text: Lower case, one line; ``empty`` where there is none.
+        words: Words before the closing full stop.
+    """
+
+    text: str
+    words: int
+
+    @property
+    def kept(self) -> bool:
+        """Whether it is long enough to train on."""
+        return self.words >= FEWEST_WORDS
+
+
+def clean_report(statements: Sequence[str | None]) -> CleanReport:
+    """Join and clean the statements of one report; missing ones are None."""
+    text = ". ".join(statement for statement in statements if statement is not None)
+    text = text.replace("EKG", "ECG").replace("ekg", "ecg")
+    for ornaments in (" *", " *", " *", "=-", "="):
+        text = text.strip(ornaments)
+    text = text.lower()
+    words = len(text.split())
+    if not words:
+        return CleanReport("empty", 0)
+    return CleanReport(text.translate(str.maketrans("\n\r\t", "   ")) + ".", words)
+
+
+@dataclass(frozen=True)
+class ReportTable:
+    """The unique reports of a store.
+
+    Args:
+        texts: U cleaned texts, in the order in which they first occur.
+        index: ``[R]``, which text each record has; `NO_REPORT` where it has none, or too short a one.
+    """
+
+    texts: tuple[str, ...]
+    index: NDArray[np.int64]
+
+    def of(self, rows: NDArray[np.int64]) -> tuple[str, ...]:
+        """Return the unique texts of some records, in order."""
+        return tuple(self.texts[i] for i in np.unique(self.index[rows]) if i != NO_REPORT)
+
+
+def report_table(store: Store) -> ReportTable:
+    """Return the unique reports of a store and which record has which.
+
+    Raises:
+        StoreError: No record has a report of at least `FEWEST_WORDS` words.
+    """
+    index: dict[str, int] = {}
+    rows = np.full(len(store), NO_REPORT)
+    for row, report in enumerate(store.table["report"]):
+        cleaned = clean_report(report.split("\n") if isinstance(report, str) else [])
+        if cleaned.kept:
+            rows[row] = index.setdefault(cleaned.text, len(index))
+    if not index:
+        raise StoreError(
+            f"{store.path} holds no reports of at least {FEWEST_WORDS} words", "a store with reports",
+            "Add them with: ecgkit ingest (of a dataset with reports, such as MIMIC-IV-ECG or PTB-XL)",
+        )  # fmt: skip
+    return ReportTable(tuple(index), rows)

@@ -1,0 +1,73 @@
+"""A fixed list of texts as a training step asks for them: by index.
+
+Vectors of a frozen encoder are computed once and cached beside the store, under a hash of encoder and texts; of a
+trained encoder the tokens are kept, and only the texts of a batch are encoded.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ecgkit.atomic import atomic_folder
+from ecgkit.config import fingerprint
+from ecgkit.errors import OutputError
+from ecgkit.text.encoder import TextEncoder
+
+VECTORS = "vectors.npy"
+
+
+class TextTable(nn.Module):
+    """Vectors by index; it is no part of a run's weights.
+
+    Until `fill` was called it is empty.
+    """
+
+    values: Tensor  # vectors [U, D] of a frozen encoder, else its tokens [U, ...]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("values", torch.zeros(0), persistent=False)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def fill(self, encoder: TextEncoder, texts: Sequence[str], cache: Path | None = None) -> None:
+        """Take the texts in, in this order.
+
+        Args:
+            encoder: Fitted.
+            texts: U texts.
+            cache: Folder for vectors that cost much to compute.
+        """
+        self.values = _vectors(encoder, texts, cache) if encoder.frozen else encoder.tokens(texts)
+
+    def forward(self, encoder: TextEncoder, index: Tensor | None = None) -> Tensor:
+        """Return the vectors ``[n, D]`` of some texts, or of all."""
+        chosen = self.values if index is None else self.values[index]
+        if encoder.frozen:
+            return chosen
+        if index is None:
+            return encoder(chosen)
+        # A batch repeats common reports: each is encoded once.
+        unique, place = torch.unique(index, return_inverse=True)
+        return encoder(self.values[unique])[place]
+
+
+def _vectors(encoder: TextEncoder, texts: Sequence[str], cache: Path | None) -> Tensor:
+    identity = encoder.identity() if cache is not None else None
+    if cache is None or identity is None:
+        return encoder.embed(texts).cpu()
+    folder = cache / fingerprint(identity, list(texts))
+    try:
+        vectors = np.load(folder / VECTORS, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        vectors = None  # not there, or damaged: it is only a cache
+    if vectors is None or vectors.shape != (len(texts), encoder.width):
+        vectors = encoder.embed(texts).cpu().numpy()
+        with suppress(OutputError), atomic_folder(folder, "text vectors") as staging:  # another process was faster
+            np.save(staging / VECTORS, vectors)
+    return torch.from_numpy(vectors)

@@ -1,0 +1,53 @@
+"""The text side of both families: the encoder, and the store's reports by index."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from ecgkit.methods import Corpus
+from ecgkit.store.views import cache_root
+from ecgkit.text.config import TextConfig
+from ecgkit.text.encoder import build_text_encoder
+from ecgkit.text.reports import report_table
+from ecgkit.text.table import TextTable
+
+
+class Language(nn.Module):
+    """Text encoder and the texts of a training.
+
+    Args:
+        config: Which text encoder.
+    """
+
+    def __init__(self, config: TextConfig) -> None:
+        super().__init__()
+        self.encoder = build_text_encoder(config)
+        self.reports = TextTable()
+        self.names = TextTable()
+
+    @property
+    def width(self) -> int:
+        """D of a text's vector."""
+        return self.encoder.width
+
+    def prepare(self, corpus: Corpus, names: Sequence[str] = ()) -> None:
+        """Fit the encoder on the training records' reports and on `names`; take in all reports and the names.
+
+        Raises:
+            StoreError: The store has no reports.
+        """
+        table = report_table(corpus.store)
+        self.encoder.fit([*table.of(corpus.train), *names])
+        cache = cache_root(corpus.store, "text")
+        self.reports.fill(self.encoder, table.texts, cache)
+        if names:
+            self.names.fill(self.encoder, names, cache)
+
+    def report_vectors(self, index: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the vectors ``[B, D]`` of reports by index, and bool ``[B]``: which records have one."""
+        has = index >= 0
+        return self.reports(self.encoder, index.clamp_min(0)), has
+
+    def vectors(self, texts: Sequence[str]) -> Tensor:
+        """Return the vectors ``[n, D]`` of any texts."""
+        return self.encoder.embed(texts)
