@@ -26,6 +26,7 @@ BUILTIN = {
     "core-datasets": "ecgkit.datasets",
     "core-tasks": "ecgkit.tasks",
     "core-heads": "ecgkit.evaluation.heads",
+    "core-report": "ecgkit.report.sections",
     "core-commands": "ecgkit.cli.commands",
 }
 

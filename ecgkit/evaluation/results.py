@@ -95,6 +95,7 @@ class ResultRow:
         head: Name of the head.
         leads: Leads that the model got.
         fraction: Share of the training part that was used.
+        label_count: How many labelled training records were asked for; None for all. `counts` has how many there were.
         seed: Of weights, head and order.
         macro_auroc: Mean AUROC over the scored classes.
         macro_interval: Its 95 % interval.
@@ -111,6 +112,7 @@ class ResultRow:
         environment: Versions, device, command.
         seconds: Wall time.
         training: Metrics by epoch of the run, where there was training.
+        lead_set: Name of the lead set that the model was given, where not all of its own.
         schema: Version of this format.
     """
 
@@ -140,6 +142,8 @@ class ResultRow:
     means: dict[str, Mean] = field(default_factory=dict)
     calibration: dict[str, Any] = field(default_factory=dict)
     training: tuple[dict[str, Any], ...] = field(default=())
+    label_count: int | None = None
+    lead_set: str = ""
     schema: int = SCHEMA
 
 

@@ -15,9 +15,9 @@ from typing import Any
 
 from ecgkit.evaluation.comparison import Comparison, comparable, compare
 from ecgkit.evaluation.results import ResultRow
+from ecgkit.report.section import Rows, inert
 from ecgkit.report.wording import DASH, interval, percent
 
-Rows = Sequence[tuple[Path, ResultRow]]
 Line = tuple[str, str, str, str]  # run, weights, head, leads
 Column = tuple[str, str]  # task, share of the training part
 
@@ -94,18 +94,28 @@ def summary_table(rows: Rows, *, tests: bool = True) -> SummaryTable:
 
 def line_of(row: ResultRow) -> Line:
     """Return what makes results one line of the table."""
-    return row.run, row.weights, row.head, "12" if len(row.leads) == 12 else " ".join(row.leads)
+    leads = row.lead_set or ("12" if len(row.leads) == 12 else " ".join(row.leads))
+    return row.run, row.weights, row.head, leads
 
 
 def column_of(row: ResultRow) -> Column:
     """Return what makes results one column of the table."""
-    return row.task, f"{100 * row.fraction:g} %"
+    return row.task, f"{100 * row.fraction:g} %" if row.label_count is None else f"{row.label_count:,} labels"
+
+
+def same_test(rows: Sequence[ResultRow]) -> bool:
+    """Return whether results were scored on the same test records and classes, as far as rows tell."""
+    counts = {
+        (*sorted(row.counts.get("test", {}).items()), *((c.label, c.positives, c.negatives) for c in row.classes))
+        for row in rows
+    }
+    return len(counts) <= 1 and comparable(rows)
 
 
 def _column(members: Mapping[Line, Sequence[tuple[Path, ResultRow]]], tests: bool) -> dict[Line, Cell]:
     cells = {line: _cell([row for _, row in group]) for line, group in members.items()}
     scored = {line: cell.value for line, cell in cells.items() if cell.value is not None}
-    if len(scored) < 2 or not comparable([row for group in members.values() for _, row in group]):
+    if len(scored) < 2 or not same_test([row for group in members.values() for _, row in group]):
         return cells
     best = max(scored, key=lambda line: scored[line])
     found: dict[Path, Comparison] = {}
@@ -200,13 +210,8 @@ def to_csv(rows: Rows) -> str:
         for line in lines:
             low, high = line["interval"] or (None, None)
             values = {**key, **line, "auroc_low": low, "auroc_high": high}
-            writer.writerow({name: _inert(values.get(name)) for name in CSV_COLUMNS})
+            writer.writerow({name: inert(values.get(name)) for name in CSV_COLUMNS})
     return out.getvalue()
-
-
-def _inert(value: Any) -> Any:
-    """Keep a spreadsheet from taking a name for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
 
 
 def to_json(table: SummaryTable) -> str:
