@@ -18,6 +18,9 @@ def report(
     examples: Annotated[
         Path | None, typer.Option(help="Draw ECGs of this store on the page: highest losses, most confident errors.")
     ] = None,
+    tests: Annotated[
+        bool, typer.Option(help="Test results against the best of their column: paired bootstrap.")
+    ] = True,
     md: Annotated[Path | None, typer.Option(help="Write the summary table as Markdown.")] = None,
     latex: Annotated[Path | None, typer.Option(help="Write the summary table as LaTeX.")] = None,
     csv: Annotated[Path | None, typer.Option(help="Write every class of every result as CSV.")] = None,
@@ -41,13 +44,14 @@ def report(
     if out is not None:
         check_suffix(out, ".html", ".htm")
     rows = find_rows(results)
+    with progress() as watch:
+        table = tables.summary_table(rows, tests=tests, progress=lambda done, total: watch("tests", done, total))
     if out is not None:
         more = [] if examples is None else _examples(rows, examples)
-        write_report(rows, out, title=title, more=more)
+        write_report(rows, out, title=title, table=table, more=more)
         say(f"{len(rows)} results in {out}")
-    table = tables.summary_table(rows) if md or latex or json else None
     forms = {md: tables.to_markdown, latex: tables.to_latex, json: tables.to_json}
-    texts = {path: form(table) for path, form in forms.items() if path is not None and table is not None}
+    texts = {path: form(table) for path, form in forms.items() if path is not None}
     if csv is not None:
         texts[csv] = tables.to_csv(rows)
     for path, text in texts.items():

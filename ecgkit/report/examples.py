@@ -1,4 +1,4 @@
-"""Example ECGs of a task's best result, drawn in clinical layout: where the loss is highest, and where it erred most surely.
+"""Example ECGs of a task's best result, in clinical layout: where the loss is highest, and where it erred most surely.
 
 Predictions hold no signals, so the store that they were made on is needed; a store of another content is refused. Texts
 of reports are not shown.
@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -130,10 +129,9 @@ def draw(store: Store, record: str, title: str, subtitle: str) -> Picture:
     """Draw a record of a store as a PNG of few colours, so that a page with several stays small."""
     recording = store.recording(store.row(record))
     figure = ecg_figure(recording, title=title, subtitle=subtitle)
-    canvas = FigureCanvasAgg(figure)
-    figure.set_dpi(DPI * 2 / 3)
-    canvas.draw()
-    image = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3])
+    full = io.BytesIO()
+    figure.savefig(full, format="png", dpi=DPI * 2 / 3)
+    image = Image.open(full).convert("RGB")
     out = io.BytesIO()
     image.quantize(COLOURS, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
     return Picture(out.getvalue(), image.width, image.height)

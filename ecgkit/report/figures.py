@@ -163,7 +163,7 @@ def _spread_out(axis: Axis, values: Sequence[float], apart: float = 13) -> list[
 def number_axis(low: float, high: float, *, whole: bool = False, margin: float = MARGIN) -> Axis:
     """Return an axis with about five round ticks; unless `whole`, it ends on ticks."""
     span = (high - low) or abs(high) or 1.0
-    step = _round_step(span / 4)
+    step = _round_step(span / (6 if whole else 4))
     step = max(1.0, step) if whole else step
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     if whole:

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ecgkit.evaluation.results import ResultRow
-from ecgkit.report.predictions import has_predictions
 from ecgkit.report.published import Published, disagreements, published, same_method
 from ecgkit.report.section import Rows
-from ecgkit.report.tables import Cell, Column, Line, SummaryTable, column_of, line_of, summary_table
+from ecgkit.report.tables import Cell, Column, Line, SummaryTable, column_of, line_of
 from ecgkit.report.wording import percent
 
 
@@ -25,10 +24,12 @@ class PublishedCell:
 
     Args:
         text: As printed.
+        certainty: ``A``, ``B`` or ``C``.
         difference: Measured less published with the run it was measured on; empty where they do not compare.
     """
 
     text: str
+    certainty: str
     difference: str
 
 
@@ -40,21 +41,20 @@ class Overview:
         columns: Tasks and shares.
         tasks: (task, how many columns) in order.
         lines: Models with their cells.
-        literature: (method, head, source, certainty) with cells; empty where nothing was published on these columns.
+        literature: (method, head, source) with cells; empty where nothing was published on these columns.
         tested: Whether results were tested against the best of their column.
     """
 
     columns: tuple[Column, ...]
     tasks: tuple[tuple[str, int], ...]
     lines: tuple[tuple[Line, tuple[OverviewCell | None, ...]], ...]
-    literature: tuple[tuple[tuple[str, str, str, str], tuple[PublishedCell | None, ...]], ...]
+    literature: tuple[tuple[tuple[str, str, str], tuple[PublishedCell | None, ...]], ...]
     tested: bool
 
 
-def overview(rows: Rows) -> Overview:
-    """Arrange results as the literature does."""
-    tested = all(has_predictions(path) for path, _ in rows)
-    table = summary_table(rows, tests=tested)
+def overview(rows: Rows, table: SummaryTable) -> Overview:
+    """Arrange the summary of some rows as the literature does."""
+    tested = any(cell.comparison for cell in table.cells.values())
     # Shares of one task stand side by side, whatever the order of the rows.
     tasks = list(dict.fromkeys(task for task, _ in table.columns))
     columns = tuple(column for task in tasks for column in _ascending(table.columns, task))
@@ -83,8 +83,8 @@ def _measured(
 
 def _literature(
     rows: Sequence[ResultRow], columns: Sequence[Column]
-) -> tuple[tuple[tuple[str, str, str, str], tuple[PublishedCell | None, ...]], ...]:
-    lines: dict[tuple[str, str, str, str], dict[Column, Published]] = {}
+) -> tuple[tuple[tuple[str, str, str], tuple[PublishedCell | None, ...]], ...]:
+    lines: dict[tuple[str, str, str], dict[Column, Published]] = {}
     for entry in published():
         if not entry.label and (entry.task, entry.share) in columns:
             lines.setdefault(entry.line, {})[entry.task, entry.share] = entry
@@ -97,7 +97,7 @@ def _literature(
 def _cell(entry: Published, rows: Sequence[ResultRow]) -> PublishedCell:
     twins = [row for row in rows if same_method(entry, row) and not disagreements(entry, row)]
     shown = [f"{_signed(row.macro_auroc, entry.value)} {row.run}" for row in twins if row.macro_auroc is not None]
-    return PublishedCell(entry.text, "; ".join(shown))
+    return PublishedCell(entry.text, entry.certainty, "; ".join(shown))
 
 
 def _signed(measured: float | None, theirs: float | None) -> str:

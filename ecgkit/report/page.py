@@ -24,31 +24,42 @@ from ecgkit.report import figures, protocol, wording
 from ecgkit.report.contents import task_parts
 from ecgkit.report.overview import overview
 from ecgkit.report.section import Picture, Rows, Section, Table
+from ecgkit.report.tables import SummaryTable, summary_table
 
 HERE = Path(__file__).parent
 # Lines of a table that are shown below a figure; its CSV holds all.
 SHOWN = 60
 
 
-def write_report(rows: Rows, out: Path, *, title: str = "ecgkit report", more: Sequence[Section] = ()) -> None:
+def write_report(
+    rows: Rows,
+    out: Path,
+    *,
+    title: str = "ecgkit report",
+    table: SummaryTable | None = None,
+    more: Sequence[Section] = (),
+) -> None:
     """Write the report on some result rows as one HTML file.
 
     Args:
         rows: Rows and their files, as `ecgkit.evaluation.results.find_rows` returns them.
         out: The page, which appears whole or not at all.
         title: Its title.
+        table: The summary of the rows, where it is at hand; None to make it, with its tests.
         more: Sections besides those that are registered.
 
     Raises:
         ResultsError: There is no row, or what a row points to is damaged.
         PluginError: A plugin's section fails.
     """
-    html = render_report(rows, title=title, more=more)
+    html = render_report(rows, title=title, table=table, more=more)
     with atomic_file(out) as staging:
         staging.write_text(html, encoding="utf-8", errors="replace", newline="\n")
 
 
-def render_report(rows: Rows, *, title: str = "ecgkit report", more: Sequence[Section] = ()) -> str:
+def render_report(
+    rows: Rows, *, title: str = "ecgkit report", table: SummaryTable | None = None, more: Sequence[Section] = ()
+) -> str:
     """Return the report as HTML text; see `write_report`."""
     if not rows:
         raise ResultsError("there is no result row to report", "at least one", "Make one with: ecgkit probe")
@@ -66,7 +77,7 @@ def render_report(rows: Rows, *, title: str = "ecgkit report", more: Sequence[Se
         version=ecgkit.__version__,
         runs=len({row.run for _, row in rows}),
         total=len(rows),
-        overview=overview(rows),
+        overview=overview(rows, table or summary_table(rows)),
         tasks=task_parts(rows),
         sections=[*registered_sections(rows), *more],
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),

@@ -54,9 +54,9 @@ class Published:
         return float(self.text) / 100 if self.share else None
 
     @property
-    def line(self) -> tuple[str, str, str, str]:
-        """What makes numbers one line of the table: method, head, source, certainty."""
-        return self.method, self.head, self.source, self.certainty
+    def line(self) -> tuple[str, str, str]:
+        """What makes numbers one line of the table: method, head, source."""
+        return self.method, self.head, self.source
 
 
 @functools.cache
@@ -69,7 +69,7 @@ def _file() -> dict[str, Any]:
 @functools.cache
 def published() -> tuple[Published, ...]:
     """Return all published numbers and claims, in the order of the file."""
-    return tuple([*(entry for source in _file()["sources"] for entry in _entries(source)), *map(_claim, _claims())])
+    return (*(entry for source in _file()["sources"] for entry in _entries(source)), *map(_claim, _claims()))
 
 
 def _claims() -> list[tuple[str, dict[str, Any]]]:

@@ -8,13 +8,14 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ecgkit.evaluation.comparison import Comparison, comparable, compare
 from ecgkit.evaluation.results import ResultRow
+from ecgkit.report.predictions import has_predictions
 from ecgkit.report.section import Rows, inert
 from ecgkit.report.wording import DASH, interval, percent
 
@@ -72,12 +73,15 @@ class SummaryTable:
     cells: Mapping[tuple[Line, Column], Cell]
 
 
-def summary_table(rows: Rows, *, tests: bool = True) -> SummaryTable:
+def summary_table(
+    rows: Rows, *, tests: bool = True, progress: Callable[[int, int], None] = lambda done, total: None
+) -> SummaryTable:
     """Arrange results by model and task.
 
     Args:
         rows: Rows and their files.
-        tests: Test every single result against the best of its column; needs the predictions beside the rows.
+        tests: Test every single result against the best of its column, where all of a column have predictions.
+        progress: Called with columns done and in all.
     """
     groups: dict[tuple[Line, Column], list[tuple[Path, ResultRow]]] = {}
     for path, row in rows:
@@ -85,10 +89,11 @@ def summary_table(rows: Rows, *, tests: bool = True) -> SummaryTable:
     lines = tuple(dict.fromkeys(line for line, _ in groups))
     columns = tuple(dict.fromkeys(column for _, column in groups))
     cells: dict[tuple[Line, Column], Cell] = {}
-    for column in columns:
+    for done, column in enumerate(columns, 1):
         members = {line: groups[line, column] for line in lines if (line, column) in groups}
         for line, cell in _column(members, tests).items():
             cells[line, column] = cell
+        progress(done, len(columns))
     return SummaryTable(lines, columns, cells)
 
 
@@ -119,7 +124,8 @@ def _column(members: Mapping[Line, Sequence[tuple[Path, ResultRow]]], tests: boo
         return cells
     best = max(scored, key=lambda line: scored[line])
     found: dict[Path, Comparison] = {}
-    if tests and all(len(group) == 1 for group in members.values()):
+    single = all(len(group) == 1 and has_predictions(group[0][0]) for group in members.values())
+    if tests and single:
         found = compare(members[best][0][0], [members[line][0][0] for line in scored if line != best])
     out = {}
     for line, cell in cells.items():

@@ -9,7 +9,6 @@ from ecgkit.entries import SectionEntry
 from ecgkit.hookspecs import hookimpl
 
 SECTIONS = {
-    "published": ("published numbers on the same tasks, and where they do not compare", "published:published_section"),
     "label-efficiency": ("AUROC by number of training records", "efficiency:efficiency_section"),
     "leads": ("AUROC by lead set", "leads:leads_section"),
     "layers": ("AUROC of probes on each layer", "layers:layers_section"),
@@ -17,6 +16,7 @@ SECTIONS = {
     "confusion": ("what records of each class were predicted as", "confusion:confusion_section"),
     "training": ("losses by epoch", "training:training_section"),
     "cost": ("time, throughput and device", "cost:cost_section"),
+    "published": ("published numbers on the same tasks, and where they do not compare", "published:published_section"),
 }
 
 

@@ -23,8 +23,9 @@ def calibration_section(rows: Rows) -> Section | None:
 
 
 def _figure(rows: Sequence[ResultRow]) -> Figure:
-    held = [(label, row.calibration) for label, row in zip(row_labels(rows), rows, strict=True) if row.calibration]
-    known = [(label, curve) for label, curve in held if curve.get("predicted")]
+    held = [(row, label) for row, label in zip(rows, row_labels(rows), strict=True) if row.calibration.get("predicted")]
+    held.sort(key=lambda pair: -(pair[0].macro_auroc or 0))
+    known = [(label, row.calibration) for row, label in held]
     drawn = tuple(
         Series(
             f"{label} (ECE {curve['ece']:.3f})",
@@ -44,5 +45,5 @@ def _figure(rows: Sequence[ResultRow]) -> Figure:
         f"Reliability curves: {said}",
         Plot("predicted probability", "share of positives", (diagonal, *drawn), square=True),
         Table(COLUMNS, table),
-        f"Drawn: the first {MOST} of {len(known)} results; the table holds all." if len(known) > MOST else "",
+        f"Drawn: the {MOST} of {len(known)} results with the highest macro AUROC; the table holds all." if len(known) > MOST else "",
     )

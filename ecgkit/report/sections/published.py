@@ -5,11 +5,12 @@ from ecgkit.report.published import Published, disagreements, published, same_me
 from ecgkit.report.section import Figure, Rows, Section, Table
 
 NOTE = (
-    "Literature, not measured by ecgkit. Certainty A: read in the paper's own table or figure; B: stated in an abstract, "
-    "a summary or a public review; C: third party or recalled. A difference is given only where task, share of the "
-    "training part, classes, protocol, head and leads agree."
+    "Literature, not measured by ecgkit. Certainty A: read in the paper's own table or figure; B: stated in an "
+    "abstract, a summary or a public review; C: third party or recalled. A difference is given only where task, share of "
+    "the training part, classes, protocol, head and leads agree."
 )
-COLUMNS = ("method", "task", "training", "class", "published", "certainty", "head", "protocol", "source", "note")
+COLUMNS = ("method", "task", "training", "class", "published", "certainty", "head", "source")
+SOURCES = ("source", "certainty", "protocol", "head", "labels", "note")
 BESIDE = ("run", "method", "task", "training", "measured", "published", "difference", "why they do not compare")
 
 
@@ -19,15 +20,15 @@ def published_section(rows: Rows) -> Section | None:
     entries = [entry for entry in published() if entry.task in tasks]
     if not entries:
         return None
-    lines = tuple((e.method, e.task, e.share, e.label, e.text, e.certainty, e.head, e.protocol, e.source, e.note)
+    lines = tuple((e.method, e.task, e.share, e.label, e.text, e.certainty, e.head, e.source)
                   for e in entries)  # fmt: skip
+    named = dict.fromkeys((e.source, e.certainty, e.protocol, e.head, e.labels, e.note) for e in entries)
+    sources = Figure("Sources", "Sources of the published numbers", None, Table(SOURCES, tuple(named)))
     alone = Figure("Published numbers", "Published numbers as a table", None, Table(COLUMNS, lines), "AUROC × 100.")
     pairs = tuple(_beside(entry, row) for _, row in rows for entry in entries if _twins(entry, row))
-    figures = (alone,)
-    if pairs:
-        title = "Measured beside published, same method by name"
-        figures = (Figure(title, title, None, Table(BESIDE, pairs), "AUROC × 100."), alone)
-    return Section("Published numbers", figures, NOTE)
+    title = "Measured beside published, same method by name"
+    beside = Figure(title, title, None, Table(BESIDE, pairs), "AUROC × 100.")
+    return Section("Published numbers", (beside, sources, alone) if pairs else (sources, alone), NOTE)
 
 
 def _twins(entry: Published, row: ResultRow) -> bool:
