@@ -16,7 +16,7 @@ from ecgkit.report.protocol import Card
 from ecgkit.report.section import Table
 from ecgkit.report.tables import same_test
 
-MOST_DRAWN = 12  # results in the figure of a task
+MOST_DRAWN = 10  # results in the figure of a task
 COLUMNS = (
     "result", "class", "name", "auroc", "auroc low", "auroc high", "auprc", "f1", "threshold", "f1 max", "sensitivity",
     "positives", "negatives", "training positives",

@@ -72,7 +72,7 @@ def render_report(
         "chance": figures.CHANCE * 100, "place": figures.place, "kind": _kind, "data": _data, "csv_link": _csv_link,
         "file_name": _file_name, "shown": SHOWN, "colour": figures.colour, "shape": figures.shape,
     }  # fmt: skip
-    return environment.get_template("page.html.j2").render(
+    html = environment.get_template("page.html.j2").render(
         title=title,
         version=ecgkit.__version__,
         runs=len({row.run for _, row in rows}),
@@ -84,6 +84,9 @@ def render_report(
         script=Markup(script),
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
+    # Indentation would be a seventh of a large page; the script stays as it is, for its hash is given.
+    body, start, rest = html.partition("<script>")
+    return re.sub(r"(?m)^ +", "", body) + start + rest
 
 
 def registered_sections(rows: Rows) -> list[Section]:

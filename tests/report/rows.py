@@ -140,7 +140,7 @@ def make_rows() -> list[tuple[Path, ResultRow]]:
 
 
 def write_study(folder: Path, *, evil: str = "") -> list[tuple[Path, ResultRow]]:
-    """Two models with their shares of the training part, lead sets and seeds, with predictions that their scores are of.
+    """Two models by share of the training part, lead set and seed, with the predictions that their scores are of.
 
     Args:
         folder: Where rows and predictions are written, as `ecgkit probe` lays them out.
@@ -172,6 +172,7 @@ def write_result(
     path.parent.mkdir(parents=True)
     frame.to_parquet(path.parent / PREDICTIONS)
     scores = auroc(y, p)
+    macro = float(scores.mean())
     classes = tuple(
         ClassScore(
             label=name, name=CLASSES[label][0], positives=int(y[:, c].sum()), negatives=int(400 - y[:, c].sum()),
@@ -185,8 +186,7 @@ def write_result(
     row = make_row(
         run=run, method=run.removesuffix(evil).split("-")[0], preset="tiny", fraction=fraction, seed=seed,
         lead_set=leads, leads=lead_names.get(leads, STANDARD_LEADS), classes=classes,
-        macro_auroc=float(scores.mean()), macro_interval=(float(scores.mean()) - 0.02, min(1.0, float(scores.mean()) + 0.02)),
-        macro_auprc=float(scores.mean()) - 0.1, calibration=calibration(y, p), warnings=(ONE_SEED,),
+        macro_auroc=macro, macro_interval=(macro - 0.02, min(1.0, macro + 0.02)), macro_auprc=macro - 0.1, calibration=calibration(y, p), warnings=(ONE_SEED,),
         training=make_training(30), seconds=20.0 + 3 * draw % 17,
         counts={
             "train": {"records": round(17084 * fraction), "patients": round(14806 * fraction)},

@@ -45,5 +45,7 @@ def _figure(rows: Sequence[ResultRow]) -> Figure:
         f"Reliability curves: {said}",
         Plot("predicted probability", "share of positives", (diagonal, *drawn), square=True),
         Table(COLUMNS, table),
-        f"Drawn: the {MOST} of {len(known)} results with the highest macro AUROC; the table holds all." if len(known) > MOST else "",
+        f"Drawn: the {MOST} of {len(known)} results with the highest macro AUROC; the table holds all."
+        if len(known) > MOST
+        else "",
     )

@@ -6,8 +6,8 @@ from ecgkit.report.section import Figure, Rows, Section, Table
 
 NOTE = (
     "Literature, not measured by ecgkit. Certainty A: read in the paper's own table or figure; B: stated in an "
-    "abstract, a summary or a public review; C: third party or recalled. A difference is given only where task, share of "
-    "the training part, classes, protocol, head and leads agree."
+    "abstract, a summary or a public review; C: third party or recalled. A difference is given only where task, "
+    "share of the training part, classes, protocol, head and leads agree."
 )
 COLUMNS = ("method", "task", "training", "class", "published", "certainty", "head", "source")
 SOURCES = ("source", "certainty", "protocol", "head", "labels", "note")
