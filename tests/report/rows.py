@@ -186,7 +186,8 @@ def write_result(
     row = make_row(
         run=run, method=run.removesuffix(evil).split("-")[0], preset="tiny", fraction=fraction, seed=seed,
         lead_set=leads, leads=lead_names.get(leads, STANDARD_LEADS), classes=classes,
-        macro_auroc=macro, macro_interval=(macro - 0.02, min(1.0, macro + 0.02)), macro_auprc=macro - 0.1, calibration=calibration(y, p), warnings=(ONE_SEED,),
+        macro_auroc=macro, macro_interval=(macro - 0.02, min(1.0, macro + 0.02)),
+        macro_auprc=macro - 0.1, calibration=calibration(y, p), warnings=(ONE_SEED,),
         training=make_training(30), seconds=20.0 + 3 * draw % 17,
         counts={
             "train": {"records": round(17084 * fraction), "patients": round(14806 * fraction)},

@@ -1,6 +1,7 @@
 """The page in a real browser: opened from disk, alone, inert, sortable, and as wide as the window."""
 
 import csv
+import importlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ def browser() -> Iterator[Any]:
     path = named or next(filter(None, map(shutil.which, BROWSERS)), None)
     if path is None:
         pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the PATH, and ECGKIT_BROWSER is not set")
-    sync_api = pytest.importorskip("playwright.sync_api")
+    sync_api = importlib.import_module("playwright.sync_api") if named else pytest.importorskip("playwright.sync_api")
     with sync_api.sync_playwright() as play:
         # Root, as in a container, gets no sandbox; the page is our own.
         found = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
