@@ -121,7 +121,7 @@ def _figure(path: Path, row: ResultRow, label: str, example: Example, store: Sto
     title = f"{example.why}: record {example.record}"
     picture = draw(store, example.record, title, said)
     alt = f"12-lead ECG of record {example.record}; {said}"
-    note = f"{row.task_title}, {label}. {said}; loss {example.loss:.2f}"
+    note = f"{row.task_title}, {label}: {said}; loss {example.loss:.2f}"
     return Figure(title[0].upper() + title[1:], alt, picture, Table(COLUMNS, lines), note)
 
 
@@ -133,5 +133,5 @@ def draw(store: Store, record: str, title: str, subtitle: str) -> Picture:
     figure.savefig(full, format="png", dpi=DPI * 2 / 3)
     image = Image.open(full).convert("RGB")
     out = io.BytesIO()
-    image.quantize(COLOURS, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
+    image.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(out, "PNG", optimize=True)
     return Picture(out.getvalue(), image.width, image.height)

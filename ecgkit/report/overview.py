@@ -42,6 +42,7 @@ class Overview:
         tasks: (task, how many columns) in order.
         lines: Models with their cells.
         literature: (method, head, source) with cells; empty where nothing was published on these columns.
+        seeds: Whether several results stand behind a cell.
         tested: Whether results were tested against the best of their column.
     """
 
@@ -49,11 +50,13 @@ class Overview:
     tasks: tuple[tuple[str, int], ...]
     lines: tuple[tuple[Line, tuple[OverviewCell | None, ...]], ...]
     literature: tuple[tuple[tuple[str, str, str], tuple[PublishedCell | None, ...]], ...]
+    seeds: bool
     tested: bool
 
 
 def overview(rows: Rows, table: SummaryTable) -> Overview:
     """Arrange the summary of some rows as the literature does."""
+    seeds = any(cell.seeds > 1 for cell in table.cells.values())
     tested = any(cell.comparison for cell in table.cells.values())
     # Shares of one task stand side by side, whatever the order of the rows.
     tasks = list(dict.fromkeys(task for task, _ in table.columns))
@@ -61,7 +64,7 @@ def overview(rows: Rows, table: SummaryTable) -> Overview:
     spans = tuple((task, sum(column[0] == task for column in columns)) for task in tasks)
     lines = tuple((line, _measured(rows, table, line, columns)) for line in table.lines)
     literature = _literature([row for _, row in rows], columns)
-    return Overview(columns, spans, lines, literature, tested)
+    return Overview(columns, spans, lines, literature, seeds, tested)
 
 
 def _ascending(columns: Sequence[Column], task: str) -> list[Column]:

@@ -29,8 +29,9 @@ class Cell:
 
     Args:
         value: Macro AUROC, the mean over seeds.
-        deviation: Standard deviation over seeds; None for one.
-        interval: 95 % interval of a single result.
+        deviation: Standard deviation over seeds; None for one, or where all gave the very same number: a linear solve
+            on frozen features draws nothing, and its deviation of 0 would look like certainty.
+        interval: 95 % interval of a single result, or of several that are the same.
         seeds: How many results stand behind it.
         best: Whether it is the highest of its column; False in a column of one, or of results that do not compare.
         comparison: Against the best of its column, where both hold predictions of the same records.
@@ -124,7 +125,7 @@ def _column(members: Mapping[Line, Sequence[tuple[Path, ResultRow]]], tests: boo
         return cells
     best = max(scored, key=lambda line: scored[line])
     found: dict[Path, Comparison] = {}
-    single = all(len(group) == 1 and has_predictions(group[0][0]) for group in members.values())
+    single = all(cells[line].deviation is None and has_predictions(group[0][0]) for line, group in members.items())
     if tests and single:
         found = compare(members[best][0][0], [members[line][0][0] for line in scored if line != best])
     out = {}
@@ -138,12 +139,14 @@ def _cell(rows: Sequence[ResultRow]) -> Cell:
     values = [row.macro_auroc for row in rows if row.macro_auroc is not None]
     if not values:
         return Cell(None, None, None, len(rows))
+    if len({(row.macro_auroc, row.macro_interval) for row in rows}) == 1:
+        return Cell(values[0], None, rows[0].macro_interval, len(rows))
     deviation = statistics.stdev(values) if len(values) > 1 else None
-    return Cell(statistics.fmean(values), deviation, rows[0].macro_interval if len(rows) == 1 else None, len(rows))
+    return Cell(statistics.fmean(values), deviation, None, len(rows))
 
 
 NOTE = (
-    "Macro AUROC x 100; in brackets the 95 % interval over test patients, or +- the standard deviation over seeds. "
+    "Macro AUROC x 100; in brackets the 95 % interval over test patients, or +- the standard deviation over seeds that differ. "
     "Bold: highest of its column. Dagger: not distinguishable from it (paired bootstrap, Holm, 5 %)."
 )
 HEADINGS = ("run", "weights", "head", "leads")

@@ -1,5 +1,6 @@
 """The sections of the page: shown only where rows hold their data, and true to it."""
 
+import importlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -245,3 +246,14 @@ def test_examples_of_another_store_are_refused(cohort_store: Path, tmp_path: Pat
     assert "is not what any result" in done.err
     assert not (tmp_path / "page.html").exists()
     assert ecgkit("report", path.parent, "--examples", cohort_store, "--md", tmp_path / "t.md").code == 2
+
+
+def test_the_plugin_of_the_docs_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "report.md").read_text()
+    (tmp_path / "my_plugin.py").write_text(text.split("```python\n")[1].partition("```")[0])
+    monkeypatch.syspath_prepend(str(tmp_path))
+    entries: list[SectionEntry] = []
+    module = importlib.import_module("my_plugin")
+    module.register_report_sections(entries.append)
+    section = entries[0].load()([(Path("a/row.json"), make_row())])
+    assert section.figures[0].table.rows == (("ptbxl-super", 963 + 550 + 521 + 496),)
