@@ -146,8 +146,8 @@ def _cell(rows: Sequence[ResultRow]) -> Cell:
 
 
 NOTE = (
-    "Macro AUROC x 100; in brackets the 95 % interval over test patients, or +- the standard deviation over seeds that differ. "
-    "Bold: highest of its column. Dagger: not distinguishable from it (paired bootstrap, Holm, 5 %)."
+    "Macro AUROC x 100; in brackets the 95 % interval over test patients, or +- the standard deviation over seeds that "
+    "differ. Bold: highest of its column. Dagger: not distinguishable from it (paired bootstrap, Holm, 5 %)."
 )
 HEADINGS = ("run", "weights", "head", "leads")
 CSV_COLUMNS = (
