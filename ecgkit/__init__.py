@@ -9,6 +9,7 @@ from ecgkit.entries import (
     DetectorEntry,
     HeadEntry,
     MethodEntry,
+    SectionEntry,
     TaskEntry,
     TextEncoderEntry,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "DetectorEntry",
     "HeadEntry",
     "MethodEntry",
+    "SectionEntry",
     "TaskEntry",
     "TextEncoderEntry",
     "__version__",

@@ -184,6 +184,16 @@ class TextEncoderEntry(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SectionEntry(Entry):
+    """A section of the report page; `target` is ``f(rows) -> Section | None``, of `ecgkit.report.section`.
+
+    `rows` are pairs of a ``row.json`` and its result row; None where they hold nothing for the section.
+    """
+
+    kind: ClassVar[str] = "report section"
+
+
+@dataclass(frozen=True, kw_only=True)
 class CommandEntry(Entry):
     """A command of the `ecgkit` program; `target` is a Typer app (a sub-command group) or a plain function."""
 

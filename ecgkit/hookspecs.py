@@ -21,6 +21,7 @@ from ecgkit.entries import (
     DetectorEntry,
     HeadEntry,
     MethodEntry,
+    SectionEntry,
     TaskEntry,
     TextEncoderEntry,
 )
@@ -57,6 +58,11 @@ def register_detectors(register: Callable[[DetectorEntry], None]) -> None:
 @hookspec
 def register_text_encoders(register: Callable[[TextEncoderEntry], None]) -> None:
     """Register text encoders for families that learn from reports."""
+
+
+@hookspec
+def register_report_sections(register: Callable[[SectionEntry], None]) -> None:
+    """Register sections of the page that ``ecgkit report`` makes."""
 
 
 @hookspec

@@ -9,9 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecgkit.evaluation.results import ClassScore, ResultRow
-from ecgkit.leads import STANDARD_LEADS
-from ecgkit.report import figures, wording
-from ecgkit.report.figures import Axis, Chart, Mark
+from ecgkit.report import figures, protocol, wording
+from ecgkit.report.figures import Axis, Mark
+from ecgkit.report.labels import row_labels
+from ecgkit.report.protocol import Card
+from ecgkit.report.section import Table
+from ecgkit.report.tables import same_test
+
+MOST_DRAWN = 10  # results in the figure of a task
+COLUMNS = (
+    "result", "class", "name", "auroc", "auroc low", "auroc high", "auprc", "f1", "threshold", "f1 max", "sensitivity",
+    "positives", "negatives", "training positives",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -21,10 +30,9 @@ class Result:
     Args:
         row: The row.
         number: On the page, from 1.
-        series: Within its task, from 0: its colour and marker.
+        series: Within the figure of its task, from 0: its colour and marker.
         label: What tells it from the other results of its task.
         file: Where it is, from the folder that all rows share.
-        best: Whether it has the highest AUROC of its task.
     """
 
     row: ResultRow
@@ -32,7 +40,6 @@ class Result:
     series: int
     label: str
     file: str
-    best: bool
 
     @property
     def shape(self) -> str:
@@ -48,6 +55,11 @@ class Result:
     def hollow(self) -> bool:
         """Whether its marker is drawn hollow: nothing was pretrained."""
         return self.row.weights != "pretrained"
+
+    @property
+    def card(self) -> Card:
+        """What it depends on."""
+        return protocol.card(self.row, self.file)
 
     @property
     def scored(self) -> int:
@@ -86,6 +98,8 @@ class TaskPart:
         name: Of the task.
         title: In words.
         results: Its results.
+        drawn: Those that the figure shows: all, or of many those with the highest mean.
+        table: Every class of every result.
         axis: Of the figure.
         lines: The mean, then every class that a result scored.
         labels: All classes: short label and name.
@@ -97,6 +111,8 @@ class TaskPart:
     name: str
     title: str
     results: tuple[Result, ...]
+    drawn: tuple[Result, ...]
+    table: Table
     axis: Axis
     lines: tuple[ClassLine, ...]
     labels: dict[str, str]
@@ -104,15 +120,10 @@ class TaskPart:
     warnings: tuple[tuple[str, tuple[str, ...]], ...]
     comparable: bool
 
-
-@dataclass(frozen=True)
-class Training:
-    """The training of one run, as the first row that carries it has it."""
-
-    run: str
-    chart: Chart | None
-    columns: tuple[str, ...]
-    epochs: tuple[dict[str, object], ...]
+    @property
+    def cards(self) -> list[Card]:
+        """What each result depends on."""
+        return [result.card for result in self.results]
 
 
 def task_parts(rows: Sequence[tuple[Path, ResultRow]]) -> list[TaskPart]:
@@ -125,41 +136,37 @@ def task_parts(rows: Sequence[tuple[Path, ResultRow]]) -> list[TaskPart]:
 
 def _task_part(entries: Sequence[tuple[int, str, ResultRow]]) -> TaskPart:
     rows = [row for _, _, row in entries]
-    comparable = len({_test_part(row) for row in rows}) == 1
-    best = _best(rows) if comparable else None
+    places = _highest(rows)
     results = tuple(
-        Result(row, number, i, label, file, best is not None and row.macro_auroc == best)
-        for i, ((number, file, row), label) in enumerate(zip(entries, _labels(rows), strict=True))
+        Result(row, number, places.index(i) if i in places else 0, label, file)
+        for i, ((number, file, row), label) in enumerate(zip(entries, row_labels(rows), strict=True))
     )
-    axis = figures.score_axis(_drawn(rows))
+    drawn = tuple(results[i] for i in places)
+    axis = figures.score_axis(_values([result.row for result in drawn]))
     labels = {score.label: score.name for row in rows for score in row.classes}
-    lines = [_mean_line(results, axis)] + [_class_line(results, axis, label, name) for label, name in labels.items()]
+    lines = [_mean_line(drawn, axis)] + [_class_line(drawn, axis, label, name) for label, name in labels.items()]
     return TaskPart(
         name=rows[0].task,
         title=rows[0].task_title,
         results=results,
+        drawn=drawn,
+        table=_table(results),
         axis=axis,
         lines=tuple(line for line in lines if any(mark.x is not None for mark in line.marks)),
         labels=labels,
         unscored=_unscored(results, labels),
         warnings=_warnings(results),
-        comparable=comparable,
+        comparable=same_test(rows),
     )
 
 
-def _test_part(row: ResultRow) -> tuple[object, ...]:
-    """Return what two results must share before one of them can be called better."""
-    counts = tuple((score.label, score.positives, score.negatives) for score in row.classes)
-    return row.dataset, tuple(sorted(row.counts.get("test", {}).items())), counts
+def _highest(rows: Sequence[ResultRow]) -> list[int]:
+    """Return which results the figure shows, in their order."""
+    order = sorted(range(len(rows)), key=lambda i: -(rows[i].macro_auroc or 0))  # stable
+    return sorted(order[:MOST_DRAWN])
 
 
-def _best(rows: Sequence[ResultRow]) -> float | None:
-    """Return the highest AUROC; a single number is not the best of anything."""
-    values = [row.macro_auroc for row in rows if row.macro_auroc is not None and wording.is_number(row.macro_auroc)]
-    return max(values) if len(values) > 1 else None
-
-
-def _drawn(rows: Iterable[ResultRow]) -> list[float]:
+def _values(rows: Iterable[ResultRow]) -> list[float]:
     """Return all numbers that the figure of a task shows."""
     pairs = [(row.macro_auroc, row.macro_interval) for row in rows]
     pairs += [(score.auroc, score.interval) for row in rows for score in row.classes]
@@ -167,36 +174,12 @@ def _drawn(rows: Iterable[ResultRow]) -> list[float]:
     return [value for value in values if value is not None and wording.is_number(value)]
 
 
-def _labels(rows: Sequence[ResultRow]) -> list[str]:
-    """Name each row by its run and by what sets it apart from the other rows of its task."""
-    telling = [(row.weights, row.head, _leads(row), _share(row)) for row in rows]
-    labels = _join([row.run for row in rows], telling)
-    if len(set(labels)) < len(labels):
-        labels = _join(labels, [(row.store, f"seed {row.seed}") for row in rows])
-    return [_numbered(labels, i) for i in range(len(labels))]
-
-
-def _join(labels: Sequence[str], facts: Sequence[tuple[str, ...]]) -> list[str]:
-    """Append to each label those facts that differ between rows; an empty one says nothing."""
-    differs = [len(set(column)) > 1 for column in zip(*facts, strict=True)]
-    pairs = zip(labels, facts, strict=True)
-    return [", ".join([label, *(f for f, use in zip(own, differs, strict=True) if use and f)]) for label, own in pairs]
-
-
-def _numbered(labels: Sequence[str], i: int) -> str:
-    return labels[i] if labels.count(labels[i]) == 1 else f"{labels[i]} ({labels[: i + 1].count(labels[i])})"
-
-
-def _leads(row: ResultRow) -> str:
-    if set(row.leads) == set(STANDARD_LEADS):
-        return ""
-    return f"{len(row.leads)} leads" if len(row.leads) > 3 else "lead " * (len(row.leads) == 1) + " + ".join(row.leads)
-
-
-def _share(row: ResultRow) -> str:
-    if row.label_count is not None:
-        return f"{row.counts['train']['records']:,} labelled"
-    return "" if row.fraction == 1 else f"{100 * row.fraction:g} % of training"
+def _table(results: Sequence[Result]) -> Table:
+    return Table(COLUMNS, tuple(
+        (result.label, score.label, score.name, score.auroc, *(score.interval or (None, None)), score.auprc, score.f1,
+         score.threshold, score.f1_max, score.sensitivity, score.positives, score.negatives, score.train_positives)
+        for result in results for score in result.row.classes
+    ))  # fmt: skip
 
 
 def _mean_line(results: Sequence[Result], axis: Axis) -> ClassLine:
@@ -213,7 +196,7 @@ def _class_line(results: Sequence[Result], axis: Axis, label: str, name: str) ->
         for i, (auroc, score) in enumerate(zip(aurocs, scores, strict=True))
     )
     counts = {(score.positives, score.positives + score.negatives) for score in scores if score}
-    positives, total = counts.pop()
+    positives, total = counts.pop() if counts else (0, 0)
     text = "counts differ, see the numbers" if counts else f"{positives:,} of {total:,} positive"
     return ClassLine(label, name, text, marks, tuple(map(wording.percent, aurocs)))
 
@@ -238,16 +221,6 @@ def _warnings(results: Sequence[Result]) -> tuple[tuple[str, tuple[str, ...]], .
     texts = dict.fromkeys(warning for result in results for warning in result.row.warnings)
     named = {text: [result.label for result in results if text in result.row.warnings] for text in texts}
     return tuple((text, () if len(of) == len(results) else tuple(of)) for text, of in named.items())
-
-
-def trainings(rows: Iterable[ResultRow]) -> list[Training]:
-    """Return every training once, however many results a run has."""
-    found: list[Training] = []
-    for row in rows:
-        if row.training and not any((known.run, known.epochs) == (row.run, row.training) for known in found):
-            columns = tuple(dict.fromkeys(name for epoch in row.training for name in epoch))
-            found.append(Training(row.run, figures.loss_chart(row.training), columns, row.training))
-    return found
 
 
 def _short_paths(paths: Sequence[Path]) -> list[str]:

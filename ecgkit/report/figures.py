@@ -1,4 +1,4 @@
-"""The geometry of the report's figures; ``page.html.j2`` draws them as inline SVG.
+"""The geometry of the report's figures; ``charts.html.j2`` draws them as inline SVG.
 
 Figures have no fixed width. Along x everything is in per cent of it, so that text and markers keep their size on a
 phone; curves, which SVG cannot give in per cent, are points in a square of `SQUARE` that is stretched.
@@ -7,8 +7,8 @@ phone; curves, which SVG cannot give in per cent, are points in a square of `SQU
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from ecgkit.report.section import Plot, Point, Series
 from ecgkit.report.wording import is_number
 
 CHANCE = 0.5
@@ -25,6 +25,7 @@ SHAPES = (
     "M0 5L5-4H-5Z",  # triangle on its tip
 )
 COLOURS = 6  # of page.css
+MOST_MARKED = 25  # points of a curve; of a longer one only the last is marked
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,12 @@ class Axis:
     high: float
     ticks: tuple[tuple[float, str], ...]
     margin: float = MARGIN
+    log: bool = False
 
     def at(self, value: float) -> float:
         """Return a value's position in per cent."""
-        return round(self.margin + (100 - 2 * self.margin) * (value - self.low) / (self.high - self.low), 2)
+        low, high, v = (math.log(x) if self.log else x for x in (self.low, self.high, value))
+        return round(self.margin + (100 - 2 * self.margin) * (v - low) / (high - low), 2)
 
 
 def shape(series: int) -> str:
@@ -63,17 +66,39 @@ class Mark:
 
 
 @dataclass(frozen=True)
+class Spot:
+    """A point of a curve with its interval, all in per cent from the left and the top."""
+
+    x: float
+    y: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
 class Curve:
-    """A curve: pieces between missing values, and its last point in per cent."""
+    """A curve: pieces between missing values, and the points that are marked."""
 
     name: str
+    number: int
+    style: str
     pieces: tuple[str, ...]
-    end: tuple[float, float]
+    spots: tuple[Spot, ...]
+
+    @property
+    def shape(self) -> str:
+        """The path of its marker."""
+        return shape(self.number)
+
+    @property
+    def colour(self) -> int:
+        """Number of its colour."""
+        return colour(self.number)
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Curves over epochs."""
+    """Curves on their axes."""
 
     x: Axis
     y: Axis
@@ -98,31 +123,49 @@ def mark(axis: Axis, series: int, value: float | None, bounds: tuple[float, floa
     return Mark(series, LINE * series + LINE // 2, x, low, high)
 
 
-def loss_chart(training: Sequence[dict[str, Any]]) -> Chart | None:
-    """Return training and validation loss by epoch, or None where the rows hold neither."""
-    named = {"training": "train_loss", "validation": "val_loss"}
-    points = {
-        name: [
-            (m["epoch"], m.get(key) if is_number(m.get(key)) else None) for m in training if is_number(m.get("epoch"))
-        ]
-        for name, key in named.items()
-    }
-    values = [value for series in points.values() for _, value in series if value is not None]
-    if not values:
+def place(plot: Plot) -> Chart | None:
+    """Return where a plot's curves lie, or None where it has no number."""
+    points = [point for series in plot.series for point in series.points if is_number(point.x) and is_number(point.y)]
+    if not points:
         return None
-    epochs = [epoch for series in points.values() for epoch, _ in series]
-    x = number_axis(min(epochs), max(epochs), whole=True)
-    y = number_axis(min(values), max(values), margin=0)
-    curves = (_curve(name, series, x, y) for name, series in points.items())
+    x = _abscissa(plot, [point.x for point in points])
+    heights = [v for point in points for v in (point.y, point.low, point.high) if v is not None and is_number(v)]
+    y = number_axis(min(heights), max(heights), margin=0)
+    if plot.square:
+        both = number_axis(min(x.low, y.low), max(x.high, y.high), margin=0)
+        x = y = both
+    curves, number = [], 0
+    for series in plot.series:
+        curves.append(_curve(series, number, x, y))
+        number += series.style != "reference"
     return Chart(x, y, tuple(curve for curve in curves if curve.pieces))
+
+
+def _abscissa(plot: Plot, values: Sequence[float]) -> Axis:
+    low, high = min(values), max(values)
+    if not plot.log_x or low <= 0:
+        return number_axis(low, high, whole=plot.whole_x)
+    bounds = (low, high) if high > low else (low / 2, high * 2)
+    axis = Axis(*bounds, (), margin=4, log=True)
+    ticks = [(axis.at(value), f"{value:,.10g}") for value in _spread_out(axis, sorted(set(values)))]
+    return Axis(*bounds, tuple(ticks), margin=4, log=True)
+
+
+def _spread_out(axis: Axis, values: Sequence[float], apart: float = 13) -> list[float]:
+    """Leave out values whose texts would touch; the highest stays."""
+    kept: list[float] = []
+    for value in reversed(values):
+        if not kept or axis.at(kept[-1]) - axis.at(value) >= apart:
+            kept.append(value)
+    return kept[::-1]
 
 
 def number_axis(low: float, high: float, *, whole: bool = False, margin: float = MARGIN) -> Axis:
     """Return an axis with about five round ticks; unless `whole`, it ends on ticks."""
     span = (high - low) or abs(high) or 1.0
-    step = _round_step(span / 4)
+    step = _round_step(span / (6 if whole else 4))
     step = max(1.0, step) if whole else step
-    first, last = math.floor(low / step), math.ceil(high / step)
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     if whole:
         first, last = math.ceil(low / step), math.floor(high / step)
         bounds = (low, high) if high > low else (low - 1, high + 1)
@@ -140,14 +183,24 @@ def _round_step(value: float) -> float:
     return next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9))
 
 
-def _curve(name: str, points: Sequence[tuple[float, float | None]], x: Axis, y: Axis) -> Curve:
-    pieces: list[list[tuple[float, float]]] = [[]]
-    for epoch, value in points:
-        if value is None:
+def _curve(series: Series, number: int, x: Axis, y: Axis) -> Curve:
+    pieces: list[list[Spot]] = [[]]
+    for point in series.points:
+        spot = _spot(point, x, y)
+        if spot is None:
             pieces.append([])
         else:
-            pieces[-1].append((x.at(epoch), 100 - y.at(value)))
+            pieces[-1].append(spot)
     drawn = [piece for piece in pieces if piece]
     scale = SQUARE / 100
-    texts = (" ".join(f"{a * scale:.1f},{b * scale:.1f}" for a, b in piece) for piece in drawn)
-    return Curve(name, tuple(texts), drawn[-1][-1] if drawn else (0.0, 0.0))
+    texts = (" ".join(f"{spot.x * scale:.1f},{spot.y * scale:.1f}" for spot in piece) for piece in drawn)
+    every = [spot for piece in drawn for spot in piece]
+    marked = [] if series.style == "reference" else every if len(every) <= MOST_MARKED else every[-1:]
+    return Curve(series.name, number, series.style, tuple(texts), tuple(marked))
+
+
+def _spot(point: Point, x: Axis, y: Axis) -> Spot | None:
+    if point.y is None or not (is_number(point.x) and is_number(point.y)) or (x.log and point.x <= 0):
+        return None
+    low, high = (round(100 - y.at(v), 2) if v is not None and is_number(v) else None for v in (point.low, point.high))
+    return Spot(x.at(point.x), round(100 - y.at(point.y), 2), low, high)

@@ -1,10 +1,13 @@
 "use strict";
-// Sorting stays within a task: numbers of different tasks do not compare.
-for (const button of document.querySelectorAll("table.summary thead button")) {
+// Rows that can be sorted and filtered: not the heading of a group, which stays on top.
+const rowsOf = (body) => [...body.rows].filter((row) => !row.classList.contains("group"));
+
+// Sorting stays within a group: numbers of different tasks do not compare, nor do published ones with measured ones.
+for (const button of document.querySelectorAll("table.sortable thead button")) {
   button.addEventListener("click", () => {
     const header = button.closest("th");
     const table = button.closest("table");
-    const column = header.cellIndex;
+    const column = Number(header.dataset.column ?? header.cellIndex);
     const isText = header.dataset.kind === "text";
     const before = header.getAttribute("aria-sort");
     // A number is first wanted from the top, a name from A.
@@ -13,8 +16,10 @@ for (const button of document.querySelectorAll("table.summary thead button")) {
     header.setAttribute("aria-sort", up ? "ascending" : "descending");
     const key = (row) => {
       const cell = row.cells[column];
-      if (isText) return cell.textContent.trim();
-      return cell.dataset.value === "" ? null : Number(cell.dataset.value);
+      const text = cell.textContent.trim();
+      if (isText) return text;
+      const value = cell.dataset.value ?? text;
+      return value === "" || Number.isNaN(Number(value)) ? null : Number(value);
     };
     const compare = (a, b) => {
       const [x, y] = [key(a), key(b)];
@@ -22,7 +27,32 @@ for (const button of document.querySelectorAll("table.summary thead button")) {
       const order = isText ? x.localeCompare(y, "en", { numeric: true }) : x - y;
       return up ? order : -order;
     };
-    for (const body of table.tBodies) body.append(...[...body.rows].slice(1).sort(compare));
+    for (const body of table.tBodies) body.append(...rowsOf(body).sort(compare));
+  });
+}
+
+// A row stays if it, or the heading of its group, has every word.
+for (const input of document.querySelectorAll("input[data-filter]")) {
+  const place = input.closest(".filter");
+  const table = document.getElementById(input.dataset.filter);
+  place.hidden = false;
+  input.addEventListener("input", () => {
+    const words = input.value.toLowerCase().split(/\s+/).filter(Boolean);
+    let [shown, all] = [0, 0];
+    for (const body of table.tBodies) {
+      const group = body.querySelector("tr.group");
+      const above = group ? group.textContent.toLowerCase() : "";
+      let here = 0;
+      for (const row of rowsOf(body)) {
+        const text = `${above} ${row.textContent.toLowerCase()}`;
+        row.hidden = !words.every((word) => text.includes(word));
+        all += 1;
+        here += !row.hidden;
+      }
+      if (group) group.hidden = here === 0;
+      shown += here;
+    }
+    place.querySelector("output").textContent = words.length ? `${shown} of ${all} lines` : "";
   });
 }
 

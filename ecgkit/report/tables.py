@@ -8,16 +8,17 @@ import csv
 import io
 import json
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ecgkit.evaluation.comparison import Comparison, comparable, compare
 from ecgkit.evaluation.results import ResultRow
+from ecgkit.report.predictions import has_predictions
+from ecgkit.report.section import Rows, inert
 from ecgkit.report.wording import DASH, interval, percent
 
-Rows = Sequence[tuple[Path, ResultRow]]
 Line = tuple[str, str, str, str]  # run, weights, head, leads
 Column = tuple[str, str]  # task, share of the training part
 
@@ -28,8 +29,9 @@ class Cell:
 
     Args:
         value: Macro AUROC, the mean over seeds.
-        deviation: Standard deviation over seeds; None for one.
-        interval: 95 % interval of a single result.
+        deviation: Standard deviation over seeds; None for one, or where all gave the very same number: a linear solve
+            on frozen features draws nothing, and its deviation of 0 would look like certainty.
+        interval: 95 % interval of a single result, or of several that are the same.
         seeds: How many results stand behind it.
         best: Whether it is the highest of its column; False in a column of one, or of results that do not compare.
         comparison: Against the best of its column, where both hold predictions of the same records.
@@ -72,12 +74,15 @@ class SummaryTable:
     cells: Mapping[tuple[Line, Column], Cell]
 
 
-def summary_table(rows: Rows, *, tests: bool = True) -> SummaryTable:
+def summary_table(
+    rows: Rows, *, tests: bool = True, progress: Callable[[int, int], None] = lambda done, total: None
+) -> SummaryTable:
     """Arrange results by model and task.
 
     Args:
         rows: Rows and their files.
-        tests: Test every single result against the best of its column; needs the predictions beside the rows.
+        tests: Test every single result against the best of its column, where all of a column have predictions.
+        progress: Called with columns done and in all.
     """
     groups: dict[tuple[Line, Column], list[tuple[Path, ResultRow]]] = {}
     for path, row in rows:
@@ -85,31 +90,43 @@ def summary_table(rows: Rows, *, tests: bool = True) -> SummaryTable:
     lines = tuple(dict.fromkeys(line for line, _ in groups))
     columns = tuple(dict.fromkeys(column for _, column in groups))
     cells: dict[tuple[Line, Column], Cell] = {}
-    for column in columns:
+    for done, column in enumerate(columns, 1):
         members = {line: groups[line, column] for line in lines if (line, column) in groups}
         for line, cell in _column(members, tests).items():
             cells[line, column] = cell
+        progress(done, len(columns))
     return SummaryTable(lines, columns, cells)
 
 
 def line_of(row: ResultRow) -> Line:
     """Return what makes results one line of the table."""
-    return row.run, row.weights, row.head, "12" if len(row.leads) == 12 else " ".join(row.leads)
+    leads = row.lead_set or ("12" if len(row.leads) == 12 else " ".join(row.leads))
+    return row.run, row.weights, row.head, leads
 
 
 def column_of(row: ResultRow) -> Column:
     """Return what makes results one column of the table."""
-    return row.task, f"{100 * row.fraction:g} %"
+    return row.task, f"{100 * row.fraction:g} %" if row.label_count is None else f"{row.label_count:,} labels"
+
+
+def same_test(rows: Sequence[ResultRow]) -> bool:
+    """Return whether results were scored on the same test records and classes, as far as rows tell."""
+    counts = {
+        (*sorted(row.counts.get("test", {}).items()), *((c.label, c.positives, c.negatives) for c in row.classes))
+        for row in rows
+    }
+    return len(counts) <= 1 and comparable(rows)
 
 
 def _column(members: Mapping[Line, Sequence[tuple[Path, ResultRow]]], tests: bool) -> dict[Line, Cell]:
     cells = {line: _cell([row for _, row in group]) for line, group in members.items()}
     scored = {line: cell.value for line, cell in cells.items() if cell.value is not None}
-    if len(scored) < 2 or not comparable([row for group in members.values() for _, row in group]):
+    if len(scored) < 2 or not same_test([row for group in members.values() for _, row in group]):
         return cells
     best = max(scored, key=lambda line: scored[line])
     found: dict[Path, Comparison] = {}
-    if tests and all(len(group) == 1 for group in members.values()):
+    single = all(cells[line].deviation is None and has_predictions(group[0][0]) for line, group in members.items())
+    if tests and single:
         found = compare(members[best][0][0], [members[line][0][0] for line in scored if line != best])
     out = {}
     for line, cell in cells.items():
@@ -122,13 +139,15 @@ def _cell(rows: Sequence[ResultRow]) -> Cell:
     values = [row.macro_auroc for row in rows if row.macro_auroc is not None]
     if not values:
         return Cell(None, None, None, len(rows))
+    if len({(row.macro_auroc, row.macro_interval) for row in rows}) == 1:
+        return Cell(values[0], None, rows[0].macro_interval, len(rows))
     deviation = statistics.stdev(values) if len(values) > 1 else None
-    return Cell(statistics.fmean(values), deviation, rows[0].macro_interval if len(rows) == 1 else None, len(rows))
+    return Cell(statistics.fmean(values), deviation, None, len(rows))
 
 
 NOTE = (
-    "Macro AUROC x 100; in brackets the 95 % interval over test patients, or +- the standard deviation over seeds. "
-    "Bold: highest of its column. Dagger: not distinguishable from it (paired bootstrap, Holm, 5 %)."
+    "Macro AUROC x 100; in brackets the 95 % interval over test patients, or +- the standard deviation over seeds that "
+    "differ. Bold: highest of its column. Dagger: not distinguishable from it (paired bootstrap, Holm, 5 %)."
 )
 HEADINGS = ("run", "weights", "head", "leads")
 CSV_COLUMNS = (
@@ -200,13 +219,8 @@ def to_csv(rows: Rows) -> str:
         for line in lines:
             low, high = line["interval"] or (None, None)
             values = {**key, **line, "auroc_low": low, "auroc_high": high}
-            writer.writerow({name: _inert(values.get(name)) for name in CSV_COLUMNS})
+            writer.writerow({name: inert(values.get(name)) for name in CSV_COLUMNS})
     return out.getvalue()
-
-
-def _inert(value: Any) -> Any:
-    """Keep a spreadsheet from taking a name for a formula."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value
 
 
 def to_json(table: SummaryTable) -> str:

@@ -1,9 +1,16 @@
 """Result rows as `ecgkit probe` writes them, for the tests of the report."""
 
+import json
 import math
+from dataclasses import asdict
 from pathlib import Path
 
-from ecgkit.evaluation.results import ClassScore, ResultRow
+import numpy as np
+import pandas as pd
+
+from ecgkit.evaluation.metrics import auroc, calibration
+from ecgkit.evaluation.results import PREDICTIONS, ClassScore, ResultRow
+from ecgkit.leads import STANDARD_LEADS
 
 CLASSES = {
     "NORM": ("Normal ECG", 963, 7721),
@@ -130,3 +137,72 @@ def make_rows() -> list[tuple[Path, ResultRow]]:
                      macro_interval=(0.93905, 0.96988), training=make_training(40)),
         ),
     ]  # fmt: skip
+
+
+def write_study(folder: Path, *, evil: str = "") -> list[tuple[Path, ResultRow]]:
+    """Two models by share of the training part, lead set and seed, with the predictions that their scores are of.
+
+    Args:
+        folder: Where rows and predictions are written, as `ecgkit probe` lays them out.
+        evil: Put into every name.
+    """
+    rows = []
+    for r, (run, quality) in enumerate({"stmem-tiny": 2.0, "clear-tiny": 1.8}.items()):
+        cases = [(fraction, seed, "") for fraction in (0.01, 0.1, 1.0) for seed in range(1 if fraction == 1 else 3)]
+        cases += [(1.0, 0, name) for name in ("limb", "chest", "I II", "I")]
+        for i, (fraction, seed, leads) in enumerate(cases):
+            level = quality * (0.4 + 0.2 * (2 + math.log10(fraction))) - 0.3 * (len(leads) > 0) - 0.2 * (leads == "I")
+            path = folder / run / "probes" / f"super-{i}" / "row.json"
+            rows.append((path, write_result(path, run + evil, level, fraction, seed, leads, 100 * r + i, evil)))
+    return rows
+
+
+def write_result(
+    path: Path, run: str, level: float, fraction: float, seed: int, leads: str, draw: int, evil: str = ""
+) -> ResultRow:
+    """Write one row with predictions of 400 records."""
+    rng, own = np.random.default_rng(0), np.random.default_rng(draw)
+    names = [label + evil for label in CLASSES]
+    y = (rng.random((400, len(names))) < [0.4, 0.25, 0.2, 0.2, 0.1]).astype(int)
+    p = 1 / (1 + np.exp(-(level * (2 * y - 1) + own.normal(size=y.shape) - 0.5)))
+    frame = pd.DataFrame({"record_id": np.arange(400).astype(str), "patient_id": np.arange(400) // 2, "part": "test"})
+    frame = frame.astype({"patient_id": str})
+    for c, name in enumerate(names):
+        frame[f"y_{name}"], frame[f"p_{name}"] = y[:, c], p[:, c]
+    path.parent.mkdir(parents=True)
+    frame.to_parquet(path.parent / PREDICTIONS)
+    scores = auroc(y, p)
+    macro = float(scores.mean())
+    classes = tuple(
+        ClassScore(
+            label=name, name=CLASSES[label][0], positives=int(y[:, c].sum()), negatives=int(400 - y[:, c].sum()),
+            train_positives=int(17084 * fraction * y[:, c].mean()), auroc=float(scores[c]),
+            interval=(float(scores[c]) - 0.03, min(1.0, float(scores[c]) + 0.03)), auprc=float(scores[c]) - 0.1,
+            threshold=0.5, f1=float(scores[c]) - 0.15, sensitivity=float(scores[c]) - 0.2,
+        )
+        for c, (label, name) in enumerate(zip(CLASSES, names, strict=True))
+    )  # fmt: skip
+    lead_names = {"limb": STANDARD_LEADS[:6], "chest": STANDARD_LEADS[6:], "I II": ("I", "II"), "I": ("I",)}
+    row = make_row(
+        run=run, method=run.removesuffix(evil).split("-")[0], preset="tiny", fraction=fraction, seed=seed,
+        lead_set=leads, leads=lead_names.get(leads, STANDARD_LEADS), classes=classes,
+        macro_auroc=macro, macro_interval=(macro - 0.02, min(1.0, macro + 0.02)),
+        macro_auprc=macro - 0.1, calibration=calibration(y, p), warnings=(ONE_SEED,),
+        training=make_training(30), seconds=20.0 + 3 * draw % 17,
+        counts={
+            "train": {"records": round(17084 * fraction), "patients": round(14806 * fraction)},
+            "val": {"records": 2146, "patients": 1922},
+            "test": {"records": 400, "patients": 200},
+        },
+    )  # fmt: skip
+    path.write_text(json.dumps(asdict(row)))
+    return row
+
+
+def write_layers(run: Path, *, layers: int = 6) -> Path:
+    """Write a study of layers beside a run's results, as `ecgkit probe --layers` does."""
+    file = run / "studies" / "ptbxl-super-layers-ptb-xl-seed0" / "layers.csv"
+    file.parent.mkdir(parents=True)
+    lines = [f"{i},{0.8 + 0.01 * i - 0.002 * i * i},{0.79 + 0.01 * i - 0.002 * i * i},," for i in range(1, layers + 1)]
+    file.write_text("\n".join(["layer,val_auroc,test_auroc,similarity,entropy", *lines]) + "\n")
+    return file

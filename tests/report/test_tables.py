@@ -55,6 +55,15 @@ def test_seeds_are_one_line_with_their_spread(tmp_path: Path) -> None:
     assert not any(cell.best for cell in table.cells.values())
 
 
+def test_seeds_that_draw_nothing_are_one_result(tmp_path: Path) -> None:
+    rows = results(tmp_path)
+    again = [(write(tmp_path / f"again{s}", 1.0), replace(rows[0][1], seed=s)) for s in (1, 2)]
+    table = summary_table([*rows, *again])
+    by_run = {line[0]: cell for (line, _), cell in table.cells.items()}
+    assert (by_run["good"].text, by_run["good"].seeds, by_run["good"].deviation) == ("83.0 (80.0–86.0)", 3, None)
+    assert by_run["same"].mark == "†"
+
+
 def test_results_of_other_data_are_never_ranked(tmp_path: Path) -> None:
     rows = results(tmp_path)
     rows[1] = rows[1][0], replace(rows[1][1], hashes={**rows[1][1].hashes, "store": "another"})

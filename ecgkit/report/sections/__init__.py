@@ -1,0 +1,28 @@
+"""The sections that ecgkit brings along: each a module with one function from rows to a section, or to None.
+
+Like a plugin's they come in through the hook `register_report_sections`, and are shown only where rows hold their data.
+"""
+
+from collections.abc import Callable
+
+from ecgkit.entries import SectionEntry
+from ecgkit.hookspecs import hookimpl
+
+SECTIONS = {
+    "label-efficiency": ("AUROC by number of training records", "efficiency:efficiency_section"),
+    "leads": ("AUROC by lead set", "leads:leads_section"),
+    "label-tree": ("AUROC of ICD-10 labels as a tree, with published numbers", "label_tree:label_tree_section"),
+    "layers": ("AUROC of probes on each layer", "layers:layers_section"),
+    "calibration": ("reliability curves", "calibration:calibration_section"),
+    "confusion": ("what records of each class were predicted as", "confusion:confusion_section"),
+    "training": ("losses by epoch", "training:training_section"),
+    "cost": ("time, throughput and device", "cost:cost_section"),
+    "published": ("published numbers on the same tasks, and where they do not compare", "published:published_section"),
+}
+
+
+@hookimpl
+def register_report_sections(register: Callable[[SectionEntry], None]) -> None:
+    """Register the sections, in the order of the page."""
+    for name, (summary, target) in SECTIONS.items():
+        register(SectionEntry(name=name, summary=summary, target=f"ecgkit.report.sections.{target}"))
