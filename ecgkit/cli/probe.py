@@ -68,6 +68,8 @@ def probe(
     tasks = [host().get(TaskEntry, name.strip()) for name in task.split(",")]
     head_entry = host().get(HeadEntry, head)
     of_model, of_head = _share_settings(settings or [], has_run=run is not None)
+    if (prompts or independent_queries) and head != "zero-shot":
+        raise ConfigError(f"--prompts or --independent-queries with --head {head}", "--head zero-shot")
     of_head += [f"prompts={prompts}"] * bool(prompts) + ["independent=true"] * independent_queries
     chosen = head_config(head_entry, of_head)
     lead_sets = parse_lead_sets(leads) if leads else (None,)

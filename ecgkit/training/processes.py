@@ -111,6 +111,7 @@ def joined(device: str) -> Iterator[Processes]:
     if dist.is_initialized():  # a notebook's, or a test's
         yield Processes(found.rank, found.size, found.local_rank, dist.new_group(backend="gloo"))
         return
+    os.environ.update(meeting_point(os.environ))
     dist.init_process_group(
         "nccl" if device == "cuda" else "gloo", rank=found.rank, world_size=found.size, timeout=TIMEOUT
     )
@@ -134,9 +135,15 @@ def placement(environment: Mapping[str, str]) -> Processes | None:
     size = int(environment.get("SLURM_STEP_NUM_TASKS", 1))
     if size == 1:
         return None
-    os.environ.setdefault("MASTER_ADDR", first_host(environment["SLURM_STEP_NODELIST"]))
-    os.environ.setdefault("MASTER_PORT", str(20_000 + int(environment["SLURM_JOB_ID"]) % 20_000))
     return Processes(int(environment["SLURM_PROCID"]), size, int(environment["SLURM_LOCALID"]))
+
+
+def meeting_point(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return where the processes below ``srun`` meet, for torch's variables; a launcher has said so itself."""
+    if "MASTER_ADDR" in environment:
+        return {}
+    port = 20_000 + int(environment["SLURM_JOB_ID"]) % 20_000
+    return {"MASTER_ADDR": first_host(environment["SLURM_STEP_NODELIST"]), "MASTER_PORT": str(port)}
 
 
 def first_host(nodes: str) -> str:

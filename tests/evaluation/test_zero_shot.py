@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import f1_score
 
 from ecgkit.errors import ConfigError, LeadError
-from ecgkit.evaluation.heads.zero_shot import best_threshold, read_prompts, seen_as
+from ecgkit.evaluation.heads.zero_shot import read_prompts, seen_as
 from ecgkit.evaluation.lead_sets import LeadSet, parse_lead_sets, set_name
 from ecgkit.evaluation.results import ResultRow, find_rows
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
@@ -201,15 +200,6 @@ def test_names_are_seen_by_spelling_or_by_the_lexicon() -> None:
     trained = ("first degree atrioventricular block", "premature ventricular complex", "sinus rhythm")
     assert seen_as(names, trained) == {"A": trained[0], "B": trained[1], "C": ""}
     assert set(seen_as(names, ()).values()) == {""}
-
-
-def test_the_threshold_is_that_of_the_best_f1() -> None:
-    rng = np.random.default_rng(0)
-    targets = rng.integers(0, 2, 60)
-    scores = np.round(rng.normal(size=60) + targets, 1)  # with ties
-    best = max(f1_score(targets, scores >= t) for t in np.unique(scores))
-    assert f1_score(targets, scores >= best_threshold(targets, scores)) == pytest.approx(best)
-    assert np.isnan(best_threshold(np.zeros(5, int), np.arange(5.0)))
 
 
 @pytest.mark.parametrize("content", ["[1]", "{", '{"A": 3}'])

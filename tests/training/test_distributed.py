@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ecgkit.errors import RunError
 from ecgkit.training.plan import cut, deal
-from ecgkit.training.processes import Processes, first_host, placement, requeued
+from ecgkit.training.processes import Processes, first_host, meeting_point, placement, requeued
 from tests.processes import run_in_processes
 from tests.training.standins import PairConfig, assert_equal, train, train_one
 
@@ -98,16 +98,13 @@ SLURM = {
 }  # fmt: skip
 
 
-def test_launchers_say_who_a_process_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MASTER_ADDR", raising=False)
-    monkeypatch.delenv("MASTER_PORT", raising=False)
+def test_launchers_say_who_a_process_is_and_where_they_meet() -> None:
     assert placement({}) is None
     assert placement({"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1"}) == Processes(3, 4, 1)
     assert placement({"RANK": "0", "WORLD_SIZE": "1"}) is None
     assert placement(SLURM) == Processes(5, 8, 1)
-    import os
-
-    assert (os.environ["MASTER_ADDR"], os.environ["MASTER_PORT"]) == ("gpu03", str(20_000 + 14_567))
+    assert meeting_point(SLURM) == {"MASTER_ADDR": "gpu03", "MASTER_PORT": str(20_000 + 14_567)}
+    assert meeting_point({"MASTER_ADDR": "here", "MASTER_PORT": "1"}) == {}
     batch_step = {k: v for k, v in SLURM.items() if not k.startswith("SLURM_STEP")}
     assert placement(batch_step) is None  # the script itself, not a task of srun
 

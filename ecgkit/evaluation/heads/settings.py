@@ -52,10 +52,11 @@ def check_head(entry: HeadEntry, method: MethodEntry) -> None:
     Raises:
         RunError: The message names the heads that fit.
     """
-    gives = {"pooled", "method", *method.features}  # whether the method can do what a head asks shows on reading it
+    gives = {"pooled", *method.features}
     if {"tokens", "token_leads"} <= gives:
         gives.add("per_lead")  # pooled from the tokens of each lead
-    missing = [need for need in entry.needs if need not in gives]
+    # Whether a method can do what a head asks of the whole of it shows when the head reads it.
+    missing = [need for need in entry.needs if need not in gives | {"method"}]
     if missing:
         fit = [h.name for h in host().entries(HeadEntry).values() if set(h.needs) <= gives]
         raise RunError(
