@@ -7,12 +7,15 @@ import faulthandler
 import multiprocessing
 import os
 import socket
+import sys
 import traceback
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any
 
 import torch
+
+from tests.conftest import PROJECT
 
 
 def free_port() -> int:
@@ -41,8 +44,13 @@ def run_in_processes(
         context.Process(target=_run, args=(rank, address, work, arguments, sender))
         for rank, (_, sender) in enumerate(pipes)
     ]
-    for process in processes:
-        process.start()
+    # Children import the tests' modules by name; they stand last, so that ecgkit is the installed one.
+    sys.path.append(str(PROJECT))
+    try:
+        for process in processes:
+            process.start()
+    finally:
+        sys.path.remove(str(PROJECT))
     for _, sender in pipes:
         sender.close()
     results = [_received(receiver, timeout) for receiver, _ in pipes]
