@@ -10,7 +10,13 @@ from ecgkit.hookspecs import hookimpl
 def register_tasks(register: Callable[[TaskEntry], None]) -> None:
     """Register the tasks that ecgkit ships."""
     for name, summary in (
+        ("ptbxl-all", "PTB-XL, all 71 statements, published folds"),
+        ("ptbxl-diag", "PTB-XL, 44 diagnostic statements, published folds"),
         ("ptbxl-super", "PTB-XL, 5 diagnostic superclasses, published folds"),
+        ("ptbxl-sub", "PTB-XL, 23 diagnostic subclasses, published folds"),
+        ("ptbxl-form", "PTB-XL, 19 form statements, published folds"),
+        ("ptbxl-rhythm", "PTB-XL, 12 rhythm statements, published folds"),
+        ("csn", "Chapman-Shaoxing-Ningbo, 38 labels by SNOMED CT code, folds by record"),
         (
             "icd10-circulatory",
             "MIMIC-IV-ECG-Ext-ICD, circulatory diseases as a tree: chapter, block, category, subcategory",
