@@ -13,8 +13,9 @@ import pandas as pd
 
 from ecgkit.errors import ResultsError
 from ecgkit.evaluation.measure import DRAWS
+from ecgkit.evaluation.metrics import Floats
 from ecgkit.evaluation.results import PREDICTIONS, ResultRow
-from ecgkit.evaluation.statistics import Difference, holm, paired_difference, resample
+from ecgkit.evaluation.statistics import Difference, Resampled, difference, holm, resample
 
 ALPHA = 0.05
 
@@ -52,19 +53,19 @@ def compare(best: Path, others: Sequence[Path]) -> dict[Path, Comparison]:
     """
     reference = _test_part(best)
     found: dict[Path, Difference] = {}
+    labels = [name for name in reference.columns if name.startswith("y_")]
+    targets = reference[labels].to_numpy(int)
     patients = reference["patient_id"].fillna("record " + reference.index.to_series())
     weights = resample(patients.astype(str).tolist(), draws=DRAWS)
+    first = Resampled.of(targets, _scores(reference, labels), weights)
     for path in others:
         other = _test_part(path)
-        labels = [name for name in reference.columns if name.startswith("y_")]
         if set(other.index) != set(reference.index) or labels != [n for n in other.columns if n.startswith("y_")]:
             continue
         other = other.loc[reference.index]
-        targets = reference[labels].to_numpy(int)
         if not np.array_equal(targets, other[labels].to_numpy(int)):
             continue
-        first, second = (part[["p_" + name[2:] for name in labels]].to_numpy(float) for part in (reference, other))
-        found[path] = paired_difference(targets, first, second, weights)
+        found[path] = difference(first, Resampled.of(targets, _scores(other, labels), weights))
     corrected = holm([difference.p for difference in found.values()])
     return {path: Comparison(found[path], float(p)) for path, p in zip(found, corrected, strict=True)}
 
@@ -72,6 +73,10 @@ def compare(best: Path, others: Sequence[Path]) -> dict[Path, Comparison]:
 def comparable(rows: Sequence[ResultRow]) -> bool:
     """Return whether results may stand in one column: the same data, test split and classes."""
     return len({(row.dataset, row.hashes.get("store"), tuple(c.label for c in row.classes)) for row in rows}) <= 1
+
+
+def _scores(part: pd.DataFrame, labels: Sequence[str]) -> Floats:
+    return part[["p_" + name.removeprefix("y_") for name in labels]].to_numpy(float)
 
 
 def _test_part(path: Path) -> pd.DataFrame:

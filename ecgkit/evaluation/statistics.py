@@ -83,13 +83,37 @@ def paired_difference(
         weights: ``[K, R]`` from `resample`.
         level: Coverage.
     """
-    values = np.nanmean(auroc(targets, first), axis=0) - np.nanmean(auroc(targets, second), axis=0)
-    draws = auroc(targets, first, weights) - auroc(targets, second, weights)
+    return difference(Resampled.of(targets, first, weights), Resampled.of(targets, second, weights), level)
+
+
+@dataclass(frozen=True)
+class Resampled:
+    """A model's AUROC on a test set, kept for comparing it with several others.
+
+    Args:
+        macro: Mean over classes.
+        draws: ``[K, C]``, of each class on each resample.
+    """
+
+    macro: float
+    draws: Floats
+
+    @classmethod
+    def of(
+        cls, targets: NDArray[np.integer], scores: NDArray[np.floating], weights: NDArray[np.integer]
+    ) -> "Resampled":
+        """Score ``[R, C]`` predictions on the records and on their resamples ``[K, R]``."""
+        return cls(float(np.nanmean(auroc(targets, scores))), auroc(targets, scores, weights))
+
+
+def difference(first: Resampled, second: Resampled, level: float = LEVEL) -> Difference:
+    """Compare two models that were scored on the same resamples; see `paired_difference`."""
+    draws = first.draws - second.draws
     draws = np.nanmean(draws[np.isfinite(draws).any(axis=1)], axis=1)
     low, high = _percentiles(draws, level)
     # One is added to both counts, so that no p is 0 for want of resamples.
     tail = (min((draws <= 0).sum(), (draws >= 0).sum()) + 1) / (len(draws) + 1)
-    return Difference(float(values), (float(low), float(high)), min(1.0, 2 * float(tail)))
+    return Difference(first.macro - second.macro, (float(low), float(high)), min(1.0, 2 * float(tail)))
 
 
 def delong(

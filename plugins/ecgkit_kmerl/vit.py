@@ -4,6 +4,7 @@ Both cut the signal into N segments of p samples, keep those that a mask leaves,
 tokens; the record is the normed mean of its tokens. Shapes: B batch, k leads, n segments a lead, D width.
 """
 
+from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -70,9 +71,9 @@ class TokenEncoder(Encoder):
         )  # fmt: skip
         self.norm = nn.LayerNorm(config.width)
 
+    @abstractmethod
     def embed(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None, kept: Kept | None) -> Tokens:
         """Make the tokens that enter the first block; arguments as in `visible_tokens`."""
-        raise NotImplementedError
 
     def visible_tokens(
         self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None, kept: Kept | None = None
