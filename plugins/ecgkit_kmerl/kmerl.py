@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from ecgkit.knowledge.labels import PRESENT, UNCERTAIN, read_labels
 from ecgkit.methods import Batch, Corpus, Losses, Method
+from ecgkit.nn.contrastive import embedding_statistics
 from ecgkit.nn.query_network import QueryNetwork
 from ecgkit.text.encoder import completed
 from ecgkit.training.supply import UNREAD
@@ -87,7 +88,7 @@ class KMerl(Method):
             loss = clip_loss(ecg, text, config.temperature, paired)
             parts["contrast"] = config.w_contrast * (loss / 2 if config.contrast == "mean" else loss)
             if not self.training:
-                stats = retrieval_accuracy(ecg, text, paired)
+                stats = retrieval_accuracy(ecg, text, paired) | embedding_statistics(ecg)
         if config.w_query:
             queries = self.language.names(self.language.encoder)
             logits = self.answer(tokens, queries)

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ecgkit.methods import Batch, Corpus, Encoder, Losses, Method
+from ecgkit.nn.contrastive import embedding_statistics
 from ecgkit.text.encoder import completed
 from ecgkit_kmerl.config import MerlConfig
 from ecgkit_kmerl.contrast import clip_loss, ecg_projection, project, retrieval_accuracy, text_projection
@@ -78,7 +79,7 @@ class Merl(Method):
             text = self.text_projection(text)
             parts["cma"] = config.w_cma * clip_loss(ecg, text, config.temperature, paired)
             if not self.training:
-                stats = retrieval_accuracy(ecg, text, paired)
+                stats = retrieval_accuracy(ecg, text, paired) | embedding_statistics(ecg)
         if config.w_uma:
             first, second = (self.view_dropout(view(views)) for view in (self.view1, self.view2))
             parts["uma"] = config.w_uma * clip_loss(first, second, config.temperature)

@@ -295,7 +295,7 @@ def test_losses_equal_a_plain_computation() -> None:
         -float(similar[i, i] - s.logsumexp(0)) for m in (similar, similar.T) for i, s in enumerate(m)
     ) / len(has)  # fmt: skip
     assert float(losses.parts["contrast"]) == pytest.approx(plain, rel=1e-4)
-    assert {"top1", "top5"} == set(losses.stats)
+    assert {"top1", "top5", "embedding_rank", "embedding_variance"} == set(losses.stats)
 
 
 ABLATIONS: dict[str, dict[str, Any]] = {
