@@ -7,6 +7,7 @@ from ecgkit.hookspecs import hookimpl
 
 # Tables say most about what a folder is, then the names of its records; any folder of WFDB records comes last.
 LAYOUTS = (
+    ("stores", "a folder of stores, joined into one", "stores:Stores", 50),
     ("manifest", "any .npy or .mat files that a manifest.csv lists", "manifest:Manifest", 40),
     (
         "mimic-iv-ecg-ext-icd",

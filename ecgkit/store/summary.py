@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ecgkit.signal.quality import FLAGS, flagged
+from ecgkit.store.identity import JOINED, qualified
 from ecgkit.store.reader import Store
 
 
@@ -121,10 +123,9 @@ class Overlap:
 
     Args:
         waveforms: Pairs of record ids, of the first and the second store, whose waveforms are the same.
-        patients: Ids of patients that are in both; empty unless both come from the same dataset, since ids of
-            different datasets mean different people.
+        patients: Patients that are in both, as ``DATASET:ID``, since ids of different datasets mean different people.
         records: Records of these patients in each store.
-        comparable: Whether both come from the same dataset.
+        comparable: Whether both may hold records of one dataset.
     """
 
     waveforms: list[tuple[str, str]]
@@ -141,9 +142,13 @@ def overlap(first: Store, second: Store) -> Overlap:
     """
     columns = ["sha256", "fs", "record_id"]
     same = first.table[columns].merge(second.table[columns], on=["sha256", "fs"])
-    comparable = first.attributes["dataset"] == second.attributes["dataset"]
-    of_first, of_second = first.table["patient_id"], second.table["patient_id"]
-    shared = sorted(set(of_first.dropna()) & set(of_second.dropna())) if comparable else []
+    datasets = [str(store.attributes["dataset"]) for store in (first, second)]
+    of_first, of_second = (
+        pd.Series(qualified(dataset, store.table["patient_id"]))
+        for dataset, store in zip(datasets, (first, second), strict=True)
+    )
+    shared = sorted(set(of_first.dropna()) & set(of_second.dropna()))
+    comparable = datasets[0] == datasets[1] or JOINED in datasets
     return Overlap(
         waveforms=list(zip(same["record_id_x"], same["record_id_y"], strict=True)),
         patients=shared,

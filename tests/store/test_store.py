@@ -240,7 +240,7 @@ def test_the_same_waveform_and_the_same_patients_are_found_in_two_stores(tmp_pat
     )
     both = overlap(first, second)
     assert both.waveforms == [("r1", "r1")]
-    assert (both.patients, both.records) == (["p0", "p1"], (2, 2))
+    assert (both.patients, both.records) == (["test:p0", "test:p1"], (2, 2))
     assert summarize(first).duplicates == 1
     second.attributes["dataset"] = "another"
     assert overlap(first, second).patients == [], "ids of different datasets mean different people"

@@ -1,0 +1,119 @@
+"""A folder of stores as one dataset, so that several can be trained on together.
+
+Every record keeps its signal, rate, unit, fold and columns. Ids become ``DATASET:ID``, for two datasets may use the
+same ones; stores of one dataset so share its patients. Peaks, entities and views belong to a store's rows and are made
+anew for the new one.
+"""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ecgkit.datasets.base import Dataset, Source
+from ecgkit.datasets.header import Header
+from ecgkit.datasets.paths import check_inside, is_local
+from ecgkit.errors import DatasetError, RecordError, StoreError
+from ecgkit.recording import Recording
+from ecgkit.store.identity import JOINED, qualified
+from ecgkit.store.reader import Store
+
+ARRAY = "zarr.json"
+MIXED = "mixed"  # of code systems: no task reads it
+# Columns that are fields of `Source`, or that every store makes anew from the signal.
+OWN = {
+    "record_id", "path", "patient_id", "labels", "likelihoods", "report", "age", "sex", "fold", "start", "slot", "fs",
+    "samples", "leads", "derived_leads", "source_leads", "other_signals", "unit", "clipped_samples", "rpeaks", "flags",
+    "limb_fault", "sha256",
+}  # fmt: skip
+
+
+class Stores(Dataset):
+    """Stores, as ``ecgkit ingest`` makes them, that lie beside each other in a folder."""
+
+    name = JOINED
+
+    @classmethod
+    def recognises(cls, root: Path) -> bool:
+        """Return whether the folder holds stores, and is none itself."""
+        return is_local(root) and not (root / ARRAY).is_file() and bool(_stores(root))
+
+    @cached_property
+    def stores(self) -> dict[str, Store]:
+        """The stores by the names of their folders, in order."""
+        try:
+            for name in _stores(self.root):
+                check_inside(self.root, name)
+            return {name: Store(self.root / name) for name in _stores(self.root)}
+        except (StoreError, RecordError) as error:
+            raise DatasetError(str(error)) from None
+
+    @cached_property
+    def code_system(self) -> str:  # type: ignore[override]
+        """What all stores' labels are written in; `MIXED` where they differ."""
+        systems = {store.code_system for store in self.stores.values()}
+        return systems.pop() if len(systems) == 1 else MIXED
+
+    def sources(self) -> Sequence[Source]:
+        """List the records of all stores."""
+        return [source for name, store in self.stores.items() for source in _sources(name, store)]
+
+    def header(self, source: Source) -> Header:
+        """Return what the record table says of a record."""
+        store = self.stores[source.path]
+        row = int(source.extra["store_row"])
+        record = store.table.iloc[row]
+        return Header(
+            fs=float(record["fs"]), samples=int(record["samples"]), leads=tuple(record["leads"]),
+            unit=str(record["unit"]), source_leads=tuple(record["source_leads"]),
+            other=tuple(record["other_signals"]), layout=row,
+        )  # fmt: skip
+
+    def read(self, source: Source, header: Header) -> Recording:
+        """Read one record, compared with the hash under which it was stored."""
+        store = self.stores[source.path]
+        try:
+            store.verified(header.layout, header.layout + 1)
+        except StoreError as error:
+            raise RecordError(str(error)) from None
+        return store.recording(header.layout)
+
+
+def _stores(root: Path) -> list[str]:
+    return sorted(folder.name for folder in root.iterdir() if (folder / ARRAY).is_file())
+
+
+def _sources(name: str, store: Store) -> list[Source]:
+    dataset = str(store.attributes["dataset"])
+    table = store.table
+    columns = [column for column in table if column not in OWN]
+    further = table[columns].to_dict("records") if columns else [{}] * len(table)
+    ids, patients = qualified(dataset, table["record_id"]), qualified(dataset, table["patient_id"])
+    return [
+        Source(
+            record_id=record_id,
+            path=name,
+            patient_id=patient,
+            labels=tuple(row.labels),
+            likelihoods=None if row.likelihoods is None else tuple(row.likelihoods),
+            report=_known(row.report),
+            age=_known(row.age),
+            sex=_known(row.sex),
+            fold=int(row.fold),
+            extra={
+                **{column: _known(value) for column, value in more.items()},
+                "store_row": number,
+                "store_path": row.path,
+            },
+        )
+        for number, (record_id, patient, row, more) in enumerate(
+            zip(ids, patients, table.itertuples(), further, strict=True)
+        )
+    ]  # fmt: skip
+
+
+def _known(value: Any) -> Any:
+    """Return a cell's value, None for a missing one."""
+    return None if pd.api.types.is_scalar(value) and pd.isna(value) else value
