@@ -87,31 +87,27 @@ def _stores(root: Path) -> list[str]:
 
 def _sources(name: str, store: Store) -> list[Source]:
     dataset = str(store.attributes["dataset"])
-    table = store.table
-    columns = [column for column in table if column not in OWN]
-    further = table[columns].to_dict("records") if columns else [{}] * len(table)
-    ids, patients = qualified(dataset, table["record_id"]), qualified(dataset, table["patient_id"])
+    rows: list[dict[str, Any]] = store.table.to_dict("records")  # type: ignore[assignment]
+    ids, patients = (qualified(dataset, store.table[column]) for column in ("record_id", "patient_id"))
     return [
         Source(
             record_id=record_id,
             path=name,
             patient_id=patient,
-            labels=tuple(row.labels),
-            likelihoods=None if row.likelihoods is None else tuple(row.likelihoods),
-            report=_known(row.report),
-            age=_known(row.age),
-            sex=_known(row.sex),
-            fold=int(row.fold),
+            labels=tuple(row["labels"]),
+            likelihoods=None if row["likelihoods"] is None else tuple(row["likelihoods"]),
+            report=_known(row["report"]),
+            age=_known(row["age"]),
+            sex=_known(row["sex"]),
+            fold=int(row["fold"]),
             extra={
-                **{column: _known(value) for column, value in more.items()},
+                **{column: _known(value) for column, value in row.items() if column not in OWN},
                 "store_row": number,
-                "store_path": row.path,
+                "store_path": row["path"],
             },
         )
-        for number, (record_id, patient, row, more) in enumerate(
-            zip(ids, patients, table.itertuples(), further, strict=True)
-        )
-    ]  # fmt: skip
+        for number, (record_id, patient, row) in enumerate(zip(ids, patients, rows, strict=True))
+    ]
 
 
 def _known(value: Any) -> Any:
