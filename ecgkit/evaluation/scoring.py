@@ -151,6 +151,7 @@ def _protocol(task: Task, fitted: Fitted) -> dict[str, str]:
     return {
         "protocol": "ecgkit (default)",
         "labels": task.source,
+        **({"label set": task.label_set} if task.has_shipped else {}),
         **_selection(task),
         **{name: _words(value) for name, value in fitted.choices.items()},
         "test": "predicted once, after every choice was made on val",

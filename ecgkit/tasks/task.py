@@ -1,15 +1,18 @@
 """What an evaluation task is: which records, which labels, which split. Each is a small YAML file in this folder.
 
 title, code_system, split      what the task is, whose codes it reads, how records are split
-labels                         label -> name in words, and the codes any of which makes it positive
+labels                         label -> name in words, and the codes any of which makes it positive; `also`: its codes where
+                               the dataset is published in another code system; `shipped`: see `label_set`
+label_set                      exact: by code; shipped: as a published label table has it, mistakes included
 unlabelled                     drop: leave out records with none of the labels; keep: take them as negatives
 icd10                          instead of codes by label: labels that the data says, ICD-10 codes with their ancestors;
                                a scenario says whose codes, which records, and how frequent a label must be
 challenge                      for a task of the PhysioNet/CinC Challenges: what `ecgkit.evaluation.challenge` needs
+table                          instead of codes: a CSV file with the labels; see `ecgkit.tasks.table`
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from typing import Literal
 
@@ -33,10 +36,14 @@ class Label:
     Args:
         name: In words.
         codes: The dataset's codes, any of which makes a record positive.
+        also: The same dataset's codes in other systems in which it is published, by system.
+        shipped: Codes that a published label table counts besides, by mistake.
     """
 
     name: str
     codes: tuple[str, ...] = ()
+    also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    shipped: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -97,6 +104,7 @@ class Task:
         labels: Its classes by short label, in order; with `icd10`, the names of labels that may occur.
         split: Which folds are which part; an ICD-10 scenario has folds of its own.
         unlabelled: What becomes of a record with none of the labels.
+        label_set: Whether labels are those of the codes, or as a published table ``shipped`` them.
         source: Where labels and split are defined.
         icd10: How labels come from ICD-10 codes, if they do.
         challenge: How a Challenge scores it, if it is a Challenge's.
@@ -107,6 +115,7 @@ class Task:
     labels: dict[str, Label]
     split: FoldSplit = FoldSplit()
     unlabelled: Literal["drop", "keep"] = "drop"
+    label_set: Literal["exact", "shipped"] = "exact"
     source: str = ""
     icd10: Icd10 | None = None
     challenge: Challenge | None = None
@@ -116,6 +125,37 @@ class Task:
             raise ValueError(f"challenge.normal {self.challenge.normal!r} must be one of the labels")
         if not self.labels and not self.icd10:
             raise ValueError("labels must hold at least one label")
+        bare = [name for name, codes in self.codes().items() if not codes and not self.icd10]
+        bare += [
+            f"{name} in {system}" for system in self.systems[1:] for name, of in self.codes(system).items() if not of
+        ]
+        if bare:
+            raise ValueError(f"labels must all have codes, and {', '.join(bare)} has none")
+        if self.label_set == "shipped" and not self.has_shipped:
+            raise ValueError("label_set must be exact, for no published table of this task differs from its codes")
+
+    @property
+    def has_shipped(self) -> bool:
+        """Whether a published label table of the task differs from its codes."""
+        return any(label.shipped for label in self.labels.values())
+
+    @property
+    def systems(self) -> tuple[str, ...]:
+        """The code systems in which the task's own dataset is published, its own first."""
+        return tuple(dict.fromkeys([self.code_system, *(s for label in self.labels.values() for s in label.also)]))
+
+    def codes(self, system: str = "") -> dict[str, tuple[str, ...]]:
+        """Return the codes that make each label positive, by label.
+
+        Args:
+            system: One of `systems`; empty for the task's own.
+        """
+        own = system in ("", self.code_system)
+        extra = self.label_set == "shipped"
+        return {
+            name: (*(label.codes if own else label.also.get(system, ())), *(label.shipped if extra else ()))
+            for name, label in self.labels.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -169,16 +209,16 @@ def task_data(task: Task, name: str, store: Store, usable: NDArray[np.bool_] | N
         TaskError: The store's labels are of another system, none of the task's labels occurs, or a part is empty.
     """
     codes = store.table["labels"]
-    if store.code_system != task.code_system or not codes.map(len).any():
+    if store.code_system not in task.systems or not codes.map(len).any():
         has = f"labels of system {store.code_system!r}" if codes.map(len).any() else "no labels"
         raise TaskError(
             f"{store.path} ({store.attributes['dataset']}) has {has}",
-            f"{task.code_system!r} labels for task {name}",
+            f"{' or '.join(map(repr, task.systems))} labels for task {name}",
             "Choose a task that fits the store; 'ecgkit inspect STORE' shows its labels.",
         )
     if task.icd10 is not None:
         return _icd_data(task, task.icd10, name, store, usable)
-    targets = label_matrix(list(codes), task)
+    targets = label_matrix(list(codes), task, store.code_system)
     labelled = targets.any(1) if task.unlabelled == "drop" else np.ones(len(targets), bool)
     folds = store.table["fold"].to_numpy()
     split = {"train": task.split.train, "val": task.split.val, "test": task.split.test}
@@ -260,11 +300,17 @@ def _icd_name(task: Task, label: str) -> str:
     return f"{known.name}, {label}" if known else label
 
 
-def label_matrix(codes: Collection[Collection[str]], task: Task) -> NDArray[np.int8]:
-    """Return ``[R, C]``: 1 where a record has any of a label's codes, whatever its likelihood."""
+def label_matrix(codes: Collection[Collection[str]], task: Task, system: str = "") -> NDArray[np.int8]:
+    """Return ``[R, C]``: 1 where a record has any of a label's codes, whatever its likelihood.
+
+    Args:
+        codes: Of the R records.
+        task: With its C labels.
+        system: What the codes are written in; empty for the task's own system.
+    """
     columns: dict[str, list[int]] = {}
-    for c, label in enumerate(task.labels.values()):
-        for code in label.codes:
+    for c, own in enumerate(task.codes(system).values()):
+        for code in own:
             columns.setdefault(code, []).append(c)
     out = np.zeros((len(codes), len(task.labels)), np.int8)
     for row, record in enumerate(codes):
