@@ -105,11 +105,11 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
         counts={
             part: {"records": len(rows), "patients": len(set(patients[rows]))} for part, rows in data.parts.items()
         },
-        protocol={**_protocol(task, fitted), **_given_leads(subject, setting), **_seen_means(classes)},
+        protocol={**_protocol(task, fitted), **data.told, **_given_leads(subject, setting), **_seen_means(classes)},
         warnings=(*_overlap(subject, setting), *_warnings(store, data, classes)),
         contract=_contract(setting),
         hashes={
-            "store": store.content_hash,
+            **store.hashes,
             "split": fingerprint({part: _ids(store, data, rows) for part, rows in data.parts.items()}),
             "checkpoint": subject.checkpoint,
         },

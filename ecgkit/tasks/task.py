@@ -1,8 +1,9 @@
 """What an evaluation task is: which records, which labels, which split. Each is a small YAML file in this folder.
 
 title, code_system, split      what the task is, whose codes it reads, how records are split
-labels                         label -> name in words, and the codes any of which makes it positive; `also`: its codes where
-                               the dataset is published in another code system; `shipped`: see `label_set`
+labels                         label -> name in words, and the codes any of which makes it positive; `also`: its codes
+                               where the dataset is published in another system; `shipped`: see `label_set`; `local`:
+                               its codes mean something else in other datasets
 label_set                      exact: by code; shipped: as a published label table has it, mistakes included
 unlabelled                     drop: leave out records with none of the labels; keep: take them as negatives
 icd10                          instead of codes by label: labels that the data says, ICD-10 codes with their ancestors;
@@ -38,12 +39,14 @@ class Label:
         codes: The dataset's codes, any of which makes a record positive.
         also: The same dataset's codes in other systems in which it is published, by system.
         shipped: Codes that a published label table counts besides, by mistake.
+        local: Whether the codes mean something else in other datasets.
     """
 
     name: str
     codes: tuple[str, ...] = ()
     also: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     shipped: tuple[str, ...] = ()
+    local: bool = False
 
 
 @dataclass(frozen=True)
@@ -170,6 +173,7 @@ class TaskData:
         unusable: How many labelled records were left out because the model cannot read them.
         task: The task, with just these labels.
         notes: What a reader of a result should know of the labels.
+        told: What was done, in words, by heading, where it is not what the task alone says.
     """
 
     rows: NDArray[np.int64]
@@ -179,6 +183,7 @@ class TaskData:
     unusable: int
     task: Task
     notes: tuple[str, ...] = ()
+    told: Mapping[str, str] = field(default_factory=dict)
 
 
 def load_task(entry: TaskEntry, settings: Sequence[str] = ()) -> Task:
