@@ -20,6 +20,9 @@ def probe(
     data: Annotated[Path, typer.Option(help="A store with labels.")],
     task: Annotated[str, typer.Option(help="Task, such as ptbxl-super; several joined by commas.")],
     run: Annotated[Path | None, typer.Argument(help="Run folder of a pretrained model.")] = None,
+    eval_data: Annotated[
+        Path | None, typer.Option(help="Test on this store instead, on the classes that both have.")
+    ] = None,
     method: Annotated[str, typer.Option(help="Instead of a run: a method family, with one of the next two.")] = "",
     random_init: Annotated[bool, typer.Option("--random-init", help="Probe the untrained encoder.")] = False,
     scratch: Annotated[bool, typer.Option("--scratch", help="Train the encoder on the task's labels.")] = False,
@@ -69,7 +72,15 @@ def probe(
         tasks=tuple(name.strip() for name in task.split(",")),
         leads=leads,
         model=_model(run, method, random_init, scratch, preset, config, of_model),
-        options=ProbeOptions(head, seed, epochs, device, tuple(of_head), task_settings=tuple(task_settings or ())),
+        options=ProbeOptions(
+            head,
+            seed,
+            epochs,
+            device,
+            tuple(of_head),
+            task_settings=tuple(task_settings or ()),
+            eval_data=str(eval_data or ""),
+        ),
         label_counts=parse_counts(label_counts),
         label_seeds=label_seeds,
         out=out,

@@ -18,6 +18,9 @@ def show_row(row: "ResultRow", folder: Path) -> None:
         f"{row.run}: macro AUROC {percent(row.macro_auroc)} (95 % interval {percent(low)} to {percent(high)}) "
         f"on {row.counts['test']['records']} test records, {row.seconds:.1f} s; written to {folder}"
     )
+    for heading in ("trained on", "tested on", "shared classes", "classes left out"):
+        if heading in row.protocol:
+            say(f"{heading}: {row.protocol[heading]}")
     title = f"{row.task_title}: {row.head} on {row.run}"
     print_table(title, [_class(score) for score in row.classes], numeric=["AUROC", "95 %", "AUPRC", "positives"])
     for warning in row.warnings:

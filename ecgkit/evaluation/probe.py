@@ -18,6 +18,7 @@ from ecgkit.atomic import check_output
 from ecgkit.config import fingerprint
 from ecgkit.entries import HeadEntry, TaskEntry
 from ecgkit.errors import RunError
+from ecgkit.evaluation.across import Site, across
 from ecgkit.evaluation.features import RecordFeatures, extract
 from ecgkit.evaluation.heads.base import Head, Part
 from ecgkit.evaluation.heads.settings import build_head, check_head, head_config, head_title
@@ -28,7 +29,7 @@ from ecgkit.evaluation.subject import Subject
 from ecgkit.evaluation.supervised import RECIPE, train_supervised
 from ecgkit.methods import Encoder
 from ecgkit.store.reader import Store
-from ecgkit.store.views import open_view
+from ecgkit.store.views import View, open_view
 from ecgkit.tasks.task import Task, TaskData, load_task, task_data
 from ecgkit.training.run import pick_device
 from ecgkit.training.supply import open_supplies
@@ -46,6 +47,7 @@ class ProbeOptions:
         head_settings: Changes of the head's settings, such as ``gate=frozen``.
         leads: The lead set that the model is given; empty for all that its contract names.
         task_settings: Changes of the task, such as ``icd10.count_on=train``.
+        eval_data: Path of another store that is tested instead; see `ecgkit.evaluation.across`.
     """
 
     head: str = "linear"
@@ -55,15 +57,19 @@ class ProbeOptions:
     head_settings: tuple[str, ...] = ()
     leads: str = ""
     task_settings: tuple[str, ...] = ()
+    eval_data: str = ""
 
 
 def result_folder(parent: Path, task: str, subject: Subject, store: Store, options: ProbeOptions) -> Path:
     """Return where a result lies by default: below its run, named by all that may differ between two results."""
     head = "end-to-end" if subject.weights == "scratch" else options.head
     settings = (options.head_settings, options.leads, options.task_settings)
-    rest = fingerprint(subject.config, store.content_hash, options.epochs, *settings)[:6]
+    elsewhere = [Store(Path(options.eval_data))] if options.eval_data else []
+    hashes = [other.content_hash for other in elsewhere]
+    rest = fingerprint(subject.config, store.content_hash, options.epochs, *settings, *hashes)[:6]
     leads = f"-leads-{re.sub(r'[^A-Za-z0-9]+', '-', options.leads)}" if options.leads else ""
-    return parent / "probes" / f"{task}-{head}-{store.name.removesuffix('.zarr')}{leads}-seed{options.seed}-{rest}"
+    stores = "-to-".join(each.name.removesuffix(".zarr") for each in (store, *elsewhere))
+    return parent / "probes" / f"{task}-{head}-{stores}{leads}-seed{options.seed}-{rest}"
 
 
 def probe(
@@ -174,10 +180,18 @@ def prepare_probe(
     config = head_config(head_entry, options.head_settings)
     given = lead_set(options.leads) if options.leads else None
     device = pick_device(options.device)
-    view = open_view(store, subject.spec, lambda done, total: watch("view", done, total))
-    if given:
-        view = view.only(given.leads)
-    data = task_data(task, task_entry.name, store, view.usable)
+
+    def narrow(view: View) -> View:
+        return view.only(given.leads) if given else view
+
+    def viewed(done: int, total: int) -> None:
+        watch("view", done, total)
+
+    view = narrow(open_view(store, subject.spec, viewed))
+    site = Site(store, view, task_data(task, task_entry.name, store, view.usable))
+    if options.eval_data:
+        site = across(site, Store(Path(options.eval_data)), subject, narrow, viewed)
+    store, view, data = site.store, site.view, site.data
     encoder, needs = subject.encoder.to(device), head_entry.needs
 
     def build(seed: int) -> Head:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecgkit.config import fingerprint
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
 
@@ -32,6 +33,11 @@ class JoinedStore(Store):
     def name(self) -> str:
         """Both names."""
         return f"{self.first.name} to {self.other.name}"
+
+    @property
+    def content_hash(self) -> str:
+        """Hash over both, so that what is computed from both is kept apart from what is of one."""
+        return fingerprint(self.first.content_hash, self.other.content_hash)
 
     @property
     def hashes(self) -> dict[str, str]:
