@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def probe(
     data: Annotated[Path, typer.Option(help="A store with labels.")],
-    task: Annotated[str, typer.Option(help="Task, such as ptbxl-super; several joined by commas.")],
+    task: Annotated[str, typer.Option(help="Task, such as ptbxl-super or my.yaml; several joined by commas.")],
     run: Annotated[Path | None, typer.Argument(help="Run folder of a pretrained model.")] = None,
     eval_data: Annotated[
         Path | None, typer.Option(help="Test on this store instead, on the classes that both have.")
@@ -163,7 +163,9 @@ def _run_cases(plan: Plan) -> None:
         rows.append(row)
         show_row(row, opened.folder)
     if plan.leads:
-        name = f"leads-{'-'.join(plan.tasks)}-{plan.options.head}-seed{plan.options.seed}.png"
+        name = (
+            f"leads-{'-'.join(Path(task).stem for task in plan.tasks)}-{plan.options.head}-seed{plan.options.seed}.png"
+        )
         show_lead_sets(rows, (plan.out or opened.below / "probes") / name)
 
 

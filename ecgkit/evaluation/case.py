@@ -16,6 +16,7 @@ from ecgkit.evaluation.subject import Subject, pretrained_subject, untrained_sub
 from ecgkit.methods import chosen_config
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
+from ecgkit.tasks.task import find_task
 
 Watch = Callable[[str, int, int], None]
 
@@ -74,7 +75,7 @@ class ProbeCase:
 
     Args:
         data: Path of the store.
-        task: Name of the task.
+        task: Name of the task, or path of its YAML file.
         model: The encoder.
         options: How to probe.
         out: Folder of the result; empty for one below the run, named by all that may differ.
@@ -130,5 +131,5 @@ def open_case(case: ProbeCase) -> OpenedCase:
     """
     case.model.check()
     store = Store(Path(case.data))
-    task, head = host().get(TaskEntry, case.task), host().get(HeadEntry, case.options.head)
+    task, head = find_task(case.task), host().get(HeadEntry, case.options.head)
     return OpenedCase(case, case.model.open(case.options.seed), store, task, head)

@@ -15,19 +15,24 @@ table                          instead of codes: a CSV file with the labels; see
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from ecgkit.config import build, override
+from ecgkit.config import build, override, read_yaml
+from ecgkit.datasets.paths import check_inside
 from ecgkit.entries import TaskEntry
-from ecgkit.errors import TaskError
+from ecgkit.errors import ConfigError, TaskError
+from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.tasks.folds import TEST_FOLD, TRAIN_FOLDS, VAL_FOLD
 from ecgkit.tasks.icd10 import CATEGORY, parent, tree_order
 from ecgkit.tasks.icd_benchmark import COLUMNS, FLAGS, Scenario, ScenarioLabels, scenario_labels
+from ecgkit.tasks.table import Table, read_labels
 
 
 @dataclass(frozen=True)
@@ -111,24 +116,28 @@ class Task:
         source: Where labels and split are defined.
         icd10: How labels come from ICD-10 codes, if they do.
         challenge: How a Challenge scores it, if it is a Challenge's.
+        table: Where labels are, if not in the store.
     """
 
     title: str
-    code_system: str
-    labels: dict[str, Label]
+    code_system: str = ""
+    labels: dict[str, Label] = field(default_factory=dict)
     split: FoldSplit = FoldSplit()
     unlabelled: Literal["drop", "keep"] = "drop"
     label_set: Literal["exact", "shipped"] = "exact"
     source: str = ""
     icd10: Icd10 | None = None
     challenge: Challenge | None = None
+    table: Table | None = None
 
     def __post_init__(self) -> None:
         if self.challenge and self.challenge.normal not in self.labels:
             raise ValueError(f"challenge.normal {self.challenge.normal!r} must be one of the labels")
-        if not self.labels and not self.icd10:
+        if not self.labels and not self.icd10 and not self.table:
             raise ValueError("labels must hold at least one label")
-        bare = [name for name, codes in self.codes().items() if not codes and not self.icd10]
+        if not self.code_system and not self.table:
+            raise ValueError("code_system must say whose codes the labels have")
+        bare = [name for name, codes in self.codes().items() if not codes and not (self.icd10 or self.table)]
         bare += [
             f"{name} in {system}" for system in self.systems[1:] for name, of in self.codes(system).items() if not of
         ]
@@ -186,6 +195,25 @@ class TaskData:
     told: Mapping[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class TaskFile(TaskEntry):
+    """A task in a file of the user's; `target` is its path."""
+
+    @classmethod
+    def at(cls, path: Path) -> "TaskFile":
+        """Return the task of a YAML file, named by it."""
+        return cls(name=path.stem, summary=f"the task of {path}", target=str(path))
+
+
+def find_task(name: str) -> TaskEntry:
+    """Return a registered task by name, or that of a path ending in ``.yaml`` or ``.yml``.
+
+    Raises:
+        PluginError: There is no such task.
+    """
+    return TaskFile.at(Path(name)) if name.endswith((".yaml", ".yml")) else host().get(TaskEntry, name)
+
+
 def load_task(entry: TaskEntry, settings: Sequence[str] = ()) -> Task:
     """Read a task's data file.
 
@@ -194,11 +222,27 @@ def load_task(entry: TaskEntry, settings: Sequence[str] = ()) -> Task:
         settings: Changes, such as ``icd10.count_on=train``.
 
     Raises:
-        ConfigError: A setting does not fit.
+        ConfigError: The file cannot be read, or a setting does not fit.
+        RecordError: A user's task names a table outside of its folder.
     """
+    own = isinstance(entry, TaskFile)
     package, _, file = entry.target.partition(":")
-    values = yaml.safe_load(files(package).joinpath(file).read_text(encoding="utf-8"))
-    return override(build(Task, values, source=entry.target), settings)
+    values = (
+        read_yaml(Path(entry.target))
+        if own
+        else yaml.safe_load(files(package).joinpath(file).read_text(encoding="utf-8"))
+    )
+    if isinstance(values.get("labels"), dict):
+        for name, label in values["labels"].items():
+            build(Label, label, source=f"{entry.target}: labels: {name}")
+    task = override(build(Task, values, source=entry.target), settings)
+    if task.table is None:
+        return task
+    if not own:
+        raise ConfigError(f"{entry.target} has a table", "a task of codes, for only a file of one's own has a table")
+    folder = Path(entry.target).resolve().parent
+    check_inside(folder, task.table.path)
+    return replace(task, table=replace(task.table, path=str(folder / task.table.path)))
 
 
 def task_data(task: Task, name: str, store: Store, usable: NDArray[np.bool_] | None = None) -> TaskData:
@@ -213,6 +257,8 @@ def task_data(task: Task, name: str, store: Store, usable: NDArray[np.bool_] | N
     Raises:
         TaskError: The store's labels are of another system, none of the task's labels occurs, or a part is empty.
     """
+    if task.table is not None:
+        return _table_data(task, task.table, name, store, usable)
     codes = store.table["labels"]
     if store.code_system not in task.systems or not codes.map(len).any():
         has = f"labels of system {store.code_system!r}" if codes.map(len).any() else "no labels"
@@ -239,6 +285,7 @@ def _assemble(
     members: dict[str, NDArray[np.int64]],
     usable: NDArray[np.bool_] | None,
     notes: tuple[str, ...] = (),
+    told: Mapping[str, str] = MappingProxyType({}),
 ) -> TaskData:
     """Reduce the parts to usable records and put them one after the other in the order of the store.
 
@@ -250,6 +297,7 @@ def _assemble(
         members: Rows of the store by part, each in one part at most.
         usable: Bool ``[R]``; None means all.
         notes: For the result.
+        told: For the result, by heading.
     """
     readable = np.ones(len(targets), bool) if usable is None else usable
     wanted = np.sort(np.concatenate(list(members.values())))
@@ -257,11 +305,20 @@ def _assemble(
     parts = {part: np.flatnonzero(np.isin(rows, of)) for part, of in members.items()}
     empty = [part for part, of in parts.items() if not len(of)]
     if empty:
-        where = f" (folds {getattr(task.split, empty[0])})" if task.icd10 is None else ""
+        where = f" (folds {getattr(task.split, empty[0])})" if not (task.icd10 or task.table) else ""
         raise TaskError(
             f"{store.path} has no record for the {empty[0]} part of {name}{where}", "labelled records in every part"
         )
-    return TaskData(rows, targets[rows], tuple(task.labels), parts, len(wanted) - len(rows), task, notes)
+    return TaskData(rows, targets[rows], tuple(task.labels), parts, len(wanted) - len(rows), task, notes, told)
+
+
+def _table_data(task: Task, table: Table, name: str, store: Store, usable: NDArray[np.bool_] | None) -> TaskData:
+    """Return a task whose labels are in a table."""
+    folds = {"train": task.split.train, "val": task.split.val, "test": task.split.test}
+    found = read_labels(table, tuple(task.labels), store.table, folds)
+    labels = {label: task.labels.get(label, Label(label)) for label in found.labels}
+    concrete = replace(task, labels=labels)
+    return _assemble(concrete, name, store, found.targets, found.members, usable, found.notes, found.told)
 
 
 def _icd_data(task: Task, icd: Icd10, name: str, store: Store, usable: NDArray[np.bool_] | None) -> TaskData:
