@@ -118,3 +118,14 @@ def test_a_map_within_a_system_is_the_task_itself() -> None:
 def test_the_reason_names_each_code_once() -> None:
     why = carry(load("ptbxl-super"), "snomed").left_out["STTC"]
     assert "for NDT, DIG, ANEUR, EL (" in why and why.count("428750005") == 1
+
+
+def test_the_page_counts_what_is_carried_over() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text()
+    rows = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| `")]
+    listed = {name.strip("`"): (classes, counts) for name, classes, _, _, counts in rows if "icd10" not in name}
+    tasks = {name: load(name) for name in host().entries(TaskEntry)}
+    assert set(listed) == {name for name, task in tasks.items() if not task.icd10}
+    for name, (classes, counts) in listed.items():
+        found = ", ".join(str(len(carry(tasks[name], system).codes)) for system in SYSTEMS)
+        assert (classes, counts) == (str(len(tasks[name].labels)), found), name
