@@ -65,6 +65,8 @@ def probe(
 
     if epochs is not None and not scratch:
         raise ConfigError("--epochs without --scratch", "a training from scratch, for nothing else trains for epochs")
+    if eval_data is not None and (layers or perturb):
+        raise ConfigError("--eval-data with --layers or --perturb", "a study of one store")
     of_model, of_head = _share_settings(settings or [], has_run=run is not None)
     of_head += _zero_shot_settings(head, prompts, independent_queries)
     plan = Plan(

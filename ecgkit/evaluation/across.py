@@ -60,7 +60,8 @@ def across(
         raise TaskError(
             f"task {task.title!r} says its labels without codes", "a task of codes, for a test on another store"
         )
-    carried = carry(task, other.code_system)
+    home = here.store.attributes["dataset"] == other.attributes["dataset"]
+    carried = carry(task, other.code_system, home=home)
     shared = [name for name in here.data.labels if name in carried.codes]
     if not shared:
         raise TaskError(

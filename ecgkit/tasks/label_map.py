@@ -91,15 +91,18 @@ def label_map() -> LabelMap:
     return build(LabelMap, {**values, "findings": findings}, source=FILE)
 
 
-def carry(task: Task, system: str) -> Carried:
+def carry(task: Task, system: str, *, home: bool = False) -> Carried:
     """Return a task's classes in a code system.
 
     Args:
         task: A task of codes.
-        system: Such as ``snomed``; the task's own gives its own codes.
+        system: Such as ``snomed``; in the task's own, classes keep their codes.
+        home: Whether it is for records of the task's own dataset, where `local` codes mean what the task says.
     """
     if system == task.code_system:
-        return Carried(system, task.codes(), {})
+        strange = {name for name, label in task.labels.items() if label.local and not home}
+        kept = {name: codes for name, codes in task.codes().items() if name not in strange}
+        return Carried(system, kept, {name: _reason([], system, system) for name in strange})
     codes: dict[str, tuple[str, ...]] = {}
     left_out: dict[str, str] = {}
     for name, label in task.labels.items():

@@ -108,7 +108,8 @@ def test_what_is_not_covered_is_left_out_and_named(task: str, system: str, kept:
 
 def test_a_map_within_a_system_is_the_task_itself() -> None:
     own = load("csn")
-    assert carry(own, "snomed").codes == own.codes()
+    assert carry(own, "snomed", home=True).codes == own.codes()
+    assert set(carry(own, "snomed").left_out) == {"STTU"}
     assert "something else" in carry(own, "scp").left_out["STTU"]
     assert "NT_" in carry(own, "scp").codes["TWC"]
     there = label_matrix([["NT_"], ["NORM"]], load("ptbxl-all"))
@@ -127,5 +128,5 @@ def test_the_page_counts_what_is_carried_over() -> None:
     tasks = {name: load(name) for name in host().entries(TaskEntry)}
     assert set(listed) == {name for name, task in tasks.items() if not task.icd10}
     for name, (classes, counts) in listed.items():
-        found = ", ".join(str(len(carry(tasks[name], system).codes)) for system in SYSTEMS)
+        found = ", ".join(str(len(carry(tasks[name], system, home=True).codes)) for system in SYSTEMS)
         assert (classes, counts) == (str(len(tasks[name].labels)), found), name
