@@ -42,6 +42,9 @@ def probe(
     task_settings: Annotated[
         list[str] | None, typer.Option("--task-set", help="One setting of the task, such as icd10.count_on=train.")
     ] = None,
+    allow_overlap: Annotated[
+        bool, typer.Option("--allow-overlap", help="Go on where pretraining saw test records; the result says so.")
+    ] = False,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder of the result; default: below the run.")] = None,
@@ -69,7 +72,15 @@ def probe(
         tasks=tuple(name.strip() for name in task.split(",")),
         leads=leads,
         model=_model(run, method, random_init, scratch, preset, config, of_model),
-        options=ProbeOptions(head, seed, epochs, device, tuple(of_head), task_settings=tuple(task_settings or ())),
+        options=ProbeOptions(
+            head,
+            seed,
+            epochs,
+            device,
+            tuple(of_head),
+            task_settings=tuple(task_settings or ()),
+            allow_overlap=allow_overlap,
+        ),
         label_counts=parse_counts(label_counts),
         label_seeds=label_seeds,
         out=out,

@@ -22,6 +22,7 @@ from ecgkit.evaluation.features import RecordFeatures, extract
 from ecgkit.evaluation.heads.base import Head, Part
 from ecgkit.evaluation.heads.settings import build_head, check_head, head_config, head_title
 from ecgkit.evaluation.lead_sets import lead_set
+from ecgkit.evaluation.leaks import refuse_leak
 from ecgkit.evaluation.results import RESULT, ResultRow, save_row
 from ecgkit.evaluation.scoring import Fitted, Setting, predictions, result_row
 from ecgkit.evaluation.subject import Subject
@@ -46,6 +47,7 @@ class ProbeOptions:
         head_settings: Changes of the head's settings, such as ``gate=frozen``.
         leads: The lead set that the model is given; empty for all that its contract names.
         task_settings: Changes of the task, such as ``icd10.count_on=train``.
+        allow_overlap: Go on where pretraining saw test records or patients; the result says so.
     """
 
     head: str = "linear"
@@ -55,6 +57,7 @@ class ProbeOptions:
     head_settings: tuple[str, ...] = ()
     leads: str = ""
     task_settings: tuple[str, ...] = ()
+    allow_overlap: bool = False
 
 
 def result_folder(parent: Path, task: str, subject: Subject, store: Store, options: ProbeOptions) -> Path:
@@ -92,6 +95,7 @@ def probe(
     Raises:
         TaskError: The store lacks the task's labels.
         LeadError: The store lacks the model's leads.
+        LeakError: Pretraining saw test records or patients.
         OutputError: `out` is something else than an earlier result.
     """
     began = time.perf_counter()
@@ -178,6 +182,7 @@ def prepare_probe(
     if given:
         view = view.only(given.leads)
     data = task_data(task, task_entry.name, store, view.usable)
+    refuse_leak(subject, store, data.rows[data.parts["test"]], allow=options.allow_overlap)
     encoder, needs = subject.encoder.to(device), head_entry.needs
 
     def build(seed: int) -> Head:
