@@ -114,6 +114,7 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
         },
         protocol={
             **_protocol(task, fitted),
+            **setting.words,
             **_given_leads(subject, setting),
             **_leak_guard(subject, setting),
             **_seen_means(classes),
