@@ -72,7 +72,7 @@ def across(
     tested, told = _tested(here, other, view, subject)
     targets = code_matrix(list(other.table["labels"].iloc[tested]), {name: carried.codes[name] for name in shared})
     store = JoinedStore(here.store, other)
-    data = _joined(here, tested, targets, shared, carried)
+    data = _joined(here, other.name, tested, targets, shared)
     notes = (*here.data.notes, *_left_out(carried), *told.values())
     words = _told(here, other, shared, carried, len(tested), told)
     return Site(store, join_views(here.view, view), replace(data, notes=notes, told={**here.data.told, **words}))
@@ -110,14 +110,15 @@ def _same_records(here: Site, other: Store) -> NDArray[np.bool_]:
 
 
 def _joined(
-    here: Site, tested: NDArray[np.int64], targets: NDArray[np.int8], shared: list[str], carried: Carried
+    here: Site, tested_on: str, tested: NDArray[np.int64], targets: NDArray[np.int8], shared: list[str]
 ) -> TaskData:
     """Put the training and validation records of one store before the tested records of the other."""
     data, columns = here.data, [here.data.labels.index(name) for name in shared]
     own = np.concatenate([data.parts["train"], data.parts["val"]])
     ends = np.cumsum([len(data.parts["train"]), len(data.parts["val"]), len(tested)])
     parts = {"train": np.arange(ends[0]), "val": np.arange(ends[0], ends[1]), "test": np.arange(ends[1], ends[2])}
-    task: Task = replace(data.task, labels={name: data.task.labels[name] for name in shared}, challenge=None)
+    labels = {name: data.task.labels[name] for name in shared}
+    task: Task = replace(data.task, labels=labels, challenge=None, title=f"{data.task.title}, tested on {tested_on}")
     return replace(
         data,
         rows=np.concatenate([data.rows[own], tested + len(here.store)]),
@@ -126,6 +127,19 @@ def _joined(
         parts=parts,
         task=task,
     )
+
+
+def follow(order: NDArray[np.int64], here: TaskData, there: TaskData) -> NDArray[np.int64]:
+    """Return where training records went.
+
+    Args:
+        order: Training records as indices into the rows of `here`, -1 for one that is not there.
+        here: The task before `across`.
+        there: The task after it.
+    """
+    moved = np.full(len(here.rows) + 1, -1)  # the last stands for -1
+    moved[here.parts["train"]] = there.parts["train"]
+    return moved[order]
 
 
 def _left_out(carried: Carried) -> list[str]:

@@ -13,7 +13,7 @@ import torch
 
 from ecgkit.config import override
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry, load_target
-from ecgkit.errors import StoreError, TaskError
+from ecgkit.errors import LeakError, StoreError, TaskError
 from ecgkit.evaluation.probe import ProbeOptions, probe, result_folder
 from ecgkit.evaluation.results import PREDICTIONS, ResultRow
 from ecgkit.evaluation.subject import Subject, untrained_subject
@@ -77,6 +77,7 @@ def test_statements_are_tested_on_codes(
     row = judge(subject, statements_store, challenge_store, "ptbxl-super", tmp_path / "r")
     here, other = Store(statements_store), Store(challenge_store)
     assert [score.label for score in row.classes] == ["CD", "HYP", "MI"]
+    assert (row.task, row.task_title[-24:]) == ("ptbxl-super@challenge", "tested on challenge.zarr")
     assert (row.store, row.dataset) == ("statements.zarr to challenge.zarr", "cinc")
     assert row.hashes["store"] == other.content_hash and row.hashes["training store"] == here.content_hash
     assert "NORM" in row.protocol["classes left out"] and "sinus rhythm" in row.protocol["classes left out"]
@@ -120,10 +121,22 @@ def test_pretraining_on_the_other_store_leaves_its_test_fold_and_leaks_are_told(
     assert row.counts["test"]["records"] <= len(fold) and "only fold 10" in row.protocol["split"]
     assert not [warning for warning in row.warnings if "LEAK" in warning]
     leaky = replace(subject, seen=frozenset(table["sha256"]))
-    row = judge(leaky, cohort_store, other_cohort, "simulated", tmp_path / "b")
-    assert [warning for warning in row.warnings if f"{row.counts['test']['records']} of the" in warning]
+    with pytest.raises(LeakError, match="other.zarr"):
+        judge(leaky, cohort_store, other_cohort, "simulated", tmp_path / "b")
+    row = judge(leaky, cohort_store, other_cohort, "simulated", tmp_path / "b", allow_overlap=True)
+    assert [warning for warning in row.warnings if "LEAK" in warning and str(row.counts["test"]["records"]) in warning]
     whole = judge(subject, cohort_store, other_cohort, "simulated", tmp_path / "c")
     assert whole.counts["test"]["records"] > row.counts["test"]["records"]
+
+
+def test_draws_of_training_records_follow_them(
+    subject: Subject, cohort_store: Path, other_cohort: Path, tmp_path: Path
+) -> None:
+    half = judge(subject, cohort_store, other_cohort, "simulated", tmp_path / "r", fraction=50.0)
+    entry, head = host().get(TaskEntry, "simulated"), host().get(HeadEntry, "linear")
+    alone = probe(subject, Store(cohort_store), entry, head, tmp_path / "s", ProbeOptions(fraction=50.0))
+    assert half.counts["train"] == alone.counts["train"]
+    assert [score.train_positives for score in half.classes] == [score.train_positives for score in alone.classes]
 
 
 def test_scratch_and_lead_sets_go_across(cohort_store: Path, other_cohort: Path, tmp_path: Path) -> None:
