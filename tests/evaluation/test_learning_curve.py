@@ -37,7 +37,9 @@ def test_a_curve_has_a_row_a_draw_and_ends_at_the_whole(cohort_store: Path, tmp_
     assert open_case(again).probe().classes == rows[1].classes  # a case of its own gives the row of the curve
     for row in rows:
         assert row.counts["test"] == whole.counts["test"] and row.counts["val"] == whole.counts["val"]
-        assert row.counts["train"]["records"] <= (row.label_count or round(row.fraction * whole.counts["train"]["records"]))
+        assert row.counts["train"]["records"] <= (
+            row.label_count or round(row.fraction * whole.counts["train"]["records"])
+        )
         assert "one seed only" not in row.warnings
         assert ("draw of training records" in row.protocol) == (row.label_count is not None or row.fraction < 1)
     points = curve([row for row in rows if row.label_count is None])
@@ -62,8 +64,8 @@ def test_a_curve_from_scratch_starts_anew_each_time(cohort_store: Path, tmp_path
 
 def test_the_command_prints_mean_and_spread(ecgkit: Callable[..., Outcome], cohort_store: Path, tmp_path: Path) -> None:
     words = ("probe", "--data", cohort_store, "--task", "simulated", "--method", "lamae", "--preset", "tiny",
-             "--set", "depth=1", "--set", "width=16", "--random-init", "--out", tmp_path / "r")  # fmt: skip
-    shown = ecgkit(*words, "--fraction", "10,100", "--label-counts", "20", "--protocol", "lamae")
+             "--set", "depth=1", "--set", "width=16", "--random-init", "--out")  # fmt: skip
+    shown = ecgkit(*words, tmp_path / "r", "--fraction", "10,100", "--label-counts", "20", "--protocol", "lamae")
     assert shown.code == 0, shown.err
     # LAMAE states no fractions: one draw each; three of a count.
     assert "5 results" in shown.out and "by labelled training records" in shown.out and " sd " in shown.out
@@ -75,5 +77,5 @@ def test_the_command_prints_mean_and_spread(ecgkit: Callable[..., Outcome], coho
         ("--protocol", "merle", "Did you mean 'merl'"), ("--label-set", "shipped", "--splits"),
         ("--label-set", "own", "label_set"),
     ):  # fmt: skip
-        wrong = ecgkit(*words, option, value)
+        wrong = ecgkit(*words, tmp_path / "wrong", option, value)
         assert wrong.code == 2 and said in wrong.err, wrong.err
