@@ -113,6 +113,7 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
             part: {"records": len(rows), "patients": len(set(patients[rows]))} for part, rows in data.parts.items()
         },
         protocol={
+            **setting.words,  # first on the card, and last where it says more than the task does
             **_protocol(task, fitted),
             **setting.words,
             **data.told,

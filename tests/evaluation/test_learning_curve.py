@@ -64,8 +64,8 @@ def test_a_curve_from_scratch_starts_anew_each_time(cohort_store: Path, tmp_path
 
 def test_the_command_prints_mean_and_spread(ecgkit: Callable[..., Outcome], cohort_store: Path, tmp_path: Path) -> None:
     words = ("probe", "--data", cohort_store, "--task", "simulated", "--method", "lamae", "--preset", "tiny",
-             "--set", "depth=1", "--set", "width=16", "--random-init", "--out", tmp_path / "r")  # fmt: skip
-    shown = ecgkit(*words, "--fraction", "10,100", "--label-counts", "20", "--protocol", "lamae")
+             "--set", "depth=1", "--set", "width=16", "--random-init", "--out")  # fmt: skip
+    shown = ecgkit(*words, tmp_path / "r", "--fraction", "10,100", "--label-counts", "20", "--protocol", "lamae")
     assert shown.code == 0, shown.err
     # LAMAE states no fractions: one draw each; three of a count.
     assert "5 results" in shown.out and "by labelled training records" in shown.out and " sd " in shown.out
@@ -77,5 +77,5 @@ def test_the_command_prints_mean_and_spread(ecgkit: Callable[..., Outcome], coho
         ("--protocol", "merle", "Did you mean 'merl'"), ("--label-set", "shipped", "--splits"),
         ("--label-set", "own", "label_set"),
     ):  # fmt: skip
-        wrong = ecgkit(*words, option, value)
+        wrong = ecgkit(*words, tmp_path / "wrong", option, value)
         assert wrong.code == 2 and said in wrong.err, wrong.err
