@@ -51,6 +51,11 @@ class Store:
         return str(self.attributes["content_sha256"])
 
     @property
+    def hashes(self) -> dict[str, str]:
+        """The hashes that a result on this store names."""
+        return {"store": self.content_hash}
+
+    @property
     def code_system(self) -> str:
         """What the labels are written in, such as ``scp`` or ``snomed``; empty where there are none."""
         return str(self.attributes.get("code_system", ""))

@@ -16,6 +16,7 @@ def register_tasks(register: Callable[[TaskEntry], None]) -> None:
         ("ptbxl-sub", "PTB-XL, 23 diagnostic subclasses, published folds"),
         ("ptbxl-form", "PTB-XL, 19 form statements, published folds"),
         ("ptbxl-rhythm", "PTB-XL, 12 rhythm statements, published folds"),
+        ("cpsc2018", "CPSC 2018, 9 labels by word or SNOMED CT code, folds by record"),
         ("csn", "Chapman-Shaoxing-Ningbo, 38 labels by SNOMED CT code, folds by record"),
         (
             "icd10-circulatory",
