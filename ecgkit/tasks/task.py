@@ -5,13 +5,14 @@ labels                         label -> name in words, and the codes any of whic
 unlabelled                     drop: leave out records with none of the labels; keep: take them as negatives
 icd10                          instead of codes by label: labels that the data says, ICD-10 codes with their ancestors;
                                a scenario says whose codes, which records, and how frequent a label must be
+regression                     instead of labels: numbers that are predicted; see `ecgkit.tasks.regression`
 challenge                      for a task of the PhysioNet/CinC Challenges: what `ecgkit.evaluation.challenge` needs
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import yaml
@@ -24,6 +25,7 @@ from ecgkit.store.reader import Store
 from ecgkit.tasks.folds import TEST_FOLD, TRAIN_FOLDS, VAL_FOLD
 from ecgkit.tasks.icd10 import CATEGORY, parent, tree_order
 from ecgkit.tasks.icd_benchmark import COLUMNS, FLAGS, Scenario, ScenarioLabels, scenario_labels
+from ecgkit.tasks.regression import Regression, target_values
 
 
 @dataclass(frozen=True)
@@ -89,7 +91,7 @@ class Challenge:
 
 @dataclass(frozen=True)
 class Task:
-    """A multi-label classification task.
+    """A multi-label classification task, or a regression.
 
     Args:
         title: In words.
@@ -100,21 +102,27 @@ class Task:
         source: Where labels and split are defined.
         icd10: How labels come from ICD-10 codes, if they do.
         challenge: How a Challenge scores it, if it is a Challenge's.
+        regression: Which numbers are predicted, instead of labels.
     """
 
     title: str
-    code_system: str
-    labels: dict[str, Label]
+    code_system: str = ""
+    labels: dict[str, Label] = field(default_factory=dict)
     split: FoldSplit = FoldSplit()
     unlabelled: Literal["drop", "keep"] = "drop"
     source: str = ""
     icd10: Icd10 | None = None
     challenge: Challenge | None = None
+    regression: Regression | None = None
 
     def __post_init__(self) -> None:
         if self.challenge and self.challenge.normal not in self.labels:
             raise ValueError(f"challenge.normal {self.challenge.normal!r} must be one of the labels")
-        if not self.labels and not self.icd10:
+        if self.regression and (self.labels or self.icd10 or self.challenge or self.code_system):
+            raise ValueError("regression must stand without code_system, labels, icd10 and challenge")
+        if not self.regression and not self.code_system:
+            raise ValueError("code_system must say what the labels are written in")
+        if not self.labels and not self.icd10 and not self.regression:
             raise ValueError("labels must hold at least one label")
 
 
@@ -124,21 +132,23 @@ class TaskData:
 
     Args:
         rows: The store's rows that take part.
-        targets: ``[len(rows), C]`` of 0 and 1.
-        labels: The C short labels.
+        targets: ``[len(rows), C]`` int8 of 0 and 1; of a regression float64, each column in its unit.
+        labels: The C short labels, or names of targets.
         parts: ``train``, ``val`` and ``test`` as indices into `rows`.
         unusable: How many labelled records were left out because the model cannot read them.
         task: The task, with just these labels.
         notes: What a reader of a result should know of the labels.
+        left_out: Of a regression, how many records of its folds have no value, by why.
     """
 
     rows: NDArray[np.int64]
-    targets: NDArray[np.int8]
+    targets: NDArray[Any]
     labels: tuple[str, ...]
     parts: dict[str, NDArray[np.int64]]
     unusable: int
     task: Task
     notes: tuple[str, ...] = ()
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 def load_task(entry: TaskEntry, settings: Sequence[str] = ()) -> Task:
@@ -156,7 +166,9 @@ def load_task(entry: TaskEntry, settings: Sequence[str] = ()) -> Task:
     return override(build(Task, values, source=entry.target), settings)
 
 
-def task_data(task: Task, name: str, store: Store, usable: NDArray[np.bool_] | None = None) -> TaskData:
+def task_data(
+    task: Task, name: str, store: Store, usable: NDArray[np.bool_] | None = None, *, numbers: bool = False
+) -> TaskData:
     """Return a task's records, targets and split on a store.
 
     Args:
@@ -164,10 +176,15 @@ def task_data(task: Task, name: str, store: Store, usable: NDArray[np.bool_] | N
         name: Its name, for messages.
         store: The store.
         usable: ``[R]``, which records the model can read; None means all.
+        numbers: Whether the caller knows what to do with a regression.
 
     Raises:
-        TaskError: The store's labels are of another system, none of the task's labels occurs, or a part is empty.
+        TaskError: It is a regression where classes are needed, the store's labels are of another system, none of the task's labels occurs, or a part is empty.
     """
+    if task.regression is not None:
+        if not numbers:
+            raise TaskError(f"{name} is a regression task", "a task with classes", "Choose one: ecgkit plugins list")
+        return _regression_data(task, task.regression, name, store, usable)
     codes = store.table["labels"]
     if store.code_system != task.code_system or not codes.map(len).any():
         has = f"labels of system {store.code_system!r}" if codes.map(len).any() else "no labels"
@@ -190,7 +207,7 @@ def _assemble(
     task: Task,
     name: str,
     store: Store,
-    targets: NDArray[np.int8],
+    targets: NDArray[Any],
     members: dict[str, NDArray[np.int64]],
     usable: NDArray[np.bool_] | None,
     notes: tuple[str, ...] = (),
@@ -217,6 +234,19 @@ def _assemble(
             f"{store.path} has no record for the {empty[0]} part of {name}{where}", "labelled records in every part"
         )
     return TaskData(rows, targets[rows], tuple(task.labels), parts, len(wanted) - len(rows), task, notes)
+
+
+def _regression_data(
+    task: Task, regression: Regression, name: str, store: Store, usable: NDArray[np.bool_] | None
+) -> TaskData:
+    """Return a task of numbers; a record takes part that has every target."""
+    folds = store.table["fold"].to_numpy()
+    split = {"train": task.split.train, "val": task.split.val, "test": task.split.test}
+    asked = np.isin(folds, [fold for of in split.values() for fold in of])
+    found = target_values(regression, name, store, asked)
+    members = {part: np.flatnonzero(found.complete & np.isin(folds, of)) for part, of in split.items()}
+    data = _assemble(task, name, store, found.values, members, usable)
+    return replace(data, labels=tuple(regression.targets), left_out=found.left_out)
 
 
 def _icd_data(task: Task, icd: Icd10, name: str, store: Store, usable: NDArray[np.bool_] | None) -> TaskData:

@@ -1,0 +1,135 @@
+"""Ridge, its scores and their intervals against scikit-learn and plain loops."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.linear_model import Ridge
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
+
+from ecgkit.evaluation.features import RecordFeatures
+from ecgkit.evaluation.heads.base import Part
+from ecgkit.evaluation.heads.ridge import GRID, RidgeHead, ridge_path
+from ecgkit.evaluation.regression import METRICS, compare_errors, regression_metrics
+from ecgkit.evaluation.statistics import resample
+
+
+def features_of(x: np.ndarray) -> RecordFeatures:
+    return RecordFeatures({"pooled": x.astype(np.float32)}, ("I",), np.ones((len(x), 1), bool))
+
+
+def parts(rng: np.random.Generator, n: int = 60, width: int = 8) -> tuple[Part, Part, RecordFeatures]:
+    x = rng.normal(size=(2 * n, width)) * np.geomspace(0.01, 100, width)
+    x[:, 3] = 7  # a constant feature
+    x[:, 4] = x[:, 5]  # two that are the same
+    y = x[:, [0]] * 300 + np.stack([x[:, 1], rng.normal(size=2 * n)], axis=1) + [70, 400]
+    features = features_of(x)
+    train, val = (Part(features.take(rows), y[rows]) for rows in np.split(np.arange(2 * n), 2))
+    return train, val, features
+
+
+@pytest.mark.parametrize(("n", "width"), [(50, 7), (7, 50), (30, 30)])
+def test_ridge_equals_scikit_learn_and_the_normal_equations_for_every_penalty(n: int, width: int) -> None:
+    rng = np.random.default_rng(n)
+    x, y = rng.normal(size=(n, width)), rng.normal(size=(n, 3))
+    x, y = x - x.mean(0), y - y.mean(0)
+    path = ridge_path(x, y, np.array(GRID))
+    for penalty, found in zip(GRID, path, strict=True):
+        alpha = n * penalty
+        theirs = Ridge(alpha=alpha, solver="svd").fit(x, y)
+        np.testing.assert_allclose(x @ found, theirs.predict(x), rtol=0, atol=1e-8)
+        if penalty >= 1e-3:  # below, the normal equations of fewer records than features lose digits themselves
+            plain = np.linalg.solve(x.T @ x + alpha * np.eye(width), x.T @ y)
+            np.testing.assert_allclose(found, plain, rtol=0, atol=1e-8)
+
+
+def test_head_is_the_ridge_that_val_prefers_for_each_target() -> None:
+    train, val, features = parts(np.random.default_rng(1))
+    head = RidgeHead()
+    head.fit(train, val)
+    x = train.features["pooled"].astype(float)
+    scale = np.where(x.std(0) > 0, x.std(0), 1)
+    predicted = head.predict(features)
+    chosen = []
+    for c in range(2):
+        models = {}
+        for penalty in GRID:
+            model = Ridge(alpha=penalty * len(x), solver="svd").fit((x - x.mean(0)) / scale, train.targets[:, c])
+            error = np.square(model.predict((val.features["pooled"] - x.mean(0)) / scale) - val.targets[:, c]).mean()
+            models[penalty] = (error, model)
+        best = min(models, key=lambda penalty: models[penalty][0])
+        chosen.append(f"{best:g}")
+        expected = models[best][1].predict((features["pooled"] - x.mean(0)) / scale)
+        np.testing.assert_allclose(predicted[:, c], expected, rtol=0, atol=1e-8 * np.abs(expected).max())
+    assert chosen[0] != chosen[1], "the two targets want different penalties"
+    assert head.choices()["chosen"] == f"lambda = {', '.join(chosen)} by squared error on val"
+
+
+def test_metrics_equal_scikit_learn() -> None:
+    rng = np.random.default_rng(2)
+    y = rng.normal(400, 30, size=(80, 2))
+    p = y + rng.normal(5, 20, size=y.shape)
+    found = regression_metrics(y, p)
+    assert tuple(found) == METRICS
+    for c in range(2):
+        expected = (
+            mean_absolute_error(y[:, c], p[:, c]), root_mean_squared_error(y[:, c], p[:, c]),
+            r2_score(y[:, c], p[:, c]), np.corrcoef(y[:, c], p[:, c])[0, 1],
+        )  # fmt: skip
+        np.testing.assert_allclose([found[name][c] for name in METRICS], expected, rtol=1e-12)
+
+
+def test_what_is_not_defined_is_nan() -> None:
+    y = np.array([[1.0], [2.0], [4.0]])
+    constant = regression_metrics(y, np.full_like(y, 0.1))
+    assert np.isnan(constant["pearson"]).all()
+    assert constant["r2"][0] == pytest.approx(r2_score(y, np.full_like(y, 0.1)))
+    same = regression_metrics(np.full_like(y, 1 / 3), y)
+    assert np.isnan(same["r2"]).all() and np.isnan(same["pearson"]).all()
+    assert same["mae"][0] == pytest.approx(np.abs(y - 1 / 3).mean())
+
+
+def test_resamples_equal_a_plain_loop_over_repeated_records() -> None:
+    rng = np.random.default_rng(3)
+    y = rng.normal(60, 20, size=(40, 2))
+    p = y + rng.normal(0, 8, size=y.shape)
+    weights = resample([f"patient {i // 3}" for i in range(40)], draws=150)
+    found = regression_metrics(y, p, weights)
+    for k, counts in enumerate(weights):
+        rows = np.repeat(np.arange(40), counts)
+        for c in range(2):
+            expected = (
+                mean_absolute_error(y[rows, c], p[rows, c]), root_mean_squared_error(y[rows, c], p[rows, c]),
+                r2_score(y[rows, c], p[rows, c]), np.corrcoef(y[rows, c], p[rows, c])[0, 1],
+            )  # fmt: skip
+            np.testing.assert_allclose([found[name][k, c] for name in METRICS], expected, rtol=1e-9)
+
+
+def test_paired_difference_equals_a_plain_loop(tmp_path) -> None:
+    rng = np.random.default_rng(4)
+    ids, patients = [f"r{i}" for i in range(50)], [f"p{i // 2}" for i in range(50)]
+    y = rng.normal(60, 20, 50)
+    predicted = {"a": y + rng.normal(0, 5, 50), "b": y + rng.normal(0, 9, 50), "c": y + rng.normal(0, 5, 50)}
+    paths = {}
+    for name, p in predicted.items():
+        frame = pd.DataFrame({"record_id": ids, "patient_id": patients, "part": "test", "y_age": y, "p_age": p})
+        (tmp_path / name).mkdir()
+        # The order of records in a file must not matter.
+        frame.sample(frac=1, random_state=1).to_parquet(tmp_path / name / "predictions.parquet")
+        paths[name] = tmp_path / name / "row.json"
+    other = pd.DataFrame({"record_id": ids, "patient_id": patients, "part": "test", "y_age": y + 1, "p_age": y})
+    (tmp_path / "d").mkdir()
+    other.to_parquet(tmp_path / "d" / "predictions.parquet")
+    found = compare_errors(paths["a"], [paths["b"], paths["c"], tmp_path / "d" / "row.json"], "age")
+    assert set(found) == {paths["b"], paths["c"]}, "other numbers do not compare"
+    order = pd.read_parquet(tmp_path / "a" / "predictions.parquet")["record_id"].map(ids.index).to_numpy()
+    errors = {name: np.abs(predicted[name] - y)[order] for name in "ab"}
+    draws = [
+        np.average(errors["a"], weights=counts) - np.average(errors["b"], weights=counts)
+        for counts in resample(np.array(patients)[order].tolist(), draws=1000)
+    ]
+    comparison = found[paths["b"]]
+    assert comparison.difference.value == pytest.approx((errors["a"] - errors["b"]).mean(), rel=1e-12)
+    assert comparison.difference.interval == pytest.approx(np.percentile(draws, [2.5, 97.5]), rel=1e-9)
+    assert comparison.difference.value < 0 and comparison.distinguishable
+    assert comparison.p >= comparison.difference.p, "Holm never lowers a p"
+    assert not found[paths["c"]].distinguishable
