@@ -198,6 +198,11 @@ def _show_lead_sets(rows: "list[ResultRow]", groups: list[str], picture: Path) -
 
 
 def _show(row: "ResultRow", folder: Path) -> None:
+    if row.targets:
+        from ecgkit.cli.regression_view import show_targets
+
+        show_targets(row, folder)
+        return
     low, high = row.macro_interval or (None, None)
     say(
         f"{row.run}: macro AUROC {_percent(row.macro_auroc)} (95 % interval {_percent(low)} to {_percent(high)}) "

@@ -21,7 +21,7 @@ from ecgkit.entries import HeadEntry, TaskEntry
 from ecgkit.errors import RunError
 from ecgkit.evaluation.features import RecordFeatures, extract
 from ecgkit.evaluation.heads.base import Head, Part
-from ecgkit.evaluation.heads.settings import build_head, check_head, head_title
+from ecgkit.evaluation.heads.settings import build_head, check_head, check_regresses, head_title
 from ecgkit.evaluation.lead_sets import LeadSet
 from ecgkit.evaluation.results import RESULT, ResultRow, save_row
 from ecgkit.evaluation.scoring import Fitted, Setting, predictions, result_row
@@ -172,15 +172,19 @@ def prepare_probe(
     if subject.weights != "scratch":
         check_head(head_entry, subject.entry)
     task = load_task(task_entry, options.task_settings)
+    regression = task.regression is not None
+    if regression:
+        scratch = subject.weights == "scratch"
+        check_regresses("--scratch" if scratch else head_entry.name, None if scratch else head_entry, task_entry.name)
     device = pick_device(options.device)
     view = open_view(store, subject.spec, lambda done, total: watch("view", done, total))
     if options.leads:
         view = view.only(options.leads.leads)
-    data = task_data(task, task_entry.name, store, view.usable)
+    data = task_data(task, task_entry.name, store, view.usable, numbers=True)
     encoder, needs = subject.encoder.to(device), head_entry.needs
 
     def build(seed: int) -> Head:
-        return build_head(head_entry, seed, options.head_config)
+        return build_head(head_entry, seed, options.head_config, regression=regression)
 
     if subject.weights != "scratch" and "method" in needs:
         head = build(options.seed)
