@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecgkit.cli.render import print_table, say, warn
+from ecgkit.report.wording import METRICS, bounds, quantity
 
 if TYPE_CHECKING:
     from ecgkit.evaluation.results import ResultRow
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
 
 def show_targets(row: "ResultRow", folder: Path) -> None:
     """Print a regression's result."""
-    from ecgkit.report.wording import METRICS, bounds, quantity
-
     first = row.targets[0]
     error = first.metrics["mae"]
     say(

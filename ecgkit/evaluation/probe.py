@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +20,8 @@ from ecgkit.entries import HeadEntry, TaskEntry
 from ecgkit.errors import RunError
 from ecgkit.evaluation.features import RecordFeatures, extract
 from ecgkit.evaluation.heads.base import Head, Part
-from ecgkit.evaluation.heads.settings import build_head, check_head, check_regresses, head_title
-from ecgkit.evaluation.lead_sets import LeadSet
+from ecgkit.evaluation.heads.settings import build_head, check_head, check_regresses, head_config, head_title
+from ecgkit.evaluation.lead_sets import lead_set
 from ecgkit.evaluation.results import RESULT, ResultRow, save_row
 from ecgkit.evaluation.scoring import Fitted, Setting, predictions, result_row
 from ecgkit.evaluation.subject import Subject
@@ -37,15 +36,15 @@ from ecgkit.training.supply import open_supplies
 
 @dataclass(frozen=True)
 class ProbeOptions:
-    """How to probe.
+    """How to probe: plain values, so that a YAML file can hold them.
 
     Args:
         head: Name of the head on frozen features; not used for ``scratch``.
         seed: Of the head, or of the training from scratch.
         epochs: Of the training from scratch; None for the recipe's.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        head_config: Settings of a head that has some; None for its defaults.
-        leads: The leads that the model is given; None for all that its contract names.
+        head_settings: Changes of the head's settings, such as ``gate=frozen``.
+        leads: The lead set that the model is given; empty for all that its contract names.
         task_settings: Changes of the task, such as ``icd10.count_on=train``.
     """
 
@@ -53,17 +52,17 @@ class ProbeOptions:
     seed: int = 0
     epochs: int | None = None
     device: str = "auto"
-    head_config: Any = None
-    leads: LeadSet | None = None
+    head_settings: tuple[str, ...] = ()
+    leads: str = ""
     task_settings: tuple[str, ...] = ()
 
 
 def result_folder(parent: Path, task: str, subject: Subject, store: Store, options: ProbeOptions) -> Path:
     """Return where a result lies by default: below its run, named by all that may differ between two results."""
     head = "end-to-end" if subject.weights == "scratch" else options.head
-    settings = (options.head_config, options.leads, options.task_settings)
+    settings = (options.head_settings, options.leads, options.task_settings)
     rest = fingerprint(subject.config, store.content_hash, options.epochs, *settings)[:6]
-    leads = f"-leads-{re.sub(r'[^A-Za-z0-9]+', '-', options.leads.name)}" if options.leads else ""
+    leads = f"-leads-{re.sub(r'[^A-Za-z0-9]+', '-', options.leads)}" if options.leads else ""
     return parent / "probes" / f"{task}-{head}-{store.name.removesuffix('.zarr')}{leads}-seed{options.seed}-{rest}"
 
 
@@ -155,7 +154,7 @@ class PreparedProbe:
         self.watch("head", 0, 1)
         head.fit(train, val)
         self.watch("head", 1, 1)
-        title = head_title(self.head, self.options.head_config)
+        title = head_title(self.head, head_config(self.head, self.options.head_settings))
         return Fitted(head.predict(features), title, head.choices(), self.subject.training, head.seen)
 
 
@@ -176,22 +175,25 @@ def prepare_probe(
     if regression:
         scratch = subject.weights == "scratch"
         check_regresses("--scratch" if scratch else head_entry.name, None if scratch else head_entry, task_entry.name)
+    config = head_config(head_entry, options.head_settings)
+    given = lead_set(options.leads) if options.leads else None
     device = pick_device(options.device)
     view = open_view(store, subject.spec, lambda done, total: watch("view", done, total))
-    if options.leads:
-        view = view.only(options.leads.leads)
+    if given:
+        view = view.only(given.leads)
     data = task_data(task, task_entry.name, store, view.usable, numbers=True)
     encoder, needs = subject.encoder.to(device), head_entry.needs
 
     def build(seed: int) -> Head:
-        return build_head(head_entry, seed, options.head_config, regression=regression)
+        return build_head(head_entry, seed, config, regression=regression)
 
     if subject.weights != "scratch" and "method" in needs:
         head = build(options.seed)
         encoder, needs, data = read_method(head, subject, data.task).to(device), ("pooled",), without_training(data)
         build = lambda seed: head  # noqa: E731  it knows what the method was trained on
-    lead_set = options.leads.name if options.leads else ""
-    setting = Setting(store, view, task_entry.name, data.task, data, options.seed, device, lead_set=lead_set)
+    setting = Setting(
+        store, view, task_entry.name, data.task, data, options.seed, device, lead_set=given.name if given else ""
+    )
     features = None
     if subject.weights != "scratch":
         if "logits" in needs:
