@@ -80,7 +80,9 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
     """Score the test part and return the row with everything that the numbers depend on."""
     store, task, data = setting.store, setting.task, setting.data
     patients = patients_of(store, data)
-    scores = _class_part(task, data, fitted, patients) if task.regression is None else _target_part(data, fitted, patients)
+    scores = (
+        _class_part(task, data, fitted, patients) if task.regression is None else _target_part(data, fitted, patients)
+    )
     return ResultRow(
         run=subject.name,
         method=subject.entry.name,

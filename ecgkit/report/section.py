@@ -73,12 +73,13 @@ class Series:
     Args:
         name: As the legend has it.
         points: In the order of x.
-        style: ``solid``; ``dashed``; ``reference`` for a line to compare with, grey and without markers.
+        style: ``solid``; ``dashed``; ``reference`` for a line to compare with, grey and without markers; ``dots`` for
+            points that no line joins.
     """
 
     name: str
     points: tuple[Point, ...]
-    style: Literal["solid", "dashed", "reference"] = "solid"
+    style: Literal["solid", "dashed", "reference", "dots"] = "solid"
 
 
 @dataclass(frozen=True)

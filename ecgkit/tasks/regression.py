@@ -95,7 +95,7 @@ def _rate_of_peaks(store: Store) -> Values:
     peaks = read_peaks(store)
     rates = np.full(len(peaks), np.nan)
     for row in np.flatnonzero((peaks.counts >= FEWEST_PEAKS) & (peaks.flags == "")):
-        own = peaks.of(row)
+        own = peaks.of(int(row))
         rates[row] = 60 * peaks.fs[row] * (len(own) - 1) / (own[-1] - own[0])
     return rates
 
@@ -133,7 +133,8 @@ def formula(name: str) -> Formula:
         ValueError: There is none of this name.
     """
     if name not in FORMULAS:
-        raise ValueError(f"no formula is called {name!r}: {', '.join(FORMULAS)}. {did_you_mean(name, FORMULAS)}".strip())
+        known = ", ".join(FORMULAS)
+        raise ValueError(f"no formula is called {name!r}: {known}. {did_you_mean(name, FORMULAS)}".strip())
     return FORMULAS[name]
 
 
@@ -259,7 +260,8 @@ def target_values(
         StoreError: It lacks the R peaks that a formula reads.
     """
     over = np.ones(len(store), bool) if asked is None else asked
-    columns, left_out = [], {}
+    columns: list[Values] = []
+    left_out: dict[str, int] = {}
     for target in regression.targets.values():
         source = regression.source_of(target, store, task)
         low, high = source.range or target.range

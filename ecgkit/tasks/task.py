@@ -179,7 +179,8 @@ def task_data(
         numbers: Whether the caller knows what to do with a regression.
 
     Raises:
-        TaskError: It is a regression where classes are needed, the store's labels are of another system, none of the task's labels occurs, or a part is empty.
+        TaskError: It is a regression where classes are needed, the store's labels are of another system, none of the
+            task's labels occurs, or a part is empty.
     """
     if task.regression is not None:
         if not numbers:
