@@ -115,6 +115,7 @@ class HeatMap:
         texts: What stands in the cells.
         low: Value of the lightest colour.
         high: Value of the strongest.
+        wide: Whether it needs the whole width of the page, as one of many columns does anyway.
     """
 
     corner: str
@@ -124,6 +125,7 @@ class HeatMap:
     texts: tuple[tuple[str, ...], ...]
     low: float
     high: float
+    wide: bool = False
 
     def strength(self, value: float | None) -> int:
         """Return the colour of a value, from 0 to 100."""

@@ -1,16 +1,35 @@
 """Ridge, its scores and their intervals against scikit-learn and plain loops."""
 
+import csv
+import io
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
+from ecgkit.cli.probe_show import show_row
+from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
+from ecgkit.errors import RunError
 from ecgkit.evaluation.features import RecordFeatures
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.ridge import GRID, RidgeHead, ridge_path
+from ecgkit.evaluation.probe import ProbeOptions, probe
 from ecgkit.evaluation.regression import METRICS, compare_errors, regression_metrics
+from ecgkit.evaluation.results import ResultRow, find_rows, load_row
 from ecgkit.evaluation.statistics import resample
+from ecgkit.evaluation.subject import Subject, untrained_subject
+from ecgkit.plugins import host
+from ecgkit.report.page import render_report
+from ecgkit.report.regression import target_tables
+from ecgkit.report.sections.regression import regression_section
+from ecgkit.report.tables import summary_table, to_csv, to_json, to_latex, to_markdown
+from ecgkit.report.wording import quantity
+from ecgkit.store.reader import Store
+from tests.training.test_training import SMALL
 
 
 def features_of(x: np.ndarray) -> RecordFeatures:
@@ -133,3 +152,115 @@ def test_paired_difference_equals_a_plain_loop(tmp_path) -> None:
     assert comparison.difference.value < 0 and comparison.distinguishable
     assert comparison.p >= comparison.difference.p, "Holm never lowers a p"
     assert not found[paths["c"]].distinguishable
+
+
+@pytest.fixture(scope="module")
+def random_init(cohort_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of untrained encoders of two seeds on the simulated cohort's rates and intervals."""
+    folder = tmp_path_factory.mktemp("regression")
+    for seed in (0, 1):
+        for name in ("heart-rate", "qt"):
+            run_probe(cohort_store, name, folder / f"{name}-{seed}", seed)
+    return folder
+
+
+def subject_of(seed: int = 0) -> Subject:
+    entry = host().get(MethodEntry, "stmem")
+    return untrained_subject(entry, "", SMALL, weights="random-init", seed=seed)
+
+
+def run_probe(store: Path, task: str, out: Path, seed: int = 0, head: str = "linear", settings=()) -> ResultRow:
+    options = ProbeOptions(head, seed=seed, device="cpu", task_settings=tuple(settings))
+    return probe(subject_of(seed), Store(store), host().get(TaskEntry, task), host().get(HeadEntry, head), out, options)
+
+
+def test_a_probe_predicts_the_heart_rate_of_the_simulated_cohort(random_init: Path) -> None:
+    row = load_row(random_init / "heart-rate-0" / "row.json")
+    frame = pd.read_parquet(random_init / "heart-rate-0" / "predictions.parquet")
+    test = frame[frame["part"] == "test"]
+    y, p = test["y_heart-rate"], test["p_heart-rate"]
+    (score,) = row.targets
+    assert (row.macro_auroc, row.macro_interval, row.macro_auprc, row.classes) == (None, None, None, ())
+    assert (score.unit, score.records) == ("bpm", len(test))
+    assert score.metrics["mae"].value == pytest.approx(mean_absolute_error(y, p), rel=1e-12)
+    assert score.metrics["r2"].value == pytest.approx(r2_score(y, p), rel=1e-12)
+    low, high = score.metrics["mae"].interval
+    assert low <= score.metrics["mae"].value <= high
+    assert score.baseline["mae"].value == pytest.approx(np.abs(y - score.train_mean).mean(), rel=1e-12)
+    assert score.baseline["r2"].value <= 0
+    val = frame[frame["part"] == "val"]
+    train_mean = np.abs(val["y_heart-rate"] - score.train_mean).mean()
+    assert np.abs(val["y_heart-rate"] - val["p_heart-rate"]).mean() < 0.9 * train_mean, "features know the rate"
+    assert row.protocol["heart-rate"].startswith("60,000 / rr_interval (ms)")
+    assert "plausible from 20 to 300 bpm" in row.protocol["heart-rate"]
+    two = load_row(random_init / "qt-0" / "row.json")
+    assert [(s.target, s.unit) for s in two.targets] == [("qt", "ms"), ("qtc", "ms")]
+
+
+def test_real_ages_end_to_end(ptbxl_store: Path, tmp_path: Path) -> None:
+    row = run_probe(ptbxl_store, "age", tmp_path / "age")
+    assert row.counts["left out"] == {"no age": 4, "age outside 0 to 89 years": 3}
+    assert sum(row.counts[part]["records"] for part in ("train", "val", "test")) == 493
+    assert "records left out by what they lack: no age 4, age outside 0 to 89 years 3" in row.warnings
+    assert "over 89 the publisher gives no number" in row.protocol["age"]
+    (score,) = row.targets
+    assert 0 < score.metrics["mae"].value < score.metrics["rmse"].value < 40
+
+
+def test_old_rows_load_without_targets(random_init: Path, tmp_path: Path) -> None:
+    values = json.loads((random_init / "heart-rate-0" / "row.json").read_text())
+    del values["targets"]
+    (tmp_path / "row.json").write_text(json.dumps(values))
+    assert load_row(tmp_path / "row.json").targets == ()
+
+
+@pytest.mark.parametrize("head", ["zero-shot", "ppa", "hug"])
+def test_heads_of_classes_are_refused(cohort_store: Path, tmp_path: Path, head: str) -> None:
+    with pytest.raises(RunError, match=f"{head} predicts classes, and age is a regression task.*numbers: linear"):
+        run_probe(cohort_store, "age", tmp_path / "out", head=head)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_prints_numbers_in_their_unit(
+    random_init: Path, cohort_store: Path, tmp_path: Path, ecgkit
+) -> None:
+    out = ecgkit("probe", "--method", "stmem", "--preset", "tiny", "--scratch", "--data", cohort_store, "--task", "qt")
+    assert out.code == 2
+    assert "--scratch predicts classes" in " ".join(out.err.split())
+    show_row(load_row(random_init / "qt-0" / "row.json"), tmp_path)
+
+
+def test_the_report_has_numbers_in_their_own_unit(random_init: Path, tmp_path: Path) -> None:
+    rows = find_rows([random_init])
+    tables = target_tables(rows)
+    assert [(t.task, t.score.target, len(t.lines)) for t in tables] == [
+        ("heart-rate", "heart-rate", 2), ("qt", "qt", 2), ("qt", "qtc", 2)
+    ]  # fmt: skip
+    for table in tables:
+        best = min(table.lines, key=lambda line: line.score.metrics["mae"].value)
+        assert [line.best for line in table.lines] == [line is best for line in table.lines]
+        (other,) = (line for line in table.lines if line is not best)
+        behind = other.score.metrics["mae"].value - best.score.metrics["mae"].value
+        assert other.numbers["behind_best"] == pytest.approx(behind, rel=1e-9)
+        assert other.numbers["behind_low"] <= behind <= other.numbers["behind_high"]
+    summary = summary_table(rows)
+    assert not summary.lines, "no AUROC where there is none"
+    mae = quantity(tables[0].lines[0].score.metrics["mae"].value)
+    markdown, latex = to_markdown(summary, tables), to_latex(summary, tables)
+    assert "MAE (bpm)" in markdown and mae in markdown and "MAE (ms)" in latex and mae in latex
+    assert "AUROC" not in markdown + latex
+    records = json.loads(to_json(summary, tables))["regression"]
+    assert [r["mae"] for r in records] == [line.score.metrics["mae"].value for t in tables for line in t.lines]
+    lines = list(csv.DictReader(io.StringIO(to_csv(rows))))
+    assert [(line["class"], line["unit"], float(line["mae"])) for line in lines[:2]] == [
+        ("heart-rate", "bpm", line.score.metrics["mae"].value) for line in tables[0].lines
+    ]
+    section = regression_section(rows)
+    assert section is not None and len(section.figures) == 6
+    scatter = section.figures[3]
+    frame = pd.read_parquet(tables[0].best.path.parent / "predictions.parquet").query("part == 'test'")
+    assert scatter.table.rows == tuple(zip(frame["y_heart-rate"], frame["p_heart-rate"], strict=True))
+    html = render_report(rows)
+    assert html.count('<circle class="dot') == sum(len(f.table.rows) + 1 for f in section.figures[3:])  # and the legend
+    assert "AUROC × 100 by class" not in html and "Numbers by class" not in html and 'id="summary"' not in html
+    assert f"MAE {mae} bpm" in html

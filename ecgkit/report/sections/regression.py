@@ -17,9 +17,9 @@ BEHIND = "behind the best"
 
 def regression_section(rows: Rows) -> Section | None:
     """Return a table and a scatter plot a target, or None where no row predicts a number."""
-    figures = [figure for table in target_tables(rows) for figure in (_numbers(table), _scatter(table))]
-    found = tuple(figure for figure in figures if figure is not None)
-    return Section("Regression", found, NOTE) if found else None
+    tables = target_tables(rows)
+    drawn = [figure for figure in map(_scatter, tables) if figure is not None]
+    return Section("Regression", (*map(_numbers, tables), *drawn), NOTE) if tables else None
 
 
 def _numbers(table: TargetTable) -> Figure:
@@ -44,7 +44,7 @@ def _numbers(table: TargetTable) -> Figure:
     return Figure(
         f"{table.heading}, {unit}",
         f"Mean absolute error of {table.score.name}: {said}",
-        HeatMap("result", tuple(label for label, _, _ in lines), tuple(columns), values, texts, 0.0, 1.0),
+        HeatMap("result", tuple(label for label, _, _ in lines), tuple(columns), values, texts, 0.0, 1.0, wide=True),
         Table(
             ("result", "seed", "target", "unit", *keys),
             tuple(
