@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ecgkit.cli.regression_view import show_targets
+from ecgkit.cli.regression_view import show_target_lines, show_targets
 from ecgkit.cli.render import print_table, say, warn
 from ecgkit.report.wording import interval, percent
 
@@ -44,6 +44,11 @@ def show_curve(rows: "Sequence[ResultRow]", folder: Path) -> None:
     """Print one line a number of training records, over its seeds."""
     from ecgkit.evaluation.label_counts import curve, spread
 
+    if rows[0].targets:
+        names = [f"{row.label_count}, seed {row.seed}" for row in rows]
+        show_target_lines("asked", rows, names)
+        say(f"{len(rows)} results in {folder}")
+        return
     shown = []
     for point in curve(rows):
         low, high = spread(point.aurocs) or (None, None)
@@ -71,6 +76,13 @@ def show_lead_sets(rows: "Sequence[ResultRow]", picture: Path) -> None:
     from ecgkit.evaluation.lead_sets import lead_set
     from ecgkit.report.lead_matrix import draw_matrix, summarise
 
+    scored = [row for row in rows if not row.targets]
+    for task in dict.fromkeys(row.task for row in rows if row.targets):
+        own = [row for row in rows if row.task == task]
+        show_target_lines("leads", own, [row.lead_set for row in own])
+    if not scored:
+        return
+    rows = scored
     groups = [lead_set(row.lead_set).group for row in rows]
     print_table("Leads", [line.as_row() for line in summarise(rows, groups)], numeric=["macro AUROC", "95 %"])
     draw_matrix(rows, picture)

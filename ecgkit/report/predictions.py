@@ -29,5 +29,6 @@ def read_test_part(path: Path, row: ResultRow) -> pd.DataFrame:
     names = [score.label for score in row.classes] + [score.target for score in row.targets]
     missing = [name for name in names if not {f"y_{name}", f"p_{name}"} <= {*part.columns}]
     if missing:
-        raise ResultsError(f"{file} lacks {missing[0]!r} of its row", expected)
+        kind = "target" if row.targets else "class"
+        raise ResultsError(f"{file} lacks the {kind} {missing[0]!r} of its row", expected)
     return part

@@ -1,5 +1,6 @@
 """Numbers of a store: formulas, named rules for what is left out, and clear refusals."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -165,3 +166,12 @@ def test_a_task_has_classes_or_numbers_never_both_nor_neither() -> None:
         build(Task, {**regression, "code_system": "scp", "labels": {"a": {"name": "A", "codes": ["A"]}}})
     with pytest.raises(ConfigError, match="code_system must say"):
         build(Task, {"title": "T", "labels": {"a": {"name": "A", "codes": ["A"]}}})
+
+
+def test_the_task_of_the_documentation_is_one() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "regression.md").read_text()
+    (text,) = re.findall(r"```yaml\n(.+?)```", page, flags=re.DOTALL)
+    task = build(Task, yaml.safe_load(text))
+    assert task.regression is not None and task.regression.targets["qtc"].unit == "ms"
+    listed = set(re.findall(r"`([a-z-]+)`", page.split("| formula |")[1].split("A head of")[0]))
+    assert listed == set(FORMULAS)
