@@ -53,41 +53,12 @@ class TargetLine:
     def numbers(self) -> dict[str, Any]:
         """Every number of it, by the name that files have for it."""
         found = {"mean": self.score.mean, "deviation": self.score.deviation, **score_numbers(self.score)}
-        difference = self.comparison.difference if self.comparison else None
-        low, high = difference.interval if difference else (None, None)
-        behind = [None if value is None else -value for value in (difference and difference.value, high, low)]
         names = ("behind_best", "behind_low", "behind_high", "p")
-        return {**found, **dict(zip(names, (*behind, self.comparison and self.comparison.p), strict=True))}
-
-
-@dataclass(frozen=True)
-class TargetTable:
-    """The results of one target.
-
-    Args:
-        task: Name of the task.
-        title: Its title.
-        score: Of the first result: name and unit of the target.
-        lines: The results.
-        comparable: Whether all were scored on the same numbers.
-    """
-
-    task: str
-    title: str
-    score: TargetScore
-    lines: tuple[TargetLine, ...]
-    comparable: bool
-
-    @property
-    def heading(self) -> str:
-        """The task with its target, or one of them where they say the same."""
-        same = self.title.lower() == self.score.name.lower()
-        return self.title if same else f"{self.title}: {self.score.name}"
-
-    @property
-    def best(self) -> TargetLine:
-        """The result with the lowest mean absolute error."""
-        return min(self.lines, key=_error)
+        if self.comparison is None:
+            return {**found, **dict.fromkeys(names)}
+        difference = self.comparison.difference
+        low, high = difference.interval
+        return {**found, **dict(zip(names, (-difference.value, -high, -low, self.comparison.p), strict=True))}
 
 
 def score_numbers(score: TargetScore) -> dict[str, Any]:

@@ -10,8 +10,8 @@ MOST = 600  # dots of a figure, and lines of its CSV
 NOTE = (
     "Numbers are in the unit of the target; small, the 95 % interval over test patients. Behind the best: how much "
     "larger the mean absolute error is on the same records, with its interval and its p (paired bootstrap, patients, "
-    "Holm); †: not distinguishable at 5 %. Colour: R² from 0 to 1. The train mean is a predictor that says the training "
-    "mean of every record."
+    "Holm); †: not distinguishable at 5 %. Colour: R² from 0 to 1. The train mean is a predictor that says "
+    "the training mean of every record."
 )
 BEHIND = "behind the best"
 
