@@ -61,6 +61,36 @@ class TargetLine:
         return {**found, **dict(zip(names, (-difference.value, -high, -low, self.comparison.p), strict=True))}
 
 
+@dataclass(frozen=True)
+class TargetTable:
+    """The results of one target.
+
+    Args:
+        task: Name of the task.
+        title: Its title.
+        score: Of the first result: name and unit of the target.
+        lines: The results.
+        comparable: Whether all were scored on the same numbers.
+    """
+
+    task: str
+    title: str
+    score: TargetScore
+    lines: tuple[TargetLine, ...]
+    comparable: bool
+
+    @property
+    def heading(self) -> str:
+        """The task with its target, or one of them where they say the same."""
+        same = self.title.lower() == self.score.name.lower()
+        return self.title if same else f"{self.title}: {self.score.name}"
+
+    @property
+    def best(self) -> TargetLine:
+        """The result with the lowest mean absolute error."""
+        return min(self.lines, key=_error)
+
+
 def score_numbers(score: TargetScore) -> dict[str, Any]:
     """Return the metrics of a target with their intervals, by the name that files have for them."""
     found: dict[str, Any] = {"records": score.records}
