@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ecgkit.cli.render import print_table, progress, say
+from ecgkit.cli.render import print_table, progress, say, warn
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,12 +31,18 @@ class Asked:
 
     def data(self) -> "TaskData":
         """Return the task on the store."""
+        from ecgkit.evaluation.leaks import leak_warnings, refuse_leak
         from ecgkit.store.views import open_view
         from ecgkit.tasks.task import load_task, task_data
 
         opened = self.opened
         view = open_view(opened.store, opened.subject.spec)
-        return task_data(load_task(opened.task), opened.task.name, opened.store, view.usable)
+        data = task_data(load_task(opened.task), opened.task.name, opened.store, view.usable)
+        test, allow = data.rows[data.parts["test"]], opened.case.options.allow_overlap
+        refuse_leak(opened.subject, opened.store, test, allow=allow)
+        for line in leak_warnings(opened.subject, opened.store, test):
+            warn(line)
+        return data
 
 
 def study(case: "ProbeCase", layers: str, perturb: str) -> None:

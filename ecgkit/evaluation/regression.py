@@ -110,6 +110,19 @@ def _with_intervals(values: Floats, spread: Intervals) -> list[Estimate]:
     ]
 
 
+def strata(data: TaskData) -> NDArray[np.int8]:
+    """Return what draws of training records are stratified by: the labels; of numbers, which fifth each lies in.
+
+    Returns:
+        ``[len(data.rows), C]``, or ``[len(data.rows), 5 C]`` of a regression, of 0 and 1.
+    """
+    if data.task.regression is None:
+        return np.asarray(data.targets, np.int8)
+    inner = np.quantile(data.targets, [0.2, 0.4, 0.6, 0.8], axis=0)  # (4, C)
+    fifth = (data.targets > inner[:, None]).sum(axis=0)  # (R, C)
+    return (fifth[:, :, None] == np.arange(5)).reshape(len(fifth), -1).astype(np.int8)
+
+
 @dataclass(frozen=True)
 class _Errors:
     """A result's absolute errors: their mean, and that of each resample ``[K]``."""

@@ -23,7 +23,7 @@ from ecgkit.evaluation.features import RecordFeatures
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.ridge import GRID, RidgeHead, ridge_path
 from ecgkit.evaluation.probe import ProbeOptions, probe
-from ecgkit.evaluation.regression import METRICS, compare_errors, regression_metrics
+from ecgkit.evaluation.regression import METRICS, compare_errors, regression_metrics, strata
 from ecgkit.evaluation.results import ResultRow, find_rows, load_row
 from ecgkit.evaluation.statistics import resample
 from ecgkit.evaluation.subject import Subject, untrained_subject
@@ -35,6 +35,7 @@ from ecgkit.report.sections.regression import regression_section
 from ecgkit.report.tables import summary_table, to_csv, to_json, to_latex, to_markdown
 from ecgkit.report.wording import bounds, quantity
 from ecgkit.store.reader import Store
+from ecgkit.tasks.task import load_task, task_data
 from tests.training.test_training import SMALL
 
 
@@ -224,6 +225,19 @@ def test_real_ages_end_to_end(ptbxl_store: Path, tmp_path: Path) -> None:
     assert "over 89 the publisher gives no number" in row.protocol["age"]
     (score,) = row.targets
     assert 0 < score.metrics["mae"].value < score.metrics["rmse"].value < 40
+
+
+def test_draws_are_stratified_by_fifths(cohort_store: Path) -> None:
+    task = load_task(host().get(TaskEntry, "qt"))
+    data = task_data(task, "qt", Store(cohort_store), numbers=True)
+    found = strata(data)
+    assert found.shape == (len(data.rows), 10)
+    for c, values in enumerate(data.targets.T):
+        fifths = found[:, 5 * c : 5 * c + 5]
+        assert (fifths.sum(axis=1) == 1).all(), "each number lies in one"
+        highest = [values[fifths[:, k] == 1].max() for k in range(5)]
+        assert highest == sorted(highest)
+        assert abs(fifths.mean(axis=0) - 0.2).max() < 0.08, "ties apart, a fifth each"
 
 
 def test_old_rows_load_without_targets(results: Path, tmp_path: Path) -> None:
