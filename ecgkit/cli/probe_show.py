@@ -45,13 +45,22 @@ def _class(score: "ClassScore") -> dict[str, str]:
 
 def show_curve(rows: "Sequence[ResultRow]", folder: Path) -> None:
     """Print one line a number of training records, over its seeds."""
-    from ecgkit.evaluation.learning_curve import curve
-
     if rows[0].targets:
         names = [f"{share_label(row) or 'all'}, seed {row.seed}" for row in rows]
         show_target_lines("training", rows, names)
-        say(f"{len(rows)} results in {folder}")
-        return
+    else:
+        _show_aurocs(rows)
+    first = rows[0]
+    say(f"protocol: {first.protocol['protocol']}")
+    say(f"{len(rows)} results in {folder}")
+    counted = Counter(warning for row in rows for warning in row.warnings)
+    for warning, n in counted.items():
+        warn(warning if n == len(rows) else f"{warning} ({n} of {len(rows)} results)")
+
+
+def _show_aurocs(rows: "Sequence[ResultRow]") -> None:
+    from ecgkit.evaluation.learning_curve import curve
+
     shown = [
         {
             "training": point.asked,
@@ -67,11 +76,6 @@ def show_curve(rows: "Sequence[ResultRow]", folder: Path) -> None:
     first = rows[0]
     title = f"{first.task_title}: {first.head} on {first.run} by labelled training records"
     print_table(title, shown, numeric=list(shown[0]))
-    say(f"protocol: {first.protocol['protocol']}")
-    say(f"{len(rows)} results in {folder}")
-    counted = Counter(warning for row in rows for warning in row.warnings)
-    for warning, n in counted.items():
-        warn(warning if n == len(rows) else f"{warning} ({n} of {len(rows)} results)")
 
 
 def show_lead_sets(rows: "Sequence[ResultRow]", picture: Path) -> None:
