@@ -117,12 +117,15 @@ class HeadEntry(Entry):
             ``method``, for a head whose `reader` makes its features from the whole method.
         config: Import path of the frozen dataclass of the head's settings, handed to it as ``config``; empty for a
             head without settings.
+        regressor: Import path of the head's class for regression tasks, whose targets are numbers; empty for a head
+            that knows classes alone.
     """
 
     kind: ClassVar[str] = "head"
 
     needs: tuple[str, ...] = ("pooled",)
     config: str = ""
+    regressor: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

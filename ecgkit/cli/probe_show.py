@@ -5,7 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ecgkit.cli.regression_view import show_target_lines, show_targets
 from ecgkit.cli.render import print_table, say, warn
+from ecgkit.report.labels import share_label
 from ecgkit.report.wording import interval, percent
 
 if TYPE_CHECKING:
@@ -13,7 +15,10 @@ if TYPE_CHECKING:
 
 
 def show_row(row: "ResultRow", folder: Path) -> None:
-    """Print a result, its classes and its warnings."""
+    """Print a result, its classes or its targets, and its warnings."""
+    if row.targets:
+        show_targets(row, folder)
+        return
     low, high = row.macro_interval or (None, None)
     say(
         f"{row.run}: macro AUROC {percent(row.macro_auroc)} (95 % interval {percent(low)} to {percent(high)}) "
@@ -43,6 +48,20 @@ def _class(score: "ClassScore") -> dict[str, str]:
 
 def show_curve(rows: "Sequence[ResultRow]", folder: Path) -> None:
     """Print one line a number of training records, over its seeds."""
+    if rows[0].targets:
+        names = [f"{share_label(row) or 'all'}, seed {row.seed}" for row in rows]
+        show_target_lines("training", rows, names)
+    else:
+        _show_aurocs(rows)
+    first = rows[0]
+    say(f"protocol: {first.protocol['protocol']}")
+    say(f"{len(rows)} results in {folder}")
+    counted = Counter(warning for row in rows for warning in row.warnings)
+    for warning, n in counted.items():
+        warn(warning if n == len(rows) else f"{warning} ({n} of {len(rows)} results)")
+
+
+def _show_aurocs(rows: "Sequence[ResultRow]") -> None:
     from ecgkit.evaluation.learning_curve import curve
 
     shown = [
@@ -60,11 +79,6 @@ def show_curve(rows: "Sequence[ResultRow]", folder: Path) -> None:
     first = rows[0]
     title = f"{first.task_title}: {first.head} on {first.run} by labelled training records"
     print_table(title, shown, numeric=list(shown[0]))
-    say(f"protocol: {first.protocol['protocol']}")
-    say(f"{len(rows)} results in {folder}")
-    counted = Counter(warning for row in rows for warning in row.warnings)
-    for warning, n in counted.items():
-        warn(warning if n == len(rows) else f"{warning} ({n} of {len(rows)} results)")
 
 
 def show_lead_sets(rows: "Sequence[ResultRow]", picture: Path) -> None:
@@ -72,6 +86,13 @@ def show_lead_sets(rows: "Sequence[ResultRow]", picture: Path) -> None:
     from ecgkit.evaluation.lead_sets import lead_set
     from ecgkit.report.lead_matrix import draw_matrix, summarise
 
+    scored = [row for row in rows if not row.targets]
+    for task in dict.fromkeys(row.task for row in rows if row.targets):
+        own = [row for row in rows if row.task == task]
+        show_target_lines("leads", own, [row.lead_set for row in own])
+    if not scored:
+        return
+    rows = scored
     groups = [lead_set(row.lead_set).group for row in rows]
     print_table("Leads", [line.as_row() for line in summarise(rows, groups)], numeric=["macro AUROC", "95 %"])
     draw_matrix(rows, picture)

@@ -23,11 +23,12 @@ from ecgkit.evaluation.across import Site, across, follow
 from ecgkit.evaluation.draws import Amount, nested_subset, plain_draw
 from ecgkit.evaluation.features import RecordFeatures, extract
 from ecgkit.evaluation.heads.base import Head, Part
-from ecgkit.evaluation.heads.settings import build_head, check_head, head_config, head_title
+from ecgkit.evaluation.heads.settings import build_head, check_head, check_regresses, head_config, head_title
 from ecgkit.evaluation.lead_sets import lead_set
 from ecgkit.evaluation.leaks import refuse_leak
 from ecgkit.evaluation.protocol import RULES, Protocol, load_protocol
 from ecgkit.evaluation.protocols import DEFAULT
+from ecgkit.evaluation.regression import strata
 from ecgkit.evaluation.results import RESULT, ResultRow, save_row
 from ecgkit.evaluation.scoring import Fitted, Setting, patients_of, predictions, result_row
 from ecgkit.evaluation.splits import read_tables, split_data
@@ -212,7 +213,7 @@ class PreparedProbe:
         if self.protocol.draw == "stratified":
             order = order[order >= 0]
             patients = patients_of(self.setting.store, data)[order].tolist()
-            chosen = order[nested_subset(data.targets[order], patients, amount.records(len(order)), seed)]
+            chosen = order[nested_subset(strata(data)[order], patients, amount.records(len(order)), seed)]
         else:
             # Drawn from all that the published table lists, so that a draw is the published one; then those that are
             # there.
@@ -253,6 +254,10 @@ def prepare_probe(
     if subject.weights != "scratch":
         check_head(head_entry, subject.entry)
     task = load_task(task_entry, options.task_settings)
+    regression = task.regression is not None
+    if regression:
+        scratch = subject.weights == "scratch"
+        check_regresses("--scratch" if scratch else head_entry.name, None if scratch else head_entry, task_entry.name)
     config = head_config(head_entry, options.head_settings)
     given = lead_set(options.leads) if options.leads else None
     device = pick_device(options.device)
@@ -276,7 +281,7 @@ def prepare_probe(
     encoder, needs = subject.encoder.to(device), head_entry.needs
 
     def build(seed: int) -> Head:
-        return build_head(head_entry, seed, config)
+        return build_head(head_entry, seed, config, regression=regression)
 
     if subject.weights != "scratch" and "method" in needs:
         head = build(options.seed)
@@ -323,7 +328,7 @@ def _split(task: Task, name: str, store: Store, view: View, protocol: Protocol, 
         if options.label_set == "shipped" and not by_code:
             raise TaskError("label set shipped without split tables", "the tables that the labels come with: --splits")
         task = replace(task, label_set="shipped") if by_code else task
-        data = task_data(task, name, store, view.usable)
+        data = task_data(task, name, store, view.usable, numbers=True)
         lacks = {"label set": "exact, by the store's codes; the protocol has those of its tables: --splits"}
         return _Split(data, data.parts["train"], departures=lacks if wanted == "shipped" and not by_code else {})
     tables = read_tables(Path(options.splits))

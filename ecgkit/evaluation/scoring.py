@@ -13,10 +13,12 @@ from ecgkit.config import fingerprint, to_dict
 from ecgkit.evaluation.leaks import find_leak, leak_warnings
 from ecgkit.evaluation.measure import DRAWS, FEW_POSITIVES, Measured, measure, pair
 from ecgkit.evaluation.metrics import calibration
+from ecgkit.evaluation.regression import target_scores
 from ecgkit.evaluation.results import ClassScore, ResultRow, finite
 from ecgkit.evaluation.subject import Subject
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
+from ecgkit.tasks.regression import describe
 from ecgkit.tasks.task import Task, TaskData
 from ecgkit.training.run import environment
 
@@ -26,7 +28,7 @@ class Fitted:
     """Predictions of all of a task's records, and how they came about.
 
     Args:
-        probabilities: ``[len(data.rows), C]``.
+        probabilities: ``[len(data.rows), C]``; of a regression, the predicted numbers.
         head: Name of the head.
         choices: What was tried and chosen.
         training: Metrics by epoch, where there was training.
@@ -84,10 +86,10 @@ class Setting:
 def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: float) -> ResultRow:
     """Score the test part and return the row with everything that the numbers depend on."""
     store, task, data = setting.store, setting.task, setting.data
-    test, patients = data.parts["test"], patients_of(store, data)
-    targets, scores = data.targets[test], fitted.probabilities[test]
-    measured = measure(data, fitted.probabilities, patients)
-    classes = _class_scores(task, data, measured, fitted.seen)
+    patients = patients_of(store, data)
+    scores = (
+        _class_part(task, data, fitted, patients) if task.regression is None else _target_part(data, fitted, patients)
+    )
     return ResultRow(
         run=subject.name,
         method=subject.entry.name,
@@ -103,25 +105,24 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
         fraction=setting.fraction,
         label_count=setting.label_count,
         seed=setting.seed,
-        macro_auroc=measured.means["auroc"].value,
-        macro_interval=measured.means["auroc"].interval,
-        macro_auprc=measured.means["auprc"].value,
-        classes=classes,
-        means=measured.means,
-        calibration=calibration(targets, scores),
+        **scores,
         counts={
-            part: {"records": len(rows), "patients": len(set(patients[rows]))} for part, rows in data.parts.items()
+            **{part: {"records": len(rows), "patients": len(set(patients[rows]))} for part, rows in data.parts.items()},
+            **({"left out": data.left_out} if data.left_out else {}),
         },
         protocol={
             **setting.words,  # first on the card, and last where it says more than the task does
-            **_protocol(task, fitted),
+            **_protocol(setting, fitted),
             **setting.words,
             **data.told,
             **_given_leads(subject, setting),
             **_leak_guard(subject, setting),
-            **_seen_means(classes),
+            **_seen_means(scores["classes"]),
         },
-        warnings=(*leak_warnings(subject, store, data.rows[test]), *_warnings(setting, classes)),
+        warnings=(
+            *leak_warnings(subject, store, data.rows[data.parts["test"]]),
+            *_warnings(setting, scores["classes"]),
+        ),
         contract=_contract(setting),
         hashes={
             **store.hashes,
@@ -133,6 +134,25 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
         seconds=round(seconds, 2),
         training=fitted.training,
     )
+
+
+def _class_part(task: Task, data: TaskData, fitted: Fitted, patients: NDArray[Any]) -> dict[str, Any]:
+    """Return the fields of a row that score classes."""
+    measured, test = measure(data, fitted.probabilities, patients), data.parts["test"]
+    return {
+        "macro_auroc": measured.means["auroc"].value,
+        "macro_interval": measured.means["auroc"].interval,
+        "macro_auprc": measured.means["auprc"].value,
+        "classes": _class_scores(task, data, measured, fitted.seen),
+        "means": measured.means,
+        "calibration": calibration(data.targets[test], fitted.probabilities[test]),
+    }
+
+
+def _target_part(data: TaskData, fitted: Fitted, patients: NDArray[Any]) -> dict[str, Any]:
+    """Return the fields of a row that score predicted numbers."""
+    nothing = {"macro_auroc": None, "macro_interval": None, "macro_auprc": None, "classes": ()}
+    return {**nothing, "targets": target_scores(data, fitted.probabilities, patients)}
 
 
 def _class_scores(task: Task, data: TaskData, measured: Measured, seen: Mapping[str, str]) -> tuple[ClassScore, ...]:
@@ -163,22 +183,27 @@ def _class_scores(task: Task, data: TaskData, measured: Measured, seen: Mapping[
     return tuple(found)
 
 
-def _protocol(task: Task, fitted: Fitted) -> dict[str, str]:
+def _protocol(setting: Setting, fitted: Fitted) -> dict[str, str]:
+    task = setting.task
     return {
         "labels": task.source,
         **({"label set": task.label_set} if task.has_shipped else {}),
-        **_selection(task),
+        **_selection(setting),
         **{name: _words(value) for name, value in fitted.choices.items()},
         "test": "predicted once, after every choice was made on val",
         "metric": "AUROC a class, macro mean over the classes with positives and negatives in test; "
-        "F1 at thresholds chosen on val",
+        "F1 at thresholds chosen on val"
+        if task.regression is None
+        else "mean absolute error, root mean squared error, R2 and Pearson's r, in the target's own unit; beside them "
+        "a predictor that says the training mean of every record",
         "interval": f"95 %, percentile bootstrap over patients, {DRAWS} draws, over test records only: "
         "it does not hold the variation between seeds",
     }
 
 
-def _selection(task: Task) -> dict[str, str]:
+def _selection(setting: Setting) -> dict[str, str]:
     """Say which records take part, and how they are split."""
+    task = setting.task
     if task.icd10 is not None:
         return {
             "scenario": f"{task.icd10.scenario}, labels counted in {task.icd10.count_on} rows",
@@ -187,10 +212,10 @@ def _selection(task: Task) -> dict[str, str]:
         }
     parts = ((name, getattr(task.split, name)) for name in ("train", "val", "test"))
     folds = ", ".join(f"{name} folds {', '.join(map(str, of))}" for name, of in parts)
-    return {
-        "unlabelled records": "left out" if task.unlabelled == "drop" else "kept as negatives",
-        "split": f"{folds}; folds go by patient",
-    }
+    split = {"split": f"{folds}; folds go by patient"}
+    if task.regression is not None:
+        return {**describe(task.regression, setting.name, setting.store), **split}
+    return {"unlabelled records": "left out" if task.unlabelled == "drop" else "kept as negatives", **split}
 
 
 def _given_leads(subject: Subject, setting: Setting) -> dict[str, str]:
@@ -238,6 +263,9 @@ def _warnings(setting: Setting, classes: tuple[ClassScore, ...]) -> tuple[str, .
     few = [f"{c.label} ({c.positives})" for c in classes if c.auroc is not None and c.positives < FEW_POSITIVES]
     if few:
         found.append(f"fewer than {FEW_POSITIVES} test positives: {', '.join(few)}")
+    if data.left_out:
+        why = ", ".join(f"{name} {count:,}" for name, count in data.left_out.items())
+        found.append(f"records left out by what they lack: {why}")
     unlearnt = [c.label for c in classes if c.auroc is not None and not c.train_positives]
     if unlearnt and len(data.parts["train"]):
         found.append(f"no training positive, so nothing could be learnt: {', '.join(unlearnt)}")

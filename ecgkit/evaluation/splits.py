@@ -99,8 +99,8 @@ def split_data(
     Raises:
         TaskError: The tables are of other labels or other records, or put one record twice.
     """
-    if task.icd10 is not None:
-        raise TaskError(f"--splits for task {name}, whose labels the data says", "a task whose labels are listed")
+    if task.icd10 is not None or task.regression is not None:
+        raise TaskError(f"--splits for task {name}, whose targets the data says", "a task whose labels are listed")
     places = {part: _places(table, store) for part, table in tables.tables.items()}
     _check_once(tables, places)
     said = np.zeros((len(store), len(task.labels)), np.int8)

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from ecgkit.evaluation.results import ClassScore
 
 DASH = "–"
+# Of predicted numbers, as headings.
+METRICS = {"mae": "MAE ({unit})", "rmse": "RMSE ({unit})", "r2": "R²", "pearson": "Pearson's r"}
 
 
 def is_number(value: Any) -> bool:
@@ -23,6 +25,19 @@ def percent(value: float | None, digits: int = 1) -> str:
 def interval(bounds: tuple[float, float] | None) -> str:
     """Write an interval x 100, or a dash."""
     return DASH if not has_interval(bounds) or bounds is None else f"{percent(bounds[0])}–{percent(bounds[1])}"
+
+
+def quantity(value: float | None) -> str:
+    """Write a number in its own unit with three digits or more, or a dash."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    decimals = min(3, max(0, 2 - math.floor(math.log10(abs(value))))) if value else 0
+    return f"{round(value, decimals) + 0.0:,.{decimals}f}"  # + 0.0: no -0.000
+
+
+def bounds(ends: tuple[float, float] | None) -> str:
+    """Write an interval in its own unit, or a dash."""
+    return f"{quantity(ends[0])} to {quantity(ends[1])}" if ends is not None and has_interval(ends) else DASH
 
 
 def has_interval(bounds: tuple[float, float] | None) -> bool:

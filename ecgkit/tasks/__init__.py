@@ -26,6 +26,10 @@ def register_tasks(register: Callable[[TaskEntry], None]) -> None:
         ("cinc2020", "PhysioNet/CinC Challenge 2020, 24 classes"),
         ("cinc2020-unmerged", "the same, 27 codes, as some published results have it"),
         ("cinc2021", "PhysioNet/CinC Challenge 2021, 26 classes"),
+        ("age", "age in years: regression, from the record table"),
+        ("heart-rate", "heart rate in bpm: regression, from the measurement table or the store's R peaks"),
+        ("qrs-duration", "QRS duration in ms: regression, from the measurement table"),
+        ("qt", "QT interval and QTc in ms: regression, from the measurement table"),
         ("simulated", "findings of 'ecgkit simulate', folds by patient"),
     ):
         register(TaskEntry(name=name, summary=summary, target=f"{__name__}:{name}.yaml"))

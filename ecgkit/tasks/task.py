@@ -8,6 +8,7 @@ label_set                      exact: by code; shipped: as a published label tab
 unlabelled                     drop: leave out records with none of the labels; keep: take them as negatives
 icd10                          instead of codes by label: labels that the data says, ICD-10 codes with their ancestors;
                                a scenario says whose codes, which records, and how frequent a label must be
+regression                     instead of labels: numbers that are predicted; see `ecgkit.tasks.regression`
 challenge                      for a task of the PhysioNet/CinC Challenges: what `ecgkit.evaluation.challenge` needs
 table                          instead of codes: a CSV file with the labels; see `ecgkit.tasks.table`
 """
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import yaml
@@ -32,6 +33,7 @@ from ecgkit.store.reader import Store
 from ecgkit.tasks.folds import TEST_FOLD, TRAIN_FOLDS, VAL_FOLD
 from ecgkit.tasks.icd10 import CATEGORY, parent, tree_order
 from ecgkit.tasks.icd_benchmark import COLUMNS, FLAGS, Scenario, ScenarioLabels, scenario_labels
+from ecgkit.tasks.regression import Regression, target_values
 from ecgkit.tasks.table import Table, read_labels
 
 
@@ -104,7 +106,7 @@ class Challenge:
 
 @dataclass(frozen=True)
 class Task:
-    """A multi-label classification task.
+    """A multi-label classification task, or a regression.
 
     Args:
         title: In words.
@@ -117,6 +119,7 @@ class Task:
         icd10: How labels come from ICD-10 codes, if they do.
         challenge: How a Challenge scores it, if it is a Challenge's.
         table: Where labels are, if not in the store.
+        regression: Which numbers are predicted, instead of labels.
     """
 
     title: str
@@ -129,10 +132,15 @@ class Task:
     icd10: Icd10 | None = None
     challenge: Challenge | None = None
     table: Table | None = None
+    regression: Regression | None = None
 
     def __post_init__(self) -> None:
         if self.challenge and self.challenge.normal not in self.labels:
             raise ValueError(f"challenge.normal {self.challenge.normal!r} must be one of the labels")
+        if self.regression:
+            if self.labels or self.icd10 or self.challenge or self.table or self.code_system:
+                raise ValueError("regression must stand without code_system, labels, icd10, challenge and table")
+            return
         if not self.labels and not self.icd10 and not self.table:
             raise ValueError("labels must hold at least one label")
         if not self.code_system and not self.table:
@@ -176,23 +184,25 @@ class TaskData:
 
     Args:
         rows: The store's rows that take part.
-        targets: ``[len(rows), C]`` of 0 and 1.
-        labels: The C short labels.
+        targets: ``[len(rows), C]`` int8 of 0 and 1; of a regression float64, each column in its unit.
+        labels: The C short labels, or names of targets.
         parts: ``train``, ``val`` and ``test`` as indices into `rows`.
         unusable: How many labelled records were left out because the model cannot read them.
         task: The task, with just these labels.
         notes: What a reader of a result should know of the labels.
         told: What was done, in words, by heading, where it is not what the task alone says.
+        left_out: Of a regression, how many records of its folds have no value, by why.
     """
 
     rows: NDArray[np.int64]
-    targets: NDArray[np.int8]
+    targets: NDArray[Any]
     labels: tuple[str, ...]
     parts: dict[str, NDArray[np.int64]]
     unusable: int
     task: Task
     notes: tuple[str, ...] = ()
     told: Mapping[str, str] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -245,7 +255,9 @@ def load_task(entry: TaskEntry, settings: Sequence[str] = ()) -> Task:
     return replace(task, table=replace(task.table, path=str(folder / task.table.path)))
 
 
-def task_data(task: Task, name: str, store: Store, usable: NDArray[np.bool_] | None = None) -> TaskData:
+def task_data(
+    task: Task, name: str, store: Store, usable: NDArray[np.bool_] | None = None, *, numbers: bool = False
+) -> TaskData:
     """Return a task's records, targets and split on a store.
 
     Args:
@@ -253,12 +265,18 @@ def task_data(task: Task, name: str, store: Store, usable: NDArray[np.bool_] | N
         name: Its name, for messages.
         store: The store.
         usable: ``[R]``, which records the model can read; None means all.
+        numbers: Whether the caller knows what to do with a regression.
 
     Raises:
-        TaskError: The store's labels are of another system, none of the task's labels occurs, or a part is empty.
+        TaskError: It is a regression where classes are needed, the store's labels are of another system, none of the
+            task's labels occurs, or a part is empty.
     """
     if task.table is not None:
         return _table_data(task, task.table, name, store, usable)
+    if task.regression is not None:
+        if not numbers:
+            raise TaskError(f"{name} is a regression task", "a task with classes", "Choose one: ecgkit plugins list")
+        return _regression_data(task, task.regression, name, store, usable)
     codes = store.table["labels"]
     if store.code_system not in task.systems or not codes.map(len).any():
         has = f"labels of system {store.code_system!r}" if codes.map(len).any() else "no labels"
@@ -281,7 +299,7 @@ def _assemble(
     task: Task,
     name: str,
     store: Store,
-    targets: NDArray[np.int8],
+    targets: NDArray[Any],
     members: dict[str, NDArray[np.int64]],
     usable: NDArray[np.bool_] | None,
     notes: tuple[str, ...] = (),
@@ -319,6 +337,19 @@ def _table_data(task: Task, table: Table, name: str, store: Store, usable: NDArr
     labels = {label: task.labels.get(label, Label(label)) for label in found.labels}
     concrete = replace(task, labels=labels)
     return _assemble(concrete, name, store, found.targets, found.members, usable, found.notes, found.told)
+
+
+def _regression_data(
+    task: Task, regression: Regression, name: str, store: Store, usable: NDArray[np.bool_] | None
+) -> TaskData:
+    """Return a task of numbers; a record takes part that has every target."""
+    folds = store.table["fold"].to_numpy()
+    split = {"train": task.split.train, "val": task.split.val, "test": task.split.test}
+    asked = np.isin(folds, [fold for of in split.values() for fold in of])
+    found = target_values(regression, name, store, asked)
+    members = {part: np.flatnonzero(found.complete & np.isin(folds, of)) for part, of in split.items()}
+    data = _assemble(task, name, store, found.values, members, usable)
+    return replace(data, labels=tuple(regression.targets), left_out=found.left_out)
 
 
 def _icd_data(task: Task, icd: Icd10, name: str, store: Store, usable: NDArray[np.bool_] | None) -> TaskData:

@@ -8,8 +8,9 @@ from ecgkit.hookspecs import hookimpl
 HEADS = (
     HeadEntry(
         name="linear",
-        summary="logistic regression on frozen, pooled features; strength of the penalty chosen on val",
+        summary="logistic regression, or ridge for numbers, on frozen, pooled features; penalty chosen on val",
         target="ecgkit.evaluation.heads.linear:LinearHead",
+        regressor="ecgkit.evaluation.heads.ridge:RidgeHead",
     ),
     HeadEntry(
         name="ppa",

@@ -24,11 +24,31 @@ def head_config(entry: HeadEntry, assignments: Sequence[str] = ()) -> Any:
     return override(kind(), assignments)
 
 
-def build_head(entry: HeadEntry, seed: int, config: Any = None) -> Head:
-    """Return a head, with its settings if it has some."""
+def build_head(entry: HeadEntry, seed: int, config: Any = None, *, regression: bool = False) -> Head:
+    """Return a head, with its settings if it has some; for a regression, the regressor that it names."""
     settings = {"config": config or head_config(entry)} if entry.config else {}
-    head: Head = entry.load()(seed=seed, **settings)
+    kind = load_target(entry.regressor, f"the regressor of head {entry.name!r}") if regression else entry.load()
+    head: Head = kind(seed=seed, **settings)
     return head
+
+
+def check_regresses(name: str, entry: HeadEntry | None, task: str) -> None:
+    """Refuse what predicts classes alone for a task of numbers.
+
+    Args:
+        name: What was asked for.
+        entry: The head; None for a training from scratch, which has none.
+        task: The task.
+
+    Raises:
+        RunError: The message names the heads that can.
+    """
+    if entry is None or not entry.regressor:
+        able = ", ".join(h.name for h in host().entries(HeadEntry).values() if h.regressor)
+        raise RunError(
+            f"{name} predicts classes, and {task} is a regression task", f"a head that predicts numbers: {able}",
+            f"Add --head {able.split(',')[0]}, with a run or --random-init.",
+        )  # fmt: skip
 
 
 def head_title(entry: HeadEntry, config: Any = None) -> str:

@@ -17,6 +17,8 @@ def leads_section(rows: Rows) -> Section | None:
     """Return a heat map a model whose results differ in their leads, or None."""
     models: dict[tuple[str, str, str], list[ResultRow]] = {}
     for _, row in rows:
+        if row.targets:
+            continue
         models.setdefault((row.run, row.weights, row.head), []).append(row)
     figures = tuple(_figure(own) for own in models.values() if _differ(own))
     return Section("Leads", figures, NOTE) if figures else None
