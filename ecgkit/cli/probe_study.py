@@ -1,5 +1,7 @@
 """``ecgkit probe --layers`` and ``--perturb``: tables and figures in place of the one number of a probe."""
 
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +52,7 @@ class Asked:
         from ecgkit.tasks.task import load_task, task_data
 
         view = open_view(self.store, self.subject.spec)
-        return task_data(load_task(self.task), self.task.name, self.store, view.usable)
+        return task_data(load_task(self.task, self.options.task_settings), self.task.name, self.store, view.usable)
 
 
 def study(asked: Asked, layers: str, perturb: str) -> None:
@@ -61,6 +63,8 @@ def study(asked: Asked, layers: str, perturb: str) -> None:
         raise ConfigError("--layers and --perturb together", "one of them")
     if asked.subject.weights == "scratch":
         raise ConfigError("--scratch with --layers or --perturb", "a run, or --random-init")
+    if layers and asked.options.leads:
+        raise ConfigError("--layers with --leads", "one of them: layers are studied on all leads of the contract")
     if layers:
         _layers(asked, layers)
     else:
@@ -90,30 +94,35 @@ def _layers(asked: Asked, layers: str) -> None:
 
 def _perturb(asked: Asked, perturb: str) -> None:
     from ecgkit.atomic import check_output
-    from ecgkit.evaluation.perturb import parse_perturbation, study_perturbation
+    from ecgkit.evaluation.perturb import study_perturbation
+    from ecgkit.evaluation.perturbations import parse_disturbances
     from ecgkit.report.studies import LEVELS, write_perturbation_study
 
-    chosen, levels = parse_perturbation(perturb)
+    chosen = parse_disturbances(perturb)
     options = asked.options
-    folder = asked.folder(f"{chosen.name}-{asked.head.name}")
+    leads = f"-leads-{options.leads.name}" if options.leads else ""
+    folder = asked.folder(re.sub(r"[^A-Za-z0-9-]+", "-", f"{chosen.name}-{asked.head.name}{leads}"))
     check_output(folder, LEVELS, overwrite=True)
     with progress() as watch:
         table = study_perturbation(
-            asked.subject, asked.store, asked.data(), asked.head, chosen, levels,
-            run=asked.run, head_config=options.head_config, seed=options.seed,
-            device=options.device, progress=watch,
+            asked.subject, asked.store, asked.task, asked.head, chosen,
+            run=asked.run, options=options, progress=watch,
         )  # fmt: skip
-    title = f"{asked.subject.name}, {asked.head.name} on {asked.task.name} ({asked.store.name}): {chosen.summary}"
+    given = f", leads {options.leads.name}" if options.leads else ""
+    title = f"{asked.subject.name}, {asked.head.name} on {asked.task.name} ({asked.store.name}{given})"
     write_perturbation_study(folder, table, chosen, title=title)
-    columns = {"level": "g", "auroc": ".4f", "auroc_change": "+.4f", "loss": ".4f", "loss_change": "+.4f"}
-    _print(f"{title}, in {chosen.unit}", table, columns)
+    columns = {
+        "perturbation": "", "level": "g", "auroc": ".4f", "auroc_change": "+.4f", "loss": ".4f", "loss_change": "+.4f",
+    }  # fmt: skip
+    _print(f"{title}: {chosen.kind.axis}", table, columns)
     say(f"head fitted on clean records, test records disturbed before crop and filter; written to {folder}")
 
 
 def _print(title: str, table: "pd.DataFrame", columns: dict[str, str]) -> None:
-    rows = [
-        {name: "-" if values[i] != values[i] else format(values[i], form) for name, (values, form) in cells.items()}
-        for cells in [{name: (table[name].tolist(), form) for name, form in columns.items()}]
-        for i in range(len(table))
-    ]
-    print_table(title, rows, numeric=list(columns))
+    cells = [[_cell(value, form) for value in table[name].tolist()] for name, form in columns.items()]
+    rows = [dict(zip(columns, line, strict=True)) for line in zip(*cells, strict=True)]
+    print_table(title, rows, numeric=[name for name, form in columns.items() if form])
+
+
+def _cell(value: object, form: str) -> str:
+    return "-" if isinstance(value, float) and not math.isfinite(value) else format(value, form)

@@ -112,6 +112,8 @@ class PreparedProbe:
         build: Gives a head anew for every fit; one that reads the whole method is the same each time.
         options: See `ProbeOptions`.
         features: Of all the task's records; None where the encoder itself is trained.
+        encoder: What the features are of: the subject's encoder, or what the head makes of the whole method.
+        needs: Which features.
         watch: Called with the stage, units done and in all.
     """
 
@@ -121,6 +123,8 @@ class PreparedProbe:
     build: Callable[[int], Head]
     options: ProbeOptions
     features: RecordFeatures | None
+    encoder: Encoder
+    needs: Sequence[str]
     watch: Callable[[str, int, int], None]
 
     def run(
@@ -200,7 +204,7 @@ def prepare_probe(
             supplies=open_supplies(encoder.needs, store, view, owner=subject.entry.name),
             progress=lambda done, total: watch("features", done, total),
         )
-    return PreparedProbe(subject, setting, head_entry, build, options, features, watch)
+    return PreparedProbe(subject, setting, head_entry, build, options, features, encoder, needs, watch)
 
 
 def read_method(head: Head, subject: Subject, task: Task) -> Encoder:

@@ -98,14 +98,29 @@ def _draw_maps(figure: Figure, rows: object, query: QueryMap, layers: Sequence[i
 
 
 def plot_perturbation(table: pd.DataFrame, out: Path, *, title: str, x_label: str) -> None:
-    """Draw AUROC and pretraining loss over the level of a perturbation."""
+    """Draw AUROC and pretraining loss over the level of a perturbation, a line each; more disturbance to the right.
+
+    The first row is the clean records': a point of each line where its level is a number, else a dashed line to compare
+    with.
+    """
     figure = new_figure(8, 3.2)
     figure.suptitle(title, fontsize=11, color=INK)
-    x = table["level"].tolist()
+    clean = table.iloc[0]
+    has_place = bool(np.isfinite(clean["level"]))
+    names = [name for name in table["perturbation"].unique() if name != clean["perturbation"]]
     for axes, column, scale, label in zip(
         figure.subplots(1, 2), ("auroc", "loss"), (100, 1), ("macro AUROC, test", "pretraining loss, test"), strict=True
     ):
-        draw_lines(axes, x, {column: (scale * table[column]).tolist()}, x_label=x_label, y_label=label)
+        grid = scale * table.pivot(index="level", columns="perturbation", values=column)
+        grid.loc[clean["level"]] = scale * clean[column]
+        grid = grid.loc[np.isfinite(grid.index), names or [clean["perturbation"]]]
+        lines = {str(name): grid[name].tolist() for name in grid}
+        draw_lines(axes, grid.index.tolist(), lines, x_label=x_label, y_label=label)
+        if not has_place:
+            axes.invert_xaxis()
+        if not has_place and np.isfinite(clean[column]):
+            axes.axhline(scale * clean[column], color=QUIET, ls="--", linewidth=1, label="clean")
+            axes.legend(frameon=False, fontsize=8)
     save(figure, out)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -141,6 +142,12 @@ def test_mistakes_are_one_clear_line(
         ((*random, "--head", "zero-shot"), "is an encoder alone; expected a pretrained run"),
         (("probe", kmerl, "--data", store, "--task", "simulated", "--independent-queries"), "--head zero-shot"),
         (("probe", kmerl, "--data", store, "--task", "simulated", "--leads", "V9X"), "lead 'V9X' is unknown"),
+        (("probe", kmerl, "--data", store, "--task", "simulated", "--perturb", "noise=foo:3dB"), "noise of em, bw, ma"),
+        (("probe", kmerl, "--data", store, "--task", "simulated", "--perturb", "noise=em:x"), "levels in dB from"),
+        (
+            ("probe", kmerl, "--data", store, "--task", "simulated", "--layers", "all", "--leads", "I"),
+            "layers are studied on all leads",
+        ),
         (
             ("pretrain", "--method", "kmerl", "--preset", "tiny", "--data", cohort_store, "--out", tmp_path / "x"),
             "ecgkit extract-knowledge",
@@ -150,6 +157,32 @@ def test_mistakes_are_one_clear_line(
         assert done.code == 2, command
         assert message in " ".join(done.err.split())
         assert "Traceback" not in done.err
+
+
+def test_zero_shot_on_disturbed_records(kmerl: Path, store: Path, ecgkit: Callable, tmp_path: Path) -> None:
+    command = ("probe", kmerl, "--data", store, "--task", "simulated", "--head", "zero-shot", "--device", "cpu")
+    done = ecgkit(*command, "--perturb", "noise=em,em+bw+ma:20,-10dB", "--out", tmp_path / "noise")
+    assert done.code == 0, done.err
+    table = pd.read_csv(tmp_path / "noise" / "levels.csv")
+    assert table["perturbation"].tolist() == ["clean", *["em"] * 2, *["em+bw+ma"] * 2]
+    assert table["level"].tolist() == [np.inf, 20, -10, 20, -10]
+    assert table["auroc"].between(0, 1).all()
+    assert table["loss"].isna().all()  # a run holds no report, so there is nothing to contrast with
+    assert (tmp_path / "noise" / "levels.png").read_bytes().startswith(b"\x89PNG")
+    assert "clean" in done.out
+    # The clean row is the probe's own number, and the same command gives the same rows.
+    assert ecgkit(*command, "--out", tmp_path / "r").code == 0
+    ((_, row),) = find_rows([tmp_path / "r"])
+    assert table["auroc"][0] == pytest.approx(row.macro_auroc)
+    assert ecgkit(*command, "--perturb", "noise=em,em+bw+ma:20,-10dB", "--out", tmp_path / "again").code == 0
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "again" / "levels.csv"), table)
+    # Leads that are asked for are those that fall off.
+    done = ecgkit(*command, "--leads", "I", "--perturb", "lead-off=0,1,2,3", "--out", tmp_path / "off")
+    assert done.code == 0, done.err
+    off = pd.read_csv(tmp_path / "off" / "levels.csv")
+    assert off["level"].tolist() == [0, 1, 2, 3]
+    assert (off["auroc_change"] == 0).all()  # of one lead none may fall off
+    assert off["auroc"][0] != table["auroc"][0]
 
 
 def test_other_heads_take_lead_sets_too(merl: Path, store: Path, ecgkit: Callable, tmp_path: Path) -> None:
