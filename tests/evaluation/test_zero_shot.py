@@ -12,14 +12,14 @@ import torch
 
 from ecgkit.errors import ConfigError, LeadError
 from ecgkit.evaluation.heads.zero_shot import read_prompts, seen_as
-from ecgkit.evaluation.lead_sets import LeadSet, parse_lead_sets, set_name
+from ecgkit.evaluation.lead_sets import LeadSet, parse_lead_sets
 from ecgkit.evaluation.results import ResultRow, find_rows
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.reports import open_reports
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Batch
-from ecgkit.report.lead_matrix import draw_matrix, lead_matrix, summarise
+from ecgkit.report.lead_matrix import draw_matrix, lead_map, summarise
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
@@ -212,8 +212,6 @@ def test_named_lead_sets() -> None:
     assert named["I+II+V2"] == ("I", "II", "V2")
     singles = parse_lead_sets("all-single")
     assert [found.leads for found in singles] == [(lead,) for lead in STANDARD_LEADS]
-    assert set_name(("V1", "V2", "V3", "V4", "V5", "V6")) == "chest"
-    assert set_name(("V2", "I")) == "I+V2"
     for text in ("", "I+I", "I+X", "random:13:2", "random:3", "random:1:13", "random:0:1", "random:a:1"):
         with pytest.raises(ConfigError, match="expected"):
             parse_lead_sets(text)
@@ -260,10 +258,13 @@ def fake_row(lead_set: str, value: float, task: str = "t", run: str = "r") -> Re
 def test_the_matrix_holds_every_row_once_and_random_sets_are_summarised(tmp_path: Path) -> None:
     sets = [LeadSet("I", ("I",), "I"), *parse_lead_sets("random:2:3")]
     rows = [fake_row(s.name, 0.6 + 0.1 * i, task) for task in ("a", "b") for i, s in enumerate(sets)]
-    matrix = lead_matrix(rows)
-    assert matrix.values.shape == (4, 2)
-    np.testing.assert_allclose(matrix.values[:, 0], [0.6, 0.7, 0.8, 0.9])
-    assert "60.0" in matrix.texts[0][0]
+    heat = lead_map(rows)
+    assert heat.columns == ("a", "b")
+    assert heat.lines == tuple(s.name for s in sets)
+    np.testing.assert_allclose(heat.values, [[0.6, 0.6], [0.7, 0.7], [0.8, 0.8], [0.9, 0.9]])
+    assert heat.texts[0][0] == "60.0\n50.0–60.0"
+    twice = lead_map([*rows, fake_row("I", 0.8, "a")])
+    assert (twice.texts[0][0], twice.texts[0][1]) == ("70.0\nof 2", "60.0\n50.0–60.0")
     lines = summarise(rows, [s.group for s in sets] * 2)
     assert [(line.leads, line.sets) for line in lines] == [("I", 1), ("random:2", 3)] * 2
     assert lines[1].value == pytest.approx(0.8)
