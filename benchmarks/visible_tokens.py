@@ -72,7 +72,10 @@ def main() -> None:
         cases[f"{kept} of 12 leads"] = replace(base, dlm_counts=(12 - kept,))
     cases["1 to 3 leads, mask tokens"] = replace(base, mask_mode="token")
     B = options.records
-    extra = {"reports": torch.arange(B) % len(REPORTS), "entities": torch.randint(0, 2, (B, len(names)), dtype=torch.uint8)}
+    extra = {
+        "reports": torch.arange(B) % len(REPORTS),
+        "entities": torch.randint(0, 2, (B, len(names)), dtype=torch.uint8),
+    }
     batch = Batch(torch.rand(B, 12, 5000), torch.arange(12), torch.arange(B), extra=extra)
     models = {name: prepared(config) for name, config in cases.items()}
     wholes: dict[str, list[float]] = {name: [] for name in cases}
