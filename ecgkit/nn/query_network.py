@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ecgkit.nn.attention import attention_weights
+from ecgkit.nn.attention import attend, attention_weights
 from ecgkit.nn.dropout import dropout
 
 
@@ -32,8 +32,8 @@ class QueryAttention(nn.Module):
         self.out_proj = nn.Linear(width, width)
 
     def forward(
-        self, x: Tensor, memory: Tensor | None, allowed: Tensor | None, *, records: int
-    ) -> tuple[Tensor, Tensor]:
+        self, x: Tensor, memory: Tensor | None, allowed: Tensor | None, *, records: int, need_weights: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
         """Attend to a memory, or among the queries.
 
         Args:
@@ -41,10 +41,11 @@ class QueryAttention(nn.Module):
             memory: ``[B, N, D]``; None for the queries themselves.
             allowed: Bool, broadcast to ``[B, heads, Q, N]``, True where a query may look; None allows all.
             records: B, for each record has its own dropout.
+            need_weights: Whether the weights are asked for.
 
         Returns:
-            The output ``[B, Q, D]`` and the weights ``[B, heads, Q, N]``; the first axis is 1 where both are the same
-            for all records.
+            The output ``[B, Q, D]`` and the weights ``[B, heads, Q, N]`` or None; the first axis is 1 where both are
+            the same for all records.
         """
         D = x.shape[-1]
         if memory is None:
@@ -52,16 +53,33 @@ class QueryAttention(nn.Module):
         else:
             (q,) = self._heads(F.linear(x, self.in_proj_weight[:D], self.in_proj_bias[:D]), 1)
             k, v = self._heads(F.linear(memory, self.in_proj_weight[D:], self.in_proj_bias[D:]), 2)
-        weights = attention_weights(q, k, allowed)
-        kept = weights
-        if self.training and self.dropout:
-            kept = dropout(weights.expand(records, -1, -1, -1), self.dropout, True)
-        return self.out_proj((kept @ v).transpose(1, 2).flatten(2)), weights
+        share = self.dropout if self.training else 0.0
+        if need_weights or x.device.type == "cpu":
+            out, weights = written_out(q, k, v, allowed, share, records)
+        else:
+            out, weights = fused(q, k, v, allowed, share, records), None
+        return self.out_proj(out.transpose(1, 2).flatten(2)), weights
 
     def _heads(self, projected: Tensor, parts: int) -> tuple[Tensor, ...]:
         """Part ``[B, N, parts D]`` into `parts` of ``[B, heads, N, D / heads]``."""
         B, N, _ = projected.shape
         return projected.view(B, N, parts, self.heads, -1).permute(2, 0, 3, 1, 4).unbind()
+
+
+def written_out(
+    q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, share: float, records: int
+) -> tuple[Tensor, Tensor]:
+    """Attend by the formula, with dropout that draws fast on a CPU: ``[B, heads, Q, d]``, and the weights."""
+    weights = attention_weights(q, k, allowed)
+    kept = dropout(weights.expand(records, -1, -1, -1), share, True) if share else weights
+    return kept @ v, weights
+
+
+def fused(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, share: float, records: int) -> Tensor:
+    """Attend by one kernel of a GPU, which wants all parts to have as many records: ``[B, heads, Q, d]``."""
+    B = records if share else max(len(q), len(k))
+    q, k, v = (part.expand(B, -1, -1, -1) for part in (q, k, v))
+    return attend(q, k, v, allowed, dropout=share)
 
 
 class QueryLayer(nn.Module):
@@ -96,12 +114,15 @@ class QueryLayer(nn.Module):
         return x + self._drop(self.linear2(hidden))
 
     def look(
-        self, x: Tensor, memory: Tensor, real: Tensor | None, apart: Tensor | None
-    ) -> tuple[Tensor, Tensor, Tensor]:
+        self, x: Tensor, memory: Tensor, real: Tensor | None, apart: Tensor | None, *, need_weights: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Return queries that saw each other, what they find in the memory, and where, ``[B, heads, Q, N]``."""
         records = len(memory)
         x = x + self._drop(self.self_attn(self.norm1(x), None, apart, records=records)[0])
-        return x, *self.multihead_attn(self.norm2(x), memory, real, records=records)
+        found, weights = self.multihead_attn(
+            self.norm2(x), memory, real, records=records, need_weights=need_weights
+        )  # fmt: skip
+        return x, found, weights
 
     def _drop(self, x: Tensor) -> Tensor:
         return dropout(x, self.dropout, self.training)
@@ -165,7 +186,9 @@ class QueryNetwork(nn.Module):
             x = layer(x, memory, real, apart)
         last = self.layers[-1]
         assert isinstance(last, QueryLayer)
-        return last.look(x, memory, real, apart)[2].mean(dim=1)
+        weights = last.look(x, memory, real, apart, need_weights=True)[2]
+        assert weights is not None
+        return weights.mean(dim=1)
 
     def _inputs(
         self, queries: Tensor, memory: Tensor, real: Tensor | None, independent: bool

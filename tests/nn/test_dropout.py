@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from ecgkit.nn.dropout import dropout
-from ecgkit.nn.query_network import QueryNetwork
+from ecgkit.nn.query_network import QueryNetwork, fused, written_out
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.999])
@@ -52,3 +52,17 @@ def test_records_share_their_queries_but_no_dropout() -> None:
     assert not torch.equal(first, second)
     network.eval()
     torch.testing.assert_close(*network(queries, memory))
+
+
+@pytest.mark.parametrize("shared", [(True, True), (True, False), (False, False)])
+def test_attention_is_the_same_by_one_kernel_and_written_out(shared: tuple[bool, bool]) -> None:
+    torch.manual_seed(0)
+    q, k, v = (torch.randn(1 if one else 3, 2, n, 4) for one, n in zip((*shared, shared[1]), (5, 9, 9), strict=True))
+    allowed = torch.rand(1 if all(shared) else 3, 1, 1, 9) > 0.3
+    out, weights = written_out(q, k, v, allowed, 0.0, 3)
+    torch.testing.assert_close(fused(q, k, v, allowed, 0.0, 3), out)
+    torch.testing.assert_close(weights.sum(-1), torch.ones(weights.shape[:-1]))
+    assert len(out) == (1 if all(shared) else 3)
+    for way in (fused(q, k, v, None, 0.5, 3), written_out(q, k, v, None, 0.5, 3)[0]):  # each record has its own dropout
+        assert way.shape == (3, 2, 5, 4)
+        assert not torch.equal(way[0], way[1])
