@@ -84,6 +84,7 @@ def lead_map(rows: Sequence[ResultRow]) -> HeatMap:
     columns: dict[Column, None] = {(task_label(row), ""): None for row in rows}
     if len(columns) == 1:
         columns |= {column: None for row in rows for column, _ in _scores(row)}
+    macro = ", macro" if any(label for _, label in columns) else ""
     lines = tuple(dict.fromkeys(leads_label(row) for row in ordered))
     cells: dict[tuple[str, Column], list[Score]] = {}
     for row in rows:
@@ -93,7 +94,7 @@ def lead_map(rows: Sequence[ResultRow]) -> HeatMap:
     return HeatMap(
         corner="leads",
         lines=lines,
-        columns=tuple(label or task for task, label in columns),
+        columns=tuple(label or f"{task}{macro}" for task, label in columns),
         values=tuple(tuple(_mean(cell) for cell in line) for line in found),
         texts=tuple(tuple(_text(cell) for cell in line) for line in found),
         low=CHANCE,
