@@ -66,7 +66,10 @@ def probe(
     out: Annotated[Path | None, typer.Option(help="Folder of the result; default: below the run.")] = None,
     layers: Annotated[str, typer.Option(help="Instead: study these layers of the encoder; all, or such as 3,6.")] = "",
     perturb: Annotated[
-        str, typer.Option(help="Instead: disturb the test records, such as lead-shift=0,10,20,50ms.")
+        str,
+        typer.Option(
+            help="Instead: disturb the test records: lead-shift=0,10,50ms, lead-off=0,1,3, noise=em,bw,ma:24,12,0dB."
+        ),
     ] = "",
 ) -> None:
     """Judge an encoder by a task: a pretrained run, or a method without pretraining as its baseline.

@@ -1,5 +1,7 @@
 """``ecgkit probe --layers`` and ``--perturb``: tables and figures in place of the one number of a probe."""
 
+import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +39,8 @@ class Asked:
 
         opened = self.opened
         view = open_view(opened.store, opened.subject.spec)
-        data = task_data(load_task(opened.task), opened.task.name, opened.store, view.usable)
+        task = load_task(opened.task, opened.case.options.task_settings)
+        data = task_data(task, opened.task.name, opened.store, view.usable)
         test, allow = data.rows[data.parts["test"]], opened.case.options.allow_overlap
         refuse_leak(opened.subject, opened.store, test, allow=allow)
         for line in leak_warnings(opened.subject, opened.store, test):
@@ -54,6 +57,8 @@ def study(case: "ProbeCase", layers: str, perturb: str) -> None:
         raise ConfigError("--layers and --perturb together", "one of them")
     if case.model.weights == "scratch":
         raise ConfigError("--scratch with --layers or --perturb", "a run, or --random-init")
+    if layers and case.options.leads:
+        raise ConfigError("--layers with --leads", "one of them: layers are studied on all leads of the contract")
     asked = Asked(open_case(case))
     if layers:
         _layers(asked, layers)
@@ -85,32 +90,35 @@ def _layers(asked: Asked, layers: str) -> None:
 
 def _perturb(asked: Asked, perturb: str) -> None:
     from ecgkit.atomic import check_output
-    from ecgkit.evaluation.heads.settings import head_config
-    from ecgkit.evaluation.perturb import parse_perturbation, study_perturbation
+    from ecgkit.evaluation.perturb import study_perturbation
+    from ecgkit.evaluation.perturbations import parse_disturbances
     from ecgkit.report.studies import LEVELS, write_perturbation_study
 
-    chosen, levels = parse_perturbation(perturb)
+    chosen = parse_disturbances(perturb)
     opened, options = asked.opened, asked.opened.case.options
-    folder = asked.folder(f"{chosen.name}-{opened.head.name}")
+    leads = f"-leads-{options.leads}" if options.leads else ""
+    folder = asked.folder(re.sub(r"[^A-Za-z0-9-]+", "-", f"{chosen.name}-{opened.head.name}{leads}"))
     check_output(folder, LEVELS, overwrite=True)
     with progress() as watch:
         table = study_perturbation(
-            opened.subject, opened.store, asked.data(), opened.head, chosen, levels,
-            run=Path(run) if (run := opened.case.model.run) else None,
-            head_config=head_config(opened.head, options.head_settings), seed=options.seed,
-            device=options.device, progress=watch,
+            opened.subject, opened.store, opened.task, opened.head, chosen,
+            run=Path(run) if (run := opened.case.model.run) else None, options=options, progress=watch,
         )  # fmt: skip
-    title = f"{opened.subject.name}, {opened.head.name} on {opened.task.name} ({opened.store.name}): {chosen.summary}"
+    given = f", leads {options.leads}" if options.leads else ""
+    title = f"{opened.subject.name}, {opened.head.name} on {opened.task.name} ({opened.store.name}{given})"
     write_perturbation_study(folder, table, chosen, title=title)
-    columns = {"level": "g", "auroc": ".4f", "auroc_change": "+.4f", "loss": ".4f", "loss_change": "+.4f"}
-    _print(f"{title}, in {chosen.unit}", table, columns)
+    columns = {
+        "perturbation": "", "level": "g", "auroc": ".4f", "auroc_change": "+.4f", "loss": ".4f", "loss_change": "+.4f",
+    }  # fmt: skip
+    _print(f"{title}: {chosen.kind.axis}", table, columns)
     say(f"head fitted on clean records, test records disturbed before crop and filter; written to {folder}")
 
 
 def _print(title: str, table: "pd.DataFrame", columns: dict[str, str]) -> None:
-    rows = [
-        {name: "-" if values[i] != values[i] else format(values[i], form) for name, (values, form) in cells.items()}
-        for cells in [{name: (table[name].tolist(), form) for name, form in columns.items()}]
-        for i in range(len(table))
-    ]
-    print_table(title, rows, numeric=list(columns))
+    cells = [[_cell(value, form) for value in table[name].tolist()] for name, form in columns.items()]
+    rows = [dict(zip(columns, line, strict=True)) for line in zip(*cells, strict=True)]
+    print_table(title, rows, numeric=[name for name, form in columns.items() if form])
+
+
+def _cell(value: object, form: str) -> str:
+    return "-" if isinstance(value, float) and not math.isfinite(value) else format(value, form)

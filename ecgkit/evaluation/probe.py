@@ -145,6 +145,8 @@ class PreparedProbe:
         build: Gives a head anew for every fit; one that reads the whole method is the same each time.
         options: See `ProbeOptions`.
         features: Of all the task's records; None where the encoder itself is trained.
+        encoder: What the features are of: the subject's encoder, or what the head makes of the whole method.
+        needs: Which features.
         protocol: Whose choices.
         order: What draws choose from: indices into the task's rows, in the order of the store, or of a split table with
             -1 for what is missing.
@@ -158,6 +160,8 @@ class PreparedProbe:
     build: Callable[[int], Head]
     options: ProbeOptions
     features: RecordFeatures | None
+    encoder: Encoder
+    needs: Sequence[str]
     protocol: Protocol
     order: NDArray[np.int64]
     departures: Mapping[str, str]
@@ -305,7 +309,7 @@ def prepare_probe(
             progress=lambda done, total: watch("features", done, total),
         )
     return PreparedProbe(
-        subject, setting, head_entry, build, options, features, protocol, order, split.departures, watch
+        subject, setting, head_entry, build, options, features, encoder, needs, protocol, order, split.departures, watch
     )
 
 
