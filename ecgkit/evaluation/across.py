@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ecgkit.errors import TaskError
 from ecgkit.evaluation.subject import Subject
+from ecgkit.store.identity import qualified
 from ecgkit.store.joined import JoinedStore, join_views
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
@@ -89,7 +90,7 @@ def _tested(here: Site, other: Store, view: View, subject: Subject) -> tuple[NDA
             f"or validation part of {here.store.name}"
         )
     keep &= ~known
-    patients = [(str(other.attributes["dataset"]), patient) for patient in table["patient_id"]]
+    patients = qualified(str(other.attributes["dataset"]), table["patient_id"])
     seen = table["sha256"].isin(subject.seen).to_numpy() | np.array([p in subject.seen_patients for p in patients])
     if seen.any():
         told["folds"] = f"only fold {TEST_FOLD} of {other.name} is tested, for pretraining saw some of its records"
@@ -104,9 +105,9 @@ def _same_records(here: Site, other: Store) -> NDArray[np.bool_]:
     used = np.concatenate([here.data.parts["train"], here.data.parts["val"]])
     trained = here.store.table.iloc[here.data.rows[used]]
     same = other.table["sha256"].isin(trained["sha256"]).to_numpy()
-    if here.store.attributes["dataset"] == other.attributes["dataset"]:
-        same = same | other.table["patient_id"].isin(trained["patient_id"].dropna()).to_numpy()
-    return same
+    patients = set(qualified(str(here.store.attributes["dataset"]), trained["patient_id"].dropna()))
+    there = qualified(str(other.attributes["dataset"]), other.table["patient_id"])
+    return same | np.array([patient in patients for patient in there], bool)
 
 
 def _joined(

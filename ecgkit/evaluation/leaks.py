@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ecgkit.errors import LeakError
 from ecgkit.evaluation.subject import Subject
+from ecgkit.store.identity import qualified
 from ecgkit.store.reader import Store
 
 
@@ -37,7 +38,7 @@ def find_leak(subject: Subject, store: Store, rows: NDArray[np.int64]) -> Leak |
     test = store.table.iloc[rows]
     dataset = str(store.attributes["dataset"])
     records = int(test["sha256"].isin(subject.seen).sum())
-    patients = sum((dataset, patient) in subject.seen_patients for patient in test["patient_id"].dropna().unique())
+    patients = len(subject.seen_patients.intersection(qualified(dataset, test["patient_id"].dropna())))
     return Leak(records, len(test), patients) if records or patients else None
 
 
