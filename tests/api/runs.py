@@ -25,5 +25,5 @@ def make_run(folder: Path, family: str, preset: str = "", seed: int = 0) -> Path
     torch.manual_seed(seed)
     folder.mkdir(parents=True)
     save_weights(folder / WEIGHTS, entry.load()(config))
-    write_config(folder, entry, preset, config, {"store": {"dataset": "simulated", "records": 120}})
+    write_config(folder, entry, preset, config, {"store": {"name": "a.zarr", "dataset": "simulated"}})
     return folder
