@@ -5,9 +5,13 @@ from typing import Annotated, Any
 
 import typer
 
+from ecgkit.cli import completion
 from ecgkit.entries import MethodEntry
 
-PresetOption = Annotated[str, typer.Option("--preset", help="Sizes by name; 'ecgkit methods' lists them.")]
+PresetOption = Annotated[
+    str,
+    typer.Option("--preset", help="Sizes by name; 'ecgkit methods' lists them.", autocompletion=completion.presets),
+]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="YAML file of settings, or the config.yaml of a run.")
 ]
