@@ -23,7 +23,7 @@ from ecgkit.cli.render import (
     say,
     warn,
 )
-from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption, resolve
+from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption
 from ecgkit.cli.training_view import training_view
 
 if TYPE_CHECKING:
@@ -167,11 +167,12 @@ def _new(
     options: dict[str, Any],
 ) -> Request:
     from ecgkit.entries import MethodEntry, TaskEntry
+    from ecgkit.methods import chosen_config
     from ecgkit.plugins import host
     from ecgkit.training.options import PretrainOptions
 
     entry = host().get(MethodEntry, method)
-    preset, resolved = resolve(entry, preset, config, assignments)
+    preset, resolved = chosen_config(entry, preset, config, assignments)
     labels = host().get(TaskEntry, task) if task else None
     return Request(entry, resolved, data, out, labels, PretrainOptions(**options, preset=preset))
 

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ecgkit.config import fingerprint, to_dict
+from ecgkit.evaluation.leaks import find_leak, leak_warnings
 from ecgkit.evaluation.measure import DRAWS, FEW_POSITIVES, Measured, measure, pair
 from ecgkit.evaluation.metrics import calibration
 from ecgkit.evaluation.results import ClassScore, ResultRow, finite
@@ -51,9 +52,12 @@ class Setting:
         data: Its records, targets and split on the store.
         seed: Of the probe.
         device: What it was computed on.
-        fraction: Share of the training part that was used.
+        fraction: Share of the training part that was asked for; with `label_count`, that was used.
         label_count: How many labelled training records were asked for; None for all.
         lead_set: Name of the lead set that the model was given, where not all of its own.
+        words: What else the protocol card says, by heading.
+        hashes: Of what else the numbers depend on.
+        seeds: How many results with other seeds are made beside it.
     """
 
     store: Store
@@ -66,6 +70,9 @@ class Setting:
     fraction: float = 1.0
     label_count: int | None = None
     lead_set: str = ""
+    words: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    seeds: int = 1
 
     @property
     def leads(self) -> tuple[str, ...]:
@@ -105,13 +112,21 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
         counts={
             part: {"records": len(rows), "patients": len(set(patients[rows]))} for part, rows in data.parts.items()
         },
-        protocol={**_protocol(task, fitted), **_given_leads(subject, setting), **_seen_means(classes)},
-        warnings=(*_overlap(subject, setting), *_warnings(store, data, classes)),
+        protocol={
+            **setting.words,  # first on the card, and last where it says more than the task does
+            **_protocol(task, fitted),
+            **setting.words,
+            **_given_leads(subject, setting),
+            **_leak_guard(subject, setting),
+            **_seen_means(classes),
+        },
+        warnings=(*leak_warnings(subject, store, data.rows[test]), *_warnings(setting, classes)),
         contract=_contract(setting),
         hashes={
             "store": store.content_hash,
             "split": fingerprint({part: _ids(store, data, rows) for part, rows in data.parts.items()}),
             "checkpoint": subject.checkpoint,
+            **setting.hashes,
         },
         environment=environment(setting.device),
         seconds=round(seconds, 2),
@@ -149,7 +164,6 @@ def _class_scores(task: Task, data: TaskData, measured: Measured, seen: Mapping[
 
 def _protocol(task: Task, fitted: Fitted) -> dict[str, str]:
     return {
-        "protocol": "ecgkit (default)",
         "labels": task.source,
         **_selection(task),
         **{name: _words(value) for name, value in fitted.choices.items()},
@@ -186,6 +200,15 @@ def _given_leads(subject: Subject, setting: Setting) -> dict[str, str]:
     return {"leads": f"{', '.join(setting.leads)} in all parts; scaled over these alone; {rest}"}
 
 
+def _leak_guard(subject: Subject, setting: Setting) -> dict[str, str]:
+    """Say whether the test part was held against what pretraining saw."""
+    if subject.weights != "pretrained" or not subject.seen:
+        return {}
+    found = find_leak(subject, setting.store, setting.data.rows[setting.data.parts["test"]])
+    told = "overlap allowed by --allow-overlap" if found else "no test record or patient in the pretraining data"
+    return {"leak guard": f"{told}; held against its train and val by waveform and by patient id"}
+
+
 def _seen_means(classes: tuple[ClassScore, ...]) -> dict[str, str]:
     """Say the means over the classes that training met by name, and over the others."""
     told = {}
@@ -205,32 +228,25 @@ def _words(value: Any) -> str:
     return str(value)
 
 
-def _warnings(store: Store, data: TaskData, classes: tuple[ClassScore, ...]) -> tuple[str, ...]:
-    found = []
+def _warnings(setting: Setting, classes: tuple[ClassScore, ...]) -> tuple[str, ...]:
+    store, data, found = setting.store, setting.data, []
     unscored = [c.label for c in classes if c.auroc is None]
     if unscored:
         found.append(f"not scored, for test lacks positives or negatives: {', '.join(unscored)}")
     few = [f"{c.label} ({c.positives})" for c in classes if c.auroc is not None and c.positives < FEW_POSITIVES]
     if few:
         found.append(f"fewer than {FEW_POSITIVES} test positives: {', '.join(few)}")
+    unlearnt = [c.label for c in classes if c.auroc is not None and not c.train_positives]
+    if unlearnt and len(data.parts["train"]):
+        found.append(f"no training positive, so nothing could be learnt: {', '.join(unlearnt)}")
     if data.unusable:
         found.append(f"{data.unusable} labelled records left out: none of the model's leads, or hardly any signal")
     if store.table["patient_id"].iloc[data.rows].isna().any():
         found.append("some records have no patient id: one patient may be on both sides of the split")
     found += data.notes
-    found.append("one seed only")
+    if setting.seeds == 1:
+        found.append("one seed only")
     return tuple(found)
-
-
-def _overlap(subject: Subject, setting: Setting) -> tuple[str, ...]:
-    """Tell of test records, or patients, that the model's pretraining saw."""
-    test = setting.store.table.iloc[setting.data.rows[setting.data.parts["test"]]]
-    dataset = str(setting.store.attributes["dataset"])
-    records = int(test["sha256"].isin(subject.seen).sum())
-    patients = sum((dataset, patient) in subject.seen_patients for patient in test["patient_id"].dropna().unique())
-    if not records and not patients:
-        return ()
-    return (f"LEAK: pretraining saw {records} of the {len(test)} test records and {patients} test patients",)
 
 
 def _contract(setting: Setting) -> dict[str, Any]:

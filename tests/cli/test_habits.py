@@ -15,6 +15,7 @@ import typer
 import ecgkit as library
 from ecgkit.cli import build_app
 from ecgkit.cli.exit_codes import Exit
+from tests.api.runs import make_run
 from tests.conftest import PROJECT, synthetic_signal, write_wfdb
 
 ECGKIT = [sys.executable, "-P", "-m", "ecgkit"]
@@ -25,7 +26,6 @@ WITHOUT_JSON = {
     "import-weights": "prints a line",
     "report": "writes its table to a file: report --json FILE",
     "extract-knowledge audit": "prints where the sheet is",
-    "probe": "PENDING",
 }
 
 
@@ -65,6 +65,12 @@ def test_json_is_all_that_stdout_holds(ecgkit, cohort_store: Path, tmp_path: Pat
     assert found["ingest"]["rejected"] == []
     assert any(entity["present"] for entity in found["extract"]["entities"])
     assert found["dry"]["trained"] == 9793
+    probed = ecgkit(
+        "probe", make_run(tmp_path / "merl", "merl"), "--data", cohort_store, "--task", "simulated", "--json"
+    )
+    [row] = json.loads(probed.out)
+    assert "macro AUROC" in probed.err
+    assert json.loads((Path(row.pop("folder")) / "row.json").read_text()) == row
     # The next command of the same process is not affected.
     assert "12" in ecgkit("inspect", store).out
 
@@ -174,6 +180,7 @@ def completed(line: str) -> list[str]:
         ("ecgkit pretrain --task simu", "simulated"),
         ("ecgkit ingest --dataset ptb", "ptb-xl"),
         ("ecgkit exp", "export"),
+        ("ecgkit probe --head zero", "zero-shot"),
     ],
 )
 def test_the_shell_completes_names_without_a_heavy_import(line: str, expected: str) -> None:
