@@ -130,6 +130,8 @@ def _globals(
             "--version", callback=_version, is_eager=True, allow_from_autoenv=False, help="Print the version and stop."
         ),
     ] = False,
-    debug: Annotated[bool, typer.Option(DEBUG_FLAG, help="Show the traceback of an error.")] = False,
+    debug: Annotated[
+        bool, typer.Option(DEBUG_FLAG, allow_from_autoenv=False, help="Show the traceback of an error.")
+    ] = False,
 ) -> None:
     """Options of every command."""

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ecgkit.cli.render import JsonOption, OverwriteOption, print_json, print_table, say
+from ecgkit.cli.render import JsonOption, OverwriteOption, print_json, print_table, progress, say
 
 
 def export(
@@ -38,14 +38,14 @@ def export(
         raise ConfigError("--whole, --results or --license without --hub", "both")
     written = {}
     if onnx is not None:
-        written["onnx"] = _onnx(run, onnx, leads, overwrite, as_json)
+        written["onnx"] = _onnx(run, onnx, leads, overwrite)
     if hub is not None:
-        written["hub"] = _hub(run, hub, whole, results or [], license, overwrite, as_json)
+        written["hub"] = _hub(run, hub, whole, results or [], license, overwrite)
     if as_json:
         print_json(written)
 
 
-def _onnx(run: Path, file: Path, leads: str, overwrite: bool, as_json: bool) -> dict[str, object]:
+def _onnx(run: Path, file: Path, leads: str, overwrite: bool) -> dict[str, object]:
     from ecgkit.api.encoder import load
     from ecgkit.export.onnx import export_onnx
     from ecgkit.leads import parse_leads
@@ -53,27 +53,23 @@ def _onnx(run: Path, file: Path, leads: str, overwrite: bool, as_json: bool) -> 
     from ecgkit.training.weights import file_sha256
 
     details = {"checkpoint_sha256": file_sha256(run / WEIGHTS)} if (run / WEIGHTS).is_file() else {}
-    done = export_onnx(
-        load(run), file, leads=parse_leads(leads) if leads else None, details=details, overwrite=overwrite
-    )
-    if not as_json:
-        rows = [
-            {"": what, "name": name, "shape": " x ".join(map(str, shape))}
-            for what, named in (("in", done.inputs), ("out", done.outputs))
-            for name, shape in named.items()
-        ]
-        print_table(str(file), rows)
-        say(f"differs from torch by at most {done.difference:.1g}, in onnxruntime on random signals")
+    chosen = parse_leads(leads) if leads else None
+    with progress() as watch:
+        done = export_onnx(load(run), file, leads=chosen, details=details, overwrite=overwrite, progress=watch)
+    rows = [
+        {"": what, "name": name, "shape": " x ".join(map(str, shape))}
+        for what, named in (("in", done.inputs), ("out", done.outputs))
+        for name, shape in named.items()
+    ]
+    print_table(str(file), rows)
+    say(f"differs from torch by at most {done.difference:.1g}, in onnxruntime on random signals")
     return {"file": str(file), "inputs": done.inputs, "outputs": done.outputs, "difference": done.difference}
 
 
-def _hub(
-    run: Path, folder: Path, whole: bool, results: list[Path], license: str, overwrite: bool, as_json: bool
-) -> dict[str, object]:
+def _hub(run: Path, folder: Path, whole: bool, results: list[Path], license: str, overwrite: bool) -> dict[str, object]:
     from ecgkit.export.hub import export_hub
 
     done = export_hub(run, folder, whole=whole, results=results, license=license, overwrite=overwrite)
-    if not as_json:
-        what = "the whole method" if whole else "the encoder"
-        say(f"{folder}: {done.parameters:,} parameters of {what}, {done.results} results on the card")
+    what = "the whole method" if whole else "the encoder"
+    say(f"{folder}: {done.parameters:,} parameters of {what}, {done.results} results on the card")
     return {"folder": str(folder), "parameters": done.parameters, "results": done.results}

@@ -10,7 +10,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -61,6 +61,7 @@ def export_onnx(
     leads: Sequence[str] | None = None,
     details: Mapping[str, str] = {},
     overwrite: bool = False,
+    progress: Callable[[str, int, int], None] | None = None,
 ) -> Exported:
     """Write an encoder as an ONNX model.
 
@@ -70,6 +71,7 @@ def export_onnx(
         leads: The leads of its input, some of the contract's; None for all.
         details: Further metadata.
         overwrite: Replace a model that was exported before; no other file ever is.
+        progress: Called with the stage, units done and in all.
 
     Raises:
         RunError: A library is missing, or the encoder cannot be exported, or its outputs differ from torch's.
@@ -85,10 +87,13 @@ def export_onnx(
         raise LeadError(f"leads {', '.join(leads)}", f"some of the model's {', '.join(spec.leads)}")
     model = _Traceable(encoder.encoder, chosen, list(encoder.features))
     examples = _examples(encoder, len(chosen))
+    watch = progress or (lambda stage, done, total: None)
     with atomic_file(file) as staging:
+        watch("graph", 0, 1)
         _export(model, examples, staging, encoder.entry.name)
         inputs, outputs = _finish(staging, {**_metadata(encoder, chosen, model.fields), **details}, encoder.entry.name)
-        difference = _compare(model, examples, staging)
+        watch("graph", 1, 1)
+        difference = _compare(model, examples, staging, watch)
         if not difference <= TOLERANCE:
             raise RunError(
                 f"the ONNX model of {encoder.name} differs from torch by {difference:.2g}", f"at most {TOLERANCE:g}"
@@ -184,7 +189,9 @@ def _shapes(values: Any) -> dict[str, list[str | int]]:
     }
 
 
-def _compare(model: _Traceable, examples: list[tuple[Tensor, ...]], file: Path) -> float:
+def _compare(
+    model: _Traceable, examples: list[tuple[Tensor, ...]], file: Path, watch: Callable[[str, int, int], None]
+) -> float:
     """Return the largest difference between onnxruntime and torch; NaN or infinite where one of them is."""
     import onnxruntime
 
@@ -193,7 +200,8 @@ def _compare(model: _Traceable, examples: list[tuple[Tensor, ...]], file: Path) 
     session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
     names = [value.name for value in session.get_inputs()]
     worst = 0.0
-    for inputs in examples:
+    for tried, inputs in enumerate(examples):
+        watch("batches compared", tried, len(examples))
         with torch.no_grad():
             expected = [value.numpy() for value in model(*inputs)]
         found = session.run(None, dict(zip(names, (value.numpy() for value in inputs), strict=True)))

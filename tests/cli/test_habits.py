@@ -150,6 +150,7 @@ def test_options_come_from_the_environment(ecgkit, tmp_path: Path, monkeypatch) 
     assert done.code == 2
     assert "Invalid value for '--records'" in done.err
     monkeypatch.setenv("ECGKIT_VERSION", "1")
+    monkeypatch.setenv("ECGKIT_DEBUG", "2")
     assert json.loads(ecgkit("methods", "--json").out)  # no option: it would stop every command
     monkeypatch.setenv("ECGKIT_METHODS_AS_JSON", "1")
     assert json.loads(ecgkit("methods").out)

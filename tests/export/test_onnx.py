@@ -23,6 +23,11 @@ def session(file: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
+@pytest.fixture(scope="module")
+def merl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("export") / "merl", "merl")
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_equals_torch(family: str, tmp_path: Path) -> None:
     encoder = library.load(make_run(tmp_path / "run", family))
@@ -46,17 +51,17 @@ def test_every_family_equals_torch(family: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(found, getattr(expected, name), atol=TOLERANCE, rtol=0, err_msg=name)
 
 
-def test_the_contract_travels_and_no_path_does(ecgkit, tmp_path: Path) -> None:
-    run = make_run(tmp_path / "run", "stmem")
+def test_the_contract_travels_and_no_path_does(ecgkit, merl: Path, tmp_path: Path) -> None:
+    run = merl
     done = ecgkit("export", run, "--onnx", tmp_path / "m.onnx", "--leads", "II,I", "--json")
     assert done.code == 0, done.err
     said = json.loads(done.out)["onnx"]
-    assert said["inputs"]["signal"] == ["B", 2, 2250]
+    assert said["inputs"]["signal"] == ["B", 2, 1000]
     assert said["difference"] <= TOLERANCE
     data = {e.key: e.value for e in onnx.load(tmp_path / "m.onnx").metadata_props}
     spec = library.load(run).spec
     assert json.loads(data["contract"]) == json.loads(json.dumps(to_dict(spec)))
-    assert (data["fs"], data["samples"], data["method"], data["unit"]) == ("250", "2250", "stmem", "mV")
+    assert (data["fs"], data["samples"], data["method"], data["unit"]) == ("100", "1000", "merl", "mV")
     assert json.loads(data["leads"]) == ["I", "II"]
     assert len(data["checkpoint_sha256"]) == 64
     content = (tmp_path / "m.onnx").read_bytes()
@@ -84,11 +89,6 @@ WRONG = {
     "licence as a sentence": (["--hub", "h", "--license", "do what you want"], "an identifier such as"),
     "no results": (["--hub", "h", "--results", "other"], "no result below other"),
 }
-
-
-@pytest.fixture(scope="module")
-def merl(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_run(tmp_path_factory.mktemp("export") / "merl", "merl")
 
 
 @pytest.mark.parametrize("case", WRONG)
