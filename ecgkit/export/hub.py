@@ -112,7 +112,7 @@ def _config(run: Run, checkpoint: str) -> dict[str, Any]:
 def _card(run: Run, rows: Sequence[ResultRow], state: dict[str, Tensor], license: str, *, whole: bool) -> str:
     parts = [
         f"---\n{yaml.safe_dump(_front(run, rows, license), sort_keys=False, allow_unicode=True)}---\n",
-        f"# {run.path.resolve().name}\n\n{run.entry.summary.capitalize()}. {run.entry.paper}.\n",
+        f"# {run.path.resolve().name}\n\n{run.entry.summary[0].upper()}{run.entry.summary[1:]}. {run.entry.paper}.\n",
         _use(run),
         f"## Weights\n\n{sum(v.numel() for v in state.values()):,} numbers of "
         f"{'the whole method' if whole else 'the encoder'} in `{WEIGHTS}`; every setting in `{HUB_CONFIG}`.\n",
