@@ -1,36 +1,50 @@
 """``ecgkit probe``."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from ecgkit.cli import completion
 from ecgkit.cli.probe_show import show_curve, show_lead_sets, show_row
-from ecgkit.cli.render import DeviceOption, SeedOption, progress, say
+from ecgkit.cli.render import DeviceOption, JsonOption, SeedOption, print_json, progress, say
 from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption
 
 if TYPE_CHECKING:
     from ecgkit.evaluation.case import ModelChoice, OpenedCase, ProbeCase
     from ecgkit.evaluation.draws import Amount
     from ecgkit.evaluation.probe import ProbeOptions
+    from ecgkit.evaluation.results import ResultRow
+
+    Results = Sequence[tuple[Path, ResultRow]]
 
 
 def probe(
     data: Annotated[Path, typer.Option(help="A store with labels.")],
-    task: Annotated[str, typer.Option(help="Task, such as ptbxl-super or my.yaml; several joined by commas.")],
+    task: Annotated[
+        str,
+        typer.Option(
+            help="Task, such as ptbxl-super or my.yaml; several joined by commas.", autocompletion=completion.tasks
+        ),
+    ],
     run: Annotated[Path | None, typer.Argument(help="Run folder of a pretrained model.")] = None,
     eval_data: Annotated[
         Path | None, typer.Option(help="Test on this store instead, on the classes that both have.")
     ] = None,
-    method: Annotated[str, typer.Option(help="Instead of a run: a method family, with one of the next two.")] = "",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="Instead of a run: a method family, with one of the next two.", autocompletion=completion.methods
+        ),
+    ] = "",
     random_init: Annotated[bool, typer.Option("--random-init", help="Probe the untrained encoder.")] = False,
     scratch: Annotated[bool, typer.Option("--scratch", help="Train the encoder on the task's labels.")] = False,
     preset: PresetOption = "",
     config: ConfigOption = None,
     settings: SetOption = None,
-    head: Annotated[str, typer.Option(help="What is put on the features.")] = "linear",
+    head: Annotated[str, typer.Option(help="What is put on the features.", autocompletion=completion.heads)] = "linear",
     leads: Annotated[
         str, typer.Option(help="Lead sets, a result each: 12,6,3,2,1, limb, I+II, all-single, random:3:20.")
     ] = "",
@@ -71,6 +85,7 @@ def probe(
             help="Instead: disturb the test records: lead-shift=0,10,50ms, lead-off=0,1,3, noise=em,bw,ma:24,12,0dB."
         ),
     ] = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Judge an encoder by a task: a pretrained run, or a method without pretraining as its baseline.
 
@@ -108,11 +123,12 @@ def probe(
     if layers or perturb:
         from ecgkit.cli.probe_study import study
 
-        study(plan.only_case(), layers, perturb)
-    elif plan.amounts:
-        _run_curve(plan)
+        found = study(plan.only_case(), layers, perturb)
     else:
-        _run_cases(plan)
+        results = _run_curve(plan) if plan.amounts else _run_cases(plan)
+        found = [{"folder": str(folder), **asdict(row)} for folder, row in results]
+    if as_json:
+        print_json(found)
 
 
 @dataclass(frozen=True)
@@ -174,22 +190,23 @@ class Plan:
             yield found
 
 
-def _run_cases(plan: Plan) -> None:
-    rows = []
+def _run_cases(plan: Plan) -> "Results":
+    results = []
     for opened in plan.opened():
         _say_input(opened)
         with progress() as watch:
             row = opened.probe(watch)
-        rows.append(row)
+        results.append((opened.folder, row))
         show_row(row, opened.folder)
     if plan.leads:
         name = (
             f"leads-{'-'.join(Path(task).stem for task in plan.tasks)}-{plan.options.head}-seed{plan.options.seed}.png"
         )
-        show_lead_sets(rows, (plan.out or opened.below / "probes") / name)
+        show_lead_sets([row for _, row in results], (plan.out or opened.below / "probes") / name)
+    return results
 
 
-def _run_curve(plan: Plan) -> None:
+def _run_curve(plan: Plan) -> "Results":
     from ecgkit.evaluation.case import open_case
     from ecgkit.evaluation.learning_curve import learning_curve
 
@@ -198,6 +215,7 @@ def _run_curve(plan: Plan) -> None:
     with progress() as watch:
         found = learning_curve(case, plan.amounts, seeds=plan.seeds, progress=watch)
     show_curve([row for _, row in found], found[0][0].parent)
+    return found
 
 
 def _say_input(opened: "OpenedCase") -> None:

@@ -4,7 +4,7 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ecgkit.cli.render import print_table, progress, say, warn
 
@@ -48,8 +48,8 @@ class Asked:
         return data
 
 
-def study(case: "ProbeCase", layers: str, perturb: str) -> None:
-    """Study layers or a perturbation."""
+def study(case: "ProbeCase", layers: str, perturb: str) -> list[dict[str, Any]]:
+    """Study layers or a perturbation; return the rows of its table."""
     from ecgkit.errors import ConfigError
     from ecgkit.evaluation.case import open_case
 
@@ -60,13 +60,11 @@ def study(case: "ProbeCase", layers: str, perturb: str) -> None:
     if layers and case.options.leads:
         raise ConfigError("--layers with --leads", "one of them: layers are studied on all leads of the contract")
     asked = Asked(open_case(case))
-    if layers:
-        _layers(asked, layers)
-    else:
-        _perturb(asked, perturb)
+    table = _layers(asked, layers) if layers else _perturb(asked, perturb)
+    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
-def _layers(asked: Asked, layers: str) -> None:
+def _layers(asked: Asked, layers: str) -> "pd.DataFrame":
     from ecgkit.atomic import check_output
     from ecgkit.evaluation.layers import study_layers
     from ecgkit.report.studies import LAYERS, write_layer_study
@@ -86,9 +84,10 @@ def _layers(asked: Asked, layers: str) -> None:
     if found.best is not None:
         say(f"best on val: layer {found.best}; the test column is for looking, not for choosing")
     say(f"similarity and entropy over {found.records} test records; written to {folder}")
+    return found.table
 
 
-def _perturb(asked: Asked, perturb: str) -> None:
+def _perturb(asked: Asked, perturb: str) -> "pd.DataFrame":
     from ecgkit.atomic import check_output
     from ecgkit.evaluation.perturb import study_perturbation
     from ecgkit.evaluation.perturbations import parse_disturbances
@@ -112,6 +111,7 @@ def _perturb(asked: Asked, perturb: str) -> None:
     }  # fmt: skip
     _print(f"{title}: {chosen.kind.axis}", table, columns)
     say(f"head fitted on clean records, test records disturbed before crop and filter; written to {folder}")
+    return table
 
 
 def _print(title: str, table: "pd.DataFrame", columns: dict[str, str]) -> None:

@@ -5,7 +5,12 @@ from typing import Annotated
 
 import typer
 
-PresetOption = Annotated[str, typer.Option("--preset", help="Sizes by name; 'ecgkit methods' lists them.")]
+from ecgkit.cli import completion
+
+PresetOption = Annotated[
+    str,
+    typer.Option("--preset", help="Sizes by name; 'ecgkit methods' lists them.", autocompletion=completion.presets),
+]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="YAML file of settings, or the config.yaml of a run.")
 ]

@@ -147,7 +147,7 @@ class AttentionPool(nn.Module):
     def attend(self, found: Tensor) -> tuple[Tensor, Tensor]:
         """Return the pooled map ``[B, D]`` and where it looked ``[B, 1, n]``, mean over heads."""
         x = found.transpose(1, 2)
-        cls = (self.cls_token + self.positional_embedding[:, :1]).expand(len(x), -1, -1)
+        cls = (self.cls_token + self.positional_embedding[:, :1]).expand(x.shape[0], -1, -1)
         x = torch.cat([cls, x], dim=1) + self.positional_embedding[:, : x.shape[1] + 1]
         pooled, weights = self.mhsa(x[:, :1], x, x, average_attn_weights=True)
         return self.c_proj(pooled)[:, 0], weights[:, :, 1:]
