@@ -19,6 +19,7 @@ from ecgkit.atomic import check_output
 from ecgkit.config import fingerprint
 from ecgkit.entries import HeadEntry, TaskEntry
 from ecgkit.errors import RunError
+from ecgkit.evaluation.feature_cache import FeatureCache
 from ecgkit.evaluation.features import RecordFeatures, extract
 from ecgkit.evaluation.heads.base import Head, Part
 from ecgkit.evaluation.heads.settings import build_head, check_head, head_title
@@ -47,6 +48,8 @@ class ProbeOptions:
         head_config: Settings of a head that has some; None for its defaults.
         leads: The leads that the model is given; None for all that its contract names.
         task_settings: Changes of the task, such as ``icd10.count_on=train``.
+        cache: Folder in which features are kept; None keeps none.
+        also: Features that other heads will ask the cache for; see `FeatureCache.extract`.
     """
 
     head: str = "linear"
@@ -56,6 +59,8 @@ class ProbeOptions:
     head_config: Any = None
     leads: LeadSet | None = None
     task_settings: tuple[str, ...] = ()
+    cache: Path | None = None
+    also: tuple[str, ...] = ()
 
 
 def result_folder(parent: Path, task: str, subject: Subject, store: Store, options: ProbeOptions) -> Path:
@@ -192,15 +197,31 @@ def prepare_probe(
     if subject.weights != "scratch":
         if "logits" in needs:
             check_classes(encoder.classes, data.labels, head_entry.name)
-        features = extract(
-            encoder,
-            view,
-            data.rows,
-            needs,
-            supplies=open_supplies(encoder.needs, store, view, owner=subject.entry.name),
-            progress=lambda done, total: watch("features", done, total),
-        )
+        features = _features(subject, encoder, setting, needs, options, watch)
     return PreparedProbe(subject, setting, head_entry, build, options, features, watch)
+
+
+def _features(
+    subject: Subject,
+    encoder: Encoder,
+    setting: Setting,
+    needs: Sequence[str],
+    options: ProbeOptions,
+    watch: Callable[[str, int, int], None],
+) -> RecordFeatures:
+    """Return the features of all the task's records, from the cache where there is one."""
+    store, view, rows = setting.store, setting.view, setting.data.rows
+    supplies = open_supplies(encoder.needs, store, view, owner=subject.entry.name)
+    # What a head makes of a method depends on class names and prompts too, and is not kept.
+    if options.cache is None or encoder is not subject.encoder:
+        return extract(
+            encoder, view, rows, needs, supplies=supplies,
+            progress=lambda done, total: watch("features", done, total),
+        )  # fmt: skip
+    return FeatureCache(options.cache).extract(
+        encoder, subject.config, store, view, rows, needs, also=options.also, supplies=supplies,
+        progress=lambda done, total: watch("features", done, total),
+    )  # fmt: skip
 
 
 def read_method(head: Head, subject: Subject, task: Task) -> Encoder:
