@@ -40,7 +40,7 @@ def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """How many records were encoded, one number a time."""
     counts: list[int] = []
 
-    def counting(encoder, view, rows, *args, **settings):  # noqa: ANN001, ANN002, ANN003, ANN202
+    def counting(encoder, view, rows, *args, **settings):
         counts.append(len(rows))
         return extract(encoder, view, rows, *args, **settings)
 

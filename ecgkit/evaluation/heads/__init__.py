@@ -12,6 +12,19 @@ HEADS = (
         target="ecgkit.evaluation.heads.linear:LinearHead",
     ),
     HeadEntry(
+        name="knn",
+        summary="nearest neighbours by cosine in frozen, pooled features; k and temperature chosen on val",
+        target="ecgkit.evaluation.heads.knn:KnnHead",
+        config="ecgkit.evaluation.heads.knn:KnnConfig",
+    ),
+    HeadEntry(
+        name="attention-pooling",
+        summary="a trained query over all frozen tokens, classifier",
+        target="ecgkit.evaluation.heads.attention_pooling:AttentionPoolingHead",
+        needs=("tokens",),
+        config="ecgkit.evaluation.heads.attention_pooling:AttentionPoolingConfig",
+    ),
+    HeadEntry(
         name="ppa",
         summary="mean over all layers of the encoder, norm, classifier",
         target="ecgkit.evaluation.heads.layer_mixture:PpaHead",
