@@ -213,8 +213,8 @@ class _Found:
             if old is not None:
                 wider[tuple(slice(n) for n in old.shape)] = old
             self.values[field] = wider
-        inside = tuple(slice(n) for n in values.shape[1:])
-        self.values[field][at, *inside] = values
+        inside: tuple[Any, ...] = (at, *(slice(n) for n in values.shape[1:]))
+        self.values[field][inside] = values
         self.has[field][at] = True
 
 

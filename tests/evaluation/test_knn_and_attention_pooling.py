@@ -50,8 +50,8 @@ def test_nearest_neighbours_equal_plain_loops(standardize: bool) -> None:
     best = grid[int(np.argmax(scores))]
     choices = head.choices()
     assert choices["chosen"] == f"k = {best[0]}, temperature = {best[1]:g} by macro AUROC on val"
-    # Cosines are float32: of nearly equal scores, one pair in 140 x 140 of one of three classes may change places.
-    np.testing.assert_allclose(list(choices["val_macro_auroc"].values()), scores, atol=1 / (3 * 140 * 140))
+    # Cosines are float32: of nearly equal scores, a pair of some 120 x 160 of one of three classes may change places.
+    np.testing.assert_allclose(list(choices["val_macro_auroc"].values()), scores, atol=1 / (3 * 120 * 160))
     np.testing.assert_allclose(head.predict(test.features), plain(test.features["pooled"], *best), atol=1e-5)
 
 

@@ -17,17 +17,20 @@ from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.trained import Fit, HeadConfig, TrainedHead
 
 
+FIT = Fit(epochs=40, batch_size=64, lr=1e-3, warmup_epochs=4.0, weight_decay=0.05)  # ours
+
+
 @dataclass(frozen=True)
 class AttentionPoolingConfig(HeadConfig):
     """Settings of the head.
 
     Args:
-        fit: How it is trained (ours).
+        fit: How it is trained.
         heads: Attention heads; as many of them as divide the width of the tokens.
         dropout: On what the query saw.
     """
 
-    fit: Fit = Fit(epochs=40, batch_size=64, lr=1e-3, warmup_epochs=4.0, weight_decay=0.05)
+    fit: Fit = FIT
     heads: int = 8
     dropout: float = 0.1
 

@@ -102,11 +102,13 @@ class KnnHead(Head):
     def _neighbours(self, features: RecordFeatures, grid: list[tuple[int, float]]) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield for some records at a time the cosines ``[B, k]`` and labels ``[B, k, C]`` of the most neighbours."""
         most = max(k for k, _ in grid)
-        for unit in self._unit(features).split(PIECE):
+        for unit in torch.split(self._unit(features), PIECE):
             cosine, nearest = (unit @ self._train.T).topk(most, dim=1)
             yield cosine, self._labels[nearest]
 
 
 def _vote(cosine: Tensor, labels: Tensor, k: int, temperature: float) -> Tensor:
-    weights = (cosine[:, :k].double() / temperature).softmax(dim=1)
-    return torch.einsum("bk,bkc->bc", weights, labels[:, :k].double())
+    weights = ((cosine[:, :k] - cosine[:, :1]).double() / temperature).exp()
+    with_label = torch.einsum("bk,bkc->bc", weights, labels[:, :k].double())
+    without = torch.einsum("bk,bkc->bc", weights, 1 - labels[:, :k].double())
+    return with_label / (with_label + without)  # exactly 1 where all have it: such records tie
