@@ -4,7 +4,6 @@ The encoder's own contract builds its input from any store, whatever its rate or
 folds 1-8 (or what the task says), its settings chosen on validation, and the test part is predicted once.
 """
 
-import copy
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -22,12 +21,12 @@ from ecgkit.errors import RunError
 from ecgkit.evaluation.feature_cache import FeatureCache
 from ecgkit.evaluation.features import RecordFeatures, extract
 from ecgkit.evaluation.heads.base import Head, Part
+from ecgkit.evaluation.heads.fine_tune import FineTune, Scratch
 from ecgkit.evaluation.heads.settings import build_head, check_head, head_title
 from ecgkit.evaluation.lead_sets import LeadSet
 from ecgkit.evaluation.results import RESULT, ResultRow, save_row
 from ecgkit.evaluation.scoring import Fitted, Setting, predictions, result_row
 from ecgkit.evaluation.subject import Subject
-from ecgkit.evaluation.supervised import RECIPE, train_supervised
 from ecgkit.methods import Encoder
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
@@ -123,7 +122,7 @@ class PreparedProbe:
     subject: Subject
     setting: Setting
     head: HeadEntry
-    build: Callable[[int], Head]
+    build: Callable[[int], Any]
     options: ProbeOptions
     features: RecordFeatures | None
     watch: Callable[[str, int, int], None]
@@ -150,8 +149,21 @@ class PreparedProbe:
 
     def _fit(self, setting: Setting) -> Fitted:
         if self.features is None:
-            return _train_from_scratch(self.subject, setting, self.options, self.watch)
+            return self._train_end_to_end(setting)
         return self._fit_head(self.features, setting)
+
+    def _train_end_to_end(self, setting: Setting) -> Fitted:
+        scratch, encoder = self.subject.weights == "scratch", self.subject.encoder
+        trainer: FineTune = (
+            Scratch(seed=setting.seed, epochs=self.options.epochs) if scratch else self.build(setting.seed)
+        )
+        trained = trainer.train(
+            encoder, setting.view, setting.data,
+            supplies=open_supplies(encoder.needs, setting.store, setting.view, owner=self.subject.entry.name),
+            progress=lambda done, total: self.watch("epochs", done, total),
+        )  # fmt: skip
+        title = "end-to-end" if scratch else head_title(self.head, self.options.head_config)
+        return Fitted(trained.probabilities, title, trained.choices, trained.metrics)
 
     def _fit_head(self, features: RecordFeatures, setting: Setting) -> Fitted:
         head, data = self.build(setting.seed), setting.data
@@ -174,7 +186,8 @@ def prepare_probe(
 ) -> PreparedProbe:
     """Do what all probes of an encoder by a task share: open the data and extract features; see `probe`."""
     watch = progress or (lambda stage, done, total: None)
-    if subject.weights != "scratch":
+    frozen = not trains_encoder(subject, head_entry)
+    if frozen:
         check_head(head_entry, subject.entry)
     task = load_task(task_entry, options.task_settings)
     device = pick_device(options.device)
@@ -184,21 +197,26 @@ def prepare_probe(
     data = task_data(task, task_entry.name, store, view.usable)
     encoder, needs = subject.encoder.to(device), head_entry.needs
 
-    def build(seed: int) -> Head:
+    def build(seed: int) -> Any:
         return build_head(head_entry, seed, options.head_config)
 
-    if subject.weights != "scratch" and "method" in needs:
+    if frozen and "method" in needs:
         head = build(options.seed)
         encoder, needs, data = read_method(head, subject, data.task).to(device), ("pooled",), without_training(data)
         build = lambda seed: head  # noqa: E731  it knows what the method was trained on
     lead_set = options.leads.name if options.leads else ""
     setting = Setting(store, view, task_entry.name, data.task, data, options.seed, device, lead_set=lead_set)
     features = None
-    if subject.weights != "scratch":
+    if frozen:
         if "logits" in needs:
             check_classes(encoder.classes, data.labels, head_entry.name)
         features = _features(subject, encoder, setting, needs, options, watch)
     return PreparedProbe(subject, setting, head_entry, build, options, features, watch)
+
+
+def trains_encoder(subject: Subject, head: HeadEntry) -> bool:
+    """Return whether a probe trains the encoder itself, from scratch or from its pretrained weights."""
+    return subject.weights == "scratch" or "encoder" in head.needs
 
 
 def _features(
@@ -258,17 +276,3 @@ def check_classes(own: Sequence[str], asked: Sequence[str], head: str) -> None:
             f"the encoder has {has}", f"{', '.join(asked)}, for head {head}",
             "Probe it with another head, or on the task that it was trained on.",
         )  # fmt: skip
-
-
-def _train_from_scratch(
-    subject: Subject, setting: Setting, options: ProbeOptions, watch: Callable[[str, int, int], None]
-) -> Fitted:
-    recipe = RECIPE if options.epochs is None else replace(RECIPE, epochs=options.epochs)
-    # A copy, for a curve of label counts starts anew from the same random weights each time.
-    encoder = copy.deepcopy(subject.encoder)
-    trained = train_supervised(
-        encoder, setting.view, setting.data, recipe=recipe, seed=setting.seed,
-        supplies=open_supplies(encoder.needs, setting.store, setting.view, owner=subject.entry.name),
-        progress=lambda done, total: watch("epochs", done, total),
-    )  # fmt: skip
-    return Fitted(trained.probabilities, "end-to-end", trained.choices, trained.metrics)

@@ -46,6 +46,13 @@ HEADS = (
         config="ecgkit.evaluation.heads.hug:HugConfig",
     ),
     HeadEntry(
+        name="fine-tune",
+        summary="the encoder itself is trained with a linear layer; the epoch chosen on val",
+        target="ecgkit.evaluation.heads.fine_tune:FineTune",
+        needs=("encoder",),
+        config="ecgkit.evaluation.heads.fine_tune:FineTuneConfig",
+    ),
+    HeadEntry(
         name="own",
         summary="the classifier that the encoder was trained with, for the task that it was trained on",
         target="ecgkit.evaluation.heads.own:OwnHead",

@@ -16,7 +16,6 @@ from ecgkit.evaluation.features import RecordFeatures
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.trained import Fit, HeadConfig, TrainedHead
 
-
 FIT = Fit(epochs=40, batch_size=64, lr=1e-3, warmup_epochs=4.0, weight_decay=0.05)  # ours
 
 

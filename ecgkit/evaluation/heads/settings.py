@@ -24,11 +24,10 @@ def head_config(entry: HeadEntry, assignments: Sequence[str] = ()) -> Any:
     return override(kind(), assignments)
 
 
-def build_head(entry: HeadEntry, seed: int, config: Any = None) -> Head:
-    """Return a head, with its settings if it has some."""
+def build_head(entry: HeadEntry, seed: int, config: Any = None) -> Any:
+    """Return a `Head`, with its settings if it has some; or a `FineTune` where the entry needs the ``encoder``."""
     settings = {"config": config or head_config(entry)} if entry.config else {}
-    head: Head = entry.load()(seed=seed, **settings)
-    return head
+    return entry.load()(seed=seed, **settings)
 
 
 def head_title(entry: HeadEntry, config: Any = None) -> str:
@@ -50,11 +49,13 @@ def check_head(entry: HeadEntry, method: MethodEntry) -> None:
     """Refuse a head that reads what an encoder does not give.
 
     Raises:
-        RunError: The message names the heads that fit.
+        RunError: It does not fit; the message names the heads that do. Or it reads no features, but trains.
     """
     gives = {"pooled", *method.features}
     if {"tokens", "token_leads"} <= gives:
         gives.add("per_lead")  # pooled from the tokens of each lead
+    if "encoder" in entry.needs:
+        raise RunError(f"head {entry.name} trains the encoder itself", "a head on frozen features, such as linear")
     # Whether a method can do what a head asks of the whole of it shows when the head reads it.
     missing = [need for need in entry.needs if need not in gives | {"method"}]
     if missing:
