@@ -41,7 +41,7 @@ def encoder_of(name: str, preset: str) -> tuple[Encoder, MethodEntry, object]:
 
 @pytest.mark.parametrize(("name", "preset"), PRESETS)
 def test_rates_decay_with_depth_in_every_family(name: str, preset: str) -> None:
-    encoder, _, config = encoder_of(name, preset)
+    encoder, _, _ = encoder_of(name, preset)
     shares, stages = decayed_shares(encoder, 0.5), encoder.stages()
     depth = len(stages) - 1
     assert depth >= 2

@@ -6,7 +6,6 @@ from typing import Any
 from ecgkit.config import override, to_dict
 from ecgkit.entries import HeadEntry, MethodEntry, load_target
 from ecgkit.errors import ConfigError, RunError
-from ecgkit.evaluation.heads.base import Head
 from ecgkit.plugins import host
 
 
