@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ecgkit.cli.render import DeviceOption, OverwriteOption, SeedOption, print_table, say, warn
-from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption, resolve
+from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption
 from ecgkit.cli.training_view import training_view
 
 if TYPE_CHECKING:
@@ -130,10 +130,11 @@ def _new(
     options: "PretrainOptions",
 ) -> Request:
     from ecgkit.entries import MethodEntry, TaskEntry
+    from ecgkit.methods import chosen_config
     from ecgkit.plugins import host
 
     entry = host().get(MethodEntry, method)
-    preset, resolved = resolve(entry, preset, config, assignments)
+    preset, resolved = chosen_config(entry, preset, config, assignments)
     labels = host().get(TaskEntry, task) if task else None
     return Request(entry, resolved, data, out, labels, replace(options, preset=preset))
 

@@ -1,16 +1,19 @@
 """``ecgkit probe``."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ecgkit.cli.render import DeviceOption, SeedOption, print_table, progress, say, warn
-from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption, resolve
+from ecgkit.cli.probe_show import show_curve, show_lead_sets, show_row
+from ecgkit.cli.render import DeviceOption, SeedOption, progress, say
+from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption
 
 if TYPE_CHECKING:
-    from ecgkit.evaluation.results import ResultRow
-    from ecgkit.evaluation.subject import Subject
+    from ecgkit.evaluation.case import ModelChoice, OpenedCase, ProbeCase
+    from ecgkit.evaluation.probe import ProbeOptions
 
 
 def probe(
@@ -39,9 +42,14 @@ def probe(
     task_settings: Annotated[
         list[str] | None, typer.Option("--task-set", help="One setting of the task, such as icd10.count_on=train.")
     ] = None,
+    allow_overlap: Annotated[
+        bool, typer.Option("--allow-overlap", help="Go on where pretraining saw test records; the result says so.")
+    ] = False,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder of the result; default: below the run.")] = None,
+    cache: Annotated[Path | None, typer.Option(help="Folder of kept features; default: below the run.")] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no features, and use no kept ones.")] = False,
     layers: Annotated[str, typer.Option(help="Instead: study these layers of the encoder; all, or such as 3,6.")] = "",
     perturb: Annotated[
         str, typer.Option(help="Instead: disturb the test records, such as lead-shift=0,10,20,50ms.")
@@ -54,70 +62,162 @@ def probe(
     The encoder's own contract builds its input from any store. Settings are chosen on validation records; the test
     records are predicted once.
     """
-    from ecgkit.entries import HeadEntry, TaskEntry
     from ecgkit.errors import ConfigError
-    from ecgkit.evaluation.heads.settings import head_config
-    from ecgkit.evaluation.lead_sets import parse_lead_sets
-    from ecgkit.evaluation.probe import ProbeOptions, probe, result_folder
-    from ecgkit.plugins import host
-    from ecgkit.store.reader import Store
+    from ecgkit.evaluation.probe import ProbeOptions
 
     if epochs is not None and not scratch:
         raise ConfigError("--epochs without --scratch", "a training from scratch, for nothing else trains for epochs")
-    store = Store(data)
-    tasks = [host().get(TaskEntry, name.strip()) for name in task.split(",")]
-    head_entry = host().get(HeadEntry, head)
     of_model, of_head = _share_settings(settings or [], has_run=run is not None)
-    if (prompts or independent_queries) and head != "zero-shot":
-        raise ConfigError(f"--prompts or --independent-queries with --head {head}", "--head zero-shot")
-    of_head += [f"prompts={prompts}"] * bool(prompts) + ["independent=true"] * independent_queries
-    chosen = head_config(head_entry, of_head)
-    lead_sets = parse_lead_sets(leads) if leads else (None,)
-    cases = [(task_entry, lead_set) for task_entry in tasks for lead_set in lead_sets]
-    counts = parse_counts(label_counts)
-    if len(cases) > 1 and (counts or layers or perturb):
-        raise ConfigError(f"{len(cases)} tasks and lead sets with a study", "one task, and one lead set at most")
+    of_head += _zero_shot_settings(head, prompts, independent_queries)
+    plan = Plan(
+        data=data,
+        tasks=tuple(name.strip() for name in task.split(",")),
+        leads=leads,
+        model=_model(run, method, random_init, scratch, preset, config, of_model),
+        options=ProbeOptions(
+            head,
+            seed,
+            epochs,
+            device,
+            tuple(of_head),
+            task_settings=tuple(task_settings or ()),
+            allow_overlap=allow_overlap,
+        ),
+        label_counts=parse_counts(label_counts),
+        label_seeds=label_seeds,
+        out=out,
+        cache=None if no_cache else str(cache or ""),
+    )
+    if layers or perturb:
+        from ecgkit.cli.probe_study import study
+
+        study(plan.only_case(), layers, perturb)
+    elif plan.label_counts:
+        _run_curve(plan)
+    else:
+        _run_cases(plan)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command line asks for: one encoder on a store, a case a task and lead set.
+
+    Args:
+        data: Path of the store.
+        tasks: Names of the tasks.
+        leads: Lead sets as the user wrote them; empty for what the model's contract names.
+        model: The encoder.
+        options: What all cases share.
+        label_counts: Instead of all training records: how many.
+        label_seeds: Draws of each.
+        out: Folder of the result, or of the results; None for the default below the run.
+        cache: See `ProbeCase`.
+    """
+
+    data: Path
+    tasks: tuple[str, ...]
+    leads: str
+    model: "ModelChoice"
+    options: "ProbeOptions"
+    label_counts: tuple[int, ...]
+    label_seeds: int
+    out: Path | None
+    cache: str | None = ""
+
+    def cases(self) -> "list[ProbeCase]":
+        """Return the cases, by task."""
+        from ecgkit.evaluation.case import ProbeCase
+        from ecgkit.evaluation.lead_sets import parse_lead_sets
+
+        sets = [given.name for given in parse_lead_sets(self.leads)] if self.leads else [""]
+        wanted = [(task, replace(self.options, leads=name)) for task in self.tasks for name in sets]
+        out = str(self.out or "") if len(wanted) == 1 else ""
+        return [ProbeCase(str(self.data), task, self.model, options, out, self.cache) for task, options in wanted]
+
+    def only_case(self) -> "ProbeCase":
+        """Return the one case of a study.
+
+        Raises:
+            ConfigError: There are several.
+        """
+        from ecgkit.errors import ConfigError
+
+        cases = self.cases()
+        if len(cases) > 1:
+            raise ConfigError(f"{len(cases)} tasks and lead sets with a study", "one task, and one lead set at most")
+        return cases[0]
+
+    def opened(self) -> "Iterator[OpenedCase]":
+        """Open the cases one after the other; of several, each result has a folder of its own inside `out`."""
+        from ecgkit.evaluation.case import open_case
+
+        cases = self.cases()
+        for case in cases:
+            found = open_case(case)
+            if self.out is not None and len(cases) > 1:
+                found = replace(found, case=replace(case, out=str(self.out / found.folder.name)))
+            yield found
+
+
+def _run_cases(plan: Plan) -> None:
     rows = []
-    for task_entry, lead_set in cases:
-        # Anew for each: training from scratch changes the encoder.
-        subject = _subject(run, method, random_init, scratch, preset, config, of_model, seed)
-        options = ProbeOptions(head, seed, epochs, device, chosen, lead_set, tuple(task_settings or ()))
-        if layers or perturb:
-            from ecgkit.cli.probe_study import Asked, study
-
-            study(Asked(subject, store, task_entry, head_entry, options, run, out), layers, perturb)
-            return
-        below = run or Path("runs") / subject.name
-        folder = result_folder(below, task_entry.name, subject, store, options)
-        if out is not None:
-            folder = out / folder.name if len(cases) > 1 else out
-        say(f"input: {subject.spec}, built from {store.name}" + (f"; leads {lead_set.name}" if lead_set else ""))
-        if counts:
-            from ecgkit.evaluation.label_counts import label_curve
-
-            folder = folder if out else folder.with_name(f"{folder.name}-labels")
-            with progress() as watch:
-                curve = label_curve(
-                    subject, store, task_entry, head_entry, folder, counts, seeds=label_seeds, options=options,
-                    progress=watch,
-                )  # fmt: skip
-            _show_curve(curve, folder)
-            return
+    for opened in plan.opened():
+        _say_input(opened)
         with progress() as watch:
-            row = probe(subject, store, task_entry, head_entry, folder, options, watch)
+            row = opened.probe(watch)
         rows.append(row)
-        _show(row, folder)
-    if leads:
-        groups = [lead_set.group for _, lead_set in cases if lead_set]
-        _show_lead_sets(
-            rows, groups, (out or below / "probes") / f"leads-{task.replace(',', '-')}-{head}-seed{seed}.png"
-        )
+        show_row(row, opened.folder)
+    if plan.leads:
+        name = f"leads-{'-'.join(plan.tasks)}-{plan.options.head}-seed{plan.options.seed}.png"
+        show_lead_sets(rows, (plan.out or opened.below / "probes") / name)
+
+
+def _run_curve(plan: Plan) -> None:
+    from ecgkit.evaluation.case import open_case
+    from ecgkit.evaluation.label_counts import label_curve
+
+    opened = open_case(plan.only_case())
+    _say_input(opened)
+    folder = opened.folder if plan.out else opened.folder.with_name(f"{opened.folder.name}-labels")
+    with progress() as watch:
+        rows = label_curve(
+            opened.subject, opened.store, opened.task, opened.head, folder, plan.label_counts,
+            seeds=plan.label_seeds, options=opened.case.options, progress=watch,
+        )  # fmt: skip
+    show_curve(rows, folder)
+
+
+def _say_input(opened: "OpenedCase") -> None:
+    leads = opened.case.options.leads
+    say(f"input: {opened.subject.spec}, built from {opened.store.name}" + (f"; leads {leads}" if leads else ""))
 
 
 def _share_settings(settings: list[str], *, has_run: bool) -> tuple[list[str], list[str]]:
     """Part settings of the model from those of the head: ``head.KEY=VALUE``, and with a run, all."""
     of_head = [setting.removeprefix("head.") for setting in settings if has_run or setting.startswith("head.")]
     return ([] if has_run else [setting for setting in settings if not setting.startswith("head.")]), of_head
+
+
+def _zero_shot_settings(head: str, prompts: Path | None, independent: bool) -> list[str]:
+    from ecgkit.errors import ConfigError
+
+    if (prompts or independent) and head != "zero-shot":
+        raise ConfigError(f"--prompts or --independent-queries with --head {head}", "--head zero-shot")
+    return [f"prompts={prompts}"] * bool(prompts) + ["independent=true"] * independent
+
+
+def _model(
+    run: Path | None, method: str, random_init: bool, scratch: bool, preset: str, config: Path | None, of: list[str]
+) -> "ModelChoice":
+    from ecgkit.errors import ConfigError
+    from ecgkit.evaluation.case import ModelChoice
+
+    if random_init and scratch:
+        raise ConfigError("both --random-init and --scratch", "one of them")
+    chosen: Literal["", "random-init", "scratch"] = "random-init" if random_init else "scratch" if scratch else ""
+    model = ModelChoice(str(run or ""), method, chosen, preset, str(config or ""), tuple(of))
+    model.check()
+    return model
 
 
 def parse_counts(text: str) -> tuple[int, ...]:
@@ -132,93 +232,3 @@ def parse_counts(text: str) -> tuple[int, ...]:
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
         raise ConfigError(f"--label-counts {text!r}", "whole numbers above 0 joined by commas, such as 50,100,500")
     return tuple(sorted({int(part) for part in parts}))
-
-
-def _show_curve(rows: "list[ResultRow]", folder: Path) -> None:
-    from ecgkit.evaluation.label_counts import curve, spread
-
-    shown = []
-    for point in curve(rows):
-        low, high = spread(point.aurocs) or (None, None)
-        shown.append(
-            {
-                "asked": point.count,
-                "records": "-".join(map(str, sorted({min(point.records), max(point.records)}))),
-                "seeds": len(point.aurocs),
-                "AUROC": _percent(point.mean),
-                "lowest": _percent(low),
-                "highest": _percent(high),
-            }
-        )
-    first = rows[0]
-    print_table(
-        f"{first.task_title}: {first.head} on {first.run} by labelled training records", shown, numeric=list(shown[0])
-    )
-    say(f"{len(rows)} results in {folder}")
-    for warning in dict.fromkeys(warning for row in rows for warning in row.warnings if warning.startswith("LEAK")):
-        warn(warning)
-
-
-def _subject(
-    run: Path | None,
-    method: str,
-    random_init: bool,
-    scratch: bool,
-    preset: str,
-    config: Path | None,
-    settings: list[str] | None,
-    seed: int,
-) -> "Subject":
-    from ecgkit.entries import MethodEntry
-    from ecgkit.errors import ConfigError
-    from ecgkit.evaluation.subject import pretrained_subject, untrained_subject
-    from ecgkit.plugins import host
-
-    if run is not None:
-        extras: list[Any] = [method, random_init, scratch, preset, config, settings]
-        if any(extras):
-            raise ConfigError(f"run {run} together with options that build another model", "one or the other")
-        return pretrained_subject(run)
-    if not method or random_init == scratch:
-        found = "both --random-init and --scratch" if random_init and scratch else "no model to probe"
-        raise ConfigError(found, "a run folder, or --method with one of --random-init and --scratch")
-    entry = host().get(MethodEntry, method)
-    weights = "scratch" if scratch else "random-init"
-    preset, resolved = resolve(entry, preset, config, settings)
-    return untrained_subject(entry, preset, resolved, weights=weights, seed=seed)
-
-
-def _show_lead_sets(rows: "list[ResultRow]", groups: list[str], picture: Path) -> None:
-    """Print one line a lead set, means over random subsets, and draw the heat map."""
-    from ecgkit.report.lead_matrix import draw_matrix, summarise
-
-    print_table("Leads", [line.as_row() for line in summarise(rows, groups)], numeric=["macro AUROC", "95 %"])
-    draw_matrix(rows, picture)
-    say(f"heat map: {picture}")
-
-
-def _show(row: "ResultRow", folder: Path) -> None:
-    low, high = row.macro_interval or (None, None)
-    say(
-        f"{row.run}: macro AUROC {_percent(row.macro_auroc)} (95 % interval {_percent(low)} to {_percent(high)}) "
-        f"on {row.counts['test']['records']} test records, {row.seconds:.1f} s; written to {folder}"
-    )
-    rows = [
-        {
-            "class": c.label,
-            "name": c.name,
-            "AUROC": _percent(c.auroc),
-            "95 %": "-" if c.interval is None else f"{_percent(c.interval[0])} to {_percent(c.interval[1])}",
-            "AUPRC": _percent(c.auprc),
-            "positives": f"{c.positives} of {c.positives + c.negatives}",
-            **({} if c.seen is None else {"seen as": c.seen or "unseen"}),
-        }
-        for c in row.classes
-    ]
-    print_table(f"{row.task_title}: {row.head} on {row.run}", rows, numeric=["AUROC", "95 %", "AUPRC", "positives"])
-    for warning in row.warnings:
-        warn(warning)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"

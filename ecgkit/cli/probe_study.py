@@ -4,15 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ecgkit.cli.render import print_table, progress, say
+from ecgkit.cli.render import print_table, progress, say, warn
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ecgkit.entries import HeadEntry, TaskEntry
-    from ecgkit.evaluation.probe import ProbeOptions
-    from ecgkit.evaluation.subject import Subject
-    from ecgkit.store.reader import Store
+    from ecgkit.evaluation.case import OpenedCase, ProbeCase
     from ecgkit.tasks.task import TaskData
 
 
@@ -21,46 +18,43 @@ class Asked:
     """What a study is of.
 
     Args:
-        subject: The encoder.
-        store: The data.
-        task: The task.
-        head: The head, for a perturbation.
-        options: As for a probe.
-        run: The run folder, if the encoder is of one.
-        out: Folder of the study; None for the default below the run.
+        opened: Encoder, data, task and head.
     """
 
-    subject: "Subject"
-    store: "Store"
-    task: "TaskEntry"
-    head: "HeadEntry"
-    options: "ProbeOptions"
-    run: Path | None
-    out: Path | None
+    opened: "OpenedCase"
 
     def folder(self, kind: str) -> Path:
         """Return where the study is written."""
-        parent = self.run or Path("runs") / self.subject.name
-        name = f"{self.task.name}-{kind}-{self.store.name.removesuffix('.zarr')}-seed{self.options.seed}"
-        return self.out or parent / "studies" / name
+        case, store = self.opened.case, self.opened.store
+        name = f"{case.task}-{kind}-{store.name.removesuffix('.zarr')}-seed{case.options.seed}"
+        return Path(case.out) if case.out else self.opened.below / "studies" / name
 
     def data(self) -> "TaskData":
         """Return the task on the store."""
+        from ecgkit.evaluation.leaks import leak_warnings, refuse_leak
         from ecgkit.store.views import open_view
         from ecgkit.tasks.task import load_task, task_data
 
-        view = open_view(self.store, self.subject.spec)
-        return task_data(load_task(self.task), self.task.name, self.store, view.usable)
+        opened = self.opened
+        view = open_view(opened.store, opened.subject.spec)
+        data = task_data(load_task(opened.task), opened.task.name, opened.store, view.usable)
+        test, allow = data.rows[data.parts["test"]], opened.case.options.allow_overlap
+        refuse_leak(opened.subject, opened.store, test, allow=allow)
+        for line in leak_warnings(opened.subject, opened.store, test):
+            warn(line)
+        return data
 
 
-def study(asked: Asked, layers: str, perturb: str) -> None:
+def study(case: "ProbeCase", layers: str, perturb: str) -> None:
     """Study layers or a perturbation."""
     from ecgkit.errors import ConfigError
+    from ecgkit.evaluation.case import open_case
 
     if layers and perturb:
         raise ConfigError("--layers and --perturb together", "one of them")
-    if asked.subject.weights == "scratch":
+    if case.model.weights == "scratch":
         raise ConfigError("--scratch with --layers or --perturb", "a run, or --random-init")
+    asked = Asked(open_case(case))
     if layers:
         _layers(asked, layers)
     else:
@@ -72,14 +66,15 @@ def _layers(asked: Asked, layers: str) -> None:
     from ecgkit.evaluation.layers import study_layers
     from ecgkit.report.studies import LAYERS, write_layer_study
 
-    folder, options = asked.folder("layers"), asked.options
+    folder, opened = asked.folder("layers"), asked.opened
+    options = opened.case.options
     check_output(folder, LAYERS, overwrite=True)
     with progress() as watch:
         found = study_layers(
-            asked.subject, asked.store, asked.data(), layers,
+            opened.subject, opened.store, asked.data(), layers,
             seed=options.seed, device=options.device, progress=watch,
         )  # fmt: skip
-    title = f"{asked.subject.name} on {asked.task.name} ({asked.store.name})"
+    title = f"{opened.subject.name} on {opened.task.name} ({opened.store.name})"
     write_layer_study(folder, found, title=title)
     columns = {"layer": "g", "val_auroc": ".4f", "test_auroc": ".4f", "similarity": ".3f", "entropy": ".3f"}
     _print(f"Layers of {title}", found.table, columns)
@@ -90,20 +85,22 @@ def _layers(asked: Asked, layers: str) -> None:
 
 def _perturb(asked: Asked, perturb: str) -> None:
     from ecgkit.atomic import check_output
+    from ecgkit.evaluation.heads.settings import head_config
     from ecgkit.evaluation.perturb import parse_perturbation, study_perturbation
     from ecgkit.report.studies import LEVELS, write_perturbation_study
 
     chosen, levels = parse_perturbation(perturb)
-    options = asked.options
-    folder = asked.folder(f"{chosen.name}-{asked.head.name}")
+    opened, options = asked.opened, asked.opened.case.options
+    folder = asked.folder(f"{chosen.name}-{opened.head.name}")
     check_output(folder, LEVELS, overwrite=True)
     with progress() as watch:
         table = study_perturbation(
-            asked.subject, asked.store, asked.data(), asked.head, chosen, levels,
-            run=asked.run, head_config=options.head_config, seed=options.seed,
+            opened.subject, opened.store, asked.data(), opened.head, chosen, levels,
+            run=Path(run) if (run := opened.case.model.run) else None,
+            head_config=head_config(opened.head, options.head_settings), seed=options.seed,
             device=options.device, progress=watch,
         )  # fmt: skip
-    title = f"{asked.subject.name}, {asked.head.name} on {asked.task.name} ({asked.store.name}): {chosen.summary}"
+    title = f"{opened.subject.name}, {opened.head.name} on {opened.task.name} ({opened.store.name}): {chosen.summary}"
     write_perturbation_study(folder, table, chosen, title=title)
     columns = {"level": "g", "auroc": ".4f", "auroc_change": "+.4f", "loss": ".4f", "loss_change": "+.4f"}
     _print(f"{title}, in {chosen.unit}", table, columns)

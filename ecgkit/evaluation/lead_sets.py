@@ -53,6 +53,19 @@ def parse_lead_sets(text: str) -> tuple[LeadSet, ...]:
     return tuple({found.name: found for found in sets}.values())
 
 
+def lead_set(name: str) -> LeadSet:
+    """Return the one lead set of a name, also of one random subset, such as ``random:3#2``.
+
+    Raises:
+        ConfigError: It is none, or several.
+    """
+    kind, numbered, number = name.partition("#")
+    sets = random_sets(f"{kind}:{number}")[-1:] if numbered else parse_lead_sets(name)
+    if len(sets) != 1:
+        raise ConfigError(f"leads {name!r} are {len(sets)} sets", "one set of leads")
+    return sets[0]
+
+
 def _parse(part: str) -> list[LeadSet]:
     if part == EACH:
         return [LeadSet(lead, (lead,), EACH) for lead in STANDARD_LEADS]

@@ -22,8 +22,9 @@ from ecgkit.evaluation.feature_cache import FeatureCache
 from ecgkit.evaluation.features import RecordFeatures, extract
 from ecgkit.evaluation.heads.base import Head, Part
 from ecgkit.evaluation.heads.fine_tune import FineTune, Scratch
-from ecgkit.evaluation.heads.settings import build_head, check_head, head_title
-from ecgkit.evaluation.lead_sets import LeadSet
+from ecgkit.evaluation.heads.settings import build_head, check_head, head_config, head_title
+from ecgkit.evaluation.lead_sets import lead_set
+from ecgkit.evaluation.leaks import refuse_leak
 from ecgkit.evaluation.results import RESULT, ResultRow, save_row
 from ecgkit.evaluation.scoring import Fitted, Setting, predictions, result_row
 from ecgkit.evaluation.subject import Subject
@@ -37,37 +38,39 @@ from ecgkit.training.supply import open_supplies
 
 @dataclass(frozen=True)
 class ProbeOptions:
-    """How to probe.
+    """How to probe: plain values, so that a YAML file can hold them.
 
     Args:
         head: Name of the head on frozen features; not used for ``scratch``.
         seed: Of the head, or of the training from scratch.
         epochs: Of the training from scratch; None for the recipe's.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        head_config: Settings of a head that has some; None for its defaults.
-        leads: The leads that the model is given; None for all that its contract names.
+        head_settings: Changes of the head's settings, such as ``gate=frozen``.
+        leads: The lead set that the model is given; empty for all that its contract names.
         task_settings: Changes of the task, such as ``icd10.count_on=train``.
         cache: Folder in which features are kept; None keeps none.
         also: Features that other heads will ask the cache for; see `FeatureCache.extract`.
+        allow_overlap: Go on where pretraining saw test records or patients; the result says so.
     """
 
     head: str = "linear"
     seed: int = 0
     epochs: int | None = None
     device: str = "auto"
-    head_config: Any = None
-    leads: LeadSet | None = None
+    head_settings: tuple[str, ...] = ()
+    leads: str = ""
     task_settings: tuple[str, ...] = ()
     cache: Path | None = None
     also: tuple[str, ...] = ()
+    allow_overlap: bool = False
 
 
 def result_folder(parent: Path, task: str, subject: Subject, store: Store, options: ProbeOptions) -> Path:
     """Return where a result lies by default: below its run, named by all that may differ between two results."""
     head = "end-to-end" if subject.weights == "scratch" else options.head
-    settings = (options.head_config, options.leads, options.task_settings)
+    settings = (options.head_settings, options.leads, options.task_settings)
     rest = fingerprint(subject.config, store.content_hash, options.epochs, *settings)[:6]
-    leads = f"-leads-{re.sub(r'[^A-Za-z0-9]+', '-', options.leads.name)}" if options.leads else ""
+    leads = f"-leads-{re.sub(r'[^A-Za-z0-9]+', '-', options.leads)}" if options.leads else ""
     return parent / "probes" / f"{task}-{head}-{store.name.removesuffix('.zarr')}{leads}-seed{options.seed}-{rest}"
 
 
@@ -97,6 +100,7 @@ def probe(
     Raises:
         TaskError: The store lacks the task's labels.
         LeadError: The store lacks the model's leads.
+        LeakError: Pretraining saw test records or patients.
         OutputError: `out` is something else than an earlier result.
     """
     began = time.perf_counter()
@@ -162,7 +166,7 @@ class PreparedProbe:
             supplies=open_supplies(encoder.needs, setting.store, setting.view, owner=self.subject.entry.name),
             progress=lambda done, total: self.watch("epochs", done, total),
         )  # fmt: skip
-        title = "end-to-end" if scratch else head_title(self.head, self.options.head_config)
+        title = "end-to-end" if scratch else head_title(self.head, head_config(self.head, self.options.head_settings))
         return Fitted(trained.probabilities, title, trained.choices, trained.metrics)
 
     def _fit_head(self, features: RecordFeatures, setting: Setting) -> Fitted:
@@ -172,7 +176,7 @@ class PreparedProbe:
         self.watch("head", 0, 1)
         head.fit(train, val)
         self.watch("head", 1, 1)
-        title = head_title(self.head, self.options.head_config)
+        title = head_title(self.head, head_config(self.head, self.options.head_settings))
         return Fitted(head.predict(features), title, head.choices(), self.subject.training, head.seen)
 
 
@@ -190,22 +194,26 @@ def prepare_probe(
     if frozen:
         check_head(head_entry, subject.entry)
     task = load_task(task_entry, options.task_settings)
+    config = head_config(head_entry, options.head_settings)
+    given = lead_set(options.leads) if options.leads else None
     device = pick_device(options.device)
     view = open_view(store, subject.spec, lambda done, total: watch("view", done, total))
-    if options.leads:
-        view = view.only(options.leads.leads)
+    if given:
+        view = view.only(given.leads)
     data = task_data(task, task_entry.name, store, view.usable)
+    refuse_leak(subject, store, data.rows[data.parts["test"]], allow=options.allow_overlap)
     encoder, needs = subject.encoder.to(device), head_entry.needs
 
     def build(seed: int) -> Any:
-        return build_head(head_entry, seed, options.head_config)
+        return build_head(head_entry, seed, config)
 
     if frozen and "method" in needs:
         head = build(options.seed)
         encoder, needs, data = read_method(head, subject, data.task).to(device), ("pooled",), without_training(data)
         build = lambda seed: head  # noqa: E731  it knows what the method was trained on
-    lead_set = options.leads.name if options.leads else ""
-    setting = Setting(store, view, task_entry.name, data.task, data, options.seed, device, lead_set=lead_set)
+    setting = Setting(
+        store, view, task_entry.name, data.task, data, options.seed, device, lead_set=given.name if given else ""
+    )
     features = None
     if frozen:
         if "logits" in needs:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ecgkit.config import fingerprint, to_dict
+from ecgkit.evaluation.leaks import find_leak, leak_warnings
 from ecgkit.evaluation.measure import DRAWS, FEW_POSITIVES, Measured, measure, pair
 from ecgkit.evaluation.metrics import calibration
 from ecgkit.evaluation.results import ClassScore, ResultRow, finite
@@ -105,8 +106,13 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
         counts={
             part: {"records": len(rows), "patients": len(set(patients[rows]))} for part, rows in data.parts.items()
         },
-        protocol={**_protocol(task, fitted), **_given_leads(subject, setting), **_seen_means(classes)},
-        warnings=(*_overlap(subject, setting), *_warnings(store, data, classes)),
+        protocol={
+            **_protocol(task, fitted),
+            **_given_leads(subject, setting),
+            **_leak_guard(subject, setting),
+            **_seen_means(classes),
+        },
+        warnings=(*leak_warnings(subject, store, data.rows[test]), *_warnings(store, data, classes)),
         contract=_contract(setting),
         hashes={
             "store": store.content_hash,
@@ -186,6 +192,15 @@ def _given_leads(subject: Subject, setting: Setting) -> dict[str, str]:
     return {"leads": f"{', '.join(setting.leads)} in all parts; scaled over these alone; {rest}"}
 
 
+def _leak_guard(subject: Subject, setting: Setting) -> dict[str, str]:
+    """Say whether the test part was held against what pretraining saw."""
+    if subject.weights != "pretrained" or not subject.seen:
+        return {}
+    found = find_leak(subject, setting.store, setting.data.rows[setting.data.parts["test"]])
+    told = "overlap allowed by --allow-overlap" if found else "no test record or patient in the pretraining data"
+    return {"leak guard": f"{told}; held against its train and val by waveform and by patient id"}
+
+
 def _seen_means(classes: tuple[ClassScore, ...]) -> dict[str, str]:
     """Say the means over the classes that training met by name, and over the others."""
     told = {}
@@ -220,17 +235,6 @@ def _warnings(store: Store, data: TaskData, classes: tuple[ClassScore, ...]) -> 
     found += data.notes
     found.append("one seed only")
     return tuple(found)
-
-
-def _overlap(subject: Subject, setting: Setting) -> tuple[str, ...]:
-    """Tell of test records, or patients, that the model's pretraining saw."""
-    test = setting.store.table.iloc[setting.data.rows[setting.data.parts["test"]]]
-    dataset = str(setting.store.attributes["dataset"])
-    records = int(test["sha256"].isin(subject.seen).sum())
-    patients = sum((dataset, patient) in subject.seen_patients for patient in test["patient_id"].dropna().unique())
-    if not records and not patients:
-        return ()
-    return (f"LEAK: pretraining saw {records} of the {len(test)} test records and {patients} test patients",)
 
 
 def _contract(setting: Setting) -> dict[str, Any]:

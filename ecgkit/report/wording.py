@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ecgkit.evaluation.results import ClassScore
+if TYPE_CHECKING:
+    from ecgkit.evaluation.results import ClassScore
 
 DASH = "–"
 
@@ -14,9 +15,9 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
-def percent(value: float | None) -> str:
+def percent(value: float | None, digits: int = 1) -> str:
     """Write a share of 1 as x 100, or a dash."""
-    return f"{100 * value:.1f}" if value is not None and math.isfinite(value) else DASH
+    return f"{100 * value:.{digits}f}" if value is not None and math.isfinite(value) else DASH
 
 
 def interval(bounds: tuple[float, float] | None) -> str:
@@ -55,7 +56,7 @@ def leads(names: Sequence[str]) -> str:
     return f"{len(names)}" if len(names) > 3 else f"{len(names)} ({', '.join(names)})"
 
 
-def why_unscored(score: ClassScore) -> str:
+def why_unscored(score: "ClassScore") -> str:
     """Say why a class has no AUROC, as far as its counts tell."""
     if not score.positives:
         return "no positive test record"

@@ -112,13 +112,13 @@ def test_its_row_says_pretrained_and_fine_tune(cohort_store: Path, tmp_path: Pat
     run = tmp_path / "run"
     pretrain(entry, config, store, run, PretrainOptions(device="cpu"))
     head, task = host().get(HeadEntry, "fine-tune"), host().get(TaskEntry, "simulated")
-    settings = head_config(head, ["recipe.epochs=2"])
+    options = ProbeOptions("fine-tune", head_settings=("recipe.epochs=2",))
     subject = pretrained_subject(run)
-    row = probe(subject, store, task, head, tmp_path / "r", ProbeOptions("fine-tune", head_config=settings))
+    row = probe(subject, store, task, head, tmp_path / "r", options)
     assert (row.weights, row.head.split()[0]) == ("pretrained", "fine-tune")
     assert [epoch["epoch"] for epoch in row.training] == [1, 2]
     assert "peak lr 0.0001" in row.protocol["training"]
-    again = probe(subject, store, task, head, tmp_path / "r2", ProbeOptions("fine-tune", head_config=settings))
+    again = probe(subject, store, task, head, tmp_path / "r2", options)
     assert again.classes == row.classes  # the first left the encoder as it was
 
 
