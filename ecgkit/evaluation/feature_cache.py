@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType
@@ -30,6 +30,7 @@ from torch import Tensor
 
 from ecgkit.atomic import atomic_file, locked
 from ecgkit.config import fingerprint, to_dict
+from ecgkit.errors import RunError
 from ecgkit.evaluation.features import RecordFeatures, extract
 from ecgkit.methods import Encoder
 from ecgkit.store.reader import Store
@@ -105,10 +106,16 @@ class FeatureCache:
             missing = np.flatnonzero(~np.logical_and.reduce([found.has[field] for field in fields]))
             for start in range(0, len(missing), SHARE):
                 at = missing[start : start + SHARE]
-                made = extract(
-                    encoder, view, rows[at], wanted, supplies=supplies, beside=len(rows) - len(at),
+                encode = partial(
+                    extract, encoder, view, rows[at], supplies=supplies, beside=len(rows) - len(at),
                     progress=_within(progress, start, at, missing),
                 )  # fmt: skip
+                try:
+                    made = encode(wanted)
+                except RunError:
+                    if wanted == (wanted := tuple(needs)):
+                        raise
+                    made = encode(wanted)  # what is not asked for now need not be there
                 _write(folder, rows[at], dict(made.fields))
                 for field in fields:
                     found.put(field, at, made[field])
