@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 
 def probe(
-    data: Annotated[Path, typer.Option(help="A store with labels.")],
-    task: Annotated[str, typer.Option(help="Task, such as ptbxl-super; several joined by commas.")],
+    data: Annotated[Path | None, typer.Option(help="A store with labels.")] = None,
+    task: Annotated[str, typer.Option(help="Task, such as ptbxl-super; several joined by commas.")] = "",
     run: Annotated[Path | None, typer.Argument(help="Run folder of a pretrained model.")] = None,
     method: Annotated[str, typer.Option(help="Instead of a run: a method family, with one of the next two.")] = "",
     random_init: Annotated[bool, typer.Option("--random-init", help="Probe the untrained encoder.")] = False,
@@ -48,6 +48,9 @@ def probe(
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder of the result; default: below the run.")] = None,
+    suite: Annotated[str, typer.Option(help="Instead: a grid of probes, from a YAML file or by name: six.")] = "",
+    stores: Annotated[list[str] | None, typer.Option("--store", help="Of a suite: NAME=PATH, repeatable.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Of a suite: processes.")] = 1,
     cache: Annotated[Path | None, typer.Option(help="Folder of kept features; default: below the run.")] = None,
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no features, and use no kept ones.")] = False,
     layers: Annotated[str, typer.Option(help="Instead: study these layers of the encoder; all, or such as 3,6.")] = "",
@@ -65,6 +68,14 @@ def probe(
     from ecgkit.errors import ConfigError
     from ecgkit.evaluation.probe import ProbeOptions
 
+    kept = None if no_cache else str(cache or "")
+    if suite:
+        from ecgkit.cli.probe_suite import run_suite_command
+
+        run_suite_command(suite, run, stores or [], out, jobs=jobs, device=device, cache=kept)
+        return
+    if data is None or not task:
+        raise ConfigError("no --data STORE and --task TASK", "both, or --suite FILE")
     if epochs is not None and not scratch:
         raise ConfigError("--epochs without --scratch", "a training from scratch, for nothing else trains for epochs")
     of_model, of_head = _share_settings(settings or [], has_run=run is not None)
@@ -86,7 +97,7 @@ def probe(
         label_counts=parse_counts(label_counts),
         label_seeds=label_seeds,
         out=out,
-        cache=None if no_cache else str(cache or ""),
+        cache=kept,
     )
     if layers or perturb:
         from ecgkit.cli.probe_study import study

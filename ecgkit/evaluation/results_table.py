@@ -36,7 +36,7 @@ def write_table(path: Path, rows: Sequence[tuple[Path, ResultRow]]) -> None:
     """Write the table of some rows, each with the folder that it lies in; it appears whole."""
     lines = [line for folder, row in rows for line in table_lines(row, str(folder))]
     with atomic_file(path) as staging:
-        pq.write_table(pa.Table.from_pylist(lines, SCHEMA), staging)  # type: ignore[no-untyped-call]
+        pq.write_table(pa.Table.from_pylist(lines, SCHEMA), staging)
 
 
 def table_lines(row: ResultRow, folder: str = "") -> Iterator[dict[str, Any]]:

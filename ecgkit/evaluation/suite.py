@@ -239,10 +239,18 @@ def cells(suite: Suite, *, device: str = "auto", cache: str | None = "") -> list
         for model in suite.runs
         for task, store in sorted(here, key=lambda pair: pair[1])
         for leads in suite.leads
-        for head in suite.heads
-        for percent, draws in sorted(suite.fractions.items())
+        # A training from scratch has a head of its own, whatever the others get.
+        for head in suite.heads[: 1 if model.weights == "scratch" else None]
+        for percent, draws in sorted(_fractions_for(head, suite).items())
         for seed in range(suite.seed, suite.seed + draws)
     ]
+
+
+def _fractions_for(head: SuiteHead, suite: Suite) -> Mapping[float, int]:
+    """Return draws by per cent: one of the whole for a head that learns nothing from the training part."""
+    entry = host().entries(HeadEntry).get(head.head)
+    reads = {"method", "logits"} & set(entry.needs if entry else ())
+    return {100.0: 1} if reads else suite.fractions
 
 
 def _options(

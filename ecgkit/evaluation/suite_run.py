@@ -11,7 +11,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cache, partial
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -99,7 +99,9 @@ def run_suite(cells: Sequence[Cell], out: Path, *, jobs: int = 1, progress: Watc
     done = len(placed) - len(todo)
     skipped = done
     watch("cells", done, len(cells))
-    groups = [list(group) for _, group in groupby(todo, key=lambda item: shared_by(item.cell))]
+    groups: dict[str, list[Placed]] = {}
+    for item in todo:
+        groups.setdefault(shared_by(item.cell), []).append(item)
     inside = watch if jobs == 1 else None
     counted = done + len(failed)
 
@@ -110,11 +112,11 @@ def run_suite(cells: Sequence[Cell], out: Path, *, jobs: int = 1, progress: Watc
 
     try:
         if jobs == 1:
-            for group in groups:
+            for group in groups.values():
                 failed |= run_group(group, inside, one_more)
         else:
             with open_executor(jobs) as executor:
-                for problems in executor.run(partial(run_group), groups):
+                for problems in executor.run(run_group, groups.values()):
                     failed |= problems
                     counted = sum(item.row() is not None for item in placed) + len(failed)
                     watch("cells", counted, len(cells))
