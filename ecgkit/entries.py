@@ -154,6 +154,13 @@ class TaskEntry(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ProtocolEntry(Entry):
+    """A probe protocol; `target` is ``"package:file.yaml"``, a data file of `ecgkit.evaluation.protocol.Protocol`."""
+
+    kind: ClassVar[str] = "protocol"
+
+
+@dataclass(frozen=True, kw_only=True)
 class DetectorEntry(Entry):
     """An R-peak detector; `target` is ``f(signal, fs, leads) -> list`` on batches.
 

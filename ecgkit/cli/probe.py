@@ -13,6 +13,7 @@ from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption
 
 if TYPE_CHECKING:
     from ecgkit.evaluation.case import ModelChoice, OpenedCase, ProbeCase
+    from ecgkit.evaluation.draws import Amount
     from ecgkit.evaluation.probe import ProbeOptions
 
 
@@ -35,10 +36,22 @@ def probe(
         bool, typer.Option("--independent-queries", help="For zero-shot: no class sees the others.")
     ] = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of --scratch.")] = None,
-    label_counts: Annotated[
-        str, typer.Option(help="Numbers of labelled training records, such as 50,100,500: one result each and seed.")
+    fraction: Annotated[
+        str, typer.Option(help="Shares of the training records in per cent, such as 1,10,100: a result each and draw.")
     ] = "",
-    label_seeds: Annotated[int, typer.Option(min=1, help="Draws of each of --label-counts.")] = 3,
+    label_counts: Annotated[
+        str, typer.Option(help="Numbers of labelled training records, such as 50,100,500: a result each and draw.")
+    ] = "",
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Draws, from --seed on; default: what the protocol has.")
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="Whose choices: default, merl, clear, stmem, lamae.")] = "default",
+    splits: Annotated[
+        Path | None, typer.Option(help="Published split tables: their folder, or the part that their names share.")
+    ] = None,
+    label_set: Annotated[
+        str, typer.Option(help="With --splits: exact for the store's codes, shipped for the tables' labels.")
+    ] = "",
     task_settings: Annotated[
         list[str] | None, typer.Option("--task-set", help="One setting of the task, such as icd10.count_on=train.")
     ] = None,
@@ -65,6 +78,7 @@ def probe(
     The encoder's own contract builds its input from any store. Settings are chosen on validation records; the test
     records are predicted once.
     """
+    from ecgkit.config import build
     from ecgkit.errors import ConfigError
     from ecgkit.evaluation.probe import ProbeOptions
 
@@ -80,22 +94,19 @@ def probe(
         raise ConfigError("--epochs without --scratch", "a training from scratch, for nothing else trains for epochs")
     of_model, of_head = _share_settings(settings or [], has_run=run is not None)
     of_head += _zero_shot_settings(head, prompts, independent_queries)
+    values = {
+        "head": head, "seed": seed, "epochs": epochs, "device": device, "head_settings": of_head,
+        "task_settings": task_settings or [], "allow_overlap": allow_overlap, "protocol": protocol,
+        "splits": str(splits or ""), "label_set": label_set,
+    }  # fmt: skip
     plan = Plan(
         data=data,
         tasks=tuple(name.strip() for name in task.split(",")),
         leads=leads,
         model=_model(run, method, random_init, scratch, preset, config, of_model),
-        options=ProbeOptions(
-            head,
-            seed,
-            epochs,
-            device,
-            tuple(of_head),
-            task_settings=tuple(task_settings or ()),
-            allow_overlap=allow_overlap,
-        ),
-        label_counts=parse_counts(label_counts),
-        label_seeds=label_seeds,
+        options=build(ProbeOptions, values, source="probe"),
+        amounts=parse_amounts(fraction or "100" * (seeds is not None and not label_counts), label_counts),
+        seeds=seeds,
         out=out,
         cache=kept,
     )
@@ -103,7 +114,7 @@ def probe(
         from ecgkit.cli.probe_study import study
 
         study(plan.only_case(), layers, perturb)
-    elif plan.label_counts:
+    elif plan.amounts:
         _run_curve(plan)
     else:
         _run_cases(plan)
@@ -119,8 +130,8 @@ class Plan:
         leads: Lead sets as the user wrote them; empty for what the model's contract names.
         model: The encoder.
         options: What all cases share.
-        label_counts: Instead of all training records: how many.
-        label_seeds: Draws of each.
+        amounts: Instead of one probe with all training records: how many of them, several draws each.
+        seeds: How many draws; None for what the protocol has.
         out: Folder of the result, or of the results; None for the default below the run.
         cache: See `ProbeCase`.
     """
@@ -130,8 +141,8 @@ class Plan:
     leads: str
     model: "ModelChoice"
     options: "ProbeOptions"
-    label_counts: tuple[int, ...]
-    label_seeds: int
+    amounts: "tuple[Amount, ...]"
+    seeds: int | None
     out: Path | None
     cache: str | None = ""
 
@@ -185,17 +196,13 @@ def _run_cases(plan: Plan) -> None:
 
 def _run_curve(plan: Plan) -> None:
     from ecgkit.evaluation.case import open_case
-    from ecgkit.evaluation.label_counts import label_curve
+    from ecgkit.evaluation.learning_curve import learning_curve
 
-    opened = open_case(plan.only_case())
-    _say_input(opened)
-    folder = opened.folder if plan.out else opened.folder.with_name(f"{opened.folder.name}-labels")
+    case = plan.only_case()
+    _say_input(open_case(case))
     with progress() as watch:
-        rows = label_curve(
-            opened.subject, opened.store, opened.task, opened.head, folder, plan.label_counts,
-            seeds=plan.label_seeds, options=opened.case.options, progress=watch,
-        )  # fmt: skip
-    show_curve(rows, folder)
+        found = learning_curve(case, plan.amounts, seeds=plan.seeds, progress=watch)
+    show_curve([row for _, row in found], found[0][0].parent)
 
 
 def _say_input(opened: "OpenedCase") -> None:
@@ -231,15 +238,22 @@ def _model(
     return model
 
 
-def parse_counts(text: str) -> tuple[int, ...]:
-    """Read numbers joined by commas.
+def parse_amounts(fractions: str, counts: str) -> "tuple[Amount, ...]":
+    """Read shares in per cent and numbers of records, each joined by commas; ascending, each once.
 
     Raises:
-        ConfigError: One is no whole number above 0.
+        ConfigError: One is no number in its range.
     """
-    from ecgkit.errors import ConfigError
+    from ecgkit.errors import ConfigError, TaskError
+    from ecgkit.evaluation.draws import Amount
 
-    parts = [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        shares = sorted({float(part) for part in fractions.split(",") if part.strip()})
+        wanted = [Amount(share) for share in shares]
+    except (ValueError, TaskError):
+        expected = "shares in per cent above 0 and up to 100 joined by commas, such as 1,10,100"
+        raise ConfigError(f"--fraction {fractions!r}", expected) from None
+    parts = [part.strip() for part in counts.split(",") if part.strip()]
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise ConfigError(f"--label-counts {text!r}", "whole numbers above 0 joined by commas, such as 50,100,500")
-    return tuple(sorted({int(part) for part in parts}))
+        raise ConfigError(f"--label-counts {counts!r}", "whole numbers above 0 joined by commas, such as 50,100,500")
+    return (*wanted, *(Amount(count=count) for count in sorted({int(part) for part in parts})))

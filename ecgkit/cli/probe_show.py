@@ -1,5 +1,6 @@
 """What ``ecgkit probe`` prints: one result, the curve over training records, the table of lead sets."""
 
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,7 @@ def show_row(row: "ResultRow", folder: Path) -> None:
     )
     title = f"{row.task_title}: {row.head} on {row.run}"
     print_table(title, [_class(score) for score in row.classes], numeric=["AUROC", "95 %", "AUPRC", "positives"])
+    say(f"protocol: {row.protocol['protocol']}")
     for warning in row.warnings:
         warn(warning)
 
@@ -38,28 +40,28 @@ def _class(score: "ClassScore") -> dict[str, str]:
 
 def show_curve(rows: "Sequence[ResultRow]", folder: Path) -> None:
     """Print one line a number of training records, over its seeds."""
-    from ecgkit.evaluation.label_counts import curve, spread
+    from ecgkit.evaluation.learning_curve import curve
 
-    shown = []
-    for point in curve(rows):
-        low, high = spread(point.aurocs) or (None, None)
-        shown.append(
-            {
-                "asked": point.count,
-                "records": "-".join(map(str, sorted({min(point.records), max(point.records)}))),
-                "seeds": len(point.aurocs),
-                "AUROC": percent(point.mean),
-                "lowest": percent(low),
-                "highest": percent(high),
-            }
-        )
+    shown = [
+        {
+            "training": point.asked,
+            "records": "-".join(map(str, sorted({min(point.records), max(point.records)}))),
+            "draws": len(point.aurocs),
+            "AUROC": percent(point.mean),
+            "sd": percent(point.deviation),
+            "lowest": percent(min(point.known, default=None)),
+            "highest": percent(max(point.known, default=None)),
+        }
+        for point in curve(rows)
+    ]
     first = rows[0]
-    print_table(
-        f"{first.task_title}: {first.head} on {first.run} by labelled training records", shown, numeric=list(shown[0])
-    )
+    title = f"{first.task_title}: {first.head} on {first.run} by labelled training records"
+    print_table(title, shown, numeric=list(shown[0]))
+    say(f"protocol: {first.protocol['protocol']}")
     say(f"{len(rows)} results in {folder}")
-    for warning in dict.fromkeys(warning for row in rows for warning in row.warnings if warning.startswith("LEAK")):
-        warn(warning)
+    counted = Counter(warning for row in rows for warning in row.warnings)
+    for warning, n in counted.items():
+        warn(warning if n == len(rows) else f"{warning} ({n} of {len(rows)} results)")
 
 
 def show_lead_sets(rows: "Sequence[ResultRow]", picture: Path) -> None:

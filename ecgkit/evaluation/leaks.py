@@ -4,7 +4,6 @@ Records are recognised by the hash of their waveform in any store, patients by t
 val of the pretraining both count, for the checkpoint was chosen on val.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,7 +32,7 @@ class Leak:
         return f"pretraining saw {self.records} of the {self.tested} test records and {self.patients} test patients"
 
 
-def find_leak(subject: Subject, store: Store, rows: Sequence[int] | NDArray[np.int64]) -> Leak | None:
+def find_leak(subject: Subject, store: Store, rows: NDArray[np.int64]) -> Leak | None:
     """Return what the pretraining saw of some of a store's rows; None if it saw nothing, as far as its run tells."""
     test = store.table.iloc[rows]
     dataset = str(store.attributes["dataset"])
@@ -42,9 +41,7 @@ def find_leak(subject: Subject, store: Store, rows: Sequence[int] | NDArray[np.i
     return Leak(records, len(test), patients) if records or patients else None
 
 
-def refuse_leak(
-    subject: Subject, store: Store, rows: Sequence[int] | NDArray[np.int64], *, allow: bool = False
-) -> None:
+def refuse_leak(subject: Subject, store: Store, rows: NDArray[np.int64], *, allow: bool = False) -> None:
     """Refuse to judge an encoder by what it was pretrained on.
 
     Raises:
@@ -58,7 +55,7 @@ def refuse_leak(
         )  # fmt: skip
 
 
-def leak_warnings(subject: Subject, store: Store, rows: Sequence[int] | NDArray[np.int64]) -> tuple[str, ...]:
+def leak_warnings(subject: Subject, store: Store, rows: NDArray[np.int64]) -> tuple[str, ...]:
     """Return what a result must say: a leak that was allowed, or that none can be excluded."""
     leak = find_leak(subject, store, rows)
     if leak is not None:

@@ -6,10 +6,10 @@ folds 1-8 (or what the task says), its settings chosen on validation, and the te
 
 import re
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from ecgkit.atomic import check_output
 from ecgkit.config import fingerprint
 from ecgkit.entries import HeadEntry, TaskEntry
-from ecgkit.errors import RunError
+from ecgkit.errors import RunError, TaskError
+from ecgkit.evaluation.draws import Amount, nested_subset, plain_draw
 from ecgkit.evaluation.feature_cache import FeatureCache
 from ecgkit.evaluation.features import RecordFeatures, extract
 from ecgkit.evaluation.heads.base import Head, Part
@@ -25,12 +26,15 @@ from ecgkit.evaluation.heads.fine_tune import FineTune, Scratch
 from ecgkit.evaluation.heads.settings import build_head, check_head, head_config, head_title
 from ecgkit.evaluation.lead_sets import lead_set
 from ecgkit.evaluation.leaks import refuse_leak
+from ecgkit.evaluation.protocol import RULES, Protocol, load_protocol
+from ecgkit.evaluation.protocols import DEFAULT
 from ecgkit.evaluation.results import RESULT, ResultRow, save_row
-from ecgkit.evaluation.scoring import Fitted, Setting, predictions, result_row
+from ecgkit.evaluation.scoring import Fitted, Setting, patients_of, predictions, result_row
+from ecgkit.evaluation.splits import read_tables, split_data
 from ecgkit.evaluation.subject import Subject
 from ecgkit.methods import Encoder
 from ecgkit.store.reader import Store
-from ecgkit.store.views import open_view
+from ecgkit.store.views import View, open_view
 from ecgkit.tasks.task import Task, TaskData, load_task, task_data
 from ecgkit.training.run import pick_device
 from ecgkit.training.supply import open_supplies
@@ -51,6 +55,12 @@ class ProbeOptions:
         cache: Folder in which features are kept; None keeps none.
         also: Features that other heads will ask the cache for; see `FeatureCache.extract`.
         allow_overlap: Go on where pretraining saw test records or patients; the result says so.
+        fraction: Share of the training part in per cent.
+        label_count: Number of training records instead.
+        protocol: Whose choices; see `ecgkit.evaluation.protocol`.
+        splits: Folder or prefix of published split tables; empty for the task's own split.
+        label_set: ``exact`` for the store's codes, ``shipped`` for the labels of the split tables; empty for what the
+            protocol has.
     """
 
     head: str = "linear"
@@ -63,15 +73,29 @@ class ProbeOptions:
     cache: Path | None = None
     also: tuple[str, ...] = ()
     allow_overlap: bool = False
+    fraction: float = 100.0
+    label_count: int | None = None
+    protocol: str = DEFAULT
+    splits: str = ""
+    label_set: Literal["", "exact", "shipped"] = ""
+
+    @property
+    def amount(self) -> Amount:
+        """How much of the training part is used."""
+        return Amount(self.fraction, self.label_count)
 
 
 def result_folder(parent: Path, task: str, subject: Subject, store: Store, options: ProbeOptions) -> Path:
     """Return where a result lies by default: below its run, named by all that may differ between two results."""
     head = "end-to-end" if subject.weights == "scratch" else options.head
-    settings = (options.head_settings, options.leads, options.task_settings)
-    rest = fingerprint(subject.config, store.content_hash, options.epochs, *settings)[:6]
+    # Neither the device nor the leave to go on changes a number.
+    settings = replace(options, device="auto", allow_overlap=False)
+    rest = fingerprint(subject.config, store.content_hash, settings)[:6]
     leads = f"-leads-{re.sub(r'[^A-Za-z0-9]+', '-', options.leads)}" if options.leads else ""
-    return parent / "probes" / f"{task}-{head}-{store.name.removesuffix('.zarr')}{leads}-seed{options.seed}-{rest}"
+    amount = "" if options.amount.all else f"-{options.amount.name}"
+    return (
+        parent / "probes" / f"{task}-{head}-{store.name.removesuffix('.zarr')}{leads}{amount}-seed{options.seed}-{rest}"
+    )
 
 
 def probe(
@@ -120,6 +144,10 @@ class PreparedProbe:
         build: Gives a head anew for every fit; one that reads the whole method is the same each time.
         options: See `ProbeOptions`.
         features: Of all the task's records; None where the encoder itself is trained.
+        protocol: Whose choices.
+        order: What draws choose from: indices into the task's rows, in the order of the store, or of a split table with
+            -1 for what is missing.
+        departures: From the protocol, whatever is drawn.
         watch: Called with the stage, units done and in all.
     """
 
@@ -129,27 +157,72 @@ class PreparedProbe:
     build: Callable[[int], Any]
     options: ProbeOptions
     features: RecordFeatures | None
+    protocol: Protocol
+    order: NDArray[np.int64]
+    departures: Mapping[str, str]
     watch: Callable[[str, int, int], None]
 
     def run(
-        self, out: Path, *, began: float, train: NDArray[np.int64] | None = None, label_count: int | None = None
+        self, out: Path, *, began: float, amount: Amount | None = None, seed: int | None = None, seeds: int = 1
     ) -> ResultRow:
         """Fit, predict, and write a result row with its predictions.
 
         Args:
             out: Folder of the result; an earlier result there is replaced.
             began: When the work on it began, of `time.perf_counter`.
-            train: Which of the training part's records are used, as indices into the task's rows; None for all.
-            label_count: How many were asked for, for the row.
+            amount: How much of the training part is used; None for what the options say.
+            seed: Of the draw and the head; None for that of the options.
+            seeds: How many results with other seeds are made beside it.
+
+        Raises:
+            TaskError: No training record is drawn.
         """
-        setting, whole = self.setting, self.setting.data.parts["train"]
-        if train is not None:
-            data = replace(setting.data, parts={**setting.data.parts, "train": train})
-            setting = replace(setting, data=data, fraction=len(train) / len(whole), label_count=label_count)
+        setting = self._drawn(amount or self.options.amount, self.options.seed if seed is None else seed)
         fitted = self._fit(setting)
-        row = result_row(self.subject, setting, fitted, seconds=time.perf_counter() - began)
+        row = result_row(self.subject, replace(setting, seeds=seeds), fitted, seconds=time.perf_counter() - began)
         save_row(out, row, predictions(setting, fitted))
         return row
+
+    def _drawn(self, amount: Amount, seed: int) -> Setting:
+        """Return the setting with the training records of a draw, and what the protocol says of it."""
+        data, whole = self.setting.data, self.setting.data.parts["train"]
+        train = whole if amount.all else self._draw(amount, self.protocol.draw_seed(seed))
+        head, named = "end-to-end" if self.subject.weights == "scratch" else self.options.head, self.options.protocol
+        further = {
+            **self.departures,
+            **self.protocol.also_departs(head, seed, amount, splits=bool(self.options.splits)),
+        }
+        drawn = f"{RULES[self.protocol.draw]}; random state {self.protocol.draw_seed(seed)}"
+        return replace(
+            self.setting,
+            data=replace(data, parts={**data.parts, "train": train}),
+            seed=seed,
+            fraction=amount.percent / 100 if amount.count is None else len(train) / len(whole),
+            label_count=amount.count,
+            words={
+                **self.protocol.words(named, further),
+                **self.setting.words,
+                **({} if amount.all else {"draw of training records": drawn}),
+            },
+        )
+
+    def _draw(self, amount: Amount, seed: int) -> NDArray[np.int64]:
+        """Return the training records of a draw as indices into the task's rows."""
+        data, order = self.setting.data, self.order
+        if self.protocol.draw == "stratified":
+            order = order[order >= 0]
+            patients = patients_of(self.setting.store, data)[order].tolist()
+            chosen = order[nested_subset(data.targets[order], patients, amount.records(len(order)), seed)]
+        else:
+            # Drawn from all that the published table lists, so that a draw is the published one; then those that are
+            # there.
+            chosen = order[plain_draw(self.protocol.draw, len(order), amount, seed)]
+            chosen = chosen[chosen >= 0]
+        if not len(chosen):
+            raise TaskError(
+                f"the draw of {amount.name} holds no record", "a larger share, or a store with more of them"
+            )
+        return np.sort(chosen)
 
     def _fit(self, setting: Setting) -> Fitted:
         if self.features is None:
@@ -200,7 +273,9 @@ def prepare_probe(
     view = open_view(store, subject.spec, lambda done, total: watch("view", done, total))
     if given:
         view = view.only(given.leads)
-    data = task_data(task, task_entry.name, store, view.usable)
+    protocol = load_protocol(options.protocol)
+    split = _split(task, task_entry.name, store, view, protocol, options)
+    data, order = split.data, split.order
     refuse_leak(subject, store, data.rows[data.parts["test"]], allow=options.allow_overlap)
     encoder, needs = subject.encoder.to(device), head_entry.needs
 
@@ -210,16 +285,47 @@ def prepare_probe(
     if frozen and "method" in needs:
         head = build(options.seed)
         encoder, needs, data = read_method(head, subject, data.task).to(device), ("pooled",), without_training(data)
+        order = data.parts["train"]
         build = lambda seed: head  # noqa: E731  it knows what the method was trained on
     setting = Setting(
-        store, view, task_entry.name, data.task, data, options.seed, device, lead_set=given.name if given else ""
-    )
+        store, view, task_entry.name, data.task, data, options.seed, device,
+        lead_set=given.name if given else "", words=split.words, hashes=split.hashes,
+    )  # fmt: skip
     features = None
     if frozen:
         if "logits" in needs:
             check_classes(encoder.classes, data.labels, head_entry.name)
         features = _features(subject, encoder, setting, needs, options, watch)
-    return PreparedProbe(subject, setting, head_entry, build, options, features, watch)
+    return PreparedProbe(
+        subject, setting, head_entry, build, options, features, protocol, order, split.departures, watch
+    )
+
+
+@dataclass(frozen=True)
+class _Split:
+    """A task on a store by its own split or by published tables, and what a result says of that."""
+
+    data: TaskData
+    order: NDArray[np.int64]
+    words: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    departures: Mapping[str, str] = field(default_factory=dict)
+
+
+def _split(task: Task, name: str, store: Store, view: View, protocol: Protocol, options: ProbeOptions) -> _Split:
+    wanted = options.label_set or protocol.label_set(name)
+    departs = {"label set": f"{wanted}; the protocol has {protocol.label_set(name)}"}
+    if not options.splits:
+        if options.label_set == "shipped":
+            raise TaskError("label set shipped without split tables", "the tables that the labels come with: --splits")
+        data = task_data(task, name, store, view.usable)
+        lacks = {"label set": "exact, by the store's codes; the protocol has those of its tables: --splits"}
+        return _Split(data, data.parts["train"], departures=lacks if wanted == "shipped" else {})
+    tables = read_tables(Path(options.splits))
+    found = split_data(tables, task, name, store, view.usable, shipped=wanted == "shipped")
+    words = {"split": f"published tables {tables.name}", **({"label set": wanted} if wanted == "shipped" else {})}
+    departures = departs if wanted != protocol.label_set(name) else {}
+    return _Split(found.data, found.order, words, {"split tables": tables.sha256}, departures)
 
 
 def trains_encoder(subject: Subject, head: HeadEntry) -> bool:

@@ -97,7 +97,7 @@ class ResultRow:
         task_title: In words.
         head: Name of the head.
         leads: Leads that the model got.
-        fraction: Share of the training part that was used.
+        fraction: Share of the training part that was asked for; with `label_count`, that was used.
         label_count: How many labelled training records were asked for; None for all. `counts` has how many there were.
         seed: Of weights, head and order.
         macro_auroc: Mean AUROC over the scored classes.

@@ -52,9 +52,12 @@ class Setting:
         data: Its records, targets and split on the store.
         seed: Of the probe.
         device: What it was computed on.
-        fraction: Share of the training part that was used.
+        fraction: Share of the training part that was asked for; with `label_count`, that was used.
         label_count: How many labelled training records were asked for; None for all.
         lead_set: Name of the lead set that the model was given, where not all of its own.
+        words: What else the protocol card says, by heading.
+        hashes: Of what else the numbers depend on.
+        seeds: How many results with other seeds are made beside it.
     """
 
     store: Store
@@ -67,6 +70,9 @@ class Setting:
     fraction: float = 1.0
     label_count: int | None = None
     lead_set: str = ""
+    words: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    seeds: int = 1
 
     @property
     def leads(self) -> tuple[str, ...]:
@@ -107,17 +113,20 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
             part: {"records": len(rows), "patients": len(set(patients[rows]))} for part, rows in data.parts.items()
         },
         protocol={
+            **setting.words,  # first on the card, and last where it says more than the task does
             **_protocol(task, fitted),
+            **setting.words,
             **_given_leads(subject, setting),
             **_leak_guard(subject, setting),
             **_seen_means(classes),
         },
-        warnings=(*leak_warnings(subject, store, data.rows[test]), *_warnings(store, data, classes)),
+        warnings=(*leak_warnings(subject, store, data.rows[test]), *_warnings(setting, classes)),
         contract=_contract(setting),
         hashes={
             "store": store.content_hash,
             "split": fingerprint({part: _ids(store, data, rows) for part, rows in data.parts.items()}),
             "checkpoint": subject.checkpoint,
+            **setting.hashes,
         },
         environment=environment(setting.device),
         seconds=round(seconds, 2),
@@ -155,7 +164,6 @@ def _class_scores(task: Task, data: TaskData, measured: Measured, seen: Mapping[
 
 def _protocol(task: Task, fitted: Fitted) -> dict[str, str]:
     return {
-        "protocol": "ecgkit (default)",
         "labels": task.source,
         **_selection(task),
         **{name: _words(value) for name, value in fitted.choices.items()},
@@ -220,20 +228,24 @@ def _words(value: Any) -> str:
     return str(value)
 
 
-def _warnings(store: Store, data: TaskData, classes: tuple[ClassScore, ...]) -> tuple[str, ...]:
-    found = []
+def _warnings(setting: Setting, classes: tuple[ClassScore, ...]) -> tuple[str, ...]:
+    store, data, found = setting.store, setting.data, []
     unscored = [c.label for c in classes if c.auroc is None]
     if unscored:
         found.append(f"not scored, for test lacks positives or negatives: {', '.join(unscored)}")
     few = [f"{c.label} ({c.positives})" for c in classes if c.auroc is not None and c.positives < FEW_POSITIVES]
     if few:
         found.append(f"fewer than {FEW_POSITIVES} test positives: {', '.join(few)}")
+    unlearnt = [c.label for c in classes if c.auroc is not None and not c.train_positives]
+    if unlearnt and len(data.parts["train"]):
+        found.append(f"no training positive, so nothing could be learnt: {', '.join(unlearnt)}")
     if data.unusable:
         found.append(f"{data.unusable} labelled records left out: none of the model's leads, or hardly any signal")
     if store.table["patient_id"].iloc[data.rows].isna().any():
         found.append("some records have no patient id: one patient may be on both sides of the split")
     found += data.notes
-    found.append("one seed only")
+    if setting.seeds == 1:
+        found.append("one seed only")
     return tuple(found)
 
 

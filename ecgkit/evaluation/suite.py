@@ -4,11 +4,12 @@ title       in words
 base        another suite, by file or by name, whose keys hold where this file has none
 runs        run folders; or encoders without pretraining, `ecgkit.evaluation.case.ModelChoice`
 stores      paths of stores by name
-tasks       names; or ``{task, store, settings}``, where the store is a name or a path
+tasks       names; or ``{task, store, settings, splits}``, where the store is a name or a path
 heads       names; or ``{head, settings}``
 leads       lead sets, as of ``probe --leads``; all that the encoder takes where there is none
-fractions   per cent of the training part; as a mapping, how many draws each gets
+fractions   per cent of the training part; as a mapping, how many draws each gets, else as the protocol has it
 seed        the first; draws take those that follow
+protocol    as of ``probe``
 epochs      of a training from scratch
 allow_overlap  as of ``probe``
 """
@@ -26,14 +27,15 @@ from ecgkit.config import build, read_yaml
 from ecgkit.entries import HeadEntry, MethodEntry
 from ecgkit.errors import ConfigError, EcgkitError
 from ecgkit.evaluation.case import ModelChoice, ProbeCase
+from ecgkit.evaluation.draws import Amount
 from ecgkit.evaluation.lead_sets import parse_lead_sets
 from ecgkit.evaluation.probe import ProbeOptions
+from ecgkit.evaluation.protocol import load_protocol
+from ecgkit.evaluation.protocols import DEFAULT
 from ecgkit.plugins import host
 from ecgkit.training.run import read_config
 
 SHIPPED = files(__package__) / "suites"
-# Draws of a fraction, by the largest per cent that gets them: the fewer records, the more the draw decides.
-DRAWS = {1.0: 5, 10.0: 3, 100.0: 1}
 
 
 @dataclass(frozen=True)
@@ -44,11 +46,13 @@ class SuiteTask:
         task: Its name.
         store: Name or path of the store.
         settings: Changes of the task.
+        splits: Published split tables; see `ProbeOptions`.
     """
 
     task: str
     store: str = ""
     settings: tuple[str, ...] = ()
+    splits: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,8 +79,9 @@ class Suite:
         tasks: The tasks.
         heads: The heads.
         leads: Names of lead sets; an empty one stands for all that the encoder takes.
-        fractions: How many draws each fraction gets, by per cent.
+        fractions: How many draws each fraction gets, by per cent; None for as many as the protocol has.
         seed: The first.
+        protocol: Whose choices.
         epochs: Of a training from scratch.
         allow_overlap: Go on where pretraining saw test records.
     """
@@ -87,8 +92,9 @@ class Suite:
     tasks: tuple[SuiteTask, ...] = ()
     heads: tuple[SuiteHead, ...] = (SuiteHead("linear"),)
     leads: tuple[str, ...] = ("",)
-    fractions: dict[float, int] = field(default_factory=lambda: {100.0: 1})
+    fractions: dict[float, int | None] = field(default_factory=lambda: {100.0: 1})
     seed: int = 0
+    protocol: str = DEFAULT
     epochs: int | None = None
     allow_overlap: bool = False
 
@@ -103,10 +109,9 @@ class Suite:
                 hint = "Name one: ecgkit probe RUN --suite FILE." if name == "runs" else ""
                 raise ConfigError(f"a suite without {name}", f"at least one of its {name}", hint)
         for percent, draws in self.fractions.items():
-            if not 0 < percent <= 100 or draws < 1:
-                raise ConfigError(
-                    f"fractions: {{{percent:g}: {draws}}}", "a per cent above 0 and up to 100; 1 draw or more"
-                )
+            if not 0 < percent <= 100 or (draws is not None and draws < 1):
+                asked = f"fractions: {percent:g}" + ("" if draws is None else f" with {draws} draws")
+                raise ConfigError(asked, "a per cent above 0 and up to 100; 1 draw or more")
         for model in self.runs:
             model.check()
 
@@ -127,11 +132,11 @@ class Cell:
 
     Args:
         case: The probe, in plain values.
-        percent: Share of the training part.
+        seeds: How many draws its fraction gets.
     """
 
     case: ProbeCase
-    percent: float
+    seeds: int
 
     @property
     def name(self) -> str:
@@ -139,7 +144,7 @@ class Cell:
         case, options = self.case, self.case.options
         model = Path(case.model.run).name if case.model.run else f"{case.model.method} {case.model.weights}"
         leads = f", leads {options.leads}" if options.leads else ""
-        return f"{model}, {case.task}, {options.head}{leads}, {self.percent:g} %, seed {options.seed}"
+        return f"{model}, {case.task}, {options.head}{leads}, {options.fraction:g} %, seed {options.seed}"
 
 
 def read_suite(name: str) -> Suite:
@@ -200,16 +205,15 @@ def _lead_sets(names: Sequence[Any]) -> Iterator[str]:
         yield from [given.name for given in parse_lead_sets(str(name))] if str(name) else [""]
 
 
-def _fractions(value: Any, source: str) -> dict[float, int]:
-    """Return draws by per cent; a list takes `DRAWS`."""
+def _fractions(value: Any, source: str) -> dict[float, int | None]:
+    """Return draws by per cent; a list leaves them to the protocol."""
     expected = "per cents as a list, or as a mapping from each to its number of draws"
     pairs = value.items() if isinstance(value, Mapping) else [(percent, None) for percent in _listed(value, source)]
-    found: dict[float, int] = {}
+    found: dict[float, int | None] = {}
     for percent, draws in pairs:
         if isinstance(percent, bool) or not isinstance(percent, int | float):
             raise ConfigError(f"{source}: fractions holds {percent!r}", expected)
-        draws = next((n for most, n in DRAWS.items() if percent <= most), 1) if draws is None else draws
-        if isinstance(draws, bool) or not isinstance(draws, int):
+        if isinstance(draws, bool) or not isinstance(draws, int | None):
             raise ConfigError(f"{source}: fractions: {percent:g} gets {draws!r} draws", expected)
         found[float(percent)] = draws
     return found
@@ -232,34 +236,43 @@ def cells(suite: Suite, *, device: str = "auto", cache: str | None = "") -> list
         wanted = ", ".join(sorted({task.store or "?" for task in suite.tasks}))
         raise ConfigError(f"no store for any task, of {wanted}", "at least one", "Give its path: --store NAME=PATH.")
     return [
-        Cell(
-            ProbeCase(store, task.task, model, _options(suite, task, head, leads, model, seed, device), cache=cache),
-            percent,
-        )
+        Cell(ProbeCase(store, task.task, model, options, cache=cache), draws)
         for model in suite.runs
         for task, store in sorted(here, key=lambda pair: pair[1])
         for leads in suite.leads
         # A training from scratch has a head of its own, whatever the others get.
         for head in suite.heads[: 1 if model.weights == "scratch" else None]
-        for percent, draws in sorted(_fractions_for(head, suite).items())
-        for seed in range(suite.seed, suite.seed + draws)
+        for percent, draws in _draws(head, suite)
+        for options in _options(suite, task, head, leads, model, percent, draws, device)
     ]
 
 
-def _fractions_for(head: SuiteHead, suite: Suite) -> Mapping[float, int]:
-    """Return draws by per cent: one of the whole for a head that learns nothing from the training part."""
+def _draws(head: SuiteHead, suite: Suite) -> list[tuple[float, int]]:
+    """Return fractions and draws: one of the whole for a head that learns nothing from the training part."""
     entry = host().entries(HeadEntry).get(head.head)
-    reads = {"method", "logits"} & set(entry.needs if entry else ())
-    return {100.0: 1} if reads else suite.fractions
+    if {"method", "logits"} & set(entry.needs if entry else ()):
+        return [(100.0, 1)]
+    protocol = load_protocol(suite.protocol)
+    return [(percent, n or protocol.draws(Amount(percent))) for percent, n in sorted(suite.fractions.items())]
 
 
 def _options(
-    suite: Suite, task: SuiteTask, head: SuiteHead, leads: str, model: ModelChoice, seed: int, device: str
-) -> ProbeOptions:
-    return ProbeOptions(
-        head=head.head, seed=seed, epochs=suite.epochs, device=device, head_settings=head.settings, leads=leads,
+    suite: Suite,
+    task: SuiteTask,
+    head: SuiteHead,
+    leads: str,
+    model: ModelChoice,
+    percent: float,
+    draws: int,
+    device: str,
+) -> Iterator[ProbeOptions]:
+    """Yield the options of every draw of a fraction."""
+    first = ProbeOptions(
+        head=head.head, epochs=suite.epochs, device=device, head_settings=head.settings, leads=leads,
         task_settings=task.settings, allow_overlap=suite.allow_overlap, also=_also(suite, model),
+        fraction=percent, protocol=suite.protocol, splits=task.splits,
     )  # fmt: skip
+    yield from (replace(first, seed=seed) for seed in range(suite.seed, suite.seed + draws))
 
 
 def _also(suite: Suite, model: ModelChoice) -> tuple[str, ...]:
@@ -276,5 +289,5 @@ def shared_by(cell: Cell) -> str:
     """Return what cells of one encoder, task, lead set and head have in common: they are prepared once."""
     case = cell.case
     # The weights of an encoder without a run are drawn from the seed.
-    options = replace(case.options, seed=0 if case.model.run else case.options.seed)
+    options = replace(case.options, fraction=100.0, seed=0 if case.model.run else case.options.seed)
     return repr(asdict(replace(case, options=options)))

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 import ecgkit
 from ecgkit.atomic import check_output
@@ -26,11 +25,11 @@ from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
 from ecgkit.errors import EcgkitError
 from ecgkit.evaluation.case import ModelChoice, open_case
 from ecgkit.evaluation.heads.settings import head_config
-from ecgkit.evaluation.label_counts import nested_subsets
 from ecgkit.evaluation.probe import PreparedProbe, prepare_probe
+from ecgkit.evaluation.protocol import load_protocol
 from ecgkit.evaluation.results import RESULT, ROW, ResultRow, load_row
 from ecgkit.evaluation.results_table import write_table
-from ecgkit.evaluation.scoring import patients_of
+from ecgkit.evaluation.splits import read_tables
 from ecgkit.evaluation.suite import Cell, shared_by
 from ecgkit.executor import open_executor
 from ecgkit.methods import chosen_config
@@ -156,8 +155,12 @@ class _Hashes:
         task = load_task(host().get(TaskEntry, case.task), options.task_settings)
         head = host().get(HeadEntry, options.head)
         settings = head_config(head, options.head_settings)
-        parts = (self._model(case.model), self._store(case.data), case.task, to_dict(task), plain, settings)
-        return fingerprint(ecgkit.__version__, cell.percent, *parts)
+        tables = read_tables(Path(options.splits)).sha256 if options.splits else ""
+        protocol = to_dict(load_protocol(options.protocol))
+        model, store = self._model(case.model), self._store(case.data)
+        return fingerprint(
+            ecgkit.__version__, model, store, case.task, to_dict(task), plain, settings, tables, protocol, cell.seeds
+        )
 
     @staticmethod
     def _hash_model(model: ModelChoice) -> Any:
@@ -198,21 +201,11 @@ def run_group(
 
 
 def _run_cell(prepared: PreparedProbe, item: Placed) -> None:
-    began, seed = time.perf_counter(), item.cell.case.options.seed
+    options = item.cell.case.options
     check_output(item.folder, RESULT, overwrite=True)
-    probe = replace(prepared, setting=replace(prepared.setting, seed=seed))
-    probe.run(item.folder, began=began, train=training_rows(prepared, item.cell.percent, seed))
-
-
-def training_rows(prepared: PreparedProbe, percent: float, seed: int) -> NDArray[np.int64] | None:
-    """Return which training records a fraction uses, whole patients, the smaller inside the larger; None for all."""
-    data = prepared.setting.data
-    train = data.parts["train"]
-    if percent == 100 or not len(train):
-        return None
-    count = max(1, round(len(train) * percent / 100))
-    patients = patients_of(prepared.setting.store, data)[train].tolist()
-    return train[nested_subsets(data.targets[train], patients, [count], seed)[count]]
+    prepared.run(
+        item.folder, began=time.perf_counter(), amount=options.amount, seed=options.seed, seeds=item.cell.seeds
+    )
 
 
 def reason(error: Exception) -> str:

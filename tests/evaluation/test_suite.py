@@ -76,7 +76,10 @@ def test_a_suite_takes_from_its_base_what_it_does_not_say(tmp_path: Path) -> Non
         write(tmp_path / "a.yaml", {"base": "six", "runs": ["x"], "fractions": [1, 10, 30], "leads": [12, "limb"]})
     )
     assert (suite.runs, len(suite.tasks)) == ((ModelChoice(run="x"),), 6)
-    assert suite.fractions == {1.0: 5, 10.0: 3, 30.0: 1}
+    assert suite.fractions == {1.0: None, 10.0: None, 30.0: None}
+    some = replace(suite, stores={"csn": "s"}, leads=("",))
+    asked = [(cell.case.options.fraction, cell.seeds, cell.case.options.seed) for cell in cells(some)]
+    assert asked == [*((1, 5, seed) for seed in range(5)), *((10, 3, seed) for seed in range(3)), (30, 1, 0)]
     assert suite.leads == ("12", "limb")
 
 
@@ -88,7 +91,8 @@ def test_a_suite_takes_from_its_base_what_it_does_not_say(tmp_path: Path) -> Non
         ({"tasks": "simulated"}, "a list"),
         ({"fractions": {"all": 1}}, "fractions holds 'all'"),
         ({"fractions": {10: True}}, "gets True draws"),
-        ({"fractions": [200]}, "200: 1"),
+        ({"fractions": [200]}, "fractions: 200"),
+        ({"fractions": {10: 0}}, "10 with 0 draws"),
         ({"leads": ["I+XX"]}, "I\\+XX"),
         ({"base": "seven"}, "no suite 'seven'"),
         ({"base": "../six"}, "no suite"),
