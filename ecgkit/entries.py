@@ -114,7 +114,8 @@ class HeadEntry(Entry):
 
     Args:
         needs: The `ecgkit.methods.Features` fields that the head reads, such as ``pooled`` or ``per_lead``; or
-            ``method``, for a head whose `reader` makes its features from the whole method.
+            ``method``, for a head whose `reader` makes its features from the whole method; or ``encoder``, for one that
+            trains the encoder itself: `target` then has the interface of `ecgkit.evaluation.heads.fine_tune.FineTune`.
         config: Import path of the frozen dataclass of the head's settings, handed to it as ``config``; empty for a
             head without settings.
         regressor: Import path of the head's class for regression tasks, whose targets are numbers; empty for a head

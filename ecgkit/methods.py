@@ -225,6 +225,18 @@ class Encoder(nn.Module, ABC):
         """
         return x[:, x.shape[1] - tokens :]
 
+    def stages(self) -> list[list[nn.Module]]:
+        """Return the encoder's parts from the first block to the output, for learning rates that decay with depth.
+
+        Parts that stand side by side are of one stage. What is in none, such as embeddings, comes before the first.
+
+        Returns:
+            By default one stage a module in ``blocks`` and a last one of ``norm``, as far as the encoder has them;
+            nothing for an encoder without ``blocks``, whose parts then all count alike.
+        """
+        blocks, norm = getattr(self, "blocks", ()), getattr(self, "norm", None)
+        return [*([block] for block in blocks), [] if norm is None else [norm]] if len(blocks) else []
+
     def attention_map(self, batch: "Batch") -> AttentionMap:
         """Return where the encoder looks in a batch, for encoders that can say; others leave this out.
 

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 def probe(
-    data: Annotated[Path, typer.Option(help="A store with labels.")],
+    data: Annotated[Path | None, typer.Option(help="A store with labels.")] = None,
     task: Annotated[
         str,
         typer.Option(
             help="Task, such as ptbxl-super or my.yaml; several joined by commas.", autocompletion=completion.tasks
         ),
-    ],
+    ] = "",
     run: Annotated[Path | None, typer.Argument(help="Run folder of a pretrained model.")] = None,
     eval_data: Annotated[
         Path | None, typer.Option(help="Test on this store instead, on the classes that both have.")
@@ -78,6 +78,11 @@ def probe(
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder of the result; default: below the run.")] = None,
+    suite: Annotated[str, typer.Option(help="Instead: a grid of probes, from a YAML file or by name: six.")] = "",
+    stores: Annotated[list[str] | None, typer.Option("--store", help="Of a suite: NAME=PATH, repeatable.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Of a suite: processes.")] = 1,
+    cache: Annotated[Path | None, typer.Option(help="Folder of kept features; default: below the run.")] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no features, and use no kept ones.")] = False,
     layers: Annotated[str, typer.Option(help="Instead: study these layers of the encoder; all, or such as 3,6.")] = "",
     perturb: Annotated[
         str,
@@ -98,6 +103,14 @@ def probe(
     from ecgkit.errors import ConfigError
     from ecgkit.evaluation.probe import ProbeOptions
 
+    kept = None if no_cache else str(cache or "")
+    if suite:
+        from ecgkit.cli.probe_suite import run_suite_command
+
+        run_suite_command(suite, run, stores or [], out, jobs=jobs, device=device, cache=kept)
+        return
+    if data is None or not task:
+        raise ConfigError("no --data STORE and --task TASK", "both, or --suite FILE")
     if epochs is not None and not scratch:
         raise ConfigError("--epochs without --scratch", "a training from scratch, for nothing else trains for epochs")
     if eval_data is not None and (layers or perturb):
@@ -119,6 +132,7 @@ def probe(
         amounts=parse_amounts(fraction or "100" * (seeds is not None and not label_counts), label_counts),
         seeds=seeds,
         out=out,
+        cache=kept,
     )
     if layers or perturb:
         from ecgkit.cli.probe_study import study
@@ -144,6 +158,7 @@ class Plan:
         amounts: Instead of one probe with all training records: how many of them, several draws each.
         seeds: How many draws; None for what the protocol has.
         out: Folder of the result, or of the results; None for the default below the run.
+        cache: See `ProbeCase`.
     """
 
     data: Path
@@ -154,6 +169,7 @@ class Plan:
     amounts: "tuple[Amount, ...]"
     seeds: int | None
     out: Path | None
+    cache: str | None = ""
 
     def cases(self) -> "list[ProbeCase]":
         """Return the cases, by task."""
@@ -163,7 +179,7 @@ class Plan:
         sets = [given.name for given in parse_lead_sets(self.leads)] if self.leads else [""]
         wanted = [(task, replace(self.options, leads=name)) for task in self.tasks for name in sets]
         out = str(self.out or "") if len(wanted) == 1 else ""
-        return [ProbeCase(str(self.data), task, self.model, options, out) for task, options in wanted]
+        return [ProbeCase(str(self.data), task, self.model, options, out, self.cache) for task, options in wanted]
 
     def only_case(self) -> "ProbeCase":
         """Return the one case of a study.

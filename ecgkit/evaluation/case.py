@@ -4,12 +4,13 @@ For example ``open_case(ProbeCase("ptbxl.zarr", "ptbxl-super", ModelChoice(run="
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
 from ecgkit.errors import ConfigError
+from ecgkit.evaluation.feature_cache import cache_folder
 from ecgkit.evaluation.probe import ProbeOptions, probe, result_folder
 from ecgkit.evaluation.results import ResultRow
 from ecgkit.evaluation.subject import Subject, pretrained_subject, untrained_subject
@@ -79,6 +80,7 @@ class ProbeCase:
         model: The encoder.
         options: How to probe.
         out: Folder of the result; empty for one below the run, named by all that may differ.
+        cache: Folder in which features are kept; empty for one below the run, None for none.
     """
 
     data: str
@@ -86,6 +88,7 @@ class ProbeCase:
     model: ModelChoice
     options: ProbeOptions = field(default_factory=ProbeOptions)
     out: str = ""
+    cache: str | None = ""
 
 
 @dataclass(frozen=True)
@@ -132,4 +135,8 @@ def open_case(case: ProbeCase) -> OpenedCase:
     case.model.check()
     store = Store(Path(case.data))
     task, head = find_task(case.task), host().get(HeadEntry, case.options.head)
-    return OpenedCase(case, case.model.open(case.options.seed), store, task, head)
+    opened = OpenedCase(case, case.model.open(case.options.seed), store, task, head)
+    if case.cache is None:
+        return opened
+    folder = cache_folder(opened.below, Path(case.cache) if case.cache else None)
+    return replace(opened, case=replace(case, options=replace(case.options, cache=folder)))

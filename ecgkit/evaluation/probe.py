@@ -4,13 +4,12 @@ The encoder's own contract builds its input from any store, whatever its rate or
 folds 1-8 (or what the task says), its settings chosen on validation, and the test part is predicted once.
 """
 
-import copy
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +20,10 @@ from ecgkit.entries import HeadEntry, TaskEntry
 from ecgkit.errors import RunError, TaskError
 from ecgkit.evaluation.across import Site, across, follow
 from ecgkit.evaluation.draws import Amount, nested_subset, plain_draw
+from ecgkit.evaluation.feature_cache import FeatureCache
 from ecgkit.evaluation.features import RecordFeatures, extract
 from ecgkit.evaluation.heads.base import Head, Part
+from ecgkit.evaluation.heads.fine_tune import FineTune, Scratch
 from ecgkit.evaluation.heads.settings import build_head, check_head, check_regresses, head_config, head_title
 from ecgkit.evaluation.lead_sets import lead_set
 from ecgkit.evaluation.leaks import refuse_leak
@@ -33,7 +34,6 @@ from ecgkit.evaluation.results import RESULT, ResultRow, save_row
 from ecgkit.evaluation.scoring import Fitted, Setting, patients_of, predictions, result_row
 from ecgkit.evaluation.splits import read_tables, split_data
 from ecgkit.evaluation.subject import Subject
-from ecgkit.evaluation.supervised import RECIPE, train_supervised
 from ecgkit.methods import Encoder
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
@@ -55,6 +55,8 @@ class ProbeOptions:
         leads: The lead set that the model is given; empty for all that its contract names.
         task_settings: Changes of the task, such as ``icd10.count_on=train``.
         eval_data: Path of another store that is tested instead; see `ecgkit.evaluation.across`.
+        cache: Folder in which features are kept; None keeps none.
+        also: Features that other heads will ask the cache for; see `FeatureCache.extract`.
         allow_overlap: Go on where pretraining saw test records or patients; the result says so.
         fraction: Share of the training part in per cent.
         label_count: Number of training records instead.
@@ -72,6 +74,8 @@ class ProbeOptions:
     leads: str = ""
     task_settings: tuple[str, ...] = ()
     eval_data: str = ""
+    cache: Path | None = None
+    also: tuple[str, ...] = ()
     allow_overlap: bool = False
     fraction: float = 100.0
     label_count: int | None = None
@@ -90,7 +94,7 @@ def result_folder(parent: Path, task: str, subject: Subject, store: Store, optio
     head = "end-to-end" if subject.weights == "scratch" else options.head
     # Neither the device nor the leave to go on changes a number; another store does by what it holds, not by its path.
     elsewhere = [Store(Path(options.eval_data))] if options.eval_data else []
-    settings = replace(options, device="auto", allow_overlap=False, eval_data="")
+    settings = replace(options, device="auto", allow_overlap=False, eval_data="", cache=None, also=())
     hashes = [other.content_hash for other in elsewhere]
     rest = fingerprint(subject.config, store.content_hash, settings, *hashes)[:6]
     leads = f"-leads-{re.sub(r'[^A-Za-z0-9]+', '-', options.leads)}" if options.leads else ""
@@ -157,7 +161,7 @@ class PreparedProbe:
     subject: Subject
     setting: Setting
     head: HeadEntry
-    build: Callable[[int], Head]
+    build: Callable[[int], Any]
     options: ProbeOptions
     features: RecordFeatures | None
     encoder: Encoder
@@ -192,7 +196,7 @@ class PreparedProbe:
         """Return the setting with the training records of a draw, and what the protocol says of it."""
         data, whole = self.setting.data, self.setting.data.parts["train"]
         train = whole if amount.all else self._draw(amount, self.protocol.draw_seed(seed))
-        head, named = self.options.head if self.features is not None else "end-to-end", self.options.protocol
+        head, named = "end-to-end" if self.subject.weights == "scratch" else self.options.head, self.options.protocol
         further = {
             **self.departures,
             **self.protocol.also_departs(head, seed, amount, splits=bool(self.options.splits)),
@@ -231,8 +235,21 @@ class PreparedProbe:
 
     def _fit(self, setting: Setting) -> Fitted:
         if self.features is None:
-            return _train_from_scratch(self.subject, setting, self.options, self.watch)
+            return self._train_end_to_end(setting)
         return self._fit_head(self.features, setting)
+
+    def _train_end_to_end(self, setting: Setting) -> Fitted:
+        scratch, encoder = self.subject.weights == "scratch", self.subject.encoder
+        trainer: FineTune = (
+            Scratch(seed=setting.seed, epochs=self.options.epochs) if scratch else self.build(setting.seed)
+        )
+        trained = trainer.train(
+            encoder, setting.view, setting.data,
+            supplies=open_supplies(encoder.needs, setting.store, setting.view, owner=self.subject.entry.name),
+            progress=lambda done, total: self.watch("epochs", done, total),
+        )  # fmt: skip
+        title = "end-to-end" if scratch else head_title(self.head, head_config(self.head, self.options.head_settings))
+        return Fitted(trained.probabilities, title, trained.choices, trained.metrics)
 
     def _fit_head(self, features: RecordFeatures, setting: Setting) -> Fitted:
         head, data = self.build(setting.seed), setting.data
@@ -255,7 +272,8 @@ def prepare_probe(
 ) -> PreparedProbe:
     """Do what all probes of an encoder by a task share: open the data and extract features; see `probe`."""
     watch = progress or (lambda stage, done, total: None)
-    if subject.weights != "scratch":
+    frozen = not trains_encoder(subject, head_entry)
+    if frozen:
         check_head(head_entry, subject.entry)
     task = load_task(task_entry, options.task_settings)
     regression = task.regression is not None
@@ -284,10 +302,10 @@ def prepare_probe(
     refuse_leak(subject, store, data.rows[data.parts["test"]], allow=options.allow_overlap)
     encoder, needs = subject.encoder.to(device), head_entry.needs
 
-    def build(seed: int) -> Head:
+    def build(seed: int) -> Any:
         return build_head(head_entry, seed, config, regression=regression)
 
-    if subject.weights != "scratch" and "method" in needs:
+    if frozen and "method" in needs:
         head = build(options.seed)
         encoder, needs, data = read_method(head, subject, data.task).to(device), ("pooled",), without_training(data)
         order = data.parts["train"]
@@ -297,17 +315,10 @@ def prepare_probe(
         lead_set=given.name if given else "", words=split.words, hashes=split.hashes,
     )  # fmt: skip
     features = None
-    if subject.weights != "scratch":
+    if frozen:
         if "logits" in needs:
             check_classes(encoder.classes, data.labels, head_entry.name)
-        features = extract(
-            encoder,
-            view,
-            data.rows,
-            needs,
-            supplies=open_supplies(encoder.needs, store, view, owner=subject.entry.name),
-            progress=lambda done, total: watch("features", done, total),
-        )
+        features = _features(subject, encoder, setting, needs, options, watch)
     return PreparedProbe(
         subject, setting, head_entry, build, options, features, encoder, needs, protocol, order, split.departures, watch
     )
@@ -340,6 +351,34 @@ def _split(task: Task, name: str, store: Store, view: View, protocol: Protocol, 
     words = {"split": f"published tables {tables.name}", **({"label set": wanted} if wanted == "shipped" else {})}
     departures = departs if wanted != protocol.label_set(name) else {}
     return _Split(found.data, found.order, words, {"split tables": tables.sha256}, departures)
+
+
+def trains_encoder(subject: Subject, head: HeadEntry) -> bool:
+    """Return whether a probe trains the encoder itself, from scratch or from its pretrained weights."""
+    return subject.weights == "scratch" or "encoder" in head.needs
+
+
+def _features(
+    subject: Subject,
+    encoder: Encoder,
+    setting: Setting,
+    needs: Sequence[str],
+    options: ProbeOptions,
+    watch: Callable[[str, int, int], None],
+) -> RecordFeatures:
+    """Return the features of all the task's records, from the cache where there is one."""
+    store, view, rows = setting.store, setting.view, setting.data.rows
+    supplies = open_supplies(encoder.needs, store, view, owner=subject.entry.name)
+    # What a head makes of a method depends on class names and prompts too, and is not kept.
+    if options.cache is None or encoder is not subject.encoder:
+        return extract(
+            encoder, view, rows, needs, supplies=supplies,
+            progress=lambda done, total: watch("features", done, total),
+        )  # fmt: skip
+    return FeatureCache(options.cache).extract(
+        encoder, subject.config, store, view, rows, needs, also=options.also, supplies=supplies,
+        progress=lambda done, total: watch("features", done, total),
+    )  # fmt: skip
 
 
 def read_method(head: Head, subject: Subject, task: Task) -> Encoder:
@@ -376,17 +415,3 @@ def check_classes(own: Sequence[str], asked: Sequence[str], head: str) -> None:
             f"the encoder has {has}", f"{', '.join(asked)}, for head {head}",
             "Probe it with another head, or on the task that it was trained on.",
         )  # fmt: skip
-
-
-def _train_from_scratch(
-    subject: Subject, setting: Setting, options: ProbeOptions, watch: Callable[[str, int, int], None]
-) -> Fitted:
-    recipe = RECIPE if options.epochs is None else replace(RECIPE, epochs=options.epochs)
-    # A copy, for a curve of label counts starts anew from the same random weights each time.
-    encoder = copy.deepcopy(subject.encoder)
-    trained = train_supervised(
-        encoder, setting.view, setting.data, recipe=recipe, seed=setting.seed,
-        supplies=open_supplies(encoder.needs, setting.store, setting.view, owner=subject.entry.name),
-        progress=lambda done, total: watch("epochs", done, total),
-    )  # fmt: skip
-    return Fitted(trained.probabilities, "end-to-end", trained.choices, trained.metrics)

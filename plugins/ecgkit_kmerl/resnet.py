@@ -111,6 +111,10 @@ class ResNetEncoder(Encoder):
         self.trunk = ResNet1d(config.encoder, leads=len(config.signal.leads), channels=config.channels)
         self.width = self.trunk.channels
 
+    def stages(self) -> list[list[nn.Module]]:
+        """Return the residual blocks; see `Encoder.stages`. Nothing but the mean over time stands behind them."""
+        return [*([block] for stage in self.trunk.stages for block in stage.children()), []]
+
     def feature_map(self, signal: Tensor, lead_ids: Tensor) -> Tensor:
         """Return ``[B, C, ceil(T / 16)]``."""
         found: Tensor = self.trunk(self.rows(signal, lead_ids))

@@ -142,6 +142,15 @@ class LamaeEncoder(Encoder):
         self.classes = config.classes
         self.classifier = nn.Linear(config.width, len(config.classes)) if config.classes else None
 
+    def stages(self) -> list[list[nn.Module]]:
+        """Return the blocks of all leads side by side, then those of the latent attention; see `Encoder.stages`."""
+        leads = [lead.stack for lead in self.leads.children() if isinstance(lead, LeadEncoder)]
+        levels = [leads] if self.latent is None else [leads, [self.latent.stack]]
+        blocks = [list(side) for stacks in levels for side in zip(*(stack.blocks for stack in stacks), strict=True)]
+        # Only the last norm is of a stage of its own; that of the leads belongs to their last block.
+        blocks[self.config.depth - 1] += [stack.norm for stack in leads if self.latent is not None]
+        return [*blocks, [stack.norm for stack in levels[-1]]]
+
     def encode_leads(self, signal: Tensor, lead_ids: Tensor, mask: Mask | None, real: Tensor | None) -> Encoded:
         """Encode every lead on its own.
 
