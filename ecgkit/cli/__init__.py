@@ -2,7 +2,7 @@
 
 Importing this package imports no heavy library; a command imports what it needs when it runs. Every command does one
 documented library call. Exit codes: 0 done; 1 an unexpected error; 2 bad input, told in one line; 3 done, but more
-records were rejected than allowed; 130 interrupted.
+records were rejected than allowed, or a check of a plugin failed; 130 interrupted.
 """
 
 import os

@@ -19,7 +19,7 @@ COMMANDS = {
     "score": ("score a program as the PhysioNet/CinC Challenges do", "score:score"),
     "report": ("make one HTML page from results", "report:report"),
     "methods": ("list method families, what they need, and their papers", "methods:methods"),
-    "plugins": ("list plugins and what each registers", "plugins:app"),
+    "plugins": ("list plugins, check one, or begin one of your own", "plugins:app"),
 }
 
 

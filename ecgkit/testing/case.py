@@ -76,7 +76,12 @@ class Case:
     @cached_property
     def setup(self) -> Setup:
         """What a training would start from."""
-        return set_up(self.entry, self.config, self.store, OPTIONS, Processes(), lambda done, total: None, self.task)
+        return self.set_up()
+
+    def set_up(self, seed: int = 0) -> Setup:
+        """Return what a training with this seed would start from."""
+        options = replace(OPTIONS, seed=seed)
+        return set_up(self.entry, self.config, self.store, options, Processes(), lambda done, total: None, self.task)
 
     def method(self) -> Method:
         """Return a method as it is before the first step, in training mode; each call gives one of its own."""

@@ -47,11 +47,12 @@ def gradient(entry: MethodEntry, config: Any, store: Path, task: str) -> dict[st
 
 
 def _step(setup: Setup, processes: Processes) -> dict[str, Tensor]:
+    idle = setup.cost().idle
     method = setup.method.train()
     for module in method.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
-    engine = Engine(method, setup.recipe, processes, shard=False, compile=False, idle=setup.cost().idle)
+    engine = Engine(method, setup.recipe, processes, shard=False, compile=False, idle=idle)
     trained = {name: p for name, p in method.named_parameters() if p.requires_grad}
     engine.optimizer = torch.optim.SGD(trained.values(), lr=1.0)  # type: ignore[assignment]
     before = {name: p.detach().clone() for name, p in trained.items()}
