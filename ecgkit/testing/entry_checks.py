@@ -33,6 +33,9 @@ print("HEAVY", json.dumps([module for module in {heavy} if module in sys.modules
 def check_loads(case: Case) -> None:
     """The plugin, its config and its presets are listed without importing torch, and the model loads."""
     entry = case.entry
+    unknown = [need for need in entry.needs if need not in NEEDS]
+    if unknown:
+        raise CheckFailed(f"needs {', '.join(unknown)}", f"some of {', '.join(NEEDS)}", "Mend the MethodEntry.")
     asked = json.dumps([f"method {entry.name!r}", entry.config, entry.presets])
     # The parent's path, for a plugin may lie in the current folder.
     code = f"import sys; sys.path[:] = {sys.path!r}\n" + LISTING.format(heavy=HEAVY)
@@ -46,9 +49,6 @@ def check_loads(case: Case) -> None:
             f"listing {entry.name} imports {', '.join(heavy)}", "no heavy library",
             f"Keep it out of the modules of the plugin and of {entry.config}, or import it inside a function.",
         )  # fmt: skip
-    unknown = [need for need in entry.needs if need not in NEEDS]
-    if unknown:
-        raise CheckFailed(f"needs {', '.join(unknown)}", f"some of {', '.join(NEEDS)}", "Mend the MethodEntry.")
     entry.load()
 
 
