@@ -19,7 +19,7 @@ from ecgkit.training.options import PretrainOptions
 from ecgkit.training.processes import Processes
 from ecgkit.training.setup import Setup, set_up
 
-RECORDS = 6  # a batch where nothing else is said
+RECORDS = 4  # a batch where nothing else is said
 OPTIONS = PretrainOptions(device="cpu", workers=0, compile=False)
 PREFERRED = "tiny"  # the preset that is checked where there is one
 

@@ -82,4 +82,6 @@ def _check_round_trip(name: str, config: object) -> None:
     for field in dataclasses.fields(config):  # type: ignore[arg-type]
         was, now = getattr(config, field.name), getattr(back, field.name)
         if was != now or type(was) is not type(now):
-            raise CheckFailed(f"preset {name}: {field.name} {was!r} comes back from YAML as {now!r}", "the same", remedy)
+            raise CheckFailed(
+                f"preset {name}: {field.name} {was!r} comes back from YAML as {now!r}", "the same", remedy
+            )

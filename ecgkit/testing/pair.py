@@ -32,7 +32,7 @@ from ecgkit.training.setup import Setup, set_up
 from ecgkit.training.weights import load_weights, save_tensors
 
 SIZE = 22  # records of the batch; half of it is a prime, see `Draws`
-SECONDS = 180.0
+SECONDS = 600.0
 GRADIENT = "gradient.safetensors"
 
 

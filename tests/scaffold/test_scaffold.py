@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,62 +14,82 @@ from ecgkit.errors import OutputError, PluginError
 from ecgkit.scaffold import new_plugin
 from tests.conftest import PROJECT
 
+PAGE = PROJECT / "docs" / "your-own-method.md"
+# Lines of the page that are not run, and why.
+NOT_RUN = {
+    "pip install --no-deps -e ecgkit-my-method": "pip installs it into a folder of the test's own",
+    "ecgkit plugins new my_method": "run before pip",
+    "ecgkit plugins check my_method --only leads --only resume": "all checks are made",
+    "ecgkit plugins check my_method --compiler inductor --json": "makes code for minutes",
+}
 SESSION = """
-import json, sys
+import json, shlex, sys
 from pathlib import Path
 from ecgkit.testing import check_method
-from ecgkit.testing.case import Case
 from ecgkit.plugins import host
 from ecgkit.entries import MethodEntry
 import ecgkit.cli
 
-def program(*arguments):
-    sys.argv = ["ecgkit", *arguments]
+def program(line):
+    sys.argv = shlex.split(line)
     try:
         ecgkit.cli.main()
     except SystemExit as stop:
-        assert not stop.code, stop.code
+        assert not stop.code, (line, stop.code)
 
 if __name__ == "__main__":
-    store, out = sys.argv[1:3]
-    results = {name: [(r.check, r.outcome, r.why) for r in check_method(name)] for name in ("my_method", "cpc")}
-    owners = {name: host().owner(host().get(MethodEntry, name)).distribution for name in results}
-    program("pretrain", "--method", "my_method", "--preset", "tiny", "--data", store, "--epochs", "1",
-            "--out", f"{out}/run", "--device", "cpu")
-    Path(out, "results.json").write_text(json.dumps([results, owners]))
+    for line in json.loads(sys.argv[1]):
+        program(line)
+    results = [(r.check, r.outcome, r.why) for r in check_method("cpc")]
+    owners = {name: host().owner(host().get(MethodEntry, name)).distribution for name in ("my_method", "cpc")}
+    Path("results.json").write_text(json.dumps([results, owners]))
 """
 
 
+def commands() -> list[str]:
+    """The page's commands, in order."""
+    blocks = re.findall(r"```sh\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line]
+
+
 @pytest.fixture(scope="module")
-def session(cohort_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Install both with pip into a folder of their own, then check and train in one process that sees it."""
+def session(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Install both with pip into a folder of their own, then run the page's commands in a process that sees it."""
     folder = tmp_path_factory.mktemp("installed")
-    mine = new_plugin("my_method", folder / "mine")
     site = folder / "site"
+    run([sys.executable, "-m", "ecgkit", "plugins", "new", "my_method"], folder)
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    run([*pip, "--target", str(site), str(mine), str(PROJECT / "examples" / "ecgkit-cpc")])
+    example = shutil.copytree(PROJECT / "examples" / "ecgkit-cpc", folder / "example")  # builds leave files behind
+    run([*pip, "--target", str(site), "./ecgkit-my-method", str(example)], folder)
     (folder / "session.py").write_text(SESSION)
-    run([sys.executable, str(folder / "session.py"), str(cohort_store), str(folder)], site)
+    lines = [line for line in commands() if line not in NOT_RUN]
+    run([sys.executable, "session.py", json.dumps(lines)], folder, PYTHONPATH=str(site))
     return folder
 
 
-def run(command: list[str], site: Path | None = None) -> None:
-    environment = {**os.environ, **({"PYTHONPATH": str(site)} if site else {})}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False, cwd="/")
+def run(command: list[str], folder: Path, **environment: str) -> str:
+    done = subprocess.run(
+        command, capture_output=True, text=True, env={**os.environ, **environment}, check=False, cwd=folder
+    )
     assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
-@pytest.mark.parametrize(("name", "distribution"), [("my_method", "ecgkit-my-method"), ("cpc", "ecgkit-cpc")])
-def test_what_pip_installed_is_listed_and_passes_its_checks(session: Path, name: str, distribution: str) -> None:
+def test_the_page_says_why_a_line_is_not_run() -> None:
+    assert set(NOT_RUN) <= set(commands())
+
+
+def test_what_pip_installed_is_listed_and_passes_its_checks(session: Path) -> None:
+    # `plugins check my_method` of the page would have ended the session.
     results, owners = json.loads((session / "results.json").read_text())
-    assert owners[name] == distribution
-    assert [row for row in results[name] if row[1] != "ok"] == []
-    assert len(results[name]) == 14
+    assert owners == {"my_method": "ecgkit-my-method", "cpc": "ecgkit-cpc"}
+    assert [row for row in results if row[1] != "ok"] == []
+    assert len(results) == 14
 
 
-def test_a_new_method_trains(session: Path) -> None:
-    assert (session / "run" / "model.safetensors").is_file()
-    assert "ecgkit_my_method" in {path.name for path in (session / "site").iterdir()}
+def test_a_new_method_trains_and_is_reported(session: Path) -> None:
+    assert (session / "runs" / "my_method" / "model.safetensors").is_file()
+    assert "my_method" in (session / "report.html").read_text()
 
 
 def test_an_example_is_no_part_of_the_core() -> None:
@@ -86,11 +108,13 @@ def test_a_new_package_is_small_and_whole(tmp_path: Path) -> None:
     assert not [name for name, text in files.items() if "{{" in text or "}}" in text]
     code = [line for line in files["ecgkit_two_words/model.py"].splitlines() if line.strip()]
     assert len(code) < 90
-    pip = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "E,F,W,I,N,UP,B", "--line-length", "120"]
-    run([*pip, "--ignore", "N812", "--no-cache", str(made)])
+    ruff = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "E,F,W,I,N,UP,B", "--line-length", "120"]
+    run([*ruff, "--ignore", "N812", "--no-cache", str(made)], tmp_path)
 
 
-@pytest.mark.parametrize("name", ["", "My", "a-b", "../evil", "a/b", "class", "1st", "a__b", "_a", "a\nb", "ä", "x" * 41])
+@pytest.mark.parametrize(
+    "name", ["", "My", "a-b", "../evil", "a/b", "class", "1st", "a__b", "_a", "a\nb", "ä", "x" * 41]
+)
 def test_a_name_that_cannot_be_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(PluginError, match="the name .* expected lower-case letters"):
         new_plugin(name, tmp_path / "out")
