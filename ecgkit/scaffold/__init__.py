@@ -1,4 +1,4 @@
-"""A new method as a small package of its own, written from templates: it installs, trains and passes its checks as it is.
+"""A new method as a small package of its own, from templates: it installs, trains and passes its checks as it is.
 
 ``templates/`` holds the files as Jinja templates; ``package`` in a path stands for the name of the package.
 """

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
-class Draws(TorchDispatchMode):
+class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """See the module. A draw is over records if its first axis is a multiple of the piece's size; take a prime.
 
     Args:
@@ -23,7 +23,7 @@ class Draws(TorchDispatchMode):
     """
 
     def __init__(self, own: int, all: int, first: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.own, self.all, self.first = own, all, first
 
     def __torch_dispatch__(

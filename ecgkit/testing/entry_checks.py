@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from ecgkit.config import build, read_yaml, to_dict, write_yaml
 from ecgkit.entries import load_target
@@ -54,9 +55,13 @@ def check_loads(case: Case) -> None:
 
 def check_config(case: Case) -> None:
     """Every preset is a frozen dataclass with an input and a recipe, and comes back from YAML as it was."""
-    kind = load_target(case.entry.config, f"the config of {case.entry.name}")
-    if not (dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen):  # type: ignore[attr-defined]
+    kind: Any = load_target(case.entry.config, f"the config of {case.entry.name}")
+    if not (dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen):  # type: ignore[union-attr]
         raise CheckFailed(f"{case.entry.config} is no frozen dataclass", "@dataclass(frozen=True)")
+    _check_presets(case, kind)
+
+
+def _check_presets(case: Case, kind: Any) -> None:
     if not case.presets:
         raise CheckFailed(f"{case.entry.presets} is empty", "at least one preset; the first is the default")
     for name, config in case.presets.items():

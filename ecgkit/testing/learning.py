@@ -110,7 +110,7 @@ def check_compile(case: Case) -> None:
         torch.manual_seed(0)
         try:
             loss = torch.compile(lambda b: method.training_step(b).loss, backend=case.compiler)(batch)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
         except Exception as error:
             line = " ".join(str(error).split())[:200]
             raise CheckFailed(

@@ -27,9 +27,9 @@ class CheckResult:
     seconds: float = 0.0
 
 
-class CheckFailed(EcgkitError):
+class CheckFailed(EcgkitError):  # noqa: N818  (an outcome)
     """A check found something else than it expected."""
 
 
-class CheckSkipped(EcgkitError):
+class CheckSkipped(EcgkitError):  # noqa: N818  (an outcome)
     """A check cannot be made on this machine or of this method."""

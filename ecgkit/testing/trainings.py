@@ -21,7 +21,7 @@ STOP_AT = 3  # steps
 TWO_TOLERANCE = 0.02
 
 
-class _Killed(Exception):
+class _KilledError(Exception):
     """Stands for whatever ends a process."""
 
 
@@ -30,14 +30,14 @@ def check_resume(case: Case) -> None:
 
     def die(done: int, total: int) -> None:
         if done == STOP_AT:
-            raise _Killed
+            raise _KilledError
 
     with tempfile.TemporaryDirectory() as folder:
         whole, stopped = Path(folder) / "whole", Path(folder) / "stopped"
         _train(case, whole, OPTIONS, Watcher())
         try:
             _train(case, stopped, replace(OPTIONS, save_minutes=0.0), Watcher(step=die))
-        except _Killed:
+        except _KilledError:
             pass
         else:
             raise CheckSkipped(f"the training has no {STOP_AT} steps")

@@ -6,6 +6,9 @@ from ecgkit.leads import STANDARD_LEADS
 from ecgkit.recipe import Recipe
 from ecgkit.signal.spec import SignalSpec
 
+SIGNAL = SignalSpec(fs=100.0, seconds=10.0, normalize="lead-zscore")
+RECIPE = Recipe(epochs=100, batch_size=64, lr=2e-3, warmup_epochs=5)
+
 
 @dataclass(frozen=True)
 class CpcConfig:
@@ -25,8 +28,8 @@ class CpcConfig:
     convolutions: int = 4
     layers: int = 2
     ahead: tuple[int, ...] = (3, 6, 9, 12)
-    signal: SignalSpec = SignalSpec(fs=100.0, seconds=10.0, normalize="lead-zscore")
-    recipe: Recipe = Recipe(epochs=100, batch_size=64, lr=2e-3, warmup_epochs=5)
+    signal: SignalSpec = SIGNAL
+    recipe: Recipe = RECIPE
 
     def __post_init__(self) -> None:
         if min(self.width, self.convolutions, self.layers) < 1:

@@ -6,19 +6,20 @@ log-bilinear score of equation 3) asks which of many candidates is the true z_{t
 latents at other times, and those of the other records of the batch, of all processes, at that time.
 
 In: signal ``[B, L, T]``, any of the twelve leads; a lead that is not there is 0, the mean of its scale. Out: the
-contexts ``[B, n, D]`` and their mean over time, or the loss. n steps of 2^convolutions samples.
+contexts ``[B, n, D]``, their mean and maximum over time side by side ``[B, 2 D]``, or the loss. n steps of 2^k samples, with
+k convolutions.
 """
 
 from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor, nn
+
 from ecgkit.errors import SignalError
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Batch, Encoder, Features, Losses, Method
 from ecgkit.nn.contrastive import embedding_statistics, first_row, gather
-from torch import Tensor, nn
-
 from ecgkit_cpc.config import CpcConfig
 
 LEADS = len(STANDARD_LEADS)
@@ -44,7 +45,7 @@ class CpcEncoder(Encoder):
 
     def __init__(self, config: CpcConfig) -> None:
         super().__init__()
-        self.config, self.width = config, config.width
+        self.config, self.width = config, 2 * config.width
         D = config.width
         self.convolutions = nn.Sequential(*(Step(D if i else LEADS, D) for i in range(config.convolutions)))
         self.to_latent = nn.Linear(D, D)
@@ -79,8 +80,10 @@ class CpcEncoder(Encoder):
         """Encode records; see `Encoder.forward`."""
         c = self.contexts(self.latents(signal, lead_ids))
         real = self.real_steps(c.shape[1], lengths)
-        weight = torch.ones_like(c[..., :1]) if real is None else real[..., None].to(c.dtype)
-        return Features(pooled=(c * weight).sum(dim=1) / weight.sum(dim=1), tokens=c, token_real=real)
+        known = torch.ones_like(c[..., :1], dtype=torch.bool) if real is None else real[..., None]
+        mean = (c * known).sum(dim=1) / known.sum(dim=1)
+        most = c.masked_fill(~known, -torch.inf).amax(dim=1)
+        return Features(pooled=torch.cat([mean, most], dim=-1), tokens=c, token_real=real)
 
 
 class Cpc(Method):

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import pytest
 import torch
-from ecgkit.methods import Batch
-from ecgkit.testing import method_tests
 from ecgkit_cpc.config import TINY
 from ecgkit_cpc.model import Cpc, info_nce_ahead
+
+from ecgkit.methods import Batch
+from ecgkit.testing import method_tests
 
 test_cpc = method_tests("cpc")
 
