@@ -2,12 +2,12 @@
 
 van den Oord et al., arXiv 1807.03748, section 2. Strided convolutions make a latent z of each step, a GRU sums up all
 steps until t in a context c_t, and a linear map a distance k foretells z_{t+k}. The loss (InfoNCE, equation 4, with the
-log-bilinear score of equation 3) asks which of many candidates is the true z_{t+k}: the others are the record's own
-latents at other times, and those of the other records of the batch, of all processes, at that time.
+log-bilinear score of equation 3) asks which of many candidates is the true z_{t+k}: the others are those of the other
+records of the batch, of all processes, at the same time.
 
 In: signal ``[B, L, T]``, any of the twelve leads; a lead that is not there is 0, the mean of its scale. Out: the
-contexts ``[B, n, D]``, their mean and maximum over time side by side ``[B, 2 D]``, or the loss. n steps of 2^k samples, with
-k convolutions.
+contexts ``[B, n, D]``, their mean and maximum over time side by side ``[B, 2 D]``, or the loss. n steps
+of 2^k samples, with k convolutions.
 """
 
 from typing import Any, ClassVar
@@ -128,14 +128,10 @@ def info_nce_ahead(foretold: Tensor, z: Tensor, everyone: Tensor, real: Tensor, 
         others: bool ``[B, N, n]``, which of `everyone`'s steps are real and of another record.
         k: The distance.
     """
-    n, D = z.shape[1:]
-    in_time = torch.einsum("btd,bsd->bts", foretold, z).masked_fill(~real[:, None], -torch.inf)  # (B, n - k, n)
-    in_batch = torch.einsum("btd,mtd->btm", foretold, everyone[:, k:])  # (B, n - k, N)
-    in_batch = in_batch.masked_fill(~others[..., k:].transpose(1, 2), -torch.inf)
-    true = torch.arange(k, n, device=z.device).expand(len(z), -1)
-    logits = torch.cat([in_time, in_batch], dim=-1) / D**0.5
+    true = (foretold * z[:, k:]).sum(dim=-1, keepdim=True)  # (B, n - k, 1)
+    false = torch.einsum("btd,mtd->btm", foretold, everyone[:, k:])  # (B, n - k, N)
+    false = false.masked_fill(~others[..., k:].transpose(1, 2), -torch.inf)
+    logits = torch.cat([true, false], dim=-1) / z.shape[-1] ** 0.5
+    loss = logits.logsumexp(dim=-1) - logits[..., 0]
     counted = real[:, k:]
-    # An anchor without a true step is given any candidate, so that it stays a number, and then left out.
-    true = torch.where(counted, true, 0)
-    loss = F.cross_entropy(logits.flatten(0, 1), true.flatten(), reduction="none").view(counted.shape)
     return ((loss * counted).sum(dim=1) / counted.sum(dim=1).clamp_min(1)).mean()

@@ -22,10 +22,9 @@ def plain_loss(foretold, z, real, k):
         for t in range(n - k):
             if not real[b, t + k]:
                 continue
-            own = [(foretold[b, t] @ z[b, s]) / D**0.5 for s in range(n) if real[b, s]]
-            of_others = [(foretold[b, t] @ z[m, t + k]) / D**0.5 for m in range(B) if m != b and real[m, t + k]]
             score = (foretold[b, t] @ z[b, t + k]) / D**0.5
-            terms.append(torch.logsumexp(torch.stack(own + of_others), 0) - score)
+            of_others = [(foretold[b, t] @ z[m, t + k]) / D**0.5 for m in range(B) if m != b and real[m, t + k]]
+            terms.append(torch.logsumexp(torch.stack([score, *of_others]), 0) - score)
         of_records.append(torch.stack(terms).mean() if terms else torch.zeros(()))
     return torch.stack(of_records).mean()
 
