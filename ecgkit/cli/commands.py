@@ -20,7 +20,7 @@ COMMANDS = {
     "export": ("write a trained encoder as ONNX, or for a model hub", "export:export"),
     "report": ("make one HTML page from results", "report:report"),
     "methods": ("list method families, what they need, and their papers", "methods:methods"),
-    "plugins": ("list plugins and what each registers", "plugins:app"),
+    "plugins": ("list plugins, check one, or begin one of your own", "plugins:app"),
 }
 
 

@@ -46,8 +46,9 @@ class Convolutions(nn.Module):
             )
             for i in range(config.conv_layers)
         )  # fmt: skip
-        # The last one's output is not used; the released weights have it.
+        # The last one is not used; the released weights have it.
         self.norms = nn.ModuleList(nn.BatchNorm1d(size) for size in config.channels)
+        self.norms[-1].requires_grad_(False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the raw output ``[B, channels, T']`` of every convolution on ``[B, 12, T]``."""
