@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.header_folder import HEADER, headers_below
-from ecgkit.datasets.paths import beside
+from ecgkit.datasets.paths import beside, read_bytes
 from ecgkit.datasets.wfdb_header import wfdb_lines
 
 
@@ -30,7 +30,7 @@ class WfdbFolder(Dataset):
     def _segments(self, path: str) -> Iterator[str]:
         """Yield the segments that a multi-segment header names; nothing for any other header."""
         try:
-            lines = wfdb_lines((self.root / f"{path}{HEADER}").read_bytes())
+            lines = wfdb_lines(read_bytes(self.root, f"{path}{HEADER}"))
         except OSError:  # told when the header is read as a record's
             return
         if lines and "/" in lines[0].split()[0]:

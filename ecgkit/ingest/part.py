@@ -5,15 +5,23 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
+
 from ecgkit.datasets.base import Dataset
 from ecgkit.errors import LeadError, RecordError, SignalError
 from ecgkit.ingest.options import IngestOptions
 from ecgkit.ingest.plan import Item
 from ecgkit.leads import DERIVED
 from ecgkit.recording import Recording
+from ecgkit.signal.quality import measure
 from ecgkit.signal.resample import resample_with_gaps
 from ecgkit.store.format import Layout
-from ecgkit.store.writer import LedgerRow, PartWriter
+from ecgkit.store.writer import LedgerRow, PartWriter, open_part
+
+
+def warm_up() -> None:
+    """Load what `make_part` needs, compiled code included, so that a new process is ready when there is work."""
+    measure(np.zeros((1, 3, 2), np.int16), 500.0, ("I", "II", "III"))
 
 
 @dataclass(frozen=True)
@@ -44,10 +52,9 @@ def make_part(job: Job, call: tuple[int, Sequence[Item]]) -> int:
         How many slots there were.
     """
     index, items = call
-    writer = PartWriter(job.layout, index * job.layout.shard, job.options.drop)
-    for _, windows in groupby(items, key=lambda item: item.source.record_id):
-        _take(job, list(windows), writer)
-    writer.close(job.folder, index)
+    with open_part(job.layout, job.folder, index, job.options.drop) as writer:
+        for _, windows in groupby(items, key=lambda item: item.source.record_id):
+            _take(job, list(windows), writer)
     return len(items)
 
 
