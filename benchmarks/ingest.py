@@ -5,8 +5,8 @@
 Makes a folder of WFDB records of 12 x 5000 samples in format 16 at 500 Hz, whose signal files are hard links to those
 of a few simulated ones, and takes it into a store in this process, in one worker process and in two; then by the
 command, start and imports included. Each figure is the median over the runs, which take turns, so that a machine that
-drifts drifts for all, and beside it stands the best run; imports and a first small ingest, which loads what is compiled,
-are counted for the command alone. CPU is that of the process itself. Every process is held to one thread.
+drifts drifts for all, and beside it stands the best run; imports and a first small ingest, which loads what is
+compiled, are counted for the command alone. CPU is that of the process itself. Every process is held to one thread.
 """
 
 import argparse

@@ -69,7 +69,7 @@ FORMATS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PlainLayout:
     """Where a plain record's samples lie; all that differs between records of one dataset is in the first two.
 

@@ -1,6 +1,5 @@
 """The second pass: one shard's records are read, fitted and stored. This is the unit of work that an executor runs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 from ecgkit.datasets.base import Dataset
 from ecgkit.errors import LeadError, RecordError, SignalError
 from ecgkit.ingest.options import IngestOptions
-from ecgkit.ingest.plan import Item
+from ecgkit.ingest.plan import Item, Slots
 from ecgkit.leads import DERIVED
 from ecgkit.recording import Recording
 from ecgkit.signal.quality import measure
@@ -41,21 +40,21 @@ class Job:
     folder: Path
 
 
-def make_part(job: Job, call: tuple[int, Sequence[Item]]) -> int:
+def make_part(job: Job, call: tuple[int, Slots]) -> int:
     """Read a shard's records and write its part.
 
     Args:
         job: What all parts have in common.
-        call: The part's number, and what is to fill its slots.
+        call: The part's number, and its slots.
 
     Returns:
         How many slots there were.
     """
-    index, items = call
+    index, slots = call
     with open_part(job.layout, job.folder, index, job.options.drop) as writer:
-        for _, windows in groupby(items, key=lambda item: item.source.record_id):
+        for _, windows in groupby(slots.items(), key=lambda item: item.source.record_id):
             _take(job, list(windows), writer)
-    return len(items)
+    return len(slots)
 
 
 def _take(job: Job, windows: list[Item], writer: PartWriter) -> None:
