@@ -1,3 +1,5 @@
+import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecgkit.errors import LeadError, StoreError
+from ecgkit.executor import open_executor
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.recording import Recording
 from ecgkit.signal.filters import Butterworth
@@ -245,6 +248,23 @@ def test_the_same_waveform_and_the_same_patients_are_found_in_two_stores(tmp_pat
     assert overlap(first, second).patients == [], "ids of different datasets mean different people"
     other_leads = make_store(tmp_path / "c", [r.only(("I", "II")) for r in recordings(2)], ("I", "II"))
     assert overlap(first, other_leads).waveforms == []
+
+
+def test_processes_make_the_same_view_and_refuse_a_store_that_was_replaced(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("ecgkit.store.format._CHUNK_RECORDS", 1)
+    recordings = [Recording(synthetic_signal(300 + n, seed=n), 250.0, STANDARD_LEADS) for n in range(11)]
+    spec = SignalSpec(fs=100, seconds=1, window=1.5)
+    alone = open_view(make_store(tmp_path / "a.zarr", recordings), spec)
+    store = make_store(tmp_path / "b.zarr", recordings)
+    with open_executor(workers=2) as executor:
+        shared = open_view(store, spec, None, executor)
+        assert np.array(shared.signal).tobytes() == np.array(alone.signal).tobytes()
+        assert shared.lengths.tolist() == alone.lengths.tolist()
+    sent = pickle.dumps(store)
+    shutil.rmtree(store.path)
+    make_store(tmp_path / "b.zarr", recordings[:9])
+    with pytest.raises(StoreError, match="was replaced by another store"):
+        pickle.loads(sent)
 
 
 @pytest.mark.parametrize("resample", ["fft", "poly"])
