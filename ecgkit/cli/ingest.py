@@ -55,6 +55,7 @@ def ingest(
     from ecgkit.executor import open_executor
     from ecgkit.ingest import IngestOptions, Interrupted, ingest
     from ecgkit.ingest.options import read_patients
+    from ecgkit.ingest.part import warm_up
     from ecgkit.leads import parse_leads
 
     began = time.perf_counter()
@@ -69,7 +70,7 @@ def ingest(
         drop=tuple(drop or ()),
     )
     try:
-        with open_executor(workers, dask) as executor, progress() as watch:
+        with open_executor(workers, dask, warm_up) as executor, progress() as watch:
             report = ingest(open_folder(src), out, options, watch, overwrite=overwrite, executor=executor)
     except Interrupted as stop:
         say(str(stop))
