@@ -16,9 +16,7 @@ from ecgkit.training.run import WEIGHTS, read_metrics
 from ecgkit.training.weights import load_weights
 
 STOP_AT = 3  # steps
-# Losses that average over beats or hidden pieces weigh a record by how many it has, which half a batch knows only for
-# itself; negatives that stay in their process change gradients by tens of percent.
-TWO_TOLERANCE = 0.02
+TWO_TOLERANCE = 1e-3  # negatives that stay in their process change gradients by tens of percent
 
 
 class _KilledError(Exception):
