@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+
 from ecgkit.leads import STANDARD_LEADS
 
 if TYPE_CHECKING:
