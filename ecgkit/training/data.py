@@ -21,8 +21,8 @@ from ecgkit.leads import lead_ids
 from ecgkit.methods import Batch
 from ecgkit.signal.spec import finish
 from ecgkit.store.views import View
+from ecgkit.tasks.data import TaskData
 from ecgkit.tasks.folds import TEST_FOLD, VAL_FOLD
-from ecgkit.tasks.task import TaskData
 from ecgkit.training.stopping import SIGNALS
 from ecgkit.training.supply import Supply
 
@@ -99,7 +99,7 @@ class Windows(Dataset[Batch]):
         leads = np.flatnonzero(self.view.present[rows[0]])
         crops = np.empty((len(rows), len(leads), T), np.float32)
         for crop, r, s in zip(crops, rows, self.starts[rows], strict=True):
-            np.take(self.view.signal[r, :, s : s + T], leads, axis=0, out=crop, mode="clip")
+            np.take(self.view.signal[r][:, s : s + T], leads, axis=0, out=crop, mode="clip")
         lengths = (self.view.lengths[rows] - self.starts[rows]).clip(0, T)
         ids = np.array(lead_ids(spec.leads))[leads]
         signal = finish(crops, spec, lengths, out=crops)

@@ -16,7 +16,9 @@ from ecgkit.evaluation.splits import read_tables, split_data
 from ecgkit.ingest import ingest
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
-from ecgkit.tasks.task import Task, label_matrix, load_task
+from ecgkit.tasks.label_matrix import label_matrix
+from ecgkit.tasks.loading import load_task
+from ecgkit.tasks.task import Task
 from tests.conftest import Outcome
 
 
@@ -117,7 +119,7 @@ def test_wrong_tables_are_told(cohort_store: Path, tmp_path: Path) -> None:
         read_tables(tmp_path)
     with pytest.raises(TaskError, match=r"no table \*_train"):
         read_tables(tmp_path / "none")
-    with pytest.raises(TaskError, match="whose labels the data says"):
+    with pytest.raises(TaskError, match="whose targets the data says"):
         split_data(read_tables(tmp_path / "s"), task_of("icd10"), "icd10", store, usable, shipped=True)
 
 
