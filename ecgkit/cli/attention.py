@@ -54,7 +54,8 @@ def _measure(run: Path, data: Path, task: str, as_json: bool) -> None:
     from ecgkit.plugins import host
     from ecgkit.store.reader import Store
     from ecgkit.store.views import open_view
-    from ecgkit.tasks.task import load_task, task_data
+    from ecgkit.tasks.data import task_data
+    from ecgkit.tasks.loading import load_task
     from ecgkit.training.supply import open_supplies
 
     subject, store = pretrained_subject(run), Store(data)

@@ -19,9 +19,11 @@ from ecgkit.store.identity import qualified
 from ecgkit.store.joined import JoinedStore, join_views
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
+from ecgkit.tasks.data import TaskData
 from ecgkit.tasks.folds import TEST_FOLD
 from ecgkit.tasks.label_map import Carried, carry
-from ecgkit.tasks.task import Task, TaskData, code_matrix
+from ecgkit.tasks.label_matrix import code_matrix
+from ecgkit.tasks.task import Task
 
 NAMED = 20  # left-out classes that the terminal's warning names one by one; the row's protocol names all
 

@@ -17,7 +17,7 @@ from ecgkit.evaluation.subject import Subject, pretrained_subject, untrained_sub
 from ecgkit.methods import chosen_config
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
-from ecgkit.tasks.task import find_task
+from ecgkit.tasks.loading import find_task
 
 Watch = Callable[[str, int, int], None]
 

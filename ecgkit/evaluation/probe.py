@@ -37,7 +37,9 @@ from ecgkit.evaluation.subject import Subject
 from ecgkit.methods import Encoder
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
-from ecgkit.tasks.task import Task, TaskData, load_task, task_data
+from ecgkit.tasks.data import TaskData, task_data
+from ecgkit.tasks.loading import load_task
+from ecgkit.tasks.task import Task
 from ecgkit.training.run import pick_device
 from ecgkit.training.supply import open_supplies
 

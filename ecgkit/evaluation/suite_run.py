@@ -35,7 +35,7 @@ from ecgkit.executor import open_executor
 from ecgkit.methods import chosen_config
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
-from ecgkit.tasks.task import load_task
+from ecgkit.tasks.loading import load_task
 from ecgkit.training.run import CONFIG, WEIGHTS, open_run
 from ecgkit.training.weights import file_sha256
 

@@ -19,7 +19,7 @@ from ecgkit.methods import NEEDS
 from ecgkit.store.joined import JoinedStore
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
-from ecgkit.tasks.task import TaskData
+from ecgkit.tasks.data import TaskData
 from ecgkit.text.reports import report_table
 
 UNREAD = 255  # of an entity: nothing is known of it in this record

@@ -153,7 +153,8 @@ def test_what_cannot_be_carried_over_is_refused(
         code_system = "icd10"
 
     from ecgkit.evaluation.across import Site, across
-    from ecgkit.tasks.task import load_task, task_data
+    from ecgkit.tasks.data import task_data
+    from ecgkit.tasks.loading import load_task
 
     store = Store(cohort_store)
     data = task_data(load_task(host().get(TaskEntry, "simulated")), "simulated", store)

@@ -24,7 +24,8 @@ from ecgkit.plugins import host
 from ecgkit.signal.spec import apply
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
-from ecgkit.tasks.task import load_task, task_data
+from ecgkit.tasks.data import task_data
+from ecgkit.tasks.loading import load_task
 from ecgkit.training.loop import PretrainOptions, pretrain
 from tests.conftest import synthetic_signal, write_wfdb
 from tests.training.test_training import SMALL

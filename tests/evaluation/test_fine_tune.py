@@ -18,7 +18,8 @@ from ecgkit.plugins import host
 from ecgkit.recipe import Recipe
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
-from ecgkit.tasks.task import Label, Task, TaskData
+from ecgkit.tasks.data import TaskData
+from ecgkit.tasks.task import Label, Task
 from ecgkit.training.loop import PretrainOptions, pretrain
 from ecgkit.training.optimization import decayed_shares, descend, optimizer_for
 from tests.training.test_training import SMALL

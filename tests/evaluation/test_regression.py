@@ -35,7 +35,8 @@ from ecgkit.report.sections.regression import regression_section
 from ecgkit.report.tables import summary_table, to_csv, to_json, to_latex, to_markdown
 from ecgkit.report.wording import bounds, quantity
 from ecgkit.store.reader import Store
-from ecgkit.tasks.task import load_task, task_data
+from ecgkit.tasks.data import task_data
+from ecgkit.tasks.loading import load_task
 from tests.training.test_training import SMALL
 
 
