@@ -49,7 +49,7 @@ def _draw(run: Path, data: Path, record: str, out: Path | None, as_json: bool) -
 def _measure(run: Path, data: Path, task: str, as_json: bool) -> None:
     from ecgkit.entries import TaskEntry
     from ecgkit.evaluation.attention import lead_worth
-    from ecgkit.evaluation.probe import check_classes
+    from ecgkit.evaluation.heads.own import check_classes
     from ecgkit.evaluation.subject import pretrained_subject
     from ecgkit.plugins import host
     from ecgkit.store.reader import Store

@@ -25,7 +25,8 @@ from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
 from ecgkit.errors import EcgkitError
 from ecgkit.evaluation.case import ModelChoice, open_case
 from ecgkit.evaluation.heads.settings import head_config
-from ecgkit.evaluation.probe import PreparedProbe, prepare_probe
+from ecgkit.evaluation.prepared import PreparedProbe
+from ecgkit.evaluation.probe import prepare_probe
 from ecgkit.evaluation.protocol import load_protocol
 from ecgkit.evaluation.results import RESULT, ROW, ResultRow, load_row
 from ecgkit.evaluation.results_table import write_table

@@ -1,7 +1,7 @@
 """A task on a store: its records, their targets and their parts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,13 @@ class TaskData:
     notes: tuple[str, ...] = ()
     told: Mapping[str, str] = field(default_factory=dict)
     left_out: dict[str, int] = field(default_factory=dict)
+
+    def without_training(self) -> "TaskData":
+        """Return the task without its training records, for a head that has nothing to learn from them."""
+        kept = np.concatenate([self.parts["val"], self.parts["test"]])
+        ends = len(self.parts["val"])
+        parts = {"train": np.empty(0, np.int64), "val": np.arange(ends), "test": np.arange(ends, len(kept))}
+        return replace(self, rows=self.rows[kept], targets=self.targets[kept], parts=parts)
 
 
 def task_data(

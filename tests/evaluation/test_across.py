@@ -14,7 +14,8 @@ import torch
 from ecgkit.config import override
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry, load_target
 from ecgkit.errors import LeakError, StoreError, TaskError
-from ecgkit.evaluation.probe import ProbeOptions, probe, result_folder
+from ecgkit.evaluation.options import ProbeOptions, result_folder
+from ecgkit.evaluation.probe import probe
 from ecgkit.evaluation.results import PREDICTIONS, ResultRow
 from ecgkit.evaluation.subject import Subject, untrained_subject
 from ecgkit.ingest import ingest

@@ -15,7 +15,8 @@ from ecgkit.evaluation.features import RecordFeatures, extract
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.linear import GRID, LinearHead
 from ecgkit.evaluation.metrics import macro_auroc
-from ecgkit.evaluation.probe import ProbeOptions, probe, result_folder
+from ecgkit.evaluation.options import ProbeOptions, result_folder
+from ecgkit.evaluation.probe import probe
 from ecgkit.evaluation.results import find_rows, load_row
 from ecgkit.evaluation.subject import pretrained_subject, untrained_subject
 from ecgkit.ingest import ingest

@@ -11,7 +11,8 @@ from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry, load_target
 from ecgkit.errors import ConfigError, RunError
 from ecgkit.evaluation.heads.fine_tune import GENTLE, FineTune, FineTuneConfig
 from ecgkit.evaluation.heads.settings import check_head, head_config
-from ecgkit.evaluation.probe import ProbeOptions, probe
+from ecgkit.evaluation.options import ProbeOptions
+from ecgkit.evaluation.probe import probe
 from ecgkit.evaluation.subject import pretrained_subject
 from ecgkit.methods import Encoder, Method
 from ecgkit.plugins import host

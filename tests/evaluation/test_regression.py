@@ -22,7 +22,8 @@ from ecgkit.errors import RunError
 from ecgkit.evaluation.features import RecordFeatures
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.ridge import GRID, RidgeHead, ridge_path
-from ecgkit.evaluation.probe import ProbeOptions, probe
+from ecgkit.evaluation.options import ProbeOptions
+from ecgkit.evaluation.probe import probe
 from ecgkit.evaluation.regression import METRICS, compare_errors, regression_metrics, strata
 from ecgkit.evaluation.results import ResultRow, find_rows, load_row
 from ecgkit.evaluation.statistics import resample

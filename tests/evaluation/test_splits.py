@@ -11,7 +11,7 @@ import pytest
 from ecgkit.entries import TaskEntry
 from ecgkit.errors import TaskError
 from ecgkit.evaluation.case import ModelChoice, ProbeCase, open_case
-from ecgkit.evaluation.probe import ProbeOptions
+from ecgkit.evaluation.options import ProbeOptions
 from ecgkit.evaluation.splits import read_tables, split_data
 from ecgkit.ingest import ingest
 from ecgkit.plugins import host
