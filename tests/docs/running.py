@@ -4,15 +4,22 @@ What a reader gets is never touched: only these rules make a command smaller, an
 """
 
 import contextlib
+import dataclasses
 import io
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from ecgkit.entries import MethodEntry, load_target
+from ecgkit.plugins import host
 from tests.docs.blocks import PYTHON, Block
 
 # A size on the line is replaced.
@@ -34,11 +41,46 @@ ENVIRONMENT = {
 }
 
 
+# Encoders are made shallow, whatever their preset says, and see one crop of a record.
+SHALLOW = {"depth": 1, "width": 64, "heads": 2, "decoder_depth": 1, "latent_depth": 1, "query_layers": 1, "channels": 8}
+
+
+@contextlib.contextmanager
+def shallow_presets() -> Iterator[None]:
+    """Make the tiny preset of every family smaller still."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, entry in host().entries(MethodEntry).items():
+            presets = load_target(entry.presets, name)
+            for preset in [preset for preset in presets if "tiny" in preset]:
+                patch.setitem(presets, preset, shallow(presets[preset]))
+        yield
+
+
+def shallow(config: Any) -> Any:
+    """Return a method's config with fewer layers and one evaluation crop; its width stays where it has no heads."""
+    fields = {field.name for field in dataclasses.fields(config)}
+    wanted = {name: small for name, small in SHALLOW.items() if name in fields}
+    wanted = {name: min(small, getattr(config, name)) for name, small in wanted.items()}
+    signal = dataclasses.replace(config.signal, eval_starts=config.signal.eval_starts[:1])
+    return dataclasses.replace(config, signal=signal, **wanted)
+
+
 def smaller(line: str) -> str:
     """Return a command line with its sizes made small."""
     for pattern, small in SMALLER:
         line = re.sub(pattern, small, line)
     return line
+
+
+def clear_the_way(blocks: list[Block], folder: Path) -> None:
+    """Remove the stand-ins that a page makes itself, as they are not there yet for who reads it."""
+    for line in (line for block in blocks if block.language != PYTHON for line in block.commands):
+        words = shlex.split(line, comments=True)
+        made = words[2:3] if words[1:2] == ["simulate"] else []
+        if words[1:2] in (["ingest"], ["pretrain"]) and "--out" in words:
+            made = [words[words.index("--out") + 1]]
+        for name in made:
+            shutil.rmtree(folder / name, ignore_errors=True)
 
 
 def run_block(block: Block, folder: Path, names: dict[str, Any]) -> None:
@@ -82,7 +124,7 @@ def program(line: str, folder: Path, where: str = "") -> str:
     os.environ.update(ENVIRONMENT)
     sys.argv, printed, code = words, io.StringIO(), 0
     try:
-        with contextlib.chdir(folder), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        with shallow_presets(), contextlib.chdir(folder), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
             main()
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import PROJECT
 from tests.docs.blocks import Block, read_blocks
-from tests.docs.running import run_block, smaller
+from tests.docs.running import clear_the_way, run_block, smaller
 
 PAGES = [
     PROJECT / "README.md",
@@ -27,6 +27,7 @@ def runnable(page: Path) -> list[Block]:
 @pytest.mark.parametrize("page", [page for page in PAGES if runnable(page)], ids=name)
 def test_every_block_runs(page: Path, sandbox: Path) -> None:
     names: dict[str, object] = {"__name__": page.stem}
+    clear_the_way(runnable(page), sandbox)
     for block in runnable(page):
         run_block(block, sandbox, names)
 
