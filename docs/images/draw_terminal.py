@@ -2,7 +2,7 @@
 
     python docs/images/draw_terminal.py docs/images/terminal.png 'ecgkit probe runs/stmem --data cohort.zarr --task simulated'
 
-What the command prints to a terminal of 88 columns is drawn as it is, colours included; progress bars, which are
+What the command prints to a terminal of 96 columns is drawn as it is, colours included; progress bars, which are
 on stderr, are left out. Needs a Chromium (ECGKIT_BROWSER, or on the path).
 """
 
@@ -20,10 +20,10 @@ from rich.console import Console
 from rich.terminal_theme import MONOKAI
 from rich.text import Text
 
-COLUMNS = 88
+COLUMNS = 96
 PAGE = """<!DOCTYPE html><meta charset="utf-8"><style>
 body {{ background: white; margin: 0 }}
-pre {{ background: {background}; color: {foreground}; font: 15px/1.22 "DejaVu Sans Mono", monospace; display: inline-block;
+pre {{ background: {background}; color: {foreground}; font: 15px/1.165 "DejaVu Sans Mono", monospace; display: inline-block;
   margin: 0; padding: 18px 22px; border-radius: 8px }}
 {stylesheet}</style><pre>{code}</pre>"""
 
@@ -48,7 +48,7 @@ def printed(command: str) -> str:
 def draw(text: str, out: Path) -> None:
     """Draw text with its escape sequences as a PNG."""
     console = Console(record=True, width=COLUMNS, file=io.StringIO(), color_system="truecolor", force_terminal=True)
-    console.print(Text.from_ansi(text), soft_wrap=True)
+    console.print(Text.from_ansi(text))
     page = console.export_html(theme=MONOKAI, code_format=PAGE, inline_styles=False)
     browser = os.environ.get("ECGKIT_BROWSER") or shutil.which("chromium") or "google-chrome"
     with tempfile.TemporaryDirectory() as folder:

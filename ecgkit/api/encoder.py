@@ -36,6 +36,7 @@ class EcgFeatures:
         present: bool ``[B, L]``, which of them the model was given.
         per_lead: ``[B, L, D]``, 0 for a lead that was not given; None where the encoder has none.
         tokens: ``[B, N, D]``, of the leads that were given; None where the encoder has none.
+        token_real: bool ``[B, N]``, False for tokens that stand for nothing in the record; None without tokens.
         logits: ``[B, C]``, of the classes of an encoder with a classifier of its own.
     """
 
@@ -44,6 +45,7 @@ class EcgFeatures:
     present: NDArray[np.bool_]
     per_lead: NDArray[np.float32] | None = None
     tokens: NDArray[np.float32] | None = None
+    token_real: NDArray[np.bool_] | None = None
     logits: NDArray[np.float32] | None = None
 
 
