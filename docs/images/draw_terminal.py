@@ -55,7 +55,13 @@ def draw(text: str, out: Path) -> None:
         html = Path(folder) / "terminal.html"
         html.write_text(page, encoding="utf-8")
         shot = Path(folder) / "shot.png"
-        options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--force-device-scale-factor=1.5"]
+        options = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            "--hide-scrollbars",
+            "--force-device-scale-factor=1.5",
+        ]
         size = f"--window-size={COLUMNS * 10 + 60},1400"
         subprocess.run(
             [browser, *options, size, f"--screenshot={shot}", html.as_uri()], check=True, capture_output=True

@@ -21,6 +21,7 @@ def workshop(cohort: Path, cohort_store: Path, tmp_path_factory: pytest.TempPath
     workshop.mkdir()
     make_sandbox(workshop, cohort, cohort_store, more)
     program("ecgkit pretrain --method stmem --data ptbxl.zarr --out runs/stmem", workshop)
+    program("ecgkit probe runs/stmem --data ptbxl.zarr --task ptbxl-super", workshop)
     shutil.copytree(workshop / "runs" / "stmem", workshop / "runs" / "other")
     # K-MERL's entities stay out of the pages' store, which has none before a page extracts them.
     with_entities = shutil.copytree(workshop / "ptbxl.zarr", folder / "with-entities.zarr")

@@ -125,7 +125,12 @@ def program(line: str, folder: Path, where: str = "") -> str:
     os.environ.update(ENVIRONMENT)
     sys.argv, printed, code = words, io.StringIO(), 0
     try:
-        with shallow_presets(), contextlib.chdir(folder), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+        with (
+            shallow_presets(),
+            contextlib.chdir(folder),
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(printed),
+        ):
             main()
     except SystemExit as stop:
         code = stop.code if isinstance(stop.code, int) else int(stop.code is not None)

@@ -56,7 +56,9 @@ def test_a_page_that_hides_a_block_is_an_error(tmp_path: Path, text: str, messag
 
 def test_blocks_are_read_with_their_markers(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("<!-- not run: no GPU -->\n```sh\na \\\n  b\n# c\nd\n```\n\n```console\n$ e\nf\n```\n```yaml\ng: 1\n```\n")
+    page.write_text(
+        "<!-- not run: no GPU -->\n```sh\na \\\n  b\n# c\nd\n```\n\n```console\n$ e\nf\n```\n```yaml\ng: 1\n```\n"
+    )
     first, second = read_blocks(page)
     assert (first.not_run, first.commands) == ("no GPU", ["a    b", "d"])
     assert (second.not_run, second.line, second.commands) == (None, 9, ["e"])

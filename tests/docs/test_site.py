@@ -4,18 +4,17 @@ import logging
 from pathlib import Path
 
 import pytest
+from mkdocs.commands.build import build
+from mkdocs.config import load_config
 
 from tests.conftest import PROJECT
 
 
 def test_the_site_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("NO_MKDOCS_2_WARNING", "1")  # material's own word about its future, which strict would count
-    config = pytest.importorskip("mkdocs.config", reason="mkdocs is not installed (pip install '.[docs]')")
-    from mkdocs.commands.build import build
-
     site = tmp_path / "site"
     with caplog.at_level(logging.WARNING, logger="mkdocs"):
-        build(config.load_config(str(PROJECT / "mkdocs.yml"), site_dir=str(site)))
+        build(load_config(str(PROJECT / "mkdocs.yml"), site_dir=str(site)))
     assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []
     pages = [page.relative_to(PROJECT / "docs") for page in (PROJECT / "docs").rglob("*.md")]
     assert len(pages) > 20
