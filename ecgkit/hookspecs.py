@@ -6,6 +6,7 @@ a name that is taken. ecgkit registers its own datasets, tasks, heads and comman
 
     import ecgkit
 
+
     @ecgkit.hookimpl
     def register_methods(register):
         register(ecgkit.TaskEntry(name="mine", summary="labels of my hospital", target="my_plugin:task.yaml"))

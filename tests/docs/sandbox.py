@@ -1,7 +1,7 @@
 """Small stand-ins for what the pages speak of, under the names that they use: datasets, stores and a run.
 
-All signals are simulated. A layout is a published one, so that what a page says to do with a download can be done; labels
-are dealt out in turn, so that every part of every task has some.
+All signals are simulated. A layout is a published one, so that what a page says to do with a download can be done;
+labels are dealt out in turn, so that every part of every task has some.
 """
 
 import json
