@@ -1,6 +1,6 @@
 """Draws a picture of a terminal in which a command was run.
 
-    python docs/images/draw_terminal.py docs/images/terminal.png 'ecgkit probe runs/stmem --data cohort.zarr --task simulated'
+    python docs/images/draw_terminal.py terminal.png 'ecgkit probe runs/stmem --data cohort.zarr --task simulated'
 
 What the command prints to a terminal of 96 columns is drawn as it is, colours included; progress bars, which are
 on stderr, are left out. Needs a Chromium (ECGKIT_BROWSER, or on the path).
@@ -23,8 +23,8 @@ from rich.text import Text
 COLUMNS = 96
 PAGE = """<!DOCTYPE html><meta charset="utf-8"><style>
 body {{ background: white; margin: 0 }}
-pre {{ background: {background}; color: {foreground}; font: 15px/1.165 "DejaVu Sans Mono", monospace; display: inline-block;
-  margin: 0; padding: 18px 22px; border-radius: 8px }}
+pre {{ background: {background}; color: {foreground}; font: 15px/1.165 "DejaVu Sans Mono", monospace;
+  display: inline-block; margin: 0; padding: 18px 22px; border-radius: 8px }}
 {stylesheet}</style><pre>{code}</pre>"""
 
 
