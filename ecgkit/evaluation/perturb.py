@@ -52,10 +52,7 @@ class PerturbedSignal:
         return self.shape[0]
 
     def __getitem__(self, rows: Any) -> Window:
-        """Return ``[L, W]`` of a row, or ``[n, L, W]`` of rows, or a part of it, such as ``[row, :, start:stop]``."""
-        if isinstance(rows, tuple):
-            first, *rest = rows
-            return self[first][(slice(None),) * np.ndim(first) + tuple(rest)]
+        """Return ``[L, W]`` of a row, or ``[n, L, W]`` of rows."""
         if np.ndim(rows):
             return np.stack([self[int(row)] for row in rows])
         window = np.array(self.view.signal[rows])

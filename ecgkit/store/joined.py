@@ -52,10 +52,7 @@ class _Signals:
         self.first, self.other = first, other
         self.shape = (len(first) + len(other), *first.shape[1:])
 
-    def __getitem__(self, row: Any) -> NDArray[np.float32]:
-        """Return ``[L, W]`` of a row, or a part of it, such as ``[row, :, start:stop]``."""
-        if isinstance(row, tuple):
-            return self[row[0]][row[1:]]
+    def __getitem__(self, row: int) -> NDArray[np.float32]:
         begins = len(self.first)
         signal: NDArray[np.float32] = self.first[row] if row < begins else self.other[row - begins]
         return signal
