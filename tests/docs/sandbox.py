@@ -18,7 +18,7 @@ from scipy.io import savemat
 from ecgkit.entries import TaskEntry
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.plugins import host
-from ecgkit.tasks.task import load_task
+from ecgkit.tasks.loading import load_task
 from tests.conftest import write_wfdb
 
 FS = 500
