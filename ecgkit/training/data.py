@@ -97,16 +97,18 @@ class Windows(Dataset[Batch]):
         """Return the batch of `rows`, which must be of one lead set."""
         spec, T = self.view.spec, self.view.spec.samples
         leads = np.flatnonzero(self.view.present[rows[0]])
-        crops = np.empty((len(rows), len(leads), T), np.float32)
+        # Of torch, for it aligns its memory: numbers then do not depend on where a batch happens to lie.
+        batch = torch.empty(len(rows), len(leads), T)
+        crops = batch.numpy()
         for crop, r, s in zip(crops, rows, self.starts[rows], strict=True):
             np.take(self.view.signal[r][:, s : s + T], leads, axis=0, out=crop, mode="clip")
         lengths = (self.view.lengths[rows] - self.starts[rows]).clip(0, T)
         ids = np.array(lead_ids(spec.leads))[leads]
-        signal = finish(crops, spec, lengths, out=crops)
+        finish(crops, spec, lengths, out=crops)
         full = bool((lengths >= T).all())
-        tensors = [torch.from_numpy(array) for array in (signal, ids, rows, lengths)]
+        tensors = [torch.from_numpy(array) for array in (ids, rows, lengths)]
         extra = {need: supply.at(rows, self.starts[rows]) for need, supply in self.supplies.items()}
-        return Batch(tensors[0], tensors[1], tensors[2], None if full else tensors[3], extra)
+        return Batch(batch, tensors[0], tensors[1], None if full else tensors[2], extra)
 
 
 def training_starts(view: View, seed: int, epoch: int) -> NDArray[np.int64]:

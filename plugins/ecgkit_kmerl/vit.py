@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ecgkit.errors import SignalError
@@ -165,9 +166,9 @@ class LeadTokenEncoder(TokenEncoder):
         times = self.time_embedding[:N]
         if kept is not None:
             patches = patches.gather(2, kept.segments[..., None].expand(-1, -1, -1, self.patch))
-            times = self.time_embedding[kept.segments]
+            times = F.embedding(kept.segments, self.time_embedding)  # its gradient is summed in one order
             real = None if real is None else real.gather(2, kept.segments)
-        return Tokens(self.to_token(patches) + self.lead_embedding[ids][:, :, None] + times, real)
+        return Tokens(self.to_token(patches) + F.embedding(ids, self.lead_embedding)[:, :, None] + times, real)
 
     def visible_tokens(
         self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None, kept: Kept | None = None
@@ -209,7 +210,7 @@ class MixedTokenEncoder(TokenEncoder):
         if kept is not None:
             segments = kept.segments[:, :1]
             patches = patches.gather(2, segments[..., None].expand(-1, -1, -1, patches.shape[-1]))
-            times = self.time_embedding[segments]
+            times = F.embedding(segments, self.time_embedding)
             real = None if real is None else real.gather(2, segments)
         return Tokens(self.to_token(patches) + times, real)
 
