@@ -1,8 +1,12 @@
 """Checks by whole trainings: stopped and resumed, and in two processes."""
 
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from ecgkit.methods import Method
 from ecgkit.testing.case import OPTIONS, Case
@@ -24,13 +28,16 @@ class _KilledError(Exception):
 
 
 def check_resume(case: Case) -> None:
-    """A training that dies in an epoch and is resumed ends with the weights and the curve of one that was not."""
+    """A training that dies in an epoch and is resumed ends with the weights and the curve of one that was not.
+
+    On one thread, for some of torch's kernels add in another order each time on several, resumed or not.
+    """
 
     def die(done: int, total: int) -> None:
         if done == STOP_AT:
             raise _KilledError
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _one_thread():
         whole, stopped = Path(folder) / "whole", Path(folder) / "stopped"
         _train(case, whole, OPTIONS, Watcher())
         try:
@@ -41,6 +48,16 @@ def check_resume(case: Case) -> None:
             raise CheckSkipped(f"the training has no {STOP_AT} steps")
         _train(case, stopped, replace(OPTIONS, resume=True), Watcher())
         _compare_runs(whole, stopped)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _train(case: Case, out: Path, options: PretrainOptions, watcher: Watcher) -> None:
@@ -66,7 +83,8 @@ def check_two_processes(case: Case) -> None:
     method: Method = case.setup.method
     task = case.task.name if case.task else ""
     config = case.config
-    alone = gradient(case.entry, config, case.store.path, task)
+    with _one_thread():  # as each of the two has
+        alone = gradient(case.entry, config, case.store.path, task)
     together = gradient_in_two(case.entry, config, case.store.path, task)
     scale = max(float(value.abs().max()) for value in alone.values())
     for name, _ in method.named_parameters():
