@@ -1,9 +1,10 @@
 """Reading for training in shuffled order, one process: the memory-mapped view against reading the store itself.
 
-    python benchmarks/reads.py [--records 1024] [--runs 3] [--from FOLDER]
+    python benchmarks/reads.py [--records 1024] [--runs 3] [--from FOLDER] [--cpu]
 
 Records of 12 x 5000 samples, 64 a batch, each record once a run; what is on disk is in the page cache. The ways take
-turns, figures are medians. The second table is what a store's chunk size does; the format's was chosen by it.
+turns, figures are medians; with `--cpu` in CPU time of this process, for a machine that others use too. The second
+table is what a store's chunk size does; the format's was chosen by it.
 """
 
 import argparse
@@ -46,13 +47,13 @@ def by_chunk(store: Store) -> int:
     return sum(len(store.stored(start, min(start + store.chunk_records, len(store)))) for start in starts)
 
 
-def rates(ways: dict[str, Callable[[], int]], runs: int) -> dict[str, float]:
-    """Return records a second of each way, the median over runs in turn."""
+def rates(ways: dict[str, Callable[[], int]], runs: int, clock: Callable[[], float]) -> dict[str, float]:
+    """Return records a second of each way by a clock, the median over runs in turn."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(runs + 1):  # the first one warms up
         for name, way in ways.items():
-            began = time.perf_counter()
-            taken[name].append(way() / (time.perf_counter() - began))
+            began = clock()
+            taken[name].append(way() / (clock() - began))
     return {name: statistics.median(values[1:]) for name, values in taken.items()}
 
 
@@ -69,7 +70,9 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=1024)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--from", dest="source", type=Path, help="real records of 12 x 5000 to link to, such as PTB-XL")
+    parser.add_argument("--cpu", action="store_true", help="count CPU time instead of time")
     options = parser.parse_args()
+    clock = time.process_time if options.cpu else time.perf_counter
     zarr.config.set({"threading.max_workers": 1, "async.concurrency": 1})
     spec = SignalSpec(fs=500, seconds=10, leads=STANDARD_LEADS)
     with tempfile.TemporaryDirectory() as scratch:
@@ -87,7 +90,7 @@ def main() -> None:
                 len(windows[rows].signal) for rows in batches(len(store))
             ),
         }
-        show(f"{options.records} records of 12 x 5000", rates(ways, options.runs), "zarr, random records")
+        show(f"{options.records} records of 12 x 5000", rates(ways, options.runs, clock), "zarr, random records")
         sizes, notes = {}, {}
         for samples in (fmt._CHUNK_SAMPLES // 8, fmt._CHUNK_SAMPLES, fmt._CHUNK_SAMPLES * 8):
             fmt._CHUNK_SAMPLES = samples
@@ -96,7 +99,7 @@ def main() -> None:
             sizes[f"{other.chunk_records} records a chunk"] = other
             packed = sum(file.stat().st_size for file in (other.path / "signal").rglob("0") if file.is_file())
             notes[f"{other.chunk_records} records a chunk"] = f"packed {len(other) * 120_000 / packed:.2f} x"
-        chunked = rates({name: (lambda s=s: by_chunk(s)) for name, s in sizes.items()}, options.runs)
+        chunked = rates({name: (lambda s=s: by_chunk(s)) for name, s in sizes.items()}, options.runs, clock)
         show("whole chunks in random order", chunked, next(iter(chunked)), notes)
 
 

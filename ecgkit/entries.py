@@ -114,15 +114,19 @@ class HeadEntry(Entry):
 
     Args:
         needs: The `ecgkit.methods.Features` fields that the head reads, such as ``pooled`` or ``per_lead``; or
-            ``method``, for a head whose `reader` makes its features from the whole method.
+            ``method``, for a head whose `reader` makes its features from the whole method; or ``encoder``, for one that
+            trains the encoder itself: `target` then has the interface of `ecgkit.evaluation.heads.fine_tune.FineTune`.
         config: Import path of the frozen dataclass of the head's settings, handed to it as ``config``; empty for a
             head without settings.
+        regressor: Import path of the head's class for regression tasks, whose targets are numbers; empty for a head
+            that knows classes alone.
     """
 
     kind: ClassVar[str] = "head"
 
     needs: tuple[str, ...] = ("pooled",)
     config: str = ""
+    regressor: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,6 +154,13 @@ class TaskEntry(Entry):
     """An evaluation task; `target` is ``"package:file.yaml"``, a data file inside that package."""
 
     kind: ClassVar[str] = "task"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProtocolEntry(Entry):
+    """A probe protocol; `target` is ``"package:file.yaml"``, a data file of `ecgkit.evaluation.protocol.Protocol`."""
+
+    kind: ClassVar[str] = "protocol"
 
 
 @dataclass(frozen=True, kw_only=True)

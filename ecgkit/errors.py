@@ -65,6 +65,10 @@ class RunError(EcgkitError):
     """A run folder is missing, incomplete, or does not fit what is asked of it."""
 
 
+class LeakError(EcgkitError):
+    """A model would be judged by records or patients that it was pretrained on."""
+
+
 class ResultsError(EcgkitError):
     """No result rows where some were expected, or a row that cannot be read."""
 

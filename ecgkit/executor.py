@@ -70,13 +70,15 @@ class InProcess(futures.Executor):
 
 
 @contextmanager
-def open_executor(workers: int = 1, dask: str = "") -> Iterator[Executor]:
+def open_executor(workers: int = 1, dask: str = "", warm_up: Callable[[], object] | None = None) -> Iterator[Executor]:
     """Yield an executor.
 
     Args:
         workers: Processes to start on this machine; 1 works in this process.
         dask: Address of a Dask scheduler, such as ``tcp://host:8786``, instead. Its workers need ecgkit and the same
             paths as this machine.
+        warm_up: Called in each process that is started, at once and while this one goes on: it loads what the work
+            will need.
 
     Raises:
         ConfigError: Both are asked for, or the cluster cannot be reached.
@@ -87,19 +89,23 @@ def open_executor(workers: int = 1, dask: str = "") -> Iterator[Executor]:
         with _cluster(dask) as executor:
             yield executor
     elif workers > 1:
-        with _processes(workers) as executor:
+        with _processes(workers, warm_up) as executor:
             yield executor
     else:
         yield Executor(InProcess(), lambda: 1)
 
 
 @contextmanager
-def _processes(workers: int) -> Iterator[Executor]:
+def _processes(workers: int, warm_up: Callable[[], object] | None) -> Iterator[Executor]:
     """Yield an executor of fresh processes: nothing of this one, such as its threads, is copied half-way."""
     from multiprocessing import get_context
 
-    pool = futures.ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker)
+    pool = futures.ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_begin_worker, initargs=(warm_up,)
+    )
     try:
+        for _ in range(workers if warm_up else 0):  # a pool starts no process before there is a call for it
+            pool.submit(os.getpid)
         yield Executor(pool, lambda: workers)
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -140,7 +146,7 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def _begin_worker() -> None:
+def _begin_worker(warm_up: Callable[[], object] | None) -> None:
     """Leave Ctrl-C to the parent, and end when the parent does: a pool's own workers would wait for ever."""
     from multiprocessing import parent_process
 
@@ -153,3 +159,5 @@ def _begin_worker() -> None:
         os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
+    if warm_up:
+        warm_up()

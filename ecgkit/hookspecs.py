@@ -21,6 +21,7 @@ from ecgkit.entries import (
     DetectorEntry,
     HeadEntry,
     MethodEntry,
+    ProtocolEntry,
     SectionEntry,
     TaskEntry,
     TextEncoderEntry,
@@ -48,6 +49,11 @@ def register_datasets(register: Callable[[DatasetEntry], None]) -> None:
 @hookspec
 def register_tasks(register: Callable[[TaskEntry], None]) -> None:
     """Register evaluation tasks: what ``ecgkit probe --task NAME`` scores."""
+
+
+@hookspec
+def register_protocols(register: Callable[[ProtocolEntry], None]) -> None:
+    """Register probe protocols: what ``ecgkit probe --protocol NAME`` pins."""
 
 
 @hookspec

@@ -136,31 +136,6 @@ def derive_limb_leads(signal: NDArray[S], names: Sequence[str]) -> tuple[NDArray
     return signal, (*names, *new), new
 
 
-def limb_residuals(signal: NDArray[np.floating], names: Sequence[str]) -> dict[str, float]:
-    """Measure how far the limb leads are from Einthoven's and Goldberger's relations.
-
-    Args:
-        signal: ``[L, T]``, all leads on one scale; NaN where a sample is missing.
-        names: Canonical names of the L rows.
-
-    Returns:
-        For each of III, aVR, aVL and aVF that can be checked, the root mean square of (recorded - derived) over
-        the root mean square of the derived lead: about 0 where the relation holds, about 2 for an inverted lead.
-    """
-    rows = dict(zip(names, signal, strict=True))
-    if not {"I", "II"} <= rows.keys():
-        return {}
-    residuals = {}
-    for name, (a, b) in DERIVED.items():
-        if name in rows:
-            derived = a * rows["I"] + b * rows["II"]
-            both = np.isfinite(derived) & np.isfinite(rows[name])
-            power = float(np.mean(derived[both] ** 2)) if both.any() else 0.0
-            if power > 0:
-                residuals[name] = float(np.sqrt(np.mean((rows[name] - derived)[both] ** 2) / power))
-    return residuals
-
-
 # What the limb leads as named must obey, as weights on I, II, III, aVR, aVL, aVF: Einthoven's law, and Goldberger's
 # leads from the bipolar ones in a form that treats all three electrodes alike.
 _RELATIONS = np.array(

@@ -8,6 +8,7 @@ a `Batch` with just what the family says it needs and gets back named `Losses`; 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ecgkit.config import merge, override, read_yaml
 from ecgkit.entries import MethodEntry, load_target
 from ecgkit.errors import ConfigError, RunError
 from ecgkit.recipe import Recipe
@@ -223,6 +225,18 @@ class Encoder(nn.Module, ABC):
         """
         return x[:, x.shape[1] - tokens :]
 
+    def stages(self) -> list[list[nn.Module]]:
+        """Return the encoder's parts from the first block to the output, for learning rates that decay with depth.
+
+        Parts that stand side by side are of one stage. What is in none, such as embeddings, comes before the first.
+
+        Returns:
+            By default one stage a module in ``blocks`` and a last one of ``norm``, as far as the encoder has them;
+            nothing for an encoder without ``blocks``, whose parts then all count alike.
+        """
+        blocks, norm = getattr(self, "blocks", ()), getattr(self, "norm", None)
+        return [*([block] for block in blocks), [] if norm is None else [norm]] if len(blocks) else []
+
     def attention_map(self, batch: "Batch") -> AttentionMap:
         """Return where the encoder looks in a batch, for encoders that can say; others leave this out.
 
@@ -320,3 +334,27 @@ def method_config(entry: MethodEntry, preset: str = "") -> tuple[str, Any]:
     if name not in presets:
         raise ConfigError(f"{entry.name} has no preset {preset!r}", f"one of {', '.join(presets)}")
     return name, presets[name]
+
+
+def chosen_config(
+    entry: MethodEntry, preset: str = "", file: Path | None = None, assignments: Sequence[str] = ()
+) -> tuple[str, Any]:
+    """Return the preset's name and a family's config: the preset, changed by a file, changed by single settings.
+
+    Args:
+        entry: The family.
+        preset: Its preset; empty for the first.
+        file: YAML of settings, or the ``config.yaml`` of a run.
+        assignments: Such as ``depth=4``.
+
+    Raises:
+        ConfigError: A preset, key or value does not fit.
+    """
+    name, config = method_config(entry, preset)
+    if file is not None:
+        values = read_yaml(file)
+        if values.get("method", entry.name) != entry.name:
+            raise ConfigError(f"{file} holds settings of {values['method']}", f"settings of {entry.name}")
+        # A run's config.yaml keeps the settings beside what describes the run.
+        config = merge(config, values["config"] if "method" in values else values, source=str(file))
+    return name, override(config, assignments)

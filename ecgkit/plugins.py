@@ -28,6 +28,7 @@ BUILTIN = {
     "core-tasks": "ecgkit.tasks",
     "core-detectors": "ecgkit.beats",
     "core-heads": "ecgkit.evaluation.heads",
+    "core-protocols": "ecgkit.evaluation.protocols",
     "core-report": "ecgkit.report.sections",
     "core-commands": "ecgkit.cli.commands",
 }

@@ -11,7 +11,7 @@ PLUGINS = CORE.parent / "plugins"
 ROOMS = (
     "errors", "entries", "hookspecs", "atomic", "plugins", "config", "leads", "signal", "recording", "executor",
     "store", "datasets", "ingest", "beats", "knowledge", "simulate", "nn", "text", "recipe", "methods", "tasks",
-    "training", "evaluation", "report", "demo", "cli", "__main__",
+    "training", "evaluation", "report", "api", "export", "demo", "testing", "scaffold", "cli", "__main__",
 )  # fmt: skip
 
 

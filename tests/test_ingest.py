@@ -2,6 +2,9 @@
 
 import ast
 import os
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -431,3 +434,16 @@ def test_a_dataset_behind_a_url_gives_the_same_store(tmp_path: Path) -> None:
     root = open_folder("memory://ingest-test/src")
     there = ingest(root, tmp_path / "there.zarr")
     assert there.content_hash == here.content_hash
+
+
+def test_a_dataset_behind_a_server_gives_the_same_store(tmp_path: Path) -> None:
+    pytest.importorskip("aiohttp")
+    for number, name in enumerate(("g1/a", "g1/b", "g2/c")):
+        write_wfdb(tmp_path / "src" / name.split("/")[0], name.split("/")[1], synthetic_signal(300, seed=number))
+    here = ingest(tmp_path / "src", tmp_path / "here.zarr")
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        there = ingest(open_folder(f"http://127.0.0.1:{server.server_port}/src"), tmp_path / "there.zarr")
+        server.shutdown()
+    assert (there.taken, there.content_hash) == (3, here.content_hash)

@@ -12,7 +12,6 @@ from ecgkit.leads import (
     find_lead,
     lead_ids,
     limb_lead_fault,
-    limb_residuals,
     parse_leads,
     select_leads,
 )
@@ -80,18 +79,6 @@ def test_nothing_is_derived_without_both_leads_and_gaps_stay_gaps() -> None:
     assert np.isfinite(full[2:, :3]).all()
 
 
-def test_residuals_tell_a_swap_and_an_inversion() -> None:
-    signal = synthetic_signal()
-    assert max(limb_residuals(signal, STANDARD_LEADS).values()) < 1e-9
-    swapped = signal.copy()
-    swapped[[4, 5]] = swapped[[5, 4]]
-    residuals = limb_residuals(swapped, STANDARD_LEADS)
-    assert residuals["aVL"] > 0.1 and residuals["aVF"] > 0.1 and residuals["III"] < 1e-9
-    inverted = signal.copy()
-    inverted[3] *= -1
-    assert limb_residuals(inverted, STANDARD_LEADS)["aVR"] == pytest.approx(2)
-
-
 def test_real_recordings_obey_the_relations(shared) -> None:
     """PTB-XL states II = I + III within 0.2 %; the z-scored copies do not keep it."""
     from ecgkit.datasets.ptb_xl import PTBXL
@@ -100,7 +87,8 @@ def test_real_recordings_obey_the_relations(shared) -> None:
         dataset = PTBXL(shared / "data" / folder)
         for source in dataset.sources()[:10]:
             recording = dataset.read(source, dataset.header(source))
-            residual = limb_residuals(recording.signal, recording.leads)["III"]
+            one, two, three = (recording.signal[recording.leads.index(lead)] for lead in ("I", "II", "III"))
+            residual = float(np.std(three - (two - one)) / np.std(two - one))
             assert (residual < 0.05) == holds, (folder, source.record_id, residual)
 
 

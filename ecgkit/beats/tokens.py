@@ -138,7 +138,7 @@ def _slots(peaks: Tensor, window: BeatWindow) -> Tensor:
     """Return which of its P peaks each slot of a record takes, ``[B, S]``, -1 for none."""
     count = (peaks >= 0).sum(1, keepdim=True)  # [B, 1]
     S = peaks.shape[1] if window.max_beats is None else window.max_beats
-    slot = torch.arange(S, device=peaks.device).expand(len(peaks), S)
+    slot = torch.arange(S, device=peaks.device).expand(peaks.shape[0], S)
     chosen = torch.where(slot < count, slot, -1)
     if window.too_many == "first" or S < 2:
         return chosen

@@ -1,8 +1,8 @@
 """The ``ecgkit`` program: thin commands over the library.
 
 Importing this package imports no heavy library; a command imports what it needs when it runs. Every command does one
-documented library call. Exit codes: 0 done; 1 an unexpected error; 2 bad input, told in one line; 3 done, but more
-records were rejected than allowed; 130 interrupted.
+documented library call. `ecgkit.cli.exit_codes` says how it may end. Every option can come from the environment too:
+``ECGKIT_PRETRAIN_SEED=3`` is ``ecgkit pretrain --seed 3``, unless the option is given.
 """
 
 import os
@@ -11,16 +11,17 @@ import traceback
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
 import ecgkit
+from ecgkit.cli.exit_codes import Exit
+from ecgkit.cli.render import as_json_wanted, errors
 from ecgkit.entries import CommandEntry
 from ecgkit.errors import EcgkitError, PluginError
 from ecgkit.plugins import host
 
 DEBUG_FLAG = "--debug"
-INTERRUPTED = 130
+ENVIRONMENT = "ECGKIT"  # prefix of the variables that stand for options
 
 
 def build_app() -> typer.Typer:
@@ -29,7 +30,8 @@ def build_app() -> typer.Typer:
         name="ecgkit",
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        rich_markup_mode="rich",
+        rich_markup_mode="rich" if _on_terminal() else None,
+        context_settings={"auto_envvar_prefix": ENVIRONMENT},
         help="From WFDB recordings to a results table: representation learning on the 12-lead ECG.",
         epilog="Start with: ecgkit demo",
     )
@@ -45,6 +47,25 @@ def build_app() -> typer.Typer:
         else:
             _attach(app, entry, command)
     return app
+
+
+def _on_terminal() -> bool:
+    """Return whether help may have boxes and colour: somebody looks, and ``NO_COLOR`` does not forbid it."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+
+
+def _program() -> Any:
+    """Return the program as a command whose help leaves out the variables: they follow one rule, told once."""
+    command = typer.main.get_command(build_app())
+    _hide_variables(command)
+    return command
+
+
+def _hide_variables(command: Any) -> None:
+    for parameter in command.params:
+        parameter.show_envvar = False
+    for below in getattr(command, "commands", {}).values():
+        _hide_variables(below)
 
 
 def _attach(app: typer.Typer, entry: CommandEntry, command: Any) -> None:
@@ -69,28 +90,29 @@ def main() -> None:
     """Run the program, and turn every error into one line and an exit code."""
     debug = DEBUG_FLAG in sys.argv or bool(os.environ.get("ECGKIT_DEBUG"))
     arguments = [a for a in sys.argv[1:] if a != DEBUG_FLAG]  # it may stand anywhere
+    as_json_wanted(False)
     try:
-        build_app()(arguments, prog_name="ecgkit")
+        _program()(arguments, prog_name="ecgkit")
     except EcgkitError as error:
-        _fail(str(error), debug, code=2)
+        _fail(str(error), debug, code=Exit.BAD_INPUT)
     except SystemExit as stop:
-        if stop.code != INTERRUPTED:  # Typer turns Ctrl-C into this code, without a word
+        if stop.code != Exit.INTERRUPTED:  # Typer turns Ctrl-C into this code, without a word
             raise
-        _fail("interrupted; nothing half-written is left behind", debug=False, code=INTERRUPTED)
+        _fail("interrupted; nothing half-written is left behind", debug=False, code=Exit.INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        sys.exit(Exit.DONE)
     except OSError as error:
-        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", debug, code=2)
+        _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", debug, code=Exit.BAD_INPUT)
     except Exception as error:
         hint = "" if debug else " (an error of ecgkit or a plugin: please report it with what --debug shows)"
-        _fail(f"{type(error).__name__}: {error}{hint}", debug, code=1)
+        _fail(f"{type(error).__name__}: {error}{hint}", debug, code=Exit.UNEXPECTED)
 
 
 def _fail(message: str, debug: bool, *, code: int) -> None:
     if debug:
         traceback.print_exc()
-    Console(stderr=True, soft_wrap=True, highlight=False).print("[red]error:[/]", end=" ")
+    errors.print("[red]error:[/]", end=" ", soft_wrap=True)
     print(" ".join(message.split()), file=sys.stderr)
     sys.exit(code)
 
@@ -103,8 +125,13 @@ def _version(wanted: bool) -> None:
 
 def _globals(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and stop.")
+        bool,
+        typer.Option(
+            "--version", callback=_version, is_eager=True, allow_from_autoenv=False, help="Print the version and stop."
+        ),
     ] = False,
-    debug: Annotated[bool, typer.Option(DEBUG_FLAG, help="Show the traceback of an error.")] = False,
+    debug: Annotated[
+        bool, typer.Option(DEBUG_FLAG, allow_from_autoenv=False, help="Show the traceback of an error.")
+    ] = False,
 ) -> None:
     """Options of every command."""

@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from ecgkit.cli.render import JsonOption, OverwriteOption, print_json, print_table, progress, say
+from ecgkit.report.wording import percent
 
 if TYPE_CHECKING:
     from ecgkit.beats.detector import Detector
@@ -224,9 +225,9 @@ def _show_report(report: "Report", detector: "Detector", against: str) -> None:
             "beats": f"{score.paired + score.missed}",
             "missed": f"{score.missed}",
             "extra": f"{score.extra}",
-            "sensitivity": _percent(score.sensitivity),
-            "PPV": _percent(score.ppv),
-            "F1": _percent(score.f1),
+            "sensitivity": percent(score.sensitivity, 2),
+            "PPV": percent(score.ppv, 2),
+            "F1": percent(score.f1, 2),
         }
         for score in report.pooled()
     ]
@@ -250,10 +251,6 @@ def _row(record: "RecordScore") -> dict[str, str]:
         "beats": f"{score.paired + score.missed}",
         "missed": f"{score.missed}",
         "extra": f"{score.extra}",
-        "F1": _percent(score.f1),
+        "F1": percent(score.f1, 2),
         "median error (ms)": f"{_median_error(record.errors):.1f}",
     }
-
-
-def _percent(value: float) -> str:
-    return "-" if value != value else f"{100 * value:.2f}"

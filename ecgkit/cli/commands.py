@@ -17,9 +17,10 @@ COMMANDS = {
     "import-weights": ("make a run folder from published weights", "import_weights:import_weights"),
     "probe": ("judge an encoder by a task", "probe:probe"),
     "score": ("score a program as the PhysioNet/CinC Challenges do", "score:score"),
+    "export": ("write a trained encoder as ONNX, or for a model hub", "export:export"),
     "report": ("make one HTML page from results", "report:report"),
     "methods": ("list method families, what they need, and their papers", "methods:methods"),
-    "plugins": ("list plugins and what each registers", "plugins:app"),
+    "plugins": ("list plugins, check one, or begin one of your own", "plugins:app"),
 }
 
 

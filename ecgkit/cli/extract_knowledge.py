@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.render import JsonOption, OverwriteOption, SeedOption, print_json, print_table, progress, say, warn
 
 if TYPE_CHECKING:
     from ecgkit.knowledge.backends import Backend
-    from ecgkit.knowledge.extract import Summary
+    from ecgkit.knowledge.extract import ExtractOptions, Summary
+    from ecgkit.knowledge.reports import Reports
 
 SHOWN = 20
 DEFAULT = "run"
@@ -78,6 +80,7 @@ def run(
     out: OutOption = None,
     name: NameOption = "labels",
     overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Turn the reports of STORE into a matrix of cardiac entities: absent, present or uncertain.
 
@@ -86,36 +89,67 @@ def run(
     alone, an edited vocabulary is applied to what was read before. Two more commands: 'extract-knowledge compare A B'
     shows where two extractions differ, 'extract-knowledge audit STORE' writes the sheet of --audit.
     """
-    from ecgkit.knowledge.audit import write_audit
-    from ecgkit.knowledge.backends import find_backend
-    from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge, relabel
-    from ecgkit.knowledge.labels import MENTIONS
+    from ecgkit.knowledge.extract import ExtractOptions
     from ecgkit.knowledge.reports import open_reports
 
     options = ExtractOptions(unit, min_count, max_entities, keep_children, vocabulary, name, overwrite)  # type: ignore[arg-type]
     reports = open_reports(source, column=column, id_column=id_column, folder=out)
-    if vocabulary and not backend and not base_url and (reports.folder / name / MENTIONS).is_file():
-        summary = relabel(reports, options)
+    chosen = backend or ("openai" if base_url else "")
+    if not chosen and vocabulary and _read_before(reports, name):
+        summary = _relabel(reports, options)
     else:
-        chosen = backend or ("openai" if base_url else "lexicon")
-        made: Backend
-        if chosen == "openai":
-            from ecgkit.knowledge.endpoint.client import EndpointSettings
-
-            _need(base_url, model)
-            settings = EndpointSettings(base_url, model, allow_remote, concurrency, timeout, retries)
-            made = find_backend(chosen)(settings, reports.folder, verify=verify, retry_quarantined=retry_unread)
+        server = (base_url, model, allow_remote, concurrency, timeout, retries) if chosen == "openai" else None
+        made = _backend(chosen or "lexicon", server, reports, verify=verify, retry_unread=retry_unread)
+        if server:
             _announce(made, reports.texts, unit, price_in, price_out)
-        else:
-            made = find_backend(chosen)()
-        with progress() as watch:
-            summary = extract_knowledge(reports, made, options, watch)
+        summary = _extract(reports, made, options)
     _show(summary, price_in, price_out)
+    if as_json:
+        print_json(_as_json(summary))
     if audit:
-        table, page = write_audit(reports, audit, name=name)
-        say(f"to check by hand: {page} and {table}")
+        _write_audit(reports, audit, name)
     if summary.incomplete > max_unread / 100 * max(1, summary.with_report):
-        raise typer.Exit(3)
+        raise typer.Exit(Exit.INCOMPLETE)
+
+
+def _read_before(reports: "Reports", name: str) -> bool:
+    from ecgkit.knowledge.labels import MENTIONS
+
+    return (reports.folder / name / MENTIONS).is_file()
+
+
+def _relabel(reports: "Reports", options: "ExtractOptions") -> "Summary":
+    from ecgkit.knowledge.extract import relabel
+
+    return relabel(reports, options)
+
+
+def _extract(reports: "Reports", backend: "Backend", options: "ExtractOptions") -> "Summary":
+    from ecgkit.knowledge.extract import extract_knowledge
+
+    with progress() as watch:
+        return extract_knowledge(reports, backend, options, watch)
+
+
+def _backend(
+    name: str, server: tuple[Any, ...] | None, reports: "Reports", *, verify: bool, retry_unread: bool
+) -> "Backend":
+    """Return what reads the texts; `server` holds the fields of `EndpointSettings`, in order."""
+    from ecgkit.knowledge.backends import find_backend
+
+    if server is None:
+        return find_backend(name)()
+    from ecgkit.knowledge.endpoint.client import EndpointSettings
+
+    _need(*server[:2])
+    return find_backend(name)(EndpointSettings(*server), reports.folder, verify=verify, retry_quarantined=retry_unread)
+
+
+def _write_audit(reports: "Reports", sample: int, name: str, seed: int = 0) -> None:
+    from ecgkit.knowledge.audit import write_audit
+
+    table, page = write_audit(reports, sample, name=name, seed=seed)
+    say(f"to check by hand: {page} and {table}")
 
 
 @app.command("compare")
@@ -157,12 +191,9 @@ def audit(
     name: NameOption = "labels",
 ) -> None:
     """Write a sheet of sampled reports with what was read in them, as CSV and HTML, to check by hand."""
-    from ecgkit.knowledge.audit import write_audit
     from ecgkit.knowledge.reports import open_reports
 
-    reports = open_reports(source, column=column, id_column=id_column, folder=out)
-    table, page = write_audit(reports, sample, name=name, seed=seed)
-    say(f"to check by hand: {page} and {table}")
+    _write_audit(open_reports(source, column=column, id_column=id_column, folder=out), sample, name, seed)
 
 
 def _need(base_url: str, model: str) -> None:
@@ -184,6 +215,25 @@ def _announce(backend: Any, reports: Any, unit: Any, price_in: float, price_out:
     say(f"{len(reports)} records, {len(corpus.texts)} unique texts, {corpus.repeats} calls saved, {asked} to ask")
     cost = f", about {tokens_in / 1e6 * price_in + tokens_out / 1e6 * price_out:.2f}" if price_in or price_out else ""
     say(f"estimate: {tokens_in} prompt tokens and {tokens_out} answer tokens{cost}")
+
+
+def _as_json(summary: "Summary") -> dict[str, Any]:
+    entities = summary.entities
+    return {
+        "records": summary.records,
+        "with_report": summary.with_report,
+        "texts": summary.texts,
+        "saved": summary.saved,
+        "incomplete": summary.incomplete,
+        "problems": summary.problems,
+        "unknown": list(summary.unknown),
+        "counters": dict(summary.counters),
+        "labels": str(summary.path),
+        "entities": [
+            {"entity": name, "present": int(p), "uncertain": int(u), "parent": entities.parents.get(name)}
+            for name, p, u in zip(entities.names, entities.counts, entities.uncertain, strict=True)
+        ],
+    }
 
 
 def _show(summary: "Summary", price_in: float, price_out: float) -> None:

@@ -5,12 +5,13 @@ from typing import Annotated
 
 import typer
 
+from ecgkit.cli import completion
 from ecgkit.cli.render import OverwriteOption, say
 
 
 def import_weights(
     file: Annotated[Path, typer.Argument(help="Published weights: .pth, .safetensors or .npz.")],
-    family: Annotated[str, typer.Option(help="Method family that they belong to.")],
+    family: Annotated[str, typer.Option(help="Method family that they belong to.", autocompletion=completion.methods)],
     out: Annotated[Path, typer.Option(help="Run folder to make.")],
     overwrite: OverwriteOption = False,
 ) -> None:

@@ -2,11 +2,13 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ecgkit.cli.render import OverwriteOption, print_table, progress, say
+from ecgkit.cli import completion
+from ecgkit.cli.exit_codes import Exit
+from ecgkit.cli.render import JsonOption, OverwriteOption, print_json, print_table, progress, say
 
 if TYPE_CHECKING:
     from ecgkit.ingest import IngestReport
@@ -19,7 +21,10 @@ def ingest(
         str, typer.Argument(help="Folder of a dataset, as downloaded, or a URL such as s3://bucket/ptb-xl.")
     ],
     out: Annotated[Path, typer.Option(help="The store to make, such as ptbxl.zarr.")],
-    dataset: Annotated[str, typer.Option(help="Layout of the folder; found by looking if left out.")] = "",
+    dataset: Annotated[
+        str,
+        typer.Option(help="Layout of the folder; found by looking if left out.", autocompletion=completion.datasets),
+    ] = "",
     leads: Annotated[str, typer.Option(help="Leads every record must have: 12, limb, or I,II,V2.")] = "",
     fs: Annotated[float | None, typer.Option(min=1, help="Rate in Hz: picks the folder, or resamples.")] = None,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Keep this much of each record.")] = None,
@@ -39,6 +44,7 @@ def ingest(
     workers: Annotated[int, typer.Option(min=1, help="Processes to share the work.")] = 1,
     dask: Annotated[str, typer.Option(help="Address of a Dask scheduler that shares the work instead.")] = "",
     overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Take a dataset as downloaded into a store.
 
@@ -49,6 +55,7 @@ def ingest(
     from ecgkit.executor import open_executor
     from ecgkit.ingest import IngestOptions, Interrupted, ingest
     from ecgkit.ingest.options import read_patients
+    from ecgkit.ingest.part import warm_up
     from ecgkit.leads import parse_leads
 
     began = time.perf_counter()
@@ -63,14 +70,31 @@ def ingest(
         drop=tuple(drop or ()),
     )
     try:
-        with open_executor(workers, dask) as executor, progress() as watch:
+        with open_executor(workers, dask, warm_up) as executor, progress() as watch:
             report = ingest(open_folder(src), out, options, watch, overwrite=overwrite, executor=executor)
     except Interrupted as stop:
         say(str(stop))
         raise
-    _show(report, out, time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    _show(report, out, seconds)
+    if as_json:
+        print_json(_as_json(report, out, seconds))
     if report.failed > max_rejected / 100 * report.found:
-        raise typer.Exit(3)
+        raise typer.Exit(Exit.INCOMPLETE)
+
+
+def _as_json(report: "IngestReport", out: Path, seconds: float) -> dict[str, Any]:
+    rejected = [{"record": r.record_id, "stage": r.stage, "reason": r.reason} for r in report.rejected]
+    return {
+        "store": str(out),
+        "dataset": report.dataset,
+        "found": report.found,
+        "taken": report.taken,
+        "failed": report.failed,
+        "flagged": dict(report.flagged),
+        "rejected": rejected,
+        "seconds": seconds,
+    }
 
 
 def _show(report: "IngestReport", out: Path, seconds: float) -> None:

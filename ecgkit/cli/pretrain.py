@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ecgkit.cli.render import DeviceOption, OverwriteOption, SeedOption, print_table, say, warn
-from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption, resolve
+from ecgkit.cli import completion
+from ecgkit.cli.exit_codes import Exit
+from ecgkit.cli.render import (
+    DeviceOption,
+    JsonOption,
+    OverwriteOption,
+    SeedOption,
+    print_json,
+    print_table,
+    say,
+    warn,
+)
+from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption
 from ecgkit.cli.training_view import training_view
 
 if TYPE_CHECKING:
@@ -42,12 +53,19 @@ class Request:
 
 
 def pretrain(
-    method: Annotated[str, typer.Option(help="Method family; 'ecgkit methods' lists them.")] = "",
+    method: Annotated[
+        str, typer.Option(help="Method family; 'ecgkit methods' lists them.", autocompletion=completion.methods)
+    ] = "",
     data: Annotated[Path | None, typer.Option(help="A store.")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder to make.")] = None,
     resume: Annotated[Path | None, typer.Option(help="Instead of these: go on with an unfinished run.")] = None,
     preset: PresetOption = "",
-    task: Annotated[str, typer.Option(help="For a supervised method: the task whose labels it trains on.")] = "",
+    task: Annotated[
+        str,
+        typer.Option(
+            help="For a supervised method: the task whose labels it trains on.", autocompletion=completion.tasks
+        ),
+    ] = "",
     epochs: Annotated[int | None, typer.Option(min=1, help="Same as --set recipe.epochs=N.")] = None,
     accumulate: Annotated[int | None, typer.Option(min=1, help="Same as --set recipe.accumulate=N.")] = None,
     config: ConfigOption = None,
@@ -65,7 +83,12 @@ def pretrain(
     ] = None,
     save_minutes: Annotated[float, typer.Option(min=0.0, help="Minutes between checkpoints.")] = 15.0,
     keep: Annotated[int, typer.Option(min=1, help="How many checkpoints stay.")] = 2,
-    probe_task: Annotated[str, typer.Option(help="Probe the model on this task's validation part as it trains.")] = "",
+    probe_task: Annotated[
+        str,
+        typer.Option(
+            help="Probe the model on this task's validation part as it trains.", autocompletion=completion.tasks
+        ),
+    ] = "",
     probe_data: Annotated[Path | None, typer.Option(help="Store of --probe-task; default: --data.")] = None,
     probe_every: Annotated[int, typer.Option(min=1, help="Epochs between two of these probes.")] = 5,
     all_folds: Annotated[bool, typer.Option("--all-folds", help="Train on fold 10 too, which probes test on.")] = False,
@@ -73,50 +96,64 @@ def pretrain(
     profile: Annotated[bool, typer.Option("--profile", help="Write a trace and a table of some steps.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what it would take, and train nothing.")] = False,
     overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Train a method on a store, in one process or many, on CPUs or GPUs.
 
     Folds 1-8 are trained on and fold 9 is watched; fold 10, which probes test on, stays out. A training that is stopped
     or killed leaves OUT.partial; --resume OUT goes on with it as if nothing had happened.
     """
-    from ecgkit.errors import ConfigError
-    from ecgkit.training.options import PretrainOptions
-
-    if gpus and processes:
-        raise ConfigError(f"--gpus {gpus} and --processes {processes}", "one or the other")
-    many = {"processes": gpus or processes} if gpus or processes else {}
+    many = _processes(gpus, processes)
     if resume is not None:
-        if method or data or out or settings or config or preset or task:
-            raise ConfigError("--resume together with what describes a training", "a run alone: it knows the rest")
+        _alone(method or data or out or settings or config or preset or task)
         request = _unfinished(resume, device, profile, many)
     else:
-        if not method or data is None or out is None:
-            missing = [n for n, v in (("--method", method), ("--data", data), ("--out", out)) if not v]
-            raise ConfigError(f"no {' and no '.join(missing)}", "--method, --data and --out, or --resume RUN")
-        assignments = [f"recipe.{k}={v}" for k, v in (("epochs", epochs), ("accumulate", accumulate)) if v]
-        probe = {"probe_task": probe_task, "probe_data": str((probe_data or data).resolve())} if probe_task else {}
-        options = PretrainOptions(
-            seed=seed,
-            device="cpu" if processes and device == "auto" else device,
-            workers=workers,
-            all_folds=all_folds,
-            overwrite=overwrite,
-            shard=shard,
-            compile=compile,
-            save_minutes=save_minutes,
-            keep=keep,
-            tensorboard=tensorboard,
-            profile=profile,
-            measure_every=probe_every,
-            notes={**many, **probe},
-        )
-        request = _new(method, preset, config, (settings or []) + assignments, data, out, task, options)
+        store, run = _described(method, data, out)
+        recipe = [f"recipe.{k}={v}" for k, v in (("epochs", epochs), ("accumulate", accumulate)) if v]
+        options = {
+            "seed": seed, "device": "cpu" if processes and device == "auto" else device, "workers": workers,
+            "all_folds": all_folds, "overwrite": overwrite, "shard": shard, "compile": compile,
+            "save_minutes": save_minutes, "keep": keep, "tensorboard": tensorboard, "profile": profile,
+            "measure_every": probe_every, "notes": {**many, **_probe_notes(probe_task, probe_data or store)},
+        }  # fmt: skip
+        request = _new(method, preset, config, (settings or []) + recipe, store, run, task, options)
     if dry_run:
-        _estimate(request)
+        _estimate(request, as_json)
     elif int(request.options.notes.get("processes", 1)) > 1 and not _launched():
         _launch(request)
     else:
-        _train(request)
+        _train(request, as_json)
+
+
+def _processes(gpus: int, processes: int) -> dict[str, Any]:
+    """Return how many processes to start, as a note of the options."""
+    from ecgkit.errors import ConfigError
+
+    if gpus and processes:
+        raise ConfigError(f"--gpus {gpus} and --processes {processes}", "one or the other")
+    return {"processes": gpus or processes} if gpus or processes else {}
+
+
+def _probe_notes(task: str, data: Path) -> dict[str, Any]:
+    """Return what the online probe needs, as notes of the options."""
+    return {"probe_task": task, "probe_data": str(data.resolve())} if task else {}
+
+
+def _alone(described: object) -> None:
+    from ecgkit.errors import ConfigError
+
+    if described:
+        raise ConfigError("--resume together with what describes a training", "a run alone: it knows the rest")
+
+
+def _described(method: str, data: Path | None, out: Path | None) -> tuple[Path, Path]:
+    """Return the store and the run folder of a new training."""
+    from ecgkit.errors import ConfigError
+
+    if not method or data is None or out is None:
+        missing = [n for n, v in (("--method", method), ("--data", data), ("--out", out)) if not v]
+        raise ConfigError(f"no {' and no '.join(missing)}", "--method, --data and --out, or --resume RUN")
+    return data, out
 
 
 def _new(
@@ -127,15 +164,17 @@ def _new(
     data: Path,
     out: Path,
     task: str,
-    options: "PretrainOptions",
+    options: dict[str, Any],
 ) -> Request:
     from ecgkit.entries import MethodEntry, TaskEntry
+    from ecgkit.methods import chosen_config
     from ecgkit.plugins import host
+    from ecgkit.training.options import PretrainOptions
 
     entry = host().get(MethodEntry, method)
-    preset, resolved = resolve(entry, preset, config, assignments)
+    preset, resolved = chosen_config(entry, preset, config, assignments)
     labels = host().get(TaskEntry, task) if task else None
-    return Request(entry, resolved, data, out, labels, replace(options, preset=preset))
+    return Request(entry, resolved, data, out, labels, PretrainOptions(**options, preset=preset))
 
 
 def _unfinished(run: Path, device: str, profile: bool, notes: dict[str, Any]) -> Request:
@@ -177,14 +216,14 @@ def _launch(request: Request) -> None:
     try:
         code = launch(processes, sys.argv[1:])
     except KeyboardInterrupt:
-        code = 130
-    if code == 130:
+        code = Exit.INTERRUPTED
+    if code == Exit.INTERRUPTED:
         raise KeyboardInterrupt
     if code:
         raise typer.Exit(code)
 
 
-def _train(request: Request) -> None:
+def _train(request: Request, as_json: bool) -> None:
     from ecgkit.store.reader import Store
     from ecgkit.training.loop import pretrain
     from ecgkit.training.processes import placement
@@ -209,6 +248,8 @@ def _train(request: Request) -> None:
             f"{metrics[0]['val_loss']:.4f} -> {metrics[-1]['val_loss']:.4f} "
             f"(lowest {best['val_loss']:.4f} in epoch {best['epoch']})"
         )
+        if as_json:
+            print_json({"run": str(out), "seconds": time.perf_counter() - began, "epochs": metrics})
 
 
 @contextmanager
@@ -233,7 +274,7 @@ def _online_probe(request: Request) -> Any:
     return OnlineProbe(task, head, Store(Path(notes["probe_data"])), request.config.signal, seed=request.options.seed)
 
 
-def _estimate(request: Request) -> None:
+def _estimate(request: Request, as_json: bool) -> None:
     """Print what the training would take."""
     from ecgkit.store.reader import Store
     from ecgkit.training.estimate import estimate
@@ -243,6 +284,10 @@ def _estimate(request: Request) -> None:
         request.entry, request.config, Store(request.data), request.options, processes=processes, task=request.task
     )
     cost = found.beginning.cost
+    if as_json:
+        costs = {name: getattr(cost, name) for name in ("parameters", "trained", "tokens", "flops")}
+        times = {name: getattr(found, name) for name in ("memory", "steps", "step_seconds", "seconds")}
+        print_json({**costs, **times})
     say(f"input: {request.config.signal}")
     say(str(found.beginning))
     rows = [

@@ -1,29 +1,50 @@
 """``ecgkit probe``."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from ecgkit.cli.render import DeviceOption, SeedOption, print_table, progress, say, warn
-from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption, resolve
+from ecgkit.cli import completion
+from ecgkit.cli.probe_show import show_curve, show_lead_sets, show_row
+from ecgkit.cli.render import DeviceOption, JsonOption, SeedOption, print_json, progress, say
+from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption
 
 if TYPE_CHECKING:
+    from ecgkit.evaluation.case import ModelChoice, OpenedCase, ProbeCase
+    from ecgkit.evaluation.draws import Amount
+    from ecgkit.evaluation.probe import ProbeOptions
     from ecgkit.evaluation.results import ResultRow
-    from ecgkit.evaluation.subject import Subject
+
+    Results = Sequence[tuple[Path, ResultRow]]
 
 
 def probe(
-    data: Annotated[Path, typer.Option(help="A store with labels.")],
-    task: Annotated[str, typer.Option(help="Task, such as ptbxl-super; several joined by commas.")],
+    data: Annotated[Path | None, typer.Option(help="A store with labels.")] = None,
+    task: Annotated[
+        str,
+        typer.Option(
+            help="Task, such as ptbxl-super or my.yaml; several joined by commas.", autocompletion=completion.tasks
+        ),
+    ] = "",
     run: Annotated[Path | None, typer.Argument(help="Run folder of a pretrained model.")] = None,
-    method: Annotated[str, typer.Option(help="Instead of a run: a method family, with one of the next two.")] = "",
+    eval_data: Annotated[
+        Path | None, typer.Option(help="Test on this store instead, on the classes that both have.")
+    ] = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            help="Instead of a run: a method family, with one of the next two.", autocompletion=completion.methods
+        ),
+    ] = "",
     random_init: Annotated[bool, typer.Option("--random-init", help="Probe the untrained encoder.")] = False,
     scratch: Annotated[bool, typer.Option("--scratch", help="Train the encoder on the task's labels.")] = False,
     preset: PresetOption = "",
     config: ConfigOption = None,
     settings: SetOption = None,
-    head: Annotated[str, typer.Option(help="What is put on the features.")] = "linear",
+    head: Annotated[str, typer.Option(help="What is put on the features.", autocompletion=completion.heads)] = "linear",
     leads: Annotated[
         str, typer.Option(help="Lead sets, a result each: 12,6,3,2,1, limb, I+II, all-single, random:3:20.")
     ] = "",
@@ -32,20 +53,44 @@ def probe(
         bool, typer.Option("--independent-queries", help="For zero-shot: no class sees the others.")
     ] = False,
     epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of --scratch.")] = None,
-    label_counts: Annotated[
-        str, typer.Option(help="Numbers of labelled training records, such as 50,100,500: one result each and seed.")
+    fraction: Annotated[
+        str, typer.Option(help="Shares of the training records in per cent, such as 1,10,100: a result each and draw.")
     ] = "",
-    label_seeds: Annotated[int, typer.Option(min=1, help="Draws of each of --label-counts.")] = 3,
+    label_counts: Annotated[
+        str, typer.Option(help="Numbers of labelled training records, such as 50,100,500: a result each and draw.")
+    ] = "",
+    seeds: Annotated[
+        int | None, typer.Option(min=1, help="Draws, from --seed on; default: what the protocol has.")
+    ] = None,
+    protocol: Annotated[str, typer.Option(help="Whose choices: default, merl, clear, stmem, lamae.")] = "default",
+    splits: Annotated[
+        Path | None, typer.Option(help="Published split tables: their folder, or the part that their names share.")
+    ] = None,
+    label_set: Annotated[
+        str, typer.Option(help="With --splits: exact for the store's codes, shipped for the tables' labels.")
+    ] = "",
     task_settings: Annotated[
         list[str] | None, typer.Option("--task-set", help="One setting of the task, such as icd10.count_on=train.")
     ] = None,
+    allow_overlap: Annotated[
+        bool, typer.Option("--allow-overlap", help="Go on where pretraining saw test records; the result says so.")
+    ] = False,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     out: Annotated[Path | None, typer.Option(help="Folder of the result; default: below the run.")] = None,
+    suite: Annotated[str, typer.Option(help="Instead: a grid of probes, from a YAML file or by name: six.")] = "",
+    stores: Annotated[list[str] | None, typer.Option("--store", help="Of a suite: NAME=PATH, repeatable.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Of a suite: processes.")] = 1,
+    cache: Annotated[Path | None, typer.Option(help="Folder of kept features; default: below the run.")] = None,
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no features, and use no kept ones.")] = False,
     layers: Annotated[str, typer.Option(help="Instead: study these layers of the encoder; all, or such as 3,6.")] = "",
     perturb: Annotated[
-        str, typer.Option(help="Instead: disturb the test records, such as lead-shift=0,10,20,50ms.")
+        str,
+        typer.Option(
+            help="Instead: disturb the test records: lead-shift=0,10,50ms, lead-off=0,1,3, noise=em,bw,ma:24,12,0dB."
+        ),
     ] = "",
+    as_json: JsonOption = False,
 ) -> None:
     """Judge an encoder by a task: a pretrained run, or a method without pretraining as its baseline.
 
@@ -54,64 +99,144 @@ def probe(
     The encoder's own contract builds its input from any store. Settings are chosen on validation records; the test
     records are predicted once.
     """
-    from ecgkit.entries import HeadEntry, TaskEntry
+    from ecgkit.config import build
     from ecgkit.errors import ConfigError
-    from ecgkit.evaluation.heads.settings import head_config
-    from ecgkit.evaluation.lead_sets import parse_lead_sets
-    from ecgkit.evaluation.probe import ProbeOptions, probe, result_folder
-    from ecgkit.plugins import host
-    from ecgkit.store.reader import Store
+    from ecgkit.evaluation.probe import ProbeOptions
 
+    kept = None if no_cache else str(cache or "")
+    if suite:
+        from ecgkit.cli.probe_suite import run_suite_command
+
+        run_suite_command(suite, run, stores or [], out, jobs=jobs, device=device, cache=kept)
+        return
+    if data is None or not task:
+        raise ConfigError("no --data STORE and --task TASK", "both, or --suite FILE")
     if epochs is not None and not scratch:
         raise ConfigError("--epochs without --scratch", "a training from scratch, for nothing else trains for epochs")
-    store = Store(data)
-    tasks = [host().get(TaskEntry, name.strip()) for name in task.split(",")]
-    head_entry = host().get(HeadEntry, head)
+    if eval_data is not None and (layers or perturb):
+        raise ConfigError("--eval-data with --layers or --perturb", "a study of one store")
     of_model, of_head = _share_settings(settings or [], has_run=run is not None)
-    if (prompts or independent_queries) and head != "zero-shot":
-        raise ConfigError(f"--prompts or --independent-queries with --head {head}", "--head zero-shot")
-    of_head += [f"prompts={prompts}"] * bool(prompts) + ["independent=true"] * independent_queries
-    chosen = head_config(head_entry, of_head)
-    lead_sets = parse_lead_sets(leads) if leads else (None,)
-    cases = [(task_entry, lead_set) for task_entry in tasks for lead_set in lead_sets]
-    counts = parse_counts(label_counts)
-    if len(cases) > 1 and (counts or layers or perturb):
-        raise ConfigError(f"{len(cases)} tasks and lead sets with a study", "one task, and one lead set at most")
-    rows = []
-    for task_entry, lead_set in cases:
-        # Anew for each: training from scratch changes the encoder.
-        subject = _subject(run, method, random_init, scratch, preset, config, of_model, seed)
-        options = ProbeOptions(head, seed, epochs, device, chosen, lead_set, tuple(task_settings or ()))
-        if layers or perturb:
-            from ecgkit.cli.probe_study import Asked, study
+    of_head += _zero_shot_settings(head, prompts, independent_queries)
+    values = {
+        "head": head, "seed": seed, "epochs": epochs, "device": device, "head_settings": of_head,
+        "task_settings": task_settings or [], "allow_overlap": allow_overlap, "protocol": protocol,
+        "splits": str(splits or ""), "label_set": label_set,
+        "eval_data": str(eval_data or ""),
+    }  # fmt: skip
+    plan = Plan(
+        data=data,
+        tasks=tuple(name.strip() for name in task.split(",")),
+        leads=leads,
+        model=_model(run, method, random_init, scratch, preset, config, of_model),
+        options=build(ProbeOptions, values, source="probe"),
+        amounts=parse_amounts(fraction or "100" * (seeds is not None and not label_counts), label_counts),
+        seeds=seeds,
+        out=out,
+        cache=kept,
+    )
+    if layers or perturb:
+        from ecgkit.cli.probe_study import study
 
-            study(Asked(subject, store, task_entry, head_entry, options, run, out), layers, perturb)
-            return
-        below = run or Path("runs") / subject.name
-        folder = result_folder(below, task_entry.name, subject, store, options)
-        if out is not None:
-            folder = out / folder.name if len(cases) > 1 else out
-        say(f"input: {subject.spec}, built from {store.name}" + (f"; leads {lead_set.name}" if lead_set else ""))
-        if counts:
-            from ecgkit.evaluation.label_counts import label_curve
+        found = study(plan.only_case(), layers, perturb)
+    else:
+        results = _run_curve(plan) if plan.amounts else _run_cases(plan)
+        found = [{"folder": str(folder), **asdict(row)} for folder, row in results]
+    if as_json:
+        print_json(found)
 
-            folder = folder if out else folder.with_name(f"{folder.name}-labels")
-            with progress() as watch:
-                curve = label_curve(
-                    subject, store, task_entry, head_entry, folder, counts, seeds=label_seeds, options=options,
-                    progress=watch,
-                )  # fmt: skip
-            _show_curve(curve, folder)
-            return
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command line asks for: one encoder on a store, a case a task and lead set.
+
+    Args:
+        data: Path of the store.
+        tasks: Names of the tasks.
+        leads: Lead sets as the user wrote them; empty for what the model's contract names.
+        model: The encoder.
+        options: What all cases share.
+        amounts: Instead of one probe with all training records: how many of them, several draws each.
+        seeds: How many draws; None for what the protocol has.
+        out: Folder of the result, or of the results; None for the default below the run.
+        cache: See `ProbeCase`.
+    """
+
+    data: Path
+    tasks: tuple[str, ...]
+    leads: str
+    model: "ModelChoice"
+    options: "ProbeOptions"
+    amounts: "tuple[Amount, ...]"
+    seeds: int | None
+    out: Path | None
+    cache: str | None = ""
+
+    def cases(self) -> "list[ProbeCase]":
+        """Return the cases, by task."""
+        from ecgkit.evaluation.case import ProbeCase
+        from ecgkit.evaluation.lead_sets import parse_lead_sets
+
+        sets = [given.name for given in parse_lead_sets(self.leads)] if self.leads else [""]
+        wanted = [(task, replace(self.options, leads=name)) for task in self.tasks for name in sets]
+        out = str(self.out or "") if len(wanted) == 1 else ""
+        return [ProbeCase(str(self.data), task, self.model, options, out, self.cache) for task, options in wanted]
+
+    def only_case(self) -> "ProbeCase":
+        """Return the one case of a study.
+
+        Raises:
+            ConfigError: There are several.
+        """
+        from ecgkit.errors import ConfigError
+
+        cases = self.cases()
+        if len(cases) > 1:
+            raise ConfigError(f"{len(cases)} tasks and lead sets with a study", "one task, and one lead set at most")
+        return cases[0]
+
+    def opened(self) -> "Iterator[OpenedCase]":
+        """Open the cases one after the other; of several, each result has a folder of its own inside `out`."""
+        from ecgkit.evaluation.case import open_case
+
+        cases = self.cases()
+        for case in cases:
+            found = open_case(case)
+            if self.out is not None and len(cases) > 1:
+                found = replace(found, case=replace(case, out=str(self.out / found.folder.name)))
+            yield found
+
+
+def _run_cases(plan: Plan) -> "Results":
+    results = []
+    for opened in plan.opened():
+        _say_input(opened)
         with progress() as watch:
-            row = probe(subject, store, task_entry, head_entry, folder, options, watch)
-        rows.append(row)
-        _show(row, folder)
-    if leads:
-        groups = [lead_set.group for _, lead_set in cases if lead_set]
-        _show_lead_sets(
-            rows, groups, (out or below / "probes") / f"leads-{task.replace(',', '-')}-{head}-seed{seed}.png"
+            row = opened.probe(watch)
+        results.append((opened.folder, row))
+        show_row(row, opened.folder)
+    if plan.leads:
+        name = (
+            f"leads-{'-'.join(Path(task).stem for task in plan.tasks)}-{plan.options.head}-seed{plan.options.seed}.png"
         )
+        show_lead_sets([row for _, row in results], (plan.out or opened.below / "probes") / name)
+    return results
+
+
+def _run_curve(plan: Plan) -> "Results":
+    from ecgkit.evaluation.case import open_case
+    from ecgkit.evaluation.learning_curve import learning_curve
+
+    case = plan.only_case()
+    _say_input(open_case(case))
+    with progress() as watch:
+        found = learning_curve(case, plan.amounts, seeds=plan.seeds, progress=watch)
+    show_curve([row for _, row in found], found[0][0].parent)
+    return found
+
+
+def _say_input(opened: "OpenedCase") -> None:
+    leads = opened.case.options.leads
+    say(f"input: {opened.subject.spec}, built from {opened.store.name}" + (f"; leads {leads}" if leads else ""))
 
 
 def _share_settings(settings: list[str], *, has_run: bool) -> tuple[list[str], list[str]]:
@@ -120,105 +245,44 @@ def _share_settings(settings: list[str], *, has_run: bool) -> tuple[list[str], l
     return ([] if has_run else [setting for setting in settings if not setting.startswith("head.")]), of_head
 
 
-def parse_counts(text: str) -> tuple[int, ...]:
-    """Read numbers joined by commas.
+def _zero_shot_settings(head: str, prompts: Path | None, independent: bool) -> list[str]:
+    from ecgkit.errors import ConfigError
+
+    if (prompts or independent) and head != "zero-shot":
+        raise ConfigError(f"--prompts or --independent-queries with --head {head}", "--head zero-shot")
+    return [f"prompts={prompts}"] * bool(prompts) + ["independent=true"] * independent
+
+
+def _model(
+    run: Path | None, method: str, random_init: bool, scratch: bool, preset: str, config: Path | None, of: list[str]
+) -> "ModelChoice":
+    from ecgkit.errors import ConfigError
+    from ecgkit.evaluation.case import ModelChoice
+
+    if random_init and scratch:
+        raise ConfigError("both --random-init and --scratch", "one of them")
+    chosen: Literal["", "random-init", "scratch"] = "random-init" if random_init else "scratch" if scratch else ""
+    model = ModelChoice(str(run or ""), method, chosen, preset, str(config or ""), tuple(of))
+    model.check()
+    return model
+
+
+def parse_amounts(fractions: str, counts: str) -> "tuple[Amount, ...]":
+    """Read shares in per cent and numbers of records, each joined by commas; ascending, each once.
 
     Raises:
-        ConfigError: One is no whole number above 0.
+        ConfigError: One is no number in its range.
     """
-    from ecgkit.errors import ConfigError
+    from ecgkit.errors import ConfigError, TaskError
+    from ecgkit.evaluation.draws import Amount
 
-    parts = [part.strip() for part in text.split(",") if part.strip()]
+    try:
+        shares = sorted({float(part) for part in fractions.split(",") if part.strip()})
+        wanted = [Amount(share) for share in shares]
+    except (ValueError, TaskError):
+        expected = "shares in per cent above 0 and up to 100 joined by commas, such as 1,10,100"
+        raise ConfigError(f"--fraction {fractions!r}", expected) from None
+    parts = [part.strip() for part in counts.split(",") if part.strip()]
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise ConfigError(f"--label-counts {text!r}", "whole numbers above 0 joined by commas, such as 50,100,500")
-    return tuple(sorted({int(part) for part in parts}))
-
-
-def _show_curve(rows: "list[ResultRow]", folder: Path) -> None:
-    from ecgkit.evaluation.label_counts import curve, spread
-
-    shown = []
-    for point in curve(rows):
-        low, high = spread(point.aurocs) or (None, None)
-        shown.append(
-            {
-                "asked": point.count,
-                "records": "-".join(map(str, sorted({min(point.records), max(point.records)}))),
-                "seeds": len(point.aurocs),
-                "AUROC": _percent(point.mean),
-                "lowest": _percent(low),
-                "highest": _percent(high),
-            }
-        )
-    first = rows[0]
-    print_table(
-        f"{first.task_title}: {first.head} on {first.run} by labelled training records", shown, numeric=list(shown[0])
-    )
-    say(f"{len(rows)} results in {folder}")
-    for warning in dict.fromkeys(warning for row in rows for warning in row.warnings if warning.startswith("LEAK")):
-        warn(warning)
-
-
-def _subject(
-    run: Path | None,
-    method: str,
-    random_init: bool,
-    scratch: bool,
-    preset: str,
-    config: Path | None,
-    settings: list[str] | None,
-    seed: int,
-) -> "Subject":
-    from ecgkit.entries import MethodEntry
-    from ecgkit.errors import ConfigError
-    from ecgkit.evaluation.subject import pretrained_subject, untrained_subject
-    from ecgkit.plugins import host
-
-    if run is not None:
-        extras: list[Any] = [method, random_init, scratch, preset, config, settings]
-        if any(extras):
-            raise ConfigError(f"run {run} together with options that build another model", "one or the other")
-        return pretrained_subject(run)
-    if not method or random_init == scratch:
-        found = "both --random-init and --scratch" if random_init and scratch else "no model to probe"
-        raise ConfigError(found, "a run folder, or --method with one of --random-init and --scratch")
-    entry = host().get(MethodEntry, method)
-    weights = "scratch" if scratch else "random-init"
-    preset, resolved = resolve(entry, preset, config, settings)
-    return untrained_subject(entry, preset, resolved, weights=weights, seed=seed)
-
-
-def _show_lead_sets(rows: "list[ResultRow]", groups: list[str], picture: Path) -> None:
-    """Print one line a lead set, means over random subsets, and draw the heat map."""
-    from ecgkit.report.lead_matrix import draw_matrix, summarise
-
-    print_table("Leads", [line.as_row() for line in summarise(rows, groups)], numeric=["macro AUROC", "95 %"])
-    draw_matrix(rows, picture)
-    say(f"heat map: {picture}")
-
-
-def _show(row: "ResultRow", folder: Path) -> None:
-    low, high = row.macro_interval or (None, None)
-    say(
-        f"{row.run}: macro AUROC {_percent(row.macro_auroc)} (95 % interval {_percent(low)} to {_percent(high)}) "
-        f"on {row.counts['test']['records']} test records, {row.seconds:.1f} s; written to {folder}"
-    )
-    rows = [
-        {
-            "class": c.label,
-            "name": c.name,
-            "AUROC": _percent(c.auroc),
-            "95 %": "-" if c.interval is None else f"{_percent(c.interval[0])} to {_percent(c.interval[1])}",
-            "AUPRC": _percent(c.auprc),
-            "positives": f"{c.positives} of {c.positives + c.negatives}",
-            **({} if c.seen is None else {"seen as": c.seen or "unseen"}),
-        }
-        for c in row.classes
-    ]
-    print_table(f"{row.task_title}: {row.head} on {row.run}", rows, numeric=["AUROC", "95 %", "AUPRC", "positives"])
-    for warning in row.warnings:
-        warn(warning)
-
-
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
+        raise ConfigError(f"--label-counts {counts!r}", "whole numbers above 0 joined by commas, such as 50,100,500")
+    return (*wanted, *(Amount(count=count) for count in sorted({int(part) for part in parts})))

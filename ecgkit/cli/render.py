@@ -1,9 +1,16 @@
-"""What commands print: tables, lines and progress. Plain where the output is no terminal, or ``NO_COLOR`` is set."""
+"""What commands print: tables, lines and progress.
+
+On a terminal tables have lines and headings stand out. Where the output is no terminal (a pipe, a file, a log), or
+``NO_COLOR`` is set, nothing but text is written; a table is then columns of full width, a row a line. With ``--json``
+stdout holds JSON and nothing else, and what is meant for people goes to stderr.
+"""
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import zip_longest
 from typing import Annotated, Any
 
 import typer
@@ -19,14 +26,35 @@ from rich.progress import (
 )
 from rich.table import Table
 
-console = Console(highlight=False)
+
+def _console(*, stderr: bool) -> Console:
+    """Return a console; with ``NO_COLOR`` one that writes no escape sequence for any style, bold included."""
+    if os.environ.get("NO_COLOR"):
+        return Console(stderr=stderr, highlight=False, color_system=None)
+    return Console(stderr=stderr, highlight=False)
+
+
+console = _console(stderr=False)
 # Progress goes to stderr, so that stdout can be piped.
-errors = Console(stderr=True, highlight=False)
+errors = _console(stderr=True)
 
 _shown: list[Progress] = []  # the bars that are on the screen
+_people = [console]  # where text for people goes
+
+
+def as_json_wanted(wanted: bool) -> bool:
+    """Send what is meant for people to stderr if stdout is to hold JSON; ``--json`` calls it before the command."""
+    _people[0] = errors if wanted else console
+    return wanted
+
 
 Watch = Callable[[str, int, int], None]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+JsonOption = Annotated[
+    bool,
+    typer.Option(
+        "--json", callback=as_json_wanted, help="Print JSON to stdout; what is meant for people goes to stderr."
+    ),
+]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
@@ -37,7 +65,7 @@ def say(line: str) -> None:
 
     While bars are on the same terminal, the line goes through their console, which keeps them below it.
     """
-    through = errors if console.is_terminal and _shown else console
+    through = errors if console.is_terminal and _shown else _people[0]
     through.print(escape(line), soft_wrap=True)
 
 
@@ -54,16 +82,36 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]], *, numeric: Seque
         rows: Cells by column.
         numeric: Columns to align right.
     """
-    console.print(f"[bold]{escape(title)}[/]", soft_wrap=True)
+    out = _people[0]
+    out.print(f"[bold]{escape(title)}[/]", soft_wrap=True)
     if not rows:
         say("none")
-        return
+    elif out.is_terminal:
+        out.print(_boxed(rows, numeric))
+    else:
+        for line in _columns(rows, numeric):
+            out.print(line, soft_wrap=True, markup=False)
+
+
+def _boxed(rows: Sequence[Mapping[str, Any]], numeric: Sequence[str]) -> Table:
     table = Table(header_style="bold")
     for column in rows[0]:
         table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row.values()))
-    console.print(table)
+    return table
+
+
+def _columns(rows: Sequence[Mapping[str, Any]], numeric: Sequence[str]) -> Iterator[str]:
+    """Yield lines of columns two blanks apart, as wide as their cells; a cell's own lines stand below each other."""
+    cells = [list(rows[0]), *([str(cell) for cell in row.values()] for row in rows)]
+    split = [[cell.split("\n") for cell in row] for row in cells]
+    widths = [max(len(line) for row in split for line in row[c]) for c in range(len(cells[0]))]
+    right = [column in numeric for column in rows[0]]
+    for row in split:
+        for line in zip_longest(*row, fillvalue=""):
+            pairs = zip(line, widths, right, strict=True)
+            yield "  ".join(text.rjust(width) if r else text.ljust(width) for text, width, r in pairs).rstrip()
 
 
 def print_json(values: Any) -> None:

@@ -32,6 +32,7 @@ def report(
     from ecgkit.evaluation.results import find_rows
     from ecgkit.report import tables
     from ecgkit.report.page import write_report
+    from ecgkit.report.regression import target_tables
 
     others = {md: ".md", latex: ".tex", csv: ".csv", json: ".json"}
     for path, suffix in others.items():
@@ -51,7 +52,8 @@ def report(
         write_report(rows, out, title=title, table=table, more=more)
         say(f"{len(rows)} results in {out}")
     forms = {md: tables.to_markdown, latex: tables.to_latex, json: tables.to_json}
-    texts = {path: form(table) for path, form in forms.items() if path is not None}
+    targets = target_tables(rows, tests=tests) if any((md, latex, json)) else []
+    texts = {path: form(table, targets) for path, form in forms.items() if path is not None}
     if csv is not None:
         texts[csv] = tables.to_csv(rows)
     for path, text in texts.items():

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ecgkit.cli.render import OverwriteOption, SeedOption, print_table, progress, say
+from ecgkit.cli.render import JsonOption, OverwriteOption, SeedOption, print_json, print_table, progress, say
 
 
 def simulate(
@@ -13,6 +13,7 @@ def simulate(
     records: Annotated[int, typer.Option(min=1, help="How many ECGs.")] = 1000,
     seed: SeedOption = 0,
     overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write a synthetic 12-lead cohort in the MIMIC-IV-ECG layout.
 
@@ -28,3 +29,7 @@ def simulate(
     say(f"{summary.records} records of {summary.patients} simulated patients in {out}")
     rows = [{"finding": name, "records": count} for name, count in summary.labels.items()]
     print_table("Findings", rows, numeric=["records"])
+    if as_json:
+        print_json(
+            {"folder": str(out), "records": summary.records, "patients": summary.patients, "findings": summary.labels}
+        )

@@ -132,12 +132,17 @@ def settle(sources: Sequence[Source]) -> list[Source]:
     Published folds are never mixed with hashed ones, which would put a patient on both sides: a source without one
     takes that of its patient. Only where a dataset publishes none at all, folds are hashed from patients' ids.
     """
-    checked = [replace(source, problem=source.problem or _problem(source, n)) for n, source in enumerate(sources, 1)]
+    checked = [_checked(source, n) for n, source in enumerate(sources, 1)]
     if all(source.fold is None for source in sources):
         return [replace(s, fold=hashed_fold(s.patient_id or s.record_id)) for s in checked]
     good = [source for source in checked if source.fold is not None and not source.problem]
     of_patient = {source.patient_id: source.fold for source in good if source.patient_id}
     return [source if source.problem else _with_published_fold(source, of_patient) for source in checked]
+
+
+def _checked(source: Source, number: int) -> Source:
+    problem = "" if source.problem else _problem(source, number)
+    return replace(source, problem=problem) if problem else source
 
 
 def _problem(source: Source, number: int) -> str:

@@ -53,8 +53,9 @@ def headers_below(root: Path) -> list[str]:
     not followed.
     """
     if is_local(root):
+        above = len(os.path.join(root, ""))
         found = [
-            os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
+            os.path.join(folder, name)[above:].replace(os.sep, "/")
             for folder, folders, files in os.walk(root)
             for name in (*folders, *files)
             if name.endswith(HEADER)
@@ -82,12 +83,13 @@ def first_headers(root: Path, suffix: str = HEADER) -> tuple[Path, list[str]]:
     for _ in range(_DEEPEST):
         below: list[Path] = []
         for folder in level:
-            entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
-            names = [entry.name.removesuffix(suffix) for entry in entries if entry.name.endswith(suffix)]
+            entries = sorted(os.listdir(folder) if is_local(folder) else (entry.name for entry in folder.iterdir()))
+            names = [entry.removesuffix(suffix) for entry in entries if entry.endswith(suffix)]
             if names:
                 return folder, names
             # A name that ends like a file's is not asked about: that would cost a call for each of many files.
-            below += [entry for entry in entries if not entry.suffix[1:2].isalpha() and entry.is_dir()]
+            likely = (entry for entry in entries if not os.path.splitext(entry)[1][1:2].isalpha())
+            below += [folder / entry for entry in likely if (folder / entry).is_dir()]
         # One branch of each tree is enough to know a layout by.
         level = below[:2]
     return root, []

@@ -46,6 +46,22 @@ def is_local(root: Path) -> bool:
     return isinstance(root, Path)
 
 
+def read_bytes(root: Path, path: str) -> bytes:
+    """Return the content of a file, by its path relative to the dataset's folder.
+
+    For a local file this is several times as fast as joining `Path` objects, which an ingest would do for every file.
+    """
+    if not is_local(root):
+        return (root / path).read_bytes()
+    with open(f"{root}/{path}", "rb", buffering=0) as file:
+        return file.readall()
+
+
+def size_of(root: Path, path: str) -> int:
+    """Return the size of a file in bytes, by its path relative to the dataset's folder."""
+    return os.stat(f"{root}/{path}").st_size if is_local(root) else (root / path).stat().st_size
+
+
 def check_inside(root: Path, path: str) -> None:
     """Refuse a path that leads out of the dataset's folder, by ``..``, by being absolute or through a link.
 

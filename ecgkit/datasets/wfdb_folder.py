@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.header_folder import HEADER, headers_below
-from ecgkit.datasets.paths import beside
-from ecgkit.datasets.wfdb_header import wfdb_lines
+from ecgkit.datasets.paths import beside, read_bytes
+from ecgkit.datasets.wfdb_header import first_wfdb_line, wfdb_lines
 
 
 class WfdbFolder(Dataset):
@@ -30,9 +30,9 @@ class WfdbFolder(Dataset):
     def _segments(self, path: str) -> Iterator[str]:
         """Yield the segments that a multi-segment header names; nothing for any other header."""
         try:
-            lines = wfdb_lines((self.root / f"{path}{HEADER}").read_bytes())
+            raw = read_bytes(self.root, f"{path}{HEADER}")
         except OSError:  # told when the header is read as a record's
             return
-        if lines and "/" in lines[0].split()[0]:
-            for line in lines[1:]:
+        if any("/" in word for word in first_wfdb_line(raw).split(None, 1)[:1]):
+            for line in wfdb_lines(raw)[1:]:
                 yield beside(path, line.split()[0])

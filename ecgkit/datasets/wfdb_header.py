@@ -8,6 +8,7 @@ Of the lines of one dataset only the file name, the first sample and the checksu
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -116,8 +117,19 @@ def wfdb_lines(raw: bytes) -> list[str]:
 
     wfdb drops every byte that is not ASCII first, and breaks lines at a form feed too.
     """
-    lines = (line.strip() for line in raw.decode("ascii", "ignore").splitlines())
-    return [line for line in lines if line and not line.startswith("#")]
+    return list(_significant(raw))
+
+
+def first_wfdb_line(raw: bytes) -> str:
+    """Return the first of `wfdb_lines`, the record line; empty if there is none."""
+    return next(_significant(raw), "")
+
+
+def _significant(raw: bytes) -> Iterator[str]:
+    for line in raw.decode("ascii", "ignore").splitlines():
+        line = line.strip()
+        if line and not line.startswith("#"):
+            yield line
 
 
 def parse_header(raw: bytes) -> WfdbHeader:

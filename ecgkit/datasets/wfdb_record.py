@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ecgkit.datasets.annotations import BEATS, parse_annotations
 from ecgkit.datasets.header import Header
-from ecgkit.datasets.paths import beside, check_inside
+from ecgkit.datasets.paths import beside, check_inside, read_bytes
 from ecgkit.datasets.wfdb_header import NotPlain, WfdbHeader, parse_header
 from ecgkit.datasets.wfdb_signal import PlainLayout, measure, read_counts, to_amplitudes
 from ecgkit.errors import RecordError
@@ -94,7 +94,7 @@ def one_error(name: str, expected: str) -> Iterator[None]:
 
 def _read_header(root: Path, path: str) -> Header:
     try:
-        raw = (root / f"{path}.hea").read_bytes()
+        raw = read_bytes(root, f"{path}.hea")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise RecordError(f"{path}.hea does not exist as a file", "a WFDB header") from None
     try:
@@ -129,7 +129,7 @@ def _read_amplitudes(root: Path, path: str, header: Header) -> Amplitudes:
 def _reference_beats(root: Path, path: str, fs: float) -> NDArray[np.int64] | None:
     """Return the beats of an ``.atr`` file beside the record, if there is one that can be read."""
     try:
-        raw = (root / f"{path}.atr").read_bytes()
+        raw = read_bytes(root, f"{path}.atr")
     except OSError:
         return None
     check_inside(root, f"{path}.atr")

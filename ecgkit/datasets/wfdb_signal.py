@@ -15,7 +15,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgkit.datasets.paths import beside
+from ecgkit.datasets.paths import beside, read_bytes, size_of
 from ecgkit.datasets.wfdb_header import Channel, NotPlain, Scheme, WfdbHeader
 from ecgkit.errors import RecordError
 from ecgkit.recording import Amplitudes
@@ -69,7 +69,7 @@ FORMATS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PlainLayout:
     """Where a plain record's samples lie; all that differs between records of one dataset is in the first two.
 
@@ -114,7 +114,7 @@ def measure(root: Path, path: str, header: WfdbHeader) -> int:
     lengths = []
     for name, (kind, offset, rows) in zip(header.files, files_of(header.scheme), strict=True):
         try:
-            size = (root / beside(path, name)).stat().st_size
+            size = size_of(root, beside(path, name))
         except (FileNotFoundError, NotADirectoryError):
             raise RecordError(f"{name} does not exist", f"the signal file of {path}.hea") from None
         wanted = kind.size((header.samples or 0) * len(rows)) + offset
@@ -135,7 +135,7 @@ def read_counts(root: Path, path: str, samples: int, layout: PlainLayout) -> Cou
     for name, (kind, offset, own) in zip(layout.files, files_of(layout.scheme), strict=True):
         if not set(own) & set(wanted):
             continue
-        raw = memoryview((root / beside(path, name)).read_bytes())[offset:]
+        raw = memoryview(read_bytes(root, beside(path, name)))[offset:]
         if len(raw) < kind.size(samples * len(own)):
             raise RecordError(f"{name} is cut short: {len(raw)} bytes", f"{kind.size(samples * len(own))} bytes")
         table = _rows_of(kind.unpack(raw, samples * len(own)), len(own))

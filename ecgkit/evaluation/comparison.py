@@ -25,7 +25,7 @@ class Comparison:
     """A result against the best of its column.
 
     Args:
-        difference: Of the macro AUROC, best less this.
+        difference: Of the macro AUROC, or of a mean absolute error, best less this.
         p: Corrected for the number of comparisons that were made together.
     """
 
@@ -51,7 +51,7 @@ def compare(best: Path, others: Sequence[Path]) -> dict[Path, Comparison]:
     Raises:
         ResultsError: Predictions cannot be read.
     """
-    reference = _test_part(best)
+    reference = predictions_on_test(best)
     found: dict[Path, Difference] = {}
     labels = [name for name in reference.columns if name.startswith("y_")]
     targets = reference[labels].to_numpy(int)
@@ -59,7 +59,7 @@ def compare(best: Path, others: Sequence[Path]) -> dict[Path, Comparison]:
     weights = resample(patients.astype(str).tolist(), draws=DRAWS)
     first = Resampled.of(targets, _scores(reference, labels), weights)
     for path in others:
-        other = _test_part(path)
+        other = predictions_on_test(path)
         if set(other.index) != set(reference.index) or labels != [n for n in other.columns if n.startswith("y_")]:
             continue
         other = other.loc[reference.index]
@@ -79,7 +79,7 @@ def _scores(part: pd.DataFrame, labels: Sequence[str]) -> Floats:
     return part[["p_" + name.removeprefix("y_") for name in labels]].to_numpy(float)
 
 
-def _test_part(path: Path) -> pd.DataFrame:
+def predictions_on_test(path: Path) -> pd.DataFrame:
     """Return the test predictions beside a row, by record id."""
     file = path.parent / PREDICTIONS
     try:

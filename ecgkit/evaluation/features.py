@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from ecgkit.store.views import View
 from ecgkit.training.data import Windows, evaluation_starts, load_batches, plan_batches
 from ecgkit.training.supply import Supply
 
+LARGEST = 16 * 2**30  # bytes of tokens that are held in memory at most
+
 
 @dataclass(frozen=True)
 class RecordFeatures:
@@ -22,16 +25,17 @@ class RecordFeatures:
 
     Args:
         fields: By the name of a field of `ecgkit.methods.Features`: ``[R, ...]``. ``per_lead`` is ``[R, L, D]`` on the
-            contract's lead axis, 0 where a record lacks the lead.
+            contract's lead axis, 0 where a record lacks the lead. ``tokens`` is float16 ``[R, N, D]``, those of all
+            crops one after the other, and comes with ``token_real``, bool ``[R, N]``.
         leads: The L leads of that axis.
         present: bool ``[R, L]``, which record has which lead.
     """
 
-    fields: Mapping[str, NDArray[np.float32]]
+    fields: Mapping[str, NDArray[Any]]
     leads: tuple[str, ...]
     present: NDArray[np.bool_]
 
-    def __getitem__(self, field: str) -> NDArray[np.float32]:
+    def __getitem__(self, field: str) -> NDArray[Any]:
         return self.fields[field]
 
     def __len__(self) -> int:
@@ -52,9 +56,10 @@ def extract(
     *,
     supplies: Mapping[str, Supply] = MappingProxyType({}),
     batch_size: int = 64,
+    beside: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> RecordFeatures:
-    """Return features in the order of `rows`, averaged over the contract's evaluation crops.
+    """Return features in the order of `rows`, averaged over the contract's evaluation crops; tokens are kept apart.
 
     Args:
         encoder: In evaluation mode or not; it is put there.
@@ -63,10 +68,11 @@ def extract(
         needs: Which fields of `ecgkit.methods.Features`.
         supplies: What the encoder needs besides the signal.
         batch_size: Records at a time.
+        beside: How many more records' features will be held in memory with these.
         progress: Called with batches done and in all.
 
     Raises:
-        RunError: The encoder does not fill one of the fields.
+        RunError: The encoder does not fill one of the fields, or tokens would not fit into memory.
     """
     encoder.eval()
     device = next(encoder.parameters()).device
@@ -74,13 +80,18 @@ def extract(
     offsets = view.spec.eval_offsets
     place = {int(row): i for i, row in enumerate(rows)}
     present = view.present[rows]
-    sums: dict[str, NDArray[np.float32]] = {}
+    sums: dict[str, NDArray[Any]] = {}
+    tokens = _Tokens(len(rows), len(offsets), beside) if "tokens" in needs else None
     for k, offset in enumerate(offsets):
         windows = Windows(view, evaluation_starts(view, offset), supplies)
         for n, batch in enumerate(load_batches(windows, batches), 1):
             features = encoder.encode(batch.to(device))
             at = np.array([place[int(row)] for row in batch.rows])
+            if tokens is not None:
+                tokens.add(at, k, _field(features, "tokens"), features.token_real)
             for need in needs:
+                if need == "tokens":
+                    continue
                 values = _field(features, need)
                 if need == "per_lead":
                     values = _on_lead_axis(values, present[at[0]])
@@ -88,7 +99,38 @@ def extract(
                 total[at] += values / len(offsets)
             if progress:
                 progress(k * len(batches) + n, len(offsets) * len(batches))
-    return RecordFeatures(sums, view.spec.leads, present)
+    return RecordFeatures(sums if tokens is None else sums | tokens.together(), view.spec.leads, present)
+
+
+class _Tokens:
+    """Tokens of records as they come, batch by batch; their number may differ from one lead set to another."""
+
+    def __init__(self, records: int, crops: int, beside: int) -> None:
+        self.records, self.crops, self.beside, self.count = records, crops, beside, 0
+        self._pieces: list[tuple[NDArray[np.int64], int, NDArray[np.float16], NDArray[np.bool_]]] = []
+
+    def add(self, at: NDArray[np.int64], crop: int, tokens: NDArray[np.float32], real: Tensor | None) -> None:
+        """Take the tokens ``[B, N, D]`` of some records, of which `real` ``[B, N]`` stand for something."""
+        self.count = max(self.count, tokens.shape[1])
+        held = self.records + self.beside
+        size = 2 * held * self.crops * self.count * tokens.shape[2]
+        if size > LARGEST:
+            raise RunError(
+                f"the tokens of {held} records take {size / 2**30:.0f} GiB", f"{LARGEST / 2**30:.0f} at most",
+                "Probe pooled features, a smaller model, or one with fewer evaluation crops (signal.eval_starts).",
+            )  # fmt: skip
+        there = np.ones(tokens.shape[:2], bool) if real is None else real.cpu().numpy().astype(bool)
+        self._pieces.append((at, crop, tokens.astype(np.float16), there))
+
+    def together(self) -> dict[str, NDArray[Any]]:
+        """Return ``tokens`` and ``token_real``; the crops of a record lie one after the other."""
+        width = self._pieces[0][2].shape[2] if self._pieces else 0
+        tokens = np.zeros((self.records, self.crops, self.count, width), np.float16)
+        real = np.zeros(tokens.shape[:3], bool)
+        for at, crop, values, there in self._pieces:
+            tokens[at, crop, : values.shape[1]], real[at, crop, : values.shape[1]] = values, there
+        N = self.crops * self.count
+        return {"tokens": tokens.reshape(self.records, N, width), "token_real": real.reshape(self.records, N)}
 
 
 def _field(features: Features, need: str) -> NDArray[np.float32]:

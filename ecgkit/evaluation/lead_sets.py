@@ -4,7 +4,6 @@ A model that takes any leads gets those; one that cannot fills the others itself
 and scaling see the given leads only.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
 
@@ -53,6 +52,19 @@ def parse_lead_sets(text: str) -> tuple[LeadSet, ...]:
     return tuple({found.name: found for found in sets}.values())
 
 
+def lead_set(name: str) -> LeadSet:
+    """Return the one lead set of a name, also of one random subset, such as ``random:3#2``.
+
+    Raises:
+        ConfigError: It is none, or several.
+    """
+    kind, numbered, number = name.partition("#")
+    sets = random_sets(f"{kind}:{number}")[-1:] if numbered else parse_lead_sets(name)
+    if len(sets) != 1:
+        raise ConfigError(f"leads {name!r} are {len(sets)} sets", "one set of leads")
+    return sets[0]
+
+
 def _parse(part: str) -> list[LeadSet]:
     if part == EACH:
         return [LeadSet(lead, (lead,), EACH) for lead in STANDARD_LEADS]
@@ -90,10 +102,3 @@ def random_sets(text: str) -> list[LeadSet]:
         chosen = rng.choice(len(STANDARD_LEADS), k, replace=False)
         drawn[tuple(STANDARD_LEADS[i] for i in sorted(chosen))] = None
     return [LeadSet(f"{RANDOM}:{k}#{i}", leads, f"{RANDOM}:{k}") for i, leads in enumerate(drawn, 1)]
-
-
-def set_name(leads: Sequence[str]) -> str:
-    """Return the shortest name of some leads: that of a set, else their names joined by +."""
-    ordered = canonical_order(leads)
-    names = [name for name, members in EVALUATION_SETS.items() if canonical_order(members) == ordered]
-    return min(names, key=len) if names else "+".join(ordered)

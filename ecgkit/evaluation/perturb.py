@@ -1,14 +1,9 @@
 """Perturbations: how much a frozen encoder's probe, and what it learnt to rebuild, suffer from disturbed signals.
 
-A perturbation changes a record's window as it came from the electrodes: in mV (or what the store holds), at the
-contract's rate, before crop, filter and scaling: that is where a disturbance happens, and the contract's own filter
-has its chance against it. Only the test part is disturbed: the head is fitted and chosen on clean records. Beats stay
-where they were found in the clean record.
-
-Another perturbation is a function of a window and an entry in `PERTURBATIONS`.
+Only the test part is disturbed: the head is fitted and chosen on clean records. Beats stay where they were found in the
+clean record. What may be done is in `ecgkit.evaluation.perturbations`.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,76 +12,26 @@ from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-import scipy.ndimage
 import torch
 from numpy.typing import NDArray
 
-from ecgkit.entries import HeadEntry
-from ecgkit.errors import ConfigError, RunError, StoreError
-from ecgkit.evaluation.features import extract
-from ecgkit.evaluation.heads.base import Part
-from ecgkit.evaluation.heads.settings import build_head, check_head
+from ecgkit.entries import HeadEntry, TaskEntry
+from ecgkit.errors import RunError, StoreError
+from ecgkit.evaluation.features import RecordFeatures, extract
+from ecgkit.evaluation.heads.base import Head, Part
 from ecgkit.evaluation.metrics import macro_auroc
+from ecgkit.evaluation.noise import Window
+from ecgkit.evaluation.perturbations import Disturbances, Perturbation
+from ecgkit.evaluation.probe import PreparedProbe, ProbeOptions, prepare_probe
 from ecgkit.evaluation.subject import Subject
 from ecgkit.methods import Method
 from ecgkit.store.reader import Store
-from ecgkit.store.views import View, open_view
-from ecgkit.tasks.task import TaskData
+from ecgkit.store.views import View
 from ecgkit.training.data import Windows, evaluation_starts, load_batches, plan_batches
-from ecgkit.training.run import open_run, pick_device
+from ecgkit.training.run import open_run
 from ecgkit.training.supply import Supply, open_supplies
 
-Window = NDArray[np.float32]
-
-
-@dataclass(frozen=True)
-class Perturbation:
-    """A way to disturb a record.
-
-    Args:
-        name: What the user types.
-        unit: Of its level, such as ``ms``.
-        summary: One line.
-        apply: ``f(window [L, T], fs in Hz, level, generator) -> [L, T]``; level 0 must change nothing.
-    """
-
-    name: str
-    unit: str
-    summary: str
-    apply: Callable[[Window, float, float, np.random.Generator], Window]
-
-
-def shift_leads(window: Window, fs: float, level: float, rng: np.random.Generator) -> Window:
-    """Shift every lead by a time of its own, drawn from +- level / 2 ms, so that no two are more than `level` apart.
-
-    Between samples it interpolates by cubic splines; at the ends the last sample is held.
-    """
-    if level == 0:
-        return window
-    shifts = rng.uniform(-level / 2, level / 2, len(window)) * fs / 1000
-    moved = [scipy.ndimage.shift(row, by, order=3, mode="nearest") for row, by in zip(window, shifts, strict=True)]
-    return np.stack(moved).astype(np.float32)
-
-
-PERTURBATIONS: dict[str, Perturbation] = {
-    "lead-shift": Perturbation("lead-shift", "ms", "leads shifted against each other", shift_leads),
-}
-
-
-def parse_perturbation(text: str) -> tuple[Perturbation, tuple[float, ...]]:
-    """Read ``NAME=LEVEL,LEVEL,...UNIT``, such as ``lead-shift=0,10,20,50ms``.
-
-    Raises:
-        ConfigError: The name is unknown, or a level is no number of 0 or more in the perturbation's unit.
-    """
-    name, _, levels = text.partition("=")
-    if name not in PERTURBATIONS:
-        raise ConfigError(f"perturbation {name!r}", f"one of {', '.join(PERTURBATIONS)}")
-    chosen = PERTURBATIONS[name]
-    found = [re.fullmatch(rf"(\d+(?:\.\d+)?)(?:{re.escape(chosen.unit)})?", part.strip()) for part in levels.split(",")]
-    if not all(found):
-        raise ConfigError(f"--perturb {text!r}", f"levels in {chosen.unit}, such as {name}=0,10,50{chosen.unit}")
-    return chosen, tuple(float(match[1]) for match in found if match)
+CLEAN = "clean"
 
 
 class PerturbedSignal:
@@ -125,84 +70,128 @@ def perturbed_view(view: View, perturbation: Perturbation, level: float, seed: i
 def study_perturbation(
     subject: Subject,
     store: Store,
-    data: TaskData,
+    task_entry: TaskEntry,
     head_entry: HeadEntry,
-    perturbation: Perturbation,
-    levels: tuple[float, ...],
+    disturbances: Disturbances,
     *,
+    options: ProbeOptions,
     run: Path | None = None,
-    head_config: Any = None,
-    seed: int = 0,
-    device: str = "auto",
     progress: Callable[[str, int, int], None] | None = None,
 ) -> pd.DataFrame:
-    """Probe an encoder on disturbed test records.
+    """Probe an encoder, or a whole method, on disturbed test records.
 
     Args:
         subject: The encoder.
         store: The data.
-        data: The task on the store.
+        task_entry: The task.
         head_entry: The head, fitted on clean records.
-        perturbation: What is done to the test records.
-        levels: How much of it.
+        disturbances: What the test records go through.
+        options: As for a probe; the seed is also that of the masks and of what is random in a perturbation.
         run: The run folder, for its pretraining loss; None leaves that column empty.
-        head_config: Settings of the head.
-        seed: Of head, masks and perturbation.
-        device: What to compute on.
         progress: Called with the stage, units done and in all.
 
     Returns:
-        A row a level: ``level``, ``auroc`` (macro, test), ``auroc_change`` against clean records, ``loss`` (the
-        pretraining loss on the test records, with the same masks at each level) and ``loss_change``; NaN without one.
+        First the clean records, then a row a perturbation and level: ``perturbation``, ``level``, ``auroc`` (macro,
+        test), ``auroc_change`` against clean records, ``loss`` (the pretraining loss on the test records, with the
+        same masks each time) and ``loss_change``; NaN without one.
     """
     watch = progress or (lambda stage, done, total: None)
-    check_head(head_entry, subject.entry)
-    view = open_view(store, subject.spec, lambda done, total: watch("view", done, total))
-    where = pick_device(device)
-    encoder = subject.encoder.to(where)
-    supplies = open_supplies(encoder.needs, store, view, owner=subject.entry.name)
-    clean = extract(
-        encoder, view, data.rows, head_entry.needs, supplies=supplies,
-        progress=lambda done, total: watch("features", done, total),
-    )  # fmt: skip
-    head = build_head(head_entry, seed, head_config)
-    head.progress(lambda done, total: watch("head", done, total))
-    train, val = (Part(clean.take(data.parts[p]), data.targets[data.parts[p]]) for p in ("train", "val"))
-    head.fit(train, val)
-    test = data.parts["test"]
-    rows, targets = data.rows[test], data.targets[test]
-    method, needed = _method(run, store, view, where)
-    base = macro_auroc(targets, head.predict(clean.take(test)))
-    base_loss = pretraining_loss(method, view, needed, rows, seed)
-    table = []
-    for done, level in enumerate(levels, 1):
-        other = perturbed_view(view, perturbation, level, seed)
-        score = macro_auroc(targets, head.predict(extract(encoder, other, rows, head_entry.needs, supplies=supplies)))
-        loss = pretraining_loss(method, other, needed, rows, seed)
-        table.append(
-            {
-                "level": level,
-                "auroc": score,
-                "auroc_change": score - base,
-                "loss": loss,
-                "loss_change": loss - base_loss,
-            }
-        )
-        watch("levels", done, len(levels))
-    return pd.DataFrame(table)
+    judge = _judge(prepare_probe(subject, store, task_entry, head_entry, options, watch), run)
+    cases = [(p, level) for p in disturbances.perturbations for level in disturbances.levels if level != p.undisturbed]
+    clean = judge.clean()
+    rows = [_row(CLEAN, disturbances.kind.undisturbed, clean, clean)]
+    for done, (perturbation, level) in enumerate(cases, 1):
+        rows.append(_row(perturbation.name, level, judge.disturbed(perturbation, level), clean))
+        watch("levels", done, len(cases))
+    return pd.DataFrame(rows)
+
+
+@dataclass(frozen=True)
+class _Scores:
+    auroc: float
+    loss: float
+
+
+def _row(name: str, level: float, found: _Scores, clean: _Scores) -> dict[str, Any]:
+    return {
+        "perturbation": name, "level": level, "auroc": found.auroc, "auroc_change": found.auroc - clean.auroc,
+        "loss": found.loss, "loss_change": found.loss - clean.loss,
+    }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """What scores the test part, as often as it is asked.
+
+    Args:
+        prepared: The probe.
+        features: Of all the task's records, undisturbed.
+        head: Fitted on clean records.
+        supplies: What the encoder needs besides the signal.
+        method: With its decoder, for the loss; None where there is none.
+        needed: What its training needs besides the signal.
+    """
+
+    prepared: PreparedProbe
+    features: RecordFeatures
+    head: Head
+    supplies: Mapping[str, Supply]
+    method: Method | None
+    needed: Mapping[str, Supply]
+
+    def clean(self) -> _Scores:
+        """Score the records as they are."""
+        setting = self.prepared.setting
+        return self._scores(setting.view, self.features.take(setting.data.parts["test"]))
+
+    def disturbed(self, perturbation: Perturbation, level: float) -> _Scores:
+        """Score disturbed records."""
+        prepared, setting = self.prepared, self.prepared.setting
+        view = perturbed_view(setting.view, perturbation, level, setting.seed)
+        return self._scores(view, extract(prepared.encoder, view, self._rows, prepared.needs, supplies=self.supplies))
+
+    def _scores(self, view: View, features: RecordFeatures) -> _Scores:
+        data = self.prepared.setting.data
+        auroc = macro_auroc(data.targets[data.parts["test"]], self.head.predict(features))
+        return _Scores(auroc, pretraining_loss(self.method, view, self.needed, self._rows, self.prepared.setting.seed))
+
+    @property
+    def _rows(self) -> NDArray[np.int64]:
+        data = self.prepared.setting.data
+        return data.rows[data.parts["test"]]
+
+
+def _judge(prepared: PreparedProbe, run: Path | None) -> _Judge:
+    setting, features = prepared.setting, prepared.features
+    if features is None:
+        raise RunError("an encoder that is trained from scratch", "a run, or --random-init, for a perturbation")
+    head, parts = prepared.build(setting.seed), setting.data.parts
+    head.progress(lambda done, total: prepared.watch("head", done, total))
+    head.fit(*(Part(features.take(parts[p]), setting.data.targets[parts[p]]) for p in ("train", "val")))
+    supplies = open_supplies(prepared.encoder.needs, setting.store, setting.view, owner=prepared.subject.entry.name)
+    rows = setting.data.rows[parts["test"]]
+    method, needed = _method(run, setting.store, setting.view, rows[:1], setting.device)
+    return _Judge(prepared, features, head, supplies, method, needed)
 
 
 def _method(
-    run: Path | None, store: Store, view: View, device: torch.device
+    run: Path | None, store: Store, view: View, trial: NDArray[np.int64], device: torch.device
 ) -> tuple[Method | None, Mapping[str, Supply]]:
-    """Return the whole method of a run with what its training needs, or None where that is not to be had."""
+    """Return the whole method of a run with what its training needs, or None where that is not to be had.
+
+    Imported encoders have no decoder, a probe's store may lack reports or labels, and a run holds no texts: all of it
+    shows on the records of a trial.
+    """
     if run is None:
         return None, {}
     opened = open_run(run)
     try:
-        return opened.method().to(device), open_supplies(opened.entry.needs, store, view, owner=opened.entry.name)
-    except (RunError, StoreError):  # imported encoders have no decoder; a probe's store may lack reports or labels
+        method = opened.method().to(device)
+        needed = open_supplies(opened.entry.needs, store, view, owner=opened.entry.name)
+        pretraining_loss(method, view, needed, trial)
+    except (RunError, StoreError):
         return None, {}
+    return method, needed
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 A row holds or points to everything that a report says of it; a report computes nothing else.
 
     FOLDER/row.json              the row
-    FOLDER/predictions.parquet   record_id, patient_id, part, and y_LABEL, p_LABEL for every label
+    FOLDER/predictions.parquet   record_id, patient_id, part, and y_LABEL, p_LABEL for every label, or target
 """
 
 import json
@@ -83,6 +83,46 @@ class Mean:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A metric with its uncertainty.
+
+    Args:
+        value: On the test part; None where it is not defined.
+        interval: Its 95 % interval.
+    """
+
+    value: float | None
+    interval: tuple[float, float] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetScore:
+    """How well one number was predicted on the test part.
+
+    Args:
+        target: Short name.
+        name: In words.
+        unit: Of the number, and of ``mae`` and ``rmse``.
+        records: Test records.
+        mean: Of the number over them.
+        deviation: Standard deviation of it.
+        train_mean: Mean of the number over the training part.
+        metrics: ``mae``, ``rmse``, ``r2``, ``pearson``.
+        baseline: ``mae``, ``rmse`` and ``r2`` of a predictor that says the training mean of every record.
+    """
+
+    target: str
+    name: str
+    unit: str
+    records: int
+    mean: float
+    deviation: float
+    train_mean: float
+    metrics: dict[str, Estimate]
+    baseline: dict[str, Estimate]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ResultRow:
     """One result.
 
@@ -97,7 +137,7 @@ class ResultRow:
         task_title: In words.
         head: Name of the head.
         leads: Leads that the model got.
-        fraction: Share of the training part that was used.
+        fraction: Share of the training part that was asked for; with `label_count`, that was used.
         label_count: How many labelled training records were asked for; None for all. `counts` has how many there were.
         seed: Of weights, head and order.
         macro_auroc: Mean AUROC over the scored classes.
@@ -107,7 +147,7 @@ class ResultRow:
         means: Every metric's mean over classes by name: ``auroc``, ``auprc``, ``f1``, ``f1_max``, ``sensitivity``, and
             ``auroc_stable`` over the classes with enough positives.
         calibration: Reliability curve and expected calibration error over all classes; see `metrics.calibration`.
-        counts: Records and patients of each part.
+        counts: Records and patients of each part; of a regression also ``left out``, records by why.
         protocol: What was done, in words, by heading.
         warnings: What a reader must know before believing the numbers.
         contract: The model's input, and what was done to the store's signals to get it.
@@ -116,6 +156,7 @@ class ResultRow:
         seconds: Wall time.
         training: Metrics by epoch of the run, where there was training.
         lead_set: Name of the lead set that the model was given, where not all of its own.
+        targets: The numbers that were predicted; then there are no classes, and no AUROC.
         schema: Version of this format.
     """
 
@@ -147,6 +188,7 @@ class ResultRow:
     training: tuple[dict[str, Any], ...] = field(default=())
     label_count: int | None = None
     lead_set: str = ""
+    targets: tuple[TargetScore, ...] = ()
     schema: int = SCHEMA
 
 

@@ -10,12 +10,15 @@ import torch
 from numpy.typing import NDArray
 
 from ecgkit.config import fingerprint, to_dict
+from ecgkit.evaluation.leaks import find_leak, leak_warnings
 from ecgkit.evaluation.measure import DRAWS, FEW_POSITIVES, Measured, measure, pair
 from ecgkit.evaluation.metrics import calibration
+from ecgkit.evaluation.regression import target_scores
 from ecgkit.evaluation.results import ClassScore, ResultRow, finite
 from ecgkit.evaluation.subject import Subject
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
+from ecgkit.tasks.regression import describe
 from ecgkit.tasks.task import Task, TaskData
 from ecgkit.training.run import environment
 
@@ -25,7 +28,7 @@ class Fitted:
     """Predictions of all of a task's records, and how they came about.
 
     Args:
-        probabilities: ``[len(data.rows), C]``.
+        probabilities: ``[len(data.rows), C]``; of a regression, the predicted numbers.
         head: Name of the head.
         choices: What was tried and chosen.
         training: Metrics by epoch, where there was training.
@@ -51,9 +54,12 @@ class Setting:
         data: Its records, targets and split on the store.
         seed: Of the probe.
         device: What it was computed on.
-        fraction: Share of the training part that was used.
+        fraction: Share of the training part that was asked for; with `label_count`, that was used.
         label_count: How many labelled training records were asked for; None for all.
         lead_set: Name of the lead set that the model was given, where not all of its own.
+        words: What else the protocol card says, by heading.
+        hashes: Of what else the numbers depend on.
+        seeds: How many results with other seeds are made beside it.
     """
 
     store: Store
@@ -66,6 +72,9 @@ class Setting:
     fraction: float = 1.0
     label_count: int | None = None
     lead_set: str = ""
+    words: Mapping[str, str] = field(default_factory=dict)
+    hashes: Mapping[str, str] = field(default_factory=dict)
+    seeds: int = 1
 
     @property
     def leads(self) -> tuple[str, ...]:
@@ -77,10 +86,10 @@ class Setting:
 def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: float) -> ResultRow:
     """Score the test part and return the row with everything that the numbers depend on."""
     store, task, data = setting.store, setting.task, setting.data
-    test, patients = data.parts["test"], patients_of(store, data)
-    targets, scores = data.targets[test], fitted.probabilities[test]
-    measured = measure(data, fitted.probabilities, patients)
-    classes = _class_scores(task, data, measured, fitted.seen)
+    patients = patients_of(store, data)
+    scores = (
+        _class_part(task, data, fitted, patients) if task.regression is None else _target_part(data, fitted, patients)
+    )
     return ResultRow(
         run=subject.name,
         method=subject.entry.name,
@@ -96,27 +105,54 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
         fraction=setting.fraction,
         label_count=setting.label_count,
         seed=setting.seed,
-        macro_auroc=measured.means["auroc"].value,
-        macro_interval=measured.means["auroc"].interval,
-        macro_auprc=measured.means["auprc"].value,
-        classes=classes,
-        means=measured.means,
-        calibration=calibration(targets, scores),
+        **scores,
         counts={
-            part: {"records": len(rows), "patients": len(set(patients[rows]))} for part, rows in data.parts.items()
+            **{part: {"records": len(rows), "patients": len(set(patients[rows]))} for part, rows in data.parts.items()},
+            **({"left out": data.left_out} if data.left_out else {}),
         },
-        protocol={**_protocol(task, fitted), **_given_leads(subject, setting), **_seen_means(classes)},
-        warnings=(*_overlap(subject, setting), *_warnings(store, data, classes)),
+        protocol={
+            **setting.words,  # first on the card, and last where it says more than the task does
+            **_protocol(setting, fitted),
+            **setting.words,
+            **data.told,
+            **_given_leads(subject, setting),
+            **_leak_guard(subject, setting),
+            **_seen_means(scores["classes"]),
+        },
+        warnings=(
+            *leak_warnings(subject, store, data.rows[data.parts["test"]]),
+            *_warnings(setting, scores["classes"]),
+        ),
         contract=_contract(setting),
         hashes={
-            "store": store.content_hash,
+            **store.hashes,
             "split": fingerprint({part: _ids(store, data, rows) for part, rows in data.parts.items()}),
             "checkpoint": subject.checkpoint,
+            **setting.hashes,
         },
         environment=environment(setting.device),
         seconds=round(seconds, 2),
         training=fitted.training,
     )
+
+
+def _class_part(task: Task, data: TaskData, fitted: Fitted, patients: NDArray[Any]) -> dict[str, Any]:
+    """Return the fields of a row that score classes."""
+    measured, test = measure(data, fitted.probabilities, patients), data.parts["test"]
+    return {
+        "macro_auroc": measured.means["auroc"].value,
+        "macro_interval": measured.means["auroc"].interval,
+        "macro_auprc": measured.means["auprc"].value,
+        "classes": _class_scores(task, data, measured, fitted.seen),
+        "means": measured.means,
+        "calibration": calibration(data.targets[test], fitted.probabilities[test]),
+    }
+
+
+def _target_part(data: TaskData, fitted: Fitted, patients: NDArray[Any]) -> dict[str, Any]:
+    """Return the fields of a row that score predicted numbers."""
+    nothing = {"macro_auroc": None, "macro_interval": None, "macro_auprc": None, "classes": ()}
+    return {**nothing, "targets": target_scores(data, fitted.probabilities, patients)}
 
 
 def _class_scores(task: Task, data: TaskData, measured: Measured, seen: Mapping[str, str]) -> tuple[ClassScore, ...]:
@@ -147,22 +183,27 @@ def _class_scores(task: Task, data: TaskData, measured: Measured, seen: Mapping[
     return tuple(found)
 
 
-def _protocol(task: Task, fitted: Fitted) -> dict[str, str]:
+def _protocol(setting: Setting, fitted: Fitted) -> dict[str, str]:
+    task = setting.task
     return {
-        "protocol": "ecgkit (default)",
         "labels": task.source,
-        **_selection(task),
+        **({"label set": task.label_set} if task.has_shipped else {}),
+        **_selection(setting),
         **{name: _words(value) for name, value in fitted.choices.items()},
         "test": "predicted once, after every choice was made on val",
         "metric": "AUROC a class, macro mean over the classes with positives and negatives in test; "
-        "F1 at thresholds chosen on val",
+        "F1 at thresholds chosen on val"
+        if task.regression is None
+        else "mean absolute error, root mean squared error, R2 and Pearson's r, in the target's own unit; beside them "
+        "a predictor that says the training mean of every record",
         "interval": f"95 %, percentile bootstrap over patients, {DRAWS} draws, over test records only: "
         "it does not hold the variation between seeds",
     }
 
 
-def _selection(task: Task) -> dict[str, str]:
+def _selection(setting: Setting) -> dict[str, str]:
     """Say which records take part, and how they are split."""
+    task = setting.task
     if task.icd10 is not None:
         return {
             "scenario": f"{task.icd10.scenario}, labels counted in {task.icd10.count_on} rows",
@@ -171,10 +212,10 @@ def _selection(task: Task) -> dict[str, str]:
         }
     parts = ((name, getattr(task.split, name)) for name in ("train", "val", "test"))
     folds = ", ".join(f"{name} folds {', '.join(map(str, of))}" for name, of in parts)
-    return {
-        "unlabelled records": "left out" if task.unlabelled == "drop" else "kept as negatives",
-        "split": f"{folds}; folds go by patient",
-    }
+    split = {"split": f"{folds}; folds go by patient"}
+    if task.regression is not None:
+        return {**describe(task.regression, setting.name, setting.store), **split}
+    return {"unlabelled records": "left out" if task.unlabelled == "drop" else "kept as negatives", **split}
 
 
 def _given_leads(subject: Subject, setting: Setting) -> dict[str, str]:
@@ -184,6 +225,15 @@ def _given_leads(subject: Subject, setting: Setting) -> dict[str, str]:
     fill = subject.encoder.fill
     rest = f"the model puts {fill} in place of the others" if fill else "the model saw nothing else"
     return {"leads": f"{', '.join(setting.leads)} in all parts; scaled over these alone; {rest}"}
+
+
+def _leak_guard(subject: Subject, setting: Setting) -> dict[str, str]:
+    """Say whether the test part was held against what pretraining saw."""
+    if subject.weights != "pretrained" or not subject.seen:
+        return {}
+    found = find_leak(subject, setting.store, setting.data.rows[setting.data.parts["test"]])
+    told = "overlap allowed by --allow-overlap" if found else "no test record or patient in the pretraining data"
+    return {"leak guard": f"{told}; held against its train and val by waveform and by patient id"}
 
 
 def _seen_means(classes: tuple[ClassScore, ...]) -> dict[str, str]:
@@ -205,32 +255,28 @@ def _words(value: Any) -> str:
     return str(value)
 
 
-def _warnings(store: Store, data: TaskData, classes: tuple[ClassScore, ...]) -> tuple[str, ...]:
-    found = []
+def _warnings(setting: Setting, classes: tuple[ClassScore, ...]) -> tuple[str, ...]:
+    store, data, found = setting.store, setting.data, []
     unscored = [c.label for c in classes if c.auroc is None]
     if unscored:
         found.append(f"not scored, for test lacks positives or negatives: {', '.join(unscored)}")
     few = [f"{c.label} ({c.positives})" for c in classes if c.auroc is not None and c.positives < FEW_POSITIVES]
     if few:
         found.append(f"fewer than {FEW_POSITIVES} test positives: {', '.join(few)}")
+    if data.left_out:
+        why = ", ".join(f"{name} {count:,}" for name, count in data.left_out.items())
+        found.append(f"records left out by what they lack: {why}")
+    unlearnt = [c.label for c in classes if c.auroc is not None and not c.train_positives]
+    if unlearnt and len(data.parts["train"]):
+        found.append(f"no training positive, so nothing could be learnt: {', '.join(unlearnt)}")
     if data.unusable:
         found.append(f"{data.unusable} labelled records left out: none of the model's leads, or hardly any signal")
     if store.table["patient_id"].iloc[data.rows].isna().any():
         found.append("some records have no patient id: one patient may be on both sides of the split")
     found += data.notes
-    found.append("one seed only")
+    if setting.seeds == 1:
+        found.append("one seed only")
     return tuple(found)
-
-
-def _overlap(subject: Subject, setting: Setting) -> tuple[str, ...]:
-    """Tell of test records, or patients, that the model's pretraining saw."""
-    test = setting.store.table.iloc[setting.data.rows[setting.data.parts["test"]]]
-    dataset = str(setting.store.attributes["dataset"])
-    records = int(test["sha256"].isin(subject.seen).sum())
-    patients = sum((dataset, patient) in subject.seen_patients for patient in test["patient_id"].dropna().unique())
-    if not records and not patients:
-        return ()
-    return (f"LEAK: pretraining saw {records} of the {len(test)} test records and {patients} test patients",)
 
 
 def _contract(setting: Setting) -> dict[str, Any]:

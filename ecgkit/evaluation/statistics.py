@@ -110,10 +110,21 @@ def difference(first: Resampled, second: Resampled, level: float = LEVEL) -> Dif
     """Compare two models that were scored on the same resamples; see `paired_difference`."""
     draws = first.draws - second.draws
     draws = np.nanmean(draws[np.isfinite(draws).any(axis=1)], axis=1)
+    return difference_of(first.macro - second.macro, draws, level)
+
+
+def difference_of(value: float, draws: Floats, level: float = LEVEL) -> Difference:
+    """Return a difference with its interval and p.
+
+    Args:
+        value: On the records themselves.
+        draws: ``[K]``, on each resample.
+        level: Coverage.
+    """
     low, high = _percentiles(draws, level)
     # One is added to both counts, so that no p is 0 for want of resamples.
     tail = (min((draws <= 0).sum(), (draws >= 0).sum()) + 1) / (len(draws) + 1)
-    return Difference(first.macro - second.macro, (float(low), float(high)), min(1.0, 2 * float(tail)))
+    return Difference(value, (float(low), float(high)), min(1.0, 2 * float(tail)))
 
 
 def delong(

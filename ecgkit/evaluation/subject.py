@@ -10,6 +10,7 @@ import torch
 from ecgkit.entries import MethodEntry
 from ecgkit.methods import Encoder, Method
 from ecgkit.signal.spec import SignalSpec
+from ecgkit.store.identity import qualified
 from ecgkit.training.run import WEIGHTS, open_run, read_metrics, read_records
 from ecgkit.training.weights import file_sha256
 
@@ -28,7 +29,7 @@ class Subject:
         checkpoint: Hash of its weights' file, or what they were drawn from.
         training: Its pretraining's metrics by epoch.
         seen: Hashes of the waveforms that its pretraining trained or chose on.
-        seen_patients: Patients of those records, as (dataset, patient id).
+        seen_patients: Patients of those records, as ``DATASET:ID``.
         method: Loads the whole method, for a head that needs more than the encoder; None without a run.
     """
 
@@ -41,7 +42,7 @@ class Subject:
     checkpoint: str
     training: tuple[dict[str, Any], ...] = ()
     seen: frozenset[str] = frozenset()
-    seen_patients: frozenset[tuple[str, str]] = frozenset()
+    seen_patients: frozenset[str] = frozenset()
     method: Callable[[], Method] | None = None
 
     @property
@@ -72,7 +73,7 @@ def pretrained_subject(path: Path) -> Subject:
         checkpoint=checkpoint,
         training=tuple(read_metrics(path)),
         seen=frozenset(seen["sha256"]),
-        seen_patients=frozenset((dataset, patient) for patient in seen["patient_id"].dropna()),
+        seen_patients=frozenset(qualified(dataset, seen["patient_id"].dropna())),
         method=run.method,
     )
 

@@ -1,7 +1,9 @@
 """Training an encoder and a linear layer end to end on a task's labels.
 
-From random weights this is the "supervised from scratch" row that every table of pretrained models needs beside it.
-The epoch is chosen by the macro AUROC of the validation part; the test part is predicted once.
+From random weights this is the "supervised from scratch" row that every table of pretrained models needs beside it;
+from pretrained weights it is fine-tuning. Nothing of a family's own training takes part: no mask, no other view, no
+noise, only the contract's crops. The epoch is chosen by the macro AUROC of the validation part; the test part is
+predicted once.
 """
 
 from collections.abc import Callable, Mapping
@@ -23,7 +25,7 @@ from ecgkit.recipe import Recipe
 from ecgkit.store.views import View
 from ecgkit.tasks.task import TaskData
 from ecgkit.training.data import Windows, load_batches, plan_batches, training_starts
-from ecgkit.training.optimization import autocast, optimizer_for, take_step
+from ecgkit.training.optimization import autocast, decayed_shares, optimizer_for, take_step
 from ecgkit.training.supply import Labels, Supply
 
 # Ours: the same for every family, so that scratch rows can be compared.
@@ -51,6 +53,7 @@ def train_supervised(
     data: TaskData,
     *,
     recipe: Recipe = RECIPE,
+    layer_decay: float = 1.0,
     seed: int = 0,
     supplies: Mapping[str, Supply] = MappingProxyType({}),
     progress: Callable[[int, int], None] | None = None,
@@ -62,6 +65,7 @@ def train_supervised(
         view: The store under the encoder's contract.
         data: The task on the store.
         recipe: Optimiser, schedule, epochs.
+        layer_decay: What the learning rate is multiplied by from one stage of the encoder to the one before it.
         seed: Of the linear layer, order and crops.
         supplies: What the encoder needs besides the signal.
         progress: Called with epochs done and in all.
@@ -69,7 +73,8 @@ def train_supervised(
     device = next(encoder.parameters()).device
     torch.manual_seed(seed)
     model = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(encoder.width, len(data.labels))}).to(device)
-    optimizer = optimizer_for(model, recipe, device)
+    shares = decayed_shares(encoder, layer_decay) if layer_decay < 1 else {}
+    optimizer = optimizer_for(model, recipe, device, {f"encoder.{name}": share for name, share in shares.items()})
     labels = Labels.of(data, len(view.signal))
     best, best_epoch, best_state, metrics = -1.0, 0, model.state_dict(), []
     for epoch in range(recipe.epochs):
@@ -87,7 +92,8 @@ def train_supervised(
     model.load_state_dict(best_state)
     choices = {
         "training": f"encoder and linear layer end to end, AdamW, {recipe.epochs} epochs, batch {recipe.batch_size}, "
-        f"peak lr {recipe.peak_lr:g}, weight decay {recipe.weight_decay:g}",
+        f"peak lr {recipe.peak_lr:g}, weight decay {recipe.weight_decay:g}"
+        + (f", layer decay {layer_decay:g} over {len(set(shares.values()))} depths" if shares else ""),
         "chosen": f"epoch {best_epoch} by macro AUROC on val ({best:.4f})"
         if best > 0
         else "epoch 1: val scores no class",

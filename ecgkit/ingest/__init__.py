@@ -110,13 +110,13 @@ def ingest(
         staging.begin(plan.fingerprint(options), overwrite=overwrite)
         job = Job(dataset, options, plan.layout, staging.parts)
         left = [index for index in range(plan.parts) if not staging.is_done(index)]
-        done = len(plan.items) - sum(len(plan.part(index)) for index in left)
+        done = plan.slots - sum(len(plan.part(index)) for index in left)
         for count in at.run(partial(make_part, job), ((index, plan.part(index)) for index in left), stopped):
             done += count
             if progress:
-                progress("signals", done, len(plan.items))
-        if done < len(plan.items):
-            raise Interrupted(f"stopped after {done} of {len(plan.items)} records; the same command goes on from there")
+                progress("signals", done, plan.slots)
+        if done < plan.slots:
+            raise Interrupted(f"stopped after {done} of {plan.slots} records; the same command goes on from there")
         return _finish(plan, staging, dataset)
 
 
@@ -134,7 +134,7 @@ def _finish(plan: Plan, staging: Staging, dataset: Dataset) -> IngestReport:
         staging.parts,
         staging.store,
         plan.layout,
-        slots=len(plan.items),
+        slots=plan.slots,
         rejected=plan.rejected,
         attributes={"dataset": dataset.name, "code_system": dataset.code_system},
     )

@@ -1,19 +1,26 @@
 """The second pass: one shard's records are read, fitted and stored. This is the unit of work that an executor runs."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
+import numpy as np
+
 from ecgkit.datasets.base import Dataset
 from ecgkit.errors import LeadError, RecordError, SignalError
 from ecgkit.ingest.options import IngestOptions
-from ecgkit.ingest.plan import Item
+from ecgkit.ingest.plan import Item, Slots
 from ecgkit.leads import DERIVED
 from ecgkit.recording import Recording
+from ecgkit.signal.quality import measure
 from ecgkit.signal.resample import resample_with_gaps
 from ecgkit.store.format import Layout
-from ecgkit.store.writer import LedgerRow, PartWriter
+from ecgkit.store.writer import LedgerRow, PartWriter, open_part
+
+
+def warm_up() -> None:
+    """Load what `make_part` needs, compiled code included, so that a new process is ready when there is work."""
+    measure(np.zeros((1, 3, 2), np.int16), 500.0, ("I", "II", "III"))
 
 
 @dataclass(frozen=True)
@@ -33,22 +40,21 @@ class Job:
     folder: Path
 
 
-def make_part(job: Job, call: tuple[int, Sequence[Item]]) -> int:
+def make_part(job: Job, call: tuple[int, Slots]) -> int:
     """Read a shard's records and write its part.
 
     Args:
         job: What all parts have in common.
-        call: The part's number, and what is to fill its slots.
+        call: The part's number, and its slots.
 
     Returns:
         How many slots there were.
     """
-    index, items = call
-    writer = PartWriter(job.layout, index * job.layout.shard, job.options.drop)
-    for _, windows in groupby(items, key=lambda item: item.source.record_id):
-        _take(job, list(windows), writer)
-    writer.close(job.folder, index)
-    return len(items)
+    index, slots = call
+    with open_part(job.layout, job.folder, index, job.options.drop) as writer:
+        for _, windows in groupby(slots.items(), key=lambda item: item.source.record_id):
+            _take(job, list(windows), writer)
+    return len(slots)
 
 
 def _take(job: Job, windows: list[Item], writer: PartWriter) -> None:

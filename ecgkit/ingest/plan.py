@@ -1,10 +1,19 @@
-"""The first pass: every header is read once, and decides who gets which slot of the store."""
+"""The first pass: every header is read once, and decides who gets which slot of the store.
+
+Who reads some headers also packs what follows from them, and as packed it stays: a tenth of a kilobyte a record, so
+that the plan of a million records fits anywhere, and the process that plans hands on what it need not open.
+"""
 
 import hashlib
+import pickle  # between the processes of one ingest, never to or from a file
+import zlib
+from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
+from itertools import accumulate
+from typing import cast
 
 from ecgkit.datasets.base import Dataset, Source, settle
 from ecgkit.datasets.header import Header
@@ -46,37 +55,94 @@ class Item:
 
 
 @dataclass(frozen=True)
+class Block:
+    """What is to become of some consecutive records of a dataset.
+
+    Args:
+        packed: Their items, see `pack`.
+        slots: How many items these are.
+        samples: The longest of them, as stored.
+        kinds: Leads and unit of each kind of header.
+        digest: Hash of all that decides what is stored of them.
+        rejected: Records that get no slot.
+        read: How many records there were.
+    """
+
+    packed: bytes
+    slots: int
+    samples: int
+    kinds: frozenset[tuple[tuple[str, ...], str]]
+    digest: bytes
+    rejected: list[LedgerRow]
+    read: int
+
+
+@dataclass(frozen=True)
+class Slots:
+    """Consecutive slots of a store, small enough to be sent to whoever fills them.
+
+    Args:
+        packed: Blocks in which their items are.
+        start: The first slot, counted from the first item of these blocks.
+        stop: The first slot that is not among them.
+    """
+
+    packed: tuple[bytes, ...]
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        return self.stop - self.start
+
+    def items(self) -> list[Item]:
+        """Return what is to fill them."""
+        return [item for packed in self.packed for item in unpack(packed)][self.start : self.stop]
+
+
+@dataclass(frozen=True)
 class Plan:
     """What is to become of a dataset.
 
     Args:
         found: Number of records that were asked for.
         layout: The store's.
-        items: One a slot.
-        rejected: Records that get none.
+        blocks: All records, in order.
+        rejected: Records that get no slot.
     """
 
     found: int
     layout: Layout
-    items: list[Item]
+    blocks: list[Block]
     rejected: list[LedgerRow]
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """The first slot of each block, and the number of all slots."""
+        return [0, *accumulate(block.slots for block in self.blocks)]
+
+    @property
+    def slots(self) -> int:
+        """Number of slots."""
+        return self.starts[-1]
 
     @property
     def parts(self) -> int:
         """Number of shards."""
-        return -(-len(self.items) // self.layout.shard)
+        return -(-self.slots // self.layout.shard)
 
-    def part(self, index: int) -> list[Item]:
-        """Return the items of a shard."""
-        return self.items[index * self.layout.shard : (index + 1) * self.layout.shard]
+    def part(self, index: int) -> Slots:
+        """Return the slots of a shard."""
+        start = index * self.layout.shard
+        stop = min(start + self.layout.shard, self.slots)
+        first, last = bisect_right(self.starts, start) - 1, bisect_left(self.starts, stop)
+        packed = tuple(block.packed for block in self.blocks[first:last])
+        return Slots(packed, start - self.starts[first], stop - self.starts[first])
 
     def fingerprint(self, options: IngestOptions) -> str:
         """Return a hash of all that decides the store's content, as far as headers and tables tell."""
         digest = hashlib.sha256(repr((options.drop, options.leads, options.fs, self.layout)).encode())
-        for item in self.items:
-            header = item.header
-            told = (header.fs, header.samples, header.leads, header.unit, header.comments)
-            digest.update(repr((item.source, told, item.start, item.stop, item.number)).encode())
+        for block in self.blocks:
+            digest.update(block.digest)
         return digest.hexdigest()
 
 
@@ -94,21 +160,22 @@ def make_plan(
         KeyboardInterrupt: `stopped` said so.
     """
     sources = _distinct(_chosen(settle(dataset.sources()), options))
-    items: list[Item] = []
-    rejected: list[LedgerRow] = []
-    for source, header in zip(sources, _headers(dataset, sources, executor, stopped, progress), strict=True):
-        if isinstance(header, LedgerRow):
-            rejected.append(header)
-        elif _stored_samples(*options.windows(header)[0], header, options) < 1:
-            error = RecordError("less than one sample would be stored", "one or more", "Raise --seconds or --fs.")
-            rejected.append(LedgerRow(source.record_id, source.path, "header", str(error)))
-        else:
-            items += _items(source, header, options)
-    if not items:
-        raise nothing_read(dataset, len(sources), rejected)
-    leads = options.leads or _lead_axis([item.header for item in items])
-    samples = max(_stored_samples(item.start, item.stop, item.header, options) for item in items)
-    return Plan(len(sources), Layout.of(leads, samples), items, rejected)
+    found, blocks = len(sources), dict[int, Block]()
+    done = 0
+    for start, block in executor.run(partial(plan_block, dataset, options), _handed_out(sources), stopped):
+        blocks[start] = block
+        done += block.read
+        if progress:
+            progress("headers", done, found)
+    if done < found:
+        raise KeyboardInterrupt
+    ordered = [blocks[start] for start in sorted(blocks)]
+    rejected = [row for block in ordered for row in block.rejected]
+    if not any(block.slots for block in ordered):
+        raise nothing_read(dataset, found, rejected)
+    leads = options.leads or _lead_axis(frozenset().union(*(block.kinds for block in ordered)))
+    layout = Layout.of(leads, max(block.samples for block in ordered))
+    return Plan(found, layout, ordered, rejected)
 
 
 def nothing_read(dataset: Dataset, found: int, rejected: Sequence[LedgerRow]) -> DatasetError:
@@ -135,38 +202,57 @@ def _distinct(sources: list[Source]) -> list[Source]:
     return sources
 
 
-def _headers(
-    dataset: Dataset,
-    sources: list[Source],
-    executor: Executor,
-    stopped: Callable[[], bool],
-    progress: Progress | None,
-) -> list[Header | LedgerRow]:
-    """Return the header of each source, or why it has none."""
-    headers: dict[int, list[Header | LedgerRow]] = {}
-    calls = ((start, sources[start : start + HEADERS_A_CALL]) for start in range(0, len(sources), HEADERS_A_CALL))
-    done = 0
-    for start, read in executor.run(partial(read_headers, dataset), calls, stopped):
-        headers[start] = read
-        done += len(read)
-        if progress:
-            progress("headers", done, len(sources))
-    if done < len(sources):
-        raise KeyboardInterrupt
-    return [header for start in sorted(headers) for header in headers[start]]
+def _handed_out(sources: list[Source]) -> Iterator[tuple[int, list[Source]]]:
+    """Yield the sources, some at a time with the number of their first, and keep none that is on its way."""
+    for start in range(0, len(sources), HEADERS_A_CALL):
+        stop = min(start + HEADERS_A_CALL, len(sources))
+        some = sources[start:stop]
+        sources[start:stop] = [_GONE] * len(some)
+        yield start, some
 
 
-def read_headers(dataset: Dataset, call: tuple[int, list[Source]]) -> tuple[int, list[Header | LedgerRow]]:
-    """Read some headers.
+_GONE = Source(record_id="", path="")
+
+
+def plan_block(dataset: Dataset, options: IngestOptions, call: tuple[int, list[Source]]) -> tuple[int, Block]:
+    """Read some headers, and plan what is to be stored of their records.
 
     Args:
         dataset: What they are of.
+        options: What is asked for.
         call: A number, and the sources.
 
     Returns:
-        The number, and for each source its header or its row of the ledger.
+        The number, and the plan.
     """
-    return call[0], [_header(dataset, source) for source in call[1]]
+    items: list[Item] = []
+    rejected: list[LedgerRow] = []
+    digest = hashlib.sha256()
+    for source in call[1]:
+        header = _header(dataset, source)
+        if isinstance(header, LedgerRow):
+            rejected.append(header)
+        elif _stored_samples(*options.windows(header)[0], header, options) < 1:
+            error = RecordError("less than one sample would be stored", "one or more", "Raise --seconds or --fs.")
+            rejected.append(LedgerRow(source.record_id, source.path, "header", str(error)))
+        else:
+            own = list(_items(source, header, options))
+            told = (header.fs, header.samples, header.leads, header.unit, header.comments)
+            digest.update(repr((source, told, [(item.start, item.stop, item.number) for item in own])).encode())
+            items += own
+    kinds = frozenset((item.header.leads, item.header.unit) for item in items)
+    samples = max((_stored_samples(item.start, item.stop, item.header, options) for item in items), default=0)
+    return call[0], Block(pack(items), len(items), samples, kinds, digest.digest(), rejected, len(call[1]))
+
+
+def pack(items: list[Item]) -> bytes:
+    """Make items small."""
+    return zlib.compress(pickle.dumps(items, pickle.HIGHEST_PROTOCOL), 1)
+
+
+def unpack(packed: bytes) -> list[Item]:
+    """Undo `pack`."""
+    return cast(list[Item], pickle.loads(zlib.decompress(packed)))  # what `pack` made, in memory all the while
 
 
 def _header(dataset: Dataset, source: Source) -> Header | LedgerRow:
@@ -184,10 +270,10 @@ def _items(source: Source, header: Header, options: IngestOptions) -> Iterator[I
         yield Item(source, header, start, stop, number if len(windows) > 1 else 0)
 
 
-def _lead_axis(headers: Sequence[Header]) -> tuple[str, ...]:
+def _lead_axis(kinds: Collection[tuple[tuple[str, ...], str]]) -> tuple[str, ...]:
     """Return all leads that some record will have, in canonical order."""
     leads: set[str] = set()
-    for names, unit in {(header.leads, header.unit) for header in headers}:
+    for names, unit in kinds:
         leads.update(names)
         if unit == "mV" and {"I", "II"} <= set(names):
             leads.update(DERIVED)

@@ -6,7 +6,80 @@ B records, Q queries, N tokens, D width.
 """
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
+
+from ecgkit.nn.attention import attend, attention_weights
+from ecgkit.nn.dropout import dropout
+
+
+class QueryAttention(nn.Module):
+    """Multi-head attention of queries, with the parameters of `torch.nn.MultiheadAttention` under their names.
+
+    Queries that are the same for all records come as ``[1, Q, D]`` and are projected once.
+
+    Args:
+        width: D.
+        heads: Number of heads.
+        dropout: Share of the attention weights that is dropped in training.
+    """
+
+    def __init__(self, width: int, heads: int, *, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.in_proj_weight = nn.Parameter(torch.empty(3 * width, width))
+        self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
+        self.out_proj = nn.Linear(width, width)
+
+    def forward(
+        self, x: Tensor, memory: Tensor | None, allowed: Tensor | None, *, records: int, need_weights: bool = False
+    ) -> tuple[Tensor, Tensor | None]:
+        """Attend to a memory, or among the queries.
+
+        Args:
+            x: Queries ``[B, Q, D]`` or ``[1, Q, D]``.
+            memory: ``[B, N, D]``; None for the queries themselves.
+            allowed: Bool, broadcast to ``[B, heads, Q, N]``, True where a query may look; None allows all.
+            records: B, for each record has its own dropout.
+            need_weights: Whether the weights are asked for.
+
+        Returns:
+            The output ``[B, Q, D]`` and the weights ``[B, heads, Q, N]`` or None; the first axis is 1 where both are
+            the same for all records.
+        """
+        D = x.shape[-1]
+        if memory is None:
+            q, k, v = self._heads(F.linear(x, self.in_proj_weight, self.in_proj_bias), 3)
+        else:
+            (q,) = self._heads(F.linear(x, self.in_proj_weight[:D], self.in_proj_bias[:D]), 1)
+            k, v = self._heads(F.linear(memory, self.in_proj_weight[D:], self.in_proj_bias[D:]), 2)
+        share = self.dropout if self.training else 0.0
+        if need_weights or x.device.type == "cpu":
+            out, weights = written_out(q, k, v, allowed, share, records)
+        else:
+            out, weights = fused(q, k, v, allowed, share, records), None
+        return self.out_proj(out.transpose(1, 2).flatten(2)), weights
+
+    def _heads(self, projected: Tensor, parts: int) -> tuple[Tensor, ...]:
+        """Part ``[B, N, parts D]`` into `parts` of ``[B, heads, N, D / heads]``."""
+        B, N, _ = projected.shape
+        return projected.view(B, N, parts, self.heads, -1).permute(2, 0, 3, 1, 4).unbind()
+
+
+def written_out(
+    q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, share: float, records: int
+) -> tuple[Tensor, Tensor]:
+    """Attend by the formula, with dropout that draws fast on a CPU: ``[B, heads, Q, d]``, and the weights."""
+    weights = attention_weights(q, k, allowed)
+    kept = dropout(weights.expand(records, -1, -1, -1), share, True) if share else weights
+    return kept @ v, weights
+
+
+def fused(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, share: float, records: int) -> Tensor:
+    """Attend by one kernel of a GPU, which wants all parts to have as many records: ``[B, heads, Q, d]``."""
+    B = records if share else max(len(q), len(k))
+    q, k, v = (part.expand(B, -1, -1, -1) for part in (q, k, v))
+    return attend(q, k, v, allowed, dropout=share)
 
 
 class QueryLayer(nn.Module):
@@ -22,27 +95,37 @@ class QueryLayer(nn.Module):
     def __init__(self, *, width: int, heads: int, hidden: int, dropout: float) -> None:
         super().__init__()
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(width) for _ in range(3))
-        self.self_attn = nn.MultiheadAttention(width, heads, dropout=dropout, batch_first=True)
-        self.multihead_attn = nn.MultiheadAttention(width, heads, dropout=dropout, batch_first=True)
+        self.self_attn, self.multihead_attn = (QueryAttention(width, heads, dropout=dropout) for _ in range(2))
         self.linear1, self.linear2 = nn.Linear(width, hidden), nn.Linear(hidden, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
 
-    def forward(self, x: Tensor, memory: Tensor, blocked: Tensor | None, alone: Tensor | None) -> Tensor:
-        """``[B, Q, D] -> [B, Q, D]``; `blocked` is True where a token is padding, `alone` where queries are apart."""
-        u = self.norm1(x)
-        x = x + self.dropout(self.self_attn(u, u, u, attn_mask=alone, need_weights=False)[0])
-        x = x + self.dropout(self.attend(x, memory, blocked, need_weights=False)[0])
-        hidden = self.dropout(torch.relu(self.linear1(self.norm3(x))))
-        return x + self.dropout(self.linear2(hidden))
+    def forward(self, x: Tensor, memory: Tensor, real: Tensor | None, apart: Tensor | None) -> Tensor:
+        """``[B, Q, D] -> [B, Q, D]``; also from ``[1, Q, D]``, queries that have seen no record yet.
 
-    def attend(
-        self, x: Tensor, memory: Tensor, blocked: Tensor | None, *, need_weights: bool
-    ) -> tuple[Tensor, Tensor | None]:
-        """Return the cross-attention's output and, where asked for, its weights ``[B, Q, N]``, mean over heads."""
-        out: tuple[Tensor, Tensor | None] = self.multihead_attn(
-            self.norm2(x), memory, memory, key_padding_mask=blocked, need_weights=need_weights
-        )
-        return out
+        Args:
+            x: Queries.
+            memory: ``[B, N, D]``.
+            real: Bool ``[B, 1, 1, N]``, False where a token is padding; None if all are real.
+            apart: Bool ``[Q, Q]``, which query may see which; None for all.
+        """
+        x, found, _ = self.look(x, memory, real, apart)
+        x = x + self._drop(found)
+        hidden = self._drop(torch.relu(self.linear1(self.norm3(x))))
+        return x + self._drop(self.linear2(hidden))
+
+    def look(
+        self, x: Tensor, memory: Tensor, real: Tensor | None, apart: Tensor | None, *, need_weights: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Return queries that saw each other, what they find in the memory, and where, ``[B, heads, Q, N]``."""
+        records = len(memory)
+        x = x + self._drop(self.self_attn(self.norm1(x), None, apart, records=records)[0])
+        found, weights = self.multihead_attn(
+            self.norm2(x), memory, real, records=records, need_weights=need_weights
+        )  # fmt: skip
+        return x, found, weights
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return dropout(x, self.dropout, self.training)
 
 
 class QueryNetwork(nn.Module):
@@ -65,7 +148,7 @@ class QueryNetwork(nn.Module):
         self.layers = nn.ModuleList(
             QueryLayer(width=width, heads=heads, hidden=hidden, dropout=dropout) for _ in range(layers)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
         self.head = nn.Linear(width, outputs)
         self.apply(_initialise)
 
@@ -83,37 +166,36 @@ class QueryNetwork(nn.Module):
         Returns:
             ``[B, Q]``, or ``[B, Q, outputs]`` where there are several.
         """
-        logits: Tensor = self.head(self.dropout(self.norm(self.decode(queries, memory, real, independent=independent))))
+        x = self.norm(self.decode(queries, memory, real, independent=independent))
+        logits: Tensor = self.head(dropout(x, self.dropout, self.training))
         return logits.squeeze(-1) if logits.shape[-1] == 1 else logits
 
     def decode(
         self, queries: Tensor, memory: Tensor, real: Tensor | None = None, *, independent: bool = False
     ) -> Tensor:
         """Return the last layer's output ``[B, Q, D]``, before the shared norm; arguments as in `forward`."""
-        x, memory, blocked, alone = self._inputs(queries, memory, real, independent)
+        x, memory, real, apart = self._inputs(queries, memory, real, independent)
         for layer in self.layers:
-            x = layer(x, memory, blocked, alone)
+            x = layer(x, memory, real, apart)
         return x
 
     def cross_attention(self, queries: Tensor, memory: Tensor, real: Tensor | None = None) -> Tensor:
         """Return where the last layer looks, ``[B, Q, N]``, mean over heads: which leads and when."""
-        x, memory, blocked, alone = self._inputs(queries, memory, real, False)
+        x, memory, real, apart = self._inputs(queries, memory, real, False)
         for layer in self.layers[:-1]:
-            x = layer(x, memory, blocked, alone)
+            x = layer(x, memory, real, apart)
         last = self.layers[-1]
         assert isinstance(last, QueryLayer)
-        u = last.norm1(x)
-        x = x + last.self_attn(u, u, u, need_weights=False)[0]
-        weights = last.attend(x, memory, blocked, need_weights=True)[1]
+        weights = last.look(x, memory, real, apart, need_weights=True)[2]
         assert weights is not None
-        return weights
+        return weights.mean(dim=1)
 
     def _inputs(
         self, queries: Tensor, memory: Tensor, real: Tensor | None, independent: bool
     ) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None]:
-        x = self.norm(queries).expand(len(memory), -1, -1)
-        alone = ~torch.eye(len(queries), dtype=torch.bool, device=queries.device) if independent else None
-        return x, self.norm(memory), None if real is None else ~real, alone
+        x = self.norm(queries)[None]
+        apart = torch.eye(len(queries), dtype=torch.bool, device=queries.device) if independent else None
+        return x, self.norm(memory), None if real is None else real[:, None, None], apart
 
 
 def _initialise(module: nn.Module) -> None:
@@ -121,6 +203,5 @@ def _initialise(module: nn.Module) -> None:
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.MultiheadAttention):
+    elif isinstance(module, QueryAttention):
         nn.init.normal_(module.in_proj_weight, std=0.02)
-        nn.init.normal_(module.out_proj.weight, std=0.02)

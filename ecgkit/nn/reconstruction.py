@@ -14,12 +14,15 @@ def standardize_patches(patches: Tensor, eps: float = 1e-6) -> Tensor:
 
 
 def masked_mse(predicted: Tensor, target: Tensor, mask: Tensor) -> Tensor:
-    """Return ``sum m * mean_p (predicted - target)^2 / sum m``.
+    """Return the mean over records of ``sum m * mean_p (predicted - target)^2 / sum m``.
+
+    Each record counts alike, however many of its patches do, so the loss of a batch is the mean of those of its parts.
+    Where all have as many it is the mean over patches.
 
     Args:
-        predicted: ``[..., n, p]``.
-        target: ``[..., n, p]``.
-        mask: ``[..., n]``, 1 where a patch counts.
+        predicted: ``[B, ..., n, p]``.
+        target: ``[B, ..., n, p]``.
+        mask: ``[B, ..., n]``, 1 where a patch counts; a record without any adds 0.
     """
     error = (predicted - target).square().mean(dim=-1)
-    return (error * mask).sum() / mask.sum()
+    return ((error * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp_min(1)).mean()

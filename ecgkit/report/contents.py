@@ -62,6 +62,13 @@ class Result:
         return protocol.card(self.row, self.file)
 
     @property
+    def headline(self) -> str:
+        """Its first number: macro AUROC x 100, or a mean absolute error with its unit."""
+        for score in self.row.targets[:1]:
+            return f"MAE {wording.quantity(score.metrics['mae'].value)} {score.unit}"
+        return wording.percent(self.row.macro_auroc)
+
+    @property
     def scored(self) -> int:
         """Number of classes with an AUROC."""
         return sum(wording.is_number(score.auroc) for score in self.row.classes)

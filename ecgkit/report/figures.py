@@ -138,7 +138,7 @@ def place(plot: Plot) -> Chart | None:
     for series in plot.series:
         curves.append(_curve(series, number, x, y))
         number += series.style != "reference"
-    return Chart(x, y, tuple(curve for curve in curves if curve.pieces))
+    return Chart(x, y, tuple(curve for curve in curves if curve.spots or curve.pieces))
 
 
 def _abscissa(plot: Plot, values: Sequence[float]) -> Axis:
@@ -195,6 +195,8 @@ def _curve(series: Series, number: int, x: Axis, y: Axis) -> Curve:
     scale = SQUARE / 100
     texts = (" ".join(f"{spot.x * scale:.1f},{spot.y * scale:.1f}" for spot in piece) for piece in drawn)
     every = [spot for piece in drawn for spot in piece]
+    if series.style == "dots":
+        return Curve(series.name, number, series.style, (), tuple(every))
     marked = [] if series.style == "reference" else every if len(every) <= MOST_MARKED else every[-1:]
     return Curve(series.name, number, series.style, tuple(texts), tuple(marked))
 

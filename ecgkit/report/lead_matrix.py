@@ -1,10 +1,11 @@
-"""Leads x task: which leads a model needs for what, as a table and as a heat map.
+"""Which leads a model needs for what: AUROC by lead set and task as a heat map, and one line a lead set as a table.
 
-A line a lead set; random subsets of one size are also summarised as mean and spread. Columns are runs and tasks, and,
-where there is one of each, its classes.
+The heat map is the same in the report's page and as the PNG beside the results of `ecgkit probe --leads`. Its lines are
+lead sets, the most leads first; its columns are tasks and shares of the training part, and where there is only one of
+these also its classes: which leads are missed, not only how many.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +15,18 @@ from matplotlib.figure import Figure
 
 from ecgkit.atomic import atomic_file, check_suffix
 from ecgkit.evaluation.results import ResultRow
-from ecgkit.report.wording import DASH, interval, percent
+from ecgkit.report.labels import lead_label, share_label
+from ecgkit.report.section import HeatMap
+from ecgkit.report.wording import DASH, interval, is_number, percent
 
 CHANCE, BEST = 0.5, 1.0  # ends of the colour scale
 COLOURS = "viridis"
 DARK_BELOW = 0.75  # of the scale; there the text is white
 CELL_WIDTH, CELL_HEIGHT, DPI = 1.15, 0.42, 150  # inches
 FONT = "DejaVu Sans"  # comes with matplotlib, so a picture looks the same everywhere
+
+Score = tuple[float | None, tuple[float, float] | None]  # a value and its interval
+Column = tuple[str, str]  # task and share, and a class or nothing for the macro mean
 
 
 @dataclass(frozen=True)
@@ -72,81 +78,84 @@ def _summary(task: str, name: str, rows: Sequence[ResultRow]) -> Summary:
     return Summary(task, name, len(rows), float(np.mean(values)), (min(values), max(values)))
 
 
-@dataclass(frozen=True)
-class Matrix:
-    """The heat map's content.
-
-    Args:
-        lines: Lead sets.
-        columns: Runs and tasks, or the classes of one.
-        values: ``[lines, columns]``, AUROC, NaN where there is none.
-        texts: What stands in each cell.
-    """
-
-    lines: tuple[str, ...]
-    columns: tuple[str, ...]
-    values: np.ndarray
-    texts: tuple[tuple[str, ...], ...]
-
-
-def lead_matrix(rows: Sequence[ResultRow]) -> Matrix:
-    """Arrange results by lead set, and by run and task."""
-    lines = tuple(dict.fromkeys(row.lead_set or f"all {len(row.leads)}" for row in rows))
-    several_runs = len({row.run for row in rows}) > 1
-    cells: dict[tuple[str, str], tuple[float, str]] = {}
-    single = len({(row.run, row.task, row.head) for row in rows}) == 1
+def lead_map(rows: Sequence[ResultRow]) -> HeatMap:
+    """Arrange the results of one model; a cell of several results holds their mean and says of how many."""
+    ordered = sorted(rows, key=lambda row: -len(row.leads))  # stable: in the order of the rows otherwise
+    columns: dict[Column, None] = {(task_label(row), ""): None for row in rows}
+    if len(columns) == 1:
+        columns |= {column: None for row in rows for column, _ in _scores(row)}
+    macro = ", macro" if any(label for _, label in columns) else ""
+    lines = tuple(dict.fromkeys(leads_label(row) for row in ordered))
+    cells: dict[tuple[str, Column], list[Score]] = {}
     for row in rows:
-        line = row.lead_set or f"all {len(row.leads)}"
-        column = f"{row.run}\n{row.task}" if several_runs else row.task
-        cells[line, f"{column}\nmacro"] = _cell(row.macro_auroc, row.macro_interval)
-        for score in row.classes if single else ():
-            cells[line, score.label] = _cell(score.auroc, score.interval)
-    columns = tuple(dict.fromkeys(column for _, column in cells))
-    found = [[cells.get((line, column), (float("nan"), "")) for column in columns] for line in lines]
-    values = np.array([[value for value, _ in line] for line in found])
-    return Matrix(lines, columns, values, tuple(tuple(text for _, text in line) for line in found))
+        for column, score in _scores(row):
+            cells.setdefault((leads_label(row), column), []).append(score)
+    found = [[cells.get((line, column), []) for column in columns] for line in lines]
+    return HeatMap(
+        corner="leads",
+        lines=lines,
+        columns=tuple(label or f"{task}{macro}" for task, label in columns),
+        values=tuple(tuple(_mean(cell) for cell in line) for line in found),
+        texts=tuple(tuple(_text(cell) for cell in line) for line in found),
+        low=CHANCE,
+        high=BEST,
+    )
 
 
-def _cell(value: float | None, bounds: tuple[float, float] | None) -> tuple[float, str]:
-    if value is None:
-        return float("nan"), DASH
-    return value, f"{percent(value)}\n{interval(bounds)}"
+def leads_label(row: ResultRow) -> str:
+    """Name a result's line."""
+    return lead_label(row) or f"all {len(row.leads)}"
+
+
+def task_label(row: ResultRow) -> str:
+    """Name a result's column."""
+    return ", ".join(part for part in (row.task, share_label(row)) if part)
+
+
+def _scores(row: ResultRow) -> Iterator[tuple[Column, Score]]:
+    task = task_label(row)
+    yield (task, ""), (row.macro_auroc, row.macro_interval)
+    yield from (((task, score.label), (score.auroc, score.interval)) for score in row.classes)
+
+
+def _mean(scores: Sequence[Score]) -> float | None:
+    values = [value for value, _ in scores if value is not None and is_number(value)]
+    return float(np.mean(values)) if values else None
+
+
+def _text(scores: Sequence[Score]) -> str:
+    mean = _mean(scores)
+    if mean is None:
+        return DASH if scores else ""
+    return f"{percent(mean)}\n{interval(scores[0][1]) if len(scores) == 1 else f'of {len(scores)}'}"
 
 
 def draw_matrix(rows: Sequence[ResultRow], out: Path) -> None:
-    """Draw results as a heat map with intervals.
+    """Draw the results of one model as a heat map with intervals.
 
     Args:
         rows: Results of one or more lead sets.
         out: A PNG file, which appears whole or not at all.
     """
     check_suffix(out, ".png")
-    matrix = lead_matrix(rows)
-    width, height = CELL_WIDTH * len(matrix.columns) + 1.6, CELL_HEIGHT * len(matrix.lines) + 1.7
+    heat = lead_map(rows)
+    width, height = CELL_WIDTH * len(heat.columns) + 1.6, CELL_HEIGHT * len(heat.lines) + 1.7
     figure = Figure((width, height), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
-    image = axes.imshow(matrix.values, cmap=COLOURS, vmin=CHANCE, vmax=BEST, aspect="auto")
-    axes.set_xticks(range(len(matrix.columns)), matrix.columns, fontsize=7, family=FONT)
-    axes.set_yticks(range(len(matrix.lines)), matrix.lines, fontsize=8, family=FONT)
+    values = np.array([[np.nan if value is None else value for value in line] for line in heat.values])
+    image = axes.imshow(values, cmap=COLOURS, vmin=heat.low, vmax=heat.high, aspect="auto")
+    axes.set_xticks(range(len(heat.columns)), heat.columns, fontsize=7, family=FONT)
+    axes.set_yticks(range(len(heat.lines)), heat.lines, fontsize=8, family=FONT)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    for line, texts in enumerate(matrix.texts):
-        for column, text in enumerate(texts):
-            dark = (matrix.values[line, column] - CHANCE) / (BEST - CHANCE) < DARK_BELOW
-            axes.text(
-                column,
-                line,
-                text,
-                ha="center",
-                va="center",
-                fontsize=6,
-                color="white" if dark else "black",
-                family=FONT,
-            )
-    first = rows[0]
-    axes.set_title(f"AUROC x 100 with 95 % intervals, {first.run}: {first.head}", fontsize=9, family=FONT)
-    bar = figure.colorbar(image, ax=axes, fraction=0.02)
-    bar.ax.tick_params(labelsize=6)
+    for (line, column), value in np.ndenumerate(values):
+        dark = (value - heat.low) / (heat.high - heat.low) < DARK_BELOW
+        axes.text(
+            column, line, heat.texts[line][column], ha="center", va="center", fontsize=6, family=FONT,
+            color="white" if dark else "black",
+        )  # fmt: skip
+    axes.set_title(f"AUROC x 100 with 95 % intervals, {rows[0].run}: {rows[0].head}", fontsize=9, family=FONT)
+    figure.colorbar(image, ax=axes, fraction=0.02).ax.tick_params(labelsize=6)
     with atomic_file(out) as staging:
         FigureCanvasAgg(figure).print_figure(str(staging), format="png")

@@ -17,6 +17,8 @@ DPI = 150
 INK, QUIET = "#15151a", "#6b6b73"
 COLOURS = ("#1f5fa8", "#c2571a", "#2e7d4f", "#7a4fa3")
 MARKERS = ("o", "s", "^", "D")
+# Columns of a study of perturbations that are drawn where they were measured, with their scale.
+STUDIED = {"auroc": (100, "macro AUROC × 100, test"), "loss": (1, "pretraining loss, test")}
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -98,14 +100,28 @@ def _draw_maps(figure: Figure, rows: object, query: QueryMap, layers: Sequence[i
 
 
 def plot_perturbation(table: pd.DataFrame, out: Path, *, title: str, x_label: str) -> None:
-    """Draw AUROC and pretraining loss over the level of a perturbation."""
-    figure = new_figure(8, 3.2)
-    figure.suptitle(title, fontsize=11, color=INK)
-    x = table["level"].tolist()
-    for axes, column, scale, label in zip(
-        figure.subplots(1, 2), ("auroc", "loss"), (100, 1), ("macro AUROC, test", "pretraining loss, test"), strict=True
-    ):
-        draw_lines(axes, x, {column: (scale * table[column]).tolist()}, x_label=x_label, y_label=label)
+    """Draw AUROC and pretraining loss over the level of perturbations, a line each; more disturbance to the right.
+
+    The first row is the clean records': a point of each line where its level is a number, else a dashed line to compare
+    with.
+    """
+    measured = [column for column in STUDIED if table[column].notna().any()] or [*STUDIED][:1]
+    figure = new_figure(1 + 3.8 * len(measured), 3.2)
+    figure.suptitle(title, fontsize=11 if len(measured) > 1 else 8, color=INK)
+    clean = table.iloc[0]
+    has_place = bool(np.isfinite(clean["level"]))
+    names = [name for name in table["perturbation"].unique() if name != clean["perturbation"]]
+    for axes, column in zip(figure.subplots(1, len(measured), squeeze=False)[0], measured, strict=True):
+        scale, label = STUDIED[column]
+        grid = scale * table.pivot(index="level", columns="perturbation", values=column)
+        grid.loc[clean["level"]] = scale * clean[column]
+        grid = grid.loc[np.isfinite(grid.index), names or [clean["perturbation"]]]
+        lines = {str(name): grid[name].tolist() for name in grid}
+        draw_lines(axes, grid.index.tolist(), lines, x_label=x_label, y_label=label)
+        if not has_place:
+            axes.invert_xaxis()
+            axes.axhline(scale * clean[column], color=QUIET, ls="--", linewidth=1, label="clean")
+            axes.legend(frameon=False, fontsize=8)
     save(figure, out)
 
 

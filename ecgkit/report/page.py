@@ -77,6 +77,7 @@ def render_report(
         version=ecgkit.__version__,
         runs=len({row.run for _, row in rows}),
         total=len(rows),
+        numbers=any(row.targets for _, row in rows),
         overview=overview(rows, table or summary_table(rows)),
         tasks=task_parts(rows),
         sections=[*registered_sections(rows), *more],

@@ -14,10 +14,10 @@ def has_predictions(path: Path) -> bool:
 
 
 def read_test_part(path: Path, row: ResultRow) -> pd.DataFrame:
-    """Return a result's test predictions by record id: ``y_LABEL`` and ``p_LABEL`` of every class.
+    """Return a result's test predictions by record id: ``y_LABEL`` and ``p_LABEL`` of every class or target.
 
     Raises:
-        ResultsError: They cannot be read, or lack a class of the row.
+        ResultsError: They cannot be read, or lack a class or target of the row.
     """
     file = path.parent / PREDICTIONS
     expected = "the predictions of a result; make it again with 'ecgkit probe'"
@@ -26,7 +26,9 @@ def read_test_part(path: Path, row: ResultRow) -> pd.DataFrame:
         part = frame[frame["part"] == "test"].set_index("record_id")
     except Exception as error:  # pyarrow has many
         raise ResultsError(f"{file} cannot be read ({type(error).__name__})", expected) from None
-    missing = [score.label for score in row.classes if not {f"y_{score.label}", f"p_{score.label}"} <= {*part.columns}]
+    names = [score.label for score in row.classes] + [score.target for score in row.targets]
+    missing = [name for name in names if not {f"y_{name}", f"p_{name}"} <= {*part.columns}]
     if missing:
-        raise ResultsError(f"{file} lacks the class {missing[0]!r} of its row", expected)
+        kind = "target" if row.targets else "class"
+        raise ResultsError(f"{file} lacks the {kind} {missing[0]!r} of its row", expected)
     return part

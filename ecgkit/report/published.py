@@ -112,6 +112,7 @@ def disagreements(entry: Published, row: ResultRow) -> tuple[str, ...]:
         "head": (entry.head, row.head),
         "leads": (f"{LEADS}", f"{len(row.leads)}"),
         "labels": (entry.labels, row.protocol.get("label set", "")),
+        "training store": ("", row.protocol.get("trained on", "")),
     }
     found = [f"{name}: {theirs or 'own'} there, {ours or 'own'} here" for name, (theirs, ours) in checks.items()
              if theirs != ours]  # fmt: skip

@@ -73,12 +73,13 @@ class Series:
     Args:
         name: As the legend has it.
         points: In the order of x.
-        style: ``solid``; ``dashed``; ``reference`` for a line to compare with, grey and without markers.
+        style: ``solid``; ``dashed``; ``reference`` for a line to compare with, grey and without markers; ``dots`` for
+            points that no line joins.
     """
 
     name: str
     points: tuple[Point, ...]
-    style: Literal["solid", "dashed", "reference"] = "solid"
+    style: Literal["solid", "dashed", "reference", "dots"] = "solid"
 
 
 @dataclass(frozen=True)
@@ -114,6 +115,7 @@ class HeatMap:
         texts: What stands in the cells.
         low: Value of the lightest colour.
         high: Value of the strongest.
+        wide: Whether it needs the whole width of the page, as one of many columns does anyway.
     """
 
     corner: str
@@ -123,6 +125,7 @@ class HeatMap:
     texts: tuple[tuple[str, ...], ...]
     low: float
     high: float
+    wide: bool = False
 
     def strength(self, value: float | None) -> int:
         """Return the colour of a value, from 0 to 100."""

@@ -12,7 +12,7 @@ import pandas as pd
 
 from ecgkit.atomic import atomic_folder
 from ecgkit.evaluation.layers import LayerStudy, QueryMap
-from ecgkit.evaluation.perturb import Perturbation
+from ecgkit.evaluation.perturbations import Disturbances
 from ecgkit.report.line_plots import plot_layers, plot_perturbation
 
 LAYERS, LEVELS = "layer study", "perturbation study"  # the kinds of folders
@@ -27,12 +27,11 @@ def write_layer_study(folder: Path, study: LayerStudy, *, title: str) -> None:
         plot_layers(study, staging / "layers.png", title=title)
 
 
-def write_perturbation_study(folder: Path, table: pd.DataFrame, perturbation: Perturbation, *, title: str) -> None:
+def write_perturbation_study(folder: Path, table: pd.DataFrame, disturbances: Disturbances, *, title: str) -> None:
     """Write a study of a perturbation; the folder appears whole, in place of an earlier one."""
     with atomic_folder(folder, LEVELS) as staging:
         table.to_csv(staging / "levels.csv", index=False)
-        label = f"{perturbation.name} ({perturbation.unit})"
-        plot_perturbation(table, staging / "levels.png", title=title, x_label=label)
+        plot_perturbation(table, staging / "levels.png", title=title, x_label=disturbances.kind.axis)
 
 
 def map_table(query: QueryMap) -> pd.DataFrame:

@@ -15,9 +15,11 @@ from typing import Any
 
 from ecgkit.evaluation.comparison import Comparison, comparable, compare
 from ecgkit.evaluation.results import ResultRow
+from ecgkit.report import regression
 from ecgkit.report.predictions import has_predictions
+from ecgkit.report.regression import TargetTable
 from ecgkit.report.section import Rows, inert
-from ecgkit.report.wording import DASH, interval, percent
+from ecgkit.report.wording import DASH, METRICS, interval, percent
 
 Line = tuple[str, str, str, str]  # run, weights, head, leads
 Column = tuple[str, str]  # task, share of the training part
@@ -80,12 +82,14 @@ def summary_table(
     """Arrange results by model and task.
 
     Args:
-        rows: Rows and their files.
+        rows: Rows and their files; regressions are passed over.
         tests: Test every single result against the best of its column, where all of a column have predictions.
         progress: Called with columns done and in all.
     """
     groups: dict[tuple[Line, Column], list[tuple[Path, ResultRow]]] = {}
     for path, row in rows:
+        if row.targets:  # in their own units, and in tables of their own: `ecgkit.report.regression`
+            continue
         groups.setdefault((line_of(row), column_of(row)), []).append((path, row))
     lines = tuple(dict.fromkeys(line for line, _ in groups))
     columns = tuple(dict.fromkeys(column for _, column in groups))
@@ -153,11 +157,13 @@ HEADINGS = ("run", "weights", "head", "leads")
 CSV_COLUMNS = (
     "run", "method", "preset", "weights", "store", "dataset", "task", "head", "leads", "fraction", "seed", "class",
     "auroc", "auroc_low", "auroc_high", "auprc", "f1", "threshold", "sensitivity", "positives", "negatives",
+    "unit", "records", *(f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")),
+    *(f"train_mean_{metric}" for metric in ("mae", "rmse", "r2")),
 )  # fmt: skip
 
 
-def to_markdown(table: SummaryTable) -> str:
-    """Write the table as Markdown."""
+def to_markdown(table: SummaryTable, targets: Sequence[TargetTable] = ()) -> str:
+    """Write the table as Markdown, and below it that of each predicted number."""
 
     def safe(text: str) -> str:
         return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
@@ -171,11 +177,13 @@ def to_markdown(table: SummaryTable) -> str:
     head = [*HEADINGS, *(f"{task} {share}" for task, share in table.columns)]
     body = [[*map(safe, line), *(cell(line, column) for column in table.columns)] for line in table.lines]
     rule = ["---"] * len(HEADINGS) + ["---:"] * len(table.columns)
-    return "\n".join("| " + " | ".join(cells) + " |" for cells in (map(safe, head), rule, *body)) + f"\n\n{NOTE}\n"
+    lines = "\n".join("| " + " | ".join(cells) + " |" for cells in (map(safe, head), rule, *body))
+    parts = [f"{lines}\n\n{NOTE}\n"] * bool(table.lines) + [regression.to_markdown(targets, safe)] * bool(targets)
+    return "\n".join(parts)
 
 
-def to_latex(table: SummaryTable) -> str:
-    """Write the table as a LaTeX ``tabular`` for booktabs."""
+def to_latex(table: SummaryTable, targets: Sequence[TargetTable] = ()) -> str:
+    """Write the table as a LaTeX ``tabular`` for booktabs, and below it that of each predicted number."""
     special = {**{c: "\\" + c for c in "&%$#_{}"}, "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     special |= {"\\": r"\textbackslash{}", "–": "--", "±": r"$\pm$", "†": r"$^\dagger$"}
 
@@ -202,16 +210,22 @@ def to_latex(table: SummaryTable) -> str:
         r"\end{tabular}",
         f"% {NOTE}",
     ]
-    return "\n".join(lines) + "\n"
+    parts = ["\n".join(lines) + "\n"] * bool(table.lines) + [regression.to_latex(targets, safe)] * bool(targets)
+    return "\n".join(parts)
 
 
 def to_csv(rows: Rows) -> str:
-    """Write every class of every result, and its mean, as one CSV line with full precision."""
+    """Write every class of every result, its mean, and every predicted number as a CSV line with full precision."""
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     for _, row in rows:
         key = {**asdict(row), "leads": " ".join(row.leads)}
+        if row.targets:
+            for score in row.targets:
+                values = {**key, "class": score.target, "unit": score.unit, **regression.score_numbers(score)}
+                writer.writerow({name: inert(values.get(name)) for name in CSV_COLUMNS})
+            continue
         mean = {name: value.value for name, value in row.means.items()}
         lines: list[dict[str, Any]] = [{**mean, "class": "mean", "auroc": row.macro_auroc, "auprc": row.macro_auprc}]
         lines[0]["interval"] = row.macro_interval
@@ -223,8 +237,8 @@ def to_csv(rows: Rows) -> str:
     return out.getvalue()
 
 
-def to_json(table: SummaryTable) -> str:
-    """Write the summary table as JSON."""
+def to_json(table: SummaryTable, targets: Sequence[TargetTable] = ()) -> str:
+    """Write the summary table, and every predicted number, as JSON."""
     cells = [
         {
             **dict(zip(HEADINGS, line, strict=True)),
@@ -240,4 +254,5 @@ def to_json(table: SummaryTable) -> str:
         }
         for (line, (task, share)), cell in table.cells.items()
     ]
-    return json.dumps({"note": NOTE, "cells": cells}, indent=1) + "\n"
+    numbers = {"regression": regression.to_records(targets)} if targets else {}
+    return json.dumps({"note": NOTE, "cells": cells, **numbers}, indent=1) + "\n"

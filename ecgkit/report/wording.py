@@ -2,11 +2,14 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ecgkit.evaluation.results import ClassScore
+if TYPE_CHECKING:
+    from ecgkit.evaluation.results import ClassScore
 
 DASH = "–"
+# Of predicted numbers, as headings.
+METRICS = {"mae": "MAE ({unit})", "rmse": "RMSE ({unit})", "r2": "R²", "pearson": "Pearson's r"}
 
 
 def is_number(value: Any) -> bool:
@@ -14,14 +17,27 @@ def is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
-def percent(value: float | None) -> str:
+def percent(value: float | None, digits: int = 1) -> str:
     """Write a share of 1 as x 100, or a dash."""
-    return f"{100 * value:.1f}" if value is not None and math.isfinite(value) else DASH
+    return f"{100 * value:.{digits}f}" if value is not None and math.isfinite(value) else DASH
 
 
 def interval(bounds: tuple[float, float] | None) -> str:
     """Write an interval x 100, or a dash."""
     return DASH if not has_interval(bounds) or bounds is None else f"{percent(bounds[0])}–{percent(bounds[1])}"
+
+
+def quantity(value: float | None) -> str:
+    """Write a number in its own unit with three digits or more, or a dash."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    decimals = min(3, max(0, 2 - math.floor(math.log10(abs(value))))) if value else 0
+    return f"{round(value, decimals) + 0.0:,.{decimals}f}"  # + 0.0: no -0.000
+
+
+def bounds(ends: tuple[float, float] | None) -> str:
+    """Write an interval in its own unit, or a dash."""
+    return f"{quantity(ends[0])} to {quantity(ends[1])}" if ends is not None and has_interval(ends) else DASH
 
 
 def has_interval(bounds: tuple[float, float] | None) -> bool:
@@ -55,7 +71,7 @@ def leads(names: Sequence[str]) -> str:
     return f"{len(names)}" if len(names) > 3 else f"{len(names)} ({', '.join(names)})"
 
 
-def why_unscored(score: ClassScore) -> str:
+def why_unscored(score: "ClassScore") -> str:
     """Say why a class has no AUROC, as far as its counts tell."""
     if not score.positives:
         return "no positive test record"

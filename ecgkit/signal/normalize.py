@@ -16,19 +16,23 @@ Normalization = Literal[
 ]  # fmt: skip
 
 
-def normalize(signal: NDArray[np.floating], how: Normalization) -> NDArray[np.floating]:
+def normalize(
+    signal: NDArray[np.floating], how: Normalization, out: NDArray[np.floating] | None = None
+) -> NDArray[np.floating]:
     """Scale a signal ``[..., L, T]``; NaN must have been filled.
 
     ``zscore`` subtracts the mean and divides by the population deviation, ``minmax`` maps to [0, 1] and
     ``symmetric`` to [-1, 1]; a constant signal becomes 0. ``none`` returns the signal as it is. The result has the
-    signal's precision.
+    signal's precision, and is put into `out` where that is given; it may be the signal itself.
     """
     if how == "none":
-        return signal
+        if out is not None and out is not signal:
+            out[...] = signal
+        return signal if out is None else out
     over, rule = how.split("-")
     axes = (-2, -1) if over == "record" else (-1,)
     shift = signal.mean(axes, keepdims=True) if rule == "zscore" else signal.min(axes, keepdims=True)
-    shifted = signal - shift
+    shifted = np.subtract(signal, shift, out=out)
     if rule == "zscore":
         scale = np.sqrt(np.square(shifted).mean(axes, keepdims=True))
     else:

@@ -67,18 +67,22 @@ def measure(
 
 
 @numba.njit(cache=True, nogil=True)
-def limb_power(stored: NDArray[np.int16], weights: NDArray[np.int64], power: NDArray[np.float64]) -> None:
+def limb_power(
+    stored: NDArray[np.int16], limb: NDArray[np.int64], weights: NDArray[np.int64], power: NDArray[np.float64]
+) -> None:
     """Sum squares of limb leads that follow from two others.
 
     Args:
-        stored: int16 ``[R, 2 + K, T]``: I, II and K leads that follow from them.
+        stored: int16 ``[R, L, T]``, contiguous.
+        limb: ``[2 + K]``: the rows of I, II and K leads that follow from them.
         weights: int64 ``[K, 2]``: twice the weights of I and II in each of the K.
         power: Filled, ``[R, K, 2]``: the sums of squares of (recorded - derived) and of the derived lead, over the
             samples that all three have.
     """
     for r in range(stored.shape[0]):
         for k in range(len(weights)):
-            off, whole = _squares(stored[r, 0], stored[r, 1], stored[r, 2 + k], weights[k, 0], weights[k, 1])
+            one, two, lead = stored[r, limb[0]], stored[r, limb[1]], stored[r, limb[2 + k]]
+            off, whole = _squares(one, two, lead, weights[k, 0], weights[k, 1])
             power[r, k, 0], power[r, k, 1] = off / 4.0, whole / 4.0
 
 
@@ -204,14 +208,15 @@ def _hum(row, tables, out):  # type: ignore[no-untyped-def]
     scale = (4.0 / S) ** 2 / 4.0**TABLE_BITS  # a sine of amplitude A sums to A S / 4 under a Hann window
     for g in range(out.shape[1]):
         for f in range(out.shape[0]):
-            real = _product(row[g * S : (g + 1) * S], tables[f, 0])
-            imaginary = _product(row[g * S : (g + 1) * S], tables[f, 1])
+            real, imaginary = _products(row[g * S : (g + 1) * S], tables[f, 0], tables[f, 1])
             out[f, g] = (np.float64(real) ** 2 + np.float64(imaginary) ** 2) * scale
 
 
 @numba.njit(cache=True, nogil=True)
-def _product(segment, table):  # type: ignore[no-untyped-def]
-    total = np.int64(0)
+def _products(segment, cosine, sine):  # type: ignore[no-untyped-def]
+    real, imaginary = np.int64(0), np.int64(0)
     for s in range(len(segment)):
-        total += np.int32(np.int32(segment[s]) * table[s])
-    return total
+        value = np.int32(segment[s])
+        real += np.int32(value * cosine[s])
+        imaginary += np.int32(value * sine[s])
+    return real, imaginary

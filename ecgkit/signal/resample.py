@@ -8,7 +8,6 @@ from fractions import Fraction
 from typing import Literal
 
 import numpy as np
-import scipy.signal
 from numpy.typing import NDArray
 
 from ecgkit.errors import SignalError
@@ -43,6 +42,8 @@ def resample(
         raise SignalError(f"sampling rates {fs:g} and {fs_out:g} Hz", "positive rates")
     if fs == fs_out:
         return signal
+    import scipy.signal  # it takes longer to import than all else that an ingest needs
+
     if method == "fft":
         return np.asarray(scipy.signal.resample(signal, resampled_length(signal.shape[-1], fs, fs_out), axis=-1))
     ratio = Fraction(fs_out / fs).limit_denominator(10_000)

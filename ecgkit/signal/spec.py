@@ -126,7 +126,10 @@ def window_of(signal: NDArray[np.floating], fs: float, spec: SignalSpec) -> tupl
 
 
 def finish(
-    crops: NDArray[np.floating], spec: SignalSpec, lengths: NDArray[np.integer] | None = None
+    crops: NDArray[np.floating],
+    spec: SignalSpec,
+    lengths: NDArray[np.integer] | None = None,
+    out: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """Filter and normalise crops: the steps after the crop.
 
@@ -135,25 +138,42 @@ def finish(
         spec: The contract.
         lengths: ``[B]``, how many samples of each crop are real; what follows stays 0 and takes no part in
             filter and scaling. None means all.
+        out: Where to put the result, float32 ``[B, L, T]``; it may be `crops`. None makes a new array.
 
     Returns:
         ``[B, L, T]``.
     """
     T = crops.shape[-1]
-    if lengths is None or (lengths >= T).all():
-        return _finish(crops, spec)
-    out = np.zeros(crops.shape, np.float32)
-    for b, length in enumerate(lengths.clip(0, T)):
+    out = np.empty(crops.shape, np.float32) if out is None else out
+    full = lengths is None or bool((lengths >= T).all())
+    if full and _filters(spec):
+        out[...] = _finish(crops, spec)
+        return out
+    # Record by record, so that all steps on one happen while it is in the processor's cache.
+    for b, length in enumerate([T] * len(crops) if full or lengths is None else lengths.clip(0, T)):
         if length:
-            out[b, :, :length] = _finish(crops[b, :, :length], spec)
+            _finish(crops[b, :, :length], spec, out[b, :, :length])
+        out[b, :, length:] = 0.0
     return out
 
 
-def _finish(crops: NDArray[np.floating], spec: SignalSpec) -> NDArray[np.float32]:
-    signal = crops
-    if spec.filter is not None and not spec.filter_first:
+def _filters(spec: SignalSpec) -> bool:
+    return spec.filter is not None and not spec.filter_first
+
+
+def _finish(
+    crops: NDArray[np.floating], spec: SignalSpec, out: NDArray[np.float32] | None = None
+) -> NDArray[np.floating]:
+    if spec.filter is not None and _filters(spec):
         signal = spec.filter(crops.astype(np.float64), spec.fs)  # low band edges need double precision
-    return normalize(signal, spec.normalize).astype(np.float32, copy=False)
+        scaled = normalize(signal, spec.normalize, signal)
+    elif crops.dtype == np.float32:
+        return normalize(crops, spec.normalize, out)
+    else:
+        scaled = normalize(crops, spec.normalize)
+    if out is not None:
+        out[...] = scaled
+    return scaled
 
 
 def apply(signal: NDArray[np.floating], fs: float, spec: SignalSpec, start: float = 0.0) -> NDArray[np.float32]:

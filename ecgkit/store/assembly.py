@@ -12,9 +12,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-import zarr
-from zarr.codecs import BloscCodec
-from zarr.storage import MemoryStore
 
 from ecgkit.atomic import MARKER
 from ecgkit.signal.microvolts import MISSING, UNITS_PER_MV
@@ -110,6 +107,10 @@ def json_lines(table: pa.Table) -> bytes:
 
 def _zarr_metadata(layout: fmt.Layout, slots: int, attributes: Mapping[str, Any]) -> dict[str, bytes]:
     """Return the files that make the shards a Zarr array, by name."""
+    import zarr  # no worker needs it, and it takes a while to import
+    from zarr.codecs import BloscCodec
+    from zarr.storage import MemoryStore
+
     files: dict[str, Any] = {}
     group = zarr.create_group(MemoryStore(files), zarr_format=3, attributes=dict(attributes))
     group.create_array(

@@ -18,11 +18,12 @@ VERSION = 2
 RECORDS, QUALITY, LEDGER = "records.parquet", "quality.parquet", "ledger.parquet"
 
 # A chunk of about a million samples is read contiguously at full speed, and fits in a core's cache while it is written.
-# Up to 64 chunks, 128 MB before compression, make a shard: a file that one process writes, once and whole.
+# Up to 32 chunks, 64 MB before compression, make a shard: a file that one process writes, once and whole; small enough
+# that a few thousand records are shared evenly.
 _CHUNK_SAMPLES = 1_000_000
 _CHUNK_RECORDS = 64
-_SHARD_CHUNKS = 64
-_SHARD_SAMPLES = 64_000_000
+_SHARD_CHUNKS = 32
+_SHARD_SAMPLES = 32_000_000
 
 # Of the fast compressors the one that packs real ECGs best; bytes shuffled, which here beats shuffled bits.
 COMPRESSOR: Final = "lz4"

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +40,10 @@ class Store:
         if len(self) != self.attributes["records"] or (len(self) and self._slots.max() >= self._array.shape[0]):
             raise StoreError(f"{path} has {len(self)} rows for {self.attributes['records']} records", "as many", REMAKE)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Go to another process as a path: nobody sends a million rows with every call."""
+        return _reopen, (self.path, self.content_hash)
+
     @property
     def name(self) -> str:
         """The folder's name."""
@@ -49,6 +53,11 @@ class Store:
     def content_hash(self) -> str:
         """Hash over all waveforms and the record table."""
         return str(self.attributes["content_sha256"])
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        """The hashes that a result on this store names."""
+        return {"store": self.content_hash}
 
     @property
     def code_system(self) -> str:
@@ -141,6 +150,15 @@ class Store:
         """Return ``[R, len(leads)]``: which record has which lead."""
         have = self.table["leads"].map(set)
         return np.array([[lead in record for lead in leads] for record in have], bool).reshape(-1, len(leads))
+
+
+@lru_cache(maxsize=1)
+def _reopen(path: Path, content_hash: str) -> Store:
+    """Open a store that another process has open; once for all calls that take it."""
+    store = Store(path)
+    if store.content_hash != content_hash:
+        raise StoreError(f"{path} was replaced by another store", "the store that was opened", "Begin again.")
+    return store
 
 
 def _attributes(path: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -19,11 +20,14 @@ from numpy.typing import NDArray
 from ecgkit.atomic import atomic_folder, locked
 from ecgkit.config import fingerprint
 from ecgkit.errors import LeadError
+from ecgkit.executor import Executor, open_executor
 from ecgkit.signal.microvolts import decode
 from ecgkit.signal.spec import SignalSpec, window_of
 from ecgkit.store.reader import Store
 
 Progress = Callable[[int, int], None]
+
+CHUNKS_A_CALL = 8  # enough that handing them out costs nothing beside making them
 
 SHORTEST = 1.0  # s; less holds no heartbeat, and no filter can work on it
 
@@ -61,13 +65,16 @@ class View:
         return replace(self, present=self.present & kept)
 
 
-def open_view(store: Store, spec: SignalSpec, progress: Progress | None = None) -> View:
+def open_view(
+    store: Store, spec: SignalSpec, progress: Progress | None = None, executor: Executor | None = None
+) -> View:
     """Open the view of a store under a contract, making it if it is not there yet.
 
     Args:
         store: The store.
         spec: The contract.
         progress: Called with records done and records in all while the view is made.
+        executor: Who makes it; None for this process. The result is the same to the last bit.
 
     Raises:
         LeadError: The store has none of the contract's leads.
@@ -83,8 +90,8 @@ def open_view(store: Store, spec: SignalSpec, progress: Progress | None = None) 
             cached = _load(folder, shape)  # another run may have made it meanwhile
             if cached is None:
                 _sweep(folder)
-                with atomic_folder(folder, "view") as staging:
-                    _make(store, spec, staging, progress)
+                with atomic_folder(folder, "view") as staging, open_executor() as here:
+                    _make(store, spec, staging, executor or here, progress)
                 cached = np.load(folder / "signal.npy", mmap_mode="r"), np.load(folder / "lengths.npy")
     return View(spec, cached[0], present, cached[1])
 
@@ -112,22 +119,34 @@ def cache_root(store: Store, what: str) -> Path:
     return cache / what / fingerprint(store.content_hash)
 
 
-def _make(store: Store, spec: SignalSpec, folder: Path, progress: Progress | None) -> None:
-    """Write a view, a chunk of the store at a time."""
-    R, columns = len(store), [store.leads.index(lead) for lead in spec.leads if lead in store.leads]
-    rows_out = np.array([spec.leads.index(store.leads[c]) for c in columns])
-    out = open_memmap(folder / "signal.npy", "w+", np.float32, (R, len(spec.leads), spec.window_samples))
+def _make(store: Store, spec: SignalSpec, folder: Path, executor: Executor, progress: Progress | None) -> None:
+    """Write a view, some chunks of the store a call."""
+    R, step, done = len(store), store.chunk_records * CHUNKS_A_CALL, 0
+    open_memmap(folder / "signal.npy", "w+", np.float32, (R, len(spec.leads), spec.window_samples)).flush()
     lengths = np.zeros(R, np.int64)
+    for start, part in executor.run(partial(_fill, store, spec, folder), range(0, R, step)):
+        lengths[start : start + len(part)] = part
+        done += len(part)
+        if progress:
+            progress(done, R)
+    np.save(folder / "lengths.npy", lengths)
+
+
+def _fill(store: Store, spec: SignalSpec, folder: Path, first: int) -> tuple[int, NDArray[np.int64]]:
+    """Fill the rows of a view from `first` on; return that number and how many samples of each row are real."""
+    columns = [store.leads.index(lead) for lead in spec.leads if lead in store.leads]
+    rows_out = np.array([spec.leads.index(store.leads[c]) for c in columns])
+    out = open_memmap(folder / "signal.npy", "r+")
+    last = min(first + store.chunk_records * CHUNKS_A_CALL, len(store))
+    lengths = np.zeros(last - first, np.int64)
     rates, samples = store.table["fs"].to_numpy(), store.table["samples"].to_numpy()
-    for start in range(0, R, store.chunk_records):
-        stop = min(start + store.chunk_records, R)
+    for start in range(first, last, store.chunk_records):
+        stop = min(start + store.chunk_records, last)
         block = decode(store.verified(start, stop))[:, columns]
         for fs, T in sorted(set(zip(rates[start:stop], samples[start:stop], strict=True))):
             same = np.flatnonzero((rates[start:stop] == fs) & (samples[start:stop] == T))
             window, length = window_of(block[same][..., :T], fs, spec)
             out[np.ix_(start + same, rows_out)] = window
-            lengths[start + same] = length
-        if progress:
-            progress(stop, R)
+            lengths[start - first + same] = length
     out.flush()
-    np.save(folder / "lengths.npy", lengths)
+    return first, lengths

@@ -1,14 +1,16 @@
 """Writing a part of a store: the records of one shard, their rows, their quality, and who was left out.
 
 A part is written by one process and by nobody else, and appears whole: its shard, its ledger and its quality first, its
-rows last, so that a part whose rows are there is done. `ecgkit.store.assembly` joins the parts.
+rows last, so that a part whose rows are there is done. Chunks are written as soon as they are full, so no more than one
+is in memory. `ecgkit.store.assembly` joins the parts.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import pyarrow as pa
@@ -47,23 +49,44 @@ def part_file(folder: Path, index: int, kind: str) -> Path:
     return folder / f"{index:06d}.{kind}"
 
 
-class PartWriter:
-    """Takes the records of one shard in order; `close` writes the part.
+@contextmanager
+def open_part(layout: fmt.Layout, folder: Path, index: int, drop: Collection[str] = ()) -> Iterator["PartWriter"]:
+    """Yield what takes the records of one shard; the part is there when the block ends without an error.
 
     Args:
         layout: The store's.
+        folder: Where the parts go.
+        index: The part's number.
+        drop: Quality flags for which a record is left out.
+    """
+    with atomic_file(part_file(folder, index, SHARD)) as path, path.open("wb") as shard:
+        writer = PartWriter(layout, shard, index * layout.shard, drop)
+        yield writer
+        tables = writer.finish()
+    for kind, table in tables.items():
+        with atomic_file(part_file(folder, index, kind)) as path:
+            pq.write_table(table, path)
+
+
+class PartWriter:
+    """Takes the records of one shard in order; see `open_part`.
+
+    Args:
+        layout: The store's.
+        shard: Where the chunks go.
         first: The slot of the part's first record on the store's record axis.
         drop: Quality flags for which a record is left out.
     """
 
-    def __init__(self, layout: fmt.Layout, first: int = 0, drop: Collection[str] = ()) -> None:
+    def __init__(self, layout: fmt.Layout, shard: BinaryIO, first: int, drop: Collection[str]) -> None:
         self.layout = layout
+        self.shard = shard
         self.first = first
         self.drop = tuple(drop)
         self._block = layout.empty_chunk()
         self._waiting: list[tuple[int, dict[str, Any]]] = []  # place in the chunk, row
         self._slots = 0
-        self._chunks: list[bytes] = []
+        self._sizes: list[int] = []  # of the chunks written, in bytes
         self._rows: list[dict[str, Any]] = []
         self._quality: list[Measures] = []
         self._ledger: list[LedgerRow] = []
@@ -101,20 +124,16 @@ class PartWriter:
         for _ in range(slots):
             self._advance()
 
-    def close(self, folder: Path, index: int) -> None:
-        """Write the part into `folder` under its number."""
+    def finish(self) -> dict[str, pa.Table]:
+        """End the shard, and return the part's tables by kind in the order in which they are to be written."""
         self._flush()
-        sizes = [len(chunk) for chunk in self._chunks]
-        sizes += [0] * (self.layout.shard // self.layout.chunk - len(sizes))
-        with atomic_file(part_file(folder, index, SHARD)) as path, path.open("wb") as file:
-            file.writelines([*self._chunks, fmt.shard_index(sizes)])
-        for kind, table in (
-            (LEDGER, ledger_table(self._ledger)),
-            (QUALITY, _quality_table(self._quality, self.layout.leads)),
-            (ROWS, _table(self._rows)),
-        ):
-            with atomic_file(part_file(folder, index, kind)) as path:
-                pq.write_table(table, path)
+        absent = [0] * (self.layout.shard // self.layout.chunk - len(self._sizes))
+        self.shard.write(fmt.shard_index([*self._sizes, *absent]))
+        return {
+            LEDGER: ledger_table(self._ledger),
+            QUALITY: _quality_table(self._quality, self.layout.leads),
+            ROWS: _table(self._rows),
+        }
 
     def _advance(self) -> None:
         self._slots += 1
@@ -122,15 +141,17 @@ class PartWriter:
             self._flush()
 
     def _flush(self) -> None:
-        """Judge the records of the chunk in hand, and compress it."""
-        if self._slots == len(self._chunks) * self.layout.chunk:
+        """Judge the records of the chunk in hand, compress it and write it."""
+        if self._slots == len(self._sizes) * self.layout.chunk:
             return
         kept = self._judge() if self._waiting else []
         for place, row in kept:
             leads = [self.layout.leads.index(lead) for lead in row["leads"]]
             row["sha256"] = fmt.waveform_hash(self._block[place], leads, row["samples"])
             self._rows.append(row)
-        self._chunks.append(fmt.pack_chunk(self._block) if kept else b"")
+        packed = fmt.pack_chunk(self._block) if kept else b""
+        self.shard.write(packed)
+        self._sizes.append(len(packed))
         self._block[:] = MISSING
         self._waiting = []
 

@@ -16,6 +16,7 @@ def register_tasks(register: Callable[[TaskEntry], None]) -> None:
         ("ptbxl-sub", "PTB-XL, 23 diagnostic subclasses, published folds"),
         ("ptbxl-form", "PTB-XL, 19 form statements, published folds"),
         ("ptbxl-rhythm", "PTB-XL, 12 rhythm statements, published folds"),
+        ("cpsc2018", "CPSC 2018, 9 labels by word or SNOMED CT code, folds by record"),
         ("csn", "Chapman-Shaoxing-Ningbo, 38 labels by SNOMED CT code, folds by record"),
         (
             "icd10-circulatory",
@@ -25,6 +26,10 @@ def register_tasks(register: Callable[[TaskEntry], None]) -> None:
         ("cinc2020", "PhysioNet/CinC Challenge 2020, 24 classes"),
         ("cinc2020-unmerged", "the same, 27 codes, as some published results have it"),
         ("cinc2021", "PhysioNet/CinC Challenge 2021, 26 classes"),
+        ("age", "age in years: regression, from the record table"),
+        ("heart-rate", "heart rate in bpm: regression, from the measurement table or the store's R peaks"),
+        ("qrs-duration", "QRS duration in ms: regression, from the measurement table"),
+        ("qt", "QT interval and QTc in ms: regression, from the measurement table"),
         ("simulated", "findings of 'ecgkit simulate', folds by patient"),
     ):
         register(TaskEntry(name=name, summary=summary, target=f"{__name__}:{name}.yaml"))

@@ -15,6 +15,8 @@ class TextConfig:
         vocabulary: Most terms (``tfidf``) or word pieces (``tiny``).
         max_tokens: Longest text in word pieces; what is longer is cut.
         depth: Blocks of ``tiny``.
+        corpus: CSV table whose column ``report`` holds further reports, without ECGs, for an encoder that is fitted on
+            texts; those of patients that are tested on should not be in it. Empty for the store's alone.
     """
 
     encoder: str = "tfidf"
@@ -24,6 +26,7 @@ class TextConfig:
     vocabulary: int = 4096
     max_tokens: int = 256
     depth: int = 2
+    corpus: str = ""
 
     def __post_init__(self) -> None:
         for name in ("width", "vocabulary", "max_tokens", "depth"):

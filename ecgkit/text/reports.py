@@ -6,11 +6,13 @@ whatever is computed from their text is computed once a unique text, and a batch
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgkit.errors import StoreError
+from ecgkit.datasets.tables import read_rows
+from ecgkit.errors import DatasetError, StoreError
 from ecgkit.store.reader import Store
 
 FEWEST_WORDS = 4  # MERL leaves shorter reports out
@@ -83,3 +85,16 @@ def report_table(store: Store) -> ReportTable:
             "Add them with: ecgkit ingest (of a dataset with reports, such as MIMIC-IV-ECG or PTB-XL)",
         )  # fmt: skip
     return ReportTable(tuple(index), rows)
+
+
+def read_corpus(path: Path, column: str = "report") -> tuple[str, ...]:
+    """Return the unique cleaned reports of a CSV table, in order: texts without ECGs.
+
+    Raises:
+        DatasetError: It cannot be read, or holds no report of at least `FEWEST_WORDS` words.
+    """
+    cleaned = [clean_report(str(row[column]).split("\n")) for row in read_rows(path, [column]) if row[column]]
+    texts = tuple(dict.fromkeys(report.text for report in cleaned if report.kept))
+    if not texts:
+        raise DatasetError(f"column {column!r} of {path}", f"reports of at least {FEWEST_WORDS} words")
+    return texts

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from ecgkit.atomic import atomic_folder
 from ecgkit.config import fingerprint
-from ecgkit.errors import OutputError
+from ecgkit.errors import OutputError, RunError
 from ecgkit.text.encoder import TextEncoder
 
 VECTORS = "vectors.npy"
@@ -46,7 +46,13 @@ class TextTable(nn.Module):
         self.values = _vectors(encoder, texts, cache) if encoder.frozen else encoder.tokens(texts)
 
     def forward(self, encoder: TextEncoder, index: Tensor | None = None) -> Tensor:
-        """Return the vectors ``[n, D]`` of some texts, or of all."""
+        """Return the vectors ``[n, D]`` of some texts, or of all.
+
+        Raises:
+            RunError: There are no texts: a run holds none, only a training takes them in.
+        """
+        if not len(self):
+            raise RunError("no texts, for a run holds none", "a method that was prepared for a training")
         chosen = self.values if index is None else self.values[index]
         if encoder.frozen:
             return chosen

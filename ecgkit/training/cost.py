@@ -8,6 +8,7 @@ memory of the graph as what autograd keeps for it. MFU (model FLOPs utilisation,
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from inspect import unwrap
 from typing import Any
 
 import torch
@@ -19,9 +20,10 @@ from ecgkit.training.optimization import autocast, precision
 
 # Dense bf16 matrix rates of data sheets, in FLOP/s; other devices are measured.
 PEAKS_BF16 = {"H100": 989e12, "H200": 989e12, "A100": 312e12, "L40S": 362e12, "B200": 2250e12}
+# The formulas on shapes: FlopCounterMode wraps them for tensors, and torch 2.13 exports them wrapped already.
 _CPU_ATTENTION = {
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: sdpa_flop,
-    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: sdpa_backward_flop,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: unwrap(sdpa_flop),
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward: unwrap(sdpa_backward_flop),
 }
 
 

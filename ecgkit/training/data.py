@@ -97,10 +97,12 @@ class Windows(Dataset[Batch]):
         """Return the batch of `rows`, which must be of one lead set."""
         spec, T = self.view.spec, self.view.spec.samples
         leads = np.flatnonzero(self.view.present[rows[0]])
-        crops = np.stack([self.view.signal[r][leads, s : s + T] for r, s in zip(rows, self.starts[rows], strict=True)])
+        crops = np.empty((len(rows), len(leads), T), np.float32)
+        for crop, r, s in zip(crops, rows, self.starts[rows], strict=True):
+            np.take(self.view.signal[r, :, s : s + T], leads, axis=0, out=crop, mode="clip")
         lengths = (self.view.lengths[rows] - self.starts[rows]).clip(0, T)
         ids = np.array(lead_ids(spec.leads))[leads]
-        signal = finish(crops, spec, lengths)
+        signal = finish(crops, spec, lengths, out=crops)
         full = bool((lengths >= T).all())
         tensors = [torch.from_numpy(array) for array in (signal, ids, rows, lengths)]
         extra = {need: supply.at(rows, self.starts[rows]) for need, supply in self.supplies.items()}

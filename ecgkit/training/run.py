@@ -33,6 +33,7 @@ from ecgkit.training.unfinished import finished, is_unfinished, resume_command, 
 from ecgkit.training.weights import load_weights
 
 CONFIG = "config.yaml"
+HUB_CONFIG = "config.json"  # takes its place in a folder of 'ecgkit export --hub'
 WEIGHTS = "model.safetensors"
 METRICS = "metrics.jsonl"
 RECORDS = "records.parquet"
@@ -98,7 +99,7 @@ def open_run(path: Path) -> Run:
         raise RunError(f"the training of {out} is not finished", "a finished run", f"Go on: {resume_command(out)}")
     if not path.is_dir():
         raise RunError(f"{path} does not exist" if not path.exists() else f"{path} is a file", expected)
-    if not (path / CONFIG).is_file():
+    if not _config_file(path).is_file():
         raise RunError(f"{path} has no {CONFIG}", expected)
     if not (path / WEIGHTS).is_file():
         raise RunError(
@@ -117,11 +118,18 @@ def read_config(path: Path) -> tuple[MethodEntry, Any, dict[str, Any]]:
         ConfigError: It cannot be read, or does not fit the family.
         PluginError: Its method family is not installed.
     """
-    details = read_yaml(path / CONFIG)
+    file = _config_file(path)
+    details = read_yaml(file)  # JSON is YAML too
     if "method" not in details or "config" not in details:
-        raise RunError(f"{path / CONFIG} names no method", "a config.yaml of 'ecgkit pretrain'")
+        raise RunError(f"{file} names no method", "a config.yaml of 'ecgkit pretrain'")
     entry = host().get(MethodEntry, str(details["method"]))
-    return entry, build(_config_class(entry), details["config"], source=str(path / CONFIG)), details
+    return entry, build(_config_class(entry), details["config"], source=str(file)), details
+
+
+def _config_file(path: Path) -> Path:
+    """Return where a run's config lies: in a hub folder it is JSON."""
+    hub = path / HUB_CONFIG
+    return hub if hub.is_file() and not (path / CONFIG).is_file() else path / CONFIG
 
 
 def load_encoder(entry: MethodEntry, config: Any, state: dict[str, Tensor], *, source: str) -> Encoder:

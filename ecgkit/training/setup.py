@@ -10,6 +10,7 @@ import torch
 
 from ecgkit.config import fingerprint
 from ecgkit.entries import MethodEntry, TaskEntry
+from ecgkit.executor import open_executor
 from ecgkit.methods import Batch, Corpus, Method
 from ecgkit.recipe import Recipe
 from ecgkit.store.reader import Store
@@ -101,7 +102,9 @@ def set_up(
         TaskError: The store has no labels of the task.
     """
     device = own_device(options.device, processes)
-    view = processes.in_turn(lambda: open_view(store, config.signal, watch if processes.first else None))
+    with open_executor(options.workers or 1) as executor:  # starts no process where the view is there already
+        shown = watch if processes.first else None
+        view = processes.in_turn(lambda: open_view(store, config.signal, shown, executor))
     data = task_data(load_task(task), task.name, store, view.usable) if task else None
     split = task_split(data) if data else pretraining_split(store.table, view.usable, all_folds=options.all_folds)
     family: type[Method] = entry.load()

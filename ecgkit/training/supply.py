@@ -3,7 +3,7 @@
 A method names its needs in its entry, an encoder in its class; the loader supplies just those.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from ecgkit.beats.peaks import Peaks, read_peaks
 from ecgkit.errors import StoreError
 from ecgkit.knowledge.labels import read_labels
 from ecgkit.methods import NEEDS
+from ecgkit.store.joined import JoinedStore
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
 from ecgkit.tasks.task import TaskData
@@ -73,6 +74,36 @@ class Beats:
 
 
 @dataclass(frozen=True)
+class OfTwo:
+    """One need of two stores that are read as one.
+
+    Args:
+        first: Of the first store.
+        other: Of the store whose rows come after it.
+        begins: Number of rows of the first store.
+    """
+
+    first: Supply
+    other: Supply
+    begins: int
+
+    def at(self, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> Tensor:
+        """Return ``[B, n]``; what is shorter in one store, such as the list of beats, is filled up with -1."""
+        parts = []
+        for supply, here, begins in (
+            (self.first, rows < self.begins, 0),
+            (self.other, rows >= self.begins, self.begins),
+        ):
+            if here.any():
+                parts.append((torch.from_numpy(here), supply.at(rows[here] - begins, starts[here])))
+        width = max(values.shape[1] for _, values in parts)
+        out = parts[0][1].new_full((len(rows), width), -1)
+        for at, values in parts:
+            out[at, : values.shape[1]] = values
+        return out
+
+
+@dataclass(frozen=True)
 class ByRow:
     """What is known of every record beforehand, such as the index of its report or its entities.
 
@@ -115,6 +146,8 @@ def open_supplies(
     Raises:
         StoreError: The store lacks one; the message names the command that adds it.
     """
+    if isinstance(store, JoinedStore):
+        return _join_supplies(list(needs), store, view, owner)
     supplies: dict[str, Supply] = {}
     for need in needs:
         if need == "labels" and data is not None:
@@ -133,3 +166,15 @@ def open_supplies(
                 f"Add them with: {NEEDS.get(need, need)}",
             )  # fmt: skip
     return supplies
+
+
+def _join_supplies(needs: Sequence[str], store: JoinedStore, view: View, owner: str) -> dict[str, Supply]:
+    """Open the supplies of two stores that are read as one."""
+    refused = sorted(set(needs) - {"signal", "beats", "demographics"})
+    if refused:
+        raise StoreError(
+            f"{owner} reads {', '.join(refused)}, which are another thing in each of {store.name}",
+            "a model that reads signals, beats or demographics, for a test on another store",
+        )  # fmt: skip
+    first, other = (open_supplies(needs, part, view, owner=owner) for part in (store.first, store.other))
+    return {need: OfTwo(first[need], other[need], len(store.first)) for need in first}

@@ -25,3 +25,13 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
             importer="ecgkit_clear.official:import_official",
         )
     )
+
+
+@ecgkit.hookimpl
+def register_protocols(register: Callable[[ecgkit.ProtocolEntry], None]) -> None:
+    """Register the choices behind the published numbers."""
+    register(
+        ecgkit.ProtocolEntry(
+            name="clear", summary="CLEAR-HUG's draws; linear or hug", target="ecgkit_clear:protocol.yaml"
+        )
+    )

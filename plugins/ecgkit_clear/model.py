@@ -16,10 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ecgkit.beats.tokens import beat_tokens, with_regular_peaks
-from ecgkit.errors import SignalError
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Batch, Encoder, Features, Losses, Method, Reconstruction
 from ecgkit.nn.grid_attention import GridAttention, GridRule
+from ecgkit.nn.lead_check import check_standard_leads
 from ecgkit.nn.masking import Mask, gather_tokens, random_mask
 from ecgkit.nn.reconstruction import masked_mse, standardize_patches
 from ecgkit.nn.transformer import Block
@@ -84,8 +84,7 @@ class ClearEncoder(Encoder):
     def embed_beats(self, beats: Beats, lead_ids: Tensor) -> Tensor:
         """Return the beats' tokens with ids and positions, ``[B, L S, D]``."""
         _, L, S, _ = beats.tokens.shape
-        if lead_ids.device.type == "cpu" and int(lead_ids.max()) >= LEADS:
-            raise SignalError("a lead beyond the standard twelve", "some of " + " ".join(STANDARD_LEADS))
+        check_standard_leads(lead_ids)
         # The convolution runs over the leads in their standard order, whatever the order in which they are given.
         order = lead_ids.argsort()
         line = beats.tokens[:, order].flatten(1, 2).transpose(1, 2)  # (B, W, L S)
@@ -107,7 +106,7 @@ class ClearEncoder(Encoder):
             The output of every block, ``[B, L + k, D]`` each, summaries first.
         """
         summaries = self.summary[lead_ids] + self.positions[lead_ids]
-        x = torch.cat([summaries.expand(len(tokens), -1, -1).to(tokens.dtype), tokens], dim=1)
+        x = torch.cat([summaries.expand(tokens.shape[0], -1, -1).to(tokens.dtype), tokens], dim=1)
         rule = "full" if not self.config.view and self.config.encoder_mask != "released" else self.config.encoder_mask
         allowed = encoder_rule(rule, len(lead_ids), token_leads, real)
         outputs = []

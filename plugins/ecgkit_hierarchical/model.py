@@ -16,9 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ecgkit.errors import RunError, SignalError
-from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import AttentionMap, Batch, Corpus, Encoder, Features, Losses, Method
 from ecgkit.nn.attention import watching
+from ecgkit.nn.lead_check import check_standard_leads
 from ecgkit.nn.transformer import Attention, Mlp
 from ecgkit.training.supply import demographics
 from ecgkit_hierarchical.attention import DifferentialAttention
@@ -46,8 +46,9 @@ class Convolutions(nn.Module):
             )
             for i in range(config.conv_layers)
         )  # fmt: skip
-        # The last one's output is not used; the released weights have it.
+        # The last one is not used; the released weights have it.
         self.norms = nn.ModuleList(nn.BatchNorm1d(size) for size in config.channels)
+        self.norms[-1].requires_grad_(False)
 
     def forward(self, x: Tensor) -> list[Tensor]:
         """Return the raw output ``[B, channels, T']`` of every convolution on ``[B, 12, T]``."""
@@ -127,19 +128,19 @@ class HierarchicalEncoder(Encoder):
         for last in self.run_blocks(signal, lead_ids):
             summaries.append(last[:, 0])
         assert last is not None
-        wide = self.wide_features(demographics, len(signal), signal.device) if wide is None else wide
+        wide = self.wide_features(demographics, signal.shape[0], signal.device) if wide is None else wide
         return Features(
             pooled=last[:, 0],
             tokens=last[:, 1:],
             layers=torch.stack(summaries, dim=1),
-            layer_input=self.cls_token[:, 0].expand(len(signal), -1),
+            layer_input=self.cls_token[:, 0].expand(signal.shape[0], -1),
             logits=None if self.head is None else self.head(last, wide),
         )
 
     def run_blocks(self, signal: Tensor, lead_ids: Tensor) -> Iterator[Tensor]:
         """Yield the output ``[B, 1 + N, D]`` of every block, the CLS first; N is smaller from stage to stage."""
         raw = self.convolutions(self.on_all_leads(signal, lead_ids))
-        cls, done = self.cls_token.expand(len(signal), -1, -1), 0
+        cls, done = self.cls_token.expand(signal.shape[0], -1, -1), 0
         for conv, depth in zip(self.config.stage_inputs, self.config.stage_depths, strict=True):
             x = torch.cat([cls, raw[conv - 1].transpose(1, 2)], dim=1)
             x = x + positions(x.shape[1], self.width, x.device)
@@ -156,8 +157,7 @@ class HierarchicalEncoder(Encoder):
             SignalError: A lead is none of the twelve, or the signal is too short.
         """
         B, _, T = signal.shape
-        if int(lead_ids.max()) >= LEADS:
-            raise SignalError("a lead beyond the standard twelve", "some of " + " ".join(STANDARD_LEADS))
+        check_standard_leads(lead_ids)
         if self.config.tokens(T) < 1:
             raise SignalError(f"a signal of {T} samples", "a longer one, for the convolutions leave nothing of it")
         if isinstance(self.head, GateHead) and self.config.tokens(T) != self.config.tokens(self.config.signal.samples):

@@ -38,3 +38,11 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
             importer="ecgkit_kmerl.official:import_official",
         )
     )
+
+
+@ecgkit.hookimpl
+def register_protocols(register: Callable[[ecgkit.ProtocolEntry], None]) -> None:
+    """Register the choices behind the published numbers."""
+    register(
+        ecgkit.ProtocolEntry(name="merl", summary="MERL's draws and split tables", target="ecgkit_kmerl:protocol.yaml")
+    )

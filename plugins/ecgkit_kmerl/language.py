@@ -1,6 +1,7 @@
 """The text side of both families: the encoder, and the store's reports by index."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from torch import Tensor, nn
 
@@ -8,7 +9,7 @@ from ecgkit.methods import Corpus
 from ecgkit.store.views import cache_root
 from ecgkit.text.config import TextConfig
 from ecgkit.text.encoder import build_text_encoder
-from ecgkit.text.reports import report_table
+from ecgkit.text.reports import read_corpus, report_table
 from ecgkit.text.table import TextTable
 
 
@@ -21,6 +22,7 @@ class Language(nn.Module):
 
     def __init__(self, config: TextConfig) -> None:
         super().__init__()
+        self.corpus = config.corpus
         self.encoder = build_text_encoder(config)
         self.reports = TextTable()
         self.names = TextTable()
@@ -31,13 +33,15 @@ class Language(nn.Module):
         return self.encoder.width
 
     def prepare(self, corpus: Corpus, names: Sequence[str] = ()) -> None:
-        """Fit the encoder on the training records' reports and on `names`; take in all reports and the names.
+        """Fit the encoder on the training records' reports, the corpus and `names`; take in all reports and the names.
 
         Raises:
             StoreError: The store has no reports.
+            DatasetError: There is to be a further corpus, and it cannot be read.
         """
         table = report_table(corpus.store)
-        self.encoder.fit([*table.of(corpus.train), *names])
+        further = read_corpus(Path(self.corpus)) if self.corpus else ()
+        self.encoder.fit([*dict.fromkeys([*table.of(corpus.train), *further]), *names])
         cache = cache_root(corpus.store, "text")
         self.reports.fill(self.encoder, table.texts, cache)
         if names:

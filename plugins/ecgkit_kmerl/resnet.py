@@ -111,6 +111,10 @@ class ResNetEncoder(Encoder):
         self.trunk = ResNet1d(config.encoder, leads=len(config.signal.leads), channels=config.channels)
         self.width = self.trunk.channels
 
+    def stages(self) -> list[list[nn.Module]]:
+        """Return the residual blocks; see `Encoder.stages`. Nothing but the mean over time stands behind them."""
+        return [*([block] for stage in self.trunk.stages for block in stage.children()), []]
+
     def feature_map(self, signal: Tensor, lead_ids: Tensor) -> Tensor:
         """Return ``[B, C, ceil(T / 16)]``."""
         found: Tensor = self.trunk(self.rows(signal, lead_ids))
@@ -147,7 +151,7 @@ class AttentionPool(nn.Module):
     def attend(self, found: Tensor) -> tuple[Tensor, Tensor]:
         """Return the pooled map ``[B, D]`` and where it looked ``[B, 1, n]``, mean over heads."""
         x = found.transpose(1, 2)
-        cls = (self.cls_token + self.positional_embedding[:, :1]).expand(len(x), -1, -1)
+        cls = (self.cls_token + self.positional_embedding[:, :1]).expand(x.shape[0], -1, -1)
         x = torch.cat([cls, x], dim=1) + self.positional_embedding[:, : x.shape[1] + 1]
         pooled, weights = self.mhsa(x[:, :1], x, x, average_attn_weights=True)
         return self.c_proj(pooled)[:, 0], weights[:, :, 1:]

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from ecgkit.errors import SignalError
 from ecgkit.leads import STANDARD_LEADS, lead_ids
 from ecgkit.methods import Encoder, Features
+from ecgkit.nn.lead_check import check_standard_leads
 from ecgkit.nn.transformer import Block
 from ecgkit.signal.spec import SignalSpec
 from ecgkit_kmerl.config import KMerlConfig, MerlConfig
@@ -151,9 +152,8 @@ class LeadTokenEncoder(TokenEncoder):
 
     def embed(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None, kept: Kept | None) -> Tokens:
         """Make the tokens; with `kept`, only what stays is ever multiplied."""
-        if int(lead_ids.max()) >= len(STANDARD_LEADS):
-            raise SignalError("a lead beyond the standard twelve", "some of " + " ".join(STANDARD_LEADS))
-        ids = lead_ids.expand(len(signal), -1)
+        check_standard_leads(lead_ids)
+        ids = lead_ids.expand(signal.shape[0], -1)
         if kept is not None:
             signal = rescale(take_leads(signal, kept.leads), self.scaling, lengths)
             ids = ids.gather(1, kept.leads)
@@ -176,7 +176,7 @@ class LeadTokenEncoder(TokenEncoder):
         if kept is None or self.mask_token is None:
             return super().visible_tokens(signal, lead_ids, lengths, kept)
         seen = self.embed(signal, lead_ids, lengths, kept)
-        B, L, N = len(signal), signal.shape[1], signal.shape[-1] // self.patch
+        (B, L), N = signal.shape[:2], signal.shape[-1] // self.patch
         where = (torch.arange(B, device=signal.device)[:, None, None], kept.leads[..., None], kept.segments)
         hidden = self.mask_token + self.lead_embedding[lead_ids][:, None] + self.time_embedding[:N]  # (L, N, D)
         x = hidden.to(seen.values.dtype).repeat(B, 1, 1, 1).index_put(where, seen.values)
@@ -237,9 +237,11 @@ class LeadRows(nn.Module):
         """
         known = lead_ids.clamp_max(len(self.row_of) - 1)
         rows = self.row_of[known]
-        if int(lead_ids.max()) >= len(self.row_of) or int(rows.min()) < 0:
+        # While a graph is made of the model (torch.compile, torch.export) there are no values to look at.
+        compiling = torch.compiler.is_compiling()
+        if not compiling and (int(lead_ids.max()) >= len(self.row_of) or int(rows.min()) < 0):
             raise SignalError("a lead that the model has no row for", "some of " + " ".join(self.leads))
-        placed = signal.new_zeros(len(signal), len(self.leads), signal.shape[-1])
+        placed = signal.new_zeros(signal.shape[0], len(self.leads), signal.shape[-1])
         placed[:, rows] = signal
         return placed
 

@@ -23,3 +23,13 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
             features=("per_lead", "tokens"),
         )
     )
+
+
+@ecgkit.hookimpl
+def register_protocols(register: Callable[[ecgkit.ProtocolEntry], None]) -> None:
+    """Register the choices behind the published numbers."""
+    register(
+        ecgkit.ProtocolEntry(
+            name="lamae", summary="LAMAE's label efficiency by number of studies", target="ecgkit_lamae:protocol.yaml"
+        )
+    )

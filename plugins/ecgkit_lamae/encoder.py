@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ecgkit.errors import SignalError
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Encoder, Features
+from ecgkit.nn.lead_check import check_standard_leads
 from ecgkit.nn.masking import Mask, gather_tokens
 from ecgkit.nn.transformer import Attention, Block
 from ecgkit_lamae.config import LamaeConfig
@@ -88,7 +89,7 @@ class LeadEncoder(nn.Module):
         if ids_keep is not None:
             x = gather_tokens(x, ids_keep)
         if self.cls_token is not None:
-            x = torch.cat([self.cls_token.to(x.dtype).expand(len(x), 1, -1), x], dim=1)
+            x = torch.cat([self.cls_token.to(x.dtype).expand(x.shape[0], 1, -1), x], dim=1)
             real = None if real is None else F.pad(real, (1, 0), value=True)
         if lead is not None:
             x = x + lead[:, None]
@@ -106,7 +107,7 @@ class LatentAttention(nn.Module):
 
     def forward(self, tokens: Tensor, real: Tensor | None = None) -> Tensor:
         """Return ``[B, 1 + M, D]`` with the CLS first, for tokens ``[B, M, D]`` of which `real` ``[B, M]`` count."""
-        x = torch.cat([self.cls_token.to(tokens.dtype).expand(len(tokens), 1, -1), tokens], dim=1)
+        x = torch.cat([self.cls_token.to(tokens.dtype).expand(tokens.shape[0], 1, -1), tokens], dim=1)
         allowed = None if real is None else F.pad(real, (1, 0), value=True)[:, None, None]
         out: Tensor = self.stack(x, allowed)
         return out
@@ -141,6 +142,15 @@ class LamaeEncoder(Encoder):
         self.classes = config.classes
         self.classifier = nn.Linear(config.width, len(config.classes)) if config.classes else None
 
+    def stages(self) -> list[list[nn.Module]]:
+        """Return the blocks of all leads side by side, then those of the latent attention; see `Encoder.stages`."""
+        leads = [lead.stack for lead in self.leads.children() if isinstance(lead, LeadEncoder)]
+        levels = [leads] if self.latent is None else [leads, [self.latent.stack]]
+        blocks = [list(side) for stacks in levels for side in zip(*(stack.blocks for stack in stacks), strict=True)]
+        # Only the last norm is of a stage of its own; that of the leads belongs to their last block.
+        blocks[self.config.depth - 1] += [stack.norm for stack in leads if self.latent is not None]
+        return [*blocks, [stack.norm for stack in levels[-1]]]
+
     def encode_leads(self, signal: Tensor, lead_ids: Tensor, mask: Mask | None, real: Tensor | None) -> Encoded:
         """Encode every lead on its own.
 
@@ -152,8 +162,7 @@ class LamaeEncoder(Encoder):
         """
         patches = patchify(signal, self.config.patch)
         B, L = patches.shape[:2]
-        if int(lead_ids.max()) >= len(STANDARD_LEADS):
-            raise SignalError("a lead beyond the standard twelve", "some of " + " ".join(STANDARD_LEADS))
+        check_standard_leads(lead_ids)
         ids = None if mask is None else mask.ids_keep
         seen = real if real is None or ids is None else real.gather(-1, ids)
         lead = None if self.lead_embed is None else self.lead_embed[lead_ids].expand(B, L, -1)

@@ -27,3 +27,9 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
             demo={"preset": "tiny", "set": ("recipe.epochs=6", "signal.eval_starts=[0.5]")},
         )
     )
+
+
+@ecgkit.hookimpl
+def register_protocols(register: Callable[[ecgkit.ProtocolEntry], None]) -> None:
+    """Register the choices behind the published numbers."""
+    register(ecgkit.ProtocolEntry(name="stmem", summary="ST-MEM's linear probe", target="ecgkit_stmem:protocol.yaml"))

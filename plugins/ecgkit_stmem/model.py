@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from ecgkit.errors import SignalError
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Batch, Encoder, Features, Losses, Method, Reconstruction
+from ecgkit.nn.lead_check import check_standard_leads
 from ecgkit.nn.masking import Mask, gather_tokens, random_mask
 from ecgkit.nn.positions import sincos_positions
 from ecgkit.nn.reconstruction import masked_mse, standardize_patches
@@ -93,9 +94,7 @@ class StMemEncoder(Encoder):
         B, L, n, _ = patches.shape
         if n > len(self.positions) - 2:
             raise SignalError(f"{n} patches a lead", f"at most {len(self.positions) - 2}, as the model was built for")
-        # Asked on the CPU only: a GPU would have to be waited for. The config holds standard leads in any case.
-        if lead_ids.device.type == "cpu" and int(lead_ids.max()) >= len(STANDARD_LEADS):
-            raise SignalError("a lead beyond the standard twelve", "some of " + " ".join(STANDARD_LEADS))
+        check_standard_leads(lead_ids)
         tokens = self.to_tokens(patches) + self.positions[1 : n + 1]
         if mask is not None:
             tokens = gather_tokens(tokens, mask.ids_keep)

@@ -84,3 +84,23 @@ def test_a_damaged_record_goes_to_the_ledger(stores: Path, tmp_path: Path) -> No
     report = ingest(stores, tmp_path / "joined.zarr")
     assert {row.stage for row in report.rejected} == {"signal"}
     assert report.taken + len(report.rejected) == report.found
+
+
+def test_a_probe_knows_patients_of_a_joined_pretraining_again(stores: Path, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    from ecgkit.entries import MethodEntry
+    from ecgkit.evaluation.leaks import find_leak
+    from ecgkit.evaluation.subject import untrained_subject
+    from ecgkit.methods import method_config
+    from ecgkit.plugins import host
+    from ecgkit.store.identity import qualified
+
+    ingest(stores, tmp_path / "joined.zarr")
+    joined, part = Store(tmp_path / "joined.zarr"), Store(stores / "cohort.zarr")
+    entry = host().get(MethodEntry, "stmem")
+    subject = untrained_subject(entry, *method_config(entry, "tiny"), weights="random-init", seed=0)
+    seen = joined.table["patient_id"].dropna().iloc[:5]
+    subject = replace(subject, seen_patients=frozenset(qualified("stores", seen)))
+    leak = find_leak(subject, part, np.arange(len(part)))
+    assert leak is not None and leak.patients == seen.nunique() and leak.records == 0

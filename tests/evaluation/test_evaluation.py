@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, roc_auc_score
 
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
-from ecgkit.errors import OutputError, ResultsError, RunError, TaskError
+from ecgkit.errors import LeakError, OutputError, ResultsError, RunError, TaskError
 from ecgkit.evaluation.features import RecordFeatures, extract
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.linear import GRID, LinearHead
@@ -176,14 +176,27 @@ def test_what_is_no_result_is_one_clear_error(tmp_path: Path) -> None:
             find_rows([tmp_path])
 
 
-def test_test_records_that_pretraining_saw_are_told(cohort_store: Path, tmp_path: Path) -> None:
+def test_test_records_that_pretraining_saw_are_refused_or_told(cohort_store: Path, tmp_path: Path, ecgkit) -> None:
     store, entry = Store(cohort_store), host().get(MethodEntry, "stmem")
     rows = {}
     for name, everything in (("clean", False), ("leaky", True)):
         pretrain(entry, SMALL, store, tmp_path / name, PretrainOptions(all_folds=everything))
         subject = pretrained_subject(tmp_path / name)
-        head = host().get(HeadEntry, "linear")
-        rows[name] = probe(subject, store, task_entry("simulated"), head, tmp_path / name / "probe")
+        head, out = host().get(HeadEntry, "linear"), tmp_path / name / "probe"
+        options = ProbeOptions(allow_overlap=everything)
+        rows[name] = probe(subject, store, task_entry("simulated"), head, out, options)
+    refused = ("probe", tmp_path / "leaky", "--data", cohort_store, "--task", "simulated")
+    for words in (refused, (*refused, "--layers", "all")):
+        shown = ecgkit(*words, "--out", tmp_path / "refused")
+        assert shown.code == 2 and "go on with --allow-overlap" in shown.err and not (tmp_path / "refused").exists()
+    with pytest.raises(LeakError, match="expected a test part that pretraining never saw"):  # before any feature
+        broken = replace(subject, encoder=None)
+        probe(broken, store, task_entry("simulated"), head, tmp_path / "refused")
+    unknown = probe(replace(subject, seen=frozenset(), seen_patients=frozenset()), store, task_entry("simulated"), head,
+                    tmp_path / "unknown")  # fmt: skip
+    assert "cannot be excluded" in unknown.warnings[0] and "leak guard" not in unknown.protocol
+    assert rows["clean"].protocol["leak guard"].startswith("no test record or patient in the pretraining data")
+    assert rows["leaky"].protocol["leak guard"].startswith("overlap allowed")
     assert not [w for w in rows["clean"].warnings if "LEAK" in w]
     n, patients = rows["leaky"].counts["test"]["records"], rows["leaky"].counts["test"]["patients"]
     assert (

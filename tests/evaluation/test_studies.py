@@ -15,7 +15,9 @@ from ecgkit.beats.peaks import FOLDER, write_peaks
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError
 from ecgkit.evaluation.layers import mean_cosine, run_layers, token_statistics
-from ecgkit.evaluation.perturb import PERTURBATIONS, parse_perturbation, perturbed_view, shift_leads
+from ecgkit.evaluation.noise import noise_ratio
+from ecgkit.evaluation.perturb import perturbed_view
+from ecgkit.evaluation.perturbations import PERTURBATIONS, noise_of, parse_disturbances, shift_leads
 from ecgkit.evaluation.subject import untrained_subject
 from ecgkit.methods import method_config
 from ecgkit.nn.attention import watching
@@ -131,12 +133,47 @@ def test_a_perturbed_view_is_the_same_each_time_and_spares_what_is_absent(beat_s
     np.testing.assert_array_equal(short[:, 500:], view.signal[5][:, 500:])
 
 
-def test_levels_are_read_or_refused() -> None:
-    chosen, levels = parse_perturbation("lead-shift=0,10, 20ms,50ms")
-    assert (chosen.name, levels) == ("lead-shift", (0.0, 10.0, 20.0, 50.0))
-    for text, message in (("shift=1", "one of lead-shift"), ("lead-shift=a", "levels in ms"), ("lead-shift", "levels")):
-        with pytest.raises(ConfigError, match=message):
-            parse_perturbation(text)
+def test_noise_of_a_view_has_the_ratio_that_was_asked_for_in_every_real_lead(beat_store: Path) -> None:
+    from dataclasses import replace
+
+    view = open_view(Store(beat_store), method_config(host().get(MethodEntry, "clear"), "tiny")[1].signal)
+    lengths, present = view.lengths.copy(), view.present.copy()
+    lengths[5], present[5, 3] = 700, False
+    view = replace(view, lengths=lengths, present=present)
+    for kinds in (("em",), ("em", "bw", "ma")):
+        noisy = perturbed_view(view, noise_of(kinds), 6.0, seed=1).signal[5]
+        leads = np.flatnonzero(present[5])
+        ratio = noise_ratio(view.signal[5][leads, :700], noisy[leads, :700], view.spec.fs)
+        np.testing.assert_allclose(ratio, 6.0, atol=0.01)
+        np.testing.assert_array_equal(noisy[3], view.signal[5][3])
+        np.testing.assert_array_equal(noisy[:, 700:], view.signal[5][:, 700:])
+
+
+def test_levels_are_read() -> None:
+    shift = parse_disturbances("lead-shift=0,10, 20ms,50ms,10")
+    assert ([p.name for p in shift.perturbations], shift.levels) == (["lead-shift"], (0.0, 10.0, 20.0, 50.0))
+    each = parse_disturbances("noise=em,bw,ma:24,0,-6dB")
+    assert ([p.name for p in each.perturbations], each.levels) == (["em", "bw", "ma"], (24.0, 0.0, -6.0))
+    assert each.kind.undisturbed == np.inf
+    assert [p.name for p in parse_disturbances("noise=em+bw+ma:3dB").perturbations] == ["em+bw+ma"]
+    assert parse_disturbances("lead-off=0,1,2,3,6").levels == (0.0, 1.0, 2.0, 3.0, 6.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("shift=1", "one of lead-shift, lead-off, noise"), ("lead-shift=a", "levels in ms of 0 or more"),
+        ("lead-shift", "levels in ms"), ("lead-shift=-1", "0 or more"), ("lead-shift=5dB", "levels in ms"),
+        ("noise=foo:3dB", "noise of em, bw, ma"), ("noise=em:x", "levels in dB from -40 to 100"),
+        ("noise=em", "levels in dB"), ("noise=:3", "noise of"), ("noise=em+em:3", "noise of"), ("noise", "noise of"),
+        ("noise=em:3ms", "levels in dB"), ("noise=em:-41", "from -40 to 100"), ("lead-off=1.5", "whole numbers"),
+        ("lead-off=12", "from 0 to 11"), ("lead-off=-1", "from 0 to 11"),
+    ],
+)  # fmt: skip
+def test_wrong_perturbations_are_refused_in_one_line(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as raised:
+        parse_disturbances(text)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize("name", list(SIZES))
@@ -162,6 +199,7 @@ def test_the_studies_of_a_run(
     )
     assert shown.code == 0, shown.err
     table = pd.read_csv(tmp_path / "levels" / "levels.csv")
+    assert table["level"].tolist() == [0, 50]
     assert table["auroc_change"][0] == table["loss_change"][0] == 0
     assert table["loss_change"][1] != 0
     assert table["loss"].notna().all()

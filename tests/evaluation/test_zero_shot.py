@@ -6,19 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from ecgkit.errors import ConfigError, LeadError
 from ecgkit.evaluation.heads.zero_shot import read_prompts, seen_as
-from ecgkit.evaluation.lead_sets import LeadSet, parse_lead_sets, set_name
+from ecgkit.evaluation.lead_sets import LeadSet, parse_lead_sets
 from ecgkit.evaluation.results import ResultRow, find_rows
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.reports import open_reports
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Batch
-from ecgkit.report.lead_matrix import draw_matrix, lead_matrix, summarise
+from ecgkit.report.lead_matrix import draw_matrix, lead_map, summarise
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
@@ -141,6 +142,12 @@ def test_mistakes_are_one_clear_line(
         ((*random, "--head", "zero-shot"), "is an encoder alone; expected a pretrained run"),
         (("probe", kmerl, "--data", store, "--task", "simulated", "--independent-queries"), "--head zero-shot"),
         (("probe", kmerl, "--data", store, "--task", "simulated", "--leads", "V9X"), "lead 'V9X' is unknown"),
+        (("probe", kmerl, "--data", store, "--task", "simulated", "--perturb", "noise=foo:3dB"), "noise of em, bw, ma"),
+        (("probe", kmerl, "--data", store, "--task", "simulated", "--perturb", "noise=em:x"), "levels in dB from"),
+        (
+            ("probe", kmerl, "--data", store, "--task", "simulated", "--layers", "all", "--leads", "I"),
+            "layers are studied on all leads",
+        ),
         (
             ("pretrain", "--method", "kmerl", "--preset", "tiny", "--data", cohort_store, "--out", tmp_path / "x"),
             "ecgkit extract-knowledge",
@@ -150,6 +157,32 @@ def test_mistakes_are_one_clear_line(
         assert done.code == 2, command
         assert message in " ".join(done.err.split())
         assert "Traceback" not in done.err
+
+
+def test_zero_shot_on_disturbed_records(kmerl: Path, store: Path, ecgkit: Callable, tmp_path: Path) -> None:
+    command = ("probe", kmerl, "--data", store, "--task", "simulated", "--head", "zero-shot", "--device", "cpu")
+    done = ecgkit(*command, "--perturb", "noise=em,em+bw+ma:20,-10dB", "--out", tmp_path / "noise")
+    assert done.code == 0, done.err
+    table = pd.read_csv(tmp_path / "noise" / "levels.csv")
+    assert table["perturbation"].tolist() == ["clean", *["em"] * 2, *["em+bw+ma"] * 2]
+    assert table["level"].tolist() == [np.inf, 20, -10, 20, -10]
+    assert table["auroc"].between(0, 1).all()
+    assert table["loss"].isna().all()  # a run holds no report, so there is nothing to contrast with
+    assert (tmp_path / "noise" / "levels.png").read_bytes().startswith(b"\x89PNG")
+    assert "clean" in done.out
+    # The clean row is the probe's own number, and the same command gives the same rows.
+    assert ecgkit(*command, "--out", tmp_path / "r").code == 0
+    ((_, row),) = find_rows([tmp_path / "r"])
+    assert table["auroc"][0] == pytest.approx(row.macro_auroc)
+    assert ecgkit(*command, "--perturb", "noise=em,em+bw+ma:20,-10dB", "--out", tmp_path / "again").code == 0
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "again" / "levels.csv"), table)
+    # Leads that are asked for are those that fall off.
+    done = ecgkit(*command, "--leads", "I", "--perturb", "lead-off=0,1,2,3", "--out", tmp_path / "off")
+    assert done.code == 0, done.err
+    off = pd.read_csv(tmp_path / "off" / "levels.csv")
+    assert off["level"].tolist() == [0, 1, 2, 3]
+    assert (off["auroc_change"] == 0).all()  # of one lead none may fall off
+    assert off["auroc"][0] != table["auroc"][0]
 
 
 def test_other_heads_take_lead_sets_too(merl: Path, store: Path, ecgkit: Callable, tmp_path: Path) -> None:
@@ -179,8 +212,6 @@ def test_named_lead_sets() -> None:
     assert named["I+II+V2"] == ("I", "II", "V2")
     singles = parse_lead_sets("all-single")
     assert [found.leads for found in singles] == [(lead,) for lead in STANDARD_LEADS]
-    assert set_name(("V1", "V2", "V3", "V4", "V5", "V6")) == "chest"
-    assert set_name(("V2", "I")) == "I+V2"
     for text in ("", "I+I", "I+X", "random:13:2", "random:3", "random:1:13", "random:0:1", "random:a:1"):
         with pytest.raises(ConfigError, match="expected"):
             parse_lead_sets(text)
@@ -227,10 +258,13 @@ def fake_row(lead_set: str, value: float, task: str = "t", run: str = "r") -> Re
 def test_the_matrix_holds_every_row_once_and_random_sets_are_summarised(tmp_path: Path) -> None:
     sets = [LeadSet("I", ("I",), "I"), *parse_lead_sets("random:2:3")]
     rows = [fake_row(s.name, 0.6 + 0.1 * i, task) for task in ("a", "b") for i, s in enumerate(sets)]
-    matrix = lead_matrix(rows)
-    assert matrix.values.shape == (4, 2)
-    np.testing.assert_allclose(matrix.values[:, 0], [0.6, 0.7, 0.8, 0.9])
-    assert "60.0" in matrix.texts[0][0]
+    heat = lead_map(rows)
+    assert heat.columns == ("a", "b")
+    assert heat.lines == tuple(s.name for s in sets)
+    np.testing.assert_allclose(heat.values, [[0.6, 0.6], [0.7, 0.7], [0.8, 0.8], [0.9, 0.9]])
+    assert heat.texts[0][0] == "60.0\n50.0–60.0"
+    twice = lead_map([*rows, fake_row("I", 0.8, "a")])
+    assert (twice.texts[0][0], twice.texts[0][1]) == ("70.0\nof 2", "60.0\n50.0–60.0")
     lines = summarise(rows, [s.group for s in sets] * 2)
     assert [(line.leads, line.sets) for line in lines] == [("I", 1), ("random:2", 3)] * 2
     assert lines[1].value == pytest.approx(0.8)

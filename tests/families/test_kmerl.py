@@ -12,14 +12,16 @@ import torch.nn.functional as F
 from ecgkit_kmerl.config import KMERL_PRESETS, KMerlConfig
 from ecgkit_kmerl.contrast import clip_loss
 from ecgkit_kmerl.kmerl import KMerl, entity_targets
+from ecgkit_kmerl.language import Language
 from ecgkit_kmerl.masking import Kept, draw_leads, draw_segments, rescale
 from torch import Tensor
 
 from ecgkit.errors import SignalError
-from ecgkit.methods import Batch, ZeroShot
+from ecgkit.methods import Batch, Corpus, ZeroShot
 from ecgkit.nn.contrastive import across
 from ecgkit.nn.query_network import QueryNetwork
 from ecgkit.signal.normalize import normalize
+from ecgkit.store.reader import Store
 from ecgkit.text.config import TextConfig
 from ecgkit.training.processes import joined
 from tests.processes import run_in_processes
@@ -335,6 +337,18 @@ def test_a_batch_of_one_record_is_survived() -> None:
 def test_a_run_holds_no_text_of_the_reports() -> None:
     state = prepared(SMALL).state_dict()
     assert not [name for name in state if "reports" in name or "names" in name]
+
+
+def test_further_reports_teach_the_text_encoder_words(cohort_store: Path, tmp_path: Path) -> None:
+    table = tmp_path / "reports.csv"
+    table.write_text("report\nsinusrhythmus sonst normales ekg\nsinusrhythmus mit normalem lagetyp\n")
+    corpus = Corpus(Store(cohort_store), torch.arange(60).numpy())
+    norms = []
+    for path in ("", str(table)):
+        language = Language(TextConfig(width=64, corpus=path))
+        language.prepare(corpus)
+        norms.append(language.vectors(["sinusrhythmus"]).norm().item())
+    assert norms[0] == 0 < norms[1]
 
 
 @torch.no_grad()

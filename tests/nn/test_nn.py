@@ -87,10 +87,13 @@ def test_reconstruction_loss_against_loops() -> None:
     predicted, target = torch.randn(2, 5, 4), torch.randn(2, 5, 4)
     mask = torch.tensor([[1.0, 0, 1, 1, 0], [0, 0, 1, 0, 0]])
     errors = [
-        sum((predicted[b, n, i] - target[b, n, i]) ** 2 for i in range(4)) / 4
-        for b in range(2) for n in range(5) if mask[b, n]
-    ]  # fmt: skip
-    torch.testing.assert_close(masked_mse(predicted, target, mask), sum(errors) / len(errors))
+        [sum((predicted[b, n, i] - target[b, n, i]) ** 2 for i in range(4)) / 4 for n in range(5) if mask[b, n]]
+        for b in range(2)
+    ]
+    by_record = [sum(record) / len(record) for record in errors]
+    torch.testing.assert_close(masked_mse(predicted, target, mask), sum(by_record) / 2)
+    parts = [masked_mse(predicted[b : b + 1], target[b : b + 1], mask[b : b + 1]) for b in range(2)]
+    torch.testing.assert_close(masked_mse(predicted, target, mask), sum(parts) / 2)
     moved = predicted + 9 * (1 - mask)[..., None]
     torch.testing.assert_close(masked_mse(moved, target, mask), masked_mse(predicted, target, mask))
 

@@ -1,3 +1,5 @@
+import pickle
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ecgkit.errors import LeadError, StoreError
+from ecgkit.executor import open_executor
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.recording import Recording
 from ecgkit.signal.filters import Butterworth
@@ -18,7 +21,7 @@ from ecgkit.store.format import Layout
 from ecgkit.store.reader import Store
 from ecgkit.store.summary import count_flags, overlap, summarize
 from ecgkit.store.views import open_view
-from ecgkit.store.writer import LedgerRow, PartWriter
+from ecgkit.store.writer import LedgerRow, open_part
 from tests.conftest import synthetic_signal
 
 
@@ -41,12 +44,12 @@ def test_what_does_not_fit_is_cut_and_counted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("leads", "samples", "expected"), [(12, 1000, (64, 4096)), (12, 5000, (16, 1024)), (2, 650_000, (1, 49))]
+    ("leads", "samples", "expected"), [(12, 1000, (64, 2048)), (12, 5000, (16, 512)), (2, 650_000, (1, 24))]
 )
 def test_chunks_and_shards_stay_within_memory(leads: int, samples: int, expected: tuple[int, int]) -> None:
     layout = Layout.of(STANDARD_LEADS[:leads], samples)
     assert (layout.chunk, layout.shard) == expected
-    assert layout.shard * leads * samples * 2 <= 130e6
+    assert layout.shard * leads * samples * 2 <= 65e6
 
 
 def make_store(folder: Path, recordings: list[Recording], leads: tuple[str, ...] = STANDARD_LEADS) -> Store:
@@ -54,11 +57,10 @@ def make_store(folder: Path, recordings: list[Recording], leads: tuple[str, ...]
     parts = folder.with_name(f"{folder.name}.parts")
     parts.mkdir(exist_ok=True)
     for index, first in enumerate(range(0, len(recordings), layout.shard)):
-        writer = PartWriter(layout, first)
-        for i, recording in enumerate(recordings[first : first + layout.shard], first):
-            row = {"record_id": f"r{i}", "patient_id": f"p{i}", "fold": i % 10 + 1, "labels": ["X"], "report": None}
-            writer.append(recording, row)
-        writer.close(parts, index)
+        with open_part(layout, parts, index) as writer:
+            for i, recording in enumerate(recordings[first : first + layout.shard], first):
+                row = {"record_id": f"r{i}", "patient_id": f"p{i}", "fold": i % 10 + 1, "labels": ["X"], "report": None}
+                writer.append(recording, row)
     attributes = {"dataset": "test", "code_system": "scp"}
     rejected = [LedgerRow("bad", "bad", "header", "why")]
     assemble(parts, folder, layout, slots=len(recordings), rejected=rejected, attributes=attributes)
@@ -248,6 +250,23 @@ def test_the_same_waveform_and_the_same_patients_are_found_in_two_stores(tmp_pat
     assert overlap(first, other_leads).waveforms == []
 
 
+def test_processes_make_the_same_view_and_refuse_a_store_that_was_replaced(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("ecgkit.store.format._CHUNK_RECORDS", 1)
+    recordings = [Recording(synthetic_signal(300 + n, seed=n), 250.0, STANDARD_LEADS) for n in range(11)]
+    spec = SignalSpec(fs=100, seconds=1, window=1.5)
+    alone = open_view(make_store(tmp_path / "a.zarr", recordings), spec)
+    store = make_store(tmp_path / "b.zarr", recordings)
+    with open_executor(workers=2) as executor:
+        shared = open_view(store, spec, None, executor)
+        assert np.array(shared.signal).tobytes() == np.array(alone.signal).tobytes()
+        assert shared.lengths.tolist() == alone.lengths.tolist()
+    sent = pickle.dumps(store)
+    shutil.rmtree(store.path)
+    make_store(tmp_path / "b.zarr", recordings[:9])
+    with pytest.raises(StoreError, match="was replaced by another store"):
+        pickle.loads(sent)
+
+
 @pytest.mark.parametrize("resample", ["fft", "poly"])
 def test_a_view_does_not_depend_on_how_it_was_batched(tmp_path: Path, monkeypatch, resample) -> None:
     recordings = [Recording(synthetic_signal(500, seed=s), 250.0, STANDARD_LEADS) for s in range(7)]
@@ -276,15 +295,13 @@ def test_a_view_that_was_killed_in_the_making_is_made_anew_and_nothing_is_left(t
 
 def test_slots_of_records_that_were_left_out_are_skipped(tmp_path: Path) -> None:
     layout = Layout.of(STANDARD_LEADS, 300)
-    writer = PartWriter(layout)
     recordings = [Recording(synthetic_signal(300, seed=s), 100.0, STANDARD_LEADS) for s in range(5)]
-    for n, recording in enumerate(recordings):
-        if n in (0, 3):
-            writer.reject(LedgerRow(f"r{n}", f"r{n}", "signal", "why"))
-        else:
-            writer.append(recording, {"record_id": f"r{n}", "fold": 1, "labels": []})
-    (tmp_path / "parts").mkdir()
-    writer.close(tmp_path / "parts", 0)
+    with open_part(layout, tmp_path / "parts", 0) as writer:
+        for n, recording in enumerate(recordings):
+            if n in (0, 3):
+                writer.reject(LedgerRow(f"r{n}", f"r{n}", "signal", "why"))
+            else:
+                writer.append(recording, {"record_id": f"r{n}", "fold": 1, "labels": []})
     attributes = {"dataset": "test"}
     assemble(tmp_path / "parts", tmp_path / "s", layout, slots=5, rejected=[], attributes=attributes)
     store = Store(tmp_path / "s")

@@ -1,4 +1,4 @@
-"""The PTB-XL and Chapman-Shaoxing-Ningbo tasks against the statement table and the published label lists."""
+"""The PTB-XL, CPSC 2018 and Chapman-Shaoxing-Ningbo tasks against the statement table and the published label lists."""
 
 from pathlib import Path
 
@@ -33,7 +33,7 @@ def test_ptbxl_tasks_hold_the_statements_of_the_table(shared: Path) -> None:
         assert set(label.codes) == set(diagnostic.index[diagnostic["diagnostic_subclass"] == subclasses.iloc[0]])
 
 
-@pytest.mark.parametrize("name", ["ptbxl-sub", "ptbxl-form", "ptbxl-rhythm", "csn"])
+@pytest.mark.parametrize("name", ["ptbxl-sub", "ptbxl-form", "ptbxl-rhythm", "csn", "cpsc2018"])
 def test_labels_and_names_are_the_published_ones(name: str, shared: Path) -> None:
     listed = pd.read_csv(shared / "specs" / "task_labels.csv", keep_default_na=False)
     expected = listed[listed["task"] == name.replace("-", "_")].set_index("label")["name"].to_dict()

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from ecgkit.entries import TextEncoderEntry
-from ecgkit.errors import ConfigError, PluginError, RunError, StoreError
+from ecgkit.errors import ConfigError, DatasetError, PluginError, RunError, StoreError
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.text.config import TextConfig
 from ecgkit.text.encoder import TextEncoder, build_text_encoder, bytes_of, completed, text_of
-from ecgkit.text.reports import NO_REPORT, clean_report, report_table
+from ecgkit.text.reports import NO_REPORT, clean_report, read_corpus, report_table
 from ecgkit.text.table import TextTable
 
 REPORTS = [
@@ -51,6 +51,25 @@ def test_a_store_without_reports_is_told_what_to_do(cohort_store: Path) -> None:
     store.table["report"] = None
     with pytest.raises(StoreError, match="ecgkit ingest"):
         report_table(store)
+
+
+def test_texts_without_ecgs_are_cleaned_and_held_once(tmp_path: Path) -> None:
+    table = tmp_path / "reports.csv"
+    table.write_text(
+        "id,report\n1,*** Sinus rhythm with EKG artefacts\n2,too short\n3,\n4,sinus rhythm with ECG artefacts\n"
+    )
+    assert read_corpus(table) == ("sinus rhythm with ecg artefacts.",)
+    for text, message in (("id,text\n1,a\n", "lacks column report"), ("report\nshort\n", "at least 4 words")):
+        table.write_text(text)
+        with pytest.raises(DatasetError, match=message):
+            read_corpus(table)
+    with pytest.raises(DatasetError, match="does not exist"):
+        read_corpus(tmp_path / "none.csv")
+
+
+def test_an_empty_table_says_that_a_run_holds_no_texts() -> None:
+    with pytest.raises(RunError, match="a run holds none"):
+        TextTable()(build_text_encoder(TextConfig(width=8)), torch.tensor([0]))
 
 
 @pytest.mark.parametrize("name", ["tfidf", "tiny"])

@@ -8,8 +8,22 @@ from ecgkit.hookspecs import hookimpl
 HEADS = (
     HeadEntry(
         name="linear",
-        summary="logistic regression on frozen, pooled features; strength of the penalty chosen on val",
+        summary="logistic regression, or ridge for numbers, on frozen, pooled features; penalty chosen on val",
         target="ecgkit.evaluation.heads.linear:LinearHead",
+        regressor="ecgkit.evaluation.heads.ridge:RidgeHead",
+    ),
+    HeadEntry(
+        name="knn",
+        summary="nearest neighbours by cosine in frozen, pooled features; k and temperature chosen on val",
+        target="ecgkit.evaluation.heads.knn:KnnHead",
+        config="ecgkit.evaluation.heads.knn:KnnConfig",
+    ),
+    HeadEntry(
+        name="attention-pooling",
+        summary="a trained query over all frozen tokens, classifier",
+        target="ecgkit.evaluation.heads.attention_pooling:AttentionPoolingHead",
+        needs=("tokens",),
+        config="ecgkit.evaluation.heads.attention_pooling:AttentionPoolingConfig",
     ),
     HeadEntry(
         name="ppa",
@@ -31,6 +45,13 @@ HEADS = (
         target="ecgkit.evaluation.heads.hug:HugHead",
         needs=("per_lead",),
         config="ecgkit.evaluation.heads.hug:HugConfig",
+    ),
+    HeadEntry(
+        name="fine-tune",
+        summary="the encoder itself is trained with a linear layer; the epoch chosen on val",
+        target="ecgkit.evaluation.heads.fine_tune:FineTune",
+        needs=("encoder",),
+        config="ecgkit.evaluation.heads.fine_tune:FineTuneConfig",
     ),
     HeadEntry(
         name="own",

@@ -20,15 +20,15 @@ class Part:
 
     Args:
         features: What the head needs of the records.
-        targets: ``[R, C]`` of 0 and 1.
+        targets: ``[R, C]`` of 0 and 1; of a regression, numbers.
     """
 
     features: RecordFeatures
-    targets: NDArray[np.int8]
+    targets: NDArray[Any]
 
 
 class Head(ABC):
-    """A classifier on frozen features.
+    """A classifier on frozen features, or a regressor.
 
     A head with settings is given them too: its entry names the dataclass, and its constructor takes ``config``.
 
@@ -65,7 +65,7 @@ class Head(ABC):
 
     @abstractmethod
     def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
-        """Return probabilities ``[R, C]``."""
+        """Return probabilities ``[R, C]``; of a regressor, numbers."""
 
     @abstractmethod
     def choices(self) -> dict[str, Any]:

@@ -6,7 +6,6 @@ from typing import Any
 from ecgkit.config import override, to_dict
 from ecgkit.entries import HeadEntry, MethodEntry, load_target
 from ecgkit.errors import ConfigError, RunError
-from ecgkit.evaluation.heads.base import Head
 from ecgkit.plugins import host
 
 
@@ -24,11 +23,33 @@ def head_config(entry: HeadEntry, assignments: Sequence[str] = ()) -> Any:
     return override(kind(), assignments)
 
 
-def build_head(entry: HeadEntry, seed: int, config: Any = None) -> Head:
-    """Return a head, with its settings if it has some."""
+def build_head(entry: HeadEntry, seed: int, config: Any = None, *, regression: bool = False) -> Any:
+    """Return a `Head`, with its settings if it has some; or a `FineTune` where the entry needs the ``encoder``.
+
+    For a regression it is the regressor that the entry names.
+    """
     settings = {"config": config or head_config(entry)} if entry.config else {}
-    head: Head = entry.load()(seed=seed, **settings)
-    return head
+    kind = load_target(entry.regressor, f"the regressor of head {entry.name!r}") if regression else entry.load()
+    return kind(seed=seed, **settings)
+
+
+def check_regresses(name: str, entry: HeadEntry | None, task: str) -> None:
+    """Refuse what predicts classes alone for a task of numbers.
+
+    Args:
+        name: What was asked for.
+        entry: The head; None for a training from scratch, which has none.
+        task: The task.
+
+    Raises:
+        RunError: The message names the heads that can.
+    """
+    if entry is None or not entry.regressor:
+        able = ", ".join(h.name for h in host().entries(HeadEntry).values() if h.regressor)
+        raise RunError(
+            f"{name} predicts classes, and {task} is a regression task", f"a head that predicts numbers: {able}",
+            f"Add --head {able.split(',')[0]}, with a run or --random-init.",
+        )  # fmt: skip
 
 
 def head_title(entry: HeadEntry, config: Any = None) -> str:
@@ -50,11 +71,13 @@ def check_head(entry: HeadEntry, method: MethodEntry) -> None:
     """Refuse a head that reads what an encoder does not give.
 
     Raises:
-        RunError: The message names the heads that fit.
+        RunError: It does not fit; the message names the heads that do. Or it reads no features, but trains.
     """
     gives = {"pooled", *method.features}
     if {"tokens", "token_leads"} <= gives:
         gives.add("per_lead")  # pooled from the tokens of each lead
+    if "encoder" in entry.needs:
+        raise RunError(f"head {entry.name} trains the encoder itself", "a head on frozen features, such as linear")
     # Whether a method can do what a head asks of the whole of it shows when the head reads it.
     missing = [need for need in entry.needs if need not in gives | {"method"}]
     if missing:

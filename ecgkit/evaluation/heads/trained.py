@@ -7,7 +7,7 @@ best by macro AUROC, or by loss where no class can be scored. With one seed ever
 import math
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -74,6 +74,8 @@ class TrainedHead(Head):
         config: Its settings.
     """
 
+    piece: ClassVar[int] = 4096  # records that are predicted at once
+
     def __init__(self, *, seed: int = 0, config: HeadConfig) -> None:
         super().__init__(seed=seed)
         self.config = config
@@ -138,7 +140,7 @@ class TrainedHead(Head):
         """Return probabilities ``[R, C]``."""
         self._model.eval()
         device = next(self._model.parameters()).device
-        parts = zip(*(torch.split(part, 4096) for part in self.inputs(features)), strict=True)
+        parts = zip(*(torch.split(part, self.piece) for part in self.inputs(features)), strict=True)
         logits = [self._model(*(piece.to(device) for piece in pieces)) for pieces in parts]
         probabilities: NDArray[np.float64] = torch.cat(logits).double().sigmoid().cpu().numpy()
         return probabilities

@@ -9,6 +9,7 @@ from ecgkit.entries import SectionEntry
 from ecgkit.hookspecs import hookimpl
 
 SECTIONS = {
+    "regression": ("errors of predicted numbers, predicted against true values", "regression:regression_section"),
     "label-efficiency": ("AUROC by number of training records", "efficiency:efficiency_section"),
     "leads": ("AUROC by lead set", "leads:leads_section"),
     "label-tree": ("AUROC of ICD-10 labels as a tree, with published numbers", "label_tree:label_tree_section"),

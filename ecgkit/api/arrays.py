@@ -1,0 +1,126 @@
+"""Arrays from anywhere, brought to what a store would hold of them: mV, leads by name, missing limb leads computed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from ecgkit.datasets.channels import MICROVOLTS, NO_UNIT
+from ecgkit.errors import LeadError, SignalError
+from ecgkit.leads import LEADS, derive_limb_leads, find_lead, parse_leads
+from ecgkit.signal.microvolts import UNITS_PER_MV
+
+SHAPES = "[L, T] for one record or [B, L, T] for several, leads before samples"
+
+
+@dataclass(frozen=True)
+class Records:
+    """Records of one rate, length and lead set.
+
+    Args:
+        signal: float32 ``[B, L, T]`` in mV, NaN where a sample is missing.
+        fs: Sampling rate in Hz.
+        leads: Canonical names of the L rows, derived ones at the end.
+        single: Whether one record was given without a batch axis.
+    """
+
+    signal: NDArray[np.float32]
+    fs: float
+    leads: tuple[str, ...]
+    single: bool
+
+    def __len__(self) -> int:
+        return len(self.signal)
+
+    @property
+    def samples(self) -> int:
+        """Number of samples a lead, T."""
+        return self.signal.shape[-1]
+
+
+def read_records(
+    signal: ArrayLike, fs: float | None, leads: Sequence[str] | str | None, unit: str | None, *, derive: bool = True
+) -> Records:
+    """Check an array with what was said of it.
+
+    Args:
+        signal: ``[L, T]`` or ``[B, L, T]``, whole or floating numbers, NaN where a sample is missing.
+        fs: Sampling rate in Hz.
+        leads: Names of the L rows in any spelling that `ecgkit.leads.find_lead` knows (``-aVR`` is turned over), or a
+            set such as ``12``.
+        unit: ``mV``, ``uV``, ``V``, or ``NU`` where the amplitude is not calibrated.
+        derive: Compute those of III, aVR, aVL and aVF that are missing where I and II are there, as ingest does.
+
+    Raises:
+        SignalError: Shape, numbers, rate or unit cannot be.
+        LeadError: A name is no lead, or comes twice.
+    """
+    values, single = _numbers(signal)
+    rate = _rate(fs)
+    names, signs = _lead_rows(leads, values.shape)
+    scale = _scale(unit) * np.array(signs)[:, None]
+    millivolts = values.astype(np.float64) * scale / UNITS_PER_MV
+    # Without a unit each lead may have been scaled on its own, and then nothing follows from I and II.
+    if derive and str(unit).lower() != NO_UNIT:
+        millivolts, names, _ = derive_limb_leads(millivolts, names)
+    return Records(millivolts.astype(np.float32), rate, names, single)
+
+
+def _numbers(signal: ArrayLike) -> tuple[NDArray[Any], bool]:
+    try:
+        values = np.asarray(signal)
+    except ValueError:
+        raise SignalError("rows of different lengths", f"an array {SHAPES}") from None
+    if values.dtype.kind not in "fiu":
+        raise SignalError(f"a signal of type {values.dtype}", "whole or floating numbers")
+    single = values.ndim == 2
+    batch = values[None] if single else values
+    if batch.ndim != 3 or 0 in batch.shape:
+        raise SignalError(f"a signal of shape {list(values.shape)}", SHAPES)
+    if np.isinf(batch).any():
+        raise SignalError("infinite samples", "numbers, and NaN where a sample is missing")
+    missing = np.isnan(batch).all((1, 2))
+    if missing.any():
+        raise SignalError(f"record {int(np.flatnonzero(missing)[0])} has no sample at all", "some that are not NaN")
+    return batch, single
+
+
+def _rate(fs: float | None) -> float:
+    if fs is None:
+        raise SignalError("no fs", "the signal's sampling rate in Hz, such as fs=500")
+    if not isinstance(fs, int | float | np.integer | np.floating) or not (np.isfinite(fs) and fs > 0):
+        raise SignalError(f"fs {fs!r}", "a positive number of Hz, such as fs=500")
+    return float(fs)
+
+
+def _lead_rows(leads: Sequence[str] | str | None, shape: tuple[int, ...]) -> tuple[tuple[str, ...], list[int]]:
+    """Return the canonical name of each row and its sign."""
+    L, T = shape[1:]
+    if leads is None:
+        raise LeadError("no leads", f"the names of the signal's {L} rows, such as leads=['I', 'II', ...] or leads='12'")
+    given = parse_leads(leads) if isinstance(leads, str) else tuple(leads)
+    if len(given) != L:
+        turned = "The array seems to be [T, L]: transpose it." if len(given) == T else ""
+        raise LeadError(f"{len(given)} lead names for a signal with {L} rows", "one a row", turned)
+    found = [find_lead(name) if isinstance(name, str) else None for name in given]
+    unknown = [name for name, lead in zip(given, found, strict=True) if lead is None]
+    if unknown:
+        raise LeadError(f"lead {unknown[0]!r} is unknown", "some of " + " ".join(LEADS))
+    rows = [lead for lead in found if lead is not None]
+    names = tuple(name for name, _ in rows)
+    if len(set(names)) < L:
+        raise LeadError(f"leads {', '.join(given)}", "different leads, each once")
+    return names, [sign for _, sign in rows]
+
+
+def _scale(unit: str | None) -> int:
+    """Return what one unit is in microvolts, or in thousandths of it where it is none of voltage."""
+    expected = "mV, uV, V, or NU for an amplitude without calibration"
+    if unit is None:
+        raise SignalError("no unit", f"the unit of the signal: {expected}")
+    scale = MICROVOLTS.get(str(unit).lower(), 1000 if str(unit).lower() == NO_UNIT else 0)
+    if not scale:
+        raise SignalError(f"unit {unit!r}", expected)
+    return scale

@@ -1,0 +1,119 @@
+"""A store that reads like a list: ``ecgkit.open_store(PATH)``."""
+
+from pathlib import Path
+from typing import Any, NamedTuple, overload
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ecgkit.api.windows import WindowDataset
+from ecgkit.errors import StoreError
+from ecgkit.signal.spec import SignalSpec
+from ecgkit.store.reader import Store
+
+
+class Ecg(NamedTuple):
+    """One record; ``encoder(*ecg)`` gives its features.
+
+    Args:
+        signal: float64 ``[L, T]`` in mV (in the source's own unit for ``NU``), NaN where a sample is missing.
+        fs: Sampling rate in Hz.
+        leads: Names of the L rows.
+        unit: ``mV``, or ``NU`` where the source gives no physical unit.
+    """
+
+    signal: NDArray[np.floating]
+    fs: float
+    leads: tuple[str, ...]
+    unit: str
+
+
+class EcgStore:
+    """The records of a store, or some of them.
+
+    ``store[7]`` is a record, ``store[:100]``, ``store[mask]`` and ``store[rows]`` are stores of fewer records, without
+    a copy of any signal.
+
+    Args:
+        store: The opened store.
+        rows: Which of its rows, in this order; None for all.
+    """
+
+    def __init__(self, store: Store, rows: NDArray[np.int64] | None = None) -> None:
+        self.store = store
+        self.rows: NDArray[np.int64] = np.arange(len(store)) if rows is None else rows
+
+    def __repr__(self) -> str:
+        part = "" if len(self) == len(self.store) else f" of {len(self.store)}"
+        return f"<store {self.store.name!r}: {len(self)}{part} records, leads {', '.join(self.leads)}>"
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @overload
+    def __getitem__(self, key: int) -> Ecg: ...
+    @overload
+    def __getitem__(self, key: Any) -> "EcgStore": ...
+    def __getitem__(self, key: Any) -> "Ecg | EcgStore":
+        """Return a record by its number, or some records by a slice, numbers, or one bool a record.
+
+        Raises:
+            IndexError: There are fewer records.
+            StoreError: The key is none of these.
+        """
+        if isinstance(key, int | np.integer) and not isinstance(key, bool):
+            return self._ecg(int(self.rows[key]))
+        if isinstance(key, slice):
+            return EcgStore(self.store, self.rows[key])
+        chosen = np.asarray(key)
+        if chosen.ndim != 1 or (chosen.dtype.kind not in "iub" and len(chosen)):
+            hint = f"A record by its id: store.signal({key!r})." if isinstance(key, str) else ""
+            raise StoreError(f"records by {key!r:.60}", "a number, a slice, numbers, or one bool a record", hint)
+        if chosen.dtype.kind == "b" and len(chosen) != len(self):
+            raise StoreError(f"a mask of {len(chosen)} for {len(self)} records", "one bool a record")
+        return EcgStore(self.store, self.rows[chosen if len(chosen) else chosen.astype(np.int64)])
+
+    @property
+    def leads(self) -> tuple[str, ...]:
+        """Leads that any of the store's records has."""
+        return self.store.leads
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """A row a record, numbered from 0 as the records are: ids, fold, labels, report, fs, samples, leads, ..."""
+        return self.store.table.iloc[self.rows].reset_index(drop=True)
+
+    def signal(self, record_id: str) -> Ecg:
+        """Return a record by its id, in mV with its leads and rate; ``signal, fs, leads, unit = ...`` takes it apart.
+
+        Raises:
+            StoreError: No record of the store has this id.
+        """
+        return self._ecg(self.store.row(str(record_id)))
+
+    def dataset(self, spec: SignalSpec, *, epoch: int | None = None, seed: int = 0) -> WindowDataset:
+        """Return a torch Dataset of the records as a contract sees them, such as ``encoder.spec``.
+
+        Args:
+            spec: The contract.
+            epoch: Cut where training cuts in this epoch; None cuts at the first evaluation crop.
+            seed: Of these cuts.
+
+        Raises:
+            LeadError: The store has none of the contract's leads.
+        """
+        return WindowDataset(self.store, self.rows, spec, epoch=epoch, seed=seed)
+
+    def _ecg(self, row: int) -> Ecg:
+        recording = self.store.recording(row)
+        return Ecg(recording.signal, recording.fs, recording.leads, recording.unit)
+
+
+def open_store(path: str | Path) -> EcgStore:
+    """Open a store that ``ecgkit ingest`` made.
+
+    Raises:
+        StoreError: `path` is not a store, or a damaged one.
+    """
+    return EcgStore(Store(Path(path)))

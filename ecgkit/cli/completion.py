@@ -1,0 +1,41 @@
+"""Names that the shell completes: what is registered, without importing what it names.
+
+Install it once with ``ecgkit --install-completion``. Presets are read from the config of the method that was typed
+before, which loads no model.
+"""
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+from ecgkit.entries import DatasetEntry, DetectorEntry, Entry, HeadEntry, MethodEntry, TaskEntry, load_target
+from ecgkit.plugins import host
+
+Completion = Callable[[str], list[tuple[str, str]]]
+
+
+def _names_of(kind: type[Entry]) -> Completion:
+    def complete(incomplete: str) -> list[tuple[str, str]]:
+        entries = host().entries(kind).values()
+        return [(entry.name, entry.summary) for entry in entries if entry.name.startswith(incomplete)]
+
+    return complete
+
+
+methods = _names_of(MethodEntry)
+tasks = _names_of(TaskEntry)
+heads = _names_of(HeadEntry)
+datasets = _names_of(DatasetEntry)
+detectors = _names_of(DetectorEntry)
+
+
+def presets(ctx: Any, incomplete: str) -> list[str]:
+    """Return the presets of the method that stands on the line; of all methods where none does."""
+    entries = host().entries(MethodEntry)
+    typed = str(ctx.params.get("method") or ctx.params.get("family") or "")
+    chosen = [entries[typed]] if typed in entries else list(entries.values())
+    names: dict[str, None] = {}
+    for entry in chosen:
+        with suppress(Exception):  # a broken family completes to nothing
+            names |= dict.fromkeys(load_target(entry.presets, entry.name))
+    return [name for name in names if name.startswith(incomplete)]

@@ -1,0 +1,99 @@
+"""What ``ecgkit probe`` prints: one result, the curve over training records, the table of lead sets."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ecgkit.cli.regression_view import show_target_lines, show_targets
+from ecgkit.cli.render import print_table, say, warn
+from ecgkit.report.labels import share_label
+from ecgkit.report.wording import interval, percent
+
+if TYPE_CHECKING:
+    from ecgkit.evaluation.results import ClassScore, ResultRow
+
+
+def show_row(row: "ResultRow", folder: Path) -> None:
+    """Print a result, its classes or its targets, and its warnings."""
+    if row.targets:
+        show_targets(row, folder)
+        return
+    low, high = row.macro_interval or (None, None)
+    say(
+        f"{row.run}: macro AUROC {percent(row.macro_auroc)} (95 % interval {percent(low)} to {percent(high)}) "
+        f"on {row.counts['test']['records']} test records, {row.seconds:.1f} s; written to {folder}"
+    )
+    for heading in ("trained on", "tested on", "shared classes", "classes left out"):
+        if heading in row.protocol:
+            say(f"{heading}: {row.protocol[heading]}")
+    title = f"{row.task_title}: {row.head} on {row.run}"
+    print_table(title, [_class(score) for score in row.classes], numeric=["AUROC", "95 %", "AUPRC", "positives"])
+    say(f"protocol: {row.protocol['protocol']}")
+    for warning in row.warnings:
+        warn(warning)
+
+
+def _class(score: "ClassScore") -> dict[str, str]:
+    return {
+        "class": score.label,
+        "name": score.name,
+        "AUROC": percent(score.auroc),
+        "95 %": interval(score.interval),
+        "AUPRC": percent(score.auprc),
+        "positives": f"{score.positives} of {score.positives + score.negatives}",
+        **({} if score.seen is None else {"seen as": score.seen or "unseen"}),
+    }
+
+
+def show_curve(rows: "Sequence[ResultRow]", folder: Path) -> None:
+    """Print one line a number of training records, over its seeds."""
+    if rows[0].targets:
+        names = [f"{share_label(row) or 'all'}, seed {row.seed}" for row in rows]
+        show_target_lines("training", rows, names)
+    else:
+        _show_aurocs(rows)
+    first = rows[0]
+    say(f"protocol: {first.protocol['protocol']}")
+    say(f"{len(rows)} results in {folder}")
+    counted = Counter(warning for row in rows for warning in row.warnings)
+    for warning, n in counted.items():
+        warn(warning if n == len(rows) else f"{warning} ({n} of {len(rows)} results)")
+
+
+def _show_aurocs(rows: "Sequence[ResultRow]") -> None:
+    from ecgkit.evaluation.learning_curve import curve
+
+    shown = [
+        {
+            "training": point.asked,
+            "records": "-".join(map(str, sorted({min(point.records), max(point.records)}))),
+            "draws": len(point.aurocs),
+            "AUROC": percent(point.mean),
+            "sd": percent(point.deviation),
+            "lowest": percent(min(point.known, default=None)),
+            "highest": percent(max(point.known, default=None)),
+        }
+        for point in curve(rows)
+    ]
+    first = rows[0]
+    title = f"{first.task_title}: {first.head} on {first.run} by labelled training records"
+    print_table(title, shown, numeric=list(shown[0]))
+
+
+def show_lead_sets(rows: "Sequence[ResultRow]", picture: Path) -> None:
+    """Print one line a lead set, means over random subsets, and draw the heat map."""
+    from ecgkit.evaluation.lead_sets import lead_set
+    from ecgkit.report.lead_matrix import draw_matrix, summarise
+
+    scored = [row for row in rows if not row.targets]
+    for task in dict.fromkeys(row.task for row in rows if row.targets):
+        own = [row for row in rows if row.task == task]
+        show_target_lines("leads", own, [row.lead_set for row in own])
+    if not scored:
+        return
+    rows = scored
+    groups = [lead_set(row.lead_set).group for row in rows]
+    print_table("Leads", [line.as_row() for line in summarise(rows, groups)], numeric=["macro AUROC", "95 %"])
+    draw_matrix(rows, picture)
+    say(f"heat map: {picture}")

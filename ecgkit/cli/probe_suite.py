@@ -1,0 +1,82 @@
+"""``ecgkit probe --suite``: a grid of probes from one YAML file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from ecgkit.cli.render import print_table, progress, say, warn
+
+if TYPE_CHECKING:
+    from ecgkit.evaluation.suite_run import SuiteResult
+
+SOME_FAILED = 3
+
+
+def run_suite_command(
+    name: str,
+    run: Path | None,
+    stores: list[str],
+    out: Path | None,
+    *,
+    jobs: int = 1,
+    device: str = "auto",
+    cache: str | None = "",
+) -> None:
+    """Run a suite, print its summary, and end with exit code 3 where some of its probes failed.
+
+    Args:
+        name: A YAML file, or the name of one that ecgkit ships.
+        run: A run beside those of the file.
+        stores: ``NAME=PATH`` each, beside those of the file.
+        out: Folder of the results; by default ``suites/NAME``.
+        jobs: Processes.
+        device: What to compute on.
+        cache: See `ecgkit.evaluation.case.ProbeCase`.
+    """
+    from dataclasses import replace
+
+    from ecgkit.evaluation.case import ModelChoice
+    from ecgkit.evaluation.suite import cells, read_suite
+    from ecgkit.evaluation.suite_run import run_suite
+
+    suite = read_suite(name)
+    runs = (ModelChoice(run=str(run)), *suite.runs) if run is not None else suite.runs
+    suite = replace(suite, runs=tuple(dict.fromkeys(runs)), stores=suite.stores | _paths(stores))
+    wanted = cells(suite, device=device, cache=cache)
+    for task, store in suite.left_out().items():
+        warn(f"{task} is left out: no path for store {store or '(none named)'}; give one with --store NAME=PATH")
+    folder = out or Path("suites") / Path(name).stem
+    say(f"{suite.title or name}: {len(wanted)} probes into {folder}")
+    with progress() as watch:
+        result = run_suite(wanted, folder, jobs=jobs, progress=watch)
+    _show(result, suite.title or name)
+    if result.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _paths(stores: list[str]) -> dict[str, str]:
+    """Read ``NAME=PATH``.
+
+    Raises:
+        ConfigError: One is something else.
+    """
+    from ecgkit.errors import ConfigError
+
+    pairs = [text.partition("=") for text in stores]
+    for text, (name, _, path) in zip(stores, pairs, strict=True):
+        if not name or not path:
+            raise ConfigError(f"--store {text!r}", "NAME=PATH, such as ptbxl=ptbxl.zarr")
+    return {name: path for name, _, path in pairs}
+
+
+def _show(result: "SuiteResult", title: str) -> None:
+    from ecgkit.evaluation.suite_run import summary
+
+    print_table(title, list(summary(result)), numeric=["% of labels", "AUROC", "sd", "seeds"])
+    again = f", {result.skipped} of them done before" if result.skipped else ""
+    say(f"{len(result.rows)} results{again}; one table: {result.table}")
+    for name, why in result.failed.items():
+        warn(f"{name}: {why}")
+    if result.failed:
+        warn(f"{len(result.failed)} probes failed; the same command tries them again")

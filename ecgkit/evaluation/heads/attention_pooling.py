@@ -1,0 +1,84 @@
+"""Attention pooling: one trained query looks at all tokens of a record, and a linear classifier reads what it saw.
+
+The probe of token encoders whose pooled output was never trained to hold much, such as masked ones: Yu et al., CoCa,
+arXiv 2205.01917, section 3.2 (attentional pooler), of one query. Keys and values are projections of the normed tokens;
+tokens that stand for nothing are not seen. The encoder stays frozen.
+"""
+
+from dataclasses import dataclass
+from math import gcd
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from ecgkit.evaluation.features import RecordFeatures
+from ecgkit.evaluation.heads.base import Part
+from ecgkit.evaluation.heads.trained import Fit, HeadConfig, TrainedHead
+
+FIT = Fit(epochs=40, batch_size=64, lr=1e-3, warmup_epochs=4.0, weight_decay=0.05)  # ours
+
+
+@dataclass(frozen=True)
+class AttentionPoolingConfig(HeadConfig):
+    """Settings of the head.
+
+    Args:
+        fit: How it is trained.
+        heads: Attention heads; as many of them as divide the width of the tokens.
+        dropout: On what the query saw.
+    """
+
+    fit: Fit = FIT
+    heads: int = 8
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.heads < 1 or not 0 <= self.dropout < 1:
+            raise ValueError(f"heads {self.heads} must be at least 1, dropout {self.dropout:g} in [0, 1)")
+
+
+class AttentionPooling(nn.Module):
+    """Norm, one query over the tokens, classifier.
+
+    Args:
+        width: D.
+        classes: C.
+        config: Its settings.
+    """
+
+    def __init__(self, width: int, classes: int, config: AttentionPoolingConfig) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.query = nn.Parameter(torch.empty(1, 1, width).normal_(std=0.02))
+        self.attention = nn.MultiheadAttention(width, gcd(width, config.heads), batch_first=True)
+        self.drop = nn.Dropout(config.dropout)
+        self.out = nn.Linear(width, classes)
+
+    def forward(self, tokens: Tensor, real: Tensor) -> Tensor:
+        """Return logits ``[B, C]`` from tokens ``[B, N, D]`` of which `real` ``[B, N]`` count."""
+        x = self.norm(tokens.float())
+        # A record of which nothing is real would make a softmax over nothing: it shows its empty tokens instead.
+        hidden = ~(real | ~real.any(dim=1, keepdim=True))
+        query = self.query.expand(len(x), -1, -1)
+        seen, _ = self.attention(query, x, x, key_padding_mask=hidden, need_weights=False)
+        logits: Tensor = self.out(self.drop(seen[:, 0]))
+        return logits
+
+
+class AttentionPoolingHead(TrainedHead):
+    """See the module."""
+
+    config: AttentionPoolingConfig
+    piece: ClassVar[int] = 256  # tokens are many
+
+    def __init__(self, *, seed: int = 0, config: AttentionPoolingConfig = AttentionPoolingConfig()) -> None:
+        super().__init__(seed=seed, config=config)
+
+    def build(self, train: Part) -> nn.Module:
+        """Return query and classifier for the width of the tokens."""
+        return AttentionPooling(train.features["tokens"].shape[2], train.targets.shape[1], self.config)
+
+    def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:
+        """Return the tokens ``[R, N, D]``, float16, and which of them are real, ``[R, N]``."""
+        return torch.from_numpy(features["tokens"]), torch.from_numpy(features["token_real"])

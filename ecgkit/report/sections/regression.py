@@ -1,0 +1,106 @@
+"""Predicted numbers: a table a target in its own unit, and predicted against true values of the best result."""
+
+from ecgkit.evaluation.results import Estimate, TargetScore
+from ecgkit.report.predictions import has_predictions, read_test_part
+from ecgkit.report.regression import BASELINE, TargetLine, TargetTable, target_tables
+from ecgkit.report.section import Figure, HeatMap, Plot, Point, Rows, Section, Series, Table
+from ecgkit.report.wording import METRICS, bounds, quantity
+
+MOST = 600  # dots of a figure, and lines of its CSV
+NOTE = (
+    "Numbers are in the unit of the target; small, the 95 % interval over test patients. Behind the best: how much "
+    "larger the mean absolute error is on the same records, with its interval and its p (paired bootstrap, patients, "
+    "Holm); †: not distinguishable at 5 %. Colour: R² from 0 to 1. The train mean is a predictor that says "
+    "the training mean of every record."
+)
+BEHIND = "behind the best"
+
+
+def regression_section(rows: Rows) -> Section | None:
+    """Return a table and a scatter plot a target, or None where no row predicts a number."""
+    tables = target_tables(rows)
+    drawn = [figure for figure in map(_scatter, tables) if figure is not None]
+    return Section("Regression", (*map(_numbers, tables), *drawn), NOTE) if tables else None
+
+
+def _numbers(table: TargetTable) -> Figure:
+    unit, best = table.score.unit, table.best
+    compared = any(line.comparison for line in table.lines)
+    columns = [title.format(unit=unit) for title in METRICS.values()] + [f"{BEHIND} ({unit})"] * compared
+    lines = [(line.label, line.score.metrics, _behind(line)) for line in table.lines]
+    lines.append((f"{BASELINE}, no model", best.score.baseline, ""))
+    texts = tuple(
+        (*(_cell(metrics.get(name)) for name in METRICS), *[behind] * compared) for _, metrics, behind in lines
+    )
+    values = tuple(
+        tuple(metrics["r2"].value if name == "r2" else None for name in METRICS) + (None,) * compared
+        for _, metrics, _ in lines
+    )
+    errors = [(line.label, line.score.metrics["mae"]) for line in table.lines]
+    said = "; ".join(
+        f"{who} {quantity(e.value)} {unit}" for who, e in [*errors, (BASELINE, best.score.baseline["mae"])]
+    )
+    note = f"{_of(table.score)}." if table.comparable else "These results were not all scored on the same numbers."
+    keys = tuple(table.lines[0].numbers)
+    return Figure(
+        f"{table.heading}, {unit}",
+        f"Mean absolute error of {table.score.name}: {said}",
+        HeatMap("result", tuple(label for label, _, _ in lines), tuple(columns), values, texts, 0.0, 1.0, wide=True),
+        Table(
+            ("result", "seed", "target", "unit", *keys),
+            tuple(
+                (line.label, line.row.seed, line.score.target, unit, *(line.numbers[key] for key in keys))
+                for line in table.lines
+            ),
+        ),
+        note,
+    )
+
+
+def _of(score: TargetScore) -> str:
+    return f"{score.records:,} test records, {quantity(score.mean)} ± {quantity(score.deviation)} {score.unit}"
+
+
+def _cell(estimate: Estimate | None) -> str:
+    if estimate is None:
+        return ""
+    return f"{quantity(estimate.value)}\n{bounds(estimate.interval)}" if estimate.interval else quantity(estimate.value)
+
+
+def _behind(line: TargetLine) -> str:
+    if line.comparison is None:
+        return "lowest error" if line.best else ""
+    low, high = line.comparison.difference.interval
+    text = quantity(-line.comparison.difference.value) + line.mark
+    return f"{text}\n{bounds((-high, -low))}, p {line.comparison.p:.3f}"
+
+
+def _scatter(table: TargetTable) -> Figure | None:
+    """Return predicted against true values of the best result; None without its predictions."""
+    best, unit, name = table.best, table.score.unit, table.score.name
+    if not has_predictions(best.path):
+        return None
+    part = read_test_part(best.path, best.row)
+    y, p = (part[f"{kind}_{best.score.target}"].to_numpy(float) for kind in "yp")
+    step = -(-len(y) // MOST)
+    y, p = y[::step], p[::step]
+    low, high = min(y.min(), p.min()), max(y.max(), p.max())
+    dots = tuple(Point(float(true), float(said)) for true, said in zip(y, p, strict=True))
+    identity = Series("predicted = true", (Point(float(low), float(low)), Point(float(high), float(high))), "reference")
+    r2, mae = best.score.metrics["r2"].value, best.score.metrics["mae"].value
+    note = f"The result with the lowest error: {best.label}."
+    if step > 1:
+        note += f" Drawn, and in the CSV: {len(y):,} of {len(part):,} test records, one in {step}."
+    return Figure(
+        f"{table.title}: predicted against true {name}",
+        f"Predicted against true {name} of {len(y):,} test records: mean absolute error {quantity(mae)} {unit}, "
+        f"R² {quantity(r2)}; on the line both are the same",
+        Plot(
+            f"true {name} ({unit})",
+            f"predicted {name} ({unit})",
+            (identity, Series(best.label, dots, "dots")),
+            square=True,
+        ),
+        Table((f"true ({unit})", f"predicted ({unit})"), tuple((point.x, point.y) for point in dots)),
+        note,
+    )

@@ -1,0 +1,104 @@
+"""A new method as a small package of its own, from templates: it installs, trains and passes its checks as it is.
+
+``templates/`` holds the files as Jinja templates; ``package`` in a path stands for the name of the package.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.resources import files
+from importlib.util import find_spec
+from keyword import iskeyword
+from pathlib import Path
+
+from ecgkit import __version__
+from ecgkit.atomic import atomic_folder
+from ecgkit.entries import MethodEntry
+from ecgkit.errors import OutputError, PluginError
+from ecgkit.plugins import host
+
+KIND = "plugin"
+# Template to the file that it becomes.
+FILES = {
+    "pyproject.toml.j2": "pyproject.toml",
+    "README.md.j2": "README.md",
+    "init.py.j2": "{package}/__init__.py",
+    "config.py.j2": "{package}/config.py",
+    "model.py.j2": "{package}/model.py",
+    "test.py.j2": "tests/test_{name}.py",
+}
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a method is called where.
+
+    Args:
+        name: The method, such as ``my_method``.
+    """
+
+    name: str
+
+    @property
+    def package(self) -> str:
+        """Its Python package, ``ecgkit_my_method``."""
+        return f"ecgkit_{self.name}"
+
+    @property
+    def distribution(self) -> str:
+        """Its distribution, ``ecgkit-my-method``."""
+        return self.package.replace("_", "-")
+
+    @property
+    def class_name(self) -> str:
+        """Its class, ``MyMethod``."""
+        return "".join(part.capitalize() for part in self.name.split("_"))
+
+
+def new_plugin(name: str, out: Path | None = None) -> Path:
+    """Write the package of a new method.
+
+    Args:
+        name: The method: lower-case letters, digits and ``_``, from a letter on.
+        out: The folder to make; by default ``ecgkit-NAME`` in the current one.
+
+    Returns:
+        The folder.
+
+    Raises:
+        PluginError: The name cannot be, or is taken.
+        OutputError: The folder exists or cannot be written.
+    """
+    names = Names(name)
+    _check_name(names)
+    out = out or Path(names.distribution)
+    if out.exists() or out.is_symlink():
+        raise OutputError(f"{out} exists", "a new folder", "Name another --out.")
+    with atomic_folder(out, KIND) as folder:
+        for path, text in _rendered(names):
+            file = folder / path
+            file.parent.mkdir(exist_ok=True)
+            file.write_text(text, encoding="utf-8")
+    return out
+
+
+def _check_name(names: Names) -> None:
+    name = names.name
+    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or iskeyword(name) or len(name) > 40:
+        raise PluginError(
+            f"the name {name!r}", "lower-case letters, digits and single _ from a letter on, at most 40",
+            "Such as my_method; the place goes to --out.",
+        )  # fmt: skip
+    taken = {*host().entries(MethodEntry), *(plugin.name for plugin in host().plugins)}
+    if name in taken or find_spec(names.package) is not None:
+        raise PluginError(f"the name {name!r} is taken", "a name that no installed plugin or method has")
+
+
+def _rendered(names: Names) -> Iterator[tuple[str, str]]:
+    from jinja2 import Environment, StrictUndefined  # heavier than all the rest here
+
+    environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # no HTML
+    for template, path in FILES.items():
+        source = (files(__name__) / "templates" / template).read_text(encoding="utf-8")
+        text = environment.from_string(source).render(names=names, ecgkit_version=__version__)
+        yield path.format(package=names.package, name=names.name), text

@@ -1,0 +1,211 @@
+"""A task whose labels are in a CSV file beside the task's own YAML file.
+
+    table:
+      path: labels.csv          inside the folder of the YAML file
+      id: record_id             column of record ids, as `ecgkit inspect` shows them
+      columns: [af, lvh]        one column of 0 and 1 a label; left out, the labels of the task
+      class_column: diagnosis   instead: one column with one class a record
+      split_column: part        train, val or test; a record without takes no part
+      fold_column: fold         instead: folds, as the task's `split` has them; without either, the store's folds
+
+Columns go by name, records by id. Nothing is guessed: a cell that is neither 0 nor 1 is an error, and what the file and
+the store do not share is counted and named.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ecgkit.datasets.tables import Row, read_rows, text
+from ecgkit.errors import TaskError
+
+PARTS = ("train", "val", "test")
+NAMED = 5  # records that a note names
+TRUTH = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Where labels are and which columns say what; see the module.
+
+    Args:
+        path: The CSV file, relative to the task's file; once loaded, absolute.
+        id: Column of record ids.
+        columns: Columns of 0 and 1; empty for the task's labels.
+        class_column: A column of classes instead.
+        split_column: A column of parts.
+        fold_column: A column of folds.
+    """
+
+    path: str
+    id: str = "record_id"
+    columns: tuple[str, ...] = ()
+    class_column: str = ""
+    split_column: str = ""
+    fold_column: str = ""
+
+    def __post_init__(self) -> None:
+        if self.columns and self.class_column:
+            raise ValueError("columns and class_column exclude each other")
+        if self.split_column and self.fold_column:
+            raise ValueError("split_column and fold_column exclude each other")
+
+
+@dataclass(frozen=True)
+class TableLabels:
+    """A table on a store of R records.
+
+    Args:
+        labels: The C short labels.
+        targets: ``[R, C]`` of 0 and 1; rows of the store that the table lacks are 0.
+        members: Rows of the store by part.
+        notes: What a reader of a result should know.
+        told: What was done, by heading.
+    """
+
+    labels: tuple[str, ...]
+    targets: NDArray[np.int8]
+    members: dict[str, NDArray[np.int64]]
+    notes: tuple[str, ...] = ()
+    told: Mapping[str, str] = field(default_factory=dict)
+
+
+def read_labels(
+    table: Table, labels: Sequence[str], records: pd.DataFrame, folds: Mapping[str, Sequence[int]]
+) -> TableLabels:
+    """Read a table's labels and split for the records of a store.
+
+    Args:
+        table: Where and what.
+        labels: The task's labels; empty to take what the table has.
+        records: The store's record table.
+        folds: Which folds are which part.
+
+    Raises:
+        DatasetError: The file cannot be read, or lacks a column.
+        TaskError: An id is empty or there twice, a cell says nothing known, or no record is the store's.
+    """
+    path, columns = Path(table.path), table.columns or (() if table.class_column else tuple(labels))
+    if not columns and not table.class_column:
+        raise TaskError(f"the task of {path.name} names no label", "table.columns, table.class_column, or labels")
+    extra = [name for name in (table.class_column, table.split_column, table.fold_column) if name]
+    by_id = _by_id(read_rows(path, [table.id, *columns, *extra]), table.id, path.name)
+    row_of = {record: row for row, record in enumerate(records["record_id"].astype(str))}
+    known = {record: cells for record, cells in by_id.items() if record in row_of}
+    if not known:
+        raise TaskError(
+            f"no record of {path.name} is in the store: it has {_named(by_id)}, the store {_named(row_of)}",
+            f"ids of the store in column {table.id}",
+        )  # fmt: skip
+    classes = columns or tuple(labels) or tuple(sorted({c for row in known.values() if (c := row[table.class_column])}))
+    kept, unknown = {}, []
+    for record, cells in known.items():
+        values = _values(record, cells, columns, table.class_column, classes, path.name)
+        if values is None:
+            unknown.append(record)
+        else:
+            kept[row_of[record]] = values
+    targets = np.zeros((len(records), len(classes)), np.int8)
+    rows = np.array(sorted(kept), np.int64)
+    targets[rows] = np.array([kept[row] for row in rows.tolist()], np.int8).reshape(len(rows), len(classes))
+    ids = records["record_id"].astype(str).to_numpy()
+    listed = [known[record] for record in ids[rows]]
+    members = {part: rows[at] for part, at in _parts(table, listed, records["fold"].to_numpy()[rows], folds).items()}
+    notes = _missing(path.name, by_id, row_of, unknown)
+    return TableLabels(
+        classes, targets, members, (*notes, *_shared_patients(members, records)), _told(table, classes, folds)
+    )
+
+
+def _by_id(rows: Sequence[Row], column: str, file: str) -> dict[str, Row]:
+    found: dict[str, Row] = {}
+    for number, row in enumerate(rows, 2):
+        record = (text(row[column]) or "").strip()
+        if not record:
+            raise TaskError(f"line {number} of {file} has no {column}", "a record id")
+        if record in found:
+            raise TaskError(f"{file} has record {record[:40]!r} twice", "one line a record")
+        found[record] = row
+    return found
+
+
+def _values(
+    record: str, cells: Row, columns: Sequence[str], class_column: str, classes: Sequence[str], file: str
+) -> list[int] | None:
+    """Return a record's targets; None where its class is empty or none of the task's."""
+    if class_column:
+        own = cells[class_column]
+        return [int(own == name) for name in classes] if own in classes else None
+    values = []
+    for column in columns:
+        cell = (cells[column] or "").strip().lower()
+        if cell not in TRUTH:
+            raise TaskError(f"column {column} of {file} holds {cell[:20]!r} for record {record[:40]}", "0 or 1")
+        values.append(TRUTH[cell])
+    return values
+
+
+def _parts(
+    table: Table, cells: Sequence[Row], own: NDArray[np.integer], folds: Mapping[str, Sequence[int]]
+) -> dict[str, NDArray[np.int64]]:
+    """Return which of the cells' records are in each part."""
+    if table.split_column:
+        said = [(row[table.split_column] or "").strip().lower() for row in cells]
+        wrong = sorted({part for part in said if part not in ("", *PARTS)})
+        if wrong:
+            raise TaskError(f"column {table.split_column} holds {wrong[0][:20]!r}", "train, val, test or nothing")
+        return {part: np.flatnonzero([value == part for value in said]) for part in PARTS}
+    if table.fold_column:
+        numbers = [(text(row[table.fold_column]) or "").strip() for row in cells]
+        wrong = sorted({number for number in numbers if number and not number.isdecimal()})
+        if wrong:
+            raise TaskError(f"column {table.fold_column} holds {wrong[0][:20]!r}", "whole numbers or nothing")
+        own = np.array([int(number) if number else -1 for number in numbers], np.int64)
+    return {part: np.flatnonzero(np.isin(own, folds[part])) for part in PARTS}
+
+
+def _missing(
+    file: str, listed: Mapping[str, Row], stored: Mapping[str, int], unknown: Sequence[str]
+) -> tuple[str, ...]:
+    """Count and name what the table and the store do not share."""
+    absent = [record for record in listed if record not in stored]
+    unlisted = [record for record in stored if record not in listed]
+    found = (
+        (absent, f"of {file} are not in the store"),
+        (unlisted, f"of the store are not in {file}"),
+        (unknown, f"of {file} left out: their class is empty or not asked for"),
+    )
+    return tuple(f"{len(records)} records {where}: {_named(records)}" for records, where in found if records)
+
+
+def _named(records: Mapping[str, object] | Sequence[str]) -> str:
+    names = [str(record)[:40] for record in list(records)[:NAMED]]
+    return ", ".join(names) + (" ..." if len(records) > NAMED else "")
+
+
+def _shared_patients(members: Mapping[str, NDArray[np.int64]], records: pd.DataFrame) -> list[str]:
+    """Tell of patients whose records are on both sides of a split."""
+    of_part = [set(records["patient_id"].iloc[rows].dropna()) for rows in members.values()]
+    counted = Counter(patient for patients in of_part for patient in patients)
+    both = [patient for patient, parts in counted.items() if parts > 1]
+    return [f"{len(both)} patients are in more than one part of the split"] if both else []
+
+
+def _told(table: Table, classes: Sequence[str], folds: Mapping[str, Sequence[int]]) -> dict[str, str]:
+    path = Path(table.path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+    column = f"column {table.class_column}" if table.class_column else f"columns {', '.join(classes)}"
+    where = f"column {table.split_column}" if table.split_column else ""
+    numbers = f"column {table.fold_column}" if table.fold_column else "the store's folds"
+    by_fold = ", ".join(f"{part} folds {', '.join(map(str, of))}" for part, of in folds.items())
+    return {
+        "labels": f"{column} of {path.name}, sha256 {digest}",
+        "split": f"{where} of {path.name}" if where else f"{by_fold}, by {numbers}",
+        "unlabelled records": "records that the table lists without a positive label are negatives",
+    }

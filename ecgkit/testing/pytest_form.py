@@ -1,0 +1,43 @@
+"""The checks as tests of pytest: one line in a plugin's test file."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ecgkit.entries import MethodEntry
+from ecgkit.plugins import host
+from ecgkit.testing.case import Case
+from ecgkit.testing.conformance import CHECKS, run_check
+
+
+@functools.cache
+def _case(name: str, preset: str, compiler: str) -> Case:
+    return Case(host().get(MethodEntry, name), preset, compiler)
+
+
+def method_tests(*names: str, preset: str = "", leave_out: Sequence[str] = (), compiler: str = "aot_eager") -> Any:
+    """Return a test that pytest runs once a method and a check.
+
+    Example:
+        ``test_my_method = ecgkit.testing.method_tests("my_method")`` in a test file.
+
+    Args:
+        names: Registered methods.
+        preset: Which of their presets; by default ``tiny`` where there is one, else the first.
+        leave_out: Checks that are not made.
+        compiler: See `ecgkit.testing.check_method`.
+    """
+    import pytest
+
+    checks = [check for check in CHECKS if check not in leave_out]
+
+    @pytest.mark.parametrize("check", checks)
+    @pytest.mark.parametrize("name", names)
+    def test_method(name: str, check: str) -> None:
+        result = run_check(_case(name, preset, compiler), check)
+        if result.outcome == "skipped":
+            pytest.skip(result.why)
+        assert result.outcome == "ok", result.why
+
+    test: Callable[[str, str], None] = test_method
+    return test

@@ -1,0 +1,29 @@
+"""Run folders without a training: every family's tiny preset with random weights."""
+
+from pathlib import Path
+
+import torch
+
+from ecgkit.entries import MethodEntry, load_target
+from ecgkit.plugins import host
+from ecgkit.training.run import WEIGHTS, write_config
+from ecgkit.training.weights import save_weights
+
+FAMILIES = sorted(host().entries(MethodEntry))
+
+
+def tiny_preset(entry: MethodEntry) -> str:
+    presets = load_target(entry.presets, entry.name)
+    return next(name for name in presets if name == "tiny")
+
+
+def make_run(folder: Path, family: str, preset: str = "", seed: int = 0) -> Path:
+    """Write the run folder of a family, weights random."""
+    entry = host().get(MethodEntry, family)
+    preset = preset or tiny_preset(entry)
+    config = load_target(entry.presets, family)[preset]
+    torch.manual_seed(seed)
+    folder.mkdir(parents=True)
+    save_weights(folder / WEIGHTS, entry.load()(config))
+    write_config(folder, entry, preset, config, {"store": {"name": "a.zarr", "dataset": "simulated"}})
+    return folder

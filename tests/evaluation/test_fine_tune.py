@@ -1,0 +1,131 @@
+"""Fine-tuning: rates decay with depth in every family, the pretrained encoder stays as it is, and its row says so."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry, load_target
+from ecgkit.errors import ConfigError, RunError
+from ecgkit.evaluation.heads.fine_tune import GENTLE, FineTune, FineTuneConfig
+from ecgkit.evaluation.heads.settings import check_head, head_config
+from ecgkit.evaluation.probe import ProbeOptions, probe
+from ecgkit.evaluation.subject import pretrained_subject
+from ecgkit.methods import Encoder, Method
+from ecgkit.plugins import host
+from ecgkit.recipe import Recipe
+from ecgkit.store.reader import Store
+from ecgkit.store.views import View
+from ecgkit.tasks.task import Label, Task, TaskData
+from ecgkit.training.loop import PretrainOptions, pretrain
+from ecgkit.training.optimization import decayed_shares, descend, optimizer_for
+from tests.training.test_training import SMALL
+
+PRESETS = [
+    (name, preset)
+    for name, entry in host().entries(MethodEntry).items()
+    for preset in load_target(entry.presets, name)
+    if "tiny" in preset or preset == "resnet18"
+]
+
+
+def encoder_of(name: str, preset: str) -> tuple[Encoder, MethodEntry, object]:
+    entry = host().get(MethodEntry, name)
+    config = load_target(entry.presets, name)[preset]
+    torch.manual_seed(0)
+    method: Method = entry.load()(config)
+    return method.encoder, entry, config
+
+
+@pytest.mark.parametrize(("name", "preset"), PRESETS)
+def test_rates_decay_with_depth_in_every_family(name: str, preset: str) -> None:
+    encoder, _, _ = encoder_of(name, preset)
+    shares, stages = decayed_shares(encoder, 0.5), encoder.stages()
+    depth = len(stages) - 1
+    assert depth >= 2
+    assert set(shares) == {parameter for parameter, _ in encoder.named_parameters()}
+    assert min(shares.values()) == 0.5 ** (depth + 1)
+    names = {id(p): parameter for parameter, p in encoder.named_parameters()}
+    listed = [[names[id(p)] for part in stage for p in part.parameters()] for stage in stages]
+    assert len({parameter for stage in listed for parameter in stage}) == sum(map(len, listed))
+    for i, stage in enumerate(listed):
+        assert {shares[parameter] for parameter in stage} <= {0.5 ** (depth - i)}
+        assert stage or i == depth
+    assert {*decayed_shares(encoder, 1.0).values()} == {1.0}
+
+
+class Given:
+    """Anything that an encoder reads besides the signal, the same for every record."""
+
+    def __init__(self, value: torch.Tensor) -> None:
+        self.value = value
+
+    def at(self, rows: np.ndarray, starts: np.ndarray) -> torch.Tensor:
+        return self.value.expand(len(rows), -1)
+
+
+@pytest.mark.parametrize("name", host().entries(MethodEntry))
+def test_every_family_can_be_fine_tuned(name: str) -> None:
+    encoder, _, config = encoder_of(name, "tiny")
+    spec, rng = config.signal, np.random.default_rng(0)
+    R, L = 8, len(spec.leads)
+    signal = rng.normal(size=(R, L, spec.window_samples)).astype(np.float32)
+    view = View(spec, signal, np.ones((R, L), bool), np.full(R, spec.window_samples))
+    targets = np.tile([[0, 1], [1, 0]], (R // 2, 1)).astype(np.int8)
+    parts = {"train": np.arange(4), "val": np.arange(4, 6), "test": np.arange(6, 8)}
+    task = Task("t", "scp", {"a": Label("a"), "b": Label("b")})
+    data = TaskData(np.arange(R), targets, ("a", "b"), parts, 0, task)
+    beats = torch.arange(0, spec.samples, int(0.8 * spec.fs))[None]
+    supplies = {"beats": Given(beats), "demographics": Given(torch.tensor([[60.0, 1.0]]))}
+    config = FineTuneConfig(replace(GENTLE, epochs=1, batch_size=4, lr=1e-2, warmup_epochs=0))
+    before = {parameter: value.clone() for parameter, value in encoder.state_dict().items()}
+    trained = FineTune(config=config).train(
+        encoder, view, data, supplies={need: supplies[need] for need in encoder.needs}
+    )
+    assert trained.probabilities.shape == (R, 2)
+    assert np.isfinite(trained.probabilities).all()
+    assert "layer decay 0.75" in trained.choices["training"]
+    assert all(torch.equal(value, before[parameter]) for parameter, value in encoder.state_dict().items())
+
+
+def test_a_step_moves_each_depth_by_its_share() -> None:
+    """With a constant gradient, AdamW's first step has the length of the rate, whatever the gradient."""
+    encoder, _, _ = encoder_of("stmem", "tiny")
+    shares = decayed_shares(encoder, 0.5)
+    optimizer = optimizer_for(encoder, Recipe(weight_decay=0.0, warmup_epochs=0), torch.device("cpu"), shares)
+    before = {name: p.detach().clone() for name, p in encoder.named_parameters() if p.requires_grad}
+    for p in encoder.parameters():
+        p.grad = torch.ones_like(p) if p.requires_grad else None
+    recipe = Recipe(weight_decay=0.0, warmup_epochs=0, clip=None)
+    descend(optimizer, recipe, 0.0)
+    for name, p in encoder.named_parameters():
+        if p.requires_grad:
+            step = (before[name] - p.detach()).abs().mean().item()
+            assert step == pytest.approx(recipe.peak_lr * shares[name], rel=0.02)
+
+
+def test_its_row_says_pretrained_and_fine_tune(cohort_store: Path, tmp_path: Path) -> None:
+    store, entry = Store(cohort_store), host().get(MethodEntry, "stmem")
+    config = replace(SMALL, recipe=replace(SMALL.recipe, epochs=1))
+    run = tmp_path / "run"
+    pretrain(entry, config, store, run, PretrainOptions(device="cpu"))
+    head, task = host().get(HeadEntry, "fine-tune"), host().get(TaskEntry, "simulated")
+    options = ProbeOptions("fine-tune", head_settings=("recipe.epochs=2",))
+    subject = pretrained_subject(run)
+    row = probe(subject, store, task, head, tmp_path / "r", options)
+    assert (row.weights, row.head.split()[0]) == ("pretrained", "fine-tune")
+    assert [epoch["epoch"] for epoch in row.training] == [1, 2]
+    assert "peak lr 0.0001" in row.protocol["training"]
+    again = probe(subject, store, task, head, tmp_path / "r2", options)
+    assert again.classes == row.classes  # the first left the encoder as it was
+
+
+def test_what_fine_tuning_refuses() -> None:
+    entry = host().get(HeadEntry, "fine-tune")
+    for wrong in ("layer_decay=0", "layer_decay=1.5"):
+        with pytest.raises(ConfigError, match="layer_decay"):
+            head_config(entry, [wrong])
+    with pytest.raises(RunError, match="trains the encoder itself"):
+        check_head(entry, host().get(MethodEntry, "stmem"))

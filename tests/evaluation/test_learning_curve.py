@@ -1,0 +1,81 @@
+"""The curve over training records: a row a draw, the same as a probe of its own; mean and spread; protocols' draws."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ecgkit.errors import TaskError
+from ecgkit.evaluation.case import ModelChoice, ProbeCase, open_case
+from ecgkit.evaluation.draws import Amount
+from ecgkit.evaluation.learning_curve import curve, learning_curve
+from ecgkit.evaluation.probe import ProbeOptions
+from ecgkit.evaluation.results import find_rows
+from tests.conftest import Outcome
+
+SMALL = ModelChoice(
+    method="lamae", weights="random-init", preset="tiny", settings=("depth=1", "width=16", "heads=2")
+)  # fmt: skip
+
+
+def test_a_curve_has_a_row_a_draw_and_ends_at_the_whole(cohort_store: Path, tmp_path: Path) -> None:
+    case = ProbeCase(str(cohort_store), "simulated", SMALL, out=str(tmp_path / "curve"))
+    amounts = [Amount(20), Amount(100), Amount(count=15), Amount(count=10_000)]
+    rows = [row for _, row in learning_curve(case, amounts, seeds=2)]
+    asked = [(row.fraction, row.label_count, row.seed) for row in rows]
+    share = [row.fraction for row in rows[4:6]]
+    assert asked == [
+        (0.2, None, 0), (0.2, None, 1), (1.0, None, 0), (1.0, None, 1), (share[0], 15, 0), (share[1], 15, 1),
+        (1.0, 10_000, 0), (1.0, 10_000, 1),
+    ]  # fmt: skip
+    whole = open_case(replace(case, out=str(tmp_path / "whole"))).probe()
+    assert whole.classes == rows[2].classes == rows[6].classes
+    assert (whole.label_count, whole.fraction) == (None, 1.0) and "one seed only" in whole.warnings
+    again = replace(case, options=ProbeOptions(seed=1, fraction=20), out=str(tmp_path / "again"))
+    assert open_case(again).probe().classes == rows[1].classes  # a case of its own gives the row of the curve
+    for row in rows:
+        assert row.counts["test"] == whole.counts["test"] and row.counts["val"] == whole.counts["val"]
+        assert row.counts["train"]["records"] <= (
+            row.label_count or round(row.fraction * whole.counts["train"]["records"])
+        )
+        assert "one seed only" not in row.warnings
+        assert ("draw of training records" in row.protocol) == (row.label_count is not None or row.fraction < 1)
+    points = curve([row for row in rows if row.label_count is None])
+    assert [point.asked for point in points] == ["20 %", "100 %"]
+    values = [row.macro_auroc for row in rows[:2]]
+    assert (points[0].mean, points[0].deviation) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
+    assert len(find_rows([tmp_path / "curve"])) == 8
+    for wrong in ([], [Amount(5), Amount(5)]):
+        with pytest.raises(TaskError, match="amounts of training records"):
+            learning_curve(case, wrong)
+    for values in ({"percent": 0}, {"percent": 101}, {"count": 0}):
+        with pytest.raises(TaskError):
+            Amount(**values)
+
+
+def test_a_curve_from_scratch_starts_anew_each_time(cohort_store: Path, tmp_path: Path) -> None:
+    model, options = replace(SMALL, weights="scratch"), ProbeOptions(epochs=1)
+    case = ProbeCase(str(cohort_store), "simulated", model, options, str(tmp_path / "curve"))
+    rows = [row for _, row in learning_curve(case, [Amount(30), Amount(100)], seeds=1)]
+    assert rows[1].classes == open_case(replace(case, out=str(tmp_path / "whole"))).probe().classes
+
+
+def test_the_command_prints_mean_and_spread(ecgkit: Callable[..., Outcome], cohort_store: Path, tmp_path: Path) -> None:
+    words = ("probe", "--data", cohort_store, "--task", "simulated", "--method", "lamae", "--preset", "tiny",
+             "--set", "depth=1", "--set", "width=16", "--random-init", "--out")  # fmt: skip
+    shown = ecgkit(*words, tmp_path / "r", "--fraction", "10,100", "--label-counts", "20", "--protocol", "lamae")
+    assert shown.code == 0, shown.err
+    # LAMAE states no fractions: one draw each; three of a count.
+    assert "5 results" in shown.out and "by labelled training records" in shown.out and " sd " in shown.out
+    assert "protocol: lamae (LAMAE's probe as far as it is stated" in shown.out
+    rows = [row for _, row in find_rows([tmp_path / "r"])]
+    assert sorted((row.label_count or 0, row.seed) for row in rows) == [(0, 0), (0, 0), (20, 0), (20, 1), (20, 2)]
+    for option, value, said in (
+        ("--label-counts", "20,many", "50,100,500"), ("--fraction", "0", "1,10,100"), ("--fraction", "x", "1,10,100"),
+        ("--protocol", "merle", "Did you mean 'merl'"), ("--label-set", "shipped", "--splits"),
+        ("--label-set", "own", "label_set"),
+    ):  # fmt: skip
+        wrong = ecgkit(*words, tmp_path / "wrong", option, value)
+        assert wrong.code == 2 and said in wrong.err, wrong.err

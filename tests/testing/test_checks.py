@@ -1,0 +1,134 @@
+"""Every check of the kit passes on a method that is right and fails, saying why, on one broken for it."""
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ecgkit.entries import MethodEntry
+from ecgkit.errors import PluginError
+from ecgkit.testing import CHECKS, check_method, check_plugin, encoding
+from ecgkit.testing.case import Case
+from ecgkit.testing.conformance import run_check
+
+MODULE = "ecgkit_broken_plugin"
+GOOD = MethodEntry(
+    name="broken",
+    summary="for tests",
+    target=f"{MODULE}:Good",
+    config=f"{MODULE}_config:Config",
+    presets=f"{MODULE}_config:PRESETS",
+    paper="none",
+    features=("per_lead",),
+)
+# The check, what is broken for it, and what it says.
+BROKEN = [
+    ("loads", {"config": f"{MODULE}:Config", "presets": f"{MODULE}:PRESETS"}, "imports torch.*inside a function"),
+    ("loads", {"presets": f"{MODULE}_config:ABSENT"}, "listing broken fails.*ABSENT"),
+    ("loads", {"needs": ("signal", "mood")}, "needs mood; expected some of signal"),
+    ("config", {"presets": f"{MODULE}:ODD_PRESETS", "config": f"{MODULE}:OddConfig"}, "plain types"),
+    ("config", {"presets": f"{MODULE}:CHANGED", "config": f"{MODULE}:Config"}, r"noise 1 comes back .* as 1\.0"),
+    ("step", "Infinite", "the loss pairs has 1 of 1 values that are no numbers"),
+    ("gradients", "Idle", r"no gradient reaches forgotten\.bias, forgotten\.weight.*requires_grad_"),
+    ("learns", "Rising", "the loss goes from .* in 20 steps.*sign of the loss"),
+    ("deterministic", "Random", "pooled differs from call to call.*self.training"),
+    ("deterministic", "Company", "when it is alone in its batch"),
+    ("leads", "Places", "pooled differs by .* another order.*lead_ids"),
+    ("leads", "Twelve", "It was raised in .*broken_plugin.py, line"),
+    ("lengths", "Full", "NotImplementedError: records that end early"),
+    ("features", "Undeclared", "fills tokens undeclared"),
+    ("features", {"features": ("per_lead", "layers")}, "leaves out layers"),
+    ("features", "Wide", r"pooled is \[4, 8\]; expected \[4, 9\]"),
+    ("weights", "Forgetful", "after saving and loading, pooled differs.*a parameter or a buffer"),
+    ("bf16", "Narrow", "in bf16 and .* in fp32.*float"),
+    ("compile", "Uncompiled", "when compiled and .* when not"),
+    ("resume", "Counting", "after a stop .* the same to the bit"),
+    ("resume", "Chancy", "after a stop .* torch's generator"),
+    ("two-processes", "Alone", "between one process with 22 records and two.*gather"),
+]
+
+
+@pytest.fixture(scope="module")
+def module(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Put the methods where every process finds them."""
+    folder = tmp_path_factory.mktemp("broken")
+    shutil.copy(Path(__file__).with_name("broken_plugin.py"), folder / f"{MODULE}.py")
+    # Configs apart from the model, without torch, as a family has them.
+    (folder / f"{MODULE}_config.py").write_text(CONFIG)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(folder))
+        yield folder
+
+
+CONFIG = """
+from dataclasses import dataclass
+from ecgkit.recipe import Recipe
+from ecgkit.signal.spec import SignalSpec
+
+@dataclass(frozen=True)
+class Config:
+    noise: float = 0.1
+    signal: SignalSpec = SignalSpec(fs=50, seconds=4, window=4, normalize="lead-zscore")
+    recipe: Recipe = Recipe(epochs=2, batch_size=16, lr=0.05)
+
+PRESETS = {"tiny": Config()}
+"""
+
+
+@pytest.fixture(scope="module")
+def good(module: Path) -> Case:
+    return Case(GOOD)
+
+
+@pytest.mark.parametrize("check", CHECKS)
+def test_what_is_right_passes(good: Case, check: str) -> None:
+    result = run_check(good, check)
+    assert (result.outcome, result.why) == ("ok", "")
+
+
+@pytest.mark.parametrize(("check", "change", "says"), BROKEN, ids=lambda value: value if isinstance(value, str) else "")
+def test_what_is_broken_fails_and_says_why(module: Path, check: str, change: object, says: str) -> None:
+    entry = replace(GOOD, **(change if isinstance(change, dict) else {"target": f"{MODULE}:{change}"}))
+    result = run_check(Case(entry), check)
+    assert result.outcome == "failed"
+    assert re.search(says, result.why), result.why
+    assert "\n" not in result.why
+
+
+def test_every_check_can_fail() -> None:
+    assert {check for check, _, _ in BROKEN} == set(CHECKS)
+
+
+def test_a_machine_without_a_compiler_skips_code_generation(good: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name: None)
+    result = run_check(Case(GOOD, compiler="inductor"), "compile")
+    assert (result.outcome, "no C++ compiler" in result.why) == ("skipped", True)
+
+
+def test_names_that_are_not_there_are_refused() -> None:
+    with pytest.raises(PluginError, match="no method 'stmen'.*Did you mean 'stmem'"):
+        check_method("stmen")
+    with pytest.raises(PluginError, match="no check 'lead'.*Did you mean 'leads'"):
+        check_method("stmem", checks=["lead"])
+
+
+def test_a_plugin_without_methods_has_its_entries_loaded() -> None:
+    results = check_plugin("core-heads")
+    assert {result.outcome for result in results} == {"ok"}
+    assert "head linear" in {result.subject for result in results}
+
+
+def test_the_command_prints_a_table_or_json_and_fails_with_code_3(ecgkit, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = ecgkit("plugins", "check", "stmem", "--only", "config")
+    assert shown.code == 0
+    assert "1 ok" in shown.out
+    monkeypatch.setattr(encoding, "TOLERANCE", -1.0)  # nothing is as near as that
+    failed = ecgkit("plugins", "check", "stmem", "--only", "deterministic", "--json")
+    assert failed.code == 3
+    [row] = json.loads(failed.out)
+    assert (row["subject"], row["check"], row["outcome"]) == ("method stmem", "deterministic", "failed")
+    assert ecgkit("plugins", "check", "nothing").code == 2
