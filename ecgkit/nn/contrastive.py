@@ -45,6 +45,12 @@ def gather(x: Tensor) -> Tensor:
     return x if sizes is None else _Gather.apply(x, sizes)  # type: ignore[no-untyped-call]
 
 
+def first_row() -> int:
+    """Return where this process's own rows begin among those of `gather`."""
+    sizes = _sizes.get()
+    return 0 if sizes is None else sum(sizes[: dist.get_rank()])
+
+
 class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, sizes: tuple[int, ...]) -> Tensor:

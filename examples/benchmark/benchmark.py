@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import tables
 import yaml
 
 HERE = Path(__file__).parent
@@ -82,19 +83,26 @@ def joined(out: Path, name: str) -> Path:
 
 def trainings(plan: dict[str, Any], out: Path) -> Iterator[tuple[Path, list[object]]]:
     """Yield each run folder with the options that make it."""
-    for seed in plan["seeds"]:
-        for name, run in plan["runs"].items():
-            folder, epochs = out / "runs" / f"{name}-s{seed}", run.get("epochs", plan["epochs"])
-            options = [
-                "--method", run["method"], "--preset", run["preset"], "--data", joined(out, run.get("data", "pretrain")),
-                "--seed", seed, "--epochs", epochs, "--set", f"recipe.warmup_epochs={epochs / 10}", "--workers", 0,
-                "--out", folder,
-            ]  # fmt: skip
-            for setting in run.get("set", ()):
-                options += ["--set", setting]
-            if "task" in run:
-                options += ["--task", run["task"]]
-            yield folder, options
+    wanted = [
+        (seed, name, run, "pretrain", plan["epochs"]) for seed in plan["seeds"] for name, run in plan["runs"].items()
+    ]
+    wanted += [
+        (seed, name, run, "simulated", plan["simulated_epochs"])
+        for seed in plan["seeds"]
+        for name, run in plan["simulated_runs"].items()
+    ]
+    for seed, name, run, data, epochs in wanted:
+        folder = out / "runs" / f"{name}-s{seed}"
+        options = [
+            "--method", run["method"], "--preset", run["preset"], "--data", joined(out, run.get("data", data)),
+            "--seed", seed, "--epochs", epochs, "--set", f"recipe.warmup_epochs={epochs / 10}", "--workers", 0,
+            "--out", folder,
+        ]  # fmt: skip
+        for setting in run.get("set", ()):
+            options += ["--set", setting]
+        if "task" in run:
+            options += ["--task", run["task"]]
+        yield folder, options
 
 
 def pretrain(folder: Path, options: Sequence[object], logs: Path) -> None:
@@ -106,6 +114,45 @@ def pretrain(folder: Path, options: Sequence[object], logs: Path) -> None:
     asked = ["--resume", folder] if unfinished.exists() else options
     ecgkit("pretrain", *asked, log=logs / f"{folder.name}.txt")
     print(f"{folder.name}: {time.perf_counter() - began:.0f} s", flush=True)
+
+
+def suites(plan: dict[str, Any], out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each suite of probes with its name."""
+    for name, asked in plan["probes"].items():
+        known = plan[asked.get("of", "runs")]
+        wanted = {run: known[run] for run in asked.get("runs", known)}
+        folders = [str(out / "runs" / f"{run}-s{seed}") for run in wanted for seed in plan["seeds"]]
+        store = str(joined(out, asked["data"]))
+        shared = {
+            "stores": {"data": store}, "tasks": [{"task": task, "store": "data"} for task in asked["tasks"]],
+            "heads": asked["heads"], **{key: asked[key] for key in ("leads",) if key in asked},
+        }  # fmt: skip
+        if folders:
+            yield name, {"runs": folders, **{k: asked[k] for k in ("fractions",) if k in asked}, **shared}
+        draws = {share: len(plan["seeds"]) for share in asked.get("fractions", {100: 1})}
+        if asked.get("untrained"):
+            models = [model(run, "random-init") for run in wanted.values() if "set" not in run]
+            yield f"{name}-untrained", {"runs": models, "fractions": draws, **shared}
+        if asked.get("scratch"):
+            models = [model(plan["runs"][run], "scratch") for run in asked["scratch"]]
+            yield name, {"runs": models, "fractions": {100: len(plan["seeds"])}, "epochs": asked["epochs"], **shared}
+
+
+def model(run: dict[str, Any], weights: str) -> dict[str, Any]:
+    """Return the encoder of a run as it is before training."""
+    return {"method": run["method"], "weights": weights, "preset": run["preset"]}
+
+
+def probe(plan: dict[str, Any], out: Path, jobs: int) -> None:
+    """Run every suite; rows that are there are not made again."""
+    for name, suite in suites(plan, out):
+        file = out / "suites" / f"{name}.yaml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(yaml.safe_dump(suite), encoding="utf-8")
+        began = time.perf_counter()
+        results = out / "results" / name
+        ecgkit("probe", "--suite", file, "--out", results, "--jobs", jobs, log=out / "logs" / f"suite-{name}.txt")
+        print(f"suite {name}: {time.perf_counter() - began:.0f} s", flush=True)
 
 
 def main() -> None:
@@ -122,6 +169,17 @@ def main() -> None:
         jobs = [pool.submit(pretrain, *training, given.out / "logs") for training in trainings(plan, given.out)]
         for job in jobs:
             job.result()
+    probe(plan, given.out, given.jobs)
+    ecgkit(
+        "report",
+        given.out / "results" / "fractions",
+        given.out / "results" / "fractions-untrained",
+        "--out",
+        given.out / "report.html",
+        "--no-tests",
+        log=given.out / "logs" / "report.txt",
+    )
+    tables.write(plan, given.out)
 
 
 if __name__ == "__main__":
