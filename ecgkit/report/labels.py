@@ -1,12 +1,15 @@
 """What results are called on the page: by their run, and by whatever sets them apart from those beside them."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from ecgkit.evaluation.results import ResultRow
 from ecgkit.leads import STANDARD_LEADS
 
+if TYPE_CHECKING:
+    from ecgkit.evaluation.results import ResultRow
 
-def row_labels(rows: Sequence[ResultRow]) -> list[str]:
+
+def row_labels(rows: Sequence["ResultRow"]) -> list[str]:
     """Name each row by its run and by what sets it apart from the other rows."""
     telling = [(row.weights, row.head, lead_label(row), share_label(row)) for row in rows]
     labels = _join([row.run for row in rows], telling)
@@ -15,7 +18,7 @@ def row_labels(rows: Sequence[ResultRow]) -> list[str]:
     return [_numbered(labels, i) for i in range(len(labels))]
 
 
-def lead_label(row: ResultRow) -> str:
+def lead_label(row: "ResultRow") -> str:
     """Name the leads of a result; empty for all twelve."""
     if row.lead_set:
         return row.lead_set
@@ -24,7 +27,7 @@ def lead_label(row: ResultRow) -> str:
     return f"{len(row.leads)} leads" if len(row.leads) > 3 else "lead " * (len(row.leads) == 1) + " + ".join(row.leads)
 
 
-def share_label(row: ResultRow) -> str:
+def share_label(row: "ResultRow") -> str:
     """Name how much of the training part was used; empty for all of it."""
     if row.label_count is not None:
         return f"{row.label_count:,} labels"

@@ -26,6 +26,7 @@ WITHOUT_JSON = {
     "import-weights": "prints a line",
     "report": "writes its table to a file: report --json FILE",
     "extract-knowledge audit": "prints where the sheet is",
+    "plugins new": "prints where the package is",
 }
 
 
