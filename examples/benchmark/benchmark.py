@@ -88,7 +88,7 @@ def trainings(plan: dict[str, Any], out: Path) -> Iterator[tuple[Path, list[obje
     ]
     wanted += [
         (seed, name, run, "simulated", plan["simulated_epochs"])
-        for seed in plan["seeds"]
+        for seed in plan["simulated_seeds"]
         for name, run in plan["simulated_runs"].items()
     ]
     for seed, name, run, data, epochs in wanted:
@@ -119,9 +119,10 @@ def pretrain(folder: Path, options: Sequence[object], logs: Path) -> None:
 def suites(plan: dict[str, Any], out: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each suite of probes with its name."""
     for name, asked in plan["probes"].items():
-        known = plan[asked.get("of", "runs")]
-        wanted = {run: known[run] for run in asked.get("runs", known)}
-        folders = [str(out / "runs" / f"{run}-s{seed}") for run in wanted for seed in plan["seeds"]]
+        of = asked.get("of", "runs")
+        wanted = {run: plan[of][run] for run in asked.get("runs", plan[of])}
+        seeds = plan["seeds" if of == "runs" else "simulated_seeds"]
+        folders = [str(out / "runs" / f"{run}-s{seed}") for run in wanted for seed in seeds]
         store = str(joined(out, asked["data"]))
         shared = {
             "stores": {"data": store}, "tasks": [{"task": task, "store": "data"} for task in asked["tasks"]],
