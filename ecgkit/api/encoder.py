@@ -35,7 +35,9 @@ class EcgFeatures:
         leads: The L leads of the model's contract.
         present: bool ``[B, L]``, which of them the model was given.
         per_lead: ``[B, L, D]``, 0 for a lead that was not given; None where the encoder has none.
-        tokens: ``[B, N, D]``, of the leads that were given; None where the encoder has none.
+        tokens: float16 ``[B, N, D]``, of the leads that were given and of all crops, one after the other; None where
+            the encoder has none.
+        token_real: bool ``[B, N]``, which of them are no padding.
         logits: ``[B, C]``, of the classes of an encoder with a classifier of its own.
     """
 
@@ -43,7 +45,8 @@ class EcgFeatures:
     leads: tuple[str, ...]
     present: NDArray[np.bool_]
     per_lead: NDArray[np.float32] | None = None
-    tokens: NDArray[np.float32] | None = None
+    tokens: NDArray[np.float16] | None = None
+    token_real: NDArray[np.bool_] | None = None
     logits: NDArray[np.float32] | None = None
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from ecgkit.cli.regression_view import show_target_lines, show_targets
 from ecgkit.cli.render import print_table, say, warn
-from ecgkit.report.labels import share_label
 from ecgkit.report.wording import interval, percent
 
 if TYPE_CHECKING:
@@ -48,6 +47,8 @@ def _class(score: "ClassScore") -> dict[str, str]:
 
 def show_curve(rows: "Sequence[ResultRow]", folder: Path) -> None:
     """Print one line a number of training records, over its seeds."""
+    from ecgkit.report.labels import share_label
+
     if rows[0].targets:
         names = [f"{share_label(row) or 'all'}, seed {row.seed}" for row in rows]
         show_target_lines("training", rows, names)

@@ -99,7 +99,7 @@ class Windows(Dataset[Batch]):
         leads = np.flatnonzero(self.view.present[rows[0]])
         crops = np.empty((len(rows), len(leads), T), np.float32)
         for crop, r, s in zip(crops, rows, self.starts[rows], strict=True):
-            np.take(self.view.signal[r, :, s : s + T], leads, axis=0, out=crop, mode="clip")
+            np.take(self.view.signal[r][:, s : s + T], leads, axis=0, out=crop, mode="clip")
         lengths = (self.view.lengths[rows] - self.starts[rows]).clip(0, T)
         ids = np.array(lead_ids(spec.leads))[leads]
         signal = finish(crops, spec, lengths, out=crops)

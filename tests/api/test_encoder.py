@@ -50,7 +50,9 @@ def test_features_of_arrays_are_those_of_a_probe(family: str, beats_store: Path,
         np.stack([ecg.signal for ecg in ecgs]), ecgs[0].fs, ecgs[0].leads, "mV", age=ages, sex=sexes, batch_size=3
     )
     for name in encoder.features:
-        np.testing.assert_allclose(getattr(found, name), probed[name], rtol=1e-5, atol=1e-5, err_msg=name)
+        # Tokens are kept in float16: what differs in float32's last places may round to its neighbour.
+        near = np.finfo(np.float16).eps if name == "tokens" else 1e-5
+        np.testing.assert_allclose(getattr(found, name), probed[name], rtol=near, atol=1e-5, err_msg=name)
     assert found.pooled.shape == (4, encoder.width)
     assert found.pooled.std(0).max() > 0  # records differ
     assert (found.tokens is None) == ("tokens" not in opened.entry.features)

@@ -162,7 +162,7 @@ def bad_record(folder: Path, kind: str) -> None:
         ("all NaN", [], "every sample of r is missing"),
         ("three leads", ["--leads", "12"], "leads V1, V3, V4, V5, V6 are missing"),
         ("three leads", ["--leads", "I,Q"], "lead 'Q' is unknown"),
-        ("good", ["--dataset", "ptbxl"], "ptb-xl, wfdb. Did you mean 'ptb-xl'?"),
+        ("good", ["--dataset", "ptbxl"], "ptb-xl, stores, wfdb. Did you mean 'ptb-xl'?"),
         ("good", ["--dataset", "ptb-xl"], "has no layout known here; expected one of ptb-xl"),
     ],
 )  # fmt: skip

@@ -75,7 +75,7 @@ def test_a_trace_keeps_every_spike_and_breaks_at_a_gap() -> None:
 
 def test_what_two_stores_share(ecgkit, store: Path) -> None:
     found = json.loads(ecgkit("inspect", store, "--overlap", store, "--json").out)
-    assert found["patients"] == ["1", "2"]
+    assert found["patients"] == ["mimic-iv-ecg:1", "mimic-iv-ecg:2"]
     assert ["a", "c"] in found["waveforms"]
     assert "same waveform" in ecgkit("inspect", store, "--overlap", store).out
     assert json.loads(ecgkit("inspect", store, "--json").out)["duplicates"] == 1

@@ -75,7 +75,7 @@ def test_every_family_can_be_fine_tuned(name: str) -> None:
     view = View(spec, signal, np.ones((R, L), bool), np.full(R, spec.window_samples))
     targets = np.tile([[0, 1], [1, 0]], (R // 2, 1)).astype(np.int8)
     parts = {"train": np.arange(4), "val": np.arange(4, 6), "test": np.arange(6, 8)}
-    task = Task("t", "scp", {"a": Label("a"), "b": Label("b")})
+    task = Task("t", "scp", {"a": Label("a", ("A",)), "b": Label("b", ("B",))})
     data = TaskData(np.arange(R), targets, ("a", "b"), parts, 0, task)
     beats = torch.arange(0, spec.samples, int(0.8 * spec.fs))[None]
     supplies = {"beats": Given(beats), "demographics": Given(torch.tensor([[60.0, 1.0]]))}

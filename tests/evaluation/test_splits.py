@@ -117,7 +117,7 @@ def test_wrong_tables_are_told(cohort_store: Path, tmp_path: Path) -> None:
         read_tables(tmp_path)
     with pytest.raises(TaskError, match=r"no table \*_train"):
         read_tables(tmp_path / "none")
-    with pytest.raises(TaskError, match="whose labels the data says"):
+    with pytest.raises(TaskError, match="whose targets the data says"):
         split_data(read_tables(tmp_path / "s"), task_of("icd10"), "icd10", store, usable, shipped=True)
 
 
