@@ -28,7 +28,7 @@ from ecgkit.entries import TaskEntry
 from ecgkit.evaluation.challenge import challenge_scores
 from ecgkit.evaluation.challenge_files import read_answers
 from ecgkit.plugins import host
-from ecgkit.tasks.task import load_task
+from ecgkit.tasks.loading import load_task
 from tests.evaluation.plain_challenge import plain_scores
 
 

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.table import Table
 
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
-from ecgkit.evaluation.probe import ProbeOptions, probe
+from ecgkit.evaluation.options import ProbeOptions
+from ecgkit.evaluation.probe import probe
 from ecgkit.evaluation.subject import untrained_subject
 from ecgkit.ingest import ingest
 from ecgkit.methods import method_config

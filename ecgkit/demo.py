@@ -12,7 +12,8 @@ from typing import Any
 from ecgkit.config import override, read_yaml, write_yaml
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
 from ecgkit.errors import ConfigError, OutputError
-from ecgkit.evaluation.probe import ProbeOptions, probe, result_folder
+from ecgkit.evaluation.options import ProbeOptions, result_folder
+from ecgkit.evaluation.probe import probe
 from ecgkit.evaluation.results import ROW, find_rows
 from ecgkit.evaluation.subject import Subject, pretrained_subject, untrained_subject
 from ecgkit.ingest import ingest

@@ -6,9 +6,10 @@ a name that is taken. ecgkit registers its own datasets, tasks, heads and comman
 
     import ecgkit
 
+
     @ecgkit.hookimpl
     def register_methods(register):
-        register(ecgkit.MethodEntry(name="mine", ...))
+        register(ecgkit.TaskEntry(name="mine", summary="labels of my hospital", target="my_plugin:task.yaml"))
 """
 
 from collections.abc import Callable

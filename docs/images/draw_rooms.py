@@ -23,7 +23,7 @@ FLOORS = (
     ("what a method is made of", ("nn", "text", "recipe", "methods")),
     ("from store to run", ("tasks", "training")),
     ("from run to page", ("evaluation", "report")),
-    ("doors", ("demo", "api", "testing", "cli")),
+    ("doors", ("api", "export", "demo", "testing", "scaffold", "cli")),
 )
 INK, SOFT, WALL = "#1f2933", "#9aa5b1", "#e4edf7"
 

@@ -25,12 +25,13 @@ from ecgkit.recipe import Recipe
 from ecgkit.signal.spec import SignalSpec
 
 HERE = Path(__file__).parent
+OWN = "ecgkit"
 MADE = "<!-- Written by docs/reference/build.py; do not edit. -->"
 
 
 def pages() -> dict[str, str]:
     """Return every page's text by its file name."""
-    return {"commands.md": commands(), "hooks.md": hooks(), "settings.md": settings()}
+    return {"commands.md": commands(), "hooks.md": hooks(), "settings.md": settings(), "entries.md": entries()}
 
 
 def commands() -> str:
@@ -98,6 +99,31 @@ def settings() -> str:
     for shared, title in ((Recipe, "recipe"), (SignalSpec, "signal")):
         lines += [f"## `{title}`", "", _prose(_summary(shared)), "", *_fields(shared), ""]
     return _page(lines)
+
+
+def entries() -> str:
+    """Return the page of what ecgkit itself registers, kind by kind: methods, heads, tasks and all others."""
+    lines = [
+        "# What is registered", "",
+        "By ecgkit and its own families. `ecgkit plugins list` shows what is installed besides.", "",
+    ]  # fmt: skip
+    for kind in _kinds():
+        found = {name: entry for name, entry in host().entries(kind).items() if host().owner(entry).distribution == OWN}
+        rows = [f"| `{name}` | {_cell(entry.summary)}{_needs(entry)} |" for name, entry in sorted(found.items())]
+        if rows:
+            lines += [f"## {kind.kind.capitalize()}", "", "| name | what it is |", "| --- | --- |", *rows, ""]
+    return _page(lines)
+
+
+def _kinds() -> list[type[Any]]:
+    """Return the class of entries that each hook takes, in the order of the hooks."""
+    hooked = [hook for name, hook in vars(hookspecs).items() if name.startswith("register_")]
+    return [get_type_hints(hook)["register"].__args__[0] for hook in hooked]
+
+
+def _needs(entry: Any) -> str:
+    needs = getattr(entry, "needs", ())
+    return f"; needs {', '.join(f'`{name}`' for name in needs)}" if needs else ""
 
 
 def _fields(kind: type, values: Any = None) -> list[str]:

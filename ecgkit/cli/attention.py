@@ -49,12 +49,13 @@ def _draw(run: Path, data: Path, record: str, out: Path | None, as_json: bool) -
 def _measure(run: Path, data: Path, task: str, as_json: bool) -> None:
     from ecgkit.entries import TaskEntry
     from ecgkit.evaluation.attention import lead_worth
-    from ecgkit.evaluation.probe import check_classes
+    from ecgkit.evaluation.heads.own import check_classes
     from ecgkit.evaluation.subject import pretrained_subject
     from ecgkit.plugins import host
     from ecgkit.store.reader import Store
     from ecgkit.store.views import open_view
-    from ecgkit.tasks.task import load_task, task_data
+    from ecgkit.tasks.data import task_data
+    from ecgkit.tasks.loading import load_task
     from ecgkit.training.supply import open_supplies
 
     subject, store = pretrained_subject(run), Store(data)

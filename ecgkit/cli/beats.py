@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from ecgkit.cli import completion
 from ecgkit.cli.render import JsonOption, OverwriteOption, print_json, print_table, progress, say
 from ecgkit.report.wording import percent
 
@@ -17,7 +18,12 @@ if TYPE_CHECKING:
 SHOWN = 20
 _NAMED = "ecgkit.beats.named"  # whether a command stands where the store would
 
-DetectorOption = Annotated[str, typer.Option("--detector", help="How beats are found; 'ecgkit plugins list' lists.")]
+DetectorOption = Annotated[
+    str,
+    typer.Option(
+        "--detector", help="How beats are found; 'ecgkit plugins list' lists.", autocompletion=completion.detectors
+    ),
+]
 LeadsOption = Annotated[
     str, typer.Option("--leads", help="Leads that it is given: 12, limb, or II,V5; default: its own choice.")
 ]
@@ -95,8 +101,7 @@ def beats(
         from ecgkit.report.beats_plot import plot_beats
 
         plot_beats(opened, peaks, plot, before=before, after=after, most=max_beats)
-        if not as_json:
-            say(f"drew {plot}")
+        say(f"drew {plot}")
 
 
 @app.command("score")
@@ -145,8 +150,7 @@ def score(
         from ecgkit.report.worst_plot import plot_worst
 
         plot_worst(records, worst, chosen.name, plot, dataset=dataset)
-        if not as_json:
-            say(f"drew {plot}")
+        say(f"drew {plot}")
 
 
 def _detector(name: str, leads: str, fs: float | None, settings: list[str] | None) -> "Detector":

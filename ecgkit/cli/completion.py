@@ -8,7 +8,16 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from ecgkit.entries import DatasetEntry, DetectorEntry, Entry, HeadEntry, MethodEntry, TaskEntry, load_target
+from ecgkit.entries import (
+    DatasetEntry,
+    DetectorEntry,
+    Entry,
+    HeadEntry,
+    MethodEntry,
+    ProtocolEntry,
+    TaskEntry,
+    load_target,
+)
 from ecgkit.plugins import host
 
 Completion = Callable[[str], list[tuple[str, str]]]
@@ -27,6 +36,7 @@ tasks = _names_of(TaskEntry)
 heads = _names_of(HeadEntry)
 datasets = _names_of(DatasetEntry)
 detectors = _names_of(DetectorEntry)
+protocols = _names_of(ProtocolEntry)
 
 
 def presets(ctx: Any, incomplete: str) -> list[str]:

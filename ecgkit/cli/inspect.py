@@ -10,7 +10,7 @@ from ecgkit.cli.render import JsonOption, plain, print_json, print_table, say
 
 if TYPE_CHECKING:
     from ecgkit.store.reader import Store
-    from ecgkit.store.summary import StoreSummary
+    from ecgkit.store.summary import FlagCount, StoreSummary
 
 SHOWN = 20
 
@@ -39,7 +39,6 @@ def inspect(
 
     The picture is the clinical layout: 25 mm/s, 10 mm/mV, three rows of four leads and a rhythm strip.
     """
-    from ecgkit.atomic import check_suffix
     from ecgkit.errors import ConfigError
     from ecgkit.store.reader import Store
 
@@ -55,13 +54,7 @@ def inspect(
         return
     if data is not None or task:
         raise ConfigError("--data or --task of a store", "a run to look into, with --reconstruct or --attention")
-    if out is not None and not record:
-        raise ConfigError("--out without --record", "the id of the record to draw")
-    if bool(record) + bool(quality or html) + bool(overlap) > 1:
-        raise ConfigError("--record, --quality and --overlap at once", "one of them")
-    for path, suffix in ((out, ".png"), (html, ".html")):
-        if path is not None:
-            check_suffix(path, suffix)
+    _check(record, out, html, asked=[bool(record), bool(quality or html), overlap is not None])
     opened = Store(store)
     if record:
         _show_record(opened, record, out, as_json)
@@ -73,6 +66,25 @@ def inspect(
         _show_store(opened, as_json)
 
 
+def _check(record: str, out: Path | None, html: Path | None, *, asked: list[bool]) -> None:
+    """Refuse options that do not go together, before anything is read.
+
+    Raises:
+        ConfigError: More than one view of a store is asked for, or a picture of no record.
+        OutputError: A file's name does not say what it will be.
+    """
+    from ecgkit.atomic import check_suffix
+    from ecgkit.errors import ConfigError
+
+    if out is not None and not record:
+        raise ConfigError("--out without --record", "the id of the record to draw")
+    if sum(asked) > 1:
+        raise ConfigError("--record, --quality and --overlap at once", "one of them")
+    for path, suffix in ((out, ".png"), (html, ".html")):
+        if path is not None:
+            check_suffix(path, suffix)
+
+
 def _show_quality(store: "Store", html: Path | None, as_json: bool) -> None:
     from ecgkit.store.summary import count_flags
 
@@ -80,23 +92,23 @@ def _show_quality(store: "Store", html: Path | None, as_json: bool) -> None:
     if as_json:
         print_json({"records": len(store), "flags": [asdict(count) for count in counts]})
     else:
-        rows = [
-            {
-                "flag": count.flag,
-                "records": count.records,
-                "share": f"{count.records / len(store):.1%}" if len(store) else "",
-                "leads": ", ".join(f"{lead} ({n})" for lead, n in count.leads.items()),
-                "means": count.meaning,
-            }
-            for count in counts
-        ]
+        rows = [_quality_row(count, len(store)) for count in counts]
         print_table(f"{store.name}: quality of {len(store)} records", rows, numeric=["records", "share"])
     if html is not None:
         from ecgkit.report.quality_page import write_quality_page
 
         write_quality_page(store, html)
-        if not as_json:
-            say(f"wrote {html}")
+        say(f"wrote {html}")
+
+
+def _quality_row(count: "FlagCount", records: int) -> dict[str, Any]:
+    return {
+        "flag": count.flag,
+        "records": count.records,
+        "share": f"{count.records / records:.1%}" if records else "",
+        "leads": ", ".join(f"{lead} ({n})" for lead, n in count.leads.items()),
+        "means": count.meaning,
+    }
 
 
 def _show_overlap(first: "Store", second: "Store", as_json: bool) -> None:
@@ -174,25 +186,28 @@ def _counts(counts: dict[str, int], total: int) -> str:
 
 
 def _show_record(store: "Store", record: str, out: Path | None, as_json: bool) -> None:
-    from ecgkit.report.ecg_plot import plot_ecg
-
     row = store.row(record)
-    values = {name: plain(value) for name, value in store.table.iloc[row].items() if name != "rpeaks"}
+    values = {str(name): plain(value) for name, value in store.table.iloc[row].items() if name != "rpeaks"}
     if as_json:
         print_json(values)
     elif out is None:
         shown = {name: value for name, value in values.items() if value is not None}
         print_table(f"{store.name}, record {record}", [{"column": n, "value": v} for n, v in shown.items()])
     if out is not None:
-        recording = store.recording(row)
-        # Readers give what their dataset has: a column may be missing, or empty for this record.
-        labels = ", ".join(values.get("labels") or ())
-        person = " ".join(str(v) for v in (values.get("sex"), _years(values.get("age"))) if v)
-        subtitle = "   ".join(part for part in (person, labels) if part)
-        rpeaks, source = _rpeaks(store, row, recording.rpeaks)
-        plot_ecg(recording, out, title=f"{store.name}  record {record}", subtitle=subtitle, rpeaks=rpeaks)
-        if not as_json:
-            say(f"drew {out}{source}")
+        _draw_record(store, row, values, out)
+
+
+def _draw_record(store: "Store", row: int, values: dict[str, Any], out: Path) -> None:
+    from ecgkit.report.ecg_plot import plot_ecg
+
+    recording = store.recording(row)
+    # Readers give what their dataset has: a column may be missing, or empty for this record.
+    labels = ", ".join(values.get("labels") or ())
+    person = " ".join(str(v) for v in (values.get("sex"), _years(values.get("age"))) if v)
+    subtitle = "   ".join(part for part in (person, labels) if part)
+    rpeaks, source = _rpeaks(store, row, recording.rpeaks)
+    plot_ecg(recording, out, title=f"{store.name}  record {values['record_id']}", subtitle=subtitle, rpeaks=rpeaks)
+    say(f"drew {out}{source}")
 
 
 def _rpeaks(store: "Store", row: int, reference: Any) -> tuple[Any, str]:

@@ -1,24 +1,21 @@
 """``ecgkit probe``."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from ecgkit.cli import completion
-from ecgkit.cli.probe_show import show_curve, show_lead_sets, show_row
-from ecgkit.cli.render import DeviceOption, JsonOption, SeedOption, print_json, progress, say
+from ecgkit.cli.probe_plan import Plan, run_plan
+from ecgkit.cli.probe_study import study
+from ecgkit.cli.probe_suite import run_suite_command
+from ecgkit.cli.render import DeviceOption, JsonOption, SeedOption, print_json
 from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption
 
 if TYPE_CHECKING:
-    from ecgkit.evaluation.case import ModelChoice, OpenedCase, ProbeCase
+    from ecgkit.evaluation.case import ModelChoice
     from ecgkit.evaluation.draws import Amount
-    from ecgkit.evaluation.probe import ProbeOptions
-    from ecgkit.evaluation.results import ResultRow
-
-    Results = Sequence[tuple[Path, ResultRow]]
+    from ecgkit.evaluation.options import ProbeOptions
 
 
 def probe(
@@ -62,7 +59,10 @@ def probe(
     seeds: Annotated[
         int | None, typer.Option(min=1, help="Draws, from --seed on; default: what the protocol has.")
     ] = None,
-    protocol: Annotated[str, typer.Option(help="Whose choices: default, merl, clear, stmem, lamae.")] = "default",
+    protocol: Annotated[
+        str,
+        typer.Option(help="Whose choices; 'ecgkit plugins list' lists them.", autocompletion=completion.protocols),
+    ] = "default",
     splits: Annotated[
         Path | None, typer.Option(help="Published split tables: their folder, or the part that their names share.")
     ] = None,
@@ -99,144 +99,56 @@ def probe(
     The encoder's own contract builds its input from any store. Settings are chosen on validation records; the test
     records are predicted once.
     """
-    from ecgkit.config import build
-    from ecgkit.errors import ConfigError
-    from ecgkit.evaluation.probe import ProbeOptions
-
     kept = None if no_cache else str(cache or "")
     if suite:
-        from ecgkit.cli.probe_suite import run_suite_command
-
-        run_suite_command(suite, run, stores or [], out, jobs=jobs, device=device, cache=kept)
+        run_suite_command(suite, run, stores or [], out, jobs=jobs, device=device, cache=kept, as_json=as_json)
         return
-    if data is None or not task:
-        raise ConfigError("no --data STORE and --task TASK", "both, or --suite FILE")
-    if epochs is not None and not scratch:
-        raise ConfigError("--epochs without --scratch", "a training from scratch, for nothing else trains for epochs")
-    if eval_data is not None and (layers or perturb):
-        raise ConfigError("--eval-data with --layers or --perturb", "a study of one store")
+    where = _checked(data, task, epochs, scratch=scratch, elsewhere=eval_data is not None, study=layers or perturb)
     of_model, of_head = _share_settings(settings or [], has_run=run is not None)
     of_head += _zero_shot_settings(head, prompts, independent_queries)
-    values = {
-        "head": head, "seed": seed, "epochs": epochs, "device": device, "head_settings": of_head,
-        "task_settings": task_settings or [], "allow_overlap": allow_overlap, "protocol": protocol,
-        "splits": str(splits or ""), "label_set": label_set,
-        "eval_data": str(eval_data or ""),
-    }  # fmt: skip
+    options = _options(
+        head=head, seed=seed, epochs=epochs, device=device, head_settings=of_head, task_settings=task_settings or [],
+        allow_overlap=allow_overlap, protocol=protocol, splits=str(splits or ""), label_set=label_set,
+        eval_data=str(eval_data or ""),
+    )  # fmt: skip
     plan = Plan(
-        data=data,
+        data=where,
         tasks=tuple(name.strip() for name in task.split(",")),
         leads=leads,
         model=_model(run, method, random_init, scratch, preset, config, of_model),
-        options=build(ProbeOptions, values, source="probe"),
+        options=options,
         amounts=parse_amounts(fraction or "100" * (seeds is not None and not label_counts), label_counts),
         seeds=seeds,
         out=out,
         cache=kept,
     )
-    if layers or perturb:
-        from ecgkit.cli.probe_study import study
-
-        found = study(plan.only_case(), layers, perturb)
-    else:
-        results = _run_curve(plan) if plan.amounts else _run_cases(plan)
-        found = [{"folder": str(folder), **asdict(row)} for folder, row in results]
+    found = study(plan.only_case(), layers, perturb) if layers or perturb else run_plan(plan)
     if as_json:
         print_json(found)
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What a command line asks for: one encoder on a store, a case a task and lead set.
+def _checked(data: Path | None, task: str, epochs: int | None, *, scratch: bool, elsewhere: bool, study: str) -> Path:
+    """Return the store, if options that stand together fit together.
 
-    Args:
-        data: Path of the store.
-        tasks: Names of the tasks.
-        leads: Lead sets as the user wrote them; empty for what the model's contract names.
-        model: The encoder.
-        options: What all cases share.
-        amounts: Instead of one probe with all training records: how many of them, several draws each.
-        seeds: How many draws; None for what the protocol has.
-        out: Folder of the result, or of the results; None for the default below the run.
-        cache: See `ProbeCase`.
+    Raises:
+        ConfigError: They do not.
     """
+    from ecgkit.errors import ConfigError
 
-    data: Path
-    tasks: tuple[str, ...]
-    leads: str
-    model: "ModelChoice"
-    options: "ProbeOptions"
-    amounts: "tuple[Amount, ...]"
-    seeds: int | None
-    out: Path | None
-    cache: str | None = ""
-
-    def cases(self) -> "list[ProbeCase]":
-        """Return the cases, by task."""
-        from ecgkit.evaluation.case import ProbeCase
-        from ecgkit.evaluation.lead_sets import parse_lead_sets
-
-        sets = [given.name for given in parse_lead_sets(self.leads)] if self.leads else [""]
-        wanted = [(task, replace(self.options, leads=name)) for task in self.tasks for name in sets]
-        out = str(self.out or "") if len(wanted) == 1 else ""
-        return [ProbeCase(str(self.data), task, self.model, options, out, self.cache) for task, options in wanted]
-
-    def only_case(self) -> "ProbeCase":
-        """Return the one case of a study.
-
-        Raises:
-            ConfigError: There are several.
-        """
-        from ecgkit.errors import ConfigError
-
-        cases = self.cases()
-        if len(cases) > 1:
-            raise ConfigError(f"{len(cases)} tasks and lead sets with a study", "one task, and one lead set at most")
-        return cases[0]
-
-    def opened(self) -> "Iterator[OpenedCase]":
-        """Open the cases one after the other; of several, each result has a folder of its own inside `out`."""
-        from ecgkit.evaluation.case import open_case
-
-        cases = self.cases()
-        for case in cases:
-            found = open_case(case)
-            if self.out is not None and len(cases) > 1:
-                found = replace(found, case=replace(case, out=str(self.out / found.folder.name)))
-            yield found
+    if data is None or not task:
+        raise ConfigError("no --data STORE and --task TASK", "both, or --suite FILE")
+    if epochs is not None and not scratch:
+        raise ConfigError("--epochs without --scratch", "a training from scratch, for nothing else trains for epochs")
+    if elsewhere and study:
+        raise ConfigError("--eval-data with --layers or --perturb", "a study of one store")
+    return data
 
 
-def _run_cases(plan: Plan) -> "Results":
-    results = []
-    for opened in plan.opened():
-        _say_input(opened)
-        with progress() as watch:
-            row = opened.probe(watch)
-        results.append((opened.folder, row))
-        show_row(row, opened.folder)
-    if plan.leads:
-        name = (
-            f"leads-{'-'.join(Path(task).stem for task in plan.tasks)}-{plan.options.head}-seed{plan.options.seed}.png"
-        )
-        show_lead_sets([row for _, row in results], (plan.out or opened.below / "probes") / name)
-    return results
+def _options(**values: Any) -> "ProbeOptions":
+    from ecgkit.config import build
+    from ecgkit.evaluation.options import ProbeOptions
 
-
-def _run_curve(plan: Plan) -> "Results":
-    from ecgkit.evaluation.case import open_case
-    from ecgkit.evaluation.learning_curve import learning_curve
-
-    case = plan.only_case()
-    _say_input(open_case(case))
-    with progress() as watch:
-        found = learning_curve(case, plan.amounts, seeds=plan.seeds, progress=watch)
-    show_curve([row for _, row in found], found[0][0].parent)
-    return found
-
-
-def _say_input(opened: "OpenedCase") -> None:
-    leads = opened.case.options.leads
-    say(f"input: {opened.subject.spec}, built from {opened.store.name}" + (f"; leads {leads}" if leads else ""))
+    return build(ProbeOptions, values, source="probe")
 
 
 def _share_settings(settings: list[str], *, has_run: bool) -> tuple[list[str], list[str]]:

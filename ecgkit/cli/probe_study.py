@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ecgkit.evaluation.case import OpenedCase, ProbeCase
-    from ecgkit.tasks.task import TaskData
+    from ecgkit.tasks.data import TaskData
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,8 @@ class Asked:
         """Return the task on the store."""
         from ecgkit.evaluation.leaks import leak_warnings, refuse_leak
         from ecgkit.store.views import open_view
-        from ecgkit.tasks.task import load_task, task_data
+        from ecgkit.tasks.data import task_data
+        from ecgkit.tasks.loading import load_task
 
         opened = self.opened
         view = open_view(opened.store, opened.subject.spec)

@@ -1,13 +1,15 @@
 """``ecgkit probe --suite``: a grid of probes from one YAML file."""
 
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
-from ecgkit.cli.render import print_table, progress, say, warn
+from ecgkit.cli.render import print_json, print_table, progress, say, warn
 
 if TYPE_CHECKING:
+    from ecgkit.evaluation.suite import Suite
     from ecgkit.evaluation.suite_run import SuiteResult
 
 SOME_FAILED = 3
@@ -22,6 +24,7 @@ def run_suite_command(
     jobs: int = 1,
     device: str = "auto",
     cache: str | None = "",
+    as_json: bool = False,
 ) -> None:
     """Run a suite, print its summary, and end with exit code 3 where some of its probes failed.
 
@@ -33,16 +36,12 @@ def run_suite_command(
         jobs: Processes.
         device: What to compute on.
         cache: See `ecgkit.evaluation.case.ProbeCase`.
+        as_json: Print rows, failures and the table's path as JSON too.
     """
-    from dataclasses import replace
-
-    from ecgkit.evaluation.case import ModelChoice
-    from ecgkit.evaluation.suite import cells, read_suite
+    from ecgkit.evaluation.suite import cells
     from ecgkit.evaluation.suite_run import run_suite
 
-    suite = read_suite(name)
-    runs = (ModelChoice(run=str(run)), *suite.runs) if run is not None else suite.runs
-    suite = replace(suite, runs=tuple(dict.fromkeys(runs)), stores=suite.stores | _paths(stores))
+    suite = _suite(name, run, stores)
     wanted = cells(suite, device=device, cache=cache)
     for task, store in suite.left_out().items():
         warn(f"{task} is left out: no path for store {store or '(none named)'}; give one with --store NAME=PATH")
@@ -51,8 +50,20 @@ def run_suite_command(
     with progress() as watch:
         result = run_suite(wanted, folder, jobs=jobs, progress=watch)
     _show(result, suite.title or name)
+    if as_json:
+        print_json(_as_json(result))
     if result.failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def _suite(name: str, run: Path | None, stores: list[str]) -> "Suite":
+    """Read a suite and add what the command line names."""
+    from ecgkit.evaluation.case import ModelChoice
+    from ecgkit.evaluation.suite import read_suite
+
+    suite = read_suite(name)
+    runs = (ModelChoice(run=str(run)), *suite.runs) if run is not None else suite.runs
+    return replace(suite, runs=tuple(dict.fromkeys(runs)), stores=suite.stores | _paths(stores))
 
 
 def _paths(stores: list[str]) -> dict[str, str]:
@@ -68,6 +79,15 @@ def _paths(stores: list[str]) -> dict[str, str]:
         if not name or not path:
             raise ConfigError(f"--store {text!r}", "NAME=PATH, such as ptbxl=ptbxl.zarr")
     return {name: path for name, _, path in pairs}
+
+
+def _as_json(result: "SuiteResult") -> dict[str, Any]:
+    return {
+        "results": [{"folder": str(folder), **asdict(row)} for folder, row in result.rows],
+        "done_before": result.skipped,
+        "failed": result.failed,
+        "table": str(result.table),
+    }
 
 
 def _show(result: "SuiteResult", title: str) -> None:

@@ -41,7 +41,7 @@ def score(
     from ecgkit.evaluation.challenge_files import read_weights
     from ecgkit.evaluation.challenge_score import score_files, score_result
     from ecgkit.plugins import host
-    from ecgkit.tasks.task import load_task
+    from ecgkit.tasks.loading import load_task
 
     loaded = load_task(host().get(TaskEntry, task))
     matrix = None if weights is None else read_weights(weights, loaded)

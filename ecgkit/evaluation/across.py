@@ -16,12 +16,14 @@ from numpy.typing import NDArray
 from ecgkit.errors import TaskError
 from ecgkit.evaluation.subject import Subject
 from ecgkit.store.identity import qualified
-from ecgkit.store.joined import JoinedStore, join_views
+from ecgkit.store.pair import StorePair, pair_views
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
+from ecgkit.tasks.data import TaskData
 from ecgkit.tasks.folds import TEST_FOLD
 from ecgkit.tasks.label_map import Carried, carry
-from ecgkit.tasks.task import Task, TaskData, code_matrix
+from ecgkit.tasks.label_matrix import code_matrix
+from ecgkit.tasks.task import Task
 
 NAMED = 20  # left-out classes that the terminal's warning names one by one; the row's protocol names all
 
@@ -72,11 +74,11 @@ def across(
     view = narrow(open_view(other, subject.spec, progress))
     tested, told = _tested(here, other, view, subject)
     targets = code_matrix(list(other.table["labels"].iloc[tested]), {name: carried.codes[name] for name in shared})
-    store = JoinedStore(here.store, other)
+    store = StorePair(here.store, other)
     data = _joined(here, other.name, tested, targets, shared)
     notes = (*here.data.notes, *_left_out(carried), *told.values())
     words = _told(here, other, shared, carried, len(tested), told)
-    return Site(store, join_views(here.view, view), replace(data, notes=notes, told={**here.data.told, **words}))
+    return Site(store, pair_views(here.view, view), replace(data, notes=notes, told={**here.data.told, **words}))
 
 
 def _tested(here: Site, other: Store, view: View, subject: Subject) -> tuple[NDArray[np.int64], dict[str, str]]:

@@ -18,7 +18,7 @@ from ecgkit.evaluation.subject import Subject
 from ecgkit.methods import Batch, Encoder
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
-from ecgkit.tasks.task import TaskData
+from ecgkit.tasks.data import TaskData
 from ecgkit.training.data import Windows, evaluation_starts
 from ecgkit.training.supply import Supply, open_supplies
 

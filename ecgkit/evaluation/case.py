@@ -11,13 +11,14 @@ from typing import Any, Literal
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
 from ecgkit.errors import ConfigError
 from ecgkit.evaluation.feature_cache import cache_folder
-from ecgkit.evaluation.probe import ProbeOptions, probe, result_folder
+from ecgkit.evaluation.options import ProbeOptions, result_folder
+from ecgkit.evaluation.probe import probe
 from ecgkit.evaluation.results import ResultRow
 from ecgkit.evaluation.subject import Subject, pretrained_subject, untrained_subject
 from ecgkit.methods import chosen_config
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
-from ecgkit.tasks.task import find_task
+from ecgkit.tasks.loading import find_task
 
 Watch = Callable[[str, int, int], None]
 

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgkit.errors import ResultsError, TaskError
-from ecgkit.tasks.task import Task, label_matrix
+from ecgkit.tasks.label_matrix import label_matrix
+from ecgkit.tasks.task import Task
 
 HEADER, OUTPUT = ".hea", ".csv"
 DIAGNOSES = re.compile(rb"^#[ \t]*Dx:[ \t]*([^\r\n]*)", re.MULTILINE)

@@ -32,7 +32,7 @@ from ecgkit.nn.attention import watching
 from ecgkit.nn.transformer import Block
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
-from ecgkit.tasks.task import TaskData
+from ecgkit.tasks.data import TaskData
 from ecgkit.training.data import Windows, evaluation_starts, load_batches, plan_batches
 from ecgkit.training.run import pick_device
 from ecgkit.training.supply import Supply, open_supplies

@@ -13,7 +13,8 @@ from ecgkit.atomic import check_output
 from ecgkit.errors import TaskError
 from ecgkit.evaluation.case import ProbeCase, Watch, open_case
 from ecgkit.evaluation.draws import Amount
-from ecgkit.evaluation.probe import PreparedProbe, prepare_probe
+from ecgkit.evaluation.prepared import PreparedProbe
+from ecgkit.evaluation.probe import prepare_probe
 from ecgkit.evaluation.protocol import load_protocol
 from ecgkit.evaluation.results import RESULT, ResultRow
 

@@ -19,7 +19,7 @@ from ecgkit.evaluation.metrics import (
 )
 from ecgkit.evaluation.results import Mean
 from ecgkit.evaluation.statistics import Intervals, delong, intervals, resample
-from ecgkit.tasks.task import TaskData
+from ecgkit.tasks.data import TaskData
 
 # Below this many test positives an AUROC says little; such classes are named in the row.
 FEW_POSITIVES = 10

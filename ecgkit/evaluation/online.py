@@ -15,7 +15,8 @@ from ecgkit.methods import Method
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
-from ecgkit.tasks.task import load_task, task_data
+from ecgkit.tasks.data import task_data
+from ecgkit.tasks.loading import load_task
 from ecgkit.training.supply import open_supplies
 
 

@@ -21,8 +21,10 @@ from ecgkit.evaluation.features import RecordFeatures, extract
 from ecgkit.evaluation.heads.base import Head, Part
 from ecgkit.evaluation.metrics import macro_auroc
 from ecgkit.evaluation.noise import Window
+from ecgkit.evaluation.options import ProbeOptions
 from ecgkit.evaluation.perturbations import Disturbances, Perturbation
-from ecgkit.evaluation.probe import PreparedProbe, ProbeOptions, prepare_probe
+from ecgkit.evaluation.prepared import PreparedProbe
+from ecgkit.evaluation.probe import prepare_probe
 from ecgkit.evaluation.subject import Subject
 from ecgkit.methods import Method
 from ecgkit.store.reader import Store

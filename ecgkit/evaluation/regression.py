@@ -16,7 +16,7 @@ from ecgkit.evaluation.comparison import Comparison, predictions_on_test
 from ecgkit.evaluation.measure import DRAWS, pair
 from ecgkit.evaluation.results import Estimate, TargetScore, finite
 from ecgkit.evaluation.statistics import Difference, Intervals, difference_of, holm, intervals, resample
-from ecgkit.tasks.task import TaskData
+from ecgkit.tasks.data import TaskData
 
 Floats = NDArray[np.float64]
 METRICS = ("mae", "rmse", "r2", "pearson")

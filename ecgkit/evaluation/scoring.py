@@ -18,8 +18,9 @@ from ecgkit.evaluation.results import ClassScore, ResultRow, finite
 from ecgkit.evaluation.subject import Subject
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
+from ecgkit.tasks.data import TaskData
 from ecgkit.tasks.regression import describe
-from ecgkit.tasks.task import Task, TaskData
+from ecgkit.tasks.task import Task
 from ecgkit.training.run import environment
 
 

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from ecgkit.errors import TaskError
 from ecgkit.store.reader import Store
-from ecgkit.tasks.task import Task, TaskData, label_matrix
+from ecgkit.tasks.data import TaskData
+from ecgkit.tasks.label_matrix import label_matrix
+from ecgkit.tasks.task import Task
 
 PARTS = ("train", "val", "test")
 # Where a table may name its records, best first: CPSC2018's ecg_id is but a position in a directory listing.

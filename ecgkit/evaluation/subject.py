@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ecgkit.entries import MethodEntry
+from ecgkit.errors import RunError
 from ecgkit.methods import Encoder, Method
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.identity import qualified
@@ -50,6 +51,19 @@ class Subject:
         """The encoder's input."""
         spec: SignalSpec = self.config.signal
         return spec
+
+    def load_method(self) -> Method:
+        """Return the whole method, for a head that needs more than the encoder.
+
+        Raises:
+            RunError: There is only an encoder.
+        """
+        if self.method is None:
+            raise RunError(
+                f"{self.name} is an encoder alone", "a pretrained run, for this head needs the whole method",
+                "Name a run folder: ecgkit probe RUN --data STORE --task TASK",
+            )  # fmt: skip
+        return self.method()
 
 
 def pretrained_subject(path: Path) -> Subject:

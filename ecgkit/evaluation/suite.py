@@ -29,7 +29,7 @@ from ecgkit.errors import ConfigError, EcgkitError
 from ecgkit.evaluation.case import ModelChoice, ProbeCase
 from ecgkit.evaluation.draws import Amount
 from ecgkit.evaluation.lead_sets import parse_lead_sets
-from ecgkit.evaluation.probe import ProbeOptions
+from ecgkit.evaluation.options import ProbeOptions
 from ecgkit.evaluation.protocol import load_protocol
 from ecgkit.evaluation.protocols import DEFAULT
 from ecgkit.plugins import host

@@ -25,7 +25,8 @@ from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
 from ecgkit.errors import EcgkitError
 from ecgkit.evaluation.case import ModelChoice, open_case
 from ecgkit.evaluation.heads.settings import head_config
-from ecgkit.evaluation.probe import PreparedProbe, prepare_probe
+from ecgkit.evaluation.prepared import PreparedProbe
+from ecgkit.evaluation.probe import prepare_probe
 from ecgkit.evaluation.protocol import load_protocol
 from ecgkit.evaluation.results import RESULT, ROW, ResultRow, load_row
 from ecgkit.evaluation.results_table import write_table
@@ -35,7 +36,7 @@ from ecgkit.executor import open_executor
 from ecgkit.methods import chosen_config
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
-from ecgkit.tasks.task import load_task
+from ecgkit.tasks.loading import load_task
 from ecgkit.training.run import CONFIG, WEIGHTS, open_run
 from ecgkit.training.weights import file_sha256
 

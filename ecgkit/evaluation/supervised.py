@@ -23,7 +23,7 @@ from ecgkit.evaluation.results import finite
 from ecgkit.methods import Batch, Encoder
 from ecgkit.recipe import Recipe
 from ecgkit.store.views import View
-from ecgkit.tasks.task import TaskData
+from ecgkit.tasks.data import TaskData
 from ecgkit.training.data import Windows, load_batches, plan_batches, training_starts
 from ecgkit.training.optimization import autocast, decayed_shares, optimizer_for, take_step
 from ecgkit.training.supply import Labels, Supply

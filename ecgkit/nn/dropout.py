@@ -2,7 +2,7 @@
 
 Srivastava et al., Journal of Machine Learning Research 15, 2014. On a CPU torch draws a whole random number an element
 one after the other, which took a quarter of a query network's step; here four elements share 64 random bits, so a share
-is met to 1 / 65,536. Elsewhere, and where a compiler fuses it, torch's own is used.
+is met to 1 / 65,536. Elsewhere torch's own is used.
 """
 
 import torch
@@ -16,7 +16,7 @@ def dropout(x: Tensor, share: float, training: bool) -> Tensor:
     """Set a random share of the elements to 0 and divide the others by the rest, in training only."""
     if not training or not share:
         return x
-    if x.device.type != "cpu" or torch.compiler.is_compiling():
+    if x.device.type != "cpu":
         return F.dropout(x, share)
     limit = min(round(share * LEVELS), LEVELS - 1)
     bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(1 << 63), None).view(torch.int16)

@@ -123,19 +123,3 @@ def plot_perturbation(table: pd.DataFrame, out: Path, *, title: str, x_label: st
             axes.axhline(scale * clean[column], color=QUIET, ls="--", linewidth=1, label="clean")
             axes.legend(frameon=False, fontsize=8)
     save(figure, out)
-
-
-def plot_training(curves: Mapping[str, Sequence[Mapping[str, float]]], out: Path, *, title: str) -> None:
-    """Draw the validation loss by epoch of one or more runs, from the lines of their ``metrics.jsonl``."""
-    figure = new_figure(6, 3.4)
-    axes = figure.subplots()
-    for i, (name, metrics) in enumerate(curves.items()):
-        epochs = [m["epoch"] for m in metrics]
-        axes.plot(epochs, [m["val_loss"] for m in metrics], color=COLOURS[i % 4], linewidth=1.6, label=f"{name}, val")
-        axes.plot(epochs, [m["train_loss"] for m in metrics], color=COLOURS[i % 4], linewidth=1, ls=":",
-                  label=f"{name}, train")  # fmt: skip
-    axes.set(xlabel="epoch", ylabel="loss", title=title, ylim=(0, None))
-    axes.title.set_fontsize(10)
-    axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize=8)
-    save(figure, out)

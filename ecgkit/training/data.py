@@ -21,8 +21,8 @@ from ecgkit.leads import lead_ids
 from ecgkit.methods import Batch
 from ecgkit.signal.spec import finish
 from ecgkit.store.views import View
+from ecgkit.tasks.data import TaskData
 from ecgkit.tasks.folds import TEST_FOLD, VAL_FOLD
-from ecgkit.tasks.task import TaskData
 from ecgkit.training.stopping import SIGNALS
 from ecgkit.training.supply import Supply
 

@@ -23,11 +23,6 @@ SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
 SECONDS_TO_SAVE = "300"  # after a signal, before the launcher kills
 
 
-def launched() -> bool:
-    """Return whether a launcher started this process."""
-    return "LOCAL_RANK" in os.environ and "WORLD_SIZE" in os.environ
-
-
 def launch(processes: int, arguments: Sequence[str]) -> int:
     """Run ``ecgkit ARGUMENTS`` in N processes and return the exit code: 0, or the one of the first that failed.
 

@@ -15,7 +15,8 @@ from ecgkit.methods import Batch, Corpus, Method
 from ecgkit.recipe import Recipe
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
-from ecgkit.tasks.task import load_task, task_data
+from ecgkit.tasks.data import task_data
+from ecgkit.tasks.loading import load_task
 from ecgkit.training.cost import Cost, count_cost
 from ecgkit.training.data import Split, Windows, evaluation_starts, pretraining_split, task_split
 from ecgkit.training.optimization import precision

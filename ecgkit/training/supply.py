@@ -16,10 +16,10 @@ from ecgkit.beats.peaks import Peaks, read_peaks
 from ecgkit.errors import StoreError
 from ecgkit.knowledge.labels import read_labels
 from ecgkit.methods import NEEDS
-from ecgkit.store.joined import JoinedStore
+from ecgkit.store.pair import StorePair
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
-from ecgkit.tasks.task import TaskData
+from ecgkit.tasks.data import TaskData
 from ecgkit.text.reports import report_table
 
 UNREAD = 255  # of an entity: nothing is known of it in this record
@@ -146,7 +146,7 @@ def open_supplies(
     Raises:
         StoreError: The store lacks one; the message names the command that adds it.
     """
-    if isinstance(store, JoinedStore):
+    if isinstance(store, StorePair):
         return _join_supplies(list(needs), store, view, owner)
     supplies: dict[str, Supply] = {}
     for need in needs:
@@ -168,7 +168,7 @@ def open_supplies(
     return supplies
 
 
-def _join_supplies(needs: Sequence[str], store: JoinedStore, view: View, owner: str) -> dict[str, Supply]:
+def _join_supplies(needs: Sequence[str], store: StorePair, view: View, owner: str) -> dict[str, Supply]:
     """Open the supplies of two stores that are read as one."""
     refused = sorted(set(needs) - {"signal", "beats", "demographics"})
     if refused:

@@ -14,13 +14,14 @@ import torch
 from ecgkit.config import override
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry, load_target
 from ecgkit.errors import LeakError, StoreError, TaskError
-from ecgkit.evaluation.probe import ProbeOptions, probe, result_folder
+from ecgkit.evaluation.options import ProbeOptions, result_folder
+from ecgkit.evaluation.probe import probe
 from ecgkit.evaluation.results import PREDICTIONS, ResultRow
 from ecgkit.evaluation.subject import Subject, untrained_subject
 from ecgkit.ingest import ingest
 from ecgkit.plugins import host
 from ecgkit.simulate import simulate_cohort
-from ecgkit.store.joined import JoinedStore, join_views
+from ecgkit.store.pair import StorePair, pair_views
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
 from ecgkit.training.supply import OfTwo, open_supplies
@@ -153,7 +154,8 @@ def test_what_cannot_be_carried_over_is_refused(
         code_system = "icd10"
 
     from ecgkit.evaluation.across import Site, across
-    from ecgkit.tasks.task import load_task, task_data
+    from ecgkit.tasks.data import task_data
+    from ecgkit.tasks.loading import load_task
 
     store = Store(cohort_store)
     data = task_data(load_task(host().get(TaskEntry, "simulated")), "simulated", store)
@@ -170,9 +172,9 @@ def test_what_cannot_be_carried_over_is_refused(
 
 def test_two_stores_read_as_one(subject: Subject, cohort_store: Path, other_cohort: Path) -> None:
     first, other = Store(cohort_store), Store(other_cohort)
-    both = JoinedStore(first, other)
+    both = StorePair(first, other)
     views = [open_view(store, subject.spec) for store in (first, other)]
-    view = join_views(*views)
+    view = pair_views(*views)
     assert len(both) == len(view.signal) == len(first) + len(other)
     for row in (0, len(first) - 1, len(first), len(both) - 1):
         of, at = (0, row) if row < len(first) else (1, row - len(first))

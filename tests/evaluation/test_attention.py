@@ -19,7 +19,8 @@ from ecgkit.evaluation.subject import pretrained_subject, untrained_subject
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
-from ecgkit.tasks.task import load_task, task_data
+from ecgkit.tasks.data import task_data
+from ecgkit.tasks.loading import load_task
 from ecgkit.training.loop import pretrain
 from ecgkit.training.supply import open_supplies
 from tests.conftest import Outcome

@@ -20,7 +20,8 @@ from ecgkit.evaluation.metrics import auroc, average_precision
 from ecgkit.evaluation.results import PREDICTIONS, save_row
 from ecgkit.evaluation.thresholds import GRID, decide, global_threshold, per_class_thresholds
 from ecgkit.plugins import host
-from ecgkit.tasks.task import Task, load_task
+from ecgkit.tasks.loading import load_task
+from ecgkit.tasks.task import Task
 from tests.conftest import Outcome
 from tests.evaluation.plain_challenge import plain_scores
 from tests.report.rows import make_row

@@ -15,7 +15,8 @@ from ecgkit.evaluation.features import RecordFeatures, extract
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.linear import GRID, LinearHead
 from ecgkit.evaluation.metrics import macro_auroc
-from ecgkit.evaluation.probe import ProbeOptions, probe, result_folder
+from ecgkit.evaluation.options import ProbeOptions, result_folder
+from ecgkit.evaluation.probe import probe
 from ecgkit.evaluation.results import find_rows, load_row
 from ecgkit.evaluation.subject import pretrained_subject, untrained_subject
 from ecgkit.ingest import ingest
@@ -24,7 +25,8 @@ from ecgkit.plugins import host
 from ecgkit.signal.spec import apply
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
-from ecgkit.tasks.task import load_task, task_data
+from ecgkit.tasks.data import task_data
+from ecgkit.tasks.loading import load_task
 from ecgkit.training.loop import PretrainOptions, pretrain
 from tests.conftest import synthetic_signal, write_wfdb
 from tests.training.test_training import SMALL

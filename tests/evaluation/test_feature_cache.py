@@ -12,7 +12,8 @@ from ecgkit.errors import RunError
 from ecgkit.evaluation import feature_cache, features
 from ecgkit.evaluation.feature_cache import FeatureCache, cache_folder
 from ecgkit.evaluation.features import extract
-from ecgkit.evaluation.probe import ProbeOptions, probe
+from ecgkit.evaluation.options import ProbeOptions
+from ecgkit.evaluation.probe import probe
 from ecgkit.evaluation.subject import Subject, untrained_subject
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store

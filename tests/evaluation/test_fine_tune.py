@@ -11,14 +11,16 @@ from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry, load_target
 from ecgkit.errors import ConfigError, RunError
 from ecgkit.evaluation.heads.fine_tune import GENTLE, FineTune, FineTuneConfig
 from ecgkit.evaluation.heads.settings import check_head, head_config
-from ecgkit.evaluation.probe import ProbeOptions, probe
+from ecgkit.evaluation.options import ProbeOptions
+from ecgkit.evaluation.probe import probe
 from ecgkit.evaluation.subject import pretrained_subject
 from ecgkit.methods import Encoder, Method
 from ecgkit.plugins import host
 from ecgkit.recipe import Recipe
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
-from ecgkit.tasks.task import Label, Task, TaskData
+from ecgkit.tasks.data import TaskData
+from ecgkit.tasks.task import Label, Task
 from ecgkit.training.loop import PretrainOptions, pretrain
 from ecgkit.training.optimization import decayed_shares, descend, optimizer_for
 from tests.training.test_training import SMALL

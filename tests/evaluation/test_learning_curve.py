@@ -11,7 +11,7 @@ from ecgkit.errors import TaskError
 from ecgkit.evaluation.case import ModelChoice, ProbeCase, open_case
 from ecgkit.evaluation.draws import Amount
 from ecgkit.evaluation.learning_curve import curve, learning_curve
-from ecgkit.evaluation.probe import ProbeOptions
+from ecgkit.evaluation.options import ProbeOptions
 from ecgkit.evaluation.results import find_rows
 from tests.conftest import Outcome
 

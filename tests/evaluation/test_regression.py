@@ -22,7 +22,8 @@ from ecgkit.errors import RunError
 from ecgkit.evaluation.features import RecordFeatures
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.ridge import GRID, RidgeHead, ridge_path
-from ecgkit.evaluation.probe import ProbeOptions, probe
+from ecgkit.evaluation.options import ProbeOptions
+from ecgkit.evaluation.probe import probe
 from ecgkit.evaluation.regression import METRICS, compare_errors, regression_metrics, strata
 from ecgkit.evaluation.results import ResultRow, find_rows, load_row
 from ecgkit.evaluation.statistics import resample
@@ -35,7 +36,8 @@ from ecgkit.report.sections.regression import regression_section
 from ecgkit.report.tables import summary_table, to_csv, to_json, to_latex, to_markdown
 from ecgkit.report.wording import bounds, quantity
 from ecgkit.store.reader import Store
-from ecgkit.tasks.task import load_task, task_data
+from ecgkit.tasks.data import task_data
+from ecgkit.tasks.loading import load_task
 from tests.training.test_training import SMALL
 
 

@@ -11,12 +11,14 @@ import pytest
 from ecgkit.entries import TaskEntry
 from ecgkit.errors import TaskError
 from ecgkit.evaluation.case import ModelChoice, ProbeCase, open_case
-from ecgkit.evaluation.probe import ProbeOptions
+from ecgkit.evaluation.options import ProbeOptions
 from ecgkit.evaluation.splits import read_tables, split_data
 from ecgkit.ingest import ingest
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
-from ecgkit.tasks.task import Task, label_matrix, load_task
+from ecgkit.tasks.label_matrix import label_matrix
+from ecgkit.tasks.loading import load_task
+from ecgkit.tasks.task import Task
 from tests.conftest import Outcome
 
 

@@ -1,5 +1,6 @@
 """Suites: what a file says becomes probes; what is done is skipped, what fails is named, and kill -9 loses no row."""
 
+import json
 import os
 import signal
 import subprocess
@@ -18,7 +19,8 @@ from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
 from ecgkit.errors import ConfigError
 from ecgkit.evaluation import suite_run
 from ecgkit.evaluation.case import ModelChoice
-from ecgkit.evaluation.probe import ProbeOptions, probe
+from ecgkit.evaluation.options import ProbeOptions
+from ecgkit.evaluation.probe import probe
 from ecgkit.evaluation.results import find_rows
 from ecgkit.evaluation.subject import untrained_subject
 from ecgkit.evaluation.suite import SHIPPED, SuiteHead, cells, read_suite
@@ -198,9 +200,13 @@ def test_a_failing_cell_stops_no_other(grid: str, tmp_path: Path, ecgkit: Callab
     assert "6 probes failed" in shown
     assert "3 results" in done.out
     assert len(pd.read_parquet(tmp_path / "out" / "results.parquet")["folder"].unique()) == 3
-    again = ecgkit("probe", "--suite", tmp_path / "f.yaml", "--out", tmp_path / "out", "--device", "cpu")
+    again = ecgkit("probe", "--suite", tmp_path / "f.yaml", "--out", tmp_path / "out", "--device", "cpu", "--json")
     assert again.code == 3
-    assert "3 results, 3 of them done before" in again.out
+    assert "3 results, 3 of them done before" in again.err
+    said = json.loads(again.out)
+    assert (len(said["results"]), said["done_before"], len(said["failed"])) == (3, 3, 6)
+    assert all((Path(row["folder"]) / "row.json").is_file() and row["macro_auroc"] for row in said["results"])
+    assert Path(said["table"]).is_file()
 
 
 def test_what_the_command_refuses_and_leaves_out(

@@ -24,7 +24,7 @@ from ecgkit.evaluation.subject import pretrained_subject
 from ecgkit.methods import Batch
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
-from ecgkit.tasks.task import load_task
+from ecgkit.tasks.loading import load_task
 from ecgkit.training.loop import pretrain
 from tests.conftest import Outcome
 

@@ -95,7 +95,7 @@ def test_other_labels_of_the_same_name_do_not_compare() -> None:
 
 def test_task_files_have_the_classes_that_were_published() -> None:
     from ecgkit.entries import TaskEntry
-    from ecgkit.tasks.task import load_task
+    from ecgkit.tasks.loading import load_task
 
     for name in ("ptbxl-super", "ptbxl-sub", "ptbxl-form", "ptbxl-rhythm"):
         classes = tuple(

@@ -13,9 +13,12 @@ from ecgkit.entries import TaskEntry
 from ecgkit.errors import ConfigError, TaskError
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
+from ecgkit.tasks.data import task_data
 from ecgkit.tasks.icd10 import BLOCKS, ancestors, block_of, chapter_ix, clean_codes, level, parent, tree_order
 from ecgkit.tasks.icd_benchmark import COLUMNS, Scenario, scenario_labels
-from ecgkit.tasks.task import Task, label_matrix, load_task, task_data
+from ecgkit.tasks.label_matrix import label_matrix
+from ecgkit.tasks.loading import load_task
+from ecgkit.tasks.task import Task
 
 
 @pytest.fixture(scope="module")

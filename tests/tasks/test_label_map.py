@@ -10,7 +10,9 @@ from ecgkit.datasets.comments import parse_comments
 from ecgkit.entries import TaskEntry
 from ecgkit.plugins import host
 from ecgkit.tasks.label_map import SYSTEMS, Finding, carry, label_map
-from ecgkit.tasks.task import Task, label_matrix, load_task
+from ecgkit.tasks.label_matrix import label_matrix
+from ecgkit.tasks.loading import load_task
+from ecgkit.tasks.task import Task
 
 SCORED_BY_COUNT = {
     "AFIB": "164889003", "AFLT": "164890007", "STACH": "427084000", "SBRAD": "426177001", "SARRH": "427393009",

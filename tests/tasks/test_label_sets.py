@@ -12,7 +12,10 @@ from ecgkit.errors import ConfigError
 from ecgkit.ingest import ingest
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
-from ecgkit.tasks.task import Label, Task, label_matrix, load_task, task_data
+from ecgkit.tasks.data import task_data
+from ecgkit.tasks.label_matrix import label_matrix
+from ecgkit.tasks.loading import load_task
+from ecgkit.tasks.task import Label, Task
 
 # Short labels of the published tables that are no label of the task, but hold one: AVB in 3AVB, SA in LVQRSAL.
 OTHERS = {"3AVB": "27885002", "LVQRSAL": "251146004"}

@@ -8,7 +8,9 @@ import pytest
 from ecgkit.entries import TaskEntry
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
-from ecgkit.tasks.task import Task, load_task, task_data
+from ecgkit.tasks.data import task_data
+from ecgkit.tasks.loading import load_task
+from ecgkit.tasks.task import Task
 
 COLUMNS = {"diag": "diagnostic", "form": "form", "rhythm": "rhythm"}
 

@@ -17,8 +17,10 @@ from ecgkit.entries import TaskEntry
 from ecgkit.errors import ConfigError, StoreError, TaskError
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
+from ecgkit.tasks.data import task_data
+from ecgkit.tasks.loading import load_task
 from ecgkit.tasks.regression import FORMULAS, target_values
-from ecgkit.tasks.task import Task, load_task, task_data
+from ecgkit.tasks.task import Task
 
 NAMES = ("age", "heart-rate", "qrs-duration", "qt")
 

@@ -9,7 +9,8 @@ import pytest
 
 from ecgkit.errors import EcgkitError
 from ecgkit.store.reader import Store
-from ecgkit.tasks.task import TaskData, find_task, load_task, task_data
+from ecgkit.tasks.data import TaskData, task_data
+from ecgkit.tasks.loading import find_task, load_task
 from tests.conftest import Outcome
 
 HEAD = "title: Mine\ntable:\n  path: labels.csv\n  id: ecg\n"

@@ -20,7 +20,8 @@ from ecgkit.recipe import Recipe
 from ecgkit.signal.spec import SignalSpec, apply
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
-from ecgkit.tasks.task import load_task, task_data
+from ecgkit.tasks.data import task_data
+from ecgkit.tasks.loading import load_task
 from ecgkit.training.data import (
     Windows,
     evaluation_starts,

@@ -13,7 +13,7 @@ from ecgkit.evaluation.supervised import RECIPE, Supervised, train_supervised
 from ecgkit.methods import Encoder
 from ecgkit.recipe import Recipe
 from ecgkit.store.views import View
-from ecgkit.tasks.task import TaskData
+from ecgkit.tasks.data import TaskData
 from ecgkit.training.supply import Supply
 
 # A recipe's rate is that of a batch of 256: at 32 its peak is 1e-4.

@@ -4,12 +4,14 @@ For a model that was trained on the very labels of the task. Logits are averaged
 as published supervised models do, and then become probabilities.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from ecgkit.errors import RunError
 from ecgkit.evaluation.features import RecordFeatures
 from ecgkit.evaluation.heads.base import Head, Part
 from ecgkit.evaluation.metrics import macro_auroc
@@ -38,3 +40,17 @@ class OwnHead(Head):
             "thresholds": " ".join(f"{t:.2f}" for t in self._thresholds),
             "val_macro_auroc": float(self._score),
         }
+
+
+def check_classes(own: Sequence[str], asked: Sequence[str], head: str) -> None:
+    """Refuse to read an encoder's own logits as the classes of another task.
+
+    Raises:
+        RunError: They are not the same classes in the same order.
+    """
+    if tuple(own) != tuple(asked):
+        has = f"classes {', '.join(own)}" if own else "no classifier of its own"
+        raise RunError(
+            f"the encoder has {has}", f"{', '.join(asked)}, for head {head}",
+            "Probe it with another head, or on the task that it was trained on.",
+        )  # fmt: skip

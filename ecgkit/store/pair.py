@@ -1,4 +1,4 @@
-"""Two stores read as one, for what is learned on the first and tested on the other: rows of the first come first.
+"""A pair of stores read as one, in memory: one is learned from, the other tested on; rows of the first come first.
 
 Nothing is copied: signals are read from each store's own view.
 """
@@ -14,7 +14,7 @@ from ecgkit.store.reader import Store
 from ecgkit.store.views import View
 
 
-class JoinedStore(Store):
+class StorePair(Store):
     """The record tables of two stores, one after the other; what a store says of itself is said of the other.
 
     Args:
@@ -61,8 +61,8 @@ class _Signals:
         return self.shape[0]
 
 
-def join_views(first: View, other: View) -> View:
-    """Return two stores' views under one contract as the view of the joined store."""
+def pair_views(first: View, other: View) -> View:
+    """Return two stores' views under one contract as the view of the pair."""
     signal: Any = _Signals(first.signal, other.signal)
     present, lengths = ((a, b) for a, b in ((first.present, other.present), (first.lengths, other.lengths)))
     return View(first.spec, signal, np.concatenate(present), np.concatenate(lengths))

@@ -1,0 +1,117 @@
+"""What ``ecgkit probe`` runs: a case a task and lead set, or a learning curve."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ecgkit.cli.probe_show import show_curve, show_lead_sets, show_row
+from ecgkit.cli.render import progress, say
+
+if TYPE_CHECKING:
+    from ecgkit.evaluation.case import ModelChoice, OpenedCase, ProbeCase
+    from ecgkit.evaluation.draws import Amount
+    from ecgkit.evaluation.options import ProbeOptions
+    from ecgkit.evaluation.results import ResultRow
+
+    Results = Sequence[tuple[Path, ResultRow]]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a command line asks for: one encoder on a store, a case a task and lead set.
+
+    Args:
+        data: Path of the store.
+        tasks: Names of the tasks.
+        leads: Lead sets as the user wrote them; empty for what the model's contract names.
+        model: The encoder.
+        options: What all cases share.
+        amounts: Instead of one probe with all training records: how many of them, several draws each.
+        seeds: How many draws; None for what the protocol has.
+        out: Folder of the result, or of the results; None for the default below the run.
+        cache: See `ProbeCase`.
+    """
+
+    data: Path
+    tasks: tuple[str, ...]
+    leads: str
+    model: "ModelChoice"
+    options: "ProbeOptions"
+    amounts: "tuple[Amount, ...]"
+    seeds: int | None
+    out: Path | None
+    cache: str | None = ""
+
+    def cases(self) -> "list[ProbeCase]":
+        """Return the cases, by task."""
+        from ecgkit.evaluation.case import ProbeCase
+        from ecgkit.evaluation.lead_sets import parse_lead_sets
+
+        sets = [given.name for given in parse_lead_sets(self.leads)] if self.leads else [""]
+        wanted = [(task, replace(self.options, leads=name)) for task in self.tasks for name in sets]
+        out = str(self.out or "") if len(wanted) == 1 else ""
+        return [ProbeCase(str(self.data), task, self.model, options, out, self.cache) for task, options in wanted]
+
+    def only_case(self) -> "ProbeCase":
+        """Return the one case of a study.
+
+        Raises:
+            ConfigError: There are several.
+        """
+        from ecgkit.errors import ConfigError
+
+        cases = self.cases()
+        if len(cases) > 1:
+            raise ConfigError(f"{len(cases)} tasks and lead sets with a study", "one task, and one lead set at most")
+        return cases[0]
+
+    def opened(self) -> "Iterator[OpenedCase]":
+        """Open the cases one after the other; of several, each result has a folder of its own inside `out`."""
+        from ecgkit.evaluation.case import open_case
+
+        cases = self.cases()
+        for case in cases:
+            found = open_case(case)
+            if self.out is not None and len(cases) > 1:
+                found = replace(found, case=replace(case, out=str(self.out / found.folder.name)))
+            yield found
+
+
+def run_plan(plan: Plan) -> list[dict[str, Any]]:
+    """Run what a command line asks for, show it, and return the rows with their folders."""
+    results = _run_curve(plan) if plan.amounts else _run_cases(plan)
+    return [{"folder": str(folder), **asdict(row)} for folder, row in results]
+
+
+def _run_cases(plan: Plan) -> "Results":
+    results = []
+    for opened in plan.opened():
+        _say_input(opened)
+        with progress() as watch:
+            row = opened.probe(watch)
+        results.append((opened.folder, row))
+        show_row(row, opened.folder)
+    if plan.leads:
+        name = (
+            f"leads-{'-'.join(Path(task).stem for task in plan.tasks)}-{plan.options.head}-seed{plan.options.seed}.png"
+        )
+        show_lead_sets([row for _, row in results], (plan.out or opened.below / "probes") / name)
+    return results
+
+
+def _run_curve(plan: Plan) -> "Results":
+    from ecgkit.evaluation.case import open_case
+    from ecgkit.evaluation.learning_curve import learning_curve
+
+    case = plan.only_case()
+    _say_input(open_case(case))
+    with progress() as watch:
+        found = learning_curve(case, plan.amounts, seeds=plan.seeds, progress=watch)
+    show_curve([row for _, row in found], found[0][0].parent)
+    return found
+
+
+def _say_input(opened: "OpenedCase") -> None:
+    leads = opened.case.options.leads
+    say(f"input: {opened.subject.spec}, built from {opened.store.name}" + (f"; leads {leads}" if leads else ""))

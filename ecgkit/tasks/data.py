@@ -1,0 +1,102 @@
+"""A task on a store: its records, their targets and their parts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgkit.errors import TaskError
+from ecgkit.store.reader import Store
+from ecgkit.tasks.icd_targets import icd_targets
+from ecgkit.tasks.targets import Targets, code_targets, regression_targets, table_targets
+from ecgkit.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class TaskData:
+    """A task on a store.
+
+    Args:
+        rows: The store's rows that take part.
+        targets: ``[len(rows), C]`` int8 of 0 and 1; of a regression float64, each column in its unit.
+        labels: The C short labels, or names of targets.
+        parts: ``train``, ``val`` and ``test`` as indices into `rows`.
+        unusable: How many labelled records were left out because the model cannot read them.
+        task: The task, with just these labels.
+        notes: What a reader of a result should know of the labels.
+        told: What was done, in words, by heading, where it is not what the task alone says.
+        left_out: Of a regression, how many records of its folds have no value, by why.
+    """
+
+    rows: NDArray[np.int64]
+    targets: NDArray[Any]
+    labels: tuple[str, ...]
+    parts: dict[str, NDArray[np.int64]]
+    unusable: int
+    task: Task
+    notes: tuple[str, ...] = ()
+    told: Mapping[str, str] = field(default_factory=dict)
+    left_out: dict[str, int] = field(default_factory=dict)
+
+    def without_training(self) -> "TaskData":
+        """Return the task without its training records, for a head that has nothing to learn from them."""
+        kept = np.concatenate([self.parts["val"], self.parts["test"]])
+        ends = len(self.parts["val"])
+        parts = {"train": np.empty(0, np.int64), "val": np.arange(ends), "test": np.arange(ends, len(kept))}
+        return replace(self, rows=self.rows[kept], targets=self.targets[kept], parts=parts)
+
+
+def task_data(
+    task: Task, name: str, store: Store, usable: NDArray[np.bool_] | None = None, *, numbers: bool = False
+) -> TaskData:
+    """Return a task's records, targets and split on a store.
+
+    Args:
+        task: The task.
+        name: Its name, for messages.
+        store: The store.
+        usable: ``[R]``, which records the model can read; None means all.
+        numbers: Whether the caller knows what to do with a regression.
+
+    Raises:
+        TaskError: It is a regression where classes are needed, the store's labels are of another system, none of the
+            task's labels occurs, or a part is empty.
+    """
+    if task.regression is not None and not numbers:
+        raise TaskError(f"{name} is a regression task", "a task with classes", "Choose one: ecgkit plugins list")
+    return _assemble(_targets(task, name, store), name, store, usable)
+
+
+def _targets(task: Task, name: str, store: Store) -> Targets:
+    if task.table is not None:
+        return table_targets(task, task.table, store)
+    if task.regression is not None:
+        return regression_targets(task, task.regression, name, store)
+    if task.icd10 is not None:
+        return icd_targets(task, task.icd10, name, store)
+    return code_targets(task, name, store)
+
+
+def _assemble(found: Targets, name: str, store: Store, usable: NDArray[np.bool_] | None) -> TaskData:
+    """Reduce the parts to usable records and put them one after the other in the order of the store."""
+    task = found.task
+    readable = np.ones(len(found.values), bool) if usable is None else usable
+    wanted = np.sort(np.concatenate(list(found.members.values())))
+    rows = wanted[readable[wanted]]
+    parts = {part: np.flatnonzero(np.isin(rows, of)) for part, of in found.members.items()}
+    _check_parts(parts, task, name, store)
+    return TaskData(
+        rows, found.values[rows], task.names, parts, len(wanted) - len(rows), task, found.notes, found.told,
+        found.left_out,
+    )  # fmt: skip
+
+
+def _check_parts(parts: Mapping[str, NDArray[np.int64]], task: Task, name: str, store: Store) -> None:
+    empty = [part for part, of in parts.items() if not len(of)]
+    if empty:
+        where = f" (folds {getattr(task.split, empty[0])})" if not (task.icd10 or task.table) else ""
+        raise TaskError(
+            f"{store.path} has no record for the {empty[0]} part of {name}{where}", "labelled records in every part"
+        )
