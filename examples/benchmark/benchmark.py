@@ -165,7 +165,7 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="trainings side by side")
     given = parser.parse_args()
     plan = yaml.safe_load(given.plan.read_text(encoding="utf-8"))
-    make_stores(plan, given.data, given.out)
+    make_stores(plan, given.data.resolve(), given.out.resolve())
     with ThreadPoolExecutor(given.jobs) as pool:
         jobs = [pool.submit(pretrain, *training, given.out / "logs") for training in trainings(plan, given.out)]
         for job in jobs:
