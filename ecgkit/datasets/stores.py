@@ -43,10 +43,11 @@ class Stores(Dataset):
     @cached_property
     def stores(self) -> dict[str, Store]:
         """The stores by the names of their folders, in order."""
+        names = _stores(self.root)
         try:
-            for name in _stores(self.root):
+            for name in names:
                 check_inside(self.root, name)
-            return {name: Store(self.root / name) for name in _stores(self.root)}
+            return {name: Store(self.root / name) for name in names}
         except (StoreError, RecordError) as error:
             raise DatasetError(str(error)) from None
 
@@ -73,12 +74,10 @@ class Stores(Dataset):
 
     def read(self, source: Source, header: Header) -> Recording:
         """Read one record, compared with the hash under which it was stored."""
-        store = self.stores[source.path]
         try:
-            store.verified(header.layout, header.layout + 1)
+            return self.stores[source.path].recording(header.layout, verify=True)
         except StoreError as error:
             raise RecordError(str(error)) from None
-        return store.recording(header.layout)
 
 
 def _stores(root: Path) -> list[str]:
@@ -86,9 +85,8 @@ def _stores(root: Path) -> list[str]:
 
 
 def _sources(name: str, store: Store) -> list[Source]:
-    dataset = str(store.attributes["dataset"])
     rows: list[dict[str, Any]] = store.table.to_dict("records")  # type: ignore[assignment]
-    ids, patients = (qualified(dataset, store.table[column]) for column in ("record_id", "patient_id"))
+    ids = qualified(str(store.attributes["dataset"]), store.table["record_id"])
     return [
         Source(
             record_id=record_id,
@@ -106,7 +104,7 @@ def _sources(name: str, store: Store) -> list[Source]:
                 "store_path": row["path"],
             },
         )
-        for number, (record_id, patient, row) in enumerate(zip(ids, patients, rows, strict=True))
+        for number, (record_id, patient, row) in enumerate(zip(ids, store.patients, rows, strict=True))
     ]
 
 

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
 from ecgkit.errors import TaskError
 from ecgkit.evaluation.subject import Subject
-from ecgkit.store.identity import qualified
 from ecgkit.store.pair import StorePair, pair_views
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
@@ -92,8 +92,7 @@ def _tested(here: Site, other: Store, view: View, subject: Subject) -> tuple[NDA
             f"or validation part of {here.store.name}"
         )
     keep &= ~known
-    patients = qualified(str(other.attributes["dataset"]), table["patient_id"])
-    seen = table["sha256"].isin(subject.seen).to_numpy() | np.array([p in subject.seen_patients for p in patients])
+    seen = (table["sha256"].isin(subject.seen) | pd.Series(other.patients).isin(subject.seen_patients)).to_numpy()
     if seen.any():
         told["folds"] = f"only fold {TEST_FOLD} of {other.name} is tested, for pretraining saw some of its records"
         keep &= table["fold"].to_numpy() == TEST_FOLD
@@ -105,11 +104,10 @@ def _tested(here: Site, other: Store, view: View, subject: Subject) -> tuple[NDA
 def _same_records(here: Site, other: Store) -> NDArray[np.bool_]:
     """Return which records of the other store, or whose patients, the head is trained or chosen on."""
     used = np.concatenate([here.data.parts["train"], here.data.parts["val"]])
-    trained = here.store.table.iloc[here.data.rows[used]]
-    same = other.table["sha256"].isin(trained["sha256"]).to_numpy()
-    patients = set(qualified(str(here.store.attributes["dataset"]), trained["patient_id"].dropna()))
-    there = qualified(str(other.attributes["dataset"]), other.table["patient_id"])
-    return same | np.array([patient in patients for patient in there], bool)
+    rows = here.data.rows[used]
+    same = other.table["sha256"].isin(here.store.table["sha256"].iloc[rows])
+    known = pd.Series(here.store.patients[rows]).dropna()
+    return (same | pd.Series(other.patients).isin(known)).to_numpy()
 
 
 def _joined(

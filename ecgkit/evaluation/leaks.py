@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ecgkit.errors import LeakError
 from ecgkit.evaluation.subject import Subject
-from ecgkit.store.identity import qualified
 from ecgkit.store.reader import Store
 
 
@@ -36,9 +35,8 @@ class Leak:
 def find_leak(subject: Subject, store: Store, rows: NDArray[np.int64]) -> Leak | None:
     """Return what the pretraining saw of some of a store's rows; None if it saw nothing, as far as its run tells."""
     test = store.table.iloc[rows]
-    dataset = str(store.attributes["dataset"])
     records = int(test["sha256"].isin(subject.seen).sum())
-    patients = len(subject.seen_patients.intersection(qualified(dataset, test["patient_id"].dropna())))
+    patients = len(subject.seen_patients.intersection(store.patients[rows]))
     return Leak(records, len(test), patients) if records or patients else None
 
 

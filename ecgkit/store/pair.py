@@ -28,6 +28,7 @@ class StorePair(Store):
         self.leads = tuple(dict.fromkeys((*first.leads, *other.leads)))
         shared = [column for column in first.table if column in other.table]
         self.__dict__["table"] = pd.concat([first.table[shared], other.table[shared]], ignore_index=True)
+        self.__dict__["patients"] = np.concatenate([first.patients, other.patients])
 
     @property
     def name(self) -> str:

@@ -15,6 +15,7 @@ from ecgkit.errors import StoreError
 from ecgkit.recording import Recording
 from ecgkit.signal.quality import MEASURES, Measures
 from ecgkit.store import format as fmt
+from ecgkit.store.identity import qualified
 
 REMAKE = "Ingest it again with --overwrite."
 
@@ -85,6 +86,11 @@ class Store:
         """The records that could not be taken in: record_id, path, stage, reason."""
         return self._read(fmt.LEDGER, pd.read_parquet)
 
+    @cached_property
+    def patients(self) -> NDArray[np.object_]:
+        """``[R]``: the patient of each record as ``DATASET:ID``, known in any store; None where there is none."""
+        return np.array(qualified(str(self.attributes["dataset"]), self.table["patient_id"]), object)
+
     def __len__(self) -> int:
         return len(self.table)
 
@@ -131,12 +137,18 @@ class Store:
             raise StoreError(f"{self.path} has no record {record_id!r}", f"an id such as {ids}")
         return int(rows[0])
 
-    def recording(self, row: int) -> Recording:
-        """Return one record with the leads and the length that it has."""
+    def recording(self, row: int, *, verify: bool = False) -> Recording:
+        """Return one record with the leads and the length that it has.
+
+        Args:
+            row: Its row.
+            verify: Compare it with its hash; see `verified`.
+        """
         record = self.table.iloc[row]
         leads = tuple(record["leads"])
+        read = self.verified if verify else self.stored
         return Recording(
-            self.stored(row, row + 1)[0, [self.leads.index(lead) for lead in leads], : record["samples"]],
+            read(row, row + 1)[0, [self.leads.index(lead) for lead in leads], : record["samples"]],
             float(record["fs"]),
             leads,
             str(record["unit"]),

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecgkit.signal.quality import FLAGS, flagged
-from ecgkit.store.identity import JOINED, qualified
+from ecgkit.store.identity import JOINED
 from ecgkit.store.reader import Store
 
 
@@ -142,18 +142,14 @@ def overlap(first: Store, second: Store) -> Overlap:
     """
     columns = ["sha256", "fs", "record_id"]
     same = first.table[columns].merge(second.table[columns], on=["sha256", "fs"])
-    datasets = [str(store.attributes["dataset"]) for store in (first, second)]
-    of_first, of_second = (
-        pd.Series(qualified(dataset, store.table["patient_id"]))
-        for dataset, store in zip(datasets, (first, second), strict=True)
-    )
+    of_first, of_second = pd.Series(first.patients), pd.Series(second.patients)
     shared = sorted(set(of_first.dropna()) & set(of_second.dropna()))
-    comparable = datasets[0] == datasets[1] or JOINED in datasets
+    datasets = {first.attributes["dataset"], second.attributes["dataset"]}
     return Overlap(
         waveforms=list(zip(same["record_id_x"], same["record_id_y"], strict=True)),
         patients=shared,
         records=(int(of_first.isin(shared).sum()), int(of_second.isin(shared).sum())),
-        comparable=bool(comparable),
+        comparable=len(datasets) == 1 or JOINED in datasets,
     )
 
 

@@ -244,8 +244,9 @@ def test_the_same_waveform_and_the_same_patients_are_found_in_two_stores(tmp_pat
     assert both.waveforms == [("r1", "r1")]
     assert (both.patients, both.records) == (["test:p0", "test:p1"], (2, 2))
     assert summarize(first).duplicates == 1
-    second.attributes["dataset"] = "another"
-    assert overlap(first, second).patients == [], "ids of different datasets mean different people"
+    other = Store(second.path)
+    other.attributes["dataset"] = "another"
+    assert overlap(first, other).patients == [], "ids of different datasets mean different people"
     other_leads = make_store(tmp_path / "c", [r.only(("I", "II")) for r in recordings(2)], ("I", "II"))
     assert overlap(first, other_leads).waveforms == []
 
