@@ -114,6 +114,7 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
         protocol={
             **setting.words,  # first on the card, and last where it says more than the task does
             **_protocol(setting, fitted),
+            **_checkpoint(subject, fitted),
             **setting.words,
             **data.told,
             **_given_leads(subject, setting),
@@ -200,6 +201,13 @@ def _protocol(setting: Setting, fitted: Fitted) -> dict[str, str]:
         "interval": f"95 %, percentile bootstrap over patients, {DRAWS} draws, over test records only: "
         "it does not hold the variation between seeds",
     }
+
+
+def _checkpoint(subject: Subject, fitted: Fitted) -> dict[str, str]:
+    """Say which weights of the encoder were judged, and how they were chosen."""
+    if subject.weights == "scratch":
+        return {"checkpoint selection": str(fitted.choices["chosen"])}
+    return {"checkpoint selection": subject.selection or f"none: {subject.checkpoint}"}
 
 
 def _selection(setting: Setting) -> dict[str, str]:

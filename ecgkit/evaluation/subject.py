@@ -13,6 +13,7 @@ from ecgkit.methods import Encoder, Method
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.identity import qualified
 from ecgkit.training.run import WEIGHTS, open_run, read_metrics, read_records
+from ecgkit.training.selection import describe_selection
 from ecgkit.training.weights import file_sha256
 
 
@@ -28,6 +29,7 @@ class Subject:
         weights: ``pretrained``, ``random-init`` or ``scratch``.
         encoder: The encoder, on the CPU.
         checkpoint: Hash of its weights' file, or what they were drawn from.
+        selection: How its weights were chosen from its pretraining, in words; empty where there was none.
         training: Its pretraining's metrics by epoch.
         seen: Hashes of the waveforms that its pretraining trained or chose on.
         seen_patients: Patients of those records, as ``DATASET:ID``.
@@ -41,6 +43,7 @@ class Subject:
     weights: str
     encoder: Encoder
     checkpoint: str
+    selection: str = ""
     training: tuple[dict[str, Any], ...] = ()
     seen: frozenset[str] = frozenset()
     seen_patients: frozenset[str] = frozenset()
@@ -74,7 +77,7 @@ def pretrained_subject(path: Path) -> Subject:
     """
     run = open_run(path)
     checkpoint = file_sha256(path / WEIGHTS)
-    seen = read_records(path)
+    metrics, seen = read_metrics(path), read_records(path)
     seen = seen[seen["part"].isin(["train", "val"])]
     dataset = str(run.details.get("store", {}).get("dataset", ""))
     return Subject(
@@ -85,7 +88,8 @@ def pretrained_subject(path: Path) -> Subject:
         weights="pretrained",
         encoder=run.encoder(),
         checkpoint=checkpoint,
-        training=tuple(read_metrics(path)),
+        selection=describe_selection(metrics, run.config.recipe),
+        training=tuple(metrics),
         seen=frozenset(seen["sha256"]),
         seen_patients=frozenset(qualified(dataset, seen["patient_id"].dropna())),
         method=run.method,

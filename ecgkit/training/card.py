@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ecgkit.training.run import WEIGHTS
+from ecgkit.training.selection import kept_epoch, lowest
 from ecgkit.training.setup import Setup
 
 CARD = "README.md"
@@ -16,8 +17,7 @@ def write_card(folder: Path, setup: Setup, metrics: list[dict[str, Any]]) -> Non
 
 def _card(setup: Setup, metrics: list[dict[str, Any]]) -> str:
     recipe, store, split = setup.recipe, setup.store, setup.split
-    best = min(metrics, key=lambda line: line["val_loss"])
-    kept = best if recipe.checkpoint == "best" else metrics[-1]
+    best, kept = lowest(metrics), kept_epoch(metrics, recipe)
     parameters = sum(p.numel() for p in setup.method.encoder.parameters()) if hasattr(setup.method, "encoder") else 0
     license_ = store.attributes.get("license") or "not recorded; the licence of the source holds"
     labels = f"\nTrained on the labels of task `{setup.task}`.\n" if setup.task else ""

@@ -28,6 +28,7 @@ from ecgkit.store.views import open_view
 from ecgkit.tasks.data import task_data
 from ecgkit.tasks.loading import load_task
 from ecgkit.training.loop import PretrainOptions, pretrain
+from ecgkit.training.run import read_metrics
 from tests.conftest import synthetic_signal, write_wfdb
 from tests.training.test_training import SMALL
 
@@ -153,6 +154,9 @@ def test_a_row_holds_what_its_predictions_give(cohort_store: Path, tmp_path: Pat
     assert {"store", "split", "checkpoint"} == set(row.hashes)
     assert "one seed only" in row.warnings
     assert bool(row.training) == (weights == "scratch")
+    epoch = max(row.training, key=lambda line: line["val_macro_auroc"])["epoch"] if row.training else None
+    chosen = f"epoch {epoch} by macro AUROC on val" if epoch else "none: random weights, seed 0"
+    assert row.protocol["checkpoint selection"].startswith(chosen)
     json.dumps(asdict(row))
 
 
@@ -200,6 +204,9 @@ def test_test_records_that_pretraining_saw_are_refused_or_told(cohort_store: Pat
     assert rows["clean"].protocol["leak guard"].startswith("no test record or patient in the pretraining data")
     assert rows["leaky"].protocol["leak guard"].startswith("overlap allowed")
     assert not [w for w in rows["clean"].warnings if "LEAK" in w]
+    lowest = min(read_metrics(tmp_path / "clean"), key=lambda line: line["val_loss"])
+    kept = f"epoch {lowest['epoch']} of {SMALL.recipe.epochs}, lowest validation loss ({lowest['val_loss']:.4f})"
+    assert rows["clean"].protocol["checkpoint selection"].startswith(kept)
     n, patients = rows["leaky"].counts["test"]["records"], rows["leaky"].counts["test"]["patients"]
     assert (
         rows["leaky"].warnings[0] == f"LEAK: pretraining saw {n} of the {n} test records and {patients} test patients"

@@ -60,12 +60,12 @@ class KnnHead(Head):
 
     def fit(self, train: Part, val: Part) -> None:
         """Keep the training records, and choose k and temperature on `val`."""
-        pooled = train.features["pooled"]
-        ones = np.ones(pooled.shape[1], np.float32)
+        pooled = train.features["pooled"].astype(np.float64)  # in float32, records nearly as near change places
+        ones = np.ones(pooled.shape[1])
         spread = pooled.std(0) if self.config.standardize else ones
         self._mean = pooled.mean(0) if self.config.standardize else 0 * ones
         self._spread = np.where(spread > 0, spread, 1)
-        self._train, self._labels = self._unit(train.features), torch.from_numpy(train.targets).float()
+        self._train, self._labels = self._unit(train.features), torch.from_numpy(train.targets).double()
         ks = sorted({min(k, len(pooled)) for k in self.config.k})
         grid = list(product(ks, self.config.temperature))
         self._scores = {
@@ -92,7 +92,7 @@ class KnnHead(Head):
 
     def _unit(self, features: RecordFeatures) -> Tensor:
         scaled = (features["pooled"] - self._mean) / self._spread
-        return torch.nn.functional.normalize(torch.from_numpy(scaled.astype(np.float32)), dim=1)
+        return torch.nn.functional.normalize(torch.from_numpy(scaled), dim=1)
 
     def _votes(self, features: RecordFeatures, grid: list[tuple[int, float]]) -> list[NDArray[np.float64]]:
         """Return ``[R, C]`` for every k and temperature."""
@@ -109,6 +109,6 @@ class KnnHead(Head):
 
 def _vote(cosine: Tensor, labels: Tensor, k: int, temperature: float) -> Tensor:
     weights = ((cosine[:, :k] - cosine[:, :1]).double() / temperature).exp()
-    with_label = torch.einsum("bk,bkc->bc", weights, labels[:, :k].double())
-    without = torch.einsum("bk,bkc->bc", weights, 1 - labels[:, :k].double())
+    with_label = torch.einsum("bk,bkc->bc", weights, labels[:, :k])
+    without = torch.einsum("bk,bkc->bc", weights, 1 - labels[:, :k])
     return with_label / (with_label + without)  # exactly 1 where all have it: such records tie
