@@ -100,7 +100,7 @@ def step(options: argparse.Namespace) -> None:
                 setattr(module, name, PlainAttention(child).to(device))
     if device.type == "cuda":
         ours.compile()
-    works = [_stepper(plain, replace(config.recipe, precision="fp32"), batch), _stepper(ours, ours_recipe, batch)]
+    works = [stepper(plain, replace(config.recipe, precision="fp32"), batch), stepper(ours, ours_recipe, batch)]
     slow, fast = compare(works, device, options.repeats)
     cost = count_cost(entry.load()(config).to(device), batch, ours_recipe)
     mfu = cost.flops * options.batch / fast / peak_flops(ours_recipe, device)
@@ -114,7 +114,8 @@ def step(options: argparse.Namespace) -> None:
     print(f"MFU                   {100 * mfu:8.0f} %  ({cost.flops / 1e9:.1f} GFLOP a record)")
 
 
-def _stepper(method: Any, recipe: Recipe, batch: Batch) -> Callable[[], None]:
+def stepper(method: Any, recipe: Recipe, batch: Batch) -> Callable[[], None]:
+    """Return a whole training step on a batch."""
     device = batch.signal.device
     optimizer = optimizer_for(method, recipe, device)
 
