@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 CORE = HERE.parents[1] / "ecgkit"
 # Rooms in rows, from the top of the hill to the bottom; a row's rooms say what they are for.
 FLOORS = (
-    ("ground rules", ("errors", "entries", "hookspecs", "atomic", "plugins", "config")),
+    ("ground rules", ("errors", "entries", "hookspecs", "atomic", "plugins", "config", "compiled")),
     ("an ECG", ("leads", "signal", "recording")),
     ("from files to a store", ("executor", "store", "datasets", "ingest")),
     ("what a store is told", ("beats", "knowledge", "simulate")),

@@ -7,29 +7,20 @@ Each record of a batch is worked on alone: neither its company nor the order of 
 Importing this module imports numba and compiles (the first time on a machine) or loads (afterwards) the loops.
 """
 
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgkit.compiled import compiled
+
 Floats = NDArray[Any]
 Ints = NDArray[np.int64]
-F = TypeVar("F", bound=Callable[..., Any])
 
 MISSING = -1.0  # envelope of a sample that was not recorded
 
 
-def kernel(function: F) -> F:
-    """Compile a function; where nothing can be written, it is compiled anew in each process."""
-    try:
-        return cast(F, numba.njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # numba's word for "no folder for the cache"
-        return cast(F, numba.njit(nogil=True)(function))
-
-
-@kernel
+@compiled
 def bridge(x: Floats, out: Floats, missing: NDArray[np.bool_]) -> bool:
     """Copy a lead ``[T]``, straight lines over its gaps, and mark them; return whether any sample is there."""
     n = len(x)
@@ -50,7 +41,7 @@ def bridge(x: Floats, out: Floats, missing: NDArray[np.bool_]) -> bool:
     return last >= 0
 
 
-@kernel
+@compiled
 def despike(x: Floats, reach: int, out: Floats) -> None:
     """Remove what is narrower than `reach` samples, as a pacemaker's spike, and leave slopes as they are.
 
@@ -64,7 +55,7 @@ def despike(x: Floats, reach: int, out: Floats) -> None:
         middle[i] = max(low, min(high, c))
 
 
-@kernel
+@compiled
 def moving_mean(x: Floats, half: int, out: Floats) -> None:
     """Write the centred mean over ``2 * half + 1`` samples; the end samples stand for those beyond the ends."""
     n, share = len(x), 1.0 / (2 * half + 1)
@@ -84,7 +75,7 @@ def moving_mean(x: Floats, half: int, out: Floats) -> None:
         total += x[n - 1] - x[max(i - half, 0)]
 
 
-@kernel
+@compiled
 def thin(x: Floats, step: int, out: Floats) -> None:
     """Reduce the rate by `step`: write the means of `step` samples."""
     for i in range(len(out)):
@@ -96,7 +87,7 @@ def thin(x: Floats, step: int, out: Floats) -> None:
         out[i] /= step
 
 
-@kernel
+@compiled
 def thin_gaps(missing: NDArray[np.bool_], step: int, e: Floats) -> None:
     """Mark in an envelope where any of the `step` samples behind one of its own is missing."""
     for i in range(len(e)):
@@ -104,7 +95,7 @@ def thin_gaps(missing: NDArray[np.bool_], step: int, e: Floats) -> None:
             e[i] = MISSING
 
 
-@kernel
+@compiled
 def envelope(x: Floats, halves: Ints, work: Floats, out: Floats) -> None:
     """Write how steeply a lead moves in the band of the QRS complex, in mV, smooth over about one complex.
 
@@ -129,7 +120,7 @@ def envelope(x: Floats, halves: Ints, work: Floats, out: Floats) -> None:
         out[i] = np.sqrt(max(out[i], 0.0))  # running sums of squares may end just below 0
 
 
-@kernel
+@compiled
 def sort(values: Floats) -> None:
     """Sort a few values in place, by insertion: faster than a general sort up to a hundred."""
     for i in range(1, len(values)):
@@ -140,7 +131,7 @@ def sort(values: Floats) -> None:
         values[j] = v
 
 
-@kernel
+@compiled
 def median(values: Floats) -> float:
     """Sort a few values in place and return their median."""
     sort(values)
@@ -148,7 +139,7 @@ def median(values: Floats) -> float:
     return float(0.5 * (values[(n - 1) // 2] + values[n // 2]))
 
 
-@kernel
+@compiled
 def levels(e: Floats, block: int, reach: int, ratio: float, floor: float, level: Floats, rest: Floats) -> None:
     """Estimate, block by block, how high a lead's envelope rises in a beat, and how low it is between beats.
 
@@ -187,7 +178,7 @@ def levels(e: Floats, block: int, reach: int, ratio: float, floor: float, level:
         level[k] = median(values[:count]) if count else 0.0
 
 
-@kernel
+@compiled
 def fuse(e: Floats, block: int, level: Floats, weight: Floats, cap: float, out: Floats) -> None:
     """Let the leads vote: write the weighted mean of their envelopes in units of a beat, extremes left out.
 
@@ -224,7 +215,7 @@ def fuse(e: Floats, block: int, level: Floats, weight: Floats, cap: float, out: 
         out[i] = votes / weights if weights > 0 else 0.0
 
 
-@kernel
+@compiled
 def candidates(d: Floats, low: float, refractory: int, out: Ints) -> int:
     """Write the local maxima of `d` above `low`, the highest of those nearer than `refractory`; return how many."""
     count = 0
@@ -241,7 +232,7 @@ def candidates(d: Floats, low: float, refractory: int, out: Ints) -> int:
     return count
 
 
-@kernel
+@compiled
 def choose(d: Floats, where: Ints, high: float, t_reach: float, t_share: float, late: float) -> NDArray[np.bool_]:
     """Choose the beats among the candidates `where`.
 
@@ -281,7 +272,7 @@ def choose(d: Floats, where: Ints, high: float, t_reach: float, t_share: float, 
     return keep
 
 
-@kernel
+@compiled
 def localise(
     x: Floats,
     missing: NDArray[np.bool_],
@@ -326,7 +317,7 @@ def localise(
     return first + int(np.argmax(work[: stop - first]))
 
 
-@kernel
+@compiled
 def detect(
     signal: Floats,
     whole: NDArray[np.bool_],

@@ -1,22 +1,13 @@
 """Every metric of a test part, with intervals from one set of resamples of its patients."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgkit.evaluation.metrics import (
-    Floats,
-    auroc,
-    average_precision,
-    best_f1_thresholds,
-    f1_at,
-    f1_max,
-    sensitivity_at,
-)
+from ecgkit.evaluation.metrics import Floats, best_f1_thresholds, f1_at, ranking_metrics
 from ecgkit.evaluation.results import Mean
 from ecgkit.evaluation.statistics import Intervals, delong, intervals, resample
 from ecgkit.tasks.data import TaskData
@@ -57,20 +48,17 @@ def measure(data: TaskData, probabilities: NDArray[np.float64], patients: NDArra
     targets, scores = data.targets[test], probabilities[test]
     thresholds = best_f1_thresholds(data.targets[val], probabilities[val])
     weights = resample(patients[test].tolist(), draws=DRAWS)
-    metrics: dict[str, Callable[..., Floats]] = {
-        "auroc": auroc,
-        "auprc": average_precision,
-        "f1": partial(f1_at, thresholds=thresholds),
-        "f1_max": f1_max,
-        "sensitivity": sensitivity_at,
-    }
     values, spreads, means = {}, {}, {}
     enough = targets.sum(0) >= FEW_POSITIVES
     both = targets.any(0) & ~targets.all(0)
-    for name, metric in metrics.items():
+    found, resampled = (
+        {**ranking_metrics(targets, scores, counts), "f1": f1_at(targets, scores, thresholds, counts)}
+        for counts in (None, weights)
+    )
+    for name in found:
         scored = both & np.isfinite(thresholds) if name == "f1" else both
-        drawn = np.where(scored, metric(targets, scores, weights=weights), np.nan)
-        values[name], spreads[name] = np.where(scored, metric(targets, scores), np.nan), intervals(drawn)
+        drawn = np.where(scored, resampled[name], np.nan)
+        values[name], spreads[name] = np.where(scored, found[name], np.nan), intervals(drawn)
         means[name] = _mean(values[name], spreads[name])
         if name == "auroc":
             means["auroc_stable"] = _mean(values[name][enough], intervals(drawn[:, enough]))

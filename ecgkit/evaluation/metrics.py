@@ -7,7 +7,6 @@ A class without both positives and negatives has no AUROC: it is NaN here, is le
 it.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,28 @@ Weights = NDArray[np.integer] | None
 Targets = NDArray[np.integer]
 Scores = NDArray[np.floating]
 
-BLOCK = 4_000_000  # counts that are worked on at once, so that memory stays bounded
+
+def ranking_metrics(
+    targets: Targets, scores: Scores, weights: Weights = None, *, specificity: float = 0.9
+) -> dict[str, Floats]:
+    """Return all that the order of the scores decides, in one pass for each class and resample.
+
+    Returns:
+        ``[C]`` or ``[K, C]`` of each: ``auroc``, ``auprc``, ``f1_max`` and ``sensitivity``; see the functions of one
+        metric below.
+    """
+    from ecgkit.evaluation import curve_kernel  # numba takes a while to import
+
+    counts = np.ones((1, len(targets))) if weights is None else weights
+    counts = np.ascontiguousarray(counts, np.int32)
+    values = np.empty((4, targets.shape[1], len(counts)))
+    for c, (y, s) in enumerate(zip(targets.T, scores.T, strict=True)):
+        order, last = _ranking(s)
+        curve_kernel.curve(order, last, y == 1, counts, 1 - specificity, values[:, c])
+    found = values.swapaxes(1, 2)
+    return dict(
+        zip(("auroc", "auprc", "f1_max", "sensitivity"), found[:, 0] if weights is None else found, strict=True)
+    )
 
 
 def auroc(targets: Targets, scores: Scores, weights: Weights = None) -> Floats:
@@ -27,31 +47,28 @@ def auroc(targets: Targets, scores: Scores, weights: Weights = None) -> Floats:
     It is the Mann-Whitney statistic: the share of (positive, negative) pairs that the score puts in the right
     order, ties counting half.
     """
-    return _by_class(_auroc, targets, scores, weights)
+    return ranking_metrics(targets, scores, weights)["auroc"]
 
 
 def average_precision(targets: Targets, scores: Scores, weights: Weights = None) -> Floats:
     """Return the average precision (area under the precision-recall curve by steps) of each class; NaN without
     positives.
     """
-    return _by_class(_average_precision, targets, scores, weights)
+    return ranking_metrics(targets, scores, weights)["auprc"]
 
 
 def f1_max(targets: Targets, scores: Scores, weights: Weights = None) -> Floats:
     """Return the highest F1 over all thresholds of each class: optimistic, for the threshold is chosen on the same
     records; NaN without positives.
     """
-    return _by_class(_f1_max, targets, scores, weights)
+    return ranking_metrics(targets, scores, weights)["f1_max"]
 
 
 def sensitivity_at(targets: Targets, scores: Scores, weights: Weights = None, *, specificity: float = 0.9) -> Floats:
-    """Return the highest sensitivity among thresholds whose specificity is at least the given one."""
-
-    def of_class(counts: "_Counts") -> Floats:
-        enough = counts.false <= (1 - specificity) * counts.negatives[:, None] + 1e-9
-        return np.where(enough, counts.true, 0).max(axis=1) / counts.positives
-
-    return _by_class(of_class, targets, scores, weights)
+    """Return the highest sensitivity of each class among thresholds whose specificity is at least the given one; NaN
+    without positives.
+    """
+    return ranking_metrics(targets, scores, weights, specificity=specificity)["sensitivity"]
 
 
 def macro_auroc(targets: Targets, scores: Scores) -> float:
@@ -67,8 +84,10 @@ def best_f1_thresholds(targets: Targets, scores: Scores) -> Floats:
     """
     best = np.full(targets.shape[1], np.inf)
     for c in np.flatnonzero(targets.any(0)):
-        counts = _Counts.of(targets[:, c], scores[:, c], np.ones((1, len(targets)), np.int64))
-        best[c] = counts.thresholds[int(np.argmax(_f1(counts)[0]))]
+        order, last = _ranking(scores[:, c])
+        true = np.cumsum(targets[order, c])[last]
+        called = np.flatnonzero(last) + 1
+        best[c] = scores[order[last], c][int(np.argmax(2 * true / (called + true[-1])))]
     return best
 
 
@@ -107,58 +126,8 @@ def calibration(targets: Targets, probabilities: Scores, bins: int = 10) -> dict
     }
 
 
-class _Counts:
-    """Weighted counts of one class in descending order of score, one column a distinct score.
-
-    Args:
-        true: ``[K, U]``, weight of the positives with that score or a higher one.
-        false: ``[K, U]``, of the negatives.
-        thresholds: ``[U]``, the distinct scores.
-    """
-
-    def __init__(self, true: Floats, false: Floats, thresholds: Floats) -> None:
-        self.true, self.false, self.thresholds = true, false, thresholds
-        self.positives, self.negatives = true[:, -1], false[:, -1]
-
-    @classmethod
-    def of(cls, y: Targets, scores: Scores, weights: NDArray[np.integer]) -> "_Counts":
-        order = np.argsort(-scores, kind="stable")
-        ranked = scores[order]
-        last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))  # of each group of equal scores
-        positive, w = y[order] == 1, weights[:, order]
-        true = np.cumsum(np.where(positive, w, 0), axis=1, dtype=np.float64)[:, last]
-        every = np.cumsum(w, axis=1, dtype=np.float64)[:, last]
-        return cls(true, every - true, ranked[last].astype(np.float64))
-
-
-def _by_class(metric: Callable[[_Counts], Floats], targets: Targets, scores: Scores, weights: Weights) -> Floats:
-    counts = np.ones((1, len(targets)), np.int64) if weights is None else weights
-    blocks = np.array_split(counts, -(-counts.size // BLOCK))
-    values = np.empty((len(counts), targets.shape[1]))
-    for c, (y, s) in enumerate(zip(targets.T, scores.T, strict=True)):
-        with np.errstate(invalid="ignore", divide="ignore"):
-            values[:, c] = np.concatenate([metric(_Counts.of(y, s, block)) for block in blocks])
-    return values[0] if weights is None else values
-
-
-def _auroc(counts: _Counts) -> Floats:
-    # Each negative stands below all positives before its score, and ties with half of those that share it.
-    before = np.pad(counts.true, ((0, 0), (1, 0)))
-    new = np.diff(counts.false, axis=1, prepend=0)
-    above = (new * (before[:, :-1] + before[:, 1:])).sum(axis=1) / 2
-    return above / (counts.positives * counts.negatives)
-
-
-def _average_precision(counts: _Counts) -> Floats:
-    called = counts.true + counts.false
-    precision = np.divide(counts.true, called, out=np.zeros_like(called), where=called > 0)
-    return (np.diff(counts.true, axis=1, prepend=0) * precision).sum(axis=1) / counts.positives
-
-
-def _f1(counts: _Counts) -> Floats:
-    return 2 * counts.true / (counts.true + counts.false + counts.positives[:, None])
-
-
-def _f1_max(counts: _Counts) -> Floats:
-    best = _f1(counts).max(axis=1)
-    return np.where(counts.positives > 0, best, np.nan)
+def _ranking(scores: Scores) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the order of descending scores, and by rank whether the next score is another one."""
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    return order, np.append(ranked[1:] != ranked[:-1], True)

@@ -4,15 +4,20 @@ Every sum is one of integers, so the numbers are the same on every machine and i
 least int16 number; for steps and hum it holds the sample before it, everywhere else it is left out.
 """
 
-import numba
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
+
+from ecgkit.compiled import compiled
+
+Row = NDArray[np.int16]
 
 GONE = -32768  # a missing sample
 TABLE_BITS = 14  # of a factor of the hum tables
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def measure(
     stored: NDArray[np.int16],
     shortest_flat: int,
@@ -66,7 +71,7 @@ def measure(
         _hum(row, tables, hum[n])
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def limb_power(
     stored: NDArray[np.int16], limb: NDArray[np.int64], weights: NDArray[np.int64], power: NDArray[np.float64]
 ) -> None:
@@ -86,8 +91,8 @@ def limb_power(
             power[r, k, 0], power[r, k, 1] = off / 4.0, whole / 4.0
 
 
-@numba.njit(cache=True, nogil=True)
-def _squares(one, two, lead, a, b):  # type: ignore[no-untyped-def]
+@compiled
+def _squares(one: Row, two: Row, lead: Row, a: int, b: int) -> Any:
     off, whole = np.int64(0), np.int64(0)
     for t in range(len(lead)):
         there = (one[t] != GONE) & (two[t] != GONE) & (lead[t] != GONE)
@@ -98,16 +103,16 @@ def _squares(one, two, lead, a, b):  # type: ignore[no-untyped-def]
     return off, whole
 
 
-@numba.njit(cache=True, nogil=True)
-def _missing(row):  # type: ignore[no-untyped-def]
+@compiled
+def _missing(row: Row) -> Any:
     found = np.int32(0)
     for t in range(len(row)):
         found += np.int32(row[t] == GONE)
     return found
 
 
-@numba.njit(cache=True, nogil=True)
-def _extremes(row):  # type: ignore[no-untyped-def]
+@compiled
+def _extremes(row: Row) -> Any:
     """Return the least and the greatest sample and the sum, missing ones left out."""
     low, high, total = np.int16(32767), np.int16(-32767), np.int64(0)
     for t in range(len(row)):
@@ -118,8 +123,8 @@ def _extremes(row):  # type: ignore[no-untyped-def]
     return np.int64(low), np.int64(high), total
 
 
-@numba.njit(cache=True, nogil=True)
-def _longest_run(row, shortest):  # type: ignore[no-untyped-def]
+@compiled
+def _longest_run(row: Row, shortest: int) -> int:
     """Return the length of the longest run of equal samples, 0 if none reaches `shortest`.
 
     A run longer than the longest so far covers two probes at half that distance, which must then be equal, so almost
@@ -148,8 +153,8 @@ def _longest_run(row, shortest):  # type: ignore[no-untyped-def]
     return longest if longest >= shortest else 0
 
 
-@numba.njit(cache=True, nogil=True)
-def _held_at(row, rail, shortest):  # type: ignore[no-untyped-def]
+@compiled
+def _held_at(row: Row, rail: int, shortest: int) -> int:
     """Return how many samples lie in runs of `shortest` or more at `rail`."""
     at = np.int32(0)
     for t in range(len(row)):
@@ -166,8 +171,8 @@ def _held_at(row, rail, shortest):  # type: ignore[no-untyped-def]
     return held + (run if run >= shortest else 0)
 
 
-@numba.njit(cache=True, nogil=True)
-def _hold(row, held):  # type: ignore[no-untyped-def]
+@compiled
+def _hold(row: Row, held: Row) -> None:
     """Copy a row, each missing sample replaced by the one before it, at the start by the first there is."""
     last = row[0]
     if last == GONE:
@@ -181,8 +186,8 @@ def _hold(row, held):  # type: ignore[no-untyped-def]
         held[t] = last
 
 
-@numba.njit(cache=True, nogil=True)
-def _steps(row, step, window, out):  # type: ignore[no-untyped-def]
+@compiled
+def _steps(row: Row, step: int, window: int, out: NDArray[np.int64]) -> None:
     total = np.int64(0)
     for w in range(len(out) - 1):
         first, last = w * window, max(w * window, min((w + 1) * window, len(row) - step))
@@ -191,8 +196,8 @@ def _steps(row, step, window, out):  # type: ignore[no-untyped-def]
     out[0] = total
 
 
-@numba.njit(cache=True, nogil=True)
-def _steps_between(before, after):  # type: ignore[no-untyped-def]
+@compiled
+def _steps_between(before: Row, after: Row) -> Any:
     """Return the sum and the greatest of the steps; a function of its own so that the compiler vectorises it."""
     total, high = np.int64(0), np.int32(0)
     for t in range(len(before)):
@@ -202,8 +207,8 @@ def _steps_between(before, after):  # type: ignore[no-untyped-def]
     return total, high
 
 
-@numba.njit(cache=True, nogil=True)
-def _hum(row, tables, out):  # type: ignore[no-untyped-def]
+@compiled
+def _hum(row: Row, tables: NDArray[np.int32], out: NDArray[np.float64]) -> None:
     S = tables.shape[2]
     scale = (4.0 / S) ** 2 / 4.0**TABLE_BITS  # a sine of amplitude A sums to A S / 4 under a Hann window
     for g in range(out.shape[1]):
@@ -212,8 +217,8 @@ def _hum(row, tables, out):  # type: ignore[no-untyped-def]
             out[f, g] = (np.float64(real) ** 2 + np.float64(imaginary) ** 2) * scale
 
 
-@numba.njit(cache=True, nogil=True)
-def _products(segment, cosine, sine):  # type: ignore[no-untyped-def]
+@compiled
+def _products(segment: Row, cosine: NDArray[np.int32], sine: NDArray[np.int32]) -> Any:
     real, imaginary = np.int64(0), np.int64(0)
     for s in range(len(segment)):
         value = np.int32(segment[s])

@@ -76,14 +76,6 @@ def test_the_bootstrap_equals_a_loop_over_sklearn() -> None:
             assert values[k, c] == pytest.approx(roc_auc_score(targets[rows, c], scores[rows, c]), abs=EXACT)
 
 
-def test_blocks_of_resamples_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    targets, scores = sample(50, 2, 4)
-    weights = resample(people(50), draws=30)
-    whole = auroc(targets, scores, weights)
-    monkeypatch.setattr("ecgkit.evaluation.metrics.BLOCK", 170)
-    np.testing.assert_array_equal(auroc(targets, scores, weights), whole)
-
-
 def test_records_of_a_patient_are_drawn_together() -> None:
     weights = resample(["b", "a", "b", "c"], draws=200)
     assert (weights[:, 0] == weights[:, 2]).all()
