@@ -41,7 +41,7 @@ def imports() -> dict[str, set[str]]:
 
 def draw(out: Path) -> None:
     """Draw the rooms floor by floor; an arrow leads from a room to one of the floor above that it builds on."""
-    figure, axes = plt.subplots(figsize=(10, 8.6))
+    figure, axes = plt.subplots(figsize=(10.8, 8.6))
     there = {path.stem for path in CORE.iterdir()}
     places = {}
     for floor, (title, rooms) in enumerate(FLOORS):
@@ -71,7 +71,7 @@ def draw(out: Path) -> None:
         va="center",
         color=INK,
     )
-    axes.set_xlim(-2.9, 8)
+    axes.set_xlim(-2.9, 8.9)
     axes.set_ylim(-len(FLOORS) + 0.5, 0.5)
     axes.axis("off")
     figure.savefig(out, dpi=110, bbox_inches="tight", facecolor="white")
