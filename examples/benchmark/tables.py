@@ -8,6 +8,7 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,35 +31,87 @@ def write(plan: dict[str, Any], out: Path) -> None:
     print(f"wrote {out / 'tables.md'}")
 
 
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: an encoder under a head, with the leads that it is given."""
+
+    encoder: str
+    head: str = "linear"
+    leads: str = "12"
+
+    def __str__(self) -> str:
+        given = "" if self.leads == "12" else f", leads {self.leads}"
+        return self.encoder + ("" if self.head == "linear" else f", {self.head}") + given
+
+    def has(self, row: ResultRow) -> bool:
+        """Return whether a row stands on this side; rows on a share of the labels stand on none."""
+        return row.fraction == 1 and (name(row), head_of(row), leads_of(row)) == (self.encoder, self.head, self.leads)
+
+
+Pair = tuple[Side, Side]
+
+# What the papers say is better, first.
+DIRECTIONS: dict[str, tuple[Pair, ...]] = {
+    "sparse over dense attention": ((Side("clear"), Side("clear-dense")),),
+    "HUG over the mean": ((Side("clear", "hug"), Side("clear")),),
+    "layer mixing over the last layer": (
+        (Side("stmem", "ppa"), Side("stmem")),
+        (Side("stmem", "pma"), Side("stmem")),
+        (Side("stmem", "pma"), Side("stmem", "ppa")),
+        (Side("ipastmem"), Side("stmem")),
+    ),
+    "latent attention over leads apart": (
+        (Side("lamae"), Side("ind-shared")),
+        (Side("lamae"), Side("ind-separate")),
+        (Side("lamae", leads="I"), Side("ind-shared", leads="I")),
+    ),
+    "entities beside reports": ((Side("kmerl"), Side("merl")), (Side("kmerl", leads="I"), Side("merl", leads="I"))),
+    "lead masking for few leads": tuple(
+        (Side("sim-kmerl", "zero-shot", leads), Side("sim-kmerl-no-dlm", "zero-shot", leads)) for leads in ("12", "I")
+    ),
+    "queries beside contrast": (
+        (Side("sim-kmerl", "zero-shot"), Side("sim-kmerl-contrast-only", "zero-shot")),
+        (Side("sim-kmerl", "zero-shot"), Side("sim-kmerl-query-only", "zero-shot")),
+    ),
+}
+
+
 def tables(plan: dict[str, Any], results: Path, runs: Path) -> Iterable[tuple[str, str]]:
     """Yield each table with its title."""
-    trained, untrained = read(results / "fractions"), read(results / "fractions-untrained") + read(results / "scratch")
-    yield "What was trained", markdown([cost(name, runs) for name in (*plan["runs"], *plan["simulated_runs"])])
-    yield "Linear probe by share of the labels", markdown(by(trained + untrained, lambda row: f"{row.fraction:.0%}"))
-    full = [entry for entry in trained if entry[1].fraction == 1]
-    yield "Against its own random encoder, all labels", markdown(against_random(plan, full, untrained))
-    pairs = [(a, b) for a, b in PAIRS if any(name(row) == a for _, row in full)]
-    yield "Pairs of methods, all labels", markdown(against(full, full, pairs))
-    leads = read(results / "leads") + read(results / "leads-untrained") + full + untrained
-    whole = [entry for entry in leads if entry[1].fraction == 1 and entry[1].head != "end-to-end"]
-    yield "Linear probe by leads", markdown(by(whole, lambda row: row.lead_set or "12"))
-    heads = [entry for folder in ("heads-by-lead", "heads-by-lead-untrained", "heads-by-layer")
-             for entry in read(results / folder)]  # fmt: skip
+    linear, leads, zero_shot = (read(results, suite) for suite in ("fractions", "leads", "zero-shot"))
+    heads = read(results, "heads-by-lead") + read(results, "heads-by-layer")
+    scratch = read(results, "scratch")
+    whole = [entry for entry in linear if entry[1].fraction == 1]
+    yield "What was trained", markdown([cost(run, runs) for run in (*plan["runs"], *plan["simulated_runs"])])
+    yield "Linear probe by share of the labels", markdown(by(linear + scratch, lambda row: f"{row.fraction:.0%}"))
+    yield "Against its own random encoder, all labels", markdown(against(whole, by_random(plan)))
+    yield "Linear probe by leads", markdown(by(whole + leads, leads_of))
     shown = {name(row) for _, row in heads}
-    linear = [entry for entry in full + untrained if entry[1].fraction == 1 and name(entry[1]) in shown]
-    yield "Heads, all labels", markdown(by(heads + linear, lambda row: row.head.split(",")[0]))
-    yield (
-        "Zero-shot on the simulated cohort",
-        markdown(by(read(results / "zero-shot"), lambda row: row.lead_set or "12")),
-    )
+    yield "Heads, all labels", markdown(by([e for e in whole if name(e[1]) in shown] + heads, head_of))
+    yield "Zero-shot on the simulated cohort", markdown(by(zero_shot, leads_of))
+    pairs = [pair for group in DIRECTIONS.values() for pair in group]
+    yield "Directions of the papers", markdown(against(whole + leads + heads + zero_shot, pairs))
 
 
-PAIRS = (("clear", "clear-dense"), ("ipastmem", "stmem"), ("lamae", "ind-shared"), ("kmerl", "merl"))
+def read(results: Path, suite: str) -> Rows:
+    """Return the rows of a suite and of its random encoders; none where it was not run."""
+    folders = [folder for folder in (results / suite, results / f"{suite}-untrained") if folder.exists()]
+    return find_rows(folders) if folders else []
 
 
-def read(folder: Path) -> Rows:
-    """Return the rows of a suite; none where it was not run."""
-    return find_rows([folder]) if folder.exists() else []
+def head_of(row: ResultRow) -> str:
+    """Return a row's head without its settings."""
+    return row.head.split(",")[0]
+
+
+def leads_of(row: ResultRow) -> str:
+    """Return the name of the leads that an encoder is given."""
+    return row.lead_set or "12"
+
+
+def by_random(plan: dict[str, Any]) -> list[Pair]:
+    """Return each run beside the random encoder of its family and preset."""
+    return [(Side(run), Side(f"{of['method']} {of['preset']}, random-init")) for run, of in plan["runs"].items()]
 
 
 def name(row: ResultRow) -> str:
@@ -106,25 +159,18 @@ def parameters(run: Path) -> int:
         return sum(int(np.prod(file.get_slice(key).get_shape())) for key in file.keys() if key.startswith("encoder."))  # noqa: SIM118
 
 
-def against_random(plan: dict[str, Any], trained: Rows, untrained: Rows) -> list[dict[str, str]]:
-    """Compare each run with the random encoder of its family and settings."""
-    partner = {run: f"{of['method']} {of['preset']}, random-init" for run, of in plan["runs"].items()}
-    return against(trained, untrained, list(partner.items()))
-
-
-def against(first: Rows, second: Rows, pairs: Sequence[tuple[str, str]]) -> list[dict[str, str]]:
-    """Compare encoders pair by pair, each seed with its like."""
+def against(rows: Rows, pairs: Sequence[Pair]) -> list[dict[str, str]]:
+    """Compare pair by pair, each seed with its like; pairs without a common seed are left out."""
     found = []
-    for a, b in pairs:
-        ours = {seed_of(row): path for path, row in first if name(row) == a}
-        theirs = {seed_of(row): path for path, row in second if name(row) == b and row.fraction == 1}
+    for first, second in pairs:
+        ours, theirs = ({seed_of(row): path for path, row in rows if side.has(row)} for side in (first, second))
         seeds = sorted(ours.keys() & theirs.keys())
         if seeds:
-            found.append((a, b, len(seeds), mean_difference([(ours[seed], theirs[seed]) for seed in seeds])))
+            found.append((first, second, len(seeds), mean_difference([(ours[seed], theirs[seed]) for seed in seeds])))
     corrected = holm([difference.p for *_, difference in found])
     return [
         {
-            "first": a, "second": b, "seeds": str(seeds), "difference": f"{100 * d.value:+.1f}",
+            "first": str(a), "second": str(b), "seeds": str(seeds), "difference": f"{100 * d.value:+.1f}",
             "95 %": f"{100 * d.interval[0]:+.1f} to {100 * d.interval[1]:+.1f}", "p, Holm": f"{p:.3f}",
         }
         for (a, b, seeds, d), p in zip(found, corrected, strict=True)
