@@ -28,7 +28,7 @@ from ecgkit.evaluation.probe import prepare_probe
 from ecgkit.evaluation.subject import Subject
 from ecgkit.methods import Method
 from ecgkit.store.reader import Store
-from ecgkit.store.views import View
+from ecgkit.store.views import View, before_filter
 from ecgkit.training.data import Windows, evaluation_starts, load_batches, plan_batches
 from ecgkit.training.run import open_run
 from ecgkit.training.supply import Supply, open_supplies
@@ -41,13 +41,14 @@ class PerturbedSignal:
 
     Args:
         view: The view.
+        recorded: The view before the contract's filter; see `ecgkit.store.views.before_filter`.
         perturbation: What is done.
         level: How much of it.
         seed: With the record's row, of what is random.
     """
 
-    def __init__(self, view: View, perturbation: Perturbation, level: float, seed: int) -> None:
-        self.view, self.perturbation, self.level, self.seed = view, perturbation, level, seed
+    def __init__(self, view: View, recorded: View, perturbation: Perturbation, level: float, seed: int) -> None:
+        self.view, self.recorded, self.perturbation, self.level, self.seed = view, recorded, perturbation, level, seed
         self.shape = view.signal.shape
 
     def __len__(self) -> int:
@@ -57,16 +58,19 @@ class PerturbedSignal:
         """Return ``[L, W]`` of a row, or ``[n, L, W]`` of rows."""
         if np.ndim(rows):
             return np.stack([self[int(row)] for row in rows])
-        window = np.array(self.view.signal[rows])
+        spec, window = self.view.spec, np.array(self.recorded.signal[rows])
         leads, T = np.flatnonzero(self.view.present[rows]), int(self.view.lengths[rows])
         rng = np.random.default_rng([self.seed, int(rows)])
-        window[leads, :T] = self.perturbation.apply(window[leads, :T], self.view.spec.fs, self.level, rng)
+        disturbed = self.perturbation.apply(window[leads, :T], spec.fs, self.level, rng)
+        if spec.filter is not None and spec.filters_window:
+            disturbed = spec.filter(disturbed.astype(np.float64), spec.fs).astype(np.float32)
+        window[leads, :T] = disturbed
         return window
 
 
-def perturbed_view(view: View, perturbation: Perturbation, level: float, seed: int = 0) -> View:
-    """Return a view whose records are disturbed."""
-    return replace(view, signal=cast(NDArray[np.float32], PerturbedSignal(view, perturbation, level, seed)))
+def perturbed_view(view: View, recorded: View, perturbation: Perturbation, level: float, seed: int = 0) -> View:
+    """Return a view whose records are disturbed; see `PerturbedSignal`."""
+    return replace(view, signal=cast(NDArray[np.float32], PerturbedSignal(view, recorded, perturbation, level, seed)))
 
 
 def study_perturbation(
@@ -127,6 +131,7 @@ class _Judge:
 
     Args:
         prepared: The probe.
+        recorded: Its view before the contract's filter.
         features: Of all the task's records, undisturbed.
         head: Fitted on clean records.
         supplies: What the encoder needs besides the signal.
@@ -135,6 +140,7 @@ class _Judge:
     """
 
     prepared: PreparedProbe
+    recorded: View
     features: RecordFeatures
     head: Head
     supplies: Mapping[str, Supply]
@@ -149,7 +155,7 @@ class _Judge:
     def disturbed(self, perturbation: Perturbation, level: float) -> _Scores:
         """Score disturbed records."""
         prepared, setting = self.prepared, self.prepared.setting
-        view = perturbed_view(setting.view, perturbation, level, setting.seed)
+        view = perturbed_view(setting.view, self.recorded, perturbation, level, setting.seed)
         return self._scores(view, extract(prepared.encoder, view, self._rows, prepared.needs, supplies=self.supplies))
 
     def _scores(self, view: View, features: RecordFeatures) -> _Scores:
@@ -173,7 +179,7 @@ def _judge(prepared: PreparedProbe, run: Path | None) -> _Judge:
     supplies = open_supplies(prepared.encoder.needs, setting.store, setting.view, owner=prepared.subject.entry.name)
     rows = setting.data.rows[parts["test"]]
     method, needed = _method(run, setting.store, setting.view, rows[:1], setting.device)
-    return _Judge(prepared, features, head, supplies, method, needed)
+    return _Judge(prepared, before_filter(setting.store, setting.view), features, head, supplies, method, needed)
 
 
 def _method(

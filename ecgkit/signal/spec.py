@@ -2,7 +2,8 @@
 
 The steps are always, in this order: fill gaps, resample, take the window, crop, filter, normalise. `window_of` does
 the part before the crop (the same for every crop, so a view caches it) and `finish` the part after. With
-`filter_first` the filter runs on the window, before the crop, which spares the crop its edge effects.
+`filter_first` the filter runs on the window, before the crop, which spares the crop its edge effects; where the crop is
+the whole window it runs there too, for the result is the same and no batch has to wait for it.
 """
 
 import math
@@ -84,13 +85,18 @@ class SignalSpec:
         return round(self.fs * self.window)
 
     @property
+    def filters_window(self) -> bool:
+        """Whether the filter is one of the steps before the crop."""
+        return self.filter is not None and (self.filter_first or self.samples == self.window_samples)
+
+    @property
     def eval_offsets(self) -> tuple[int, ...]:
         """Starts of the evaluation crops in samples."""
         return tuple(round(self.fs * s) for s in self.eval_starts)
 
     def view_key(self) -> str:
         """Return the hash of all that decides a view's content: the steps before the crop."""
-        filtered = self.filter if self.filter_first else None
+        filtered = self.filter if self.filters_window else None
         return fingerprint(self.fs, self.window, self.leads, self.repair, self.resample, filtered)
 
     def __str__(self) -> str:
@@ -118,7 +124,7 @@ def window_of(signal: NDArray[np.floating], fs: float, spec: SignalSpec) -> tupl
     # Cut first, as published pipelines do: a long recording then costs no more than its window.
     kept = signal[..., : round(spec.window * fs)].astype(np.float64)
     out = resample(fill_gaps(kept, spec.repair), fs, spec.fs, spec.resample)[..., : spec.window_samples]
-    if spec.filter is not None and spec.filter_first:
+    if spec.filter is not None and spec.filters_window:
         out = spec.filter(out, spec.fs)
     length = out.shape[-1]
     pad = [(0, 0)] * (out.ndim - 1) + [(0, spec.window_samples - length)]
@@ -158,7 +164,7 @@ def finish(
 
 
 def _filters(spec: SignalSpec) -> bool:
-    return spec.filter is not None and not spec.filter_first
+    return spec.filter is not None and not spec.filters_window
 
 
 def _finish(

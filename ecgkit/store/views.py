@@ -96,6 +96,13 @@ def open_view(
     return View(spec, cached[0], present, cached[1])
 
 
+def before_filter(store: Store, view: View) -> View:
+    """Return a view as it is before the contract's filter; the view itself where the filter follows the crop."""
+    if not view.spec.filters_window:
+        return view
+    return replace(open_view(store, replace(view.spec, filter=None)), present=view.present)
+
+
 def _sweep(folder: Path) -> None:
     """Remove what processes left of this view that were killed; the lock says that none is at work on it."""
     for left in folder.parent.glob(f".{folder.name}.*.partial"):

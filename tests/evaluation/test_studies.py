@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from ecgkit.methods import method_config
 from ecgkit.nn.attention import watching
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
-from ecgkit.store.views import open_view
+from ecgkit.store.views import View, before_filter, open_view
 from ecgkit.training.data import Windows, evaluation_starts
 from ecgkit.training.supply import open_supplies
 
@@ -117,36 +118,50 @@ def test_leads_are_shifted_against_each_other_and_by_no_more() -> None:
     np.testing.assert_allclose(fine_centre, centre / 5, atol=1e-4)
 
 
+def clear_views(store: Path) -> tuple[View, View]:
+    """Return a view whose filter has run, and the same before the filter."""
+    view = open_view(Store(store), method_config(host().get(MethodEntry, "clear"), "tiny")[1].signal)
+    assert view.spec.filters_window
+    return view, before_filter(Store(store), view)
+
+
 def test_a_perturbed_view_is_the_same_each_time_and_spares_what_is_absent(beat_store: Path) -> None:
-    view = open_view(Store(beat_store), method_config(host().get(MethodEntry, "clear"), "tiny")[1].signal)
+    _, view = clear_views(beat_store)
     shift = PERTURBATIONS["lead-shift"]
-    other, again = (perturbed_view(view, shift, 20.0, seed=1).signal for _ in range(2))
+    other, again = (perturbed_view(view, view, shift, 20.0, seed=1).signal for _ in range(2))
     np.testing.assert_array_equal(other[5], again[5])
     np.testing.assert_array_equal(other[np.array([5, 7])][1], other[7])
     assert np.abs(other[5] - view.signal[5]).max() > 1e-3
-    np.testing.assert_array_equal(perturbed_view(view, shift, 0.0).signal[5], view.signal[5])
+    np.testing.assert_array_equal(perturbed_view(view, view, shift, 0.0).signal[5], view.signal[5])
     half = view.lengths.copy()
     half[5] = 500
-    from dataclasses import replace
-
-    short = perturbed_view(replace(view, lengths=half), shift, 20.0).signal[5]
+    short = perturbed_view(replace(view, lengths=half), view, shift, 20.0).signal[5]
     np.testing.assert_array_equal(short[:, 500:], view.signal[5][:, 500:])
 
 
 def test_noise_of_a_view_has_the_ratio_that_was_asked_for_in_every_real_lead(beat_store: Path) -> None:
-    from dataclasses import replace
-
-    view = open_view(Store(beat_store), method_config(host().get(MethodEntry, "clear"), "tiny")[1].signal)
+    _, view = clear_views(beat_store)
     lengths, present = view.lengths.copy(), view.present.copy()
     lengths[5], present[5, 3] = 700, False
     view = replace(view, lengths=lengths, present=present)
     for kinds in (("em",), ("em", "bw", "ma")):
-        noisy = perturbed_view(view, noise_of(kinds), 6.0, seed=1).signal[5]
+        noisy = perturbed_view(view, view, noise_of(kinds), 6.0, seed=1).signal[5]
         leads = np.flatnonzero(present[5])
         ratio = noise_ratio(view.signal[5][leads, :700], noisy[leads, :700], view.spec.fs)
         np.testing.assert_allclose(ratio, 6.0, atol=0.01)
         np.testing.assert_array_equal(noisy[3], view.signal[5][3])
         np.testing.assert_array_equal(noisy[:, 700:], view.signal[5][:, 700:])
+
+
+def test_the_filter_of_the_contract_has_its_chance_against_noise(beat_store: Path) -> None:
+    view, recorded = clear_views(beat_store)
+    wander = noise_of(("bw",))
+    np.testing.assert_allclose(perturbed_view(view, recorded, wander, np.inf).signal[5], view.signal[5], atol=1e-6)
+    noisy, unfiltered = (perturbed_view(v, recorded, wander, 0.0, seed=1).signal[5] for v in (view, recorded))
+    np.testing.assert_allclose(noisy, view.spec.filter(unfiltered.astype(float), 100.0), atol=1e-6)
+    before = noise_ratio(recorded.signal[5], unfiltered, 100.0)
+    after = noise_ratio(view.signal[5], noisy, 100.0)
+    assert (after > before + 10).all()  # dB: wander lies below the filter's band
 
 
 def test_levels_are_read() -> None:

@@ -101,13 +101,15 @@ def test_normalisation_against_a_plain_loop() -> None:
     assert normalize(signal, "none") is signal
 
 
-def test_padding_takes_no_part_in_filter_and_scale() -> None:
-    spec = SignalSpec(fs=100, seconds=10, filter=Butterworth(1, 30, 3))
+@pytest.mark.parametrize("seconds", [10, 9])
+def test_padding_takes_no_part_in_filter_and_scale(seconds: float) -> None:
+    spec = SignalSpec(fs=100, seconds=seconds, filter=Butterworth(1, 30, 3))
+    assert spec.filters_window == (seconds == 10)
     short = synthetic_signal(600, 2)
     padded = apply(short, 100, spec)
-    assert padded.shape == (2, 1000)
+    assert padded.shape == (2, round(100 * seconds))
     assert not padded[:, 600:].any()
-    alone = finish(short[None], spec)[0]
+    alone = normalize(Butterworth(1, 30, 3)(short, 100), "record-zscore")
     np.testing.assert_allclose(padded[:, :600], alone, atol=1e-6)
 
 
@@ -134,6 +136,8 @@ def test_view_key_depends_on_what_a_view_holds_and_on_nothing_else() -> None:
     other = {"seconds": 8.0, "normalize": "lead-zscore", "crop": "start", "filter": Butterworth()}
     for key, value in other.items():
         assert SignalSpec(**{"fs": 250, "seconds": 9, key: value}).view_key() == spec.view_key(), key  # type: ignore[arg-type]
+    whole = SignalSpec(fs=250, seconds=10, filter=Butterworth())  # no crop, so the view holds the filtered signal
+    assert whole.view_key() != spec.view_key() == SignalSpec(fs=250, seconds=10).view_key()
     matters = {"fs": 500.0, "window": 20.0, "leads": ("I", "II"), "repair": "zero", "resample": "poly"}
     keys = {SignalSpec(**{"fs": 250, "seconds": 9, k: v}).view_key() for k, v in matters.items()}  # type: ignore[arg-type]
     assert len(keys | {spec.view_key()}) == len(matters) + 1
