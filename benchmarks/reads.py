@@ -4,7 +4,8 @@
 
 Records of 12 x 5000 samples, 64 a batch, each record once a run; what is on disk is in the page cache. The ways take
 turns, figures are medians; with `--cpu` in CPU time of this process, for a machine that others use too. The second
-table is what a store's chunk size does; the format's was chosen by it.
+table is what each family's contract costs a batch, the third what a store's chunk size does; the format's was chosen
+by it.
 """
 
 import argparse
@@ -18,8 +19,11 @@ import numpy as np
 import zarr
 from ingest import make_records
 
+from ecgkit.entries import MethodEntry
 from ecgkit.ingest import ingest
 from ecgkit.leads import STANDARD_LEADS
+from ecgkit.methods import method_config
+from ecgkit.plugins import host
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store import format as fmt
 from ecgkit.store.reader import Store
@@ -47,6 +51,12 @@ def by_chunk(store: Store) -> int:
     return sum(len(store.stored(start, min(start + store.chunk_records, len(store)))) for start in starts)
 
 
+def reader(store: Store, spec: SignalSpec) -> Callable[[], int]:
+    """Return what makes batches of a whole store, as a training does."""
+    windows = Windows(open_view(store, spec), np.zeros(len(store), np.int64))
+    return lambda: sum(len(windows[rows].signal) for rows in batches(len(store)))
+
+
 def rates(ways: dict[str, Callable[[], int]], runs: int, clock: Callable[[], float]) -> dict[str, float]:
     """Return records a second of each way by a clock, the median over runs in turn."""
     taken: dict[str, list[float]] = {name: [] for name in ways}
@@ -59,9 +69,9 @@ def rates(ways: dict[str, Callable[[], int]], runs: int, clock: Callable[[], flo
 
 def show(title: str, found: dict[str, float], base: str, notes: dict[str, str] | None = None) -> None:
     """Print records a second and their ratio to one of them."""
-    print(f"\n{title:44s} {'records/s':>10s} {'x':>7s}")
+    print(f"\n{title:90s} {'records/s':>10s} {'x':>7s}")
     for name, rate in found.items():
-        print(f"{name:44s} {rate:10.0f} {rate / found[base]:7.1f}  {(notes or {}).get(name, '')}")
+        print(f"{name:90s} {rate:10.0f} {rate / found[base]:7.1f}  {(notes or {}).get(name, '')}")
 
 
 def main() -> None:
@@ -81,16 +91,16 @@ def main() -> None:
         ingest(folder / "all", folder / "s.zarr")
         store = Store(folder / "s.zarr")
         view = open_view(store, spec)
-        windows = Windows(view, np.zeros(len(store), np.int64))
         ways = {
             "zarr, random records": lambda: by_index(store),
             "store, whole chunks in random order": lambda: by_chunk(store),
             "view, random records": lambda: sum(len(view.signal[rows]) for rows in batches(len(store))),
-            "view, cropped and scaled into a torch batch": lambda: sum(
-                len(windows[rows].signal) for rows in batches(len(store))
-            ),
+            "view, cropped and scaled into a torch batch": reader(store, spec),
         }
         show(f"{options.records} records of 12 x 5000", rates(ways, options.runs, clock), "zarr, random records")
+        contracts = {entry.name: method_config(entry)[1].signal for entry in host().entries(MethodEntry).values()}
+        made = {f"{name}: {contract}": reader(store, contract) for name, contract in contracts.items()}
+        show("torch batches by contract", rates(made, options.runs, clock), next(iter(made)))
         sizes, notes = {}, {}
         for samples in (fmt._CHUNK_SAMPLES // 8, fmt._CHUNK_SAMPLES, fmt._CHUNK_SAMPLES * 8):
             fmt._CHUNK_SAMPLES = samples

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from ecgkit.errors import SignalError
 
+LANES = 32  # leads that are filtered side by side: their states stay in the processor's first cache
+
 
 @dataclass(frozen=True)
 class Butterworth:
@@ -69,8 +71,7 @@ class Butterworth:
     ) -> NDArray[np.floating]:
         try:
             if self.form == "sos":
-                sections = scipy.signal.butter(self.order, edges, kind, fs=fs, output="sos")
-                return np.asarray(scipy.signal.sosfiltfilt(sections, signal, axis=-1))
+                return _there_and_back(scipy.signal.butter(self.order, edges, kind, fs=fs, output="sos"), signal)
             b, a = scipy.signal.butter(self.order, edges, kind, fs=fs, output="ba")
             return np.asarray(scipy.signal.filtfilt(b, a, signal, axis=-1))
         except ValueError:
@@ -78,3 +79,29 @@ class Butterworth:
             raise SignalError(
                 f"signal of {samples} samples ({samples / fs:g} s)", f"enough to filter at order {self.order}"
             ) from None
+
+
+def _there_and_back(sections: NDArray[np.float64], signal: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Return what `scipy.signal.sosfiltfilt` returns, in a fraction of its time; see `ecgkit.signal.filter_kernel`.
+
+    Raises:
+        ValueError: The signal is too short to be padded.
+    """
+    from ecgkit.signal import filter_kernel  # numba takes a while to import
+
+    T = signal.shape[-1]
+    edge = 3 * (2 * len(sections) + 1 - min(int((sections[:, 2] == 0).sum()), int((sections[:, 5] == 0).sum())))
+    if edge >= T:
+        raise ValueError(f"{T} samples, {edge} are reflected at each end")
+    steady = scipy.signal.sosfilt_zi(sections)
+    leads = signal.reshape(-1, T)
+    out = np.empty(leads.shape)
+    for first in range(0, len(leads), LANES):
+        lanes = leads[first : first + LANES].T
+        x = np.empty((T + 2 * edge, lanes.shape[1]))
+        x[edge : T + edge] = lanes
+        x[:edge] = 2 * lanes[0] - lanes[edge:0:-1]  # reflected in the end points, as scipy does
+        x[T + edge :] = 2 * lanes[-1] - lanes[-2 : -edge - 2 : -1]
+        filter_kernel.there_and_back(sections, steady, x)
+        out[first : first + LANES] = x[edge : T + edge].T
+    return out.reshape(signal.shape)

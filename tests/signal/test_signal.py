@@ -122,6 +122,28 @@ def test_a_record_is_the_same_alone_and_in_a_batch() -> None:
         np.testing.assert_array_equal(apply(signal, 500, spec, 0.4)[..., :], together[b])
 
 
+@pytest.mark.parametrize("band", [Butterworth(0.5, 40, 3), Butterworth(0.67, None, 2), Butterworth(None, 30, 1)])
+@pytest.mark.parametrize("leads", [1, 12, 67])
+def test_a_filter_is_scipys_to_the_bit(band: Butterworth, leads: int) -> None:
+    kind, edges = next(iter(band._designs(250)))
+    sections = scipy.signal.butter(band.order, edges, kind, fs=250, output="sos")
+    for T in (60, 500):
+        signal = np.random.default_rng(T).normal(size=(leads, T)).cumsum(1)
+        np.testing.assert_array_equal(band(signal, 250), scipy.signal.sosfiltfilt(sections, signal, axis=-1))
+    edge = max(t for t in range(1, 60) if _too_short(sections, t))
+    with pytest.raises(SignalError, match=f"signal of {edge} samples"):
+        band(np.zeros((leads, edge)), 250)
+    assert not band(np.zeros((leads, edge + 1)), 250).any()
+
+
+def _too_short(sections: np.ndarray, samples: int) -> bool:
+    try:
+        scipy.signal.sosfiltfilt(sections, np.zeros(samples))
+    except ValueError:
+        return True
+    return False
+
+
 def test_filtering_first_spares_the_crop_its_edges() -> None:
     signal = synthetic_signal(5000, 1, seed=3) + 2.0
     band = Butterworth(0.67, 40, 5, cascade=True)
