@@ -39,8 +39,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("browser")
     rows = write_study(folder, evil=EVIL)
     write_layers(folder / "stmem-tiny")
-    table = summary_table(rows, tests=False)
-    write_report(rows, folder / "report.html", title=f"Two models {EVIL}", table=table)
+    write_report(rows, folder / "report.html", title=f"Two models {EVIL}", table=summary_table(rows))
     return folder / "report.html"
 
 

@@ -4,7 +4,7 @@ from ecgkit.evaluation.results import Estimate, TargetScore
 from ecgkit.report.predictions import has_predictions, read_test_part
 from ecgkit.report.regression import BASELINE, TargetLine, TargetTable, target_tables
 from ecgkit.report.section import Figure, HeatMap, Plot, Point, Rows, Section, Series, Table
-from ecgkit.report.wording import METRICS, bounds, quantity
+from ecgkit.report.wording import METRICS, bounds, p_value, quantity
 
 MOST = 600  # dots of a figure, and lines of its CSV
 NOTE = (
@@ -72,7 +72,7 @@ def _behind(line: TargetLine) -> str:
         return "lowest error" if line.best else ""
     low, high = line.comparison.difference.interval
     text = quantity(-line.comparison.difference.value) + line.mark
-    return f"{text}\n{bounds((-high, -low))}, p {line.comparison.p:.3f}"
+    return f"{text}\n{bounds((-high, -low))}, {p_value(line.comparison.p)}"
 
 
 def _scatter(table: TargetTable) -> Figure | None:
