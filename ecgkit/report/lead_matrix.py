@@ -62,11 +62,10 @@ def summarise(rows: Sequence[ResultRow], groups: Sequence[str]) -> list[Summary]
 
     Args:
         rows: Results.
-        groups: What each row's lead set belongs to; every lead alone stays a line of its own.
+        groups: In which line each stands: its lead set, or random subsets of one size.
     """
     members: dict[tuple[str, str], list[ResultRow]] = {}
-    for row, group in zip(rows, groups, strict=True):
-        name = group if ":" in group else row.lead_set
+    for row, name in zip(rows, groups, strict=True):
         members.setdefault((row.task, name), []).append(row)
     return [_summary(task, name, found) for (task, name), found in members.items()]
 
