@@ -7,7 +7,6 @@ AUROC x 100: of one result with its interval, of several seeds their mean with t
 import csv
 import io
 import json
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 from ecgkit.evaluation.comparison import Comparison, comparable, compare
 from ecgkit.evaluation.results import ResultRow
 from ecgkit.report import regression
+from ecgkit.report.averages import average
 from ecgkit.report.predictions import has_predictions
 from ecgkit.report.regression import TargetTable
 from ecgkit.report.section import Rows, inert
@@ -31,10 +31,9 @@ class Cell:
     """One model on one task.
 
     Args:
-        value: Macro AUROC, the mean over seeds.
-        deviation: Standard deviation over seeds; None for one, or where all gave the very same number: a linear solve
-            on frozen features draws nothing, and its deviation of 0 would look like certainty.
-        interval: 95 % interval of a single result, or of several that are the same.
+        value: Macro AUROC, the mean over seeds; this and the next two as of `ecgkit.report.averages.Average`.
+        deviation: Standard deviation over seeds.
+        interval: 95 % interval.
         seeds: How many results stand behind it.
         best: Whether it is the highest of its column; False in a column of one, or of results that do not compare.
         comparison: Against the best of its column, where both hold predictions of the same records.
@@ -147,13 +146,8 @@ def _column(
 
 
 def _cell(rows: Sequence[ResultRow]) -> Cell:
-    values = [row.macro_auroc for row in rows if row.macro_auroc is not None]
-    if not values:
-        return Cell(None, None, None, len(rows))
-    if len({(row.macro_auroc, row.macro_interval) for row in rows}) == 1:
-        return Cell(values[0], None, rows[0].macro_interval, len(rows))
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    return Cell(statistics.fmean(values), deviation, None, len(rows))
+    found = average((row.macro_auroc, row.macro_interval) for row in rows)
+    return Cell(found.value, found.deviation, found.interval, len(rows))
 
 
 NOTE = (
