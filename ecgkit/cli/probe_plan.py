@@ -58,11 +58,13 @@ class Plan:
         """Return the one case of a study.
 
         Raises:
-            ConfigError: There are several.
+            ConfigError: There are several, or draws of training records.
         """
         from ecgkit.errors import ConfigError
 
         cases = self.cases()
+        if self.amounts:
+            raise ConfigError("--fraction, --label-counts or --seeds with a study", "all training records, one seed")
         if len(cases) > 1:
             raise ConfigError(f"{len(cases)} tasks and lead sets with a study", "one task, and one lead set at most")
         return cases[0]
