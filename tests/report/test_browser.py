@@ -131,6 +131,7 @@ def test_numbers_of_every_figure_can_be_saved(opened, tmp_path: Path) -> None:
 def test_a_link_to_a_card_opens_it(opened) -> None:
     page, _, _ = opened
     page.locator("#overview tbody a").first.click()
+    page.locator("details.card[open]").wait_for()  # the script hears of the new address a moment later
     assert page.locator("details.card[open]").count() == 1
 
 
