@@ -25,6 +25,7 @@ from ecgkit.methods import method_config
 from ecgkit.plugins import host
 from ecgkit.report.ecg_plot import plot_ecg
 from ecgkit.report.page import write_report
+from ecgkit.report.wording import percent
 from ecgkit.simulate import simulate_cohort
 from ecgkit.store.reader import Store
 from ecgkit.training.loop import PretrainOptions, Watcher, pretrain
@@ -158,4 +159,4 @@ def _probe(subject: Subject, parent: Path, store: Store, seed: int, say: Say, wa
     )
     if row.macro_auroc is not None and row.macro_interval is not None:
         low, high = row.macro_interval
-        say(f"    macro AUROC {100 * row.macro_auroc:.1f} (95 % interval {100 * low:.1f} to {100 * high:.1f})")
+        say(f"    macro AUROC {percent(row.macro_auroc)} (95 % interval {percent(low)} to {percent(high)})")

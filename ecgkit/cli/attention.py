@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ecgkit.cli.render import plain, print_json, print_table, progress, say
+from ecgkit.report.wording import percent
 
 
 def show_attention(run: Path, data: Path | None, record: str, task: str, out: Path | None, as_json: bool) -> None:
@@ -74,7 +75,7 @@ def _measure(run: Path, data: Path, task: str, as_json: bool) -> None:
         if auroc == auroc:
             order = (-drop).argsort(kind="stable")
             falls = ", ".join(f"{worth.leads[i]} {100 * drop[i]:+.1f}" for i in order)
-            rows.append({"class": label, "AUROC": f"{100 * auroc:.1f}", "fall without": falls})
+            rows.append({"class": label, "AUROC": percent(auroc), "fall without": falls})
     title = f"{found.task.title}: fall of AUROC x 100 without a lead, {worth.records} test records"
     print_table(title, rows, numeric=["AUROC"])
     if len(rows) < len(worth.classes):

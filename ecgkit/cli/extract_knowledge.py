@@ -8,6 +8,7 @@ from typer.core import TyperGroup
 
 from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.render import JsonOption, OverwriteOption, SeedOption, print_json, print_table, progress, say, warn
+from ecgkit.report.wording import percent
 
 if TYPE_CHECKING:
     from ecgkit.knowledge.backends import Backend
@@ -170,7 +171,7 @@ def compare(
         print_json({"records": result.records, "rows": rows, "only_a": result.only_a, "only_b": result.only_b})
         return
     for row in rows:
-        row["agreement"] = f"{100 * row['agreement']:.2f} %"
+        row["agreement"] = f"{percent(row['agreement'], 2)} %"
         row["kappa"] = "-" if row["kappa"] is None else f"{row['kappa']:.3f}"
     print_table(
         f"{result.records} records", rows, numeric=["both", "only_a", "only_b", "neither", "agreement", "kappa"]
@@ -244,7 +245,8 @@ def _show(summary: "Summary", price_in: float, price_out: float) -> None:
     if counters:
         say(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counters.items()))
     if counters.get("verify_asked"):
-        say(f"disagreement on verification: {counters['verify_dropped'] / counters['verify_asked']:.1%} of those asked")
+        dropped = counters["verify_dropped"] / counters["verify_asked"]
+        say(f"disagreement on verification: {percent(dropped)} % of those asked")
     if price_in or price_out:
         cost = counters.get("prompt_tokens", 0) * price_in + counters.get("completion_tokens", 0) * price_out
         say(f"cost: {cost / 1e6:.2f}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ecgkit.cli.render import JsonOption, plain, print_json, print_table, say
+from ecgkit.report.wording import percent
 
 if TYPE_CHECKING:
     from ecgkit.store.reader import Store
@@ -105,7 +106,7 @@ def _quality_row(count: "FlagCount", records: int) -> dict[str, Any]:
     return {
         "flag": count.flag,
         "records": count.records,
-        "share": f"{count.records / records:.1%}" if records else "",
+        "share": f"{percent(count.records / records)} %" if records else "",
         "leads": ", ".join(f"{lead} ({n})" for lead, n in count.leads.items()),
         "means": count.meaning,
     }

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ecgkit.cli.render import say
+from ecgkit.report.wording import percent
 
 
 def reconstruct(run: Path, data: Path | None, record: str, out: Path | None) -> None:
@@ -20,6 +21,6 @@ def reconstruct(run: Path, data: Path | None, record: str, out: Path | None) -> 
     rebuilt = rebuild_record(opened, Store(data), record)
     plot_reconstruction(rebuilt, out, title=f"{run.resolve().name} ({opened.entry.name}) rebuilds hidden parts")
     say(
-        f"drew {out}: record {rebuilt.record}, {100 * rebuilt.hidden_share:.0f} % hidden, "
+        f"drew {out}: record {rebuilt.record}, {percent(rebuilt.hidden_share, 0)} % hidden, "
         f"mean squared error {rebuilt.error:.3f}"
     )

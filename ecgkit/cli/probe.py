@@ -1,11 +1,9 @@
 """``ecgkit probe``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import typer
-
-from ecgkit.cli import completion
+from ecgkit.cli import probe_options as given
 from ecgkit.cli.probe_plan import Plan, run_plan
 from ecgkit.cli.probe_study import study
 from ecgkit.cli.probe_suite import run_suite_command
@@ -19,77 +17,39 @@ if TYPE_CHECKING:
 
 
 def probe(
-    data: Annotated[Path | None, typer.Option(help="A store with labels.")] = None,
-    task: Annotated[
-        str,
-        typer.Option(
-            help="Task, such as ptbxl-super or my.yaml; several joined by commas.", autocompletion=completion.tasks
-        ),
-    ] = "",
-    run: Annotated[Path | None, typer.Argument(help="Run folder of a pretrained model.")] = None,
-    eval_data: Annotated[
-        Path | None, typer.Option(help="Test on this store instead, on the classes that both have.")
-    ] = None,
-    method: Annotated[
-        str,
-        typer.Option(
-            help="Instead of a run: a method family, with one of the next two.", autocompletion=completion.methods
-        ),
-    ] = "",
-    random_init: Annotated[bool, typer.Option("--random-init", help="Probe the untrained encoder.")] = False,
-    scratch: Annotated[bool, typer.Option("--scratch", help="Train the encoder on the task's labels.")] = False,
+    data: given.Data = None,
+    task: given.Task = "",
+    run: given.Run = None,
+    eval_data: given.EvalData = None,
+    method: given.Method = "",
+    random_init: given.RandomInit = False,
+    scratch: given.Scratch = False,
     preset: PresetOption = "",
     config: ConfigOption = None,
     settings: SetOption = None,
-    head: Annotated[str, typer.Option(help="What is put on the features.", autocompletion=completion.heads)] = "linear",
-    leads: Annotated[
-        str, typer.Option(help="Lead sets, a result each: 12,6,3,2,1, limb, I+II, all-single, random:3:20.")
-    ] = "",
-    prompts: Annotated[Path | None, typer.Option(help="For zero-shot: JSON file, class to prompt.")] = None,
-    independent_queries: Annotated[
-        bool, typer.Option("--independent-queries", help="For zero-shot: no class sees the others.")
-    ] = False,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs of --scratch.")] = None,
-    fraction: Annotated[
-        str, typer.Option(help="Shares of the training records in per cent, such as 1,10,100: a result each and draw.")
-    ] = "",
-    label_counts: Annotated[
-        str, typer.Option(help="Numbers of labelled training records, such as 50,100,500: a result each and draw.")
-    ] = "",
-    seeds: Annotated[
-        int | None, typer.Option(min=1, help="Draws, from --seed on; default: what the protocol has.")
-    ] = None,
-    protocol: Annotated[
-        str,
-        typer.Option(help="Whose choices; 'ecgkit plugins list' lists them.", autocompletion=completion.protocols),
-    ] = "default",
-    splits: Annotated[
-        Path | None, typer.Option(help="Published split tables: their folder, or the part that their names share.")
-    ] = None,
-    label_set: Annotated[
-        str, typer.Option(help="With --splits: exact for the store's codes, shipped for the tables' labels.")
-    ] = "",
-    task_settings: Annotated[
-        list[str] | None, typer.Option("--task-set", help="One setting of the task, such as icd10.count_on=train.")
-    ] = None,
-    allow_overlap: Annotated[
-        bool, typer.Option("--allow-overlap", help="Go on where pretraining saw test records; the result says so.")
-    ] = False,
+    head: given.Head = "linear",
+    leads: given.Leads = "",
+    prompts: given.Prompts = None,
+    independent_queries: given.IndependentQueries = False,
+    epochs: given.Epochs = None,
+    fraction: given.Fraction = "",
+    label_counts: given.LabelCounts = "",
+    seeds: given.Seeds = None,
+    protocol: given.Protocol = "default",
+    splits: given.Splits = None,
+    label_set: given.LabelSet = "",
+    task_settings: given.TaskSettings = None,
+    allow_overlap: given.AllowOverlap = False,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
-    out: Annotated[Path | None, typer.Option(help="Folder of the result; default: below the run.")] = None,
-    suite: Annotated[str, typer.Option(help="Instead: a grid of probes, from a YAML file or by name: six.")] = "",
-    stores: Annotated[list[str] | None, typer.Option("--store", help="Of a suite: NAME=PATH, repeatable.")] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Of a suite: processes.")] = 1,
-    cache: Annotated[Path | None, typer.Option(help="Folder of kept features; default: below the run.")] = None,
-    no_cache: Annotated[bool, typer.Option("--no-cache", help="Keep no features, and use no kept ones.")] = False,
-    layers: Annotated[str, typer.Option(help="Instead: study these layers of the encoder; all, or such as 3,6.")] = "",
-    perturb: Annotated[
-        str,
-        typer.Option(
-            help="Instead: disturb the test records: lead-shift=0,10,50ms, lead-off=0,1,3, noise=em,bw,ma:24,12,0dB."
-        ),
-    ] = "",
+    out: given.Out = None,
+    suite: given.Suite = "",
+    stores: given.Stores = None,
+    jobs: given.Jobs = 1,
+    cache: given.Cache = None,
+    no_cache: given.NoCache = False,
+    layers: given.Layers = "",
+    perturb: given.Perturb = "",
     as_json: JsonOption = False,
 ) -> None:
     """Judge an encoder by a task: a pretrained run, or a method without pretraining as its baseline.

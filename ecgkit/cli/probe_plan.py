@@ -1,11 +1,12 @@
-"""What ``ecgkit probe`` runs: a case a task and lead set, or a learning curve."""
+"""What ``ecgkit probe`` runs: a case a task and lead set, or a learning curve of each."""
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecgkit.cli.probe_show import show_curve, show_lead_sets, show_row
+from ecgkit.cli.probe_show import draw_lead_sets, show_curves, show_lead_sets, show_row
 from ecgkit.cli.render import progress, say
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Plan:
         leads: Lead sets as the user wrote them; empty for what the model's contract names.
         model: The encoder.
         options: What all cases share.
-        amounts: Instead of one probe with all training records: how many of them, several draws each.
+        amounts: Instead of one probe a case with all training records: how many of them, several draws each.
         seeds: How many draws; None for what the protocol has.
         out: Folder of the result, or of the results; None for the default below the run.
         cache: See `ProbeCase`.
@@ -57,14 +58,21 @@ class Plan:
         """Return the one case of a study.
 
         Raises:
-            ConfigError: There are several.
+            ConfigError: There are several, or draws of training records.
         """
         from ecgkit.errors import ConfigError
 
         cases = self.cases()
+        if self.amounts:
+            raise ConfigError("--fraction, --label-counts or --seeds with a study", "all training records, one seed")
         if len(cases) > 1:
             raise ConfigError(f"{len(cases)} tasks and lead sets with a study", "one task, and one lead set at most")
         return cases[0]
+
+    def picture(self, below: Path, kind: str) -> Path:
+        """Return where a picture of all results is put, by the folder of default results and what it shows."""
+        tasks = "-".join(Path(task).stem for task in self.tasks)
+        return (self.out or below / "probes") / f"{kind}-{tasks}-{self.options.head}-seed{self.options.seed}.png"
 
     def opened(self) -> "Iterator[OpenedCase]":
         """Open the cases one after the other; of several, each result has a folder of its own inside `out`."""
@@ -80,7 +88,7 @@ class Plan:
 
 def run_plan(plan: Plan) -> list[dict[str, Any]]:
     """Run what a command line asks for, show it, and return the rows with their folders."""
-    results = _run_curve(plan) if plan.amounts else _run_cases(plan)
+    results = _run_curves(plan) if plan.amounts else _run_cases(plan)
     return [{"folder": str(folder), **asdict(row)} for folder, row in results]
 
 
@@ -93,23 +101,25 @@ def _run_cases(plan: Plan) -> "Results":
         results.append((opened.folder, row))
         show_row(row, opened.folder)
     if plan.leads:
-        name = (
-            f"leads-{'-'.join(Path(task).stem for task in plan.tasks)}-{plan.options.head}-seed{plan.options.seed}.png"
-        )
-        show_lead_sets([row for _, row in results], (plan.out or opened.below / "probes") / name)
+        rows = [row for _, row in results]
+        show_lead_sets(rows)
+        draw_lead_sets(rows, plan.picture(opened.below, "leads"))
     return results
 
 
-def _run_curve(plan: Plan) -> "Results":
-    from ecgkit.evaluation.case import open_case
+def _run_curves(plan: Plan) -> "Results":
     from ecgkit.evaluation.learning_curve import learning_curve
 
-    case = plan.only_case()
-    _say_input(open_case(case))
-    with progress() as watch:
-        found = learning_curve(case, plan.amounts, seeds=plan.seeds, progress=watch)
-    show_curve([row for _, row in found], found[0][0].parent)
-    return found
+    results: list[tuple[Path, ResultRow]] = []
+    for opened in plan.opened():
+        _say_input(opened)
+        with progress() as watch:
+            results += learning_curve(opened.case, plan.amounts, seeds=plan.seeds, progress=watch)
+    rows = [row for _, row in results]
+    show_curves(rows, Path(os.path.commonpath([folder.parent for folder, _ in results])))
+    if plan.leads:
+        draw_lead_sets(rows, plan.picture(opened.below, "leads-curve"))
+    return results
 
 
 def _say_input(opened: "OpenedCase") -> None:

@@ -1,4 +1,4 @@
-"""What ``ecgkit probe`` prints: one result, the curve over training records, the table of lead sets."""
+"""What ``ecgkit probe`` prints: one result, curves over training records, the table of lead sets."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -45,17 +45,19 @@ def _class(score: "ClassScore") -> dict[str, str]:
     }
 
 
-def show_curve(rows: "Sequence[ResultRow]", folder: Path) -> None:
-    """Print one line a number of training records, over its seeds."""
+def show_curves(rows: "Sequence[ResultRow]", folder: Path) -> None:
+    """Print a table a task: one line a lead set and number of training records, over its seeds."""
     from ecgkit.report.labels import share_label
 
-    if rows[0].targets:
-        names = [f"{share_label(row) or 'all'}, seed {row.seed}" for row in rows]
-        show_target_lines("training", rows, names)
-    else:
-        _show_aurocs(rows)
-    first = rows[0]
-    say(f"protocol: {first.protocol['protocol']}")
+    for task in dict.fromkeys(row.task for row in rows):
+        own = [row for row in rows if row.task == task]
+        if own[0].targets:
+            facts = [(row.lead_set, share_label(row) or "all", f"seed {row.seed}") for row in own]
+            show_target_lines("training", own, [", ".join(filter(None, fact)) for fact in facts])
+        else:
+            _show_aurocs(own)
+    for protocol in dict.fromkeys(row.protocol["protocol"] for row in rows):
+        say(f"protocol: {protocol}")
     say(f"{len(rows)} results in {folder}")
     counted = Counter(warning for row in rows for warning in row.warnings)
     for warning, n in counted.items():
@@ -65,8 +67,12 @@ def show_curve(rows: "Sequence[ResultRow]", folder: Path) -> None:
 def _show_aurocs(rows: "Sequence[ResultRow]") -> None:
     from ecgkit.evaluation.learning_curve import curve
 
+    sets: dict[str, list[ResultRow]] = {}
+    for row in rows:
+        sets.setdefault(_lead_group(row), []).append(row)
     shown = [
         {
+            **({"leads": leads} if leads else {}),
             "training": point.asked,
             "records": "-".join(map(str, sorted({min(point.records), max(point.records)}))),
             "draws": len(point.aurocs),
@@ -75,26 +81,40 @@ def _show_aurocs(rows: "Sequence[ResultRow]") -> None:
             "lowest": percent(min(point.known, default=None)),
             "highest": percent(max(point.known, default=None)),
         }
-        for point in curve(rows)
+        for leads, own in sets.items()
+        for point in curve(own)
     ]
     first = rows[0]
     title = f"{first.task_title}: {first.head} on {first.run} by labelled training records"
-    print_table(title, shown, numeric=list(shown[0]))
+    print_table(title, shown, numeric=[name for name in shown[0] if name != "leads"])
 
 
-def show_lead_sets(rows: "Sequence[ResultRow]", picture: Path) -> None:
-    """Print one line a lead set, means over random subsets, and draw the heat map."""
+def _lead_group(row: "ResultRow") -> str:
+    """Return what a result's lead set is shown as: random subsets of one size as one."""
     from ecgkit.evaluation.lead_sets import lead_set
-    from ecgkit.report.lead_matrix import draw_matrix, summarise
+
+    group = lead_set(row.lead_set).group if row.lead_set else ""
+    return group if ":" in group else row.lead_set
+
+
+def show_lead_sets(rows: "Sequence[ResultRow]") -> None:
+    """Print one line a lead set, means over random subsets."""
+    from ecgkit.report.lead_matrix import summarise
 
     scored = [row for row in rows if not row.targets]
     for task in dict.fromkeys(row.task for row in rows if row.targets):
         own = [row for row in rows if row.task == task]
         show_target_lines("leads", own, [row.lead_set for row in own])
-    if not scored:
-        return
-    rows = scored
-    groups = [lead_set(row.lead_set).group for row in rows]
-    print_table("Leads", [line.as_row() for line in summarise(rows, groups)], numeric=["macro AUROC", "95 %"])
-    draw_matrix(rows, picture)
-    say(f"heat map: {picture}")
+    if scored:
+        lines = summarise(scored, [_lead_group(row) for row in scored])
+        print_table("Leads", [line.as_row() for line in lines], numeric=["macro AUROC", "95 %"])
+
+
+def draw_lead_sets(rows: "Sequence[ResultRow]", picture: Path) -> None:
+    """Draw the heat map of lead sets by task and share; none where only numbers are predicted."""
+    from ecgkit.report.lead_matrix import draw_matrix
+
+    scored = [row for row in rows if not row.targets]
+    if scored:
+        draw_matrix(scored, picture)
+        say(f"heat map: {picture}")

@@ -76,7 +76,7 @@ def _layers(asked: Asked, layers: str) -> "pd.DataFrame":
     with progress() as watch:
         found = study_layers(
             opened.subject, opened.store, asked.data(), layers,
-            seed=options.seed, device=options.device, progress=watch,
+            seed=options.seed, device=options.device, cache=options.cache, progress=watch,
         )  # fmt: skip
     title = f"{opened.subject.name} on {opened.task.name} ({opened.store.name})"
     write_layer_study(folder, found, title=title)

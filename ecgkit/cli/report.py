@@ -52,10 +52,10 @@ def report(
         write_report(rows, out, title=title, table=table, more=more)
         say(f"{len(rows)} results in {out}")
     forms = {md: tables.to_markdown, latex: tables.to_latex, json: tables.to_json}
-    targets = target_tables(rows, tests=tests) if any((md, latex, json)) else []
+    targets = target_tables(rows, tests=tests) if any(others) else []
     texts = {path: form(table, targets) for path, form in forms.items() if path is not None}
     if csv is not None:
-        texts[csv] = tables.to_csv(rows)
+        texts[csv] = tables.to_csv(rows, table.comparisons, targets)
     for path, text in texts.items():
         with atomic_file(path) as staging:
             staging.write_text(text, encoding="utf-8")

@@ -10,6 +10,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ecgkit.cli.render import bars, errors, on_screen, say, warn, watch_on
+from ecgkit.report.wording import percent
 
 
 @contextmanager
@@ -54,8 +55,8 @@ def epoch_line(metrics: Mapping[str, Any]) -> str:
     return (
         f"epoch {metrics['epoch']:4d}  train {metrics['train_loss']:.4f}  val {metrics['val_loss']:.4f}  "
         f"lr {metrics['lr']:.2e}  {metrics['records_per_second']:.0f} records/s  "
-        f"data wait {100 * metrics['data_wait']:.1f} %  MFU {100 * metrics['mfu']:.0f} %"
-        + (f"  probe AUROC {100 * probe:.1f}" if probe is not None else "")
+        f"data wait {percent(metrics['data_wait'])} %  MFU {percent(metrics['mfu'], 0)} %"
+        + (f"  probe AUROC {percent(probe)}" if probe is not None else "")
     )
 
 
@@ -71,8 +72,8 @@ def live_table(metrics: Mapping[str, Any]) -> Table:
         "lr": f"{metrics['lr']:.2e}",
         "records/s": f"{metrics['records_per_second']:.0f}",
         "tokens/s": "-" if tokens is None else f"{tokens:,}",
-        "data wait": f"{100 * metrics['data_wait']:.1f} %",
-        "MFU": f"{100 * metrics['mfu']:.0f} %",
+        "data wait": f"{percent(metrics['data_wait'])} %",
+        "MFU": f"{percent(metrics['mfu'], 0)} %",
         "memory": f"{metrics['peak_memory_gib']:.1f} GiB",
         "time": time.strftime("%H:%M:%S"),
     }

@@ -122,6 +122,27 @@ class FeatureCache:
         return RecordFeatures(found.values, view.spec.leads, view.present[rows])
 
 
+def features_of(
+    encoder: Encoder,
+    config: Any,
+    store: Store,
+    view: View,
+    rows: NDArray[np.int64],
+    needs: Sequence[str],
+    *,
+    cache: Path | None,
+    also: Sequence[str] = (),
+    supplies: Mapping[str, Supply] = MappingProxyType({}),
+    progress: Callable[[int, int], None] | None = None,
+) -> RecordFeatures:
+    """Return features from the cache in a folder, or computed anew where there is none; see `FeatureCache.extract`."""
+    if cache is None:
+        return extract(encoder, view, rows, needs, supplies=supplies, progress=progress)
+    return FeatureCache(cache).extract(
+        encoder, config, store, view, rows, needs, also=also, supplies=supplies, progress=progress
+    )
+
+
 def cache_folder(subject_folder: Path, asked: Path | None = None) -> Path:
     """Return where features are cached: where the user asked, ``ECGKIT_CACHE``, or beside the subject's results.
 

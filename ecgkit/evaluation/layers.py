@@ -11,6 +11,7 @@ map need blocks of `ecgkit.nn.transformer` and tokens as well.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ecgkit.errors import ConfigError, RunError
-from ecgkit.evaluation.features import RecordFeatures, extract
+from ecgkit.evaluation.feature_cache import features_of
+from ecgkit.evaluation.features import RecordFeatures
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.linear import LinearHead
 from ecgkit.evaluation.metrics import macro_auroc
@@ -92,6 +94,7 @@ def study_layers(
     *,
     seed: int = 0,
     device: str = "auto",
+    cache: Path | None = None,
     progress: Callable[[str, int, int], None] | None = None,
 ) -> LayerStudy:
     """Study the layers of an encoder on a task.
@@ -103,6 +106,8 @@ def study_layers(
         layers: ``all``, or numbers from 1 joined by commas.
         seed: Of the probes.
         device: What to compute on.
+        cache: Folder in which the layers' features are kept; None keeps none. Similarity, entropy and the map look
+            into the blocks, and are computed each time.
         progress: Called with the stage, units done and in all.
 
     Raises:
@@ -115,8 +120,8 @@ def study_layers(
     if "layers" not in subject.entry.features:
         raise RunError(f"{subject.entry.name} does not give its layers", "a method whose features hold layers")
     encoder = subject.encoder.to(pick_device(device))
-    features = extract(
-        encoder, view, data.rows, ("layers",), supplies=supplies,
+    features = features_of(
+        encoder, subject.config, store, view, data.rows, ("layers",), cache=cache, supplies=supplies,
         progress=lambda done, total: watch("features", done, total),
     )  # fmt: skip
     wanted = _wanted(layers, features["layers"].shape[1])

@@ -19,8 +19,8 @@ from ecgkit.atomic import check_output
 from ecgkit.entries import HeadEntry, TaskEntry
 from ecgkit.evaluation.across import Site, across, follow
 from ecgkit.evaluation.chosen_split import ChosenSplit, choose_split
-from ecgkit.evaluation.feature_cache import FeatureCache
-from ecgkit.evaluation.features import RecordFeatures, extract
+from ecgkit.evaluation.feature_cache import features_of
+from ecgkit.evaluation.features import RecordFeatures
 from ecgkit.evaluation.heads.own import check_classes
 from ecgkit.evaluation.heads.settings import build_head, check_head, check_regresses, head_config
 from ecgkit.evaluation.lead_sets import LeadSet, lead_set
@@ -232,11 +232,7 @@ def _features(
     store, view, rows = setting.store, setting.view, setting.data.rows
     supplies = open_supplies(encoder.needs, store, view, owner=subject.entry.name)
     # What a head makes of a method depends on class names and prompts too, and is not kept.
-    if options.cache is None or encoder is not subject.encoder:
-        return extract(
-            encoder, view, rows, needs, supplies=supplies, progress=lambda done, total: watch("features", done, total)
-        )
-    return FeatureCache(options.cache).extract(
-        encoder, subject.config, store, view, rows, needs, also=options.also, supplies=supplies,
-        progress=lambda done, total: watch("features", done, total),
+    return features_of(
+        encoder, subject.config, store, view, rows, needs, cache=options.cache if encoder is subject.encoder else None,
+        also=options.also, supplies=supplies, progress=lambda done, total: watch("features", done, total),
     )  # fmt: skip

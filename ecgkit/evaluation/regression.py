@@ -167,4 +167,4 @@ def compare_errors(best: Path, others: Sequence[Path], target: str) -> dict[Path
             second = errors(other[p].to_numpy(float))
             found[path] = difference_of(first.mae - second.mae, first.draws - second.draws)
     corrected = holm([difference.p for difference in found.values()])
-    return {path: Comparison(found[path], float(p)) for path, p in zip(found, corrected, strict=True)}
+    return {path: Comparison(best, found[path], float(p)) for path, p in zip(found, corrected, strict=True)}

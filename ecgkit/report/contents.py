@@ -4,10 +4,12 @@ Nothing here is a new number: values are grouped, put into words and placed on a
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
+from ecgkit.evaluation.comparison import ClassDifference, Comparison
 from ecgkit.evaluation.results import ClassScore, ResultRow
 from ecgkit.report import figures, protocol, wording
 from ecgkit.report.figures import Axis, Mark
@@ -19,7 +21,7 @@ from ecgkit.report.tables import same_test
 MOST_DRAWN = 10  # results in the figure of a task
 COLUMNS = (
     "result", "class", "name", "auroc", "auroc low", "auroc high", "auprc", "f1", "threshold", "f1 max", "sensitivity",
-    "positives", "negatives", "training positives",
+    "positives", "negatives", "training positives", "compared with", "behind it", "p delong",
 )  # fmt: skip
 
 
@@ -33,6 +35,9 @@ class Result:
         series: Within the figure of its task, from 0: its colour and marker.
         label: What tells it from the other results of its task.
         file: Where it is, from the folder that all rows share.
+        comparison: Against the best of its column of the summary, where it was tested.
+        against: Label of that result.
+        reference: Whether others were tested against it.
     """
 
     row: ResultRow
@@ -40,6 +45,9 @@ class Result:
     series: int
     label: str
     file: str
+    comparison: Comparison | None = None
+    against: str = ""
+    reference: bool = False
 
     @property
     def shape(self) -> str:
@@ -77,6 +85,10 @@ class Result:
         """Return the score of a class, or None where the row lacks the class."""
         return next((score for score in self.row.classes if score.label == label), None)
 
+    def difference(self, label: str) -> ClassDifference | None:
+        """Return the best result of the column less this one in a class, or None where that was not tested."""
+        return self.comparison.classes.get(label) if self.comparison else None
+
 
 @dataclass(frozen=True)
 class ClassLine:
@@ -88,6 +100,7 @@ class ClassLine:
         counts: Positive and all test records.
         marks: One a result.
         values: AUROC of each result as text.
+        tests: What was found of each against the best of its column; empty where it was not tested.
     """
 
     label: str
@@ -95,6 +108,7 @@ class ClassLine:
     counts: str
     marks: tuple[Mark, ...]
     values: tuple[str, ...]
+    tests: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -132,23 +146,41 @@ class TaskPart:
         """What each result depends on."""
         return [result.card for result in self.results]
 
+    @property
+    def references(self) -> list[str]:
+        """Labels of the results that others were tested against, one a column of the summary."""
+        return [result.label for result in self.results if result.reference]
 
-def task_parts(rows: Sequence[tuple[Path, ResultRow]]) -> list[TaskPart]:
-    """Group the rows by task, in the order in which tasks and rows come."""
+
+@dataclass(frozen=True)
+class _Entry:
+    """A row with its number on the page and its path as the page shows it."""
+
+    number: int
+    path: Path
+    file: str
+    row: ResultRow
+
+
+def task_parts(
+    rows: Sequence[tuple[Path, ResultRow]], comparisons: Mapping[Path, Comparison] = MappingProxyType({})
+) -> list[TaskPart]:
+    """Group the rows by task, in the order in which tasks and rows come.
+
+    Args:
+        rows: Rows and their files.
+        comparisons: By file, against the best of a column of the summary.
+    """
     files = _short_paths([path for path, _ in rows])
-    numbered = list(enumerate(zip(files, [row for _, row in rows], strict=True), start=1))
+    entries = [_Entry(n, path, file, row) for n, ((path, row), file) in enumerate(zip(rows, files, strict=True), 1)]
     names = dict.fromkeys(row.task for _, row in rows)
-    return [_task_part([(n, file, row) for n, (file, row) in numbered if row.task == name]) for name in names]
+    return [_task_part([entry for entry in entries if entry.row.task == name], comparisons) for name in names]
 
 
-def _task_part(entries: Sequence[tuple[int, str, ResultRow]]) -> TaskPart:
-    rows = [row for _, _, row in entries]
-    places = _highest(rows)
-    results = tuple(
-        Result(row, number, places.index(i) if i in places else 0, label, file)
-        for i, ((number, file, row), label) in enumerate(zip(entries, row_labels(rows), strict=True))
-    )
-    drawn = tuple(results[i] for i in places)
+def _task_part(entries: Sequence[_Entry], comparisons: Mapping[Path, Comparison]) -> TaskPart:
+    rows = [entry.row for entry in entries]
+    results = _results(entries, _highest(rows), comparisons)
+    drawn = tuple(results[i] for i in _highest(rows))
     axis = figures.score_axis(_values([result.row for result in drawn]))
     labels = {score.label: score.name for row in rows for score in row.classes}
     lines = [_mean_line(drawn, axis)] + [_class_line(drawn, axis, label, name) for label, name in labels.items()]
@@ -165,6 +197,23 @@ def _task_part(entries: Sequence[tuple[int, str, ResultRow]]) -> TaskPart:
         warnings=_warnings(results),
         comparable=same_test(rows),
     )
+
+
+def _results(
+    entries: Sequence[_Entry], places: Sequence[int], comparisons: Mapping[Path, Comparison]
+) -> tuple[Result, ...]:
+    labels = row_labels([e.row for e in entries])
+    at = {e.path: label for e, label in zip(entries, labels, strict=True)}
+    best = {found.best for found in comparisons.values()}
+    return tuple(
+        Result(
+            e.row, e.number, places.index(i) if i in places else 0, label, e.file,
+            comparison=(found := comparisons.get(e.path)),
+            against=at[found.best] if found else "",
+            reference=e.path in best,
+        )
+        for i, (e, label) in enumerate(zip(entries, labels, strict=True))
+    )  # fmt: skip
 
 
 def _highest(rows: Sequence[ResultRow]) -> list[int]:
@@ -184,7 +233,8 @@ def _values(rows: Iterable[ResultRow]) -> list[float]:
 def _table(results: Sequence[Result]) -> Table:
     return Table(COLUMNS, tuple(
         (result.label, score.label, score.name, score.auroc, *(score.interval or (None, None)), score.auprc, score.f1,
-         score.threshold, score.f1_max, score.sensitivity, score.positives, score.negatives, score.train_positives)
+         score.threshold, score.f1_max, score.sensitivity, score.positives, score.negatives, score.train_positives,
+         result.against, *((d.value, d.p) if (d := result.difference(score.label)) else (None, None)))
         for result in results for score in result.row.classes
     ))  # fmt: skip
 
@@ -192,7 +242,15 @@ def _table(results: Sequence[Result]) -> Table:
 def _mean_line(results: Sequence[Result], axis: Axis) -> ClassLine:
     rows = [result.row for result in results]
     marks = tuple(figures.mark(axis, i, row.macro_auroc, row.macro_interval) for i, row in enumerate(rows))
-    return ClassLine("", "Mean over scored classes", "", marks, tuple(wording.percent(row.macro_auroc) for row in rows))
+    values = tuple(wording.percent(row.macro_auroc) for row in rows)
+    tests = tuple(_found(result, result.comparison) for result in results)
+    return ClassLine("", "Mean over scored classes", "", marks, values, tests)
+
+
+def _found(result: Result, tested: Comparison | ClassDifference | None) -> str:
+    if result.reference:
+        return "reference"
+    return wording.p_value(tested.p) if tested else ""
 
 
 def _class_line(results: Sequence[Result], axis: Axis, label: str, name: str) -> ClassLine:
@@ -205,7 +263,8 @@ def _class_line(results: Sequence[Result], axis: Axis, label: str, name: str) ->
     counts = {(score.positives, score.positives + score.negatives) for score in scores if score}
     positives, total = counts.pop() if counts else (0, 0)
     text = "counts differ, see the numbers" if counts else f"{positives:,} of {total:,} positive"
-    return ClassLine(label, name, text, marks, tuple(map(wording.percent, aurocs)))
+    tests = tuple(_found(result, result.difference(label)) for result in results)
+    return ClassLine(label, name, text, marks, tuple(map(wording.percent, aurocs)), tests)
 
 
 def _unscored(results: Sequence[Result], labels: dict[str, str]) -> tuple[tuple[str, str, str], ...]:

@@ -22,7 +22,7 @@ from ecgkit.report.wording import DASH, interval, is_number, percent
 CHANCE, BEST = 0.5, 1.0  # ends of the colour scale
 COLOURS = "viridis"
 DARK_BELOW = 0.75  # of the scale; there the text is white
-CELL_WIDTH, CELL_HEIGHT, DPI = 1.15, 0.42, 150  # inches
+CELL_WIDTH, CELL_HEIGHT, NARROWEST, DPI = 1.15, 0.42, 4.6, 150  # inches
 FONT = "DejaVu Sans"  # comes with matplotlib, so a picture looks the same everywhere
 
 Score = tuple[float | None, tuple[float, float] | None]  # a value and its interval
@@ -62,11 +62,10 @@ def summarise(rows: Sequence[ResultRow], groups: Sequence[str]) -> list[Summary]
 
     Args:
         rows: Results.
-        groups: What each row's lead set belongs to; every lead alone stays a line of its own.
+        groups: In which line each stands: its lead set, or random subsets of one size.
     """
     members: dict[tuple[str, str], list[ResultRow]] = {}
-    for row, group in zip(rows, groups, strict=True):
-        name = group if ":" in group else row.lead_set
+    for row, name in zip(rows, groups, strict=True):
         members.setdefault((row.task, name), []).append(row)
     return [_summary(task, name, found) for (task, name), found in members.items()]
 
@@ -130,6 +129,10 @@ def _text(scores: Sequence[Score]) -> str:
     return f"{percent(mean)}\n{interval(scores[0][1]) if len(scores) == 1 else f'of {len(scores)}'}"
 
 
+def _averaged(heat: HeatMap) -> bool:
+    return any("\nof " in text for line in heat.texts for text in line)
+
+
 def draw_matrix(rows: Sequence[ResultRow], out: Path) -> None:
     """Draw the results of one model as a heat map with intervals.
 
@@ -139,7 +142,7 @@ def draw_matrix(rows: Sequence[ResultRow], out: Path) -> None:
     """
     check_suffix(out, ".png")
     heat = lead_map(rows)
-    width, height = CELL_WIDTH * len(heat.columns) + 1.6, CELL_HEIGHT * len(heat.lines) + 1.7
+    width, height = max(NARROWEST, CELL_WIDTH * len(heat.columns) + 1.6), CELL_HEIGHT * len(heat.lines) + 1.7
     figure = Figure((width, height), dpi=DPI, layout="constrained")
     axes = figure.add_subplot()
     values = np.array([[np.nan if value is None else value for value in line] for line in heat.values])
@@ -155,7 +158,8 @@ def draw_matrix(rows: Sequence[ResultRow], out: Path) -> None:
             column, line, heat.texts[line][column], ha="center", va="center", fontsize=6, family=FONT,
             color="white" if dark else "black",
         )  # fmt: skip
-    axes.set_title(f"AUROC x 100 with 95 % intervals, {rows[0].run}: {rows[0].head}", fontsize=9, family=FONT)
+    below = "95 % interval" + (", or of how many results it is the mean" if _averaged(heat) else "")
+    figure.suptitle(f"{rows[0].run}: {rows[0].head}\nAUROC x 100; below it the {below}", fontsize=8, family=FONT)
     figure.colorbar(image, ax=axes, fraction=0.02).ax.tick_params(labelsize=6)
     with atomic_file(out) as staging:
         FigureCanvasAgg(figure).print_figure(str(staging), format="png")

@@ -7,7 +7,7 @@ from ecgkit.evaluation.results import ResultRow
 from ecgkit.report.published import Published, disagreements, published, same_method
 from ecgkit.report.section import Rows
 from ecgkit.report.tables import Cell, Column, Line, SummaryTable, column_of, line_of
-from ecgkit.report.wording import percent
+from ecgkit.report.wording import signed
 
 
 @dataclass(frozen=True)
@@ -99,10 +99,6 @@ def _literature(
 
 def _cell(entry: Published, rows: Sequence[ResultRow]) -> PublishedCell:
     twins = [row for row in rows if same_method(entry, row) and not disagreements(entry, row)]
-    shown = [f"{_signed(row.macro_auroc, entry.value)} {row.run}" for row in twins if row.macro_auroc is not None]
+    measured = [(row.run, row.macro_auroc) for row in twins if row.macro_auroc is not None]
+    shown = [f"{signed(value - (entry.value or 0))} {run}" for run, value in measured]
     return PublishedCell(entry.text, entry.certainty, "; ".join(shown))
-
-
-def _signed(measured: float | None, theirs: float | None) -> str:
-    difference = (measured or 0) - (theirs or 0)
-    return ("−" if difference < 0 else "+") + percent(abs(difference))

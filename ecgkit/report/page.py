@@ -72,14 +72,15 @@ def render_report(
         "chance": figures.CHANCE * 100, "place": figures.place, "kind": _kind, "data": _data, "csv_link": _csv_link,
         "file_name": _file_name, "shown": SHOWN, "colour": figures.colour, "shape": figures.shape,
     }  # fmt: skip
+    table = table or summary_table(rows)
     html = environment.get_template("page.html.j2").render(
         title=title,
         version=ecgkit.__version__,
         runs=len({row.run for _, row in rows}),
         total=len(rows),
         numbers=any(row.targets for _, row in rows),
-        overview=overview(rows, table or summary_table(rows)),
-        tasks=task_parts(rows),
+        overview=overview(rows, table),
+        tasks=task_parts(rows, table.comparisons),
         sections=[*registered_sections(rows), *more],
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
         script=Markup(script),

@@ -1,46 +1,56 @@
 """Predicted numbers in the report: which results belong in one table, the best of it, and forms outside the page.
 
-A table is a target of a task; a line is a result, in the target's own unit. Lowest mean absolute error is best, and the
-others are tested against it by a paired bootstrap over patients, corrected by Holm.
+A table is a target of a task, in its own unit; a line is a model with its head, leads and share of the training part,
+over all its seeds. Lowest mean absolute error is best, and the others are tested against it by a paired bootstrap over
+patients, corrected by Holm.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ecgkit.evaluation.comparison import Comparison
 from ecgkit.evaluation.regression import compare_errors
-from ecgkit.evaluation.results import Estimate, ResultRow, TargetScore
+from ecgkit.evaluation.results import ResultRow, TargetScore
+from ecgkit.report.averages import Average, average
 from ecgkit.report.labels import lead_label, row_labels, share_label
 from ecgkit.report.predictions import has_predictions
 from ecgkit.report.section import Rows
 from ecgkit.report.wording import METRICS, bounds, quantity
 
 NOTE = (
-    "In brackets the 95 % interval over test patients. Bold: lowest mean absolute error. Dagger: not distinguishable "
-    "from it (paired bootstrap, Holm, 5 %). Train mean: a predictor that says the training mean of every record."
+    "In brackets the 95 % interval over test patients, or +- the standard deviation over seeds that differ. Bold: "
+    "lowest mean absolute error. Dagger: not distinguishable from it (paired bootstrap, Holm, 5 %). Train mean: a "
+    "predictor that says the training mean of every record."
 )
 BASELINE = "train mean"
+_Scored = tuple[Path, ResultRow, TargetScore]
 
 
 @dataclass(frozen=True)
 class TargetLine:
-    """A result of one target.
+    """What one model says of one target, over its seeds.
 
     Args:
-        path: Of its ``row.json``.
-        row: The result.
+        path: ``row.json`` of the first result.
+        row: The first result.
         label: What tells it from the others of its task.
-        score: Of the target.
+        score: Of the target, in the first result.
+        metrics: By name, over seeds.
+        baseline: Those of the mean predictor.
+        seeds: How many results stand behind it.
         best: Whether its mean absolute error is the lowest of several that compare.
-        comparison: The best against it, where both hold predictions of the same records.
+        comparison: The best against it, where both are single results with predictions of the same records.
     """
 
     path: Path
     row: ResultRow
     label: str
     score: TargetScore
+    metrics: Mapping[str, Average]
+    baseline: Mapping[str, Average]
+    seeds: int
     best: bool = False
     comparison: Comparison | None = None
 
@@ -52,7 +62,13 @@ class TargetLine:
     @property
     def numbers(self) -> dict[str, Any]:
         """Every number of it, by the name that files have for it."""
-        found = {"mean": self.score.mean, "deviation": self.score.deviation, **score_numbers(self.score)}
+        found: dict[str, Any] = {"mean": self.score.mean, "deviation": self.score.deviation}
+        found |= {"records": self.score.records, "seeds": self.seeds}
+        for name, metric in self.metrics.items():
+            low, high = metric.interval or (None, None)
+            ends = {f"{name}_low": low, f"{name}_high": high, f"{name}_deviation": metric.deviation}
+            found |= {name: metric.value, **ends}
+        found |= {f"train_mean_{name}": metric.value for name, metric in self.baseline.items()}
         names = ("behind_best", "behind_low", "behind_high", "p")
         if self.comparison is None:
             return {**found, **dict.fromkeys(names)}
@@ -69,7 +85,7 @@ class TargetTable:
         task: Name of the task.
         title: Its title.
         score: Of the first result: name and unit of the target.
-        lines: The results.
+        lines: The models.
         comparable: Whether all were scored on the same numbers.
     """
 
@@ -87,7 +103,7 @@ class TargetTable:
 
     @property
     def best(self) -> TargetLine:
-        """The result with the lowest mean absolute error."""
+        """The model with the lowest mean absolute error."""
         return min(self.lines, key=_error)
 
 
@@ -101,7 +117,7 @@ def score_numbers(score: TargetScore) -> dict[str, Any]:
 
 
 def _error(line: TargetLine) -> float:
-    value = line.score.metrics["mae"].value
+    value = line.metrics["mae"].value
     return float("inf") if value is None else value
 
 
@@ -115,36 +131,49 @@ def target_tables(rows: Rows, *, tests: bool = True) -> list[TargetTable]:
     tasks = dict.fromkeys(row.task for _, row in rows if row.targets)
     found = []
     for task in tasks:
-        own = [(path, row) for path, row in rows if row.task == task and row.targets]
-        labels = row_labels([row for _, row in own])
-        for target in dict.fromkeys(score.target for _, row in own for score in row.targets):
-            lines = [
-                TargetLine(path, row, label, score)
-                for (path, row), label in zip(own, labels, strict=True)
-                for score in row.targets
-                if score.target == target
-            ]
+        own = [(path, row, score) for path, row in rows if row.task == task for score in row.targets]
+        for target in dict.fromkeys(score.target for _, _, score in own):
+            lines = _lines([result for result in own if result[2].target == target])
             found.append(_table(lines, tests))
     return found
 
 
+def _lines(results: Sequence[_Scored]) -> list[TargetLine]:
+    """Gather the results of one target that differ in nothing but their seed."""
+    groups: dict[tuple[Any, ...], list[_Scored]] = {}
+    for path, row, score in results:
+        model = (row.run, row.weights, row.head, lead_label(row), share_label(row))
+        groups.setdefault((*model, *_measured_on(row, score)), []).append((path, row, score))
+    labels = row_labels([group[0][1] for group in groups.values()])
+    return [_line(group, label) for group, label in zip(groups.values(), labels, strict=True)]
+
+
+def _line(group: Sequence[_Scored], label: str) -> TargetLine:
+    (path, row, first), scores = group[0], [score for _, _, score in group]
+    metrics = {
+        name: average((s.metrics[name].value, s.metrics[name].interval) for s in scores) for name in first.metrics
+    }
+    baseline = {
+        name: average((s.baseline[name].value, s.baseline[name].interval) for s in scores) for name in first.baseline
+    }
+    return TargetLine(path, row, label, first, metrics, baseline, len(group))
+
+
 def _table(lines: Sequence[TargetLine], tests: bool) -> TargetTable:
     first = lines[0]
-    same = len({(*_data(line.row), line.score.records, line.score.mean, line.score.unit) for line in lines}) == 1
+    same = len({_measured_on(line.row, line.score) for line in lines}) == 1
     table = TargetTable(first.row.task, first.row.task_title, first.score, tuple(lines), same)
     if not same or len(lines) < 2:
         return table
     best, found = table.best, dict[Path, Comparison]()
-    if tests and all(has_predictions(line.path) for line in lines):
+    if tests and all(line.metrics["mae"].deviation is None and has_predictions(line.path) for line in lines):
         found = compare_errors(best.path, [line.path for line in lines if line is not best], first.score.target)
-    ranked = tuple(
-        TargetLine(line.path, line.row, line.label, line.score, line is best, found.get(line.path)) for line in lines
-    )
+    ranked = tuple(replace(line, best=line is best, comparison=found.get(line.path)) for line in lines)
     return TargetTable(table.task, table.title, table.score, ranked, same)
 
 
-def _data(row: ResultRow) -> tuple[str, str | None]:
-    return row.dataset, row.hashes.get("store")
+def _measured_on(row: ResultRow, score: TargetScore) -> tuple[Any, ...]:
+    return row.dataset, row.hashes.get("store"), score.records, score.mean, score.unit
 
 
 HEADINGS = ("run", "weights", "head", "leads", "training")
@@ -156,15 +185,17 @@ def _cells(line: TargetLine) -> list[str]:
 
 
 def _texts(line: TargetLine, bold: Callable[[str], str]) -> list[str]:
-    texts = [_text(line.score.metrics[name]) for name in METRICS]
+    texts = [_text(line.metrics.get(name)) for name in METRICS]
     texts[0] = (bold(texts[0]) if line.best else texts[0]) + line.mark
     return texts
 
 
-def _text(estimate: Estimate | None) -> str:
-    if estimate is None:
+def _text(metric: Average | None) -> str:
+    if metric is None:
         return ""
-    return quantity(estimate.value) + (f" ({bounds(estimate.interval)})" if estimate.interval else "")
+    if metric.deviation is not None:
+        return f"{quantity(metric.value)} ± {quantity(metric.deviation)}"
+    return quantity(metric.value) + (f" ({bounds(metric.interval)})" if metric.interval else "")
 
 
 def _grid(table: TargetTable, bold: Callable[[str], str]) -> list[list[str]]:
@@ -173,7 +204,7 @@ def _grid(table: TargetTable, bold: Callable[[str], str]) -> list[list[str]]:
     baseline = [
         BASELINE,
         *[""] * (len(HEADINGS) - 1),
-        *(_text(table.best.score.baseline.get(name)) for name in METRICS),
+        *(_text(table.best.baseline.get(name)) for name in METRICS),
     ]
     return [head, *body, baseline]
 
@@ -226,7 +257,6 @@ def to_records(tables: Sequence[TargetTable]) -> list[dict[str, Any]]:
         {
             **dict(zip(HEADINGS, _cells(line), strict=True)),
             "task": table.task,
-            "seed": line.row.seed,
             "target": line.score.target,
             "unit": line.score.unit,
             **line.numbers,

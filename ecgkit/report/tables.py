@@ -7,15 +7,16 @@ AUROC x 100: of one result with its interval, of several seeds their mean with t
 import csv
 import io
 import json
-import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from ecgkit.evaluation.comparison import Comparison, comparable, compare
 from ecgkit.evaluation.results import ResultRow
 from ecgkit.report import regression
+from ecgkit.report.averages import average
 from ecgkit.report.predictions import has_predictions
 from ecgkit.report.regression import TargetTable
 from ecgkit.report.section import Rows, inert
@@ -30,10 +31,9 @@ class Cell:
     """One model on one task.
 
     Args:
-        value: Macro AUROC, the mean over seeds.
-        deviation: Standard deviation over seeds; None for one, or where all gave the very same number: a linear solve
-            on frozen features draws nothing, and its deviation of 0 would look like certainty.
-        interval: 95 % interval of a single result, or of several that are the same.
+        value: Macro AUROC, the mean over seeds; this and the next two as of `ecgkit.report.averages.Average`.
+        deviation: Standard deviation over seeds.
+        interval: 95 % interval.
         seeds: How many results stand behind it.
         best: Whether it is the highest of its column; False in a column of one, or of results that do not compare.
         comparison: Against the best of its column, where both hold predictions of the same records.
@@ -69,11 +69,13 @@ class SummaryTable:
         lines: Models, in the order in which they come.
         columns: Tasks and shares.
         cells: By line and column; absent where there is no result.
+        comparisons: By ``row.json``, every result that was tested against the best of its column.
     """
 
     lines: tuple[Line, ...]
     columns: tuple[Column, ...]
     cells: Mapping[tuple[Line, Column], Cell]
+    comparisons: Mapping[Path, Comparison]
 
 
 def summary_table(
@@ -94,12 +96,14 @@ def summary_table(
     lines = tuple(dict.fromkeys(line for line, _ in groups))
     columns = tuple(dict.fromkeys(column for _, column in groups))
     cells: dict[tuple[Line, Column], Cell] = {}
+    comparisons: dict[Path, Comparison] = {}
     for done, column in enumerate(columns, 1):
         members = {line: groups[line, column] for line in lines if (line, column) in groups}
-        for line, cell in _column(members, tests).items():
-            cells[line, column] = cell
+        own, found = _column(members, tests)
+        cells |= {(line, column): cell for line, cell in own.items()}
+        comparisons |= found
         progress(done, len(columns))
-    return SummaryTable(lines, columns, cells)
+    return SummaryTable(lines, columns, cells, comparisons)
 
 
 def line_of(row: ResultRow) -> Line:
@@ -122,11 +126,13 @@ def same_test(rows: Sequence[ResultRow]) -> bool:
     return len(counts) <= 1 and comparable(rows)
 
 
-def _column(members: Mapping[Line, Sequence[tuple[Path, ResultRow]]], tests: bool) -> dict[Line, Cell]:
+def _column(
+    members: Mapping[Line, Sequence[tuple[Path, ResultRow]]], tests: bool
+) -> tuple[dict[Line, Cell], dict[Path, Comparison]]:
     cells = {line: _cell([row for _, row in group]) for line, group in members.items()}
     scored = {line: cell.value for line, cell in cells.items() if cell.value is not None}
     if len(scored) < 2 or not same_test([row for group in members.values() for _, row in group]):
-        return cells
+        return cells, {}
     best = max(scored, key=lambda line: scored[line])
     found: dict[Path, Comparison] = {}
     single = all(cells[line].deviation is None and has_predictions(group[0][0]) for line, group in members.items())
@@ -136,17 +142,12 @@ def _column(members: Mapping[Line, Sequence[tuple[Path, ResultRow]]], tests: boo
     for line, cell in cells.items():
         comparison = found.get(members[line][0][0])
         out[line] = Cell(cell.value, cell.deviation, cell.interval, cell.seeds, line == best, comparison)
-    return out
+    return out, found
 
 
 def _cell(rows: Sequence[ResultRow]) -> Cell:
-    values = [row.macro_auroc for row in rows if row.macro_auroc is not None]
-    if not values:
-        return Cell(None, None, None, len(rows))
-    if len({(row.macro_auroc, row.macro_interval) for row in rows}) == 1:
-        return Cell(values[0], None, rows[0].macro_interval, len(rows))
-    deviation = statistics.stdev(values) if len(values) > 1 else None
-    return Cell(statistics.fmean(values), deviation, None, len(rows))
+    found = average((row.macro_auroc, row.macro_interval) for row in rows)
+    return Cell(found.value, found.deviation, found.interval, len(rows))
 
 
 NOTE = (
@@ -158,7 +159,7 @@ CSV_COLUMNS = (
     "run", "method", "preset", "weights", "store", "dataset", "task", "head", "leads", "fraction", "seed", "class",
     "auroc", "auroc_low", "auroc_high", "auprc", "f1", "threshold", "sensitivity", "positives", "negatives",
     "unit", "records", *(f"{metric}{end}" for metric in METRICS for end in ("", "_low", "_high")),
-    *(f"train_mean_{metric}" for metric in ("mae", "rmse", "r2")),
+    *(f"train_mean_{metric}" for metric in ("mae", "rmse", "r2")), "behind_best", "p", "p_delong",
 )  # fmt: skip
 
 
@@ -214,27 +215,47 @@ def to_latex(table: SummaryTable, targets: Sequence[TargetTable] = ()) -> str:
     return "\n".join(parts)
 
 
-def to_csv(rows: Rows) -> str:
-    """Write every class of every result, its mean, and every predicted number as a CSV line with full precision."""
+def to_csv(
+    rows: Rows, comparisons: Mapping[Path, Comparison] = MappingProxyType({}), targets: Sequence[TargetTable] = ()
+) -> str:
+    """Write every class of every result, its mean, and every predicted number as a CSV line with full precision.
+
+    Args:
+        rows: Rows and their files.
+        comparisons: By file, of those that were tested: of the mean by a paired bootstrap, of classes by DeLong's test.
+        targets: Predicted numbers with their comparisons.
+    """
+    behind = {(line.path, line.score.target): line.numbers for table in targets for line in table.lines}
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    for _, row in rows:
+    for path, row in rows:
         key = {**asdict(row), "leads": " ".join(row.leads)}
         if row.targets:
             for score in row.targets:
+                tested = behind.get((path, score.target), {})
                 values = {**key, "class": score.target, "unit": score.unit, **regression.score_numbers(score)}
+                values |= {name: tested.get(name) for name in ("behind_best", "p")}
                 writer.writerow({name: inert(values.get(name)) for name in CSV_COLUMNS})
             continue
         mean = {name: value.value for name, value in row.means.items()}
         lines: list[dict[str, Any]] = [{**mean, "class": "mean", "auroc": row.macro_auroc, "auprc": row.macro_auprc}]
         lines[0]["interval"] = row.macro_interval
-        lines += [{**asdict(score), "class": score.label} for score in row.classes]
+        found = comparisons.get(path)
+        if found is not None:
+            lines[0] |= {"behind_best": found.difference.value, "p": found.p}
+        lines += [{**asdict(score), "class": score.label, **_behind(found, score.label)} for score in row.classes]
         for line in lines:
             low, high = line["interval"] or (None, None)
             values = {**key, **line, "auroc_low": low, "auroc_high": high}
             writer.writerow({name: inert(values.get(name)) for name in CSV_COLUMNS})
     return out.getvalue()
+
+
+def _behind(comparison: Comparison | None, label: str) -> dict[str, float | None]:
+    """Return how far a class is behind the best result of its column, and DeLong's p."""
+    found = comparison.classes.get(label) if comparison is not None else None
+    return {"behind_best": found.value if found else None, "p_delong": found.p if found else None}
 
 
 def to_json(table: SummaryTable, targets: Sequence[TargetTable] = ()) -> str:
@@ -251,6 +272,10 @@ def to_json(table: SummaryTable, targets: Sequence[TargetTable] = ()) -> str:
             "best": cell.best,
             "p": cell.comparison.p if cell.comparison else None,
             "behind_best": cell.comparison.difference.value if cell.comparison else None,
+            "classes": [
+                {"class": label, **_behind(cell.comparison, label)}
+                for label in (cell.comparison.classes if cell.comparison else ())
+            ],
         }
         for (line, (task, share)), cell in table.cells.items()
     ]

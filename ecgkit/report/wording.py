@@ -22,6 +22,11 @@ def percent(value: float | None, digits: int = 1) -> str:
     return f"{100 * value:.{digits}f}" if value is not None and math.isfinite(value) else DASH
 
 
+def signed(value: float) -> str:
+    """Write a difference of shares of 1 as x 100 with its sign."""
+    return ("−" if value < 0 else "+") + percent(abs(value))
+
+
 def interval(bounds: tuple[float, float] | None) -> str:
     """Write an interval x 100, or a dash."""
     return DASH if not has_interval(bounds) or bounds is None else f"{percent(bounds[0])}–{percent(bounds[1])}"
@@ -43,6 +48,11 @@ def bounds(ends: tuple[float, float] | None) -> str:
 def has_interval(bounds: tuple[float, float] | None) -> bool:
     """Return whether both ends are numbers."""
     return bounds is not None and all(is_number(bound) for bound in bounds)
+
+
+def p_value(p: float) -> str:
+    """Write a p with three digits."""
+    return f"p {p:.3f}" if p >= 0.001 else "p < 0.001"
 
 
 def seconds(value: float) -> str:

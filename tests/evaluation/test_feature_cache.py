@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -12,12 +13,15 @@ from ecgkit.errors import RunError
 from ecgkit.evaluation import feature_cache, features
 from ecgkit.evaluation.feature_cache import FeatureCache, cache_folder
 from ecgkit.evaluation.features import extract
+from ecgkit.evaluation.layers import study_layers
 from ecgkit.evaluation.options import ProbeOptions
 from ecgkit.evaluation.probe import probe
 from ecgkit.evaluation.subject import Subject, untrained_subject
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
+from ecgkit.tasks.data import task_data
+from ecgkit.tasks.loading import load_task
 from tests.training.test_training import SMALL
 
 
@@ -157,8 +161,22 @@ def test_a_probe_from_the_cache_gives_the_same_row(
         probe(subject, store, task, head, tmp_path / name, ProbeOptions(cache=cache))
         for name, cache in (("plain", None), ("first", tmp_path / "c"), ("again", tmp_path / "c"))
     )
-    assert len(encoded) == 1
+    assert len(encoded) == 2, "without a cache, and to fill it"
     assert plain.classes == first.classes == again.classes
+
+
+def test_a_study_of_layers_shares_the_cache_with_heads_on_layers(
+    subject: Subject, store: Store, view: View, tmp_path: Path, encoded: list[int]
+) -> None:
+    data = task_data(load_task(host().get(TaskEntry, "simulated")), "simulated", store, view.usable)
+    plain = study_layers(subject, store, data)
+    assert len(encoded) == 1
+    cache = tmp_path / "c"
+    FeatureCache(cache).extract(subject.encoder, subject.config, store, view, data.rows, ("layers", "pooled"))
+    kept = study_layers(subject, store, data, cache=cache)
+    assert len(encoded) == 2, "what another head had made serves"
+    pd.testing.assert_frame_equal(kept.table, plain.table)
+    assert kept.table["entropy"].notna().all()
 
 
 def test_where_features_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

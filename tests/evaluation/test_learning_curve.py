@@ -79,3 +79,40 @@ def test_the_command_prints_mean_and_spread(ecgkit: Callable[..., Outcome], coho
     ):  # fmt: skip
         wrong = ecgkit(*words, tmp_path / "wrong", option, value)
         assert wrong.code == 2 and said in wrong.err, wrong.err
+
+
+def test_lead_sets_and_fractions_are_crossed(
+    ecgkit: Callable[..., Outcome], cohort_store: Path, tmp_path: Path
+) -> None:
+    words = ("probe", "--data", cohort_store, "--method", "lamae", "--preset", "tiny", "--random-init", "--seeds", "2",
+             "--set", "depth=1", "--set", "width=16", "--set", "heads=2", "--cache", tmp_path / "cache")  # fmt: skip
+    sets, shares = ("12", "random:2#1", "random:2#2"), (0.3, 1.0)
+    given = ("--leads", "12,random:2:2", "--fraction", "30,100")
+    shown = ecgkit(*words, "--task", "simulated", *given, "--out", tmp_path / "r")
+    assert shown.code == 0, shown.err
+    found = {(row.lead_set, row.fraction, row.seed): row for _, row in find_rows([tmp_path / "r"])}
+    assert set(found) == {(leads, share, seed) for leads in sets for share in shares for seed in (0, 1)}
+    options = ProbeOptions(leads="random:2#2", fraction=30, seed=1)
+    alone = open_case(ProbeCase(str(cohort_store), "simulated", SMALL, options, str(tmp_path / "alone"), None)).probe()
+    assert alone.classes == found["random:2#2", 0.3, 1].classes != found["12", 0.3, 1].classes
+    lines = [line.split() for line in shown.out.splitlines() if line.split()[1:3] in (["30", "%"], ["100", "%"])]
+    assert [(line[0], line[1], line[4]) for line in lines] == [
+        (leads, share, draws) for leads, draws in (("12", "2"), ("random:2", "4"))
+        for share in ("30", "100")
+    ]  # fmt: skip
+    mean = np.mean([found[leads, 0.3, seed].macro_auroc for leads in sets[1:] for seed in (0, 1)])
+    assert lines[2][5] == f"{100 * mean:.1f}"
+    assert "12 results" in shown.out
+    assert (tmp_path / "r" / "leads-curve-simulated-linear-seed0.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_tasks_and_fractions_are_crossed(ecgkit: Callable[..., Outcome], cohort_store: Path, tmp_path: Path) -> None:
+    words = ("probe", "--data", cohort_store, "--method", "lamae", "--preset", "tiny", "--random-init", "--seeds", "1",
+             "--set", "depth=1", "--set", "width=16", "--set", "heads=2", "--cache", tmp_path / "cache")  # fmt: skip
+    shown = ecgkit(
+        *words, "--task", "simulated,heart-rate", "--leads", "I", "--fraction", "40,100", "--out", tmp_path / "r"
+    )
+    assert shown.code == 0, shown.err
+    rows = [row for _, row in find_rows([tmp_path / "r"])]
+    assert {(row.task, row.fraction) for row in rows} == {(t, f) for t in ("simulated", "heart-rate") for f in (0.4, 1)}
+    assert "heart rate (bpm)" in shown.out and "I, 40 % of training, seed 0" in shown.out and "AUROC" in shown.out

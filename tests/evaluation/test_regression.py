@@ -25,7 +25,7 @@ from ecgkit.evaluation.heads.ridge import GRID, RidgeHead, ridge_path
 from ecgkit.evaluation.options import ProbeOptions
 from ecgkit.evaluation.probe import probe
 from ecgkit.evaluation.regression import METRICS, compare_errors, regression_metrics, strata
-from ecgkit.evaluation.results import ResultRow, find_rows, load_row
+from ecgkit.evaluation.results import Estimate, ResultRow, find_rows, load_row
 from ecgkit.evaluation.statistics import resample
 from ecgkit.evaluation.subject import Subject, untrained_subject
 from ecgkit.methods import Encoder, Features
@@ -308,3 +308,57 @@ def test_the_report_has_numbers_in_their_own_unit(results: Path, tmp_path: Path)
     assert html.count('<circle class="dot') == sum(len(f.table.rows) + 1 for f in section.figures[3:])  # and the legend
     assert "AUROC × 100 by class" not in html and "Numbers by class" not in html and 'id="summary"' not in html
     assert f"MAE {mae} bpm" in html
+
+
+def with_errors(row: ResultRow, seed: int, factor: float, **changes) -> ResultRow:
+    """A row as of another seed, with every metric of every target multiplied."""
+
+    def times(metrics: dict[str, Estimate]) -> dict[str, Estimate]:
+        return {name: replace(e, value=e.value * factor) for name, e in metrics.items()}
+
+    targets = (replace(s, metrics=times(s.metrics), baseline=times(s.baseline)) for s in row.targets)
+    return replace(row, seed=seed, targets=tuple(targets), **changes)
+
+
+def test_seeds_are_one_line_with_their_spread(results: Path) -> None:
+    by_folder = {path.parent.name: (path, row) for path, row in find_rows([results])}
+    (counts, row), (plain, other) = by_folder["qt-counts"], by_folder["qt-stmem-small-random-init"]
+    factors = (1.0, 1.2, 1.7)
+    rows = [(counts.parent / str(s) / "row.json", with_errors(row, s, f)) for s, f in enumerate(factors)]
+    few = (plain.parent / "few" / "row.json", replace(other, fraction=0.1))
+    alike = [(plain, other), (plain.parent / "again" / "row.json", replace(other, seed=1))]
+    tables = target_tables([*rows, few, *alike])
+    assert [(t.score.target, [(line.seeds, line.row.fraction) for line in t.lines]) for t in tables] == [
+        (target, [(3, 1.0), (1, 0.1), (2, 1.0)]) for target in ("qt", "qtc")
+    ]
+    for table, score, single in zip(tables, row.targets, other.targets, strict=True):
+        assert table.comparable and not any(line.comparison for line in table.lines), "a mean over seeds is not tested"
+        assert [line.best for line in table.lines].count(True) == 1
+        first, _, same = table.lines
+        for name, estimate in score.metrics.items():
+            values = [estimate.value * factor for factor in factors]
+            found = first.metrics[name]
+            assert (found.value, found.deviation) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
+            assert found.interval is None
+            assert (same.metrics[name].value, same.metrics[name].deviation) == (single.metrics[name].value, None)
+            assert same.metrics[name].interval == single.metrics[name].interval
+        assert first.baseline["mae"].value == pytest.approx(np.mean(factors) * score.baseline["mae"].value)
+    mae = tables[0].lines[0].metrics["mae"]
+    text = f"{quantity(mae.value)} ± {quantity(mae.deviation)}"
+    assert text in to_markdown(summary_table([]), tables)
+    assert text.replace("±", r"$\pm$") in to_latex(summary_table([]), tables)
+    record = json.loads(to_json(summary_table([]), tables))["regression"][0]
+    assert (record["seeds"], record["mae"], record["mae_deviation"]) == (3, mae.value, mae.deviation)
+    section = regression_section([*rows, few, *alike])
+    assert section.figures[0].chart.texts[0][0] == f"{quantity(mae.value)}\n± {quantity(mae.deviation)}, 3 results"
+    assert section.figures[0].chart.texts[2][0].endswith(", 2 alike")
+    numbers = dict(zip(section.figures[0].table.columns, section.figures[0].table.rows[0], strict=True))
+    assert (numbers["seeds"], numbers["mae"], numbers["mae_deviation"]) == (3, mae.value, mae.deviation)
+
+
+def test_results_on_other_numbers_are_no_seeds_of_one(results: Path) -> None:
+    path, row = next(pair for pair in find_rows([results]) if pair[1].task == "heart-rate")
+    fewer = replace(row, seed=1, targets=tuple(replace(score, records=score.records - 1) for score in row.targets))
+    (table,) = target_tables([(path, row), (path.parent / "x" / "row.json", fewer)])
+    assert [line.seeds for line in table.lines] == [1, 1] and not table.comparable
+    assert len({line.label for line in table.lines}) == 2

@@ -39,8 +39,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("browser")
     rows = write_study(folder, evil=EVIL)
     write_layers(folder / "stmem-tiny")
-    table = summary_table(rows, tests=False)
-    write_report(rows, folder / "report.html", title=f"Two models {EVIL}", table=table)
+    write_report(rows, folder / "report.html", title=f"Two models {EVIL}", table=summary_table(rows))
     return folder / "report.html"
 
 
@@ -132,6 +131,7 @@ def test_numbers_of_every_figure_can_be_saved(opened, tmp_path: Path) -> None:
 def test_a_link_to_a_card_opens_it(opened) -> None:
     page, _, _ = opened
     page.locator("#overview tbody a").first.click()
+    page.locator("details.card[open]").wait_for()  # the script hears of the new address a moment later
     assert page.locator("details.card[open]").count() == 1
 
 

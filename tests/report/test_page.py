@@ -15,7 +15,8 @@ import pytest
 from ecgkit.errors import ResultsError
 from ecgkit.evaluation.results import ClassScore, ResultRow
 from ecgkit.report.page import render_report, write_report
-from tests.report.rows import CLASSES, FEW, ONE_SEED, make_classes, make_row, make_rows, make_training
+from ecgkit.report.tables import summary_table
+from tests.report.rows import CLASSES, FEW, ONE_SEED, make_classes, make_row, make_rows, make_training, write_study
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 EVIL = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>&{{ 7*7 }}"
@@ -193,6 +194,35 @@ def test_numbers_by_class_are_those_of_the_row(rows, page):
             f"{100 * score.auprc:.1f}", "–", "–", f"{score.positives:,}", f"{score.negatives:,}",
             f"{score.train_positives:,}",
         ]  # fmt: skip
+
+
+def test_each_class_of_a_pair_shows_its_test_beside_it(tmp_path: Path):
+    rows = [pair for pair in write_study(tmp_path) if pair[1].fraction == 1 and pair[1].lead_set in ("", "I")]
+    table = summary_table(rows)
+    html = render_report(rows, table=table)
+    page, saved = Page(html), saved_table(Page(html), f"{rows[0][1].task_title} by class")
+    (best,) = {found.best for found in table.comparisons.values()}
+    assert len(table.comparisons) == 3
+    labels = {path: saved[5 * i]["result"] for i, (path, _) in enumerate(rows)}
+    for label in CLASSES:
+        at = next(i for i, row in enumerate(page.rows) if row and row[0].split()[:1] == [label])
+        drawn = next(a["aria-label"] for a in page.of("svg") if a.get("aria-label", "").startswith(f"{label}: "))
+        lines = [line for line in saved if line["class"] == label]
+        for (path, _), cells, said, line in zip(rows, page.rows[at + 1 :], drawn.split("; "), lines, strict=False):
+            if path == best:
+                assert cells[-1] == "– reference" and said.endswith(", reference")
+                assert line["compared with"] == line["p delong"] == ""
+                continue
+            found = table.comparisons[path].classes[label]
+            p = f"p {found.p:.3f}" if found.p >= 0.001 else "p < 0.001"
+            behind = f"{100 * found.value:+.1f}".replace("-", "−")
+            assert [" ".join(cell.split()) for cell in cells[-2:]] == [behind, p]
+            assert said.endswith(f", {p}")
+            assert line["compared with"] == labels[best]
+            assert float(line["behind it"]) == pytest.approx(found.value, rel=1e-8)
+            assert float(line["p delong"]) == pytest.approx(found.p, rel=1e-8)
+    untested = render_report(rows, table=summary_table(rows, tests=False))
+    assert "DeLong" in page.text and "DeLong" not in untested and "reference</small>" not in untested
 
 
 def test_marks_of_the_figure_lie_where_the_numbers_say(rows):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecgkit.evaluation.comparison import compare
-from ecgkit.evaluation.results import PREDICTIONS, ROW, ResultRow
+from ecgkit.evaluation.comparison import class_differences, compare
+from ecgkit.evaluation.results import PREDICTIONS, ROW, ClassScore, ResultRow
 from ecgkit.report.tables import summary_table, to_csv, to_json, to_latex, to_markdown
+from tests.evaluation.test_statistics import plain_delong
 from tests.report.rows import make_row
 
 
@@ -73,6 +75,71 @@ def test_results_of_other_data_are_never_ranked(tmp_path: Path) -> None:
 def test_results_on_other_records_are_not_tested(tmp_path: Path) -> None:
     best, fewer = write(tmp_path / "a", 1.0), write(tmp_path / "b", 1.0, seed=2, records=299)
     assert compare(best, [fewer]) == {}
+
+
+def plain_class_tests(first: pd.DataFrame, second: pd.DataFrame, labels: str) -> dict[str, tuple[float, float]]:
+    """By class the difference of AUROC and DeLong's p by all pairs; Holm's correction by going up from the lowest p."""
+    first, second = (frame.set_index("record_id").sort_index() for frame in (first, second))
+    found = {}
+    for label in labels:
+        columns = (first[f"y_{label}"], first[f"p_{label}"], second[f"p_{label}"])
+        found[label] = plain_delong(*(column.to_numpy() for column in columns))
+    p = {label: math.erfc(abs(d) / math.sqrt(2 * v)) for label, (d, v) in found.items()}
+    corrected, highest = {}, 0.0
+    for left, label in zip(range(len(p), 0, -1), sorted(p, key=p.__getitem__), strict=True):
+        highest = max(highest, min(1.0, left * p[label]))
+        corrected[label] = highest
+    return {label: (found[label][0], corrected[label]) for label in labels}
+
+
+def test_classes_of_a_pair_are_tested_as_the_definitions_say(tmp_path: Path) -> None:
+    rows = results(tmp_path)
+    table = summary_table(rows)
+    (best, _), *others = rows
+    assert set(table.comparisons) == {path for path, _ in others}
+    frames = {path: pd.read_parquet(path.parent / PREDICTIONS) for path, _ in rows}
+    written = json.loads(to_json(table))["cells"]
+    lines = list(
+        csv.DictReader(io.StringIO(to_csv([(p, replace(r, classes=ab(r))) for p, r in rows], table.comparisons)))
+    )
+    for at, (path, _) in enumerate(others, 1):
+        found = table.comparisons[path]
+        expected = plain_class_tests(frames[best], frames[path], "AB")
+        assert found.best == best
+        assert {label: (d.value, d.p) for label, d in found.classes.items()} == {
+            label: pytest.approx(pair, rel=1e-9) for label, pair in expected.items()
+        }
+        assert [(c["class"], c["behind_best"], c["p_delong"]) for c in written[at]["classes"]] == [
+            (label, d.value, d.p) for label, d in found.classes.items()
+        ]
+        mean, *classes = lines[3 * at : 3 * at + 3]
+        assert (float(mean["behind_best"]), float(mean["p"]), mean["p_delong"]) == (found.difference.value, found.p, "")
+        assert [(c["class"], float(c["behind_best"]), float(c["p_delong"]), c["p"]) for c in classes] == [
+            (label, d.value, d.p, "") for label, d in found.classes.items()
+        ]
+    assert not written[0]["classes"]
+    assert not any(lines[k][name] for k in range(3) for name in ("behind_best", "p", "p_delong")), "the best itself"
+    near, far = (table.comparisons[path].classes for path, _ in others)
+    assert not any(d.distinguishable for d in near.values())
+    assert all(d.distinguishable and d.value > 0 for d in far.values())
+
+
+def ab(row: ResultRow) -> tuple[ClassScore, ...]:
+    return tuple(replace(score, label=label) for score, label in zip(row.classes, "AB", strict=False))
+
+
+def test_a_class_that_cannot_be_tested_takes_no_part_in_the_correction() -> None:
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 2, (80, 3))
+    first, second = targets + rng.normal(size=(2, 80, 3)) * [[[0.5]], [[2.0]]]
+    whole = class_differences("abc", targets, first, second)
+    targets[:, 1] = np.arange(80) == 0  # one positive has no variance
+    found = class_differences("abc", targets, first, second)
+    assert list(found) == ["a", "c"]
+    assert found["a"].value == whole["a"].value
+    assert [d.p for d in found.values()] == pytest.approx(
+        [d.p for d in class_differences("ac", targets[:, [0, 2]], first[:, [0, 2]], second[:, [0, 2]]).values()]
+    )
 
 
 def test_every_form_holds_the_numbers_and_none_breaks_on_a_name(tmp_path: Path) -> None:

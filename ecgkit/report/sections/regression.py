@@ -1,14 +1,16 @@
 """Predicted numbers: a table a target in its own unit, and predicted against true values of the best result."""
 
-from ecgkit.evaluation.results import Estimate, TargetScore
+from ecgkit.evaluation.results import TargetScore
+from ecgkit.report.averages import Average
 from ecgkit.report.predictions import has_predictions, read_test_part
 from ecgkit.report.regression import BASELINE, TargetLine, TargetTable, target_tables
 from ecgkit.report.section import Figure, HeatMap, Plot, Point, Rows, Section, Series, Table
-from ecgkit.report.wording import METRICS, bounds, quantity
+from ecgkit.report.wording import METRICS, bounds, p_value, quantity
 
 MOST = 600  # dots of a figure, and lines of its CSV
 NOTE = (
-    "Numbers are in the unit of the target; small, the 95 % interval over test patients. Behind the best: how much "
+    "Numbers are in the unit of the target; small, the 95 % interval over test patients, or over several seeds ± one "
+    "standard deviation (alike: all gave the very same number, for nothing was drawn). Behind the best: how much "
     "larger the mean absolute error is on the same records, with its interval and its p (paired bootstrap, patients, "
     "Holm); †: not distinguishable at 5 %. Colour: R² from 0 to 1. The train mean is a predictor that says "
     "the training mean of every record."
@@ -27,31 +29,27 @@ def _numbers(table: TargetTable) -> Figure:
     unit, best = table.score.unit, table.best
     compared = any(line.comparison for line in table.lines)
     columns = [title.format(unit=unit) for title in METRICS.values()] + [f"{BEHIND} ({unit})"] * compared
-    lines = [(line.label, line.score.metrics, _behind(line)) for line in table.lines]
-    lines.append((f"{BASELINE}, no model", best.score.baseline, ""))
+    lines = [(line.label, line.metrics, line.seeds, _behind(line)) for line in table.lines]
+    lines.append((f"{BASELINE}, no model", best.baseline, best.seeds, ""))
     texts = tuple(
-        (*(_cell(metrics.get(name)) for name in METRICS), *[behind] * compared) for _, metrics, behind in lines
+        (*(_cell(metrics.get(name), seeds) for name in METRICS), *[behind] * compared)
+        for _, metrics, seeds, behind in lines
     )
     values = tuple(
         tuple(metrics["r2"].value if name == "r2" else None for name in METRICS) + (None,) * compared
-        for _, metrics, _ in lines
+        for _, metrics, _, _ in lines
     )
-    errors = [(line.label, line.score.metrics["mae"]) for line in table.lines]
-    said = "; ".join(
-        f"{who} {quantity(e.value)} {unit}" for who, e in [*errors, (BASELINE, best.score.baseline["mae"])]
-    )
+    errors = [*((line.label, line.metrics["mae"]) for line in table.lines), (BASELINE, best.baseline["mae"])]
+    said = "; ".join(f"{who} {quantity(error.value)} {unit}" for who, error in errors)
     note = f"{_of(table.score)}." if table.comparable else "These results were not all scored on the same numbers."
     keys = tuple(table.lines[0].numbers)
     return Figure(
         f"{table.heading}, {unit}",
         f"Mean absolute error of {table.score.name}: {said}",
-        HeatMap("result", tuple(label for label, _, _ in lines), tuple(columns), values, texts, 0.0, 1.0, wide=True),
+        HeatMap("result", tuple(label for label, _, _, _ in lines), tuple(columns), values, texts, 0.0, 1.0, wide=True),
         Table(
-            ("result", "seed", "target", "unit", *keys),
-            tuple(
-                (line.label, line.row.seed, line.score.target, unit, *(line.numbers[key] for key in keys))
-                for line in table.lines
-            ),
+            ("result", "target", "unit", *keys),
+            tuple((line.label, line.score.target, unit, *(line.numbers[key] for key in keys)) for line in table.lines),
         ),
         note,
     )
@@ -61,10 +59,14 @@ def _of(score: TargetScore) -> str:
     return f"{score.records:,} test records, {quantity(score.mean)} ± {quantity(score.deviation)} {score.unit}"
 
 
-def _cell(estimate: Estimate | None) -> str:
-    if estimate is None:
+def _cell(metric: Average | None, seeds: int) -> str:
+    if metric is None:
         return ""
-    return f"{quantity(estimate.value)}\n{bounds(estimate.interval)}" if estimate.interval else quantity(estimate.value)
+    if metric.deviation is not None:
+        return f"{quantity(metric.value)}\n± {quantity(metric.deviation)}, {seeds} results"
+    alike = f"{seeds} alike" if seeds > 1 else ""
+    below = ", ".join(text for text in (bounds(metric.interval) if metric.interval else "", alike) if text)
+    return "\n".join(text for text in (quantity(metric.value), below) if text)
 
 
 def _behind(line: TargetLine) -> str:
@@ -72,7 +74,7 @@ def _behind(line: TargetLine) -> str:
         return "lowest error" if line.best else ""
     low, high = line.comparison.difference.interval
     text = quantity(-line.comparison.difference.value) + line.mark
-    return f"{text}\n{bounds((-high, -low))}, p {line.comparison.p:.3f}"
+    return f"{text}\n{bounds((-high, -low))}, {p_value(line.comparison.p)}"
 
 
 def _scatter(table: TargetTable) -> Figure | None:
@@ -88,7 +90,8 @@ def _scatter(table: TargetTable) -> Figure | None:
     dots = tuple(Point(float(true), float(said)) for true, said in zip(y, p, strict=True))
     identity = Series("predicted = true", (Point(float(low), float(low)), Point(float(high), float(high))), "reference")
     r2, mae = best.score.metrics["r2"].value, best.score.metrics["mae"].value
-    note = f"The result with the lowest error: {best.label}."
+    note = f"The result with the lowest error: {best.label}"
+    note += f", the first of its {best.seeds} seeds, {best.row.seed}." if best.seeds > 1 else "."
     if step > 1:
         note += f" Drawn, and in the CSV: {len(y):,} of {len(part):,} test records, one in {step}."
     return Figure(
