@@ -7,6 +7,7 @@ Forwards and backwards filtering doubles the order and leaves no delay.
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -56,23 +57,23 @@ class Butterworth:
             out = self._apply(out, kind, edges, fs)
         return out
 
-    def _designs(self, fs: float) -> list[tuple[str, float | list[float]]]:
+    def _designs(self, fs: float) -> list[tuple[str, tuple[float, ...]]]:
         for edge in (self.low, self.high):
             if edge is not None and edge >= fs / 2:
                 raise SignalError(f"filter edge {edge:g} Hz at fs {fs:g} Hz", f"an edge between 0 and {fs / 2:g} Hz")
         if self.low is not None and self.high is not None and not self.cascade:
-            return [("bandpass", [self.low, self.high])]
-        high_pass = [] if self.low is None else [("highpass", self.low)]
-        low_pass = [] if self.high is None else [("lowpass", self.high)]
+            return [("bandpass", (self.low, self.high))]
+        high_pass = [] if self.low is None else [("highpass", (self.low,))]
+        low_pass = [] if self.high is None else [("lowpass", (self.high,))]
         return [*high_pass, *low_pass]
 
     def _apply(
-        self, signal: NDArray[np.floating], kind: str, edges: float | list[float], fs: float
+        self, signal: NDArray[np.floating], kind: str, edges: tuple[float, ...], fs: float
     ) -> NDArray[np.floating]:
         try:
             if self.form == "sos":
-                return _there_and_back(scipy.signal.butter(self.order, edges, kind, fs=fs, output="sos"), signal)
-            b, a = scipy.signal.butter(self.order, edges, kind, fs=fs, output="ba")
+                return _there_and_back(*_sections(self.order, edges, kind, fs), signal)
+            b, a = scipy.signal.butter(self.order, np.squeeze(edges), kind, fs=fs, output="ba")
             return np.asarray(scipy.signal.filtfilt(b, a, signal, axis=-1))
         except ValueError:
             samples = signal.shape[-1]
@@ -81,8 +82,19 @@ class Butterworth:
             ) from None
 
 
-def _there_and_back(sections: NDArray[np.float64], signal: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return what `scipy.signal.sosfiltfilt` returns, in a fraction of its time; see `ecgkit.signal.filter_kernel`.
+@cache
+def _sections(
+    order: int, edges: tuple[float, ...], kind: str, fs: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a design's sections ``[S, 6]`` and their states after a constant input ``[S, 2]``."""
+    sections = scipy.signal.butter(order, np.squeeze(edges), kind, fs=fs, output="sos")
+    return sections, scipy.signal.sosfilt_zi(sections)
+
+
+def _there_and_back(
+    sections: NDArray[np.float64], steady: NDArray[np.float64], signal: NDArray[np.floating]
+) -> NDArray[np.float64]:
+    """Return what `scipy.signal.sosfiltfilt` returns, in a third of its time; see `ecgkit.signal.filter_kernel`.
 
     Raises:
         ValueError: The signal is too short to be padded.
@@ -93,7 +105,6 @@ def _there_and_back(sections: NDArray[np.float64], signal: NDArray[np.floating])
     edge = 3 * (2 * len(sections) + 1 - min(int((sections[:, 2] == 0).sum()), int((sections[:, 5] == 0).sum())))
     if edge >= T:
         raise ValueError(f"{T} samples, {edge} are reflected at each end")
-    steady = scipy.signal.sosfilt_zi(sections)
     leads = signal.reshape(-1, T)
     out = np.empty(leads.shape)
     for first in range(0, len(leads), LANES):

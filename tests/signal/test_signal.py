@@ -125,8 +125,9 @@ def test_a_record_is_the_same_alone_and_in_a_batch() -> None:
 @pytest.mark.parametrize("band", [Butterworth(0.5, 40, 3), Butterworth(0.67, None, 2), Butterworth(None, 30, 1)])
 @pytest.mark.parametrize("leads", [1, 12, 67])
 def test_a_filter_is_scipys_to_the_bit(band: Butterworth, leads: int) -> None:
-    kind, edges = next(iter(band._designs(250)))
-    sections = scipy.signal.butter(band.order, edges, kind, fs=250, output="sos")
+    kind = "bandpass" if band.low and band.high else "highpass" if band.low else "lowpass"
+    edges = [edge for edge in (band.low, band.high) if edge]
+    sections = scipy.signal.butter(band.order, edges if len(edges) > 1 else edges[0], kind, fs=250, output="sos")
     for T in (60, 500):
         signal = np.random.default_rng(T).normal(size=(leads, T)).cumsum(1)
         np.testing.assert_array_equal(band(signal, 250), scipy.signal.sosfiltfilt(sections, signal, axis=-1))
