@@ -70,10 +70,9 @@ def size(path: Path) -> float:
     return sum(file.stat().st_size for file in path.rglob("*") if file.is_file()) / 1e9
 
 
-def peak() -> str:
-    """Return the peak memory of this process and of the largest it started, in MB."""
-    own, child = (resource.getrusage(who).ru_maxrss / 1024 for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return f"{own:.0f} here, {child:.0f} in a worker"
+def peak() -> float:
+    """Return the peak memory of this process, in MB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def timed(what: str, records: int, work: Callable[[], object]) -> None:
@@ -83,7 +82,7 @@ def timed(what: str, records: int, work: Callable[[], object]) -> None:
     took, cpu = time.perf_counter() - began, 1000 * (processor() - used) / records
     print(
         f"{what:32s} {records:>9,} records {took:7.1f} s {records / took:7.0f}/s  CPU {cpu:.3f} ms each  "
-        f"peak MB {peak()}",
+        f"peak {peak():,.0f} MB",
         flush=True,
     )
 
