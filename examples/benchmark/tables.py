@@ -49,6 +49,7 @@ class Side:
 
 
 Pair = tuple[Side, Side]
+LEADS = ("12", "limb", "3", "I", "II")
 
 # What the papers say is better, first.
 DIRECTIONS: dict[str, tuple[Pair, ...]] = {
@@ -85,10 +86,10 @@ def tables(plan: dict[str, Any], results: Path, runs: Path) -> Iterable[tuple[st
     yield "What was trained", markdown([cost(run, runs) for run in (*plan["runs"], *plan["simulated_runs"])])
     yield "Linear probe by share of the labels", markdown(by(linear + scratch, lambda row: f"{row.fraction:.0%}"))
     yield "Against its own random encoder, all labels", markdown(against(whole, by_random(plan)))
-    yield "Linear probe by leads", markdown(by(whole + leads, leads_of))
+    yield "Linear probe by leads", markdown(by(whole + leads, leads_of, LEADS))
     shown = {name(row) for _, row in heads}
     yield "Heads, all labels", markdown(by([e for e in whole if name(e[1]) in shown] + heads, head_of))
-    yield "Zero-shot on the simulated cohort", markdown(by(zero_shot, leads_of))
+    yield "Zero-shot on the simulated cohort", markdown(by(zero_shot, leads_of, LEADS))
     pairs = [pair for group in DIRECTIONS.values() for pair in group]
     yield "Directions of the papers", markdown(against(whole + leads + heads + zero_shot, pairs))
 
@@ -119,13 +120,14 @@ def name(row: ResultRow) -> str:
     return row.run.rsplit("-s", 1)[0] if row.weights == "pretrained" else f"{row.method} {row.preset}, {row.weights}"
 
 
-def by(rows: Rows, column: Callable[[ResultRow], str]) -> list[dict[str, str]]:
-    """Return a line an encoder and a column a kind of row, in the order in which they are met."""
+def by(rows: Rows, column: Callable[[ResultRow], str], first: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Return a line an encoder and a column a kind of row: some columns first, the others as they are met."""
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for _, row in rows:
         if row.macro_auroc is not None:
             values[name(row)][column(row)].append(100 * row.macro_auroc)
-    columns = list(dict.fromkeys(key for line in values.values() for key in line))
+    met = dict.fromkeys(key for line in values.values() for key in line)
+    columns = [*(key for key in first if key in met), *(key for key in met if key not in first)]
     return [
         {"encoder": encoder, **{key: spread(line[key]) if key in line else "" for key in columns}}
         for encoder, line in values.items()
