@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgkit.evaluation.comparison import Comparison, predictions_on_test
+from ecgkit.evaluation.comparison import Comparison, draws_for, predictions_on_test
 from ecgkit.evaluation.measure import DRAWS, pair
 from ecgkit.evaluation.results import Estimate, TargetScore, finite
 from ecgkit.evaluation.statistics import Difference, Intervals, difference_of, holm, intervals, resample
@@ -149,7 +149,7 @@ def compare_errors(best: Path, others: Sequence[Path], target: str) -> dict[Path
     reference = predictions_on_test(best)
     y, p = f"y_{target}", f"p_{target}"
     patients = reference["patient_id"].fillna("record " + reference.index.to_series())
-    weights = resample(patients.astype(str).tolist(), draws=DRAWS)
+    weights = resample(patients.astype(str).tolist(), draws=draws_for(len(others)))
 
     def errors(predicted: Floats) -> _Errors:
         found = np.abs(predicted - reference[y].to_numpy(float))

@@ -77,6 +77,12 @@ def test_results_on_other_records_are_not_tested(tmp_path: Path) -> None:
     assert compare(best, [fewer]) == {}
 
 
+def test_much_worse_results_are_told_apart_however_many_there_are(tmp_path: Path) -> None:
+    best = write(tmp_path / "best", 1.0, records=120)
+    others = [write(tmp_path / str(n), 0.05, seed=n, records=120) for n in range(40)]
+    assert all(comparison.distinguishable for comparison in compare(best, others).values())
+
+
 def plain_class_tests(first: pd.DataFrame, second: pd.DataFrame, labels: str) -> dict[str, tuple[float, float]]:
     """By class the difference of AUROC and DeLong's p by all pairs; Holm's correction by going up from the lowest p."""
     first, second = (frame.set_index("record_id").sort_index() for frame in (first, second))
