@@ -4,7 +4,9 @@ A batch holds records of one lead set, so that it is rectangular and nothing abs
 depend on the seed, the epoch and the record's row alone, not on how many workers load them.
 """
 
+import os
 import signal
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from types import MappingProxyType
@@ -199,6 +201,20 @@ def loader(
 
 
 def _leave_signals(worker: int) -> None:
-    """Leave Ctrl-C and its like to the training, which still needs its batches to finish a step and save."""
+    """Leave Ctrl-C and its like to the training, which still needs its batches to finish a step and save.
+
+    One signal must be obeyed: Python, when it ends, terminates the processes that are still there and waits for them.
+    """
     for number in SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
+        if number != signal.SIGTERM:
+            signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):  # Linux; elsewhere torch ends the process, whoever asks
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_obey_parent, args=(os.getppid(),), daemon=True).start()
+
+
+def _obey_parent(parent: int) -> None:
+    """End this process when its parent terminates it, and when nobody else does."""
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)

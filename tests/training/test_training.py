@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -113,6 +115,33 @@ def test_a_batch_is_the_contract_of_each_record_and_workers_change_nothing(cohor
     for here, there in zip(load_batches(windows, batches), loader(windows, batches, workers=2), strict=True):
         assert torch.equal(here.signal, there.signal)
         assert torch.equal(here.rows, there.rows)
+
+
+LOADING = """
+import multiprocessing, os, signal, sys, torch
+from ecgkit.training.data import loader
+
+class Zeros(torch.utils.data.Dataset):
+    def __getitem__(self, rows):
+        return torch.zeros(2)
+
+kept = loader(Zeros(), [[0]] * 8, 1)
+batches = iter(kept)
+next(batches)
+kept.cycle = [kept, batches]  # nothing frees them before Python ends
+(worker,) = multiprocessing.active_children()
+if os.fork() == 0:  # somebody else than the parent
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR1):
+        os.kill(worker.pid, number)
+    os._exit(0)
+os.wait()
+print(sum(1 for batch in batches), worker.is_alive())
+"""
+
+
+def test_loading_processes_outlive_signals_and_end_with_python() -> None:
+    done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True, timeout=120, check=True)
+    assert (done.stdout, done.stderr) == ("7 True\n", "")
 
 
 def test_crops_stay_in_the_record(cohort_store: Path) -> None:
