@@ -8,7 +8,6 @@ A step is forward, backward and optimizer; on a CPU its time is the process's ow
 """
 
 import argparse
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -18,9 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+import training as steps
 from rich.console import Console
 from rich.table import Table
-from training import stepper
 
 from ecgkit.config import override
 from ecgkit.entries import MethodEntry, TaskEntry
@@ -84,13 +83,14 @@ def compare(store: Store, family: tuple[str, str, tuple[str, ...]], options: arg
     batches = [setup.batch(options.batch) for setup in (plain, ours)]
     if ours.device.type == "cuda":
         ours.method.compile()
-    slow, fast = medians(
+    slow, fast = steps.compare(
         [
-            stepper(plain.method.train(), replace(plain.recipe, precision="fp32"), batches[0]),
-            stepper(ours.method.train(), ours.recipe, batches[1]),
+            steps.stepper(plain.method.train(), replace(plain.recipe, precision="fp32"), batches[0]),
+            steps.stepper(ours.method.train(), ours.recipe, batches[1]),
         ],
         ours.device,
         options.repeats,
+        processor_time,
     )
     records = len(batches[1].rows)
     flops = count_cost(ours.method, batches[1], ours.recipe).flops * records / fast
@@ -107,18 +107,13 @@ def prepared(store: Store, name: str, preset: str, settings: tuple[str, ...], op
     return set_up(entry, config, store, pretrain, Processes(), lambda done, total: None, task)
 
 
-def medians(works: list[Callable[[], None]], device: torch.device, repeats: int) -> list[float]:
-    """Time works in turn, after one round that is not counted; medians in s."""
-
-    def seconds(work: Callable[[], None]) -> float:
-        if device.type == "cuda":
-            return timed(work, device)
-        began = time.process_time()
-        work()
-        return (time.process_time() - began) / torch.get_num_threads()
-
-    rounds = [[seconds(work) for work in works] for _ in range(repeats + 1)]
-    return [statistics.median(column) for column in zip(*rounds[1:], strict=True)]
+def processor_time(work: Callable[[], None], device: torch.device) -> float:
+    """Return the seconds that some work takes; on a CPU the process's own, a thread."""
+    if device.type == "cuda":
+        return timed(work, device)
+    began = time.process_time()
+    work()
+    return (time.process_time() - began) / torch.get_num_threads()
 
 
 if __name__ == "__main__":

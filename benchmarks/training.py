@@ -77,11 +77,16 @@ def backward(out: Tensor) -> None:
     out.backward(out.detach())
 
 
-def compare(works: list[Callable[[], Any]], device: torch.device, repeats: int) -> list[float]:
+def compare(
+    works: list[Callable[[], Any]],
+    device: torch.device,
+    repeats: int,
+    clock: Callable[[Callable[[], Any], torch.device], float] = timed,
+) -> list[float]:
     """Time several works in turn, so that a machine that drifts drifts for all; medians in s."""
     for work in works:
         work()
-    rounds = [[timed(work, device) for work in works] for _ in range(repeats)]
+    rounds = [[clock(work, device) for work in works] for _ in range(repeats)]
     return [statistics.median(column) for column in zip(*rounds, strict=True)]
 
 

@@ -62,8 +62,8 @@ class PerturbedSignal:
         leads, T = np.flatnonzero(self.view.present[rows]), int(self.view.lengths[rows])
         rng = np.random.default_rng([self.seed, int(rows)])
         disturbed = self.perturbation.apply(window[leads, :T], spec.fs, self.level, rng)
-        if spec.filter is not None and spec.filters_window:
-            disturbed = spec.filter(disturbed.astype(np.float64), spec.fs).astype(np.float32)
+        if spec.window_filter:
+            disturbed = spec.window_filter(disturbed.astype(np.float64), spec.fs).astype(np.float32)
         window[leads, :T] = disturbed
         return window
 

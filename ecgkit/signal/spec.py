@@ -85,9 +85,14 @@ class SignalSpec:
         return round(self.fs * self.window)
 
     @property
-    def filters_window(self) -> bool:
-        """Whether the filter is one of the steps before the crop."""
-        return self.filter is not None and (self.filter_first or self.samples == self.window_samples)
+    def window_filter(self) -> Butterworth | None:
+        """The filter, where it is one of the steps before the crop."""
+        return self.filter if self.filter_first or self.samples == self.window_samples else None
+
+    @property
+    def crop_filter(self) -> Butterworth | None:
+        """The filter, where it is one of the steps after the crop."""
+        return None if self.window_filter else self.filter
 
     @property
     def eval_offsets(self) -> tuple[int, ...]:
@@ -96,8 +101,7 @@ class SignalSpec:
 
     def view_key(self) -> str:
         """Return the hash of all that decides a view's content: the steps before the crop."""
-        filtered = self.filter if self.filters_window else None
-        return fingerprint(self.fs, self.window, self.leads, self.repair, self.resample, filtered)
+        return fingerprint(self.fs, self.window, self.leads, self.repair, self.resample, self.window_filter)
 
     def __str__(self) -> str:
         band = "no filter"
@@ -124,8 +128,8 @@ def window_of(signal: NDArray[np.floating], fs: float, spec: SignalSpec) -> tupl
     # Cut first, as published pipelines do: a long recording then costs no more than its window.
     kept = signal[..., : round(spec.window * fs)].astype(np.float64)
     out = resample(fill_gaps(kept, spec.repair), fs, spec.fs, spec.resample)[..., : spec.window_samples]
-    if spec.filter is not None and spec.filters_window:
-        out = spec.filter(out, spec.fs)
+    if spec.window_filter:
+        out = spec.window_filter(out, spec.fs)
     length = out.shape[-1]
     pad = [(0, 0)] * (out.ndim - 1) + [(0, spec.window_samples - length)]
     return (np.pad(out, pad) if length < spec.window_samples else out), length
@@ -152,7 +156,7 @@ def finish(
     T = crops.shape[-1]
     out = np.empty(crops.shape, np.float32) if out is None else out
     full = lengths is None or bool((lengths >= T).all())
-    if full and _filters(spec):
+    if full and spec.crop_filter:
         out[...] = _finish(crops, spec)
         return out
     # Record by record, so that all steps on one happen while it is in the processor's cache.
@@ -163,15 +167,11 @@ def finish(
     return out
 
 
-def _filters(spec: SignalSpec) -> bool:
-    return spec.filter is not None and not spec.filters_window
-
-
 def _finish(
     crops: NDArray[np.floating], spec: SignalSpec, out: NDArray[np.float32] | None = None
 ) -> NDArray[np.floating]:
-    if spec.filter is not None and _filters(spec):
-        signal = spec.filter(crops.astype(np.float64), spec.fs)  # low band edges need double precision
+    if spec.crop_filter:
+        signal = spec.crop_filter(crops.astype(np.float64), spec.fs)  # low band edges need double precision
         scaled = normalize(signal, spec.normalize, signal)
     elif crops.dtype == np.float32:
         return normalize(crops, spec.normalize, out)

@@ -98,7 +98,7 @@ def open_view(
 
 def before_filter(store: Store, view: View) -> View:
     """Return a view as it is before the contract's filter; the view itself where the filter follows the crop."""
-    if not view.spec.filters_window:
+    if view.spec.window_filter is None:
         return view
     return replace(open_view(store, replace(view.spec, filter=None)), present=view.present)
 

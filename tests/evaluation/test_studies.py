@@ -121,7 +121,7 @@ def test_leads_are_shifted_against_each_other_and_by_no_more() -> None:
 def clear_views(store: Path) -> tuple[View, View]:
     """Return a view whose filter has run, and the same before the filter."""
     view = open_view(Store(store), method_config(host().get(MethodEntry, "clear"), "tiny")[1].signal)
-    assert view.spec.filters_window
+    assert view.spec.window_filter
     return view, before_filter(Store(store), view)
 
 

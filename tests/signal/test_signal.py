@@ -104,7 +104,7 @@ def test_normalisation_against_a_plain_loop() -> None:
 @pytest.mark.parametrize("seconds", [10, 9])
 def test_padding_takes_no_part_in_filter_and_scale(seconds: float) -> None:
     spec = SignalSpec(fs=100, seconds=seconds, filter=Butterworth(1, 30, 3))
-    assert spec.filters_window == (seconds == 10)
+    assert (spec.window_filter, spec.crop_filter) == ((spec.filter, None) if seconds == 10 else (None, spec.filter))
     short = synthetic_signal(600, 2)
     padded = apply(short, 100, spec)
     assert padded.shape == (2, round(100 * seconds))

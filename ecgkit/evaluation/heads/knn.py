@@ -108,7 +108,7 @@ class KnnHead(Head):
 
 
 def _vote(cosine: Tensor, labels: Tensor, k: int, temperature: float) -> Tensor:
-    weights = ((cosine[:, :k] - cosine[:, :1]).double() / temperature).exp()
+    weights = ((cosine[:, :k] - cosine[:, :1]) / temperature).exp()
     with_label = torch.einsum("bk,bkc->bc", weights, labels[:, :k])
     without = torch.einsum("bk,bkc->bc", weights, 1 - labels[:, :k])
     return with_label / (with_label + without)  # exactly 1 where all have it: such records tie
