@@ -25,8 +25,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from ecgkit.entries import TaskEntry
-from ecgkit.evaluation.challenge import challenge_scores
-from ecgkit.evaluation.challenge_files import read_answers
+from ecgkit.evaluation.scores.challenge.files import read_answers
+from ecgkit.evaluation.scores.challenge.formula import challenge_scores
 from ecgkit.plugins import host
 from ecgkit.tasks.loading import load_task
 from tests.evaluation.plain_challenge import plain_scores

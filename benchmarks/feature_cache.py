@@ -16,9 +16,9 @@ from rich.console import Console
 from rich.table import Table
 
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
-from ecgkit.evaluation.options import ProbeOptions
-from ecgkit.evaluation.probe import probe
-from ecgkit.evaluation.subject import untrained_subject
+from ecgkit.evaluation.features.encoder import untrained_subject
+from ecgkit.evaluation.probe.options import ProbeOptions
+from ecgkit.evaluation.probe.prepare import probe
 from ecgkit.ingest import ingest
 from ecgkit.methods import method_config
 from ecgkit.plugins import host

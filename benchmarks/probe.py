@@ -19,9 +19,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
-from ecgkit.evaluation.logistic import fit_logistic
-from ecgkit.evaluation.metrics import auroc
-from ecgkit.evaluation.statistics import resample
+from ecgkit.evaluation.heads.logistic import fit_logistic
+from ecgkit.evaluation.scores.metrics import auroc
+from ecgkit.evaluation.scores.statistics import resample
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 TIMED_LABELS = 6

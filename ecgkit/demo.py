@@ -12,10 +12,10 @@ from typing import Any
 from ecgkit.config import override, read_yaml, write_yaml
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
 from ecgkit.errors import ConfigError, OutputError
-from ecgkit.evaluation.options import ProbeOptions, result_folder
-from ecgkit.evaluation.probe import probe
-from ecgkit.evaluation.results import ROW, find_rows
-from ecgkit.evaluation.subject import Subject, pretrained_subject, untrained_subject
+from ecgkit.evaluation.features.encoder import Subject, pretrained_subject, untrained_subject
+from ecgkit.evaluation.probe.options import ProbeOptions, result_folder
+from ecgkit.evaluation.probe.prepare import probe
+from ecgkit.evaluation.results.row import ROW, find_rows
 from ecgkit.ingest import ingest
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
 from ecgkit.knowledge.labels import DEFAULT_NAME
@@ -23,12 +23,12 @@ from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.reports import of_store
 from ecgkit.methods import method_config
 from ecgkit.plugins import host
-from ecgkit.report.ecg_plot import plot_ecg
-from ecgkit.report.page import write_report
-from ecgkit.report.wording import percent
+from ecgkit.report.page.write import write_report
+from ecgkit.report.pictures.ecg import plot_ecg
 from ecgkit.simulate import simulate_cohort
 from ecgkit.store.reader import Store
 from ecgkit.training.loop import PretrainOptions, Watcher, pretrain
+from ecgkit.wording import percent
 
 SETTINGS = "demo.yaml"
 TASK = "simulated"

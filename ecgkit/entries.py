@@ -158,7 +158,10 @@ class TaskEntry(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class ProtocolEntry(Entry):
-    """A probe protocol; `target` is ``"package:file.yaml"``, a data file of `ecgkit.evaluation.protocol.Protocol`."""
+    """A probe protocol; `target` is ``"package:file.yaml"``, a data file inside that package.
+
+    It holds the fields of `ecgkit.evaluation.protocols.protocol.Protocol`.
+    """
 
     kind: ClassVar[str] = "protocol"
 
@@ -196,7 +199,7 @@ class TextEncoderEntry(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class SectionEntry(Entry):
-    """A section of the report page; `target` is ``f(rows) -> Section | None``, of `ecgkit.report.section`.
+    """A section of the report page; `target` is ``f(rows) -> Section | None``, of `ecgkit.report.elements.section`.
 
     `rows` are pairs of a ``row.json`` and its result row; None where they hold nothing for the section.
     """

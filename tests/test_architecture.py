@@ -9,14 +9,28 @@ CORE = Path(__file__).parent.parent / "ecgkit"
 PLUGINS = CORE.parent / "plugins"
 # From the top of the hill to the bottom; a module imports from its own room and from those above it.
 ROOMS = (
-    "errors", "entries", "hookspecs", "atomic", "plugins", "config", "compiled", "leads", "signal", "recording",
-    "executor", "store", "datasets", "ingest", "beats", "knowledge", "simulate", "nn", "text", "recipe", "methods",
+    "errors", "wording", "entries", "hookspecs", "atomic", "plugins", "config", "compiled", "leads", "signal",
+    "recording", "executor", "store", "datasets", "ingest", "beats", "knowledge", "simulate", "nn", "text", "recipe", "methods",
     "tasks", "training", "evaluation", "report", "api", "export", "demo", "testing", "scaffold", "cli", "__main__",
 )  # fmt: skip
 
 
+# Rooms inside the two largest rooms, in the same order.
+INNER_ROOMS = {
+    "evaluation": ("features", "protocols", "results", "scores", "heads", "probe", "studies", "suites"),
+    "report": ("elements", "pictures", "tables", "sections", "page"),
+}
+
+
 def room_of(module: str) -> str:
     return module.split(".")[1]
+
+
+def inner_room_of(module: str) -> int | None:
+    """Return the floor of a module inside its room, for rooms that have rooms of their own."""
+    parts = module.split(".")
+    rooms = INNER_ROOMS.get(parts[1], ()) if len(parts) > 2 else ()
+    return rooms.index(parts[2]) if rooms and parts[2] in rooms else None
 
 
 def imports_of(path: Path) -> list[str]:
@@ -47,6 +61,9 @@ def test_imports_run_downhill(path: Path) -> None:
             and (CORE / parts[1]).with_suffix(".py").exists() | (CORE / parts[1]).is_dir()
         ):
             assert ROOMS.index(room_of(name)) <= here, f"{module} imports {name}, which stands below it"
+            own, other = inner_room_of(module), inner_room_of(name)
+            if room_of(name) == room_of(module) and own is not None and other is not None:
+                assert other <= own, f"{module} imports {name}, which stands below it in the same room"
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(CORE)))

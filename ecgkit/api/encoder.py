@@ -17,7 +17,7 @@ from ecgkit.api.store import EcgStore
 from ecgkit.api.supplies import supplies_of
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import LeadError, SignalError
-from ecgkit.evaluation.features import RecordFeatures, extract
+from ecgkit.evaluation.features.extract import RecordFeatures, extract
 from ecgkit.methods import Batch, Encoder
 from ecgkit.signal.spec import SignalSpec, window_of
 from ecgkit.store.views import SHORTEST, View, open_view

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ecgkit.cli.render import plain, print_json, print_table, progress, say
-from ecgkit.report.wording import percent
+from ecgkit.wording import percent
 
 
 def show_attention(run: Path, data: Path | None, record: str, task: str, out: Path | None, as_json: bool) -> None:
@@ -21,9 +21,9 @@ def show_attention(run: Path, data: Path | None, record: str, task: str, out: Pa
 def _draw(run: Path, data: Path, record: str, out: Path | None, as_json: bool) -> None:
     from ecgkit.atomic import check_suffix
     from ecgkit.errors import ConfigError
-    from ecgkit.evaluation.attention import record_attention
-    from ecgkit.evaluation.subject import pretrained_subject
-    from ecgkit.report.attention import plot_attention
+    from ecgkit.evaluation.features.encoder import pretrained_subject
+    from ecgkit.evaluation.studies.attention import record_attention
+    from ecgkit.report.pictures.attention import plot_attention
     from ecgkit.store.reader import Store
 
     if out is None and not as_json:
@@ -49,9 +49,9 @@ def _draw(run: Path, data: Path, record: str, out: Path | None, as_json: bool) -
 
 def _measure(run: Path, data: Path, task: str, as_json: bool) -> None:
     from ecgkit.entries import TaskEntry
-    from ecgkit.evaluation.attention import lead_worth
+    from ecgkit.evaluation.features.encoder import pretrained_subject
     from ecgkit.evaluation.heads.own import check_classes
-    from ecgkit.evaluation.subject import pretrained_subject
+    from ecgkit.evaluation.studies.attention import lead_worth
     from ecgkit.plugins import host
     from ecgkit.store.reader import Store
     from ecgkit.store.views import open_view

@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 from ecgkit.cli import completion
 from ecgkit.cli.render import JsonOption, OverwriteOption, print_json, print_table, progress, say
-from ecgkit.report.wording import percent
+from ecgkit.wording import percent
 
 if TYPE_CHECKING:
     from ecgkit.beats.detector import Detector
@@ -98,7 +98,7 @@ def beats(
     else:
         _show(opened.name, summary)
     if plot is not None:
-        from ecgkit.report.beats_plot import plot_beats
+        from ecgkit.report.pictures.beats import plot_beats
 
         plot_beats(opened, peaks, plot, before=before, after=after, most=max_beats)
         say(f"drew {plot}")
@@ -147,7 +147,7 @@ def score(
         _show_report(report, chosen, against)
     worst = report.worst()[:most]
     if plot is not None and worst:
-        from ecgkit.report.worst_plot import plot_worst
+        from ecgkit.report.pictures.worst_beats import plot_worst
 
         plot_worst(records, worst, chosen.name, plot, dataset=dataset)
         say(f"drew {plot}")

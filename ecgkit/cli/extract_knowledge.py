@@ -8,7 +8,7 @@ from typer.core import TyperGroup
 
 from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.render import JsonOption, OverwriteOption, SeedOption, print_json, print_table, progress, say, warn
-from ecgkit.report.wording import percent
+from ecgkit.wording import percent
 
 if TYPE_CHECKING:
     from ecgkit.knowledge.backends import Backend

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ecgkit.cli.render import JsonOption, plain, print_json, print_table, say
-from ecgkit.report.wording import percent
+from ecgkit.wording import percent
 
 if TYPE_CHECKING:
     from ecgkit.store.reader import Store
@@ -96,7 +96,7 @@ def _show_quality(store: "Store", html: Path | None, as_json: bool) -> None:
         rows = [_quality_row(count, len(store)) for count in counts]
         print_table(f"{store.name}: quality of {len(store)} records", rows, numeric=["records", "share"])
     if html is not None:
-        from ecgkit.report.quality_page import write_quality_page
+        from ecgkit.report.page.quality import write_quality_page
 
         write_quality_page(store, html)
         say(f"wrote {html}")
@@ -199,7 +199,7 @@ def _show_record(store: "Store", record: str, out: Path | None, as_json: bool) -
 
 
 def _draw_record(store: "Store", row: int, values: dict[str, Any], out: Path) -> None:
-    from ecgkit.report.ecg_plot import plot_ecg
+    from ecgkit.report.pictures.ecg import plot_ecg
 
     recording = store.recording(row)
     # Readers give what their dataset has: a column may be missing, or empty for this record.

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from ecgkit.cli.render import say
-from ecgkit.report.wording import percent
+from ecgkit.wording import percent
 
 
 def reconstruct(run: Path, data: Path | None, record: str, out: Path | None) -> None:
     """Draw what a masked model rebuilds of a record."""
     from ecgkit.atomic import check_suffix
     from ecgkit.errors import ConfigError
-    from ecgkit.report.reconstruction import plot_reconstruction, rebuild_record
+    from ecgkit.report.pictures.reconstruction import plot_reconstruction, rebuild_record
     from ecgkit.store.reader import Store
     from ecgkit.training.run import open_run
 

@@ -268,7 +268,7 @@ def _online_probe(request: Request) -> Any:
     notes = request.options.notes
     if "probe_task" not in notes:
         return None
-    from ecgkit.evaluation.online import OnlineProbe
+    from ecgkit.evaluation.probe.online import OnlineProbe
 
     task, head = host().get(TaskEntry, notes["probe_task"]), host().get(HeadEntry, "linear")
     return OnlineProbe(task, head, Store(Path(notes["probe_data"])), request.config.signal, seed=request.options.seed)

@@ -11,9 +11,9 @@ from ecgkit.cli.render import DeviceOption, JsonOption, SeedOption, print_json
 from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption
 
 if TYPE_CHECKING:
-    from ecgkit.evaluation.case import ModelChoice
-    from ecgkit.evaluation.draws import Amount
-    from ecgkit.evaluation.options import ProbeOptions
+    from ecgkit.evaluation.probe.options import ProbeOptions
+    from ecgkit.evaluation.probe.request import ModelChoice
+    from ecgkit.evaluation.protocols.draws import Amount
 
 
 def probe(
@@ -106,7 +106,7 @@ def _checked(data: Path | None, task: str, epochs: int | None, *, scratch: bool,
 
 def _options(**values: Any) -> "ProbeOptions":
     from ecgkit.config import build
-    from ecgkit.evaluation.options import ProbeOptions
+    from ecgkit.evaluation.probe.options import ProbeOptions
 
     return build(ProbeOptions, values, source="probe")
 
@@ -129,7 +129,7 @@ def _model(
     run: Path | None, method: str, random_init: bool, scratch: bool, preset: str, config: Path | None, of: list[str]
 ) -> "ModelChoice":
     from ecgkit.errors import ConfigError
-    from ecgkit.evaluation.case import ModelChoice
+    from ecgkit.evaluation.probe.request import ModelChoice
 
     if random_init and scratch:
         raise ConfigError("both --random-init and --scratch", "one of them")
@@ -146,7 +146,7 @@ def parse_amounts(fractions: str, counts: str) -> "tuple[Amount, ...]":
         ConfigError: One is no number in its range.
     """
     from ecgkit.errors import ConfigError, TaskError
-    from ecgkit.evaluation.draws import Amount
+    from ecgkit.evaluation.protocols.draws import Amount
 
     try:
         shares = sorted({float(part) for part in fractions.split(",") if part.strip()})

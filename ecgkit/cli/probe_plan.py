@@ -10,10 +10,10 @@ from ecgkit.cli.probe_show import draw_lead_sets, show_curves, show_lead_sets, s
 from ecgkit.cli.render import progress, say
 
 if TYPE_CHECKING:
-    from ecgkit.evaluation.case import ModelChoice, OpenedCase, ProbeCase
-    from ecgkit.evaluation.draws import Amount
-    from ecgkit.evaluation.options import ProbeOptions
-    from ecgkit.evaluation.results import ResultRow
+    from ecgkit.evaluation.probe.options import ProbeOptions
+    from ecgkit.evaluation.probe.request import ModelChoice, OpenedCase, ProbeCase
+    from ecgkit.evaluation.protocols.draws import Amount
+    from ecgkit.evaluation.results.row import ResultRow
 
     Results = Sequence[tuple[Path, ResultRow]]
 
@@ -46,8 +46,8 @@ class Plan:
 
     def cases(self) -> "list[ProbeCase]":
         """Return the cases, by task."""
-        from ecgkit.evaluation.case import ProbeCase
-        from ecgkit.evaluation.lead_sets import parse_lead_sets
+        from ecgkit.evaluation.probe.request import ProbeCase
+        from ecgkit.evaluation.protocols.lead_sets import parse_lead_sets
 
         sets = [given.name for given in parse_lead_sets(self.leads)] if self.leads else [""]
         wanted = [(task, replace(self.options, leads=name)) for task in self.tasks for name in sets]
@@ -76,7 +76,7 @@ class Plan:
 
     def opened(self) -> "Iterator[OpenedCase]":
         """Open the cases one after the other; of several, each result has a folder of its own inside `out`."""
-        from ecgkit.evaluation.case import open_case
+        from ecgkit.evaluation.probe.request import open_case
 
         cases = self.cases()
         for case in cases:
@@ -108,7 +108,7 @@ def _run_cases(plan: Plan) -> "Results":
 
 
 def _run_curves(plan: Plan) -> "Results":
-    from ecgkit.evaluation.learning_curve import learning_curve
+    from ecgkit.evaluation.studies.learning_curve import learning_curve
 
     results: list[tuple[Path, ResultRow]] = []
     for opened in plan.opened():

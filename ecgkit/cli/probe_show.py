@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from ecgkit.cli.regression_view import show_target_lines, show_targets
 from ecgkit.cli.render import print_table, say, warn
-from ecgkit.report.wording import interval, percent
+from ecgkit.wording import interval, percent
 
 if TYPE_CHECKING:
-    from ecgkit.evaluation.results import ClassScore, ResultRow
+    from ecgkit.evaluation.results.row import ClassScore, ResultRow
 
 
 def show_row(row: "ResultRow", folder: Path) -> None:
@@ -47,7 +47,7 @@ def _class(score: "ClassScore") -> dict[str, str]:
 
 def show_curves(rows: "Sequence[ResultRow]", folder: Path) -> None:
     """Print a table a task: one line a lead set and number of training records, over its seeds."""
-    from ecgkit.report.labels import share_label
+    from ecgkit.report.elements.labels import share_label
 
     for task in dict.fromkeys(row.task for row in rows):
         own = [row for row in rows if row.task == task]
@@ -65,7 +65,7 @@ def show_curves(rows: "Sequence[ResultRow]", folder: Path) -> None:
 
 
 def _show_aurocs(rows: "Sequence[ResultRow]") -> None:
-    from ecgkit.evaluation.learning_curve import curve
+    from ecgkit.evaluation.studies.learning_curve import curve
 
     sets: dict[str, list[ResultRow]] = {}
     for row in rows:
@@ -91,7 +91,7 @@ def _show_aurocs(rows: "Sequence[ResultRow]") -> None:
 
 def _lead_group(row: "ResultRow") -> str:
     """Return what a result's lead set is shown as: random subsets of one size as one."""
-    from ecgkit.evaluation.lead_sets import lead_set
+    from ecgkit.evaluation.protocols.lead_sets import lead_set
 
     group = lead_set(row.lead_set).group if row.lead_set else ""
     return group if ":" in group else row.lead_set
@@ -99,7 +99,7 @@ def _lead_group(row: "ResultRow") -> str:
 
 def show_lead_sets(rows: "Sequence[ResultRow]") -> None:
     """Print one line a lead set, means over random subsets."""
-    from ecgkit.report.lead_matrix import summarise
+    from ecgkit.report.tables.lead_matrix import summarise
 
     scored = [row for row in rows if not row.targets]
     for task in dict.fromkeys(row.task for row in rows if row.targets):
@@ -112,7 +112,7 @@ def show_lead_sets(rows: "Sequence[ResultRow]") -> None:
 
 def draw_lead_sets(rows: "Sequence[ResultRow]", picture: Path) -> None:
     """Draw the heat map of lead sets by task and share; none where only numbers are predicted."""
-    from ecgkit.report.lead_matrix import draw_matrix
+    from ecgkit.report.tables.lead_matrix import draw_matrix
 
     scored = [row for row in rows if not row.targets]
     if scored:

@@ -11,7 +11,7 @@ from ecgkit.cli.render import print_table, progress, say, warn
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ecgkit.evaluation.case import OpenedCase, ProbeCase
+    from ecgkit.evaluation.probe.request import OpenedCase, ProbeCase
     from ecgkit.tasks.data import TaskData
 
 
@@ -33,7 +33,7 @@ class Asked:
 
     def data(self) -> "TaskData":
         """Return the task on the store."""
-        from ecgkit.evaluation.leaks import leak_warnings, refuse_leak
+        from ecgkit.evaluation.probe.leaks import leak_warnings, refuse_leak
         from ecgkit.store.views import open_view
         from ecgkit.tasks.data import task_data
         from ecgkit.tasks.loading import load_task
@@ -52,7 +52,7 @@ class Asked:
 def study(case: "ProbeCase", layers: str, perturb: str) -> list[dict[str, Any]]:
     """Study layers or a perturbation; return the rows of its table."""
     from ecgkit.errors import ConfigError
-    from ecgkit.evaluation.case import open_case
+    from ecgkit.evaluation.probe.request import open_case
 
     if layers and perturb:
         raise ConfigError("--layers and --perturb together", "one of them")
@@ -67,8 +67,8 @@ def study(case: "ProbeCase", layers: str, perturb: str) -> list[dict[str, Any]]:
 
 def _layers(asked: Asked, layers: str) -> "pd.DataFrame":
     from ecgkit.atomic import check_output
-    from ecgkit.evaluation.layers import study_layers
-    from ecgkit.report.studies import LAYERS, write_layer_study
+    from ecgkit.evaluation.studies.layers import study_layers
+    from ecgkit.report.pictures.studies import LAYERS, write_layer_study
 
     folder, opened = asked.folder("layers"), asked.opened
     options = opened.case.options
@@ -90,9 +90,9 @@ def _layers(asked: Asked, layers: str) -> "pd.DataFrame":
 
 def _perturb(asked: Asked, perturb: str) -> "pd.DataFrame":
     from ecgkit.atomic import check_output
-    from ecgkit.evaluation.perturb import study_perturbation
-    from ecgkit.evaluation.perturbations import parse_disturbances
-    from ecgkit.report.studies import LEVELS, write_perturbation_study
+    from ecgkit.evaluation.studies.perturbations import parse_disturbances
+    from ecgkit.evaluation.studies.robustness import study_perturbation
+    from ecgkit.report.pictures.studies import LEVELS, write_perturbation_study
 
     chosen = parse_disturbances(perturb)
     opened, options = asked.opened, asked.opened.case.options

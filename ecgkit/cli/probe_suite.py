@@ -9,8 +9,8 @@ import typer
 from ecgkit.cli.render import print_json, print_table, progress, say, warn
 
 if TYPE_CHECKING:
-    from ecgkit.evaluation.suite import Suite
-    from ecgkit.evaluation.suite_run import SuiteResult
+    from ecgkit.evaluation.suites.file import Suite
+    from ecgkit.evaluation.suites.run import SuiteResult
 
 SOME_FAILED = 3
 
@@ -35,11 +35,11 @@ def run_suite_command(
         out: Folder of the results; by default ``suites/NAME``.
         jobs: Processes.
         device: What to compute on.
-        cache: See `ecgkit.evaluation.case.ProbeCase`.
+        cache: See `ecgkit.evaluation.probe.request.ProbeCase`.
         as_json: Print rows, failures and the table's path as JSON too.
     """
-    from ecgkit.evaluation.suite import cells
-    from ecgkit.evaluation.suite_run import run_suite
+    from ecgkit.evaluation.suites.file import cells
+    from ecgkit.evaluation.suites.run import run_suite
 
     suite = _suite(name, run, stores)
     wanted = cells(suite, device=device, cache=cache)
@@ -58,8 +58,8 @@ def run_suite_command(
 
 def _suite(name: str, run: Path | None, stores: list[str]) -> "Suite":
     """Read a suite and add what the command line names."""
-    from ecgkit.evaluation.case import ModelChoice
-    from ecgkit.evaluation.suite import read_suite
+    from ecgkit.evaluation.probe.request import ModelChoice
+    from ecgkit.evaluation.suites.file import read_suite
 
     suite = read_suite(name)
     runs = (ModelChoice(run=str(run)), *suite.runs) if run is not None else suite.runs
@@ -91,7 +91,7 @@ def _as_json(result: "SuiteResult") -> dict[str, Any]:
 
 
 def _show(result: "SuiteResult", title: str) -> None:
-    from ecgkit.evaluation.suite_run import summary
+    from ecgkit.evaluation.suites.run import summary
 
     print_table(title, list(summary(result)), numeric=["% of labels", "AUROC", "sd", "seeds"])
     again = f", {result.skipped} of them done before" if result.skipped else ""

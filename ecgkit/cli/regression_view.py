@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecgkit.cli.render import print_table, say, warn
-from ecgkit.report.wording import METRICS, bounds, quantity
+from ecgkit.wording import METRICS, bounds, quantity
 
 if TYPE_CHECKING:
-    from ecgkit.evaluation.results import ResultRow
+    from ecgkit.evaluation.results.row import ResultRow
 
 
 def show_targets(row: "ResultRow", folder: Path) -> None:

@@ -8,7 +8,7 @@ import typer
 from ecgkit.cli.render import progress, say
 
 if TYPE_CHECKING:
-    from ecgkit.report.section import Rows, Section
+    from ecgkit.report.elements.section import Rows, Section
 
 
 def report(
@@ -29,10 +29,10 @@ def report(
     """Make one self-contained HTML page from all results below some folders, or tables in other forms."""
     from ecgkit.atomic import atomic_file, check_suffix
     from ecgkit.errors import OutputError
-    from ecgkit.evaluation.results import find_rows
-    from ecgkit.report import tables
-    from ecgkit.report.page import write_report
-    from ecgkit.report.regression import target_tables
+    from ecgkit.evaluation.results.row import find_rows
+    from ecgkit.report.page.write import write_report
+    from ecgkit.report.tables import summary as tables
+    from ecgkit.report.tables.numbers import target_tables
 
     others = {md: ".md", latex: ".tex", csv: ".csv", json: ".json"}
     for path, suffix in others.items():
@@ -64,7 +64,7 @@ def report(
 
 def _examples(rows: "Rows", path: Path) -> "list[Section]":
     """Draw examples from a store, with a bar."""
-    from ecgkit.report.examples import examples_section
+    from ecgkit.report.sections.examples import examples_section
     from ecgkit.store.reader import Store
 
     store = Store(path)

@@ -8,7 +8,7 @@ import typer
 from ecgkit.cli.render import JsonOption, print_json, print_table, progress, say, warn
 
 if TYPE_CHECKING:
-    from ecgkit.evaluation.challenge import ChallengeScores
+    from ecgkit.evaluation.scores.challenge.formula import ChallengeScores
     from ecgkit.tasks.task import Task
 
 TITLES = {
@@ -38,8 +38,8 @@ def score(
     test records are scored.
     """
     from ecgkit.entries import TaskEntry
-    from ecgkit.evaluation.challenge_files import read_weights
-    from ecgkit.evaluation.challenge_score import score_files, score_result
+    from ecgkit.evaluation.scores.challenge.files import read_weights
+    from ecgkit.evaluation.scores.challenge.score import score_files, score_result
     from ecgkit.plugins import host
     from ecgkit.tasks.loading import load_task
 

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 
 from ecgkit.cli.render import bars, errors, on_screen, say, warn, watch_on
-from ecgkit.report.wording import percent
+from ecgkit.wording import percent
 
 
 @contextmanager

@@ -20,7 +20,7 @@ import ecgkit
 from ecgkit.atomic import atomic_folder, check_output
 from ecgkit.config import to_dict
 from ecgkit.errors import ConfigError, RunError
-from ecgkit.evaluation.results import ResultRow, find_rows
+from ecgkit.evaluation.results.row import ResultRow, find_rows
 from ecgkit.training.run import HUB_CONFIG, WEIGHTS, Run, open_run, read_metrics
 from ecgkit.training.weights import file_sha256, load_weights, save_tensors
 

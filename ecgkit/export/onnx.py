@@ -26,7 +26,7 @@ from ecgkit.api.encoder import TrainedEncoder
 from ecgkit.atomic import atomic_file, check_suffix
 from ecgkit.config import to_dict
 from ecgkit.errors import LeadError, OutputError, RunError
-from ecgkit.evaluation.features import pooled_by_lead
+from ecgkit.evaluation.features.extract import pooled_by_lead
 from ecgkit.leads import lead_ids
 from ecgkit.methods import Encoder
 

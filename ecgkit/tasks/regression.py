@@ -192,7 +192,7 @@ class Regression:
     """The part of a task that makes it a regression.
 
     Args:
-        targets: By short name, which `ecgkit.evaluation.results` and its predictions use.
+        targets: By short name, which `ecgkit.evaluation.results.row` and its predictions use.
         source: A formula that the one target is taken from, whatever its `sources` say; empty for those.
     """
 

@@ -9,7 +9,7 @@ unlabelled                     drop: leave out records with none of the labels; 
 icd10                          instead of codes by label: labels that the data says, ICD-10 codes with their ancestors;
                                a scenario says whose codes, which records, and how frequent a label must be
 regression                     instead of labels: numbers that are predicted; see `ecgkit.tasks.regression`
-challenge                      for a task of the PhysioNet/CinC Challenges: what `ecgkit.evaluation.challenge` needs
+challenge                      for a task of the PhysioNet/CinC Challenges: the inputs of its score
 table                          instead of codes: a CSV file with the labels; see `ecgkit.tasks.table`
 
 `ecgkit.tasks.loading` reads the files, `ecgkit.tasks.data` is a task on a store.

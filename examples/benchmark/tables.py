@@ -16,9 +16,9 @@ import numpy as np
 import yaml
 from safetensors import safe_open
 
-from ecgkit.evaluation.comparison import predictions_on_test
-from ecgkit.evaluation.results import ResultRow, find_rows
-from ecgkit.evaluation.statistics import Difference, Resampled, difference_of, holm, resample
+from ecgkit.evaluation.results.row import ResultRow, find_rows
+from ecgkit.evaluation.scores.comparison import predictions_on_test
+from ecgkit.evaluation.scores.statistics import Difference, Resampled, difference_of, holm, resample
 
 Rows = list[tuple[Path, ResultRow]]
 

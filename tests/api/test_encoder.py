@@ -9,7 +9,7 @@ import pytest
 import ecgkit
 from ecgkit.beats.find import find_beats
 from ecgkit.errors import EcgkitError, LeadError, SignalError
-from ecgkit.evaluation.features import extract
+from ecgkit.evaluation.features.extract import extract
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view

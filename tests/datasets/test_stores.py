@@ -90,8 +90,8 @@ def test_a_probe_knows_patients_of_a_joined_pretraining_again(stores: Path, tmp_
     from dataclasses import replace
 
     from ecgkit.entries import MethodEntry
-    from ecgkit.evaluation.leaks import find_leak
-    from ecgkit.evaluation.subject import untrained_subject
+    from ecgkit.evaluation.features.encoder import untrained_subject
+    from ecgkit.evaluation.probe.leaks import find_leak
     from ecgkit.methods import method_config
     from ecgkit.plugins import host
     from ecgkit.store.identity import qualified

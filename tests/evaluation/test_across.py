@@ -14,10 +14,10 @@ import torch
 from ecgkit.config import override
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry, load_target
 from ecgkit.errors import LeakError, StoreError, TaskError
-from ecgkit.evaluation.options import ProbeOptions, result_folder
-from ecgkit.evaluation.probe import probe
-from ecgkit.evaluation.results import PREDICTIONS, ResultRow
-from ecgkit.evaluation.subject import Subject, untrained_subject
+from ecgkit.evaluation.features.encoder import Subject, untrained_subject
+from ecgkit.evaluation.probe.options import ProbeOptions, result_folder
+from ecgkit.evaluation.probe.prepare import probe
+from ecgkit.evaluation.results.row import PREDICTIONS, ResultRow
 from ecgkit.ingest import ingest
 from ecgkit.plugins import host
 from ecgkit.simulate import simulate_cohort
@@ -153,7 +153,7 @@ def test_what_cannot_be_carried_over_is_refused(
     class Foreign(Store):
         code_system = "icd10"
 
-    from ecgkit.evaluation.across import Site, across
+    from ecgkit.evaluation.probe.other_store import Site, across
     from ecgkit.tasks.data import task_data
     from ecgkit.tasks.loading import load_task
 

@@ -12,10 +12,10 @@ from ecgkit_hierarchical.config import TINY
 
 from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import RunError
-from ecgkit.evaluation.attention import _by_sample, lead_worth, record_attention
-from ecgkit.evaluation.features import extract
-from ecgkit.evaluation.metrics import auroc
-from ecgkit.evaluation.subject import pretrained_subject, untrained_subject
+from ecgkit.evaluation.features.encoder import pretrained_subject, untrained_subject
+from ecgkit.evaluation.features.extract import extract
+from ecgkit.evaluation.scores.metrics import auroc
+from ecgkit.evaluation.studies.attention import _by_sample, lead_worth, record_attention
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view

@@ -13,12 +13,21 @@ from hypothesis import strategies as st
 
 from ecgkit.entries import TaskEntry
 from ecgkit.errors import ConfigError, ResultsError, TaskError
-from ecgkit.evaluation.challenge import areas, challenge_score, challenge_scores, exact_match, f1, f_beta, g_beta, macro
-from ecgkit.evaluation.challenge_files import read_answers, read_weights
-from ecgkit.evaluation.challenge_score import choose_thresholds, score_result
-from ecgkit.evaluation.metrics import auroc, average_precision
-from ecgkit.evaluation.results import PREDICTIONS, save_row
-from ecgkit.evaluation.thresholds import GRID, decide, global_threshold, per_class_thresholds
+from ecgkit.evaluation.results.row import PREDICTIONS, save_row
+from ecgkit.evaluation.scores.challenge.files import read_answers, read_weights
+from ecgkit.evaluation.scores.challenge.formula import (
+    areas,
+    challenge_score,
+    challenge_scores,
+    exact_match,
+    f1,
+    f_beta,
+    g_beta,
+    macro,
+)
+from ecgkit.evaluation.scores.challenge.score import choose_thresholds, score_result
+from ecgkit.evaluation.scores.metrics import auroc, average_precision
+from ecgkit.evaluation.scores.thresholds import GRID, decide, global_threshold, per_class_thresholds
 from ecgkit.plugins import host
 from ecgkit.tasks.loading import load_task
 from ecgkit.tasks.task import Task

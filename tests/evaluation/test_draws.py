@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
-from ecgkit.evaluation.draws import Amount, covering, nested_subset, plain_draw, stratified_order
-from ecgkit.evaluation.protocol import Protocol, load_protocol
+from ecgkit.evaluation.protocols.draws import Amount, covering, nested_subset, plain_draw, stratified_order
+from ecgkit.evaluation.protocols.protocol import Protocol, load_protocol
 
 
 @settings(max_examples=40, deadline=None)

@@ -11,14 +11,14 @@ from sklearn.metrics import f1_score, roc_auc_score
 
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
 from ecgkit.errors import LeakError, OutputError, ResultsError, RunError, TaskError
-from ecgkit.evaluation.features import RecordFeatures, extract
+from ecgkit.evaluation.features.encoder import pretrained_subject, untrained_subject
+from ecgkit.evaluation.features.extract import RecordFeatures, extract
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.linear import GRID, LinearHead
-from ecgkit.evaluation.metrics import macro_auroc
-from ecgkit.evaluation.options import ProbeOptions, result_folder
-from ecgkit.evaluation.probe import probe
-from ecgkit.evaluation.results import find_rows, load_row
-from ecgkit.evaluation.subject import pretrained_subject, untrained_subject
+from ecgkit.evaluation.probe.options import ProbeOptions, result_folder
+from ecgkit.evaluation.probe.prepare import probe
+from ecgkit.evaluation.results.row import find_rows, load_row
+from ecgkit.evaluation.scores.metrics import macro_auroc
 from ecgkit.ingest import ingest
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.plugins import host

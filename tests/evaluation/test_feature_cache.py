@@ -10,13 +10,14 @@ import torch
 
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
 from ecgkit.errors import RunError
-from ecgkit.evaluation import feature_cache, features
-from ecgkit.evaluation.feature_cache import FeatureCache, cache_folder
-from ecgkit.evaluation.features import extract
-from ecgkit.evaluation.layers import study_layers
-from ecgkit.evaluation.options import ProbeOptions
-from ecgkit.evaluation.probe import probe
-from ecgkit.evaluation.subject import Subject, untrained_subject
+from ecgkit.evaluation.features import cache as feature_cache
+from ecgkit.evaluation.features import extract as features
+from ecgkit.evaluation.features.cache import FeatureCache, cache_folder
+from ecgkit.evaluation.features.encoder import Subject, untrained_subject
+from ecgkit.evaluation.features.extract import extract
+from ecgkit.evaluation.probe.options import ProbeOptions
+from ecgkit.evaluation.probe.prepare import probe
+from ecgkit.evaluation.studies.layers import study_layers
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view

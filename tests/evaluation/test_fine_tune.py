@@ -9,11 +9,11 @@ import torch
 
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry, load_target
 from ecgkit.errors import ConfigError, RunError
+from ecgkit.evaluation.features.encoder import pretrained_subject
 from ecgkit.evaluation.heads.fine_tune import GENTLE, FineTune, FineTuneConfig
 from ecgkit.evaluation.heads.settings import check_head, head_config
-from ecgkit.evaluation.options import ProbeOptions
-from ecgkit.evaluation.probe import probe
-from ecgkit.evaluation.subject import pretrained_subject
+from ecgkit.evaluation.probe.options import ProbeOptions
+from ecgkit.evaluation.probe.prepare import probe
 from ecgkit.methods import Encoder, Method
 from ecgkit.plugins import host
 from ecgkit.recipe import Recipe

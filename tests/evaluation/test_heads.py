@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from ecgkit.entries import HeadEntry, MethodEntry
 from ecgkit.errors import ConfigError, RunError
-from ecgkit.evaluation.features import RecordFeatures, pooled_by_lead
+from ecgkit.evaluation.features.extract import RecordFeatures, pooled_by_lead
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.hug import Hug, HugClassifier, HugConfig, HugHead, mean_of
 from ecgkit.evaluation.heads.layer_mixture import Gate, LayerMixture, PmaConfig, PmaHead, PpaConfig, PpaHead
 from ecgkit.evaluation.heads.settings import build_head, check_head, head_config, head_title
 from ecgkit.evaluation.heads.trained import Fit
-from ecgkit.evaluation.metrics import macro_auroc
+from ecgkit.evaluation.scores.metrics import macro_auroc
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Features
 from ecgkit.plugins import host

@@ -6,7 +6,7 @@ import torch
 
 from ecgkit.entries import HeadEntry
 from ecgkit.errors import ConfigError
-from ecgkit.evaluation.features import RecordFeatures
+from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.attention_pooling import (
     AttentionPooling,
     AttentionPoolingConfig,
@@ -16,7 +16,7 @@ from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.knn import KnnConfig, KnnHead
 from ecgkit.evaluation.heads.settings import head_config
 from ecgkit.evaluation.heads.trained import Fit
-from ecgkit.evaluation.metrics import macro_auroc
+from ecgkit.evaluation.scores.metrics import macro_auroc
 from ecgkit.plugins import host
 
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from ecgkit.errors import TaskError
-from ecgkit.evaluation.case import ModelChoice, ProbeCase, open_case
-from ecgkit.evaluation.draws import Amount
-from ecgkit.evaluation.learning_curve import curve, learning_curve
-from ecgkit.evaluation.options import ProbeOptions
-from ecgkit.evaluation.results import find_rows
+from ecgkit.evaluation.probe.options import ProbeOptions
+from ecgkit.evaluation.probe.request import ModelChoice, ProbeCase, open_case
+from ecgkit.evaluation.protocols.draws import Amount
+from ecgkit.evaluation.results.row import find_rows
+from ecgkit.evaluation.studies.learning_curve import curve, learning_curve
 from tests.conftest import Outcome
 
 SMALL = ModelChoice(

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from ecgkit.evaluation.logistic import fit_logistic
+from ecgkit.evaluation.heads.logistic import fit_logistic
 
 PENALTIES = (1e-3, 1e-1, 10.0)
 

@@ -19,25 +19,25 @@ from ecgkit.cli import render
 from ecgkit.cli.probe_show import show_row
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
 from ecgkit.errors import RunError
-from ecgkit.evaluation.features import RecordFeatures
+from ecgkit.evaluation.features.encoder import Subject, untrained_subject
+from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.ridge import GRID, RidgeHead, ridge_path
-from ecgkit.evaluation.options import ProbeOptions
-from ecgkit.evaluation.probe import probe
-from ecgkit.evaluation.regression import METRICS, compare_errors, regression_metrics, strata
-from ecgkit.evaluation.results import Estimate, ResultRow, find_rows, load_row
-from ecgkit.evaluation.statistics import resample
-from ecgkit.evaluation.subject import Subject, untrained_subject
+from ecgkit.evaluation.probe.options import ProbeOptions
+from ecgkit.evaluation.probe.prepare import probe
+from ecgkit.evaluation.results.row import Estimate, ResultRow, find_rows, load_row
+from ecgkit.evaluation.scores.numbers import METRICS, compare_errors, regression_metrics, strata
+from ecgkit.evaluation.scores.statistics import resample
 from ecgkit.methods import Encoder, Features
 from ecgkit.plugins import host
-from ecgkit.report.page import render_report
-from ecgkit.report.regression import target_tables
+from ecgkit.report.page.write import render_report
 from ecgkit.report.sections.regression import regression_section
-from ecgkit.report.tables import summary_table, to_csv, to_json, to_latex, to_markdown
-from ecgkit.report.wording import bounds, quantity
+from ecgkit.report.tables.numbers import target_tables
+from ecgkit.report.tables.summary import summary_table, to_csv, to_json, to_latex, to_markdown
 from ecgkit.store.reader import Store
 from ecgkit.tasks.data import task_data
 from ecgkit.tasks.loading import load_task
+from ecgkit.wording import bounds, quantity
 from tests.training.test_training import SMALL
 
 

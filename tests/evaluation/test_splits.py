@@ -10,9 +10,9 @@ import pytest
 
 from ecgkit.entries import TaskEntry
 from ecgkit.errors import TaskError
-from ecgkit.evaluation.case import ModelChoice, ProbeCase, open_case
-from ecgkit.evaluation.options import ProbeOptions
-from ecgkit.evaluation.splits import read_tables, split_data
+from ecgkit.evaluation.probe.options import ProbeOptions
+from ecgkit.evaluation.probe.request import ModelChoice, ProbeCase, open_case
+from ecgkit.evaluation.protocols.split_tables import read_tables, split_data
 from ecgkit.ingest import ingest
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store

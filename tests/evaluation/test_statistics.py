@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, precision_recall_curve, roc_auc_score, roc_curve
 
-from ecgkit.evaluation.metrics import (
+from ecgkit.evaluation.scores.metrics import (
     auroc,
     average_precision,
     best_f1_thresholds,
@@ -16,7 +16,7 @@ from ecgkit.evaluation.metrics import (
     macro_auroc,
     sensitivity_at,
 )
-from ecgkit.evaluation.statistics import delong, delong_p, holm, intervals, paired_difference, resample
+from ecgkit.evaluation.scores.statistics import delong, delong_p, holm, intervals, paired_difference, resample
 
 EXACT = 1e-12
 

@@ -15,11 +15,11 @@ from torch import Tensor
 from ecgkit.beats.peaks import FOLDER, write_peaks
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError
-from ecgkit.evaluation.layers import mean_cosine, run_layers, token_statistics
-from ecgkit.evaluation.noise import noise_ratio
-from ecgkit.evaluation.perturb import perturbed_view
-from ecgkit.evaluation.perturbations import PERTURBATIONS, noise_of, parse_disturbances, shift_leads
-from ecgkit.evaluation.subject import untrained_subject
+from ecgkit.evaluation.features.encoder import untrained_subject
+from ecgkit.evaluation.studies.layers import mean_cosine, run_layers, token_statistics
+from ecgkit.evaluation.studies.noise import noise_ratio
+from ecgkit.evaluation.studies.perturbations import PERTURBATIONS, noise_of, parse_disturbances, shift_leads
+from ecgkit.evaluation.studies.robustness import perturbed_view
 from ecgkit.methods import method_config
 from ecgkit.nn.attention import watching
 from ecgkit.plugins import host
@@ -233,7 +233,7 @@ def test_the_studies_of_a_run(
 def test_the_picture_of_what_is_rebuilt(
     name: str, runs: dict[str, Path], beat_store: Path, tmp_path: Path, ecgkit
 ) -> None:
-    from ecgkit.report.reconstruction import rebuild_record
+    from ecgkit.report.pictures.reconstruction import rebuild_record
     from ecgkit.training.run import open_run
 
     out = tmp_path / "r.png"
@@ -257,7 +257,7 @@ def test_the_picture_of_what_is_rebuilt(
 def test_settings_go_to_the_head_or_to_the_model(
     runs: dict[str, Path], beat_store: Path, tmp_path: Path, ecgkit
 ) -> None:
-    from ecgkit.evaluation.results import load_row
+    from ecgkit.evaluation.results.row import load_row
 
     common = ("--data", beat_store, "--task", "simulated", "--out", tmp_path / "r")
     quick = ("--set", "head.fit.epochs=2")

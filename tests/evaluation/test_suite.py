@@ -17,14 +17,14 @@ import yaml
 
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
 from ecgkit.errors import ConfigError
-from ecgkit.evaluation import suite_run
-from ecgkit.evaluation.case import ModelChoice
-from ecgkit.evaluation.options import ProbeOptions
-from ecgkit.evaluation.probe import probe
-from ecgkit.evaluation.results import find_rows
-from ecgkit.evaluation.subject import untrained_subject
-from ecgkit.evaluation.suite import SHIPPED, SuiteHead, cells, read_suite
-from ecgkit.evaluation.suite_run import run_suite
+from ecgkit.evaluation.features.encoder import untrained_subject
+from ecgkit.evaluation.probe.options import ProbeOptions
+from ecgkit.evaluation.probe.prepare import probe
+from ecgkit.evaluation.probe.request import ModelChoice
+from ecgkit.evaluation.results.row import find_rows
+from ecgkit.evaluation.suites import run as suite_run
+from ecgkit.evaluation.suites.file import SHIPPED, SuiteHead, cells, read_suite
+from ecgkit.evaluation.suites.run import run_suite
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from tests.conftest import Outcome

@@ -12,14 +12,14 @@ import torch
 
 from ecgkit.errors import ConfigError, LeadError
 from ecgkit.evaluation.heads.zero_shot import read_prompts, seen_as
-from ecgkit.evaluation.lead_sets import LeadSet, parse_lead_sets
-from ecgkit.evaluation.results import ResultRow, find_rows
+from ecgkit.evaluation.protocols.lead_sets import LeadSet, parse_lead_sets
+from ecgkit.evaluation.results.row import ResultRow, find_rows
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.reports import open_reports
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Batch
-from ecgkit.report.lead_matrix import draw_matrix, lead_map, summarise
+from ecgkit.report.tables.lead_matrix import draw_matrix, lead_map, summarise
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view

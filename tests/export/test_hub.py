@@ -10,7 +10,7 @@ import yaml
 
 import ecgkit as library
 from ecgkit.atomic import kind_of
-from ecgkit.evaluation.subject import pretrained_subject
+from ecgkit.evaluation.features.encoder import pretrained_subject
 from ecgkit.training.weights import load_weights
 from tests.api.runs import make_run
 from tests.conftest import synthetic_signal

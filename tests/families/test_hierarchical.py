@@ -19,8 +19,8 @@ from torch import Tensor
 from ecgkit.config import override
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
 from ecgkit.errors import RunError, SignalError
-from ecgkit.evaluation.probe import probe
-from ecgkit.evaluation.subject import pretrained_subject
+from ecgkit.evaluation.features.encoder import pretrained_subject
+from ecgkit.evaluation.probe.prepare import probe
 from ecgkit.methods import Batch
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store

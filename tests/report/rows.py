@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ecgkit.evaluation.metrics import auroc, calibration
-from ecgkit.evaluation.results import PREDICTIONS, ClassScore, ResultRow
+from ecgkit.evaluation.results.row import PREDICTIONS, ClassScore, ResultRow
+from ecgkit.evaluation.scores.metrics import auroc, calibration
 from ecgkit.leads import STANDARD_LEADS
 
 CLASSES = {

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ecgkit.report.page import write_report
-from ecgkit.report.tables import summary_table
+from ecgkit.report.page.write import write_report
+from ecgkit.report.tables.summary import summary_table
 from tests.report.rows import write_layers, write_study
 
 EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"

@@ -13,9 +13,9 @@ from urllib.parse import unquote
 import pytest
 
 from ecgkit.errors import ResultsError
-from ecgkit.evaluation.results import ClassScore, ResultRow
-from ecgkit.report.page import render_report, write_report
-from ecgkit.report.tables import summary_table
+from ecgkit.evaluation.results.row import ClassScore, ResultRow
+from ecgkit.report.page.write import render_report, write_report
+from ecgkit.report.tables.summary import summary_table
 from tests.report.rows import CLASSES, FEW, ONE_SEED, make_classes, make_row, make_rows, make_training, write_study
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}

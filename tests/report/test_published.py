@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from ecgkit.evaluation.results import ClassScore, ResultRow
-from ecgkit.report.overview import overview
-from ecgkit.report.page import render_report
-from ecgkit.report.published import disagreements, published, same_method
+from ecgkit.evaluation.results.row import ClassScore, ResultRow
+from ecgkit.report.page.overview import overview
+from ecgkit.report.page.write import render_report
 from ecgkit.report.sections.published import published_section
-from ecgkit.report.tables import summary_table
+from ecgkit.report.tables.published import disagreements, published, same_method
+from ecgkit.report.tables.summary import summary_table
 from tests.report.rows import make_row
 
 

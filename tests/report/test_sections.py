@@ -12,12 +12,12 @@ import pytest
 
 from ecgkit.entries import SectionEntry
 from ecgkit.errors import PluginError, ResultsError
-from ecgkit.evaluation.results import PREDICTIONS, ResultRow
+from ecgkit.evaluation.results.row import PREDICTIONS, ResultRow
 from ecgkit.plugins import host
-from ecgkit.report import page
-from ecgkit.report.figures import place
-from ecgkit.report.protocol import card, own, shared, unstated
-from ecgkit.report.section import Figure, HeatMap, Plot, Point, Section, Series, Table
+from ecgkit.report.elements.figures import place
+from ecgkit.report.elements.section import Figure, HeatMap, Plot, Point, Section, Series, Table
+from ecgkit.report.page import write as page
+from ecgkit.report.page.protocol import card, own, shared, unstated
 from ecgkit.report.sections.calibration import calibration_section
 from ecgkit.report.sections.confusion import confusion_section
 from ecgkit.report.sections.cost import cost_section

@@ -11,9 +11,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ecgkit.evaluation.comparison import class_differences, compare
-from ecgkit.evaluation.results import PREDICTIONS, ROW, ClassScore, ResultRow
-from ecgkit.report.tables import summary_table, to_csv, to_json, to_latex, to_markdown
+from ecgkit.evaluation.results.row import PREDICTIONS, ROW, ClassScore, ResultRow
+from ecgkit.evaluation.scores.comparison import class_differences, compare
+from ecgkit.report.tables.summary import summary_table, to_csv, to_json, to_latex, to_markdown
 from tests.evaluation.test_statistics import plain_delong
 from tests.report.rows import make_row
 

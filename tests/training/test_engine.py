@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ecgkit.entries import HeadEntry, TaskEntry
-from ecgkit.evaluation.online import OnlineProbe
+from ecgkit.evaluation.probe.online import OnlineProbe
 from ecgkit.methods import Batch
 from ecgkit.nn.attention import attend
 from ecgkit.plugins import host

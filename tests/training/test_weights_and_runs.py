@@ -12,7 +12,7 @@ from torch import nn
 from ecgkit.config import read_yaml
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError, RunError
-from ecgkit.evaluation import results
+from ecgkit.evaluation.results import row as results
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.plugins import host
 from ecgkit.recording import Recording

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgkit.errors import RunError
-from ecgkit.evaluation.features import RecordFeatures
+from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.methods import Encoder, Method
 from ecgkit.tasks.task import Task
 

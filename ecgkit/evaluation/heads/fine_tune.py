@@ -1,15 +1,15 @@
 """Fine-tuning: the whole pretrained encoder is trained with a linear layer on the task's labels.
 
-The same training as ``--scratch`` (`ecgkit.evaluation.supervised`), from pretrained weights: AdamW at a peak learning
-rate of 1e-4 that decays by 0.75 from stage to stage towards the input, the epoch chosen on validation. The encoder that
-was handed in stays as it is; a copy is trained.
+The same training as ``--scratch`` (`ecgkit.evaluation.heads.end_to_end`), from pretrained weights: AdamW at a peak
+learning rate of 1e-4 that decays by 0.75 from stage to stage towards the input, the epoch chosen on validation. The
+encoder that was handed in stays as it is; a copy is trained.
 """
 
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from ecgkit.evaluation.supervised import RECIPE, Supervised, train_supervised
+from ecgkit.evaluation.heads.end_to_end import RECIPE, Supervised, train_supervised
 from ecgkit.methods import Encoder
 from ecgkit.recipe import Recipe
 from ecgkit.store.views import View

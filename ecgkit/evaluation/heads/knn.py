@@ -18,9 +18,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ecgkit.evaluation.features import RecordFeatures
+from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Head, Part
-from ecgkit.evaluation.metrics import macro_auroc
+from ecgkit.evaluation.scores.metrics import macro_auroc
 
 PIECE = 256  # records whose neighbours are held at once
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.preprocessing import StandardScaler
 
-from ecgkit.evaluation.features import RecordFeatures
+from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Head, Part
-from ecgkit.evaluation.logistic import TOLERANCE, fit_logistic
-from ecgkit.evaluation.metrics import macro_auroc
+from ecgkit.evaluation.heads.logistic import TOLERANCE, fit_logistic
+from ecgkit.evaluation.scores.metrics import macro_auroc
 
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 

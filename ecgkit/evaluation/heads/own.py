@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from scipy.special import expit
 
 from ecgkit.errors import RunError
-from ecgkit.evaluation.features import RecordFeatures
+from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Head, Part
-from ecgkit.evaluation.metrics import macro_auroc
-from ecgkit.evaluation.thresholds import per_class_thresholds
+from ecgkit.evaluation.scores.metrics import macro_auroc
+from ecgkit.evaluation.scores.thresholds import per_class_thresholds
 
 
 class OwnHead(Head):

@@ -15,7 +15,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 
-from ecgkit.evaluation.features import RecordFeatures
+from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Head, Part
 
 # Ours: from hardly any penalty to one that leaves little but the mean.

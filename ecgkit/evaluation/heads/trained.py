@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ecgkit.config import to_dict
-from ecgkit.evaluation.features import RecordFeatures
+from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Head, Part
-from ecgkit.evaluation.metrics import macro_auroc
+from ecgkit.evaluation.scores.metrics import macro_auroc
 
 
 @dataclass(frozen=True)

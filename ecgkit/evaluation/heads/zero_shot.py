@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ecgkit.errors import ConfigError, RunError
-from ecgkit.evaluation.features import RecordFeatures
+from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Head, Part
-from ecgkit.evaluation.metrics import best_f1_thresholds
+from ecgkit.evaluation.scores.metrics import best_f1_thresholds
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.statements import clean
 from ecgkit.methods import Batch, Encoder, Features, Method, ZeroShot

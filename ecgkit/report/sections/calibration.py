@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from ecgkit.evaluation.results import ResultRow
-from ecgkit.report.labels import row_labels
-from ecgkit.report.section import Figure, Plot, Point, Rows, Section, Series, Table
+from ecgkit.evaluation.results.row import ResultRow
+from ecgkit.report.elements.labels import row_labels
+from ecgkit.report.elements.section import Figure, Plot, Point, Rows, Section, Series, Table
 
 MOST = 6  # curves that can be told apart
 NOTE = (

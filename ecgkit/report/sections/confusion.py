@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgkit.evaluation.results import ClassScore, ResultRow
-from ecgkit.report.labels import row_labels
-from ecgkit.report.predictions import has_predictions, read_test_part
-from ecgkit.report.section import Figure, HeatMap, Rows, Section, Table
-from ecgkit.report.wording import is_number
+from ecgkit.evaluation.results.row import ClassScore, ResultRow
+from ecgkit.report.elements.labels import row_labels
+from ecgkit.report.elements.predictions import has_predictions, read_test_part
+from ecgkit.report.elements.section import Figure, HeatMap, Rows, Section, Table
+from ecgkit.wording import is_number
 
 TOP = 12  # classes
 NOTE = (

@@ -3,10 +3,10 @@
 import statistics
 from typing import Any
 
-from ecgkit.evaluation.results import ResultRow
-from ecgkit.report.labels import row_labels
-from ecgkit.report.section import Bars, Figure, Rows, Section, Table
-from ecgkit.report.wording import is_number, seconds
+from ecgkit.evaluation.results.row import ResultRow
+from ecgkit.report.elements.labels import row_labels
+from ecgkit.report.elements.section import Bars, Figure, Rows, Section, Table
+from ecgkit.wording import is_number, seconds
 
 MOST = 24  # bars
 NOTE = (

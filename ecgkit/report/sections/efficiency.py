@@ -3,10 +3,10 @@
 import statistics
 from collections.abc import Sequence
 
-from ecgkit.evaluation.results import ResultRow
-from ecgkit.report.labels import lead_label
-from ecgkit.report.section import Figure, Plot, Point, Rows, Section, Series, Table
-from ecgkit.report.wording import is_number, percent
+from ecgkit.evaluation.results.row import ResultRow
+from ecgkit.report.elements.labels import lead_label
+from ecgkit.report.elements.section import Figure, Plot, Point, Rows, Section, Series, Table
+from ecgkit.wording import is_number, percent
 
 NOTE = (
     "Points of one result have its 95 % interval over test patients; points of several seeds are their mean with one "

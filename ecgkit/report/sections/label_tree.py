@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
-from ecgkit.evaluation.results import ResultRow
-from ecgkit.report.labels import row_labels
-from ecgkit.report.published import published
-from ecgkit.report.section import Figure, Rows, Section, Table
-from ecgkit.report.wording import DASH, percent
+from ecgkit.evaluation.results.row import ResultRow
+from ecgkit.report.elements.labels import row_labels
+from ecgkit.report.elements.section import Figure, Rows, Section, Table
+from ecgkit.report.tables.published import published
 from ecgkit.tasks.icd10 import CHAPTER, level, parent, tree_order
+from ecgkit.wording import DASH, percent
 
 NOTE = (
     "AUROC x 100 on test records. Columns that begin with 'published' are literature, not measured by ecgkit; they do "

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from ecgkit.errors import ResultsError
-from ecgkit.report.section import Figure, Plot, Point, Rows, Section, Series, Table
+from ecgkit.report.elements.section import Figure, Plot, Point, Rows, Section, Series, Table
 
 LAYERS = "layers.csv"
 NEEDED = ("layer", "val_auroc", "test_auroc")

@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from ecgkit.evaluation.results import ResultRow
-from ecgkit.report.labels import lead_label, share_label
-from ecgkit.report.lead_matrix import lead_map, leads_label
-from ecgkit.report.section import Figure, Rows, Section, Table
+from ecgkit.evaluation.results.row import ResultRow
+from ecgkit.report.elements.labels import lead_label, share_label
+from ecgkit.report.elements.section import Figure, Rows, Section, Table
+from ecgkit.report.tables.lead_matrix import lead_map, leads_label
 
 COLUMNS = ("run", "weights", "head", "task", "training share %", "leads", "seed", "class", "auroc", "low", "high")
 NOTE = (

@@ -1,8 +1,8 @@
 """Published numbers on the tasks of the page, each with its source, and why it does or does not compare."""
 
-from ecgkit.evaluation.results import ResultRow
-from ecgkit.report.published import Published, disagreements, published, same_method
-from ecgkit.report.section import Figure, Rows, Section, Table
+from ecgkit.evaluation.results.row import ResultRow
+from ecgkit.report.elements.section import Figure, Rows, Section, Table
+from ecgkit.report.tables.published import Published, disagreements, published, same_method
 
 NOTE = (
     "Literature, not measured by ecgkit. Certainty A: read in the paper's own table or figure; B: stated in an "

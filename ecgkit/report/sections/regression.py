@@ -1,11 +1,11 @@
 """Predicted numbers: a table a target in its own unit, and predicted against true values of the best result."""
 
-from ecgkit.evaluation.results import TargetScore
-from ecgkit.report.averages import Average
-from ecgkit.report.predictions import has_predictions, read_test_part
-from ecgkit.report.regression import BASELINE, TargetLine, TargetTable, target_tables
-from ecgkit.report.section import Figure, HeatMap, Plot, Point, Rows, Section, Series, Table
-from ecgkit.report.wording import METRICS, bounds, p_value, quantity
+from ecgkit.evaluation.results.row import TargetScore
+from ecgkit.report.elements.averages import Average
+from ecgkit.report.elements.predictions import has_predictions, read_test_part
+from ecgkit.report.elements.section import Figure, HeatMap, Plot, Point, Rows, Section, Series, Table
+from ecgkit.report.tables.numbers import BASELINE, TargetLine, TargetTable, target_tables
+from ecgkit.wording import METRICS, bounds, p_value, quantity
 
 MOST = 600  # dots of a figure, and lines of its CSV
 NOTE = (

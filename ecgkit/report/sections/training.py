@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ecgkit.report.section import Figure, Plot, Point, Rows, Section, Series, Table
-from ecgkit.report.wording import is_number
+from ecgkit.report.elements.section import Figure, Plot, Point, Rows, Section, Series, Table
+from ecgkit.wording import is_number
 
 CURVES = (("training", "train_loss"), ("validation", "val_loss"))
 

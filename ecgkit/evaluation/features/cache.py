@@ -1,0 +1,290 @@
+"""Features on disk: each record of a store is encoded once by each encoder, whatever is asked of its features later.
+
+CACHE/KEY/key.json               what the features depend on, by name; KEY is its fingerprint
+CACHE/KEY/HASH.safetensors       some rows: ``rows`` [n], and the features of these, ``field.NAME`` [n, ...]
+
+The key holds hashes of the weights, of the source code that computes with them, of the store, of the leads that are
+given and of what the encoder reads besides the signal, so nothing stale is ever taken for fresh. Features of rows that
+no earlier task asked for are added as further files. A file is named by the SHA-256 of its bytes: one that is damaged
+is deleted and its rows are encoded anew.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.util import find_spec
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+from torch import Tensor
+
+from ecgkit.atomic import atomic_file, locked
+from ecgkit.config import fingerprint, to_dict
+from ecgkit.errors import RunError
+from ecgkit.evaluation.features.extract import RecordFeatures, extract
+from ecgkit.methods import Encoder
+from ecgkit.store.reader import Store
+from ecgkit.store.views import View
+from ecgkit.training.data import evaluation_starts
+from ecgkit.training.supply import Supply
+
+KEY = "key.json"
+ROWS = "rows"
+FIELD = "field."
+NAME = 32  # hex digits of a file's hash in its name
+SHARE = 4096  # records a file: what an interruption may cost
+COMES_ALONG = {"tokens": "token_real"}  # extracted with the other, never alone
+# The rooms of the core whose code stands between a store and its features.
+CODE = (
+    "ecgkit.signal", "ecgkit.nn", "ecgkit.beats", "ecgkit.methods", "ecgkit.store.views",
+    "ecgkit.training.data", "ecgkit.training.supply", "ecgkit.evaluation.features.extract",
+)  # fmt: skip
+
+Fields = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class FeatureCache:
+    """A folder of features.
+
+    Args:
+        folder: Where they lie; made when it is needed.
+    """
+
+    folder: Path
+
+    def extract(
+        self,
+        encoder: Encoder,
+        config: Any,
+        store: Store,
+        view: View,
+        rows: NDArray[np.int64],
+        needs: Sequence[str] = ("pooled",),
+        *,
+        also: Sequence[str] = (),
+        supplies: Mapping[str, Supply] = MappingProxyType({}),
+        progress: Callable[[int, int], None] | None = None,
+    ) -> RecordFeatures:
+        """Return what `ecgkit.evaluation.features.extract.extract` would, from disk where it is there.
+
+        Args:
+            encoder: On the device to compute on.
+            config: Of its method.
+            store: The store.
+            view: The store under the encoder's contract, with the leads that the encoder is given.
+            rows: Rows of the store, all of them usable.
+            needs: Which fields of `ecgkit.methods.Features`.
+            also: Fields that will be asked for later, kept on the way where records are encoded now.
+            supplies: What the encoder needs besides the signal.
+            progress: Called with records done and in all, while some are encoded.
+
+        Raises:
+            RunError: The encoder does not fill one of the fields.
+            OutputError: The folder cannot be written.
+        """
+        key = key_of(encoder, config, store, view, supplies)
+        folder = self.folder / fingerprint(key)
+        fields = [*needs, *(COMES_ALONG[need] for need in needs if need in COMES_ALONG)]
+        wanted = tuple(dict.fromkeys([*needs, *also]))
+        # Whoever needs the same features at the same time waits for them instead of making them too.
+        with locked(folder / ".lock", wait=True):
+            if not (folder / KEY).exists():
+                with atomic_file(folder / KEY) as staging:
+                    staging.write_text(json.dumps(key, indent=1) + "\n", encoding="utf-8")
+            found = _gather(folder, rows, fields)
+            missing = np.flatnonzero(~np.logical_and.reduce([found.has[field] for field in fields]))
+            for start in range(0, len(missing), SHARE):
+                at = missing[start : start + SHARE]
+                encode = partial(
+                    extract, encoder, view, rows[at], supplies=supplies, beside=len(rows) - len(at),
+                    progress=_within(progress, start, at, missing),
+                )  # fmt: skip
+                try:
+                    made = encode(wanted)
+                except RunError:
+                    if wanted == (wanted := tuple(needs)):
+                        raise
+                    made = encode(wanted)  # what is not asked for now need not be there
+                _write(folder, rows[at], dict(made.fields))
+                for field in fields:
+                    found.put(field, at, made[field])
+        return RecordFeatures(found.values, view.spec.leads, view.present[rows])
+
+
+def features_of(
+    encoder: Encoder,
+    config: Any,
+    store: Store,
+    view: View,
+    rows: NDArray[np.int64],
+    needs: Sequence[str],
+    *,
+    cache: Path | None,
+    also: Sequence[str] = (),
+    supplies: Mapping[str, Supply] = MappingProxyType({}),
+    progress: Callable[[int, int], None] | None = None,
+) -> RecordFeatures:
+    """Return features from the cache in a folder, or computed anew where there is none; see `FeatureCache.extract`."""
+    if cache is None:
+        return extract(encoder, view, rows, needs, supplies=supplies, progress=progress)
+    return FeatureCache(cache).extract(
+        encoder, config, store, view, rows, needs, also=also, supplies=supplies, progress=progress
+    )
+
+
+def cache_folder(subject_folder: Path, asked: Path | None = None) -> Path:
+    """Return where features are cached: where the user asked, ``ECGKIT_CACHE``, or beside the subject's results.
+
+    Args:
+        subject_folder: The run folder, or the folder of an encoder without a run.
+        asked: The user's wish.
+    """
+    if asked is not None:
+        return asked
+    if os.environ.get("ECGKIT_CACHE"):
+        return Path(os.environ["ECGKIT_CACHE"]).expanduser() / "features"
+    there = next(folder for folder in (subject_folder, *subject_folder.absolute().parents) if folder.exists())
+    return subject_folder / "features" if os.access(there, os.W_OK) else Path("~/.cache/ecgkit/features").expanduser()
+
+
+def key_of(encoder: Encoder, config: Any, store: Store, view: View, supplies: Mapping[str, Supply]) -> dict[str, Any]:
+    """Return everything that features depend on, as JSON."""
+    return {
+        "encoder": f"{type(encoder).__module__}.{type(encoder).__qualname__}",
+        "config": to_dict(config),
+        "weights": weights_sha256(encoder),
+        "code": _code_sha256(type(encoder).__module__.split(".")[0]),
+        "torch": str(torch.__version__),
+        "device": next(encoder.parameters()).device.type,
+        "store": store.content_hash,
+        "contract": to_dict(view.spec),
+        "leads": _sha256(np.packbits(view.present), view.lengths),
+        "supplies": {need: _supply_sha256(supply, view) for need, supply in sorted(supplies.items())},
+    }
+
+
+def weights_sha256(encoder: Encoder) -> str:
+    """Return a hash of all parameters and buffers, saved with a run or not, by name."""
+    digest = hashlib.sha256()
+    for name, value in sorted([*encoder.named_parameters(), *encoder.named_buffers()], key=lambda item: item[0]):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)};".encode())
+        digest.update(_bytes(value))
+    return digest.hexdigest()
+
+
+def _supply_sha256(supply: Supply, view: View) -> str:
+    """Return a hash of all that a supply would hand to the encoder."""
+    rows = np.arange(len(view.signal))
+    given = [supply.at(rows, evaluation_starts(view, offset)) for offset in view.spec.eval_offsets]
+    return _sha256(*(value.numpy() if isinstance(value, Tensor) else np.asarray(value) for value in given))
+
+
+@cache
+def _code_sha256(package: str) -> str:
+    """Return a hash of the sources of a method's package and of what the core does with a signal."""
+    digest = hashlib.sha256()
+    for name in CODE if package == "ecgkit" else (*CODE, package):
+        for file in _sources(name):
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _sources(name: str) -> Iterator[Path]:
+    spec = find_spec(name)
+    if spec is None or spec.origin is None:
+        return
+    origin = Path(spec.origin)
+    yield from sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
+
+
+def _bytes(value: Tensor) -> bytes:
+    return value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes() if value.numel() else b""
+
+
+def _sha256(*arrays: NDArray[Any]) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype} {array.shape};".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+class _Found:
+    """Features of rows as they are put together.
+
+    Args:
+        records: R, how many rows are asked for.
+    """
+
+    def __init__(self, records: int, fields: Sequence[str]) -> None:
+        self.records = records
+        self.values: Fields = {}
+        self.has = {field: np.zeros(records, bool) for field in fields}
+
+    def put(self, field: str, at: NDArray[np.int64], values: NDArray[Any]) -> None:
+        """Set a field of some of the rows; the number of tokens may differ from one time to another."""
+        old = self.values.get(field)
+        if old is None or old.shape[1:] != values.shape[1:]:
+            shape = values.shape[1:] if old is None else np.maximum(old.shape[1:], values.shape[1:])
+            wider = np.zeros((self.records, *shape), values.dtype)
+            if old is not None:
+                wider[tuple(slice(n) for n in old.shape)] = old
+            self.values[field] = wider
+        inside: tuple[Any, ...] = (at, *(slice(n) for n in values.shape[1:]))
+        self.values[field][inside] = values
+        self.has[field][at] = True
+
+
+def _gather(folder: Path, rows: NDArray[np.int64], fields: Sequence[str]) -> _Found:
+    """Read what a folder holds of some rows."""
+    found = _Found(len(rows), fields)
+    order = np.argsort(rows, kind="stable")
+    for file in sorted(folder.glob("*.safetensors")):
+        held = _read(file)
+        if held is None:
+            continue
+        there = held[ROWS]
+        place = np.searchsorted(rows, there, sorter=order).clip(max=max(len(rows) - 1, 0))
+        known = np.flatnonzero(rows[order[place]] == there) if len(rows) else np.empty(0, np.int64)
+        for field in fields:
+            if f"{FIELD}{field}" in held and len(known):
+                found.put(field, order[place[known]], held[f"{FIELD}{field}"][known])
+    return found
+
+
+def _read(file: Path) -> Fields | None:
+    """Return what a file holds; None, and the file is gone, where its bytes are not those that were written."""
+    with suppress(OSError, SafetensorError, KeyError, ValueError):
+        content = file.read_bytes()
+        if hashlib.sha256(content).hexdigest()[:NAME] == file.stem:
+            held = load(content)
+            if ROWS in held:
+                return held
+    with suppress(OSError):
+        file.unlink()
+    return None
+
+
+def _write(folder: Path, rows: NDArray[np.int64], fields: Mapping[str, NDArray[Any]]) -> None:
+    tensors = {f"{FIELD}{name}": np.ascontiguousarray(values) for name, values in fields.items()}
+    content = save({ROWS: np.ascontiguousarray(rows), **tensors})
+    with atomic_file(folder / f"{hashlib.sha256(content).hexdigest()[:NAME]}.safetensors") as staging:
+        staging.write_bytes(content)
+
+
+def _within(
+    progress: Callable[[int, int], None] | None, start: int, at: NDArray[np.int64], missing: NDArray[np.int64]
+) -> Callable[[int, int], None] | None:
+    """Return what tells of a share's progress in records of the whole."""
+    return progress and (lambda done, total: progress(start + round(done / total * len(at)), len(missing)))

@@ -1,0 +1,140 @@
+"""Training an encoder and a linear layer end to end on a task's labels.
+
+From random weights this is the "supervised from scratch" row that every table of pretrained models needs beside it;
+from pretrained weights it is fine-tuning. Nothing of a family's own training takes part: no mask, no other view, no
+noise, only the contract's crops. The epoch is chosen by the macro AUROC of the validation part; the test part is
+predicted once.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from ecgkit.evaluation.features.extract import extract
+from ecgkit.evaluation.results.row import finite
+from ecgkit.evaluation.scores.metrics import macro_auroc
+from ecgkit.methods import Batch, Encoder
+from ecgkit.recipe import Recipe
+from ecgkit.store.views import View
+from ecgkit.tasks.data import TaskData
+from ecgkit.training.data import Windows, load_batches, plan_batches, training_starts
+from ecgkit.training.optimization import autocast, decayed_shares, optimizer_for, take_step
+from ecgkit.training.supply import Labels, Supply
+
+# Ours: the same for every family, so that scratch rows can be compared.
+RECIPE = Recipe(epochs=30, batch_size=32, lr=4e-3, warmup_epochs=3, weight_decay=0.05, clip=1.0)
+
+
+@dataclass(frozen=True)
+class Supervised:
+    """What an end-to-end training gives.
+
+    Args:
+        probabilities: ``[len(data.rows), C]`` of the chosen epoch.
+        choices: What was done and chosen, for the protocol card.
+        metrics: One mapping an epoch: training loss and validation macro AUROC.
+    """
+
+    probabilities: NDArray[np.float64]
+    choices: dict[str, Any]
+    metrics: tuple[dict[str, Any], ...]
+
+
+def train_supervised(
+    encoder: Encoder,
+    view: View,
+    data: TaskData,
+    *,
+    recipe: Recipe = RECIPE,
+    layer_decay: float = 1.0,
+    seed: int = 0,
+    supplies: Mapping[str, Supply] = MappingProxyType({}),
+    progress: Callable[[int, int], None] | None = None,
+) -> Supervised:
+    """Train on a task's training part and predict all its records.
+
+    Args:
+        encoder: Trained in place; it ends with the weights of the chosen epoch.
+        view: The store under the encoder's contract.
+        data: The task on the store.
+        recipe: Optimiser, schedule, epochs.
+        layer_decay: What the learning rate is multiplied by from one stage of the encoder to the one before it.
+        seed: Of the linear layer, order and crops.
+        supplies: What the encoder needs besides the signal.
+        progress: Called with epochs done and in all.
+    """
+    device = next(encoder.parameters()).device
+    torch.manual_seed(seed)
+    model = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(encoder.width, len(data.labels))}).to(device)
+    shares = decayed_shares(encoder, layer_decay) if layer_decay < 1 else {}
+    optimizer = optimizer_for(model, recipe, device, {f"encoder.{name}": share for name, share in shares.items()})
+    labels = Labels.of(data, len(view.signal))
+    best, best_epoch, best_state, metrics = -1.0, 0, model.state_dict(), []
+    for epoch in range(recipe.epochs):
+        batches = plan_batches(view, data.rows[data.parts["train"]], recipe.batch_size, (seed, epoch))
+        windows = Windows(view, training_starts(view, seed, epoch), {**supplies, "labels": labels})
+        loss = _train_epoch(model, optimizer, recipe, load_batches(windows, batches), len(batches), epoch)
+        val = data.parts["val"]
+        score = macro_auroc(data.targets[val], _predict(model, view, data.rows[val], supplies))
+        metrics.append({"epoch": epoch + 1, "train_loss": loss, "val_macro_auroc": finite(score)})
+        if np.nan_to_num(score) > best:  # with no class to score in val, the first epoch stays
+            best, best_epoch = np.nan_to_num(score), epoch + 1
+            best_state = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        if progress:
+            progress(epoch + 1, recipe.epochs)
+    model.load_state_dict(best_state)
+    choices = {
+        "training": f"encoder and linear layer end to end, AdamW, {recipe.epochs} epochs, batch {recipe.batch_size}, "
+        f"peak lr {recipe.peak_lr:g}, weight decay {recipe.weight_decay:g}"
+        + (f", layer decay {layer_decay:g} over {len(set(shares.values()))} depths" if shares else ""),
+        "chosen": f"epoch {best_epoch} by macro AUROC on val ({best:.4f})"
+        if best > 0
+        else "epoch 1: val scores no class",
+    }
+    return Supervised(_predict(model, view, data.rows, supplies), choices, tuple(metrics))
+
+
+def _train_epoch(
+    model: nn.ModuleDict,
+    optimizer: torch.optim.Optimizer,
+    recipe: Recipe,
+    batches: Any,
+    count: int,
+    epoch: int,
+) -> float:
+    model.train()
+    total, records = 0.0, 0
+    for i, batch in enumerate(batches):
+        loss = _loss(model, batch, recipe)
+        take_step(loss, optimizer, recipe, epoch + (i + 1) / count)
+        total += float(loss.detach()) * len(batch.rows)
+        records += len(batch.rows)
+    return total / records
+
+
+def _loss(model: nn.ModuleDict, batch: Batch, recipe: Recipe) -> Tensor:
+    device = next(model.parameters()).device
+    encoder = model["encoder"]
+    assert isinstance(encoder, Encoder)
+    moved = batch.to(device)
+    with autocast(recipe, device):
+        logits = model["head"](encoder.encode(moved).pooled)
+    return F.binary_cross_entropy_with_logits(logits.float(), moved.extra["labels"])
+
+
+@torch.no_grad()
+def _predict(
+    model: nn.ModuleDict, view: View, rows: NDArray[np.int64], supplies: Mapping[str, Supply]
+) -> NDArray[np.float64]:
+    encoder = model["encoder"]
+    assert isinstance(encoder, Encoder)
+    head = model["head"]
+    pooled = torch.from_numpy(extract(encoder, view, rows, supplies=supplies)["pooled"])
+    return head(pooled.to(next(head.parameters()).device)).sigmoid().double().cpu().numpy()

@@ -1,0 +1,1 @@
+"""A probe: an encoder, a task and a head in, a result row out."""

@@ -1,0 +1,1 @@
+"""Result rows: one JSON file per result, and all of them as one table."""

@@ -1,0 +1,170 @@
+"""Scores of the PhysioNet/Computing in Cardiology Challenges of 2020 and 2021.
+
+Perez Alday et al., Physiol. Meas. 41:124003 (2020); Reyna et al., CinC 2021, doi 10.23919/CinC53138.2021.9662687. All
+arrays are ``[R, C]`` over recordings and classes, of which equivalent ones are merged already; targets and predictions
+are 0 or 1. 0/0 is NaN, and a macro mean is over the classes that are not NaN.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ChallengeScores:
+    """All scores of a Challenge.
+
+    Args:
+        challenge: The Challenge's own score: 1 for the labels themselves, 0 for sinus rhythm everywhere. None where no
+            weights were given.
+        auroc: Of each class.
+        auprc: Of each class.
+        accuracy: Share of recordings with every class right.
+        f1: Of each class.
+        f_beta: Of each class; None where the Challenge reports none.
+        g_beta: Of each class; None where the Challenge reports none.
+    """
+
+    challenge: float | None
+    auroc: Floats
+    auprc: Floats
+    accuracy: float
+    f1: Floats
+    f_beta: Floats | None
+    g_beta: Floats | None
+
+    def macro(self) -> dict[str, float | None]:
+        """Return one number a score, by name."""
+        means = {
+            name: None if values is None else macro(values)
+            for name, values in (
+                ("auroc", self.auroc), ("auprc", self.auprc), ("f1", self.f1), ("f_beta", self.f_beta),
+                ("g_beta", self.g_beta),
+            )
+        }  # fmt: skip
+        return {"challenge": self.challenge, "accuracy": self.accuracy, **means}
+
+
+def challenge_scores(
+    targets: NDArray[Any],
+    predictions: NDArray[Any],
+    probabilities: NDArray[np.floating],
+    *,
+    normal: int,
+    weights: Floats | None = None,
+    beta: float | None = 2.0,
+    undefined: float = 0.0,
+) -> ChallengeScores:
+    """Return all scores.
+
+    Args:
+        targets: ``[R, C]``.
+        predictions: ``[R, C]``.
+        probabilities: ``[R, C]``.
+        normal: The class that stands for "nothing is wrong", sinus rhythm.
+        weights: ``[C, C]``, credit for predicting one class where another is true; None leaves out the Challenge score.
+        beta: Of F-beta and G-beta; None leaves them out.
+        undefined: The Challenge score where the labels themselves would earn no more than sinus rhythm everywhere.
+    """
+    y, p = np.asarray(targets) == 1, np.asarray(predictions) == 1
+    return ChallengeScores(
+        None if weights is None else challenge_score(y, p, weights, normal, undefined=undefined),
+        *areas(y, probabilities),
+        exact_match(y, p),
+        f1(y, p),
+        None if beta is None else f_beta(y, p, beta),
+        None if beta is None else g_beta(y, p, beta),
+    )
+
+
+def challenge_score(
+    targets: ArrayLike, predictions: ArrayLike, weights: Floats, normal: int, *, undefined: float = 0.0
+) -> float:
+    """Return the Challenge score; arguments as in `challenge_scores`.
+
+    With ``n_i = max(1, number of classes that are true or predicted)`` and ``S(p) = sum W_jk y_ij p_ik / n_i``, it is
+    ``(S(p) - S(sinus)) / (S(y) - S(sinus))``.
+    """
+    y, p = np.asarray(targets, bool), np.asarray(predictions, bool)
+    sinus = np.zeros_like(y)
+    sinus[:, normal] = True
+    reached, best, nothing = (_credit(y, answer, weights) for answer in (p, y, sinus))
+    return (reached - nothing) / (best - nothing) if best != nothing else undefined
+
+
+def _credit(y: NDArray[np.bool_], p: NDArray[np.bool_], weights: Floats) -> float:
+    n = np.maximum(1, (y | p).sum(axis=1, keepdims=True))
+    confusion = (y / n).T @ p.astype(np.float64)  # (C true, C predicted)
+    return float((weights * confusion).sum())
+
+
+def f_beta(targets: ArrayLike, predictions: ArrayLike, beta: float) -> Floats:
+    """Return ``(1 + b^2) TP / ((1 + b^2) TP + FP + b^2 FN)`` of each class, ``[C]``.
+
+    A recording counts ``1 / max(1, number of its labels)`` in TP, FP and FN.
+    """
+    true, false, missed = _shared_counts(targets, predictions)
+    return _ratio((1 + beta**2) * true, (1 + beta**2) * true + false + beta**2 * missed)
+
+
+def g_beta(targets: ArrayLike, predictions: ArrayLike, beta: float) -> Floats:
+    """Return ``TP / (TP + FP + b FN)`` of each class, ``[C]``, with the counts of `f_beta`."""
+    true, false, missed = _shared_counts(targets, predictions)
+    return _ratio(true, true + false + beta * missed)
+
+
+def f1(targets: ArrayLike, predictions: ArrayLike) -> Floats:
+    """Return ``2 TP / (2 TP + FP + FN)`` of each class, ``[C]``."""
+    y, p = np.asarray(targets, bool), np.asarray(predictions, bool)
+    true = (y & p).sum(axis=0)
+    return _ratio(2.0 * true, y.sum(axis=0) + p.sum(axis=0))
+
+
+def areas(targets: ArrayLike, probabilities: NDArray[np.floating]) -> tuple[Floats, Floats]:
+    """Return the areas under the ROC and the precision-recall curve of each class, ``[C]`` each, from one sort.
+
+    The first by trapezoids, the second by steps, over distinct thresholds. Both are NaN without positives, the first
+    without negatives too. They equal `ecgkit.evaluation.scores.metrics.auroc` and ``average_precision``.
+    """
+    y, scores = np.asarray(targets, bool).T, -np.asarray(probabilities, np.float64).T  # (C, R), contiguous rows
+    y, scores = np.ascontiguousarray(y), np.ascontiguousarray(scores)
+    roc, precision_recall = np.full((2, len(y)), np.nan)
+    for c, order in enumerate(scores.argsort(axis=1)):
+        ranked = scores[c][order]
+        last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))  # of each group of equal scores
+        true = np.cumsum(y[c][order])[last].astype(np.float64)
+        called = last + 1.0
+        positives, negatives = true[-1], called[-1] - true[-1]
+        found = np.diff(true, prepend=0)
+        if positives:
+            precision_recall[c] = (found * true / called).sum() / positives
+        if positives and negatives:
+            roc[c] = (np.diff(called - true, prepend=0) * (true - found / 2)).sum() / (positives * negatives)
+    return roc, precision_recall
+
+
+def exact_match(targets: ArrayLike, predictions: ArrayLike) -> float:
+    """Return the share of recordings with every class right."""
+    return float((np.asarray(targets, bool) == np.asarray(predictions, bool)).all(axis=1).mean())
+
+
+def macro(values: Floats) -> float:
+    """Return the mean over the classes that have a value; NaN if none has."""
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+
+
+def _shared_counts(targets: ArrayLike, predictions: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    y, p = np.asarray(targets, bool), np.asarray(predictions, bool)
+    share = 1 / np.maximum(1, y.sum(axis=1))
+    true, false, missed = (share @ counted.astype(np.float64) for counted in (y & p, ~y & p, y & ~p))
+    return true, false, missed
+
+
+def _ratio(above: Floats, below: Floats | NDArray[np.integer]) -> Floats:
+    values = np.full(above.shape, np.nan)
+    np.divide(above, below, out=values, where=below > 0)
+    return values

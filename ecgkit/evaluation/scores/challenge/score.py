@@ -1,0 +1,123 @@
+"""Scoring a task of a PhysioNet/CinC Challenge: from the Challenge's own files, or from the predictions of a probe."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ecgkit.errors import ConfigError, ResultsError, TaskError
+from ecgkit.evaluation.results.row import PREDICTIONS, ROW, load_row
+from ecgkit.evaluation.scores.challenge.files import Progress, read_answers
+from ecgkit.evaluation.scores.challenge.formula import ChallengeScores, challenge_score, challenge_scores
+from ecgkit.evaluation.scores.thresholds import decide, global_threshold, per_class_thresholds
+from ecgkit.tasks.task import Challenge, Task
+
+Weights = NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What was scored.
+
+    Args:
+        recordings: How many.
+        scores: Their scores.
+        thresholds: By class, where decisions were made here.
+        warnings: What a reader must know.
+    """
+
+    recordings: int
+    scores: ChallengeScores
+    thresholds: dict[str, float] | None
+    warnings: tuple[str, ...]
+
+
+def score_files(
+    labels: Path,
+    outputs: Path,
+    task: Task,
+    name: str,
+    weights: Weights = None,
+    *,
+    lenient: bool = False,
+    progress: Progress | None = None,
+) -> Scored:
+    """Score the outputs of a program, a file a recording; see `ecgkit.evaluation.scores.challenge.files`.
+
+    Raises:
+        TaskError: The task is no Challenge's.
+        ResultsError: A file is missing or malformed.
+    """
+    rule = _challenge(task, name)
+    answers = read_answers(labels, outputs, task, lenient=lenient, progress=progress)
+    scores = challenge_scores(
+        answers.targets, answers.predictions, answers.probabilities, weights=weights, **_settings(task, rule)
+    )
+    return Scored(len(answers.names), scores, None, answers.warnings)
+
+
+def score_result(folder: Path, task: Task, name: str, weights: Weights = None, threshold: str = "per_class") -> Scored:
+    """Score the test records of a probe's result, with thresholds chosen on its validation records.
+
+    Args:
+        folder: Of the result.
+        task: The task.
+        name: Its name; the result must be of the same task.
+        weights: See `ecgkit.evaluation.scores.challenge.formula.challenge_scores`.
+        threshold: ``per_class`` by F1, or ``global`` by the Challenge score, by macro F1 without `weights`.
+
+    Raises:
+        TaskError: The task is no Challenge's, or the result is of another.
+        ResultsError: `folder` holds no result.
+    """
+    rule = _challenge(task, name)
+    row = load_row(folder / ROW)
+    if row.task != name:
+        raise TaskError(f"{folder} is a result of task {row.task}", f"one of {name}")
+    try:
+        table = pd.read_parquet(folder / PREDICTIONS)
+    except Exception as error:  # pyarrow has many
+        raise ResultsError(f"{folder / PREDICTIONS} cannot be read ({type(error).__name__})", "predictions") from None
+    y, p = (table[[f"{kind}_{label}" for label in task.labels]].to_numpy() for kind in "yp")
+    val, test = ((table["part"] == part).to_numpy() for part in ("val", "test"))
+    thresholds = choose_thresholds(y[val], p[val], task, rule, weights, threshold)
+    scores = challenge_scores(y[test], decide(p[test], thresholds), p[test], weights=weights, **_settings(task, rule))
+    named = dict(zip(task.labels, thresholds.tolist(), strict=True))
+    return Scored(int(test.sum()), scores, named, row.warnings)
+
+
+def choose_thresholds(
+    targets: NDArray[np.integer],
+    probabilities: NDArray[np.floating],
+    task: Task,
+    rule: Challenge,
+    weights: Weights,
+    how: str | Literal["per_class", "global"],
+) -> NDArray[np.float64]:
+    """Return a threshold a class, ``[C]``, chosen on validation records.
+
+    Raises:
+        ConfigError: `how` is unknown.
+    """
+    if how == "per_class":
+        return per_class_thresholds(targets, probabilities)
+    if how != "global":
+        raise ConfigError(f"threshold {how!r}", "per_class or global")
+    judge = None
+    if weights is not None:
+        normal = list(task.labels).index(rule.normal)
+        judge = lambda y, p: challenge_score(y, p, weights, normal, undefined=rule.undefined)  # noqa: E731
+    return np.full(targets.shape[1], global_threshold(targets, probabilities, judge))
+
+
+def _challenge(task: Task, name: str) -> Challenge:
+    if task.challenge is None:
+        raise TaskError(f"task {name} is no Challenge's", "one such as cinc2020")
+    return task.challenge
+
+
+def _settings(task: Task, rule: Challenge) -> dict[str, Any]:
+    return {"normal": list(task.labels).index(rule.normal), "beta": rule.beta, "undefined": rule.undefined}

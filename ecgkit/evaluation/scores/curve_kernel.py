@@ -1,0 +1,58 @@
+"""The compiled inner loop of `ecgkit.evaluation.scores.metrics`: one pass down a ranking per resample."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgkit.compiled import compiled
+
+
+@compiled
+def curve(
+    order: NDArray[np.int64],
+    last: NDArray[np.bool_],
+    positive: NDArray[np.bool_],
+    weights: NDArray[np.int32],
+    false_share: float,
+    out: NDArray[np.float64],
+) -> None:
+    """Score one class on every resample.
+
+    Args:
+        order: ``[R]``, records by descending score.
+        last: ``[R]``, whether the next record in that order has another score.
+        positive: ``[R]``, of each record.
+        weights: ``[K, R]``, how often each record counts.
+        false_share: The share of negatives that may be called at most, for the sensitivity.
+        out: Filled, ``[4, K]``: AUROC, average precision, highest F1, sensitivity; NaN where there is none.
+    """
+    for k in range(len(weights)):
+        w = weights[k]
+        positives, negatives = 0, 0
+        for i in range(len(order)):
+            if positive[i]:
+                positives += w[i]
+            else:
+                negatives += w[i]
+        true, false, true_before, false_before = 0, 0, 0, 0
+        pairs, precision, f1, sensitivity = 0, 0.0, 0.0, 0.0
+        allowed = false_share * negatives + 1e-9
+        for rank in range(len(order)):
+            i = order[rank]
+            if positive[i]:
+                true += w[i]
+            else:
+                false += w[i]
+            if not last[rank] or true + false == true_before + false_before:
+                continue
+            # A negative stands below all positives before its score, and ties with half of those that share it.
+            pairs += (false - false_before) * (true_before + true)
+            precision += (true - true_before) * true / (true + false)
+            f1 = max(f1, 2 * true / (true + false + positives))
+            if false <= allowed:
+                sensitivity = true / max(positives, 1)
+            true_before, false_before = true, false
+        out[:, k] = np.nan
+        if positives:
+            out[1, k], out[2, k], out[3, k] = precision / positives, f1, sensitivity
+            if negatives:
+                out[0, k] = 0.5 * pairs / (positives * negatives)

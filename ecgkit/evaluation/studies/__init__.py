@@ -1,0 +1,1 @@
+"""Studies of one encoder: its layers, its attention, disturbed signals, learning curves."""

@@ -1,0 +1,153 @@
+"""Where a model looked: attention over time and gate by lead, and what a lead is worth by leaving it out.
+
+Attention and gate are what the model computes; they are no measure of importance, least of all by lead once leads have
+been mixed. What a lead is worth is measured: the record is given without it, as any record that lacks it would be.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ecgkit.errors import RunError, StoreError
+from ecgkit.evaluation.features.encoder import Subject
+from ecgkit.evaluation.features.extract import extract
+from ecgkit.evaluation.scores.metrics import auroc
+from ecgkit.methods import Batch, Encoder
+from ecgkit.store.reader import Store
+from ecgkit.store.views import View, open_view
+from ecgkit.tasks.data import TaskData
+from ecgkit.training.data import Windows, evaluation_starts
+from ecgkit.training.supply import Supply, open_supplies
+
+
+@dataclass(frozen=True)
+class RecordAttention:
+    """A record as a model saw it, and where it looked.
+
+    Args:
+        record: Its id.
+        fs: Of the model's input in Hz.
+        leads: The L leads that it has.
+        signal: ``[L, T]``, the model's input.
+        over_time: ``[T]``, mean weight of the stretches that hold a sample.
+        label: The class with the highest probability; empty for a model without classes.
+        probability: Its probability.
+        gate: ``[L]``, what the gate gives to the channels of each lead for that class; None without a gate.
+        without: ``[L]``, how far the logit of that class falls when a lead is left out; None without classes.
+    """
+
+    record: str
+    fs: float
+    leads: tuple[str, ...]
+    signal: NDArray[np.float32]
+    over_time: NDArray[np.float64]
+    label: str
+    probability: float | None
+    gate: NDArray[np.float64] | None
+    without: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class LeadWorth:
+    """What each lead is worth to each class over a set of records.
+
+    Args:
+        classes: C short labels.
+        leads: L leads.
+        auroc: ``[C]`` with all leads.
+        drop: ``[C, L]``, how far it falls without a lead; NaN for a class that cannot be scored.
+        records: How many records.
+    """
+
+    classes: tuple[str, ...]
+    leads: tuple[str, ...]
+    auroc: NDArray[np.float64]
+    drop: NDArray[np.float64]
+    records: int
+
+
+@torch.no_grad()
+def record_attention(subject: Subject, store: Store, record: str) -> RecordAttention:
+    """Return where a model looks in one record, in its first evaluation crop.
+
+    Raises:
+        StoreError: The store has no such record, or the model cannot read it.
+        RunError: The model tells no attention.
+    """
+    row = store.row(record)
+    view = open_view(store, subject.spec)
+    if not view.usable[row]:
+        raise StoreError(f"record {record} has none of the model's leads, or hardly any signal", "one that it can read")
+    encoder = subject.encoder.eval()
+    supplies = open_supplies(encoder.needs, store, view, owner=subject.entry.name)
+    batch = Windows(view, evaluation_starts(view, view.spec.eval_offsets[0]), supplies)[np.array([row])]
+    found = encoder.attention_map(batch)
+    leads = tuple(view.spec.leads[i] for i in np.flatnonzero(view.present[row]))
+    logits = encoder.encode(batch).logits
+    label, probability, gate, without = "", None, None, None
+    if logits is not None:
+        top = int(logits[0].argmax())
+        label, probability = encoder.classes[top], float(logits[0, top].sigmoid())
+        if found.gate is not None:
+            gate = found.gate[0, top, batch.lead_ids].double().numpy()
+        if len(leads) > 1:
+            without = np.array(
+                [float(logits[0, top] - _logit_without(encoder, batch, i, top)) for i in range(len(leads))]
+            )
+    T = batch.signal.shape[-1]
+    over_time = _by_sample(found.over_time[0].double().numpy(), found.spans.numpy(), T)
+    return RecordAttention(
+        record, view.spec.fs, leads, batch.signal[0].numpy(), over_time, label, probability, gate, without
+    )
+
+
+def _logit_without(encoder: Encoder, batch: Batch, lead: int, label: int) -> float:
+    keep = [i for i in range(batch.signal.shape[1]) if i != lead]
+    logits = encoder.encode(replace(batch, signal=batch.signal[:, keep], lead_ids=batch.lead_ids[keep])).logits
+    assert logits is not None
+    return float(logits[0, label])
+
+
+def _by_sample(weights: NDArray[np.float64], spans: NDArray[np.integer], samples: int) -> NDArray[np.float64]:
+    """Average over the stretches that hold a sample, ``[T]``; 0 where none does."""
+    edges = np.zeros((2, samples + 1))
+    for change, kind in ((weights, 0), (np.ones_like(weights), 1)):
+        np.add.at(edges[kind], spans[:, 0], change)
+        np.add.at(edges[kind], spans[:, 1], -change)
+    total, count = edges.cumsum(axis=1)[:, :samples]
+    return np.divide(total, count, out=np.zeros(samples), where=count > 0.5)
+
+
+def lead_worth(
+    encoder: Encoder, view: View, data: TaskData, supplies: Mapping[str, Supply], part: str = "test"
+) -> LeadWorth:
+    """Measure what each lead is worth: the AUROC of the encoder's own classes with all leads and without each.
+
+    Args:
+        encoder: With classes of its own, those of the task.
+        view: The store under its contract.
+        data: The task on the store.
+        supplies: What the encoder needs besides the signal.
+        part: Which part is scored; of it, the records with at least two leads.
+
+    Raises:
+        RunError: No record has two leads.
+    """
+    present = np.array(view.present)
+    own = data.parts[part]
+    own = own[present[data.rows[own]].sum(axis=1) > 1]
+    if not len(own):
+        raise RunError(f"no {part} record has two leads", "records of which a lead can be left out")
+    rows, targets = data.rows[own], data.targets[own]
+    there = np.flatnonzero(present[rows].any(axis=0))
+    whole = auroc(targets, extract(encoder, view, rows, ("logits",), supplies=supplies)["logits"])
+    drop = np.empty((len(data.labels), len(there)))
+    for i, lead in enumerate(there):
+        fewer = present.copy()
+        fewer[:, lead] = False
+        logits = extract(encoder, replace(view, present=fewer), rows, ("logits",), supplies=supplies)["logits"]
+        drop[:, i] = whole - auroc(targets, logits)
+    return LeadWorth(data.labels, tuple(view.spec.leads[i] for i in there), whole, drop, len(rows))

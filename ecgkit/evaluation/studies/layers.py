@@ -1,0 +1,277 @@
+"""What an encoder's layers hold: a probe on each, how alike their tokens are, and how widely they attend.
+
+The motivation of ECG-Soup, *Harnessing Multi-Layer Synergy for ECG Foundation Models*, arXiv 2509.00102: middle layers
+often probe better than the last. It works for every encoder that gives `Features.layers`; similarity, entropy and the
+map need blocks of `ecgkit.nn.transformer` and tokens as well.
+
+    similarity   mean cosine between two different tokens of a record, mean over records
+    entropy      mean over records, heads and tokens of -sum w ln w of the attention weights, in nats
+    map          cosine between one patch of one lead and all patches of all leads of one record
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ecgkit.errors import ConfigError, RunError
+from ecgkit.evaluation.features.cache import features_of
+from ecgkit.evaluation.features.encoder import Subject
+from ecgkit.evaluation.features.extract import RecordFeatures
+from ecgkit.evaluation.heads.base import Part
+from ecgkit.evaluation.heads.linear import LinearHead
+from ecgkit.evaluation.scores.metrics import macro_auroc
+from ecgkit.leads import LEADS
+from ecgkit.methods import Batch, Encoder
+from ecgkit.nn.attention import watching
+from ecgkit.nn.transformer import Block
+from ecgkit.store.reader import Store
+from ecgkit.store.views import View, open_view
+from ecgkit.tasks.data import TaskData
+from ecgkit.training.data import Windows, evaluation_starts, load_batches, plan_batches
+from ecgkit.training.run import pick_device
+from ecgkit.training.supply import Supply, open_supplies
+
+# Test records that similarity and entropy are averaged over: their means hardly move beyond.
+RECORDS = 64
+BATCH = 8  # attention weights of a layer are held at once
+
+
+@dataclass(frozen=True)
+class QueryMap:
+    """Similarity of one patch to all others.
+
+    Args:
+        record: Id of the record.
+        lead: Lead of the query.
+        place: Its place among that lead's tokens.
+        leads: The L leads of the record.
+        similarity: ``[depth, L, n]``, NaN for tokens that stand for nothing.
+    """
+
+    record: str
+    lead: str
+    place: int
+    leads: tuple[str, ...]
+    similarity: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LayerStudy:
+    """What is known of each layer.
+
+    Args:
+        table: A row a layer: ``layer`` from 1; ``val_auroc`` and ``test_auroc``, macro, of a linear probe;
+            ``similarity``, ``entropy`` and ``entropy_limit`` (of attending to all keys alike); NaN where an encoder has
+            no such.
+        map: See `QueryMap`; None for an encoder without tokens by lead.
+        records: Test records behind similarity and entropy.
+    """
+
+    table: pd.DataFrame
+    map: QueryMap | None
+    records: int
+
+    @property
+    def best(self) -> int | None:
+        """The layer with the highest AUROC on val; None where val scores no class."""
+        scores = self.table["val_auroc"]
+        return int(self.table["layer"].iloc[int(scores.argmax())]) if scores.notna().any() else None
+
+
+def study_layers(
+    subject: Subject,
+    store: Store,
+    data: TaskData,
+    layers: str = "all",
+    *,
+    seed: int = 0,
+    device: str = "auto",
+    cache: Path | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> LayerStudy:
+    """Study the layers of an encoder on a task.
+
+    Args:
+        subject: The encoder.
+        store: The data.
+        data: The task on the store.
+        layers: ``all``, or numbers from 1 joined by commas.
+        seed: Of the probes.
+        device: What to compute on.
+        cache: Folder in which the layers' features are kept; None keeps none. Similarity, entropy and the map look
+            into the blocks, and are computed each time.
+        progress: Called with the stage, units done and in all.
+
+    Raises:
+        RunError: The encoder does not give its layers.
+        ConfigError: A layer does not exist.
+    """
+    watch = progress or (lambda stage, done, total: None)
+    view = open_view(store, subject.spec, lambda done, total: watch("view", done, total))
+    supplies = open_supplies(subject.encoder.needs, store, view, owner=subject.entry.name)
+    if "layers" not in subject.entry.features:
+        raise RunError(f"{subject.entry.name} does not give its layers", "a method whose features hold layers")
+    encoder = subject.encoder.to(pick_device(device))
+    features = features_of(
+        encoder, subject.config, store, view, data.rows, ("layers",), cache=cache, supplies=supplies,
+        progress=lambda done, total: watch("features", done, total),
+    )  # fmt: skip
+    wanted = _wanted(layers, features["layers"].shape[1])
+    rows = data.rows[data.parts["test"]][:RECORDS]
+    tokens = token_statistics(
+        encoder, view, rows, supplies, lambda done, total: watch("attention", done, total)
+    )  # fmt: skip
+    table = []
+    for done, layer in enumerate(wanted, 1):
+        val, test = _probe(features, data, layer - 1, seed)
+        table.append({"layer": layer, "val_auroc": val, "test_auroc": test, **tokens.of(layer - 1)})
+        watch("layers", done, len(wanted))
+    return LayerStudy(pd.DataFrame(table), _query_map(encoder, view, rows[:1], store, supplies), len(rows))
+
+
+def _wanted(layers: str, depth: int) -> list[int]:
+    expected = f"all, or numbers from 1 to {depth} joined by commas"
+    if layers == "all":
+        return list(range(1, depth + 1))
+    try:
+        wanted = sorted({int(part) for part in layers.split(",")})
+    except ValueError:
+        raise ConfigError(f"layers {layers!r}", expected) from None
+    if not wanted or wanted[0] < 1 or wanted[-1] > depth:
+        raise ConfigError(f"layers {layers!r} of an encoder with {depth}", expected)
+    return wanted
+
+
+def _probe(features: RecordFeatures, data: TaskData, layer: int, seed: int) -> tuple[float, float]:
+    """Return the macro AUROC of a linear probe on one layer, on val and on test."""
+    own = RecordFeatures({"pooled": features["layers"][:, layer]}, features.leads, features.present)
+    parts = {name: Part(own.take(rows), data.targets[rows]) for name, rows in data.parts.items()}
+    head = LinearHead(seed=seed)
+    head.fit(parts["train"], parts["val"])
+    val, test = (macro_auroc(parts[p].targets, head.predict(parts[p].features)) for p in ("val", "test"))
+    return val, test
+
+
+@dataclass
+class TokenStatistics:
+    """Sums over records of what is measured at each layer."""
+
+    similarity: dict[int, list[float]]
+    entropy: dict[int, list[float]]
+    keys: dict[int, int]
+
+    def of(self, layer: int) -> dict[str, float]:
+        """Return the means of one layer, NaN where nothing was measured."""
+        return {
+            "similarity": _mean(self.similarity.get(layer, [])),
+            "entropy": _mean(self.entropy.get(layer, [])),
+            "entropy_limit": float(np.log(self.keys[layer])) if layer in self.keys else float("nan"),
+        }
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")
+
+
+@torch.no_grad()
+def token_statistics(
+    encoder: Encoder,
+    view: View,
+    rows: NDArray[np.int64],
+    supplies: dict[str, Supply],
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> TokenStatistics:
+    """Measure similarity and entropy at every layer, over `rows`."""
+    encoder.eval()
+    out = TokenStatistics({}, {}, {})
+    batches = plan_batches(view, rows, BATCH)
+    device = next(encoder.parameters()).device
+    for done, batch in enumerate(_batches(view, batches, supplies), 1):
+        entropies: dict[int, Tensor] = {}
+
+        def note(layer: int, weights: Tensor, entropies: dict[int, Tensor] = entropies) -> None:
+            entropies[layer] = torch.special.entr(weights.float()).sum(-1).transpose(1, 2)  # (B, M, heads)
+            out.keys[layer] = weights.shape[-1]
+
+        with watching(encoder, note):
+            outputs, tokens, real = run_layers(encoder, batch.to(device))
+        if tokens is None:
+            continue
+        N = tokens.shape[1]
+        for layer, x in enumerate(outputs):
+            out.similarity.setdefault(layer, []).extend(mean_cosine(encoder.block_tokens(x, N), real).tolist())
+            if layer in entropies and len(entropies[layer]) == len(tokens):
+                spread = encoder.block_tokens(entropies[layer], N).mean(-1)
+                out.entropy.setdefault(layer, []).extend(((spread * real).sum(1) / real.sum(1)).tolist())
+        progress(done, len(batches))
+    return out
+
+
+def run_layers(encoder: Encoder, batch: Batch) -> tuple[list[Tensor], Tensor | None, Tensor]:
+    """Encode a batch and return what each block gives, ``[B, M, D]``, the tokens, and which of them are real.
+
+    Blocks that see a batch in another form, such as lead by lead, are left out.
+    """
+    outputs: list[Tensor] = []
+    blocks = [module for module in encoder.modules() if isinstance(module, Block)]
+    hooks = [block.register_forward_hook(lambda module, inputs, output: outputs.append(output)) for block in blocks]
+    try:
+        features = encoder.encode(batch)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    tokens, real = features.tokens, features.token_real
+    if tokens is None:
+        return [], None, torch.empty(0)
+    if real is None:
+        real = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+    B, N = tokens.shape[:2]
+    return [x for x in outputs if x.shape[0] == B and x.shape[1] >= N], tokens, real
+
+
+def mean_cosine(x: Tensor, real: Tensor) -> Tensor:
+    """Return the mean cosine between two different real tokens of each record, ``[B, N, D], [B, N] -> [B]``.
+
+    The sum over all pairs is the squared length of the sum of unit vectors, so no N x N matrix is made.
+    """
+    unit = F.normalize(x.float(), dim=-1) * real[..., None]
+    n = real.sum(dim=1)
+    total: Tensor = unit.sum(dim=1).square().sum(dim=-1) - unit.square().sum(dim=(1, 2))
+    return total / (n * (n - 1)).clamp(min=1)
+
+
+@torch.no_grad()
+def _query_map(
+    encoder: Encoder, view: View, rows: NDArray[np.int64], store: Store, supplies: dict[str, Supply]
+) -> QueryMap | None:
+    """Return the map of the middle patch of lead II, or of the first lead, in one record."""
+    batch = next(_batches(view, plan_batches(view, rows, 1), supplies)).to(next(encoder.parameters()).device)
+    features = encoder.encode(batch)
+    outputs, tokens, real = run_layers(encoder, batch)
+    if tokens is None or features.token_leads is None or not outputs:
+        return None
+    leads = tuple(LEADS[i] for i in batch.lead_ids.tolist())
+    lead = leads.index("II") if "II" in leads else 0
+    own = torch.nonzero((features.token_leads == lead) & real[0]).flatten()
+    if not len(own):
+        return None
+    query = int(own[len(own) // 2])
+    unit = torch.stack([F.normalize(encoder.block_tokens(x, tokens.shape[1])[0].float(), dim=-1) for x in outputs])
+    cosine = torch.matmul(unit, unit[:, query, :, None]).squeeze(-1).masked_fill(~real[0], torch.nan)  # (depth, N)
+    by_lead = [cosine[:, features.token_leads == i] for i in range(len(leads))]
+    place = int((torch.nonzero(features.token_leads == lead).flatten() == query).nonzero()[0, 0])
+    record = str(store.table["record_id"].iloc[int(rows[0])])
+    return QueryMap(record, leads[lead], place, leads, torch.stack(by_lead, dim=1).double().cpu().numpy())
+
+
+def _batches(view: View, batches: Sequence[NDArray[np.int64]], supplies: dict[str, Supply]) -> Any:
+    starts = evaluation_starts(view, view.spec.eval_offsets[0])
+    return load_batches(Windows(view, starts, supplies), list(batches))

@@ -1,0 +1,1 @@
+"""Suites: a grid of probes from one YAML file."""

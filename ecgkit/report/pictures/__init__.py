@@ -1,0 +1,1 @@
+"""Pictures as PNG and SVG: ECGs, beats, lines, reconstructions."""

@@ -1,0 +1,82 @@
+"""A record with where a model looked: attention over time behind the traces, and bars by lead beside them."""
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+
+from ecgkit.atomic import atomic_file
+from ecgkit.evaluation.studies.attention import RecordAttention
+
+INK, QUIET, BAR, DROP = "#15151a", "#6b6b73", "#1f5fa8", "#b5542c"
+# White for no weight, blue for weight, red for attention that is taken off.
+SHADES = LinearSegmentedColormap.from_list("shades", ["#e89a8a", "#ffffff", "#8fb8e8"])
+SIZE = (13.0, 8.5)  # inches
+DPI = 110
+
+
+def plot_attention(found: RecordAttention, out: Path, *, title: str = "") -> None:
+    """Write the picture of a record and where a model looked.
+
+    Args:
+        found: From `ecgkit.evaluation.studies.attention.record_attention`.
+        out: A PNG file, which appears whole or not at all.
+        title: First line.
+    """
+    with atomic_file(out) as staging:
+        attention_figure(found, title=title).savefig(staging, format="png", dpi=DPI)
+
+
+def attention_figure(found: RecordAttention, *, title: str = "") -> Figure:
+    """Return the picture as a figure; see `plot_attention`."""
+    bars = [
+        (heading, note, values, colour)
+        for heading, note, values, colour in (
+            ("without the lead", "fall of the logit", found.without, DROP),
+            ("gate", "weight of the lead's channels", found.gate, BAR),
+        )
+        if values is not None
+    ]
+    figure = Figure(figsize=SIZE, dpi=DPI, facecolor="white")
+    FigureCanvasAgg(figure)
+    grid = figure.add_gridspec(
+        2, 1 + len(bars), width_ratios=[5, *[1] * len(bars)], height_ratios=[30, 1], left=0.06, right=0.98, top=0.86,
+        bottom=0.08, wspace=0.12, hspace=0.18,
+    )  # fmt: skip
+    traces = figure.add_subplot(grid[0, 0])
+    L, T = found.signal.shape
+    seconds = np.arange(T) / found.fs
+    step = float(np.ptp(found.signal, axis=1).max()) or 1.0
+    largest = float(np.abs(found.over_time).max()) or 1.0
+    shade = traces.imshow(
+        found.over_time[None], aspect="auto", cmap=SHADES, norm=Normalize(-largest, largest),
+        extent=(0, T / found.fs, -(L - 0.5), 0.5), interpolation="nearest",
+    )  # fmt: skip
+    for i in range(L):
+        trace = (found.signal[i] - np.median(found.signal[i])) / step
+        traces.plot(seconds, trace - i, color=INK, linewidth=0.6)
+    traces.set_yticks([-i for i in range(L)], found.leads)
+    traces.set(xlabel="seconds", xlim=(0, T / found.fs), ylim=(-(L - 0.5), 0.5))
+    for place, (heading, note, values, colour) in enumerate(bars, start=1):
+        axes = figure.add_subplot(grid[0, place])
+        axes.barh([-i for i in range(L)], values, height=0.6, color=colour)
+        axes.axvline(0, color=QUIET, linewidth=0.6)
+        axes.set_yticks([-i for i in range(L)], found.leads)
+        axes.set(ylim=(-(L - 0.5), 0.5))
+        axes.set_xlabel(note, fontsize=8)
+        axes.set_title(heading, fontsize=10)
+        axes.tick_params(labelsize=8)
+    bar = figure.colorbar(shade, cax=figure.add_subplot(grid[1, 0]), orientation="horizontal")
+    bar.set_label("attention of the record's summary to time, mean over heads", fontsize=9)
+    bar.ax.tick_params(labelsize=8)
+    figure.text(0.06, 0.945, title.replace("$", r"\$"), fontsize=13, weight="bold", color=INK)
+    figure.text(0.06, 0.905, _subtitle(found), fontsize=9.5, color=QUIET)
+    return figure
+
+
+def _subtitle(found: RecordAttention) -> str:
+    said = f"most likely: {found.label} ({found.probability:.2f}).  " if found.probability is not None else ""
+    gate = "Channels mix leads, so the gate is no importance of leads." if found.gate is not None else ""
+    return f"{said}{gate}".replace("$", r"\$")

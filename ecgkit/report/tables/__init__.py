@@ -1,0 +1,1 @@
+"""Tables of results: models against tasks, predicted numbers, lead sets, published numbers."""

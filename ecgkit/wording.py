@@ -1,0 +1,85 @@
+"""Numbers of result rows as text: always the same digits, and a dash with its reason where there is none."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+DASH = "–"
+# Of predicted numbers, as headings.
+METRICS = {"mae": "MAE ({unit})", "rmse": "RMSE ({unit})", "r2": "R²", "pearson": "Pearson's r"}
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value can be printed and drawn: no None, NaN or infinity."""
+    return isinstance(value, (int, float)) and math.isfinite(value)
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Write a share of 1 as x 100, or a dash."""
+    return f"{100 * value:.{digits}f}" if value is not None and math.isfinite(value) else DASH
+
+
+def signed(value: float) -> str:
+    """Write a difference of shares of 1 as x 100 with its sign."""
+    return ("−" if value < 0 else "+") + percent(abs(value))
+
+
+def interval(bounds: tuple[float, float] | None) -> str:
+    """Write an interval x 100, or a dash."""
+    return DASH if not has_interval(bounds) or bounds is None else f"{percent(bounds[0])}–{percent(bounds[1])}"
+
+
+def quantity(value: float | None) -> str:
+    """Write a number in its own unit with three digits or more, or a dash."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    decimals = min(3, max(0, 2 - math.floor(math.log10(abs(value))))) if value else 0
+    return f"{round(value, decimals) + 0.0:,.{decimals}f}"  # + 0.0: no -0.000
+
+
+def bounds(ends: tuple[float, float] | None) -> str:
+    """Write an interval in its own unit, or a dash."""
+    return f"{quantity(ends[0])} to {quantity(ends[1])}" if ends is not None and has_interval(ends) else DASH
+
+
+def has_interval(bounds: tuple[float, float] | None) -> bool:
+    """Return whether both ends are numbers."""
+    return bounds is not None and all(is_number(bound) for bound in bounds)
+
+
+def p_value(p: float) -> str:
+    """Write a p with three digits."""
+    return f"p {p:.3f}" if p >= 0.001 else "p < 0.001"
+
+
+def seconds(value: float) -> str:
+    """Write a duration in s."""
+    if not is_number(value):
+        return DASH
+    return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
+
+
+def count(value: int | None) -> str:
+    """Write a number of records or patients."""
+    return DASH if value is None else f"{value:,}"
+
+
+def scalar(value: Any) -> str:
+    """Write a setting or a metric of any kind on one line."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return DASH
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def leads(names: Sequence[str]) -> str:
+    """Write how many leads, and which where there are few."""
+    return f"{len(names)}" if len(names) > 3 else f"{len(names)} ({', '.join(names)})"
+
+
+def why_unscored(positives: int, negatives: int) -> str:
+    """Say why a class has no AUROC, from its counts of positive and negative test records."""
+    if not positives:
+        return "no positive test record"
+    return "no negative test record" if not negatives else "the result holds no number"
