@@ -27,7 +27,7 @@ def ranking_metrics(
         ``[C]`` or ``[K, C]`` of each: ``auroc``, ``auprc``, ``f1_max`` and ``sensitivity``; see the functions of one
         metric below.
     """
-    from ecgkit.evaluation import curve_kernel  # numba takes a while to import
+    from ecgkit.evaluation.scores import curve_kernel  # numba takes a while to import
 
     counts = np.ones((1, len(targets))) if weights is None else weights
     counts = np.ascontiguousarray(counts, np.int32)
