@@ -8,6 +8,7 @@ one of them is first asked for.
 from typing import TYPE_CHECKING, Any
 
 from ecgkit.entries import (
+    AugmentationEntry,
     CommandEntry,
     DatasetEntry,
     DetectorEntry,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AugmentationEntry",
     "CommandEntry",
     "DatasetEntry",
     "DetectorEntry",

@@ -198,6 +198,13 @@ class TextEncoderEntry(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AugmentationEntry(Entry):
+    """An augmentation; `target` is a frozen dataclass of settings, an `ecgkit.signal.augment.base.Augmentation`."""
+
+    kind: ClassVar[str] = "augmentation"
+
+
+@dataclass(frozen=True, kw_only=True)
 class SectionEntry(Entry):
     """A section of the report page; `target` is ``f(rows) -> Section | None``, of `ecgkit.report.elements.section`.
 
