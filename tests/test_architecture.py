@@ -11,8 +11,8 @@ PLUGINS = CORE.parent / "plugins"
 ROOMS = (
     "errors", "wording", "entries", "hookspecs", "atomic", "plugins", "config", "compiled", "leads", "signal",
     "recording", "executor", "store", "datasets", "ingest", "beats", "knowledge", "simulate", "nn", "text", "recipe",
-    "methods", "tasks", "training", "evaluation", "report", "api", "export", "demo", "testing", "scaffold", "cli",
-    "__main__",
+    "optimizers", "methods", "tasks", "training", "evaluation", "report", "api", "export", "demo", "testing",
+    "scaffold", "cli", "__main__",
 )  # fmt: skip
 
 
