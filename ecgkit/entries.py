@@ -202,8 +202,8 @@ class SupplyEntry(Entry):
     """Something that a batch may hold besides the signal; methods and encoders name it in their `needs`.
 
     `target` is ``f(store, view, data) -> ecgkit.training.supply.Supply``. It takes the store, the store under the
-    model's contract, and the task that labels come from (None without one). Where the store does not hold it, it returns
-    None or raises a `StoreError`.
+    model's contract, and the task that labels come from (None without one). Where the store does not hold the supply,
+    it returns None or raises a `StoreError`.
 
     Args:
         command: The command that adds it to a store, for the error where it is missing.
