@@ -9,10 +9,10 @@ CORE = Path(__file__).parent.parent / "ecgkit"
 PLUGINS = CORE.parent / "plugins"
 # From the top of the hill to the bottom; a module imports from its own room and from those above it.
 ROOMS = (
-    "errors", "wording", "entries", "hookspecs", "atomic", "plugins", "config", "compiled", "leads", "signal",
-    "recording", "executor", "store", "datasets", "ingest", "beats", "knowledge", "simulate", "nn", "text", "recipe",
-    "methods", "tasks", "training", "evaluation", "report", "api", "export", "demo", "testing", "scaffold", "cli",
-    "__main__",
+    "errors", "wording", "entries", "hookspecs", "atomic", "parquet", "plugins", "config", "compiled", "leads",
+    "signal", "recording", "executor", "store", "datasets", "ingest", "beats", "knowledge", "simulate", "nn", "text",
+    "recipe", "methods", "tasks", "training", "evaluation", "report", "api", "export", "demo", "testing", "scaffold",
+    "cli", "__main__",
 )  # fmt: skip
 
 
