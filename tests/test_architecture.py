@@ -12,6 +12,7 @@ ROOMS = (
     "errors",
     "wording",
     "progress",
+    "schedules",
     "entries",
     "hookspecs",
     "atomic",
