@@ -4,6 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
+from ecgkit import schedules
+
 Schedule = Literal["cosine", "cosine-restarts", "linear", "inverse-square-root", "step", "constant"]
 
 
@@ -28,7 +30,7 @@ class Recipe:
             and Hutter, arXiv 1608.03983). ``linear``: a straight line. ``inverse-square-root``: sqrt(w / e) after w of
             warm-up (Vaswani et al., arXiv 1706.03762, section 5.3). ``step``: times `drop_factor` at each of
             `drop_epochs`. ``constant``: it does not fall.
-        final_lr: Learning rate that the schedule falls to. It is absolute: it is not scaled by the batch size.
+        final_lr: Lowest learning rate after the warm-up. It is absolute: it is not scaled by the batch size.
         warmup_steps: Optimiser steps of linear warm-up, in place of `warmup_epochs`.
         restart_steps: Optimiser steps between two restarts of ``cosine-restarts``.
         drop_epochs: Epochs at which ``step`` lowers the learning rate.
@@ -112,27 +114,23 @@ class Recipe:
         warmup = self.warmup(steps_per_epoch)
         if epoch < warmup:
             return self.peak_lr * epoch / warmup
-        return self.final_lr + (self.peak_lr - self.final_lr) * self._height(epoch, warmup, steps_per_epoch)
-
-    def _height(self, epoch: float, warmup: float, steps_per_epoch: int | None) -> float:
-        """Return what remains of the way from the peak to `final_lr`: 1 right after the warm-up."""
-        done = epoch - warmup
-        share = min(1.0, done / max(self.epochs - warmup, 1e-9))
+        after = epoch - warmup
+        done = after / max(self.epochs - warmup, 1e-9)
         match self.schedule:
             case "cosine":
-                return 0.5 * (1 + math.cos(math.pi * share))
+                return schedules.cosine(self.peak_lr, self.final_lr, done)
             case "cosine-restarts":
                 # Rounded, for 2999.9999999 steps are 3000.
-                steps = round(done * _needed(steps_per_epoch), 6) % self.restart_steps
-                return 0.5 * (1 + math.cos(math.pi * steps / self.restart_steps))
+                steps = round(after * _needed(steps_per_epoch), 6)
+                return schedules.restarts(self.peak_lr, self.final_lr, steps, self.restart_steps)
             case "linear":
-                return 1 - share
+                return schedules.linear(self.peak_lr, self.final_lr, done)
             case "inverse-square-root":
-                return math.sqrt(warmup / epoch)
+                return max(self.final_lr, schedules.inverse_square_root(self.peak_lr, epoch, warmup))
             case "step":
-                return self.drop_factor ** sum(epoch >= drop for drop in self.drop_epochs)
+                return max(self.final_lr, schedules.steps(self.peak_lr, epoch, self.drop_epochs, self.drop_factor))
             case "constant":
-                return 1.0
+                return self.peak_lr
 
     def reached_lr(self, steps_per_epoch: int | None = None) -> float:
         """Return the highest learning rate of the training: below `peak_lr` where the warm-up does not end in it."""
@@ -142,8 +140,7 @@ class Recipe:
         """Return the weight decay when a share of the optimiser steps is done."""
         if self.final_weight_decay is None:
             return self.weight_decay
-        height = 0.5 * (1 + math.cos(math.pi * progress))
-        return self.final_weight_decay + (self.weight_decay - self.final_weight_decay) * height
+        return schedules.cosine(self.weight_decay, self.final_weight_decay, progress)
 
 
 def _needed(steps_per_epoch: int | None) -> int:
