@@ -25,13 +25,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ecgkit.entries import MethodEntry
-<<<<<<< HEAD
-from ecgkit.ingest import ingest
-from ecgkit.methods import Batch, Clock, method_config
-=======
 from ecgkit.ingestion import ingest
-from ecgkit.methods import Batch, method_config
->>>>>>> work
+from ecgkit.methods import Batch, Clock, method_config
 from ecgkit.nn.attention import attend
 from ecgkit.nn.transformer import Attention
 from ecgkit.plugins import host
