@@ -25,6 +25,7 @@ from ecgkit.entries import (
     MethodEntry,
     ProtocolEntry,
     SectionEntry,
+    SupplyEntry,
     TaskEntry,
     TextEncoderEntry,
 )
@@ -71,6 +72,11 @@ def register_text_encoders(register: Callable[[TextEncoderEntry], None]) -> None
 @hookspec
 def register_augmentations(register: Callable[[AugmentationEntry], None]) -> None:
     """Register augmentations: what a method's config may name to make views of a record."""
+
+
+@hookspec
+def register_supplies(register: Callable[[SupplyEntry], None]) -> None:
+    """Register supplies: what a batch may hold besides the signal, when a method or encoder ``needs`` it."""
 
 
 @hookspec
