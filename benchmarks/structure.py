@@ -5,8 +5,8 @@
 
 A room is a folder of the package. A function's length is the number of lines from its first decorator or `def` to its
 last statement, docstring included. The road runs one linear probe of a random encoder on a small simulated store, and
-counts the different functions and classes of `ecgkit.cli`, `ecgkit.api` and `ecgkit.evaluation.probe` (with what served
-in its place before there was such a room) that are called between the command and the written row.
+counts the different functions and classes of `ecgkit.cli`, `ecgkit.api` and `ecgkit.evaluation` that are called between
+the command and the written row.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def road() -> tuple[int, int]:
                 return
             name = frame.f_code.co_qualname
             if frame.f_code.co_name == "__init__":
-                classes.add(f"{module}.{name}")
+                classes.add(type(frame.f_locals["self"]).__qualname__)
             elif not frame.f_code.co_name.startswith("<"):
                 functions.add(f"{module}.{name}")
 
@@ -75,21 +75,8 @@ def road() -> tuple[int, int]:
 
 
 def on_road(module: str) -> bool:
-    """Return whether a module belongs to the road of a probe, in today's layout or in the one before it."""
-    before = (
-        "case",
-        "options",
-        "prepared",
-        "probe",
-        "chosen_split",
-        "scoring",
-        "subject",
-        "measure",
-        "leaks",
-        "results",
-    )
-    rooms = ("ecgkit.cli.probe", "ecgkit.api.probe", "ecgkit.evaluation.probe", "ecgkit.evaluation.results")
-    return module.startswith(rooms) or module in {f"ecgkit.evaluation.{name}" for name in before}
+    """Return whether a module belongs to the road of a probe."""
+    return module.startswith(("ecgkit.cli", "ecgkit.api", "ecgkit.evaluation"))
 
 
 def run(main, *arguments: str) -> None:
