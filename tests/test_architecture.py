@@ -16,6 +16,7 @@ ROOMS = (
     "entries",
     "hookspecs",
     "atomic",
+    "parquet",
     "plugins",
     "config",
     "compiled",
