@@ -13,6 +13,7 @@ from concurrent import futures
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from ecgkit.distribution import install_extra
 from ecgkit.errors import ConfigError
 
 CONNECT_SECONDS = 10.0
@@ -116,7 +117,7 @@ def _cluster(address: str) -> Iterator[Executor]:
     try:
         from distributed import Client
     except ImportError:
-        raise ConfigError("--dask without the package distributed", "it", "pip install 'ecgkit[dask]'") from None
+        raise ConfigError("--dask needs the package distributed", remedy=install_extra("dask")) from None
     try:
         client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:  # a refused connection is an OSError
