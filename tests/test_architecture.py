@@ -9,11 +9,43 @@ CORE = Path(__file__).parent.parent / "ecgkit"
 PLUGINS = CORE.parent / "plugins"
 # From the top of the hill to the bottom; a module imports from its own room and from those above it.
 ROOMS = (
-    "errors", "wording", "entries", "hookspecs", "atomic", "plugins", "config", "compiled", "leads", "signal",
-    "recording", "executor", "store", "datasets", "ingest", "beats", "knowledge", "simulate", "nn", "text", "recipe",
-    "methods", "tasks", "training", "evaluation", "report", "api", "export", "demo", "testing", "scaffold", "cli",
+    "errors",
+    "wording",
+    "entries",
+    "hookspecs",
+    "atomic",
+    "lock",
+    "unfinished",
+    "plugins",
+    "config",
+    "compiled",
+    "leads",
+    "signal",
+    "recording",
+    "executor",
+    "parts",
+    "store",
+    "datasets",
+    "ingest",
+    "beats",
+    "knowledge",
+    "simulate",
+    "nn",
+    "text",
+    "recipe",
+    "methods",
+    "tasks",
+    "training",
+    "evaluation",
+    "report",
+    "api",
+    "export",
+    "demo",
+    "testing",
+    "scaffold",
+    "cli",
     "__main__",
-)  # fmt: skip
+)
 
 
 # Rooms inside the two largest rooms, in the same order.

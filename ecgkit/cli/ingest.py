@@ -8,7 +8,16 @@ import typer
 
 from ecgkit.cli import completion
 from ecgkit.cli.exit_codes import Exit
-from ecgkit.cli.render import JsonOption, OverwriteOption, print_json, print_table, progress, say
+from ecgkit.cli.render import (
+    DaskOption,
+    JsonOption,
+    OverwriteOption,
+    WorkersOption,
+    print_json,
+    print_table,
+    progress,
+    say,
+)
 
 if TYPE_CHECKING:
     from ecgkit.ingest import IngestReport
@@ -41,8 +50,8 @@ def ingest(
     max_rejected: Annotated[
         float, typer.Option(min=0, max=100, help="Exit with code 3 if more than this percentage is rejected.")
     ] = 5.0,
-    workers: Annotated[int, typer.Option(min=1, help="Processes to share the work.")] = 1,
-    dask: Annotated[str, typer.Option(help="Address of a Dask scheduler that shares the work instead.")] = "",
+    workers: WorkersOption = 1,
+    dask: DaskOption = "",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -53,7 +62,7 @@ def ingest(
     """
     from ecgkit.datasets.paths import open_folder
     from ecgkit.executor import open_executor
-    from ecgkit.ingest import IngestOptions, Interrupted, ingest
+    from ecgkit.ingest import IngestOptions, ingest
     from ecgkit.ingest.options import read_patients
     from ecgkit.ingest.part import warm_up
     from ecgkit.leads import parse_leads
@@ -69,12 +78,8 @@ def ingest(
         patients=read_patients(patients_file) if patients_file else None,
         drop=tuple(drop or ()),
     )
-    try:
-        with open_executor(workers, dask, warm_up) as executor, progress() as watch:
-            report = ingest(open_folder(src), out, options, watch, overwrite=overwrite, executor=executor)
-    except Interrupted as stop:
-        say(str(stop))
-        raise
+    with open_executor(workers, dask, warm_up) as executor, progress() as watch:
+        report = ingest(open_folder(src), out, options, watch, overwrite=overwrite, executor=executor)
     seconds = time.perf_counter() - began
     _show(report, out, seconds)
     if as_json:
