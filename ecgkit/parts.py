@@ -11,11 +11,10 @@ from functools import partial
 from typing import Generic, TypeVar
 
 from ecgkit.executor import Executor, open_executor, stop_on_interrupt
+from ecgkit.progress import Advance
 from ecgkit.unfinished import Unfinished
 
 A = TypeVar("A")
-
-Progress = Callable[[int, int], None]
 
 
 class Interrupted(KeyboardInterrupt):
@@ -42,7 +41,7 @@ def make_parts(
     make: Callable[[A], object],
     parts: Sequence[Part[A]],
     executor: Executor | None = None,
-    progress: Progress | None = None,
+    progress: Advance | None = None,
 ) -> None:
     """Make the parts that are not done yet.
 

@@ -22,7 +22,8 @@ from ecgkit.beats.plausible import Limits
 from ecgkit.config import fingerprint
 from ecgkit.errors import OutputError, StoreError
 from ecgkit.executor import Executor
-from ecgkit.parts import Part, Progress, make_parts
+from ecgkit.parts import Part, make_parts
+from ecgkit.progress import Advance
 from ecgkit.signal.microvolts import decode
 from ecgkit.store.reader import Store
 from ecgkit.unfinished import Unfinished, whole_file
@@ -37,7 +38,7 @@ def find_beats(
     *,
     limits: Limits | None = None,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Advance | None = None,
     executor: Executor | None = None,
 ) -> Peaks:
     """Find the R peaks of a store and keep them in it. Peaks that were found by the same means before are kept.

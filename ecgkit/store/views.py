@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from ecgkit.config import fingerprint
 from ecgkit.errors import LeadError
 from ecgkit.executor import Executor
-from ecgkit.parts import Part, Progress, make_parts
+from ecgkit.parts import Part, make_parts
+from ecgkit.progress import Advance
 from ecgkit.signal.microvolts import decode
 from ecgkit.signal.spec import SignalSpec, window_of
 from ecgkit.store.reader import Store
@@ -66,7 +67,7 @@ class View:
 
 
 def open_view(
-    store: Store, spec: SignalSpec, progress: Progress | None = None, executor: Executor | None = None
+    store: Store, spec: SignalSpec, progress: Advance | None = None, executor: Executor | None = None
 ) -> View:
     """Open the view of a store under a contract, and make it first if it does not exist yet.
 
@@ -122,7 +123,7 @@ def _make(
     spec: SignalSpec,
     folder: Path,
     shape: tuple[int, ...],
-    progress: Progress | None,
+    progress: Advance | None,
     executor: Executor | None,
 ) -> Arrays:
     """Make a view part by part, unless another process has made it meanwhile, and return its arrays."""
