@@ -23,6 +23,7 @@ GROUP = "ecgkit"
 RESTRICT = "ECGKIT_PLUGINS"
 # The core's own parts come in through the same hooks as anybody's.
 BUILTIN = {
+    "core-augmentations": "ecgkit.signal.augment",
     "core-datasets": "ecgkit.datasets",
     "core-text": "ecgkit.text",
     "core-tasks": "ecgkit.tasks",
