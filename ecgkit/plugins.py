@@ -24,10 +24,12 @@ GROUP = "ecgkit"
 RESTRICT = "ECGKIT_PLUGINS"
 # The core's own parts come in through the same hooks as anybody's.
 BUILTIN = {
+    "core-augmentations": "ecgkit.signal.augment",
     "core-datasets": "ecgkit.datasets",
     "core-text": "ecgkit.text",
     "core-tasks": "ecgkit.tasks",
     "core-detectors": "ecgkit.beats",
+    "core-supplies": "ecgkit.training",
     "core-heads": "ecgkit.evaluation.heads",
     "core-protocols": "ecgkit.evaluation.protocols",
     "core-report": "ecgkit.report.sections",
