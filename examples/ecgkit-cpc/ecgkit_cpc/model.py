@@ -20,6 +20,7 @@ from ecgkit.errors import SignalError
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Batch, Clock, Encoder, Features, Losses, Method
 from ecgkit.nn.contrastive import embedding_statistics, first_row, gather
+from ecgkit.nn.lead_check import on_standard_leads
 from ecgkit_cpc.config import CpcConfig
 
 LEADS = len(STANDARD_LEADS)
@@ -57,11 +58,10 @@ class CpcEncoder(Encoder):
         Raises:
             SignalError: The signal is shorter than a step.
         """
-        B, _, T = signal.shape
+        T = signal.shape[-1]
         if self.config.steps(T) < 1:
             raise SignalError(f"a signal of {T} samples", f"at least the {self.config.hop} of a step")
-        on_all = signal.new_zeros(B, LEADS, T).index_copy(1, lead_ids, signal)
-        return self.to_latent(self.convolutions(on_all).transpose(1, 2))
+        return self.to_latent(self.convolutions(on_standard_leads(signal, lead_ids)).transpose(1, 2))
 
     def contexts(self, latents: Tensor) -> Tensor:
         """Return c ``[B, n, D]``: each step's summary of itself and all before."""
