@@ -26,8 +26,9 @@ from ecgkit.evaluation.heads.ridge import GRID, RidgeHead, ridge_path
 from ecgkit.evaluation.probe.options import ProbeOptions
 from ecgkit.evaluation.probe.prepare import probe
 from ecgkit.evaluation.results.row import Estimate, ResultRow, find_rows, load_row
-from ecgkit.evaluation.scores.numbers import METRICS, compare_errors, regression_metrics, strata
-from ecgkit.evaluation.scores.statistics import resample
+from ecgkit.evaluation.scores.bootstrap import bootstrap_counts
+from ecgkit.evaluation.scores.comparison import compare_errors
+from ecgkit.evaluation.scores.regression import METRICS, regression_metrics
 from ecgkit.methods import Encoder, Features
 from ecgkit.plugins import host
 from ecgkit.report.page.write import render_report
@@ -120,7 +121,7 @@ def test_resamples_equal_a_plain_loop_over_repeated_records() -> None:
     rng = np.random.default_rng(3)
     y = rng.normal(60, 20, size=(40, 2))
     p = y + rng.normal(0, 8, size=y.shape)
-    weights = resample([f"patient {i // 3}" for i in range(40)], draws=150)
+    weights = bootstrap_counts([f"patient {i // 3}" for i in range(40)], draws=150)
     found = regression_metrics(y, p, weights)
     for k, counts in enumerate(weights):
         rows = np.repeat(np.arange(40), counts)
@@ -153,7 +154,7 @@ def test_paired_difference_equals_a_plain_loop(tmp_path) -> None:
     errors = {name: np.abs(predicted[name] - y)[order] for name in "ab"}
     draws = [
         np.average(errors["a"], weights=counts) - np.average(errors["b"], weights=counts)
-        for counts in resample(np.array(patients)[order].tolist(), draws=1000)
+        for counts in bootstrap_counts(np.array(patients)[order].tolist(), draws=1000)
     ]
     comparison = found[paths["b"]]
     assert comparison.difference.value == pytest.approx((errors["a"] - errors["b"]).mean(), rel=1e-12)

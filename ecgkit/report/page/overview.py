@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ecgkit.evaluation.results.row import ResultRow
 from ecgkit.report.elements.section import Rows
-from ecgkit.report.tables.published import Published, disagreements, published, same_method
+from ecgkit.report.tables.published_numbers import PublishedNumber, disagreements, published_numbers, same_method
 from ecgkit.report.tables.summary import Cell, Column, Line, SummaryTable, column_of, line_of
 from ecgkit.wording import signed
 
@@ -87,8 +87,8 @@ def _measured(
 def _literature(
     rows: Sequence[ResultRow], columns: Sequence[Column]
 ) -> tuple[tuple[tuple[str, str, str], tuple[PublishedCell | None, ...]], ...]:
-    lines: dict[tuple[str, str, str], dict[Column, Published]] = {}
-    for entry in published():
+    lines: dict[tuple[str, str, str], dict[Column, PublishedNumber]] = {}
+    for entry in published_numbers():
         if not entry.label and (entry.task, entry.share) in columns:
             lines.setdefault(entry.line, {})[entry.task, entry.share] = entry
     return tuple(
@@ -97,7 +97,7 @@ def _literature(
     )
 
 
-def _cell(entry: Published, rows: Sequence[ResultRow]) -> PublishedCell:
+def _cell(entry: PublishedNumber, rows: Sequence[ResultRow]) -> PublishedCell:
     twins = [row for row in rows if same_method(entry, row) and not disagreements(entry, row)]
     measured = [(row.run, row.macro_auroc) for row in twins if row.macro_auroc is not None]
     shown = [f"{signed(value - (entry.value or 0))} {run}" for run, value in measured]

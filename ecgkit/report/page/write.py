@@ -21,12 +21,13 @@ from ecgkit.atomic import atomic_file
 from ecgkit.entries import SectionEntry
 from ecgkit.errors import EcgkitError, PluginError, ResultsError
 from ecgkit.plugins import host
-from ecgkit.report.elements import figures
+from ecgkit.report.elements import geometry
 from ecgkit.report.elements.section import Picture, Rows, Section, Table
 from ecgkit.report.page import protocol
-from ecgkit.report.page.contents import task_parts
+from ecgkit.report.page.task_parts import task_parts
 from ecgkit.report.page.overview import overview
-from ecgkit.report.tables.summary import SummaryTable, summary_table
+from ecgkit.report.sections.regression import regression_section
+from ecgkit.report.tables.report_tables import ReportTables, report_tables
 
 HERE = Path(__file__).parent
 # Lines of a table that are shown below a figure; its CSV holds all.
@@ -38,59 +39,68 @@ def write_report(
     out: Path,
     *,
     title: str = "ecgkit report",
-    table: SummaryTable | None = None,
+    tables: ReportTables | None = None,
     more: Sequence[Section] = (),
 ) -> None:
     """Write the report on some result rows as one HTML file.
 
     Args:
         rows: Rows and their files, as `ecgkit.evaluation.results.row.find_rows` returns them.
-        out: The page, which appears whole or not at all.
-        title: Its title.
-        table: The summary of the rows, where it is at hand; None to make it, with its tests.
-        more: Sections besides those that are registered.
+        out: The page, which appears complete or not at all.
+        title: Title of the page.
+        tables: The tables of the rows; None makes them, with their tests.
+        more: Sections beside those that are registered.
 
     Raises:
         ResultsError: There is no row, or what a row points to is damaged.
         PluginError: A plugin's section fails.
     """
-    html = render_report(rows, title=title, table=table, more=more)
+    html = render_report(rows, title=title, tables=tables, more=more)
     with atomic_file(out) as staging:
         staging.write_text(html, encoding="utf-8", errors="replace", newline="\n")
 
 
 def render_report(
-    rows: Rows, *, title: str = "ecgkit report", table: SummaryTable | None = None, more: Sequence[Section] = ()
+    rows: Rows, *, title: str = "ecgkit report", tables: ReportTables | None = None, more: Sequence[Section] = ()
 ) -> str:
     """Return the report as HTML text; see `write_report`."""
     if not rows:
         raise ResultsError("there is no result row to report", "at least one", "Make one with: ecgkit probe")
     script = (HERE / "page.js").read_text(encoding="utf-8")
-    environment = Environment(
-        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.globals |= {
-        "wording": wording, "protocol": protocol, "line_height": figures.LINE, "square": figures.SQUARE,
-        "chance": figures.CHANCE * 100, "place": figures.place, "kind": _kind, "data": _data, "csv_link": _csv_link,
-        "file_name": _file_name, "shown": SHOWN, "colour": figures.colour, "shape": figures.shape,
-    }  # fmt: skip
-    table = table or summary_table(rows)
-    html = environment.get_template("page.html.j2").render(
-        title=title,
-        version=ecgkit.__version__,
-        runs=len({row.run for _, row in rows}),
-        total=len(rows),
-        numbers=any(row.targets for _, row in rows),
-        overview=overview(rows, table),
-        tasks=task_parts(rows, table.comparisons),
-        sections=[*registered_sections(rows), *more],
-        style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
-        script=Markup(script),
-        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+    tables = tables or report_tables(rows)
+    regression = regression_section(tables.targets)
+    html = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            version=ecgkit.__version__,
+            runs=len({row.run for _, row in rows}),
+            total=len(rows),
+            numbers=any(row.targets for _, row in rows),
+            overview=overview(rows, tables.summary),
+            tasks=task_parts(rows, tables.summary.comparisons),
+            sections=[*([regression] if regression else []), *registered_sections(rows), *more],
+            style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        )
     )
     # Indentation would be a seventh of a large page; the script stays as it is, for its hash is given.
     body, start, rest = html.partition("<script>")
     return re.sub(r"(?m)^ +", "", body) + start + rest
+
+
+def _environment() -> Environment:
+    """Return the environment of the templates, with what they call."""
+    found = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    found.globals |= {"wording": wording, "protocol": protocol, "place": geometry.place, "shown": SHOWN}
+    found.globals |= {"line_height": geometry.LINE, "square": geometry.SQUARE, "chance": geometry.CHANCE * 100}
+    found.globals |= {"colour": geometry.colour, "shape": geometry.shape, "kind": _kind, "data": _data}
+    found.globals |= {"csv_link": _csv_link, "file_name": _file_name}
+    return found
 
 
 def registered_sections(rows: Rows) -> list[Section]:

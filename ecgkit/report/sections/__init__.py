@@ -9,7 +9,6 @@ from ecgkit.entries import SectionEntry
 from ecgkit.hookspecs import hookimpl
 
 SECTIONS = {
-    "regression": ("errors of predicted numbers, predicted against true values", "regression:regression_section"),
     "label-efficiency": ("AUROC by number of training records", "efficiency:efficiency_section"),
     "leads": ("AUROC by lead set", "leads:leads_section"),
     "label-tree": ("AUROC of ICD-10 labels as a tree, with published numbers", "label_tree:label_tree_section"),
@@ -18,7 +17,7 @@ SECTIONS = {
     "confusion": ("what records of each class were predicted as", "confusion:confusion_section"),
     "training": ("losses by epoch", "training:training_section"),
     "cost": ("time, throughput and device", "cost:cost_section"),
-    "published": ("published numbers on the same tasks, and where they do not compare", "published:published_section"),
+    "published": ("published numbers on the same tasks, and where they do not compare", "published_numbers:published_numbers_section"),
 }
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ecgkit.evaluation.results.row import ResultRow
-from ecgkit.report.elements.labels import row_labels
+from ecgkit.report.elements.names import result_names
 from ecgkit.report.elements.section import Figure, Plot, Point, Rows, Section, Series, Table
 
 MOST = 6  # curves that can be told apart
@@ -23,7 +23,7 @@ def calibration_section(rows: Rows) -> Section | None:
 
 
 def _figure(rows: Sequence[ResultRow]) -> Figure:
-    held = [(row, label) for row, label in zip(rows, row_labels(rows), strict=True) if row.calibration.get("predicted")]
+    held = [(row, label) for row, label in zip(rows, result_names(rows), strict=True) if row.calibration.get("predicted")]
     held.sort(key=lambda pair: -(pair[0].macro_auroc or 0))
     known = [(label, row.calibration) for row, label in held]
     drawn = tuple(

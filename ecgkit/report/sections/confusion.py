@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgkit.evaluation.results.row import ClassScore, ResultRow
-from ecgkit.report.elements.labels import row_labels
-from ecgkit.report.elements.predictions import has_predictions, read_test_part
+from ecgkit.report.elements.names import result_names
+from ecgkit.evaluation.results.predictions import has_predictions, predictions_of
 from ecgkit.report.elements.section import Figure, HeatMap, Rows, Section, Table
 from ecgkit.wording import is_number
 
@@ -30,7 +30,7 @@ def confusion_section(rows: Rows) -> Section | None:
     found: list[Figure] = []
     for task in dict.fromkeys(row.task for _, row in rows):
         members = [(path, row) for path, row in rows if row.task == task]
-        labels = row_labels([row for _, row in members])
+        labels = result_names([row for _, row in members])
         able = [i for i, (path, row) in enumerate(members) if _able(path, row)]
         if able:
             best = max(able, key=lambda i: members[i][1].macro_auroc or 0)
@@ -51,13 +51,12 @@ def _classes(row: ResultRow) -> list[ClassScore]:
 
 def _figures(path: Path, row: ResultRow, label: str) -> list[Figure]:
     classes = _classes(row)
-    part = read_test_part(path, row)
-    truth = part[[f"y_{score.label}" for score in classes]].to_numpy() == 1
-    thresholds = np.array([score.threshold for score in classes], float)
-    predicted = part[[f"p_{score.label}" for score in classes]].to_numpy(float) >= thresholds
+    names = [score.label for score in classes]
+    found = predictions_of(path, row).only(names)
+    truth = found.targets == 1
+    predicted = found.predicted >= np.array([score.threshold for score in classes], float)
     records = truth.sum(0)
     counts = {"predicted": truth.T.astype(int) @ predicted, "present": truth.T.astype(int) @ truth}
-    names = [score.label for score in classes]
     lines = tuple(
         (names[i], names[j], int(records[i]), int(counts["present"][i, j]), int(counts["predicted"][i, j]))
         for i in range(len(names))

@@ -4,7 +4,7 @@ import statistics
 from typing import Any
 
 from ecgkit.evaluation.results.row import ResultRow
-from ecgkit.report.elements.labels import row_labels
+from ecgkit.report.elements.names import result_names
 from ecgkit.report.elements.section import Bars, Figure, Rows, Section, Table
 from ecgkit.wording import is_number, seconds
 
@@ -39,7 +39,7 @@ def _names(rows: list[ResultRow]) -> list[str]:
     names: dict[int, str] = {}
     for task in dict.fromkeys(row.task for row in rows):
         places = [i for i, row in enumerate(rows) if row.task == task]
-        names |= dict(zip(places, row_labels([rows[i] for i in places]), strict=True))
+        names |= dict(zip(places, result_names([rows[i] for i in places]), strict=True))
     return [names[i] for i in range(len(rows))]
 
 

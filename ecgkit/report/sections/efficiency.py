@@ -3,14 +3,15 @@
 import statistics
 from collections.abc import Sequence
 
+from ecgkit.evaluation.results.averages import average_over_seeds
 from ecgkit.evaluation.results.row import ResultRow
-from ecgkit.report.elements.labels import lead_label
+from ecgkit.report.elements.names import leads_name
 from ecgkit.report.elements.section import Figure, Plot, Point, Rows, Section, Series, Table
 from ecgkit.wording import is_number, percent
 
 NOTE = (
-    "Points of one result have its 95 % interval over test patients; points of several seeds are their mean with one "
-    "standard deviation up and down."
+    "A point of one result has its 95 % interval over test patients. A point of several seeds is their mean, with one "
+    "standard deviation up and down where they differ."
 )
 COLUMNS = ("model", "training records", "training share %", "seed", "auroc", "low", "high")
 Model = tuple[str, str, str, str]
@@ -28,7 +29,7 @@ def _figure(rows: Sequence[ResultRow]) -> Figure | None:
     models: dict[Model, list[ResultRow]] = {}
     for row in rows:
         if row.macro_auroc is not None and is_number(row.macro_auroc):
-            models.setdefault((row.run, row.weights, row.head, lead_label(row)), []).append(row)
+            models.setdefault((row.run, row.weights, row.head, leads_name(row)), []).append(row)
     models = {model: own for model, own in models.items() if len({_share(row) for row in own}) > 1}
     if not models:
         return None
@@ -37,7 +38,7 @@ def _figure(rows: Sequence[ResultRow]) -> Figure | None:
     series = tuple(_series(name, own, counted) for name, own in zip(names, models.values(), strict=True))
     table = [(name, *_line(row)) for name, own in zip(names, models.values(), strict=True) for row in own]
     unit = "training records" if counted else "share of the training part, %"
-    said = "; ".join(f"{s.name} from {percent_of(s, 0)} to {percent_of(s, -1)}" for s in series)
+    said = "; ".join(f"{s.name} from {_percent_at(s, 0)} to {_percent_at(s, -1)}" for s in series)
     return Figure(
         title=f"{rows[0].task_title}: macro AUROC × 100 by {unit}",
         alt=f"Macro AUROC × 100 by {unit}, from the fewest to the most: {said}",
@@ -46,7 +47,7 @@ def _figure(rows: Sequence[ResultRow]) -> Figure | None:
     )
 
 
-def percent_of(series: Series, at: int) -> str:
+def _percent_at(series: Series, at: int) -> str:
     """Write one point's height."""
     return percent((series.points[at].y or 0) / 100)
 
@@ -80,15 +81,8 @@ def _series(name: str, rows: Sequence[ResultRow], counted: bool) -> Series:
 
 def _point(rows: Sequence[ResultRow], counted: bool) -> Point:
     x = statistics.fmean(_records(row) or 0 for row in rows) if counted else 100 * rows[0].fraction
-    values = [100 * row.macro_auroc for row in rows if row.macro_auroc is not None]
-    mean = statistics.fmean(values)
-    if len(values) > 1:
-        spread = statistics.stdev(values)
-        return Point(x, mean, mean - spread, mean + spread)
-    bounds = rows[0].macro_interval
-    return Point(x, mean, *(100 * bound for bound in bounds)) if bounds else Point(x, mean)
-
-
-def _line(row: ResultRow) -> tuple[object, ...]:
-    low, high = row.macro_interval or (None, None)
-    return _records(row), 100 * row.fraction, row.seed, row.macro_auroc, low, high
+    score = average_over_seeds((row.macro_auroc, row.macro_interval) for row in rows)
+    mean = 100 * (score.value or 0)
+    if score.deviation is not None:
+        return Point(x, mean, mean - 100 * score.deviation, mean + 100 * score.deviation)
+    return Point(x, mean, *(100 * end for end in score.interval)) if score.interval else Point(x, mean)

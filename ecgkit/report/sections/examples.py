@@ -10,14 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 from PIL import Image
 
 from ecgkit.errors import ResultsError
 from ecgkit.evaluation.results.row import ResultRow
-from ecgkit.report.elements.labels import row_labels
-from ecgkit.report.elements.predictions import has_predictions, read_test_part
+from ecgkit.report.elements.names import result_names
+from ecgkit.evaluation.results.predictions import Predictions, has_predictions, predictions_of
 from ecgkit.report.elements.section import Figure, Picture, Rows, Section, Table
 from ecgkit.report.pictures.ecg import DPI, ecg_figure
 from ecgkit.store.reader import Store
@@ -37,12 +36,12 @@ class Example:
     """A record to draw.
 
     Args:
-        record: Its id.
+        place: Its place among the predictions.
         why: What it is an example of.
-        loss: Of the record.
+        loss: Loss of the record.
     """
 
-    record: str
+    place: int
     why: str
     loss: float
 
@@ -69,63 +68,59 @@ def examples_section(
             f"{store.path} ({store.content_hash[:8]}) is not what any result with predictions was made on",
             f"the store of a result: {', '.join(known)}",
         )
-    chosen = [(path, row, label, example) for path, row, label in _best(made) for example in _examples(path, row)]
+    chosen = [(path, row, name, example) for path, row, name in _best(made) for example in _examples(path, row)]
     figures = []
-    for done, (path, row, label, example) in enumerate(chosen, 1):
-        figures.append(_figure(path, row, label, example, store))
+    for done, (path, row, name, example) in enumerate(chosen, 1):
+        figures.append(_figure(path, row, name, example, store))
         progress(done, len(chosen))
     return Section("Example ECGs", tuple(figures), NOTE)
 
 
 def _best(rows: Rows) -> list[tuple[Path, ResultRow, str]]:
-    """Return the best result of each task with its label."""
+    """Return the best result of each task with its name."""
     found = []
     for task in dict.fromkeys(row.task for _, row in rows):
         members = [(path, row) for path, row in rows if row.task == task]
-        named = zip(members, row_labels([row for _, row in members]), strict=True)
-        (path, row), label = max(named, key=lambda pair: pair[0][1].macro_auroc or 0)
-        found.append((path, row, label))
+        named = zip(members, result_names([row for _, row in members]), strict=True)
+        (path, row), name = max(named, key=lambda pair: pair[0][1].macro_auroc or 0)
+        found.append((path, row, name))
     return found
 
 
 def _examples(path: Path, row: ResultRow) -> list[Example]:
-    part = read_test_part(path, row)
-    y, p = _arrays(part, row)
+    found = predictions_of(path, row)
+    y, p = _arrays(found)
     losses = -(y * np.log(p) + (1 - y) * np.log(1 - p)).mean(1)
     errors = np.abs(y - p)
     by_loss, by_error = np.argsort(-losses, kind="stable")[:EACH], np.argsort(-errors.max(1), kind="stable")
     surest = [i for i in by_error if i not in by_loss][:EACH]
-    records = part.index.astype(str)
-    found = [Example(records[i], "highest loss", float(losses[i])) for i in by_loss]
-    for i in surest:
-        label = row.classes[int(errors[i].argmax())].label
-        found.append(Example(records[i], f"most confident error, {label}", float(losses[i])))
-    return found
+    highest = [Example(int(i), "highest loss", float(losses[i])) for i in by_loss]
+    labels = [found.names[int(error.argmax())] for error in errors]
+    return [*highest, *(Example(int(i), f"most confident error, {labels[i]}", float(losses[i])) for i in surest)]
 
 
-def _arrays(part: pd.DataFrame, row: ResultRow) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    y, p = (part[[f"{kind}_{score.label}" for score in row.classes]].to_numpy(float) for kind in "yp")
-    return y, np.clip(p, SMALLEST, 1 - SMALLEST)
+def _arrays(found: Predictions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return targets and probabilities as floats ``[R, C]``, the latter away from 0 and 1."""
+    return found.targets.astype(np.float64), np.clip(found.predicted, SMALLEST, 1 - SMALLEST)
 
 
-def _figure(path: Path, row: ResultRow, label: str, example: Example, store: Store) -> Figure:
-    part = read_test_part(path, row).loc[[example.record]]
-    y, p = (values[0] for values in _arrays(part, row))
-    true = [score.label for score, is_there in zip(row.classes, y, strict=True) if is_there]
-    likely = sorted(zip(row.classes, p, strict=True), key=lambda pair: -pair[1])[:EACH]
-    said = f"label {', '.join(true) or 'none of the classes'}; predicted " + ", ".join(
-        f"{score.label} {value:.2f}" for score, value in likely
-    )
-    lines = tuple((example.record, score.label, int(own), float(value), example.loss)
-                  for score, own, value in zip(row.classes, y, p, strict=True))  # fmt: skip
-    title = f"{example.why}: record {example.record}"
-    picture = draw(store, example.record, title, said)
-    alt = f"12-lead ECG of record {example.record}; {said}"
-    note = f"{row.task_title}, {label}: {said}; loss {example.loss:.2f}"
+def _figure(path: Path, row: ResultRow, name: str, example: Example, store: Store) -> Figure:
+    found = predictions_of(path, row)
+    record = str(found.records[example.place])
+    y, p = (values[example.place].tolist() for values in _arrays(found))
+    true = [label for label, is_there in zip(found.names, y, strict=True) if is_there]
+    likely = sorted(zip(found.names, p, strict=True), key=lambda pair: -pair[1])[:EACH]
+    said = f"label {', '.join(true) or 'none of the classes'}; predicted "
+    said += ", ".join(f"{label} {value:.2f}" for label, value in likely)
+    lines = tuple((record, label, int(own), value, example.loss) for label, own, value in zip(found.names, y, p, strict=True))
+    title = f"{example.why}: record {record}"
+    picture = _draw(store, record, title, said)
+    alt = f"12-lead ECG of record {record}; {said}"
+    note = f"{row.task_title}, {name}: {said}; loss {example.loss:.2f}"
     return Figure(title[0].upper() + title[1:], alt, picture, Table(COLUMNS, lines), note)
 
 
-def draw(store: Store, record: str, title: str, subtitle: str) -> Picture:
+def _draw(store: Store, record: str, title: str, subtitle: str) -> Picture:
     """Draw a record of a store as a PNG of few colours, so that a page with several stays small."""
     recording = store.recording(store.row(record))
     figure = ecg_figure(recording, title=title, subtitle=subtitle)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 
 from ecgkit.evaluation.results.row import ResultRow
-from ecgkit.report.elements.labels import row_labels
+from ecgkit.report.elements.names import result_names
 from ecgkit.report.elements.section import Figure, Rows, Section, Table
-from ecgkit.report.tables.published import published
+from ecgkit.report.tables.published_numbers import published_numbers
 from ecgkit.tasks.icd10 import CHAPTER, level, parent, tree_order
 from ecgkit.wording import DASH, percent
 
@@ -29,7 +29,7 @@ def _figure(rows: Sequence[ResultRow]) -> Figure | None:
     if CHAPTER not in names or not all(label == CHAPTER or parent(label) for label in names):
         return None
     printed = _printed(rows[0].task)
-    columns = ("label", "name", "level", "positives", *row_labels(rows), *(f"published: {name}" for name in printed))
+    columns = ("label", "name", "level", "positives", *result_names(rows), *(f"published: {name}" for name in printed))
     lines = tuple(
         (INDENT * _depth(label) + label, names[label], level(label), _positives(rows, label),
          *(_auroc(row, label) for row in rows), *(of.get(label, DASH) for of in printed.values()))
@@ -42,7 +42,7 @@ def _figure(rows: Sequence[ResultRow]) -> Figure | None:
 def _printed(task: str) -> dict[str, Mapping[str, str]]:
     """Return what is published of a task's labels: by method, by label, with the digits that were printed."""
     found: dict[str, dict[str, str]] = {}
-    for entry in published():
+    for entry in published_numbers():
         if entry.task == task and entry.label and entry.share == "100 %":
             found.setdefault(f"{entry.method}, {entry.head}" if entry.head else entry.method, {})[entry.label] = (
                 entry.text

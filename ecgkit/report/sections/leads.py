@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from ecgkit.evaluation.results.row import ResultRow
-from ecgkit.report.elements.labels import lead_label, share_label
+from ecgkit.report.elements.names import leads_name, share_name
 from ecgkit.report.elements.section import Figure, Rows, Section, Table
-from ecgkit.report.tables.lead_matrix import lead_map, leads_label
+from ecgkit.report.tables.lead_matrix import lead_map, leads_or_all
 
 COLUMNS = ("run", "weights", "head", "task", "training share %", "leads", "seed", "class", "auroc", "low", "high")
 NOTE = (
@@ -28,7 +28,7 @@ def leads_section(rows: Rows) -> Section | None:
 def _differ(rows: Sequence[ResultRow]) -> bool:
     sets: dict[tuple[str, str], set[str]] = {}
     for row in rows:
-        sets.setdefault((row.task, share_label(row)), set()).add(lead_label(row))
+        sets.setdefault((row.task, share_name(row)), set()).add(leads_name(row))
     return any(len(names) > 1 for names in sets.values())
 
 
@@ -40,5 +40,5 @@ def _figure(rows: Sequence[ResultRow]) -> Figure:
 
 def _lines(row: ResultRow) -> list[tuple[object, ...]]:
     scores = [("macro", row.macro_auroc, row.macro_interval), *((c.label, c.auroc, c.interval) for c in row.classes)]
-    about = (row.run, row.weights, row.head, row.task, 100 * row.fraction, leads_label(row), row.seed)
+    about = (row.run, row.weights, row.head, row.task, 100 * row.fraction, leads_or_all(row), row.seed)
     return [(*about, name, value, *(bounds or (None, None))) for name, value, bounds in scores]

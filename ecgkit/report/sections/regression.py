@@ -1,11 +1,13 @@
-"""Predicted numbers: a table a target in its own unit, and predicted against true values of the best result."""
+"""Predicted numbers: one table per target in its own unit, and predicted against true values of the best result."""
+
+from collections.abc import Sequence
 
 from ecgkit.evaluation.results.row import TargetScore
-from ecgkit.report.elements.averages import Average
-from ecgkit.report.elements.predictions import has_predictions, read_test_part
-from ecgkit.report.elements.section import Figure, HeatMap, Plot, Point, Rows, Section, Series, Table
-from ecgkit.report.tables.numbers import BASELINE, TargetLine, TargetTable, target_tables
-from ecgkit.wording import METRICS, bounds, p_value, quantity
+from ecgkit.evaluation.results.averages import Average
+from ecgkit.evaluation.results.predictions import has_predictions, predictions_of
+from ecgkit.report.elements.section import Figure, HeatMap, Plot, Point, Section, Series, Table
+from ecgkit.report.tables.regression import BASELINE, TargetLine, TargetTable
+from ecgkit.wording import REGRESSION_METRICS, bounds, p_value, quantity
 
 MOST = 600  # dots of a figure, and lines of its CSV
 NOTE = (
@@ -18,9 +20,11 @@ NOTE = (
 BEHIND = "behind the best"
 
 
-def regression_section(rows: Rows) -> Section | None:
-    """Return a table and a scatter plot a target, or None where no row predicts a number."""
-    tables = target_tables(rows)
+def regression_section(tables: Sequence[TargetTable]) -> Section | None:
+    """Return a table and a scatter plot per predicted number, or None where there is none.
+
+    It is not among the registered sections: those get rows alone, and this one shows tests that a report may leave out.
+    """
     drawn = [figure for figure in map(_scatter, tables) if figure is not None]
     return Section("Regression", (*map(_numbers, tables), *drawn), NOTE) if tables else None
 
@@ -28,18 +32,18 @@ def regression_section(rows: Rows) -> Section | None:
 def _numbers(table: TargetTable) -> Figure:
     unit, best = table.score.unit, table.best
     compared = any(line.comparison for line in table.lines)
-    columns = [title.format(unit=unit) for title in METRICS.values()] + [f"{BEHIND} ({unit})"] * compared
-    lines = [(line.label, line.metrics, line.seeds, _behind(line)) for line in table.lines]
+    columns = [title.format(unit=unit) for title in REGRESSION_METRICS.values()] + [f"{BEHIND} ({unit})"] * compared
+    lines = [(line.name, line.metrics, line.seeds, _behind(line)) for line in table.lines]
     lines.append((f"{BASELINE}, no model", best.baseline, best.seeds, ""))
     texts = tuple(
-        (*(_cell(metrics.get(name), seeds) for name in METRICS), *[behind] * compared)
+        (*(_cell(metrics.get(name), seeds) for name in REGRESSION_METRICS), *[behind] * compared)
         for _, metrics, seeds, behind in lines
     )
     values = tuple(
-        tuple(metrics["r2"].value if name == "r2" else None for name in METRICS) + (None,) * compared
+        tuple(metrics["r2"].value if name == "r2" else None for name in REGRESSION_METRICS) + (None,) * compared
         for _, metrics, _, _ in lines
     )
-    errors = [*((line.label, line.metrics["mae"]) for line in table.lines), (BASELINE, best.baseline["mae"])]
+    errors = [*((line.name, line.metrics["mae"]) for line in table.lines), (BASELINE, best.baseline["mae"])]
     said = "; ".join(f"{who} {quantity(error.value)} {unit}" for who, error in errors)
     note = f"{_of(table.score)}." if table.comparable else "These results were not all scored on the same numbers."
     keys = tuple(table.lines[0].numbers)
@@ -49,7 +53,7 @@ def _numbers(table: TargetTable) -> Figure:
         HeatMap("result", tuple(label for label, _, _, _ in lines), tuple(columns), values, texts, 0.0, 1.0, wide=True),
         Table(
             ("result", "target", "unit", *keys),
-            tuple((line.label, line.score.target, unit, *(line.numbers[key] for key in keys)) for line in table.lines),
+            tuple((line.name, line.score.target, unit, *(line.numbers[key] for key in keys)) for line in table.lines),
         ),
         note,
     )
@@ -82,18 +86,19 @@ def _scatter(table: TargetTable) -> Figure | None:
     best, unit, name = table.best, table.score.unit, table.score.name
     if not has_predictions(best.path):
         return None
-    part = read_test_part(best.path, best.row)
-    y, p = (part[f"{kind}_{best.score.target}"].to_numpy(float) for kind in "yp")
-    step = -(-len(y) // MOST)
+    found = predictions_of(best.path, best.row).only([best.score.target])
+    y, p = found.targets[:, 0].astype(float), found.predicted[:, 0]
+    records = len(y)
+    step = -(-records // MOST)
     y, p = y[::step], p[::step]
     low, high = min(y.min(), p.min()), max(y.max(), p.max())
     dots = tuple(Point(float(true), float(said)) for true, said in zip(y, p, strict=True))
     identity = Series("predicted = true", (Point(float(low), float(low)), Point(float(high), float(high))), "reference")
     r2, mae = best.score.metrics["r2"].value, best.score.metrics["mae"].value
-    note = f"The result with the lowest error: {best.label}"
+    note = f"The result with the lowest error: {best.name}"
     note += f", the first of its {best.seeds} seeds, {best.row.seed}." if best.seeds > 1 else "."
     if step > 1:
-        note += f" Drawn, and in the CSV: {len(y):,} of {len(part):,} test records, one in {step}."
+        note += f" Drawn, and in the CSV: {len(y):,} of {records:,} test records, one in {step}."
     return Figure(
         f"{table.title}: predicted against true {name}",
         f"Predicted against true {name} of {len(y):,} test records: mean absolute error {quantity(mae)} {unit}, "
@@ -101,7 +106,7 @@ def _scatter(table: TargetTable) -> Figure | None:
         Plot(
             f"true {name} ({unit})",
             f"predicted {name} ({unit})",
-            (identity, Series(best.label, dots, "dots")),
+            (identity, Series(best.name, dots, "dots")),
             square=True,
         ),
         Table((f"true ({unit})", f"predicted ({unit})"), tuple((point.x, point.y) for point in dots)),

@@ -1,7 +1,7 @@
-"""Published numbers, set beside the measured ones and never among them; the file ``published.yaml`` holds them.
+"""Published numbers from ``published_numbers.yaml``. They stand beside measured ones and never among them.
 
-A difference between a published and a measured number says something only where task, share of the training part,
-classes, protocol, head and leads are the same: `disagreements` names what is not.
+A difference between a published and a measured number means something only where task, share of the training part,
+classes, protocol, head and leads are the same. `disagreements` names what differs.
 """
 
 import functools
@@ -19,7 +19,7 @@ LEADS = 12  # of every published number here
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedNumber:
     """A number, or a claim, of the literature.
 
     Args:
@@ -28,7 +28,7 @@ class Published:
         share: Of the training part, such as ``10 %``; empty for a claim.
         label: The class; empty for the mean over classes.
         text: The number as it was printed; AUROC x 100, or what the claim says.
-        certainty: ``A``, ``B`` or ``C``; see the head of ``published.yaml``.
+        certainty: ``A``, ``B`` or ``C``; see the head of ``published_numbers.yaml``.
         source: Where it stands.
         protocol: Whose.
         head: What stood on the encoder.
@@ -61,13 +61,13 @@ class Published:
 
 @functools.cache
 def _file() -> dict[str, Any]:
-    text = files("ecgkit.report.tables").joinpath("published.yaml").read_text(encoding="utf-8")
+    text = files("ecgkit.report.tables").joinpath("published_numbers.yaml").read_text(encoding="utf-8")
     # As text, so that every number is shown with the digits that were printed.
     return dict(yaml.load(text, yaml.BaseLoader))
 
 
 @functools.cache
-def published() -> tuple[Published, ...]:
+def published_numbers() -> tuple[PublishedNumber, ...]:
     """Return all published numbers and claims, in the order of the file."""
     return (*(entry for source in _file()["sources"] for entry in _entries(source)), *map(_claim, _claims()))
 
@@ -76,18 +76,18 @@ def _claims() -> list[tuple[str, dict[str, Any]]]:
     return [(task, claim) for claim in _file()["claims"] for task in claim["tasks"]]
 
 
-def _claim(of: tuple[str, dict[str, Any]]) -> Published:
+def _claim(of: tuple[str, dict[str, Any]]) -> PublishedNumber:
     task, claim = of
-    return Published(
+    return PublishedNumber(
         claim["method"], task, "", "", claim["value"], claim["certainty"], claim["source"], note=claim["claim"]
     )
 
 
-def _entries(source: dict[str, Any]) -> Iterator[Published]:
-    def entry(method: str, task: str, share: str, label: str, text: str) -> Published:
+def _entries(source: dict[str, Any]) -> Iterator[PublishedNumber]:
+    def entry(method: str, task: str, share: str, label: str, text: str) -> PublishedNumber:
         labels = source.get("labels", {}).get(task, "")
         common = (source["certainty"], source["source"], source["protocol"], source["head"], labels)
-        return Published(method, task, share, label, text, *common, note=source.get("note", ""))
+        return PublishedNumber(method, task, share, label, text, *common, note=source.get("note", ""))
 
     for method, tasks in source["values"].items():
         for task, shares in tasks.items():
@@ -96,12 +96,12 @@ def _entries(source: dict[str, Any]) -> Iterator[Published]:
             yield from (entry(method, task, "100 %", label, text) for label, text in classes.items())
 
 
-def same_method(entry: Published, row: ResultRow) -> bool:
+def same_method(entry: PublishedNumber, row: ResultRow) -> bool:
     """Return whether a run is of the method that a number was published for, by name."""
     return row.weights == "pretrained" and _plain(entry.method.split()[0]) == _plain(row.method)
 
 
-def disagreements(entry: Published, row: ResultRow) -> tuple[str, ...]:
+def disagreements(entry: PublishedNumber, row: ResultRow) -> tuple[str, ...]:
     """Name everything in which a measured result departs from a published number; empty where they compare."""
     protocol = (row.protocol.get("protocol", "").split() or ["not stated"])[0]
     share = "" if row.label_count is not None else f"{100 * row.fraction:g} %"
@@ -121,13 +121,13 @@ def disagreements(entry: Published, row: ResultRow) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _same_classes(entry: Published, row: ResultRow) -> bool:
+def _same_classes(entry: PublishedNumber, row: ResultRow) -> bool:
     """Compare classes by their short labels, whose underscores and dots differ between releases."""
     if entry.label:
         return entry.label in [score.label for score in row.classes]
     known: Sequence[str] | None = _file()["label_sets"].get(entry.task)
     if known is None:
-        own = (e for e in published() if (e.method, e.task, e.head) == (entry.method, entry.task, entry.head))
+        own = (e for e in published_numbers() if (e.method, e.task, e.head) == (entry.method, entry.task, entry.head))
         known = [e.label for e in own if e.label]
     return {_plain(label) for label in known} == {_plain(score.label) for score in row.classes}
 

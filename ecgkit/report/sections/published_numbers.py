@@ -2,7 +2,7 @@
 
 from ecgkit.evaluation.results.row import ResultRow
 from ecgkit.report.elements.section import Figure, Rows, Section, Table
-from ecgkit.report.tables.published import Published, disagreements, published, same_method
+from ecgkit.report.tables.published_numbers import PublishedNumber, disagreements, published_numbers, same_method
 
 NOTE = (
     "Literature, not measured by ecgkit. Certainty A: read in the paper's own table or figure; B: stated in an "
@@ -14,10 +14,10 @@ SOURCES = ("source", "certainty", "protocol", "head", "labels", "note")
 BESIDE = ("run", "method", "task", "training", "measured", "published", "difference", "why they do not compare")
 
 
-def published_section(rows: Rows) -> Section | None:
+def published_numbers_section(rows: Rows) -> Section | None:
     """Return all published numbers on the tasks of the rows."""
     tasks = {row.task for _, row in rows}
-    entries = [entry for entry in published() if entry.task in tasks]
+    entries = [entry for entry in published_numbers() if entry.task in tasks]
     if not entries:
         return None
     lines = tuple((e.method, e.task, e.share, e.label, e.text, e.certainty, e.head, e.source)
@@ -31,12 +31,12 @@ def published_section(rows: Rows) -> Section | None:
     return Section("Published numbers", (beside, sources, alone) if pairs else (sources, alone), NOTE)
 
 
-def _twins(entry: Published, row: ResultRow) -> bool:
+def _twins(entry: PublishedNumber, row: ResultRow) -> bool:
     share = f"{100 * row.fraction:g} %"
     return same_method(entry, row) and (entry.task, entry.share, entry.label) == (row.task, share, "")
 
 
-def _beside(entry: Published, row: ResultRow) -> tuple[object, ...]:
+def _beside(entry: PublishedNumber, row: ResultRow) -> tuple[object, ...]:
     reasons = disagreements(entry, row)
     measured = None if row.macro_auroc is None else round(100 * row.macro_auroc, 2)
     theirs = entry.value

@@ -1,23 +1,21 @@
-"""What the report says, worked out from result rows: which results belong together, their labels and their figures.
+"""The part of the page on each task: its results, its figure by class, its table and its warnings.
 
-Nothing here is a new number: values are grouped, put into words and placed on axes.
+No number is computed here: values are grouped, put into words and placed on axes.
 """
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
 from ecgkit import wording
-from ecgkit.evaluation.results.row import ClassScore, ResultRow
+from ecgkit.evaluation.results.row import ResultRow
 from ecgkit.evaluation.scores.comparison import ClassDifference, Comparison
-from ecgkit.report.elements import figures
-from ecgkit.report.elements.figures import Axis, Mark
-from ecgkit.report.elements.labels import row_labels
+from ecgkit.report.elements import geometry
+from ecgkit.report.elements.geometry import Axis, Mark
 from ecgkit.report.elements.section import Table
-from ecgkit.report.page import protocol
 from ecgkit.report.page.protocol import Card
+from ecgkit.report.page.results import Numbered, Result, number_rows, task_results
 from ecgkit.report.tables.summary import same_test
 
 MOST_DRAWN = 10  # results in the figure of a task
@@ -25,71 +23,6 @@ COLUMNS = (
     "result", "class", "name", "auroc", "auroc low", "auroc high", "auprc", "f1", "threshold", "f1 max", "sensitivity",
     "positives", "negatives", "training positives", "compared with", "behind it", "p delong",
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Result:
-    """A row on the page.
-
-    Args:
-        row: The row.
-        number: On the page, from 1.
-        series: Within the figure of its task, from 0: its colour and marker.
-        label: What tells it from the other results of its task.
-        file: Where it is, from the folder that all rows share.
-        comparison: Against the best of its column of the summary, where it was tested.
-        against: Label of that result.
-        reference: Whether others were tested against it.
-    """
-
-    row: ResultRow
-    number: int
-    series: int
-    label: str
-    file: str
-    comparison: Comparison | None = None
-    against: str = ""
-    reference: bool = False
-
-    @property
-    def shape(self) -> str:
-        """The path of its marker."""
-        return figures.shape(self.series)
-
-    @property
-    def colour(self) -> int:
-        """Number of its colour."""
-        return figures.colour(self.series)
-
-    @property
-    def hollow(self) -> bool:
-        """Whether its marker is drawn hollow: nothing was pretrained."""
-        return self.row.weights != "pretrained"
-
-    @property
-    def card(self) -> Card:
-        """What it depends on."""
-        return protocol.card(self.row, self.file)
-
-    @property
-    def headline(self) -> str:
-        """Its first number: macro AUROC x 100, or a mean absolute error with its unit."""
-        for score in self.row.targets[:1]:
-            return f"MAE {wording.quantity(score.metrics['mae'].value)} {score.unit}"
-        return wording.percent(self.row.macro_auroc)
-
-    @property
-    def scored(self) -> int:
-        """Number of classes with an AUROC."""
-        return sum(wording.is_number(score.auroc) for score in self.row.classes)
-
-    def score(self, label: str) -> ClassScore | None:
-        """Return the score of a class, or None where the row lacks the class."""
-        return next((score for score in self.row.classes if score.label == label), None)
-
-    def difference(self, label: str) -> ClassDifference | None:
-        """Return the best result of the column less this one in a class, or None where that was not tested."""
-        return self.comparison.classes.get(label) if self.comparison else None
 
 
 @dataclass(frozen=True)
@@ -150,18 +83,8 @@ class TaskPart:
 
     @property
     def references(self) -> list[str]:
-        """Labels of the results that others were tested against, one a column of the summary."""
-        return [result.label for result in self.results if result.reference]
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """A row with its number on the page and its path as the page shows it."""
-
-    number: int
-    path: Path
-    file: str
-    row: ResultRow
+        """Names of the results that others were tested against, one per column of the summary."""
+        return [result.name for result in self.results if result.reference]
 
 
 def task_parts(
@@ -173,17 +96,16 @@ def task_parts(
         rows: Rows and their files.
         comparisons: By file, against the best of a column of the summary.
     """
-    files = _short_paths([path for path, _ in rows])
-    entries = [_Entry(n, path, file, row) for n, ((path, row), file) in enumerate(zip(rows, files, strict=True), 1)]
-    names = dict.fromkeys(row.task for _, row in rows)
-    return [_task_part([entry for entry in entries if entry.row.task == name], comparisons) for name in names]
+    numbered = number_rows(rows)
+    tasks = dict.fromkeys(row.task for _, row in rows)
+    return [_task_part([of for of in numbered if of.row.task == task], comparisons) for task in tasks]
 
 
-def _task_part(entries: Sequence[_Entry], comparisons: Mapping[Path, Comparison]) -> TaskPart:
-    rows = [entry.row for entry in entries]
-    results = _results(entries, _highest(rows), comparisons)
+def _task_part(numbered: Sequence[Numbered], comparisons: Mapping[Path, Comparison]) -> TaskPart:
+    rows = [of.row for of in numbered]
+    results = task_results(numbered, _highest(rows), comparisons)
     drawn = tuple(results[i] for i in _highest(rows))
-    axis = figures.score_axis(_values([result.row for result in drawn]))
+    axis = geometry.score_axis(_values([result.row for result in drawn]))
     labels = {score.label: score.name for row in rows for score in row.classes}
     lines = [_mean_line(drawn, axis)] + [_class_line(drawn, axis, label, name) for label, name in labels.items()]
     return TaskPart(
@@ -199,23 +121,6 @@ def _task_part(entries: Sequence[_Entry], comparisons: Mapping[Path, Comparison]
         warnings=_warnings(results),
         comparable=same_test(rows),
     )
-
-
-def _results(
-    entries: Sequence[_Entry], places: Sequence[int], comparisons: Mapping[Path, Comparison]
-) -> tuple[Result, ...]:
-    labels = row_labels([e.row for e in entries])
-    at = {e.path: label for e, label in zip(entries, labels, strict=True)}
-    best = {found.best for found in comparisons.values()}
-    return tuple(
-        Result(
-            e.row, e.number, places.index(i) if i in places else 0, label, e.file,
-            comparison=(found := comparisons.get(e.path)),
-            against=at[found.best] if found else "",
-            reference=e.path in best,
-        )
-        for i, (e, label) in enumerate(zip(entries, labels, strict=True))
-    )  # fmt: skip
 
 
 def _highest(rows: Sequence[ResultRow]) -> list[int]:
@@ -234,7 +139,7 @@ def _values(rows: Iterable[ResultRow]) -> list[float]:
 
 def _table(results: Sequence[Result]) -> Table:
     return Table(COLUMNS, tuple(
-        (result.label, score.label, score.name, score.auroc, *(score.interval or (None, None)), score.auprc, score.f1,
+        (result.name, score.label, score.name, score.auroc, *(score.interval or (None, None)), score.auprc, score.f1,
          score.threshold, score.f1_max, score.sensitivity, score.positives, score.negatives, score.train_positives,
          result.against, *((d.value, d.p) if (d := result.difference(score.label)) else (None, None)))
         for result in results for score in result.row.classes
@@ -243,7 +148,7 @@ def _table(results: Sequence[Result]) -> Table:
 
 def _mean_line(results: Sequence[Result], axis: Axis) -> ClassLine:
     rows = [result.row for result in results]
-    marks = tuple(figures.mark(axis, i, row.macro_auroc, row.macro_interval) for i, row in enumerate(rows))
+    marks = tuple(geometry.mark(axis, i, row.macro_auroc, row.macro_interval) for i, row in enumerate(rows))
     values = tuple(wording.percent(row.macro_auroc) for row in rows)
     tests = tuple(_found(result, result.comparison) for result in results)
     return ClassLine("", "Mean over scored classes", "", marks, values, tests)
@@ -259,7 +164,7 @@ def _class_line(results: Sequence[Result], axis: Axis, label: str, name: str) ->
     scores = [result.score(label) for result in results]
     aurocs = [score.auroc if score else None for score in scores]
     marks = tuple(
-        figures.mark(axis, i, auroc, score.interval if score else None)
+        geometry.mark(axis, i, auroc, score.interval if score else None)
         for i, (auroc, score) in enumerate(zip(aurocs, scores, strict=True))
     )
     counts = {(score.positives, score.positives + score.negatives) for score in scores if score}
@@ -282,7 +187,7 @@ def _unscored(results: Sequence[Result], labels: dict[str, str]) -> tuple[tuple[
                     if score
                     else "not among the classes of the result"
                 )
-                reasons.setdefault(reason, []).append(result.label)
+                reasons.setdefault(reason, []).append(result.name)
         texts = [why if len(of) == len(results) else f"{why} ({'; '.join(of)})" for why, of in reasons.items()]
         if texts:
             found.append((label, name, ", ".join(texts)))
@@ -291,12 +196,5 @@ def _unscored(results: Sequence[Result], labels: dict[str, str]) -> tuple[tuple[
 
 def _warnings(results: Sequence[Result]) -> tuple[tuple[str, tuple[str, ...]], ...]:
     texts = dict.fromkeys(warning for result in results for warning in result.row.warnings)
-    named = {text: [result.label for result in results if text in result.row.warnings] for text in texts}
+    named = {text: [result.name for result in results if text in result.row.warnings] for text in texts}
     return tuple((text, () if len(of) == len(results) else tuple(of)) for text, of in named.items())
-
-
-def _short_paths(paths: Sequence[Path]) -> list[str]:
-    """Return the paths from the folder that all share, so that a page tells nothing of the machine it was made on."""
-    folders = [os.path.abspath(path.parent) for path in paths]
-    root = Path(os.path.commonpath(folders)).parent
-    return [Path(os.path.abspath(path)).relative_to(root).as_posix() for path in paths]

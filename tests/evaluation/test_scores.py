@@ -6,17 +6,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, f1_score, precision_recall_curve, roc_auc_score, roc_curve
 
-from ecgkit.evaluation.scores.metrics import (
-    auroc,
-    average_precision,
-    best_f1_thresholds,
-    calibration,
-    f1_at,
-    f1_max,
-    macro_auroc,
-    sensitivity_at,
-)
-from ecgkit.evaluation.scores.statistics import delong, delong_p, holm, intervals, paired_difference, resample
+from ecgkit.evaluation.results.averages import Average, average_over_seeds
+from ecgkit.evaluation.scores.bootstrap import Difference, Resampled, auroc_difference, bootstrap_counts, intervals
+from ecgkit.evaluation.scores.metrics import RANKING, auroc, calibration, f1, f1_at, macro_auroc, ranking_metrics
+from ecgkit.evaluation.scores.significance import delong, delong_p, holm
+from ecgkit.evaluation.scores.thresholds import best_f1_thresholds
 
 EXACT = 1e-12
 
@@ -34,8 +28,8 @@ def sample(R: int, C: int, seed: int, levels: int = 5) -> tuple[np.ndarray, np.n
 @given(st.integers(2, 40), st.integers(1, 4), st.integers(0, 2**31))
 def test_ranking_metrics_against_all_pairs_and_sklearn(R: int, C: int, seed: int) -> None:
     targets, scores = sample(R, C, seed)
-    areas, precisions, best = (f(targets, scores) for f in (auroc, average_precision, f1_max))
-    recall = sensitivity_at(targets, scores, specificity=0.8)
+    areas, precisions, best, recall = ranking_metrics(targets, scores, specificity=0.8).values()
+    np.testing.assert_array_equal(auroc(targets, scores), areas)
     for c in range(C):
         y, s = targets[:, c], scores[:, c]
         if y.any():
@@ -56,10 +50,13 @@ def test_ranking_metrics_against_all_pairs_and_sklearn(R: int, C: int, seed: int
         assert macro_auroc(targets, scores) == pytest.approx(np.nanmean(areas))
 
 
-@pytest.mark.parametrize("metric", [auroc, average_precision, f1_max, sensitivity_at])
-def test_a_metric_on_resamples_is_the_metric_of_the_repeated_records(metric) -> None:
+@pytest.mark.parametrize("name", RANKING)
+def test_a_metric_on_resamples_is_the_metric_of_the_repeated_records(name: str) -> None:
+    def metric(targets: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        return ranking_metrics(targets, scores, weights)[name]
+
     targets, scores = sample(60, 3, 1)
-    weights = resample([str(i // 2) for i in range(60)], draws=20, seed=2)
+    weights = bootstrap_counts([str(i // 2) for i in range(60)], draws=20, seed=2)
     values = metric(targets, scores, weights)
     for k, times in enumerate(weights):
         rows = np.repeat(np.arange(60), times)
@@ -68,7 +65,7 @@ def test_a_metric_on_resamples_is_the_metric_of_the_repeated_records(metric) -> 
 
 def test_the_bootstrap_equals_a_loop_over_sklearn() -> None:
     targets, scores = sample(80, 2, 3, levels=30)
-    weights = resample(people(80), draws=50)
+    weights = bootstrap_counts(people(80), draws=50)
     values = auroc(targets, scores, weights)
     for k in range(50):
         rows = np.repeat(np.arange(80), weights[k])
@@ -77,7 +74,7 @@ def test_the_bootstrap_equals_a_loop_over_sklearn() -> None:
 
 
 def test_records_of_a_patient_are_drawn_together() -> None:
-    weights = resample(["b", "a", "b", "c"], draws=200)
+    weights = bootstrap_counts(["b", "a", "b", "c"], draws=200)
     assert (weights[:, 0] == weights[:, 2]).all()
     assert (weights[:, [0, 1, 3]].sum(1) == 3).all()
     assert len(np.unique(weights, axis=0)) > 5
@@ -90,7 +87,7 @@ def test_copies_of_a_record_under_one_patient_do_not_narrow_the_interval() -> No
     copies = np.repeat(np.arange(40), 8)
 
     def width(rows: np.ndarray, patients: list[str]) -> float:
-        low, high = intervals(auroc(targets[rows], scores[rows], resample(patients))).macro
+        low, high = intervals(auroc(targets[rows], scores[rows], bootstrap_counts(patients))).macro
         return high - low
 
     alone, naive = width(np.arange(40), people(40)), width(copies, people(320))
@@ -104,14 +101,14 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
         rng = np.random.default_rng(trial)
         y = rng.integers(0, 2, (60, 1))
         s = rng.normal(size=(60, 1)) + y  # the true AUROC is Phi(1 / sqrt 2)
-        low, high = intervals(auroc(y, s, resample(people(60), draws=200))).macro
+        low, high = intervals(auroc(y, s, bootstrap_counts(people(60), draws=200))).macro
         inside += low <= 0.7602 <= high
     assert 85 <= inside <= 100
 
 
 def test_a_class_without_positives_has_no_interval() -> None:
     targets = np.array([[1, 0], [0, 0], [1, 0], [0, 0]])
-    spread = intervals(auroc(targets, np.random.default_rng(0).random((4, 2)), resample(list("abcd"), draws=50)))
+    spread = intervals(auroc(targets, np.random.default_rng(0).random((4, 2)), bootstrap_counts(list("abcd"), draws=50)))
     assert np.isnan(spread.classes[1]).all()
     assert np.isfinite(spread.macro).all()
 
@@ -165,15 +162,20 @@ def test_paired_difference_sees_what_separate_intervals_do_not() -> None:
     y = rng.integers(0, 2, (300, 2))
     common = rng.normal(size=(300, 2)) + y
     better, worse = common + 0.1 * y, common
-    weights = resample(people(300))
-    found = paired_difference(y, better, worse, weights)
+    weights = bootstrap_counts(people(300))
+
+
+    def difference(first: np.ndarray, second: np.ndarray) -> Difference:
+        return auroc_difference(*(Resampled.of(y, scores, weights) for scores in (first, second)))
+
+    found = difference(better, worse)
     alone = [intervals(auroc(y, s, weights)).macro for s in (better, worse)]
     assert alone[0][0] < alone[1][1]  # the separate intervals overlap
     assert 0 < found.interval[0] < found.value < found.interval[1]
     assert found.p < 0.01
-    turned = paired_difference(y, worse, better, weights)
+    turned = difference(worse, better)
     assert (turned.value, turned.p) == pytest.approx((-found.value, found.p))
-    assert paired_difference(y, worse, worse, weights).p == 1
+    assert difference(worse, worse).p == 1
 
 
 def test_holm_against_the_definition() -> None:
@@ -193,7 +195,7 @@ def test_thresholds_are_chosen_where_f1_is_highest_and_used_as_they_are() -> Non
         assert f1_at(targets, scores, np.full(3, 0.5))[c] == pytest.approx(f1_score(targets[:, c], scores[:, c] >= 0.5))
     assert np.isinf(thresholds[2])
     assert np.isnan(values[2])
-    weights = resample(people(70), draws=3)
+    weights = bootstrap_counts(people(70), draws=3)
     rows = np.repeat(np.arange(70), weights[1])
     np.testing.assert_allclose(
         f1_at(targets, scores, thresholds, weights)[1], f1_at(targets[rows], scores[rows], thresholds)
@@ -209,3 +211,24 @@ def test_calibration_of_honest_and_of_boastful_probabilities() -> None:
     assert boastful["ece"] > 0.1
     assert sum(honest["count"]) == 20_000
     np.testing.assert_allclose(honest["predicted"], honest["observed"], atol=0.05)
+
+
+def test_f1_of_decisions_is_sklearns_and_has_no_value_where_nothing_is_true_or_predicted() -> None:
+    targets, scores = sample(50, 3, 2)
+    predicted = scores > 0.5
+    targets[:, 1], predicted[:, 1] = 0, False
+    targets[:, 2] = 0
+    values = f1(targets, predicted)
+    assert values[0] == pytest.approx(f1_score(targets[:, 0], predicted[:, 0]), abs=EXACT)
+    assert np.isnan(values[1])
+    assert values[2] == 0  # something is predicted, and wrongly
+
+
+def test_an_average_states_a_deviation_only_of_seeds_that_differ() -> None:
+    one, other = (0.8, (0.7, 0.9)), (0.9, (0.85, 0.95))
+    assert average_over_seeds([one]) == average_over_seeds([one, one]) == Average(0.8, None, (0.7, 0.9))
+    assert average_over_seeds([one, one]).percent == "80.0 (70.0–90.0)"
+    several = average_over_seeds([one, other, (None, None)])
+    assert (several.value, several.deviation) == pytest.approx((0.85, 0.1 / 2**0.5))
+    assert (several.interval, several.percent, several.quantity) == (None, "85.0 ± 7.1", "0.850 ± 0.071")
+    assert average_over_seeds([(None, None)]).percent == "–"
