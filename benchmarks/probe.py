@@ -20,8 +20,8 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from ecgkit.evaluation.heads.logistic import fit_logistic
-from ecgkit.evaluation.scores.metrics import auroc
 from ecgkit.evaluation.scores.bootstrap import bootstrap_counts
+from ecgkit.evaluation.scores.metrics import auroc
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 TIMED_LABELS = 6

@@ -29,7 +29,7 @@ BUILTIN = {
     "core-detectors": "ecgkit.beats",
     "core-heads": "ecgkit.evaluation.heads",
     "core-protocols": "ecgkit.evaluation.protocols",
-    "core-report": "ecgkit.report.sections",
+    "core-report": "ecgkit.reporting.sections",
     "core-commands": "ecgkit.cli.commands",
 }
 

@@ -108,7 +108,9 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say() -> None:
 
 def test_a_class_without_positives_has_no_interval() -> None:
     targets = np.array([[1, 0], [0, 0], [1, 0], [0, 0]])
-    spread = intervals(auroc(targets, np.random.default_rng(0).random((4, 2)), bootstrap_counts(list("abcd"), draws=50)))
+    spread = intervals(
+        auroc(targets, np.random.default_rng(0).random((4, 2)), bootstrap_counts(list("abcd"), draws=50))
+    )
     assert np.isnan(spread.classes[1]).all()
     assert np.isfinite(spread.macro).all()
 
@@ -163,7 +165,6 @@ def test_paired_difference_sees_what_separate_intervals_do_not() -> None:
     common = rng.normal(size=(300, 2)) + y
     better, worse = common + 0.1 * y, common
     weights = bootstrap_counts(people(300))
-
 
     def difference(first: np.ndarray, second: np.ndarray) -> Difference:
         return auroc_difference(*(Resampled.of(y, scores, weights) for scores in (first, second)))

@@ -19,7 +19,8 @@ from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.reports import open_reports
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Batch
-from ecgkit.report.tables.lead_matrix import draw_matrix, lead_map, summarise
+from ecgkit.reporting.pictures.heat_map import draw_heat_map
+from ecgkit.reporting.tables.lead_matrix import lead_map, summarise_leads
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
@@ -264,10 +265,11 @@ def test_the_matrix_holds_every_row_once_and_random_sets_are_summarised(tmp_path
     np.testing.assert_allclose(heat.values, [[0.6, 0.6], [0.7, 0.7], [0.8, 0.8], [0.9, 0.9]])
     assert heat.texts[0][0] == "60.0\n50.0–60.0"
     twice = lead_map([*rows, fake_row("I", 0.8, "a")])
-    assert (twice.texts[0][0], twice.texts[0][1]) == ("70.0\nof 2", "60.0\n50.0–60.0")
-    lines = summarise(rows, [s.group for s in sets] * 2)
+    assert (twice.texts[0][0], twice.texts[0][1]) == ("70.0\n± 14.1", "60.0\n50.0–60.0")
+    lines = summarise_leads(rows, [s.group for s in sets] * 2)
     assert [(line.leads, line.sets) for line in lines] == [("I", 1), ("random:2", 3)] * 2
     assert lines[1].value == pytest.approx(0.8)
     assert lines[1].bounds == pytest.approx((0.7, 0.9))
-    draw_matrix(rows, tmp_path / "m.png")
+    assert lines[1].text == "80.0 (range 70.0–90.0)"
+    draw_heat_map(heat, tmp_path / "m.png", title="r")
     assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")

@@ -158,7 +158,9 @@ def _target_part(data: TaskData, fitted: Fitted, patients: NDArray[Any]) -> dict
     return {**nothing, "targets": score_targets(data, fitted.probabilities, patients)}
 
 
-def _class_scores(task: Task, data: TaskData, measured: ClassificationScores, seen: Mapping[str, str]) -> tuple[ClassScore, ...]:
+def _class_scores(
+    task: Task, data: TaskData, measured: ClassificationScores, seen: Mapping[str, str]
+) -> tuple[ClassScore, ...]:
     targets, train = data.targets[data.parts["test"]], data.targets[data.parts["train"]].sum(0)
     found = []
     for c, label in enumerate(data.labels):

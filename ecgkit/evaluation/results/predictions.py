@@ -38,9 +38,7 @@ class Predictions:
     def only(self, names: Sequence[str]) -> "Predictions":
         """Return the predictions of some classes or targets, in the order given."""
         columns = [self.names.index(name) for name in names]
-        return replace(
-            self, names=tuple(names), targets=self.targets[:, columns], predicted=self.predicted[:, columns]
-        )
+        return replace(self, names=tuple(names), targets=self.targets[:, columns], predicted=self.predicted[:, columns])
 
     def in_order_of(self, records: NDArray[np.str_]) -> "Predictions | None":
         """Return the predictions in the order of some records, or None where they are not those of the same records."""
@@ -84,7 +82,7 @@ def read_predictions(path: Path, part: str = "test", *, names: Sequence[str] | N
         names = [str(column).removeprefix("y_") for column in table.columns if str(column).startswith("y_")]
     missing = [name for name in names if not {f"y_{name}", f"p_{name}"} <= {*table.columns}]
     if missing:
-        raise ResultsError(f"{file} lacks {missing[0]!r}, which its row holds", "", hint)
+        raise ResultsError(f"{file} lacks predictions of {missing[0]!r}", "", hint)
     targets, predicted = (table[[f"{kind}_{name}" for name in names]].to_numpy() for kind in "yp")
     return Predictions(tuple(names), records, patients, targets, predicted.astype(np.float64))
 

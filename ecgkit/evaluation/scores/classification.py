@@ -36,9 +36,7 @@ class ClassificationScores:
     standard_errors: Floats
 
 
-def score_classes(
-    data: TaskData, probabilities: NDArray[np.float64], patients: NDArray[Any]
-) -> ClassificationScores:
+def score_classes(data: TaskData, probabilities: NDArray[np.float64], patients: NDArray[Any]) -> ClassificationScores:
     """Score the test part by every metric, with intervals from one set of resamples of its patients.
 
     Args:

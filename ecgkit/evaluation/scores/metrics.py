@@ -102,7 +102,7 @@ def f1_at(targets: Targets, scores: Scores, thresholds: Floats, weights: Weights
 
 def _f1(targets: NDArray[np.bool_], predicted: NDArray[np.bool_], weights: Weights) -> tuple[Floats, Floats]:
     """Return F1 and the number of positives, ``[C]`` or ``[K, C]`` each."""
-    counts = np.ones((1, len(targets)), np.int64) if weights is None else weights
+    counts: NDArray[Any] = np.ones((1, len(targets)), np.int64) if weights is None else weights
     true, called, positives = (counts @ of.astype(np.float64) for of in (predicted & targets, predicted, targets))
     with np.errstate(invalid="ignore"):
         values = 2 * true / (called + positives)

@@ -80,9 +80,7 @@ def score_result(folder: Path, task: Task, name: str, weights: Weights = None, t
     val, test = (read_predictions(folder / ROW, part, names=list(task.labels)) for part in ("val", "test"))
     thresholds = choose_thresholds(val.targets, val.predicted, task, rule, weights, threshold)
     decisions = decide(test.predicted, thresholds)
-    scores = challenge_scores(
-        test.targets, decisions, test.predicted, weights=weights, **_settings(task, rule)
-    )
+    scores = challenge_scores(test.targets, decisions, test.predicted, weights=weights, **_settings(task, rule))
     named = dict(zip(task.labels, thresholds.tolist(), strict=True))
     return Scored(len(test.records), scores, named, row.warnings)
 
