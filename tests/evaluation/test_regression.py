@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
-from ecgkit.reporting.tables.numbers import target_tables
 from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from torch import Tensor, nn
@@ -37,6 +36,7 @@ from ecgkit.plugins import host
 from ecgkit.reporting.page.write import render_report
 from ecgkit.reporting.sections.regression import regression_section
 from ecgkit.reporting.tables.formats import to_csv, to_json, to_latex, to_markdown
+from ecgkit.reporting.tables.regression import target_tables
 from ecgkit.reporting.tables.report_tables import ReportTables, report_tables
 from ecgkit.reporting.tables.summary import summary_table
 from ecgkit.store.reader import Store
@@ -381,4 +381,4 @@ def test_results_on_other_numbers_are_no_seeds_of_one(results: Path) -> None:
     fewer = replace(row, seed=1, targets=tuple(replace(score, records=score.records - 1) for score in row.targets))
     (table,) = target_tables([(path, row), (path.parent / "x" / "row.json", fewer)])
     assert [line.seeds for line in table.lines] == [1, 1] and not table.comparable
-    assert len({line.label for line in table.lines}) == 2
+    assert len({line.name for line in table.lines}) == 2

@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from ecgkit.cli.probe_show import show_row
 from ecgkit.errors import ConfigError, LeadError
 from ecgkit.evaluation.heads.zero_shot import read_prompts, seen_as
 from ecgkit.evaluation.protocols.lead_sets import LeadSet, parse_lead_sets
@@ -80,7 +81,7 @@ def test_a_run_keeps_the_entities_and_gives_the_whole_method(kmerl: Path, store:
 
 
 def test_rows_of_zero_shot_say_what_was_seen_and_asked(
-    kmerl: Path, store: Path, ecgkit: Callable, tmp_path: Path
+    kmerl: Path, store: Path, ecgkit: Callable, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "results"
     done = ecgkit(
@@ -103,7 +104,14 @@ def test_rows_of_zero_shot_say_what_was_seen_and_asked(
         scored = [c.auroc for c in row.classes if c.auroc is not None]
         assert row.macro_auroc == pytest.approx(np.mean(scored))
     assert (out / "leads-simulated-zero-shot-seed0.png").read_bytes().startswith(b"\x89PNG")
-    assert "seen as" in done.out
+    details = out / "results-simulated-zero-shot-seed0.csv"
+    assert str(details) in done.out.replace("\n", "")
+    assert len(details.read_text().splitlines()) == 1 + sum(1 + len(row.classes) for row in rows)
+    assert "range" in done.out  # over the two random sets
+    shown = [line for line in done.out.splitlines() if not line.startswith(("input: ", "warning: "))]
+    assert len(shown) < 14, "a summary, and the details in a file"
+    show_row(rows[0], out)
+    assert "seen as" in capsys.readouterr().out
     assert "random:2" in done.out
 
 
