@@ -8,6 +8,7 @@ needs. Importing ecgkit imports no heavy library: a function imports what it nee
 from typing import TYPE_CHECKING, Any
 
 from ecgkit.entries import (
+    AugmentationEntry,
     CommandEntry,
     DatasetEntry,
     DetectorEntry,
@@ -15,6 +16,7 @@ from ecgkit.entries import (
     MethodEntry,
     ProtocolEntry,
     SectionEntry,
+    SupplyEntry,
     TaskEntry,
     TextEncoderEntry,
 )
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AugmentationEntry",
     "CommandEntry",
     "DatasetEntry",
     "DetectorEntry",
@@ -36,6 +39,7 @@ __all__ = [
     "MethodEntry",
     "ProtocolEntry",
     "SectionEntry",
+    "SupplyEntry",
     "TaskEntry",
     "TextEncoderEntry",
     "__version__",

@@ -17,6 +17,7 @@ from collections.abc import Callable
 import pluggy
 
 from ecgkit.entries import (
+    AugmentationEntry,
     CommandEntry,
     DatasetEntry,
     DetectorEntry,
@@ -24,6 +25,7 @@ from ecgkit.entries import (
     MethodEntry,
     ProtocolEntry,
     SectionEntry,
+    SupplyEntry,
     TaskEntry,
     TextEncoderEntry,
 )
@@ -65,6 +67,16 @@ def register_detectors(register: Callable[[DetectorEntry], None]) -> None:
 @hookspec
 def register_text_encoders(register: Callable[[TextEncoderEntry], None]) -> None:
     """Register text encoders for families that learn from reports."""
+
+
+@hookspec
+def register_augmentations(register: Callable[[AugmentationEntry], None]) -> None:
+    """Register augmentations: what a method's config may name to make views of a record."""
+
+
+@hookspec
+def register_supplies(register: Callable[[SupplyEntry], None]) -> None:
+    """Register supplies: what a batch may hold besides the signal, when a method or encoder ``needs`` it."""
 
 
 @hookspec

@@ -9,6 +9,7 @@ CORE = Path(__file__).parent.parent / "ecgkit"
 PLUGINS = CORE.parent / "plugins"
 # From the top of the hill to the bottom; a module imports from its own room and from those above it.
 ROOMS = (
+    "distribution",
     "errors",
     "wording",
     "progress",
@@ -16,6 +17,9 @@ ROOMS = (
     "entries",
     "hookspecs",
     "atomic",
+    "parquet",
+    "lock",
+    "unfinished",
     "plugins",
     "config",
     "compiled",
@@ -23,6 +27,7 @@ ROOMS = (
     "signal",
     "recording",
     "executor",
+    "parts",
     "store",
     "datasets",
     "ingestion",
@@ -32,6 +37,7 @@ ROOMS = (
     "nn",
     "text",
     "recipe",
+    "optimizers",
     "methods",
     "tasks",
     "training",

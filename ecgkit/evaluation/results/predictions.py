@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ecgkit.errors import ResultsError
 from ecgkit.evaluation.results.row import PREDICTIONS, ResultRow
+from ecgkit.parquet import read_frame
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def read_predictions(path: Path, part: str = "test", *, names: Sequence[str] | N
     file = path.parent / PREDICTIONS
     hint = "Make the result again with: ecgkit probe"
     try:
-        table = pd.read_parquet(file)
+        table = read_frame(file)
         table = table[table["part"] == part]
         records = table["record_id"].astype(str).to_numpy(dtype=str)
         patients = table["patient_id"].fillna("record " + table["record_id"]).to_numpy(dtype=str)
