@@ -32,6 +32,8 @@ class ClocsConfig:
         stride: Step of each convolution.
         views: What is compared. ``segments`` (CMSC): the two halves of a recording. ``leads`` (CMLC): its leads.
             ``both`` (CMSMLC): the leads of both halves. With recordings of the same patient, in the same way.
+        patient_pairs: Fill batches with pairs of recordings of one patient; recordings without a partner are then left
+            out. False takes every recording.
         temperature: Divisor of the similarities.
         signal: The input.
         recipe: The training.
@@ -42,6 +44,7 @@ class ClocsConfig:
     kernel: int = 7
     stride: int = 3
     views: Literal["segments", "leads", "both"] = "segments"
+    patient_pairs: bool = True
     temperature: float = 0.1
     signal: SignalSpec = SIGNAL
     recipe: Recipe = RECIPE

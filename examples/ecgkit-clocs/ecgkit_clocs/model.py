@@ -12,12 +12,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from ecgkit_clocs.config import ClocsConfig
 from torch import Tensor, nn
 
 from ecgkit.methods import Batch, Clock, Corpus, Encoder, Features, Losses, Method, Sampler
 from ecgkit.nn.contrastive import embedding_statistics, gather
 from ecgkit.training.sampling import PatientPairs
+from ecgkit_clocs.config import ClocsConfig
 
 
 class Layer(nn.Module):
@@ -75,8 +75,8 @@ class Clocs(Method):
 
     @classmethod
     def sampler(cls, config: Any, corpus: Corpus) -> Sampler | None:
-        """Return what puts two recordings of a patient side by side."""
-        return PatientPairs.of(corpus)
+        """Return what puts two recordings of a patient side by side, where the config asks for it."""
+        return PatientPairs(corpus.store) if config.patient_pairs else None
 
     def training_step(self, batch: Batch, clock: Clock) -> Losses:
         """Compare the views of all records."""
