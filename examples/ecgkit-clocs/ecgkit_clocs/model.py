@@ -8,6 +8,7 @@ In: signal ``[B, L, T]``, any L leads in any order, and the number of each recor
 lead ``[B, L, D]`` and their mean, or the loss.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from ecgkit_clocs.config import ClocsConfig
 
 
 class Layer(nn.Module):
-    """A strided convolution. Its norm is over channels alone, where the paper has BatchNorm: padding stays out of it."""
+    """A strided convolution; the norm is over channels, where the paper has BatchNorm, so padding stays out of it."""
 
     def __init__(self, before: int, after: int, config: ClocsConfig) -> None:
         super().__init__()
@@ -44,7 +45,7 @@ class ClocsEncoder(Encoder):
         super().__init__()
         self.width = config.width
         channels = (1, *config.channels)
-        self.layers = nn.ModuleList(Layer(a, b, config) for a, b in zip(channels, channels[1:], strict=False))
+        self.layers = nn.ModuleList(Layer(a, b, config) for a, b in pairwise(channels))
         self.embed = nn.Linear(channels[-1], config.width)
 
     def forward(
@@ -117,7 +118,7 @@ def clocs_loss(embeddings: Tensor, patients: Tensor, temperature: float) -> Tens
         patients: int ``[N]``, equal for rows of one patient.
         temperature: Divisor of the cosines.
     """
-    N, _, V = embeddings.shape
+    V = embeddings.shape[-1]
     unit = F.normalize(embeddings if embeddings.dtype == torch.float64 else embeddings.float(), dim=1, eps=1e-12)
     a, b = torch.triu_indices(V, V, 1, device=unit.device)
     if not len(a):
