@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 def show_row(row: "ResultRow", folder: Path) -> None:
     """Print a result, its classes or its targets, and its warnings."""
+    from ecgkit.report.page.sentences import protocol_words, transfer_words
+
     if row.targets:
         show_targets(row, folder)
         return
@@ -23,12 +25,11 @@ def show_row(row: "ResultRow", folder: Path) -> None:
         f"{row.run}: macro AUROC {percent(row.macro_auroc)} (95 % interval {percent(low)} to {percent(high)}) "
         f"on {row.counts['test']['records']} test records, {row.seconds:.1f} s; written to {folder}"
     )
-    for heading in ("trained on", "tested on", "shared classes", "classes left out"):
-        if heading in row.protocol:
-            say(f"{heading}: {row.protocol[heading]}")
+    for heading, text in (transfer_words(row.facts.transfer) if row.facts.transfer else {}).items():
+        say(f"{heading}: {text}")
     title = f"{row.task_title}: {row.head} on {row.run}"
     print_table(title, [_class(score) for score in row.classes], numeric=["AUROC", "95 %", "AUPRC", "positives"])
-    say(f"protocol: {row.protocol['protocol']}")
+    say(f"protocol: {protocol_words(row.facts)}")
     for warning in row.warnings:
         warn(warning)
 
@@ -48,6 +49,7 @@ def _class(score: "ClassScore") -> dict[str, str]:
 def show_curves(rows: "Sequence[ResultRow]", folder: Path) -> None:
     """Print a table a task: one line a lead set and number of training records, over its seeds."""
     from ecgkit.report.elements.labels import share_label
+    from ecgkit.report.page.sentences import protocol_words
 
     for task in dict.fromkeys(row.task for row in rows):
         own = [row for row in rows if row.task == task]
@@ -56,7 +58,7 @@ def show_curves(rows: "Sequence[ResultRow]", folder: Path) -> None:
             show_target_lines("training", own, [", ".join(filter(None, fact)) for fact in facts])
         else:
             _show_aurocs(own)
-    for protocol in dict.fromkeys(row.protocol["protocol"] for row in rows):
+    for protocol in dict.fromkeys(protocol_words(row.facts) for row in rows):
         say(f"protocol: {protocol}")
     say(f"{len(rows)} results in {folder}")
     counted = Counter(warning for row in rows for warning in row.warnings)
