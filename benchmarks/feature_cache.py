@@ -19,7 +19,7 @@ from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
 from ecgkit.evaluation.features.encoder import untrained_subject
 from ecgkit.evaluation.probe.options import ProbeOptions
 from ecgkit.evaluation.probe.prepare import probe
-from ecgkit.ingest import ingest
+from ecgkit.ingestion import ingest
 from ecgkit.methods import method_config
 from ecgkit.plugins import host
 from ecgkit.simulate import simulate_cohort

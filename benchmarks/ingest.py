@@ -71,7 +71,7 @@ def measure_here(how: str, folder: Path) -> None:
         took = time.perf_counter() - began
     else:
         from ecgkit.executor import Executor, InProcess
-        from ecgkit.ingest import ingest
+        from ecgkit.ingestion import ingest
 
         at = processes(int(how)) if int(how) else Executor(InProcess(), lambda: 1)
         ingest(folder / "warm", folder / "warm.zarr", executor=at)
@@ -88,7 +88,7 @@ def processes(workers: int):
     from multiprocessing import get_context
 
     from ecgkit.executor import Executor
-    from ecgkit.ingest.part import warm_up
+    from ecgkit.ingestion.part import warm_up
 
     pool = ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=warm_up)
     for done in [pool.submit(time.sleep, 1) for _ in range(workers)]:  # so long that each call starts a process

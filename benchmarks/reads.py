@@ -20,7 +20,7 @@ import zarr
 from ingest import make_records
 
 from ecgkit.entries import MethodEntry
-from ecgkit.ingest import ingest
+from ecgkit.ingestion import ingest
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import method_config
 from ecgkit.plugins import host

@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 
 from ecgkit.executor import open_executor
-from ecgkit.ingest import ingest
-from ecgkit.ingest.part import warm_up
+from ecgkit.ingestion import ingest
+from ecgkit.ingestion.part import warm_up
 from ecgkit.signal.filters import Butterworth
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.simulate import simulate_cohort

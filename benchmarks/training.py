@@ -25,7 +25,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ecgkit.entries import MethodEntry
-from ecgkit.ingest import ingest
+from ecgkit.ingestion import ingest
 from ecgkit.methods import Batch, method_config
 from ecgkit.nn.attention import attend
 from ecgkit.nn.transformer import Attention

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from ingest import make_records
 
-from ecgkit.ingest import ingest
+from ecgkit.ingestion import ingest
 from ecgkit.signal.filters import Butterworth
 from ecgkit.signal.spec import SignalSpec, window_of
 from ecgkit.store.reader import Store

@@ -1,8 +1,8 @@
 """ecgkit: the whole way of 12-lead ECG representation learning, from WFDB files to a results table.
 
-`load` gives a trained encoder that takes arrays, `open_store` a store that reads like a list. The other names are all
-that a plugin's ``__init__.py`` needs. Importing ecgkit costs no heavy library: what these two need is imported when
-one of them is first asked for.
+Every command of the program is a function here, such as `ingest`; see `ecgkit.api`. `load` gives a trained encoder that
+takes arrays, and `open_store` a store that reads like a list. The other names are all that a plugin's ``__init__.py``
+needs. Importing ecgkit imports no heavy library: a function imports what it needs when it is first used.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -21,8 +21,9 @@ from ecgkit.entries import (
 from ecgkit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from ecgkit.api.encoder import load
-    from ecgkit.api.store import open_store
+    from ecgkit.api.ingest import ingest
+    from ecgkit.arrays.encoder import load
+    from ecgkit.arrays.store import open_store
 
 __version__ = "0.1.0"
 
@@ -38,15 +39,20 @@ __all__ = [
     "TextEncoderEntry",
     "__version__",
     "hookimpl",
+    "ingest",
     "load",
     "open_store",
 ]
 
-_LAZY = {"load": "ecgkit.api.encoder", "open_store": "ecgkit.api.store"}
+_LAZY = {
+    "ingest": "ecgkit.api.ingest",
+    "load": "ecgkit.arrays.encoder",
+    "open_store": "ecgkit.arrays.store",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is heavy when it is first asked for."""
+    """Import a function when it is first used."""
     if name not in _LAZY:
         raise AttributeError(f"module 'ecgkit' has no attribute {name!r}")
     from importlib import import_module

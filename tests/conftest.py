@@ -79,7 +79,7 @@ def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def cohort_store(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store of the simulated cohort."""
-    from ecgkit.ingest import ingest
+    from ecgkit.ingestion import ingest
 
     path = tmp_path_factory.mktemp("stores") / "cohort.zarr"
     ingest(cohort, path)
@@ -89,7 +89,7 @@ def cohort_store(cohort: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 @pytest.fixture(scope="session")
 def ptbxl_store(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store of the 500 real PTB-XL records at 500 Hz."""
-    from ecgkit.ingest import ingest
+    from ecgkit.ingestion import ingest
 
     path = tmp_path_factory.mktemp("stores") / "ptbxl.zarr"
     report = ingest(shared / "data" / "ptb-xl", path)

@@ -9,11 +9,42 @@ CORE = Path(__file__).parent.parent / "ecgkit"
 PLUGINS = CORE.parent / "plugins"
 # From the top of the hill to the bottom; a module imports from its own room and from those above it.
 ROOMS = (
-    "errors", "wording", "entries", "hookspecs", "atomic", "plugins", "config", "compiled", "leads", "signal",
-    "recording", "executor", "store", "datasets", "ingest", "beats", "knowledge", "simulate", "nn", "text", "recipe",
-    "methods", "tasks", "training", "evaluation", "report", "api", "export", "demo", "testing", "scaffold", "cli",
+    "errors",
+    "wording",
+    "progress",
+    "schedules",
+    "entries",
+    "hookspecs",
+    "atomic",
+    "plugins",
+    "config",
+    "compiled",
+    "leads",
+    "signal",
+    "recording",
+    "executor",
+    "store",
+    "datasets",
+    "ingestion",
+    "beats",
+    "knowledge",
+    "simulate",
+    "nn",
+    "text",
+    "recipe",
+    "methods",
+    "tasks",
+    "training",
+    "evaluation",
+    "report",
+    "arrays",
+    "export",
+    "testing",
+    "scaffold",
+    "api",
+    "cli",
     "__main__",
-)  # fmt: skip
+)
 
 
 # Rooms inside the two largest rooms, in the same order.

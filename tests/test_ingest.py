@@ -16,8 +16,8 @@ from ecgkit.datasets.base import hashed_fold
 from ecgkit.datasets.paths import open_folder
 from ecgkit.entries import DatasetEntry
 from ecgkit.errors import ConfigError, DatasetError, OutputError, PluginError, SignalError
-from ecgkit.ingest import IngestOptions, find_dataset, ingest, part
-from ecgkit.ingest.options import read_patients
+from ecgkit.ingestion import IngestOptions, find_dataset, ingest, part
+from ecgkit.ingestion.options import read_patients
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.plugins import host as plugin_host
 from ecgkit.store.reader import Store

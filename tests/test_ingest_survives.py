@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecgkit import ingest as package
+from ecgkit import ingestion as package
 from ecgkit.atomic import locked
 from ecgkit.errors import OutputError
 from ecgkit.executor import open_executor
-from ecgkit.ingest import IngestOptions, Interrupted, ingest
-from ecgkit.ingest.staging import Staging
+from ecgkit.ingestion import IngestOptions, Interrupted, ingest
+from ecgkit.ingestion.staging import Staging
 from ecgkit.store import format as fmt
 from tests.conftest import synthetic_signal, write_wfdb
 
@@ -61,7 +61,7 @@ def undisturbed(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 KILLER = """
     import os, random, shutil, signal, sys
     from pathlib import Path
-    from ecgkit.ingest import ingest
+    from ecgkit.ingestion import ingest
     from ecgkit.store import format as fmt
     import numpy as np
     import ecgkit.datasets.wfdb_folder, ecgkit.store.reader

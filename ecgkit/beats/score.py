@@ -17,7 +17,7 @@ from ecgkit.beats.reference import Reference, read_reference
 from ecgkit.datasets.base import Dataset, settle
 from ecgkit.datasets.header import Header
 from ecgkit.errors import DatasetError, EcgkitError
-from ecgkit.ingest import find_dataset
+from ecgkit.ingestion import find_dataset
 from ecgkit.recording import Recording
 
 Progress = Callable[[int, int], None]

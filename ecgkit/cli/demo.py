@@ -18,7 +18,7 @@ def demo(
 
     Stopped half-way, the same command goes on where it was.
     """
-    from ecgkit.demo import DemoSettings, run_demo
+    from ecgkit.api.demo import DemoSettings, run_demo
 
     began = time.perf_counter()
     with progress() as watch:

@@ -13,6 +13,6 @@ class Exit(IntEnum):
     BAD_INPUT = 2
     """What was asked cannot be: told in one line, and nothing is half-written."""
     INCOMPLETE = 3
-    """Done, but more was left out than the command allows: records rejected, reports not read."""
+    """Done, but not whole: too many records rejected or reports unread, a check that failed, a probe of a suite."""
     INTERRUPTED = 130
     """Ctrl-C or a signal; where the command can be resumed, it says how."""

@@ -46,7 +46,7 @@ def export(
 
 
 def _onnx(run: Path, file: Path, leads: str, overwrite: bool) -> dict[str, object]:
-    from ecgkit.api.encoder import load
+    from ecgkit.arrays.encoder import load
     from ecgkit.export.onnx import export_onnx
     from ecgkit.leads import parse_leads
     from ecgkit.training.run import WEIGHTS

@@ -1,17 +1,20 @@
 """``ecgkit ingest``."""
 
+import re
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+import ecgkit
 from ecgkit.cli import completion
 from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.render import JsonOption, OverwriteOption, print_json, print_table, progress, say
 
 if TYPE_CHECKING:
-    from ecgkit.ingest import IngestReport
+    from ecgkit.ingestion import IngestReport
 
 SHOWN = 20
 
@@ -20,65 +23,77 @@ def ingest(
     src: Annotated[
         str, typer.Argument(help="Folder of a dataset, as downloaded, or a URL such as s3://bucket/ptb-xl.")
     ],
-    out: Annotated[Path, typer.Option(help="The store to make, such as ptbxl.zarr.")],
+    out: Annotated[Path, typer.Option(help="Store to make, such as ptbxl.zarr.")],
     dataset: Annotated[
         str,
-        typer.Option(help="Layout of the folder; found by looking if left out.", autocompletion=completion.datasets),
+        typer.Option(help="Layout of the folder. Default: it is detected.", autocompletion=completion.datasets),
     ] = "",
-    leads: Annotated[str, typer.Option(help="Leads every record must have: 12, limb, or I,II,V2.")] = "",
-    fs: Annotated[float | None, typer.Option(min=1, help="Rate in Hz: picks the folder, or resamples.")] = None,
-    seconds: Annotated[float | None, typer.Option(min=0.1, help="Keep this much of each record.")] = None,
+    leads: Annotated[
+        str,
+        typer.Option(
+            help="Leads that every record must have: 12, limb, or names such as I,II,V2. "
+            "Default: each record keeps its leads."
+        ),
+    ] = "",
+    fs: Annotated[
+        float | None,
+        typer.Option(
+            min=1,
+            help="Sampling rate in Hz. Chooses among the rates that the dataset ships, and resamples other records.",
+        ),
+    ] = None,
+    seconds: Annotated[
+        float | None, typer.Option(min=0.1, help="Longest part of a record to keep, in s. Default: all of it.")
+    ] = None,
     window: Annotated[
-        str, typer.Option(help="Which part of a longer record: first, center, or split for all of it, as records.")
+        str, typer.Option(help="Part of a longer record to keep: first, center, or split into several records.")
     ] = "first",
-    limit: Annotated[int | None, typer.Option(min=1, help="Take only the first records.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take only this many records, the first ones.")] = None,
     patients_file: Annotated[
-        Path | None, typer.Option(help="Take only patients whose ids this text file lists, one a line.")
+        Path | None, typer.Option(help="Text file of patient ids, one per line. Takes only records of these patients.")
     ] = None,
     drop: Annotated[
-        list[str] | None, typer.Option(help="Leave out records with this quality flag; repeatable.")
+        list[str] | None, typer.Option(help="Leave out records with this quality flag. Repeatable.")
     ] = None,
     max_rejected: Annotated[
         float, typer.Option(min=0, max=100, help="Exit with code 3 if more than this percentage is rejected.")
     ] = 5.0,
-    workers: Annotated[int, typer.Option(min=1, help="Processes to share the work.")] = 1,
-    dask: Annotated[str, typer.Option(help="Address of a Dask scheduler that shares the work instead.")] = "",
+    workers: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
+    dask: Annotated[str, typer.Option(help="Address of a Dask scheduler to use instead of --workers.")] = "",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Take a dataset as downloaded into a store.
+    """Make a store from a dataset as it was downloaded.
 
-    A record that cannot be read goes to the store's ledger with the reason; 'ecgkit inspect' shows it. Whatever stops
-    the command, the same command goes on from there.
+    A record that cannot be read is listed in the store's ledger with the reason; 'ecgkit inspect' shows the ledger. If
+    the command is stopped, the same command continues where it stopped.
     """
-    from ecgkit.datasets.paths import open_folder
-    from ecgkit.executor import open_executor
-    from ecgkit.ingest import IngestOptions, Interrupted, ingest
-    from ecgkit.ingest.options import read_patients
-    from ecgkit.ingest.part import warm_up
-    from ecgkit.leads import parse_leads
-
     began = time.perf_counter()
-    options = IngestOptions(
-        dataset=dataset,
-        fs=fs,
-        seconds=seconds,
-        window=window,  # type: ignore[arg-type]  # checked by `IngestOptions.check`
-        leads=parse_leads(leads) if leads else None,
-        limit=limit,
-        patients=read_patients(patients_file) if patients_file else None,
-        drop=tuple(drop or ()),
-    )
     try:
-        with open_executor(workers, dask, warm_up) as executor, progress() as watch:
-            report = ingest(open_folder(src), out, options, watch, overwrite=overwrite, executor=executor)
-    except Interrupted as stop:
+        with progress() as watch:
+            report = ecgkit.ingest(
+                src,
+                out=out,
+                dataset=dataset,
+                leads=leads,
+                fs=fs,
+                seconds=seconds,
+                window=window,  # type: ignore[arg-type]  # checked when it is called
+                limit=limit,
+                patients_file=patients_file,
+                drop=drop or (),
+                workers=workers,
+                dask=dask,
+                overwrite=overwrite,
+                progress=watch,
+            )
+    except KeyboardInterrupt as stop:
         say(str(stop))
         raise
-    seconds = time.perf_counter() - began
-    _show(report, out, seconds)
+    took = time.perf_counter() - began
+    _show(report, out, took)
     if as_json:
-        print_json(_as_json(report, out, seconds))
+        print_json(_as_json(report, out, took))
     if report.failed > max_rejected / 100 * report.found:
         raise typer.Exit(Exit.INCOMPLETE)
 
@@ -98,8 +113,6 @@ def _as_json(report: "IngestReport", out: Path, seconds: float) -> dict[str, Any
 
 
 def _show(report: "IngestReport", out: Path, seconds: float) -> None:
-    from collections import Counter
-
     say(f"{report.dataset}: {report.taken} of {report.found} records into {out} in {seconds:.1f} s")
     for leads, count in report.fewer_leads.most_common():
         say(f"  {count} with leads {', '.join(leads)} only")
@@ -107,22 +120,24 @@ def _show(report: "IngestReport", out: Path, seconds: float) -> None:
         say(f"  {count} with {', '.join(leads)} derived from I and II")
     if report.other:
         others = ", ".join(f"{name} ({count})" for name, count in report.other.most_common())
-        say(f"  signals that are no ECG leads, left in the source: {others}")
+        say(f"  not taken, because they are no ECG leads: {others}")
+    rejected = Counter(_kind(row.stage, row.reason) for row in report.rejected)
     rows = [{"what": "read", "records": report.taken}]
     rows += [{"what": f"flagged {flag}", "records": count} for flag, count in report.flagged.most_common()]
-    rejected = Counter(_kind(row.stage, row.reason) for row in report.rejected)
     rows += [{"what": kind, "records": count} for kind, count in rejected.most_common(SHOWN)]
     print_table("Summary", rows, numeric=["records"])
     if report.rejected:
-        rows = [{"record": r.record_id, "stage": r.stage, "reason": r.reason} for r in report.rejected[:SHOWN]]
-        print_table(f"{len(report.rejected)} rejected", rows)
-        if len(report.rejected) > SHOWN:
-            say(f"... and {len(report.rejected) - SHOWN} more: ecgkit inspect {out}")
+        _show_rejected(report, out)
+
+
+def _show_rejected(report: "IngestReport", out: Path) -> None:
+    rows = [{"record": r.record_id, "stage": r.stage, "reason": r.reason} for r in report.rejected[:SHOWN]]
+    print_table(f"{len(report.rejected)} rejected", rows)
+    if len(report.rejected) > SHOWN:
+        say(f"... and {len(report.rejected) - SHOWN} more in {out / 'ledger.parquet'}")
 
 
 def _kind(stage: str, reason: str) -> str:
     """Return a reason without what differs from record to record, so that alike ones are counted together."""
-    import re
-
     words = [word for word in reason.split(";")[0].split() if not re.search(r"[\d/]", word)]
     return f"rejected ({stage}): {' '.join(words)}"

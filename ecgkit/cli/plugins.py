@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.render import JsonOption, print_json, print_table, progress, say
 from ecgkit.plugins import host
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from ecgkit.testing import CheckResult
 
 app = typer.Typer(no_args_is_help=True)
-
-FAILED = 3  # done, and something did not pass
 
 
 @app.callback()
@@ -64,7 +63,7 @@ def check(
     else:
         _show(name, results)
     if any(result.outcome == "failed" for result in results):
-        raise typer.Exit(FAILED)
+        raise typer.Exit(Exit.INCOMPLETE)
 
 
 def _show(name: str, results: "list[CheckResult]") -> None:

@@ -6,13 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.render import print_json, print_table, progress, say, warn
 
 if TYPE_CHECKING:
     from ecgkit.evaluation.suites.file import Suite
     from ecgkit.evaluation.suites.run import SuiteResult
-
-SOME_FAILED = 3
 
 
 def run_suite_command(
@@ -53,7 +52,7 @@ def run_suite_command(
     if as_json:
         print_json(_as_json(result))
     if result.failed:
-        raise typer.Exit(SOME_FAILED)
+        raise typer.Exit(Exit.INCOMPLETE)
 
 
 def _suite(name: str, run: Path | None, stores: list[str]) -> "Suite":

@@ -1,8 +1,8 @@
 """A trained encoder as an ONNX model: ``signal [B, L, T]`` in, features out, the contract in its metadata.
 
-The model begins where the contract ends: what it eats is what `ecgkit.api.encoder.TrainedEncoder.input` gives, already
-cropped, filtered and scaled. Leads and length are fixed, the batch is not. Every file is run once in onnxruntime before
-it appears, and does not appear if it differs from torch.
+The model begins where the contract ends. Its input is what `ecgkit.arrays.encoder.TrainedEncoder.input` gives, already
+cropped, filtered and scaled. Leads and length are fixed; the batch size is not. Every file is run once in onnxruntime
+before it appears, and does not appear if it differs from torch.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 import ecgkit
-from ecgkit.api.encoder import TrainedEncoder
+from ecgkit.arrays.encoder import TrainedEncoder
 from ecgkit.atomic import atomic_file, check_suffix
 from ecgkit.config import to_dict
 from ecgkit.errors import LeadError, OutputError, RunError

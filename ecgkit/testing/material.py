@@ -8,7 +8,7 @@ from pathlib import Path
 from ecgkit.beats.find import find_beats
 from ecgkit.beats.peaks import has_peaks
 from ecgkit.entries import TaskEntry
-from ecgkit.ingest import ingest
+from ecgkit.ingestion import ingest
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
 from ecgkit.knowledge.labels import DEFAULT_NAME
 from ecgkit.knowledge.lexicon.backend import LexiconBackend

@@ -16,7 +16,7 @@ from ecgkit.beats.peaks import Peaks, has_peaks, read_peaks
 from ecgkit.beats.plausible import Limits
 from ecgkit.entries import DetectorEntry
 from ecgkit.errors import ConfigError, OutputError, PluginError, StoreError
-from ecgkit.ingest import ingest
+from ecgkit.ingestion import ingest
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from tests.beats.synthetic import LEADS, ecg, every

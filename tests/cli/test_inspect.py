@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ecgkit.ingest import ingest
+from ecgkit.ingestion import ingest
 from ecgkit.report.page.quality import trace_path
 from tests.conftest import synthetic_signal, write_wfdb
 

@@ -15,7 +15,7 @@ from ecgkit.datasets.code15 import strip_padding
 from ecgkit.datasets.ludb import merge_peaks
 from ecgkit.datasets.mimic_iv_ecg_ext_icd import parse_codes
 from ecgkit.errors import DatasetError, RecordError
-from ecgkit.ingest import find_dataset
+from ecgkit.ingestion import find_dataset
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.recording import Recording
 from tests.conftest import synthetic_signal, write_wfdb

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ecgkit.errors import DatasetError
-from ecgkit.ingest import find_dataset, ingest
+from ecgkit.ingestion import find_dataset, ingest
 from ecgkit.store.reader import Store
 from ecgkit.store.summary import overlap
 from tests.conftest import Outcome, synthetic_signal, write_wfdb

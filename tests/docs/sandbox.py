@@ -102,7 +102,7 @@ def make_sandbox(folder: Path, cohort: Path, cohort_store: Path, more: Path) -> 
         cohort_store: Its store.
         more: Another simulated cohort, whose signals become PTB-XL, CSN and Georgia.
     """
-    from ecgkit.ingest import ingest
+    from ecgkit.ingestion import ingest
 
     for name in ("cohort", "mimic-iv-ecg"):
         shutil.copytree(cohort, folder / name)

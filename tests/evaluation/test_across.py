@@ -18,7 +18,7 @@ from ecgkit.evaluation.features.encoder import Subject, untrained_subject
 from ecgkit.evaluation.probe.options import ProbeOptions, result_folder
 from ecgkit.evaluation.probe.prepare import probe
 from ecgkit.evaluation.results.row import PREDICTIONS, ResultRow
-from ecgkit.ingest import ingest
+from ecgkit.ingestion import ingest
 from ecgkit.plugins import host
 from ecgkit.simulate import simulate_cohort
 from ecgkit.store.pair import StorePair, pair_views

@@ -19,7 +19,7 @@ from ecgkit.evaluation.probe.options import ProbeOptions, result_folder
 from ecgkit.evaluation.probe.prepare import probe
 from ecgkit.evaluation.results.row import find_rows, load_row
 from ecgkit.evaluation.scores.metrics import macro_auroc
-from ecgkit.ingest import ingest
+from ecgkit.ingestion import ingest
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.plugins import host
 from ecgkit.signal.spec import apply

@@ -13,7 +13,7 @@ from ecgkit.errors import TaskError
 from ecgkit.evaluation.probe.options import ProbeOptions
 from ecgkit.evaluation.probe.request import ModelChoice, ProbeCase, open_case
 from ecgkit.evaluation.protocols.split_tables import read_tables, split_data
-from ecgkit.ingest import ingest
+from ecgkit.ingestion import ingest
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.tasks.label_matrix import label_matrix

@@ -9,7 +9,7 @@ import pytest
 
 from ecgkit.entries import TaskEntry
 from ecgkit.errors import ConfigError
-from ecgkit.ingest import ingest
+from ecgkit.ingestion import ingest
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.tasks.data import task_data

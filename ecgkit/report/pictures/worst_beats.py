@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ecgkit.atomic import atomic_file
 from ecgkit.beats.score import RecordScore
-from ecgkit.ingest import find_dataset
+from ecgkit.ingestion import find_dataset
 from ecgkit.recording import Recording
 from ecgkit.report.pictures.ecg import FONT, INK, PEAKS, QUIET
 

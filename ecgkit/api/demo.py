@@ -16,7 +16,7 @@ from ecgkit.evaluation.features.encoder import Subject, pretrained_subject, untr
 from ecgkit.evaluation.probe.options import ProbeOptions, result_folder
 from ecgkit.evaluation.probe.prepare import probe
 from ecgkit.evaluation.results.row import ROW, find_rows
-from ecgkit.ingest import ingest
+from ecgkit.ingestion import ingest
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
 from ecgkit.knowledge.labels import DEFAULT_NAME
 from ecgkit.knowledge.lexicon.backend import LexiconBackend

@@ -19,7 +19,7 @@ from ecgkit.datasets.base import Dataset, Source, settle
 from ecgkit.datasets.header import Header
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.executor import Executor
-from ecgkit.ingest.options import IngestOptions
+from ecgkit.ingestion.options import IngestOptions
 from ecgkit.leads import DERIVED, canonical_order
 from ecgkit.signal.resample import resampled_length
 from ecgkit.store.format import Layout

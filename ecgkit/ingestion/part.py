@@ -8,8 +8,8 @@ import numpy as np
 
 from ecgkit.datasets.base import Dataset
 from ecgkit.errors import LeadError, RecordError, SignalError
-from ecgkit.ingest.options import IngestOptions
-from ecgkit.ingest.plan import Item, Slots
+from ecgkit.ingestion.options import IngestOptions
+from ecgkit.ingestion.plan import Item, Slots
 from ecgkit.leads import DERIVED
 from ecgkit.recording import Recording
 from ecgkit.signal.quality import measure

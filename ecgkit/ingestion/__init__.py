@@ -20,11 +20,11 @@ from ecgkit.atomic import check_output
 from ecgkit.datasets.base import Dataset
 from ecgkit.errors import OutputError
 from ecgkit.executor import Executor, open_executor, stop_on_interrupt
-from ecgkit.ingest.options import EVERYTHING, IngestOptions
-from ecgkit.ingest.part import Job, make_part
-from ecgkit.ingest.plan import Plan, Progress, make_plan, nothing_read
-from ecgkit.ingest.source import find_dataset
-from ecgkit.ingest.staging import Staging, open_staging, sweep
+from ecgkit.ingestion.options import EVERYTHING, IngestOptions
+from ecgkit.ingestion.part import Job, make_part
+from ecgkit.ingestion.plan import Plan, Progress, make_plan, nothing_read
+from ecgkit.ingestion.source import find_dataset
+from ecgkit.ingestion.staging import Staging, open_staging, sweep
 from ecgkit.store.assembly import KIND, assemble
 from ecgkit.store.writer import LEDGER, ROWS, LedgerRow, part_file, read_ledger
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecgkit.api.windows import WindowDataset
+from ecgkit.arrays.windows import WindowDataset
 from ecgkit.errors import StoreError
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 
-from ecgkit.api.arrays import Records
+from ecgkit.arrays.records import Records
 from ecgkit.beats.detector import Detector
 from ecgkit.beats.peaks import Peaks
 from ecgkit.errors import RunError, SignalError

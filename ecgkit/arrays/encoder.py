@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ecgkit.api.arrays import Records, read_records
-from ecgkit.api.store import EcgStore
-from ecgkit.api.supplies import supplies_of
+from ecgkit.arrays.records import Records, read_records
+from ecgkit.arrays.store import EcgStore
+from ecgkit.arrays.supplies import supplies_of
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import LeadError, SignalError
 from ecgkit.evaluation.features.extract import RecordFeatures, extract

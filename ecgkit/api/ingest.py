@@ -1,0 +1,75 @@
+"""``ecgkit.ingest``: make a store from a dataset as it was downloaded."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ecgkit.api.arguments import Leads, PathLike, chosen_leads
+from ecgkit.datasets.paths import open_folder
+from ecgkit.executor import open_executor
+from ecgkit.ingestion import IngestOptions, IngestReport
+from ecgkit.ingestion import ingest as run_ingest
+from ecgkit.ingestion.options import Window, read_patients
+from ecgkit.ingestion.part import warm_up
+from ecgkit.progress import Progress, silent
+
+
+def ingest(
+    src: PathLike,
+    *,
+    out: PathLike,
+    dataset: str = "",
+    leads: Leads = "",
+    fs: float | None = None,
+    seconds: float | None = None,
+    window: Window = "first",
+    limit: int | None = None,
+    patients_file: PathLike | None = None,
+    drop: Sequence[str] = (),
+    workers: int = 1,
+    dask: str = "",
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> IngestReport:
+    """Make a store from a dataset as it was downloaded.
+
+    If the work is stopped, the same call continues where it stopped. A record that cannot be read is listed in the
+    store's ledger, with the reason.
+
+    Args:
+        src: Folder of the dataset, or a URL such as ``s3://bucket/ptb-xl``.
+        out: Store to make. It appears when it is complete.
+        dataset: Layout of the folder. By default it is detected.
+        leads: Leads that every record must have. By default each record keeps the leads that it has.
+        fs: Sampling rate in Hz. Chooses among the rates that the dataset ships, and resamples other records.
+        seconds: Longest part of a record to keep, in s. By default all of it.
+        window: Part of a longer record to keep: ``first``, ``center``, or ``split`` into several records.
+        limit: Take only the first `limit` records.
+        patients_file: Text file of patient ids, one per line. Only records of these patients are taken.
+        drop: Quality flags. Records with one of them are left out.
+        workers: Number of processes.
+        dask: Address of a Dask scheduler to use instead.
+        overwrite: Replace an existing store.
+        progress: Called with stage, records done and records in all.
+
+    Returns:
+        How many records were found, taken, flagged and rejected, and why.
+
+    Raises:
+        ConfigError: Options contradict each other, or the patient file cannot be read.
+        DatasetError: `src` is missing, of no known layout, or holds no record that can be read.
+        OutputError: `out` exists, another process is making it, or the disk is full.
+        KeyboardInterrupt: Ctrl-C was pressed. What is done is kept.
+    """
+    options = IngestOptions(
+        dataset=dataset,
+        fs=fs,
+        seconds=seconds,
+        window=window,
+        leads=chosen_leads(leads) or None,
+        limit=limit,
+        patients=None if patients_file is None else read_patients(Path(patients_file)),
+        drop=tuple(drop),
+    )
+    options.check()
+    with open_executor(workers, dask, warm_up) as executor:
+        return run_ingest(open_folder(str(src)), Path(out), options, progress, overwrite=overwrite, executor=executor)

@@ -1,0 +1,15 @@
+"""How long work tells its caller how far it is: a function that is called as the work goes on."""
+
+from collections.abc import Callable
+
+Progress = Callable[[str, int, int], None]
+"""Called as ``progress(stage, done, total)``: the name of the stage, units done, and units in all."""
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """Show nothing: the default of every function that takes a `Progress`."""
+
+
+def of_stage(progress: Progress, stage: str) -> Callable[[int, int], None]:
+    """Return ``advance(done, total)``, which reports one stage to `progress`."""
+    return lambda done, total: progress(stage, done, total)

@@ -1,0 +1,79 @@
+"""Every command is a function of the library: with the command's options, their names and their defaults."""
+
+import inspect
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+import ecgkit
+from ecgkit.cli import build_app
+
+# Each command, and the functions that do its work.
+FUNCTIONS = {
+    "ingest": ("ingest",),
+}
+# Options that only a program has: what is printed, and when the exit code is 3.
+OF_THE_PROGRAM = {"as_json", "max_rejected", "max_unread", "help"}
+# Arguments that only a function has.
+OF_PYTHON = {"progress", "watcher"}
+
+
+def commands() -> Iterator[tuple[str, Any]]:
+    """Yield every command and subcommand by its name, such as ``beats score``."""
+    program: Any = typer.main.get_command(build_app())
+    for name, command in program.commands.items():
+        yield name, command
+        for below, subcommand in getattr(command, "commands", {}).items():
+            yield f"{name} {below}", subcommand
+
+
+def plain(value: Any) -> Any:
+    """Return a default in a form in which the command's and the function's can be compared."""
+    if value is inspect.Parameter.empty or (isinstance(value, str | list | tuple | dict) and not value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def function(name: str) -> Callable[..., Any]:
+    return getattr(ecgkit, name)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("command", FUNCTIONS)
+def test_a_function_has_the_options_of_its_command(command: str) -> None:
+    options = {p.name: plain(p.default) for p in dict(commands())[command].params if p.name not in OF_THE_PROGRAM}
+    arguments: dict[str, Any] = {}
+    for name in FUNCTIONS[command]:
+        parameters = inspect.signature(function(name)).parameters.values()
+        arguments |= {p.name: plain(p.default) for p in parameters if p.name not in OF_PYTHON}
+    assert arguments == options
+
+
+@pytest.mark.parametrize("name", [name for names in FUNCTIONS.values() for name in names])
+def test_a_function_says_what_it_does(name: str) -> None:
+    text = inspect.getdoc(function(name)) or ""
+    described = text.partition("Args:\n")[2]
+    for parameter in inspect.signature(function(name)).parameters:
+        assert f"    {parameter}: " in described, parameter
+
+
+def test_all_names_can_be_imported() -> None:
+    for name in ecgkit.__all__:
+        assert getattr(ecgkit, name) is not None
+    assert set(ecgkit._LAZY) <= set(ecgkit.__all__)
+
+
+def test_no_module_takes_the_name_of_a_function() -> None:
+    """Importing ``ecgkit.NAME`` would put the module in the function's place."""
+    folder = Path(ecgkit.__file__).parent
+    taken = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
+    assert not taken & set(ecgkit._LAZY)
+
+
+def test_importing_ecgkit_imports_nothing_heavy() -> None:
+    code = "import sys, ecgkit; print([m for m in ('numpy', 'torch', 'pandas', 'zarr') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
