@@ -1,5 +1,7 @@
 """What ``ecgkit probe`` prints: one result, curves over training records, the table of lead sets."""
 
+import math
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +12,12 @@ from ecgkit.cli.render import print_table, say, warn
 from ecgkit.wording import interval, percent
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from ecgkit.api.probe import ProbeResults
+    from ecgkit.api.study import StudyResults
     from ecgkit.evaluation.results.row import ClassScore, ResultRow
+    from ecgkit.evaluation.suites.run import SuiteResult
 
 
 def show_row(row: "ResultRow", folder: Path) -> None:
@@ -112,11 +119,64 @@ def show_lead_sets(rows: "Sequence[ResultRow]") -> None:
         print_table("Leads", [line.as_row() for line in lines], numeric=["macro AUROC", "95 %"])
 
 
-def draw_lead_sets(rows: "Sequence[ResultRow]", picture: Path) -> None:
-    """Draw the heat map of lead sets by task and share; none where only numbers are predicted."""
-    from ecgkit.report.tables.lead_matrix import draw_matrix
+def show_results(found: "ProbeResults", *, by_amount: bool) -> None:
+    """Print results: each with its classes, or one table by lead set and amount of labels."""
+    rows = [row for _, row in found.rows]
+    if by_amount:
+        show_curves(rows, Path(os.path.commonpath([folder.parent for folder, _ in found.rows])))
+    else:
+        for folder, row in found.rows:
+            say(f"input: {row.contract['input']}, built from {row.store}{_given(row)}")
+            show_row(row, folder)
+        if found.heat_map is not None or any(row.lead_set for row in rows):
+            show_lead_sets(rows)
+    if found.skipped:
+        say(f"{found.skipped} of them were done before")
+    if found.heat_map is not None:
+        say(f"heat map: {found.heat_map}")
 
-    scored = [row for row in rows if not row.targets]
-    if scored:
-        draw_matrix(scored, picture)
-        say(f"heat map: {picture}")
+
+def _given(row: "ResultRow") -> str:
+    return f"; leads {row.lead_set}" if row.lead_set else ""
+
+
+def show_study(found: "StudyResults") -> None:
+    """Print the table of a study."""
+    for warning in found.warnings:
+        warn(warning)
+    if found.layers is not None:
+        forms = {"layer": "g", "val_auroc": ".4f", "test_auroc": ".4f", "similarity": ".3f", "entropy": ".3f"}
+        _print_frame(f"Layers of {found.title}", found.table, forms)
+        if found.layers.best is not None:
+            say(f"best on val: layer {found.layers.best}; the test column is for looking, not for choosing")
+        say(f"similarity and entropy over {found.layers.records} test records; written to {found.folder}")
+    if found.disturbances is not None:
+        forms = {
+            "perturbation": "", "level": "g", "auroc": ".4f", "auroc_change": "+.4f", "loss": ".4f",
+            "loss_change": "+.4f",
+        }  # fmt: skip
+        _print_frame(f"{found.title}: {found.disturbances.kind.axis}", found.table, forms)
+        say(f"head fitted on clean records, test records disturbed before crop and filter; written to {found.folder}")
+
+
+def _print_frame(title: str, table: "pd.DataFrame", columns: dict[str, str]) -> None:
+    cells = [[_cell(value, form) for value in table[name].tolist()] for name, form in columns.items()]
+    rows = [dict(zip(columns, line, strict=True)) for line in zip(*cells, strict=True)]
+    print_table(title, rows, numeric=[name for name, form in columns.items() if form])
+
+
+def _cell(value: object, form: str) -> str:
+    return "-" if isinstance(value, float) and not math.isfinite(value) else format(value, form)
+
+
+def show_suite(result: "SuiteResult", title: str) -> None:
+    """Print the summary of a suite, and why probes failed."""
+    from ecgkit.evaluation.suites.run import summary
+
+    print_table(title, list(summary(result)), numeric=["% of labels", "AUROC", "sd", "seeds"])
+    again = f", {result.skipped} of them done before" if result.skipped else ""
+    say(f"{len(result.rows)} results{again}; one table: {result.table}")
+    for name, why in result.failed.items():
+        warn(f"{name}: {why}")
+    if result.failed:
+        warn(f"{len(result.failed)} probes failed; the same command tries them again")

@@ -43,7 +43,9 @@ def test_columns_are_found_by_name_and_records_by_id(store: Store, tmp_path: Pat
     np.testing.assert_array_equal(data.targets, frame[["af", "lvh"]].to_numpy()[data.rows])
     folds = store.table["fold"].to_numpy()[data.rows]
     assert set(folds[data.parts["test"]]) == {10} and set(folds[data.parts["train"]]) <= set(range(1, 9))
-    assert data.notes == () and data.table is not None and data.table.file == "labels.csv" and len(data.table.sha256) == 16
+    assert (
+        data.notes == () and data.table is not None and data.table.file == "labels.csv" and len(data.table.sha256) == 16
+    )
 
 
 def test_one_column_of_classes_and_a_split_of_its_own(store: Store, tmp_path: Path) -> None:

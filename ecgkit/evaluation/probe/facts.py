@@ -1,13 +1,15 @@
 """From a fitted probe to the facts of its result."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ecgkit.config import fingerprint
-from ecgkit.evaluation.protocols import DEFAULT
+from ecgkit.evaluation.protocols.draws import Amount
+from ecgkit.evaluation.protocols.protocol import Protocol
 from ecgkit.evaluation.results.facts import (
     CheckpointFacts,
     Departure,
@@ -55,22 +57,45 @@ def facts_of(fitted: "FittedProbe") -> Facts:
 
 
 def _protocol(fitted: "FittedProbe") -> ProtocolFacts:
-    """Return the protocol and everything in which the probe departs from it."""
     probe, request = fitted.probe, fitted.probe.request
-    protocol, departures = probe.protocol, list(probe.opened.departures)
     head = "end-to-end" if probe.encoder.from_scratch else request.head
+    return protocol_facts(
+        request.protocol, probe.protocol, head=head, seed=fitted.seed, amount=fitted.amount,
+        splits=bool(request.splits), further=probe.opened.departures,
+    )  # fmt: skip
+
+
+def protocol_facts(
+    name: str,
+    protocol: Protocol,
+    *,
+    head: str,
+    seed: int,
+    amount: Amount,
+    splits: bool,
+    further: Sequence[Departure] = (),
+) -> ProtocolFacts:
+    """Return a protocol and everything in which a probe departs from it.
+
+    Args:
+        name: Name of the protocol.
+        protocol: The protocol.
+        head: Head of the probe.
+        seed: Seed of the draw.
+        amount: How much of the training part is used.
+        splits: Whether published split tables are used.
+        further: Departures that are known already.
+    """
+    found = list(further)
     if protocol.heads and head not in protocol.heads:
-        departures.append(Departure(choice="head", used=head, protocol=" or ".join(protocol.heads)))
-    if protocol.state is not None and fitted.seed and not fitted.amount.all:
-        used = protocol.draw_seed(fitted.seed)
-        departures.append(Departure(choice="draw", used=f"{used}", protocol=f"{protocol.state}"))
-    if protocol.tables and not request.splits:
-        departures.append(Departure(choice="split", used="own", protocol="published tables"))
+        found.append(Departure(choice="head", used=head, protocol=" or ".join(protocol.heads)))
+    if protocol.state is not None and seed and not amount.all:
+        found.append(Departure(choice="draw", used=f"{protocol.draw_seed(seed)}", protocol=f"{protocol.state}"))
+    if protocol.tables and not splits:
+        found.append(Departure(choice="split", used="own", protocol="published tables"))
     own = [Departure(choice=choice, note=note) for choice, note in protocol.departures.items()]
-    if request.protocol == DEFAULT and not departures:
-        own = []
-    found = {departure.choice: departure for departure in (*own, *departures)}
-    return ProtocolFacts(name=request.protocol, title=protocol.title, departures=tuple(found.values()))
+    by_choice = {departure.choice: departure for departure in (*own, *found)}
+    return ProtocolFacts(name=name, title=protocol.title, departures=tuple(by_choice.values()))
 
 
 def _labels(task: Task, name: str, data: TaskData, store: Store, label_set: Any) -> LabelFacts:

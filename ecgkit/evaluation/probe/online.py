@@ -44,9 +44,7 @@ class OnlineProbe:
         parts = [data.parts[name] for name in ("train", "val")]
         features = probe.extract(opened.store, opened.view, data.rows[np.concatenate(parts)])
         places = np.split(np.arange(len(features)), [len(parts[0])])
-        train, val = (
-            Part(features.take(at), data.targets[part]) for at, part in zip(places, parts, strict=True)
-        )
+        train, val = (Part(features.take(at), data.targets[part]) for at, part in zip(places, parts, strict=True))
         head = probe.build_head(probe.request.seed)
         head.fit(train, val)
         return {"probe_macro_auroc": finite(macro_auroc(val.targets, head.predict(val.features)))}

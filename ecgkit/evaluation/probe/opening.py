@@ -20,17 +20,17 @@ from ecgkit.tasks.data import TaskData, task_data
 from ecgkit.tasks.loading import find_task
 from ecgkit.tasks.task import Task
 
-Progress = Callable[[int, int], None]
+Advance = Callable[[int, int], None]
 
 
-def given_view(store: Store, spec: SignalSpec, leads: str, progress: Progress | None = None) -> View:
+def given_view(store: Store, spec: SignalSpec, leads: str, progress: Advance | None = None) -> View:
     """Return a store under a contract, with the leads of a lead set alone; an empty name gives all of them."""
     view = open_view(store, spec, progress)
     return view.only(lead_set(leads).leads) if leads else view
 
 
 def open_task(
-    request: ProbeRequest, encoder: ProbedEncoder, task: Task, protocol: Protocol, progress: Progress | None = None
+    request: ProbeRequest, encoder: ProbedEncoder, task: Task, protocol: Protocol, progress: Advance | None = None
 ) -> OpenedTask:
     """Open the view of a request's store, split its task, and add the store that is tested instead, if any.
 
@@ -56,9 +56,7 @@ def open_task(
     return replace(joined, name=f"{name}@{Path(request.eval_data).stem}")
 
 
-def _by_task(
-    task: Task, name: str, store: Store, view: View, protocol: Protocol, request: ProbeRequest
-) -> OpenedTask:
+def _by_task(task: Task, name: str, store: Store, view: View, protocol: Protocol, request: ProbeRequest) -> OpenedTask:
     """Open a task by its own split, with the labels that the request or the protocol asks for."""
     wanted = request.label_set or protocol.label_set(name)
     by_code = wanted == "shipped" and task.has_shipped

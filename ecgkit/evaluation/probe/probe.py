@@ -7,7 +7,7 @@ of this needs; commands, suites, studies and attention maps all go through it.
 
 import copy
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -31,13 +31,14 @@ from ecgkit.evaluation.probe.leaks import find_leak, refuse_leak
 from ecgkit.evaluation.probe.opening import given_view, open_task
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.probe.row import patients_of
-from ecgkit.evaluation.protocols.lead_sets import lead_set
 from ecgkit.evaluation.protocols.draws import Amount, nested_subset, plain_draw
+from ecgkit.evaluation.protocols.lead_sets import lead_set
 from ecgkit.evaluation.protocols.protocol import load_protocol
 from ecgkit.evaluation.results.row import RESULT, ResultRow, save_row
 from ecgkit.evaluation.scores.numbers import strata
 from ecgkit.methods import Encoder
 from ecgkit.plugins import host
+from ecgkit.progress import Progress, of_stage, silent
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
 from ecgkit.tasks.data import TaskData
@@ -45,8 +46,6 @@ from ecgkit.tasks.loading import find_task, load_task
 from ecgkit.tasks.task import Task
 from ecgkit.training.run import pick_device
 from ecgkit.training.supply import Supply, open_supplies
-
-Watch = Callable[[str, int, int], None]
 
 
 class Probe:
@@ -65,11 +64,11 @@ class Probe:
     """
 
     def __init__(
-        self, request: ProbeRequest, encoder: ProbedEncoder | None = None, progress: Watch | None = None
+        self, request: ProbeRequest, encoder: ProbedEncoder | None = None, progress: Progress = silent
     ) -> None:
         self._began = time.perf_counter()
         self.request = request
-        self.watch = progress or (lambda stage, done, total: None)
+        self.progress = progress
         self.protocol = load_protocol(request.protocol)
         self.head = host().get(HeadEntry, request.head)
         self.head_settings = head_config(self.head, request.head_settings)
@@ -77,16 +76,12 @@ class Probe:
         self.device = pick_device(request.device)
         self.encoder = encoder or request.encoder.open(request.seed)
         self._check_head(task)
-        opened = open_task(
-            request, self.encoder, task, self.protocol, lambda done, total: self.watch("view", done, total)
-        )
+        opened = open_task(request, self.encoder, task, self.protocol, of_stage(self.progress, "view"))
         # A head that reads the whole method learns nothing from training records, and is given none.
         self.opened = opened.without_training() if self._reads_method else opened
         self.leak = None
         if self.encoder.weights == "pretrained":
-            self.leak = find_leak(
-                self.encoder, self.opened.store, self.opened.test_rows, allowed=request.allow_overlap
-            )
+            self.leak = find_leak(self.encoder, self.opened.store, self.opened.test_rows, allowed=request.allow_overlap)
             refuse_leak(self.encoder, self.opened.store, self.leak)
 
     @property
@@ -172,7 +167,7 @@ class Probe:
         return features_of(
             self.reader, self.encoder.config, store, view, rows, self.needs if needs is None else needs,
             cache=self._cache, also=self.request.also, supplies=self.supplies(store, view),
-            progress=lambda done, total: self.watch("features", done, total),
+            progress=of_stage(self.progress, "features"),
         )  # fmt: skip
 
     @property
@@ -185,7 +180,7 @@ class Probe:
 
     def view_of(self, store: Store) -> View:
         """Return any store as the encoder reads it, with the leads that it is given."""
-        return given_view(store, self.encoder.spec, self.request.leads, lambda done, total: self.watch("view", done, total))
+        return given_view(store, self.encoder.spec, self.request.leads, of_stage(self.progress, "view"))
 
     def supplies(self, store: Store, view: View) -> Mapping[str, Supply]:
         """Return what the encoder needs besides the signal."""
@@ -248,16 +243,16 @@ class Probe:
         trainer: FineTune = Scratch(seed=seed, epochs=self.request.epochs) if scratch else self.build_head(seed)
         return trainer.train(
             self.reader, opened.view, data, supplies=self.supplies(opened.store, opened.view),
-            progress=lambda done, total: self.watch("epochs", done, total),
+            progress=of_stage(self.progress, "epochs"),
         )  # fmt: skip
 
     def _fit_head(self, data: TaskData, seed: int) -> Any:
         head = self.build_head(seed)
-        head.progress(lambda done, total: self.watch("head", done, total))
+        head.progress(of_stage(self.progress, "head"))
         train, val = self.part(data, "train"), self.part(data, "val")
-        self.watch("head", 0, 1)
+        self.progress("head", 0, 1)
         head.fit(train, val)
-        self.watch("head", 1, 1)
+        self.progress("head", 1, 1)
         return head
 
     def part(self, data: TaskData, name: str) -> Part:

@@ -3,7 +3,7 @@
 For example ``Probe(ProbeRequest("ptbxl.zarr", "ptbxl-super", EncoderChoice(run="runs/stmem"))).run(Path("out"))``.
 """
 
-from dataclasses import KW_ONLY, dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -41,12 +41,12 @@ class ProbeRequest:
 
     data: str
     task: str
-    encoder: EncoderChoice = EncoderChoice()
+    encoder: EncoderChoice = field(default_factory=EncoderChoice)
     _: KW_ONLY
     head: str = "linear"
     head_settings: tuple[str, ...] = ()
     leads: str = ""
-    amount: Amount = Amount()
+    amount: Amount = field(default_factory=Amount)
     seed: int = 0
     seeds: int = 1
     epochs: int | None = None

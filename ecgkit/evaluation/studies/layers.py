@@ -31,6 +31,7 @@ from ecgkit.methods import Batch, Encoder
 from ecgkit.nn.attention import watching
 from ecgkit.nn.transformer import Block
 from ecgkit.plugins import host
+from ecgkit.progress import of_stage
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
 from ecgkit.tasks.data import TaskData
@@ -105,14 +106,12 @@ def study_layers(probe: Probe, layers: str = "all") -> LayerStudy:
     wanted = _wanted(layers, layered["layers"].shape[1])
     rows = opened.test_rows[:RECORDS]
     supplies = probe.supplies(opened.store, opened.view)
-    tokens = token_statistics(
-        encoder, opened.view, rows, supplies, lambda done, total: probe.watch("attention", done, total)
-    )
+    tokens = token_statistics(encoder, opened.view, rows, supplies, of_stage(probe.progress, "attention"))
     table = []
     for done, layer in enumerate(wanted, 1):
         val, test = _score(probe, layered, data, layer - 1)
         table.append({"layer": layer, "val_auroc": val, "test_auroc": test, **tokens.of(layer - 1)})
-        probe.watch("layers", done, len(wanted))
+        probe.progress("layers", done, len(wanted))
     query = _query_map(encoder, opened.view, rows[:1], opened.store, supplies)
     return LayerStudy(pd.DataFrame(table), query, len(rows))
 

@@ -91,7 +91,7 @@ def study_perturbation(probe: Probe, disturbances: Disturbances) -> pd.DataFrame
     rows = [_row(CLEAN, disturbances.kind.undisturbed, clean, clean)]
     for done, (perturbation, level) in enumerate(cases, 1):
         rows.append(_row(perturbation.name, level, judge.disturbed(perturbation, level), clean))
-        probe.watch("levels", done, len(cases))
+        probe.progress("levels", done, len(cases))
     return pd.DataFrame(rows)
 
 
@@ -149,7 +149,9 @@ class _Judge:
 def _judge(probe: Probe) -> _Judge:
     if probe.trains_encoder:
         how = "from scratch" if probe.encoder.from_scratch else f"by head {probe.head.name}"
-        raise RunError(f"an encoder that is trained {how}", "a frozen encoder for a perturbation: a run, or --random-init")
+        raise RunError(
+            f"an encoder that is trained {how}", "a frozen encoder for a perturbation: a run, or --random-init"
+        )
     refuse_regression(probe, "a study of perturbations")
     opened = probe.opened
     method, needed = _method(probe.encoder.run, opened.store, opened.view, opened.test_rows[:1], probe.device)

@@ -28,12 +28,13 @@ class Places:
     def __init__(self) -> None:
         self._encoder, self._store = cache(_hash_encoder), cache(lambda path: Store(Path(path)).content_hash)
 
-    def name(self, request: ProbeRequest, *, with_encoder: bool = False) -> str:
+    def name(self, request: ProbeRequest, *, with_encoder: bool = False, kind: str = "") -> str:
         """Return the name of a request's folder.
 
         Args:
             request: The request.
             with_encoder: Begin with the encoder's name, for folders that hold results of several.
+            kind: For a study: what it is of.
 
         Raises:
             EcgkitError: Something that the request names does not exist.
@@ -42,6 +43,7 @@ class Places:
         parts = [
             *([request.encoder.name] if with_encoder else []),
             find_task(request.task).name,
+            *([kind] if kind else []),
             request.head_name,
             "-to-".join(stores),
             *([f"leads-{request.leads}"] if request.leads else []),
@@ -57,22 +59,26 @@ class Places:
             EcgkitError: Something that the request names does not exist.
         """
         plain = {
-            name: getattr(request, name)
-            for name in ("leads", "amount", "seed", "seeds", "epochs", "label_set")
-        }  # fmt: skip
-        head = host().get(HeadEntry, request.head)
+            name: getattr(request, name) for name in ("leads", "seed", "seeds", "epochs", "label_set", "allow_overlap")
+        }
+        task = load_task(find_task(request.task), request.task_settings)
+        head = head_config(host().get(HeadEntry, request.head), request.head_settings)
         return fingerprint(
             ecgkit.__version__,
             self._encoder(request.encoder),
             [self._store(path) for path in (request.data, request.eval_data) if path],
             find_task(request.task).name,
-            to_dict(load_task(find_task(request.task), request.task_settings)),
+            [to_dict(task), file_sha256(Path(task.table.path)) if task.table else ""],
             {**plain, "amount": to_dict(request.amount)},
             request.head_name,
-            head_config(head, request.head_settings),
+            [head, *(file_sha256(value) for value in _values(head) if isinstance(value, Path))],
             [request.protocol, to_dict(load_protocol(request.protocol))],
             read_tables(Path(request.splits)).sha256 if request.splits else "",
         )[:DIGITS]
+
+
+def _values(head: Any) -> list[Any]:
+    return [] if head is None else list(vars(head).values())
 
 
 def _plain(text: str) -> str:

@@ -9,7 +9,7 @@ The fingerprint is of all that a row depends on: weights, store, task, head, set
 where it was stopped, and a changed store or a retrained run is probed anew.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -24,9 +24,9 @@ from ecgkit.evaluation.results.row import ROW, ResultRow, load_row
 from ecgkit.evaluation.results.table import write_table
 from ecgkit.evaluation.suites.places import Places
 from ecgkit.executor import open_executor
+from ecgkit.progress import Progress, silent
 
 ROWS, TABLE = "rows", "results.parquet"
-Watch = Callable[[str, int, int], None]
 Placed = tuple[ProbeRequest, Path]  # a request and the folder of its result
 
 
@@ -48,7 +48,7 @@ class SuiteResult:
 
 
 def run_suite(
-    requests: Sequence[ProbeRequest], out: Path, *, jobs: int = 1, progress: Watch | None = None
+    requests: Sequence[ProbeRequest], out: Path, *, jobs: int = 1, progress: Progress = silent
 ) -> SuiteResult:
     """Run the probes of a suite that are not done yet.
 
@@ -74,7 +74,7 @@ def run_suite(
     return SuiteResult(found.rows, found.skipped, failed | found.failed, out / TABLE)
 
 
-def run_requests(placed: Sequence[Placed], *, jobs: int = 1, progress: Watch | None = None) -> SuiteResult:
+def run_requests(placed: Sequence[Placed], *, jobs: int = 1, progress: Progress = silent) -> SuiteResult:
     """Run the probes whose rows are not there yet.
 
     Args:
@@ -82,34 +82,33 @@ def run_requests(placed: Sequence[Placed], *, jobs: int = 1, progress: Watch | N
         jobs: Number of processes.
         progress: Called with the stage, units done and in all; the stage ``probes`` counts probes.
     """
-    watch = progress or (lambda stage, done, total: None)
     todo = [(request, folder) for request, folder in placed if _row(folder) is None]
     skipped = len(placed) - len(todo)
-    watch("probes", skipped, len(placed))
+    progress("probes", skipped, len(placed))
     groups: dict[ProbeRequest, list[Placed]] = {}
     for item in todo:
         groups.setdefault(item[0].without_draw(), []).append(item)
     failed: dict[str, str] = {}
     if jobs == 1:
         for group in groups.values():
-            failed |= run_group(group, watch)
-            watch("probes", len(_done(placed)) + len(failed), len(placed))
+            failed |= run_group(group, progress)
+            progress("probes", len(_done(placed)) + len(failed), len(placed))
     else:
         with open_executor(jobs) as executor:
             for problems in executor.run(run_group, groups.values()):
                 failed |= problems
-                watch("probes", len(_done(placed)) + len(failed), len(placed))
+                progress("probes", len(_done(placed)) + len(failed), len(placed))
     return SuiteResult(_done(placed), skipped, failed)
 
 
-def run_group(group: Sequence[Placed], watch: Watch | None = None) -> dict[str, str]:
+def run_group(group: Sequence[Placed], progress: Progress = silent) -> dict[str, str]:
     """Run probes of one encoder, task, lead set and head; what they share is opened once.
 
     Returns:
         Why a probe has no row, by its title.
     """
     try:
-        probe = Probe(group[0][0], progress=watch)
+        probe = Probe(group[0][0], progress=progress)
     except Exception as error:
         return {request.title: reason(error) for request, _ in group}
     failed = {}

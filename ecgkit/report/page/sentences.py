@@ -32,7 +32,7 @@ def sentences(row: ResultRow) -> dict[str, str]:
     return {
         **_protocol(facts),
         **_labels(facts),
-        "split": split_words(facts),
+        **({"split": split_words(facts)} if facts.split.kind else {}),
         **({"draw of training records": _draw(facts.draw)} if facts.draw else {}),
         **{name: _value(value) for name, value in facts.head.items()},
         **_scoring(row),
@@ -56,6 +56,8 @@ def protocol_words(facts: Facts) -> str:
 
 
 def _protocol(facts: Facts) -> dict[str, str]:
+    if not facts.protocol.name:
+        return {}
     departures = "; ".join(f"{d.choice}: {_departure(d)}" for d in facts.protocol.departures)
     return {"protocol": protocol_words(facts), "departures": departures or "none"}
 
@@ -80,7 +82,7 @@ def _labels(facts: Facts) -> dict[str, str]:
     }
     scenario = {"scenario": f"{labels.scenario}, labels counted in {labels.counted_in} rows"} if labels.scenario else {}
     return {
-        "labels": _origin(labels),
+        **({"labels": _origin(labels)} if labels.source or labels.table else {}),
         **({"label set": labels.label_set} if labels.label_set else {}),
         **scenario,
         **targets,
@@ -129,7 +131,7 @@ def _split(split: SplitFacts, labels: LabelFacts) -> str:
         case "folds":
             folds = ", ".join(f"{part} folds {_numbers(split.folds[part])}" for part in PARTS if part in split.folds)
             if labels.table:
-                return f"{folds}, by {f'column {split.fold_column}' if split.fold_column else "the store's folds"}"
+                return f"{folds}, by " + (f"column {split.fold_column}" if split.fold_column else "the store's folds")
             return f"{folds}; folds go by patient"
     return "not stated"
 
