@@ -15,7 +15,7 @@ from ecgkit.config import override
 from ecgkit.entries import MethodEntry, load_target
 from ecgkit.errors import LeakError, StoreError, TaskError
 from ecgkit.evaluation.features.encoder import EncoderChoice, ProbedEncoder, untrained_encoder
-from ecgkit.evaluation.probe.other_store import tested_on
+from ecgkit.evaluation.probe.other_store import transfer_task
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.protocols.draws import Amount
@@ -167,13 +167,13 @@ def test_what_cannot_be_carried_over_is_refused(
     here = Probe(ProbeRequest(str(cohort_store), "simulated"), encoder).opened
     data = here.data
     with pytest.raises(TaskError, match="no class of 'Simulated cohort, findings'"):
-        tested_on(here, Foreign(cohort_store), encoder, view)
+        transfer_task(here, Foreign(cohort_store), encoder, view)
     bare = replace(data, task=replace(data.task, icd10=load_task(find_task("icd10")).icd10))
     with pytest.raises(TaskError, match="a task of codes"):
-        tested_on(replace(here, data=bare), store, encoder, view)
+        transfer_task(replace(here, data=bare), store, encoder, view)
     everything = replace(data, parts={**data.parts, "train": np.arange(len(data.rows))})
     with pytest.raises(TaskError, match="left to test"):
-        tested_on(replace(here, data=everything), store, encoder, view)
+        transfer_task(replace(here, data=everything), store, encoder, view)
 
 
 def test_two_stores_read_as_one(encoder: ProbedEncoder, cohort_store: Path, other_cohort: Path) -> None:

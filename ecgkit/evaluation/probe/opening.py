@@ -7,7 +7,7 @@ from pathlib import Path
 from ecgkit.errors import TaskError
 from ecgkit.evaluation.features.encoder import ProbedEncoder
 from ecgkit.evaluation.probe.opened import OpenedTask
-from ecgkit.evaluation.probe.other_store import tested_on
+from ecgkit.evaluation.probe.other_store import transfer_task
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.protocols.lead_sets import lead_set
 from ecgkit.evaluation.protocols.protocol import Protocol
@@ -52,7 +52,7 @@ def open_task(
     if not request.eval_data:
         return opened
     other = Store(Path(request.eval_data))
-    joined = tested_on(opened, other, encoder, given_view(other, encoder.spec, request.leads, progress))
+    joined = transfer_task(opened, other, encoder, given_view(other, encoder.spec, request.leads, progress))
     return replace(joined, name=f"{name}@{Path(request.eval_data).stem}")
 
 

@@ -29,7 +29,7 @@ from ecgkit.tasks.task import Task
 NAMED = 20  # left-out classes that a warning names one by one; the row's facts name all
 
 
-def tested_on(here: OpenedTask, other: Store, encoder: ProbedEncoder, view: View) -> OpenedTask:
+def transfer_task(here: OpenedTask, other: Store, encoder: ProbedEncoder, view: View) -> OpenedTask:
     """Return a task that is trained and chosen on one store and tested on another.
 
     Args:

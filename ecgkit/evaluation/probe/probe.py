@@ -80,7 +80,7 @@ class Probe:
         # A head that reads the whole method learns nothing from training records, and is given none.
         self.opened = opened.without_training() if self._reads_method else opened
         self.leak = None
-        if self.encoder.weights == "pretrained":
+        if self.encoder.weights == "pretrained" or self.encoder.seen:
             self.leak = find_leak(self.encoder, self.opened.store, self.opened.test_rows, allowed=request.allow_overlap)
             refuse_leak(self.encoder, self.opened.store, self.leak)
 
@@ -174,9 +174,11 @@ class Probe:
     def _cache(self) -> Path | None:
         # What a head makes of a method depends on class names and prompts too, and is not kept.
         asked = self.request.cache
-        if asked is None or self._reads_method or (asked == "" and not self.request.encoder.named):
+        if asked is None or self._reads_method:
             return None
-        return cache_folder(self.request.below, Path(asked) if asked else None)
+        if asked:
+            return Path(asked)
+        return cache_folder(self.request.below) if self.request.encoder.named else None
 
     def view_of(self, store: Store) -> View:
         """Return any store as the encoder reads it, with the leads that it is given."""

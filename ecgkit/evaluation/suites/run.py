@@ -9,7 +9,7 @@ The fingerprint is of all that a row depends on: weights, store, task, head, set
 where it was stopped, and a changed store or a retrained run is probed anew.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -89,10 +89,16 @@ def run_requests(placed: Sequence[Placed], *, jobs: int = 1, progress: Progress 
     for item in todo:
         groups.setdefault(item[0].without_draw(), []).append(item)
     failed: dict[str, str] = {}
+    counted = skipped
+
+    def one_more() -> None:
+        nonlocal counted
+        counted += 1
+        progress("probes", counted, len(placed))
+
     if jobs == 1:
         for group in groups.values():
-            failed |= run_group(group, progress)
-            progress("probes", len(_done(placed)) + len(failed), len(placed))
+            failed |= run_group(group, progress, one_more)
     else:
         with open_executor(jobs) as executor:
             for problems in executor.run(run_group, groups.values()):
@@ -101,22 +107,31 @@ def run_requests(placed: Sequence[Placed], *, jobs: int = 1, progress: Progress 
     return SuiteResult(_done(placed), skipped, failed)
 
 
-def run_group(group: Sequence[Placed], progress: Progress = silent) -> dict[str, str]:
+def run_group(
+    group: Sequence[Placed], progress: Progress = silent, finished: Callable[[], None] = lambda: None
+) -> dict[str, str]:
     """Run probes of one encoder, task, lead set and head; what they share is opened once.
+
+    Args:
+        group: The probes and the folders of their results.
+        progress: Called with the stage, units done and in all.
+        finished: Called after each probe.
 
     Returns:
         Why a probe has no row, by its title.
     """
-    try:
-        probe = Probe(group[0][0], progress=progress)
-    except Exception as error:
-        return {request.title: reason(error) for request, _ in group}
-    failed = {}
+    failed: dict[str, str] = {}
+    probe: Probe | None = None
     for request, folder in group:
         try:
+            probe = probe or Probe(group[0][0], progress=progress)
             probe.run(folder, request.amount, request.seed, request.seeds)
         except Exception as error:
             failed[request.title] = reason(error)
+        if probe is None:  # what all of them share cannot be opened
+            failed = dict.fromkeys((each.title for each, _ in group), failed[request.title])
+            break
+        finished()
     return failed
 
 
