@@ -1,5 +1,6 @@
 """``ecgkit beats STORE`` and ``ecgkit beats score RECORDS``."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,13 +8,23 @@ import typer
 from typer.core import TyperGroup
 
 from ecgkit.cli import completion
-from ecgkit.cli.render import JsonOption, OverwriteOption, print_json, print_table, progress, say
+from ecgkit.cli.render import (
+    DaskOption,
+    JsonOption,
+    OverwriteOption,
+    WorkersOption,
+    print_json,
+    print_table,
+    progress,
+    say,
+)
 from ecgkit.wording import percent
 
 if TYPE_CHECKING:
     from ecgkit.beats.detector import Detector
     from ecgkit.beats.peaks import Peaks
     from ecgkit.beats.score import RecordScore, Report
+    from ecgkit.store.reader import Store
 
 SHOWN = 20
 _NAMED = "ecgkit.beats.named"  # whether a command stands where the store would
@@ -21,17 +32,19 @@ _NAMED = "ecgkit.beats.named"  # whether a command stands where the store would
 DetectorOption = Annotated[
     str,
     typer.Option(
-        "--detector", help="How beats are found; 'ecgkit plugins list' lists.", autocompletion=completion.detectors
+        "--detector",
+        help="Detector that finds the beats. List them with: ecgkit plugins list",
+        autocompletion=completion.detectors,
     ),
 ]
 LeadsOption = Annotated[
-    str, typer.Option("--leads", help="Leads that it is given: 12, limb, or II,V5; default: its own choice.")
+    str, typer.Option("--leads", help="Leads to give to the detector: 12, limb, or names such as II,V5.")
 ]
 RateOption = Annotated[
-    float | None, typer.Option("--fs", help="Rate in Hz at which it works; default: each record's own.")
+    float | None, typer.Option("--fs", help="Sampling rate in Hz for the detection. Default: each record's own rate.")
 ]
 SetOption = Annotated[
-    list[str] | None, typer.Option("--set", help="One setting of the detector, such as high=0.4; repeatable.")
+    list[str] | None, typer.Option("--set", help="A setting of the detector, such as high=0.4. Repeatable.")
 ]
 
 
@@ -60,38 +73,34 @@ def beats(
     leads: LeadsOption = "",
     fs: RateOption = None,
     settings: SetOption = None,
-    workers: Annotated[int, typer.Option(min=1, help="Processes; the peaks do not depend on them.")] = 1,
+    workers: WorkersOption = 1,
+    dask: DaskOption = "",
     plot: Annotated[
-        Path | None, typer.Option(help="Draw mean beats and RR histogram as a PNG, of the peaks that are there if any.")
+        Path | None, typer.Option(help="Draw mean beats and the histogram of RR intervals into this PNG file.")
     ] = None,
-    before: Annotated[float, typer.Option(min=0.05, max=5, help="Of the picture: s before the R peak.")] = 0.3,
-    after: Annotated[float, typer.Option(min=0.05, max=5, help="Of the picture: s after it.")] = 0.5,
-    max_beats: Annotated[int | None, typer.Option(min=1, help="Of the picture: beats of a record that count.")] = None,
+    before: Annotated[float, typer.Option(min=0.05, max=5, help="Seconds before the R peak that --plot shows.")] = 0.3,
+    after: Annotated[float, typer.Option(min=0.05, max=5, help="Seconds after the R peak that --plot shows.")] = 0.5,
+    max_beats: Annotated[int | None, typer.Option(min=1, help="Most beats per record that --plot uses.")] = None,
     as_json: JsonOption = False,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Find the R peaks of every record and keep them in the store.
 
-    Stopped half-way, the same command goes on where it was. Doubtful records are flagged with a reason, none is
-    dropped. 'ecgkit beats score RECORDS' judges a detector against annotations.
+    If the command is stopped, the same command goes on where it was. Doubtful records are flagged with a reason; none
+    is dropped. 'ecgkit beats score RECORDS' compares a detector with annotations.
     """
     if ctx.invoked_subcommand:
         return
     from ecgkit.atomic import check_suffix
-    from ecgkit.beats.find import find_beats
     from ecgkit.errors import ConfigError
     from ecgkit.store.reader import Store
 
     if store is None:
-        raise ConfigError("no store to find beats in", "ecgkit beats STORE")
+        raise ConfigError("no store to find beats in", remedy="Name it: ecgkit beats STORE")
     if plot is not None:
         check_suffix(plot, ".png")
-    opened, chosen = Store(store), _detector(detector, leads, fs, settings)
-    with progress() as watch:
-        peaks = find_beats(
-            opened, chosen, workers=workers, overwrite=overwrite,
-            progress=lambda done, total: watch("records", done, total),
-        )  # fmt: skip
+    opened = Store(store)
+    peaks = _find(opened, _detector(detector, leads, fs, settings), workers, dask, overwrite=overwrite)
     summary = _summary(peaks)
     if as_json:
         print_json(summary)
@@ -104,29 +113,38 @@ def beats(
         say(f"drew {plot}")
 
 
+def _find(store: "Store", detector: "Detector", workers: int, dask: str, *, overwrite: bool) -> "Peaks":
+    from ecgkit.beats.find import find_beats
+    from ecgkit.executor import open_executor
+
+    with open_executor(workers, dask) as executor, progress() as watch:
+        return find_beats(store, detector, overwrite=overwrite, progress=partial(watch, "records"), executor=executor)
+
+
 @app.command("score")
 def score(
-    records: Annotated[Path, typer.Argument(help="Folder of a dataset with annotations beside its records.")],
+    records: Annotated[Path, typer.Argument(help="Folder of a dataset with annotation files beside its records.")],
     detector: DetectorOption = "consensus",
     leads: LeadsOption = "",
     fs: RateOption = None,
     settings: SetOption = None,
     annotator: Annotated[
-        str, typer.Option(help="Suffix of the annotations; several, such as i,ii, one by one.")
+        str, typer.Option(help="Suffix of the annotation files. Several, such as i,ii, are compared one by one.")
     ] = "atr",
-    against: Annotated[str, typer.Option(help="Another detector to compare with, instead of annotations.")] = "",
+    against: Annotated[str, typer.Option(help="Compare with this detector instead of annotations.")] = "",
     tolerance: Annotated[
-        list[float] | None, typer.Option(min=1, max=1000, help="In ms; repeatable. Default: 150 (EC57) and 50.")
+        list[float] | None,
+        typer.Option(min=1, max=1000, help="Tolerance in ms. Repeatable. Default: 150 and 50."),
     ] = None,
-    dataset: Annotated[str, typer.Option(help="Layout of the folder; found by looking if left out.")] = "",
-    plot: Annotated[Path | None, typer.Option(help="Draw the worst records as a PNG.")] = None,
-    most: Annotated[int, typer.Option(min=1, max=20, help="Of the picture: how many.")] = 6,
+    dataset: Annotated[str, typer.Option(help="Dataset layout. Default: recognised from the files.")] = "",
+    plot: Annotated[Path | None, typer.Option(help="Draw the worst records into this PNG file.")] = None,
+    most: Annotated[int, typer.Option(min=1, max=20, help="Number of records that --plot shows.")] = 6,
     as_json: JsonOption = False,
 ) -> None:
-    """Judge a detector against reference annotations: sensitivity, PPV and F1, per record and pooled.
+    """Compare a detector with reference annotations: sensitivity, PPV and F1, per record and pooled.
 
-    Ventricular flutter is not judged. Where annotations mark waves, as in LUDB, records are judged from the first
-    mark to the last.
+    Ventricular flutter is left out. Where annotations mark waves, as in LUDB, each record is compared from its first
+    mark to its last.
     """
     from ecgkit.atomic import check_suffix
     from ecgkit.beats.detector import Detector
@@ -137,10 +155,14 @@ def score(
     chosen = _detector(detector, leads, fs, settings)
     with progress() as watch:
         report = score_folder(
-            records, chosen, annotators=[name.strip() for name in annotator.split(",") if name.strip()],
-            against=Detector(against) if against else None, tolerances=tuple(tolerance or TOLERANCES),
-            dataset=dataset, progress=lambda done, total: watch("records", done, total),
-        )  # fmt: skip
+            records,
+            chosen,
+            annotators=[name.strip() for name in annotator.split(",") if name.strip()],
+            against=Detector(against) if against else None,
+            tolerances=tuple(tolerance or TOLERANCES),
+            dataset=dataset,
+            progress=partial(watch, "records"),
+        )
     if as_json:
         print_json({"detector": chosen.describe(), **_as_json(report)})
     else:

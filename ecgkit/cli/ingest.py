@@ -11,7 +11,16 @@ import typer
 import ecgkit
 from ecgkit.cli import completion
 from ecgkit.cli.exit_codes import Exit
-from ecgkit.cli.render import JsonOption, OverwriteOption, print_json, print_table, progress, say
+from ecgkit.cli.render import (
+    DaskOption,
+    JsonOption,
+    OverwriteOption,
+    WorkersOption,
+    print_json,
+    print_table,
+    progress,
+    say,
+)
 
 if TYPE_CHECKING:
     from ecgkit.ingestion import IngestReport
@@ -58,8 +67,8 @@ def ingest(
     max_rejected: Annotated[
         float, typer.Option(min=0, max=100, help="Exit with code 3 if more than this percentage is rejected.")
     ] = 5.0,
-    workers: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
-    dask: Annotated[str, typer.Option(help="Address of a Dask scheduler to use instead of --workers.")] = "",
+    workers: WorkersOption = 1,
+    dask: DaskOption = "",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -69,27 +78,23 @@ def ingest(
     the command is stopped, the same command continues where it stopped.
     """
     began = time.perf_counter()
-    try:
-        with progress() as watch:
-            report = ecgkit.ingest(
-                src,
-                out=out,
-                dataset=dataset,
-                leads=leads,
-                fs=fs,
-                seconds=seconds,
-                window=window,  # type: ignore[arg-type]  # checked when it is called
-                limit=limit,
-                patients_file=patients_file,
-                drop=drop or (),
-                workers=workers,
-                dask=dask,
-                overwrite=overwrite,
-                progress=watch,
-            )
-    except KeyboardInterrupt as stop:
-        say(str(stop))
-        raise
+    with progress() as watch:
+        report = ecgkit.ingest(
+            src,
+            out=out,
+            dataset=dataset,
+            leads=leads,
+            fs=fs,
+            seconds=seconds,
+            window=window,  # type: ignore[arg-type]  # checked when it is called
+            limit=limit,
+            patients_file=patients_file,
+            drop=drop or (),
+            workers=workers,
+            dask=dask,
+            overwrite=overwrite,
+            progress=watch,
+        )
     took = time.perf_counter() - began
     _show(report, out, took)
     if as_json:

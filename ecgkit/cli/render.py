@@ -56,6 +56,14 @@ JsonOption = Annotated[
     ),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
+WorkersOption = Annotated[
+    int,
+    typer.Option("--workers", min=1, help="Number of processes that share the work. It does not change the result."),
+]
+DaskOption = Annotated[
+    str,
+    typer.Option("--dask", help="Address of a Dask scheduler, such as tcp://host:8786, whose workers do the work."),
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 

@@ -248,9 +248,9 @@ WRONG = {
     "no weights file": (["import-weights", "absent.pth", "--family", "stmem", "--out", "r"], "absent.pth does not"),
     "no overwrite": (["simulate", "other", "--records", "5"], "other exists"),
     "picture under another name": (
-        ["inspect", "{store}", "--record", "x", "--out", "other/notes.txt"], "a name that ends in .png",
+        ["inspect", "{store}", "--record", "x", "--out", "other/notes.txt"], "must end in .png",
     ),
-    "page under another name": (["report", "{run}", "--out", "other/notes.txt"], "a name that ends in .html"),
+    "page under another name": (["report", "{run}", "--out", "other/notes.txt"], "must end in .html"),
     "settings of another": (
         ["pretrain", "--method", "stmem", "--config", "unfinished/other.yaml", "--data", "{store}", "--out", "r"],
         "holds settings of mae; expected settings of stmem",

@@ -129,11 +129,11 @@ class Probe:
         if self._reads_method:
             return self._method_head
         regression = self.opened.data.task.regression is not None
-        return build_head(self.head, seed, self.head_settings, regression=regression)
+        return build_head(self.head, seed, self.head_settings, device=self.device, regression=regression)
 
     @cached_property
     def _method_head(self) -> Any:
-        return build_head(self.head, self.request.seed, self.head_settings)
+        return build_head(self.head, self.request.seed, self.head_settings, device=self.device)
 
     @cached_property
     def reader(self) -> Encoder:
