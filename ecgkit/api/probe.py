@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ecgkit.api.arguments import PathLike, Settings, assignments
+from ecgkit.atomic import atomic_file
 from ecgkit.config import build
 from ecgkit.errors import ConfigError, EcgkitError, TaskError
 from ecgkit.evaluation.features.encoder import EncoderChoice
@@ -12,12 +13,14 @@ from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.protocols.draws import Amount
 from ecgkit.evaluation.protocols.lead_sets import parse_lead_sets
-from ecgkit.evaluation.results.row import ResultRow
+from ecgkit.evaluation.results.row import ROW, ResultRow
 from ecgkit.evaluation.suites.file import Suite, SuiteHead, SuiteTask, learns_nothing, requests_of
 from ecgkit.evaluation.suites.places import Places
 from ecgkit.evaluation.suites.run import SuiteResult, run_requests
 from ecgkit.progress import Progress, silent
-from ecgkit.report.tables.lead_matrix import draw_matrix
+from ecgkit.reporting.pictures.heat_map import draw_heat_map
+from ecgkit.reporting.tables.formats import to_csv
+from ecgkit.reporting.tables.lead_matrix import lead_map
 
 Numbers = str | float | Sequence[float]
 Names = str | Sequence[str]
@@ -31,12 +34,16 @@ class ProbeResults:
         rows: Folder and row of each result, by task, lead set, amount of labels and seed.
         skipped: Number of results that were there already.
         failed: Why a probe has no result, by its title.
+        by_amount: Whether the results differ in the amount of labels.
+        details: CSV file with every class of every result, where there are several.
         heat_map: Picture of the results by lead set, where lead sets were asked for.
     """
 
     rows: list[tuple[Path, ResultRow]]
     skipped: int = 0
     failed: Mapping[str, str] = field(default_factory=dict)
+    by_amount: bool = False
+    details: Path | None = None
     heat_map: Path | None = None
 
 
@@ -152,15 +159,33 @@ def probe(
     )  # fmt: skip
     wanted = requests_of(suite, device=device, cache=cache_choice(cache, no_cache))
     found = _run(wanted, None if out is None else Path(out), jobs, progress)
-    if not sets:
-        return found
-    kind = "leads" if alone else "leads-curve"
-    names = "-".join(Path(name).stem for name in tasks)
-    picture = (Path(out) if out else wanted[0].below / "probes") / f"{kind}-{names}-{head}-seed{seed}.png"
+    beside = Path(out) if out else wanted[0].below / "probes"
+    name = f"{'-'.join(Path(name).stem for name in tasks)}-{head}-seed{seed}"
+    kinds = ("results", "leads") if alone else ("results-curve", "leads-curve")
+    return replace(
+        found,
+        by_amount=not alone,
+        details=_write_details(found, beside / f"{kinds[0]}-{name}.csv") if len(wanted) > 1 else None,
+        heat_map=_draw_lead_sets(found, beside / f"{kinds[1]}-{name}.png") if sets else None,
+    )
+
+
+def _write_details(found: ProbeResults, file: Path) -> Path:
+    """Write every class of every result as CSV."""
+    with atomic_file(file) as staging:
+        staging.write_text(to_csv([(folder / ROW, row) for folder, row in found.rows]), encoding="utf-8")
+    return file
+
+
+def _draw_lead_sets(found: ProbeResults, picture: Path) -> Path | None:
+    """Draw the heat map of lead sets by task and share; nothing where only numbers are predicted."""
     scored = [row for _, row in found.rows if not row.targets]
-    if scored:
-        draw_matrix(scored, picture)
-    return replace(found, heat_map=picture if scored else None)
+    if not scored:
+        return None
+    below = "95 % interval, or the standard deviation over seeds that differ"
+    title = f"{scored[0].run}: {scored[0].head}\nAUROC × 100; below it the {below}"
+    draw_heat_map(lead_map(scored), picture, title=title)
+    return picture
 
 
 def _run(requests: Sequence[ProbeRequest], out: Path | None, jobs: int, progress: Progress) -> ProbeResults:

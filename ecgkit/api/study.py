@@ -22,7 +22,7 @@ from ecgkit.evaluation.studies.perturbations import Disturbances, parse_disturba
 from ecgkit.evaluation.studies.robustness import study_perturbation
 from ecgkit.evaluation.suites.places import Places
 from ecgkit.progress import Progress, silent
-from ecgkit.report.pictures.studies import LAYERS, LEVELS, write_layer_study, write_perturbation_study
+from ecgkit.reporting.tables.study_folder import LAYERS, LEVELS, write_layer_study, write_perturbation_study
 
 
 @dataclass(frozen=True)

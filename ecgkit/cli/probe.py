@@ -88,7 +88,7 @@ def _results(as_json: bool, options: Mapping[str, Any]) -> None:
 
     with progress() as watch:
         found = run_probe(**_taken(options, without=("stores",)), progress=watch)
-    show_results(found, by_amount=bool(options["fraction"] or options["label_counts"] or options["seeds"]))
+    show_results(found)
     if as_json:
         print_json([{"folder": str(folder), **asdict(row)} for folder, row in found.rows])
     _end(found)

@@ -23,7 +23,7 @@ from ecgkit.evaluation.results.row import PREDICTIONS, ResultRow
 from ecgkit.evaluation.suites.places import Places
 from ecgkit.ingestion import ingest
 from ecgkit.plugins import host
-from ecgkit.report.page.sentences import sentences
+from ecgkit.reporting.page.sentences import sentences
 from ecgkit.simulate import simulate_cohort
 from ecgkit.store.pair import StorePair, pair_views
 from ecgkit.store.reader import Store

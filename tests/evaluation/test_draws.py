@@ -13,7 +13,7 @@ from ecgkit.evaluation.probe.facts import protocol_facts
 from ecgkit.evaluation.protocols.draws import Amount, covering, nested_subset, plain_draw, stratified_order
 from ecgkit.evaluation.protocols.protocol import Protocol, load_protocol
 from ecgkit.evaluation.results.facts import Departure, Facts
-from ecgkit.report.page.sentences import protocol_words
+from ecgkit.reporting.page.sentences import protocol_words
 
 
 @settings(max_examples=40, deadline=None)

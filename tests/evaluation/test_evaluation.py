@@ -22,7 +22,7 @@ from ecgkit.evaluation.suites.places import Places
 from ecgkit.ingestion import ingest
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.plugins import host
-from ecgkit.report.page.sentences import sentences
+from ecgkit.reporting.page.sentences import sentences
 from ecgkit.signal.spec import apply
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view

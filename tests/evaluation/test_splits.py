@@ -17,7 +17,7 @@ from ecgkit.evaluation.protocols.draws import Amount
 from ecgkit.evaluation.protocols.split_tables import read_tables, split_data
 from ecgkit.ingestion import ingest
 from ecgkit.plugins import host
-from ecgkit.report.page.sentences import sentences
+from ecgkit.reporting.page.sentences import sentences
 from ecgkit.store.reader import Store
 from ecgkit.tasks.label_matrix import label_matrix
 from ecgkit.tasks.loading import load_task

@@ -21,7 +21,7 @@ from ecgkit.evaluation.results.facts import (
     ProtocolFacts,
     TargetFacts,
 )
-from ecgkit.evaluation.scores.classes import DRAWS
+from ecgkit.evaluation.scores.bootstrap import DRAWS
 from ecgkit.store.reader import Store
 from ecgkit.tasks.data import TaskData
 from ecgkit.tasks.task import Task

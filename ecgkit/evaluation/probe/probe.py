@@ -31,11 +31,10 @@ from ecgkit.evaluation.probe.leaks import find_leak, refuse_leak
 from ecgkit.evaluation.probe.opening import given_view, open_task
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.probe.row import patients_of
-from ecgkit.evaluation.protocols.draws import Amount, nested_subset, plain_draw
+from ecgkit.evaluation.protocols.draws import Amount, nested_subset, plain_draw, strata
 from ecgkit.evaluation.protocols.lead_sets import lead_set
 from ecgkit.evaluation.protocols.protocol import load_protocol
 from ecgkit.evaluation.results.row import RESULT, ResultRow, save_row
-from ecgkit.evaluation.scores.numbers import strata
 from ecgkit.methods import Encoder
 from ecgkit.plugins import host
 from ecgkit.progress import Progress, of_stage, silent

@@ -11,9 +11,10 @@ from ecgkit.config import fingerprint, to_dict
 from ecgkit.evaluation.probe.leaks import leak_warnings
 from ecgkit.evaluation.results.facts import Facts
 from ecgkit.evaluation.results.row import ClassScore, ResultRow, finite
-from ecgkit.evaluation.scores.classes import FEW_POSITIVES, Measured, measure, pair
+from ecgkit.evaluation.scores.bootstrap import finite_interval
+from ecgkit.evaluation.scores.classification import FEW_POSITIVES, ClassificationScores, score_classes
 from ecgkit.evaluation.scores.metrics import calibration
-from ecgkit.evaluation.scores.numbers import target_scores
+from ecgkit.evaluation.scores.regression import score_targets
 from ecgkit.store.reader import Store
 from ecgkit.tasks.data import TaskData
 from ecgkit.training.run import environment
@@ -67,7 +68,7 @@ def result_row(fitted: "FittedProbe", facts: Facts) -> ResultRow:
 def _class_part(fitted: "FittedProbe", patients: NDArray[Any]) -> dict[str, Any]:
     """Return the fields of a row that score classes."""
     data, test = fitted.data, fitted.data.parts["test"]
-    measured = measure(data, fitted.probabilities, patients)
+    measured = score_classes(data, fitted.probabilities, patients)
     return {
         "macro_auroc": measured.means["auroc"].value,
         "macro_interval": measured.means["auroc"].interval,
@@ -81,15 +82,15 @@ def _class_part(fitted: "FittedProbe", patients: NDArray[Any]) -> dict[str, Any]
 def _target_part(fitted: "FittedProbe", patients: NDArray[Any]) -> dict[str, Any]:
     """Return the fields of a row that score predicted numbers."""
     nothing = {"macro_auroc": None, "macro_interval": None, "macro_auprc": None, "classes": ()}
-    return {**nothing, "targets": target_scores(fitted.data, fitted.probabilities, patients)}
+    return {**nothing, "targets": score_targets(fitted.data, fitted.probabilities, patients)}
 
 
-def _class_scores(data: TaskData, measured: Measured, seen: Mapping[str, str]) -> tuple[ClassScore, ...]:
+def _class_scores(data: TaskData, measured: ClassificationScores, seen: Mapping[str, str]) -> tuple[ClassScore, ...]:
     targets, train = data.targets[data.parts["test"]], data.targets[data.parts["train"]].sum(0)
     found = []
     for c, label in enumerate(data.labels):
         value = {name: finite(values[c]) for name, values in measured.values.items()}
-        spread = {name: pair(intervals.classes[c]) for name, intervals in measured.spreads.items()}
+        spread = {name: finite_interval(intervals.classes[c]) for name, intervals in measured.spreads.items()}
         score = ClassScore(
             label=label,
             name=data.task.labels[label].name,

@@ -1,7 +1,7 @@
 """The facts of a result: everything its numbers depend on, as numbers, names and booleans.
 
 A result row stores them as data. Sentences are made from them in one place, where they are shown
-(`ecgkit.report.page.sentences`), and no code reads a sentence.
+(`ecgkit.reporting.page.sentences`), and no code reads a sentence.
 """
 
 from collections.abc import Mapping

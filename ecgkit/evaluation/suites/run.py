@@ -15,11 +15,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ecgkit.errors import EcgkitError
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
+from ecgkit.evaluation.results.averages import average_over_seeds
 from ecgkit.evaluation.results.row import ROW, ResultRow, load_row
 from ecgkit.evaluation.results.table import write_table
 from ecgkit.evaluation.suites.places import Places
@@ -154,22 +153,20 @@ def _done(placed: Sequence[Placed]) -> list[tuple[Path, ResultRow]]:
 
 
 def summary(result: SuiteResult) -> Iterator[Mapping[str, Any]]:
-    """Yield a line an encoder, task, lead set, head and fraction: mean and deviation of the macro AUROC over seeds."""
+    """Yield one line per encoder, task, lead set, head and fraction: the macro AUROC over seeds."""
 
     def line(pair: tuple[Path, ResultRow]) -> tuple[Any, ...]:
         row = pair[1]
         return row.run, row.weights, row.task, row.lead_set, row.head, round(100 * row.fraction, 1)
 
     for (run, _, task, leads, head, percent), pairs in groupby(sorted(result.rows, key=line), key=line):
-        found = [row.macro_auroc for _, row in pairs]
-        known = [value for value in found if value is not None]
+        found = [(row.macro_auroc, row.macro_interval) for _, row in pairs]
         yield {
             "run": run,
             "task": task,
             **({"leads": leads or "all"} if any(row.lead_set for _, row in result.rows) else {}),
             "head": head,
             "% of labels": f"{percent:g}",
-            "AUROC": f"{100 * np.mean(known):.1f}" if known else "-",
-            "sd": f"{100 * np.std(known, ddof=1):.1f}" if len(known) > 1 else "-",
+            "AUROC": average_over_seeds(found).percent,
             "seeds": len(found),
         }
