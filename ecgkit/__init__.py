@@ -24,6 +24,7 @@ from ecgkit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from ecgkit.api.ingest import ingest
+    from ecgkit.api.report import report
     from ecgkit.arrays.encoder import load
     from ecgkit.arrays.store import open_store
 
@@ -46,12 +47,14 @@ __all__ = [
     "ingest",
     "load",
     "open_store",
+    "report",
 ]
 
 _LAZY = {
     "ingest": "ecgkit.api.ingest",
     "load": "ecgkit.arrays.encoder",
     "open_store": "ecgkit.arrays.store",
+    "report": "ecgkit.api.report",
 }
 
 

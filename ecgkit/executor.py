@@ -15,6 +15,7 @@ from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
+from ecgkit.distribution import install_extra
 from ecgkit.errors import ConfigError, WorkerError
 
 CONNECT_SECONDS = 10.0
@@ -154,7 +155,7 @@ def _cluster(address: str) -> Iterator[Executor]:
         from distributed import Client
         from distributed.scheduler import KilledWorker
     except ImportError:
-        raise ConfigError("--dask needs the package distributed", remedy="Run: pip install 'ecgkit[dask]'") from None
+        raise ConfigError("--dask needs the package distributed", remedy=install_extra("dask")) from None
     try:
         client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:  # a refused connection is an OSError

@@ -16,6 +16,7 @@ from typing import Any, TypeVar, get_type_hints
 import pluggy
 
 from ecgkit import __version__, hookspecs
+from ecgkit.distribution import DISTRIBUTION
 from ecgkit.entries import Entry, loading
 from ecgkit.errors import PluginError, did_you_mean
 
@@ -31,7 +32,7 @@ BUILTIN = {
     "core-supplies": "ecgkit.training",
     "core-heads": "ecgkit.evaluation.heads",
     "core-protocols": "ecgkit.evaluation.protocols",
-    "core-report": "ecgkit.report.sections",
+    "core-report": "ecgkit.reporting.sections",
     "core-commands": "ecgkit.cli.commands",
 }
 
@@ -70,12 +71,12 @@ class Host:
         self._manager = pluggy.PluginManager(GROUP)
         self._manager.add_hookspecs(hookspecs)
         for name, module in BUILTIN.items():
-            self._add(Plugin(name, GROUP, __version__), functools.partial(importlib.import_module, module))
+            self._add(Plugin(name, DISTRIBUTION, __version__), functools.partial(importlib.import_module, module))
         self._discover(restrict)
 
     def _discover(self, restrict: set[str] | None) -> None:
         # Ours first, so that no stranger can take the name of a family that ecgkit ships.
-        found = sorted(entry_points(group=GROUP), key=lambda e: (e.dist is None or e.dist.name != GROUP, e.name))
+        found = sorted(entry_points(group=GROUP), key=lambda e: (e.dist is None or e.dist.name != DISTRIBUTION, e.name))
         for point in found:
             if restrict is None or point.name in restrict:
                 dist = point.dist

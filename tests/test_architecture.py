@@ -9,6 +9,7 @@ CORE = Path(__file__).parent.parent / "ecgkit"
 PLUGINS = CORE.parent / "plugins"
 # From the top of the hill to the bottom; a module imports from its own room and from those above it.
 ROOMS = (
+    "distribution",
     "errors",
     "wording",
     "progress",
@@ -41,7 +42,7 @@ ROOMS = (
     "tasks",
     "training",
     "evaluation",
-    "report",
+    "reporting",
     "arrays",
     "export",
     "testing",
@@ -55,7 +56,7 @@ ROOMS = (
 # Rooms inside the two largest rooms, in the same order.
 INNER_ROOMS = {
     "evaluation": ("features", "protocols", "results", "scores", "heads", "probe", "studies", "suites"),
-    "report": ("elements", "pictures", "tables", "sections", "page"),
+    "reporting": ("elements", "pictures", "tables", "sections", "page"),
 }
 
 

@@ -73,7 +73,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
 def test_our_families_come_in_through_entry_points() -> None:
     host = Host()
     assert host.get(MethodEntry, "stmem").target == "ecgkit_stmem.model:StMem"
-    assert host.owner(host.get(MethodEntry, "stmem")).distribution == "ecgkit"
+    assert host.owner(host.get(MethodEntry, "stmem")).distribution == "ecgkit-learn"
     assert [p.name for p in host.plugins if p.error] == []
 
 

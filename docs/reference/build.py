@@ -17,6 +17,7 @@ import typer
 from ecgkit import hookspecs
 from ecgkit.cli import build_app
 from ecgkit.config import to_dict
+from ecgkit.distribution import DISTRIBUTION
 from ecgkit.entries import AugmentationEntry, HeadEntry, MethodEntry
 from ecgkit.evaluation.heads.settings import head_config
 from ecgkit.methods import method_config
@@ -26,7 +27,6 @@ from ecgkit.signal.augment.views import Augment, Views
 from ecgkit.signal.spec import SignalSpec
 
 HERE = Path(__file__).parent
-OWN = "ecgkit"
 SHARED = ((Recipe, "recipe"), (SignalSpec, "signal"), (Views, "views"), (Augment, "views.augmentations"))
 MADE = "<!-- Written by docs/reference/build.py; do not edit. -->"
 
@@ -114,7 +114,11 @@ def entries() -> str:
         "By ecgkit and its own families. `ecgkit plugins list` shows what is installed besides.", "",
     ]  # fmt: skip
     for kind in _kinds():
-        found = {name: entry for name, entry in host().entries(kind).items() if host().owner(entry).distribution == OWN}
+        found = {
+            name: entry
+            for name, entry in host().entries(kind).items()
+            if host().owner(entry).distribution == DISTRIBUTION
+        }
         rows = [f"| `{name}` | {_cell(entry.summary)}{_needs(entry)} |" for name, entry in sorted(found.items())]
         if rows:
             lines += [f"## {kind.kind.capitalize()}", "", "| name | what it is |", "| --- | --- |", *rows, ""]

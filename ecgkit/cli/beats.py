@@ -107,7 +107,7 @@ def beats(
     else:
         _show(opened.name, summary)
     if plot is not None:
-        from ecgkit.report.pictures.beats import plot_beats
+        from ecgkit.reporting.pictures.beats import plot_beats
 
         plot_beats(opened, peaks, plot, before=before, after=after, most=max_beats)
         say(f"drew {plot}")
@@ -169,7 +169,7 @@ def score(
         _show_report(report, chosen, against)
     worst = report.worst()[:most]
     if plot is not None and worst:
-        from ecgkit.report.pictures.worst_beats import plot_worst
+        from ecgkit.reporting.pictures.worst_beats import plot_worst
 
         plot_worst(records, worst, chosen.name, plot, dataset=dataset)
         say(f"drew {plot}")

@@ -96,7 +96,7 @@ def _show_quality(store: "Store", html: Path | None, as_json: bool) -> None:
         rows = [_quality_row(count, len(store)) for count in counts]
         print_table(f"{store.name}: quality of {len(store)} records", rows, numeric=["records", "share"])
     if html is not None:
-        from ecgkit.report.page.quality import write_quality_page
+        from ecgkit.reporting.page.quality import write_quality_page
 
         write_quality_page(store, html)
         say(f"wrote {html}")
@@ -199,7 +199,7 @@ def _show_record(store: "Store", record: str, out: Path | None, as_json: bool) -
 
 
 def _draw_record(store: "Store", row: int, values: dict[str, Any], out: Path) -> None:
-    from ecgkit.report.pictures.ecg import plot_ecg
+    from ecgkit.reporting.pictures.ecg import plot_ecg
 
     recording = store.recording(row)
     # Readers give what their dataset has: a column may be missing, or empty for this record.

@@ -10,7 +10,8 @@ def reconstruct(run: Path, data: Path | None, record: str, out: Path | None) -> 
     """Draw what a masked model rebuilds of a record."""
     from ecgkit.atomic import check_suffix
     from ecgkit.errors import ConfigError
-    from ecgkit.report.pictures.reconstruction import plot_reconstruction, rebuild_record
+    from ecgkit.evaluation.studies.reconstruction import rebuild_record
+    from ecgkit.reporting.pictures.reconstruction import plot_reconstruction
     from ecgkit.store.reader import Store
     from ecgkit.training.run import open_run
 

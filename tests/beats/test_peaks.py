@@ -248,7 +248,7 @@ class TestDetector:
 
     def test_a_missing_library_is_named(self, monkeypatch) -> None:
         monkeypatch.setitem(sys.modules, "sleepecg.heartbeats", None)
-        with pytest.raises(PluginError, match=r"pip install 'ecgkit\[sleepecg\]'"):
+        with pytest.raises(PluginError, match=r"pip install 'ecgkit-learn\[sleepecg\]'"):
             Detector("sleepecg").find(np.zeros((1, 1, 1000)), 500.0, ("II",))
 
 

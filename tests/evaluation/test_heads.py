@@ -21,7 +21,7 @@ from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.hug import Hug, HugClassifier, HugConfig, HugHead, mean_of
 from ecgkit.evaluation.heads.layer_mixture import Gate, LayerMixture, PmaConfig, PmaHead, PpaConfig, PpaHead
 from ecgkit.evaluation.heads.settings import build_head, check_head, head_config, head_title
-from ecgkit.evaluation.heads.trained import Fit
+from ecgkit.evaluation.heads.trained import RECIPE
 from ecgkit.evaluation.scores.metrics import macro_auroc
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Features
@@ -29,7 +29,7 @@ from ecgkit.plugins import host
 from tests.reference_vectors import Reference, close
 
 ALL = torch.arange(12)
-QUICK = Fit(epochs=15, warmup_epochs=1.0, batch_size=32, lr=0.02)
+QUICK = replace(RECIPE, epochs=15, warmup_epochs=1.0, batch_size=32, lr=0.16)
 
 
 @torch.no_grad()
@@ -249,15 +249,15 @@ def test_a_head_that_does_not_fit_names_those_that_do() -> None:
 
 def test_settings_of_a_head() -> None:
     pma, linear = (host().get(HeadEntry, name) for name in ("pma", "linear"))
-    config = head_config(pma, ["gate=frozen", "fit.epochs=3"])
-    assert (config.gate, config.fit.epochs, config.fit.lr) == ("frozen", 3, 1e-3)
-    assert head_title(pma, config) == "pma (fit=epochs=3, gate=frozen)"
+    config = head_config(pma, ["gate=frozen", "recipe.epochs=3"])
+    assert (config.gate, config.recipe.epochs, config.recipe.peak_lr) == ("frozen", 3, 1e-3)
+    assert head_title(pma, config) == "pma (recipe=epochs=3, gate=frozen)"
     assert head_title(pma, head_config(pma)) == "pma"
     assert head_title(linear) == "linear"
     assert head_config(linear) is None
     assert build_head(pma, 3, config).config is config
     assert build_head(pma, 3).config == PmaConfig()
-    for assignment, message in (("gate=open", "gate"), ("gates=frozen", "gate"), ("fit.lr=0", "lr")):
+    for assignment, message in (("gate=open", "gate"), ("gates=frozen", "gate"), ("recipe.lr=0", "lr")):
         with pytest.raises(ConfigError, match=message):
             head_config(pma, [assignment])
     with pytest.raises(ConfigError, match="no settings"):

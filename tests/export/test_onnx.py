@@ -108,4 +108,4 @@ def test_a_missing_library_is_said(ecgkit, merl: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr("ecgkit.export.onnx.find_spec", lambda name: None)
     done = ecgkit("export", merl, "--onnx", tmp_path / "m.onnx")
     assert done.code == 2
-    assert "pip install 'ecgkit[onnx]'" in done.err
+    assert "pip install 'ecgkit-learn[onnx]'" in done.err
