@@ -18,7 +18,7 @@ from ecgkit.recipe import LATER, Recipe
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
 from ecgkit.tasks.data import task_data
-from ecgkit.tasks.loading import load_task
+from ecgkit.tasks.loading import load_task, task_reference
 from ecgkit.training.cost import Cost, count_cost
 from ecgkit.training.data import (
     Split,
@@ -51,7 +51,7 @@ class Setup:
         supplies: What a batch holds besides the signal.
         split: Who is in which part.
         method: The model, on its device.
-        task: Name of the task that labels come from; empty without one.
+        task: Name of the task that labels come from, or path of its file; empty without one.
         options: How to run.
         identity: What two trainings must share to be the same, as a fingerprint.
         sampler: What says which records stay together in a batch; None for nothing.
@@ -161,7 +161,7 @@ def set_up(
     corpus = Corpus(store, split.train, data.labels if data else ())
     config = family.complete(config, corpus)
     supplies: Supplies = {**opened, **views_of(config, options.seed)}
-    name = task.name if task else ""
+    name = task_reference(task) if task else ""
     parents = read_parents(family.built_on(config))
     identity = fingerprint(
         entry.name,
