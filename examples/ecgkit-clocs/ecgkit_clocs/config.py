@@ -6,7 +6,7 @@ from typing import Literal
 from ecgkit.recipe import Recipe
 from ecgkit.signal.spec import SignalSpec
 
-SIGNAL = SignalSpec(fs=500.0, seconds=10.0, normalize="lead-minmax")
+SIGNAL = SignalSpec(fs=500.0, seconds=10.0, normalize="lead-zscore")
 # 1e-4 at the published batch of 256, without a schedule.
 RECIPE = Recipe(
     epochs=100,
