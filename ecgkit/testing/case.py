@@ -91,6 +91,11 @@ class Case:
         options = replace(OPTIONS, seed=seed)
         return set_up(self.entry, self.config, self.store, options, Processes(), lambda done, total: None, self.task)
 
+    def variant(self, **recipe: Any) -> Setup:
+        """Return the setup with a method of its own and other settings of the recipe."""
+        config = replace(self.setup.config, recipe=replace(self.setup.recipe, **recipe))
+        return replace(self.setup, config=config, method=self.method())
+
     def method(self) -> Method:
         """Return a method as it is before the first step, in training mode; each call gives one of its own."""
         return copy.deepcopy(self.setup.method).train()
