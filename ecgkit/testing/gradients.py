@@ -61,7 +61,7 @@ def taken_step(setup: Setup, processes: Processes) -> Taken:
         raise CheckSkipped(f"fewer than {SIZE} records of one lead set fit the method's input")
     windows = Windows(setup.view, evaluation_starts(setup.view, 0), setup.supplies)
     with Draws(len(pieces[0].rows), SIZE, 0) as draws:
-        engine.step(pieces, _batches(windows, pieces, processes.rank, draws), Clock.at(0, plan.steps, 1))
+        engine.step(pieces, _batches(windows, pieces, processes.rank, draws), Clock.at(0, 1, 1))
     buffers = {name: value.clone() for name, value in method.named_buffers()}
     return Taken({name: before[name] - p.detach() for name, p in trained.items()}, buffers)
 

@@ -85,9 +85,7 @@ def check_after_step(case: Case) -> None:
         losses_of(method.eval(), case.batch())
     changed = [name for name, value in method.state_dict().items() if not torch.equal(value, before[name])]
     if changed:
-        raise CheckFailed(
-            f"{changed[0]} changes in validation", "no change", "Change state in after_step alone."
-        )
+        raise CheckFailed(f"{changed[0]} changes in validation", "no change", "Change state in after_step alone.")
 
 
 def _steps(case: Case, method: Method) -> Iterator[Seen]:

@@ -89,8 +89,8 @@ def check_two_processes(case: Case) -> None:
         alone,
         together,
         f"one process with {SIZE} records and two with half of them",
-        "Compare records over all processes (ecgkit.nn.contrastive.gather, info_nce), give each record the same weight, "
-        "and draw from torch's generator.",
+        "Compare records over all processes (ecgkit.nn.contrastive.gather, info_nce), give each record the same "
+        "weight, and draw from torch's generator.",
     )
 
 

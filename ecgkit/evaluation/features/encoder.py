@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from ecgkit.errors import RunError
 from ecgkit.methods import Encoder, Method
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.identity import qualified
-from ecgkit.training.run import WEIGHTS, open_run, read_metrics, read_records
+from ecgkit.training.run import WEIGHTS, open_run, read_metrics, seen_records
 from ecgkit.training.selection import describe_selection
 from ecgkit.training.weights import file_sha256
 
@@ -77,9 +78,11 @@ def pretrained_subject(path: Path) -> Subject:
     """
     run = open_run(path)
     checkpoint = file_sha256(path / WEIGHTS)
-    metrics, seen = read_metrics(path), read_records(path)
-    seen = seen[seen["part"].isin(["train", "val"])]
-    dataset = str(run.details.get("store", {}).get("dataset", ""))
+    metrics, seen = read_metrics(path), seen_records(path)
+    patients = [
+        qualified(str(dataset), of_one["patient_id"].dropna())
+        for dataset, of_one in seen.groupby("dataset", sort=False)
+    ]
     return Subject(
         name=path.resolve().name,
         entry=run.entry,
@@ -91,7 +94,7 @@ def pretrained_subject(path: Path) -> Subject:
         selection=describe_selection(metrics, run.config.recipe),
         training=tuple(metrics),
         seen=frozenset(seen["sha256"]),
-        seen_patients=frozenset(qualified(dataset, seen["patient_id"].dropna())),
+        seen_patients=frozenset(chain.from_iterable(patients)),
         method=run.method,
     )
 
