@@ -22,6 +22,7 @@ from ecgkit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from ecgkit.api.ingest import ingest
+    from ecgkit.api.pretrain import estimate_pretraining, pretrain, resume_pretraining
     from ecgkit.arrays.encoder import load
     from ecgkit.arrays.store import open_store
 
@@ -38,13 +39,19 @@ __all__ = [
     "TaskEntry",
     "TextEncoderEntry",
     "__version__",
+    "estimate_pretraining",
     "hookimpl",
     "ingest",
     "load",
     "open_store",
+    "pretrain",
+    "resume_pretraining",
 ]
 
 _LAZY = {
+    "estimate_pretraining": "ecgkit.api.pretrain",
+    "pretrain": "ecgkit.api.pretrain",
+    "resume_pretraining": "ecgkit.api.pretrain",
     "ingest": "ecgkit.api.ingest",
     "load": "ecgkit.arrays.encoder",
     "open_store": "ecgkit.arrays.store",

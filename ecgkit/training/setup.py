@@ -69,7 +69,8 @@ class Setup:
     def beginning(self, processes: int, cost: Cost) -> Beginning:
         """Return what is to be told before the first step."""
         steps = Plan(self.view, self.split.train, self.recipe, self.options.seed).steps
-        return Beginning(self.split, cost, self.recipe, processes, precision(self.recipe, self.device), steps)
+        numbers = precision(self.recipe, self.device)
+        return Beginning(self.config.signal, self.split, cost, self.recipe, processes, numbers, steps)
 
     def plan(self, processes: Processes) -> Plan:
         """Return the order of the training as this process sees it."""

@@ -16,9 +16,12 @@ from ecgkit.cli import build_app
 # Each command, and the functions that do its work.
 FUNCTIONS = {
     "ingest": ("ingest",),
+    "pretrain": ("pretrain", "resume_pretraining", "estimate_pretraining"),
 }
 # Options that only a program has: what is printed, and when the exit code is 3.
-OF_THE_PROGRAM = {"as_json", "max_rejected", "max_unread", "help"}
+OF_THE_PROGRAM = {"as_json", "dry_run", "help", "max_rejected", "max_unread"}
+# Options that are arguments of another name: a function of its own does what they ask for.
+RENAMED = {("pretrain", "resume"): "run"}
 # Arguments that only a function has.
 OF_PYTHON = {"progress", "watcher"}
 
@@ -45,12 +48,15 @@ def function(name: str) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("command", FUNCTIONS)
 def test_a_function_has_the_options_of_its_command(command: str) -> None:
-    options = {p.name: plain(p.default) for p in dict(commands())[command].params if p.name not in OF_THE_PROGRAM}
-    arguments: dict[str, Any] = {}
+    given = [p for p in dict(commands())[command].params if p.name not in OF_THE_PROGRAM]
+    options = {RENAMED.get((command, p.name), p.name): plain(p.default) for p in given}
+    found: set[str] = set()
     for name in FUNCTIONS[command]:
         parameters = inspect.signature(function(name)).parameters.values()
-        arguments |= {p.name: plain(p.default) for p in parameters if p.name not in OF_PYTHON}
-    assert arguments == options
+        arguments = {p.name: plain(p.default) for p in parameters if p.name not in OF_PYTHON}
+        assert arguments == {name: options.get(name, "no such option") for name in arguments}
+        found |= set(arguments)
+    assert found == set(options)
 
 
 @pytest.mark.parametrize("name", [name for names in FUNCTIONS.values() for name in names])
