@@ -21,7 +21,9 @@ from ecgkit.entries import (
 from ecgkit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from ecgkit.api.beats import find_beats, score_beats
     from ecgkit.api.ingest import ingest
+    from ecgkit.api.knowledge import audit_knowledge, compare_knowledge, extract_knowledge
     from ecgkit.api.pretrain import estimate_pretraining, pretrain, resume_pretraining
     from ecgkit.arrays.encoder import load
     from ecgkit.arrays.store import open_store
@@ -39,16 +41,26 @@ __all__ = [
     "TaskEntry",
     "TextEncoderEntry",
     "__version__",
+    "audit_knowledge",
+    "compare_knowledge",
+    "extract_knowledge",
     "estimate_pretraining",
+    "find_beats",
     "hookimpl",
     "ingest",
     "load",
     "open_store",
     "pretrain",
     "resume_pretraining",
+    "score_beats",
 ]
 
 _LAZY = {
+    "audit_knowledge": "ecgkit.api.knowledge",
+    "compare_knowledge": "ecgkit.api.knowledge",
+    "extract_knowledge": "ecgkit.api.knowledge",
+    "find_beats": "ecgkit.api.beats",
+    "score_beats": "ecgkit.api.beats",
     "estimate_pretraining": "ecgkit.api.pretrain",
     "pretrain": "ecgkit.api.pretrain",
     "resume_pretraining": "ecgkit.api.pretrain",

@@ -82,6 +82,7 @@ class Summary:
         incomplete: Records with a report of which a part was not read.
         unknown: Records that mention a name which the vocabulary lacks, by name.
         counters: Of the backend: requests, tokens and so on.
+        audit: The sheet to check by hand, as CSV and HTML, if one was asked for.
     """
 
     path: Path
@@ -94,6 +95,27 @@ class Summary:
     incomplete: int
     unknown: Mapping[str, int]
     counters: Mapping[str, Any]
+    audit: tuple[Path, Path] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts and the entities as plain values."""
+        entities = self.entities
+        rows = zip(entities.names, entities.counts, entities.uncertain, strict=True)
+        return {
+            "records": self.records,
+            "with_report": self.with_report,
+            "texts": self.texts,
+            "saved": self.saved,
+            "incomplete": self.incomplete,
+            "problems": dict(self.problems),
+            "unknown": list(self.unknown),
+            "counters": dict(self.counters),
+            "labels": str(self.path),
+            "entities": [
+                {"entity": name, "present": int(p), "uncertain": int(u), "parent": entities.parents.get(name)}
+                for name, p, u in rows
+            ],
+        }
 
 
 def extract_knowledge(

@@ -15,15 +15,20 @@ from ecgkit.cli import build_app
 
 # Each command, and the functions that do its work.
 FUNCTIONS = {
+    "extract-knowledge run": ("extract_knowledge",),
+    "extract-knowledge compare": ("compare_knowledge",),
+    "extract-knowledge audit": ("audit_knowledge",),
+    "beats": ("find_beats",),
+    "beats score": ("score_beats",),
     "ingest": ("ingest",),
     "pretrain": ("pretrain", "resume_pretraining", "estimate_pretraining"),
 }
 # Options that only a program has: what is printed, and when the exit code is 3.
-OF_THE_PROGRAM = {"as_json", "dry_run", "help", "max_rejected", "max_unread"}
+OF_THE_PROGRAM = {"as_json", "dry_run", "help", "max_rejected", "max_unread", "price_in", "price_out"}
 # Options that are arguments of another name: a function of its own does what they ask for.
 RENAMED = {("pretrain", "resume"): "run"}
 # Arguments that only a function has.
-OF_PYTHON = {"progress", "watcher"}
+OF_PYTHON = {"announce", "progress", "watcher"}
 
 
 def commands() -> Iterator[tuple[str, Any]]:
