@@ -26,14 +26,14 @@ from torch import Tensor, nn
 
 from ecgkit.entries import MethodEntry
 from ecgkit.ingestion import ingest
-from ecgkit.methods import Batch, method_config
+from ecgkit.methods import Batch, Clock, method_config
 from ecgkit.nn.attention import attend
 from ecgkit.nn.transformer import Attention
 from ecgkit.plugins import host
 from ecgkit.recipe import Recipe
 from ecgkit.simulate import simulate_cohort
 from ecgkit.training.cost import count_cost, peak_flops, timed
-from ecgkit.training.optimization import autocast, multiplies_bf16, optimizer_for, take_step
+from ecgkit.training.optimization import autocast, method_optimization, multiplies_bf16
 
 
 class PlainAttention(nn.Module):
@@ -122,12 +122,13 @@ def step(options: argparse.Namespace) -> None:
 def stepper(method: Any, recipe: Recipe, batch: Batch) -> Callable[[], None]:
     """Return a whole training step on a batch."""
     device = batch.signal.device
-    optimizer = optimizer_for(method, recipe, device)
+    optimization = method_optimization(method, recipe, device)
+    clock = Clock.at(1, 2, 1)
 
     def work() -> None:
         with autocast(recipe, device):
-            loss = method.training_step(batch).loss
-        take_step(loss, optimizer, recipe, 0.5)
+            loss = method.training_step(batch, clock).loss
+        optimization.step([loss], clock)
 
     return work
 

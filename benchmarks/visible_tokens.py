@@ -20,7 +20,7 @@ from ecgkit_kmerl.kmerl import KMerl
 from torch import Tensor
 
 from ecgkit.cli.render import print_table
-from ecgkit.methods import Batch
+from ecgkit.methods import Batch, Clock
 from ecgkit.training.optimization import autocast
 
 KEPT, DRAWN = (3, 2, 1), "1 to 3 leads, as drawn"
@@ -83,7 +83,7 @@ def main() -> None:
     for _ in range(options.repeats + 1):
         for name in cases:
             model = models[name]
-            wholes[name].append(seconds_of(lambda model=model: model.training_step(batch).loss, model))
+            wholes[name].append(seconds_of(lambda model=model: model.training_step(batch, Clock.end()).loss, model))
             encoders[name].append(seconds_of(lambda model=model: encoder_loss(model, batch), model))
     whole, encoder = (
         {name: statistics.median(found[1:]) for name, found in times.items()} for times in (wholes, encoders)

@@ -15,6 +15,7 @@ from ecgkit.entries import (
     MethodEntry,
     ProtocolEntry,
     SectionEntry,
+    SupplyEntry,
     TaskEntry,
     TextEncoderEntry,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "MethodEntry",
     "ProtocolEntry",
     "SectionEntry",
+    "SupplyEntry",
     "TaskEntry",
     "TextEncoderEntry",
     "__version__",

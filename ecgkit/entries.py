@@ -90,7 +90,7 @@ class MethodEntry(Entry):
         config: Import path of the family's frozen config dataclass, with fields `signal` and `recipe`.
         presets: Import path of a mapping from preset name to config.
         paper: Authors' title and identifier, as the listing shows it.
-        needs: What a training batch must hold: ``signal``, ``beats``, ``reports``, ``entities``, ``labels``.
+        needs: What a training batch must hold: ``signal``, and names of supplies such as ``beats`` or ``reports``.
         features: The fields of `ecgkit.methods.Features` that the encoder fills besides ``pooled``.
         importer: Import path of ``f(state) -> (config, state)`` for published weights, or empty; a third item may hold
             the names of parameters that it leaves out.
@@ -195,6 +195,26 @@ class TextEncoderEntry(Entry):
     """A text encoder; `target` is an `ecgkit.text.encoder.TextEncoder` class."""
 
     kind: ClassVar[str] = "text encoder"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SupplyEntry(Entry):
+    """Something that a batch may hold besides the signal; methods and encoders name it in their `needs`.
+
+    `target` is ``f(store, view, data) -> ecgkit.training.supply.Supply``. It takes the store, the store under the
+    model's contract, and the task that labels come from (None without one). Where the store does not hold the supply,
+    it returns None or raises a `StoreError`.
+
+    Args:
+        command: The command that adds it to a store, for the error where it is missing.
+        joinable: Whether it means the same in every store, so that a model may be tested on another store than the one
+            that its head was fitted on.
+    """
+
+    kind: ClassVar[str] = "supply"
+
+    command: str
+    joinable: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

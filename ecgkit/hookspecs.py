@@ -24,6 +24,7 @@ from ecgkit.entries import (
     MethodEntry,
     ProtocolEntry,
     SectionEntry,
+    SupplyEntry,
     TaskEntry,
     TextEncoderEntry,
 )
@@ -65,6 +66,11 @@ def register_detectors(register: Callable[[DetectorEntry], None]) -> None:
 @hookspec
 def register_text_encoders(register: Callable[[TextEncoderEntry], None]) -> None:
     """Register text encoders for families that learn from reports."""
+
+
+@hookspec
+def register_supplies(register: Callable[[SupplyEntry], None]) -> None:
+    """Register supplies: what a batch may hold besides the signal, when a method or encoder ``needs`` it."""
 
 
 @hookspec

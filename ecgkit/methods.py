@@ -15,18 +15,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from ecgkit.config import merge, override, read_yaml
 from ecgkit.entries import MethodEntry, load_target
 from ecgkit.errors import ConfigError, RunError
+from ecgkit.optimizers import build_optimizer
 from ecgkit.recipe import Recipe
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 
 __all__ = [
-    "NEEDS",
     "AttentionMap",
     "Batch",
+    "Clock",
     "Corpus",
     "Encoder",
     "Features",
@@ -37,16 +39,6 @@ __all__ = [
     "Reconstruction",
     "ZeroShot",
 ]
-
-# What a batch may hold, and the command that puts it into a store.
-NEEDS = {
-    "signal": "ecgkit ingest",
-    "beats": "ecgkit beats",
-    "reports": "ecgkit ingest (of a dataset with reports)",
-    "entities": "ecgkit extract-knowledge",
-    "labels": "pretrain --task NAME, on a store with that task's labels",
-    "demographics": "ecgkit ingest (of a dataset with age and sex)",
-}
 
 
 class MethodConfig(Protocol):
@@ -70,7 +62,7 @@ class Batch:
         lead_ids: ``[L]``, index of each lead in the standard order (I 0 ... V6 11).
         rows: ``[B]``, the records' rows in their store.
         lengths: ``[B]``, how many samples are real, zeros follow; None if all are.
-        extra: What the method needs besides the signal, by the name of the need.
+        extra: What the method needs besides the signal, by the name of the supply.
     """
 
     signal: Tensor
@@ -94,6 +86,54 @@ class Batch:
     def _each(self, change: Callable[[Any], Any]) -> "Batch":
         extra = {need: change(value) for need, value in self.extra.items()}
         return Batch(change(self.signal), change(self.lead_ids), change(self.rows), change(self.lengths), extra)
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Where a training stands, counted in optimiser steps and not in calls.
+
+    All accumulated parts of one batch, and `Method.after_step` after them, see the same clock. Outside training steps
+    (validation, cost counting) the clock stands at the end of the training (`Clock.end`), so that validation losses can
+    be compared between epochs.
+
+    Args:
+        step: Optimiser steps completed: 0 during the first.
+        steps: Optimiser steps in all.
+        epoch: Epochs completed, with their fraction.
+        epochs: Epochs in all.
+    """
+
+    step: int
+    steps: int
+    epoch: float
+    epochs: int
+
+    @classmethod
+    def at(cls, step: int, steps: int, epochs: int) -> "Clock":
+        """Return the clock after `step` of `steps` optimiser steps; every epoch has as many."""
+        whole, index = divmod(step, steps // epochs)
+        return cls(step, steps, whole + index / (steps // epochs), epochs)
+
+    @classmethod
+    def end(cls, steps: int = 1, epochs: int = 1) -> "Clock":
+        """Return the clock that stands at the end of a training."""
+        return cls(steps, steps, float(epochs), epochs)
+
+    @property
+    def progress(self) -> float:
+        """Share of the optimiser steps completed, in [0, 1]: the argument of every schedule (`ecgkit.schedules`)."""
+        return self.step / self.steps
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps per epoch."""
+        return self.steps // self.epochs
+
+    @property
+    def next_epoch(self) -> float:
+        """Epochs completed after this step. The learning rate is that of this moment: warm-up begins above 0."""
+        whole, index = divmod(self.step, self.steps_per_epoch)
+        return whole + (index + 1) / self.steps_per_epoch
 
 
 @dataclass(frozen=True)
@@ -289,8 +329,40 @@ class Method(nn.Module, ABC):
         """
 
     @abstractmethod
-    def training_step(self, batch: Batch) -> Losses:
-        """Return the losses of a batch; random choices come from torch's generator."""
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
+        """Return the losses of a batch; random choices come from torch's generator.
+
+        It is called once for each accumulated part of a batch, and in validation: it must change no state of the
+        method. What changes once per optimiser step belongs in `after_step`.
+
+        Args:
+            batch: Records of one lead set.
+            clock: Where the training stands; see `Clock`.
+        """
+
+    def after_step(self, clock: Clock) -> None:
+        """Change state after an optimiser step, such as the weights of an EMA teacher or a queue; by default nothing.
+
+        It is called without gradients, in every process, once after each optimiser step, in training only. What it
+        changes must be a parameter (with ``requires_grad`` False) or a persistent buffer, changed in place: then a
+        checkpoint holds it and a stopped training goes on exactly. All processes must come to the same values: compute
+        them from parameters, which are equal, or reduce over processes what comes from records.
+
+        Args:
+            clock: The same as that of the step's `training_step`.
+        """
+
+    def optimizer(self, recipe: Recipe, parameters: Mapping[str, nn.Parameter]) -> Optimizer | Sequence[Optimizer]:
+        """Return the optimiser of the trained parameters, or several; by default the one that the recipe names.
+
+        Every trained parameter must be in exactly one of them. The engine sets the learning rate and the weight decay
+        of every group before each step; `ecgkit.optimizers` says what a group may ask for.
+
+        Args:
+            recipe: How the method is trained.
+            parameters: The trained parameters by name.
+        """
+        return build_optimizer(recipe, parameters)
 
     def reconstruct(self, batch: Batch) -> Reconstruction:
         """Hide part of a batch as in training and rebuild it, for methods that do; others leave this out.

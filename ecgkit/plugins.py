@@ -27,6 +27,7 @@ BUILTIN = {
     "core-text": "ecgkit.text",
     "core-tasks": "ecgkit.tasks",
     "core-detectors": "ecgkit.beats",
+    "core-supplies": "ecgkit.training",
     "core-heads": "ecgkit.evaluation.heads",
     "core-protocols": "ecgkit.evaluation.protocols",
     "core-report": "ecgkit.report.sections",

@@ -34,6 +34,7 @@ from ecgkit.knowledge.mentions import Mention
 from ecgkit.knowledge.reports import Reports
 from ecgkit.knowledge.statements import Corpus, Unit, corpus_of, text_hash
 from ecgkit.knowledge.vocabulary import Vocabulary, read_vocabulary
+from ecgkit.parquet import read_frame
 
 
 @dataclass(frozen=True)
@@ -314,7 +315,7 @@ def read_mentions(path: Path) -> dict[str, tuple[Mention, ...]]:
     Args:
         path: Its labels.
     """
-    table = pd.read_parquet(path / MENTIONS)
+    table = read_frame(path / MENTIONS)
     by_text: dict[str, list[Mention]] = {}
     columns = (table[column].tolist() for column in ("text", "name", "polarity", "spans"))
     for text, name, polarity, spans in zip(*columns, strict=True):
@@ -326,7 +327,7 @@ def read_mentions(path: Path) -> dict[str, tuple[Mention, ...]]:
 def _readings_of(path: Path, corpus: Corpus) -> Readings:
     """Return what an earlier extraction read in these texts."""
     by_text = read_mentions(path)
-    table = pd.read_parquet(path / UNREAD)
+    table = read_frame(path / UNREAD)
     unread = dict(zip(table["text"], table["reason"], strict=True))
     hashes = [text_hash(text) for text in corpus.texts]
     return Readings(

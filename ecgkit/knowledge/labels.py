@@ -26,6 +26,7 @@ from ecgkit.config import write_yaml
 from ecgkit.errors import StoreError
 from ecgkit.knowledge.reports import FOLDER
 from ecgkit.knowledge.vocabulary import Vocabulary, as_yaml
+from ecgkit.parquet import read_frame, write_frame
 from ecgkit.store.reader import Store
 
 KIND = "entity labels"
@@ -107,7 +108,7 @@ def _read(path: Path) -> Entities:
         array = zarr.open_array(path, mode="r")
         about: dict[str, Any] = dict(array.attrs)
         values = np.asarray(array[:], np.uint8)
-        records = pd.read_parquet(path / RECORDS)
+        records = read_frame(path / RECORDS)
         if about["format"] != FORMAT or about["version"] != VERSION:
             raise StoreError(f"{path} has format {about['format']} {about['version']}", f"{FORMAT} {VERSION}", REMAKE)
         if values.shape != (len(records), len(about["names"])):
@@ -179,10 +180,10 @@ def write_labels(
                 "content_sha256": entities.content_hash,
             }
         )
-        mentions.to_parquet(folder / MENTIONS, index=False)
-        unread.to_parquet(folder / UNREAD, index=False)
+        write_frame(folder / MENTIONS, mentions)
+        write_frame(folder / UNREAD, unread)
         records = pd.DataFrame({"record_id": entities.record_ids, "complete": entities.complete})
-        records.to_parquet(folder / RECORDS, index=False)
+        write_frame(folder / RECORDS, records)
         _table(entities).to_csv(folder / ENTITIES, index=False)
         write_yaml(folder / VOCABULARY, as_yaml(vocabulary, counts))
 

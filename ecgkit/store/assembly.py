@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ecgkit.atomic import MARKER
+from ecgkit.parquet import as_frame
 from ecgkit.signal.microvolts import MISSING, UNITS_PER_MV
 from ecgkit.store import format as fmt
 from ecgkit.store.writer import LEDGER, QUALITY, ROWS, SHARD, LedgerRow, ledger_table, part_file
@@ -102,7 +103,7 @@ def json_lines(table: pa.Table) -> bytes:
 
     The waveforms enter it by their own hashes.
     """
-    return str(table.to_pandas().to_json(orient="records", lines=True, date_format="iso")).encode()
+    return str(as_frame(table).to_json(orient="records", lines=True, date_format="iso")).encode()
 
 
 def _zarr_metadata(layout: fmt.Layout, slots: int, attributes: Mapping[str, Any]) -> dict[str, bytes]:

@@ -12,6 +12,7 @@ import zarr
 from numpy.typing import NDArray
 
 from ecgkit.errors import StoreError
+from ecgkit.parquet import read_frame
 from ecgkit.recording import Recording
 from ecgkit.signal.quality import MEASURES, Measures
 from ecgkit.store import format as fmt
@@ -73,18 +74,18 @@ class Store:
     @cached_property
     def table(self) -> pd.DataFrame:
         """The record table, one row a record in the order of the signals."""
-        return self._read(fmt.RECORDS, pd.read_parquet)
+        return self._read(fmt.RECORDS, read_frame)
 
     @cached_property
     def quality(self) -> Measures:
         """Each of `ecgkit.signal.quality.MEASURES` as float32 ``[R, L]``, NaN for a lead that a record lacks."""
-        table = self._read(fmt.QUALITY, pd.read_parquet)
+        table = self._read(fmt.QUALITY, read_frame)
         return {name: table[[f"{name} {lead}" for lead in self.leads]].to_numpy(np.float32) for name in MEASURES}
 
     @cached_property
     def ledger(self) -> pd.DataFrame:
         """The records that could not be taken in: record_id, path, stage, reason."""
-        return self._read(fmt.LEDGER, pd.read_parquet)
+        return self._read(fmt.LEDGER, read_frame)
 
     @cached_property
     def patients(self) -> NDArray[np.object_]:

@@ -54,7 +54,15 @@ class Case:
         """The preset's config, for batches of 8 in fp32 and one epoch without warm-up."""
         _, config = method_config(self.entry, self.preset)
         recipe = replace(
-            config.recipe, epochs=1, batch_size=8, accumulate=1, warmup_epochs=0, precision="fp32", checkpoint="last"
+            config.recipe,
+            epochs=1,
+            batch_size=8,
+            accumulate=1,
+            warmup_epochs=0,
+            warmup_steps=None,
+            schedule="cosine",
+            precision="fp32",
+            checkpoint="last",
         )
         return replace(config, recipe=recipe)
 

@@ -11,11 +11,11 @@ from typing import Any
 from ecgkit.config import build, read_yaml, to_dict, write_yaml
 from ecgkit.entries import load_target
 from ecgkit.errors import ConfigError
-from ecgkit.methods import NEEDS
 from ecgkit.recipe import Recipe
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.testing.case import Case
 from ecgkit.testing.result import CheckFailed
+from ecgkit.training.supply import supply_entries
 
 HEAVY = ("torch", "zarr", "sklearn", "pandas", "numba")
 LISTING = """
@@ -34,9 +34,10 @@ print("HEAVY", json.dumps([module for module in {heavy} if module in sys.modules
 def check_loads(case: Case) -> None:
     """The plugin, its config and its presets are listed without importing torch, and the model loads."""
     entry = case.entry
-    unknown = [need for need in entry.needs if need not in NEEDS]
+    known = ("signal", *supply_entries())
+    unknown = [need for need in entry.needs if need not in known]
     if unknown:
-        raise CheckFailed(f"needs {', '.join(unknown)}", f"some of {', '.join(NEEDS)}", "Mend the MethodEntry.")
+        raise CheckFailed(f"needs {', '.join(unknown)}", f"some of {', '.join(known)}", "Mend the MethodEntry.")
     asked = json.dumps([f"method {entry.name!r}", entry.config, entry.presets])
     # The parent's path, for a plugin may lie in the current folder.
     code = f"import sys; sys.path[:] = {sys.path!r}\n" + LISTING.format(heavy=HEAVY)

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from ecgkit.methods import Batch, Losses, Method
+from ecgkit.methods import Batch, Clock, Losses, Method
 from ecgkit.testing.case import Case
 from ecgkit.testing.closeness import check_finite
 from ecgkit.testing.result import CheckFailed, CheckSkipped
-from ecgkit.training.optimization import optimizer_for, take_step
+from ecgkit.training.optimization import method_optimization
 
 STEPS = 20
+LONG = 10_000  # steps of a training at whose start these are, so that the learning rate does not fall
 BF16_TOLERANCE = 0.1  # bf16 has 8 bits of mantissa
 COMPILED_TOLERANCE = 1e-3
 
@@ -26,7 +27,7 @@ def losses_of(method: Method, batch: Batch, seed: int = 0) -> Losses:
         CheckFailed: They are no `Losses` of finite scalars.
     """
     torch.manual_seed(seed)
-    losses = method.training_step(batch)
+    losses = method.training_step(batch, Clock.end())
     if not isinstance(losses, Losses) or not losses.parts:
         raise CheckFailed(f"training_step gave a {type(losses).__name__}", "Losses with at least one part")
     for name, value in losses.parts.items():
@@ -51,12 +52,12 @@ def check_step(case: Case) -> None:
 def check_learns(case: Case) -> None:
     """The loss stays finite and falls in 20 steps on one batch, with the same random choices in each."""
     method, batch, recipe = case.method(), case.batch(), case.config.recipe
-    optimizer = optimizer_for(method, recipe, torch.device("cpu"))
+    optimization = method_optimization(method, recipe, torch.device("cpu"))
     losses = []
     for _ in range(STEPS):
         loss = losses_of(method, batch).loss
         losses.append(loss.item())
-        take_step(loss, optimizer, recipe, 0.0)
+        optimization.step([loss], Clock.at(0, LONG, 1))
     if sum(losses[-5:]) / 5 >= losses[0]:
         raise CheckFailed(
             f"the loss goes from {losses[0]:.4g} to {losses[-1]:.4g} in {STEPS} steps on one batch", "a lower loss",
@@ -109,7 +110,7 @@ def check_compile(case: Case) -> None:
     with _compiling():
         torch.manual_seed(0)
         try:
-            loss = torch.compile(lambda b: method.training_step(b).loss, backend=case.compiler)(batch)
+            loss = torch.compile(lambda b: method.training_step(b, Clock.end()).loss, backend=case.compiler)(batch)
             loss.backward()  # type: ignore[no-untyped-call]
         except Exception as error:
             line = " ".join(str(error).split())[:200]

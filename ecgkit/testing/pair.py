@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from ecgkit.entries import MethodEntry, TaskEntry
+from ecgkit.methods import Clock
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.testing.case import OPTIONS
@@ -26,6 +27,7 @@ from ecgkit.testing.draws import Draws
 from ecgkit.testing.result import CheckFailed, CheckSkipped
 from ecgkit.training.data import Windows, evaluation_starts
 from ecgkit.training.engine import Engine
+from ecgkit.training.optimization import Optimization
 from ecgkit.training.plan import Plan
 from ecgkit.training.processes import Processes, joined
 from ecgkit.training.setup import Setup, set_up
@@ -38,7 +40,7 @@ GRADIENT = "gradient.safetensors"
 
 def gradient(entry: MethodEntry, config: Any, store: Path, task: str) -> dict[str, Tensor]:
     """Return the gradient of every trained parameter by name, from this process alone or from all that joined."""
-    recipe = replace(config.recipe, batch_size=SIZE, lr=256 / SIZE, clip=None)
+    recipe = replace(config.recipe, batch_size=SIZE, lr=256 / SIZE, clip=None, schedule="constant")
     config = replace(config, recipe=recipe)
     labels = host().get(TaskEntry, task) if task else None
     with joined("cpu") as processes:
@@ -54,7 +56,8 @@ def _step(setup: Setup, processes: Processes) -> dict[str, Tensor]:
             module.eval()
     engine = Engine(method, setup.recipe, processes, shard=False, compile=False, idle=idle)
     trained = {name: p for name, p in method.named_parameters() if p.requires_grad}
-    engine.optimizer = torch.optim.SGD(trained.values(), lr=1.0)  # type: ignore[assignment]
+    plain = torch.optim.SGD(trained.values(), lr=1.0)
+    engine.optimization = Optimization(setup.recipe, engine.device, plain)
     before = {name: p.detach().clone() for name, p in trained.items()}
     plan = Plan(setup.view, setup.split.train, setup.recipe, 0, processes.size, processes.rank)
     pieces = next((step for step in plan.epoch(0) if sum(step[0].sizes) == SIZE), None)
@@ -64,7 +67,7 @@ def _step(setup: Setup, processes: Processes) -> dict[str, Tensor]:
     batches = iter([windows[piece.rows] for piece in pieces])
     torch.manual_seed(0)
     with Draws(len(pieces[0].rows), SIZE, sum(pieces[0].sizes[: processes.rank])):
-        engine.step(pieces, batches, 0.0)
+        engine.step(pieces, batches, Clock.at(0, 1, 1))
     return {name: before[name] - p.detach() for name, p in trained.items()}
 
 

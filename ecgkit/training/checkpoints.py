@@ -1,7 +1,7 @@
 """Checkpoints: all that a training needs to go on as if nothing had happened, in open formats.
 
 checkpoints/step-00001200/model.safetensors      weights and buffers by name
-checkpoints/step-00001200/optimizer.safetensors  AdamW's moments and step counts as ``NAME/exp_avg``
+checkpoints/step-00001200/optimizer.safetensors  state of the optimisers by parameter, such as ``NAME/exp_avg``
 checkpoints/step-00001200/rng.safetensors        torch's random state of every process, ``0/cpu``, ``0/cuda``
 checkpoints/step-00001200/sums.safetensors       sums of the running epoch's losses, of every process
 checkpoints/step-00001200/best.safetensors       the best weights so far (a link to those of the run)
@@ -14,7 +14,7 @@ needs none. A checkpoint appears whole or not at all; one that was damaged later
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -154,12 +154,17 @@ def model_tensors(module: nn.Module) -> dict[str, Tensor]:
     return {name: whole(value) for name, value in module.state_dict().items()}
 
 
-def optimizer_tensors(module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Return the state of every parameter as ``NAME/KEY``, on the CPU and whole."""
+def optimizer_tensors(module: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Tensor]:
+    """Return the optimiser state of every parameter as ``NAME/KEY``, on the CPU and whole.
+
+    A parameter is in one optimiser alone, so its name tells its state whatever the number of optimisers.
+    """
     return {
         f"{name}/{key}": whole(value)
         for name, parameter in module.named_parameters()
+        for optimizer in optimizers
         for key, value in optimizer.state.get(parameter, {}).items()
+        if isinstance(value, Tensor)  # SGD keeps None where it has no momentum
     }
 
 
@@ -170,15 +175,18 @@ def load_model(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
         value.copy_(_like(tensors[name], value))
 
 
-def load_optimizer(module: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    """Give an optimizer the state of every parameter."""
+def load_optimizers(
+    module: nn.Module, optimizers: Sequence[torch.optim.Optimizer], tensors: Mapping[str, Tensor]
+) -> None:
+    """Give each optimiser the state of its parameters."""
+    owner = {p: optimizer for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
     for name, parameter in module.named_parameters():
         keys = [key.rpartition("/")[2] for key in tensors if key.rpartition("/")[0] == name]
         if keys:
             state = {key: tensors[f"{name}/{key}"] for key in keys}
-            optimizer.state[parameter] = {
-                # Moments have the parameter's shape and are cut as it is; the count of steps is a scalar.
-                key: value.to(parameter.device) if key == "step" else _like(value, parameter)
+            owner[parameter].state[parameter] = {
+                # Moments have the parameter's shape and are cut as it is; a count of steps is a scalar.
+                key: _like(value, parameter) if value.shape == parameter.shape else value.to(parameter.device)
                 for key, value in state.items()
             }
 

@@ -16,10 +16,10 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from ecgkit.errors import RunError
-from ecgkit.methods import Batch, Method
+from ecgkit.methods import Batch, Clock, Method
 from ecgkit.nn.contrastive import across
 from ecgkit.recipe import Recipe
-from ecgkit.training.optimization import autocast, descend, optimizer_for
+from ecgkit.training.optimization import method_optimization
 from ecgkit.training.plan import Piece
 from ecgkit.training.processes import Processes
 
@@ -31,8 +31,8 @@ class _TrainingStep(nn.Module):
         super().__init__()
         self.method = method
 
-    def forward(self, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
-        losses = self.method.training_step(batch)
+    def forward(self, batch: Batch, clock: Clock) -> tuple[Tensor, dict[str, Tensor]]:
+        losses = self.method.training_step(batch, clock)
         return losses.loss, losses.scalars()
 
 
@@ -67,26 +67,33 @@ class Engine:
                 gradient_as_bucket_view=True,
             )
         self.sharded = shard
-        self.optimizer = optimizer_for(method, recipe, self.device)
+        self.optimization = method_optimization(method, recipe, self.device)
 
-    def step(self, pieces: Sequence[Piece], batches: Iterator[Batch], epoch: float) -> list[dict[str, Tensor]]:
+    def step(self, pieces: Sequence[Piece], batches: Iterator[Batch], clock: Clock) -> list[dict[str, Tensor]]:
         """Train on a batch, piece by piece; return the losses of each, still on the device.
 
         Args:
             pieces: This process's pieces of the batch.
             batches: Where their data comes from.
-            epoch: Fractional epoch of the schedule.
+            clock: Where the training stands.
         """
-        done = []
+        done: list[dict[str, Tensor]] = []
+        self.optimization.step(self._losses(pieces, batches, clock, done), clock)
+        with torch.no_grad():
+            self.method.after_step(clock)
+        return done
+
+    def _losses(
+        self, pieces: Sequence[Piece], batches: Iterator[Batch], clock: Clock, done: list[dict[str, Tensor]]
+    ) -> Iterator[Tensor]:
+        """Yield the weighted loss of each piece, with gradients held back until the last."""
         for i, piece in enumerate(pieces):
             batch = next(batches).to(self.device)
             with self._gradients_wait(i + 1 < len(pieces)):
-                with autocast(self.recipe, self.device), across(piece.sizes):
-                    loss, scalars = self.wrapped(batch)
-                (loss if piece.weight == 1.0 else loss * piece.weight).backward()
+                with self.optimization.autocast(), across(piece.sizes):
+                    loss, scalars = self.wrapped(batch, clock)
+                yield loss if piece.weight == 1.0 else loss * piece.weight
             done.append(scalars)
-        descend(self.optimizer, self.recipe, epoch)
-        return done
 
     def _gradients_wait(self, wait: bool) -> AbstractContextManager[Any]:
         """Keep gradients to this process until the last piece of a batch."""
@@ -97,10 +104,10 @@ class Engine:
         return nullcontext()
 
     @torch.no_grad()
-    def evaluate(self, batch: Batch) -> dict[str, Tensor]:
+    def evaluate(self, batch: Batch, clock: Clock) -> dict[str, Tensor]:
         """Return the losses of a batch of this process alone, without training."""
-        with autocast(self.recipe, self.device):
-            _, scalars = self.module(batch.to(self.device))
+        with self.optimization.autocast():
+            _, scalars = self.module(batch.to(self.device), clock)
         return scalars
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from ecgkit.entries import MethodEntry, TaskEntry
+from ecgkit.methods import Clock
 from ecgkit.store.reader import Store
 from ecgkit.training.cost import Cost, peak_flops, timed
 from ecgkit.training.engine import Engine
@@ -87,7 +88,7 @@ def _step_seconds(setup: Setup, cost: Cost, processes: int) -> float:
     setup.method.train()
 
     def step() -> None:
-        engine.step(pieces, iter([batch] * len(pieces)), 0.0)
+        engine.step(pieces, iter([batch] * len(pieces)), Clock.at(0, recipe.epochs, recipe.epochs))
 
     step()  # warms up
     torch.manual_seed(setup.options.seed)

@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from ecgkit.entries import MethodEntry, TaskEntry
+from ecgkit.parquet import write_frame
 from ecgkit.store.reader import Store
 from ecgkit.training import run as run_folder
 from ecgkit.training.card import write_card
@@ -105,6 +106,5 @@ def _write_run(folder: Path, setup: Setup) -> None:
     }
     run_folder.write_config(folder, setup.entry, options.preset, setup.config, details, setup.device)
     columns = store.table[["record_id", "patient_id", "sha256"]]
-    pd.concat([columns.iloc[rows].assign(part=name) for name, rows in parts.items()]).to_parquet(
-        folder / run_folder.RECORDS, index=False
-    )
+    records = pd.concat([columns.iloc[rows].assign(part=name) for name, rows in parts.items()])
+    write_frame(folder / run_folder.RECORDS, records)

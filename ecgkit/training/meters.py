@@ -40,7 +40,7 @@ class Means:
         return {name: float(total) / max(1.0, count) for name, total in totals.items()}
 
 
-class Clock:
+class Stopwatch:
     """Where the time of steps goes, from `start` on."""
 
     def __init__(self) -> None:

@@ -1,47 +1,92 @@
-"""One optimiser step, the same for pretraining and for training on labels.
+"""The training kernel: one optimiser step, the same for pretraining, training on labels and trained heads.
 
-AdamW (Loshchilov and Hutter, arXiv 1711.05101), the recipe's schedule by fractional epoch, gradient clipping, and
-mixed precision where the recipe and the device allow it.
+Mixed precision where the recipe and the device allow it, backward, the recipe's schedules, gradient clipping, the
+optimisers' step, and gradients cleared.
 """
 
-from collections.abc import Mapping
-from types import MappingProxyType
+from collections import Counter
+from collections.abc import Iterable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from ecgkit.methods import Encoder
+from ecgkit.errors import PluginError
+from ecgkit.methods import Clock, Encoder, Method
 from ecgkit.recipe import Recipe
 
 
-def optimizer_for(
-    method: torch.nn.Module,
-    recipe: Recipe,
-    device: torch.device,
-    shares: Mapping[str, float] = MappingProxyType({}),
-) -> torch.optim.AdamW:
-    """Return AdamW with decay on matrices and none on vectors: biases, norms, single tokens.
+class Optimization:
+    """The optimisers of a model and the step that they take.
 
     Args:
-        method: What is trained.
-        recipe: How.
-        device: Where it lies.
-        shares: By the name of a parameter, the share of the learning rate that it gets; 1 for those not named.
+        recipe: Schedule, clipping, precision.
+        device: Where the model lies.
+        optimizers: Each trained parameter is in exactly one of them.
     """
-    groups: dict[tuple[float, bool], list[torch.nn.Parameter]] = {(1.0, True): [], (1.0, False): []}
-    for matrix in (True, False):
-        for name, p in method.named_parameters():
-            if p.requires_grad and (p.ndim >= 2) == matrix:
-                groups.setdefault((shares.get(name, 1.0), matrix), []).append(p)
-    settings = [
-        {
-            "params": params,
-            "weight_decay": recipe.weight_decay if matrix else 0.0,
-            **({"share": share} if shares else {}),
-        }
-        for (share, matrix), params in groups.items()
-    ]
-    return torch.optim.AdamW(settings, lr=recipe.peak_lr, betas=recipe.betas, fused=True)
+
+    def __init__(
+        self, recipe: Recipe, device: torch.device, optimizers: torch.optim.Optimizer | Sequence[torch.optim.Optimizer]
+    ) -> None:
+        self.recipe, self.device = recipe, device
+        self.optimizers = (optimizers,) if isinstance(optimizers, torch.optim.Optimizer) else tuple(optimizers)
+        self.groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the first group, as the last step used it."""
+        return float(self.groups[0]["lr"])
+
+    def autocast(self) -> torch.autocast:
+        """Return the context of mixed precision for a forward pass."""
+        return autocast(self.recipe, self.device)
+
+    def step(self, losses: Iterable[Tensor], clock: Clock) -> None:
+        """Take one optimiser step down the gradient of a sum of losses, at the rate and decay of the clock's moment.
+
+        Args:
+            losses: Scalars. Each is taken backwards before the next is asked for, so that only one graph is kept.
+            clock: Where the training stands.
+        """
+        for loss in losses:
+            loss.backward()  # type: ignore[no-untyped-call]
+        self._set_rates(clock)
+        if self.recipe.clip is not None:
+            torch.nn.utils.clip_grad_norm_([p for group in self.groups for p in group["params"]], self.recipe.clip)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
+
+    def _set_rates(self, clock: Clock) -> None:
+        lr = self.recipe.lr_at(clock.next_epoch, clock.steps_per_epoch)
+        for group in self.groups:
+            if not group.get("constant", False):
+                group["lr"] = lr * group.get("share", 1.0)
+            if self.recipe.final_weight_decay is not None and group.get("decayed", group["weight_decay"] > 0):
+                group["weight_decay"] = self.recipe.weight_decay_at(clock.progress)
+
+
+def trained_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Return the parameters that are trained, by name."""
+    return {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+
+def method_optimization(method: Method, recipe: Recipe, device: torch.device) -> Optimization:
+    """Return the optimisers that a method asks for.
+
+    Raises:
+        PluginError: They leave a trained parameter out, or two of them share one.
+    """
+    parameters = trained_parameters(method)
+    found = Optimization(recipe, device, method.optimizer(recipe, parameters))
+    held = Counter(id(p) for group in found.groups for p in group["params"])
+    wrong = [name for name, p in parameters.items() if held[id(p)] != 1]
+    if wrong:
+        raise PluginError(
+            f"{type(method).__name__}.optimizer holds the parameter {wrong[0]} {held[id(parameters[wrong[0]])]} times",
+            "every trained parameter once",
+            "Declare a parameter that is not trained by requires_grad_(False).",
+        )
+    return found
 
 
 def decayed_shares(encoder: Encoder, decay: float) -> dict[str, float]:
@@ -77,20 +122,3 @@ def multiplies_bf16(device: torch.device) -> bool:
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
-
-
-def take_step(loss: Tensor, optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: float) -> None:
-    """Move the parameters down the gradient of a loss, at the learning rate of a fractional epoch."""
-    loss.backward()  # type: ignore[no-untyped-call]
-    descend(optimizer, recipe, epoch)
-
-
-def descend(optimizer: torch.optim.Optimizer, recipe: Recipe, epoch: float) -> None:
-    """Move the parameters down their gradients, at the learning rate of a fractional epoch, and clear them."""
-    for group in optimizer.param_groups:
-        group["lr"] = recipe.lr_at(epoch) * group.get("share", 1.0)
-    if recipe.clip is not None:
-        parameters = [p for group in optimizer.param_groups for p in group["params"]]
-        torch.nn.utils.clip_grad_norm_(parameters, recipe.clip)
-    optimizer.step()
-    optimizer.zero_grad(set_to_none=True)

@@ -28,6 +28,7 @@ from ecgkit.config import build, read_yaml, to_dict, write_yaml
 from ecgkit.entries import MethodEntry, load_target
 from ecgkit.errors import RunError
 from ecgkit.methods import Encoder, Method
+from ecgkit.parquet import read_frame
 from ecgkit.plugins import host
 from ecgkit.training.unfinished import finished, is_unfinished, resume_command, unfinished
 from ecgkit.training.weights import load_weights
@@ -238,7 +239,7 @@ def read_records(path: Path) -> pd.DataFrame:
     if not file.is_file():
         return pd.DataFrame(columns=["record_id", "patient_id", "sha256", "part"])
     try:
-        return pd.read_parquet(file, columns=["record_id", "patient_id", "sha256", "part"])
+        return read_frame(file, columns=["record_id", "patient_id", "sha256", "part"])
     except Exception as error:  # pyarrow has many
         raise RunError(f"{file} cannot be read ({type(error).__name__})", "the records of a run") from None
 

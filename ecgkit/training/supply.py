@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ecgkit.beats.peaks import Peaks, read_peaks
+from ecgkit.entries import SupplyEntry
 from ecgkit.errors import StoreError
 from ecgkit.knowledge.labels import read_labels
-from ecgkit.methods import NEEDS
+from ecgkit.plugins import host
 from ecgkit.store.pair import StorePair
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
@@ -131,13 +132,54 @@ def entity_values(store: Store) -> NDArray[np.uint8]:
     return np.where(entities.complete[:, None], entities.values, np.uint8(UNREAD))
 
 
+def open_beats(store: Store, view: View, data: TaskData | None) -> Supply:
+    """Open the R peaks of a store."""
+    return Beats(read_peaks(store), view.spec.samples, view.spec.fs)
+
+
+def open_reports(store: Store, view: View, data: TaskData | None) -> Supply:
+    """Open which unique report each record has, int64 ``[B]``; see `ecgkit.text.reports`."""
+    return ByRow(torch.from_numpy(report_table(store).index))
+
+
+def open_entities(store: Store, view: View, data: TaskData | None) -> Supply:
+    """Open what the reports say of each entity; see `entity_values`."""
+    return ByRow(torch.from_numpy(entity_values(store)))
+
+
+def open_labels(store: Store, view: View, data: TaskData | None) -> Supply | None:
+    """Open the targets of a task; None without one."""
+    return None if data is None else Labels.of(data, len(store))
+
+
+def open_demographics(store: Store, view: View, data: TaskData | None) -> Supply:
+    """Open age and sex; see `demographics`."""
+    return ByRow(demographics(store))
+
+
+def open_patients(store: Store, view: View, data: TaskData | None) -> Supply:
+    """Open the number of each record's patient, int64 ``[B]``; see `patient_numbers`."""
+    return ByRow(torch.from_numpy(patient_numbers(store)))
+
+
+def patient_numbers(store: Store) -> NDArray[np.int64]:
+    """Return int64 ``[R]``: equal numbers for records of one patient; a record of no known patient is its own."""
+    named = [str(row) if patient is None else f"{patient} " for row, patient in enumerate(store.patients)]
+    return np.unique(named, return_inverse=True)[1].ravel().astype(np.int64)
+
+
+def supply_entries() -> dict[str, SupplyEntry]:
+    """Return all that a batch may hold besides the signal, by name."""
+    return host().entries(SupplyEntry)
+
+
 def open_supplies(
     needs: Iterable[str], store: Store, view: View, data: TaskData | None = None, *, owner: str = "the model"
 ) -> dict[str, Supply]:
     """Open a supply for every need besides the signal.
 
     Args:
-        needs: Names out of `ecgkit.methods.NEEDS`.
+        needs: ``signal``, and names of supplies (`ecgkit.entries.SupplyEntry`).
         store: The store.
         view: The store under the model's contract.
         data: The task that labels come from, if any.
@@ -145,36 +187,32 @@ def open_supplies(
 
     Raises:
         StoreError: The store lacks one; the message names the command that adds it.
+        PluginError: No supply has this name.
     """
     if isinstance(store, StorePair):
         return _join_supplies(list(needs), store, view, owner)
     supplies: dict[str, Supply] = {}
     for need in needs:
-        if need == "labels" and data is not None:
-            supplies[need] = Labels.of(data, len(store))
-        elif need == "beats":
-            supplies[need] = Beats(read_peaks(store), view.spec.samples, view.spec.fs)
-        elif need == "demographics":
-            supplies[need] = ByRow(demographics(store))
-        elif need == "reports":  # int64 [B]: which unique report, see `ecgkit.text.reports`
-            supplies[need] = ByRow(torch.from_numpy(report_table(store).index))
-        elif need == "entities":
-            supplies[need] = ByRow(torch.from_numpy(entity_values(store)))
-        elif need != "signal":
-            raise StoreError(
-                f"{store.path} holds no {need}", f"{need}, which {owner} needs",
-                f"Add them with: {NEEDS.get(need, need)}",
-            )  # fmt: skip
+        if need != "signal":
+            entry = host().get(SupplyEntry, need)
+            supply = entry.load()(store, view, data)
+            if supply is None:
+                raise StoreError(
+                    f"{store.path} holds no {need}, which {owner} needs", remedy=f"Add them with: {entry.command}"
+                )
+            supplies[need] = supply
     return supplies
 
 
 def _join_supplies(needs: Sequence[str], store: StorePair, view: View, owner: str) -> dict[str, Supply]:
     """Open the supplies of two stores that are read as one."""
-    refused = sorted(set(needs) - {"signal", "beats", "demographics"})
+    entries = supply_entries()
+    refused = sorted(need for need in set(needs) - {"signal"} if not (need in entries and entries[need].joinable))
     if refused:
+        joinable = ", ".join(name for name, entry in entries.items() if entry.joinable)
         raise StoreError(
             f"{owner} reads {', '.join(refused)}, which are another thing in each of {store.name}",
-            "a model that reads signals, beats or demographics, for a test on another store",
-        )  # fmt: skip
+            f"a model that reads signals, {joinable} alone, for a test on another store",
+        )
     first, other = (open_supplies(needs, part, view, owner=owner) for part in (store.first, store.other))
     return {need: OfTwo(first[need], other[need], len(store.first)) for need in first}

@@ -20,14 +20,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from ecgkit.atomic import atomic_file
 from ecgkit.errors import RunError
-from ecgkit.methods import Batch, Method
+from ecgkit.methods import Batch, Clock, Method
 from ecgkit.training import checkpoints as ckpt
 from ecgkit.training.checkpoints import Checkpoint, Progress
 from ecgkit.training.cost import peak_flops
 from ecgkit.training.data import Epochs, Windows, evaluation_starts, loader, plan_batches
 from ecgkit.training.engine import Engine
 from ecgkit.training.journal import Journal
-from ecgkit.training.meters import Clock, Means
+from ecgkit.training.meters import Means, Stopwatch
 from ecgkit.training.options import Watcher
 from ecgkit.training.plan import Piece, Rows, deal
 from ecgkit.training.processes import Processes
@@ -68,7 +68,8 @@ class Trainer:
             idle=self.cost.idle,
         )
         self.plan = setup.plan(processes)
-        self.clock = Clock()
+        self.stopwatch = Stopwatch()
+        self.steps = self.plan.steps * self.recipe.epochs
         self.means = Means()
         self.progress = Progress()
         self._unseen: list[tuple[int, Piece, dict[str, Tensor]]] = []  # losses that nobody has looked at yet
@@ -104,7 +105,7 @@ class Trainer:
         """Yield this process's batches from here to the end of the training."""
         epochs = Epochs(self.setup.view, self.options.seed, self.setup.supplies)
         orders = self.plan.orders(self.progress.epoch, self.progress.index)
-        return self.clock.waiting(iter(self._loader(epochs, orders)))
+        return self.stopwatch.waiting(iter(self._loader(epochs, orders)))
 
     def _loader(self, windows: Dataset[Batch], batches: Iterable[Any]) -> DataLoader[Batch]:
         gpu = self.device.type == "cuda"
@@ -124,18 +125,17 @@ class Trainer:
     def _train_epoch(self, epoch: int, batches: Iterator[Batch], stop: Stop, profiler: StepProfiler | None) -> None:
         self.setup.method.train()
         steps = self.plan.epoch(epoch)
-        self.clock.start()
+        self.stopwatch.start()
         for pieces in steps[self.progress.index :]:
-            at = epoch + (self.progress.index + 1) / len(steps)
-            done = self.engine.step(pieces, batches, at)
+            done = self.engine.step(pieces, batches, Clock.at(self.progress.step, self.steps, self.recipe.epochs))
             self.progress.index += 1
             self.progress.step += 1
             for piece, scalars in zip(pieces, done, strict=True):
                 self.means.add(scalars, piece.counted)
-                self.clock.records += sum(piece.sizes)
+                self.stopwatch.records += sum(piece.sizes)
                 self._unseen.append((self.progress.step, piece, scalars))
             self._between_steps(stop)
-            self._show(len(steps))
+            self._show()
             if profiler:
                 profiler.step()
 
@@ -172,32 +172,32 @@ class Trainer:
             f"the loss is no number by step {self.progress.step}; its records are in {files}", "a number", REMEDY
         )
 
-    def _show(self, steps: int) -> None:
-        self.watcher.step(self.progress.step, steps * self.recipe.epochs)
+    def _show(self) -> None:
+        self.watcher.step(self.progress.step, self.steps)
         if self.watcher.live is not None and time.monotonic() - self._shown > LIVE:
             self._shown = time.monotonic()
             self.watcher.live(
                 {
                     "epoch": self.progress.epoch + 1,
                     "step": self.progress.step,
-                    "steps": steps * self.recipe.epochs,
-                    "lr": self.engine.optimizer.param_groups[0]["lr"],
+                    "steps": self.steps,
+                    "lr": self.engine.optimization.lr,
                     **{f"train_{name}": value for name, value in self.means.means(Processes()).items()},
                     **self._rates(),
                 }
             )
 
     def _rates(self) -> dict[str, Any]:
-        return self.clock.rates(self.cost, self.processes.size, self.peak)
+        return self.stopwatch.rates(self.cost, self.processes.size, self.peak)
 
     def _end_epoch(self, epoch: int) -> None:
         """Validate, write the metrics down, and keep the weights if they are the best so far."""
-        rates, seconds = self._rates(), self.clock.seconds
+        rates, seconds = self._rates(), self.stopwatch.seconds
         began = time.perf_counter()
         metrics = {
             "epoch": epoch + 1,
             "step": self.progress.step,
-            "lr": self.engine.optimizer.param_groups[0]["lr"],
+            "lr": self.engine.optimization.lr,
             **{f"train_{name}": value for name, value in self.means.means(self.processes).items()},
             **{f"val_{name}": value for name, value in self.validate().items()},
             **self._measured(epoch + 1),
@@ -224,12 +224,12 @@ class Trainer:
     def validate(self) -> dict[str, float]:
         """Return the mean losses of the validation part, on fixed crops and with the same random masks each time."""
         dealt, batches = self._validation
-        means = Means()
+        means, clock = Means(), Clock.end(self.steps, self.recipe.epochs)
         self.setup.method.eval()
         with self._random_state_kept():
             for (number, rows, counts), batch in zip(dealt, batches, strict=True):
                 torch.manual_seed(_seed(self.options.seed, number))
-                means.add(self.engine.evaluate(batch), len(rows) if counts else 0)
+                means.add(self.engine.evaluate(batch, clock), len(rows) if counts else 0)
         return means.means(self.processes)
 
     def _measured(self, epoch: int) -> Mapping[str, float | None]:
@@ -283,7 +283,7 @@ class Trainer:
         if self.processes.first or self.engine.sharded:
             tensors = {
                 "model": ckpt.model_tensors(self.setup.method),
-                "optimizer": ckpt.optimizer_tensors(self.setup.method, self.engine.optimizer),
+                "optimizer": ckpt.optimizer_tensors(self.setup.method, self.engine.optimization.optimizers),
                 "rng": rng,
                 "sums": sums,
             }
@@ -303,7 +303,7 @@ class Trainer:
             return
         rank = self.processes.rank
         ckpt.load_model(self.setup.method, found.tensors["model"])
-        ckpt.load_optimizer(self.setup.method, self.engine.optimizer, found.tensors["optimizer"])
+        ckpt.load_optimizers(self.setup.method, self.engine.optimization.optimizers, found.tensors["optimizer"])
         self.progress = found.progress
         self.means = Means(ckpt.sums_of(found, rank, self.processes.size))
         if found.processes == self.processes.size:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ecgkit.beats.tokens import beat_tokens, with_regular_peaks
 from ecgkit.leads import STANDARD_LEADS
-from ecgkit.methods import Batch, Encoder, Features, Losses, Method, Reconstruction
+from ecgkit.methods import Batch, Clock, Encoder, Features, Losses, Method, Reconstruction
 from ecgkit.nn.grid_attention import GridAttention, GridRule
 from ecgkit.nn.lead_check import check_standard_leads
 from ecgkit.nn.masking import Mask, gather_tokens, random_mask
@@ -270,7 +270,7 @@ class Clear(Method):
         self.encoder: ClearEncoder = ClearEncoder(config)
         self.decoder = ClearDecoder(config)
 
-    def training_step(self, batch: Batch) -> Losses:
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
         """Hide beats and rebuild them."""
         beats = self.encoder.cut(batch.signal, batch.extra["beats"], batch.lengths)
         return Losses({"reconstruction": self.reconstruction_loss(beats, batch.lead_ids, self.draw_mask(beats))})

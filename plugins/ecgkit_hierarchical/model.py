@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ecgkit.errors import RunError, SignalError
-from ecgkit.methods import AttentionMap, Batch, Corpus, Encoder, Features, Losses, Method
+from ecgkit.methods import AttentionMap, Batch, Clock, Corpus, Encoder, Features, Losses, Method
 from ecgkit.nn.attention import watching
 from ecgkit.nn.lead_check import check_standard_leads
 from ecgkit.nn.transformer import Attention, Mlp
@@ -231,7 +231,7 @@ class Hierarchical(Method):
         self.encoder.wide_mean.copy_(mean)
         self.encoder.wide_deviation.copy_(torch.where(deviation > 0, deviation, 1.0))
 
-    def training_step(self, batch: Batch) -> Losses:
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
         """Predict the labels."""
         logits, labels = self.encoder.encode(batch).logits, batch.extra.get("labels")
         if logits is None or labels is None:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ecgkit.knowledge.labels import PRESENT, UNCERTAIN, read_labels
-from ecgkit.methods import Batch, Corpus, Losses, Method
+from ecgkit.methods import Batch, Clock, Corpus, Losses, Method
 from ecgkit.nn.contrastive import embedding_statistics
 from ecgkit.nn.query_network import QueryNetwork
 from ecgkit.text.encoder import completed
@@ -76,7 +76,7 @@ class KMerl(Method):
         """Fit the text encoder, and compute the vectors of reports and entity names once."""
         self.language.prepare(corpus, self.config.entities)
 
-    def training_step(self, batch: Batch) -> Losses:
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
         """Hide leads and segments, and learn report and entities from what stays."""
         kept = self.draw(batch)
         tokens = self.encoder.visible_tokens(batch.signal, batch.lead_ids, batch.lengths, kept)

@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ecgkit.methods import Batch, Corpus, Encoder, Losses, Method
+from ecgkit.methods import Batch, Clock, Corpus, Encoder, Losses, Method
 from ecgkit.nn.contrastive import embedding_statistics
 from ecgkit.text.encoder import completed
 from ecgkit_kmerl.config import MerlConfig
@@ -65,7 +65,7 @@ class Merl(Method):
         """Fit the text encoder, and compute the vectors of reports once."""
         self.language.prepare(corpus)
 
-    def training_step(self, batch: Batch) -> Losses:
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
         """Align ECG with report, and the ECG with itself."""
         signal, config = batch.signal, self.config
         leads = draw_leads((len(signal), signal.shape[1]), config.dlm_counts, config.dlm_prob, signal.device)

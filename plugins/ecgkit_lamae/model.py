@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ecgkit.errors import RunError
 from ecgkit.leads import STANDARD_LEADS
-from ecgkit.methods import Batch, Corpus, Losses, Method
+from ecgkit.methods import Batch, Clock, Corpus, Losses, Method
 from ecgkit.nn.masking import Mask, gather_tokens, kept_count, random_mask
 from ecgkit.nn.reconstruction import masked_mse, standardize_patches
 from ecgkit_lamae.alignment import AlignmentWeight, alignment_loss
@@ -91,7 +91,7 @@ class Lamae(Method):
         if self.align is not None:
             self.align.set_records(len(corpus.train))
 
-    def training_step(self, batch: Batch) -> Losses:
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
         """Hide patches and rebuild them, or predict labels."""
         if self.config.objective == "classify":
             return self._classify(batch)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ecgkit.errors import SignalError
 from ecgkit.leads import STANDARD_LEADS
-from ecgkit.methods import Batch, Encoder, Features, Losses, Method, Reconstruction
+from ecgkit.methods import Batch, Clock, Encoder, Features, Losses, Method, Reconstruction
 from ecgkit.nn.lead_check import check_standard_leads
 from ecgkit.nn.masking import Mask, gather_tokens, random_mask
 from ecgkit.nn.positions import sincos_positions
@@ -200,7 +200,7 @@ class StMem(Method):
         self.decoder = StMemDecoder(config)
         self.apply(_initialise)
 
-    def training_step(self, batch: Batch) -> Losses:
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
         """Hide patches, lead by lead, and rebuild them."""
         mask = self.draw_mask(batch)
         return Losses({"reconstruction": self.reconstruction_loss(batch.signal, batch.lead_ids, mask)})

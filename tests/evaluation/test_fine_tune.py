@@ -14,7 +14,8 @@ from ecgkit.evaluation.heads.fine_tune import GENTLE, FineTune, FineTuneConfig
 from ecgkit.evaluation.heads.settings import check_head, head_config
 from ecgkit.evaluation.probe.options import ProbeOptions
 from ecgkit.evaluation.probe.prepare import probe
-from ecgkit.methods import Encoder, Method
+from ecgkit.methods import Clock, Encoder, Method
+from ecgkit.optimizers import build_optimizer
 from ecgkit.plugins import host
 from ecgkit.recipe import Recipe
 from ecgkit.store.reader import Store
@@ -22,7 +23,7 @@ from ecgkit.store.views import View
 from ecgkit.tasks.data import TaskData
 from ecgkit.tasks.task import Label, Task
 from ecgkit.training.loop import PretrainOptions, pretrain
-from ecgkit.training.optimization import decayed_shares, descend, optimizer_for
+from ecgkit.training.optimization import Optimization, decayed_shares, trained_parameters
 from tests.training.test_training import SMALL
 
 PRESETS = [
@@ -96,12 +97,12 @@ def test_a_step_moves_each_depth_by_its_share() -> None:
     """With a constant gradient, AdamW's first step has the length of the rate, whatever the gradient."""
     encoder, _, _ = encoder_of("stmem", "tiny")
     shares = decayed_shares(encoder, 0.5)
-    optimizer = optimizer_for(encoder, Recipe(weight_decay=0.0, warmup_epochs=0), torch.device("cpu"), shares)
     before = {name: p.detach().clone() for name, p in encoder.named_parameters() if p.requires_grad}
     for p in encoder.parameters():
         p.grad = torch.ones_like(p) if p.requires_grad else None
-    recipe = Recipe(weight_decay=0.0, warmup_epochs=0, clip=None)
-    descend(optimizer, recipe, 0.0)
+    recipe = Recipe(weight_decay=0.0, warmup_epochs=0, clip=None, schedule="constant")
+    optimizer = build_optimizer(recipe, trained_parameters(encoder), shares)
+    Optimization(recipe, torch.device("cpu"), optimizer).step([], Clock.at(0, 1, 1))
     for name, p in encoder.named_parameters():
         if p.requires_grad:
             step = (before[name] - p.detach()).abs().mean().item()

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import RunError, SignalError
-from ecgkit.methods import Batch
+from ecgkit.methods import Batch, Clock
 from ecgkit.nn.attention import watching
 from ecgkit.nn.masking import Mask, kept_count, mask_from_restore, random_mask
 from ecgkit.nn.reconstruction import standardize_patches
@@ -250,7 +250,7 @@ def test_any_number_of_leads_trains_with_finite_gradients_in_bf16(count: int) ->
     peaks = torch.tensor([[50, 150, 260, 900], [40, -1, -1, -1]])
     batch = Batch(torch.randn(2, count, 1000).cumsum(-1), ids, torch.arange(2), extra={"beats": peaks})
     with torch.autocast("cpu", torch.bfloat16):
-        loss = model.training_step(batch).loss
+        loss = model.training_step(batch, Clock.end()).loss
     loss.backward()
     assert torch.isfinite(loss)
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
@@ -392,7 +392,7 @@ def test_long_records_have_more_slots() -> None:
     model = Clear(config)
     peaks = torch.arange(40, 6000, 90)[None]
     batch = Batch(torch.randn(1, 12, 6000).cumsum(-1), ALL, torch.arange(1), extra={"beats": peaks})
-    assert torch.isfinite(model.training_step(batch).loss)
+    assert torch.isfinite(model.training_step(batch, Clock.end()).loss)
 
 
 @pytest.mark.parametrize(

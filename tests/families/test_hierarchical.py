@@ -21,7 +21,7 @@ from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
 from ecgkit.errors import RunError, SignalError
 from ecgkit.evaluation.features.encoder import pretrained_subject
 from ecgkit.evaluation.probe.prepare import probe
-from ecgkit.methods import Batch
+from ecgkit.methods import Batch, Clock
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.tasks.loading import load_task
@@ -296,7 +296,7 @@ def test_each_variant_is_one_setting_and_learns(variant: str) -> None:
     batch = Batch(torch.randn(6, 12, config.signal.samples).cumsum(-1) / 50, ALL, torch.arange(6), extra=extra)
     losses = []
     for _ in range(40):
-        loss = model.training_step(batch).loss
+        loss = model.training_step(batch, Clock.end()).loss
         losses.append(loss.item())
         optimizer.zero_grad()
         loss.backward()

@@ -17,7 +17,7 @@ from ecgkit_kmerl.masking import Kept, draw_leads, draw_segments, rescale
 from torch import Tensor
 
 from ecgkit.errors import SignalError
-from ecgkit.methods import Batch, Corpus, ZeroShot
+from ecgkit.methods import Batch, Clock, Corpus, ZeroShot
 from ecgkit.nn.contrastive import across
 from ecgkit.nn.query_network import QueryNetwork
 from ecgkit.signal.normalize import normalize
@@ -243,7 +243,7 @@ def test_padding_is_hidden_first_and_counts_nowhere() -> None:
         losses = []
         for signal in (noisy, clean):
             torch.manual_seed(4)
-            losses.append(model.training_step(replace(step, signal=signal)).loss)
+            losses.append(model.training_step(replace(step, signal=signal), Clock.end()).loss)
         torch.testing.assert_close(losses[0], losses[1])
 
 
@@ -278,7 +278,7 @@ def test_the_rule_for_uncertain_entities_is_one_setting() -> None:
 def test_losses_equal_a_plain_computation() -> None:
     model = prepared(replace(SMALL, dlm_prob=0.0, lsm_ratio=0.0, uncertain="ignore")).eval()
     step = batch(5)
-    losses = model.training_step(step)
+    losses = model.training_step(step, Clock.end())
     tokens = model.encoder.visible_tokens(step.signal, ALL)
     logits = model.answer(tokens, model.class_vectors(SMALL.entities)).detach()
     total, count = 0.0, 0
@@ -318,7 +318,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("changes", ABLATIONS.values(), ids=ABLATIONS)
 def test_every_ablation_trains_all_its_parameters(changes: dict[str, Any]) -> None:
     model = prepared(replace(SMALL, **changes))
-    losses = model.training_step(batch())
+    losses = model.training_step(batch(), Clock.end())
     losses.loss.backward()
     assert torch.isfinite(losses.loss)
     assert [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None] == []
@@ -331,7 +331,7 @@ def test_every_ablation_trains_all_its_parameters(changes: dict[str, Any]) -> No
 
 
 def test_a_batch_of_one_record_is_survived() -> None:
-    assert torch.isfinite(prepared(SMALL).training_step(batch(1)).loss)
+    assert torch.isfinite(prepared(SMALL).training_step(batch(1), Clock.end()).loss)
 
 
 def test_a_run_holds_no_text_of_the_reports() -> None:
@@ -366,7 +366,7 @@ def test_one_batch_is_learnt() -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
     losses = []
     for _ in range(60):
-        loss = model.training_step(batch()).loss
+        loss = model.training_step(batch(), Clock.end()).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import SignalError, StoreError
-from ecgkit.methods import Batch
+from ecgkit.methods import Batch, Clock
 from ecgkit.nn.masking import Mask, kept_count, random_mask
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
@@ -92,7 +92,7 @@ def test_any_number_of_leads(name: str, count: int) -> None:
         (2, 16), (2, count, 16), (2, count * N, 16),
     ]  # fmt: skip
     batch = Batch(torch.randn(2, count, T), ids, torch.arange(2), extra={"labels": torch.ones(2, 2)})
-    assert torch.isfinite(model.training_step(batch).loss)
+    assert torch.isfinite(model.training_step(batch, Clock.end()).loss)
 
 
 @torch.no_grad()
@@ -268,9 +268,11 @@ def test_padding_changes_nothing() -> None:
         torch.testing.assert_close(getattr(a, field), getattr(b, field))
         torch.testing.assert_close(getattr(a, field), getattr(short, field), atol=1e-5, rtol=1e-4)
     torch.manual_seed(5)
-    one = model.training_step(Batch(x, ids, torch.arange(2), lengths)).loss
+    one = model.training_step(Batch(x, ids, torch.arange(2), lengths), Clock.end()).loss
     torch.manual_seed(5)
-    torch.testing.assert_close(model.training_step(Batch(changed, ids, torch.arange(2), lengths)).loss, one)
+    torch.testing.assert_close(
+        model.training_step(Batch(changed, ids, torch.arange(2), lengths), Clock.end()).loss, one
+    )
 
 
 @torch.no_grad()
@@ -344,7 +346,7 @@ def test_one_batch_is_learnt() -> None:
     optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
     batch, losses = batch_of(torch.randn(4, 12, T).cumsum(-1) / 20), []
     for _ in range(40):
-        loss = model.training_step(batch).loss
+        loss = model.training_step(batch, Clock.end()).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

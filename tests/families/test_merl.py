@@ -20,7 +20,7 @@ from torch import Tensor
 
 from ecgkit.errors import RunError, SignalError
 from ecgkit.leads import lead_ids
-from ecgkit.methods import Batch
+from ecgkit.methods import Batch, Clock
 from ecgkit.signal.normalize import normalize
 from ecgkit.text.config import TextConfig
 
@@ -243,7 +243,7 @@ def batch(B: int = 4) -> Batch:
 )
 def test_gradients_reach_every_parameter_that_the_losses_use(changes: dict[str, Any]) -> None:
     model = prepared(replace(SMALL, **changes))
-    model.training_step(batch()).loss.backward()
+    model.training_step(batch(), Clock.end()).loss.backward()
     lost = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
     assert lost == []
     assert all(p.requires_grad for p in model.encoder.parameters())
@@ -251,7 +251,7 @@ def test_gradients_reach_every_parameter_that_the_losses_use(changes: dict[str, 
 
 def test_a_batch_of_one_record_is_survived() -> None:
     for config in (SMALL, VIT):
-        loss = prepared(config).training_step(batch(1)).loss
+        loss = prepared(config).training_step(batch(1), Clock.end()).loss
         assert torch.isfinite(loss)
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ecgkit.errors import RunError, SignalError
 from ecgkit.leads import STANDARD_LEADS
-from ecgkit.methods import Batch
+from ecgkit.methods import Batch, Clock
 from ecgkit.nn.masking import kept_count, mask_from_restore, random_mask
 from tests.conftest import official_shapes
 
@@ -155,7 +155,7 @@ def test_any_number_of_leads(small: StMem, count: int) -> None:
     shapes = [getattr(features, f).shape for f in ("pooled", "per_lead", "tokens", "layers", "layer_input")]
     assert shapes == [(2, 32), (2, count, 32), (2, count * 50, 32), (2, 2, 32), (2, 32)]
     assert all(torch.isfinite(getattr(features, f)).all() for f in ("pooled", "per_lead", "tokens", "layers"))
-    loss = small.training_step(Batch(x, ids, torch.arange(2))).loss
+    loss = small.training_step(Batch(x, ids, torch.arange(2)), Clock.end()).loss
     assert torch.isfinite(loss)
 
 
@@ -296,7 +296,7 @@ def test_impossible_sizes_are_refused_by_name(wrong: dict[str, Any]) -> None:
 def test_gradients_reach_every_trained_parameter() -> None:
     torch.manual_seed(0)
     model = StMem(SMALL)
-    model.training_step(Batch(torch.randn(2, 12, 2250), ALL, torch.arange(2))).loss.backward()
+    model.training_step(Batch(torch.randn(2, 12, 2250), ALL, torch.arange(2)), Clock.end()).loss.backward()
     lost = [n for n, p in model.named_parameters() if p.requires_grad and (p.grad is None or not p.grad.any())]
     assert lost == []
     assert not model.encoder.positions.requires_grad
@@ -309,7 +309,7 @@ def test_one_batch_is_learnt() -> None:
     batch = Batch(torch.randn(4, 12, 2250).cumsum(-1), ALL, torch.arange(4))
     losses = []
     for _ in range(30):
-        loss = model.training_step(batch).loss
+        loss = model.training_step(batch, Clock.end()).loss
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()
@@ -350,5 +350,5 @@ def test_padding_is_neither_rebuilt_nor_looked_at_in_pretraining(small: StMem) -
         signal = x.clone()
         signal[0, :, 720:] = filling  # patch 15 of 45 samples is the last that holds a real one
         torch.manual_seed(3)
-        losses.append(small.training_step(Batch(signal, ALL, torch.arange(2), lengths)).loss)
+        losses.append(small.training_step(Batch(signal, ALL, torch.arange(2), lengths), Clock.end()).loss)
     torch.testing.assert_close(losses[0], losses[1])

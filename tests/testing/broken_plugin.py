@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
-from ecgkit.methods import Batch, Encoder, Features, Losses, Method
+from ecgkit.methods import Batch, Clock, Encoder, Features, Losses, Method
 from ecgkit.nn.contrastive import info_nce
 from ecgkit.recipe import Recipe
 from ecgkit.signal.spec import SignalSpec
@@ -61,13 +61,13 @@ class Good(Method):
         first, second = (self.encoder.encode(replace(batch, signal=x)).pooled for x in (noisy, batch.signal))
         return self.project(first), second
 
-    def training_step(self, batch: Batch) -> Losses:
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
         return Losses({"pairs": info_nce(*self.pair(batch), 0.1)})
 
 
 class Infinite(Good):
-    def training_step(self, batch: Batch) -> Losses:
-        return Losses({"pairs": super().training_step(batch).loss / 0})
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
+        return Losses({"pairs": super().training_step(batch, clock).loss / 0})
 
 
 class Idle(Good):
@@ -79,8 +79,8 @@ class Idle(Good):
 class Rising(Good):
     """Climbs: the value of the loss with the gradient of its negative."""
 
-    def training_step(self, batch: Batch) -> Losses:
-        loss = super().training_step(batch).loss
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
+        loss = super().training_step(batch, clock).loss
         return Losses({"pairs": 2 * loss.detach() - loss})
 
 
@@ -168,7 +168,7 @@ class Forgetful(Good):
 class Narrow(Good):
     """Takes a small difference of large numbers, for which 8 bits of mantissa are too few."""
 
-    def training_step(self, batch: Batch) -> Losses:
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
         first, _ = self.pair(batch)
         return Losses({"pairs": ((first + 1000) - 1000).square().mean()})
 
@@ -176,8 +176,8 @@ class Narrow(Good):
 class Uncompiled(Good):
     """Counts its steps in Python, which a compiled step does not see the same way."""
 
-    def training_step(self, batch: Batch) -> Losses:
-        loss = super().training_step(batch).loss
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
+        loss = super().training_step(batch, clock).loss
         return Losses({"pairs": loss * 2 if torch.compiler.is_compiling() else loss})
 
 
@@ -188,15 +188,15 @@ class Counting(Good):
         super().__init__(config)
         self.steps = 0
 
-    def training_step(self, batch: Batch) -> Losses:
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
         self.steps += self.training
-        return Losses({"pairs": super().training_step(batch).loss * (1 + self.steps)})
+        return Losses({"pairs": super().training_step(batch, clock).loss * (1 + self.steps)})
 
 
 class Alone(Good):
     """Compares the records of its own process only."""
 
-    def training_step(self, batch: Batch) -> Losses:
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
         first, second = (nn.functional.normalize(x, dim=-1) for x in self.pair(batch))
         logits = first @ second.T / 0.1
         return Losses({"pairs": nn.functional.cross_entropy(logits, torch.arange(len(logits)))})
@@ -205,8 +205,8 @@ class Alone(Good):
 class Chancy(Good):
     """Draws from Python's generator, which no checkpoint holds."""
 
-    def training_step(self, batch: Batch) -> Losses:
-        return Losses({"pairs": super().training_step(batch).loss * (1 + random.random())})
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
+        return Losses({"pairs": super().training_step(batch, clock).loss * (1 + random.random())})
 
 
 PRESETS = {"tiny": Config()}

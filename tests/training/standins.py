@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ecgkit.entries import MethodEntry
-from ecgkit.methods import Batch, Encoder, Features, Losses, Method
+from ecgkit.methods import Batch, Clock, Encoder, Features, Losses, Method
 from ecgkit.nn.contrastive import embedding_statistics, info_nce
 from ecgkit.recipe import Recipe
 from ecgkit.signal.spec import SignalSpec
@@ -56,7 +56,7 @@ class Pairs(Method):
         self.other = nn.Linear(12, 8)
         self.temperature = nn.Parameter(torch.tensor([0.5]))
 
-    def training_step(self, batch: Batch) -> Losses:
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
         noisy = batch.signal + self.config.noise * torch.randn_like(batch.signal)
         z = self.encoder.encode(replace(batch, signal=noisy)).pooled
         pairs = info_nce(z, self.other(batch.signal.std(-1)), self.temperature)
@@ -67,7 +67,7 @@ class Pairs(Method):
 class Plain(Pairs):
     """Each record for itself, without chance: the same for any cut of a batch."""
 
-    def training_step(self, batch: Batch) -> Losses:
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
         error = self.encoder.encode(batch).pooled - self.other(batch.signal.std(-1)) - 1
         return Losses({"error": error.square().mean()})
 

@@ -11,6 +11,7 @@ from ecgkit.entries import HeadEntry, TaskEntry
 from ecgkit.evaluation.probe.online import OnlineProbe
 from ecgkit.methods import Batch
 from ecgkit.nn.attention import attend
+from ecgkit.optimizers import build_optimizer
 from ecgkit.plugins import host
 from ecgkit.recipe import Recipe
 from ecgkit.store.reader import Store
@@ -19,7 +20,7 @@ from ecgkit.training.checkpoints import Checkpoint, Progress, latest_checkpoint,
 from ecgkit.training.cost import count_cost, measure_peak
 from ecgkit.training.estimate import estimate
 from ecgkit.training.meters import Means
-from ecgkit.training.optimization import autocast, optimizer_for, precision
+from ecgkit.training.optimization import autocast, precision, trained_parameters
 from ecgkit.training.options import PretrainOptions
 from ecgkit.training.processes import Processes
 from tests.training.standins import PairConfig, Pairs, Plain, entry, train
@@ -104,7 +105,7 @@ def test_the_last_checkpoints_are_kept_and_the_last_whole_one_is_read(tmp_path: 
 
 
 def test_a_group_of_vectors_and_one_of_matrices_share_one_fused_step() -> None:
-    optimizer = optimizer_for(Pairs(PairConfig()), Recipe(weight_decay=0.1), CPU)
+    optimizer = build_optimizer(Recipe(weight_decay=0.1), trained_parameters(Pairs(PairConfig())))
     assert optimizer.defaults["fused"]
     assert [group["weight_decay"] for group in optimizer.param_groups] == [0.1, 0.0]
 

@@ -16,7 +16,7 @@ from torch import nn
 from ecgkit.config import read_yaml
 from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import OutputError, RunError, StoreError
-from ecgkit.methods import Batch, Corpus, Features, Losses, Method
+from ecgkit.methods import Batch, Clock, Corpus, Features, Losses, Method
 from ecgkit.plugins import host
 from ecgkit.recipe import Recipe
 from ecgkit.signal.spec import SignalSpec, apply
@@ -224,7 +224,7 @@ class Diverging(Method):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(1))
 
-    def training_step(self, batch: Batch) -> Losses:
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
         return Losses({"nan": self.weight.sum() * float("nan")})
 
 
@@ -250,7 +250,7 @@ class Supervised(Method):
     def prepare(self, corpus: Corpus) -> None:
         self.trained_on.fill_(len(corpus.train))
 
-    def training_step(self, batch: Batch) -> Losses:
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
         logits = self.layer(batch.signal.abs().mean(-1))
         return Losses({"bce": nn.functional.binary_cross_entropy_with_logits(logits, batch.extra["labels"])})
 

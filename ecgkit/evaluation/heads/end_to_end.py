@@ -20,12 +20,13 @@ from torch import Tensor, nn
 from ecgkit.evaluation.features.extract import extract
 from ecgkit.evaluation.results.row import finite
 from ecgkit.evaluation.scores.metrics import macro_auroc
-from ecgkit.methods import Batch, Encoder
+from ecgkit.methods import Batch, Clock, Encoder
+from ecgkit.optimizers import build_optimizer
 from ecgkit.recipe import Recipe
 from ecgkit.store.views import View
 from ecgkit.tasks.data import TaskData
 from ecgkit.training.data import Windows, load_batches, plan_batches, training_starts
-from ecgkit.training.optimization import autocast, decayed_shares, optimizer_for, take_step
+from ecgkit.training.optimization import Optimization, decayed_shares, trained_parameters
 from ecgkit.training.supply import Labels, Supply
 
 # Ours: the same for every family, so that scratch rows can be compared.
@@ -74,13 +75,14 @@ def train_supervised(
     torch.manual_seed(seed)
     model = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(encoder.width, len(data.labels))}).to(device)
     shares = decayed_shares(encoder, layer_decay) if layer_decay < 1 else {}
-    optimizer = optimizer_for(model, recipe, device, {f"encoder.{name}": share for name, share in shares.items()})
+    named = {f"encoder.{name}": share for name, share in shares.items()}
+    optimization = Optimization(recipe, device, build_optimizer(recipe, trained_parameters(model), named))
     labels = Labels.of(data, len(view.signal))
     best, best_epoch, best_state, metrics = -1.0, 0, model.state_dict(), []
     for epoch in range(recipe.epochs):
         batches = plan_batches(view, data.rows[data.parts["train"]], recipe.batch_size, (seed, epoch))
         windows = Windows(view, training_starts(view, seed, epoch), {**supplies, "labels": labels})
-        loss = _train_epoch(model, optimizer, recipe, load_batches(windows, batches), len(batches), epoch)
+        loss = _train_epoch(model, optimization, load_batches(windows, batches), len(batches), epoch)
         val = data.parts["val"]
         score = macro_auroc(data.targets[val], _predict(model, view, data.rows[val], supplies))
         metrics.append({"epoch": epoch + 1, "train_loss": loss, "val_macro_auroc": finite(score)})
@@ -103,8 +105,7 @@ def train_supervised(
 
 def _train_epoch(
     model: nn.ModuleDict,
-    optimizer: torch.optim.Optimizer,
-    recipe: Recipe,
+    optimization: Optimization,
     batches: Any,
     count: int,
     epoch: int,
@@ -112,19 +113,19 @@ def _train_epoch(
     model.train()
     total, records = 0.0, 0
     for i, batch in enumerate(batches):
-        loss = _loss(model, batch, recipe)
-        take_step(loss, optimizer, recipe, epoch + (i + 1) / count)
+        loss = _loss(model, batch, optimization)
+        clock = Clock.at(epoch * count + i, optimization.recipe.epochs * count, optimization.recipe.epochs)
+        optimization.step([loss], clock)
         total += float(loss.detach()) * len(batch.rows)
         records += len(batch.rows)
     return total / records
 
 
-def _loss(model: nn.ModuleDict, batch: Batch, recipe: Recipe) -> Tensor:
-    device = next(model.parameters()).device
+def _loss(model: nn.ModuleDict, batch: Batch, optimization: Optimization) -> Tensor:
     encoder = model["encoder"]
     assert isinstance(encoder, Encoder)
-    moved = batch.to(device)
-    with autocast(recipe, device):
+    moved = batch.to(optimization.device)
+    with optimization.autocast():
         logits = model["head"](encoder.encode(moved).pooled)
     return F.binary_cross_entropy_with_logits(logits.float(), moved.extra["labels"])
 

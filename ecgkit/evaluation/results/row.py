@@ -18,6 +18,7 @@ import pandas as pd
 from ecgkit.atomic import atomic_folder
 from ecgkit.config import build
 from ecgkit.errors import ConfigError, ResultsError
+from ecgkit.parquet import write_frame
 
 ROW = "row.json"
 PREDICTIONS = "predictions.parquet"
@@ -195,7 +196,7 @@ class ResultRow:
 def save_row(folder: Path, row: ResultRow, predictions: pd.DataFrame) -> None:
     """Write a row and its predictions; the folder appears whole, in place of an earlier one."""
     with atomic_folder(folder, RESULT) as staging:
-        predictions.to_parquet(staging / PREDICTIONS, index=False)
+        write_frame(staging / PREDICTIONS, predictions)
         (staging / ROW).write_text(json.dumps(asdict(row), indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 

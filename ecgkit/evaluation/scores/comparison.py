@@ -18,6 +18,7 @@ from ecgkit.evaluation.results.row import PREDICTIONS, ResultRow
 from ecgkit.evaluation.scores.classes import DRAWS
 from ecgkit.evaluation.scores.metrics import Floats
 from ecgkit.evaluation.scores.statistics import Difference, Resampled, delong, delong_p, difference, holm, resample
+from ecgkit.parquet import read_frame
 
 ALPHA = 0.05
 
@@ -143,7 +144,7 @@ def predictions_on_test(path: Path) -> pd.DataFrame:
     """Return the test predictions beside a row, by record id."""
     file = path.parent / PREDICTIONS
     try:
-        frame = pd.read_parquet(file)
+        frame = read_frame(file)
         return frame[frame["part"] == "test"].set_index("record_id")
     except Exception as error:  # pyarrow has many
         raise ResultsError(f"{file} cannot be read ({type(error).__name__})", "the predictions of a result") from None

@@ -26,7 +26,7 @@ from ecgkit.evaluation.probe.run import PreparedProbe
 from ecgkit.evaluation.scores.metrics import macro_auroc
 from ecgkit.evaluation.studies.noise import Window
 from ecgkit.evaluation.studies.perturbations import Disturbances, Perturbation
-from ecgkit.methods import Method
+from ecgkit.methods import Clock, Method
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, before_filter
 from ecgkit.training.data import Windows, evaluation_starts, load_batches, plan_batches
@@ -220,5 +220,5 @@ def pretraining_loss(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         for batch in load_batches(windows, plan_batches(view, rows, 32)):
-            total += float(method.training_step(batch.to(device)).loss) * len(batch.rows)
+            total += float(method.training_step(batch.to(device), Clock.end()).loss) * len(batch.rows)
     return total / len(rows)

@@ -6,6 +6,7 @@ import pandas as pd
 
 from ecgkit.errors import ResultsError
 from ecgkit.evaluation.results.row import PREDICTIONS, ResultRow
+from ecgkit.parquet import read_frame
 
 
 def has_predictions(path: Path) -> bool:
@@ -22,7 +23,7 @@ def read_test_part(path: Path, row: ResultRow) -> pd.DataFrame:
     file = path.parent / PREDICTIONS
     expected = "the predictions of a result; make it again with 'ecgkit probe'"
     try:
-        frame = pd.read_parquet(file)
+        frame = read_frame(file)
         part = frame[frame["part"] == "test"].set_index("record_id")
     except Exception as error:  # pyarrow has many
         raise ResultsError(f"{file} cannot be read ({type(error).__name__})", expected) from None

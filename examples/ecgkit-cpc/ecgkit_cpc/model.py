@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ecgkit.errors import SignalError
 from ecgkit.leads import STANDARD_LEADS
-from ecgkit.methods import Batch, Encoder, Features, Losses, Method
+from ecgkit.methods import Batch, Clock, Encoder, Features, Losses, Method
 from ecgkit.nn.contrastive import embedding_statistics, first_row, gather
 from ecgkit_cpc.config import CpcConfig
 
@@ -95,7 +95,7 @@ class Cpc(Method):
         self.encoder: CpcEncoder = CpcEncoder(config)
         self.foretell = nn.ModuleList(nn.Linear(config.width, config.width, bias=False) for _ in config.ahead)
 
-    def training_step(self, batch: Batch) -> Losses:
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
         """Foretell every step that is to be foretold, and tell it from the other candidates."""
         z = self.encoder.latents(batch.signal, batch.lead_ids)
         c = self.encoder.contexts(z)

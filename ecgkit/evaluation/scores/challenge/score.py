@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from ecgkit.errors import ConfigError, ResultsError, TaskError
@@ -13,6 +12,7 @@ from ecgkit.evaluation.results.row import PREDICTIONS, ROW, load_row
 from ecgkit.evaluation.scores.challenge.files import Progress, read_answers
 from ecgkit.evaluation.scores.challenge.formula import ChallengeScores, challenge_score, challenge_scores
 from ecgkit.evaluation.scores.thresholds import decide, global_threshold, per_class_thresholds
+from ecgkit.parquet import read_frame
 from ecgkit.tasks.task import Challenge, Task
 
 Weights = NDArray[np.float64] | None
@@ -78,7 +78,7 @@ def score_result(folder: Path, task: Task, name: str, weights: Weights = None, t
     if row.task != name:
         raise TaskError(f"{folder} is a result of task {row.task}", f"one of {name}")
     try:
-        table = pd.read_parquet(folder / PREDICTIONS)
+        table = read_frame(folder / PREDICTIONS)
     except Exception as error:  # pyarrow has many
         raise ResultsError(f"{folder / PREDICTIONS} cannot be read ({type(error).__name__})", "predictions") from None
     y, p = (table[[f"{kind}_{label}" for label in task.labels]].to_numpy() for kind in "yp")
