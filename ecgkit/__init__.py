@@ -23,9 +23,22 @@ from ecgkit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from ecgkit.api.beats import find_beats, score_beats
+    from ecgkit.api.demo import run_demo
+    from ecgkit.api.export import export_encoder
     from ecgkit.api.ingest import ingest
+    from ecgkit.api.inspect import (
+        inspect_overlap,
+        inspect_quality,
+        inspect_reconstruction,
+        inspect_record,
+        inspect_store,
+    )
     from ecgkit.api.knowledge import audit_knowledge, compare_knowledge, extract_knowledge
+    from ecgkit.api.plugins import check_plugin, list_methods, list_plugins, new_plugin
     from ecgkit.api.pretrain import estimate_pretraining, pretrain, resume_pretraining
+    from ecgkit.api.runs import compare_runs, import_weights
+    from ecgkit.api.score import score_challenge
+    from ecgkit.api.simulate import simulate_cohort
     from ecgkit.arrays.encoder import load
     from ecgkit.arrays.store import open_store
 
@@ -43,6 +56,21 @@ __all__ = [
     "TaskEntry",
     "TextEncoderEntry",
     "__version__",
+    "run_demo",
+    "new_plugin",
+    "check_plugin",
+    "list_plugins",
+    "list_methods",
+    "simulate_cohort",
+    "score_challenge",
+    "export_encoder",
+    "import_weights",
+    "compare_runs",
+    "inspect_reconstruction",
+    "inspect_overlap",
+    "inspect_quality",
+    "inspect_record",
+    "inspect_store",
     "audit_knowledge",
     "compare_knowledge",
     "extract_knowledge",
@@ -58,6 +86,21 @@ __all__ = [
 ]
 
 _LAZY = {
+    "run_demo": "ecgkit.api.demo",
+    "new_plugin": "ecgkit.api.plugins",
+    "check_plugin": "ecgkit.api.plugins",
+    "list_plugins": "ecgkit.api.plugins",
+    "list_methods": "ecgkit.api.plugins",
+    "simulate_cohort": "ecgkit.api.simulate",
+    "score_challenge": "ecgkit.api.score",
+    "export_encoder": "ecgkit.api.export",
+    "import_weights": "ecgkit.api.runs",
+    "compare_runs": "ecgkit.api.runs",
+    "inspect_reconstruction": "ecgkit.api.inspect",
+    "inspect_overlap": "ecgkit.api.inspect",
+    "inspect_quality": "ecgkit.api.inspect",
+    "inspect_record": "ecgkit.api.inspect",
+    "inspect_store": "ecgkit.api.inspect",
     "audit_knowledge": "ecgkit.api.knowledge",
     "compare_knowledge": "ecgkit.api.knowledge",
     "extract_knowledge": "ecgkit.api.knowledge",

@@ -15,6 +15,23 @@ from ecgkit.cli import build_app
 
 # Each command, and the functions that do its work.
 FUNCTIONS = {
+    "demo": ("run_demo",),
+    "simulate": ("simulate_cohort",),
+    "inspect": (
+        "inspect_store",
+        "inspect_record",
+        "inspect_quality",
+        "inspect_overlap",
+        "inspect_reconstruction",
+    ),
+    "runs": ("compare_runs",),
+    "import-weights": ("import_weights",),
+    "score": ("score_challenge",),
+    "export": ("export_encoder",),
+    "methods": ("list_methods",),
+    "plugins list": ("list_plugins",),
+    "plugins check": ("check_plugin",),
+    "plugins new": ("new_plugin",),
     "extract-knowledge run": ("extract_knowledge",),
     "extract-knowledge compare": ("compare_knowledge",),
     "extract-knowledge audit": ("audit_knowledge",),
@@ -23,12 +40,17 @@ FUNCTIONS = {
     "ingest": ("ingest",),
     "pretrain": ("pretrain", "resume_pretraining", "estimate_pretraining"),
 }
-# Options that only a program has: what is printed, and when the exit code is 3.
-OF_THE_PROGRAM = {"as_json", "dry_run", "help", "max_rejected", "max_unread", "price_in", "price_out"}
-# Options that are arguments of another name: a function of its own does what they ask for.
-RENAMED = {("pretrain", "resume"): "run"}
+# Options that only a program has: what is printed, when the exit code is 3, and which function is called.
+OF_THE_PROGRAM = {"as_json", "attention", "dry_run", "help", "quality", "reconstruct", "task of inspect"} | {
+    "max_rejected",
+    "max_unread",
+    "price_in",
+    "price_out",
+}
+# Arguments whose option has another name, for it chooses the function too.
+RENAMED = {("pretrain", "run"): "resume", ("inspect", "run"): "store"}
 # Arguments that only a function has.
-OF_PYTHON = {"announce", "progress", "watcher"}
+OF_PYTHON = {"announce", "progress", "say", "watcher"}
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -53,12 +75,13 @@ def function(name: str) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("command", FUNCTIONS)
 def test_a_function_has_the_options_of_its_command(command: str) -> None:
-    given = [p for p in dict(commands())[command].params if p.name not in OF_THE_PROGRAM]
-    options = {RENAMED.get((command, p.name), p.name): plain(p.default) for p in given}
+    given = [p for p in dict(commands())[command].params if not {p.name, f"{p.name} of {command}"} & OF_THE_PROGRAM]
+    options = {p.name: plain(p.default) for p in given}
     found: set[str] = set()
     for name in FUNCTIONS[command]:
         parameters = inspect.signature(function(name)).parameters.values()
-        arguments = {p.name: plain(p.default) for p in parameters if p.name not in OF_PYTHON}
+        taken = [p for p in parameters if p.name not in OF_PYTHON]
+        arguments = {RENAMED.get((command, p.name), p.name): plain(p.default) for p in taken}
         assert arguments == {name: options.get(name, "no such option") for name in arguments}
         found |= set(arguments)
     assert found == set(options)
