@@ -8,6 +8,7 @@ needs. Importing ecgkit imports no heavy library: a function imports what it nee
 from typing import TYPE_CHECKING, Any
 
 from ecgkit.entries import (
+    AugmentationEntry,
     CommandEntry,
     DatasetEntry,
     DetectorEntry,
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "AugmentationEntry",
     "CommandEntry",
     "DatasetEntry",
     "DetectorEntry",

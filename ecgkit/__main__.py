@@ -1,5 +1,5 @@
 """``python -m ecgkit``."""
 
-from ecgkit.cli import main
+from ecgkit_learn import main
 
 main()

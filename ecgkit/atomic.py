@@ -1,11 +1,11 @@
 """Outputs that appear whole or not at all.
 
 A file or folder is made under a hidden name beside its place and renamed when it is finished, so a reader never
-meets half of it and a failure leaves nothing behind.
+sees half of it and a failure leaves nothing behind. Long work that can be resumed is in `ecgkit.unfinished`.
 """
 
 import contextlib
-import fcntl
+import errno
 import os
 import shutil
 import tempfile
@@ -14,15 +14,15 @@ from pathlib import Path
 
 from ecgkit.errors import OutputError
 
-MARKER = ".ecgkit"  # in every folder that ecgkit makes: what kind of output it is
+MARKER = ".ecgkit"  # a file in every folder that ecgkit makes; it holds the kind of the output
 
 
 def check_output(path: Path, kind: str, *, overwrite: bool = False) -> None:
     """Refuse early to write over something; only an earlier output of the same kind is ever replaced.
 
     Args:
-        path: Folder in which the output is to appear.
-        kind: What it will be, such as ``store`` or ``run``; see `atomic_folder`.
+        path: Where the output is to appear.
+        kind: Kind of the output, such as ``store`` or ``run``; see `atomic_folder`.
         overwrite: Whether an earlier output may be replaced.
 
     Raises:
@@ -31,10 +31,11 @@ def check_output(path: Path, kind: str, *, overwrite: bool = False) -> None:
     if not path.exists():
         return
     if not overwrite:
-        raise OutputError(f"{path} exists", "a new path", "Name another --out, or replace it with --overwrite.")
-    found = kind_of(path) or "no output of ecgkit"
+        raise OutputError(f"{path} exists already", remedy="Name another --out, or replace it with --overwrite.")
+    found = kind_of(path)
     if found != kind:
-        raise OutputError(f"{path} is {found}", f"an earlier {kind} to replace, or a new path", "Name another --out.")
+        what = f"ecgkit made it as a {found}" if found else "ecgkit did not make it"
+        raise OutputError(f"{path} is not a {kind} and is not replaced: {what}", remedy="Name another --out.")
 
 
 @contextlib.contextmanager
@@ -42,12 +43,13 @@ def atomic_folder(path: Path, kind: str) -> Iterator[Path]:
     """Yield a folder that takes the place of `path` when the block ends without an error.
 
     Args:
-        path: Where it is to appear.
-        kind: What it is; written into its `MARKER` file, so that nothing of another kind is ever replaced by it.
+        path: Where the output is to appear.
+        kind: Kind of the output. It is written into the `MARKER` file, so that an output of another kind never
+            replaces this one.
     """
     path = path.absolute()
     existed = path.exists()
-    with _naming(path):
+    with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     staging.chmod(0o777 & ~_umask())
@@ -58,28 +60,30 @@ def atomic_folder(path: Path, kind: str) -> Iterator[Path]:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def publish(staging: Path, path: Path, kind: str, *, replace: bool) -> None:
-    """Let a finished folder take the place of `path`.
+def publish(staging: Path, path: Path, kind: str, *, replace: bool, aside: Path | None = None) -> None:
+    """Let a finished folder take the place of `path` by one rename.
 
     Args:
-        staging: The folder, beside `path`.
-        path: Where it is to appear.
-        kind: What it is; see `atomic_folder`.
-        replace: Whether something that is there may go.
+        staging: The finished folder, in the same file system as `path`.
+        path: Where the output is to appear.
+        kind: Kind of the output; see `atomic_folder`.
+        replace: Whether an earlier output may be replaced.
+        aside: Where an earlier output waits until it is replaced; None for a new hidden folder beside `path`.
 
     Raises:
-        OutputError: Something is there that may not go.
+        OutputError: `path` exists and may not be replaced.
     """
     (staging / MARKER).write_text(f"{kind}\n", encoding="utf-8")
     if not path.exists():
         os.replace(staging, path)
         return
     if not replace:
-        raise OutputError(f"{path} was made by another process meanwhile", "a new path", "Name another --out.")
-    old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
-    os.replace(path, old / path.name)
+        raise OutputError(f"{path} was made by another process meanwhile", remedy="Name another --out.")
+    if aside is None:
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+    os.replace(path, aside)
     os.replace(staging, path)
-    shutil.rmtree(old)
+    shutil.rmtree(aside)
 
 
 def kind_of(path: Path) -> str:
@@ -93,8 +97,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path, of the same suffix, that is renamed to `path` when the block ends without an error."""
     path = path.absolute()
     if path.is_dir():
-        raise OutputError(f"{path} is a folder", "a file to write")
-    with _naming(path):
+        raise OutputError(f"{path} is a folder", remedy="Name a file to write.")
+    with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     staging = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
@@ -104,50 +108,42 @@ def atomic_file(path: Path) -> Iterator[Path]:
         staging.unlink(missing_ok=True)
 
 
-@contextlib.contextmanager
-def locked(path: Path, *, wait: bool = False) -> Iterator[bool]:
-    """Hold a lock for the block; the kernel lets go of it when the process ends, however it ends.
-
-    Args:
-        path: The lock file, made if it is not there. Whoever holds the lock may delete it.
-        wait: Wait for whoever holds it.
-
-    Yields:
-        Whether the lock is held: False, without waiting, if another process has it.
-    """
-    while True:
-        with _naming(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("a")
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-            except BlockingIOError:
-                yield False
-                return
-            # Its last holder may have deleted it: then this one guards nothing, and a new one is made.
-            if path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()):
-                yield True
-                return
-
-
 def check_suffix(path: Path, *suffixes: str) -> None:
-    """Refuse to write a file under a name of another kind, which could be somebody's data.
+    """Refuse a file name of another kind of file, which could be somebody's data.
 
     Raises:
         OutputError: `path` ends in none of `suffixes`.
     """
     if path.suffix.lower() not in suffixes:
-        raise OutputError(f"{path} is no name for this output", f"a name that ends in {' or '.join(suffixes)}")
+        raise OutputError(f"{path} must end in {' or '.join(suffixes)}")
+
+
+def sync(path: Path) -> None:
+    """Wait until a file, or the list of files of a folder, is on the disk, so that a power cut cannot take it back."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # a file system that cannot do this for folders
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def sync_tree(folder: Path) -> None:
+    """Wait until a folder with everything in it is on the disk."""
+    for path in (*folder.rglob("*"), folder):
+        sync(path)
 
 
 @contextlib.contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Tell of the path that was asked for, not of the hidden one beside it."""
+def naming(path: Path) -> Iterator[None]:
+    """Turn an error of the file system into one that names the path that the user asked for, not a hidden one."""
     try:
         yield
     except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror})", "a folder that can be written") from None
+        remedy = "Name a path in a folder that you may write to."
+        raise OutputError(f"{path} cannot be written ({error.strerror})", remedy=remedy) from None
 
 
 def _umask() -> int:

@@ -198,6 +198,13 @@ class TextEncoderEntry(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class AugmentationEntry(Entry):
+    """An augmentation; `target` is a frozen dataclass of settings, an `ecgkit.signal.augment.base.Augmentation`."""
+
+    kind: ClassVar[str] = "augmentation"
+
+
+@dataclass(frozen=True, kw_only=True)
 class SupplyEntry(Entry):
     """Something that a batch may hold besides the signal; methods and encoders name it in their `needs`.
 

@@ -77,5 +77,13 @@ class OutputError(EcgkitError):
     """An output exists already or cannot be written."""
 
 
+class LockedError(OutputError):
+    """Another process is at work on the same output."""
+
+
+class WorkerError(EcgkitError):
+    """A process that shared the work ended before its work was done."""
+
+
 class EndpointError(EcgkitError):
     """A model server cannot be used, or gives nothing that can be read."""

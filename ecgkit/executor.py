@@ -1,8 +1,8 @@
-"""Where work runs: in this process, in processes of this machine, or on a Dask cluster, by one interface.
+"""Where work runs: in this process, in processes of this machine, or on a Dask cluster, through one interface.
 
-Work is a function of one argument, both picklable, whose calls don't depend on each other. `Executor` wraps a
-`concurrent.futures` executor, hands out no more calls than there are workers to take them, and can be asked to stop:
-what runs is then finished and nothing further is started.
+Work is a function of one argument; both can be pickled, and no call depends on another. `Executor` wraps a
+`concurrent.futures` executor. It hands out no more calls than there are workers to take them. Asked to stop, it lets
+the calls in hand end and starts no other. Processes that are no longer needed are ended at once.
 """
 
 import os
@@ -11,11 +11,15 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
+from multiprocessing import connection, get_context, parent_process
+from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
-from ecgkit.errors import ConfigError
+from ecgkit.distribution import install_extra
+from ecgkit.errors import ConfigError, WorkerError
 
 CONNECT_SECONDS = 10.0
+GRACE_SECONDS = 1.5  # how long Ctrl-C waits for the calls in hand
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -25,8 +29,8 @@ class Executor:
     """Runs independent calls.
 
     Args:
-        pool: What takes the calls.
-        width: How many calls to hand out at once; asked anew each time, since a cluster may grow.
+        pool: Takes the calls.
+        width: Returns how many calls to hand out at once. It is asked each time, since a cluster may grow.
     """
 
     def __init__(self, pool: futures.Executor, width: Callable[[], int]) -> None:
@@ -34,12 +38,15 @@ class Executor:
         self.width = width
 
     def run(self, work: Callable[[A], R], items: Iterable[A], stopped: Callable[[], bool] = bool) -> Iterator[R]:
-        """Yield the results of ``work(item)`` as they come; in process, in the order of the items.
+        """Yield the results of ``work(item)`` as they come; in this process, in the order of the items.
 
         Args:
             work: A function of a module, or a partial of one.
             items: Its arguments.
-            stopped: Asked before each call; once it says yes, no further call is started.
+            stopped: Asked before each call; when it returns True, no further call is started.
+
+        Raises:
+            WorkerError: A worker ended before its work was done.
         """
         left, running = iter(items), set[futures.Future[R]]()
         while True:
@@ -69,22 +76,52 @@ class InProcess(futures.Executor):
         return future
 
 
+class Processes(futures.ProcessPoolExecutor):
+    """Fresh processes of this machine: nothing of this one, such as its threads, is copied half-way.
+
+    Args:
+        workers: How many processes.
+        warm_up: See `open_executor`.
+    """
+
+    def __init__(self, workers: int, warm_up: Callable[[], object] | None) -> None:
+        context = get_context("spawn")
+        stop, self._stop = context.Pipe(duplex=False)
+        super().__init__(workers, mp_context=context, initializer=_begin_worker, initargs=(stop, warm_up))
+        for _ in range(workers if warm_up else 0):  # a pool starts no process before there is a call for it
+            self.submit(os.getpid)
+
+    def submit(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> futures.Future[R]:
+        """Hand out a call. A process that starts for it never sees Ctrl-C: this one decides what it means."""
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            return super().submit(fn, *args, **kwargs)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def end(self) -> None:
+        """End all processes at once, whatever they do."""
+        self._stop.send_bytes(b"end")  # nobody reads it, so that every process sees it
+        self.shutdown(wait=True, cancel_futures=True)
+
+
 @contextmanager
 def open_executor(workers: int = 1, dask: str = "", warm_up: Callable[[], object] | None = None) -> Iterator[Executor]:
     """Yield an executor.
 
     Args:
         workers: Processes to start on this machine; 1 works in this process.
-        dask: Address of a Dask scheduler, such as ``tcp://host:8786``, instead. Its workers need ecgkit and the same
-            paths as this machine.
-        warm_up: Called in each process that is started, at once and while this one goes on: it loads what the work
+        dask: Address of a Dask scheduler, such as ``tcp://host:8786``, to use instead. Its workers need ecgkit and the
+            same paths as this machine.
+        warm_up: Called in each process that is started, at once and while this process goes on. It loads what the work
             will need.
 
     Raises:
         ConfigError: Both are asked for, or the cluster cannot be reached.
+        WorkerError: A worker ended before its work was done.
     """
     if dask and workers > 1:
-        raise ConfigError(f"--workers {workers} and --dask {dask}", "one of them")
+        raise ConfigError(f"--workers {workers} and --dask {dask} exclude each other", remedy="Give one of them.")
     if dask:
         with _cluster(dask) as executor:
             yield executor
@@ -97,16 +134,17 @@ def open_executor(workers: int = 1, dask: str = "", warm_up: Callable[[], object
 
 @contextmanager
 def _processes(workers: int, warm_up: Callable[[], object] | None) -> Iterator[Executor]:
-    """Yield an executor of fresh processes: nothing of this one, such as its threads, is copied half-way."""
-    from multiprocessing import get_context
-
-    pool = futures.ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_begin_worker, initargs=(warm_up,)
-    )
+    pool = Processes(workers, warm_up)
     try:
-        for _ in range(workers if warm_up else 0):  # a pool starts no process before there is a call for it
-            pool.submit(os.getpid)
         yield Executor(pool, lambda: workers)
+    except futures.BrokenExecutor:
+        raise WorkerError(
+            "a worker process was killed, perhaps because memory ran out",
+            remedy="Give the same command again, with fewer --workers.",
+        ) from None
+    except BaseException:
+        pool.end()
+        raise
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
 
@@ -115,8 +153,9 @@ def _processes(workers: int, warm_up: Callable[[], object] | None) -> Iterator[E
 def _cluster(address: str) -> Iterator[Executor]:
     try:
         from distributed import Client
+        from distributed.scheduler import KilledWorker
     except ImportError:
-        raise ConfigError("--dask without the package distributed", "it", "pip install 'ecgkit[dask]'") from None
+        raise ConfigError("--dask needs the package distributed", remedy=install_extra("dask")) from None
     try:
         client: Any = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:  # a refused connection is an OSError
@@ -124,38 +163,54 @@ def _cluster(address: str) -> Iterator[Executor]:
     with client:
         # pure=False: a call writes files, so an equal call is not a known result.
         pool = client.get_executor(pure=False)
-        yield Executor(pool, lambda: max(1, sum(client.nthreads().values())))
+        try:
+            yield Executor(pool, lambda: max(1, sum(client.nthreads().values())))
+        except (KilledWorker, futures.CancelledError):
+            raise WorkerError(
+                f"workers or the scheduler of --dask {address} went away",
+                remedy="Look at their logs, and give the same command again.",
+            ) from None
 
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether Ctrl-C was pressed; the first one does nothing else."""
+    """Yield a function that tells whether Ctrl-C was pressed.
+
+    The first Ctrl-C is only noted, so that the calls in hand can end. `GRACE_SECONDS` later, or at the second Ctrl-C,
+    KeyboardInterrupt is raised.
+    """
     pressed = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    main = threading.main_thread()
+    if threading.current_thread() is not main:
         yield pressed.is_set  # only the main thread may handle signals
         return
 
     def note(*_: Any) -> None:
         pressed.set()
         signal.signal(signal.SIGINT, before)
+        insist.start()
 
+    def interrupt() -> None:
+        if main.ident is not None:
+            signal.pthread_kill(main.ident, signal.SIGINT)
+
+    insist = threading.Timer(GRACE_SECONDS, interrupt)
+    insist.daemon = True
     before = signal.signal(signal.SIGINT, note)
     try:
         yield pressed.is_set
     finally:
+        insist.cancel()
         signal.signal(signal.SIGINT, before)
 
 
-def _begin_worker(warm_up: Callable[[], object] | None) -> None:
-    """Leave Ctrl-C to the parent, and end when the parent does: a pool's own workers would wait for ever."""
-    from multiprocessing import parent_process
-
+def _begin_worker(stop: Connection, warm_up: Callable[[], object] | None) -> None:
+    """Leave Ctrl-C to the parent, and end when the parent says so or is gone: a pool's own workers would wait."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
 
     def end_with_parent() -> None:
-        if parent is not None:
-            parent.join()
+        connection.wait([stop, *([parent.sentinel] if parent else [])])
         os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()

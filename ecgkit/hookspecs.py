@@ -17,6 +17,7 @@ from collections.abc import Callable
 import pluggy
 
 from ecgkit.entries import (
+    AugmentationEntry,
     CommandEntry,
     DatasetEntry,
     DetectorEntry,
@@ -66,6 +67,11 @@ def register_detectors(register: Callable[[DetectorEntry], None]) -> None:
 @hookspec
 def register_text_encoders(register: Callable[[TextEncoderEntry], None]) -> None:
     """Register text encoders for families that learn from reports."""
+
+
+@hookspec
+def register_augmentations(register: Callable[[AugmentationEntry], None]) -> None:
+    """Register augmentations: what a method's config may name to make views of a record."""
 
 
 @hookspec

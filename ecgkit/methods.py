@@ -7,7 +7,7 @@ a `Batch` with just what the family says it needs and gets back named `Losses`; 
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -41,8 +41,15 @@ __all__ = [
 ]
 
 
+# Where `Batch.extra` holds the augmented views.
+VIEWS = "views"
+
+
 class MethodConfig(Protocol):
-    """What every family's config holds besides its own fields; a frozen dataclass."""
+    """What every family's config holds besides its own fields; a frozen dataclass.
+
+    A config may have a field ``views`` of type `ecgkit.signal.augment.views.Views`; see `Batch.views`.
+    """
 
     @property
     def signal(self) -> SignalSpec:
@@ -70,6 +77,18 @@ class Batch:
     rows: Tensor
     lengths: Tensor | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def views(self) -> list["Batch"]:
+        """The batch once per augmented view, with the view as its signal, for a config that asks for views.
+
+        Raises:
+            RunError: The batch holds none.
+        """
+        if VIEWS not in self.extra:
+            raise RunError("a batch without views", remedy="Give the method's config a field `views: Views = Views()`.")
+        extra = {need: value for need, value in self.extra.items() if need != VIEWS}
+        return [replace(self, signal=view, extra=extra) for view in self.extra[VIEWS].unbind(1)]
 
     def to(self, device: torch.device) -> "Batch":
         """Return the batch with its tensors on `device`."""

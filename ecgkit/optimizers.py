@@ -16,6 +16,8 @@ from torch import nn
 
 from ecgkit.recipe import Recipe
 
+OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD"}  # as results name them
+
 
 def parameter_groups(
     recipe: Recipe, parameters: Mapping[str, nn.Parameter], shares: Mapping[str, float] = MappingProxyType({})

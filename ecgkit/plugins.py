@@ -16,6 +16,7 @@ from typing import Any, TypeVar, get_type_hints
 import pluggy
 
 from ecgkit import __version__, hookspecs
+from ecgkit.distribution import DISTRIBUTION
 from ecgkit.entries import Entry, loading
 from ecgkit.errors import PluginError, did_you_mean
 
@@ -23,6 +24,7 @@ GROUP = "ecgkit"
 RESTRICT = "ECGKIT_PLUGINS"
 # The core's own parts come in through the same hooks as anybody's.
 BUILTIN = {
+    "core-augmentations": "ecgkit.signal.augment",
     "core-datasets": "ecgkit.datasets",
     "core-text": "ecgkit.text",
     "core-tasks": "ecgkit.tasks",
@@ -69,12 +71,12 @@ class Host:
         self._manager = pluggy.PluginManager(GROUP)
         self._manager.add_hookspecs(hookspecs)
         for name, module in BUILTIN.items():
-            self._add(Plugin(name, GROUP, __version__), functools.partial(importlib.import_module, module))
+            self._add(Plugin(name, DISTRIBUTION, __version__), functools.partial(importlib.import_module, module))
         self._discover(restrict)
 
     def _discover(self, restrict: set[str] | None) -> None:
         # Ours first, so that no stranger can take the name of a family that ecgkit ships.
-        found = sorted(entry_points(group=GROUP), key=lambda e: (e.dist is None or e.dist.name != GROUP, e.name))
+        found = sorted(entry_points(group=GROUP), key=lambda e: (e.dist is None or e.dist.name != DISTRIBUTION, e.name))
         for point in found:
             if restrict is None or point.name in restrict:
                 dist = point.dist

@@ -9,6 +9,7 @@ CORE = Path(__file__).parent.parent / "ecgkit"
 PLUGINS = CORE.parent / "plugins"
 # From the top of the hill to the bottom; a module imports from its own room and from those above it.
 ROOMS = (
+    "distribution",
     "errors",
     "wording",
     "progress",
@@ -17,6 +18,8 @@ ROOMS = (
     "hookspecs",
     "atomic",
     "parquet",
+    "lock",
+    "unfinished",
     "plugins",
     "config",
     "compiled",
@@ -24,6 +27,7 @@ ROOMS = (
     "signal",
     "recording",
     "executor",
+    "parts",
     "store",
     "datasets",
     "ingestion",

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 from ecgkit import ingestion as package
-from ecgkit.atomic import locked
 from ecgkit.errors import OutputError
 from ecgkit.executor import open_executor
-from ecgkit.ingestion import IngestOptions, Interrupted, ingest
-from ecgkit.ingestion.staging import Staging
+from ecgkit.ingestion import IngestOptions, ingest
+from ecgkit.parts import Interrupted
 from ecgkit.store import format as fmt
+from ecgkit.unfinished import Unfinished
 from tests.conftest import synthetic_signal, write_wfdb
 
 RECORDS, A_SHARD = 11, 4
@@ -156,7 +156,7 @@ def test_ctrl_c_finishes_the_shard_and_the_same_command_goes_on(
     out = tmp_path / "s.zarr"
     stopped = ecgkit("ingest", source, "--out", out)
     assert stopped.code == 130
-    assert "stopped after 8 of 11 records; the same command goes on from there" in stopped.out
+    assert "stopped after 8 of 11 records; the same command goes on from there" in stopped.err
     assert begun == [0, 1]
     assert not out.exists()
     again = ecgkit("ingest", source, "--out", out, "--max-rejected", "50")
@@ -177,20 +177,11 @@ def test_unfinished_work_with_other_options_is_refused_or_dropped(source: Path, 
         patch.setattr(package, "make_part", pressed)
         ingest(source, out)
     other = IngestOptions(limit=6)
-    with pytest.raises(OutputError, match="other options.*--overwrite"):
+    with pytest.raises(OutputError, match="other settings.*--overwrite"):
         ingest(source, out, other)
-    assert Staging(out).is_done(0), "a refusal costs nothing"
+    assert Unfinished(out, "store").is_done("000000.rows.parquet"), "a refusal costs nothing"
     assert ingest(source, out, other, overwrite=True).found == 6
     assert sorted(p.name for p in tmp_path.iterdir()) == ["s.zarr"]
-
-
-def test_a_second_ingest_at_the_same_time_is_refused(source: Path, tmp_path: Path) -> None:
-    out = tmp_path / "s.zarr"
-    with locked(Staging(out).folder / "lock") as held:
-        assert held
-        with pytest.raises(OutputError, match="s.zarr is being made by another process"):
-            ingest(source, out)
-    ingest(source, out)
 
 
 def test_a_full_disk_is_told_and_the_same_command_goes_on(
@@ -211,18 +202,9 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(
     assert done.code == 2
     assert "the disk is full" in done.err
     assert "goes on from there" in done.err
-    assert Staging(out).is_done(0)
+    assert Unfinished(out, "store").is_done("000000.rows.parquet")
     ingest(source, out)
     assert files_of(out) == undisturbed
-
-
-def test_somebody_elses_folder_is_never_taken_for_unfinished_work(source: Path, tmp_path: Path) -> None:
-    theirs = tmp_path / "s.zarr.partial"
-    theirs.mkdir()
-    (theirs / "notes.txt").write_text("keep me")
-    with pytest.raises(OutputError, match="in the way"):
-        ingest(source, tmp_path / "s.zarr", overwrite=True)
-    assert [p.name for p in theirs.iterdir()] == ["notes.txt"]
 
 
 def test_what_cannot_be_read_leaves_nothing(tmp_path: Path, ecgkit, source: Path, monkeypatch) -> None:

@@ -17,15 +17,17 @@ import typer
 from ecgkit import hookspecs
 from ecgkit.cli import build_app
 from ecgkit.config import to_dict
-from ecgkit.entries import HeadEntry, MethodEntry
+from ecgkit.distribution import DISTRIBUTION
+from ecgkit.entries import AugmentationEntry, HeadEntry, MethodEntry
 from ecgkit.evaluation.heads.settings import head_config
 from ecgkit.methods import method_config
 from ecgkit.plugins import host
 from ecgkit.recipe import Recipe
+from ecgkit.signal.augment.views import Augment, Views
 from ecgkit.signal.spec import SignalSpec
 
 HERE = Path(__file__).parent
-OWN = "ecgkit"
+SHARED = ((Recipe, "recipe"), (SignalSpec, "signal"), (Views, "views"), (Augment, "views.augmentations"))
 MADE = "<!-- Written by docs/reference/build.py; do not edit. -->"
 
 
@@ -87,7 +89,7 @@ def hooks() -> str:
 
 
 def settings() -> str:
-    """Return the page of settings: what ``--set`` changes, by method and head, with the default preset's values."""
+    """Return the page of settings: what ``--set`` changes, by method, head and augmentation."""
     lines = ["# Settings", "", "`--set KEY=VALUE` changes one, `--config FILE.yaml` several.", ""]
     for name, entry in sorted(host().entries(MethodEntry).items()):
         preset, config = method_config(entry, "")
@@ -96,7 +98,11 @@ def settings() -> str:
         chosen = head_config(head, [])
         if chosen is not None:
             lines += [f"## Head {name}", "", *_fields(type(chosen), chosen), ""]
-    for shared, title in ((Recipe, "recipe"), (SignalSpec, "signal")):
+    for name, entry in sorted(host().entries(AugmentationEntry).items()):
+        kind = entry.load()
+        lines += [f"## Augmentation {name}", "", _prose(_summary(kind)), ""]
+        lines += [*_fields(kind), ""] if dataclasses.fields(kind) else []
+    for shared, title in SHARED:
         lines += [f"## `{title}`", "", _prose(_summary(shared)), "", *_fields(shared), ""]
     return _page(lines)
 
@@ -108,7 +114,11 @@ def entries() -> str:
         "By ecgkit and its own families. `ecgkit plugins list` shows what is installed besides.", "",
     ]  # fmt: skip
     for kind in _kinds():
-        found = {name: entry for name, entry in host().entries(kind).items() if host().owner(entry).distribution == OWN}
+        found = {
+            name: entry
+            for name, entry in host().entries(kind).items()
+            if host().owner(entry).distribution == DISTRIBUTION
+        }
         rows = [f"| `{name}` | {_cell(entry.summary)}{_needs(entry)} |" for name, entry in sorted(found.items())]
         if rows:
             lines += [f"## {kind.kind.capitalize()}", "", "| name | what it is |", "| --- | --- |", *rows, ""]

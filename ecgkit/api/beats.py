@@ -9,6 +9,7 @@ from ecgkit.beats import find
 from ecgkit.beats.detector import Detector
 from ecgkit.beats.peaks import Peaks
 from ecgkit.beats.score import TOLERANCES, Report, score_folder
+from ecgkit.executor import open_executor
 from ecgkit.progress import Progress, of_stage, silent
 from ecgkit.report.pictures.beats import plot_beats
 from ecgkit.report.pictures.worst_beats import plot_worst
@@ -23,6 +24,7 @@ def find_beats(
     fs: float | None = None,
     settings: Settings = (),
     workers: int = 1,
+    dask: str = "",
     plot: PathLike | None = None,
     before: float = 0.3,
     after: float = 0.5,
@@ -42,6 +44,7 @@ def find_beats(
         fs: Sampling rate in Hz at which the detector works. By default each record's own rate.
         settings: Settings of the detector, such as ``{"high": 0.4}``.
         workers: Number of processes.
+        dask: Address of a Dask scheduler to use instead.
         plot: PNG file to draw mean beats and a histogram of the RR intervals into.
         before: Seconds before the R peak that the picture shows.
         after: Seconds after the R peak that the picture shows.
@@ -57,15 +60,16 @@ def find_beats(
         PluginError: There is no such detector.
         ConfigError: A setting does not fit.
         OutputError: The store holds peaks that were found with other arguments, or cannot be written.
+        KeyboardInterrupt: Ctrl-C was pressed. What is done is kept.
     """
     picture = path_or_none(plot)
     if picture is not None:
         check_suffix(picture, ".png")
     opened = Store(Path(store))
     chosen = _detector(detector, leads, fs, settings)
-    peaks = find.find_beats(
-        opened, chosen, workers=workers, overwrite=overwrite, progress=of_stage(progress, "records")
-    )
+    advance = of_stage(progress, "records")
+    with open_executor(workers, dask) as executor:
+        peaks = find.find_beats(opened, chosen, overwrite=overwrite, progress=advance, executor=executor)
     if picture is not None:
         plot_beats(opened, peaks, picture, before=before, after=after, most=max_beats)
     return peaks

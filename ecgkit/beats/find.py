@@ -1,15 +1,13 @@
-"""Finding the R peaks of a whole store: block by block, in one process or several, and resumable.
+"""Finding the R peaks of a whole store, part by part.
 
-What is done lies in a hidden folder of the store, one file a block, under the hash of all that decides the peaks. A
-run that was stopped goes on from there; when the last block is done, the peaks appear in ``STORE/beats/`` at once.
+Each part is a block of consecutive records. Parts that are done lie in the hidden folder ``STORE/.beats.partial`` (see
+`ecgkit.unfinished`), so the same call goes on where an earlier one was stopped. When the last part is done, the peaks
+appear in ``STORE/beats/`` at once.
 """
 
 import shutil
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
-from functools import cache
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +16,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ecgkit import __version__
-from ecgkit.atomic import atomic_file, atomic_folder
 from ecgkit.beats.detector import Detector, Found
 from ecgkit.beats.peaks import FOLDER, Peaks, has_peaks, read_attributes, read_peaks, write_peaks
 from ecgkit.beats.plausible import Limits
 from ecgkit.config import fingerprint
 from ecgkit.errors import OutputError, StoreError
+from ecgkit.executor import Executor
+from ecgkit.parts import Part, make_parts
+from ecgkit.progress import Advance
 from ecgkit.signal.microvolts import decode
 from ecgkit.store.reader import Store
-
-Progress = Callable[[int, int], None]
+from ecgkit.unfinished import Unfinished, whole_file
 
 BLOCK_RECORDS = 256  # at least; whole chunks of the store
 SCHEMA = pa.schema([("record_id", pa.string()), ("rpeaks", pa.list_(pa.int32())), ("flag", pa.string())])
@@ -38,23 +37,29 @@ def find_beats(
     detector: Detector | None = None,
     *,
     limits: Limits | None = None,
-    workers: int = 1,
     overwrite: bool = False,
-    progress: Progress | None = None,
+    progress: Advance | None = None,
+    executor: Executor | None = None,
 ) -> Peaks:
-    """Find the R peaks of a store and keep them in it; peaks that are there already by the same means are kept.
+    """Find the R peaks of a store and keep them in it. Peaks that were found by the same means before are kept.
 
     Args:
         store: The store.
-        detector: How they are found; None for the default.
+        detector: Finds the peaks; None for the default.
         limits: Which records are flagged as implausible.
-        workers: Processes; the result does not depend on them.
-        overwrite: Whether peaks found by other means may be replaced.
-        progress: Called with records done and records in all.
+        overwrite: Replace peaks that were found by other means, and unfinished work with other settings.
+        progress: Called with records done and records in total.
+        executor: Does the work; None for this process. The result is the same to the last byte.
+
+    Returns:
+        The peaks.
 
     Raises:
-        OutputError: The store has peaks found by other means, or cannot be written.
+        OutputError: The store has peaks that were found by other means, another process finds them, or the store
+            cannot be written.
         StoreError: A record is damaged.
+        KeyboardInterrupt: Ctrl-C was pressed; the parts that are done are kept.
+        WorkerError: A worker ended before its work was done.
     """
     detector, limits = detector or Detector(), limits or Limits()
     attributes = {
@@ -63,28 +68,29 @@ def find_beats(
         "limits": asdict(limits),
         "ecgkit": __version__,
     }
-    if has_peaks(store) and not overwrite and not _stale(store):
+    if has_peaks(store) and not overwrite and not _useless(store):
         return _kept(store, attributes)
-    partial = store.path / f".beats-{fingerprint(attributes)}.partial"
-    blocks = _blocks(store)
-    done = {start for start, _ in blocks if (partial / f"{start}.parquet").is_file()}
-    missing = [block for block in blocks if block[0] not in done]
-    finished = sum(stop - start for start, stop in blocks if start in done)
-    for start, table in _tables(store, detector, limits, missing, workers):
-        with atomic_file(partial / f"{start}.parquet") as staging:
-            pq.write_table(table, staging)
-        finished += len(table)
-        if progress:
-            progress(finished, len(store))
-    parts = [pq.read_table(partial / f"{start}.parquet", schema=SCHEMA) for start, _ in blocks]
-    with atomic_folder(store.path / FOLDER, FOLDER) as folder:
-        write_peaks(folder, pa.concat_tables(parts).combine_chunks(), attributes)
-    shutil.rmtree(partial)
+    unfinished = Unfinished(store.path / FOLDER, FOLDER, overwrite=overwrite or has_peaks(store), hidden=True)
+    with unfinished.open():
+        _remove_old_format(store)
+        parts = _parts(store)
+        unfinished.begin(fingerprint(attributes, [part.call for part in parts]))
+        make = partial(_make_part, store, detector, limits, unfinished.parts)
+        make_parts(unfinished, make, parts, executor, progress)
+        tables = [pq.read_table(unfinished.parts / part.name, schema=SCHEMA) for part in parts]
+        write_peaks(unfinished.made, pa.concat_tables(tables).combine_chunks(), attributes)
+        unfinished.finish()
     return read_peaks(store)
 
 
-def _stale(store: Store) -> bool:
-    """Return whether the peaks that are there serve nobody: found in other signals, or damaged."""
+def _remove_old_format(store: Store) -> None:
+    """Remove unfinished work of earlier releases, which had a folder for each set of settings."""
+    for folder in store.path.glob(f".{FOLDER}-*.partial"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _useless(store: Store) -> bool:
+    """Return whether the peaks of a store were found in other signals, or are damaged."""
     try:
         read_peaks(store)
     except StoreError:
@@ -93,54 +99,36 @@ def _stale(store: Store) -> bool:
 
 
 def _kept(store: Store, attributes: dict[str, Any]) -> Peaks:
-    """Return the peaks that are there, if they were found by the same means."""
+    """Return the peaks of a store, if they were found by the same means."""
     there = read_attributes(store)
     other = [name for name in attributes if there.get(name) != attributes[name]]
     if other:
         name = other[0]
         raise OutputError(
-            f"{store.path} has R peaks found with {name} {there.get(name)}",
-            f"peaks with {name} {attributes[name]}, or none yet",
-            "Replace them with --overwrite.",
+            f"{store.path} has R peaks that were found with {name} {there.get(name)}, not {attributes[name]}",
+            remedy="Replace them with --overwrite.",
         )
     return read_peaks(store)
 
 
-def _blocks(store: Store) -> list[tuple[int, int]]:
-    """Return start and stop of each block."""
+def _parts(store: Store) -> list[Part[tuple[int, int]]]:
+    """Return blocks of records, given by their first record and the first record after them."""
     size = store.chunk_records * -(-BLOCK_RECORDS // store.chunk_records)
-    return [(start, min(start + size, len(store))) for start in range(0, len(store), size)]
+    blocks = [(start, min(start + size, len(store))) for start in range(0, len(store), size)]
+    return [Part(_part_name(start), stop - start, (start, stop)) for start, stop in blocks]
 
 
-def _tables(
-    store: Store, detector: Detector, limits: Limits, blocks: list[tuple[int, int]], workers: int
-) -> Iterator[tuple[int, pa.Table]]:
-    """Yield the start of each block and its table, as they are done."""
-    if workers == 1 or len(blocks) < 2:
-        for start, stop in blocks:
-            yield start, block_table(store, detector, limits, start, stop)
-        return
-    # A fresh interpreter each: compiled code and thread pools do not survive a fork.
-    pool = ProcessPoolExecutor(min(workers, len(blocks)), mp_context=get_context("spawn"))
-    try:
-        futures = {pool.submit(_in_worker, store.path, detector, limits, *block): block[0] for block in blocks}
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+def _part_name(start: int) -> str:
+    return f"{start:09d}.parquet"
 
 
-@cache
-def _open(path: Path) -> Store:
-    return Store(path)
-
-
-def _in_worker(path: Path, detector: Detector, limits: Limits, start: int, stop: int) -> pa.Table:
-    return block_table(_open(path), detector, limits, start, stop)
+def _make_part(store: Store, detector: Detector, limits: Limits, folder: Path, block: tuple[int, int]) -> None:
+    with whole_file(folder / _part_name(block[0])) as path:
+        pq.write_table(block_table(store, detector, limits, *block), path)
 
 
 def block_table(store: Store, detector: Detector, limits: Limits, start: int, stop: int) -> pa.Table:
-    """Return the rows `start` to `stop` of the table of peaks."""
+    """Return the table of peaks of records `start` to `stop`, one row per record."""
     records = store.table.iloc[start:stop]
     found = find_in_block(store, detector, start, stop)
     rates, lengths = records["fs"].tolist(), records["samples"].tolist()
@@ -152,7 +140,7 @@ def block_table(store: Store, detector: Detector, limits: Limits, start: int, st
 
 
 def find_in_block(store: Store, detector: Detector, start: int, stop: int) -> list[Found]:
-    """Find the peaks of records `start` to `stop`, those of one rate, length and lead set together."""
+    """Find the peaks of records `start` to `stop`; records of the same rate, length and leads go through together."""
     block = store.verified(start, stop)
     records = store.table.iloc[start:stop]
     keys = list(zip(records["fs"], records["samples"], map(tuple, records["leads"]), strict=True))

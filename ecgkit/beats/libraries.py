@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgkit.distribution import install_extra
 from ecgkit.errors import PluginError
 from ecgkit.signal.repair import interpolate_gaps
 
@@ -59,7 +60,7 @@ def sleepecg(signal: NDArray[np.floating], fs: float, leads: Sequence[str]) -> l
     try:
         from sleepecg.heartbeats import detect_heartbeats
     except ImportError:
-        raise PluginError("detector sleepecg needs SleepECG", "its library", "pip install 'ecgkit[sleepecg]'") from None
+        raise PluginError("detector sleepecg needs the package SleepECG", remedy=install_extra("sleepecg")) from None
     return _first_lead_with_peaks(detect_heartbeats, signal, fs)
 
 

@@ -98,7 +98,7 @@ def main() -> None:
     except SystemExit as stop:
         if stop.code != Exit.INTERRUPTED:  # Typer turns Ctrl-C into this code, without a word
             raise
-        _fail("interrupted; nothing half-written is left behind", debug=False, code=Exit.INTERRUPTED)
+        _fail(_why_interrupted(stop), debug=False, code=Exit.INTERRUPTED)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.DONE)
@@ -107,6 +107,16 @@ def main() -> None:
     except Exception as error:
         hint = "" if debug else " (an error of ecgkit or a plugin: please report it with what --debug shows)"
         _fail(f"{type(error).__name__}: {error}{hint}", debug, code=Exit.UNEXPECTED)
+
+
+def _why_interrupted(stop: BaseException) -> str:
+    """Return what work that was interrupted says of itself; Typer hides its exception behind others."""
+    error: BaseException | None = stop
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt) and str(error):
+            return str(error)
+        error = error.__cause__ or error.__context__
+    return "interrupted; nothing half-written is left behind"
 
 
 def _fail(message: str, debug: bool, *, code: int) -> None:

@@ -9,7 +9,17 @@ from typer.core import TyperGroup
 import ecgkit
 from ecgkit.cli import completion
 from ecgkit.cli.given import given
-from ecgkit.cli.render import JsonOption, OverwriteOption, print_facts, print_json, print_table, progress, say
+from ecgkit.cli.render import (
+    DaskOption,
+    JsonOption,
+    OverwriteOption,
+    WorkersOption,
+    print_facts,
+    print_json,
+    print_table,
+    progress,
+    say,
+)
 from ecgkit.errors import ConfigError
 from ecgkit.wording import percent
 
@@ -66,7 +76,8 @@ def beats(
     leads: LeadsOption = "",
     fs: RateOption = None,
     settings: SetOption = None,
-    workers: Annotated[int, typer.Option(min=1, help="Number of processes. The peaks do not depend on it.")] = 1,
+    workers: WorkersOption = 1,
+    dask: DaskOption = "",
     plot: Annotated[
         Path | None, typer.Option(help="PNG file to draw mean beats and a histogram of the RR intervals into.")
     ] = None,

@@ -11,7 +11,17 @@ import typer
 import ecgkit
 from ecgkit.cli import completion
 from ecgkit.cli.exit_codes import Exit
-from ecgkit.cli.render import JsonOption, OverwriteOption, print_json, print_table, progress, say
+from ecgkit.cli.given import given
+from ecgkit.cli.render import (
+    DaskOption,
+    JsonOption,
+    OverwriteOption,
+    WorkersOption,
+    print_json,
+    print_table,
+    progress,
+    say,
+)
 
 if TYPE_CHECKING:
     from ecgkit.ingestion import IngestReport
@@ -30,10 +40,7 @@ def ingest(
     ] = "",
     leads: Annotated[
         str,
-        typer.Option(
-            help="Leads that every record must have: 12, limb, or names such as I,II,V2. "
-            "Default: each record keeps its leads."
-        ),
+        typer.Option(help="Leads that every record must have: 12, limb, or I,II,V2. Default: the leads it has."),
     ] = "",
     fs: Annotated[
         float | None,
@@ -58,8 +65,8 @@ def ingest(
     max_rejected: Annotated[
         float, typer.Option(min=0, max=100, help="Exit with code 3 if more than this percentage is rejected.")
     ] = 5.0,
-    workers: Annotated[int, typer.Option(min=1, help="Number of processes.")] = 1,
-    dask: Annotated[str, typer.Option(help="Address of a Dask scheduler to use instead of --workers.")] = "",
+    workers: WorkersOption = 1,
+    dask: DaskOption = "",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -68,28 +75,9 @@ def ingest(
     A record that cannot be read is listed in the store's ledger with the reason; 'ecgkit inspect' shows the ledger. If
     the command is stopped, the same command continues where it stopped.
     """
-    began = time.perf_counter()
-    try:
-        with progress() as watch:
-            report = ecgkit.ingest(
-                src,
-                out=out,
-                dataset=dataset,
-                leads=leads,
-                fs=fs,
-                seconds=seconds,
-                window=window,  # type: ignore[arg-type]  # checked when it is called
-                limit=limit,
-                patients_file=patients_file,
-                drop=drop or (),
-                workers=workers,
-                dask=dask,
-                overwrite=overwrite,
-                progress=watch,
-            )
-    except KeyboardInterrupt as stop:
-        say(str(stop))
-        raise
+    arguments, began = given(ecgkit.ingest, locals()), time.perf_counter()
+    with progress() as watch:
+        report = ecgkit.ingest(**arguments, progress=watch)
     took = time.perf_counter() - began
     _show(report, out, took)
     if as_json:

@@ -54,6 +54,14 @@ JsonOption = Annotated[
     typer.Option("--json", callback=as_json_wanted, help="Print JSON to stdout, and all other text to stderr."),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
+WorkersOption = Annotated[
+    int,
+    typer.Option("--workers", min=1, help="Number of processes that share the work. It does not change the result."),
+]
+DaskOption = Annotated[
+    str,
+    typer.Option("--dask", help="Address of a Dask scheduler, such as tcp://host:8786, whose workers do the work."),
+]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of all random numbers.")]
 DeviceOption = Annotated[str, typer.Option("--device", help="Device to compute on: auto, cpu, cuda or cuda:N.")]
 

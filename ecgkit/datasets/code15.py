@@ -8,10 +8,10 @@ note on the unit contradicts itself ("at the scale 1e-4 V", yet "multiplied by 1
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,7 +20,8 @@ from ecgkit.datasets.header import Header
 from ecgkit.datasets.paths import check_inside, is_local
 from ecgkit.datasets.tables import Row, number, read_rows, sources_of, text
 from ecgkit.datasets.wfdb_record import one_error, recording_of
-from ecgkit.errors import RecordError
+from ecgkit.distribution import install_extra
+from ecgkit.errors import DatasetError, RecordError
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.recording import Recording
 
@@ -44,7 +45,13 @@ class Code15(Dataset):
         return (root / TABLE).is_file() and next(iter(root.glob("exams_part*.hdf5")), None) is not None
 
     def sources(self) -> Sequence[Source]:
-        """List the exams of ``exams.csv``."""
+        """List the exams of ``exams.csv``.
+
+        Raises:
+            DatasetError: h5py is not installed, or the table is missing or lacks a column.
+        """
+        if find_spec("h5py") is None:
+            raise DatasetError("CODE-15 % needs the package h5py, which is not installed", remedy=install_extra("hdf5"))
         return sources_of(read_rows(self.root / TABLE, REQUIRED), _source, record_id="exam_id", path="trace_file")
 
     def header(self, source: Source) -> Header:
@@ -87,6 +94,8 @@ class _Part:
     """An open part: where each exam's row is."""
 
     def __init__(self, file: Any) -> None:
+        import h5py
+
         self._file = h5py.File(file, "r")
         self.tracings: Any = self._file["tracings"]
         if self.tracings.ndim != 3 or self.tracings.shape[2] != len(STANDARD_LEADS):

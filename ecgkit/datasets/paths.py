@@ -6,6 +6,7 @@ import stat
 from pathlib import Path
 from typing import Any, cast
 
+from ecgkit.distribution import install_extra
 from ecgkit.errors import DatasetError, RecordError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
@@ -32,7 +33,7 @@ def open_folder(text: str | os.PathLike[str]) -> Path:
         folder.fs  # noqa: B018  the protocol's package is loaded on first use
     except ImportError as error:
         raise DatasetError(
-            f"{name} needs a package that is not installed ({error})", "", "pip install 'ecgkit[remote]'"
+            f"{name} needs a package that is not installed ({error})", remedy=install_extra("remote")
         ) from None
     except ValueError as error:
         raise DatasetError(

@@ -25,6 +25,7 @@ import ecgkit
 from ecgkit.arrays.encoder import TrainedEncoder
 from ecgkit.atomic import atomic_file, check_suffix
 from ecgkit.config import to_dict
+from ecgkit.distribution import install_extra
 from ecgkit.errors import LeadError, OutputError, RunError
 from ecgkit.evaluation.features.extract import pooled_by_lead
 from ecgkit.leads import lead_ids
@@ -260,7 +261,7 @@ def _is_ours(file: Path) -> bool:
 def _need_libraries() -> None:
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
-        raise RunError(f"{', '.join(missing)} not installed", "the extra onnx", "Run: pip install 'ecgkit[onnx]'")
+        raise RunError(f"ONNX export needs {', '.join(missing)}", remedy=install_extra("onnx"))
 
 
 @contextlib.contextmanager

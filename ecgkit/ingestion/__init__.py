@@ -1,32 +1,28 @@
-"""Ingest: a dataset as it lies on disk becomes one store, and every record that does not is accounted for.
+"""Ingest: a dataset as it lies on disk becomes one store, and every record that is left out is accounted for.
 
-Two passes: the headers decide the store's shape and give each record its slot, then each shard's signals are read,
-checked and stored by themselves, in this process or in many. A record that cannot be taken goes to the ledger with the
-stage and the reason; none is dropped silently. What is done survives the process that did it: the same call goes on
-from there, and gives the same bytes.
+There are two passes. First the headers decide the store's shape and give each record its slot. Then each shard is made
+by itself, in this process or in many: its signals are read, checked and stored. A record that cannot be taken goes to
+the ledger with the stage and the reason; none is dropped silently. Shards that are done survive the process that made
+them: the same call goes on from there, and gives the same bytes.
 """
 
-import errno
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from ecgkit.atomic import check_output
 from ecgkit.datasets.base import Dataset
-from ecgkit.errors import OutputError
 from ecgkit.executor import Executor, open_executor, stop_on_interrupt
 from ecgkit.ingestion.options import EVERYTHING, IngestOptions
 from ecgkit.ingestion.part import Job, make_part
-from ecgkit.ingestion.plan import Plan, Progress, make_plan, nothing_read
+from ecgkit.ingestion.plan import Plan, Progress, Slots, make_plan, nothing_read
 from ecgkit.ingestion.source import find_dataset
-from ecgkit.ingestion.staging import Staging, open_staging, sweep
+from ecgkit.parts import Part, make_parts
 from ecgkit.store.assembly import KIND, assemble
 from ecgkit.store.writer import LEDGER, ROWS, LedgerRow, part_file, read_ledger
+from ecgkit.unfinished import Unfinished
 
 __all__ = ["IngestOptions", "IngestReport", "find_dataset", "ingest"]
 
@@ -38,12 +34,12 @@ class IngestReport:
     Args:
         dataset: The layout that was taken.
         found: Records that the dataset lists and the options ask for.
-        taken: Records in the store; those that were split count once a window.
+        taken: Records in the store; a record that was split counts once per window.
         rejected: Ledger rows.
-        flagged: How many records have which quality flag.
-        fewer_leads: How many records have which set of leads, where it is not the whole lead axis.
-        derived: How many records had how many limb leads computed.
-        other: How many records hold which signals that are no ECG leads.
+        flagged: Number of records per quality flag.
+        fewer_leads: Number of records per set of leads, for records that lack some of the store's leads.
+        derived: Number of records per set of limb leads that were computed.
+        other: Number of records per signal that is not an ECG lead.
         content_hash: Hash of the store.
     """
 
@@ -63,10 +59,6 @@ class IngestReport:
         return len({row.record_id for row in self.rejected if row.stage != "dropped"})
 
 
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C stopped the work between two parts; what is done is kept."""
-
-
 def ingest(
     src: Path,
     out: Path,
@@ -80,65 +72,62 @@ def ingest(
 
     Args:
         src: The dataset's folder, as downloaded.
-        out: The store to make; it appears only when it is complete. Until then ``OUT.partial`` holds what is done.
+        out: The store to make. It appears only when it is complete; until then ``OUT.partial`` holds the parts that
+            are done.
         options: What decides the store's content.
-        progress: Called with the stage, records done and records in all.
-        overwrite: Replace an existing store, and whatever was begun in its place with other options.
-        executor: Who does the work; None for this process.
+        progress: Called with the stage, records done and records in total.
+        overwrite: Replace an existing store, and unfinished work with other options.
+        executor: Does the work; None for this process.
 
     Returns:
         What was taken and what was not.
 
     Raises:
-        ConfigError: `options` asks for what cannot be.
+        ConfigError: `options` are invalid.
         DatasetError: `src` is missing, empty or of no known layout, or none of its records can be read.
         OutputError: `out` exists, is being made by another process, or does not fit on the disk.
-        Interrupted: Ctrl-C was pressed; the shard in hand was finished.
+        KeyboardInterrupt: Ctrl-C was pressed; the parts that are done are kept.
+        WorkerError: A worker ended before its work was done.
     """
     options.check()
-    sweep(out)
-    check_output(out, KIND, overwrite=overwrite)
+    unfinished = Unfinished(out, KIND, overwrite=overwrite)
+    unfinished.check_free()
     dataset = find_dataset(src, options.dataset, options.fs)
-    with (
-        _told_of_a_full_disk(out),
-        stop_on_interrupt() as stopped,
-        open_staging(out, overwrite=overwrite) as staging,
-        open_executor() as here,
-    ):
+    with unfinished.open(), open_executor() as here:
         at = executor or here
-        plan = make_plan(dataset, options, at, stopped, progress)
-        staging.begin(plan.fingerprint(options), overwrite=overwrite)
-        job = Job(dataset, options, plan.layout, staging.parts)
-        left = [index for index in range(plan.parts) if not staging.is_done(index)]
-        done = plan.slots - sum(len(plan.part(index)) for index in left)
-        for count in at.run(partial(make_part, job), ((index, plan.part(index)) for index in left), stopped):
-            done += count
-            if progress:
-                progress("signals", done, plan.slots)
-        if done < plan.slots:
-            raise Interrupted(f"stopped after {done} of {plan.slots} records; the same command goes on from there")
-        return _finish(plan, staging, dataset)
+        with stop_on_interrupt() as stopped:
+            plan = make_plan(dataset, options, at, stopped, progress)
+        unfinished.begin(plan.fingerprint(options))
+        job = Job(dataset, options, plan.layout, unfinished.parts)
+        watch = partial(progress, "signals") if progress else None
+        make_parts(unfinished, partial(make_part, job), _parts(plan), at, watch)
+        return _finish(plan, unfinished, dataset)
 
 
-def _finish(plan: Plan, staging: Staging, dataset: Dataset) -> IngestReport:
+def _parts(plan: Plan) -> list[Part[tuple[int, Slots]]]:
+    slots = ((index, plan.part(index)) for index in range(plan.parts))
+    return [Part(part_file(Path(), index, ROWS).name, len(some), (index, some)) for index, some in slots]
+
+
+def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset) -> IngestReport:
     """Put the store together and in its place, and tell what is in it."""
     report = IngestReport(dataset.name, plan.found, rejected=list(plan.rejected))
     parts = range(plan.parts)
-    report.rejected += [row for index in parts for row in read_ledger(part_file(staging.parts, index, LEDGER))]
+    report.rejected += [row for index in parts for row in read_ledger(part_file(unfinished.parts, index, LEDGER))]
     for index in parts:
-        _count(report, part_file(staging.parts, index, ROWS), plan.layout.leads)
+        _count(report, part_file(unfinished.parts, index, ROWS), plan.layout.leads)
     if not report.taken:
-        staging.clear()
+        unfinished.clear()
         raise nothing_read(dataset, plan.found, report.rejected)
     report.content_hash = assemble(
-        staging.parts,
-        staging.store,
+        unfinished.parts,
+        unfinished.made,
         plan.layout,
         slots=plan.slots,
         rejected=plan.rejected,
         attributes={"dataset": dataset.name, "code_system": dataset.code_system},
     )
-    staging.finish()
+    unfinished.finish()
     return report
 
 
@@ -155,17 +144,3 @@ def _count(report: IngestReport, rows: Path, axis: tuple[str, ...]) -> None:
     report.derived.update(tuple(names) for names in derived if names)
     report.other.update(name for names in other for name in names)
     report.flagged.update(flag for names in flags for flag in names)
-
-
-@contextmanager
-def _told_of_a_full_disk(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise OutputError(
-            f"the disk is full ({out} is not finished)",
-            "room for the store",
-            "Make room and give the same command again: it goes on from there.",
-        ) from None

@@ -1,4 +1,4 @@
-"""The second pass: one shard's records are read, fitted and stored. This is the unit of work that an executor runs."""
+"""The second pass: the records of one shard are read, fitted and stored. An executor runs one call per shard."""
 
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -30,8 +30,8 @@ class Job:
     Args:
         dataset: Where the records come from.
         options: What is done to them.
-        layout: The store's.
-        folder: Where the parts go.
+        layout: Layout of the store.
+        folder: Folder of the parts.
     """
 
     dataset: Dataset
@@ -40,21 +40,17 @@ class Job:
     folder: Path
 
 
-def make_part(job: Job, call: tuple[int, Slots]) -> int:
+def make_part(job: Job, call: tuple[int, Slots]) -> None:
     """Read a shard's records and write its part.
 
     Args:
         job: What all parts have in common.
         call: The part's number, and its slots.
-
-    Returns:
-        How many slots there were.
     """
     index, slots = call
     with open_part(job.layout, job.folder, index, job.options.drop) as writer:
         for _, windows in groupby(slots.items(), key=lambda item: item.source.record_id):
             _take(job, list(windows), writer)
-    return len(slots)
 
 
 def _take(job: Job, windows: list[Item], writer: PartWriter) -> None:

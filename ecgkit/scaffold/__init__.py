@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ecgkit import __version__
 from ecgkit.atomic import atomic_folder
+from ecgkit.distribution import DISTRIBUTION
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import OutputError, PluginError
 from ecgkit.plugins import host
@@ -25,6 +26,7 @@ FILES = {
     "init.py.j2": "{package}/__init__.py",
     "config.py.j2": "{package}/config.py",
     "model.py.j2": "{package}/model.py",
+    "py.typed": "{package}/py.typed",
     "test.py.j2": "tests/test_{name}.py",
 }
 
@@ -100,5 +102,5 @@ def _rendered(names: Names) -> Iterator[tuple[str, str]]:
     environment = Environment(undefined=StrictUndefined, keep_trailing_newline=True, autoescape=False)  # no HTML
     for template, path in FILES.items():
         source = (files(__name__) / "templates" / template).read_text(encoding="utf-8")
-        text = environment.from_string(source).render(names=names, ecgkit_version=__version__)
+        text = environment.from_string(source).render(names=names, requires=f"{DISTRIBUTION}>={__version__}")
         yield path.format(package=names.package, name=names.name), text

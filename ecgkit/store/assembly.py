@@ -1,7 +1,7 @@
-"""Joining the parts of a store: shards are moved into place, tables are joined a part at a time.
+"""Joining the parts of a store: shards are moved into place, tables are joined one part at a time.
 
-Everything is written beside the store and moved into it, and can be done again from any point, so a process that is
-killed here leaves nothing that the next one has to know of.
+Every file is written beside the store and moved into it. All of it can be done again from any point, so the next
+process need not know where another one was killed.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from ecgkit.store import format as fmt
 from ecgkit.store.writer import LEDGER, QUALITY, ROWS, SHARD, LedgerRow, ledger_table, part_file
 
 KIND = "store"
+SCRATCH = "joined"
 
 
 def assemble(
@@ -36,9 +37,9 @@ def assemble(
     Args:
         parts: Folder of the parts, numbered from 0.
         store: Folder of the store, in the same file system; it is made or completed.
-        layout: The store's.
-        slots: Length of the record axis, slots of records that were left out included.
-        rejected: Ledger rows from before any part.
+        layout: Layout of the store.
+        slots: Length of the record axis, with the slots of records that were left out.
+        rejected: Ledger rows of records that no part knows of.
         attributes: Further attributes of the store.
 
     Returns:
@@ -50,18 +51,7 @@ def assemble(
         shard.parent.mkdir(parents=True, exist_ok=True)
         if part_file(parts, index, SHARD).exists():
             os.replace(part_file(parts, index, SHARD), shard)
-    pq.write_table(ledger_table(rejected), parts / LEDGER)
-    rows, quality, ledger = ([part_file(parts, i, kind) for i in shards] for kind in (ROWS, QUALITY, LEDGER))
-    _join([parts / LEDGER, *ledger], parts / "joined", store / fmt.LEDGER)
-    _join(quality, parts / "joined", store / fmt.QUALITY)
-    digest, records = hashlib.sha256(), 0
-
-    def count(table: pa.Table) -> None:
-        nonlocal records
-        records += len(table)
-        digest.update(json_lines(table))
-
-    _join(rows, parts / "joined", store / fmt.RECORDS, count)
+    records, content_hash = _join_tables(parts, store, shards, rejected)
     described = {
         "format": fmt.FORMAT,
         "version": fmt.VERSION,
@@ -70,12 +60,29 @@ def assemble(
         "leads": list(layout.leads),
         "missing": int(MISSING),
         "scale": UNITS_PER_MV,
-        "content_sha256": digest.hexdigest(),
+        "content_sha256": content_hash,
     }
     for name, data in {**_zarr_metadata(layout, slots, described), MARKER: f"{KIND}\n".encode()}.items():
-        (parts / "joined").write_bytes(data)
-        os.replace(parts / "joined", store / name)
-    return digest.hexdigest()
+        (parts / SCRATCH).write_bytes(data)
+        os.replace(parts / SCRATCH, store / name)
+    return content_hash
+
+
+def _join_tables(parts: Path, store: Path, shards: Sequence[int], rejected: Sequence[LedgerRow]) -> tuple[int, str]:
+    """Write the store's tables; return the number of records and the content hash."""
+    pq.write_table(ledger_table(rejected), parts / LEDGER)
+    rows, quality, ledger = ([part_file(parts, i, kind) for i in shards] for kind in (ROWS, QUALITY, LEDGER))
+    _join([parts / LEDGER, *ledger], parts / SCRATCH, store / fmt.LEDGER)
+    _join(quality, parts / SCRATCH, store / fmt.QUALITY)
+    digest, records = hashlib.sha256(), 0
+
+    def count(table: pa.Table) -> None:
+        nonlocal records
+        records += len(table)
+        digest.update(json_lines(table))
+
+    _join(rows, parts / SCRATCH, store / fmt.RECORDS, count)
+    return records, digest.hexdigest()
 
 
 def _join(files: Sequence[Path], scratch: Path, out: Path, each: Callable[[pa.Table], None] | None = None) -> None:

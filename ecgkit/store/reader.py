@@ -44,7 +44,7 @@ class Store:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Go to another process as a path: nobody sends a million rows with every call."""
-        return _reopen, (self.path, self.content_hash)
+        return _reopen, (self.path.absolute(), self.content_hash)
 
     @property
     def name(self) -> str:

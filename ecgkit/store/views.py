@@ -1,14 +1,13 @@
 """Views: a signal contract applied to a whole store once, up to the crop, and memory-mapped.
 
 A view lies in ``STORE/views/HASH/`` under the hash of the steps that made it, so every run and probe with the same
-contract shares it. Its signals are float32 ``[R, L, W]`` in mV at the contract's rate; leads that a record lacks
-are 0 and marked as absent. Where the store's folder cannot be written, ``ECGKIT_CACHE`` (default
-``~/.cache/ecgkit``) takes the view.
+contract shares it. Its signals are float32 ``[R, L, W]`` in mV at the contract's rate. A lead that a record lacks is 0
+and marked as absent. If the store's folder cannot be written, the view goes to ``ECGKIT_CACHE`` (default
+``~/.cache/ecgkit``). A view is made part by part and can be resumed; see `ecgkit.parts`.
 """
 
 import os
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,19 +16,21 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from ecgkit.atomic import atomic_folder, locked
 from ecgkit.config import fingerprint
 from ecgkit.errors import LeadError
-from ecgkit.executor import Executor, open_executor
+from ecgkit.executor import Executor
+from ecgkit.parts import Part, make_parts
+from ecgkit.progress import Advance
 from ecgkit.signal.microvolts import decode
 from ecgkit.signal.spec import SignalSpec, window_of
 from ecgkit.store.reader import Store
+from ecgkit.unfinished import Unfinished, whole_file
 
-Progress = Callable[[int, int], None]
+SIGNAL, LENGTHS = "signal.npy", "lengths.npy"
+CHUNKS_PER_PART = 8  # enough that handing a part out costs nothing beside making it
+SHORTEST = 1.0  # s; a shorter record holds no heartbeat, and no filter can work on it
 
-CHUNKS_A_CALL = 8  # enough that handing them out costs nothing beside making them
-
-SHORTEST = 1.0  # s; less holds no heartbeat, and no filter can work on it
+Arrays = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,8 @@ class View:
 
     Args:
         spec: The contract.
-        signal: float32 ``[R, L, W]`` in mV, memory-mapped; L and its order are the contract's leads.
-        present: bool ``[R, L]``, which record has which lead.
+        signal: float32 ``[R, L, W]`` in mV, memory-mapped; the L rows are the contract's leads in its order.
+        present: bool ``[R, L]``, whether a record has a lead.
         lengths: int ``[R]``, how many samples of the window are real.
     """
 
@@ -54,7 +55,7 @@ class View:
         return self.present.any(1) & (self.lengths >= SHORTEST * self.spec.fs)
 
     def only(self, leads: Sequence[str]) -> "View":
-        """Return the view as if no other leads had been recorded; scaling then goes by these alone.
+        """Return the view as if no other leads had been recorded. Scaling then uses these leads alone.
 
         Raises:
             LeadError: None of the leads is the contract's.
@@ -66,34 +67,31 @@ class View:
 
 
 def open_view(
-    store: Store, spec: SignalSpec, progress: Progress | None = None, executor: Executor | None = None
+    store: Store, spec: SignalSpec, progress: Advance | None = None, executor: Executor | None = None
 ) -> View:
-    """Open the view of a store under a contract, making it if it is not there yet.
+    """Open the view of a store under a contract, and make it first if it does not exist yet.
+
+    A process that finds another one at work on the same view waits for it.
 
     Args:
         store: The store.
         spec: The contract.
-        progress: Called with records done and records in all while the view is made.
-        executor: Who makes it; None for this process. The result is the same to the last bit.
+        progress: Called with records done and records in total while the view is made.
+        executor: Makes the view; None for this process. The result is the same to the last bit.
 
     Raises:
         LeadError: The store has none of the contract's leads.
+        OutputError: The view cannot be written.
+        KeyboardInterrupt: Ctrl-C was pressed; the parts of the view that are done are kept.
+        WorkerError: A worker ended before its work was done.
     """
     present = store.present(spec.leads)
     if not present.any():
         raise LeadError(f"{store.path} has leads {', '.join(store.leads)}", f"at least one of {', '.join(spec.leads)}")
     folder = cache_root(store, "views") / spec.view_key()
     shape = (len(store), len(spec.leads), spec.window_samples)
-    cached = _load(folder, shape)
-    if cached is None:
-        with locked(folder.with_name(f".{folder.name}.lock"), wait=True):
-            cached = _load(folder, shape)  # another run may have made it meanwhile
-            if cached is None:
-                _sweep(folder)
-                with atomic_folder(folder, "view") as staging, open_executor() as here:
-                    _make(store, spec, staging, executor or here, progress)
-                cached = np.load(folder / "signal.npy", mmap_mode="r"), np.load(folder / "lengths.npy")
-    return View(spec, cached[0], present, cached[1])
+    signal, lengths = _load(folder, shape) or _make(store, spec, folder, shape, progress, executor)
+    return View(spec, signal, present, lengths)
 
 
 def before_filter(store: Store, view: View) -> View:
@@ -103,57 +101,105 @@ def before_filter(store: Store, view: View) -> View:
     return replace(open_view(store, replace(view.spec, filter=None)), present=view.present)
 
 
-def _sweep(folder: Path) -> None:
-    """Remove what processes left of this view that were killed; the lock says that none is at work on it."""
-    for left in folder.parent.glob(f".{folder.name}.*.partial"):
-        shutil.rmtree(left, ignore_errors=True)
-
-
-def _load(folder: Path, shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.int64]] | None:
-    """Return a cached view, or None if there is none or it is damaged: it is only a cache, and can be made again."""
+def _load(folder: Path, shape: tuple[int, ...]) -> Arrays | None:
+    """Return the arrays of a view, or None if it does not exist or is damaged: it is a cache and can be made again."""
     try:
-        signal, lengths = np.load(folder / "signal.npy", mmap_mode="r"), np.load(folder / "lengths.npy")
+        signal, lengths = np.load(folder / SIGNAL, mmap_mode="r"), np.load(folder / LENGTHS)
     except (OSError, ValueError, EOFError):
         return None
     return (signal, lengths) if signal.shape == shape and lengths.shape == shape[:1] else None
 
 
 def cache_root(store: Store, what: str) -> Path:
-    """Return the folder for what is computed from a store and can be computed again: ``STORE/WHAT`` if it can be."""
+    """Return the folder for what can be computed from a store again: ``STORE/WHAT``, if the store can be written."""
     if os.access(store.path, os.W_OK):
         return store.path / what
     cache = Path(os.environ.get("ECGKIT_CACHE", "~/.cache/ecgkit")).expanduser()
     return cache / what / fingerprint(store.content_hash)
 
 
-def _make(store: Store, spec: SignalSpec, folder: Path, executor: Executor, progress: Progress | None) -> None:
-    """Write a view, some chunks of the store a call."""
-    R, step, done = len(store), store.chunk_records * CHUNKS_A_CALL, 0
-    open_memmap(folder / "signal.npy", "w+", np.float32, (R, len(spec.leads), spec.window_samples)).flush()
-    lengths = np.zeros(R, np.int64)
-    for start, part in executor.run(partial(_fill, store, spec, folder), range(0, R, step)):
-        lengths[start : start + len(part)] = part
-        done += len(part)
-        if progress:
-            progress(done, R)
-    np.save(folder / "lengths.npy", lengths)
+def _make(
+    store: Store,
+    spec: SignalSpec,
+    folder: Path,
+    shape: tuple[int, ...],
+    progress: Advance | None,
+    executor: Executor | None,
+) -> Arrays:
+    """Make a view part by part, unless another process has made it meanwhile, and return its arrays."""
+    unfinished = Unfinished(folder, "view", overwrite=True, hidden=True)
+    with unfinished.open(wait=True):
+        if there := _load(folder, shape):
+            return there
+        parts = _parts(store)
+        unfinished.begin(fingerprint(store.content_hash, spec.view_key(), [part.call for part in parts]))
+        signal = unfinished.made / SIGNAL
+        if not signal.exists():
+            open_memmap(signal, "w+", np.float32, shape).flush()
+        make_parts(unfinished, partial(_fill, store, spec, signal, unfinished.parts), parts, executor, progress)
+        lengths = [np.load(unfinished.parts / part.name) for part in parts]
+        np.save(unfinished.made / LENGTHS, np.concatenate([np.zeros(0, np.int64), *lengths]))
+        unfinished.finish()
+    return np.load(folder / SIGNAL, mmap_mode="r"), np.load(folder / LENGTHS)
 
 
-def _fill(store: Store, spec: SignalSpec, folder: Path, first: int) -> tuple[int, NDArray[np.int64]]:
-    """Fill the rows of a view from `first` on; return that number and how many samples of each row are real."""
-    columns = [store.leads.index(lead) for lead in spec.leads if lead in store.leads]
-    rows_out = np.array([spec.leads.index(store.leads[c]) for c in columns])
-    out = open_memmap(folder / "signal.npy", "r+")
-    last = min(first + store.chunk_records * CHUNKS_A_CALL, len(store))
+def _parts(store: Store) -> list[Part[tuple[int, int]]]:
+    """Return blocks of whole chunks, given by their first record and the first record after them."""
+    size = store.chunk_records * CHUNKS_PER_PART
+    blocks = [(start, min(start + size, len(store))) for start in range(0, len(store), size)]
+    return [Part(_part_name(start), stop - start, (start, stop)) for start, stop in blocks]
+
+
+def _part_name(start: int) -> str:
+    return f"{start:09d}.npy"
+
+
+def _fill(store: Store, spec: SignalSpec, signal: Path, parts: Path, block: tuple[int, int]) -> None:
+    """Write the rows of one part into the file of the view, and then the part's file: the length of each row.
+
+    Args:
+        store: The store.
+        spec: The contract.
+        signal: The file of all rows, ``[R, L, W]``.
+        parts: Folder of the parts.
+        block: First row, and first row after the part.
+    """
+    first, last = block
     lengths = np.zeros(last - first, np.int64)
-    rates, samples = store.table["fs"].to_numpy(), store.table["samples"].to_numpy()
-    for start in range(first, last, store.chunk_records):
-        stop = min(start + store.chunk_records, last)
-        block = decode(store.verified(start, stop))[:, columns]
-        for fs, T in sorted(set(zip(rates[start:stop], samples[start:stop], strict=True))):
-            same = np.flatnonzero((rates[start:stop] == fs) & (samples[start:stop] == T))
-            window, length = window_of(block[same][..., :T], fs, spec)
-            out[np.ix_(start + same, rows_out)] = window
-            lengths[start - first + same] = length
-    out.flush()
-    return first, lengths
+    rows = open_memmap(signal, "r")
+    offset, row_bytes = rows.offset, rows.strides[0]
+    # Without reading, so that on a network file system two machines can write into one page.
+    descriptor = os.open(signal, os.O_WRONLY)
+    try:
+        for start in range(first, last, store.chunk_records):
+            stop = min(start + store.chunk_records, last)
+            windows, lengths[start - first : stop - first] = _windows(store, spec, start, stop)
+            _write_all(descriptor, windows, offset + start * row_bytes)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    with whole_file(parts / _part_name(first)) as path:
+        np.save(path, lengths)
+
+
+def _windows(store: Store, spec: SignalSpec, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+    """Return the windows of records `start` to `stop`, ``[n, L, W]`` in mV, and how many samples of each are real."""
+    columns = [store.leads.index(lead) for lead in spec.leads if lead in store.leads]
+    places = np.array([spec.leads.index(store.leads[c]) for c in columns])
+    windows = np.zeros((stop - start, len(spec.leads), spec.window_samples), np.float32)
+    lengths = np.zeros(stop - start, np.int64)
+    records = store.table.iloc[start:stop]
+    rates, samples = records["fs"].to_numpy(), records["samples"].to_numpy()
+    block = decode(store.verified(start, stop))[:, columns]
+    for fs, T in sorted(set(zip(rates, samples, strict=True))):
+        same = np.flatnonzero((rates == fs) & (samples == T))
+        window, lengths[same] = window_of(block[same][..., :T], fs, spec)
+        windows[np.ix_(same, places)] = window
+    return windows, lengths
+
+
+def _write_all(descriptor: int, block: NDArray[np.float32], offset: int) -> None:
+    left = block.data.cast("B")
+    while left:
+        written = os.pwrite(descriptor, left, offset)
+        left, offset = left[written:], offset + written

@@ -1,8 +1,8 @@
 """Writing a part of a store: the records of one shard, their rows, their quality, and who was left out.
 
-A part is written by one process and by nobody else, and appears whole: its shard, its ledger and its quality first, its
-rows last, so that a part whose rows are there is done. Chunks are written as soon as they are full, so no more than one
-is in memory. `ecgkit.store.assembly` joins the parts.
+A part is written by one process alone. Each of its files appears whole: the shard, the ledger and the quality first,
+the rows last, so a part whose rows are there is done. A chunk is written as soon as it is full, so only one is in
+memory. `ecgkit.store.assembly` joins the parts.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from ecgkit.atomic import atomic_file
 from ecgkit.leads import limb_lead_fault
 from ecgkit.recording import Recording
 from ecgkit.signal.microvolts import MISSING, decode, encode
 from ecgkit.signal.quality import FLAGS, MEASURES, Measures, flagged, measure
 from ecgkit.store import format as fmt
+from ecgkit.unfinished import whole_file
 
 SHARD, ROWS, QUALITY, LEDGER = "shard", "rows.parquet", "quality.parquet", "ledger.parquet"
 
@@ -59,12 +59,12 @@ def open_part(layout: fmt.Layout, folder: Path, index: int, drop: Collection[str
         index: The part's number.
         drop: Quality flags for which a record is left out.
     """
-    with atomic_file(part_file(folder, index, SHARD)) as path, path.open("wb") as shard:
+    with whole_file(part_file(folder, index, SHARD)) as path, path.open("wb") as shard:
         writer = PartWriter(layout, shard, index * layout.shard, drop)
         yield writer
         tables = writer.finish()
     for kind, table in tables.items():
-        with atomic_file(part_file(folder, index, kind)) as path:
+        with whole_file(part_file(folder, index, kind)) as path:
             pq.write_table(table, path)
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from ecgkit.entries import MethodEntry, TaskEntry, load_target
-from ecgkit.methods import Batch, Method, method_config
+from ecgkit.methods import VIEWS, Batch, Method, method_config
 from ecgkit.store.reader import Store
 from ecgkit.testing.material import store_for, task_for
 from ecgkit.training.options import PretrainOptions
@@ -107,7 +107,9 @@ class Case:
 def pick_leads(batch: Batch, leads: list[int]) -> Batch:
     """Return a batch of some of its leads, by their place in it, in that order."""
     index = torch.tensor(leads)
-    return replace(batch, signal=batch.signal[:, index], lead_ids=batch.lead_ids[index])
+    views = {VIEWS: batch.extra[VIEWS][:, :, index]} if VIEWS in batch.extra else {}
+    picked = {"signal": batch.signal[:, index], "lead_ids": batch.lead_ids[index]}
+    return replace(batch, **picked, extra={**batch.extra, **views})
 
 
 def pick_records(batch: Batch, records: int) -> Batch:

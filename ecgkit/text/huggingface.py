@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ecgkit.distribution import install_extra
 from ecgkit.errors import ConfigError, PluginError
 from ecgkit.text.config import TextConfig
 from ecgkit.text.encoder import TextEncoder
@@ -29,9 +30,8 @@ def _load(kind: str, model: str, **options: Any) -> Any:
         import transformers
     except ImportError:
         raise PluginError(
-            "this text encoder needs transformers",
-            "an installed transformers",
-            "Install it with: pip install ecgkit[text]",
+            "this text encoder needs the package transformers, which is not installed",
+            remedy=install_extra("text"),
         ) from None
     try:
         return getattr(transformers, kind).from_pretrained(model, trust_remote_code=False, **options)

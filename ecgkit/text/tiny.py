@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ecgkit.errors import RunError
+from ecgkit.distribution import install_extra
+from ecgkit.errors import PluginError, RunError
 from ecgkit.nn.transformer import Block
 from ecgkit.text.config import TextConfig
 from ecgkit.text.encoder import TextEncoder, bytes_of, text_of
@@ -43,13 +44,16 @@ class TinyEncoder(TextEncoder):
         self.norm = nn.LayerNorm(D)
 
     def fit(self, texts: Sequence[str]) -> None:
-        """Learn the word pieces from texts."""
-        from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+        """Learn the word pieces from texts.
 
-        tokenizer = Tokenizer(models.WordPiece(unk_token=UNKNOWN))
-        tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
-        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        trainer = trainers.WordPieceTrainer(
+        Raises:
+            PluginError: The package tokenizers is not installed.
+        """
+        library = _tokenizers()
+        tokenizer = library.Tokenizer(library.models.WordPiece(unk_token=UNKNOWN))
+        tokenizer.normalizer = library.normalizers.BertNormalizer(lowercase=True)
+        tokenizer.pre_tokenizer = library.pre_tokenizers.BertPreTokenizer()
+        trainer = library.trainers.WordPieceTrainer(
             vocab_size=self.most_pieces, min_frequency=2, special_tokens=[PAD, UNKNOWN], show_progress=False
         )
         tokenizer.train_from_iterator(sorted(set(texts)), trainer)
@@ -57,12 +61,10 @@ class TinyEncoder(TextEncoder):
         self._reader = None
 
     def _tokenizer(self) -> Any:
-        from tokenizers import Tokenizer
-
         if not len(self.tokenizer):
             raise RunError("text encoder 'tiny' has no vocabulary", "one that was fitted, in a run's weights")
         if self._reader is None:
-            self._reader = Tokenizer.from_str(text_of(self.tokenizer))
+            self._reader = _tokenizers().Tokenizer.from_str(text_of(self.tokenizer))
             self._reader.enable_truncation(self.max_tokens)
             self._reader.enable_padding(pad_id=0, pad_token=PAD)
         return self._reader
@@ -82,3 +84,14 @@ class TinyEncoder(TextEncoder):
         weight = real[..., None].to(x.dtype)
         mean: Tensor = (self.norm(x) * weight).sum(1) / weight.sum(1)
         return mean
+
+
+def _tokenizers() -> Any:
+    """Import the library of word pieces, which is optional."""
+    try:
+        import tokenizers
+    except ImportError:
+        raise PluginError(
+            "the text encoder tiny needs the package tokenizers, which is not installed", remedy=install_extra("text")
+        ) from None
+    return tokenizers

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ecgkit.errors import StoreError
@@ -27,6 +28,10 @@ from ecgkit.tasks.data import TaskData
 from ecgkit.tasks.folds import TEST_FOLD, VAL_FOLD
 from ecgkit.training.stopping import SIGNALS
 from ecgkit.training.supply import Supply
+from ecgkit.training.views import AugmentedViews
+
+# What a batch holds besides the signal, by name.
+Supplies = Mapping[str, Supply | AugmentedViews]
 
 
 @dataclass(frozen=True)
@@ -85,11 +90,14 @@ class Windows(Dataset[Batch]):
     Args:
         view: The view.
         starts: ``[R]``, where each record's crop starts, in samples.
-        supplies: What a batch holds besides the signal, by need.
+        supplies: What a batch holds besides the signal, by need; its augmented views too.
     """
 
     def __init__(
-        self, view: View, starts: NDArray[np.int64], supplies: Mapping[str, Supply] = MappingProxyType({})
+        self,
+        view: View,
+        starts: NDArray[np.int64],
+        supplies: Supplies = MappingProxyType({}),
     ) -> None:
         self.view = view
         self.starts = starts
@@ -97,20 +105,37 @@ class Windows(Dataset[Batch]):
 
     def __getitem__(self, rows: NDArray[np.int64]) -> Batch:
         """Return the batch of `rows`, which must be of one lead set."""
+        leads, starts = np.flatnonzero(self.view.present[rows[0]]), self.starts[rows]
+        signal, lengths = self._crops(rows, leads, starts)
+        ids = np.array(lead_ids(self.view.spec.leads))[leads]
+        extra: dict[str, Any] = {}
+        for need, supply in self.supplies.items():
+            if isinstance(supply, AugmentedViews):
+                extra[need] = self._views(supply, rows, leads, (signal, lengths))
+            else:
+                extra[need] = supply.at(rows, starts)
+        full = bool((lengths >= signal.shape[-1]).all())
+        tensors = [torch.from_numpy(array) for array in (ids, rows, lengths)]
+        return Batch(signal, tensors[0], tensors[1], None if full else tensors[2], extra)
+
+    def _crops(
+        self, rows: NDArray[np.int64], leads: NDArray[np.int64], starts: NDArray[np.int64]
+    ) -> tuple[Tensor, NDArray[np.int64]]:
+        """Return crops ``[B, L, T]``, filtered and scaled, and how many samples of each are real."""
         spec, T = self.view.spec, self.view.spec.samples
-        leads = np.flatnonzero(self.view.present[rows[0]])
         # Of torch, for it aligns its memory: numbers then do not depend on where a batch happens to lie.
         batch = torch.empty(len(rows), len(leads), T)
         crops = batch.numpy()
-        for crop, r, s in zip(crops, rows, self.starts[rows], strict=True):
+        for crop, r, s in zip(crops, rows, starts, strict=True):
             np.take(self.view.signal[r][:, s : s + T], leads, axis=0, out=crop, mode="clip")
-        lengths = (self.view.lengths[rows] - self.starts[rows]).clip(0, T)
-        ids = np.array(lead_ids(spec.leads))[leads]
+        lengths = (self.view.lengths[rows] - starts).clip(0, T)
         finish(crops, spec, lengths, out=crops)
-        full = bool((lengths >= T).all())
-        tensors = [torch.from_numpy(array) for array in (ids, rows, lengths)]
-        extra = {need: supply.at(rows, self.starts[rows]) for need, supply in self.supplies.items()}
-        return Batch(batch, tensors[0], tensors[1], None if full else tensors[2], extra)
+        return batch, lengths
+
+    def _views(self, maker: AugmentedViews, rows: NDArray[np.int64], leads: NDArray[np.int64], shared: Any) -> Tensor:
+        names = tuple(self.view.spec.leads[lead] for lead in leads)
+        room = (self.view.lengths[rows] - self.view.spec.samples).clip(0)
+        return maker.of(rows, names, room, shared, lambda starts: self._crops(rows, leads, starts))
 
 
 def training_starts(view: View, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -154,10 +179,15 @@ def plan_batches(
     return batches
 
 
+def supplies_in(supplies: Supplies, epoch: int) -> Supplies:
+    """Return the supplies of an epoch: other views in each, all else as it is."""
+    return {n: s.in_epoch(epoch) if isinstance(s, AugmentedViews) else s for n, s in supplies.items()}
+
+
 class Epochs(Dataset[Batch]):
     """Batches of any epoch by (epoch, rows), with that epoch's crops."""
 
-    def __init__(self, view: View, seed: int, supplies: Mapping[str, Supply]) -> None:
+    def __init__(self, view: View, seed: int, supplies: Supplies) -> None:
         self.view, self.seed, self.supplies = view, seed, supplies
         self._current: tuple[int, Windows] | None = None
 
@@ -166,7 +196,7 @@ class Epochs(Dataset[Batch]):
         epoch, rows = order
         if self._current is None or self._current[0] != epoch:
             starts = training_starts(self.view, self.seed, epoch)
-            self._current = epoch, Windows(self.view, starts, self.supplies)
+            self._current = epoch, Windows(self.view, starts, supplies_in(self.supplies, epoch))
         return self._current[1][rows]
 
 

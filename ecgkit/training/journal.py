@@ -5,6 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from ecgkit.distribution import install_extra
 from ecgkit.errors import RunError
 from ecgkit.training.run import METRICS
 
@@ -41,7 +42,7 @@ class Journal:
 
 def _open_board(folder: Path, epochs: int) -> Any:
     if find_spec("tensorboard") is None:
-        raise RunError("TensorBoard is not installed", "it", "Install it with: pip install 'ecgkit[tensorboard]'")
+        raise RunError("TensorBoard is not installed", remedy=install_extra("tensorboard"))
     from torch.utils.tensorboard import SummaryWriter
 
     return SummaryWriter(str(folder), purge_step=epochs + 1)

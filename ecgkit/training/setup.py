@@ -1,6 +1,6 @@
 """What a training starts from: data, split, config and model, the same in every process."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +18,14 @@ from ecgkit.store.views import View, open_view
 from ecgkit.tasks.data import task_data
 from ecgkit.tasks.loading import load_task
 from ecgkit.training.cost import Cost, count_cost
-from ecgkit.training.data import Split, Windows, evaluation_starts, pretraining_split, task_split
+from ecgkit.training.data import Split, Supplies, Windows, evaluation_starts, pretraining_split, task_split
 from ecgkit.training.optimization import precision
 from ecgkit.training.options import Beginning, PretrainOptions
 from ecgkit.training.plan import Plan
 from ecgkit.training.processes import Processes
 from ecgkit.training.run import pick_device
-from ecgkit.training.supply import Supply, open_supplies
+from ecgkit.training.supply import open_supplies
+from ecgkit.training.views import views_of
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Setup:
     config: Any
     store: Store
     view: View
-    supplies: Mapping[str, Supply]
+    supplies: Supplies
     split: Split
     method: Method
     task: str
@@ -111,9 +112,10 @@ def set_up(
     split = task_split(data) if data else pretraining_split(store.table, view.usable, all_folds=options.all_folds)
     family: type[Method] = entry.load()
     needs = (*entry.needs, *family.further_needs(config))
-    supplies = open_supplies(needs, store, view, data, owner=entry.name)
+    opened = open_supplies(needs, store, view, data, owner=entry.name)
     corpus = Corpus(store, split.train, data.labels if data else ())
     config = family.complete(config, corpus)
+    supplies: Supplies = {**opened, **views_of(config, options.seed)}
     name = task.name if task else ""
     identity = fingerprint(entry.name, config, store.content_hash, options.seed, options.all_folds, name)
     torch.manual_seed(options.seed)

@@ -1,33 +1,30 @@
 """A run that is not finished: the folder ``RUN.partial``, which becomes ``RUN`` when training is complete.
 
-RUN.partial/resume.yaml      what ``--resume`` needs besides config.yaml: store, options, and what they stand for
+RUN.partial/resume.yaml      what ``--resume`` needs besides config.yaml: store, options, processes
 RUN.partial/checkpoints/     see `ecgkit.training.checkpoints`
 RUN.partial/best.safetensors the weights of the lowest validation loss so far
-RUN.partial/lock             held by the process that trains
+RUN.partial/plan.json, lock  see `ecgkit.unfinished`
 
-A run folder thus exists if and only if its training is complete, and an unfinished one can be told by its name and by
-its marker. Nothing is left behind of a training that ended without a checkpoint.
+So a run folder exists if and only if its training is complete. An unfinished one is known by its name and by its
+marker. A training that ended without a checkpoint leaves nothing behind.
 """
 
-import fcntl
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from ecgkit.atomic import MARKER, check_output, kind_of, publish
+from ecgkit.atomic import kind_of
 from ecgkit.config import read_yaml, write_yaml
 from ecgkit.errors import OutputError, RunError
+from ecgkit.unfinished import PLAN, SUFFIX, Unfinished, write_plan
 
-SUFFIX = ".partial"
 KIND = "unfinished run"
 RESUME = "resume.yaml"
 CHECKPOINTS = "checkpoints"
 DIVERGED = "diverged"  # the start of the files that tell where a loss was no number
 BEST = "best.safetensors"
-_LOCK = "lock"
 
 
 def unfinished(out: Path) -> Path:
@@ -51,13 +48,13 @@ def resume_command(out: Path) -> str:
 
 
 def read_resume(path: Path) -> dict[str, Any]:
-    """Return what an unfinished run was started with.
+    """Return the settings with which an unfinished run was started.
 
     Args:
         path: The run, by its name when finished or unfinished.
 
     Raises:
-        RunError: There is none, or it is finished.
+        RunError: There is no unfinished run.
     """
     out = finished(path)
     folder = unfinished(out)
@@ -74,31 +71,25 @@ def run_in_progress(out: Path, settings: dict[str, Any], *, overwrite: bool, res
 
     Args:
         out: The run.
-        settings: What it is started with; ``identity`` must be the same to go on.
+        settings: Settings that it is started with; ``identity`` must be the same to go on.
         overwrite: Replace an earlier run, finished or not.
-        resume: Go on in an unfinished run if there is one.
+        resume: Go on with an unfinished run if there is one.
 
     Raises:
         OutputError: There is a run, an unfinished one, or something else; or another process trains it.
     """
     check_free(out, overwrite=overwrite, resume=resume)
-    folder = unfinished(out.absolute())
-    if resume and is_unfinished(folder):
-        _check_identity(folder, settings)
-    existed = out.exists()
-    with _locked(folder, out, afresh=not resume):
-        (folder / MARKER).write_text(f"{KIND}\n", encoding="utf-8")
-        write_yaml(folder / RESUME, settings)
-        try:
-            yield folder
-        except BaseException:
-            if not (folder / CHECKPOINTS).exists() and not list(folder.glob(f"{DIVERGED}*")):
-                shutil.rmtree(folder, ignore_errors=True)
-            raise
-        shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-        for name in (RESUME, _LOCK):
-            (folder / name).unlink(missing_ok=True)
-        publish(folder, out.absolute(), "run", replace=existed)
+    work = _work(out, overwrite=overwrite)
+    with work.open():
+        if not resume:
+            work.clear()
+        _take_over(work.folder)
+        work.begin(str(settings["identity"]))
+        write_yaml(work.folder / RESUME, settings)
+        yield work.folder
+        shutil.rmtree(work.folder / CHECKPOINTS, ignore_errors=True)
+        (work.folder / RESUME).unlink(missing_ok=True)
+        work.finish()
 
 
 def check_free(out: Path, *, overwrite: bool, resume: bool) -> None:
@@ -107,48 +98,24 @@ def check_free(out: Path, *, overwrite: bool, resume: bool) -> None:
     Raises:
         OutputError: There is a run, an unfinished one, or something else.
     """
-    check_output(out, "run", overwrite=overwrite)
+    _work(out, overwrite=overwrite).check_free()
     folder = unfinished(out.absolute())
-    if folder.exists() and not is_unfinished(folder):
-        raise OutputError(f"{folder} is in the way", "a new path", "Name another --out.")
     if folder.exists() and not resume and not overwrite:
         raise OutputError(
-            f"{folder} is an unfinished run", "a new path",
-            f"Go on with '{resume_command(out)}', or begin anew with --overwrite.",
-        )  # fmt: skip
+            f"{folder} is an unfinished run",
+            remedy=f"Go on with '{resume_command(out)}', or begin anew with --overwrite.",
+        )
 
 
-def _check_identity(folder: Path, settings: dict[str, Any]) -> None:
-    if read_yaml(folder / RESUME).get("identity") != settings["identity"]:
-        raise OutputError(
-            f"{folder} is an unfinished run of other settings or data", "the same method, settings and store",
-            "Name another --out, or begin anew with --overwrite.",
-        )  # fmt: skip
+def _work(out: Path, *, overwrite: bool) -> Unfinished:
+    return Unfinished(out, "run", overwrite=overwrite, in_place=True, keep=_worth_keeping)
 
 
-@contextmanager
-def _locked(folder: Path, out: Path, *, afresh: bool) -> Iterator[None]:
-    """Hold the folder for this process; `afresh` empties it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = (folder / _LOCK).open("w", encoding="utf-8")
-    except OSError as error:
-        raise OutputError(f"{out} cannot be written ({error.strerror})", "a folder that can be written") from None
-    with lock:
-        _take(lock, folder)
-        for path in folder.iterdir() if afresh else ():
-            if path.is_dir():
-                shutil.rmtree(path)
-            elif path.name != _LOCK:
-                path.unlink()
-        yield
+def _take_over(folder: Path) -> None:
+    """Write the plan of an unfinished run of earlier releases, which kept its identity in resume.yaml alone."""
+    if (folder / RESUME).is_file() and not (folder / PLAN).exists():
+        write_plan(folder, str(read_yaml(folder / RESUME).get("identity", "")))
 
 
-def _take(lock: IO[str], folder: Path) -> None:
-    # A record lock: it goes with the process that took it, and its loaders do not inherit it.
-    try:
-        fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise OutputError(f"{folder} is being trained by another process", "a run that rests") from None
-    except OSError:  # a file system without locks
-        os.utime(folder)
+def _worth_keeping(folder: Path) -> bool:
+    return (folder / CHECKPOINTS).exists() or any(folder.glob(f"{DIVERGED}*"))

@@ -1,9 +1,11 @@
 """Published CLEAR weights under their own names, and how those map to ours and back.
 
 A pretraining file holds the whole model; a fine-tune file holds it under ``backbone.`` together with the HUG head of
-one task, which is no part of a run. Heads of attention cannot be read off the shapes: they follow the published sizes.
+one task, which is no part of a run. Attention heads cannot be read off the shapes: they are those of the published
+sizes, or the most of them that divide another width.
 """
 
+import math
 import re
 from dataclasses import replace
 
@@ -117,11 +119,11 @@ def _config_of(state: dict[str, Tensor]) -> ClearConfig:
             BASE,
             width=D,
             depth=_depth(state, "encoder"),
-            heads=published.heads,
+            heads=math.gcd(published.heads, D),
             hidden=_size(state, "encoder.blocks.0.mlp.fc1.bias", 0),
             decoder_width=width,
             decoder_depth=_depth(state, "decoder"),
-            decoder_heads=published.decoder_heads,
+            decoder_heads=math.gcd(published.decoder_heads, width),
             embed="conv" if _size(state, "encoder.embed.weight", 2) == 3 else "linear",
             encoder_mask="full",
             pad_aware=False,

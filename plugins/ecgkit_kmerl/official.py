@@ -1,8 +1,8 @@
 """Published MERL weights under their own names, and how those map to ours.
 
 A file holds the whole model (``ecg_encoder.*`` and the heads; the text model is taken from its own source instead) or
-the encoder alone. Sizes are read off the shapes; heads of a ViT are always 64 wide. The rows of the released model are
-those of MIMIC-IV-ECG's files, aVF before aVL.
+the encoder alone. Sizes are read off the shapes; heads of a ViT are 64 wide unless the caller knows better. The rows
+of the released model are those of MIMIC-IV-ECG's files, aVF before aVL.
 """
 
 import re
@@ -41,11 +41,12 @@ _BLOCK_PARTS = {
 _VIT = {"pos_embedding": "time_embedding", "to_patch_embedding.weight": "to_token.weight"}
 
 
-def import_official(state: dict[str, Tensor]) -> tuple[MerlConfig, dict[str, Tensor]]:
+def import_official(state: dict[str, Tensor], *, head_width: int = HEAD_WIDTH) -> tuple[MerlConfig, dict[str, Tensor]]:
     """Turn a published state dict into a config and a state dict of ours.
 
     Args:
         state: Parameters by the reference's names, of the whole model or of the encoder alone.
+        head_width: Width of one attention head of a ViT, which no shape tells.
 
     Returns:
         The config whose shapes these are, and parameters by our names; only ``encoder.*`` if there were no heads.
@@ -61,7 +62,7 @@ def import_official(state: dict[str, Tensor]) -> tuple[MerlConfig, dict[str, Ten
         if not _IGNORED.match(name):
             ours = _rename(name)
             renamed[ours] = _fit(ours, value)
-    return _config_of(renamed), renamed
+    return _config_of(renamed, head_width), renamed
 
 
 def _rename(name: str) -> str:
@@ -105,8 +106,8 @@ def _fit(name: str, value: Tensor) -> Tensor:
     return value[0] if name == "encoder.time_embedding" and value.ndim == 3 else value
 
 
-def _config_of(state: dict[str, Tensor]) -> MerlConfig:
-    sizes = _resnet_sizes(state) if "encoder.trunk.conv.weight" in state else _vit_sizes(state)
+def _config_of(state: dict[str, Tensor], head_width: int) -> MerlConfig:
+    sizes = _resnet_sizes(state) if "encoder.trunk.conv.weight" in state else _vit_sizes(state, head_width)
     if "text_projection.0.weight" in state:
         sizes |= {
             "hidden": _size(state, "text_projection.0.weight"),
@@ -122,7 +123,7 @@ def _config_of(state: dict[str, Tensor]) -> MerlConfig:
         raise RunError(f"the shapes in the file make no model ({error})", EXPECTED) from None
 
 
-def _vit_sizes(state: dict[str, Tensor]) -> dict[str, Any]:
+def _vit_sizes(state: dict[str, Tensor], head_width: int) -> dict[str, Any]:
     D, inputs = (_size(state, "encoder.to_token.weight", axis) for axis in (0, 1))
     patch = inputs // len(MIMIC_LEADS)
     return {
@@ -130,7 +131,8 @@ def _vit_sizes(state: dict[str, Tensor]) -> dict[str, Any]:
         "patch": patch,
         "width": D,
         "depth": len({name.split(".")[2] for name in state if name.startswith("encoder.blocks.")}),
-        "heads": _size(state, "encoder.blocks.0.attn.qkv.weight") // 3 // HEAD_WIDTH,
+        "heads": _size(state, "encoder.blocks.0.attn.qkv.weight") // 3 // head_width,
+        "head_width": head_width,
         "mlp_ratio": _size(state, "encoder.blocks.0.mlp.fc1.weight") / D,
         "samples": _size(state, "encoder.time_embedding") * patch,
     }

@@ -1,7 +1,7 @@
 """Published ST-MEM weights under their own names, and how those map to ours.
 
 The reference's files hold either the whole model (``encoder.*``, the decoder, and a second copy of the patch
-embedding) or the encoder alone. Sizes are read off the shapes; heads are always 64 wide.
+embedding) or the encoder alone. Sizes are read off the shapes; heads are 64 wide unless the caller knows better.
 """
 
 import re
@@ -51,11 +51,14 @@ _ENCODER_NAMES = {
 _LEFT_OUT = re.compile(r"(gating\.net|head)\.\d+\.\w+")
 
 
-def import_official(state: dict[str, Tensor]) -> tuple[StMemConfig, dict[str, Tensor], tuple[str, ...]]:
+def import_official(
+    state: dict[str, Tensor], *, head_width: int = HEAD_WIDTH
+) -> tuple[StMemConfig, dict[str, Tensor], tuple[str, ...]]:
     """Turn a published state dict, of ST-MEM or of ECG-Soup, into a config and a state dict of ours.
 
     Args:
         state: Parameters by the reference's names, of the whole model or of the encoder alone.
+        head_width: Width of one attention head, which no shape tells.
 
     Returns:
         The config whose shapes these are; parameters by our names, only ``encoder.*`` if there was no decoder; and
@@ -80,7 +83,7 @@ def import_official(state: dict[str, Tensor]) -> tuple[StMemConfig, dict[str, Te
             ours = f"encoder.{_encoder_name(encoder_name)}" if encoder_name else _decoder_name(name)
             renamed[ours] = _fit(ours, value)
     renamed["encoder.lead_embedding"] = _lead_table(leads)
-    config = _config_of(renamed)
+    config = _config_of(renamed, head_width)
     # Row i of the file belongs to the i-th lead of the published input; ours belongs to lead i of the standard order.
     order = torch.tensor([config.signal.leads.index(lead) for lead in STANDARD_LEADS])
     renamed["encoder.lead_embedding"] = renamed["encoder.lead_embedding"][order]
@@ -128,7 +131,7 @@ def _fit(name: str, value: Tensor) -> Tensor:
     return value
 
 
-def _config_of(state: dict[str, Tensor]) -> StMemConfig:
+def _config_of(state: dict[str, Tensor], head_width: int) -> StMemConfig:
     """Read the sizes off the shapes."""
     D, patch = (_size(state, "encoder.to_tokens.1.weight", axis) for axis in (0, 1))
     n = _size(state, "encoder.positions") - 2
@@ -137,15 +140,15 @@ def _config_of(state: dict[str, Tensor]) -> StMemConfig:
         "patch": patch,
         "width": D,
         "depth": _count_blocks(state, "encoder"),
-        "heads": _heads(state, "encoder"),
-        "head_width": HEAD_WIDTH,
+        "heads": _heads(state, "encoder", head_width),
+        "head_width": head_width,
         "mlp_ratio": _size(state, "encoder.blocks.0.mlp.fc1.bias") / D,
     }
     if "decoder.embed.weight" in state:
         sizes |= {
             "decoder_width": _size(state, "decoder.embed.bias"),
             "decoder_depth": _count_blocks(state, "decoder"),
-            "decoder_heads": _heads(state, "decoder"),
+            "decoder_heads": _heads(state, "decoder", head_width),
         }
     try:
         return replace(preset, signal=_signal(n * patch, preset.signal), **sizes)
@@ -170,8 +173,8 @@ def _size(state: dict[str, Tensor], name: str, axis: int = 0) -> int:
     return shape[axis]
 
 
-def _heads(state: dict[str, Tensor], part: str) -> int:
-    return _size(state, f"{part}.blocks.0.attn.qkv.bias") // 3 // HEAD_WIDTH
+def _heads(state: dict[str, Tensor], part: str, head_width: int) -> int:
+    return _size(state, f"{part}.blocks.0.attn.qkv.bias") // 3 // head_width
 
 
 def _count_blocks(state: dict[str, Tensor], part: str) -> int:

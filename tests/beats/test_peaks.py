@@ -16,6 +16,7 @@ from ecgkit.beats.peaks import Peaks, has_peaks, read_peaks
 from ecgkit.beats.plausible import Limits
 from ecgkit.entries import DetectorEntry
 from ecgkit.errors import ConfigError, OutputError, PluginError, StoreError
+from ecgkit.executor import open_executor
 from ecgkit.ingestion import ingest
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
@@ -62,7 +63,8 @@ def test_any_number_of_processes_and_any_block_gives_the_same_bytes(store: Store
     first = everything(store.path / "beats")
     monkeypatch.setattr(find, "BLOCK_RECORDS", 1)
     monkeypatch.setattr(Store, "chunk_records", property(lambda self: 3))
-    find_beats(store, overwrite=True, workers=2)
+    with open_executor(workers=2) as executor:
+        find_beats(store, overwrite=True, executor=executor)
     assert everything(store.path / "beats") == first
     find_beats(store, overwrite=True)
     assert everything(store.path / "beats") == first
@@ -95,7 +97,7 @@ def test_other_means_need_overwrite(store: Store) -> None:
     when = (store.path / "beats" / "peaks.parquet").stat().st_mtime_ns
     find_beats(store)
     assert (store.path / "beats" / "peaks.parquet").stat().st_mtime_ns == when
-    with pytest.raises(OutputError, match=r"has R peaks found with settings .*; expected .*--overwrite"):
+    with pytest.raises(OutputError, match=r"has R peaks that were found with settings .*--overwrite"):
         find_beats(store, Detector(assignments=("high=0.5",)))
     with pytest.raises(OutputError, match="found with detector consensus"):
         find_beats(store, Detector("xqrs"))
@@ -246,7 +248,7 @@ class TestDetector:
 
     def test_a_missing_library_is_named(self, monkeypatch) -> None:
         monkeypatch.setitem(sys.modules, "sleepecg.heartbeats", None)
-        with pytest.raises(PluginError, match=r"pip install 'ecgkit\[sleepecg\]'"):
+        with pytest.raises(PluginError, match=r"pip install 'ecgkit-learn\[sleepecg\]'"):
             Detector("sleepecg").find(np.zeros((1, 1, 1000)), 500.0, ("II",))
 
 

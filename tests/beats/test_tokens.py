@@ -9,6 +9,7 @@ from ecgkit.beats.libraries import xqrs
 from ecgkit.beats.tokens import beat_tokens, regular_peaks, sentence, with_regular_peaks
 from ecgkit.beats.windows import PUBLISHED, BeatWindow
 from ecgkit.leads import STANDARD_LEADS
+from tests.reference_vectors import Reference
 
 
 def padded(lists) -> torch.Tensor:
@@ -19,51 +20,60 @@ def padded(lists) -> torch.Tensor:
 
 
 @pytest.fixture(scope="module")
-def published(golden):
-    with np.load(golden / "clear_qrs_tokens.npz") as file:
-        return {name: file[name] for name in file.files}
+def published(golden) -> Reference:
+    return Reference(golden / "clear_qrs_tokens.npz")
 
 
 @pytest.fixture(scope="module")
-def sentences(golden):
-    with np.load(golden / "heartlang_qrs_tokens.npz") as file:
-        return {name: file[name] for name in file.files}
+def sentences(golden) -> Reference:
+    return Reference(golden / "heartlang_qrs_tokens.npz")
+
+
+def signals(reference: Reference) -> np.ndarray:
+    return np.stack([reference[f"ecg{i}"] for i in range(reference.sizes["n"])])
+
+
+def window_of(reference: Reference) -> BeatWindow:
+    half = reference.sizes["token_len"] // 2
+    return BeatWindow(before=half, after=half, max_beats=reference.sizes.get("beats"))
+
+
+def seconds(peaks: torch.Tensor, reference: Reference) -> torch.Tensor:
+    return torch.where(peaks > 0, peaks // reference.sizes["fs"] + 1, 0)  # the published id of peak 0 is 0
 
 
 def test_published_tokens_exactly(published) -> None:
-    signal = torch.from_numpy(np.stack([published[f"ecg{i}"] for i in range(9)]))
-    own = [published[f"qrs{i}"] if published[f"found{i}"] else [] for i in range(9)]
-    peaks, found = with_regular_peaks(padded(own), 1000)
-    beats = beat_tokens(signal, peaks)
-    assert beats.tokens.shape == (9, 12, 15, 96)
-    for i in range(9):
+    signal, n = torch.from_numpy(signals(published)), published.sizes["n"]
+    own = [published[f"qrs{i}"] if published[f"found{i}"] else [] for i in range(n)]
+    peaks, found = with_regular_peaks(padded(own), signal.shape[-1])
+    beats = beat_tokens(signal, peaks, window_of(published))
+    assert beats.tokens.shape == (*signal.shape[:2], published.sizes["beats"], published.sizes["token_len"])
+    for i in range(n):
+        L = signal.shape[1]
         assert bool(found[i]) == bool(published[f"found{i}"])
         assert np.array_equal(peaks[i][peaks[i] >= 0], published[f"qrs{i}"])
-        assert np.array_equal(beats.tokens[i].reshape(180, 96), published[f"tok{i}"])
-        assert np.array_equal(beats.real[i].repeat(12), published[f"real{i}"].astype(bool))
-        second = torch.where(beats.peaks[i] > 0, beats.peaks[i] // 100 + 1, 0)  # the published id of peak 0 is 0
-        assert np.array_equal(second.repeat(12), published[f"time{i}"])
+        assert np.array_equal(beats.tokens[i].flatten(0, 1), published[f"tok{i}"])
+        assert np.array_equal(beats.real[i].repeat(L), published[f"real{i}"].astype(bool))
+        assert np.array_equal(seconds(beats.peaks[i], published).repeat(L), published[f"time{i}"])
 
 
 def test_published_peaks_exactly(published) -> None:
     rows = [STANDARD_LEADS.index(lead) for lead in SINGLE_LEAD]
-    signal = np.stack([published[f"ecg{i}"] for i in range(9)])[:, rows]
-    for i, peaks in enumerate(xqrs(signal, 100.0, SINGLE_LEAD)):
+    for i, peaks in enumerate(xqrs(signals(published)[:, rows], float(published.sizes["fs"]), SINGLE_LEAD)):
         expected = published[f"qrs{i}"] if published[f"found{i}"] else []
         assert np.array_equal(peaks, expected)
 
 
 def test_published_sentences_exactly(sentences) -> None:
-    signal = np.stack([sentences[f"ecg{i}"] for i in range(4)])
-    found = xqrs(signal[:, :1], 100.0, ("I",))
-    for i in range(4):
+    signal = signals(sentences)
+    found = xqrs(signal[:, :1], float(sentences.sizes["fs"]), ("I",))
+    beats = beat_tokens(torch.from_numpy(signal), padded(found), window_of(sentences))
+    tokens, lead, peaks = sentence(beats, sentences.sizes["max_len"])
+    for i in range(len(signal)):
         assert np.array_equal(found[i], sentences[f"qrs{i}"])
-    beats = beat_tokens(torch.from_numpy(signal), padded(found), BeatWindow(max_beats=None))
-    tokens, lead, peaks = sentence(beats, 256)
-    for i in range(4):
         assert np.array_equal(tokens[i], sentences[f"tok{i}"])
         assert np.array_equal(lead[i] + 1, sentences[f"chan{i}"])
-        assert np.array_equal(torch.where(peaks[i] > 0, peaks[i] // 100 + 1, 0), sentences[f"time{i}"])
+        assert np.array_equal(seconds(peaks[i], sentences), sentences[f"time{i}"])
 
 
 def slow_tokens(signal, lists, window: BeatWindow):

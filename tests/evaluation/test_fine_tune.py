@@ -120,7 +120,7 @@ def test_its_row_says_pretrained_and_fine_tune(cohort_store: Path, tmp_path: Pat
     row = probe(subject, store, task, head, tmp_path / "r", options)
     assert (row.weights, row.head.split()[0]) == ("pretrained", "fine-tune")
     assert [epoch["epoch"] for epoch in row.training] == [1, 2]
-    assert "peak lr 0.0001" in row.protocol["training"]
+    assert "peak lr 6.66667e-05" in row.protocol["training"]  # two epochs of a warm-up of three
     again = probe(subject, store, task, head, tmp_path / "r2", options)
     assert again.classes == row.classes  # the first left the encoder as it was
 

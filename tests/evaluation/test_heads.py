@@ -12,7 +12,7 @@ import torch
 from ecgkit_clear.official import hug_state
 from ecgkit_stmem.model import StMem
 from ecgkit_stmem.official import import_official
-from torch import Tensor, nn
+from torch import nn
 
 from ecgkit.entries import HeadEntry, MethodEntry
 from ecgkit.errors import ConfigError, RunError
@@ -21,40 +21,31 @@ from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.hug import Hug, HugClassifier, HugConfig, HugHead, mean_of
 from ecgkit.evaluation.heads.layer_mixture import Gate, LayerMixture, PmaConfig, PmaHead, PpaConfig, PpaHead
 from ecgkit.evaluation.heads.settings import build_head, check_head, head_config, head_title
-from ecgkit.evaluation.heads.trained import Fit
+from ecgkit.evaluation.heads.trained import RECIPE
 from ecgkit.evaluation.scores.metrics import macro_auroc
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Features
 from ecgkit.plugins import host
+from tests.reference_vectors import Reference, close
 
 ALL = torch.arange(12)
-QUICK = Fit(epochs=15, warmup_epochs=1.0, batch_size=32, lr=0.02)
-
-
-def close(actual: Tensor, expected: Any, atol: float = 1e-5) -> None:
-    np.testing.assert_allclose(actual.detach().numpy(), expected, atol=atol, rtol=1e-4)
-
-
-def arrays(path: Path) -> dict[str, Any]:
-    with np.load(path) as file:
-        return {name: file[name] for name in file.files}
+QUICK = replace(RECIPE, epochs=15, warmup_epochs=1.0, batch_size=32, lr=0.16)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["ppa", "pma"])
 def test_layer_mixtures_equal_the_reference(golden: Path, name: str) -> None:
-    reference = arrays(golden / f"{name}_tiny.npz")
-    state = {n.removeprefix("sd/"): torch.from_numpy(v) for n, v in reference.items() if n.startswith("sd/")}
+    reference = Reference(golden / f"{name}_tiny.npz")
+    sizes, state = reference.sizes, reference.weights()
     config, renamed, left_out = import_official(state)
-    encoder = StMem(config).eval().encoder
+    encoder = StMem(replace(config, heads=sizes["heads"])).eval().encoder
     encoder.load_state_dict({n.removeprefix("encoder."): v for n, v in renamed.items()})
     # The reference feeds leads as they come; ours takes the embeddings by name.
     ids = torch.tensor([STANDARD_LEADS.index(lead) for lead in config.signal.leads])
-    features = encoder(torch.from_numpy(reference["x"]), ids)
+    features = encoder(reference.tensor("x"), ids)
     close(features.layers.transpose(0, 1), reference["layers"])
-    depth, width = len(reference["layers"]), state["norm.weight"].numel()
-    gate = Gate(width, depth) if name == "pma" else None
-    mixture = LayerMixture(width, 3, "bn_mlp", gate).eval()
+    gate = Gate(sizes["width"], sizes["depth"]) if name == "pma" else None
+    mixture = LayerMixture(sizes["width"], sizes["num_classes"], "bn_mlp", gate).eval()
     mixture.norm.load_state_dict({n: state[f"norm.{n}"] for n in ("weight", "bias")})
     mixture.head.load_state_dict({n.removeprefix("head."): state[n] for n in left_out if n.startswith("head.")})
     if gate is not None:
@@ -87,25 +78,24 @@ def test_parameter_counts_of_the_published_heads() -> None:
 
 
 @pytest.fixture
-def hug(golden: Path) -> tuple[Hug, dict[str, Any]]:
-    reference = arrays(golden / "hug_tiny.npz")
-    state = {n.removeprefix("sd/"): torch.from_numpy(v) for n, v in reference.items() if n.startswith("sd/")}
-    model = Hug(json.loads(str(reference["config"]))["D"], STANDARD_LEADS)
-    model.load_state_dict(hug_state(state))
+def hug(golden: Path) -> tuple[Hug, Reference]:
+    reference = Reference(golden / "hug_tiny.npz")
+    model = Hug(reference.sizes["D"], STANDARD_LEADS)
+    model.load_state_dict(hug_state(reference.weights()))
     return model.eval(), reference
 
 
 @torch.no_grad()
-def test_hug_equals_the_reference(hug: tuple[Hug, dict[str, Any]]) -> None:
+def test_hug_equals_the_reference(hug: tuple[Hug, Reference]) -> None:
     model, reference = hug
-    per_lead = torch.from_numpy(reference["cls"])
-    parts, exist = model(per_lead, torch.ones(3, 12, dtype=torch.bool))
+    per_lead = reference.tensor("cls")
+    parts, exist = model(per_lead, torch.ones(per_lead.shape[:2], dtype=torch.bool))
     close(parts, reference["groups"])
     close(mean_of(parts, exist), reference["pooled"])
 
 
 @torch.no_grad()
-def test_hug_collapses_to_three_maps_of_the_group_means(hug: tuple[Hug, dict[str, Any]]) -> None:
+def test_hug_collapses_to_three_maps_of_the_group_means(hug: tuple[Hug, Reference]) -> None:
     """Everything in it is linear: z = A g1 + B g2 + C g3 + d, with matrices made of its weights."""
     model, reference = hug
     W = [layer.weight.double() for layer in (*model.groups, *model.pairs, model.whole)]
@@ -118,20 +108,20 @@ def test_hug_collapses_to_three_maps_of_the_group_means(hug: tuple[Hug, dict[str
         total = eye + sum(after_pair @ W[p] / 2 for p in pairs[k])
         maps.append(total @ W[k] / 7)
         bias = bias + total @ b[k]
-    per_lead = torch.from_numpy(reference["cls"]).double()
+    per_lead = reference.tensor("cls").double()
     means = [per_lead[:, rows].mean(1) for rows in (slice(0, 3), slice(3, 6), slice(6, 12))]
     z = sum(m @ A.T for m, A in zip(means, maps, strict=True)) + bias / 7
     close(z, reference["pooled"])
 
 
 @torch.no_grad()
-def test_hug_takes_any_leads(hug: tuple[Hug, dict[str, Any]]) -> None:
+def test_hug_takes_any_leads(hug: tuple[Hug, Reference]) -> None:
     model, reference = hug
-    per_lead = torch.from_numpy(reference["cls"])
+    per_lead = reference.tensor("cls")
     sets = [c for k in (1, 2, 3) for c in combinations(range(12), k)][::9]
     sets += [tuple(range(6)), tuple(range(6, 12))]
     for leads in sets:
-        present = torch.zeros(3, 12, dtype=torch.bool)
+        present = torch.zeros(per_lead.shape[:2], dtype=torch.bool)
         present[:, list(leads)] = True
         noise = torch.where(present[..., None], per_lead, 1e6 * torch.randn_like(per_lead))
         parts, exist = model(noise, present)
@@ -151,9 +141,9 @@ def test_hug_takes_any_leads(hug: tuple[Hug, dict[str, Any]]) -> None:
         whole = [model.whole(torch.stack(pairs).mean(0))] if pairs else []
         close(pooled, torch.stack([*groups.values(), *pairs, *whole]).mean(0), atol=1e-4)
         # A model built for those leads only says the same.
-        own = Hug(24, tuple(STANDARD_LEADS[i] for i in leads))
+        own = Hug(per_lead.shape[-1], tuple(STANDARD_LEADS[i] for i in leads))
         own.load_state_dict(model.state_dict())
-        few = own(per_lead[:, list(leads)], torch.ones(3, len(leads), dtype=torch.bool))
+        few = own(per_lead[:, list(leads)], present[:, list(leads)])
         close(mean_of(*few), pooled, atol=1e-4)
 
 
@@ -259,15 +249,15 @@ def test_a_head_that_does_not_fit_names_those_that_do() -> None:
 
 def test_settings_of_a_head() -> None:
     pma, linear = (host().get(HeadEntry, name) for name in ("pma", "linear"))
-    config = head_config(pma, ["gate=frozen", "fit.epochs=3"])
-    assert (config.gate, config.fit.epochs, config.fit.lr) == ("frozen", 3, 1e-3)
-    assert head_title(pma, config) == "pma (fit=epochs=3, gate=frozen)"
+    config = head_config(pma, ["gate=frozen", "recipe.epochs=3"])
+    assert (config.gate, config.recipe.epochs, config.recipe.peak_lr) == ("frozen", 3, 1e-3)
+    assert head_title(pma, config) == "pma (recipe=epochs=3, gate=frozen)"
     assert head_title(pma, head_config(pma)) == "pma"
     assert head_title(linear) == "linear"
     assert head_config(linear) is None
     assert build_head(pma, 3, config).config is config
     assert build_head(pma, 3).config == PmaConfig()
-    for assignment, message in (("gate=open", "gate"), ("gates=frozen", "gate"), ("fit.lr=0", "lr")):
+    for assignment, message in (("gate=open", "gate"), ("gates=frozen", "gate"), ("recipe.lr=0", "lr")):
         with pytest.raises(ConfigError, match=message):
             head_config(pma, [assignment])
     with pytest.raises(ConfigError, match="no settings"):

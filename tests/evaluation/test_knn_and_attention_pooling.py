@@ -1,5 +1,7 @@
 """Nearest neighbours against plain loops; attention pooling finds what the mean dilutes and does not see padding."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -15,7 +17,7 @@ from ecgkit.evaluation.heads.attention_pooling import (
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.knn import KnnConfig, KnnHead
 from ecgkit.evaluation.heads.settings import head_config
-from ecgkit.evaluation.heads.trained import Fit
+from ecgkit.evaluation.heads.trained import RECIPE
 from ecgkit.evaluation.scores.metrics import macro_auroc
 from ecgkit.plugins import host
 
@@ -88,13 +90,13 @@ def test_it_finds_a_token_that_the_mean_dilutes() -> None:
     tokens[np.arange(R), place, 1] = 4.0 * (2 * y[:, 0] - 1)
     fields = {"tokens": tokens.astype(np.float16), "token_real": np.ones((R, N), bool)}
     train, val, test = (part(fields, y, rows) for rows in (slice(200), slice(200, 300), slice(300, None)))
-    fit = Fit(epochs=25, batch_size=25, lr=5e-3, warmup_epochs=1.0)
-    head = AttentionPoolingHead(config=AttentionPoolingConfig(fit=fit, heads=2))
+    recipe = replace(RECIPE, epochs=25, batch_size=25, lr=5e-3 * 256 / 25, warmup_epochs=1.0)
+    head = AttentionPoolingHead(config=AttentionPoolingConfig(recipe=recipe, heads=2))
     head.fit(train, val)
     found = macro_auroc(test.targets, head.predict(test.features))
     mean = np.abs(macro_auroc(test.targets, tokens[300:, :, 1].mean(1, keepdims=True)) - 0.5) + 0.5
     assert found > 0.97
     assert found > mean + 0.05
-    again = AttentionPoolingHead(config=AttentionPoolingConfig(fit=fit, heads=2))
+    again = AttentionPoolingHead(config=AttentionPoolingConfig(recipe=recipe, heads=2))
     again.fit(train, val)
     np.testing.assert_array_equal(again.predict(test.features), head.predict(test.features))

@@ -210,7 +210,7 @@ def test_the_studies_of_a_run(
     assert "layer study" in refused.err
     common = (*common[:-1], tmp_path / "levels")
     shown = ecgkit(
-        "probe", runs[name], *common, "--perturb", "lead-shift=0,50ms", "--head", "hug", "--set", "fit.epochs=3"
+        "probe", runs[name], *common, "--perturb", "lead-shift=0,50ms", "--head", "hug", "--set", "recipe.epochs=3"
     )
     assert shown.code == 0, shown.err
     table = pd.read_csv(tmp_path / "levels" / "levels.csv")
@@ -260,7 +260,7 @@ def test_settings_go_to_the_head_or_to_the_model(
     from ecgkit.evaluation.results.row import load_row
 
     common = ("--data", beat_store, "--task", "simulated", "--out", tmp_path / "r")
-    quick = ("--set", "head.fit.epochs=2")
+    quick = ("--set", "head.recipe.epochs=2")
     shown = ecgkit("probe", runs["stmem"], *common, "--head", "pma", *quick, "--set", "gate=frozen")
     assert shown.code == 0, shown.err
     assert load_row(tmp_path / "r" / "row.json").head == "pma (fit=epochs=2, gate=frozen)"

@@ -80,12 +80,12 @@ def test_what_a_graph_cannot_hold_is_said(tmp_path: Path) -> None:
 WRONG = {
     "exists": (["--onnx", "there.onnx"], "there.onnx exists"),
     "not ours": (["--onnx", "there.onnx", "--overwrite"], "no model that ecgkit exported"),
-    "suffix": (["--onnx", "m.txt"], "a name that ends in .onnx"),
+    "suffix": (["--onnx", "m.txt"], "must end in .onnx"),
     "nothing": ([], "nothing to write"),
     "strange leads": (["--onnx", "m.onnx", "--leads", "I,VX"], "some of the model's"),
     "leads of a folder": (["--hub", "h", "--leads", "I"], "--leads without --onnx"),
     "licence of a file": (["--onnx", "m.onnx", "--license", "mit"], "without --hub"),
-    "folder there": (["--hub", "other", "--overwrite"], "other is no output of ecgkit"),
+    "folder there": (["--hub", "other", "--overwrite"], "ecgkit did not make it"),
     "licence as a sentence": (["--hub", "h", "--license", "do what you want"], "an identifier such as"),
     "no results": (["--hub", "h", "--results", "other"], "no result below other"),
 }
@@ -108,4 +108,4 @@ def test_a_missing_library_is_said(ecgkit, merl: Path, tmp_path: Path, monkeypat
     monkeypatch.setattr("ecgkit.export.onnx.find_spec", lambda name: None)
     done = ecgkit("export", merl, "--onnx", tmp_path / "m.onnx")
     assert done.code == 2
-    assert "pip install 'ecgkit[onnx]'" in done.err
+    assert "pip install 'ecgkit-learn[onnx]'" in done.err

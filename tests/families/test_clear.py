@@ -1,6 +1,5 @@
 """CLEAR against its reference vectors, and the properties that its paper promises."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from ecgkit_clear.config import PRESETS, ClearConfig
-from ecgkit_clear.model import Beats, Clear, encoder_rule
+from ecgkit_clear.model import Beats, Clear, decoder_rule, encoder_rule
 from ecgkit_clear.official import export_official, import_official
 from torch import Tensor
 
@@ -17,32 +16,28 @@ from ecgkit.entries import MethodEntry
 from ecgkit.errors import RunError, SignalError
 from ecgkit.methods import Batch, Clock
 from ecgkit.nn.attention import watching
-from ecgkit.nn.masking import Mask, kept_count, mask_from_restore, random_mask
+from ecgkit.nn.masking import Mask, gather_tokens, kept_count, mask_from_restore, random_mask
 from ecgkit.nn.reconstruction import standardize_patches
 from ecgkit.plugins import host
 from ecgkit.training.published import import_published
 from ecgkit.training.run import open_run
 from tests.conftest import official_shapes
+from tests.reference_vectors import Reference, close
 
 ALL = torch.arange(12)
 SMALL = ClearConfig(width=32, depth=2, heads=4, hidden=48, decoder_width=16, decoder_depth=1, decoder_heads=2)
 
 
-def close(actual: Tensor, expected: Any) -> None:
-    np.testing.assert_allclose(actual.detach().numpy(), expected, atol=1e-5, rtol=1e-4)
-
-
 @pytest.fixture(scope="module")
-def reference(golden: Path) -> dict[str, Any]:
-    with np.load(golden / "clear_tiny.npz") as file:
-        return {name: file[name] for name in file.files}
+def reference(golden: Path) -> Reference:
+    return Reference(golden / "clear_tiny.npz")
 
 
-def reference_model(reference: dict[str, Any], **changes: Any) -> Clear:
-    sizes = json.loads(str(reference["config"]))
-    state = {n.removeprefix("sd/"): torch.from_numpy(v) for n, v in reference.items() if n.startswith("sd/")}
-    config, renamed, left_out = import_official(state)
+def reference_model(reference: Reference, **changes: Any) -> Clear:
+    sizes = reference.sizes
+    config, renamed, left_out = import_official(reference.weights())
     assert left_out == ()
+    assert (config.slots, config.window.width) == (slots_of(reference), sizes["time_window"])
     assert (config.width, config.depth, config.hidden) == (sizes["embed_dim"], sizes["depth"], sizes["mlp_dim"])
     assert (config.decoder_width, config.decoder_depth) == (sizes["decoder_embed_dim"], sizes["decoder_depth"])
     heads = {"heads": sizes["heads"], "decoder_heads": sizes["decoder_num_heads"], "mask_ratio": sizes["mask_ratio"]}
@@ -51,16 +46,25 @@ def reference_model(reference: dict[str, Any], **changes: Any) -> Clear:
     return model.eval()
 
 
-def reference_beats(reference: dict[str, Any]) -> Beats:
-    x = torch.from_numpy(reference["x"]).view(2, 12, 15, 96)
-    assert (reference["chan"] == np.repeat(np.arange(1, 13), 15)).all()
-    seconds = torch.from_numpy(reference["time"]).view(2, 12, 15)
-    return Beats(standardize_patches(x), torch.ones(2, 15, dtype=torch.bool), seconds)
+def slots_of(reference: Reference) -> int:
+    return reference.sizes["seq_len"] // reference.sizes["cls"]
 
 
-def reference_mask(reference: dict[str, Any]) -> Mask:
-    restore = torch.from_numpy(reference["ids_restore"])
-    mask = mask_from_restore(restore, kept_count(180, 0.8))
+def reference_leads(reference: Reference) -> Tensor:
+    return torch.arange(reference.sizes["cls"])
+
+
+def reference_beats(reference: Reference) -> Beats:
+    B, L, S = len(reference["x"]), reference.sizes["cls"], slots_of(reference)
+    assert (reference["chan"] == np.repeat(np.arange(1, L + 1), S)).all()
+    seconds = reference.tensor("time").view(B, L, S)
+    x = reference.tensor("x").view(B, L, S, -1)
+    return Beats(standardize_patches(x), torch.ones(B, S, dtype=torch.bool), seconds)
+
+
+def reference_mask(reference: Reference) -> Mask:
+    kept = kept_count(reference.sizes["seq_len"], reference.sizes["mask_ratio"])
+    mask = mask_from_restore(reference.tensor("ids_restore"), kept)
     assert (mask.ids_keep[0].numpy() == reference["kept_ids"]).all()
     close(mask.mask, reference["mask"])
     return mask
@@ -74,40 +78,37 @@ def reference_mask(reference: dict[str, Any]) -> Mask:
         ("full", "enc_out_full_attention"),
     ],
 )  # fmt: skip
-def test_pretraining_equals_the_reference(reference: dict[str, Any], rule: str, key: str) -> None:
-    model, beats, mask = (
-        reference_model(reference, encoder_mask=rule), reference_beats(reference), reference_mask(reference)
-    )  # fmt: skip
-    tokens = model.encoder.embed_beats(beats, ALL)
+def test_pretraining_equals_the_reference(reference: Reference, rule: str, key: str) -> None:
+    model, beats = reference_model(reference, encoder_mask=rule), reference_beats(reference)
+    mask, leads = reference_mask(reference), reference_leads(reference)
+    tokens = model.encoder.embed_beats(beats, leads)
     close(tokens, reference["tok_pre_mask"])
-    close(tokens.gather(1, mask.ids_keep[..., None].expand(-1, -1, 32)), reference["x_kept"])
-    latent = model.encoder.encode_visible(beats, ALL, mask)
+    close(gather_tokens(tokens, mask.ids_keep), reference["x_kept"])
+    latent = model.encoder.encode_visible(beats, leads, mask)
     close(latent, reference[key])
     if rule == "released":
-        close(model.decoder(latent, ALL, mask, None), reference["pred"])
-        close(model.reconstruction_loss(beats, ALL, mask), reference["loss"])
+        close(model.decoder(latent, leads, mask, None), reference["pred"])
+        close(model.reconstruction_loss(beats, leads, mask), reference["loss"])
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("rule", ["full", "paper"])
-def test_features_equal_the_reference(reference: dict[str, Any], rule: str) -> None:
+def test_features_equal_the_reference(reference: Reference, rule: str) -> None:
     model = reference_model(reference, encoder_mask=rule)
-    features = model.encoder.encode_beats(reference_beats(reference), ALL)
+    features = model.encoder.encode_beats(reference_beats(reference), reference_leads(reference))
     close(features.per_lead, reference[f"cls_unmasked_{rule}"])
     close(features.pooled, reference[f"cls_unmasked_{rule}"].mean(1))
 
 
-def test_the_masks_equal_the_reference(reference: dict[str, Any]) -> None:
-    mask = reference_mask(reference)
-    leads = mask.ids_keep // 15
+def test_the_masks_equal_the_reference(reference: Reference) -> None:
+    mask, L = reference_mask(reference), reference.sizes["cls"]
+    leads = mask.ids_keep // slots_of(reference)
     for rule in ("paper", "intended"):
-        allowed = encoder_rule(rule, 12, leads, None)
+        allowed = encoder_rule(rule, L, leads, None)
         assert (allowed[:, 0].numpy() == reference[f"enc_allow_{rule}"]).all()
-    close(encoder_rule("released", 12, leads, None)[:, 0], reference["enc_mask_float"])
-    assert encoder_rule("full", 12, leads, None) is None
-    from ecgkit_clear.model import decoder_rule
-
-    rule = decoder_rule(SMALL, 12, mask, None)
+    close(encoder_rule("released", L, leads, None)[:, 0], reference["enc_mask_float"])
+    assert encoder_rule("full", L, leads, None) is None
+    rule = decoder_rule(reference_model(reference).config, L, mask, None)
     assert (~rule.dense()[:, 0].numpy() == reference["dec_mask_blocked"]).all()
 
 
@@ -333,10 +334,9 @@ def test_every_official_key_is_consumed_or_named(golden: Path, name: str) -> Non
 
 
 def test_official_weights_become_a_run_and_come_back_the_same(golden: Path, tmp_path: Path) -> None:
-    with np.load(golden / "clear_tiny.npz") as file:
-        official = {n.removeprefix("sd/"): torch.from_numpy(file[n]) for n in file.files if n.startswith("sd/")}
-    head = {"mlp_head.weight": torch.zeros(5, 32), "mlp_head.bias": torch.zeros(5)}
-    # Heads cannot be read off the shapes, and 12 heads do not divide a width of 32: those of `base` do.
+    reference = Reference(golden / "clear_tiny.npz")
+    official = reference.weights()
+    head = {"mlp_head.weight": torch.zeros(5, reference.sizes["embed_dim"]), "mlp_head.bias": torch.zeros(5)}
     torch.save({"model": official | head, "epoch": 3}, tmp_path / "ckpt.pth")
     imported = import_published(host().get(MethodEntry, "clear"), tmp_path / "ckpt.pth", tmp_path / "run")
     assert imported.left_out == ("mlp_head.weight", "mlp_head.bias")

@@ -1,6 +1,5 @@
 """The hierarchical transformer against its reference vectors, and the properties that it is built for."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +25,8 @@ from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.tasks.loading import load_task
 from ecgkit.training.loop import pretrain
-from tests.conftest import Outcome
+from tests.conftest import Outcome, official_shapes
+from tests.reference_vectors import Reference, close
 
 ALL = torch.arange(12)
 SMALL = replace(
@@ -36,95 +36,82 @@ SMALL = replace(
 )  # fmt: skip
 
 
-def close(actual: Tensor, expected: Any, atol: float = 1e-5) -> None:
-    np.testing.assert_allclose(actual.detach().numpy(), expected, atol=atol, rtol=1e-4)
-
-
 @pytest.fixture(scope="module")
-def reference(golden: Path) -> dict[str, Any]:
-    with np.load(golden / "hierarchical_heads_ab.npz") as file:
-        return {name: file[name] for name in file.files}
+def reference(golden: Path) -> Reference:
+    return Reference(golden / "hierarchical_heads_ab.npz")
 
 
-def load(state: dict[str, Tensor], heads: int, **changes: Any) -> HierarchicalEncoder:
-    config, renamed = import_official(state, heads=heads)
-    model = Hierarchical(replace(config, **changes))
+def load(state: dict[str, Tensor], reference: Reference, head: str) -> HierarchicalEncoder:
+    """The encoder of a file's weights, of the sizes that the file names."""
+    sizes = reference.sizes
+    config, renamed = import_official(state, heads=sizes["nhead"])
+    seconds = sizes["samples"] / config.signal.fs
+    config = replace(config, signal=replace(config.signal, seconds=seconds, window=seconds))
+    assert (config.width, config.hidden, len(config.classes)) == (sizes["d_model"], sizes["d_ff"], sizes["n_classes"])
+    assert head == "B" or (config.deep, config.wide_features) == (sizes["deepfeat"], sizes["wide"])
+    assert config.stages * config.stage_layers == sizes["num_layers"]
+    model = Hierarchical(config)
     model.load_state_dict(renamed)
     return model.eval().encoder
 
 
+def inputs_of(reference: Reference, records: int) -> tuple[Tensor, Tensor]:
+    """Signal in mV and wide features of the first records."""
+    return torch.from_numpy(reference["x_int16"][:records] / np.float32(1000)), reference.tensor("wide")[:records]
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("head", ["A", "B"])
-def test_the_network_equals_the_reference(reference: dict[str, Any], head: str) -> None:
-    sizes = json.loads(str(reference["config"]))
-    prefix = f"{head}/sd/"
-    state = {n.removeprefix(prefix): torch.from_numpy(v) for n, v in reference.items() if n.startswith(prefix)}
-    heads = next(int(v) for k, v in sizes.items() if k in ("nhead", "n_heads", "heads"))
-    encoder = load(state, heads)
-    x, wide = torch.from_numpy(reference["x_int16"] / np.float32(1000)), torch.from_numpy(reference["wide"])
+def test_the_network_equals_the_reference(reference: Reference, head: str) -> None:
+    encoder = load(reference.weights(f"{head}/sd/"), reference, head)
+    x, wide = inputs_of(reference, len(reference["x_int16"]))
     raw = encoder.convolutions(x)
-    for conv in (3, 4, 6):
+    for conv in encoder.config.stage_inputs:
         close(raw[conv - 1].mean(-1), reference[f"{head}/conv{conv}_mean"])
         assert raw[conv - 1].shape[-1] == reference[f"{head}/conv{conv}_len"]
     outputs = list(encoder.run_blocks(x, ALL))
-    for stage in (1, 2, 3):
-        out = outputs[4 * stage - 1]
+    stages, layers = encoder.config.stages, encoder.config.stage_layers
+    for stage in range(1, stages + 1):
+        out = outputs[layers * stage - 1]
         close(out[:, 0], reference[f"{head}/cls_stage{stage}"])
         close(out[:, 1:].mean(1), reference[f"{head}/tok_stage{stage}"])
     features = encoder(x, ALL, wide=wide)
     close(features.logits, reference[f"{head}/logits"])
-    close(features.pooled, reference[f"{head}/cls_stage3"])
+    close(features.pooled, reference[f"{head}/cls_stage{stages}"])
+    np.testing.assert_allclose([block.attn.initial for block in encoder.blocks], reference.sizes["lambda_init"])
     if head == "B":
         rows = encoder.head.rows(outputs[-1], wide)
         close(rows.mean(-1), reference["B/rows"])
         close(encoder.head.scores(rows), reference["B/gate_scores"])
 
 
-def filled(reference: dict[str, Any], head: str, base: int) -> dict[str, Tensor]:
-    """The parameters that the reference's rule draws from their place in the sorted list of names."""
-    state = {}
-    for i, (name, shape) in enumerate(zip(reference[f"{head}/names"], reference[f"{head}/shapes"], strict=True)):
-        r, size = np.random.RandomState(base + i), tuple(json.loads(str(shape)))
-        if name.endswith("running_mean"):
-            value = 0.1 * r.standard_normal(size)
-        elif name.endswith("running_var"):
-            value = 0.5 + r.random_sample(size)
-        elif len(size) > 1:
-            value = r.standard_normal(size) / np.sqrt(np.prod(size[1:]))
-        else:
-            value = 0.1 * r.standard_normal(size) + float(str(name).endswith("weight"))
-        state[str(name)] = torch.from_numpy(np.asarray(value, np.float32))
-    return state
-
-
 @torch.no_grad()
 @pytest.mark.parametrize("head", ["A", "B"])
-def test_the_released_size_equals_the_reference(golden: Path, reference: dict[str, Any], head: str) -> None:
-    with np.load(golden / "hierarchical_full.npz") as file:
-        full = {name: file[name] for name in file.files}
-    encoder = load(filled(full, head, json.loads(str(full["config"]))["fill_base"]), 8)
-    x, wide = torch.from_numpy(reference["x_int16"][:1] / np.float32(1000)), torch.from_numpy(reference["wide"][:1])
-    summaries = encoder(x, ALL, wide=wide)
-    close(summaries.logits, full[f"{head}/logits"], 1e-4)
-    for stage in (1, 2, 3):
-        close(summaries.layers[:, 4 * stage - 1], full[f"{head}/cls_stage{stage}"], 1e-4)
+def test_the_released_size_equals_the_reference(golden: Path, reference: Reference, head: str) -> None:
+    full = Reference(golden / "hierarchical_full.npz")
+    encoder = load(full.filled(f"{head}/"), full, head)
+    x, wide = inputs_of(reference, len(full[f"{head}/logits"]))
+    features = encoder(x, ALL, wide=wide)
+    close(features.logits, full[f"{head}/logits"], 1e-4)
+    for stage in range(1, encoder.config.stages + 1):
+        layer = encoder.config.stage_layers * stage - 1
+        close(features.layers[:, layer], full[f"{head}/cls_stage{stage}"], 1e-4)
 
 
 @torch.no_grad()
-@pytest.mark.parametrize("case", [0, 1])
-def test_differential_attention_equals_the_reference(golden: Path, case: int) -> None:
-    with np.load(golden / "hierarchical_diff_attention.npz") as file:
-        data = {name: torch.from_numpy(file[name]) for name in file.files if file[name].dtype.kind == "f"}
-        heads, depth = int(file[f"heads{case}"]), int(file[f"depth{case}"])
-    x = data[f"x{case}"]
-    layer = DifferentialAttention(width=x.shape[-1], heads=heads, depth=depth)
-    layer.load_state_dict({n.split("/")[1]: v for n, v in data.items() if n.startswith(f"sd{case}/")})
-    close(layer(x), data[f"y{case}"])
-    seen: list[Tensor] = []
-    layer.watcher = seen.append
-    close(layer(x), data[f"y{case}"])
-    close(seen[0], data[f"attention{case}"])
-    torch.testing.assert_close(seen[0].sum(-1), (1 - layer.share()).expand(seen[0].shape[:-1]))
+def test_differential_attention_equals_the_reference(golden: Path) -> None:
+    reference = Reference(golden / "hierarchical_diff_attention.npz")
+    for case in range(reference.sizes["n"]):
+        x = reference.tensor(f"x{case}")
+        heads, depth = int(reference[f"heads{case}"]), int(reference[f"depth{case}"])
+        layer = DifferentialAttention(width=x.shape[-1], heads=heads, depth=depth)
+        layer.load_state_dict(reference.weights(f"sd{case}/"))
+        close(layer(x), reference[f"y{case}"])
+        seen: list[Tensor] = []
+        layer.watcher = seen.append
+        close(layer(x), reference[f"y{case}"])
+        close(seen[0], reference[f"attention{case}"])
+        torch.testing.assert_close(seen[0].sum(-1), (1 - layer.share()).expand(seen[0].shape[:-1]))
 
 
 @torch.no_grad()
@@ -146,7 +133,7 @@ def test_without_lambda_it_is_plain_attention_and_a_norm() -> None:
     ("base", "hierarchical_head_a", 18_517_693), ("gate", "hierarchical_head_b", 18_626_254),
 ])  # fmt: skip
 def test_every_official_key_is_consumed(golden: Path, preset: str, official: str, parameters: int) -> None:
-    listed = json.loads((golden / "official_state_dicts.json").read_text())[official]["keys"]
+    listed = official_shapes(golden, official)
     with torch.device("meta"):
         config, state = import_official({f"module.{key}": torch.empty(shape) for key, shape in listed.items()})
         model = Hierarchical(replace(PRESETS[preset], classes=LABELS))
@@ -159,7 +146,7 @@ def test_every_official_key_is_consumed(golden: Path, preset: str, official: str
 
 
 def test_a_foreign_or_incomplete_file_is_refused(golden: Path) -> None:
-    listed = json.loads((golden / "official_state_dicts.json").read_text())["hierarchical_head_a"]["keys"]
+    listed = official_shapes(golden, "hierarchical_head_a")
     state = {key: torch.empty(shape, device="meta") for key, shape in listed.items()}
     with pytest.raises(RunError, match=r"layer4\.conv"):
         import_official(state | {"layer4.conv": torch.zeros(1)})

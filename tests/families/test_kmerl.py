@@ -1,6 +1,5 @@
 """K-MERL: its query network against reference vectors, and the properties that its paper promises."""
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,9 @@ from ecgkit.signal.normalize import normalize
 from ecgkit.store.reader import Store
 from ecgkit.text.config import TextConfig
 from ecgkit.training.processes import joined
+from tests.conftest import official_shapes
 from tests.processes import run_in_processes
+from tests.reference_vectors import Reference, close
 
 SMALL = replace(
     KMERL_PRESETS["tiny"], width=16, depth=1, heads=2, head_width=8, query_width=16, query_hidden=16, projection=8,
@@ -56,12 +57,6 @@ def batch(B: int = 4, lengths: Tensor | None = None) -> Batch:
 # The query network.
 
 
-@pytest.fixture(scope="module")
-def kad(golden: Path) -> dict[str, Any]:
-    with np.load(golden / "kad_query_network_tiny.npz") as file:
-        return {name: file[name] for name in file.files}
-
-
 def official_name(name: str) -> str | None:
     """KAD's names: the shared norm twice, and a scale that the network does not use."""
     if name == "logit_scale" or name.startswith("decoder.norm."):
@@ -72,26 +67,35 @@ def official_name(name: str) -> str | None:
 
 
 @torch.no_grad()
-def test_the_query_network_equals_the_reference(kad: dict[str, Any]) -> None:
-    sizes = json.loads(str(kad["config"]))
-    network = QueryNetwork(width=sizes["D"], layers=sizes["layers"], heads=sizes["heads"], hidden=sizes["ffn"]).eval()
-    state = {official_name(n[3:]): torch.from_numpy(v) for n, v in kad.items() if n.startswith("sd/")}
-    state.pop(None)
+def test_the_query_network_equals_the_reference(golden: Path) -> None:
+    kad = Reference(golden / "kad_query_network_tiny.npz")
+    sizes = kad.sizes
+    assert (sizes["activation"], sizes["pre_norm"]) == ("relu", True)
+    network = QueryNetwork(
+        width=sizes["D"],
+        layers=sizes["layers"],
+        heads=sizes["heads"],
+        hidden=sizes["ffn"],
+        dropout=sizes["dropout"],
+        outputs=sizes["outputs"],
+    ).eval()
+    state = {official_name(name): value for name, value in kad.weights().items()}
+    state.pop(None, None)
     network.load_state_dict(state)
     outputs: list[Tensor] = []
     for layer in network.layers:
         layer.register_forward_hook(lambda _module, _inputs, out: outputs.append(out))
-    queries, memory = torch.from_numpy(kad["queries"]), torch.from_numpy(kad["memory"])
-    np.testing.assert_allclose(network(queries, memory), kad["logits"][..., 0], atol=1e-5, rtol=1e-4)
+    queries, memory = kad.tensor("queries"), kad.tensor("memory")
+    close(network(queries, memory).view(kad["logits"].shape), kad["logits"])
+    assert len(outputs) == sizes["layers"]
     for i, out in enumerate(outputs):
-        np.testing.assert_allclose(out, kad[f"layer{i}"], atol=1e-5, rtol=1e-4)
-    np.testing.assert_allclose(network.norm(outputs[-1]), kad["decoded"], atol=1e-5, rtol=1e-4)
-    attention = network.cross_attention(queries, memory)
-    np.testing.assert_allclose(attention, kad["last_cross_attention"], atol=1e-5, rtol=1e-4)
+        close(out, kad[f"layer{i}"])
+    close(network.norm(outputs[-1]), kad["decoded"])
+    close(network.cross_attention(queries, memory), kad["last_cross_attention"])
 
 
 def test_the_query_network_has_the_official_shapes(golden: Path) -> None:
-    listed = json.loads((golden / "official_state_dicts.json").read_text())["kad_query_network"]["keys"]
+    listed = official_shapes(golden, "kad_query_network")
     with torch.device("meta"):
         network = QueryNetwork(width=768, outputs=2)
     theirs = {official_name(name): tuple(shape) for name, shape in listed.items()}

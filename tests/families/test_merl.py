@@ -1,12 +1,10 @@
 """MERL against its reference vectors, and what ecgkit adds to it: few leads, missing reports, published names."""
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -23,6 +21,8 @@ from ecgkit.leads import lead_ids
 from ecgkit.methods import Batch, Clock
 from ecgkit.signal.normalize import normalize
 from ecgkit.text.config import TextConfig
+from tests.conftest import official_shapes
+from tests.reference_vectors import Reference, close
 
 SMALL = replace(MERL_PRESETS["tiny"], channels=4, projection=16, hidden=16, text=TextConfig(width=8))
 VIT = replace(SMALL, encoder="vit", width=16, depth=1, heads=1, head_width=16)
@@ -31,34 +31,12 @@ ROWS = torch.tensor(lead_ids(MIMIC_LEADS))  # the references' signals are in thi
 REPORTS = ["sinus rhythm. normal ecg.", "atrial fibrillation. abnormal ecg.", "left bundle branch block. abnormal."]
 
 
-def load(golden: Path, name: str) -> dict[str, Any]:
-    with np.load(golden / f"{name}.npz") as file:
-        return {key: file[key] for key in file.files}
+def load(golden: Path, name: str) -> Reference:
+    return Reference(golden / f"{name}.npz")
 
 
-def weights_of(reference: dict[str, Any]) -> dict[str, Tensor]:
-    return {n.removeprefix("sd/"): torch.from_numpy(v) for n, v in reference.items() if n.startswith("sd/")}
-
-
-def filled(reference: dict[str, Any]) -> dict[str, Tensor]:
-    """Weights by the fill rule of the reference vectors."""
-    base, state = json.loads(str(reference["config"]))["fill_base"], {}
-    for i, (name, text) in enumerate(zip(reference["names"].tolist(), reference["shapes"].tolist(), strict=True)):
-        shape, r = tuple(int(n) for n in re.findall(r"\d+", text)), np.random.RandomState(base + i)
-        if name.endswith("running_mean"):
-            value = 0.1 * r.standard_normal(shape)
-        elif name.endswith("running_var"):
-            value = 0.5 + r.random_sample(shape)
-        elif len(shape) > 1:
-            value = r.standard_normal(shape) / np.sqrt(np.prod(shape[1:]))
-        else:
-            value = 0.1 * r.standard_normal(shape) + name.endswith("weight")
-        state[name] = torch.from_numpy(np.asarray(value, np.float32))
-    return state
-
-
-def imported(state: dict[str, Tensor], **changes: Any) -> Merl:
-    config, renamed = import_official(state)
+def imported(state: dict[str, Tensor], head_width: int = 64, **changes: Any) -> Merl:
+    config, renamed = import_official(state, head_width=head_width)
     model = Merl(replace(config, text=TextConfig(width=config.text.width), **changes)).eval()
     left = model.load_state_dict(renamed, strict=False)
     assert not left.unexpected_keys
@@ -68,22 +46,18 @@ def imported(state: dict[str, Tensor], **changes: Any) -> Merl:
     return model
 
 
-def close(actual: Tensor, expected: Any) -> None:
-    np.testing.assert_allclose(actual.detach().numpy(), expected, atol=1e-5, rtol=1e-4)
-
-
 @torch.no_grad()
 @pytest.mark.parametrize("name", ["resnet18", "resnet50"])
 def test_resnets_equal_the_reference(golden: Path, name: str) -> None:
     reference = load(golden, f"merl_{name}")
-    model = imported(filled(reference))
-    assert model.config.encoder == name
-    features = model.encoder(torch.from_numpy(reference["x"]), ROWS)
+    model = imported(reference.filled())
+    assert model.config.encoder == name == reference.sizes["model"]
+    features = model.encoder(reference.tensor("x"), ROWS)
     close(features.pooled, reference["pooled"])
     assert features.tokens is not None
     if name == "resnet18":
         close(features.tokens.transpose(1, 2), reference["feature_map"])
-        x = F.relu(model.encoder.trunk.norm(model.encoder.trunk.conv(torch.from_numpy(reference["x"]))))
+        x = F.relu(model.encoder.trunk.norm(model.encoder.trunk.conv(reference.tensor("x"))))
         for i, stage in enumerate(model.encoder.trunk.stages[:3], 1):
             x = stage(x)
             close(x.mean(-1), reference[f"layer{i}_mean_time"])
@@ -94,8 +68,9 @@ def test_resnets_equal_the_reference(golden: Path, name: str) -> None:
 @torch.no_grad()
 def test_the_vit_equals_the_reference(golden: Path) -> None:
     reference = load(golden, "merl_vit1d_tiny")
-    model = imported(weights_of(reference))
-    x = torch.from_numpy(reference["x"])
+    model = imported(reference.weights(), reference.sizes["dim_head"])
+    assert (model.config.heads, model.config.depth) == (reference.sizes["heads"], reference.sizes["depth"])
+    x = reference.tensor("x")
     close(model.encoder.visible_tokens(x, ROWS).flat()[0], reference["tokens"])
     close(model.encoder(x, ROWS).pooled, reference["features"])
 
@@ -103,10 +78,10 @@ def test_the_vit_equals_the_reference(golden: Path) -> None:
 @torch.no_grad()
 def test_attention_pooling_equals_the_reference(golden: Path) -> None:
     reference = load(golden, "merl_attention_pool")
-    sizes = json.loads(str(reference["config"]))
+    sizes = reference.sizes
     pool = AttentionPool(width=sizes["D"], heads=sizes["heads"], positions=sizes["n"]).eval()
-    pool.load_state_dict(weights_of(reference))
-    pooled, attention = pool.attend(torch.from_numpy(reference["feature_map"]))
+    pool.load_state_dict(reference.weights())
+    pooled, attention = pool.attend(reference.tensor("feature_map"))
     close(pooled, reference["pooled"])
     close(attention, reference["attention"])
 
@@ -114,8 +89,12 @@ def test_attention_pooling_equals_the_reference(golden: Path) -> None:
 @torch.no_grad()
 def test_heads_equal_the_reference(golden: Path) -> None:
     reference = load(golden, "merl_heads")
-    model = imported(weights_of(reference), uma_dropout=0.0)
-    x, text = torch.from_numpy(reference["x"]), torch.from_numpy(reference["text_embedding"])
+    sizes = reference.sizes
+    head_width = sizes.get("dim_head", 64)
+    model = imported(reference.weights(), head_width, uma_dropout=0.0)
+    found = (model.config.hidden, model.config.projection, model.config.heads)
+    assert found == (sizes["hidden"], sizes["proj"], sizes["heads"])
+    x, text = reference.tensor("x"), reference.tensor("text_embedding")
     ecg, views = model.represent(x, ROWS)
     close(ecg, reference["ecg_projected_raw"])
     close(F.normalize(ecg, dim=-1), reference["ecg_projected"])
@@ -129,21 +108,20 @@ def test_heads_equal_the_reference(golden: Path) -> None:
     close(model.view2(views), reference["train_uma_2"])
 
 
-@pytest.mark.parametrize("j", range(3))
-def test_the_loss_equals_the_reference(golden: Path, j: int) -> None:
+def test_the_loss_equals_the_reference(golden: Path) -> None:
     reference = load(golden, "merl_clip_loss")
-    a, b = (torch.from_numpy(reference[f"{side}{j}"]).requires_grad_() for side in "ab")
-    temperature = float(reference[f"temperature{j}"])
-    loss = clip_loss(a, b, temperature)
-    loss.backward()
-    assert a.grad is not None
-    assert b.grad is not None
-    close(loss, reference[f"loss{j}"])
-    close(a.grad, reference[f"grad_a{j}"])
-    close(b.grad, reference[f"grad_b{j}"])
-    accuracy = retrieval_accuracy(a, b)
-    close(accuracy["top1"], reference[f"acc1_{j}"][0])
-    close(accuracy["top5"], reference[f"acc5_{j}"][0])
+    for j in range(reference.sizes["n"]):
+        a, b = (reference.tensor(f"{side}{j}").requires_grad_() for side in "ab")
+        loss = clip_loss(a, b, float(reference[f"temperature{j}"]))
+        loss.backward()
+        assert a.grad is not None
+        assert b.grad is not None
+        close(loss, reference[f"loss{j}"])
+        close(a.grad, reference[f"grad_a{j}"])
+        close(b.grad, reference[f"grad_b{j}"])
+        accuracy = retrieval_accuracy(a, b)
+        close(accuracy["top1"], reference[f"acc1_{j}"][0])
+        close(accuracy["top5"], reference[f"acc5_{j}"][0])
 
 
 def test_records_without_a_report_are_left_out_of_the_contrast() -> None:
@@ -170,7 +148,7 @@ def test_parameter_counts_of_the_published_sizes(name: str, parameters: int) -> 
 @pytest.mark.parametrize("part", ["full_without_text_model", "encoder"])
 @pytest.mark.parametrize("kind", ["resnet18", "vit_tiny"])
 def test_every_official_key_is_consumed(golden: Path, kind: str, part: str) -> None:
-    listed = json.loads((golden / "official_state_dicts.json").read_text())[f"merl_{kind}_{part}"]["keys"]
+    listed = official_shapes(golden, f"merl_{kind}_{part}")
     config, state = import_official({f"module.{n}": torch.empty(s, device="meta") for n, s in listed.items()})
     assert config.signal.leads == MIMIC_LEADS
     assert config.text == replace(TextConfig(), encoder="medcpt", width=768)

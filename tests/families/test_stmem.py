@@ -3,7 +3,6 @@
 The golden tests build the model from the configuration in the file, so any vectors of the same form will do.
 """
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Batch, Clock
 from ecgkit.nn.masking import kept_count, mask_from_restore, random_mask
 from tests.conftest import official_shapes
+from tests.reference_vectors import Reference, close
 
 SMALL = StMemConfig(
     width=32, depth=2, heads=2, head_width=16, decoder_width=16, decoder_depth=1, decoder_heads=1, patch=45
@@ -29,57 +29,60 @@ ALL = torch.arange(12)
 
 
 @pytest.fixture(scope="module")
-def reference(golden: Path) -> dict[str, Any]:
-    with np.load(golden / "stmem_tiny.npz") as file:
-        return {name: file[name] for name in file.files}
+def reference(golden: Path) -> Reference:
+    return Reference(golden / "stmem_tiny.npz")
 
 
-@pytest.fixture(scope="module")
-def model(reference: dict[str, Any]) -> StMem:
-    sizes = json.loads(str(reference["config"]))
-    state = {n.removeprefix("sd/"): torch.from_numpy(v) for n, v in reference.items() if n.startswith("sd/")}
-    config, renamed, _ = import_official(state)
-    assert (config.patch, config.width, config.depth, config.heads) == (
-        sizes["patch_size"], sizes["embed_dim"], sizes["depth"], sizes["num_heads"],
-    )  # fmt: skip
-    assert (config.decoder_width, config.decoder_depth, config.decoder_heads) == (
-        sizes["decoder_embed_dim"], sizes["decoder_depth"], sizes["decoder_num_heads"],
-    )  # fmt: skip
-    model = StMem(replace(config, mask_ratio=sizes["mask_ratio"], norm_patches=sizes["norm_pix_loss"]))
+def reference_model(reference: Reference, **changes: Any) -> StMem:
+    """The model of a file's weights; what no shape tells, such as the heads, comes from its sizes."""
+    sizes = reference.sizes
+    config, renamed, _ = import_official(reference.weights(), head_width=sizes.get("dim_head", 64))
+    assert (config.patch, config.width, config.depth) == (sizes["patch_size"], sizes["embed_dim"], sizes["depth"])
+    assert (config.decoder_width, config.decoder_depth) == (sizes["decoder_embed_dim"], sizes["decoder_depth"])
+    config = replace(
+        config,
+        heads=sizes["num_heads"],
+        decoder_heads=sizes["decoder_num_heads"],
+        mask_ratio=sizes["mask_ratio"],
+        norm_patches=sizes.get("norm_pix_loss", config.norm_patches),
+        **changes,
+    )
+    model = StMem(config)
     model.load_state_dict(renamed)
     return model.eval()
 
 
-def close(actual: Tensor, expected: Any) -> None:
-    np.testing.assert_allclose(actual.detach().numpy(), expected, atol=1e-5, rtol=1e-4)
+def leads_of(reference: Reference) -> Tensor:
+    return torch.arange(reference.sizes["num_leads"])
+
+
+@pytest.fixture(scope="module")
+def model(reference: Reference) -> StMem:
+    return reference_model(reference)
 
 
 @torch.no_grad()
-def test_pretraining_equals_the_reference(model: StMem, reference: dict[str, Any]) -> None:
-    x, restore = torch.from_numpy(reference["x"]), torch.from_numpy(reference["ids_restore"])
+def test_pretraining_equals_the_reference(model: StMem, reference: Reference) -> None:
+    x, restore, leads = reference.tensor("x"), reference.tensor("ids_restore"), leads_of(reference)
     mask = mask_from_restore(restore, kept_count(restore.shape[-1], model.config.mask_ratio))
     close(mask.mask, reference["mask"])
-    latent = model.encoder.encode_visible(x, ALL, mask)
+    latent = model.encoder.encode_visible(x, leads, mask)
     close(latent.flatten(1, 2), reference["latent"])
     close(model.decoder(latent, mask), reference["pred"])
-    close(model.reconstruction_loss(x, ALL, mask), reference["loss"])
+    close(model.reconstruction_loss(x, leads, mask), reference["loss"])
 
 
 @torch.no_grad()
 def test_the_mean_of_layers_equals_the_reference(golden: Path) -> None:
-    with np.load(golden / "ipastmem_tiny.npz") as file:
-        reference = {name: file[name] for name in file.files}
-    config, state, _ = import_official(
-        {n.removeprefix("sd/"): torch.from_numpy(v) for n, v in reference.items() if n.startswith("sd/")}
-    )
-    model = StMem(replace(config, aggregate="mean")).eval()
-    model.load_state_dict(state)
-    x, restore = torch.from_numpy(reference["x"]), torch.from_numpy(reference["ids_restore"])
-    mask = mask_from_restore(restore, kept_count(restore.shape[-1], 0.75))
-    layers = list(model.encoder.run_blocks(model.encoder.embed(x, ALL, mask), None))
+    reference = Reference(golden / "ipastmem_tiny.npz")
+    model, leads = reference_model(reference, aggregate="mean"), leads_of(reference)
+    x, restore = reference.tensor("x"), reference.tensor("ids_restore")
+    mask = mask_from_restore(restore, kept_count(restore.shape[-1], reference.sizes["mask_ratio"]))
+    close(mask.mask, reference["mask"])
+    layers = list(model.encoder.run_blocks(model.encoder.embed(x, leads, mask), None))
     for layer, expected in zip(layers, reference["layers"], strict=True):
         close(model.encoder.norm(layer).flatten(1, 2), expected)
-    latent = model.encoder.encode_visible(x, ALL, mask)
+    latent = model.encoder.encode_visible(x, leads, mask)
     close(latent.flatten(1, 2), reference["agg"])
     close(model.decoder(latent, mask), reference["pred"])
     # Equal layers give the norm of one of them: with one block the two rules are the same.
@@ -90,43 +93,49 @@ def test_the_mean_of_layers_equals_the_reference(golden: Path) -> None:
 
 
 @torch.no_grad()
-def test_what_is_rebuilt_is_in_the_signals_unit(model: StMem, reference: dict[str, Any]) -> None:
-    x = torch.from_numpy(reference["x"])
+def test_what_is_rebuilt_is_in_the_signals_unit(model: StMem, reference: Reference) -> None:
+    if not model.config.norm_patches:
+        pytest.skip("this reference rebuilds raw patches")
+    x, leads = reference.tensor("x"), leads_of(reference)
+    rows, n, T = torch.arange(len(x)), model.config.patches, x.shape[-1]
     torch.manual_seed(0)
-    parts = model.reconstruct(Batch(x, ALL, torch.arange(2)))
+    parts = model.reconstruct(Batch(x, leads, rows))
     close(parts.original.flatten(2), x)
     torch.manual_seed(0)
-    mask = model.draw_mask(Batch(x, ALL, torch.arange(2)))
+    mask = model.draw_mask(Batch(x, leads, rows))
     assert (parts.visible == (mask.mask == 0)).all()
     # Standardised again, it is what the loss compares.
     var, mean = torch.var_mean(parts.original, dim=-1, keepdim=True)
     error = ((parts.rebuilt - mean) / (var + 1e-6).sqrt() - (parts.original - mean) / (var + 1e-6).sqrt()) ** 2
     loss = (error.mean(-1) * mask.mask).sum() / mask.mask.sum()
-    close(loss, model.reconstruction_loss(x, ALL, mask))
-    short = model.reconstruct(Batch(x, ALL, torch.arange(2), torch.tensor([200, 100])))
+    close(loss, model.reconstruction_loss(x, leads, mask))
+    half = n // 2
+    lengths = torch.full((len(x),), T)
+    lengths[-1] = half * model.config.patch
+    short = model.reconstruct(Batch(x, leads, rows, lengths))
     assert short.real is not None
-    assert short.real[1, 0].tolist() == [True] * 5 + [False] * 5
+    assert short.real[-1, 0].tolist() == [True] * half + [False] * (n - half)
     assert not (short.visible & ~short.real).any()
 
 
 @torch.no_grad()
-def test_features_equal_the_reference(model: StMem, reference: dict[str, Any]) -> None:
-    x = torch.from_numpy(reference["x"])
-    close(model.encoder.encode_visible(x, ALL).flatten(1, 2), reference["latent_nomask"])
-    features = model.encoder(x, ALL)
+def test_features_equal_the_reference(model: StMem, reference: Reference) -> None:
+    x, leads = reference.tensor("x"), leads_of(reference)
+    close(model.encoder.encode_visible(x, leads).flatten(1, 2), reference["latent_nomask"])
+    features = model.encoder(x, leads)
     close(features.pooled, reference["features"])
-    logits = features.pooled @ torch.from_numpy(reference["head_w"]).T + torch.from_numpy(reference["head_b"])
+    logits = features.pooled @ reference.tensor("head_w").T + reference.tensor("head_b")
     close(logits, reference["logits"])
-    close(model.encoder(x[..., : int(reference["short_len"])], ALL).pooled, reference["short_features"])
+    close(model.encoder(x[..., : int(reference["short_len"])], leads).pooled, reference["short_features"])
 
 
 @torch.no_grad()
-def test_lead_subsets_equal_the_reference(model: StMem, reference: dict[str, Any]) -> None:
-    x = torch.from_numpy(reference["x"])
-    names = [n.removesuffix("_ids") for n in reference if n.startswith("subset_") and n.endswith("_ids")]
+def test_lead_subsets_equal_the_reference(model: StMem, reference: Reference) -> None:
+    x = reference.tensor("x")
+    names = [n.removesuffix("_ids") for n in reference.arrays if n.startswith("subset_") and n.endswith("_ids")]
     assert names
     for name in names:
-        ids = torch.from_numpy(reference[f"{name}_ids"])
+        ids = reference.tensor(f"{name}_ids")
         close(model.encoder(x[:, ids], ids).pooled, reference[f"{name}_features"])
 
 
@@ -207,7 +216,7 @@ def test_parameter_counts_of_the_published_sizes(
 
 @pytest.mark.parametrize("name", ["stmem_base_full", "stmem_base_encoder"])
 def test_every_official_key_is_consumed(golden: Path, name: str) -> None:
-    listed = json.loads((golden / "official_state_dicts.json").read_text())[name]["keys"]
+    listed = official_shapes(golden, name)
     with torch.device("meta"):
         config, state, _ = import_official({key: torch.empty(shape) for key, shape in listed.items()})
         model = StMem(config)
@@ -227,7 +236,7 @@ def test_a_foreign_key_is_named() -> None:
 
 def official(golden: Path, **shapes: tuple[int, ...] | None) -> dict[str, Tensor]:
     """The published encoder without values, with some shapes changed or, by None, left out."""
-    listed = json.loads((golden / "official_state_dicts.json").read_text())["stmem_base_encoder"]["keys"]
+    listed = official_shapes(golden, "stmem_base_encoder")
     changed = {name: shapes.get(name.replace(".", "_"), shape) for name, shape in listed.items()}
     return {name: torch.empty(shape, device="meta") for name, shape in changed.items() if shape is not None}
 

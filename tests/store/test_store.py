@@ -281,19 +281,6 @@ def test_a_view_does_not_depend_on_how_it_was_batched(tmp_path: Path, monkeypatc
     assert all(view.tobytes() == views[0].tobytes() for view in views)
 
 
-def test_a_view_that_was_killed_in_the_making_is_made_anew_and_nothing_is_left(tmp_path: Path, monkeypatch) -> None:
-    store = make_store(tmp_path / "s.zarr", [Recording(synthetic_signal(300), 100.0, STANDARD_LEADS)])
-    spec = SignalSpec(fs=100, seconds=2, window=2)
-    left = store.path / "views" / f".{spec.view_key()}.abc.partial"
-    left.mkdir(parents=True)
-    (left / "signal.npy").write_text("half")
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr("ecgkit.store.views.window_of", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
-        open_view(store, spec)
-    assert not [p for p in (store.path / "views").iterdir() if p.is_dir()]
-    assert open_view(store, spec).signal.shape == (1, 12, 200)
-
-
 def test_slots_of_records_that_were_left_out_are_skipped(tmp_path: Path) -> None:
     layout = Layout.of(STANDARD_LEADS, 300)
     recordings = [Recording(synthetic_signal(300, seed=s), 100.0, STANDARD_LEADS) for s in range(5)]

@@ -11,6 +11,7 @@ from ecgkit.entries import MethodEntry
 from ecgkit.methods import Batch, Clock, Encoder, Features, Losses, Method
 from ecgkit.nn.contrastive import embedding_statistics, info_nce
 from ecgkit.recipe import Recipe
+from ecgkit.signal.augment.views import Views
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 from ecgkit.training.loop import PretrainOptions, Watcher, pretrain
@@ -62,6 +63,21 @@ class Pairs(Method):
         pairs = info_nce(z, self.other(batch.signal.std(-1)), self.temperature)
         stats = {} if self.training else embedding_statistics(z)
         return Losses({"pairs": pairs, "size": 0.01 * z.square().mean()}, stats)
+
+
+@dataclass(frozen=True)
+class ViewConfig(PairConfig):
+    """A config that asks for augmented views."""
+
+    views: Views = Views()
+
+
+class TwoViews(Pairs):
+    """Compares two augmented views of each record."""
+
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
+        a, b = (self.encoder.encode(view).pooled for view in batch.views)
+        return Losses({"views": info_nce(a, b, self.temperature) + 0 * self.other(batch.signal.std(-1)).mean()})
 
 
 class Plain(Pairs):

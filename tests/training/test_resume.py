@@ -107,8 +107,8 @@ def test_an_unfinished_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -
     with run_in_progress(out, {"identity": "x"}, overwrite=False, resume=False) as folder:
         (folder / "checkpoints").mkdir()
         [(kind, message)] = run_in_processes(1, try_to_take, out)
-    assert kind == "OutputError"
-    assert "another process" in message
+    assert kind == "LockedError"
+    assert "run is being made by another process (process " in message
 
 
 def try_to_take(rank: int, out: Path) -> tuple[str, str]:

@@ -28,10 +28,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from torch import Tensor
 
-from ecgkit.atomic import atomic_file, locked
+from ecgkit.atomic import atomic_file
 from ecgkit.config import fingerprint, to_dict
 from ecgkit.errors import RunError
 from ecgkit.evaluation.features.extract import RecordFeatures, extract
+from ecgkit.lock import hold
 from ecgkit.methods import Encoder
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
@@ -98,7 +99,7 @@ class FeatureCache:
         fields = [*needs, *(COMES_ALONG[need] for need in needs if need in COMES_ALONG)]
         wanted = tuple(dict.fromkeys([*needs, *also]))
         # Whoever needs the same features at the same time waits for them instead of making them too.
-        with locked(folder / ".lock", wait=True):
+        with hold(folder / ".lock", folder, wait=True):
             if not (folder / KEY).exists():
                 with atomic_file(folder / KEY) as staging:
                     staging.write_text(json.dumps(key, indent=1) + "\n", encoding="utf-8")

@@ -5,7 +5,7 @@ arXiv 2205.01917, section 3.2 (attentional pooler), of one query. Keys and value
 tokens that stand for nothing are not seen. The encoder stays frozen.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd
 from typing import ClassVar
 
@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Part
-from ecgkit.evaluation.heads.trained import Fit, HeadConfig, TrainedHead
+from ecgkit.evaluation.heads.trained import RECIPE, HeadConfig, TrainedHead
+from ecgkit.recipe import Recipe
 
-FIT = Fit(epochs=40, batch_size=64, lr=1e-3, warmup_epochs=4.0, weight_decay=0.05)  # ours
+# Ours. A recipe's rate is that of a batch of 256: at 64 its peak is 1e-3.
+POOLING_RECIPE = replace(RECIPE, epochs=40, batch_size=64, lr=4e-3, warmup_epochs=4.0)
 
 
 @dataclass(frozen=True)
@@ -24,16 +26,17 @@ class AttentionPoolingConfig(HeadConfig):
     """Settings of the head.
 
     Args:
-        fit: How it is trained.
+        recipe: How it is trained.
         heads: Attention heads; as many of them as divide the width of the tokens.
         dropout: On what the query saw.
     """
 
-    fit: Fit = FIT
+    recipe: Recipe = POOLING_RECIPE
     heads: int = 8
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.heads < 1 or not 0 <= self.dropout < 1:
             raise ValueError(f"heads {self.heads} must be at least 1, dropout {self.dropout:g} in [0, 1)")
 
@@ -70,10 +73,8 @@ class AttentionPoolingHead(TrainedHead):
     """See the module."""
 
     config: AttentionPoolingConfig
+    settings = AttentionPoolingConfig
     piece: ClassVar[int] = 256  # tokens are many
-
-    def __init__(self, *, seed: int = 0, config: AttentionPoolingConfig = AttentionPoolingConfig()) -> None:
-        super().__init__(seed=seed, config=config)
 
     def build(self, train: Part) -> nn.Module:
         """Return query and classifier for the width of the tokens."""

@@ -3,15 +3,18 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ecgkit.errors import RunError
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.methods import Encoder, Method
 from ecgkit.tasks.task import Task
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -30,14 +33,19 @@ class Part:
 class Head(ABC):
     """A classifier on frozen features, or a regressor.
 
-    A head with settings is given them too: its entry names the dataclass, and its constructor takes ``config``.
+    A head with settings names their dataclass twice: in its entry, and as `settings` in its class.
 
     Args:
-        seed: Of whatever is random in it.
+        seed: Seed of whatever is random in it.
+        device: What it computes on. A head never chooses a device itself: the result row records this one.
+        config: Its settings; None for the defaults of `settings`.
     """
 
-    def __init__(self, *, seed: int = 0) -> None:
-        self.seed = seed
+    settings: ClassVar[type[Any] | None] = None
+
+    def __init__(self, *, seed: int = 0, device: torch.device = CPU, config: Any = None) -> None:
+        self.seed, self.device = seed, device
+        self.config: Any = self.settings() if config is None and self.settings is not None else config
         self.watch: Callable[[int, int], None] = lambda done, total: None
         # By label, the name under which the model was trained on a class; empty for an unseen class. Zero-shot only.
         self.seen: dict[str, str] = {}

@@ -6,8 +6,9 @@ noise, only the contract's crops. The epoch is chosen by the macro AUROC of the 
 predicted once.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 from typing import Any
 
@@ -20,12 +21,13 @@ from torch import Tensor, nn
 from ecgkit.evaluation.features.extract import extract
 from ecgkit.evaluation.results.row import finite
 from ecgkit.evaluation.scores.metrics import macro_auroc
-from ecgkit.methods import Batch, Clock, Encoder
-from ecgkit.optimizers import build_optimizer
+from ecgkit.methods import Batch, Encoder
+from ecgkit.optimizers import OPTIMIZERS, build_optimizer
 from ecgkit.recipe import Recipe
 from ecgkit.store.views import View
 from ecgkit.tasks.data import TaskData
 from ecgkit.training.data import Windows, load_batches, plan_batches, training_starts
+from ecgkit.training.fitting import fit_epochs
 from ecgkit.training.optimization import Optimization, decayed_shares, trained_parameters
 from ecgkit.training.supply import Labels, Supply
 
@@ -77,57 +79,44 @@ def train_supervised(
     shares = decayed_shares(encoder, layer_decay) if layer_decay < 1 else {}
     named = {f"encoder.{name}": share for name, share in shares.items()}
     optimization = Optimization(recipe, device, build_optimizer(recipe, trained_parameters(model), named))
-    labels = Labels.of(data, len(view.signal))
-    best, best_epoch, best_state, metrics = -1.0, 0, model.state_dict(), []
-    for epoch in range(recipe.epochs):
-        batches = plan_batches(view, data.rows[data.parts["train"]], recipe.batch_size, (seed, epoch))
-        windows = Windows(view, training_starts(view, seed, epoch), {**supplies, "labels": labels})
-        loss = _train_epoch(model, optimization, load_batches(windows, batches), len(batches), epoch)
-        val = data.parts["val"]
+    every = {**supplies, "labels": Labels.of(data, len(view.signal))}
+    train, val = data.rows[data.parts["train"]], data.parts["val"]
+    metrics: list[dict[str, Any]] = []
+
+    def batches(epoch: int) -> tuple[int, Iterable[Batch]]:
+        planned = plan_batches(view, train, recipe.batch_size, (seed, epoch))
+        return len(planned), load_batches(Windows(view, training_starts(view, seed, epoch), every), planned)
+
+    def judge(epoch: int, mean: float) -> tuple[float, ...]:
         score = macro_auroc(data.targets[val], _predict(model, view, data.rows[val], supplies))
-        metrics.append({"epoch": epoch + 1, "train_loss": loss, "val_macro_auroc": finite(score)})
-        if np.nan_to_num(score) > best:  # with no class to score in val, the first epoch stays
-            best, best_epoch = np.nan_to_num(score), epoch + 1
-            best_state = {name: value.detach().clone() for name, value in model.state_dict().items()}
-        if progress:
-            progress(epoch + 1, recipe.epochs)
-    model.load_state_dict(best_state)
+        metrics.append({"epoch": epoch + 1, "train_loss": mean, "val_macro_auroc": finite(score)})
+        return (float(np.nan_to_num(score)),)  # with no class to score in val, the first epoch stays
+
+    epoch = fit_epochs(model, optimization, batches, partial(_loss, model, device), judge, progress or _silent)
+    steps = len(plan_batches(view, train, recipe.batch_size))
     choices = {
-        "training": f"encoder and linear layer end to end, AdamW, {recipe.epochs} epochs, batch {recipe.batch_size}, "
-        f"peak lr {recipe.peak_lr:g}, weight decay {recipe.weight_decay:g}"
+        "training": f"encoder and linear layer end to end, {OPTIMIZERS[recipe.optimizer]}, {recipe.epochs} epochs, "
+        f"batch {recipe.batch_size}, peak lr {recipe.reached_lr(steps):g}, weight decay {recipe.weight_decay:g}"
         + (f", layer decay {layer_decay:g} over {len(set(shares.values()))} depths" if shares else ""),
-        "chosen": f"epoch {best_epoch} by macro AUROC on val ({best:.4f})"
-        if best > 0
-        else "epoch 1: val scores no class",
+        "chosen": _chosen(epoch, metrics[epoch - 1]["val_macro_auroc"]),
     }
     return Supervised(_predict(model, view, data.rows, supplies), choices, tuple(metrics))
 
 
-def _train_epoch(
-    model: nn.ModuleDict,
-    optimization: Optimization,
-    batches: Any,
-    count: int,
-    epoch: int,
-) -> float:
-    model.train()
-    total, records = 0.0, 0
-    for i, batch in enumerate(batches):
-        loss = _loss(model, batch, optimization)
-        clock = Clock.at(epoch * count + i, optimization.recipe.epochs * count, optimization.recipe.epochs)
-        optimization.step([loss], clock)
-        total += float(loss.detach()) * len(batch.rows)
-        records += len(batch.rows)
-    return total / records
+def _chosen(epoch: int, score: float | None) -> str:
+    return f"epoch {epoch} by macro AUROC on val ({score:.4f})" if score else "epoch 1: val scores no class"
 
 
-def _loss(model: nn.ModuleDict, batch: Batch, optimization: Optimization) -> Tensor:
+def _silent(done: int, total: int) -> None:
+    pass
+
+
+def _loss(model: nn.ModuleDict, device: torch.device, batch: Batch) -> tuple[Tensor, int]:
     encoder = model["encoder"]
     assert isinstance(encoder, Encoder)
-    moved = batch.to(optimization.device)
-    with optimization.autocast():
-        logits = model["head"](encoder.encode(moved).pooled)
-    return F.binary_cross_entropy_with_logits(logits.float(), moved.extra["labels"])
+    moved = batch.to(device)
+    logits = model["head"](encoder.encode(moved).pooled)
+    return F.binary_cross_entropy_with_logits(logits.float(), moved.extra["labels"]), len(batch.rows)
 
 
 @torch.no_grad()

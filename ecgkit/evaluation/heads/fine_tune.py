@@ -7,20 +7,18 @@ encoder that was handed in stays as it is; a copy is trained.
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ecgkit.evaluation.heads.end_to_end import RECIPE, Supervised, train_supervised
 from ecgkit.methods import Encoder
 from ecgkit.recipe import Recipe
 from ecgkit.store.views import View
 from ecgkit.tasks.data import TaskData
+from ecgkit.training.fitting import check_whole_batches
 from ecgkit.training.supply import Supply
 
 # A recipe's rate is that of a batch of 256: at 32 its peak is 1e-4.
-GENTLE = Recipe(
-    epochs=RECIPE.epochs, batch_size=32, lr=8e-4, warmup_epochs=RECIPE.warmup_epochs,
-    weight_decay=RECIPE.weight_decay, clip=RECIPE.clip,
-)  # fmt: skip
+GENTLE = replace(RECIPE, lr=8e-4)
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,7 @@ class FineTuneConfig:
     layer_decay: float = 0.75
 
     def __post_init__(self) -> None:
+        check_whole_batches(self.recipe)
         if not 0 < self.layer_decay <= 1:
             raise ValueError(f"layer_decay {self.layer_decay:g} must be above 0 and at most 1")
 
@@ -81,5 +80,5 @@ class Scratch(FineTune):
     """The same from random weights: a higher rate, alike in all layers."""
 
     def __init__(self, *, seed: int = 0, epochs: int | None = None) -> None:
-        recipe = RECIPE if epochs is None else Recipe(**{**vars(RECIPE), "epochs": epochs})
+        recipe = RECIPE if epochs is None else replace(RECIPE, epochs=epochs)
         super().__init__(seed=seed, config=FineTuneConfig(recipe, layer_decay=1.0))

@@ -11,7 +11,7 @@ The paper needs twelve leads. Here (ours) a group's mean runs over the leads tha
 left out, with the pairs that hold it, and means run over what remains.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -19,8 +19,9 @@ from torch import Tensor, nn
 
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Part
-from ecgkit.evaluation.heads.trained import Fit, HeadConfig, TrainedHead
+from ecgkit.evaluation.heads.trained import RECIPE, HeadConfig, TrainedHead
 from ecgkit.leads import PRECORDIAL_LEADS
+from ecgkit.recipe import Recipe
 
 GROUPS = (("I", "II", "III"), ("aVR", "aVL", "aVF"), (*PRECORDIAL_LEADS, "V3R", "V4R", "V7", "V8", "V9"))
 PAIRS = ((0, 1), (1, 2), (0, 2))
@@ -32,13 +33,13 @@ class HugConfig(HeadConfig):
     """Settings of HUG.
 
     Args:
-        fit: How it is trained.
+        recipe: How it is trained.
         levels: ``full``; or less of it, to see what each part gives: ``groups`` (three maps and no more), ``weighted``
             (one learnt weight a lead), ``mean`` (the mean over leads).
         combine: ``mean`` of the parts (released code) or ``concat`` (the paper's figure); absent parts are 0 there.
     """
 
-    fit: Fit = field(default_factory=Fit)
+    recipe: Recipe = RECIPE
     levels: Levels = "full"
     combine: Literal["mean", "concat"] = "mean"
 
@@ -130,9 +131,7 @@ class HugHead(TrainedHead):
     """HUG as a head; see the module."""
 
     config: HugConfig
-
-    def __init__(self, *, seed: int = 0, config: HugConfig = HugConfig()) -> None:
-        super().__init__(seed=seed, config=config)
+    settings = HugConfig
 
     def build(self, train: Part) -> nn.Module:
         """Return the maps and the classifier for the contract's leads."""

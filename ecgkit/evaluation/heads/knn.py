@@ -51,12 +51,12 @@ class KnnHead(Head):
 
     Args:
         seed: Not used; nothing is random.
+        device: Not used; it computes on the CPU, where the features lie.
         config: See `KnnConfig`.
     """
 
-    def __init__(self, *, seed: int = 0, config: KnnConfig = KnnConfig()) -> None:
-        super().__init__(seed=seed)
-        self.config = config
+    config: KnnConfig
+    settings = KnnConfig
 
     def fit(self, train: Part, val: Part) -> None:
         """Keep the training records, and choose k and temperature on `val`."""

@@ -10,7 +10,7 @@ In the paper LN is the encoder's last norm; here it is a norm of the head, train
 encoder that gives its layers. Before a linear classifier the two are the same set of functions.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -18,11 +18,13 @@ from torch import Tensor, nn
 
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Part
-from ecgkit.evaluation.heads.trained import Fit, HeadConfig, TrainedHead
+from ecgkit.evaluation.heads.trained import RECIPE, HeadConfig, TrainedHead
+from ecgkit.recipe import Recipe
 
 Classifier = Literal["linear", "bn_mlp"]
 # ECG-Soup's probe: AdamW 1e-3, decay 0.05, batch 64, 100 epochs; neither warm-up nor schedule is stated.
-SOUP_FIT = Fit(epochs=100, batch_size=64, lr=1e-3, warmup_epochs=0.0, final_lr=1e-3, weight_decay=0.05)
+# A recipe's rate is that of a batch of 256: at 64 it is 1e-3.
+SOUP_RECIPE = replace(RECIPE, batch_size=64, lr=4e-3, warmup_epochs=0.0, schedule="constant")
 
 
 @dataclass(frozen=True)
@@ -30,12 +32,12 @@ class PpaConfig(HeadConfig):
     """Settings of PPA.
 
     Args:
-        fit: How it is trained.
+        recipe: How it is trained.
         classifier: ``linear`` (ours: comparable between families), or the released ``bn_mlp``: BatchNorm, dropout 0.25,
             Linear 256, ReLU, BatchNorm, dropout 0.5, Linear.
     """
 
-    fit: Fit = SOUP_FIT
+    recipe: Recipe = SOUP_RECIPE
     classifier: Classifier = "linear"
 
 
@@ -44,7 +46,7 @@ class PmaConfig(PpaConfig):
     """Settings of PMA.
 
     Args:
-        fit: How it is trained.
+        recipe: How it is trained.
         classifier: As for PPA.
         gate: ``trained``; or ``frozen`` at its random start, which is what the released script does in a linear probe.
     """
@@ -105,9 +107,7 @@ class PpaHead(TrainedHead):
     """PPA; see the module."""
 
     config: PpaConfig
-
-    def __init__(self, *, seed: int = 0, config: PpaConfig = PpaConfig()) -> None:
-        super().__init__(seed=seed, config=config)
+    settings = PpaConfig
 
     def build(self, train: Part) -> nn.Module:
         """Return the mixture with equal weights."""
@@ -122,9 +122,7 @@ class PmaHead(TrainedHead):
     """PMA; see the module."""
 
     config: PmaConfig
-
-    def __init__(self, *, seed: int = 0, config: PmaConfig = PmaConfig()) -> None:
-        super().__init__(seed=seed, config=config)
+    settings = PmaConfig
 
     def build(self, train: Part) -> nn.Module:
         """Return the mixture with its gate."""

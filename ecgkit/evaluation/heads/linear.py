@@ -20,7 +20,7 @@ GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 class LinearHead(Head):
-    """See the module."""
+    """See the module. It is solved on the CPU, where the features lie, whatever the device."""
 
     def fit(self, train: Part, val: Part) -> None:
         """Fit every C of the grid and keep the best on `val`; among equals the stronger penalty."""

@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+
 from ecgkit.config import override, to_dict
 from ecgkit.entries import HeadEntry, MethodEntry, load_target
 from ecgkit.errors import ConfigError, RunError
+from ecgkit.evaluation.heads.base import CPU
 from ecgkit.plugins import host
 
 
@@ -23,14 +26,22 @@ def head_config(entry: HeadEntry, assignments: Sequence[str] = ()) -> Any:
     return override(kind(), assignments)
 
 
-def build_head(entry: HeadEntry, seed: int, config: Any = None, *, regression: bool = False) -> Any:
+def build_head(
+    entry: HeadEntry, seed: int, config: Any = None, *, device: torch.device = CPU, regression: bool = False
+) -> Any:
     """Return a `Head`, with its settings if it has some; or a `FineTune` where the entry needs the ``encoder``.
 
-    For a regression it is the regressor that the entry names.
+    Args:
+        entry: The head.
+        seed: Seed of whatever is random in it.
+        config: Its settings; None for the defaults.
+        device: What it computes on; a `FineTune` computes where its encoder lies.
+        regression: Return the regressor that the entry names.
     """
     settings = {"config": config or head_config(entry)} if entry.config else {}
     kind = load_target(entry.regressor, f"the regressor of head {entry.name!r}") if regression else entry.load()
-    return kind(seed=seed, **settings)
+    place = {} if "encoder" in entry.needs else {"device": device}
+    return kind(seed=seed, **place, **settings)
 
 
 def check_regresses(name: str, entry: HeadEntry | None, task: str) -> None:

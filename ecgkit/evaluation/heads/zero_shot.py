@@ -76,12 +76,12 @@ class ZeroShotHead(Head):
 
     Args:
         seed: Not used; nothing is random.
+        device: Not used; the method computes where it is.
         config: See `ZeroShotConfig`.
     """
 
-    def __init__(self, *, seed: int = 0, config: ZeroShotConfig = ZeroShotConfig()) -> None:
-        super().__init__(seed=seed)
-        self.config = config
+    config: ZeroShotConfig
+    settings = ZeroShotConfig
 
     def reader(self, method: Method, task: Task, owner: str) -> ClassScorer:
         """Return what turns records into scores of the task's classes.

@@ -90,12 +90,15 @@ def prepare_probe(
     watch = progress or (lambda stage, done, total: None)
     task = load_task(task_entry, options.task_settings)
     _check_head(subject, head_entry, task, task_entry.name)
-    build = partial(
-        build_head, head_entry, config=head_config(head_entry, options.head_settings),
-        regression=task.regression is not None,
-    )  # fmt: skip
-    given = lead_set(options.leads) if options.leads else None
     device, protocol = pick_device(options.device), load_protocol(options.protocol)
+    build = partial(
+        build_head,
+        head_entry,
+        config=head_config(head_entry, options.head_settings),
+        device=device,
+        regression=task.regression is not None,
+    )
+    given = lead_set(options.leads) if options.leads else None
     opened = _open_data(subject, store, task, task_entry.name, given, protocol, options, watch)
     refuse_leak(subject, opened.store, opened.test_rows, allow=options.allow_overlap)
     reader = _reader(subject, head_entry, build, opened, options.seed, device)

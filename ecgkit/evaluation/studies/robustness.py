@@ -29,9 +29,10 @@ from ecgkit.evaluation.studies.perturbations import Disturbances, Perturbation
 from ecgkit.methods import Clock, Method
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, before_filter
-from ecgkit.training.data import Windows, evaluation_starts, load_batches, plan_batches
+from ecgkit.training.data import Supplies, Windows, evaluation_starts, load_batches, plan_batches
 from ecgkit.training.run import open_run
 from ecgkit.training.supply import Supply, open_supplies
+from ecgkit.training.views import views_of
 
 CLEAN = "clean"
 
@@ -145,7 +146,7 @@ class _Judge:
     head: Head
     supplies: Mapping[str, Supply]
     method: Method | None
-    needed: Mapping[str, Supply]
+    needed: Supplies
 
     def clean(self) -> _Scores:
         """Score the records as they are."""
@@ -184,7 +185,7 @@ def _judge(prepared: PreparedProbe, run: Path | None) -> _Judge:
 
 def _method(
     run: Path | None, store: Store, view: View, trial: NDArray[np.int64], device: torch.device
-) -> tuple[Method | None, Mapping[str, Supply]]:
+) -> tuple[Method | None, Supplies]:
     """Return the whole method of a run with what its training needs, or None where that is not to be had.
 
     Imported encoders have no decoder, a probe's store may lack reports or labels, and a run holds no texts: all of it
@@ -195,7 +196,10 @@ def _method(
     opened = open_run(run)
     try:
         method = opened.method().to(device)
-        needed = open_supplies(opened.entry.needs, store, view, owner=opened.entry.name)
+        needed: Supplies = {
+            **open_supplies(opened.entry.needs, store, view, owner=opened.entry.name),
+            **views_of(opened.config),
+        }
         pretraining_loss(method, view, needed, trial)
     except (RunError, StoreError):
         return None, {}
@@ -206,7 +210,7 @@ def _method(
 def pretraining_loss(
     method: Method | None,
     view: View,
-    supplies: Mapping[str, Supply] = MappingProxyType({}),
+    supplies: Supplies = MappingProxyType({}),
     rows: NDArray[np.int64] | None = None,
     seed: int = 0,
 ) -> float:

@@ -1,0 +1,47 @@
+"""A teacher whose weights are a moving average of a student's: BYOL, MoCo-v3, DINO, data2vec, JEPA.
+
+A method makes its teacher once with `teacher_of`, calls it under `torch.no_grad` in `training_step`, and moves it once
+after each optimiser step, in `after_step`, with `follow`. The momentum comes from the clock, such as
+``cosine(0.996, 1.0, clock.progress)``.
+
+Buffers, such as the running statistics of a BatchNorm: a teacher that runs in training mode keeps its own, and only
+its parameters follow. A teacher that runs in evaluation mode, or that a probe will use, takes the student's buffers
+too: those of floating point by the same average, whole numbers as they are.
+"""
+
+import copy
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+M = TypeVar("M", bound=nn.Module)
+
+
+def teacher_of(student: M) -> M:
+    """Return a copy of a student that no gradient reaches; it starts with the same weights."""
+    return copy.deepcopy(student).requires_grad_(False)
+
+
+@torch.no_grad()
+def follow(teacher: nn.Module, student: nn.Module, momentum: float, *, buffers: bool = False) -> None:
+    """Move a teacher: ``teacher <- momentum teacher + (1 - momentum) student``, in float32 or better.
+
+    Args:
+        teacher: What `teacher_of` gave.
+        student: The module that it was made of.
+        momentum: Share of the teacher that is kept, 0 to 1.
+        buffers: Move floating-point buffers in the same way and copy whole-number ones.
+    """
+    _average(dict(teacher.named_parameters()), dict(student.named_parameters()), momentum)
+    if buffers:
+        _average(dict(teacher.named_buffers()), dict(student.named_buffers()), momentum)
+
+
+def _average(own: dict[str, Tensor], other: dict[str, Tensor], momentum: float) -> None:
+    for name, value in own.items():
+        if value.is_floating_point():
+            precise = torch.promote_types(value.dtype, torch.float32)
+            value.copy_(value.to(precise).mul(momentum).add(other[name].to(precise), alpha=1 - momentum))
+        else:
+            value.copy_(other[name])

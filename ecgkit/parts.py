@@ -1,0 +1,81 @@
+"""Work in parts: an executor makes them, the unfinished folder keeps them, and the same call goes on where it stopped.
+
+A part is made by one call and by nobody else, and is done when its last file is there. Parts don't depend on each
+other, so the output is the same to the last byte whoever makes them, in whatever order, and however often the work was
+stopped.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Generic, TypeVar
+
+from ecgkit.executor import Executor, open_executor, stop_on_interrupt
+from ecgkit.progress import Advance
+from ecgkit.unfinished import Unfinished
+
+A = TypeVar("A")
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C stopped the work; the parts that are done are kept."""
+
+
+@dataclass(frozen=True)
+class Part(Generic[A]):
+    """One part of the work.
+
+    Args:
+        name: Name of its file that is written last.
+        records: How many records it has.
+        call: Argument of the function that makes it.
+    """
+
+    name: str
+    records: int
+    call: A
+
+
+def make_parts(
+    unfinished: Unfinished,
+    make: Callable[[A], object],
+    parts: Sequence[Part[A]],
+    executor: Executor | None = None,
+    progress: Advance | None = None,
+) -> None:
+    """Make the parts that are not done yet.
+
+    Args:
+        unfinished: The folder, open and begun.
+        make: A function of a module, or a partial of one. It writes the part's files into the folder of parts.
+        parts: All parts of the work.
+        executor: Runs the calls; None for this process.
+        progress: Called with records done and records in total, those of earlier calls included.
+
+    Raises:
+        Interrupted: Ctrl-C was pressed.
+        WorkerError: A worker ended before its work was done.
+    """
+    left = [part for part in parts if not unfinished.is_done(part.name)]
+    total = sum(part.records for part in parts)
+    done = total - sum(part.records for part in left)
+    records = {part.name: part.records for part in left}
+    with stop_on_interrupt() as stopped, open_executor() as here:
+        try:
+            for name in (executor or here).run(partial(_make, make), left, stopped):
+                done += records[name]
+                if progress:
+                    progress(done, total)
+        except KeyboardInterrupt:
+            raise _interrupted(done, total) from None
+    if done < total:
+        raise _interrupted(done, total)
+
+
+def _make(make: Callable[[A], object], part: Part[A]) -> str:
+    make(part.call)
+    return part.name
+
+
+def _interrupted(done: int, total: int) -> Interrupted:
+    return Interrupted(f"stopped after {done} of {total} records; the same command goes on from there")

@@ -1,0 +1,87 @@
+"""Training on labels in one process: the epochs of fine-tuning, of training from scratch and of trained heads.
+
+Each step is the training kernel's (`ecgkit.training.optimization`). The weights of the epoch that validation likes best
+are kept, the earliest among equals; or the last ones, as the recipe says.
+"""
+
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from ecgkit.methods import Clock
+from ecgkit.recipe import Recipe
+from ecgkit.training.optimization import Optimization
+
+B = TypeVar("B")
+Merit = tuple[float, ...]  # epochs are compared by it; the greater the better
+
+
+def fit_epochs(
+    module: nn.Module,
+    optimization: Optimization,
+    batches: Callable[[int], tuple[int, Iterable[B]]],
+    loss: Callable[[B], tuple[Tensor, int]],
+    judge: Callable[[int, float], Merit],
+    watch: Callable[[int, int], None],
+) -> int:
+    """Train a module and leave it with the weights of the chosen epoch.
+
+    Args:
+        module: What is trained.
+        optimization: Its optimisers and their recipe.
+        batches: Gives the batches of an epoch, counted from 0, and their number, the same in each epoch.
+        loss: Gives the loss of a batch, a scalar, and its number of records.
+        judge: Takes the epoch, counted from 0, and its mean training loss; returns the module's merit on validation.
+        watch: Called with epochs done and in all.
+
+    Returns:
+        The chosen epoch, counted from 1.
+    """
+    recipe = optimization.recipe
+    best: tuple[Merit, int, dict[str, Tensor]] | None = None
+    for epoch in range(recipe.epochs):
+        mean = _train_epoch(module, optimization, *batches(epoch), loss, epoch)
+        merit = judge(epoch, mean)
+        if best is None or recipe.checkpoint == "last" or merit > best[0]:
+            best = merit, epoch + 1, _copy(module)
+        watch(epoch + 1, recipe.epochs)
+    assert best is not None
+    module.load_state_dict(best[2])
+    return best[1]
+
+
+def check_whole_batches(recipe: Recipe) -> None:
+    """Refuse a recipe that cuts batches into parts, which training on labels does not do.
+
+    Raises:
+        ValueError: It does.
+    """
+    if recipe.accumulate != 1:
+        raise ValueError(f"accumulate {recipe.accumulate} must be 1: a head is trained on whole batches")
+
+
+def _train_epoch(
+    module: nn.Module,
+    optimization: Optimization,
+    number: int,
+    batches: Iterable[B],
+    loss: Callable[[B], tuple[Tensor, int]],
+    epoch: int,
+) -> float:
+    """Train for an epoch and return the mean loss over records."""
+    module.train()
+    epochs = optimization.recipe.epochs
+    total, records = torch.zeros((), dtype=torch.float64, device=optimization.device), 0
+    for i, batch in enumerate(batches):
+        with optimization.autocast():
+            value, size = loss(batch)
+        optimization.step([value], Clock.at(epoch * number + i, epochs * number, epochs))
+        total += value.detach().double() * size
+        records += size
+    return float(total) / max(records, 1)
+
+
+def _copy(module: nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
