@@ -100,8 +100,8 @@ def _rpeaks(store: Store, row: int, reference: Any) -> tuple[NDArray[np.int64] |
 def _subtitle(values: dict[str, Any]) -> str:
     """Return sex, age and labels; a dataset may lack the column, or the record its value."""
     sex, age, labels = values.get("sex"), values.get("age"), values.get("labels")
-    person = [f"{sex}"] * _known(sex) + [f"{age:g} y"] * _known(age)
-    parts = (" ".join(person), "" if labels is None else ", ".join(labels))
+    person = (str(sex) if _known(sex) else "", f"{age:g} y" if _known(age) else "")
+    parts = (" ".join(part for part in person if part), "" if labels is None else ", ".join(labels))
     return "   ".join(part for part in parts if part)
 
 
