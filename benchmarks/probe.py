@@ -20,8 +20,8 @@ from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from ecgkit.evaluation.heads.logistic import fit_logistic
+from ecgkit.evaluation.scores.bootstrap import bootstrap_counts
 from ecgkit.evaluation.scores.metrics import auroc
-from ecgkit.evaluation.scores.statistics import resample
 
 PENALTIES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 TIMED_LABELS = 6
@@ -93,7 +93,7 @@ def bootstrap(labels: int) -> list[str]:
     rng = np.random.default_rng(0)
     y = (rng.random((TEST_RECORDS, labels)) < np.exp(rng.uniform(np.log(0.005), np.log(0.4), labels))).astype(int)
     s = rng.normal(size=y.shape) + y
-    weights = resample([str(i) for i in range(TEST_RECORDS)], draws=DRAWS)
+    weights = bootstrap_counts([str(i) for i in range(TEST_RECORDS)], draws=DRAWS)
     auroc(y, s)  # compiles, once on a machine
     ours, values = seconds(lambda: auroc(y, s, weights))
     worst = 0.0

@@ -226,7 +226,7 @@ class SupplyEntry(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class SectionEntry(Entry):
-    """A section of the report page; `target` is ``f(rows) -> Section | None``, of `ecgkit.report.elements.section`.
+    """A section of the report page; `target` is ``f(rows) -> Section | None``, of `ecgkit.reporting.elements.section`.
 
     `rows` are pairs of a ``row.json`` and its result row; None where they hold nothing for the section.
     """

@@ -243,13 +243,15 @@ class Encoder(nn.Module, ABC):
     `needs` names what the encoder reads besides the signal (such as ``beats``), wherever it is used: the loader then
     puts it into every batch, and `encode` hands it to `forward` as a keyword argument. `classes` names the classes of
     an encoder with a classifier of its own. `fill` says what stands in for a lead that is not given, such as ``zeros``,
-    where the encoder cannot do without; a result says so too.
+    where the encoder cannot do without; a result says so too. `padding` says what the samples behind the end of a
+    record count as, such as ``zeros``, where the encoder does not leave them out.
     """
 
     width: int
     needs: ClassVar[tuple[str, ...]] = ()
     classes: tuple[str, ...] = ()
     fill: ClassVar[str] = ""
+    padding: ClassVar[str] = ""
 
     @abstractmethod
     def forward(

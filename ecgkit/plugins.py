@@ -32,7 +32,7 @@ BUILTIN = {
     "core-supplies": "ecgkit.training",
     "core-heads": "ecgkit.evaluation.heads",
     "core-protocols": "ecgkit.evaluation.protocols",
-    "core-report": "ecgkit.report.sections",
+    "core-report": "ecgkit.reporting.sections",
     "core-commands": "ecgkit.cli.commands",
 }
 

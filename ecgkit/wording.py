@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from typing import Any
 
 DASH = "–"
-# Of predicted numbers, as headings.
-METRICS = {"mae": "MAE ({unit})", "rmse": "RMSE ({unit})", "r2": "R²", "pearson": "Pearson's r"}
+# Headings of the metrics of predicted numbers.
+REGRESSION_METRICS = {"mae": "MAE ({unit})", "rmse": "RMSE ({unit})", "r2": "R²", "pearson": "Pearson's r"}
 
 
 def is_number(value: Any) -> bool:

@@ -42,7 +42,7 @@ ROOMS = (
     "tasks",
     "training",
     "evaluation",
-    "report",
+    "reporting",
     "arrays",
     "export",
     "testing",
@@ -56,7 +56,7 @@ ROOMS = (
 # Rooms inside the two largest rooms, in the same order.
 INNER_ROOMS = {
     "evaluation": ("features", "protocols", "results", "scores", "heads", "probe", "studies", "suites"),
-    "report": ("elements", "pictures", "tables", "sections", "page"),
+    "reporting": ("elements", "pictures", "tables", "sections", "page"),
 }
 
 

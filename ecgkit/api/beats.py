@@ -11,8 +11,8 @@ from ecgkit.beats.peaks import Peaks
 from ecgkit.beats.score import TOLERANCES, Report, score_folder
 from ecgkit.executor import open_executor
 from ecgkit.progress import Progress, of_stage, silent
-from ecgkit.report.pictures.beats import plot_beats
-from ecgkit.report.pictures.worst_beats import plot_worst
+from ecgkit.reporting.pictures.beats import plot_beats
+from ecgkit.reporting.pictures.worst_beats import plot_worst
 from ecgkit.store.reader import Store
 
 

@@ -24,8 +24,8 @@ from ecgkit.knowledge.reports import of_store
 from ecgkit.methods import method_config
 from ecgkit.plugins import host
 from ecgkit.progress import Progress, silent
-from ecgkit.report.page.write import write_report
-from ecgkit.report.pictures.ecg import plot_ecg
+from ecgkit.reporting.page.write import write_report
+from ecgkit.reporting.pictures.ecg import plot_ecg
 from ecgkit.simulate import simulate_cohort
 from ecgkit.store.reader import Store
 from ecgkit.training.loop import PretrainOptions, Watcher, pretrain

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from ecgkit.api.arguments import PathLike, path_or_none
 from ecgkit.atomic import check_suffix
 from ecgkit.beats.peaks import has_peaks, read_peaks
-from ecgkit.report.page.quality import write_quality_page
-from ecgkit.report.pictures.ecg import plot_ecg
-from ecgkit.report.pictures.reconstruction import Rebuilt, plot_reconstruction, rebuild_record
+from ecgkit.evaluation.studies.reconstruction import Rebuilt, rebuild_record
+from ecgkit.reporting.page.quality import write_quality_page
+from ecgkit.reporting.pictures.ecg import plot_ecg
+from ecgkit.reporting.pictures.reconstruction import plot_reconstruction
 from ecgkit.store import summary
 from ecgkit.store.reader import Store
 from ecgkit.store.summary import FlagCount, Overlap, StoreSummary, count_flags

@@ -23,7 +23,7 @@ def _draw(run: Path, data: Path, record: str, out: Path | None, as_json: bool) -
     from ecgkit.errors import ConfigError
     from ecgkit.evaluation.features.encoder import pretrained_subject
     from ecgkit.evaluation.studies.attention import record_attention
-    from ecgkit.report.pictures.attention import plot_attention
+    from ecgkit.reporting.pictures.attention import plot_attention
     from ecgkit.store.reader import Store
 
     if out is None and not as_json:

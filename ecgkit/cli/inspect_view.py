@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ecgkit.api.inspect import QualityCounts, RecordDetails
-    from ecgkit.report.pictures.reconstruction import Rebuilt
+    from ecgkit.evaluation.studies.reconstruction import Rebuilt
     from ecgkit.store.summary import FlagCount, Overlap, StoreSummary
 
 SHOWN = 20

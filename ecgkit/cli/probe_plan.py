@@ -1,12 +1,11 @@
 """What ``ecgkit probe`` runs: a case a task and lead set, or a learning curve of each."""
 
-import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ecgkit.cli.probe_show import draw_lead_sets, show_curves, show_lead_sets, show_row
+from ecgkit.cli.probe_show import draw_lead_sets, show_curves, show_results, show_row
 from ecgkit.cli.render import progress, say
 
 if TYPE_CHECKING:
@@ -69,10 +68,10 @@ class Plan:
             raise ConfigError(f"{len(cases)} tasks and lead sets with a study", "one task, and one lead set at most")
         return cases[0]
 
-    def picture(self, below: Path, kind: str) -> Path:
-        """Return where a picture of all results is put, by the folder of default results and what it shows."""
+    def beside_results(self, below: Path, kind: str, suffix: str) -> Path:
+        """Return the file for a table or picture of all results, by the folder of default results and its content."""
         tasks = "-".join(Path(task).stem for task in self.tasks)
-        return (self.out or below / "probes") / f"{kind}-{tasks}-{self.options.head}-seed{self.options.seed}.png"
+        return (self.out or below / "probes") / f"{kind}-{tasks}-{self.options.head}-seed{self.options.seed}{suffix}"
 
     def opened(self) -> "Iterator[OpenedCase]":
         """Open the cases one after the other; of several, each result has a folder of its own inside `out`."""
@@ -99,11 +98,12 @@ def _run_cases(plan: Plan) -> "Results":
         with progress() as watch:
             row = opened.probe(watch)
         results.append((opened.folder, row))
+    if len(results) == 1:
         show_row(row, opened.folder)
+    else:
+        show_results(results, plan.beside_results(opened.below, "results", ".csv"))
     if plan.leads:
-        rows = [row for _, row in results]
-        show_lead_sets(rows)
-        draw_lead_sets(rows, plan.picture(opened.below, "leads"))
+        draw_lead_sets([row for _, row in results], plan.beside_results(opened.below, "leads", ".png"))
     return results
 
 
@@ -115,10 +115,9 @@ def _run_curves(plan: Plan) -> "Results":
         _say_input(opened)
         with progress() as watch:
             results += learning_curve(opened.case, plan.amounts, seeds=plan.seeds, progress=watch)
-    rows = [row for _, row in results]
-    show_curves(rows, Path(os.path.commonpath([folder.parent for folder, _ in results])))
+    show_curves(results)
     if plan.leads:
-        draw_lead_sets(rows, plan.picture(opened.below, "leads-curve"))
+        draw_lead_sets([row for _, row in results], plan.beside_results(opened.below, "leads-curve", ".png"))
     return results
 
 

@@ -68,7 +68,7 @@ def study(case: "ProbeCase", layers: str, perturb: str) -> list[dict[str, Any]]:
 def _layers(asked: Asked, layers: str) -> "pd.DataFrame":
     from ecgkit.atomic import check_output
     from ecgkit.evaluation.studies.layers import study_layers
-    from ecgkit.report.pictures.studies import LAYERS, write_layer_study
+    from ecgkit.reporting.tables.study_folder import LAYERS, write_layer_study
 
     folder, opened = asked.folder("layers"), asked.opened
     options = opened.case.options
@@ -92,7 +92,7 @@ def _perturb(asked: Asked, perturb: str) -> "pd.DataFrame":
     from ecgkit.atomic import check_output
     from ecgkit.evaluation.studies.perturbations import parse_disturbances
     from ecgkit.evaluation.studies.robustness import study_perturbation
-    from ecgkit.report.pictures.studies import LEVELS, write_perturbation_study
+    from ecgkit.reporting.tables.study_folder import LEVELS, write_perturbation_study
 
     chosen = parse_disturbances(perturb)
     opened, options = asked.opened, asked.opened.case.options

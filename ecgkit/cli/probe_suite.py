@@ -92,7 +92,7 @@ def _as_json(result: "SuiteResult") -> dict[str, Any]:
 def _show(result: "SuiteResult", title: str) -> None:
     from ecgkit.evaluation.suites.run import summary
 
-    print_table(title, list(summary(result)), numeric=["% of labels", "AUROC", "sd", "seeds"])
+    print_table(title, list(summary(result)), numeric=["% of labels", "AUROC", "seeds"])
     again = f", {result.skipped} of them done before" if result.skipped else ""
     say(f"{len(result.rows)} results{again}; one table: {result.table}")
     for name, why in result.failed.items():

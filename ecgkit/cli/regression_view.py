@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ecgkit.cli.render import print_table, say, warn
-from ecgkit.wording import METRICS, bounds, quantity
+from ecgkit.wording import REGRESSION_METRICS, bounds, quantity
 
 if TYPE_CHECKING:
     from ecgkit.evaluation.results.row import ResultRow
@@ -22,7 +22,7 @@ def show_targets(row: "ResultRow", folder: Path) -> None:
     )
     lines = []
     for score in row.targets:
-        for name, title in METRICS.items():
+        for name, title in REGRESSION_METRICS.items():
             found, baseline = score.metrics[name], score.baseline.get(name)
             lines.append(
                 {

@@ -6,6 +6,7 @@ optimisers' step, and gradients cleared.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,11 @@ class Optimization:
     ) -> None:
         self.recipe, self.device = recipe, device
         self.optimizers = (optimizers,) if isinstance(optimizers, torch.optim.Optimizer) else tuple(optimizers)
-        self.groups = [group for optimizer in self.optimizers for group in optimizer.param_groups]
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """The parameter groups of all optimisers; each loads new ones with its state."""
+        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
 
     @property
     def lr(self) -> float:

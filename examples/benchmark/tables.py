@@ -16,9 +16,10 @@ import numpy as np
 import yaml
 from safetensors import safe_open
 
+from ecgkit.evaluation.results.predictions import read_predictions
 from ecgkit.evaluation.results.row import ResultRow, find_rows
-from ecgkit.evaluation.scores.comparison import predictions_on_test
-from ecgkit.evaluation.scores.statistics import Difference, Resampled, difference_of, holm, resample
+from ecgkit.evaluation.scores.bootstrap import Difference, Resampled, bootstrap_counts, difference_of
+from ecgkit.evaluation.scores.significance import holm
 
 Rows = list[tuple[Path, ResultRow]]
 
@@ -197,10 +198,11 @@ def mean_difference(pairs: Sequence[tuple[Path, Path]]) -> Difference:
 
 def scores(path: Path) -> Resampled:
     """Score a row's predictions on resamples of its test patients, the same for all rows of a test set."""
-    frame = predictions_on_test(path).sort_index()
-    labels = [column.removeprefix("y_") for column in frame if column.startswith("y_")]
-    targets, predicted = (frame[[f"{kind}_{label}" for label in labels]].to_numpy() for kind in "yp")
-    return Resampled.of(targets.astype(int), predicted, resample(frame["patient_id"].astype(str).tolist(), draws=DRAWS))
+    found = read_predictions(path)
+    found = found.in_order_of(np.sort(found.records)) or found
+    return Resampled.of(
+        found.targets.astype(int), found.predicted, bootstrap_counts(found.patients.tolist(), draws=DRAWS)
+    )
 
 
 def markdown(lines: Sequence[dict[str, str]]) -> str:

@@ -24,6 +24,7 @@ FUNCTIONS = {
         "inspect_overlap",
         "inspect_reconstruction",
     ),
+    "report": ("report",),
     "runs": ("compare_runs",),
     "import-weights": ("import_weights",),
     "score": ("score_challenge",),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ecgkit.ingestion import ingest
-from ecgkit.report.page.quality import trace_path
+from ecgkit.reporting.page.quality import trace_path
 from tests.conftest import synthetic_signal, write_wfdb
 
 

@@ -45,7 +45,8 @@ def test_a_curve_has_a_row_a_draw_and_ends_at_the_whole(cohort_store: Path, tmp_
     points = curve([row for row in rows if row.label_count is None])
     assert [point.asked for point in points] == ["20 %", "100 %"]
     values = [row.macro_auroc for row in rows[:2]]
-    assert (points[0].mean, points[0].deviation) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
+    auroc = points[0].auroc
+    assert (auroc.value, auroc.deviation) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
     assert len(find_rows([tmp_path / "curve"])) == 8
     for wrong in ([], [Amount(5), Amount(5)]):
         with pytest.raises(TaskError, match="amounts of training records"):
@@ -68,7 +69,7 @@ def test_the_command_prints_mean_and_spread(ecgkit: Callable[..., Outcome], coho
     shown = ecgkit(*words, tmp_path / "r", "--fraction", "10,100", "--label-counts", "20", "--protocol", "lamae")
     assert shown.code == 0, shown.err
     # LAMAE states no fractions: one draw each; three of a count.
-    assert "5 results" in shown.out and "by labelled training records" in shown.out and " sd " in shown.out
+    assert "5 results" in shown.out and "by labelled training records" in shown.out and " ± " in shown.out
     assert "protocol: lamae (LAMAE's probe as far as it is stated" in shown.out
     rows = [row for _, row in find_rows([tmp_path / "r"])]
     assert sorted((row.label_count or 0, row.seed) for row in rows) == [(0, 0), (0, 0), (20, 0), (20, 1), (20, 2)]

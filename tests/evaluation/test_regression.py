@@ -15,6 +15,7 @@ from sklearn.linear_model import Ridge
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from torch import Tensor, nn
 
+from ecgkit.api.report import report
 from ecgkit.cli import render
 from ecgkit.cli.probe_show import show_row
 from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
@@ -25,15 +26,19 @@ from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.ridge import GRID, RidgeHead, ridge_path
 from ecgkit.evaluation.probe.options import ProbeOptions
 from ecgkit.evaluation.probe.prepare import probe
+from ecgkit.evaluation.protocols.draws import strata
 from ecgkit.evaluation.results.row import Estimate, ResultRow, find_rows, load_row
-from ecgkit.evaluation.scores.numbers import METRICS, compare_errors, regression_metrics, strata
-from ecgkit.evaluation.scores.statistics import resample
+from ecgkit.evaluation.scores.bootstrap import bootstrap_counts
+from ecgkit.evaluation.scores.comparison import compare_errors
+from ecgkit.evaluation.scores.regression import METRICS, regression_metrics
 from ecgkit.methods import Encoder, Features
 from ecgkit.plugins import host
-from ecgkit.report.page.write import render_report
-from ecgkit.report.sections.regression import regression_section
-from ecgkit.report.tables.numbers import target_tables
-from ecgkit.report.tables.summary import summary_table, to_csv, to_json, to_latex, to_markdown
+from ecgkit.reporting.page.write import render_report
+from ecgkit.reporting.sections.regression import regression_section
+from ecgkit.reporting.tables.formats import to_csv, to_json, to_latex, to_markdown
+from ecgkit.reporting.tables.regression import target_tables
+from ecgkit.reporting.tables.report_tables import ReportTables, report_tables
+from ecgkit.reporting.tables.summary import summary_table
 from ecgkit.store.reader import Store
 from ecgkit.tasks.data import task_data
 from ecgkit.tasks.loading import load_task
@@ -120,7 +125,7 @@ def test_resamples_equal_a_plain_loop_over_repeated_records() -> None:
     rng = np.random.default_rng(3)
     y = rng.normal(60, 20, size=(40, 2))
     p = y + rng.normal(0, 8, size=y.shape)
-    weights = resample([f"patient {i // 3}" for i in range(40)], draws=150)
+    weights = bootstrap_counts([f"patient {i // 3}" for i in range(40)], draws=150)
     found = regression_metrics(y, p, weights)
     for k, counts in enumerate(weights):
         rows = np.repeat(np.arange(40), counts)
@@ -153,7 +158,7 @@ def test_paired_difference_equals_a_plain_loop(tmp_path) -> None:
     errors = {name: np.abs(predicted[name] - y)[order] for name in "ab"}
     draws = [
         np.average(errors["a"], weights=counts) - np.average(errors["b"], weights=counts)
-        for counts in resample(np.array(patients)[order].tolist(), draws=1000)
+        for counts in bootstrap_counts(np.array(patients)[order].tolist(), draws=1000)
     ]
     comparison = found[paths["b"]]
     assert comparison.difference.value == pytest.approx((errors["a"] - errors["b"]).mean(), rel=1e-12)
@@ -287,19 +292,19 @@ def test_the_report_has_numbers_in_their_own_unit(results: Path, tmp_path: Path)
         behind = other.score.metrics["mae"].value - best.score.metrics["mae"].value
         assert other.numbers["behind_best"] == pytest.approx(behind, rel=1e-9)
         assert other.numbers["behind_low"] <= behind <= other.numbers["behind_high"]
-    summary = summary_table(rows)
-    assert not summary.lines, "no AUROC where there is none"
+    whole = report_tables(rows)
+    assert not whole.summary.lines, "no AUROC where there is none"
     mae = quantity(tables[0].lines[0].score.metrics["mae"].value)
-    markdown, latex = to_markdown(summary, tables), to_latex(summary, tables)
+    markdown, latex = to_markdown(whole), to_latex(whole)
     assert "MAE (bpm)" in markdown and mae in markdown and "MAE (ms)" in latex and mae in latex
     assert "AUROC" not in markdown + latex
-    records = json.loads(to_json(summary, tables))["regression"]
+    records = json.loads(to_json(whole))["regression"]
     assert [r["mae"] for r in records] == [line.score.metrics["mae"].value for t in tables for line in t.lines]
     lines = list(csv.DictReader(io.StringIO(to_csv(rows))))
     assert [(line["class"], line["unit"], float(line["mae"])) for line in lines[:2]] == [
         ("heart-rate", "bpm", line.score.metrics["mae"].value) for line in tables[0].lines
     ]
-    section = regression_section(rows)
+    section = regression_section(tables)
     assert section is not None and len(section.figures) == 6
     scatter = section.figures[3]
     frame = pd.read_parquet(tables[0].best.path.parent / "predictions.parquet").query("part == 'test'")
@@ -308,6 +313,20 @@ def test_the_report_has_numbers_in_their_own_unit(results: Path, tmp_path: Path)
     assert html.count('<circle class="dot') == sum(len(f.table.rows) + 1 for f in section.figures[3:])  # and the legend
     assert "AUROC × 100 by class" not in html and "Numbers by class" not in html and 'id="summary"' not in html
     assert f"MAE {mae} bpm" in html
+
+
+def test_a_report_without_tests_tests_no_regression_either(
+    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise AssertionError("a test was made")
+
+    monkeypatch.setattr("ecgkit.reporting.tables.regression.compare_errors", refuse)
+    with pytest.raises(AssertionError):
+        report(results, out=tmp_path / "a.html")
+    report(results, out=tmp_path / "b.html", json=tmp_path / "b.json", tests=False)
+    assert "behind the best" not in (tmp_path / "b.html").read_text()
+    assert {record["p"] for record in json.loads((tmp_path / "b.json").read_text())["regression"]} == {None}
 
 
 def with_errors(row: ResultRow, seed: int, factor: float, **changes) -> ResultRow:
@@ -345,11 +364,12 @@ def test_seeds_are_one_line_with_their_spread(results: Path) -> None:
         assert first.baseline["mae"].value == pytest.approx(np.mean(factors) * score.baseline["mae"].value)
     mae = tables[0].lines[0].metrics["mae"]
     text = f"{quantity(mae.value)} ± {quantity(mae.deviation)}"
-    assert text in to_markdown(summary_table([]), tables)
-    assert text.replace("±", r"$\pm$") in to_latex(summary_table([]), tables)
-    record = json.loads(to_json(summary_table([]), tables))["regression"][0]
+    whole = ReportTables(summary_table([]), tuple(tables))
+    assert text in to_markdown(whole)
+    assert text.replace("±", r"$\pm$") in to_latex(whole)
+    record = json.loads(to_json(whole))["regression"][0]
     assert (record["seeds"], record["mae"], record["mae_deviation"]) == (3, mae.value, mae.deviation)
-    section = regression_section([*rows, few, *alike])
+    section = regression_section(tables)
     assert section.figures[0].chart.texts[0][0] == f"{quantity(mae.value)}\n± {quantity(mae.deviation)}, 3 results"
     assert section.figures[0].chart.texts[2][0].endswith(", 2 alike")
     numbers = dict(zip(section.figures[0].table.columns, section.figures[0].table.rows[0], strict=True))
@@ -361,4 +381,4 @@ def test_results_on_other_numbers_are_no_seeds_of_one(results: Path) -> None:
     fewer = replace(row, seed=1, targets=tuple(replace(score, records=score.records - 1) for score in row.targets))
     (table,) = target_tables([(path, row), (path.parent / "x" / "row.json", fewer)])
     assert [line.seeds for line in table.lines] == [1, 1] and not table.comparable
-    assert len({line.label for line in table.lines}) == 2
+    assert len({line.name for line in table.lines}) == 2

@@ -233,7 +233,7 @@ def test_the_studies_of_a_run(
 def test_the_picture_of_what_is_rebuilt(
     name: str, runs: dict[str, Path], beat_store: Path, tmp_path: Path, ecgkit
 ) -> None:
-    from ecgkit.report.pictures.reconstruction import rebuild_record
+    from ecgkit.evaluation.studies.reconstruction import rebuild_record
     from ecgkit.training.run import open_run
 
     out = tmp_path / "r.png"

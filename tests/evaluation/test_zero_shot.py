@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
+from ecgkit.cli.probe_show import show_row
 from ecgkit.errors import ConfigError, LeadError
 from ecgkit.evaluation.heads.zero_shot import read_prompts, seen_as
 from ecgkit.evaluation.protocols.lead_sets import LeadSet, parse_lead_sets
@@ -19,7 +20,8 @@ from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.reports import open_reports
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Batch
-from ecgkit.report.tables.lead_matrix import draw_matrix, lead_map, summarise
+from ecgkit.reporting.pictures.heat_map import draw_heat_map
+from ecgkit.reporting.tables.lead_matrix import lead_map, summarise_leads
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
@@ -79,7 +81,7 @@ def test_a_run_keeps_the_entities_and_gives_the_whole_method(kmerl: Path, store:
 
 
 def test_rows_of_zero_shot_say_what_was_seen_and_asked(
-    kmerl: Path, store: Path, ecgkit: Callable, tmp_path: Path
+    kmerl: Path, store: Path, ecgkit: Callable, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "results"
     done = ecgkit(
@@ -102,7 +104,14 @@ def test_rows_of_zero_shot_say_what_was_seen_and_asked(
         scored = [c.auroc for c in row.classes if c.auroc is not None]
         assert row.macro_auroc == pytest.approx(np.mean(scored))
     assert (out / "leads-simulated-zero-shot-seed0.png").read_bytes().startswith(b"\x89PNG")
-    assert "seen as" in done.out
+    details = out / "results-simulated-zero-shot-seed0.csv"
+    assert str(details) in done.out.replace("\n", "")
+    assert len(details.read_text().splitlines()) == 1 + sum(1 + len(row.classes) for row in rows)
+    assert "range" in done.out  # over the two random sets
+    shown = [line for line in done.out.splitlines() if not line.startswith(("input: ", "warning: "))]
+    assert len(shown) < 14, "a summary, and the details in a file"
+    show_row(rows[0], out)
+    assert "seen as" in capsys.readouterr().out
     assert "random:2" in done.out
 
 
@@ -264,10 +273,11 @@ def test_the_matrix_holds_every_row_once_and_random_sets_are_summarised(tmp_path
     np.testing.assert_allclose(heat.values, [[0.6, 0.6], [0.7, 0.7], [0.8, 0.8], [0.9, 0.9]])
     assert heat.texts[0][0] == "60.0\n50.0–60.0"
     twice = lead_map([*rows, fake_row("I", 0.8, "a")])
-    assert (twice.texts[0][0], twice.texts[0][1]) == ("70.0\nof 2", "60.0\n50.0–60.0")
-    lines = summarise(rows, [s.group for s in sets] * 2)
+    assert (twice.texts[0][0], twice.texts[0][1]) == ("70.0\n± 14.1", "60.0\n50.0–60.0")
+    lines = summarise_leads(rows, [s.group for s in sets] * 2)
     assert [(line.leads, line.sets) for line in lines] == [("I", 1), ("random:2", 3)] * 2
     assert lines[1].value == pytest.approx(0.8)
     assert lines[1].bounds == pytest.approx((0.7, 0.9))
-    draw_matrix(rows, tmp_path / "m.png")
+    assert lines[1].text == "80.0 (range 70.0–90.0)"
+    draw_heat_map(heat, tmp_path / "m.png", title="r")
     assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")

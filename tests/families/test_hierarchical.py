@@ -156,6 +156,17 @@ def test_a_foreign_or_incomplete_file_is_refused(golden: Path) -> None:
         import_official({n: v for n, v in state.items() if not n.startswith("encoder.15.")})
 
 
+def test_the_published_schedule_is_that_of_vaswani_with_adam() -> None:
+    recipe, per_epoch = BASE.recipe, 1257  # 30,171 records in batches of 24
+    assert (recipe.optimizer, recipe.betas, recipe.eps, recipe.weight_decay, recipe.clip) == (
+        "adam", (0.9, 0.98), 1e-9, 0.0, None,
+    )  # fmt: skip
+    for step in (1, 100, 3999, 4000, 4001, 60_000):
+        expected = 288**-0.5 * min(step**-0.5, step * 4000**-1.5)
+        clock = Clock.at(step - 1, 100 * per_epoch, 100)
+        assert recipe.lr_at(clock.next_epoch, clock.steps_per_epoch) == pytest.approx(expected, rel=1e-9)
+
+
 def test_lengths_are_those_of_the_paper() -> None:
     assert BASE.conv_lengths(7500) == (2497, 828, 410, 201, 192, 183)
     assert BASE.conv_lengths(5000) == (1664, 551, 271, 131, 122, 113)

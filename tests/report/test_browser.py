@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from ecgkit.report.page.write import write_report
-from ecgkit.report.tables.summary import summary_table
+from ecgkit.reporting.page.write import write_report
 from tests.report.rows import write_layers, write_study
 
 EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
@@ -39,7 +38,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("browser")
     rows = write_study(folder, evil=EVIL)
     write_layers(folder / "stmem-tiny")
-    write_report(rows, folder / "report.html", title=f"Two models {EVIL}", table=summary_table(rows))
+    write_report(rows, folder / "report.html", title=f"Two models {EVIL}")
     return folder / "report.html"
 
 

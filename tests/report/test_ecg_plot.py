@@ -13,8 +13,8 @@ from ecgkit.datasets.wfdb_record import read_record
 from ecgkit.errors import SignalError
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.recording import Recording
-from ecgkit.report.pictures import ecg as ecg_plot
-from ecgkit.report.pictures.ecg import GRID_LEFT, PAGE_WIDTH, PIXELS_PER_MM, ROW_LEFT, ecg_figure, fit_text, plot_ecg
+from ecgkit.reporting.pictures import ecg as ecg_plot
+from ecgkit.reporting.pictures.ecg import GRID_LEFT, PAGE_WIDTH, PIXELS_PER_MM, ROW_LEFT, ecg_figure, fit_text, plot_ecg
 
 FS = 500
 FIFTEEN = (*STANDARD_LEADS, "VX", "VY", "VZ")

@@ -4,8 +4,8 @@ import csv
 from pathlib import Path
 
 from ecgkit.evaluation.results.row import ClassScore, ResultRow
-from ecgkit.report.page.write import render_report
-from ecgkit.report.sections.label_tree import INDENT, label_tree_section
+from ecgkit.reporting.page.write import render_report
+from ecgkit.reporting.sections.label_tree import INDENT, label_tree_section
 from tests.report.rows import make_row
 
 EVIL = "<script>alert(1)</script>"

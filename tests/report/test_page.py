@@ -14,8 +14,8 @@ import pytest
 
 from ecgkit.errors import ResultsError
 from ecgkit.evaluation.results.row import ClassScore, ResultRow
-from ecgkit.report.page.write import render_report, write_report
-from ecgkit.report.tables.summary import summary_table
+from ecgkit.reporting.page.write import render_report, write_report
+from ecgkit.reporting.tables.report_tables import report_tables
 from tests.report.rows import CLASSES, FEW, ONE_SEED, make_classes, make_row, make_rows, make_training, write_study
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
@@ -198,11 +198,11 @@ def test_numbers_by_class_are_those_of_the_row(rows, page):
 
 def test_each_class_of_a_pair_shows_its_test_beside_it(tmp_path: Path):
     rows = [pair for pair in write_study(tmp_path) if pair[1].fraction == 1 and pair[1].lead_set in ("", "I")]
-    table = summary_table(rows)
-    html = render_report(rows, table=table)
+    tables = report_tables(rows)
+    html, comparisons = render_report(rows, tables=tables), tables.summary.comparisons
     page, saved = Page(html), saved_table(Page(html), f"{rows[0][1].task_title} by class")
-    (best,) = {found.best for found in table.comparisons.values()}
-    assert len(table.comparisons) == 3
+    (best,) = {found.best for found in comparisons.values()}
+    assert len(comparisons) == 3
     labels = {path: saved[5 * i]["result"] for i, (path, _) in enumerate(rows)}
     for label in CLASSES:
         at = next(i for i, row in enumerate(page.rows) if row and row[0].split()[:1] == [label])
@@ -213,7 +213,7 @@ def test_each_class_of_a_pair_shows_its_test_beside_it(tmp_path: Path):
                 assert cells[-1] == "– reference" and said.endswith(", reference")
                 assert line["compared with"] == line["p delong"] == ""
                 continue
-            found = table.comparisons[path].classes[label]
+            found = comparisons[path].classes[label]
             p = f"p {found.p:.3f}" if found.p >= 0.001 else "p < 0.001"
             behind = f"{100 * found.value:+.1f}".replace("-", "−")
             assert [" ".join(cell.split()) for cell in cells[-2:]] == [behind, p]
@@ -221,7 +221,7 @@ def test_each_class_of_a_pair_shows_its_test_beside_it(tmp_path: Path):
             assert line["compared with"] == labels[best]
             assert float(line["behind it"]) == pytest.approx(found.value, rel=1e-8)
             assert float(line["p delong"]) == pytest.approx(found.p, rel=1e-8)
-    untested = render_report(rows, table=summary_table(rows, tests=False))
+    untested = render_report(rows, tables=report_tables(rows, tests=False))
     assert "DeLong" in page.text and "DeLong" not in untested and "reference</small>" not in untested
 
 

@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 
 from ecgkit.evaluation.results.row import ClassScore, ResultRow
-from ecgkit.report.page.overview import overview
-from ecgkit.report.page.write import render_report
-from ecgkit.report.sections.published import published_section
-from ecgkit.report.tables.published import disagreements, published, same_method
-from ecgkit.report.tables.summary import summary_table
+from ecgkit.reporting.page.overview import overview
+from ecgkit.reporting.page.write import render_report
+from ecgkit.reporting.sections.published_numbers import published_numbers_section
+from ecgkit.reporting.tables.published_numbers import disagreements, published_numbers, same_method
+from ecgkit.reporting.tables.summary import summary_table
 from tests.report.rows import make_row
 
 
 def entry(method: str, task: str, share: str, source: str = "", head: str = "linear"):
     return next(
-        e for e in published()
+        e for e in published_numbers()
         if (e.method, e.task, e.share, e.label, e.head) == (method, task, share, "", head) and source in e.source
     )  # fmt: skip
 
@@ -27,8 +27,8 @@ def agreeing(**changes) -> ResultRow:
 
 
 def test_every_number_has_its_source_and_certainty() -> None:
-    assert len(published()) > 600
-    for e in published():
+    assert len(published_numbers()) > 600
+    for e in published_numbers():
         assert e.certainty in "ABC"
         assert len(e.certainty) == 1
         assert e.source
@@ -51,7 +51,7 @@ def test_numbers_are_those_of_the_tables_they_come_from(shared: Path) -> None:
              "ind_s": "Ind_S"}  # fmt: skip
     lines = list(csv.DictReader((specs / "lamae_table3.csv").open()))
     for column, method in names.items():
-        own = {e.label: e.value for e in published() if (e.method, e.head) == (method, "linear") and e.label}
+        own = {e.label: e.value for e in published_numbers() if (e.method, e.head) == (method, "linear") and e.label}
         assert own == pytest.approx({line["code"]: float(line[column]) for line in lines})
         mean = entry(method, "icd10-circulatory", "100 %").value
         assert mean == pytest.approx(sum(own.values()) / 49, abs=6e-5)
@@ -127,7 +127,7 @@ def test_published_numbers_are_a_block_of_their_own_and_never_best() -> None:
 
 def test_side_by_side_gives_a_difference_or_the_reason() -> None:
     row = agreeing()
-    beside, _, _ = published_section([(Path("a"), row), (Path("b"), agreeing(head="knn"))]).figures
+    beside, _, _ = published_numbers_section([(Path("a"), row), (Path("b"), agreeing(head="knn"))]).figures
     agreed, other = (dict(zip(beside.table.columns, line, strict=True)) for line in beside.table.rows[::2])
     assert agreed["difference"] == pytest.approx(100 * row.macro_auroc - 86.27, abs=0.006)
     assert agreed["why they do not compare"] == ""
@@ -137,6 +137,6 @@ def test_side_by_side_gives_a_difference_or_the_reason() -> None:
 
 def test_tasks_that_nobody_published_have_no_block() -> None:
     rows = [(Path("a"), make_row(task="simulated"))]
-    assert published_section(rows) is None
+    assert published_numbers_section(rows) is None
     assert overview(rows, summary_table(rows)).literature == ()
     assert 'class="published"' not in render_report(rows)

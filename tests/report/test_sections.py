@@ -14,16 +14,16 @@ from ecgkit.entries import SectionEntry
 from ecgkit.errors import PluginError, ResultsError
 from ecgkit.evaluation.results.row import PREDICTIONS, ResultRow
 from ecgkit.plugins import host
-from ecgkit.report.elements.figures import place
-from ecgkit.report.elements.section import Figure, HeatMap, Plot, Point, Section, Series, Table
-from ecgkit.report.page import write as page
-from ecgkit.report.page.protocol import card, own, shared, unstated
-from ecgkit.report.sections.calibration import calibration_section
-from ecgkit.report.sections.confusion import confusion_section
-from ecgkit.report.sections.cost import cost_section
-from ecgkit.report.sections.efficiency import efficiency_section
-from ecgkit.report.sections.layers import layers_section
-from ecgkit.report.sections.leads import leads_section
+from ecgkit.reporting.elements.geometry import place
+from ecgkit.reporting.elements.section import Figure, HeatMap, Plot, Point, Section, Series, Table
+from ecgkit.reporting.page import write as page
+from ecgkit.reporting.page.protocol import card, own, shared, unstated
+from ecgkit.reporting.sections.calibration import calibration_section
+from ecgkit.reporting.sections.confusion import confusion_section
+from ecgkit.reporting.sections.cost import cost_section
+from ecgkit.reporting.sections.efficiency import efficiency_section
+from ecgkit.reporting.sections.layers import layers_section
+from ecgkit.reporting.sections.leads import leads_section
 from tests.report.rows import make_row, make_training, write_layers, write_study
 
 Rows = list[tuple[Path, ResultRow]]
@@ -116,7 +116,7 @@ def test_predictions_without_a_class_are_one_clear_error(study: Rows, tmp_path: 
     path, row = study[0]
     frame = pd.read_parquet(path.parent / PREDICTIONS).drop(columns="p_MI")
     frame.to_parquet(tmp_path / PREDICTIONS)
-    with pytest.raises(ResultsError, match="lacks the class 'MI'"):
+    with pytest.raises(ResultsError, match="lacks predictions of 'MI'"):
         confusion_section([(tmp_path / "row.json", row)])
 
 
@@ -243,7 +243,7 @@ def test_examples_of_another_store_are_refused(cohort_store: Path, tmp_path: Pat
     path, _ = write_study(tmp_path / "runs")[0]
     done = ecgkit("report", path.parent, "--examples", cohort_store, "--no-tests", "--out", tmp_path / "page.html")
     assert done.code == 2
-    assert "is not what any result" in done.err
+    assert "no result with classes and predictions was made on" in done.err
     assert not (tmp_path / "page.html").exists()
     assert ecgkit("report", path.parent, "--examples", cohort_store, "--md", tmp_path / "t.md").code == 2
 

@@ -12,9 +12,11 @@ import pandas as pd
 import pytest
 
 from ecgkit.evaluation.results.row import PREDICTIONS, ROW, ClassScore, ResultRow
-from ecgkit.evaluation.scores.comparison import class_differences, compare
-from ecgkit.report.tables.summary import summary_table, to_csv, to_json, to_latex, to_markdown
-from tests.evaluation.test_statistics import plain_delong
+from ecgkit.evaluation.scores.comparison import class_differences, compare_aurocs
+from ecgkit.reporting.tables.formats import to_csv, to_json, to_latex, to_markdown
+from ecgkit.reporting.tables.report_tables import report_tables
+from ecgkit.reporting.tables.summary import summary_table
+from tests.evaluation.test_scores import plain_delong
 from tests.report.rows import make_row
 
 
@@ -45,7 +47,7 @@ def test_the_best_is_marked_and_what_cannot_be_told_from_it(tmp_path: Path) -> N
     by_run = {line[0]: cell for (line, _), cell in table.cells.items()}
     assert [cell.best for cell in by_run.values()] == [True, False, False]
     assert (by_run["same"].mark, by_run["poor_<b>|&%"].mark, by_run["good"].mark) == ("†", "", "")
-    assert by_run["good"].text == "83.0 (80.0–86.0)"
+    assert by_run["good"].auroc.percent == "83.0 (80.0–86.0)"
 
 
 def test_seeds_are_one_line_with_their_spread(tmp_path: Path) -> None:
@@ -53,7 +55,7 @@ def test_seeds_are_one_line_with_their_spread(tmp_path: Path) -> None:
     table = summary_table([*rows, (tmp_path / "f", make_row(run="a", fraction=0.01, macro_auroc=0.7))])
     (line,) = table.lines
     assert table.columns == (("ptbxl-super", "100 %"), ("ptbxl-super", "1 %"))
-    assert table.cells[line, table.columns[0]].text == "82.0 ± 2.0"
+    assert table.cells[line, table.columns[0]].auroc.percent == "82.0 ± 2.0"
     assert not any(cell.best for cell in table.cells.values())
 
 
@@ -62,7 +64,11 @@ def test_seeds_that_draw_nothing_are_one_result(tmp_path: Path) -> None:
     again = [(write(tmp_path / f"again{s}", 1.0), replace(rows[0][1], seed=s)) for s in (1, 2)]
     table = summary_table([*rows, *again])
     by_run = {line[0]: cell for (line, _), cell in table.cells.items()}
-    assert (by_run["good"].text, by_run["good"].seeds, by_run["good"].deviation) == ("83.0 (80.0–86.0)", 3, None)
+    assert (by_run["good"].auroc.percent, by_run["good"].seeds, by_run["good"].auroc.deviation) == (
+        "83.0 (80.0–86.0)",
+        3,
+        None,
+    )
     assert by_run["same"].mark == "†"
 
 
@@ -74,13 +80,13 @@ def test_results_of_other_data_are_never_ranked(tmp_path: Path) -> None:
 
 def test_results_on_other_records_are_not_tested(tmp_path: Path) -> None:
     best, fewer = write(tmp_path / "a", 1.0), write(tmp_path / "b", 1.0, seed=2, records=299)
-    assert compare(best, [fewer]) == {}
+    assert compare_aurocs(best, [fewer]) == {}
 
 
 def test_much_worse_results_are_told_apart_however_many_there_are(tmp_path: Path) -> None:
     best = write(tmp_path / "best", 1.0, records=120)
     others = [write(tmp_path / str(n), 0.05, seed=n, records=120) for n in range(40)]
-    assert all(comparison.distinguishable for comparison in compare(best, others).values())
+    assert all(comparison.distinguishable for comparison in compare_aurocs(best, others).values())
 
 
 def plain_class_tests(first: pd.DataFrame, second: pd.DataFrame, labels: str) -> dict[str, tuple[float, float]]:
@@ -100,14 +106,13 @@ def plain_class_tests(first: pd.DataFrame, second: pd.DataFrame, labels: str) ->
 
 def test_classes_of_a_pair_are_tested_as_the_definitions_say(tmp_path: Path) -> None:
     rows = results(tmp_path)
-    table = summary_table(rows)
+    tables = report_tables(rows)
+    table = tables.summary
     (best, _), *others = rows
     assert set(table.comparisons) == {path for path, _ in others}
     frames = {path: pd.read_parquet(path.parent / PREDICTIONS) for path, _ in rows}
-    written = json.loads(to_json(table))["cells"]
-    lines = list(
-        csv.DictReader(io.StringIO(to_csv([(p, replace(r, classes=ab(r))) for p, r in rows], table.comparisons)))
-    )
+    written = json.loads(to_json(tables))["cells"]
+    lines = list(csv.DictReader(io.StringIO(to_csv([(p, replace(r, classes=ab(r))) for p, r in rows], tables))))
     for at, (path, _) in enumerate(others, 1):
         found = table.comparisons[path]
         expected = plain_class_tests(frames[best], frames[path], "AB")
@@ -126,8 +131,8 @@ def test_classes_of_a_pair_are_tested_as_the_definitions_say(tmp_path: Path) -> 
     assert not written[0]["classes"]
     assert not any(lines[k][name] for k in range(3) for name in ("behind_best", "p", "p_delong")), "the best itself"
     near, far = (table.comparisons[path].classes for path, _ in others)
-    assert not any(d.distinguishable for d in near.values())
-    assert all(d.distinguishable and d.value > 0 for d in far.values())
+    assert all(d.p > 0.05 for d in near.values())
+    assert all(d.p < 0.05 and d.value > 0 for d in far.values())
 
 
 def ab(row: ResultRow) -> tuple[ClassScore, ...]:
@@ -150,15 +155,15 @@ def test_a_class_that_cannot_be_tested_takes_no_part_in_the_correction() -> None
 
 def test_every_form_holds_the_numbers_and_none_breaks_on_a_name(tmp_path: Path) -> None:
     rows = results(tmp_path)
-    table = summary_table(rows)
-    markdown, latex = to_markdown(table), to_latex(table)
+    tables = report_tables(rows)
+    markdown, latex = to_markdown(tables), to_latex(tables)
     lines = markdown.splitlines()
     assert {line.replace("\\|", "").count("|") for line in lines[:5]} == {6}
     assert "**83.0 (80.0–86.0)**" in markdown
     assert "<b>" not in markdown
     assert r"\textbf{83.0 (80.0--86.0)}" in latex
     assert r"poor\_<b>|\&\%" in latex
-    cells = json.loads(to_json(table))["cells"]
+    cells = json.loads(to_json(tables))["cells"]
     assert [c["auroc"] for c in cells] == [0.83, 0.825, 0.6]
     assert cells[2]["p"] < 0.01
     read = list(csv.DictReader(io.StringIO(to_csv([(p, replace(r, run="=1+1")) for p, r in rows]))))

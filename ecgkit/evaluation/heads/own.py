@@ -1,7 +1,7 @@
-"""The encoder's own classifier as a head: nothing is fitted, thresholds are chosen on validation.
+"""The encoder's own classifier as a head: nothing is fitted.
 
-For a model that was trained on the very labels of the task. Logits are averaged over the contract's evaluation crops,
-as published supervised models do, and then become probabilities.
+It is for a model that was trained on the labels of the task. Logits are averaged over the evaluation crops of the
+signal contract, as published supervised models do, and then become probabilities.
 """
 
 from collections.abc import Sequence
@@ -15,17 +15,14 @@ from ecgkit.errors import RunError
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Head, Part
 from ecgkit.evaluation.scores.metrics import macro_auroc
-from ecgkit.evaluation.scores.thresholds import per_class_thresholds
 
 
 class OwnHead(Head):
     """See the module."""
 
     def fit(self, train: Part, val: Part) -> None:
-        """Choose a threshold a class on `val`."""
-        probabilities = self.predict(val.features)
-        self._thresholds = per_class_thresholds(val.targets, probabilities)
-        self._score = macro_auroc(val.targets, probabilities)
+        """Score the classifier on `val`; `train` is not looked at."""
+        self._score = macro_auroc(val.targets, self.predict(val.features))
 
     def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
         """Return probabilities ``[R, C]``."""
@@ -33,11 +30,10 @@ class OwnHead(Head):
         return probabilities
 
     def choices(self) -> dict[str, Any]:
-        """Return what was done, and the thresholds."""
+        """Return what was done."""
         return {
             "solver": "none: the classifier that the encoder was trained with",
-            "chosen": "one threshold a class by F1 on val, for decisions; AUROC and AUPRC need none",
-            "thresholds": " ".join(f"{t:.2f}" for t in self._thresholds),
+            "chosen": "nothing: every weight comes from the training of the encoder",
             "val_macro_auroc": float(self._score),
         }
 

@@ -1,8 +1,8 @@
 """Zero-shot: classes by their names or by prompts, with no training on a task's labels.
 
 The method scores each class itself (`ecgkit.methods.ZeroShot`), K-MERL (arXiv 2502.17900) by a query that is the class
-name, MERL (arXiv 2403.06659) by the similarity of ECG and prompt. The only thing taken from labels are the thresholds
-for F1, from the validation part.
+name, MERL (arXiv 2403.06659) by the similarity of ECG and prompt. Labels only give the thresholds of F1, which the
+result row takes from the validation part.
 """
 
 import json
@@ -19,7 +19,6 @@ from torch import Tensor
 from ecgkit.errors import ConfigError, RunError
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Head, Part
-from ecgkit.evaluation.scores.metrics import best_f1_thresholds
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.statements import clean
 from ecgkit.methods import Batch, Encoder, Features, Method, ZeroShot
@@ -103,20 +102,18 @@ class ZeroShotHead(Head):
         return ClassScorer(method, texts, independent=self.config.independent)
 
     def fit(self, train: Part, val: Part) -> None:
-        """Take the threshold of the best F1 on `val` for each class; `train` is not looked at."""
-        self._thresholds = best_f1_thresholds(val.targets, val.features["pooled"])
+        """Do nothing: no label of the task is trained on."""
 
     def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
         """Return scores ``[R, C]`` in [0, 1]."""
         return features["pooled"].astype(np.float64)
 
     def choices(self) -> dict[str, Any]:
-        """Return what was asked, and the thresholds."""
+        """Return what was asked."""
         asked = "class names" if self.config.prompts is None else f"prompts of {self.config.prompts.name}"
         return {
             "zero-shot": f"by {asked}; no label of the task was trained on",
             "queries": "each apart from the others" if self.config.independent else "together",
-            "thresholds (best F1 on val)": ", ".join(f"{value:.3f}" for value in self._thresholds),
         }
 
 

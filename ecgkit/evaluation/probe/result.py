@@ -13,9 +13,10 @@ from ecgkit.config import fingerprint, to_dict
 from ecgkit.evaluation.features.encoder import Subject
 from ecgkit.evaluation.probe.leaks import find_leak, leak_warnings
 from ecgkit.evaluation.results.row import ClassScore, ResultRow, finite
-from ecgkit.evaluation.scores.classes import DRAWS, FEW_POSITIVES, Measured, measure, pair
+from ecgkit.evaluation.scores.bootstrap import DRAWS, finite_interval
+from ecgkit.evaluation.scores.classification import FEW_POSITIVES, ClassificationScores, score_classes
 from ecgkit.evaluation.scores.metrics import calibration
-from ecgkit.evaluation.scores.numbers import target_scores
+from ecgkit.evaluation.scores.regression import score_targets
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
 from ecgkit.tasks.data import TaskData
@@ -140,7 +141,7 @@ def result_row(subject: Subject, setting: Setting, fitted: Fitted, *, seconds: f
 
 def _class_part(task: Task, data: TaskData, fitted: Fitted, patients: NDArray[Any]) -> dict[str, Any]:
     """Return the fields of a row that score classes."""
-    measured, test = measure(data, fitted.probabilities, patients), data.parts["test"]
+    measured, test = score_classes(data, fitted.probabilities, patients), data.parts["test"]
     return {
         "macro_auroc": measured.means["auroc"].value,
         "macro_interval": measured.means["auroc"].interval,
@@ -154,15 +155,17 @@ def _class_part(task: Task, data: TaskData, fitted: Fitted, patients: NDArray[An
 def _target_part(data: TaskData, fitted: Fitted, patients: NDArray[Any]) -> dict[str, Any]:
     """Return the fields of a row that score predicted numbers."""
     nothing = {"macro_auroc": None, "macro_interval": None, "macro_auprc": None, "classes": ()}
-    return {**nothing, "targets": target_scores(data, fitted.probabilities, patients)}
+    return {**nothing, "targets": score_targets(data, fitted.probabilities, patients)}
 
 
-def _class_scores(task: Task, data: TaskData, measured: Measured, seen: Mapping[str, str]) -> tuple[ClassScore, ...]:
+def _class_scores(
+    task: Task, data: TaskData, measured: ClassificationScores, seen: Mapping[str, str]
+) -> tuple[ClassScore, ...]:
     targets, train = data.targets[data.parts["test"]], data.targets[data.parts["train"]].sum(0)
     found = []
     for c, label in enumerate(data.labels):
         value = {name: finite(values[c]) for name, values in measured.values.items()}
-        spread = {name: pair(intervals.classes[c]) for name, intervals in measured.spreads.items()}
+        spread = {name: finite_interval(intervals.classes[c]) for name, intervals in measured.spreads.items()}
         score = ClassScore(
             label=label,
             name=task.labels[label].name,

@@ -18,10 +18,9 @@ from ecgkit.evaluation.heads.fine_tune import FineTune, Scratch
 from ecgkit.evaluation.heads.settings import head_config, head_title
 from ecgkit.evaluation.probe.options import ProbeOptions
 from ecgkit.evaluation.probe.result import Fitted, Setting, patients_of, predictions, result_row
-from ecgkit.evaluation.protocols.draws import Amount, nested_subset, plain_draw
+from ecgkit.evaluation.protocols.draws import Amount, nested_subset, plain_draw, strata
 from ecgkit.evaluation.protocols.protocol import RULES, Protocol
 from ecgkit.evaluation.results.row import ResultRow, save_row
-from ecgkit.evaluation.scores.numbers import strata
 from ecgkit.methods import Encoder
 from ecgkit.training.supply import open_supplies
 

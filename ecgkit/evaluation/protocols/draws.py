@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import train_test_split
 
 from ecgkit.errors import TaskError
+from ecgkit.tasks.data import TaskData
 
 Rule = Literal["stratified", "train-test-split", "sample"]
 Bools = NDArray[np.bool_]
@@ -91,6 +92,19 @@ def nested_subset(targets: NDArray[np.integer], patients: Sequence[str], count: 
     sizes = np.bincount(patient_of)[order].cumsum()
     taken = order[: max(1, int(np.searchsorted(sizes, count, side="right")))]
     return np.flatnonzero(np.isin(patient_of, taken))
+
+
+def strata(data: TaskData) -> NDArray[np.int8]:
+    """Return what draws of training records are stratified by: the labels, or the fifth that each number lies in.
+
+    Returns:
+        ``[len(data.rows), C]``, or ``[len(data.rows), 5 C]`` of a regression, of 0 and 1.
+    """
+    if data.task.regression is None:
+        return np.asarray(data.targets, np.int8)
+    inner = np.quantile(data.targets, [0.2, 0.4, 0.6, 0.8], axis=0)  # (4, C)
+    fifth = (data.targets > inner[:, None]).sum(axis=0)  # (R, C)
+    return (fifth[:, :, None] == np.arange(5)).reshape(len(fifth), -1).astype(np.int8)
 
 
 def stratified_order(has: Bools, rng: np.random.Generator) -> Indices:

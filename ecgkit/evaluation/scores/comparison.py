@@ -1,26 +1,34 @@
-"""Which of two results is better, tested on the records that both were scored on.
+"""Whether one result is better than others, tested on the records that all were scored on.
 
-The test is paired: both results predict the same test records, and each resample of patients scores both
-(`statistics.paired_difference`). Where several results are compared with one, p values are corrected by Holm. Class by
-class the pair is compared by DeLong's test, corrected by Holm over the pair's classes.
+The test is paired: all results predict the same test records, and each resample of patients scores all of them. Where
+several results are compared with one, p values are corrected by Holm. Class by class, a pair is compared by DeLong's
+test, corrected by Holm over the classes of the pair.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
-from ecgkit.errors import ResultsError
-from ecgkit.evaluation.results.row import PREDICTIONS, ResultRow
-from ecgkit.evaluation.scores.classes import DRAWS
+from ecgkit.evaluation.results.predictions import Predictions, read_predictions
+from ecgkit.evaluation.results.row import ResultRow
+from ecgkit.evaluation.scores.bootstrap import (
+    DRAWS,
+    Difference,
+    Resampled,
+    auroc_difference,
+    bootstrap_counts,
+    difference_of,
+)
 from ecgkit.evaluation.scores.metrics import Floats
-from ecgkit.evaluation.scores.statistics import Difference, Resampled, delong, delong_p, difference, holm, resample
-from ecgkit.parquet import read_frame
+from ecgkit.evaluation.scores.regression import resampled_mae
+from ecgkit.evaluation.scores.significance import delong, delong_p, holm
 
 ALPHA = 0.05
+Scored = TypeVar("Scored")
 
 
 @dataclass(frozen=True)
@@ -28,17 +36,12 @@ class ClassDifference:
     """A result against the best of its column in one class.
 
     Args:
-        value: AUROC, best less this; below 0 where this one is the better in the class.
-        p: Two-sided, of DeLong's test, for which records are independent; corrected for the classes of the pair.
+        value: AUROC of the best less that of this result; below 0 where this one is better in the class.
+        p: Two-sided, of DeLong's test, which takes records as independent; corrected over the classes of the pair.
     """
 
     value: float
     p: float
-
-    @property
-    def distinguishable(self) -> bool:
-        """Whether the two differ in the class beyond doubt of 5 %."""
-        return self.p < ALPHA
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,9 @@ class Comparison:
 
     Args:
         best: The ``row.json`` of the best.
-        difference: Of the macro AUROC, or of a mean absolute error, best less this.
+        difference: Macro AUROC, or mean absolute error, of the best less that of this result.
         p: Corrected for the number of comparisons that were made together.
-        classes: By label, those that can be tested: with two positives and two negatives at least.
+        classes: By label, the classes that can be tested: those with at least two positives and two negatives.
     """
 
     best: Path
@@ -59,53 +62,93 @@ class Comparison:
 
     @property
     def distinguishable(self) -> bool:
-        """Whether the best is better beyond doubt of 5 %."""
+        """Whether the difference is significant at 5 %."""
         return self.p < ALPHA
 
 
-def compare(best: Path, others: Sequence[Path]) -> dict[Path, Comparison]:
-    """Test results against the best one.
+def compare_aurocs(best: Path, others: Sequence[Path]) -> dict[Path, Comparison]:
+    """Test results against the best one by their macro AUROC.
 
     Args:
         best: The ``row.json`` of the best result.
         others: Those of the others.
 
     Returns:
-        By path, those that were scored on the very same test records and classes; the rest cannot be compared.
+        By path, the results with the same test records and classes as the best. Others cannot be compared.
 
     Raises:
         ResultsError: Predictions cannot be read.
     """
-    reference = predictions_on_test(best)
-    found: dict[Path, Difference] = {}
-    classes: dict[Path, dict[str, ClassDifference]] = {}
-    labels = [name for name in reference.columns if name.startswith("y_")]
-    targets = reference[labels].to_numpy(int)
-    patients = reference["patient_id"].fillna("record " + reference.index.to_series())
-    weights = resample(patients.astype(str).tolist(), draws=draws_for(len(others)))
-    best_scores = _scores(reference, labels)
-    first = Resampled.of(targets, best_scores, weights)
-    for path in others:
-        other = predictions_on_test(path)
-        if set(other.index) != set(reference.index) or labels != [n for n in other.columns if n.startswith("y_")]:
-            continue
-        other = other.loc[reference.index]
-        if not np.array_equal(targets, other[labels].to_numpy(int)):
-            continue
-        scores = _scores(other, labels)
-        found[path] = difference(first, Resampled.of(targets, scores, weights))
-        classes[path] = class_differences([name.removeprefix("y_") for name in labels], targets, best_scores, scores)
-    corrected = holm([difference.p for difference in found.values()])
+    reference = read_predictions(best)
+    weights = bootstrap_counts(reference.patients.tolist(), draws=draws_for(len(others)))
+    pairs = {path: other for path in others if (other := _same_records(read_predictions(path), reference)) is not None}
+    found = _differences(
+        reference, pairs, lambda p: Resampled.of(p.targets.astype(int), p.predicted, weights), auroc_difference
+    )
+    targets = reference.targets.astype(int)
     return {
-        path: Comparison(best, found[path], float(p), classes[path]) for path, p in zip(found, corrected, strict=True)
+        path: Comparison(
+            best, *found[path], class_differences(reference.names, targets, reference.predicted, other.predicted)
+        )
+        for path, other in pairs.items()
     }
+
+
+def compare_errors(best: Path, others: Sequence[Path], target: str) -> dict[Path, Comparison]:
+    """Test results against the best one by the mean absolute error of one target.
+
+    Args:
+        best: The ``row.json`` of the result with the lowest error.
+        others: Those of the others.
+        target: The target's short name.
+
+    Returns:
+        By path, the results with the same true numbers of the same records as the best. A difference is the error of
+        the best less that of the other, so it is below 0 where the best is better.
+
+    Raises:
+        ResultsError: Predictions cannot be read.
+    """
+    reference = read_predictions(best, names=[target])
+    weights = bootstrap_counts(reference.patients.tolist(), draws=draws_for(len(others)))
+    read = {path: read_predictions(path) for path in others}
+    having = {path: other.only([target]) for path, other in read.items() if target in other.names}
+    pairs = {path: same for path, other in having.items() if (same := _same_records(other, reference)) is not None}
+
+    def scored(p: Predictions) -> tuple[float, Floats]:
+        return resampled_mae(p.targets[:, 0].astype(float), p.predicted[:, 0], weights)
+
+    found = _differences(reference, pairs, scored, lambda a, b: difference_of(a[0] - b[0], a[1] - b[1]))
+    return {path: Comparison(best, *found[path]) for path in pairs}
+
+
+def _same_records(other: Predictions, reference: Predictions) -> Predictions | None:
+    """Return the predictions in the order of the reference's records; None where records or targets differ."""
+    ordered = other.in_order_of(reference.records)
+    if ordered is None or ordered.names != reference.names:
+        return None
+    return ordered if np.array_equal(ordered.targets, reference.targets) else None
+
+
+def _differences(
+    reference: Predictions,
+    others: Mapping[Path, Predictions],
+    score: Callable[[Predictions], Scored],
+    difference: Callable[[Scored, Scored], Difference],
+) -> dict[Path, tuple[Difference, float]]:
+    """Return the reference less each other result, with the p that Holm corrected."""
+    first = score(reference)
+    found = {path: difference(first, score(other)) for path, other in others.items()}
+    corrected = holm([one.p for one in found.values()]).tolist()
+    return {path: (one, p) for (path, one), p in zip(found.items(), corrected, strict=True)}
 
 
 def draws_for(comparisons: int) -> int:
     """Return how many resamples comparisons need that are corrected together.
 
     The least p that K resamples can give is 2 / (K + 1), and Holm multiplies it by up to the number of comparisons:
-    with a fixed K nothing in a long table could ever be told apart. Here the product stays at 0.02 up to 100 of them.
+    with a fixed K no difference in a long table could ever be significant. Here the product stays at 0.02 for up to 100
+    comparisons.
     """
     return min(max(DRAWS, 100 * comparisons), 10_000)
 
@@ -122,7 +165,7 @@ def class_differences(
         second: Scores of the other.
 
     Returns:
-        By label; a class without two positives and two negatives is left out, of the correction too.
+        By label. A class without two positives and two negatives is left out, also of the correction.
     """
     values, variances = delong(targets, first, second)
     p = delong_p(values, variances)
@@ -134,17 +177,3 @@ def class_differences(
 def comparable(rows: Sequence[ResultRow]) -> bool:
     """Return whether results may stand in one column: the same data, test split and classes."""
     return len({(row.dataset, row.hashes.get("store"), tuple(c.label for c in row.classes)) for row in rows}) <= 1
-
-
-def _scores(part: pd.DataFrame, labels: Sequence[str]) -> Floats:
-    return part[["p_" + name.removeprefix("y_") for name in labels]].to_numpy(float)
-
-
-def predictions_on_test(path: Path) -> pd.DataFrame:
-    """Return the test predictions beside a row, by record id."""
-    file = path.parent / PREDICTIONS
-    try:
-        frame = read_frame(file)
-        return frame[frame["part"] == "test"].set_index("record_id")
-    except Exception as error:  # pyarrow has many
-        raise ResultsError(f"{file} cannot be read ({type(error).__name__})", "the predictions of a result") from None

@@ -1,4 +1,4 @@
-"""The compiled inner loop of `ecgkit.evaluation.scores.metrics`: one pass down a ranking per resample."""
+"""The compiled loop of `ecgkit.evaluation.scores.metrics`: one pass down a ranking for each resample."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,11 +20,13 @@ def curve(
     Args:
         order: ``[R]``, records by descending score.
         last: ``[R]``, whether the next record in that order has another score.
-        positive: ``[R]``, of each record.
+        positive: ``[R]``, whether each record is positive.
         weights: ``[K, R]``, how often each record counts.
-        false_share: The share of negatives that may be called at most, for the sensitivity.
-        out: Filled, ``[4, K]``: AUROC, average precision, highest F1, sensitivity; NaN where there is none.
+        false_share: The largest share of negatives that may be called positive, for the sensitivity.
+        out: ``[1, K]`` or ``[4, K]``, filled with AUROC, and where there is room for them with average precision,
+            highest F1 and sensitivity. NaN where a metric is not defined.
     """
+    every = len(out) > 1
     for k in range(len(weights)):
         w = weights[k]
         positives, negatives = 0, 0
@@ -46,13 +48,14 @@ def curve(
                 continue
             # A negative stands below all positives before its score, and ties with half of those that share it.
             pairs += (false - false_before) * (true_before + true)
-            precision += (true - true_before) * true / (true + false)
-            f1 = max(f1, 2 * true / (true + false + positives))
-            if false <= allowed:
-                sensitivity = true / max(positives, 1)
+            if every:
+                precision += (true - true_before) * true / (true + false)
+                f1 = max(f1, 2 * true / (true + false + positives))
+                if false <= allowed:
+                    sensitivity = true / max(positives, 1)
             true_before, false_before = true, false
         out[:, k] = np.nan
-        if positives:
+        if positives and negatives:
+            out[0, k] = 0.5 * pairs / (positives * negatives)
+        if positives and every:
             out[1, k], out[2, k], out[3, k] = precision / positives, f1, sensitivity
-            if negatives:
-                out[0, k] = 0.5 * pairs / (positives * negatives)

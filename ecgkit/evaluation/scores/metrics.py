@@ -1,106 +1,112 @@
 """Metrics of multi-label classification: targets ``[R, C]`` of 0 and 1, scores ``[R, C]``, higher is more positive.
 
-Each also takes `weights` ``[K, R]``: how often each record counts in each of K resamples. The result is then
-``[K, C]``, what the metric would be on each resample, without sorting anything anew.
+Most take `weights` ``[K, R]``: how often each record counts in each of K resamples. The result is then ``[K, C]``, the
+metric on each resample, and nothing is sorted again.
 
-A class without both positives and negatives has no AUROC: it is NaN here, is left out of means, and every caller names
-it.
+A class without both positives and negatives has no AUROC. Its value is NaN and is left out of means.
 """
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 Weights = NDArray[np.integer] | None
-Targets = NDArray[np.integer]
+Targets = NDArray[np.integer] | NDArray[np.bool_]
 Scores = NDArray[np.floating]
+RANKING = ("auroc", "auprc", "f1_max", "sensitivity")
 
 
 def ranking_metrics(
     targets: Targets, scores: Scores, weights: Weights = None, *, specificity: float = 0.9
 ) -> dict[str, Floats]:
-    """Return all that the order of the scores decides, in one pass for each class and resample.
+    """Return every metric that the order of the scores decides, in one pass for each class and resample.
+
+    Args:
+        targets: ``[R, C]``.
+        scores: ``[R, C]``.
+        weights: ``[K, R]``; None counts each record once.
+        specificity: Least specificity of the sensitivity.
 
     Returns:
-        ``[C]`` or ``[K, C]`` of each: ``auroc``, ``auprc``, ``f1_max`` and ``sensitivity``; see the functions of one
-        metric below.
+        Each as ``[C]``, or ``[K, C]`` with `weights`:
+
+        - ``auroc``: area under the ROC curve, which is the Mann-Whitney statistic: the share of (positive, negative)
+          pairs in the right order; ties count half. NaN without positives or negatives.
+        - ``auprc``: average precision, the area under the precision-recall curve by steps. NaN without positives.
+        - ``f1_max``: highest F1 over all thresholds. It is optimistic, because the threshold is chosen on the same
+          records. NaN without positives.
+        - ``sensitivity``: highest sensitivity at the given specificity or more. NaN without positives.
     """
+    return dict(zip(RANKING, _along_ranking(targets, scores, weights, len(RANKING), specificity), strict=True))
+
+
+def auroc(targets: Targets, scores: Scores, weights: Weights = None) -> Floats:
+    """Return the area under the ROC curve of each class alone, ``[C]`` or ``[K, C]``; see `ranking_metrics`."""
+    return _along_ranking(targets, scores, weights, 1)[0]
+
+
+def _along_ranking(
+    targets: Targets, scores: Scores, weights: Weights, metrics: int, specificity: float = 0.9
+) -> Floats:
+    """Return the first of `RANKING` as ``[metrics, C]`` or ``[metrics, K, C]``."""
     from ecgkit.evaluation.scores import curve_kernel  # numba takes a while to import
 
     counts = np.ones((1, len(targets))) if weights is None else weights
     counts = np.ascontiguousarray(counts, np.int32)
-    values = np.empty((4, targets.shape[1], len(counts)))
+    values = np.empty((metrics, targets.shape[1], len(counts)))
     for c, (y, s) in enumerate(zip(targets.T, scores.T, strict=True)):
-        order, last = _ranking(s)
+        order, last = ranking(s)
         curve_kernel.curve(order, last, y == 1, counts, 1 - specificity, values[:, c])
     found = values.swapaxes(1, 2)
-    return dict(
-        zip(("auroc", "auprc", "f1_max", "sensitivity"), found[:, 0] if weights is None else found, strict=True)
-    )
+    return found[:, 0] if weights is None else found
 
 
-def auroc(targets: Targets, scores: Scores, weights: Weights = None) -> Floats:
-    """Return the area under the ROC curve of each class, ``[C]`` or ``[K, C]``.
-
-    It is the Mann-Whitney statistic: the share of (positive, negative) pairs that the score puts in the right
-    order, ties counting half.
-    """
-    return ranking_metrics(targets, scores, weights)["auroc"]
+def ranking(scores: Scores) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Return the order of descending scores ``[R]``, and for each rank whether the next score is another one."""
+    order = np.argsort(-scores, kind="stable")
+    ranked = scores[order]
+    return order, np.append(ranked[1:] != ranked[:-1], True)
 
 
-def average_precision(targets: Targets, scores: Scores, weights: Weights = None) -> Floats:
-    """Return the average precision (area under the precision-recall curve by steps) of each class; NaN without
-    positives.
-    """
-    return ranking_metrics(targets, scores, weights)["auprc"]
-
-
-def f1_max(targets: Targets, scores: Scores, weights: Weights = None) -> Floats:
-    """Return the highest F1 over all thresholds of each class: optimistic, for the threshold is chosen on the same
-    records; NaN without positives.
-    """
-    return ranking_metrics(targets, scores, weights)["f1_max"]
-
-
-def sensitivity_at(targets: Targets, scores: Scores, weights: Weights = None, *, specificity: float = 0.9) -> Floats:
-    """Return the highest sensitivity of each class among thresholds whose specificity is at least the given one; NaN
-    without positives.
-    """
-    return ranking_metrics(targets, scores, weights, specificity=specificity)["sensitivity"]
+def macro_mean(values: Floats) -> float:
+    """Return the mean over the classes that have a value; NaN if none has."""
+    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
 def macro_auroc(targets: Targets, scores: Scores) -> float:
     """Return the mean AUROC over the classes that have one; NaN if none has."""
-    values = auroc(targets, scores)
-    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
+    return macro_mean(auroc(targets, scores))
 
 
-def best_f1_thresholds(targets: Targets, scores: Scores) -> Floats:
-    """Return the threshold of each class with the highest F1, ``[C]``: a score at or above it is positive.
+def f1(targets: ArrayLike, predicted: ArrayLike) -> Floats:
+    """Return ``2 TP / (2 TP + FP + FN)`` of each class, ``[C]``; NaN without a positive and a predicted record.
 
-    A class without positives gets infinity: it is never predicted.
+    Args:
+        targets: ``[R, C]`` of 0 and 1.
+        predicted: ``[R, C]`` of 0 and 1.
     """
-    best = np.full(targets.shape[1], np.inf)
-    for c in np.flatnonzero(targets.any(0)):
-        order, last = _ranking(scores[:, c])
-        true = np.cumsum(targets[order, c])[last]
-        called = np.flatnonzero(last) + 1
-        best[c] = scores[order[last], c][int(np.argmax(2 * true / (called + true[-1])))]
-    return best
+    return _f1(np.asarray(targets) == 1, np.asarray(predicted) == 1, None)[0]
 
 
 def f1_at(targets: Targets, scores: Scores, thresholds: Floats, weights: Weights = None) -> Floats:
-    """Return the F1 of each class at given thresholds ``[C]``; NaN where there is nothing to find."""
-    predicted = scores >= thresholds
-    counts = np.ones((1, len(targets)), np.int64) if weights is None else weights
-    true, called, positives = (
-        counts @ part.astype(np.float64) for part in (predicted & (targets == 1), predicted, targets)
-    )
-    with np.errstate(invalid="ignore", divide="ignore"):
-        values = np.where(positives > 0, 2 * true / (called + positives), np.nan)
-    return values[0] if weights is None else values
+    """Return the F1 of each class at thresholds ``[C]``; a score at or above its threshold is positive.
+
+    Returns:
+        ``[C]`` or ``[K, C]``; NaN without positives.
+    """
+    values, positives = _f1(targets == 1, scores >= thresholds, weights)
+    return np.where(positives > 0, values, np.nan)
+
+
+def _f1(targets: NDArray[np.bool_], predicted: NDArray[np.bool_], weights: Weights) -> tuple[Floats, Floats]:
+    """Return F1 and the number of positives, ``[C]`` or ``[K, C]`` each."""
+    counts: NDArray[Any] = np.ones((1, len(targets)), np.int64) if weights is None else weights
+    true, called, positives = (counts @ of.astype(np.float64) for of in (predicted & targets, predicted, targets))
+    with np.errstate(invalid="ignore"):
+        values = 2 * true / (called + positives)
+    return (values[0], positives[0]) if weights is None else (values, positives)
 
 
 def calibration(targets: Targets, probabilities: Scores, bins: int = 10) -> dict[str, Any]:
@@ -109,8 +115,8 @@ def calibration(targets: Targets, probabilities: Scores, bins: int = 10) -> dict
     Guo et al., On Calibration of Modern Neural Networks, arXiv 1706.04599, equation 3, with bins of equal width.
 
     Returns:
-        ``ece``, and by bin ``predicted`` (mean probability), ``observed`` (share of positives) and ``count``; empty
-        bins are left out.
+        ``ece``, and for each bin ``predicted`` (mean probability), ``observed`` (share of positives) and ``count``.
+        Empty bins are left out.
     """
     p, y = np.asarray(probabilities, np.float64).ravel(), targets.ravel()
     index = np.minimum((p * bins).astype(int), bins - 1)
@@ -124,10 +130,3 @@ def calibration(targets: Targets, probabilities: Scores, bins: int = 10) -> dict
         "observed": observed.tolist(),
         "count": count[filled].tolist(),
     }
-
-
-def _ranking(scores: Scores) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the order of descending scores, and by rank whether the next score is another one."""
-    order = np.argsort(-scores, kind="stable")
-    ranked = scores[order]
-    return order, np.append(ranked[1:] != ranked[:-1], True)

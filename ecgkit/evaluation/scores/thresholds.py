@@ -1,7 +1,8 @@
-"""From probabilities to decisions: thresholds chosen on validation records, never on test.
+"""Decision thresholds, chosen on validation records and never on test records.
 
-Thresholds are those of the grid that the published code of CinC 2020 entries searches, 0, 0.02, .., 0.98, and a
-probability above the threshold is positive.
+A result row takes `best_f1_thresholds`: any score may be the threshold, and a score at or above it is positive. The
+PhysioNet/CinC Challenges are scored with thresholds of a grid, 0, 0.02, .., 0.98, as published code of 2020 entries
+searches it; there a probability must lie above the threshold (`decide`).
 """
 
 from collections.abc import Callable
@@ -10,34 +11,59 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgkit.evaluation.scores.challenge.formula import f1, macro
+from ecgkit.evaluation.scores.metrics import Floats, Scores, Targets, f1, macro_mean, ranking
 
 GRID = np.arange(50) / 50
 
 
+def best_f1_thresholds(targets: Targets, scores: Scores) -> Floats:
+    """Return for each class the score with the highest F1 as threshold, ``[C]``.
+
+    A class without positives gets infinity: it is never predicted.
+
+    Args:
+        targets: ``[R, C]`` of validation records.
+        scores: ``[R, C]``.
+    """
+    best = np.full(targets.shape[1], np.inf)
+    for c in np.flatnonzero(targets.any(0)):
+        order, last = ranking(scores[:, c])
+        true = np.cumsum(targets[order, c])[last]
+        called = np.flatnonzero(last) + 1
+        best[c] = scores[order[last], c][int(np.argmax(2 * true / (called + true[-1])))]
+    return best
+
+
 def decide(probabilities: NDArray[np.floating], thresholds: NDArray[np.floating] | float) -> NDArray[np.bool_]:
-    """Return ``[R, C]``: which probabilities are above the threshold, one for all or one a class ``[C]``."""
+    """Return ``[R, C]``, whether each probability is above the threshold: one for all classes, or ``[C]``."""
     return np.asarray(probabilities > thresholds)
 
 
-def per_class_thresholds(targets: NDArray[Any], probabilities: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Return the lowest threshold of each class, ``[C]``, with the highest F1; 0.5 for a class without positives."""
+def grid_f1_thresholds(targets: NDArray[Any], probabilities: NDArray[np.floating]) -> Floats:
+    """Return for each class the lowest threshold of the grid with the highest F1, ``[C]``.
+
+    A class without positives gets 0.5.
+
+    Args:
+        targets: ``[R, C]`` of validation records.
+        probabilities: ``[R, C]``.
+    """
     scores = np.stack([np.nan_to_num(f1(targets, decide(probabilities, t)), nan=-1.0) for t in GRID])  # (G, C)
     return np.where(np.asarray(targets).any(axis=0), GRID[scores.argmax(axis=0)], 0.5)
 
 
-def global_threshold(
+def common_grid_threshold(
     targets: NDArray[Any],
     probabilities: NDArray[np.floating],
     score: Callable[[NDArray[Any], NDArray[np.bool_]], float] | None = None,
 ) -> float:
-    """Return the lowest threshold for all classes with the highest score.
+    """Return the lowest threshold of the grid with the highest score, one for all classes.
 
     Args:
-        targets: ``[R, C]``.
+        targets: ``[R, C]`` of validation records.
         probabilities: ``[R, C]``.
-        score: Of targets and decisions, such as the Challenge score; None for macro F1.
+        score: Function of targets and decisions, such as the Challenge score; None for macro F1.
     """
-    judge = score or (lambda y, p: macro(f1(y, p)))
+    judge = score or (lambda y, p: macro_mean(f1(y, p)))
     values = [np.nan_to_num(judge(targets, decide(probabilities, t)), nan=-np.inf) for t in GRID]
     return float(GRID[int(np.argmax(values))])

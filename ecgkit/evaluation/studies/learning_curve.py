@@ -3,7 +3,6 @@
 Validation and test stay whole. `ecgkit.evaluation.protocols.draws` says which training records are used.
 """
 
-import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from ecgkit.evaluation.probe.request import ProbeCase, Watch, open_case
 from ecgkit.evaluation.probe.run import PreparedProbe
 from ecgkit.evaluation.protocols.draws import Amount
 from ecgkit.evaluation.protocols.protocol import load_protocol
+from ecgkit.evaluation.results.averages import Average, average_over_seeds
 from ecgkit.evaluation.results.row import RESULT, ResultRow
 
 
@@ -25,28 +25,17 @@ class CurvePoint:
 
     Args:
         asked: The amount: ``10 %``, or a number of records.
-        records: Training records that it made, of each draw.
-        aurocs: Macro AUROC of each draw; None where no class could be scored.
+        records: Number of training records of each draw.
+        auroc: Macro AUROC over the draws.
+        lowest: The lowest macro AUROC of a draw; None where no draw has one.
+        highest: The highest.
     """
 
     asked: str
     records: tuple[int, ...]
-    aurocs: tuple[float | None, ...]
-
-    @property
-    def known(self) -> list[float]:
-        """The scores that there are."""
-        return [value for value in self.aurocs if value is not None]
-
-    @property
-    def mean(self) -> float | None:
-        """Mean over the draws that have a score."""
-        return statistics.fmean(self.known) if self.known else None
-
-    @property
-    def deviation(self) -> float | None:
-        """Standard deviation over the draws; None for fewer than two scores."""
-        return statistics.stdev(self.known) if len(self.known) > 1 else None
+    auroc: Average
+    lowest: float | None
+    highest: float | None
 
 
 def learning_curve(
@@ -114,7 +103,15 @@ def curve(rows: Sequence[ResultRow]) -> list[CurvePoint]:
     for row in sorted(rows, key=lambda row: (row.label_count or 0, row.fraction)):
         asked = f"{100 * row.fraction:g} %" if row.label_count is None else f"{row.label_count:,}"
         groups.setdefault(asked, []).append(row)
-    return [
-        CurvePoint(asked, tuple(row.counts["train"]["records"] for row in own), tuple(row.macro_auroc for row in own))
-        for asked, own in groups.items()
-    ]
+    return [_point(asked, own) for asked, own in groups.items()]
+
+
+def _point(asked: str, rows: Sequence[ResultRow]) -> CurvePoint:
+    known = [row.macro_auroc for row in rows if row.macro_auroc is not None]
+    return CurvePoint(
+        asked,
+        tuple(row.counts["train"]["records"] for row in rows),
+        average_over_seeds((row.macro_auroc, row.macro_interval) for row in rows),
+        min(known, default=None),
+        max(known, default=None),
+    )

@@ -16,8 +16,6 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import ecgkit
 from ecgkit.atomic import check_output
 from ecgkit.config import fingerprint, to_dict
@@ -29,6 +27,7 @@ from ecgkit.evaluation.probe.request import ModelChoice, open_case
 from ecgkit.evaluation.probe.run import PreparedProbe
 from ecgkit.evaluation.protocols.protocol import load_protocol
 from ecgkit.evaluation.protocols.split_tables import read_tables
+from ecgkit.evaluation.results.averages import average_over_seeds
 from ecgkit.evaluation.results.row import RESULT, ROW, ResultRow, load_row
 from ecgkit.evaluation.results.table import write_table
 from ecgkit.evaluation.suites.file import Cell, shared_by
@@ -216,22 +215,20 @@ def reason(error: Exception) -> str:
 
 
 def summary(result: SuiteResult) -> Iterator[dict[str, Any]]:
-    """Yield a line an encoder, task, lead set, head and fraction: mean and deviation of the macro AUROC over seeds."""
+    """Yield one line per encoder, task, lead set, head and fraction: the macro AUROC over seeds."""
 
     def line(pair: tuple[Path, ResultRow]) -> tuple[Any, ...]:
         row = pair[1]
         return row.run, row.weights, row.task, row.lead_set, row.head, round(100 * row.fraction, 1)
 
     for (run, _, task, leads, head, percent), pairs in groupby(sorted(result.rows, key=line), key=line):
-        found = [row.macro_auroc for _, row in pairs]
-        known = [value for value in found if value is not None]
+        found = [(row.macro_auroc, row.macro_interval) for _, row in pairs]
         yield {
             "run": run,
             "task": task,
             **({"leads": leads or "all"} if any(row.lead_set for _, row in result.rows) else {}),
             "head": head,
             "% of labels": f"{percent:g}",
-            "AUROC": f"{100 * np.mean(known):.1f}" if known else "-",
-            "sd": f"{100 * np.std(known, ddof=1):.1f}" if len(known) > 1 else "-",
+            "AUROC": average_over_seeds(found).percent,
             "seeds": len(found),
         }

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-Floats = NDArray[np.float64]
+from ecgkit.evaluation.scores.metrics import Floats, f1, macro_mean, ranking_metrics
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ChallengeScores:
     def macro(self) -> dict[str, float | None]:
         """Return one number a score, by name."""
         means = {
-            name: None if values is None else macro(values)
+            name: None if values is None else macro_mean(values)
             for name, values in (
                 ("auroc", self.auroc), ("auprc", self.auprc), ("f1", self.f1), ("f_beta", self.f_beta),
                 ("g_beta", self.g_beta),
@@ -71,9 +71,11 @@ def challenge_scores(
         undefined: The Challenge score where the labels themselves would earn no more than sinus rhythm everywhere.
     """
     y, p = np.asarray(targets) == 1, np.asarray(predictions) == 1
+    areas = ranking_metrics(y, probabilities)
     return ChallengeScores(
         None if weights is None else challenge_score(y, p, weights, normal, undefined=undefined),
-        *areas(y, probabilities),
+        areas["auroc"],
+        areas["auprc"],
         exact_match(y, p),
         f1(y, p),
         None if beta is None else f_beta(y, p, beta),
@@ -117,44 +119,9 @@ def g_beta(targets: ArrayLike, predictions: ArrayLike, beta: float) -> Floats:
     return _ratio(true, true + false + beta * missed)
 
 
-def f1(targets: ArrayLike, predictions: ArrayLike) -> Floats:
-    """Return ``2 TP / (2 TP + FP + FN)`` of each class, ``[C]``."""
-    y, p = np.asarray(targets, bool), np.asarray(predictions, bool)
-    true = (y & p).sum(axis=0)
-    return _ratio(2.0 * true, y.sum(axis=0) + p.sum(axis=0))
-
-
-def areas(targets: ArrayLike, probabilities: NDArray[np.floating]) -> tuple[Floats, Floats]:
-    """Return the areas under the ROC and the precision-recall curve of each class, ``[C]`` each, from one sort.
-
-    The first by trapezoids, the second by steps, over distinct thresholds. Both are NaN without positives, the first
-    without negatives too. They equal `ecgkit.evaluation.scores.metrics.auroc` and ``average_precision``.
-    """
-    y, scores = np.asarray(targets, bool).T, -np.asarray(probabilities, np.float64).T  # (C, R), contiguous rows
-    y, scores = np.ascontiguousarray(y), np.ascontiguousarray(scores)
-    roc, precision_recall = np.full((2, len(y)), np.nan)
-    for c, order in enumerate(scores.argsort(axis=1)):
-        ranked = scores[c][order]
-        last = np.flatnonzero(np.append(ranked[1:] != ranked[:-1], True))  # of each group of equal scores
-        true = np.cumsum(y[c][order])[last].astype(np.float64)
-        called = last + 1.0
-        positives, negatives = true[-1], called[-1] - true[-1]
-        found = np.diff(true, prepend=0)
-        if positives:
-            precision_recall[c] = (found * true / called).sum() / positives
-        if positives and negatives:
-            roc[c] = (np.diff(called - true, prepend=0) * (true - found / 2)).sum() / (positives * negatives)
-    return roc, precision_recall
-
-
 def exact_match(targets: ArrayLike, predictions: ArrayLike) -> float:
     """Return the share of recordings with every class right."""
     return float((np.asarray(targets, bool) == np.asarray(predictions, bool)).all(axis=1).mean())
-
-
-def macro(values: Floats) -> float:
-    """Return the mean over the classes that have a value; NaN if none has."""
-    return float(np.nanmean(values)) if np.isfinite(values).any() else float("nan")
 
 
 def _shared_counts(targets: ArrayLike, predictions: ArrayLike) -> tuple[Floats, Floats, Floats]:

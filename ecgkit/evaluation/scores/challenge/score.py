@@ -7,12 +7,12 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgkit.errors import ConfigError, ResultsError, TaskError
-from ecgkit.evaluation.results.row import PREDICTIONS, ROW, load_row
+from ecgkit.errors import ConfigError, TaskError
+from ecgkit.evaluation.results.predictions import read_predictions
+from ecgkit.evaluation.results.row import ROW, load_row
 from ecgkit.evaluation.scores.challenge.files import Progress, read_answers
 from ecgkit.evaluation.scores.challenge.formula import ChallengeScores, challenge_score, challenge_scores
-from ecgkit.evaluation.scores.thresholds import decide, global_threshold, per_class_thresholds
-from ecgkit.parquet import read_frame
+from ecgkit.evaluation.scores.thresholds import common_grid_threshold, decide, grid_f1_thresholds
 from ecgkit.tasks.task import Challenge, Task
 
 Weights = NDArray[np.float64] | None
@@ -77,16 +77,12 @@ def score_result(folder: Path, task: Task, name: str, weights: Weights = None, t
     row = load_row(folder / ROW)
     if row.task != name:
         raise TaskError(f"{folder} is a result of task {row.task}", f"one of {name}")
-    try:
-        table = read_frame(folder / PREDICTIONS)
-    except Exception as error:  # pyarrow has many
-        raise ResultsError(f"{folder / PREDICTIONS} cannot be read ({type(error).__name__})", "predictions") from None
-    y, p = (table[[f"{kind}_{label}" for label in task.labels]].to_numpy() for kind in "yp")
-    val, test = ((table["part"] == part).to_numpy() for part in ("val", "test"))
-    thresholds = choose_thresholds(y[val], p[val], task, rule, weights, threshold)
-    scores = challenge_scores(y[test], decide(p[test], thresholds), p[test], weights=weights, **_settings(task, rule))
+    val, test = (read_predictions(folder / ROW, part, names=list(task.labels)) for part in ("val", "test"))
+    thresholds = choose_thresholds(val.targets, val.predicted, task, rule, weights, threshold)
+    decisions = decide(test.predicted, thresholds)
+    scores = challenge_scores(test.targets, decisions, test.predicted, weights=weights, **_settings(task, rule))
     named = dict(zip(task.labels, thresholds.tolist(), strict=True))
-    return Scored(int(test.sum()), scores, named, row.warnings)
+    return Scored(len(test.records), scores, named, row.warnings)
 
 
 def choose_thresholds(
@@ -103,14 +99,14 @@ def choose_thresholds(
         ConfigError: `how` is unknown.
     """
     if how == "per_class":
-        return per_class_thresholds(targets, probabilities)
+        return grid_f1_thresholds(targets, probabilities)
     if how != "global":
         raise ConfigError(f"threshold {how!r}", "per_class or global")
     judge = None
     if weights is not None:
         normal = list(task.labels).index(rule.normal)
         judge = lambda y, p: challenge_score(y, p, weights, normal, undefined=rule.undefined)  # noqa: E731
-    return np.full(targets.shape[1], global_threshold(targets, probabilities, judge))
+    return np.full(targets.shape[1], common_grid_threshold(targets, probabilities, judge))
 
 
 def _challenge(task: Task, name: str) -> Challenge:

@@ -1,0 +1,102 @@
+"""``ecgkit.report``: make one HTML page from results, or their tables in other forms."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ecgkit.api.arguments import PathLike, path_or_none
+from ecgkit.atomic import atomic_file, check_suffix
+from ecgkit.errors import OutputError
+from ecgkit.evaluation.results.row import find_rows
+from ecgkit.progress import Progress, of_stage, silent
+from ecgkit.reporting.elements.section import Rows, Section
+from ecgkit.reporting.page.write import write_report
+from ecgkit.reporting.sections.examples import examples_section
+from ecgkit.reporting.tables.formats import to_csv, to_json, to_latex, to_markdown
+from ecgkit.reporting.tables.report_tables import report_tables
+from ecgkit.store.reader import Store
+
+PAGE = Path("report.html")
+
+
+def report(
+    results: PathLike | Sequence[PathLike],
+    *,
+    out: PathLike | None = None,
+    title: str = "ecgkit report",
+    examples: PathLike | None = None,
+    tests: bool = True,
+    md: PathLike | None = None,
+    latex: PathLike | None = None,
+    csv: PathLike | None = None,
+    json: PathLike | None = None,
+    progress: Progress = silent,
+) -> Rows:
+    """Make one HTML page from all results below some folders, or their tables in other forms.
+
+    The page is one file without any other, and needs no network.
+
+    Args:
+        results: A run folder, a folder above some, or several of these.
+        out: HTML file of the page. Default: ``report.html``, or no page if another form is asked for.
+        title: Title of the page.
+        examples: Store that the results were made on. The page then shows ECGs with the highest losses and the most
+            confident errors.
+        tests: Test each result against the best of its column by a paired bootstrap over patients.
+        md: Markdown file for the summary table.
+        latex: LaTeX file for the summary table.
+        csv: CSV file for every class of every result.
+        json: JSON file for the summary table.
+        progress: Called with stage, units done and units in all.
+
+    Returns:
+        The results of the report, each with the path of its ``row.json``.
+
+    Raises:
+        OutputError: A file has the wrong suffix or cannot be written, or `examples` is given without a page.
+        ResultsError: There is no result, or a file of one cannot be read.
+        StoreError: `examples` is no store.
+        PluginError: A section of a plugin fails.
+    """
+    forms = {".md": path_or_none(md), ".tex": path_or_none(latex), ".csv": path_or_none(csv)}
+    forms |= {".json": path_or_none(json)}
+    page = _page(out, forms, with_examples=examples is not None)
+    several = [results] if isinstance(results, str | Path) else results
+    rows = find_rows([Path(path) for path in several])
+    tables = report_tables(rows, tests=tests, progress=of_stage(progress, "tests"))
+    if page is not None:
+        more = [] if examples is None else _examples(rows, Path(examples), progress)
+        write_report(rows, page, title=title, tables=tables, more=more)
+    texts = {
+        ".md": lambda: to_markdown(tables),
+        ".tex": lambda: to_latex(tables),
+        ".csv": lambda: to_csv(rows, tables),
+        ".json": lambda: to_json(tables),
+    }
+    for suffix, path in forms.items():
+        if path is not None:
+            with atomic_file(path) as staging:
+                staging.write_text(texts[suffix](), encoding="utf-8")
+    return rows
+
+
+def _page(out: PathLike | None, forms: dict[str, Path | None], *, with_examples: bool) -> Path | None:
+    """Return the file of the page, or None where only other forms are asked for.
+
+    Raises:
+        OutputError: A file has the wrong suffix, or examples have no page to stand on.
+    """
+    for suffix, path in forms.items():
+        if path is not None:
+            check_suffix(path, suffix)
+    others = any(path is not None for path in forms.values())
+    if out is None and others and with_examples:
+        raise OutputError("--examples needs a page, and only other forms are asked for", "", "Add: --out REPORT.html")
+    if out is None:
+        return None if others else PAGE
+    check_suffix(Path(out), ".html", ".htm")
+    return Path(out)
+
+
+def _examples(rows: Rows, store: Path, progress: Progress) -> list[Section]:
+    section = examples_section(rows, Store(store), of_stage(progress, "examples"))
+    return [section] if section else []

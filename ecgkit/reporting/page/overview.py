@@ -1,0 +1,104 @@
+"""The summary of the page: models against tasks and shares as `tables` arranges them, and published numbers apart."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ecgkit.evaluation.results.row import ResultRow
+from ecgkit.reporting.elements.section import Rows
+from ecgkit.reporting.tables.published_numbers import PublishedNumber, disagreements, published_numbers, same_method
+from ecgkit.reporting.tables.summary import Cell, Column, Line, SummaryTable, column_of, line_of
+from ecgkit.wording import signed
+
+
+@dataclass(frozen=True)
+class OverviewCell:
+    """A measured cell, and the number of its first result on the page."""
+
+    cell: Cell
+    result: int
+
+
+@dataclass(frozen=True)
+class PublishedCell:
+    """A published number.
+
+    Args:
+        text: As printed.
+        certainty: ``A``, ``B`` or ``C``.
+        difference: Measured less published with the run it was measured on; empty where they do not compare.
+    """
+
+    text: str
+    certainty: str
+    difference: str
+
+
+@dataclass(frozen=True)
+class Overview:
+    """The summary.
+
+    Args:
+        columns: Tasks and shares.
+        tasks: (task, how many columns) in order.
+        lines: Models with their cells.
+        literature: (method, head, source) with cells; empty where nothing was published on these columns.
+        seeds: Whether several results stand behind a cell.
+        tested: Whether results were tested against the best of their column.
+    """
+
+    columns: tuple[Column, ...]
+    tasks: tuple[tuple[str, int], ...]
+    lines: tuple[tuple[Line, tuple[OverviewCell | None, ...]], ...]
+    literature: tuple[tuple[tuple[str, str, str], tuple[PublishedCell | None, ...]], ...]
+    seeds: bool
+    tested: bool
+
+
+def overview(rows: Rows, table: SummaryTable) -> Overview:
+    """Arrange the summary of some rows as the literature does."""
+    seeds = any(cell.seeds > 1 for cell in table.cells.values())
+    tested = any(cell.comparison for cell in table.cells.values())
+    # Shares of one task stand side by side, whatever the order of the rows.
+    tasks = list(dict.fromkeys(task for task, _ in table.columns))
+    columns = tuple(column for task in tasks for column in _ascending(table.columns, task))
+    spans = tuple((task, sum(column[0] == task for column in columns)) for task in tasks)
+    lines = tuple((line, _measured(rows, table, line, columns)) for line in table.lines)
+    literature = _literature([row for _, row in rows], columns)
+    return Overview(columns, spans, lines, literature, seeds, tested)
+
+
+def _ascending(columns: Sequence[Column], task: str) -> list[Column]:
+    own = [column for column in columns if column[0] == task]
+    return sorted(own, key=lambda column: ("%" in column[1], float(column[1].split()[0].replace(",", ""))))
+
+
+def _measured(
+    rows: Rows, table: SummaryTable, line: Line, columns: Sequence[Column]
+) -> tuple[OverviewCell | None, ...]:
+    numbers: dict[Column, int] = {}
+    for number, (_, row) in enumerate(rows, 1):
+        if line_of(row) == line:
+            numbers.setdefault(column_of(row), number)
+    return tuple(
+        OverviewCell(table.cells[line, column], numbers[column]) if column in numbers else None for column in columns
+    )
+
+
+def _literature(
+    rows: Sequence[ResultRow], columns: Sequence[Column]
+) -> tuple[tuple[tuple[str, str, str], tuple[PublishedCell | None, ...]], ...]:
+    lines: dict[tuple[str, str, str], dict[Column, PublishedNumber]] = {}
+    for entry in published_numbers():
+        if not entry.label and (entry.task, entry.share) in columns:
+            lines.setdefault(entry.line, {})[entry.task, entry.share] = entry
+    return tuple(
+        (line, tuple(_cell(cells[column], rows) if column in cells else None for column in columns))
+        for line, cells in lines.items()
+    )
+
+
+def _cell(entry: PublishedNumber, rows: Sequence[ResultRow]) -> PublishedCell:
+    twins = [row for row in rows if same_method(entry, row) and not disagreements(entry, row)]
+    measured = [(row.run, row.macro_auroc) for row in twins if row.macro_auroc is not None]
+    shown = [f"{signed(value - (entry.value or 0))} {run}" for run, value in measured]
+    return PublishedCell(entry.text, entry.certainty, "; ".join(shown))

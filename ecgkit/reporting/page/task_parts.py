@@ -1,0 +1,200 @@
+"""The part of the page on each task: its results, its figure by class, its table and its warnings.
+
+No number is computed here: values are grouped, put into words and placed on axes.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from ecgkit import wording
+from ecgkit.evaluation.results.row import ResultRow
+from ecgkit.evaluation.scores.comparison import ClassDifference, Comparison
+from ecgkit.reporting.elements import geometry
+from ecgkit.reporting.elements.geometry import Axis, Mark
+from ecgkit.reporting.elements.section import Table
+from ecgkit.reporting.page.protocol import Card
+from ecgkit.reporting.page.results import Numbered, Result, number_rows, task_results
+from ecgkit.reporting.tables.summary import same_test
+
+MOST_DRAWN = 10  # results in the figure of a task
+COLUMNS = (
+    "result", "class", "name", "auroc", "auroc low", "auroc high", "auprc", "f1", "threshold", "f1 max", "sensitivity",
+    "positives", "negatives", "training positives", "compared with", "behind it", "p delong",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ClassLine:
+    """A class, or the mean over classes, in the figure of a task.
+
+    Args:
+        label: Short label; empty for the mean.
+        name: In words.
+        counts: Positive and all test records.
+        marks: One a result.
+        values: AUROC of each result as text.
+        tests: What was found of each against the best of its column; empty where it was not tested.
+    """
+
+    label: str
+    name: str
+    counts: str
+    marks: tuple[Mark, ...]
+    values: tuple[str, ...]
+    tests: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TaskPart:
+    """A task's part of the page.
+
+    Args:
+        name: Of the task.
+        title: In words.
+        results: Its results.
+        drawn: Those that the figure shows: all, or of many those with the highest mean.
+        table: Every class of every result.
+        axis: Of the figure.
+        lines: The mean, then every class that a result scored.
+        labels: All classes: short label and name.
+        unscored: Classes without a number: short label, name, and in which results why.
+        warnings: Each warning with the results that carry it; none named where all do.
+        comparable: Whether all results were scored on the same test records.
+    """
+
+    name: str
+    title: str
+    results: tuple[Result, ...]
+    drawn: tuple[Result, ...]
+    table: Table
+    axis: Axis
+    lines: tuple[ClassLine, ...]
+    labels: dict[str, str]
+    unscored: tuple[tuple[str, str, str], ...]
+    warnings: tuple[tuple[str, tuple[str, ...]], ...]
+    comparable: bool
+
+    @property
+    def cards(self) -> list[Card]:
+        """What each result depends on."""
+        return [result.card for result in self.results]
+
+    @property
+    def references(self) -> list[str]:
+        """Names of the results that others were tested against, one per column of the summary."""
+        return [result.name for result in self.results if result.reference]
+
+
+def task_parts(
+    rows: Sequence[tuple[Path, ResultRow]], comparisons: Mapping[Path, Comparison] = MappingProxyType({})
+) -> list[TaskPart]:
+    """Group the rows by task, in the order in which tasks and rows come.
+
+    Args:
+        rows: Rows and their files.
+        comparisons: By file, against the best of a column of the summary.
+    """
+    numbered = number_rows(rows)
+    tasks = dict.fromkeys(row.task for _, row in rows)
+    return [_task_part([of for of in numbered if of.row.task == task], comparisons) for task in tasks]
+
+
+def _task_part(numbered: Sequence[Numbered], comparisons: Mapping[Path, Comparison]) -> TaskPart:
+    rows = [of.row for of in numbered]
+    results = task_results(numbered, _highest(rows), comparisons)
+    drawn = tuple(results[i] for i in _highest(rows))
+    axis = geometry.score_axis(_values([result.row for result in drawn]))
+    labels = {score.label: score.name for row in rows for score in row.classes}
+    lines = [_mean_line(drawn, axis)] + [_class_line(drawn, axis, label, name) for label, name in labels.items()]
+    return TaskPart(
+        name=rows[0].task,
+        title=rows[0].task_title,
+        results=results,
+        drawn=drawn,
+        table=_table(results),
+        axis=axis,
+        lines=tuple(line for line in lines if any(mark.x is not None for mark in line.marks)),
+        labels=labels,
+        unscored=_unscored(results, labels),
+        warnings=_warnings(results),
+        comparable=same_test(rows),
+    )
+
+
+def _highest(rows: Sequence[ResultRow]) -> list[int]:
+    """Return which results the figure shows, in their order."""
+    order = sorted(range(len(rows)), key=lambda i: -(rows[i].macro_auroc or 0))  # stable
+    return sorted(order[:MOST_DRAWN])
+
+
+def _values(rows: Iterable[ResultRow]) -> list[float]:
+    """Return all numbers that the figure of a task shows."""
+    pairs = [(row.macro_auroc, row.macro_interval) for row in rows]
+    pairs += [(score.auroc, score.interval) for row in rows for score in row.classes]
+    values = [value for auroc, bounds in pairs for value in (auroc, *(bounds or ()))]
+    return [value for value in values if value is not None and wording.is_number(value)]
+
+
+def _table(results: Sequence[Result]) -> Table:
+    return Table(COLUMNS, tuple(
+        (result.name, score.label, score.name, score.auroc, *(score.interval or (None, None)), score.auprc, score.f1,
+         score.threshold, score.f1_max, score.sensitivity, score.positives, score.negatives, score.train_positives,
+         result.against, *((d.value, d.p) if (d := result.difference(score.label)) else (None, None)))
+        for result in results for score in result.row.classes
+    ))  # fmt: skip
+
+
+def _mean_line(results: Sequence[Result], axis: Axis) -> ClassLine:
+    rows = [result.row for result in results]
+    marks = tuple(geometry.mark(axis, i, row.macro_auroc, row.macro_interval) for i, row in enumerate(rows))
+    values = tuple(wording.percent(row.macro_auroc) for row in rows)
+    tests = tuple(_found(result, result.comparison) for result in results)
+    return ClassLine("", "Mean over scored classes", "", marks, values, tests)
+
+
+def _found(result: Result, tested: Comparison | ClassDifference | None) -> str:
+    if result.reference:
+        return "reference"
+    return wording.p_value(tested.p) if tested else ""
+
+
+def _class_line(results: Sequence[Result], axis: Axis, label: str, name: str) -> ClassLine:
+    scores = [result.score(label) for result in results]
+    aurocs = [score.auroc if score else None for score in scores]
+    marks = tuple(
+        geometry.mark(axis, i, auroc, score.interval if score else None)
+        for i, (auroc, score) in enumerate(zip(aurocs, scores, strict=True))
+    )
+    counts = {(score.positives, score.positives + score.negatives) for score in scores if score}
+    positives, total = counts.pop() if counts else (0, 0)
+    text = "counts differ, see the numbers" if counts else f"{positives:,} of {total:,} positive"
+    tests = tuple(_found(result, result.difference(label)) for result in results)
+    return ClassLine(label, name, text, marks, tuple(map(wording.percent, aurocs)), tests)
+
+
+def _unscored(results: Sequence[Result], labels: dict[str, str]) -> tuple[tuple[str, str, str], ...]:
+    """List the classes that some result has no number for, each with the reasons."""
+    found = []
+    for label, name in labels.items():
+        reasons: dict[str, list[str]] = {}
+        for result in results:
+            score = result.score(label)
+            if score is None or not wording.is_number(score.auroc):
+                reason = (
+                    wording.why_unscored(score.positives, score.negatives)
+                    if score
+                    else "not among the classes of the result"
+                )
+                reasons.setdefault(reason, []).append(result.name)
+        texts = [why if len(of) == len(results) else f"{why} ({'; '.join(of)})" for why, of in reasons.items()]
+        if texts:
+            found.append((label, name, ", ".join(texts)))
+    return tuple(found)
+
+
+def _warnings(results: Sequence[Result]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    texts = dict.fromkeys(warning for result in results for warning in result.row.warnings)
+    named = {text: [result.name for result in results if text in result.row.warnings] for text in texts}
+    return tuple((text, () if len(of) == len(results) else tuple(of)) for text, of in named.items())

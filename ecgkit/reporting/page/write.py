@@ -1,0 +1,147 @@
+"""Result rows as one HTML page that needs nothing but itself: no network, no other file, no script to be readable.
+
+The page shows what the rows hold or point to. It carries no date, so the same rows give the same bytes. Every name goes
+through the template's escaping, and a content security policy forbids all but the page's own script and the pictures in
+it. Below the summary stand the sections that `register_report_sections` brings in, then each task.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import quote
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+import ecgkit
+from ecgkit import wording
+from ecgkit.atomic import atomic_file
+from ecgkit.entries import SectionEntry
+from ecgkit.errors import EcgkitError, PluginError, ResultsError
+from ecgkit.plugins import host
+from ecgkit.reporting.elements import geometry
+from ecgkit.reporting.elements.section import Picture, Rows, Section, Table
+from ecgkit.reporting.page import protocol
+from ecgkit.reporting.page.overview import overview
+from ecgkit.reporting.page.task_parts import task_parts
+from ecgkit.reporting.sections.regression import regression_section
+from ecgkit.reporting.tables.report_tables import ReportTables, report_tables
+
+HERE = Path(__file__).parent
+# Lines of a table that are shown below a figure; its CSV holds all.
+SHOWN = 60
+
+
+def write_report(
+    rows: Rows,
+    out: Path,
+    *,
+    title: str = "ecgkit report",
+    tables: ReportTables | None = None,
+    more: Sequence[Section] = (),
+) -> None:
+    """Write the report on some result rows as one HTML file.
+
+    Args:
+        rows: Rows and their files, as `ecgkit.evaluation.results.row.find_rows` returns them.
+        out: The page, which appears complete or not at all.
+        title: Title of the page.
+        tables: The tables of the rows; None makes them, with their tests.
+        more: Sections beside those that are registered.
+
+    Raises:
+        ResultsError: There is no row, or what a row points to is damaged.
+        PluginError: A plugin's section fails.
+    """
+    html = render_report(rows, title=title, tables=tables, more=more)
+    with atomic_file(out) as staging:
+        staging.write_text(html, encoding="utf-8", errors="replace", newline="\n")
+
+
+def render_report(
+    rows: Rows, *, title: str = "ecgkit report", tables: ReportTables | None = None, more: Sequence[Section] = ()
+) -> str:
+    """Return the report as HTML text; see `write_report`."""
+    if not rows:
+        raise ResultsError("there is no result row to report", "at least one", "Make one with: ecgkit probe")
+    script = (HERE / "page.js").read_text(encoding="utf-8")
+    tables = tables or report_tables(rows)
+    regression = regression_section(tables.targets)
+    html = (
+        _environment()
+        .get_template("page.html.j2")
+        .render(
+            title=title,
+            version=ecgkit.__version__,
+            runs=len({row.run for _, row in rows}),
+            total=len(rows),
+            numbers=any(row.targets for _, row in rows),
+            overview=overview(rows, tables.summary),
+            tasks=task_parts(rows, tables.summary.comparisons),
+            sections=[*([regression] if regression else []), *registered_sections(rows), *more],
+            style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
+            script=Markup(script),
+            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        )
+    )
+    # Indentation would be a seventh of a large page; the script stays as it is, for its hash is given.
+    body, start, rest = html.partition("<script>")
+    return re.sub(r"(?m)^ +", "", body) + start + rest
+
+
+def _environment() -> Environment:
+    """Return the environment of the templates, with what they call."""
+    found = Environment(
+        loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    found.globals |= {"wording": wording, "protocol": protocol, "place": geometry.place, "shown": SHOWN}
+    found.globals |= {"line_height": geometry.LINE, "square": geometry.SQUARE, "chance": geometry.CHANCE * 100}
+    found.globals |= {"colour": geometry.colour, "shape": geometry.shape, "kind": _kind, "data": _data}
+    found.globals |= {"csv_link": _csv_link, "file_name": _file_name}
+    return found
+
+
+def registered_sections(rows: Rows) -> list[Section]:
+    """Return every registered section that has something to show.
+
+    Raises:
+        PluginError: A section fails, or is something else; the message names whose it is.
+    """
+    found = [_section(entry, rows) for entry in host().entries(SectionEntry).values()]
+    return [section for section in found if section is not None]
+
+
+def _section(entry: SectionEntry, rows: Rows) -> Section | None:
+    of = f"report section {entry.name!r} of {host().owner(entry).name}"
+    make = entry.load()
+    try:
+        section = make(rows)
+    except EcgkitError:
+        raise
+    except Exception as error:  # a plugin's section may raise anything
+        hint = "Leave its plugin out: see ECGKIT_PLUGINS in 'ecgkit plugins list'."
+        raise PluginError(f"{of} failed ({type(error).__name__}: {error})", "a section, or None", hint) from error
+    if section is not None and not isinstance(section, Section):
+        raise PluginError(f"{of} gave a {type(section).__name__}", "a Section, or None")
+    return section
+
+
+def _kind(chart: object) -> str:
+    """Return which macro draws a chart."""
+    return type(chart).__name__.lower() if chart is not None else "none"
+
+
+def _data(picture: Picture) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture.png).decode()
+
+
+def _csv_link(table: Table) -> str:
+    """Return a table as the target of a link that saves it: no script is needed."""
+    return "data:text/csv;charset=utf-8," + quote(table.csv(), safe=" ,.:;()+|'")
+
+
+def _file_name(title: str) -> str:
+    """Return a name under which numbers are saved."""
+    return (re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60] or "numbers") + ".csv"

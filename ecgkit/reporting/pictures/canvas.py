@@ -1,0 +1,24 @@
+"""What small figures have in common: size, colours, and how they are saved."""
+
+from pathlib import Path
+
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from ecgkit.atomic import atomic_file
+
+DPI = 150
+INK, QUIET = "#15151a", "#6b6b73"
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Return a figure of that size in inches, drawn without a window."""
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, out: Path) -> None:
+    """Write a figure as PNG; it appears complete or not at all."""
+    with atomic_file(out) as staging:
+        figure.savefig(staging, format="png")

@@ -1,0 +1,226 @@
+"""Where the parts of an ECG page go, in mm: panels, traces, gain and baselines. No drawing happens here.
+
+The page is the usual clinical one (Kligfield et al., Recommendations for the standardization and interpretation of
+the electrocardiogram, part I, Circulation 115:1306, 2007): 25 mm/s and 10 mm/mV, three rows of four leads that show
+2.5 s each, one after the other in time, and below them a rhythm strip of 10 s. One to three leads get a strip each.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgkit.leads import EXTRA_LEADS, STANDARD_LEADS
+from ecgkit.recording import Recording
+
+MM_PER_SECOND = 25.0
+MM_PER_MV = 10.0
+STRIP_SECONDS = 10.0
+PANEL_SECONDS = 2.5
+COLUMNS = 4
+# Up to this many leads, each gets a strip of its own.
+MOST_STRIPS = 3
+# The last column must show at least 1 s, else all columns show the first 2.5 s.
+SEQUENTIAL_SECONDS = 8.5
+
+# Largest deflection that is drawn at 10 mm/mV; beyond it the gain is halved, as machines do.
+LARGEST_MM = 50.0
+LARGEST_MM_WITHOUT_UNIT = 25.0
+# Four rows on A4 landscape; see `ecgkit.reporting.pictures.ecg` for the margins.
+GRID_MM = 175.0
+# Distances from the upper edge to the first baseline, between baselines, and to the lower edge.
+USUAL_MM = (25.0, 40.0, 20.0)
+LEAST_MM = (20.0, 30.0, 10.0)
+CLEARANCE_MM = 4.0
+# Where a label may stand, in mm from the baseline, best first; where it starts, and its size with some air.
+LABEL_HEIGHTS = (9.0, 13.0, 17.0, -13.0)
+LABEL_LEFT, LETTER_WIDTH, LETTER_HEIGHT = 1.5, 3.0, 3.5
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One lead's place on the page.
+
+    Args:
+        lead: Canonical name.
+        row: From the top.
+        start: First second that it shows.
+        seconds: How long it is; at `MM_PER_SECOND` also how wide.
+        column: From the left.
+        rhythm: Whether it is the strip that carries the R peaks.
+    """
+
+    lead: str
+    row: int
+    start: float
+    seconds: float
+    column: int = 0
+    rhythm: bool = False
+
+    @property
+    def left(self) -> float:
+        """Distance from the start of the row in mm."""
+        return self.column * self.seconds * MM_PER_SECOND
+
+
+@dataclass(frozen=True)
+class Trace:
+    """What a panel shows of its lead.
+
+    Args:
+        x: ``[T]``, mm from the start of the row.
+        y: ``[T]``, in the recording's unit around the median of what is shown; NaN where a sample is missing.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """The vertical scale.
+
+    Args:
+        mm_per_unit: mm for one unit of the recording.
+        text: For the footer.
+        has_unit: Whether a calibration pulse of 1 mV can be drawn.
+        usual: Whether it is what a reader takes for granted.
+    """
+
+    mm_per_unit: float
+    text: str
+    has_unit: bool = True
+    usual: bool = True
+
+
+def is_sequential(seconds: float) -> bool:
+    """Return whether the columns follow each other in time; in a short recording they show the same 2.5 s."""
+    return seconds >= SEQUENTIAL_SECONDS
+
+
+def panels_of(leads: Sequence[str], seconds: float) -> list[Panel]:
+    """Return the panels of a page, those of standard leads that were not recorded included."""
+    if len(leads) <= MOST_STRIPS:
+        marked = rhythm_lead(leads)
+        return [Panel(lead, row, 0, STRIP_SECONDS, rhythm=lead == marked) for row, lead in enumerate(leads)]
+    # Read down a column, then right: I II III, aVR aVL aVF, V1 V2 V3, V4 V5 V6; extra leads fill rows below.
+    places = [(lead, i % 3, i // 3) for i, lead in enumerate(STANDARD_LEADS)]
+    extra = [lead for lead in EXTRA_LEADS if lead in leads]
+    places += [(lead, 3 + i // COLUMNS, i % COLUMNS) for i, lead in enumerate(extra)]
+    step = PANEL_SECONDS if is_sequential(seconds) else 0.0
+    panels = [Panel(lead, row, column * step, PANEL_SECONDS, column) for lead, row, column in places]
+    last = 1 + max(panel.row for panel in panels)
+    return [*panels, Panel(rhythm_lead(leads), last, 0, STRIP_SECONDS, rhythm=True)]
+
+
+def rhythm_lead(leads: Sequence[str]) -> str:
+    """Return the lead of the rhythm strip: II, else the first."""
+    return "II" if "II" in leads else leads[0]
+
+
+def trace_of(recording: Recording, panel: Panel) -> Trace | None:
+    """Return what a panel shows, or None if its lead was not recorded.
+
+    The median of what is shown is drawn on the baseline, so that an electrode's offset moves no trace out of its row.
+    """
+    if panel.lead not in recording.leads:
+        return None
+    first = round(panel.start * recording.fs)
+    # One sample more than fits, so that a trace reaches the next column.
+    stop = round((panel.start + panel.seconds) * recording.fs) + 1
+    y = np.array(recording.signal[recording.leads.index(panel.lead), first:stop], np.float64)
+    y[~np.isfinite(y)] = np.nan
+    if np.isfinite(y).any():
+        y -= np.nanmedian(y)
+    return Trace(panel.left + np.arange(len(y)) / recording.fs * MM_PER_SECOND, y)
+
+
+def choose_gain(traces: Sequence[Trace | None], unit: str) -> Gain:
+    """Return 10 mm/mV, or less where the traces would leave the page; without a unit, a scale that fits them."""
+    largest = max((_robust_peak(trace.y) for trace in traces if trace is not None), default=0.0)
+    if unit == "mV":
+        per_mv = MM_PER_MV
+        while per_mv * largest > LARGEST_MM:
+            per_mv /= 2
+        return Gain(per_mv, f"{per_mv:g} mm/mV", usual=per_mv == MM_PER_MV)
+    units = _round_up(largest * MM_PER_MV / LARGEST_MM_WITHOUT_UNIT) if largest > 0 else 1.0
+    return Gain(MM_PER_MV / units, f"no physical unit: 10 mm per {units:g} {unit}", has_unit=False)
+
+
+def _robust_peak(y: NDArray[np.float64]) -> float:
+    """Return a peak that a spike of a few samples does not move."""
+    finite = np.abs(y[np.isfinite(y)])
+    return float(np.quantile(finite, 0.995)) if len(finite) else 0.0
+
+
+def _round_up(value: float) -> float:
+    """Return the next of ..., 0.5, 1, 2, 5, 10, ..."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9))
+
+
+def place_rows(panels: Sequence[Panel], traces: Sequence[Trace | None], gain: Gain) -> tuple[list[float], float]:
+    """Choose the baselines.
+
+    They are as far from each other, and from the edges of the grid, as the traces need, and never nearer than usual.
+    A page of columns has a given height: what doesn't fit shrinks towards the least distances, and then rows may
+    overlap. Baselines lie on bold grid lines.
+
+    Returns:
+        The height of each row's baseline above the lower edge of the grid, from the top row down, and the height of
+        the grid, in mm.
+    """
+    below, above = np.array(_extents(panels, traces, gain)).T
+    usual, least = (_distances(*row, len(below)) for row in (USUAL_MM, LEAST_MM))
+    needs = np.concatenate([above[:1], below[:-1] + above[1:], below[-1:]]) + CLEARANCE_MM
+    distances = np.maximum(needs, usual)
+    height = float(5 * np.ceil(distances.sum() / 5))
+    if any(panel.column for panel in panels):
+        height = max(GRID_MM, float(5 * np.ceil(least.sum() / 5)))
+        distances = _fit(distances, least, height)
+    distances[[0, -1]] += (height - distances.sum()) / 2
+    lines = 5 * np.round((height - np.cumsum(distances)[:-1]) / 5)
+    return [float(line) for line in np.clip(lines, 5, height - 5)], height
+
+
+def _distances(top: float, between: float, bottom: float, rows: int) -> NDArray[np.float64]:
+    return np.array([top, *[between] * (rows - 1), bottom])
+
+
+def _extents(panels: Sequence[Panel], traces: Sequence[Trace | None], gain: Gain) -> list[tuple[float, float]]:
+    """Return how far each row reaches below and above its baseline, in mm; never less than a label needs."""
+    extents = [(5.0, 12.0)] * (1 + max(panel.row for panel in panels))
+    for panel, trace in zip(panels, traces, strict=True):
+        if trace is not None and np.isfinite(trace.y).any():
+            below, above = extents[panel.row]
+            low, high = np.nanmin(trace.y) * gain.mm_per_unit, np.nanmax(trace.y) * gain.mm_per_unit
+            extents[panel.row] = (min(max(below, -low), LARGEST_MM), min(max(above, high), LARGEST_MM))
+    return extents
+
+
+def _fit(wanted: NDArray[np.float64], least: NDArray[np.float64], height: float) -> NDArray[np.float64]:
+    """Shrink what is wanted beyond `least` until it fits into `height`."""
+    excess = wanted - least
+    room = height - least.sum()
+    return wanted if excess.sum() <= room else least + excess * (room / excess.sum())
+
+
+def gaps_of(trace: Trace) -> list[tuple[float, float]]:
+    """Return the stretches of missing samples as (left, right) in mm."""
+    missing = np.concatenate([[False], np.isnan(trace.y), [False]])
+    edges = np.flatnonzero(missing[1:] != missing[:-1]).reshape(-1, 2)
+    return [(float(trace.x[first]), float(trace.x[last - 1])) for first, last in edges]
+
+
+def label_height(panel: Panel, trace: Trace | None, gain: Gain) -> float:
+    """Return the first height above the baseline at which the trace leaves room for its lead's label."""
+    if trace is not None:
+        end = panel.left + LABEL_LEFT + LETTER_WIDTH * len(panel.lead)
+        near = trace.y[trace.x <= end] * gain.mm_per_unit
+        low, high = np.fmin(near[1:], near[:-1]), np.fmax(near[1:], near[:-1])
+        for height in LABEL_HEIGHTS:
+            if not np.any((low < height + LETTER_HEIGHT) & (high > height - 1)):
+                return height
+    return LABEL_HEIGHTS[0]

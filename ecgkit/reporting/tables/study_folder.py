@@ -1,0 +1,42 @@
+"""The folder of a study: its table as CSV, and the figure that shows it.
+
+FOLDER/layers.csv           one row per layer        FOLDER/levels.csv   one row per level of a perturbation
+FOLDER/similarity_map.csv   layer, lead, token       FOLDER/levels.png
+FOLDER/layers.png
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from ecgkit.atomic import atomic_folder
+from ecgkit.evaluation.studies.layers import LayerStudy, QueryMap
+from ecgkit.evaluation.studies.perturbations import Disturbances
+from ecgkit.reporting.pictures.studies import plot_layers, plot_perturbation
+
+LAYERS, LEVELS = "layer study", "perturbation study"  # kinds of folders
+
+
+def write_layer_study(folder: Path, study: LayerStudy, *, title: str) -> None:
+    """Write a study of layers; the folder appears complete, and replaces an earlier one."""
+    with atomic_folder(folder, LAYERS) as staging:
+        study.table.to_csv(staging / "layers.csv", index=False)
+        if study.map is not None:
+            _map_table(study.map).to_csv(staging / "similarity_map.csv", index=False)
+        plot_layers(study, staging / "layers.png", title=title)
+
+
+def write_perturbation_study(folder: Path, table: pd.DataFrame, disturbances: Disturbances, *, title: str) -> None:
+    """Write a study of a perturbation; the folder appears complete, and replaces an earlier one."""
+    with atomic_folder(folder, LEVELS) as staging:
+        table.to_csv(staging / "levels.csv", index=False)
+        plot_perturbation(table, staging / "levels.png", title=title, x_label=disturbances.kind.axis)
+
+
+def _map_table(query: QueryMap) -> pd.DataFrame:
+    """Return a query's map as a table: layer and token from 1, lead, similarity; NaN where a token is empty."""
+    layer, lead, token = (axis.ravel() for axis in np.indices(query.similarity.shape))
+    names = np.array(query.leads)
+    columns = {"layer": layer + 1, "lead": names[lead], "token": token + 1, "similarity": query.similarity.ravel()}
+    return pd.DataFrame(columns)
