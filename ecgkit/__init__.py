@@ -23,6 +23,7 @@ from ecgkit.entries import (
 from ecgkit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from ecgkit.api.attention import inspect_attention, inspect_lead_worth
     from ecgkit.api.beats import find_beats, score_beats
     from ecgkit.api.demo import run_demo
     from ecgkit.api.export import export_encoder
@@ -37,16 +38,25 @@ if TYPE_CHECKING:
     from ecgkit.api.knowledge import audit_knowledge, compare_knowledge, extract_knowledge
     from ecgkit.api.plugins import check_plugin, list_methods, list_plugins, new_plugin
     from ecgkit.api.pretrain import estimate_pretraining, pretrain, resume_pretraining
+    from ecgkit.api.probe import probe
     from ecgkit.api.report import report
     from ecgkit.api.runs import compare_runs, import_weights
     from ecgkit.api.score import score_challenge
     from ecgkit.api.simulate import simulate_cohort
+    from ecgkit.api.study import study_layers, study_perturbations
+    from ecgkit.api.suite import probe_suite
     from ecgkit.arrays.encoder import load
     from ecgkit.arrays.store import open_store
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "inspect_attention",
+    "inspect_lead_worth",
+    "probe",
+    "study_layers",
+    "study_perturbations",
+    "probe_suite",
     "AugmentationEntry",
     "CommandEntry",
     "DatasetEntry",
@@ -91,6 +101,10 @@ __all__ = [
 
 # The functions of each module.
 _FUNCTIONS = {
+    "ecgkit.api.attention": "inspect_attention inspect_lead_worth",
+    "ecgkit.api.probe": "probe",
+    "ecgkit.api.study": "study_layers study_perturbations",
+    "ecgkit.api.suite": "probe_suite",
     "ecgkit.api.beats": "find_beats score_beats",
     "ecgkit.api.demo": "run_demo",
     "ecgkit.api.export": "export_encoder",

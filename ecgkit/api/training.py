@@ -9,13 +9,14 @@ from typing import Any
 
 from ecgkit.api.arguments import PathLike, Settings, assignments, path_or_none
 from ecgkit.config import build
-from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
+from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import ConfigError
 from ecgkit.evaluation.probe.online import OnlineProbe
+from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.methods import chosen_config
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
-from ecgkit.tasks.loading import find_task
+from ecgkit.tasks.loading import find_task, task_reference
 from ecgkit.training import loop
 from ecgkit.training.launch import ProcessError, is_started_by_a_launcher, launch
 from ecgkit.training.options import PretrainOptions, Watcher
@@ -23,7 +24,6 @@ from ecgkit.training.processes import placement
 from ecgkit.training.run import check_gpus, read_config, read_metrics
 from ecgkit.training.unfinished import RESUME, check_free, finished, read_resume, unfinished
 
-ONLINE_HEAD = "linear"
 PROCESSES, PROBE_TASK, PROBE_DATA = "processes", "probe_task", "probe_data"  # notes of a training's options
 
 
@@ -101,7 +101,7 @@ def process_notes(gpus: int, processes: int) -> dict[str, int]:
 
 def probe_notes(task: str, data: PathLike) -> dict[str, str]:
     """Return what the online probe needs, as notes of the options."""
-    return {PROBE_TASK: task, PROBE_DATA: str(Path(data).resolve())} if task else {}
+    return {PROBE_TASK: task_reference(find_task(task)), PROBE_DATA: str(Path(data).resolve())} if task else {}
 
 
 def task_of(name: str) -> TaskEntry | None:
@@ -174,9 +174,8 @@ def _online_probe(training: Training) -> OnlineProbe | None:
     notes = training.options.notes
     if PROBE_TASK not in notes:
         return None
-    task, head = find_task(notes[PROBE_TASK]), host().get(HeadEntry, ONLINE_HEAD)
-    store = Store(Path(notes[PROBE_DATA]))
-    return OnlineProbe(task, head, store, training.config.signal, seed=training.options.seed)
+    asked = ProbeRequest(notes[PROBE_DATA], notes[PROBE_TASK], seed=training.options.seed, cache=None)
+    return OnlineProbe(asked, training.entry, training.config)
 
 
 def command_line(arguments: Mapping[str, Any]) -> list[str]:

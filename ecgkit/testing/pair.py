@@ -18,10 +18,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ecgkit.entries import MethodEntry, TaskEntry
+from ecgkit.entries import MethodEntry
 from ecgkit.methods import Clock
-from ecgkit.plugins import host
 from ecgkit.store.reader import Store
+from ecgkit.tasks.loading import find_task
 from ecgkit.testing.case import OPTIONS
 from ecgkit.testing.draws import Draws
 from ecgkit.testing.result import CheckFailed, CheckSkipped
@@ -42,7 +42,7 @@ def gradient(entry: MethodEntry, config: Any, store: Path, task: str) -> dict[st
     """Return the gradient of every trained parameter by name, from this process alone or from all that joined."""
     recipe = replace(config.recipe, batch_size=SIZE, lr=256 / SIZE, clip=None, schedule="constant")
     config = replace(config, recipe=recipe)
-    labels = host().get(TaskEntry, task) if task else None
+    labels = find_task(task) if task else None
     with joined("cpu") as processes:
         setup = set_up(entry, config, Store(store), OPTIONS, processes, lambda done, total: None, labels)
         return _step(setup, processes)

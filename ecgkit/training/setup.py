@@ -16,7 +16,7 @@ from ecgkit.recipe import Recipe
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
 from ecgkit.tasks.data import task_data
-from ecgkit.tasks.loading import load_task
+from ecgkit.tasks.loading import load_task, task_reference
 from ecgkit.training.cost import Cost, count_cost
 from ecgkit.training.data import Split, Supplies, Windows, evaluation_starts, pretraining_split, task_split
 from ecgkit.training.optimization import precision
@@ -40,7 +40,7 @@ class Setup:
         supplies: What a batch holds besides the signal.
         split: Who is in which part.
         method: The model, on its device.
-        task: Name of the task that labels come from; empty without one.
+        task: Name of the task that labels come from, or path of its file; empty without one.
         options: How to run.
         identity: What two trainings must share to be the same, as a fingerprint.
     """
@@ -116,7 +116,7 @@ def set_up(
     corpus = Corpus(store, split.train, data.labels if data else ())
     config = family.complete(config, corpus)
     supplies: Supplies = {**opened, **views_of(config, options.seed)}
-    name = task.name if task else ""
+    name = task_reference(task) if task else ""
     identity = fingerprint(entry.name, config, store.content_hash, options.seed, options.all_folds, name)
     torch.manual_seed(options.seed)
     method = family(config)

@@ -23,7 +23,10 @@ FUNCTIONS = {
         "inspect_quality",
         "inspect_overlap",
         "inspect_reconstruction",
+        "inspect_attention",
+        "inspect_lead_worth",
     ),
+    "probe": ("probe", "study_layers", "study_perturbations", "probe_suite"),
     "report": ("report",),
     "runs": ("compare_runs",),
     "import-weights": ("import_weights",),
@@ -42,7 +45,7 @@ FUNCTIONS = {
     "pretrain": ("pretrain", "resume_pretraining", "estimate_pretraining"),
 }
 # Options that only a program has: what is printed, when the exit code is 3, and which function is called.
-OF_THE_PROGRAM = {"as_json", "attention", "dry_run", "help", "quality", "reconstruct", "task of inspect"} | {
+OF_THE_PROGRAM = {"as_json", "attention", "dry_run", "help", "quality", "reconstruct"} | {
     "max_rejected",
     "max_unread",
     "price_in",
@@ -76,7 +79,7 @@ def function(name: str) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("command", FUNCTIONS)
 def test_a_function_has_the_options_of_its_command(command: str) -> None:
-    given = [p for p in dict(commands())[command].params if not {p.name, f"{p.name} of {command}"} & OF_THE_PROGRAM]
+    given = [p for p in dict(commands())[command].params if p.name not in OF_THE_PROGRAM]
     options = {p.name: plain(p.default) for p in given}
     found: set[str] = set()
     for name in FUNCTIONS[command]:
@@ -105,7 +108,7 @@ def test_all_names_can_be_imported() -> None:
 def test_no_module_takes_the_name_of_a_function() -> None:
     """Importing ``ecgkit.NAME`` would put the module in the function's place."""
     folder = Path(ecgkit.__file__).parent
-    taken = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
+    taken = {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
     assert not taken & set(ecgkit._LAZY)
 
 
