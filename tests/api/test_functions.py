@@ -53,6 +53,8 @@ OF_THE_PROGRAM = {"as_json", "attention", "dry_run", "help", "quality", "reconst
 }
 # Arguments whose option has another name, for it chooses the function too.
 RENAMED = {("pretrain", "run"): "resume", ("inspect", "run"): "store"}
+# Options that choose a function by being given; the function has a default of its own.
+CHOOSING = {("probe", "layers"): "all"}
 # Arguments that only a function has.
 OF_PYTHON = {"announce", "progress", "say", "watcher"}
 
@@ -80,7 +82,7 @@ def function(name: str) -> Callable[..., Any]:
 @pytest.mark.parametrize("command", FUNCTIONS)
 def test_a_function_has_the_options_of_its_command(command: str) -> None:
     given = [p for p in dict(commands())[command].params if p.name not in OF_THE_PROGRAM]
-    options = {p.name: plain(p.default) for p in given}
+    options = {p.name: CHOOSING.get((command, p.name), plain(p.default)) for p in given}
     found: set[str] = set()
     for name in FUNCTIONS[command]:
         parameters = inspect.signature(function(name)).parameters.values()
