@@ -67,7 +67,8 @@ class Beginning:
         recipe: How it is trained.
         processes: How many processes train.
         precision: ``fp32`` or ``bf16``.
-        steps: Steps an epoch.
+        steps: Optimiser steps per epoch.
+        left_out: Training records that are in no batch.
     """
 
     signal: "SignalSpec"
@@ -77,6 +78,29 @@ class Beginning:
     processes: int
     precision: str
     steps: int
+    left_out: int = 0
+
+    @property
+    def reached_lr(self) -> float:
+        """The highest learning rate that the training reaches."""
+        return self.recipe.reached_lr(self.steps)
+
+    def warnings(self) -> list[str]:
+        """Return what is odd about the training, a line each."""
+        recipe, lines = self.recipe, []
+        warmup = recipe.warmup(self.steps)
+        if self.reached_lr < recipe.peak_lr:
+            lines.append(
+                f"the warm-up of {warmup:g} epochs is longer than the training of {recipe.epochs}: the learning rate "
+                f"reaches {self.reached_lr:.3g} and not its peak of {recipe.peak_lr:.3g}. Set recipe.warmup_epochs "
+                f"below {recipe.epochs}, or train longer"
+            )
+        if self.left_out:
+            lines.append(
+                f"{self.left_out} of {len(self.split.train)} training records are left out of each epoch: too few of "
+                "their lead set or of their patient to fill a batch"
+            )
+        return lines
 
     def __str__(self) -> str:
         """Return lines that say it: input, records, parameters, batch and learning rate."""
@@ -89,9 +113,15 @@ class Beginning:
             "model": f"{cost.trained:,} trained parameters, {self.precision}",
             "training": f"{recipe.epochs} epochs of batch {recipe.batch_size}"
             + (cut if share < recipe.batch_size else ""),
-            "peak lr": f"{recipe.peak_lr:.3g} (= {recipe.lr:g} x {recipe.batch_size} / 256)",
+            "peak lr": self._rate(),
         }
         return "\n".join(f"{name + ':':<10}{value}" for name, value in lines.items())
+
+    def _rate(self) -> str:
+        recipe = self.recipe
+        peak = f"{recipe.peak_lr:.3g} (= {recipe.lr:g} x {recipe.batch_size} / 256)"
+        below = self.reached_lr < recipe.peak_lr
+        return f"{self.reached_lr:.3g} reached, below {peak}" if below else peak
 
 
 @dataclass
