@@ -19,6 +19,7 @@ from ecgkit.reporting.page.results import Numbered, Result, number_rows, task_re
 from ecgkit.reporting.tables.summary import same_test
 
 MOST_DRAWN = 10  # results in the figure of a task
+MOST_NAMED = 4  # results that a warning names
 COLUMNS = (
     "result", "class", "name", "auroc", "auroc low", "auroc high", "auprc", "f1", "threshold", "f1 max", "sensitivity",
     "positives", "negatives", "training positives", "compared with", "behind it", "p delong",
@@ -60,7 +61,7 @@ class TaskPart:
         lines: The mean, then every class that a result scored.
         labels: All classes: short label and name.
         unscored: Classes without a number: short label, name, and in which results why.
-        warnings: Each warning with the results that carry it; none named where all do.
+        warnings: Each warning, and which results carry it; empty where all do.
         comparable: Whether all results were scored on the same test records.
     """
 
@@ -73,7 +74,7 @@ class TaskPart:
     lines: tuple[ClassLine, ...]
     labels: dict[str, str]
     unscored: tuple[tuple[str, str, str], ...]
-    warnings: tuple[tuple[str, tuple[str, ...]], ...]
+    warnings: tuple[tuple[str, str], ...]
     comparable: bool
 
     @property
@@ -188,13 +189,20 @@ def _unscored(results: Sequence[Result], labels: dict[str, str]) -> tuple[tuple[
                     else "not among the classes of the result"
                 )
                 reasons.setdefault(reason, []).append(result.name)
-        texts = [why if len(of) == len(results) else f"{why} ({'; '.join(of)})" for why, of in reasons.items()]
+        texts = [f"{why} ({which})" if (which := _which(of, len(results))) else why for why, of in reasons.items()]
         if texts:
             found.append((label, name, ", ".join(texts)))
     return tuple(found)
 
 
-def _warnings(results: Sequence[Result]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _warnings(results: Sequence[Result]) -> tuple[tuple[str, str], ...]:
     texts = dict.fromkeys(warning for result in results for warning in result.row.warnings)
     named = {text: [result.name for result in results if text in result.row.warnings] for text in texts}
-    return tuple((text, () if len(of) == len(results) else tuple(of)) for text, of in named.items())
+    return tuple((text, _which(of, len(results))) for text, of in named.items())
+
+
+def _which(names: Sequence[str], every: int) -> str:
+    """Say which results carry a warning: nothing where all do, and only how many where they are many."""
+    if len(names) == every:
+        return ""
+    return "; ".join(names) if len(names) <= MOST_NAMED else f"{len(names)} of {every} results"
