@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from ecgkit import wording
-from ecgkit.evaluation.results.row import ResultRow
+from ecgkit.evaluation.results.row import ClassScore, ResultRow
 from ecgkit.evaluation.scores.comparison import ClassDifference, Comparison
 from ecgkit.reporting.elements import geometry
 from ecgkit.reporting.elements.geometry import Axis, Mark
@@ -21,9 +22,9 @@ from ecgkit.reporting.tables.summary import same_test
 MOST_DRAWN = 10  # results in the figure of a task
 MOST_NAMED = 4  # results that a warning names
 COLUMNS = (
-    "result", "class", "name", "auroc", "auroc low", "auroc high", "auprc", "f1", "threshold", "f1 max", "sensitivity",
-    "positives", "negatives", "training positives", "compared with", "behind it", "p delong",
-)  # fmt: skip
+    *("result", "class", "name", "auroc", "auroc low", "auroc high", "auprc", "f1", "threshold", "f1 max"),
+    *("sensitivity", "positives", "negatives", "training positives", "compared with", "behind it", "p delong"),
+)
 
 
 @dataclass(frozen=True)
@@ -139,12 +140,16 @@ def _values(rows: Iterable[ResultRow]) -> list[float]:
 
 
 def _table(results: Sequence[Result]) -> Table:
-    return Table(COLUMNS, tuple(
-        (result.name, score.label, score.name, score.auroc, *(score.interval or (None, None)), score.auprc, score.f1,
-         score.threshold, score.f1_max, score.sensitivity, score.positives, score.negatives, score.train_positives,
-         result.against, *((d.value, d.p) if (d := result.difference(score.label)) else (None, None)))
-        for result in results for score in result.row.classes
-    ))  # fmt: skip
+    return Table(COLUMNS, tuple(_class_row(result, score) for result in results for score in result.row.classes))
+
+
+def _class_row(result: Result, score: ClassScore) -> tuple[Any, ...]:
+    found = result.difference(score.label)
+    auroc = (score.auroc, *(score.interval or (None, None)))
+    others = (score.auprc, score.f1, score.threshold, score.f1_max, score.sensitivity)
+    counts = (score.positives, score.negatives, score.train_positives)
+    tested = (result.against, found.value if found else None, found.p if found else None)
+    return (result.name, score.label, score.name, *auroc, *others, *counts, *tested)
 
 
 def _mean_line(results: Sequence[Result], axis: Axis) -> ClassLine:
