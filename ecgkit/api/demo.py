@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from ecgkit.config import override, read_yaml, write_yaml
-from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
+from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError, OutputError
-from ecgkit.evaluation.features.encoder import Subject, pretrained_subject, untrained_subject
-from ecgkit.evaluation.probe.options import ProbeOptions, result_folder
-from ecgkit.evaluation.probe.prepare import probe
+from ecgkit.evaluation.features.encoder import EncoderChoice
+from ecgkit.evaluation.probe.probe import Probe
+from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.results.row import ROW, find_rows
+from ecgkit.evaluation.suites.places import Places
 from ecgkit.ingestion import ingest
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
 from ecgkit.knowledge.labels import DEFAULT_NAME
@@ -137,26 +138,22 @@ def _run_method(
             step=lambda done, total: watch(f"{entry.name} steps", done, total),
         )
         pretrain(entry, config, store, run, PretrainOptions(preset, seed, resume=True), watcher)
-    baseline = untrained_subject(entry, preset, config, weights="random-init", seed=seed)
-    for subject, parent in ((pretrained_subject(run), run), (baseline, runs / baseline.name)):
-        _probe(subject, parent, store, seed, say, watch)
+    for encoder, parent in (
+        (EncoderChoice(run=str(run)), run),
+        (
+            EncoderChoice(method=entry.name, weights="random-init", preset=preset, settings=tuple(demo.get("set", ()))),
+            runs / f"{entry.name}-{preset}-random-init",
+        ),
+    ):
+        _probe(ProbeRequest(str(store.path), TASK, encoder, head=HEAD, seed=seed, cache=None), parent, say, watch)
 
 
-def _probe(subject: Subject, parent: Path, store: Store, seed: int, say: Say, watch: Watch) -> None:
-    options = ProbeOptions(HEAD, seed)
-    folder = result_folder(parent, TASK, subject, store, options)
+def _probe(request: ProbeRequest, parent: Path, say: Say, watch: Watch) -> None:
+    folder = parent / "probes" / Places().name(request)
     if (folder / ROW).exists():
         return
-    say(f"probe {subject.name} on {TASK}")
-    row = probe(
-        subject,
-        store,
-        host().get(TaskEntry, TASK),
-        host().get(HeadEntry, HEAD),
-        folder,
-        options,
-        lambda stage, done, total: watch(f"{subject.name} {stage}", done, total),
-    )
+    say(f"probe {parent.name} on {TASK}")
+    row = Probe(request, progress=lambda stage, done, total: watch(f"{parent.name} {stage}", done, total)).run(folder)
     if row.macro_auroc is not None and row.macro_interval is not None:
         low, high = row.macro_interval
         say(f"    macro AUROC {percent(row.macro_auroc)} (95 % interval {percent(low)} to {percent(high)})")

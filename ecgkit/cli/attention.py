@@ -21,7 +21,7 @@ def show_attention(run: Path, data: Path | None, record: str, task: str, out: Pa
 def _draw(run: Path, data: Path, record: str, out: Path | None, as_json: bool) -> None:
     from ecgkit.atomic import check_suffix
     from ecgkit.errors import ConfigError
-    from ecgkit.evaluation.features.encoder import pretrained_subject
+    from ecgkit.evaluation.features.encoder import pretrained_encoder
     from ecgkit.evaluation.studies.attention import record_attention
     from ecgkit.reporting.pictures.attention import plot_attention
     from ecgkit.store.reader import Store
@@ -31,10 +31,10 @@ def _draw(run: Path, data: Path, record: str, out: Path | None, as_json: bool) -
     if out is not None:
         check_suffix(out, ".png")
     store = Store(data)
-    subject = pretrained_subject(run)
-    found = record_attention(subject, store, record)
+    encoder = pretrained_encoder(run)
+    found = record_attention(encoder, store, record)
     if out is not None:
-        plot_attention(found, out, title=f"{subject.name} on {store.name}, record {record}")
+        plot_attention(found, out, title=f"{encoder.name} on {store.name}, record {record}")
     rows = [
         {"lead": lead, **{name: float(values[i]) for name, values in (("without", found.without), ("gate", found.gate))
                           if values is not None}}
@@ -48,25 +48,14 @@ def _draw(run: Path, data: Path, record: str, out: Path | None, as_json: bool) -
 
 
 def _measure(run: Path, data: Path, task: str, as_json: bool) -> None:
-    from ecgkit.entries import TaskEntry
-    from ecgkit.evaluation.features.encoder import pretrained_subject
-    from ecgkit.evaluation.heads.own import check_classes
+    from ecgkit.evaluation.features.encoder import EncoderChoice
+    from ecgkit.evaluation.probe.probe import Probe
+    from ecgkit.evaluation.probe.request import ProbeRequest
     from ecgkit.evaluation.studies.attention import lead_worth
-    from ecgkit.plugins import host
-    from ecgkit.store.reader import Store
-    from ecgkit.store.views import open_view
-    from ecgkit.tasks.data import task_data
-    from ecgkit.tasks.loading import load_task
-    from ecgkit.training.supply import open_supplies
 
-    subject, store = pretrained_subject(run), Store(data)
     with progress() as watch:
-        view = open_view(store, subject.spec, lambda done, total: watch("view", done, total))
-        entry = host().get(TaskEntry, task)
-        found = task_data(load_task(entry), task, store, view.usable)
-        check_classes(subject.encoder.classes, found.labels, "own")
-        supplies = open_supplies(subject.encoder.needs, store, view, owner=subject.entry.name)
-        worth = lead_worth(subject.encoder, view, found, supplies)
+        probe = Probe(ProbeRequest(str(data), task, EncoderChoice(run=str(run)), head="own"), progress=watch)
+        worth = lead_worth(probe)
     if as_json:
         print_json({"classes": worth.classes, "leads": worth.leads, "auroc": worth.auroc, "drop": worth.drop})
         return
@@ -76,7 +65,7 @@ def _measure(run: Path, data: Path, task: str, as_json: bool) -> None:
             order = (-drop).argsort(kind="stable")
             falls = ", ".join(f"{worth.leads[i]} {100 * drop[i]:+.1f}" for i in order)
             rows.append({"class": label, "AUROC": percent(auroc), "fall without": falls})
-    title = f"{found.task.title}: fall of AUROC x 100 without a lead, {worth.records} test records"
+    title = f"{probe.data.task.title}: fall of AUROC x 100 without a lead, {worth.records} test records"
     print_table(title, rows, numeric=["AUROC"])
     if len(rows) < len(worth.classes):
         say(f"{len(worth.classes) - len(rows)} classes lack positives or negatives")

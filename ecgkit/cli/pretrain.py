@@ -136,7 +136,9 @@ def _processes(gpus: int, processes: int) -> dict[str, Any]:
 
 def _probe_notes(task: str, data: Path) -> dict[str, Any]:
     """Return what the online probe needs, as notes of the options."""
-    return {"probe_task": task, "probe_data": str(data.resolve())} if task else {}
+    from ecgkit.tasks.loading import find_task, task_reference
+
+    return {"probe_task": task_reference(find_task(task)), "probe_data": str(data.resolve())} if task else {}
 
 
 def _alone(described: object) -> None:
@@ -166,22 +168,22 @@ def _new(
     task: str,
     options: dict[str, Any],
 ) -> Request:
-    from ecgkit.entries import MethodEntry, TaskEntry
+    from ecgkit.entries import MethodEntry
     from ecgkit.methods import chosen_config
     from ecgkit.plugins import host
+    from ecgkit.tasks.loading import find_task
     from ecgkit.training.options import PretrainOptions
 
     entry = host().get(MethodEntry, method)
     preset, resolved = chosen_config(entry, preset, config, assignments)
-    labels = host().get(TaskEntry, task) if task else None
+    labels = find_task(task) if task else None
     return Request(entry, resolved, data, out, labels, PretrainOptions(**options, preset=preset))
 
 
 def _unfinished(run: Path, device: str, profile: bool, notes: dict[str, Any]) -> Request:
     """Read what an unfinished run was started with."""
     from ecgkit.config import build
-    from ecgkit.entries import TaskEntry
-    from ecgkit.plugins import host
+    from ecgkit.tasks.loading import find_task
     from ecgkit.training.options import PretrainOptions
     from ecgkit.training.run import read_config
     from ecgkit.training.unfinished import RESUME, finished, read_resume, unfinished
@@ -189,7 +191,7 @@ def _unfinished(run: Path, device: str, profile: bool, notes: dict[str, Any]) ->
     saved = read_resume(run)
     folder = unfinished(finished(run))
     entry, config, _ = read_config(folder)
-    task = host().get(TaskEntry, saved["task"]) if saved["task"] else None
+    task = find_task(saved["task"]) if saved["task"] else None
     options = build(PretrainOptions, saved["options"], source=str(folder / RESUME))
     options = replace(options, resume=True, profile=profile, notes={**options.notes, **notes})
     if device != "auto":
@@ -261,17 +263,14 @@ def _silent() -> Iterator[Any]:
 
 def _online_probe(request: Request) -> Any:
     """Return the probe that watches the training, or None."""
-    from ecgkit.entries import HeadEntry, TaskEntry
-    from ecgkit.plugins import host
-    from ecgkit.store.reader import Store
-
     notes = request.options.notes
     if "probe_task" not in notes:
         return None
     from ecgkit.evaluation.probe.online import OnlineProbe
+    from ecgkit.evaluation.probe.request import ProbeRequest
 
-    task, head = host().get(TaskEntry, notes["probe_task"]), host().get(HeadEntry, "linear")
-    return OnlineProbe(task, head, Store(Path(notes["probe_data"])), request.config.signal, seed=request.options.seed)
+    asked = ProbeRequest(notes["probe_data"], notes["probe_task"], seed=request.options.seed, cache=None)
+    return OnlineProbe(asked, request.entry, request.config)
 
 
 def _estimate(request: Request, as_json: bool) -> None:

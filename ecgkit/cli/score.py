@@ -37,13 +37,11 @@ def score(
     With one folder, it is that of a probe on the same task: thresholds are chosen on its validation records, and its
     test records are scored.
     """
-    from ecgkit.entries import TaskEntry
     from ecgkit.evaluation.scores.challenge.files import read_weights
     from ecgkit.evaluation.scores.challenge.score import score_files, score_result
-    from ecgkit.plugins import host
-    from ecgkit.tasks.loading import load_task
+    from ecgkit.tasks.loading import find_task, load_task
 
-    loaded = load_task(host().get(TaskEntry, task))
+    loaded = load_task(find_task(task))
     matrix = None if weights is None else read_weights(weights, loaded)
     if outputs is None:
         scored = score_result(labels, loaded, task, matrix, threshold)

@@ -15,6 +15,7 @@ from ecgkit.testing.result import CheckFailed
 from ecgkit.training.weights import load_weights, save_weights
 
 TOLERANCE = 1e-4  # fp32 sums in another order
+OWN_LENGTHS = (0.75, 0.5, 0.8, 0.6)  # shares of the input; a method may take multiples of a patch only
 
 
 def encoded(method: Method, batch: Batch) -> Features:
@@ -80,16 +81,63 @@ def _check_order(method: Method, batch: Batch, order: list[int]) -> None:
 
 
 def check_lengths(case: Case) -> None:
-    """A record that ends early is encoded and trained on: lengths, and zeros behind the end."""
+    """A record that ends early has the features of the same record given at its own length, and is trained on."""
     method, batch = case.evaluated(), case.batch()
     T = batch.signal.shape[-1]
-    lengths = torch.full((len(batch.rows),), T, dtype=torch.int64)
-    lengths[::2] = 3 * T // 4
-    real = torch.arange(T) < lengths[:, None]
-    short = replace(batch, signal=batch.signal * real[:, None], lengths=lengths)
+    short = _padded(batch, 3 * T // 4)
     for name, value in filled(encoded(method, short)).items():
         check_finite(value, f"{name} of records that end early")
     losses_of(method.train(), short)
+    if not method.encoder.padding:  # the family says nothing of what padding counts as: then it counts as nothing
+        _check_padding(method.eval(), batch)
+
+
+def _check_padding(method: Method, batch: Batch) -> None:
+    """Compare padded records with the same records at their own length; or, where that fails, with other padding."""
+    T = batch.signal.shape[-1]
+    for length in dict.fromkeys(int(T * share) for share in OWN_LENGTHS):
+        own = replace(batch, signal=batch.signal[..., :length], lengths=torch.full((len(batch.rows),), length))
+        try:
+            alone = encoded(method, own)
+        except Exception:  # such as a length that is no multiple of a patch
+            continue
+        _compare_records(encoded(method, _padded(batch, length)), alone, "than at its own length")
+        return
+    short = _padded(batch, 3 * T // 4)
+    assert short.lengths is not None
+    padding = torch.arange(T) >= short.lengths[:, None, None]
+    other = replace(short, signal=torch.where(padding, torch.full_like(short.signal, 3.0), short.signal))
+    _compare_records(encoded(method, short), encoded(method, other), "when other values stand behind its end")
+
+
+def _padded(batch: Batch, length: int) -> Batch:
+    """Return a batch of which every other record ends after `length` samples: zeros follow."""
+    T = batch.signal.shape[-1]
+    lengths = torch.full((len(batch.rows),), T, dtype=torch.int64)
+    lengths[::2] = length
+    real = torch.arange(T) < lengths[:, None]
+    return replace(batch, signal=batch.signal * real[:, None], lengths=lengths)
+
+
+def _compare_records(padded: Features, other: Features, how: str) -> None:
+    """Compare the records that end early."""
+    for name, was in _of_records(other).items():
+        now = _of_records(padded)[name]
+        gap = max(distance(a, b) for a, b in zip(was[::2], now[::2], strict=True))
+        if gap > TOLERANCE:
+            raise CheckFailed(
+                f"{name} of a record that ends early differs by {gap:.2g} {how}",
+                "no difference",
+                "Leave what lies behind lengths out (masks, means, token_real), or declare Encoder.padding.",
+            )
+
+
+def _of_records(features: Features) -> dict[str, list[Tensor]]:
+    """Return the fields that hold values of the records, record by record; of tokens, the real ones."""
+    found = {name: list(value) for name, value in filled(features).items()}
+    if features.tokens is not None and features.token_real is not None:
+        found["tokens"] = [x[real] for x, real in zip(features.tokens, features.token_real, strict=True)]
+    return found
 
 
 def check_features(case: Case) -> None:

@@ -86,7 +86,7 @@ def check_gradients(case: Case) -> None:
 def check_bf16(case: Case) -> None:
     """Under bf16 autocast the losses and gradients are finite, and the loss is that of fp32 to a tenth."""
     method, batch = case.method(), case.batch()
-    exact = losses_of(method, batch).loss.item()
+    exact = losses_of(case.method(), batch).loss.item()
     with torch.autocast("cpu", torch.bfloat16):
         loss = losses_of(method, batch).loss
     loss.backward()  # type: ignore[no-untyped-call]
@@ -104,9 +104,8 @@ def check_compile(case: Case) -> None:
     """torch.compile takes the training step, forward and backward, and the loss stays what it is."""
     if case.compiler == "inductor" and not (shutil.which("g++") or shutil.which("clang++")):
         raise CheckSkipped("no C++ compiler on this machine", "g++ or clang++, for the backend inductor")
-    method, batch = case.method(), case.batch()
-    eager = losses_of(method, batch).loss.item()
-    method.zero_grad(set_to_none=True)
+    plain, method, batch = case.method(), case.method(), case.batch()
+    eager = losses_of(plain, batch).loss.item()  # of a method of its own: a step may update buffers
     with _compiling():
         torch.manual_seed(0)
         try:

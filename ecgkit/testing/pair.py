@@ -18,17 +18,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ecgkit.entries import MethodEntry, TaskEntry
+from ecgkit.entries import MethodEntry
 from ecgkit.methods import Clock
-from ecgkit.plugins import host
 from ecgkit.store.reader import Store
+from ecgkit.tasks.loading import find_task
 from ecgkit.testing.case import OPTIONS
 from ecgkit.testing.draws import Draws
 from ecgkit.testing.result import CheckFailed, CheckSkipped
 from ecgkit.training.data import Windows, evaluation_starts
 from ecgkit.training.engine import Engine
 from ecgkit.training.optimization import Optimization
-from ecgkit.training.plan import Plan
 from ecgkit.training.processes import Processes, joined
 from ecgkit.training.setup import Setup, set_up
 from ecgkit.training.weights import load_weights, save_tensors
@@ -42,7 +41,7 @@ def gradient(entry: MethodEntry, config: Any, store: Path, task: str) -> dict[st
     """Return the gradient of every trained parameter by name, from this process alone or from all that joined."""
     recipe = replace(config.recipe, batch_size=SIZE, lr=256 / SIZE, clip=None, schedule="constant")
     config = replace(config, recipe=recipe)
-    labels = host().get(TaskEntry, task) if task else None
+    labels = find_task(task) if task else None
     with joined("cpu") as processes:
         setup = set_up(entry, config, Store(store), OPTIONS, processes, lambda done, total: None, labels)
         return _step(setup, processes)
@@ -59,7 +58,7 @@ def _step(setup: Setup, processes: Processes) -> dict[str, Tensor]:
     plain = torch.optim.SGD(trained.values(), lr=1.0)
     engine.optimization = Optimization(setup.recipe, engine.device, plain)
     before = {name: p.detach().clone() for name, p in trained.items()}
-    plan = Plan(setup.view, setup.split.train, setup.recipe, 0, processes.size, processes.rank)
+    plan = setup.plan(processes)
     pieces = next((step for step in plan.epoch(0) if sum(step[0].sizes) == SIZE), None)
     if pieces is None:
         raise CheckSkipped(f"fewer than {SIZE} records of one lead set fit the method's input")

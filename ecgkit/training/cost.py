@@ -62,7 +62,7 @@ def count_cost(method: Method, batch: Batch, recipe: Recipe) -> Cost:
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         with FlopCounterMode(display=False, custom_mapping=_CPU_ATTENTION) as counter:
             with autocast(recipe, device), torch.autograd.graph.saved_tensors_hooks(kept, lambda tensor: tensor):
-                loss = method.training_step(batch, Clock.end(epochs=recipe.epochs)).loss
+                loss = method.training_step(batch, Clock.end(recipe.epochs, recipe.epochs)).loss
             loss.backward()  # type: ignore[no-untyped-call]
         tokens = _tokens(method, batch, recipe)
     trained = [p for p in method.parameters() if p.requires_grad]

@@ -86,6 +86,7 @@ class HierarchicalEncoder(Encoder):
     """Convolutions, stages and, where the classes are known, the head; see the module."""
 
     needs: ClassVar[tuple[str, ...]] = ("demographics",)
+    padding: ClassVar[str] = "zeros"  # the middle of the scale, as published
     wide_mean: Tensor
     wide_deviation: Tensor
 

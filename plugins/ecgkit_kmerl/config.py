@@ -18,8 +18,20 @@ SMALL_SIGNAL = replace(SIGNAL, fs=100.0, filter=Butterworth(low=0.5, high=40.0, 
 KMERL_RECIPE = Recipe(
     epochs=50, batch_size=1024, lr=2e-4 / 4, warmup_epochs=0, weight_decay=1e-5, betas=(0.9, 0.999), clip=1.0
 )
-MERL_CODE = replace(KMERL_RECIPE, epochs=21, lr=1e-3 / 4, weight_decay=1e-8, clip=None, checkpoint="last")
-MERL_PAPER = replace(MERL_CODE, epochs=50, batch_size=4096, lr=2e-4 / 16, weight_decay=1e-5)
+MERL_CODE = replace(
+    KMERL_RECIPE,
+    epochs=21,
+    lr=1e-3 / 4,
+    weight_decay=1e-8,
+    clip=None,
+    schedule="cosine-restarts",
+    restart_steps=5000,
+    final_lr=1e-8,
+    checkpoint="last",
+)
+MERL_PAPER = replace(
+    MERL_CODE, epochs=50, batch_size=4096, lr=2e-4 / 16, weight_decay=1e-5, schedule="cosine", final_lr=0.0
+)
 # Ours: a schedule for a few thousand records. Small batches, for there must be some thousand steps.
 SMALL_RECIPE = Recipe(
     epochs=40, batch_size=16, lr=1.6e-2, warmup_epochs=2, weight_decay=0.05, betas=(0.9, 0.98), clip=1.0

@@ -104,6 +104,7 @@ class ResNetEncoder(Encoder):
     """MERL's ResNet; features are the time mean of its map. A lead that is not given is a row of zeros."""
 
     fill: ClassVar[str] = "zeros"
+    padding: ClassVar[str] = "zeros"  # part of the time mean, as in the released code
 
     def __init__(self, config: MerlConfig) -> None:
         super().__init__()

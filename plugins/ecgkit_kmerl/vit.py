@@ -118,6 +118,7 @@ class TokenEncoder(Encoder):
             tokens=self.norm(last.flat()[0]),
             layers=torch.stack(layers, dim=1),
             layer_input=x.mean(),
+            token_real=last.flat()[1],
         )
 
     def cut(self, signal: Tensor) -> Tensor:

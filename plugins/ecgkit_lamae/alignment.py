@@ -1,50 +1,26 @@
 """MMVM's alignment of leads, as MVMAE (github.com/agostini335/MVMAE) weighs it over epochs."""
 
-import math
-
 import torch
 from torch import Tensor, nn
 
-from ecgkit.recipe import Recipe
+from ecgkit.methods import Clock
 from ecgkit_lamae.config import Alignment
 from ecgkit_lamae.encoder import Encoded, mean_of_real
 
 
-class AlignmentWeight(nn.Module):
-    """The weight beta(t) at epoch t: ``2 sigmoid(s (t - t_mid))``, held at its first value through the warm-up.
+def alignment_weight(settings: Alignment, warmup: float, clock: Clock) -> Tensor:
+    """Return the weight beta(t) at epoch t: ``2 sigmoid(s (t - t_mid))``, held at its first value in the warm-up.
 
-    Steps are counted in a buffer, so that a run that is taken up again goes on where it was.
+    Args:
+        settings: They may give s; otherwise it is 9 over the epochs after the warm-up.
+        warmup: Epochs of warm-up.
+        clock: Where the training stands.
     """
-
-    step: Tensor
-    steps_an_epoch: Tensor
-
-    def __init__(self, settings: Alignment, recipe: Recipe) -> None:
-        super().__init__()
-        self.settings = settings
-        self.batch_size = recipe.batch_size
-        self.warmup = recipe.warmup_epochs
-        self.middle = int(self.warmup + (recipe.epochs - self.warmup) / 2)
-        self.slope = 9 / max(recipe.epochs - self.warmup, 1) if settings.slope is None else settings.slope
-        self.register_buffer("step", torch.zeros((), dtype=torch.long))
-        self.register_buffer("steps_an_epoch", torch.ones((), dtype=torch.long))
-
-    def set_records(self, records: int) -> None:
-        """Learn how many records an epoch has."""
-        self.steps_an_epoch.fill_(max(1, math.ceil(records / self.batch_size)))
-
-    def weight(self, training: bool) -> Tensor:
-        """Return the weight of this step, and count it if it is one of training."""
-        epoch = self.step / self.steps_an_epoch
-        if training:
-            self.step += 1
-        return self.at(epoch)
-
-    def at(self, epoch: Tensor) -> Tensor:
-        """Return the weight at an epoch."""
-        after = torch.sigmoid(self.slope * (epoch - self.middle))
-        before = torch.sigmoid(torch.full_like(epoch, -self.slope * self.middle, dtype=after.dtype))
-        return 2 * torch.where(epoch < self.warmup, before, after)
+    rest = clock.epochs - warmup
+    middle = int(warmup + rest / 2)
+    slope = 9 / max(rest, 1) if settings.slope is None else settings.slope
+    epoch = torch.tensor(clock.epoch)
+    return 2 * torch.sigmoid(slope * (torch.where(epoch < warmup, 0.0, epoch) - middle))
 
 
 def alignment_loss(encoded: Encoded, settings: Alignment) -> Tensor:

@@ -195,6 +195,7 @@ class LamaeEncoder(Encoder):
             pooled=pooled,
             per_lead=mean_of_real(tokens, real),
             tokens=tokens.flatten(1, 2),
+            token_real=None if real is None else real.flatten(1),
             logits=None if self.classifier is None else self.classifier(pooled),
         )
 

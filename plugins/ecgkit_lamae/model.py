@@ -4,6 +4,7 @@ arXiv 2603.26475, section 3; what it leaves open is a field of the config. `Lama
 mask, the decoder and the losses, those of the baselines among them.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +17,7 @@ from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Batch, Clock, Corpus, Losses, Method
 from ecgkit.nn.masking import Mask, gather_tokens, kept_count, random_mask
 from ecgkit.nn.reconstruction import masked_mse, standardize_patches
-from ecgkit_lamae.alignment import AlignmentWeight, alignment_loss
+from ecgkit_lamae.alignment import alignment_loss, alignment_weight
 from ecgkit_lamae.config import LamaeConfig
 from ecgkit_lamae.encoder import Encoded, LamaeEncoder, Stack, patchify, real_patches, trunc_normal
 
@@ -73,7 +74,6 @@ class Lamae(Method):
         if config.objective == "reconstruct":
             self.mask_token = nn.Parameter(trunc_normal(config.width))
             self.decoders = nn.ModuleList(Decoder(config) for _ in range(1 if config.shared else len(STANDARD_LEADS)))
-        self.align = AlignmentWeight(config.alignment, config.recipe) if config.alignment else None
         self.apply(_initialise)
 
     @classmethod
@@ -86,11 +86,6 @@ class Lamae(Method):
         """Name ``labels`` where they are what is trained on."""
         return ("labels",) if config.objective == "classify" else ()
 
-    def prepare(self, corpus: Corpus) -> None:
-        """Learn how many steps an epoch has."""
-        if self.align is not None:
-            self.align.set_records(len(corpus.train))
-
     def training_step(self, batch: Batch, clock: Clock) -> Losses:
         """Hide patches and rebuild them, or predict labels."""
         if self.config.objective == "classify":
@@ -102,9 +97,16 @@ class Lamae(Method):
         encoded = self.encoder.encode_leads(batch.signal, batch.lead_ids, mask, real)
         survivors = self.latent_mask(encoded)
         parts = {"reconstruction": self.reconstruction_loss(batch, encoded, mask, survivors)}
-        if self.align is not None:
-            parts["alignment"] = self.align.weight(self.training) * alignment_loss(encoded, self.align.settings)
+        alignment = self.config.alignment
+        if alignment is not None:
+            weight = alignment_weight(alignment, self.config.recipe.warmup(clock.steps_per_epoch), clock)
+            parts["alignment"] = weight.to(batch.signal.device) * alignment_loss(encoded, alignment)
         return Losses(parts)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Load weights; runs of earlier versions also hold counters of steps, which the clock now stands in for."""
+        weights = {name: value for name, value in state_dict.items() if not name.startswith("align.")}
+        return super().load_state_dict(weights, strict, assign)
 
     def latent_mask(self, encoded: Encoded) -> Tensor:
         """Draw which of the encoder's tokens the latent attention sees: ``[B, A]``, indices among L K tokens."""

@@ -317,6 +317,13 @@ def test_parameter_counts_of_the_published_sizes(preset: str, parameters: int) -
     assert PRESETS["base"].recipe.lr / 256 * 1792 == pytest.approx(5e-4)
 
 
+def test_the_published_schedule_ends_at_its_floor() -> None:
+    recipe = replace(PRESETS["base"].recipe, batch_size=1792)
+    assert [recipe.lr_at(epoch) for epoch in (0, 2.5, 5)] == pytest.approx([0, 2.5e-4, 5e-4])
+    assert recipe.lr_at(52.5) == pytest.approx((5e-4 + 1e-5) / 2)
+    assert recipe.lr_at(100) == pytest.approx(1e-5, rel=1e-12)
+
+
 @pytest.mark.parametrize("name", ["clear_base_pretrain", "clear_hug_finetune_c5"])
 def test_every_official_key_is_consumed_or_named(golden: Path, name: str) -> None:
     listed = official_shapes(golden, name)

@@ -16,16 +16,16 @@ from ecgkit_hierarchical.official import LABELS, import_official
 from torch import Tensor
 
 from ecgkit.config import override
-from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
+from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import RunError, SignalError
-from ecgkit.evaluation.features.encoder import pretrained_subject
-from ecgkit.evaluation.probe.prepare import probe
+from ecgkit.evaluation.features.encoder import pretrained_encoder
 from ecgkit.methods import Batch, Clock
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.tasks.loading import load_task
 from ecgkit.training.loop import pretrain
 from tests.conftest import Outcome, official_shapes
+from tests.evaluation.probing import probe
 from tests.reference_vectors import Reference, close
 
 ALL = torch.arange(12)
@@ -154,6 +154,17 @@ def test_a_foreign_or_incomplete_file_is_refused(golden: Path) -> None:
         import_official({n: v for n, v in state.items() if n != "encoder.6.weight"})
     with pytest.raises(RunError, match="5 convolutions"):
         import_official({n: v for n, v in state.items() if not n.startswith("encoder.15.")})
+
+
+def test_the_published_schedule_is_that_of_vaswani_with_adam() -> None:
+    recipe, per_epoch = BASE.recipe, 1257  # 30,171 records in batches of 24
+    assert (recipe.optimizer, recipe.betas, recipe.eps, recipe.weight_decay, recipe.clip) == (
+        "adam", (0.9, 0.98), 1e-9, 0.0, None,
+    )  # fmt: skip
+    for step in (1, 100, 3999, 4000, 4001, 60_000):
+        expected = 288**-0.5 * min(step**-0.5, step * 4000**-1.5)
+        clock = Clock.at(step - 1, 100 * per_epoch, 100)
+        assert recipe.lr_at(clock.next_epoch, clock.steps_per_epoch) == pytest.approx(expected, rel=1e-9)
 
 
 def test_lengths_are_those_of_the_paper() -> None:
@@ -376,11 +387,11 @@ def trained(cohort_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def test_a_run_is_probed_like_any_other_and_by_its_own_classifier(
     trained: Path, cohort_store: Path, tmp_path: Path
 ) -> None:
-    subject, store = pretrained_subject(trained), Store(cohort_store)
+    encoder, store = pretrained_encoder(trained), Store(cohort_store)
     task = host().get(TaskEntry, "simulated")
-    assert subject.encoder.classes == tuple(load_task(task).labels)
+    assert encoder.encoder.classes == tuple(load_task(task).labels)
     for head in ("linear", "own"):
-        row = probe(subject, store, task, host().get(HeadEntry, head), tmp_path / head)
+        row = probe(encoder, store, "simulated", tmp_path / head, head)
         assert row.head == head and row.macro_auroc is not None
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from ecgkit_lamae.alignment import AlignmentWeight, alignment_loss
+from ecgkit_lamae.alignment import alignment_loss, alignment_weight
 from ecgkit_lamae.config import BASE, METHODS, PRESETS, TINY, Alignment, LamaeConfig
 from ecgkit_lamae.encoder import Encoded
 from ecgkit_lamae.model import Lamae
@@ -240,19 +240,49 @@ def test_alignment_against_a_slow_double_loop(kind: str, tokens: str) -> None:
     assert alignment_loss(fewer, settings) != alignment_loss(encoded, settings)
 
 
-def test_the_weight_of_the_alignment_rises_by_epoch() -> None:
-    recipe = replace(SMALL.recipe, epochs=500, warmup_epochs=50, batch_size=8)
-    weight = AlignmentWeight(Alignment(), recipe)
-    assert (weight.slope, weight.middle) == (0.02, 275)
-    assert weight.at(torch.tensor(275.0)).item() == pytest.approx(1.0)
-    assert weight.at(torch.tensor(10.0)).item() == pytest.approx(2 / (1 + np.exp(0.02 * 275)))
-    assert weight.at(torch.tensor(500.0)).item() == pytest.approx(2 / (1 + np.exp(-0.02 * 225)))
-    weight.set_records(33)
-    assert int(weight.steps_an_epoch) == 5
-    for _ in range(7):
-        weight.weight(training=True)
-    weight.weight(training=False)
-    assert int(weight.step) == 7 and "step" in weight.state_dict()
+@pytest.mark.parametrize(("epoch", "exponent"), [(275, 0), (10, -275), (50, -225), (500, 225)])
+def test_the_weight_of_the_alignment_rises_by_epoch(epoch: float, exponent: float) -> None:
+    expected = 2 / (1 + np.exp(-0.02 * exponent))
+    clock = Clock.at(7 * epoch, 7 * 500, 500)
+    for settings in (Alignment(), Alignment(slope=0.02)):
+        assert alignment_weight(settings, 50, clock).item() == pytest.approx(expected)
+    assert alignment_weight(Alignment(slope=0.1), 50, clock).item() == pytest.approx(2 / (1 + np.exp(-0.1 * exponent)))
+
+
+@pytest.mark.parametrize("accumulate", [1, 4])
+def test_the_alignment_follows_optimiser_steps_whatever_is_accumulated(
+    accumulate: int, cohort_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All parts of a batch have the weight of their step; validation has that of the end."""
+    asked: list[tuple[Clock, float]] = []
+
+    def weight(settings: Alignment, warmup: float, clock: Clock) -> Tensor:
+        found = alignment_weight(settings, warmup, clock)
+        asked.append((clock, found.item()))
+        return found
+
+    monkeypatch.setattr("ecgkit_lamae.model.alignment_weight", weight)
+    config = tiny("mmvm")
+    recipe = replace(config.recipe, epochs=2, batch_size=16, warmup_epochs=0, accumulate=accumulate)
+    pretrain(host().get(MethodEntry, "lamae"), replace(config, recipe=recipe), Store(cohort_store), tmp_path / "run")
+    last = asked[-1][0]  # of the last validation
+    training = [(clock.step, value) for clock, value in asked if clock.epoch < clock.epochs]
+    parts = [sum(step == s for s, _ in training) for step in range(last.steps)]
+    assert max(parts) == accumulate and min(parts) >= 1
+    for step, value in training:
+        epoch = step / (last.steps / 2)
+        assert value == pytest.approx(2 / (1 + np.exp(-9 / 2 * (epoch - 1))), rel=1e-5)
+    assert last.step == last.steps
+
+
+def test_a_run_with_the_counters_of_an_earlier_version_is_read() -> None:
+    model = build(**METHODS["mmvm"])
+    state = model.state_dict()
+    old = state | {"align.step": torch.tensor(160), "align.steps_an_epoch": torch.tensor(4)}
+    assert not [name for name in state if name.startswith("align.")]
+    model.load_state_dict(old)
+    with pytest.raises(RuntimeError, match="other"):
+        model.load_state_dict(state | {"other": torch.tensor(1)})
 
 
 @torch.no_grad()

@@ -1,5 +1,6 @@
 """MERL against its reference vectors, and what ecgkit adds to it: few leads, missing reports, published names."""
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -122,6 +123,16 @@ def test_the_loss_equals_the_reference(golden: Path) -> None:
         accuracy = retrieval_accuracy(a, b)
         close(accuracy["top1"], reference[f"acc1_{j}"][0])
         close(accuracy["top5"], reference[f"acc5_{j}"][0])
+
+
+def test_the_released_schedule_restarts_every_5000_steps_and_the_papers_does_not() -> None:
+    code, paper = (MERL_PRESETS[name].recipe for name in ("resnet18", "resnet18-paper"))
+    steps = 763  # per epoch of the released training: 781,000 reports in batches of 1,024
+    rates = [code.lr_at(step / steps, steps) for step in (0, 2500, 4999, 5000, 7500, 15000)]
+    low, high = 1e-8, 1e-3
+    last = low + (high - low) * (1 + math.cos(math.pi * 4999 / 5000)) / 2
+    assert rates == pytest.approx([high, (low + high) / 2, last, high, (low + high) / 2, high])
+    assert [paper.lr_at(epoch, 191) for epoch in (0, 25, 50)] == pytest.approx([2e-4, 1e-4, 0])
 
 
 def test_records_without_a_report_are_left_out_of_the_contrast() -> None:

@@ -35,13 +35,16 @@ class GoodEncoder(Encoder):
         self.lead = nn.Embedding(12, 8)
         self.conv = nn.Conv1d(1, 8, 5, stride=5)
 
-    def per_lead(self, signal: Tensor, lead_ids: Tensor) -> Tensor:
-        B, L, _ = signal.shape
-        found = self.conv(signal.flatten(0, 1)[:, None]).tanh().square().mean(-1).view(B, L, 8)
-        return found * (1 + self.lead(lead_ids))
+    def per_lead(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None) -> Tensor:
+        B, L, T = signal.shape
+        found = self.conv(signal.flatten(0, 1)[:, None]).tanh().square().view(B, L, 8, -1)
+        if lengths is not None:
+            real = (torch.arange(0, T, 5) < lengths[:, None]).float()
+            found = found * (real / real.mean(1, keepdim=True))[:, None, None]
+        return found.mean(-1) * (1 + self.lead(lead_ids))
 
     def forward(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None) -> Features:
-        per_lead = self.per_lead(signal, lead_ids)
+        per_lead = self.per_lead(signal, lead_ids, lengths)
         return Features(pooled=per_lead.mean(1), per_lead=per_lead)
 
 
@@ -85,8 +88,8 @@ class Rising(Good):
 
 
 class RandomEncoder(GoodEncoder):
-    def per_lead(self, signal: Tensor, lead_ids: Tensor) -> Tensor:
-        return nn.functional.dropout(super().per_lead(signal, lead_ids), 0.1)
+    def per_lead(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None) -> Tensor:
+        return nn.functional.dropout(super().per_lead(signal, lead_ids, lengths), 0.1)
 
 
 class Random(Good):
@@ -94,8 +97,8 @@ class Random(Good):
 
 
 class CompanyEncoder(GoodEncoder):
-    def per_lead(self, signal: Tensor, lead_ids: Tensor) -> Tensor:
-        found = super().per_lead(signal, lead_ids)
+    def per_lead(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None) -> Tensor:
+        found = super().per_lead(signal, lead_ids, lengths)
         return found - found.mean(0) / 2
 
 
@@ -104,8 +107,8 @@ class Company(Good):
 
 
 class PlacesEncoder(GoodEncoder):
-    def per_lead(self, signal: Tensor, lead_ids: Tensor) -> Tensor:
-        return super().per_lead(signal, torch.arange(signal.shape[1]))
+    def per_lead(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None) -> Tensor:
+        return super().per_lead(signal, torch.arange(signal.shape[1]), lengths)
 
 
 class Places(Good):
@@ -113,8 +116,8 @@ class Places(Good):
 
 
 class TwelveEncoder(GoodEncoder):
-    def per_lead(self, signal: Tensor, lead_ids: Tensor) -> Tensor:
-        return super().per_lead(signal.reshape(-1, 12, signal.shape[-1]), lead_ids)
+    def per_lead(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None) -> Tensor:
+        return super().per_lead(signal.reshape(-1, 12, signal.shape[-1]), lead_ids, lengths)
 
 
 class Twelve(Good):
@@ -130,6 +133,28 @@ class FullEncoder(GoodEncoder):
 
 class Full(Good):
     encoder_class = FullEncoder
+
+
+class PaddedEncoder(GoodEncoder):
+    """Takes the zeros behind the end of a record for signal."""
+
+    def per_lead(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None) -> Tensor:
+        return super().per_lead(signal, lead_ids, None)
+
+
+class Padded(Good):
+    encoder_class = PaddedEncoder
+
+
+class FixedEncoder(PaddedEncoder):
+    """As the one before, and takes its full input only."""
+
+    def per_lead(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None) -> Tensor:
+        return super().per_lead(signal.view(len(signal), -1, 200), lead_ids, lengths)
+
+
+class FixedPadded(Good):
+    encoder_class = FixedEncoder
 
 
 class UndeclaredEncoder(GoodEncoder):
@@ -157,8 +182,8 @@ class ForgetfulEncoder(GoodEncoder):
         super().__init__()
         self.scale = 1 + torch.rand(8)
 
-    def per_lead(self, signal: Tensor, lead_ids: Tensor) -> Tensor:
-        return super().per_lead(signal, lead_ids) * self.scale
+    def per_lead(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None) -> Tensor:
+        return super().per_lead(signal, lead_ids, lengths) * self.scale
 
 
 class Forgetful(Good):
@@ -171,6 +196,22 @@ class Narrow(Good):
     def training_step(self, batch: Batch, clock: Clock) -> Losses:
         first, _ = self.pair(batch)
         return Losses({"pairs": ((first + 1000) - 1000).square().mean()})
+
+
+class Buffered(Good):
+    """Right: its step updates a buffer that its loss depends on."""
+
+    momentum: Tensor
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.register_buffer("momentum", torch.zeros(8))
+
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
+        first, second = self.pair(batch)
+        with torch.no_grad():
+            self.momentum.mul_(0.5).add_(second.mean(0))
+        return Losses({"pairs": info_nce(first - self.momentum, second, 0.1)})
 
 
 class Uncompiled(Good):

@@ -40,6 +40,8 @@ BROKEN = [
     ("leads", "Places", "pooled differs by .* another order.*lead_ids"),
     ("leads", "Twelve", "It was raised in .*broken_plugin.py, line"),
     ("lengths", "Full", "NotImplementedError: records that end early"),
+    ("lengths", "Padded", "pooled of a record that ends early differs .* at its own length.*Encoder.padding"),
+    ("lengths", "FixedPadded", "differs .* when other values stand behind its end"),
     ("features", "Undeclared", "fills tokens undeclared"),
     ("features", {"features": ("per_lead", "layers")}, "leaves out layers"),
     ("features", "Wide", r"pooled is \[4, 8\]; expected \[4, 9\]"),
@@ -97,6 +99,17 @@ def test_what_is_broken_fails_and_says_why(module: Path, check: str, change: obj
     assert result.outcome == "failed"
     assert re.search(says, result.why), result.why
     assert "\n" not in result.why
+
+
+def test_compile_takes_a_method_whose_step_updates_a_buffer(module: Path) -> None:
+    result = run_check(Case(replace(GOOD, target=f"{MODULE}:Buffered")), "compile")
+    assert (result.outcome, result.why) == ("ok", "")
+
+
+def test_padding_that_is_declared_is_allowed(module: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    case = Case(replace(GOOD, target=f"{MODULE}:Padded"))
+    monkeypatch.setattr(type(case.method().encoder), "padding", "zeros")
+    assert run_check(case, "lengths").outcome == "ok"
 
 
 def test_every_check_can_fail() -> None:

@@ -51,8 +51,8 @@ class CpcEncoder(Encoder):
         self.to_latent = nn.Linear(D, D)
         self.gru = nn.GRU(D, D, config.layers, batch_first=True)
 
-    def latents(self, signal: Tensor, lead_ids: Tensor) -> Tensor:
-        """Return z ``[B, n, D]``.
+    def latents(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None) -> Tensor:
+        """Return z ``[B, n, D]``; no convolution sees what an earlier one made of the zeros behind a record's end.
 
         Raises:
             SignalError: The signal is shorter than a step.
@@ -60,8 +60,12 @@ class CpcEncoder(Encoder):
         B, _, T = signal.shape
         if self.config.steps(T) < 1:
             raise SignalError(f"a signal of {T} samples", f"at least the {self.config.hop} of a step")
-        on_all = signal.new_zeros(B, LEADS, T).index_copy(1, lead_ids, signal)
-        return self.to_latent(self.convolutions(on_all).transpose(1, 2))
+        x = signal.new_zeros(B, LEADS, T).index_copy(1, lead_ids, signal)
+        for i, step in enumerate(self.convolutions, 1):
+            x = step(x)
+            if lengths is not None:
+                x = x * (torch.arange(x.shape[-1], device=x.device) * 2**i < lengths[:, None])[:, None]
+        return self.to_latent(x.transpose(1, 2))
 
     def contexts(self, latents: Tensor) -> Tensor:
         """Return c ``[B, n, D]``: each step's summary of itself and all before."""
@@ -78,7 +82,7 @@ class CpcEncoder(Encoder):
         self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None, *args: Any, **kwargs: Any
     ) -> Features:
         """Encode records; see `Encoder.forward`."""
-        c = self.contexts(self.latents(signal, lead_ids))
+        c = self.contexts(self.latents(signal, lead_ids, lengths))
         real = self.real_steps(c.shape[1], lengths)
         known = torch.ones_like(c[..., :1], dtype=torch.bool) if real is None else real[..., None]
         mean = (c * known).sum(dim=1) / known.sum(dim=1)
@@ -95,9 +99,14 @@ class Cpc(Method):
         self.encoder: CpcEncoder = CpcEncoder(config)
         self.foretell = nn.ModuleList(nn.Linear(config.width, config.width, bias=False) for _ in config.ahead)
 
+    @classmethod
+    def fewest_records(cls, config: CpcConfig) -> int:
+        """Name two: the candidates that a step is told from are of other records."""
+        return 2
+
     def training_step(self, batch: Batch, clock: Clock) -> Losses:
         """Foretell every step that is to be foretold, and tell it from the other candidates."""
-        z = self.encoder.latents(batch.signal, batch.lead_ids)
+        z = self.encoder.latents(batch.signal, batch.lead_ids, batch.lengths)
         c = self.encoder.contexts(z)
         B, n, _ = z.shape
         real = self.encoder.real_steps(n, batch.lengths)
