@@ -132,7 +132,7 @@ class Unfinished:
         if self.in_place:
             (self.out / LOCK).unlink(missing_ok=True)
         else:
-            shutil.rmtree(self.folder)
+            self._remove()
 
     @contextmanager
     def _alone(self, wait: bool = False) -> Iterator[None]:
@@ -141,7 +141,11 @@ class Unfinished:
                 yield
             finally:
                 if self.folder.exists() and not self._keep(self.folder):
-                    shutil.rmtree(self.folder, ignore_errors=True)
+                    self._remove()
+
+    def _remove(self) -> None:
+        self.clear()  # the marker goes last: without it nobody would know what is left of the folder
+        shutil.rmtree(self.folder)
 
     def _settle(self) -> None:
         """Complete or undo the last step of a process that was killed in it."""

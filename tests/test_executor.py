@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ecgkit.errors import ConfigError, RecordError
+from ecgkit.errors import ConfigError, RecordError, WorkerError
 from ecgkit.executor import open_executor, stop_on_interrupt
 
 
@@ -51,7 +51,10 @@ def test_an_error_of_a_call_is_the_callers() -> None:
 
 
 def test_two_ways_at_once_are_refused() -> None:
-    with pytest.raises(ConfigError, match="--workers 2 and --dask"), open_executor(2, "tcp://x:1"):
+    with (
+        pytest.raises(ConfigError, match="--workers 2 and --dask .* exclude each other"),
+        open_executor(2, "tcp://x:1"),
+    ):
         pass
 
 
@@ -65,31 +68,72 @@ def test_the_first_ctrl_c_is_noted_and_the_second_one_interrupts() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-ORPHANS = """
-import os, sys, time
-from ecgkit.executor import open_executor
+def test_who_presses_ctrl_c_once_is_heard_after_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecgkit.executor.GRACE_SECONDS", 0.1)
+    began = time.perf_counter()
+    with pytest.raises(KeyboardInterrupt), stop_on_interrupt():
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(5)
+    assert time.perf_counter() - began < 3
+
+
+def die(_: int) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_worker_that_dies_is_one_clear_error() -> None:
+    with pytest.raises(WorkerError, match=r"a worker process was killed.*--workers"), open_executor(2) as executor:
+        list(executor.run(die, [1]))
+
+
+PARENT = """
+import os, time
+from calls import nap, pid_of
+from ecgkit.executor import open_executor, stop_on_interrupt
 
 if __name__ == "__main__":
-    with open_executor(2) as executor:
+    with open_executor(2) as executor, stop_on_interrupt() as stopped:
         print(*executor.run(pid_of, [1]), flush=True)
-        time.sleep(60)
+        list(executor.run(nap, range(2), stopped))
+"""
+CALLS = """
+import os, time
+
+def pid_of(n):
+    return os.getpid()
+
+def nap(n):
+    time.sleep(60)
 """
 
 
-def test_workers_end_when_their_parent_is_killed(tmp_path: Path) -> None:
-    (tmp_path / "calls.py").write_text("import os\n\ndef pid_of(n):\n    return os.getpid()\n")
-    script = ORPHANS.replace("import os, sys, time", "import os, time\nfrom calls import pid_of")
-    (tmp_path / "parent.py").write_text(script)
-    with subprocess.Popen([sys.executable, tmp_path / "parent.py"], stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout
+def gone(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    return Path(f"/proc/{process}/stat").read_text().split(")")[1].split()[0] == "Z"  # dead, and nobody's child
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_soon_when_their_parent_is_killed_or_gets_ctrl_c(tmp_path: Path, number: int) -> None:
+    (tmp_path / "calls.py").write_text(CALLS)
+    (tmp_path / "parent.py").write_text(PARENT)
+    command = [sys.executable, tmp_path / "parent.py"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as parent:
+        assert parent.stdout and parent.stderr
         worker = int(parent.stdout.readline())
-        parent.kill()
+        time.sleep(0.3)  # so that it naps
+        os.killpg(parent.pid, number) if number == signal.SIGINT else parent.kill()
+        began = time.perf_counter()
+        parent.wait(20)
+        assert time.perf_counter() - began < 10  # a second or two, on a machine that does nothing else
+        errors = parent.stderr.read()
     for _ in range(100):
-        try:
-            os.kill(worker, 0)
-        except ProcessLookupError:
-            return
-        if Path(f"/proc/{worker}/stat").read_text().split(")")[1].split()[0] == "Z":  # dead, and nobody's child
-            return
+        if gone(worker):
+            break
         time.sleep(0.1)
-    pytest.fail("the worker lives on")
+    else:
+        pytest.fail("the worker lives on")
+    assert errors.count("KeyboardInterrupt") == (number == signal.SIGINT), "no worker complains of Ctrl-C"

@@ -13,7 +13,6 @@ import pytest
 
 from ecgkit import ingestion as package
 from ecgkit.errors import OutputError
-from ecgkit.executor import open_executor
 from ecgkit.ingestion import IngestOptions, ingest
 from ecgkit.parts import Interrupted
 from ecgkit.store import format as fmt
@@ -121,24 +120,6 @@ def test_killed_at_any_moment_and_run_again_the_store_is_the_same(
     for store in stores:
         assert files_of(store) == undisturbed, store.name
     assert sorted(tmp_path.iterdir()) == stores, "nothing else is left"
-
-
-@pytest.mark.parametrize("how", ["workers", "dask"])
-def test_shared_work_gives_the_same_bytes(
-    source: Path, undisturbed: dict[str, bytes], tmp_path: Path, how: str
-) -> None:
-    out = tmp_path / "s.zarr"
-    if how == "workers":
-        with open_executor(workers=2) as executor:
-            ingest(source, out, executor=executor)
-    else:
-        distributed = pytest.importorskip("distributed")
-        with (
-            distributed.LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster,
-            open_executor(dask=cluster.scheduler_address) as executor,
-        ):
-            ingest(source, out, executor=executor)
-    assert files_of(out) == undisturbed
 
 
 def test_ctrl_c_finishes_the_shard_and_the_same_command_goes_on(

@@ -1,4 +1,4 @@
-"""The whole way from reports to labels; each stage starts from what the last run kept.
+"""From reports to labels. A run that was stopped goes on where it was.
 
 Steps as in K-MERL (arXiv 2502.17900): extract, verify, merge synonyms, fold subtypes into superclasses, keep what is
 frequent. A finding that one statement calls present is present, whatever another doubts or denies.
@@ -6,7 +6,8 @@ frequent. A finding that one statement calls present is present, whatever anothe
 
 import datetime
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
-from ecgkit.atomic import check_output
+from ecgkit.config import fingerprint
 from ecgkit.errors import ConfigError, DatasetError, StoreError
 from ecgkit.knowledge.backends import Backend, Readings, Watch
 from ecgkit.knowledge.labels import (
@@ -29,26 +30,28 @@ from ecgkit.knowledge.labels import (
     Entities,
     read_labels,
     write_labels,
-)  # fmt: skip
+)
 from ecgkit.knowledge.mentions import Mention
 from ecgkit.knowledge.reports import Reports
 from ecgkit.knowledge.statements import Corpus, Unit, corpus_of, text_hash
 from ecgkit.knowledge.vocabulary import Vocabulary, read_vocabulary
 from ecgkit.parquet import read_frame
+from ecgkit.unfinished import Unfinished
 
 
 @dataclass(frozen=True)
 class ExtractOptions:
-    """What is kept of what was read.
+    """Which labels to make from the readings.
 
     Args:
-        unit: What is read as one text: ``statement`` or ``report``.
-        min_count: Records in which an entity must be present.
-        max_entities: Keep only so many, the most frequent.
-        keep_children: Whether a subtype keeps a column of its own beside its parent's, else it becomes its parent.
-        vocabulary: File of maps to apply instead of the backend's.
-        name: Of the extraction, for several of one store.
-        overwrite: Whether an earlier one of this name may be replaced.
+        unit: Unit that is read as one text: ``statement`` or ``report``.
+        min_count: Number of records in which an entity must be present to be kept.
+        max_entities: Keep at most this many entities, the most frequent ones.
+        keep_children: Whether a subtype keeps its own column beside that of its parent. If not, it counts as its
+            parent.
+        vocabulary: File of maps to apply instead of those of the backend.
+        name: Name of the extraction, since a store may have several.
+        overwrite: Whether an earlier extraction of this name may be replaced.
     """
 
     unit: Unit = "statement"
@@ -70,19 +73,20 @@ class ExtractOptions:
 
 @dataclass(frozen=True)
 class Summary:
-    """What an extraction did.
+    """Result of an extraction.
 
     Args:
-        path: The labels.
-        entities: The labels themselves.
-        records: How many there are.
-        with_report: How many have one.
-        texts: Unique texts that were read.
-        saved: Texts that needed no reading, as an equal one was read.
-        problems: Unread texts by reason.
-        incomplete: Records with a report of which a part was not read.
-        unknown: Records that mention a name which the vocabulary lacks, by name.
-        counters: Of the backend: requests, tokens and so on.
+        path: Folder of the labels.
+        entities: The labels.
+        records: Number of records.
+        with_report: Number of records that have a report.
+        texts: Number of unique texts that were read.
+        saved: Number of texts that were not read because an equal text was.
+        problems: Number of unread texts per reason.
+        incomplete: Number of records whose report was not read completely.
+        unknown: Number of records per name that the vocabulary lacks.
+        counters: Counters of the backend, such as requests and tokens.
+        audit: The sheet to check by hand, as CSV and HTML, if one was asked for.
     """
 
     path: Path
@@ -95,6 +99,27 @@ class Summary:
     incomplete: int
     unknown: Mapping[str, int]
     counters: Mapping[str, Any]
+    audit: tuple[Path, Path] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts and the entities as plain values."""
+        entities = self.entities
+        rows = zip(entities.names, entities.counts, entities.uncertain, strict=True)
+        return {
+            "records": self.records,
+            "with_report": self.with_report,
+            "texts": self.texts,
+            "saved": self.saved,
+            "incomplete": self.incomplete,
+            "problems": dict(self.problems),
+            "unknown": list(self.unknown),
+            "counters": dict(self.counters),
+            "labels": str(self.path),
+            "entities": [
+                {"entity": name, "present": int(p), "uncertain": int(u), "parent": entities.parents.get(name)}
+                for name, p, u in rows
+            ],
+        }
 
 
 def extract_knowledge(
@@ -102,59 +127,72 @@ def extract_knowledge(
 ) -> Summary:
     """Turn reports into entity labels.
 
+    If the work is stopped, the same call goes on where it was: answers of a model are kept one by one.
+
     Args:
-        reports: As `ecgkit.knowledge.reports.open_reports` gives them.
-        backend: What reads the texts.
+        reports: Reports as `ecgkit.knowledge.reports.open_reports` returns them.
+        backend: Reads the texts.
         options: See `ExtractOptions`.
-        watch: Called with the stage, units done and in all.
+        watch: Called with the stage, units done and units in total.
 
     Raises:
         ConfigError: The vocabulary's file cannot be read.
         DatasetError: Nothing could be read, or no entity is frequent enough.
-        EndpointError: A model server failed for good; what was answered is kept.
-        OutputError: Labels of this name exist.
+        EndpointError: A model server failed for good; the answers so far are kept.
+        OutputError: Labels of this name exist, another process makes them, or they cannot be written.
     """
-    path = reports.folder / options.name
-    check_output(path, KIND, overwrite=options.overwrite)
     vocabulary = read_vocabulary(options.vocabulary) if options.vocabulary else None
-    corpus = corpus_of(reports.texts, options.unit)
-    readings = backend.read(corpus.texts, watch)
-    if corpus.texts and all(found is None for found in readings.mentions):
-        reason, _ = Counter(readings.problems.values()).most_common(1)[0]
-        raise DatasetError(f"none of {len(corpus.texts)} texts could be read ({reason})", "texts that can be read")
-    vocabulary = vocabulary or backend.vocabulary(_name_counts(corpus, readings.mentions), watch)
-    provenance = {**backend.provenance, "date": _today()}
-    return _finish(reports, corpus, readings, vocabulary, provenance, options)
+    with _in_progress(reports, options) as folder:
+        corpus = corpus_of(reports.texts, options.unit)
+        readings = backend.read(corpus.texts, watch)
+        if corpus.texts and all(found is None for found in readings.mentions):
+            reason, _ = Counter(readings.problems.values()).most_common(1)[0]
+            raise DatasetError(f"none of {len(corpus.texts)} texts could be read ({reason})")
+        vocabulary = vocabulary or backend.vocabulary(_name_counts(corpus, readings.mentions), watch)
+        provenance = {**backend.provenance, "date": _today()}
+        return _label_records(folder, reports, corpus, readings, vocabulary, provenance, options)
 
 
 def relabel(reports: Reports, options: ExtractOptions) -> Summary:
-    """Apply an edited vocabulary to what was read before: no text is read again and no model is asked.
+    """Apply an edited vocabulary to an earlier extraction: no text is read again and no model is asked.
 
     Args:
-        reports: Those that were read.
-        options: With `vocabulary`; the unit of the earlier extraction is kept, and its labels are replaced.
+        reports: The reports that were read.
+        options: With `vocabulary`. The unit of the earlier extraction is kept, and its labels are replaced.
 
     Raises:
         ConfigError: There is no vocabulary, or its file cannot be read.
         StoreError: Nothing was read before, or the reports are others.
     """
     if options.vocabulary is None:
-        raise ConfigError("no vocabulary to apply", "--vocabulary FILE")
+        raise ConfigError("no vocabulary to apply", remedy="Name its file with --vocabulary.")
     vocabulary = read_vocabulary(options.vocabulary)
     path = reports.folder / options.name
     before = read_labels(path)
     if before.content_hash != reports.content_hash:
-        raise StoreError(
-            f"{path} belongs to other reports", "labels of these reports", "Extract anew, with --overwrite."
-        )
+        raise StoreError(f"{path} was made from other reports", remedy="Extract anew, with --overwrite.")
     options = replace(options, unit=before.provenance["options"]["unit"], overwrite=True)
     corpus = corpus_of(reports.texts, options.unit)
     readings = _readings_of(path, corpus)
     kept = {k: v for k, v in before.provenance.items() if k not in ("options", "vocabulary")}
-    return _finish(reports, corpus, readings, vocabulary, {**kept, "relabelled": _today()}, options)
+    with _in_progress(reports, options) as folder:
+        provenance = {**kept, "relabelled": _today()}
+        return _label_records(folder, reports, corpus, readings, vocabulary, provenance, options)
 
 
-def _finish(
+@contextmanager
+def _in_progress(reports: Reports, options: ExtractOptions) -> Iterator[Path]:
+    """Yield the folder for new labels, for this process alone; they take their place when the block ends."""
+    path = reports.folder / options.name
+    unfinished = Unfinished(path, KIND, overwrite=options.overwrite, hidden=True)
+    with unfinished.open():
+        unfinished.begin(fingerprint(reports.content_hash, options))
+        yield unfinished.made
+        unfinished.finish()
+
+
+def _label_records(
+    folder: Path,
     reports: Reports,
     corpus: Corpus,
     readings: Readings,
@@ -162,7 +200,7 @@ def _finish(
     provenance: Mapping[str, Any],
     options: ExtractOptions,
 ) -> Summary:
-    """Make the labels of what was read, and write them."""
+    """Write the labels that follow from the readings into a folder, and return what was done."""
     names, values = _label(corpus, readings.mentions, vocabulary, options)
     unread = np.array([found is None for found in readings.mentions], bool)
     complete = np.array([bool(record) and not unread[list(record)].any() for record in corpus.records], bool)
@@ -178,14 +216,13 @@ def _finish(
         },
         reports.content_hash,
     )
-    path = reports.folder / options.name
     table = _mention_table(corpus, readings.mentions, vocabulary)
     problems = {text_hash(corpus.texts[i]): reason for i, reason in readings.problems.items()}
     unread_table = pd.DataFrame({"text": list(problems), "reason": list(problems.values())}, dtype=str)
-    write_labels(path, entities, table, unread_table, vocabulary, overwrite=options.overwrite)
+    write_labels(folder, entities, table, unread_table, vocabulary)
     counts = _name_counts(corpus, readings.mentions)
     return Summary(
-        path=path,
+        path=reports.folder / options.name,
         entities=entities,
         records=len(reports),
         with_report=sum(map(bool, corpus.records)),

@@ -21,7 +21,6 @@ import pandas as pd
 import zarr
 from numpy.typing import NDArray
 
-from ecgkit.atomic import atomic_folder, check_output
 from ecgkit.config import write_yaml
 from ecgkit.errors import StoreError
 from ecgkit.knowledge.reports import FOLDER
@@ -134,58 +133,50 @@ def _owner(path: Path) -> Path:
 
 
 def write_labels(
-    path: Path,
-    entities: Entities,
-    mentions: pd.DataFrame,
-    unread: pd.DataFrame,
-    vocabulary: Vocabulary,
-    *,
-    overwrite: bool = False,
+    folder: Path, entities: Entities, mentions: pd.DataFrame, unread: pd.DataFrame, vocabulary: Vocabulary
 ) -> None:
-    """Write labels with what they were made from; the folder appears whole or not at all.
+    """Write labels into an empty folder, with everything that they were made from.
 
     Args:
-        path: The folder.
+        folder: The folder.
         entities: The labels.
-        mentions: As described at the head of this module.
-        unread: Likewise.
+        mentions: Table of mentions; its columns are described at the head of this module.
+        unread: Table of texts that could not be read; described there too.
         vocabulary: The maps that were applied.
-        overwrite: Whether earlier labels may be replaced.
-
-    Raises:
-        OutputError: `path` exists and may not be replaced.
     """
-    check_output(path, KIND, overwrite=overwrite)
+    _write_matrix(folder, entities)
+    write_frame(folder / MENTIONS, mentions)
+    write_frame(folder / UNREAD, unread)
+    records = pd.DataFrame({"record_id": entities.record_ids, "complete": entities.complete})
+    write_frame(folder / RECORDS, records)
+    _table(entities).to_csv(folder / ENTITIES, index=False)
     counts = {name: int(count) for name, count in zip(entities.names, entities.counts, strict=True)}
-    with atomic_folder(path, KIND) as folder:
-        rows, columns = entities.values.shape
-        array = zarr.create_array(
-            folder,
-            shape=entities.values.shape,
-            chunks=(max(1, min(rows, 2**20 // max(1, columns))), max(1, columns)),
-            dtype="uint8",
-            dimension_names=("record", "entity"),
-            overwrite=False,
-        )
-        array[:] = entities.values
-        array.attrs.update(
-            {
-                "format": FORMAT,
-                "version": VERSION,
-                "values": {"absent": ABSENT, "present": PRESENT, "uncertain": UNCERTAIN},
-                "names": list(entities.names),
-                "counts": list(counts.values()),
-                "parents": dict(entities.parents),
-                "provenance": dict(entities.provenance),
-                "content_sha256": entities.content_hash,
-            }
-        )
-        write_frame(folder / MENTIONS, mentions)
-        write_frame(folder / UNREAD, unread)
-        records = pd.DataFrame({"record_id": entities.record_ids, "complete": entities.complete})
-        write_frame(folder / RECORDS, records)
-        _table(entities).to_csv(folder / ENTITIES, index=False)
-        write_yaml(folder / VOCABULARY, as_yaml(vocabulary, counts))
+    write_yaml(folder / VOCABULARY, as_yaml(vocabulary, counts))
+
+
+def _write_matrix(folder: Path, entities: Entities) -> None:
+    rows, columns = entities.values.shape
+    array = zarr.create_array(
+        folder,
+        shape=entities.values.shape,
+        chunks=(max(1, min(rows, 2**20 // max(1, columns))), max(1, columns)),
+        dtype="uint8",
+        dimension_names=("record", "entity"),
+        overwrite=False,
+    )
+    array[:] = entities.values
+    array.attrs.update(
+        {
+            "format": FORMAT,
+            "version": VERSION,
+            "values": {"absent": ABSENT, "present": PRESENT, "uncertain": UNCERTAIN},
+            "names": list(entities.names),
+            "counts": entities.counts.tolist(),
+            "parents": dict(entities.parents),
+            "provenance": dict(entities.provenance),
+            "content_sha256": entities.content_hash,
+        }
+    )
 
 
 def _table(entities: Entities) -> pd.DataFrame:

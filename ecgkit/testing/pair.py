@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ecgkit.entries import MethodEntry, TaskEntry
-from ecgkit.plugins import host
+from ecgkit.entries import MethodEntry
 from ecgkit.store.reader import Store
+from ecgkit.tasks.loading import find_task
 from ecgkit.testing.case import OPTIONS
 from ecgkit.testing.gradients import taken_step
 from ecgkit.testing.result import CheckFailed
@@ -28,7 +28,7 @@ GRADIENT = "gradient.safetensors"
 
 def gradient_of_own(entry: MethodEntry, config: Any, store: Path, task: str) -> dict[str, Tensor]:
     """Return the gradient of every trained parameter by name, from all processes that joined."""
-    labels = host().get(TaskEntry, task) if task else None
+    labels = find_task(task) if task else None
     with joined("cpu") as processes:
         setup = set_up(entry, config, Store(store), OPTIONS, processes, lambda done, total: None, labels)
         return taken_step(setup, processes).gradients

@@ -15,10 +15,11 @@ from ecgkit.errors import RunError, StoreError
 from ecgkit.executor import open_executor
 from ecgkit.methods import Batch, Corpus, Method, Sampler
 from ecgkit.recipe import LATER, Recipe
+from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
 from ecgkit.tasks.data import task_data
-from ecgkit.tasks.loading import load_task
+from ecgkit.tasks.loading import load_task, task_reference
 from ecgkit.training.cost import Cost, count_cost
 from ecgkit.training.data import (
     Split,
@@ -51,7 +52,7 @@ class Setup:
         supplies: What a batch holds besides the signal.
         split: Who is in which part.
         method: The model, on its device.
-        task: Name of the task that labels come from; empty without one.
+        task: Name of the task that labels come from, or path of its file; empty without one.
         options: How to run.
         identity: What two trainings must share to be the same, as a fingerprint.
         sampler: What says which records stay together in a batch; None for nothing.
@@ -88,7 +89,8 @@ class Setup:
         """Return what is to be told before the first step."""
         plan = self.plan(Processes())
         kind = precision(self.recipe, self.device)
-        return Beginning(self.split, cost, self.recipe, processes, kind, plan.steps, plan.left_out)
+        signal: SignalSpec = self.config.signal
+        return Beginning(signal, self.split, cost, self.recipe, processes, kind, plan.steps, plan.left_out)
 
     def plan(self, processes: Processes) -> Plan:
         """Return the order of the training as this process sees it."""
@@ -161,7 +163,7 @@ def set_up(
     corpus = Corpus(store, split.train, data.labels if data else ())
     config = family.complete(config, corpus)
     supplies: Supplies = {**opened, **views_of(config, options.seed)}
-    name = task.name if task else ""
+    name = task_reference(task) if task else ""
     parents = read_parents(family.built_on(config))
     identity = fingerprint(
         entry.name,

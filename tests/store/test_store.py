@@ -284,6 +284,7 @@ def test_a_view_does_not_depend_on_how_it_was_batched(tmp_path: Path, monkeypatc
 def test_slots_of_records_that_were_left_out_are_skipped(tmp_path: Path) -> None:
     layout = Layout.of(STANDARD_LEADS, 300)
     recordings = [Recording(synthetic_signal(300, seed=s), 100.0, STANDARD_LEADS) for s in range(5)]
+    (tmp_path / "parts").mkdir()
     with open_part(layout, tmp_path / "parts", 0) as writer:
         for n, recording in enumerate(recordings):
             if n in (0, 3):

@@ -1,7 +1,8 @@
 """Every family that ecgkit ships keeps the promises of the kit."""
 
+from ecgkit.distribution import DISTRIBUTION
 from ecgkit.entries import MethodEntry
-from ecgkit.plugins import GROUP, host
+from ecgkit.plugins import host
 from ecgkit.testing import method_tests
 
 # As small as they can be: what is checked does not depend on sizes.
@@ -21,4 +22,4 @@ test_clear, test_hierarchical, test_kmerl, test_lamae, test_merl, test_stmem = (
 
 def test_no_family_is_missing_here() -> None:
     methods = host().entries(MethodEntry)
-    assert {name for name, entry in methods.items() if host().owner(entry).distribution == GROUP} == set(SMALL)
+    assert {name for name, entry in methods.items() if host().owner(entry).distribution == DISTRIBUTION} == set(SMALL)

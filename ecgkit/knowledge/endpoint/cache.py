@@ -1,20 +1,22 @@
-"""Answers that were paid for: one SQLite file in the folder of the reports, readable by its owner only.
+"""Answers that were paid for: one SQLite file in the folder of the reports, which only its owner can read.
 
-Write-ahead logging keeps every answer that was received when the process is killed; the lock that a run holds goes with
-its process. Questions are kept as hashes; an answer that could not be read is kept raw, for a look by hand.
+Write-ahead logging keeps every answer that was received before the process is killed. One process uses the file at a
+time (`ecgkit.lock`). Questions are kept as hashes. An answer that could not be read is kept raw, to be looked at.
 """
 
 import os
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from ecgkit.errors import OutputError, StoreError
+from ecgkit.errors import StoreError
+from ecgkit.lock import hold
 
-FILE = "cache.sqlite"
+FILE, LOCK = "cache.sqlite", ".cache.lock"
 _BATCH = 500
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, stage TEXT NOT NULL, answer TEXT NOT NULL) WITHOUT ROWID;
@@ -25,38 +27,42 @@ CREATE TABLE IF NOT EXISTS quarantine (
 
 
 class Cache:
-    """Answers by the hash of their question. Use as a context; one process at a time.
+    """Answers by the hash of their question. Use it as a context; one process at a time.
 
     Args:
-        folder: Where the file lies; made if need be.
+        folder: Folder of the file; it is made if it does not exist.
 
     Raises:
-        OutputError: Another process uses it.
-        StoreError: The file is no cache, or damaged.
+        LockedError: Another process uses the cache.
+        OutputError: The folder cannot be written.
+        StoreError: The file is damaged, or not a cache.
     """
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / FILE
+        with ExitStack() as opened:
+            opened.enter_context(hold(folder / LOCK, self.path, "used"))
+            self._db = opened.enter_context(closing(self._open()))
+            self._opened = opened.pop_all()
+
+    def _open(self) -> sqlite3.Connection:
         # Made with its mode before anything is in it; SQLite gives its log the same.
         os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         self.path.chmod(0o600)
-        self._db = sqlite3.connect(self.path, isolation_level=None, timeout=1.0)
+        db = sqlite3.connect(self.path, isolation_level=None, timeout=1.0)
         try:
-            self._db.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._db.execute("PRAGMA journal_mode=WAL")
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.executescript(_SCHEMA)
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute("COMMIT")
-        except sqlite3.OperationalError as error:
-            self._db.close()
-            if "locked" in str(error):
-                raise OutputError(f"{self.path} is in use by another run", "one run at a time") from None
-            raise StoreError(f"{self.path} cannot be used ({error})", "a cache of answers", "Move it away.") from None
+            db.execute("PRAGMA locking_mode=EXCLUSIVE")  # without shared memory, which network file systems lack
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=NORMAL")
+            db.executescript(_SCHEMA)
+            db.execute("BEGIN IMMEDIATE")
+            db.execute("COMMIT")
         except sqlite3.DatabaseError as error:
-            self._db.close()
-            raise StoreError(f"{self.path} is damaged ({error})", "a cache of answers", "Move it away.") from None
+            db.close()
+            raise StoreError(
+                f"{self.path} cannot be used as a cache of answers ({error})", remedy="Move it away, or delete it."
+            ) from None
+        return db
 
     def get(self, keys: Sequence[str]) -> dict[str, str]:
         """Return the answers that are known, by key."""
@@ -85,8 +91,8 @@ class Cache:
         return self._db.execute("DELETE FROM quarantine").rowcount
 
     def close(self) -> None:
-        """Close the file."""
-        self._db.close()
+        """Close the file, and let go of its lock."""
+        self._opened.close()
 
     def __enter__(self) -> Self:
         return self
