@@ -29,6 +29,7 @@ GOOD = MethodEntry(
     paper="none",
     features=("per_lead",),
 )
+NOSY = {"target": f"{MODULE}:NosyToo", "needs": ("signal", "demographics")}
 # The check, what is broken for it, and what it says.
 BROKEN = [
     ("loads", {"config": f"{MODULE}:Config", "presets": f"{MODULE}:PRESETS"}, "imports torch.*inside a function"),
@@ -53,11 +54,7 @@ BROKEN = [
     ("bf16", "Narrow", "in bf16 and .* in fp32.*float"),
     ("compile", "Uncompiled", "when compiled and .* when not"),
     ("supplies", "Nosy", "training_step asks for beats.*needs of the MethodEntry"),
-    (
-        "supplies",
-        {"target": f"{MODULE}:NosyToo", "needs": ("signal", "demographics")},
-        "the encoder asks for demographics.*Encoder.needs",
-    ),
+    ("supplies", NOSY, "the encoder asks for demographics.*Encoder.needs"),
     ("sampler", "Whimsical", "other groups for the same epoch.*the generator that it is given"),
     ("sampler", "Strangers", "rows from .* of the rows that it was given"),
     ("accumulation", "Summed", "gradient of .* between a batch in one part and in 2.*Average by record"),
