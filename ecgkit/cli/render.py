@@ -8,13 +8,16 @@ stdout holds JSON and nothing else, and what is meant for people goes to stderr.
 import json
 import math
 import os
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import zip_longest
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich import box
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.progress import (
     BarColumn,
@@ -74,12 +77,21 @@ def say(line: str) -> None:
     While bars are on the same terminal, the line goes through their console, which keeps them below it.
     """
     through = errors if console.is_terminal and _shown else _people[0]
-    through.print(escape(line), soft_wrap=True)
+    through.print(escape(_wrapped(line, through)), soft_wrap=True)
 
 
 def warn(line: str) -> None:
     """Print a warning to stderr."""
-    errors.print(f"[yellow]warning:[/] {escape(line)}", soft_wrap=True)
+    text = _wrapped(f"warning: {line}", errors).removeprefix("warning:")
+    errors.print(f"[yellow]warning:[/]{escape(text)}", soft_wrap=True)
+
+
+def _wrapped(text: str, out: Console) -> str:
+    """Break lines between words where `out` is a terminal; a path that is longer than a line stays whole."""
+    if not out.is_terminal:
+        return text
+    fill = partial(textwrap.fill, width=out.width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(map(fill, text.split("\n")))
 
 
 def print_table(title: str, rows: Sequence[Mapping[str, Any]], *, numeric: Sequence[str] = ()) -> None:
@@ -91,23 +103,47 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]], *, numeric: Seque
         numeric: Columns to align right.
     """
     out = _people[0]
-    out.print(f"[bold]{escape(title)}[/]", soft_wrap=True)
+    out.print(f"[bold]{escape(_wrapped(title, out))}[/]", soft_wrap=True)
     if not rows:
         say("none")
     elif out.is_terminal:
-        out.print(_boxed(rows, numeric))
+        out.print(_boxed(rows, numeric, out.width))
     else:
         for line in _columns(rows, numeric):
             out.print(line, soft_wrap=True, markup=False)
 
 
-def _boxed(rows: Sequence[Mapping[str, Any]], numeric: Sequence[str]) -> Table:
-    table = Table(header_style="bold")
-    for column in rows[0]:
-        table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
+def _boxed(rows: Sequence[Mapping[str, Any]], numeric: Sequence[str], width: int) -> Table:
+    """Return a table with lines that breaks texts between words, and no number, as far as `width` allows."""
+    least = {column: _least_width(column, rows, column in numeric) for column in rows[0]}
+    table, around = Table(header_style="bold"), 3 * len(least) + 1
+    if sum(least.values()) + around > width:  # without lines between columns more fits
+        table.box, table.padding, around = box.SIMPLE_HEAD, (0, 0, 0, 0), len(least) + 1
+    widths = _widths(rows, least, width - around)
+    for column in least:
+        justify: JustifyMethod = "right" if column in numeric else "left"
+        table.add_column(column, justify=justify, overflow="fold", width=widths.get(column))
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row.values()))
     return table
+
+
+def _least_width(column: str, rows: Sequence[Mapping[str, Any]], whole_cells: bool) -> int:
+    """Return the width in which no word of a column is broken, and with `whole_cells` no cell."""
+    cells = [str(row[column]) for row in rows]
+    parts = cells if whole_cells else [word for cell in cells for word in cell.split()]
+    return max(map(len, [*column.split(), *parts]), default=0)
+
+
+def _widths(rows: Sequence[Mapping[str, Any]], least: Mapping[str, int], room: int) -> dict[str, int]:
+    """Return the widths of columns that fill `room` at most, the widest narrowed first; empty where that is too few."""
+    widths = {column: max(map(len, [column, *(str(row[column]) for row in rows)])) for column in least}
+    while sum(widths.values()) > room:
+        able = [column for column in widths if widths[column] > least[column]]
+        if not able:
+            return {}
+        widths[max(able, key=widths.__getitem__)] -= 1
+    return widths
 
 
 def _columns(rows: Sequence[Mapping[str, Any]], numeric: Sequence[str]) -> Iterator[str]:
