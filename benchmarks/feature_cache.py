@@ -15,10 +15,10 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
-from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
-from ecgkit.evaluation.features.encoder import untrained_subject
-from ecgkit.evaluation.probe.options import ProbeOptions
-from ecgkit.evaluation.probe.prepare import probe
+from ecgkit.entries import MethodEntry
+from ecgkit.evaluation.features.encoder import untrained_encoder
+from ecgkit.evaluation.probe.probe import Probe
+from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.ingestion import ingest
 from ecgkit.methods import method_config
 from ecgkit.plugins import host
@@ -47,18 +47,16 @@ def compare(folder: Path, records: int, method: str, preset: str) -> Table:
     ingest(folder / "cohort", folder / "cohort.zarr")
     store, entry = Store(folder / "cohort.zarr"), host().get(MethodEntry, method)
     _, config = method_config(entry, preset)
-    subject = untrained_subject(entry, preset, config, weights="random-init", seed=0)
-    open_view(store, subject.spec)
+    encoder = untrained_encoder(entry, preset, config, weights="random-init", seed=0)
+    open_view(store, encoder.spec)
     title = f"Probes of {method} {preset}, {records} records, one thread"
     table = Table("head", "no cache", "empty cache", "full cache", "ratio", "AUROC apart by", title=title)
-    task = host().get(TaskEntry, "simulated")
     for head in HEADS:
         seconds, scores = [], []
         for cache in (None, folder / f"cache-{head}", folder / f"cache-{head}"):
             began = time.process_time()
-            row = probe(
-                subject, store, task, host().get(HeadEntry, head), folder / "row", ProbeOptions(head, cache=cache)
-            )
+            asked = ProbeRequest(str(store.path), "simulated", head=head, cache=cache and str(cache))
+            row = Probe(asked, encoder).run(folder / "row")
             seconds.append(time.process_time() - began)
             scores.append(row.macro_auroc or 0.0)
         apart = max(scores) - min(scores)

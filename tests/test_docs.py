@@ -53,5 +53,5 @@ def test_every_command_line_names_commands_and_options_that_exist(page: Path, ec
 
 def test_the_readme_holds_the_test_command_that_ci_runs() -> None:
     readme = (PROJECT / "README.md").read_text().splitlines()
-    assert readme.count("pip install '.[test]' && pytest") == 1
+    assert readme.count("pip install '.[test]' && pytest -n 2") == 1
     assert "pip install . && ecgkit demo" in readme

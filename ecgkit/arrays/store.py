@@ -16,7 +16,7 @@ from ecgkit.store.reader import Store
 class Ecg(NamedTuple):
     """One record; ``encoder(*ecg)`` gives its features.
 
-    Args:
+    Attributes:
         signal: float64 ``[L, T]`` in mV (in the source's own unit for ``NU``), NaN where a sample is missing.
         fs: Sampling rate in Hz.
         leads: Names of the L rows.

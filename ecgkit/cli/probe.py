@@ -1,22 +1,24 @@
 """``ecgkit probe``."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+import typer
 
 from ecgkit.cli import probe_options as given
-from ecgkit.cli.probe_plan import Plan, run_plan
-from ecgkit.cli.probe_study import study
-from ecgkit.cli.probe_suite import run_suite_command
-from ecgkit.cli.render import DeviceOption, JsonOption, SeedOption, print_json
+from ecgkit.cli.exit_codes import Exit
+from ecgkit.cli.probe_roads import refuse_unused
+from ecgkit.cli.render import DeviceOption, JsonOption, SeedOption, print_json, progress, say, warn
 from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption
 
 if TYPE_CHECKING:
-    from ecgkit.evaluation.probe.options import ProbeOptions
-    from ecgkit.evaluation.probe.request import ModelChoice
-    from ecgkit.evaluation.protocols.draws import Amount
+    from ecgkit.api.probe import ProbeResults
 
 
 def probe(
+    ctx: typer.Context,
     data: given.Data = None,
     task: given.Task = "",
     run: given.Run = None,
@@ -54,107 +56,101 @@ def probe(
 ) -> None:
     """Judge an encoder by a task: a pretrained run, or a method without pretraining as its baseline.
 
-    With a run, --set changes the head, such as gate=frozen; else head.gate=frozen does, and other keys the model.
-
     The encoder's own contract builds its input from any store. Settings are chosen on validation records; the test
     records are predicted once.
+
+    With a run, --set changes the head, such as gate=frozen. Without one, head.gate=frozen changes the head, and other
+    keys change the model.
     """
-    kept = None if no_cache else str(cache or "")
-    if suite:
-        run_suite_command(suite, run, stores or [], out, jobs=jobs, device=device, cache=kept, as_json=as_json)
-        return
-    where = _checked(data, task, epochs, scratch=scratch, elsewhere=eval_data is not None, study=layers or perturb)
-    of_model, of_head = _share_settings(settings or [], has_run=run is not None)
-    of_head += _zero_shot_settings(head, prompts, independent_queries)
-    options = _options(
-        head=head, seed=seed, epochs=epochs, device=device, head_settings=of_head, task_settings=task_settings or [],
-        allow_overlap=allow_overlap, protocol=protocol, splits=str(splits or ""), label_set=label_set,
-        eval_data=str(eval_data or ""),
-    )  # fmt: skip
-    plan = Plan(
-        data=where,
-        tasks=tuple(name.strip() for name in task.split(",")),
-        leads=leads,
-        model=_model(run, method, random_init, scratch, preset, config, of_model),
-        options=options,
-        amounts=parse_amounts(fraction or "100" * (seeds is not None and not label_counts), label_counts),
-        seeds=seeds,
-        out=out,
-        cache=kept,
-    )
-    found = study(plan.only_case(), layers, perturb) if layers or perturb else run_plan(plan)
+    options = {
+        name: value for name, value in ctx.params.items() if name not in ("as_json", "suite", "layers", "perturb")
+    }
+    road = refuse_unused(ctx)
+    if road == "suite":
+        _suite(suite, as_json, options)
+    elif road in ("layers", "perturb"):
+        _study(road, layers or perturb, as_json, options)
+    else:
+        _results(as_json, options)
+
+
+def _taken(options: Mapping[str, Any], *, without: tuple[str, ...]) -> dict[str, Any]:
+    """Return the options that a function takes; a list that nothing was given for is empty."""
+    lists = ("settings", "task_settings")
+    kept = {name: value for name, value in options.items() if name not in without}
+    return {name: value or () if name in lists else value for name, value in kept.items()}
+
+
+def _results(as_json: bool, options: Mapping[str, Any]) -> None:
+    """Probe, print the results, and end with exit code 3 where some of a grid failed."""
+    from ecgkit.api.probe import probe as run_probe
+    from ecgkit.cli.probe_show import show_results
+
+    with progress() as watch:
+        found = run_probe(**_taken(options, without=("stores",)), progress=watch)
+    show_results(found)
     if as_json:
-        print_json(found)
+        print_json([{"folder": str(folder), **asdict(row)} for folder, row in found.rows])
+    _end(found)
 
 
-def _checked(data: Path | None, task: str, epochs: int | None, *, scratch: bool, elsewhere: bool, study: str) -> Path:
-    """Return the store, if options that stand together fit together.
+def _end(found: "ProbeResults") -> None:
+    for name, why in found.failed.items():
+        warn(f"{name}: {why}")
+    if found.failed:
+        warn(f"{len(found.failed)} probes failed; the same command tries them again")
+        raise typer.Exit(Exit.INCOMPLETE)
+
+
+def _study(road: str, asked: str, as_json: bool, options: Mapping[str, Any]) -> None:
+    """Study layers or perturbations, and print the table."""
+    from ecgkit.api.study import study_layers, study_perturbations
+    from ecgkit.cli.probe_show import show_study
+
+    unused = ("stores", "jobs", "scratch", "epochs", "fraction", "label_counts", "seeds", "eval_data")
+    with progress() as watch:
+        if road == "layers":
+            taken = _taken(options, without=(*unused, "prompts", "independent_queries"))
+            found = study_layers(**taken, layers=asked, progress=watch)
+        else:
+            found = study_perturbations(**_taken(options, without=unused), perturb=asked, progress=watch)
+    show_study(found)
+    if as_json:
+        print_json([{str(name): value for name, value in row.items()} for row in found.table.to_dict("records")])
+
+
+def _suite(name: str, as_json: bool, options: Mapping[str, Any]) -> None:
+    """Run a suite, print its summary, and end with exit code 3 where some of its probes failed."""
+    from ecgkit.api.suite import open_suite, run_opened
+    from ecgkit.cli.probe_show import show_suite
+
+    opened = open_suite(name, options["run"], stores=_paths(options["stores"] or []), out=options["out"])
+    for task, store in opened.suite.left_out().items():
+        warn(f"{task} is left out: no path for store {store or '(none named)'}; give one with --store NAME=PATH")
+    say(f"{opened.title}: results into {opened.out}")
+    with progress() as watch:
+        kept = {name: options[name] for name in ("jobs", "device", "cache", "no_cache")}
+        result = run_opened(opened, **kept, progress=watch)
+    show_suite(result, opened.title)
+    if as_json:
+        results = [{"folder": str(folder), **asdict(row)} for folder, row in result.rows]
+        print_json(
+            {"results": results, "done_before": result.skipped, "failed": result.failed, "table": str(result.table)}
+        )
+    if result.failed:
+        raise typer.Exit(Exit.INCOMPLETE)
+
+
+def _paths(stores: list[str]) -> dict[str, Path]:
+    """Read ``NAME=PATH``.
 
     Raises:
-        ConfigError: They do not.
+        ConfigError: One is something else.
     """
     from ecgkit.errors import ConfigError
 
-    if data is None or not task:
-        raise ConfigError("no --data STORE and --task TASK", "both, or --suite FILE")
-    if epochs is not None and not scratch:
-        raise ConfigError("--epochs without --scratch", "a training from scratch, for nothing else trains for epochs")
-    if elsewhere and study:
-        raise ConfigError("--eval-data with --layers or --perturb", "a study of one store")
-    return data
-
-
-def _options(**values: Any) -> "ProbeOptions":
-    from ecgkit.config import build
-    from ecgkit.evaluation.probe.options import ProbeOptions
-
-    return build(ProbeOptions, values, source="probe")
-
-
-def _share_settings(settings: list[str], *, has_run: bool) -> tuple[list[str], list[str]]:
-    """Part settings of the model from those of the head: ``head.KEY=VALUE``, and with a run, all."""
-    of_head = [setting.removeprefix("head.") for setting in settings if has_run or setting.startswith("head.")]
-    return ([] if has_run else [setting for setting in settings if not setting.startswith("head.")]), of_head
-
-
-def _zero_shot_settings(head: str, prompts: Path | None, independent: bool) -> list[str]:
-    from ecgkit.errors import ConfigError
-
-    if (prompts or independent) and head != "zero-shot":
-        raise ConfigError(f"--prompts or --independent-queries with --head {head}", "--head zero-shot")
-    return [f"prompts={prompts}"] * bool(prompts) + ["independent=true"] * independent
-
-
-def _model(
-    run: Path | None, method: str, random_init: bool, scratch: bool, preset: str, config: Path | None, of: list[str]
-) -> "ModelChoice":
-    from ecgkit.errors import ConfigError
-    from ecgkit.evaluation.probe.request import ModelChoice
-
-    if random_init and scratch:
-        raise ConfigError("both --random-init and --scratch", "one of them")
-    chosen: Literal["", "random-init", "scratch"] = "random-init" if random_init else "scratch" if scratch else ""
-    model = ModelChoice(str(run or ""), method, chosen, preset, str(config or ""), tuple(of))
-    model.check()
-    return model
-
-
-def parse_amounts(fractions: str, counts: str) -> "tuple[Amount, ...]":
-    """Read shares in per cent and numbers of records, each joined by commas; ascending, each once.
-
-    Raises:
-        ConfigError: One is no number in its range.
-    """
-    from ecgkit.errors import ConfigError, TaskError
-    from ecgkit.evaluation.protocols.draws import Amount
-
-    try:
-        shares = sorted({float(part) for part in fractions.split(",") if part.strip()})
-        wanted = [Amount(share) for share in shares]
-    except (ValueError, TaskError):
-        expected = "shares in per cent above 0 and up to 100 joined by commas, such as 1,10,100"
-        raise ConfigError(f"--fraction {fractions!r}", expected) from None
-    parts = [part.strip() for part in counts.split(",") if part.strip()]
-    if not all(part.isdecimal() and int(part) > 0 for part in parts):
-        raise ConfigError(f"--label-counts {counts!r}", "whole numbers above 0 joined by commas, such as 50,100,500")
-    return (*wanted, *(Amount(count=count) for count in sorted({int(part) for part in parts})))
+    pairs = [text.partition("=") for text in stores]
+    for text, (name, _, path) in zip(stores, pairs, strict=True):
+        if not name or not path:
+            raise ConfigError(f"--store {text!r}", "NAME=PATH, such as ptbxl=ptbxl.zarr")
+    return {name: Path(path) for name, _, path in pairs}

@@ -1,5 +1,7 @@
 """What ``ecgkit probe`` prints: one result, a summary of several, and curves over training records."""
 
+import math
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -10,7 +12,12 @@ from ecgkit.cli.render import print_table, say, warn
 from ecgkit.wording import interval, percent
 
 if TYPE_CHECKING:
+    import pandas as pd
+
+    from ecgkit.api.probe import ProbeResults
+    from ecgkit.api.study import StudyResults
     from ecgkit.evaluation.results.row import ClassScore, ResultRow
+    from ecgkit.evaluation.suites.run import SuiteResult
 
     Results = Sequence[tuple[Path, ResultRow]]
 
@@ -19,6 +26,9 @@ TOLD = ("trained on", "tested on", "shared classes", "classes left out")
 
 def show_row(row: "ResultRow", folder: Path) -> None:
     """Print a result, its classes or its targets, and its warnings."""
+    from ecgkit.reporting.page.sentences import sentences
+
+    say(f"input: {row.contract['input']}, built from {row.store}" + (f"; leads {row.lead_set}" * bool(row.lead_set)))
     if row.targets:
         show_targets(row, folder)
         return
@@ -27,12 +37,13 @@ def show_row(row: "ResultRow", folder: Path) -> None:
         f"on {row.counts['test']['records']} test records, {row.seconds:.1f} s"
     )
     say(f"result: {folder}")
+    told = sentences(row)
     for heading in TOLD:
-        if heading in row.protocol:
-            say(f"{heading}: {row.protocol[heading]}")
+        if heading in told:
+            say(f"{heading}: {told[heading]}")
     title = f"{row.task_title}: {row.head} on {row.run}"
     print_table(title, [_class(score) for score in row.classes], numeric=["AUROC", "95 %", "AUPRC", "positives"])
-    say(f"protocol: {row.protocol['protocol']}")
+    say(f"protocol: {told['protocol']}")
     for warning in row.warnings:
         warn(warning)
 
@@ -49,13 +60,24 @@ def _class(score: "ClassScore") -> dict[str, str]:
     }
 
 
-def show_results(results: "Results", details: Path) -> None:
-    """Print one line per task and lead set, and write every class of every result as CSV.
+def show_results(found: "ProbeResults") -> None:
+    """Print one result with its classes, or a summary of several and where their details are."""
+    if found.by_amount:
+        _show_curves(found.rows)
+    elif len(found.rows) == 1:
+        show_row(found.rows[0][1], found.rows[0][0])
+    else:
+        _show_summary(found.rows)
+    if found.skipped:
+        say(f"{found.skipped} of them were done before")
+    if found.details is not None:
+        say(f"every class of every result: {found.details}")
+    if found.heat_map is not None:
+        say(f"heat map: {found.heat_map}")
 
-    Args:
-        results: Folder and row of each result.
-        details: The CSV file.
-    """
+
+def _show_summary(results: "Results") -> None:
+    """Print one line per task and lead set."""
     rows = [row for _, row in results]
     for task in dict.fromkeys(row.task for row in rows):
         own = [row for row in rows if row.task == task]
@@ -65,9 +87,7 @@ def show_results(results: "Results", details: Path) -> None:
         else:
             _show_lead_sets(own)
     _show_common(rows)
-    _write_details(results, details)
     say(f"{len(rows)} results below {_shared_folder(folder for folder, _ in results)}")
-    say(f"every class of every result: {details}")
 
 
 def _show_lead_sets(rows: "Sequence[ResultRow]") -> None:
@@ -82,7 +102,7 @@ def _show_lead_sets(rows: "Sequence[ResultRow]") -> None:
     print_table(_title(rows[0]), shown, numeric=["sets", "macro AUROC (95 %)"])
 
 
-def show_curves(results: "Results") -> None:
+def _show_curves(results: "Results") -> None:
     """Print one table per task: one line per lead set and number of training records, over its seeds."""
     from ecgkit.reporting.elements.names import share_name
 
@@ -137,8 +157,11 @@ def _lead_group(row: "ResultRow") -> str:
 
 def _show_common(rows: "Sequence[ResultRow]") -> None:
     """Print what several results say of themselves, each statement once."""
+    from ecgkit.reporting.page.sentences import sentences
+
+    told = [sentences(row) for row in rows]
     for heading in ("protocol", *TOLD):
-        for text, which in _counted(row.protocol[heading] for row in rows if heading in row.protocol).items():
+        for text, which in _counted(of[heading] for of in told if heading in of).items():
             say(f"{heading}: {text}{_of(which, len(rows))}")
     for warning, which in _counted(warning for row in rows for warning in row.warnings).items():
         warn(f"{warning}{_of(which, len(rows))}")
@@ -152,29 +175,47 @@ def _of(which: int, every: int) -> str:
     return "" if which == every else f" ({which} of {every} results)"
 
 
-def _write_details(results: "Results", details: Path) -> None:
-    from ecgkit.atomic import atomic_file
-    from ecgkit.evaluation.results.row import ROW
-    from ecgkit.reporting.tables.formats import to_csv
-
-    with atomic_file(details) as staging:
-        staging.write_text(to_csv([(folder / ROW, row) for folder, row in results]), encoding="utf-8")
-
-
 def _shared_folder(folders: Iterable[Any]) -> Path:
-    import os
-
     return Path(os.path.commonpath([*folders]))
 
 
-def draw_lead_sets(rows: "Sequence[ResultRow]", picture: Path) -> None:
-    """Draw the heat map of lead sets by task and share; nothing where only numbers are predicted."""
-    from ecgkit.reporting.pictures.heat_map import draw_heat_map
-    from ecgkit.reporting.tables.lead_matrix import lead_map
+def show_study(found: "StudyResults") -> None:
+    """Print the table of a study."""
+    for warning in found.warnings:
+        warn(warning)
+    if found.layers is not None:
+        forms = {"layer": "g", "val_auroc": ".4f", "test_auroc": ".4f", "similarity": ".3f", "entropy": ".3f"}
+        _print_frame(f"Layers of {found.title}", found.table, forms)
+        if found.layers.best is not None:
+            say(f"best on val: layer {found.layers.best}; the test column is for looking, not for choosing")
+        say(f"similarity and entropy over {found.layers.records} test records; written to {found.folder}")
+    if found.disturbances is not None:
+        forms = {
+            "perturbation": "", "level": "g", "auroc": ".4f", "auroc_change": "+.4f", "loss": ".4f",
+            "loss_change": "+.4f",
+        }  # fmt: skip
+        _print_frame(f"{found.title}: {found.disturbances.kind.axis}", found.table, forms)
+        say(f"head fitted on clean records, test records disturbed before crop and filter; written to {found.folder}")
 
-    scored = [row for row in rows if not row.targets]
-    if scored:
-        below = "95 % interval, or the standard deviation over seeds that differ"
-        title = f"{scored[0].run}: {scored[0].head}\nAUROC × 100; below it the {below}"
-        draw_heat_map(lead_map(scored), picture, title=title)
-        say(f"heat map: {picture}")
+
+def _print_frame(title: str, table: "pd.DataFrame", columns: dict[str, str]) -> None:
+    cells = [[_cell(value, form) for value in table[name].tolist()] for name, form in columns.items()]
+    rows = [dict(zip(columns, line, strict=True)) for line in zip(*cells, strict=True)]
+    print_table(title, rows, numeric=[name for name, form in columns.items() if form])
+
+
+def _cell(value: object, form: str) -> str:
+    return "-" if isinstance(value, float) and not math.isfinite(value) else format(value, form)
+
+
+def show_suite(result: "SuiteResult", title: str) -> None:
+    """Print the summary of a suite, and why probes failed."""
+    from ecgkit.evaluation.suites.run import summary
+
+    print_table(title, list(summary(result)), numeric=["% of labels", "AUROC", "seeds"])
+    again = f", {result.skipped} of them done before" if result.skipped else ""
+    say(f"{len(result.rows)} results{again}; one table: {result.table}")
+    for name, why in result.failed.items():
+        warn(f"{name}: {why}")
+    if result.failed:
+        warn(f"{len(result.failed)} probes failed; the same command tries them again")

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ecgkit.errors import TaskError
 from ecgkit.store.reader import Store
 from ecgkit.tasks.icd_targets import icd_targets
+from ecgkit.tasks.table import TableOrigin
 from ecgkit.tasks.targets import Targets, code_targets, regression_targets, table_targets
 from ecgkit.tasks.task import Task
 
@@ -26,7 +27,7 @@ class TaskData:
         unusable: How many labelled records were left out because the model cannot read them.
         task: The task, with just these labels.
         notes: What a reader of a result should know of the labels.
-        told: What was done, in words, by heading, where it is not what the task alone says.
+        table: The table that labels and split came from, if they did.
         left_out: Of a regression, how many records of its folds have no value, by why.
     """
 
@@ -37,7 +38,7 @@ class TaskData:
     unusable: int
     task: Task
     notes: tuple[str, ...] = ()
-    told: Mapping[str, str] = field(default_factory=dict)
+    table: TableOrigin | None = None
     left_out: dict[str, int] = field(default_factory=dict)
 
     def without_training(self) -> "TaskData":
@@ -88,7 +89,7 @@ def _assemble(found: Targets, name: str, store: Store, usable: NDArray[np.bool_]
     parts = {part: np.flatnonzero(np.isin(rows, of)) for part, of in found.members.items()}
     _check_parts(parts, task, name, store)
     return TaskData(
-        rows, found.values[rows], task.names, parts, len(wanted) - len(rows), task, found.notes, found.told,
+        rows, found.values[rows], task.names, parts, len(wanted) - len(rows), task, found.notes, found.table,
         found.left_out,
     )  # fmt: skip
 

@@ -36,6 +36,11 @@ def find_task(name: str) -> TaskEntry:
     return TaskFile.at(Path(name)) if name.endswith((".yaml", ".yml")) else host().get(TaskEntry, name)
 
 
+def task_reference(entry: TaskEntry) -> str:
+    """Return what `find_task` finds a task by again, from any folder: its name, or the absolute path of its file."""
+    return str(Path(entry.target).resolve()) if isinstance(entry, TaskFile) else entry.name
+
+
 def load_task(entry: TaskEntry, settings: Sequence[str] = ()) -> Task:
     """Read a task's data file.
 

@@ -274,15 +274,3 @@ def target_values(
         left_out |= {why: count for why, count in counts.items() if count}
         columns.append(np.where(outside, np.nan, values))
     return TargetValues(np.stack(columns, axis=1), left_out)
-
-
-def describe(regression: Regression, task: str, store: Store) -> dict[str, str]:
-    """Return in words where each target comes from and what is plausible, by its short name."""
-    found = {}
-    for name, target in regression.targets.items():
-        source = regression.source_of(target, store, task)
-        low, high = source.range or target.range
-        rule = f" ({source.rule})" if source.rule else ""
-        words = formula(source.formula).words
-        found[name] = f"{words}; plausible from {low:g} to {high:g} {target.unit}{rule}"
-    return found

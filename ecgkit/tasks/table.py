@@ -15,7 +15,7 @@ the store do not share is counted and named.
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +58,25 @@ class Table:
 
 
 @dataclass(frozen=True)
+class TableOrigin:
+    """Which table the labels and the split of a task came from.
+
+    Args:
+        file: Name of the file.
+        sha256: First 16 hex digits of its SHA-256.
+        columns: Columns that hold the labels.
+        split_column: Column that holds the part; empty if folds split.
+        fold_column: Column that holds the fold; empty for the store's own folds.
+    """
+
+    file: str
+    sha256: str
+    columns: tuple[str, ...]
+    split_column: str = ""
+    fold_column: str = ""
+
+
+@dataclass(frozen=True)
 class TableLabels:
     """A table on a store of R records.
 
@@ -66,14 +85,14 @@ class TableLabels:
         targets: ``[R, C]`` of 0 and 1; rows of the store that the table lacks are 0.
         members: Rows of the store by part.
         notes: What a reader of a result should know.
-        told: What was done, by heading.
+        origin: The table and its columns.
     """
 
     labels: tuple[str, ...]
     targets: NDArray[np.int8]
     members: dict[str, NDArray[np.int64]]
+    origin: TableOrigin
     notes: tuple[str, ...] = ()
-    told: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_labels(
@@ -119,7 +138,7 @@ def read_labels(
     members = {part: rows[at] for part, at in _parts(table, listed, records["fold"].to_numpy()[rows], folds).items()}
     notes = _missing(path.name, by_id, row_of, unknown)
     return TableLabels(
-        classes, targets, members, (*notes, *_shared_patients(members, records)), _told(table, classes, folds)
+        classes, targets, members, _origin(table, classes), (*notes, *_shared_patients(members, records))
     )
 
 
@@ -197,15 +216,8 @@ def _shared_patients(members: Mapping[str, NDArray[np.int64]], records: pd.DataF
     return [f"{len(both)} patients are in more than one part of the split"] if both else []
 
 
-def _told(table: Table, classes: Sequence[str], folds: Mapping[str, Sequence[int]]) -> dict[str, str]:
+def _origin(table: Table, classes: Sequence[str]) -> TableOrigin:
     path = Path(table.path)
+    columns = (table.class_column,) if table.class_column else tuple(classes)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:16]
-    column = f"column {table.class_column}" if table.class_column else f"columns {', '.join(classes)}"
-    where = f"column {table.split_column}" if table.split_column else ""
-    numbers = f"column {table.fold_column}" if table.fold_column else "the store's folds"
-    by_fold = ", ".join(f"{part} folds {', '.join(map(str, of))}" for part, of in folds.items())
-    return {
-        "labels": f"{column} of {path.name}, sha256 {digest}",
-        "split": f"{where} of {path.name}" if where else f"{by_fold}, by {numbers}",
-        "unlabelled records": "records that the table lists without a positive label are negatives",
-    }
+    return TableOrigin(path.name, digest, columns, table.split_column, table.fold_column)

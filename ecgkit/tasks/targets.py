@@ -4,7 +4,6 @@ Each way gives targets over all rows of the store and who is in which part; `ecg
 of it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -15,7 +14,7 @@ from ecgkit.errors import TaskError
 from ecgkit.store.reader import Store
 from ecgkit.tasks.label_matrix import label_matrix
 from ecgkit.tasks.regression import Regression, target_values
-from ecgkit.tasks.table import Table, read_labels
+from ecgkit.tasks.table import Table, TableOrigin, read_labels
 from ecgkit.tasks.task import Label, Task
 
 
@@ -28,7 +27,7 @@ class Targets:
         values: ``[R, C]`` over all rows of the store.
         members: Rows of the store by part, each in one part at most.
         notes: What a reader of a result should know of the labels.
-        told: What was done, in words, by heading.
+        table: The table that labels and split came from, if they did.
         left_out: How many records of the task's folds have no value, by why.
     """
 
@@ -36,7 +35,7 @@ class Targets:
     values: NDArray[Any]
     members: dict[str, NDArray[np.int64]]
     notes: tuple[str, ...] = ()
-    told: Mapping[str, str] = field(default_factory=dict)
+    table: TableOrigin | None = None
     left_out: dict[str, int] = field(default_factory=dict)
 
 
@@ -58,7 +57,7 @@ def table_targets(task: Task, table: Table, store: Store) -> Targets:
     """Return the targets of a task whose labels are in a table."""
     found = read_labels(table, tuple(task.labels), store.table, task.split.folds)
     labels = {label: task.labels.get(label, Label(label)) for label in found.labels}
-    return Targets(replace(task, labels=labels), found.targets, found.members, found.notes, found.told)
+    return Targets(replace(task, labels=labels), found.targets, found.members, found.notes, found.origin)
 
 
 def regression_targets(task: Task, regression: Regression, name: str, store: Store) -> Targets:

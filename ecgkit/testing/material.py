@@ -13,9 +13,9 @@ from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
 from ecgkit.knowledge.labels import DEFAULT_NAME
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.reports import of_store
-from ecgkit.plugins import host
 from ecgkit.simulate import simulate_cohort
 from ecgkit.store.reader import Store
+from ecgkit.tasks.loading import find_task
 
 RECORDS = 64
 TASK = "simulated"
@@ -47,4 +47,4 @@ def store_for(needs: Iterable[str]) -> Store:
 
 def task_for(needs: Iterable[str]) -> TaskEntry | None:
     """Return the task that labels come from, for a method that needs them."""
-    return host().get(TaskEntry, TASK) if "labels" in needs else None
+    return find_task(TASK) if "labels" in needs else None

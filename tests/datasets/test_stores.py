@@ -90,7 +90,7 @@ def test_a_probe_knows_patients_of_a_joined_pretraining_again(stores: Path, tmp_
     from dataclasses import replace
 
     from ecgkit.entries import MethodEntry
-    from ecgkit.evaluation.features.encoder import untrained_subject
+    from ecgkit.evaluation.features.encoder import untrained_encoder
     from ecgkit.evaluation.probe.leaks import find_leak
     from ecgkit.methods import method_config
     from ecgkit.plugins import host
@@ -99,8 +99,8 @@ def test_a_probe_knows_patients_of_a_joined_pretraining_again(stores: Path, tmp_
     ingest(stores, tmp_path / "joined.zarr")
     joined, part = Store(tmp_path / "joined.zarr"), Store(stores / "cohort.zarr")
     entry = host().get(MethodEntry, "stmem")
-    subject = untrained_subject(entry, *method_config(entry, "tiny"), weights="random-init", seed=0)
+    encoder = untrained_encoder(entry, *method_config(entry, "tiny"), weights="random-init", seed=0)
     seen = joined.table["patient_id"].dropna().iloc[:5]
-    subject = replace(subject, seen_patients=frozenset(qualified("stores", seen)))
-    leak = find_leak(subject, part, np.arange(len(part)))
-    assert leak is not None and leak.patients == seen.nunique() and leak.records == 0
+    encoder = replace(encoder, seen_patients=frozenset(qualified("stores", seen)))
+    leak = find_leak(encoder, part, np.arange(len(part)))
+    assert leak.found and leak.patients == seen.nunique() and leak.records == 0

@@ -1,13 +1,18 @@
 """The site is built without a warning: every page is in the navigation, every link and anchor leads somewhere."""
 
 import logging
+import re
 from pathlib import Path
 
 import pytest
 from mkdocs.commands.build import build
 from mkdocs.config import load_config
 
+import ecgkit
 from tests.conftest import PROJECT
+
+# Public names that are no function of the library.
+NOT_FUNCTIONS = {"__version__", "hookimpl"}
 
 
 def test_the_site_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
@@ -19,3 +24,5 @@ def test_the_site_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capl
     pages = [page.relative_to(PROJECT / "docs") for page in (PROJECT / "docs").rglob("*.md")]
     assert len(pages) > 20
     assert [page for page in pages if not (site / page).with_suffix(".html").is_file()] == []
+    described = set(re.findall(r'id="ecgkit\.(\w+)"', (site / "api" / "functions.html").read_text()))
+    assert {name for name in ecgkit.__all__ if name.islower() and name.isidentifier()} - described <= NOT_FUNCTIONS

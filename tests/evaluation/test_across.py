@@ -12,27 +12,33 @@ import pytest
 import torch
 
 from ecgkit.config import override
-from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry, load_target
+from ecgkit.entries import MethodEntry, load_target
 from ecgkit.errors import LeakError, StoreError, TaskError
-from ecgkit.evaluation.features.encoder import Subject, untrained_subject
-from ecgkit.evaluation.probe.options import ProbeOptions, result_folder
-from ecgkit.evaluation.probe.prepare import probe
+from ecgkit.evaluation.features.encoder import EncoderChoice, ProbedEncoder, untrained_encoder
+from ecgkit.evaluation.probe.other_store import transfer_task
+from ecgkit.evaluation.probe.probe import Probe
+from ecgkit.evaluation.probe.request import ProbeRequest
+from ecgkit.evaluation.protocols.draws import Amount
 from ecgkit.evaluation.results.row import PREDICTIONS, ResultRow
+from ecgkit.evaluation.suites.places import Places
 from ecgkit.ingestion import ingest
 from ecgkit.plugins import host
+from ecgkit.reporting.page.sentences import sentences
 from ecgkit.simulate import simulate_cohort
 from ecgkit.store.pair import StorePair, pair_views
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
+from ecgkit.tasks.loading import find_task, load_task
 from ecgkit.training.supply import OfTwo, open_supplies
 from tests.conftest import Outcome
+from tests.evaluation.probing import probe
 
 PRESET = override(load_target(host().get(MethodEntry, "stmem").presets, "stmem")["tiny"], ["depth=1", "width=32"])
 
 
 @pytest.fixture(scope="module")
-def subject() -> Subject:
-    return untrained_subject(host().get(MethodEntry, "stmem"), "tiny", PRESET, weights="random-init", seed=0)
+def encoder() -> ProbedEncoder:
+    return untrained_encoder(host().get(MethodEntry, "stmem"), "tiny", PRESET, weights="random-init", seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -67,23 +73,28 @@ def other_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "other.zarr"
 
 
-def judge(subject: Subject, data: Path, other: Path, task: str, out: Path, **options: object) -> ResultRow:
-    entry, head = host().get(TaskEntry, task), host().get(HeadEntry, "linear")
-    return probe(subject, Store(data), entry, head, out, ProbeOptions(eval_data=str(other), **options))
+def judge(encoder: ProbedEncoder, data: Path, other: Path, task: str, out: Path, **options: object) -> ResultRow:
+    return probe(encoder, data, task, out, eval_data=str(other), **options)
 
 
 def test_statements_are_tested_on_codes(
-    subject: Subject, statements_store: Path, challenge_store: Path, tmp_path: Path
+    encoder: ProbedEncoder, statements_store: Path, challenge_store: Path, tmp_path: Path
 ) -> None:
-    row = judge(subject, statements_store, challenge_store, "ptbxl-super", tmp_path / "r")
+    row = judge(encoder, statements_store, challenge_store, "ptbxl-super", tmp_path / "r")
     here, other = Store(statements_store), Store(challenge_store)
     assert [score.label for score in row.classes] == ["CD", "HYP", "MI"]
     assert (row.task, row.task_title[-24:]) == ("ptbxl-super@challenge", "tested on challenge.zarr")
     assert (row.store, row.dataset) == ("statements.zarr to challenge.zarr", "cinc")
     assert row.hashes["store"] == other.content_hash and row.hashes["training store"] == here.content_hash
-    assert "NORM" in row.protocol["classes left out"] and "sinus rhythm" in row.protocol["classes left out"]
+    told = sentences(row)
+    assert "NORM" in told["classes left out"] and "sinus rhythm" in told["classes left out"]
+    assert set(row.facts.transfer.left_out) == {"NORM", "STTC"} and set(row.facts.transfer.shared) == {
+        "CD",
+        "HYP",
+        "MI",
+    }
     assert any("no such class: NORM, STTC" in warning for warning in row.warnings)
-    assert "713427006" in row.protocol["shared classes"] and "statements.zarr" in row.protocol["trained on"]
+    assert "713427006" in told["shared classes"] and "statements.zarr" in told["trained on"]
     table = pd.read_parquet(tmp_path / "r" / PREDICTIONS)
     tested = table[table["part"] == "test"].set_index("record_id")
     assert sorted(tested.index) == sorted(other.table["record_id"])
@@ -97,11 +108,10 @@ def test_statements_are_tested_on_codes(
 
 
 def test_a_store_tested_on_itself_gives_the_ordinary_result(
-    subject: Subject, cohort_store: Path, tmp_path: Path
+    encoder: ProbedEncoder, cohort_store: Path, tmp_path: Path
 ) -> None:
-    across = judge(subject, cohort_store, cohort_store, "simulated", tmp_path / "a")
-    entry, head = host().get(TaskEntry, "simulated"), host().get(HeadEntry, "linear")
-    alone = probe(subject, Store(cohort_store), entry, head, tmp_path / "b")
+    across = judge(encoder, cohort_store, cohort_store, "simulated", tmp_path / "a")
+    alone = probe(encoder, cohort_store, "simulated", tmp_path / "b")
     assert across.counts == alone.counts
     assert across.hashes["split"] == alone.hashes["split"]
     for ours, theirs in zip(across.classes, alone.classes, strict=True):
@@ -111,69 +121,65 @@ def test_a_store_tested_on_itself_gives_the_ordinary_result(
 
 
 def test_pretraining_on_the_other_store_leaves_its_test_fold_and_leaks_are_told(
-    subject: Subject, cohort_store: Path, other_cohort: Path, tmp_path: Path
+    encoder: ProbedEncoder, cohort_store: Path, other_cohort: Path, tmp_path: Path
 ) -> None:
     table = Store(other_cohort).table
     fold = table[table["fold"] == 10]
     assert 0 < len(fold) < len(table)
     trained = table[table["fold"] <= 8]
-    clean = replace(subject, seen=frozenset(trained["sha256"]))
+    clean = replace(encoder, seen=frozenset(trained["sha256"]))
     row = judge(clean, cohort_store, other_cohort, "simulated", tmp_path / "a")
-    assert row.counts["test"]["records"] <= len(fold) and "only fold 10" in row.protocol["split"]
+    assert row.counts["test"]["records"] <= len(fold) and "only fold 10" in sentences(row)["split"]
+    assert row.facts.transfer.test_fold == 10
     assert not [warning for warning in row.warnings if "LEAK" in warning]
-    leaky = replace(subject, seen=frozenset(table["sha256"]))
+    leaky = replace(encoder, seen=frozenset(table["sha256"]))
     with pytest.raises(LeakError, match="other.zarr"):
         judge(leaky, cohort_store, other_cohort, "simulated", tmp_path / "b")
     row = judge(leaky, cohort_store, other_cohort, "simulated", tmp_path / "b", allow_overlap=True)
     assert [warning for warning in row.warnings if "LEAK" in warning and str(row.counts["test"]["records"]) in warning]
-    whole = judge(subject, cohort_store, other_cohort, "simulated", tmp_path / "c")
+    whole = judge(encoder, cohort_store, other_cohort, "simulated", tmp_path / "c")
     assert whole.counts["test"]["records"] > row.counts["test"]["records"]
 
 
 def test_draws_of_training_records_follow_them(
-    subject: Subject, cohort_store: Path, other_cohort: Path, tmp_path: Path
+    encoder: ProbedEncoder, cohort_store: Path, other_cohort: Path, tmp_path: Path
 ) -> None:
-    half = judge(subject, cohort_store, other_cohort, "simulated", tmp_path / "r", fraction=50.0)
-    entry, head = host().get(TaskEntry, "simulated"), host().get(HeadEntry, "linear")
-    alone = probe(subject, Store(cohort_store), entry, head, tmp_path / "s", ProbeOptions(fraction=50.0))
+    half = judge(encoder, cohort_store, other_cohort, "simulated", tmp_path / "r", amount=Amount(50.0))
+    alone = probe(encoder, cohort_store, "simulated", tmp_path / "s", amount=Amount(50.0))
     assert half.counts["train"] == alone.counts["train"]
     assert [score.train_positives for score in half.classes] == [score.train_positives for score in alone.classes]
 
 
 def test_scratch_and_lead_sets_go_across(cohort_store: Path, other_cohort: Path, tmp_path: Path) -> None:
-    subject = untrained_subject(host().get(MethodEntry, "stmem"), "tiny", PRESET, weights="scratch", seed=0)
-    row = judge(subject, cohort_store, other_cohort, "simulated", tmp_path / "r", epochs=1, leads="I+II")
+    encoder = untrained_encoder(host().get(MethodEntry, "stmem"), "tiny", PRESET, weights="scratch", seed=0)
+    row = judge(encoder, cohort_store, other_cohort, "simulated", tmp_path / "r", epochs=1, leads="I+II")
     assert row.head == "end-to-end" and row.leads == ("I", "II")
     assert row.hashes["store"] == Store(other_cohort).content_hash
 
 
 def test_what_cannot_be_carried_over_is_refused(
-    subject: Subject, cohort_store: Path, statements_store: Path, tmp_path: Path
+    encoder: ProbedEncoder, cohort_store: Path, statements_store: Path, tmp_path: Path
 ) -> None:
     class Foreign(Store):
         code_system = "icd10"
 
-    from ecgkit.evaluation.probe.other_store import Site, across
-    from ecgkit.tasks.data import task_data
-    from ecgkit.tasks.loading import load_task
-
-    store = Store(cohort_store)
-    data = task_data(load_task(host().get(TaskEntry, "simulated")), "simulated", store)
-    site = Site(store, open_view(store, subject.spec), data)
+    store, view = Store(cohort_store), open_view(Store(cohort_store), encoder.spec)
+    here = Probe(ProbeRequest(str(cohort_store), "simulated"), encoder).opened
+    data = here.data
     with pytest.raises(TaskError, match="no class of 'Simulated cohort, findings'"):
-        across(site, Foreign(cohort_store), subject, lambda view: view, lambda done, total: None)
-    bare = replace(data, task=replace(data.task, icd10=load_task(host().get(TaskEntry, "icd10")).icd10))
+        transfer_task(here, Foreign(cohort_store), encoder, view)
+    bare = replace(data, task=replace(data.task, icd10=load_task(find_task("icd10")).icd10))
     with pytest.raises(TaskError, match="a task of codes"):
-        across(replace(site, data=bare), store, subject, lambda view: view, lambda done, total: None)
+        transfer_task(replace(here, data=bare), store, encoder, view)
     everything = replace(data, parts={**data.parts, "train": np.arange(len(data.rows))})
     with pytest.raises(TaskError, match="left to test"):
-        across(replace(site, data=everything), store, subject, lambda view: view, lambda done, total: None)
+        transfer_task(replace(here, data=everything), store, encoder, view)
 
 
-def test_two_stores_read_as_one(subject: Subject, cohort_store: Path, other_cohort: Path) -> None:
+def test_two_stores_read_as_one(encoder: ProbedEncoder, cohort_store: Path, other_cohort: Path) -> None:
     first, other = Store(cohort_store), Store(other_cohort)
     both = StorePair(first, other)
-    views = [open_view(store, subject.spec) for store in (first, other)]
+    views = [open_view(store, encoder.spec) for store in (first, other)]
     view = pair_views(*views)
     assert len(both) == len(view.signal) == len(first) + len(other)
     for row in (0, len(first) - 1, len(first), len(both) - 1):
@@ -234,10 +240,7 @@ def test_the_command_lists_what_is_shared(
     assert refused.code == 2 and "a study of one store" in " ".join(refused.err.split())
 
 
-def test_results_of_two_stores_have_folders_of_their_own(
-    subject: Subject, cohort_store: Path, other_cohort: Path
-) -> None:
-    store = Store(cohort_store)
-    alone = result_folder(Path("run"), "simulated", subject, store, ProbeOptions())
-    across = result_folder(Path("run"), "simulated", subject, store, ProbeOptions(eval_data=str(other_cohort)))
-    assert across != alone and "cohort-to-other" in across.name
+def test_results_of_two_stores_have_folders_of_their_own(cohort_store: Path, other_cohort: Path) -> None:
+    request = ProbeRequest(str(cohort_store), "simulated", EncoderChoice(method="stmem", weights="random-init"))
+    alone, both = (Places().name(each) for each in (request, replace(request, eval_data=str(other_cohort))))
+    assert both != alone and "cohort-to-other" in both

@@ -12,17 +12,22 @@ from ecgkit_hierarchical.config import TINY
 
 from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import RunError
-from ecgkit.evaluation.features.encoder import pretrained_subject, untrained_subject
+from ecgkit.evaluation.features.encoder import pretrained_encoder, untrained_encoder
 from ecgkit.evaluation.features.extract import extract
-from ecgkit.evaluation.scores.metrics import auroc
+from ecgkit.evaluation.probe.probe import Probe
+from ecgkit.evaluation.probe.request import ProbeRequest
+from ecgkit.evaluation.results.predictions import read_predictions
+from ecgkit.evaluation.results.row import ROW, load_row
+from ecgkit.evaluation.scores.metrics import auroc, f1
+from ecgkit.evaluation.scores.thresholds import best_f1_thresholds
 from ecgkit.evaluation.studies.attention import _by_sample, lead_worth, record_attention
 from ecgkit.plugins import host
+from ecgkit.reporting.page.write import render_report
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
-from ecgkit.tasks.data import task_data
-from ecgkit.tasks.loading import load_task
 from ecgkit.training.loop import pretrain
 from ecgkit.training.supply import open_supplies
+from ecgkit.wording import percent, quantity
 from tests.conftest import Outcome
 from tests.training.test_training import SMALL as PLAIN
 
@@ -53,43 +58,61 @@ def test_weights_by_sample_against_a_plain_loop() -> None:
 
 
 def test_a_record_is_told_as_the_model_computes_it(run: Path, cohort_store: Path) -> None:
-    subject, store = pretrained_subject(run), Store(cohort_store)
+    encoder, store = pretrained_encoder(run), Store(cohort_store)
     record = str(store.table["record_id"].iloc[5])
-    found = record_attention(subject, store, record)
+    found = record_attention(encoder, store, record)
     assert found.signal.shape == (12, 1250) and found.over_time.shape == (1250,)
-    view = open_view(store, subject.spec)
-    supplies = open_supplies(subject.encoder.needs, store, view)
-    logits = extract(subject.encoder, view, np.array([5]), ("logits",), supplies=supplies)["logits"][0]
+    view = open_view(store, encoder.spec)
+    supplies = open_supplies(encoder.encoder.needs, store, view)
+    logits = extract(encoder.encoder, view, np.array([5]), ("logits",), supplies=supplies)["logits"][0]
     top = int(logits.argmax())
-    assert found.label == subject.encoder.classes[top]
+    assert found.label == encoder.encoder.classes[top]
     assert found.probability == pytest.approx(1 / (1 + np.exp(-logits[top])), rel=1e-5)
     present = np.array(view.present)
     present[:, 3] = False
-    without = extract(subject.encoder, replace(view, present=present), np.array([5]), ("logits",), supplies=supplies)
+    without = extract(encoder.encoder, replace(view, present=present), np.array([5]), ("logits",), supplies=supplies)
     assert found.without[3] == pytest.approx(logits[top] - without["logits"][0, top], abs=1e-5)
     assert found.gate.shape == (12,) and (found.gate > 0).all() and found.gate.sum() < 1
 
 
 def test_leads_left_out_are_worth_what_auroc_loses(run: Path, cohort_store: Path) -> None:
-    subject, store = pretrained_subject(run), Store(cohort_store)
-    view = open_view(store, subject.spec)
-    data = task_data(load_task(host().get(TaskEntry, "simulated")), "simulated", store, view.usable)
-    worth = lead_worth(subject.encoder, view, data, open_supplies(subject.encoder.needs, store, view))
+    encoder, store = pretrained_encoder(run), Store(cohort_store)
+    probe = Probe(ProbeRequest(str(cohort_store), "simulated", head="own"), encoder)
+    view, data, worth = probe.opened.view, probe.data, lead_worth(probe)
     rows = data.rows[data.parts["test"]]
     assert worth.drop.shape == (10, 12) and worth.records == len(rows)
     present = np.array(view.present)
     present[:, 7] = False
-    logits = extract(subject.encoder, replace(view, present=present), rows, ("logits",),
-                     supplies=open_supplies(subject.encoder.needs, store, view))["logits"]  # fmt: skip
+    logits = extract(encoder.encoder, replace(view, present=present), rows, ("logits",),
+                     supplies=open_supplies(encoder.encoder.needs, store, view))["logits"]  # fmt: skip
     expected = worth.auroc - auroc(data.targets[data.parts["test"]], logits)
     np.testing.assert_allclose(worth.drop[:, 7], expected)
 
 
+def test_the_thresholds_of_a_row_are_those_of_its_f1_and_there_are_no_others(
+    ecgkit: Callable[..., Outcome], run: Path, cohort_store: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "own"
+    done = ecgkit("probe", run, "--data", cohort_store, "--task", "simulated", "--head", "own", "--out", out)
+    assert done.code == 0, done.err
+    row, val, test = load_row(out / ROW), *(read_predictions(out / ROW, part) for part in ("val", "test"))
+    thresholds = best_f1_thresholds(val.targets, val.predicted)
+    assert [c.threshold for c in row.classes] == [t if np.isfinite(t) else None for t in thresholds]
+    found = f1(test.targets, test.predicted >= thresholds)
+    scored = [c for c, score in enumerate(row.classes) if score.f1 is not None]
+    assert [row.classes[c].f1 for c in scored] == pytest.approx(found[scored], abs=1e-12)
+    assert scored and not [name for name in row.facts.head if "threshold" in name]
+    page = render_report([(out / ROW, row)])
+    for c in scored:
+        shown = f"<td>{percent(row.classes[c].f1)}<small>at {quantity(row.classes[c].threshold)}</small></td>"
+        assert shown in page
+
+
 def test_an_encoder_without_attention_says_so(cohort_store: Path) -> None:
-    subject = untrained_subject(host().get(MethodEntry, "stmem"), "tiny", PLAIN, weights="random-init", seed=0)
+    encoder = untrained_encoder(host().get(MethodEntry, "stmem"), "tiny", PLAIN, weights="random-init", seed=0)
     store = Store(cohort_store)
     with pytest.raises(RunError, match="no attention"), torch.no_grad():
-        record_attention(subject, store, str(store.table["record_id"].iloc[0]))
+        record_attention(encoder, store, str(store.table["record_id"].iloc[0]))
 
 
 def test_the_command(ecgkit: Callable[..., Outcome], run: Path, cohort_store: Path, tmp_path: Path) -> None:

@@ -9,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
+from ecgkit.evaluation.probe.facts import protocol_facts
 from ecgkit.evaluation.protocols.draws import Amount, covering, nested_subset, plain_draw, stratified_order
 from ecgkit.evaluation.protocols.protocol import Protocol, load_protocol
+from ecgkit.evaluation.results.facts import Departure, Facts
+from ecgkit.reporting.page.sentences import protocol_words
 
 
 @settings(max_examples=40, deadline=None)
@@ -84,14 +87,30 @@ def test_protocols_pin_draws_heads_and_labels() -> None:
     assert found["default"].draws(Amount(count=50)) == found["lamae"].draws(Amount(count=50)) == 3
     assert (found["merl"].draws(Amount(1)), found["merl"].draw_seed(0)) == (1, 42)
     assert (found["merl"].label_set("csn"), found["merl"].label_set("ptbxl-super")) == ("shipped", "exact")
-    assert found["default"].words("default", {}) == {"protocol": "default (ecgkit's own rules)", "departures": "none"}
-    assert "maximum over epochs of the test AUROC" in found["merl"].words("merl", {})["departures"]
-    departs = found["merl"].also_departs("pma", 1, Amount(1), splits=False)
-    assert set(departs) == {"head", "draw", "split"}
-    assert not found["merl"].also_departs("linear", 0, Amount(1), splits=True)
-    assert not found["clear"].also_departs("hug", 0, Amount(1), splits=True)
     for name in names[1:]:
-        assert found[name].words(name, {})["protocol"].split()[0] == name
+        assert found[name].title
         with pytest.raises(AttributeError):
             found[name].draw = "sample"
     assert isinstance(found["default"], Protocol)
+
+
+def departures(name: str, head: str, seed: int, *, splits: bool) -> dict[str, Departure]:
+    """The departures of a probe on 1 % that the protocol's own file does not name."""
+    facts = protocol_facts(name, load_protocol(name), head=head, seed=seed, amount=Amount(1), splits=splits)
+    return {departure.choice: departure for departure in facts.departures if not departure.note}
+
+
+def test_what_a_probe_does_otherwise_than_its_protocol_is_a_departure() -> None:
+    default = Facts(
+        protocol=protocol_facts("default", load_protocol("default"), head="pma", seed=3, amount=Amount(1), splits=False)
+    )
+    assert default.protocol.departures == () and protocol_words(default) == "default (ecgkit's own rules)"
+    found = departures("merl", "pma", 1, splits=False)
+    assert {name: (of.used, of.protocol) for name, of in found.items()} == {
+        "head": ("pma", "linear"), "draw": ("43", "42"), "split": ("own", "published tables")
+    }  # fmt: skip
+    assert not departures("merl", "linear", 0, splits=True)
+    assert not departures("clear", "hug", 0, splits=True)
+    own = protocol_facts("merl", load_protocol("merl"), head="linear", seed=0, amount=Amount(1), splits=True)
+    assert any("maximum over epochs of the test AUROC" in departure.note for departure in own.departures)
+    assert "departs in " in protocol_words(Facts(protocol=own))

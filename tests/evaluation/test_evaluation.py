@@ -9,19 +9,20 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, roc_auc_score
 
-from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
+from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import LeakError, OutputError, ResultsError, RunError, TaskError
-from ecgkit.evaluation.features.encoder import pretrained_subject, untrained_subject
+from ecgkit.evaluation.features.encoder import EncoderChoice, pretrained_encoder, untrained_encoder
 from ecgkit.evaluation.features.extract import RecordFeatures, extract
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.linear import GRID, LinearHead
-from ecgkit.evaluation.probe.options import ProbeOptions, result_folder
-from ecgkit.evaluation.probe.prepare import probe
+from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.results.row import find_rows, load_row
 from ecgkit.evaluation.scores.metrics import macro_auroc
+from ecgkit.evaluation.suites.places import Places
 from ecgkit.ingestion import ingest
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.plugins import host
+from ecgkit.reporting.page.sentences import sentences
 from ecgkit.signal.spec import apply
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
@@ -30,6 +31,7 @@ from ecgkit.tasks.loading import load_task
 from ecgkit.training.loop import PretrainOptions, pretrain
 from ecgkit.training.run import read_metrics
 from tests.conftest import synthetic_signal, write_wfdb
+from tests.evaluation.probing import probe
 from tests.training.test_training import SMALL
 
 
@@ -107,7 +109,7 @@ def test_linear_head_is_the_converged_logistic_regression_that_val_prefers() -> 
 def test_features_are_the_mean_over_crops_in_the_order_of_the_rows(cohort_store: Path) -> None:
     store = Store(cohort_store)
     entry = host().get(MethodEntry, "stmem")
-    encoder = untrained_subject(entry, "", SMALL, weights="random-init", seed=0).encoder
+    encoder = untrained_encoder(entry, "", SMALL, weights="random-init", seed=0).encoder
     rows = np.array([50, 3, 99])
     features = extract(encoder, open_view(store, SMALL.signal), rows, batch_size=2)
     for i, row in enumerate(rows):
@@ -123,9 +125,8 @@ def test_features_are_the_mean_over_crops_in_the_order_of_the_rows(cohort_store:
 @pytest.mark.parametrize("weights", ["random-init", "scratch"])
 def test_a_row_holds_what_its_predictions_give(cohort_store: Path, tmp_path: Path, weights: str) -> None:
     store, entry = Store(cohort_store), host().get(MethodEntry, "stmem")
-    subject = untrained_subject(entry, "tiny", SMALL, weights=weights, seed=0)
-    options = ProbeOptions(epochs=2)
-    row = probe(subject, store, task_entry("simulated"), host().get(HeadEntry, "linear"), tmp_path / "r", options)
+    encoder = untrained_encoder(entry, "tiny", SMALL, weights=weights, seed=0)
+    row = probe(encoder, store, "simulated", tmp_path / "r", epochs=2)
     assert load_row(tmp_path / "r" / "row.json") == row
     assert [r for _, r in find_rows([tmp_path])] == [row]
     predictions = pd.read_parquet(tmp_path / "r" / "predictions.parquet").query("part == 'test'")
@@ -156,16 +157,15 @@ def test_a_row_holds_what_its_predictions_give(cohort_store: Path, tmp_path: Pat
     assert bool(row.training) == (weights == "scratch")
     epoch = max(row.training, key=lambda line: line["val_macro_auroc"])["epoch"] if row.training else None
     chosen = f"epoch {epoch} by macro AUROC on val" if epoch else "none: random weights, seed 0"
-    assert row.protocol["checkpoint selection"].startswith(chosen)
+    assert sentences(row)["checkpoint selection"].startswith(chosen)
     json.dumps(asdict(row))
 
 
 def test_the_same_probe_twice_gives_the_same_numbers(cohort_store: Path, tmp_path: Path) -> None:
     entry, rows = host().get(MethodEntry, "stmem"), []
     for name in ("a", "b"):
-        subject = untrained_subject(entry, "tiny", SMALL, weights="random-init", seed=4)
-        head = host().get(HeadEntry, "linear")
-        rows.append(probe(subject, Store(cohort_store), task_entry("simulated"), head, tmp_path / name))
+        encoder = untrained_encoder(entry, "tiny", SMALL, weights="random-init", seed=4)
+        rows.append(probe(encoder, cohort_store, "simulated", tmp_path / name))
     assert rows[0].classes == rows[1].classes
     assert rows[0].macro_interval == rows[1].macro_interval
     assert rows[0].hashes == rows[1].hashes
@@ -187,26 +187,28 @@ def test_test_records_that_pretraining_saw_are_refused_or_told(cohort_store: Pat
     rows = {}
     for name, everything in (("clean", False), ("leaky", True)):
         pretrain(entry, SMALL, store, tmp_path / name, PretrainOptions(all_folds=everything))
-        subject = pretrained_subject(tmp_path / name)
-        head, out = host().get(HeadEntry, "linear"), tmp_path / name / "probe"
-        options = ProbeOptions(allow_overlap=everything)
-        rows[name] = probe(subject, store, task_entry("simulated"), head, out, options)
+        encoder = pretrained_encoder(tmp_path / name)
+        out = tmp_path / name / "probe"
+        rows[name] = probe(encoder, store, "simulated", out, allow_overlap=everything)
     refused = ("probe", tmp_path / "leaky", "--data", cohort_store, "--task", "simulated")
     for words in (refused, (*refused, "--layers", "all")):
         shown = ecgkit(*words, "--out", tmp_path / "refused")
         assert shown.code == 2 and "go on with --allow-overlap" in shown.err and not (tmp_path / "refused").exists()
     with pytest.raises(LeakError, match="expected a test part that pretraining never saw"):  # before any feature
-        broken = replace(subject, encoder=None)
-        probe(broken, store, task_entry("simulated"), head, tmp_path / "refused")
-    unknown = probe(replace(subject, seen=frozenset(), seen_patients=frozenset()), store, task_entry("simulated"), head,
-                    tmp_path / "unknown")  # fmt: skip
-    assert "cannot be excluded" in unknown.warnings[0] and "leak guard" not in unknown.protocol
-    assert rows["clean"].protocol["leak guard"].startswith("no test record or patient in the pretraining data")
-    assert rows["leaky"].protocol["leak guard"].startswith("overlap allowed")
+        broken = replace(encoder, encoder=None)
+        probe(broken, store, "simulated", tmp_path / "refused")
+    silent = replace(encoder, seen=frozenset(), seen_patients=frozenset())
+    unknown = probe(silent, store, "simulated", tmp_path / "unknown")
+    assert "cannot be excluded" in unknown.warnings[0] and "leak guard" not in sentences(unknown)
+    assert not unknown.facts.leak_guard.checked
+    told = {name: sentences(row)["leak guard"] for name, row in rows.items()}
+    assert told["clean"].startswith("no test record or patient in the pretraining data")
+    assert told["leaky"].startswith("overlap allowed")
+    assert rows["leaky"].facts.leak_guard.allowed and not rows["clean"].facts.leak_guard.found
     assert not [w for w in rows["clean"].warnings if "LEAK" in w]
     lowest = min(read_metrics(tmp_path / "clean"), key=lambda line: line["val_loss"])
     kept = f"epoch {lowest['epoch']} of {SMALL.recipe.epochs}, lowest validation loss ({lowest['val_loss']:.4f})"
-    assert rows["clean"].protocol["checkpoint selection"].startswith(kept)
+    assert sentences(rows["clean"])["checkpoint selection"].startswith(kept)
     n, patients = rows["leaky"].counts["test"]["records"], rows["leaky"].counts["test"]["patients"]
     assert (
         rows["leaky"].warnings[0] == f"LEAK: pretraining saw {n} of the {n} test records and {patients} test patients"
@@ -217,25 +219,23 @@ def test_a_result_replaces_a_result_and_nothing_else(cohort_store: Path, tmp_pat
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter").touch()
     entry = host().get(MethodEntry, "stmem")
-    subject = untrained_subject(entry, "tiny", SMALL, weights="random-init", seed=0)
-    head = host().get(HeadEntry, "linear")
+    encoder = untrained_encoder(entry, "tiny", SMALL, weights="random-init", seed=0)
     for out, error in ((tmp_path / "r", None), (tmp_path / "r", None), (tmp_path / "thesis", OutputError)):
         if error is None:
-            probe(subject, Store(cohort_store), task_entry("simulated"), head, out)
+            probe(encoder, cohort_store, "simulated", out)
         else:
             with pytest.raises(error, match="no output of ecgkit"):
-                probe(subject, Store(cohort_store), task_entry("simulated"), head, out)
+                probe(encoder, cohort_store, "simulated", out)
     assert (tmp_path / "thesis" / "chapter").exists()
 
 
-def test_results_that_differ_in_anything_have_folders_of_their_own(cohort_store: Path, tmp_path: Path) -> None:
-    store, entry = Store(cohort_store), host().get(MethodEntry, "stmem")
-    other = replace(SMALL, depth=2)
+def test_results_that_differ_in_anything_have_folders_of_their_own(cohort_store: Path) -> None:
+    request, places = ProbeRequest(str(cohort_store), "simulated"), Places()
+    choices = [EncoderChoice(method="stmem", weights=w, preset="tiny", settings=s)
+               for w in ("random-init", "scratch") for s in ((), ("depth=2",))]  # fmt: skip
     folders = {
-        result_folder(
-            tmp_path, "t", untrained_subject(entry, "tiny", c, weights=w, seed=0), store, ProbeOptions(seed=s, epochs=e)
-        )
-        for c in (SMALL, other) for w in ("random-init", "scratch") for s in (0, 1) for e in (None, 3)
+        places.name(replace(request, encoder=choice, seed=seed, epochs=epochs))
+        for choice in choices for seed in (0, 1) for epochs in (None, 3)
     }  # fmt: skip
     assert len(folders) == 16
 
@@ -247,7 +247,7 @@ def test_features_by_lead_lie_on_the_contracts_axis(tmp_path: Path, cohort: Path
     write_wfdb(tmp_path / "src", "b", signal[1][[6, 1]], ("V1", "II"))
     ingest(tmp_path / "src", tmp_path / "s.zarr")
     store = Store(tmp_path / "s.zarr")
-    encoder = untrained_subject(host().get(MethodEntry, "stmem"), "", SMALL, weights="random-init", seed=0).encoder
+    encoder = untrained_encoder(host().get(MethodEntry, "stmem"), "", SMALL, weights="random-init", seed=0).encoder
     features = extract(encoder, open_view(store, SMALL.signal), np.array([0, 1]), ["pooled", "per_lead"])
     assert features["per_lead"].shape == (2, 12, encoder.width)
     assert features.present.sum(1).tolist() == [12, 2]

@@ -7,13 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry, load_target
+from ecgkit.entries import HeadEntry, MethodEntry, load_target
 from ecgkit.errors import ConfigError, RunError
-from ecgkit.evaluation.features.encoder import pretrained_subject
+from ecgkit.evaluation.features.encoder import pretrained_encoder
 from ecgkit.evaluation.heads.fine_tune import GENTLE, FineTune, FineTuneConfig
 from ecgkit.evaluation.heads.settings import check_head, head_config
-from ecgkit.evaluation.probe.options import ProbeOptions
-from ecgkit.evaluation.probe.prepare import probe
 from ecgkit.methods import Clock, Encoder, Method
 from ecgkit.optimizers import build_optimizer
 from ecgkit.plugins import host
@@ -24,6 +22,7 @@ from ecgkit.tasks.data import TaskData
 from ecgkit.tasks.task import Label, Task
 from ecgkit.training.loop import PretrainOptions, pretrain
 from ecgkit.training.optimization import Optimization, decayed_shares, trained_parameters
+from tests.evaluation.probing import probe
 from tests.training.test_training import SMALL
 
 PRESETS = [
@@ -114,14 +113,13 @@ def test_its_row_says_pretrained_and_fine_tune(cohort_store: Path, tmp_path: Pat
     config = replace(SMALL, recipe=replace(SMALL.recipe, epochs=1))
     run = tmp_path / "run"
     pretrain(entry, config, store, run, PretrainOptions(device="cpu"))
-    head, task = host().get(HeadEntry, "fine-tune"), host().get(TaskEntry, "simulated")
-    options = ProbeOptions("fine-tune", head_settings=("recipe.epochs=2",))
-    subject = pretrained_subject(run)
-    row = probe(subject, store, task, head, tmp_path / "r", options)
+    options = {"head": "fine-tune", "head_settings": ("recipe.epochs=2",)}
+    encoder = pretrained_encoder(run)
+    row = probe(encoder, store, "simulated", tmp_path / "r", **options)
     assert (row.weights, row.head.split()[0]) == ("pretrained", "fine-tune")
     assert [epoch["epoch"] for epoch in row.training] == [1, 2]
-    assert "peak lr 6.66667e-05" in row.protocol["training"]  # two epochs of a warm-up of three
-    again = probe(subject, store, task, head, tmp_path / "r2", options)
+    assert "peak lr 6.66667e-05" in row.facts.head["training"]  # two epochs of a warm-up of three
+    again = probe(encoder, store, "simulated", tmp_path / "r2", **options)
     assert again.classes == row.classes  # the first left the encoder as it was
 
 

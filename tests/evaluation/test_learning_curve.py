@@ -1,66 +1,91 @@
 """The curve over training records: a row a draw, the same as a probe of its own; mean and spread; protocols' draws."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ecgkit.api.probe import probe
 from ecgkit.errors import TaskError
-from ecgkit.evaluation.probe.options import ProbeOptions
-from ecgkit.evaluation.probe.request import ModelChoice, ProbeCase, open_case
+from ecgkit.evaluation.features.encoder import EncoderChoice
+from ecgkit.evaluation.probe.probe import Probe
+from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.protocols.draws import Amount
 from ecgkit.evaluation.results.row import find_rows
-from ecgkit.evaluation.studies.learning_curve import curve, learning_curve
+from ecgkit.evaluation.studies.learning_curve import curve
 from tests.conftest import Outcome
 
-SMALL = ModelChoice(
+SMALL = EncoderChoice(
     method="lamae", weights="random-init", preset="tiny", settings=("depth=1", "width=16", "heads=2")
 )  # fmt: skip
 
 
+ENCODER = {"method": "lamae", "random_init": True, "preset": "tiny", "settings": SMALL.settings}
+
+
 def test_a_curve_has_a_row_a_draw_and_ends_at_the_whole(cohort_store: Path, tmp_path: Path) -> None:
-    case = ProbeCase(str(cohort_store), "simulated", SMALL, out=str(tmp_path / "curve"))
-    amounts = [Amount(20), Amount(100), Amount(count=15), Amount(count=10_000)]
-    rows = [row for _, row in learning_curve(case, amounts, seeds=2)]
-    asked = [(row.fraction, row.label_count, row.seed) for row in rows]
+    asked = {"data": cohort_store, "task": "simulated", **ENCODER, "cache": tmp_path / "cache"}
+    found = probe(**asked, fraction=[20, 100], label_counts=[15, 10_000], seeds=2, out=tmp_path / "curve")
+    rows = [row for _, row in found.rows]
     share = [row.fraction for row in rows[4:6]]
-    assert asked == [
+    assert [(row.fraction, row.label_count, row.seed) for row in rows] == [
         (0.2, None, 0), (0.2, None, 1), (1.0, None, 0), (1.0, None, 1), (share[0], 15, 0), (share[1], 15, 1),
         (1.0, 10_000, 0), (1.0, 10_000, 1),
     ]  # fmt: skip
-    whole = open_case(replace(case, out=str(tmp_path / "whole"))).probe()
+    [(_, whole)] = probe(**asked, out=tmp_path / "whole").rows
     assert whole.classes == rows[2].classes == rows[6].classes
     assert (whole.label_count, whole.fraction) == (None, 1.0) and "one seed only" in whole.warnings
-    again = replace(case, options=ProbeOptions(seed=1, fraction=20), out=str(tmp_path / "again"))
-    assert open_case(again).probe().classes == rows[1].classes  # a case of its own gives the row of the curve
+    [(_, again)] = probe(**asked, fraction=20, seed=1, seeds=1, out=tmp_path / "again").rows
+    assert again.classes == rows[1].classes  # a probe of its own gives the row of the curve
     for row in rows:
         assert row.counts["test"] == whole.counts["test"] and row.counts["val"] == whole.counts["val"]
         assert row.counts["train"]["records"] <= (
             row.label_count or round(row.fraction * whole.counts["train"]["records"])
         )
         assert "one seed only" not in row.warnings
-        assert ("draw of training records" in row.protocol) == (row.label_count is not None or row.fraction < 1)
+        assert (row.facts.draw is not None) == (row.label_count is not None or row.fraction < 1)
+        assert row.facts.split.test_sha256 == whole.facts.split.test_sha256
     points = curve([row for row in rows if row.label_count is None])
     assert [point.asked for point in points] == ["20 %", "100 %"]
     values = [row.macro_auroc for row in rows[:2]]
     auroc = points[0].auroc
     assert (auroc.value, auroc.deviation) == pytest.approx((np.mean(values), np.std(values, ddof=1)))
     assert len(find_rows([tmp_path / "curve"])) == 8
-    for wrong in ([], [Amount(5), Amount(5)]):
-        with pytest.raises(TaskError, match="amounts of training records"):
-            learning_curve(case, wrong)
     for values in ({"percent": 0}, {"percent": 101}, {"count": 0}):
         with pytest.raises(TaskError):
             Amount(**values)
 
 
 def test_a_curve_from_scratch_starts_anew_each_time(cohort_store: Path, tmp_path: Path) -> None:
-    model, options = replace(SMALL, weights="scratch"), ProbeOptions(epochs=1)
-    case = ProbeCase(str(cohort_store), "simulated", model, options, str(tmp_path / "curve"))
-    rows = [row for _, row in learning_curve(case, [Amount(30), Amount(100)], seeds=1)]
-    assert rows[1].classes == open_case(replace(case, out=str(tmp_path / "whole"))).probe().classes
+    asked = {"data": cohort_store, "task": "simulated", **ENCODER, "random_init": False, "scratch": True, "epochs": 1}
+    found = probe(**asked, fraction=[30, 100], seeds=1, out=tmp_path / "curve")
+    [(_, whole)] = probe(**asked, out=tmp_path / "whole").rows
+    assert found.rows[1][1].classes == whole.classes
+
+
+def test_a_grid_by_options_goes_on_where_it_was_stopped(
+    cohort_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = {"data": cohort_store, "task": "simulated", **ENCODER, "cache": tmp_path / "cache", "out": tmp_path / "r",
+             "fraction": [50, 100], "seeds": 1, "leads": ["12", "I"]}  # fmt: skip
+    real, runs = Probe.run, []
+
+    def interrupted(*arguments: object) -> object:
+        runs.append(arguments)
+        if len(runs) == 3:
+            raise KeyboardInterrupt
+        return real(*arguments)
+
+    monkeypatch.setattr(Probe, "run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        probe(**asked)
+    before = {path: path.read_bytes() for path, _ in find_rows([tmp_path / "r"])}
+    assert len(before) == 2
+    found = probe(**asked)
+    assert (len(found.rows), found.skipped, len(runs)) == (4, 2, 5)
+    assert all(path.read_bytes() == content for path, content in before.items())
+    assert found.heat_map.read_bytes().startswith(b"\x89PNG")
 
 
 def test_the_command_prints_mean_and_spread(ecgkit: Callable[..., Outcome], cohort_store: Path, tmp_path: Path) -> None:
@@ -93,8 +118,10 @@ def test_lead_sets_and_fractions_are_crossed(
     assert shown.code == 0, shown.err
     found = {(row.lead_set, row.fraction, row.seed): row for _, row in find_rows([tmp_path / "r"])}
     assert set(found) == {(leads, share, seed) for leads in sets for share in shares for seed in (0, 1)}
-    options = ProbeOptions(leads="random:2#2", fraction=30, seed=1)
-    alone = open_case(ProbeCase(str(cohort_store), "simulated", SMALL, options, str(tmp_path / "alone"), None)).probe()
+    request = ProbeRequest(
+        str(cohort_store), "simulated", SMALL, leads="random:2#2", amount=Amount(30), seed=1, cache=None
+    )
+    alone = Probe(request).run(tmp_path / "alone")
     assert alone.classes == found["random:2#2", 0.3, 1].classes != found["12", 0.3, 1].classes
     lines = [line.split() for line in shown.out.splitlines() if line.split()[1:3] in (["30", "%"], ["100", "%"])]
     assert [(line[0], line[1], line[4]) for line in lines] == [

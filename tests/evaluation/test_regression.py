@@ -18,14 +18,12 @@ from torch import Tensor, nn
 from ecgkit.api.report import report
 from ecgkit.cli import render
 from ecgkit.cli.probe_show import show_row
-from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
+from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import RunError
-from ecgkit.evaluation.features.encoder import Subject, untrained_subject
+from ecgkit.evaluation.features.encoder import ProbedEncoder, untrained_encoder
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.ridge import GRID, RidgeHead, ridge_path
-from ecgkit.evaluation.probe.options import ProbeOptions
-from ecgkit.evaluation.probe.prepare import probe
 from ecgkit.evaluation.protocols.draws import strata
 from ecgkit.evaluation.results.row import Estimate, ResultRow, find_rows, load_row
 from ecgkit.evaluation.scores.bootstrap import bootstrap_counts
@@ -33,6 +31,7 @@ from ecgkit.evaluation.scores.comparison import compare_errors
 from ecgkit.evaluation.scores.regression import METRICS, regression_metrics
 from ecgkit.methods import Encoder, Features
 from ecgkit.plugins import host
+from ecgkit.reporting.page.sentences import sentences
 from ecgkit.reporting.page.write import render_report
 from ecgkit.reporting.sections.regression import regression_section
 from ecgkit.reporting.tables.formats import to_csv, to_json, to_latex, to_markdown
@@ -43,6 +42,7 @@ from ecgkit.store.reader import Store
 from ecgkit.tasks.data import task_data
 from ecgkit.tasks.loading import load_task
 from ecgkit.wording import bounds, quantity
+from tests.evaluation.probing import probe
 from tests.training.test_training import SMALL
 
 
@@ -187,19 +187,18 @@ class Steepness(Encoder):
 def results(cohort_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An encoder that counts beats, and an untrained one, on the simulated cohort's rates and intervals."""
     folder = tmp_path_factory.mktemp("regression")
-    for subject in (replace(subject_of(), name="counts", encoder=Steepness()), subject_of()):
+    for encoder in (replace(encoder_of(), name="counts", encoder=Steepness()), encoder_of()):
         for name in ("heart-rate", "qt"):
-            run_probe(cohort_store, name, folder / f"{name}-{subject.name}", subject)
+            run_probe(cohort_store, name, folder / f"{name}-{encoder.name}", encoder)
     return folder
 
 
-def subject_of() -> Subject:
-    return untrained_subject(host().get(MethodEntry, "stmem"), "small", SMALL, weights="random-init", seed=0)
+def encoder_of() -> ProbedEncoder:
+    return untrained_encoder(host().get(MethodEntry, "stmem"), "small", SMALL, weights="random-init", seed=0)
 
 
-def run_probe(store: Path, task: str, out: Path, subject: Subject, head: str = "linear") -> ResultRow:
-    options = ProbeOptions(head, device="cpu")
-    return probe(subject, Store(store), host().get(TaskEntry, task), host().get(HeadEntry, head), out, options)
+def run_probe(store: Path, task: str, out: Path, encoder: ProbedEncoder, head: str = "linear") -> ResultRow:
+    return probe(encoder, store, task, out, head, device="cpu")
 
 
 def test_a_probe_predicts_the_heart_rate_of_the_simulated_cohort(results: Path) -> None:
@@ -218,18 +217,20 @@ def test_a_probe_predicts_the_heart_rate_of_the_simulated_cohort(results: Path) 
     assert score.baseline["r2"].value <= 0
     assert score.metrics["mae"].value < 0.5 * score.baseline["mae"].value, "an encoder that counts beats"
     assert score.metrics["r2"].value > 0.7
-    assert row.protocol["heart-rate"].startswith("60,000 / rr_interval (ms)")
-    assert "plausible from 20 to 300 bpm" in row.protocol["heart-rate"]
+    origin = row.facts.labels.targets["heart-rate"]
+    assert (origin.formula, origin.low, origin.high, origin.unit) == ("rr-interval", 20, 300, "bpm")
+    told = sentences(row)["heart-rate"]
+    assert told.startswith("60,000 / rr_interval (ms)") and "plausible from 20 to 300 bpm" in told
     two = load_row(results / "qt-counts" / "row.json")
     assert [(s.target, s.unit) for s in two.targets] == [("qt", "ms"), ("qtc", "ms")]
 
 
 def test_real_ages_end_to_end(ptbxl_store: Path, tmp_path: Path) -> None:
-    row = run_probe(ptbxl_store, "age", tmp_path / "age", subject_of())
+    row = run_probe(ptbxl_store, "age", tmp_path / "age", encoder_of())
     assert row.counts["left out"] == {"no age": 4, "age outside 0 to 89 years": 3}
     assert sum(row.counts[part]["records"] for part in ("train", "val", "test")) == 493
     assert "records left out by what they lack: no age 4, age outside 0 to 89 years 3" in row.warnings
-    assert "over 89 the publisher gives no number" in row.protocol["age"]
+    assert "over 89 the publisher gives no number" in sentences(row)["age"]
     (score,) = row.targets
     assert 0 < score.metrics["mae"].value < score.metrics["rmse"].value < 40
 
@@ -257,7 +258,7 @@ def test_old_rows_load_without_targets(results: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("head", ["zero-shot", "ppa", "hug"])
 def test_heads_of_classes_are_refused(cohort_store: Path, tmp_path: Path, head: str) -> None:
     with pytest.raises(RunError, match=f"{head} predicts classes, and age is a regression task.*numbers: linear"):
-        run_probe(cohort_store, "age", tmp_path / "out", subject_of(), head)
+        run_probe(cohort_store, "age", tmp_path / "out", encoder_of(), head)
     assert not (tmp_path / "out").exists()
 
 

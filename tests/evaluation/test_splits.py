@@ -10,11 +10,14 @@ import pytest
 
 from ecgkit.entries import TaskEntry
 from ecgkit.errors import TaskError
-from ecgkit.evaluation.probe.options import ProbeOptions
-from ecgkit.evaluation.probe.request import ModelChoice, ProbeCase, open_case
+from ecgkit.evaluation.features.encoder import EncoderChoice
+from ecgkit.evaluation.probe.probe import Probe
+from ecgkit.evaluation.probe.request import ProbeRequest
+from ecgkit.evaluation.protocols.draws import Amount
 from ecgkit.evaluation.protocols.split_tables import read_tables, split_data
 from ecgkit.ingestion import ingest
 from ecgkit.plugins import host
+from ecgkit.reporting.page.sentences import sentences
 from ecgkit.store.reader import Store
 from ecgkit.tasks.label_matrix import label_matrix
 from ecgkit.tasks.loading import load_task
@@ -128,13 +131,18 @@ def test_a_probe_on_published_tables(
 ) -> None:
     """MERL's draw is of all that its table lists; what of it the store has is trained on."""
     where = shared / "data/splits/merl/ptbxl/super_class"
-    model = ModelChoice(method="lamae", weights="random-init", preset="tiny", settings=("depth=1", "width=16"))
-    options = ProbeOptions(protocol="merl", splits=str(where), fraction=10, label_set="shipped")
-    row = open_case(ProbeCase(str(ptbxl_store), "ptbxl-super", model, options, str(tmp_path / "r"))).probe()
-    assert row.protocol["protocol"].split()[0] == "merl"
-    assert row.protocol["split"] == "published tables ptbxl_super_class"
-    assert row.protocol["label set"] == "shipped" and "label set: shipped; the protocol" in row.protocol["departures"]
-    assert "random state 42" in row.protocol["draw of training records"]
+    encoder = EncoderChoice(method="lamae", weights="random-init", preset="tiny", settings=("depth=1", "width=16"))
+    request = ProbeRequest(
+        str(ptbxl_store), "ptbxl-super", encoder, protocol="merl", splits=str(where), amount=Amount(10),
+        label_set="shipped", cache=None,
+    )  # fmt: skip
+    row = Probe(request).run(tmp_path / "r")
+    facts, told = row.facts, sentences(row)
+    assert (facts.protocol.name, facts.labels.label_set, facts.draw.random_state) == ("merl", "shipped", 42)
+    assert told["protocol"].split()[0] == "merl"
+    assert told["split"] == "published tables ptbxl_super_class"
+    assert told["label set"] == "shipped" and "label set: shipped; the protocol" in told["departures"]
+    assert "random state 42" in told["draw of training records"]
     assert len(row.hashes["split tables"]) == 64 and row.fraction == 0.1
     assert 10 < row.counts["train"]["records"] < 60
     assert sum("the store lacks" in warning for warning in row.warnings) == 3

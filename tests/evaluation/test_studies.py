@@ -15,7 +15,7 @@ from torch import Tensor
 from ecgkit.beats.peaks import FOLDER, write_peaks
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError
-from ecgkit.evaluation.features.encoder import untrained_subject
+from ecgkit.evaluation.features.encoder import untrained_encoder
 from ecgkit.evaluation.studies.layers import mean_cosine, run_layers, token_statistics
 from ecgkit.evaluation.studies.noise import noise_ratio
 from ecgkit.evaluation.studies.perturbations import PERTURBATIONS, noise_of, parse_disturbances, shift_leads
@@ -65,7 +65,7 @@ def runs(beat_store: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
 
 def encoder_and_batch(name: str, beat_store: Path):
     entry, store = host().get(MethodEntry, name), Store(beat_store)
-    encoder = untrained_subject(entry, "", method_config(entry, "tiny")[1], weights="random-init", seed=0).encoder
+    encoder = untrained_encoder(entry, "", method_config(entry, "tiny")[1], weights="random-init", seed=0).encoder
     view = open_view(store, method_config(entry, "tiny")[1].signal)
     supplies = open_supplies(encoder.needs, store, view)
     return encoder.eval(), view, supplies, Windows(view, evaluation_starts(view, 0), supplies)[np.array([3, 8])]

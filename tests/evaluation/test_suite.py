@@ -15,18 +15,15 @@ import pandas as pd
 import pytest
 import yaml
 
-from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
 from ecgkit.errors import ConfigError
-from ecgkit.evaluation.features.encoder import untrained_subject
-from ecgkit.evaluation.probe.options import ProbeOptions
-from ecgkit.evaluation.probe.prepare import probe
-from ecgkit.evaluation.probe.request import ModelChoice
+from ecgkit.evaluation.features.encoder import EncoderChoice
+from ecgkit.evaluation.probe.probe import Probe
+from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.results.row import find_rows
 from ecgkit.evaluation.suites import run as suite_run
-from ecgkit.evaluation.suites.file import SHIPPED, SuiteHead, cells, read_suite
+from ecgkit.evaluation.suites.file import SHIPPED, SuiteHead, read_suite, requests_of
+from ecgkit.evaluation.suites.places import Places
 from ecgkit.evaluation.suites.run import run_suite
-from ecgkit.plugins import host
-from ecgkit.store.reader import Store
 from tests.conftest import Outcome
 
 SMALL = ("width=16", "depth=1", "heads=1", "head_width=16", "signal.eval_starts=[0.5]")
@@ -65,11 +62,11 @@ def test_the_six_are_six_tasks_at_three_fractions(tmp_path: Path) -> None:
         "ptbxl-super", "ptbxl-sub", "ptbxl-form", "ptbxl-rhythm", "cpsc2018", "csn",
     ]  # fmt: skip
     assert suite.fractions == {1.0: 5, 10.0: 3, 100.0: 1}
-    known = replace(suite, runs=(ModelChoice(run="r"),), stores=dict.fromkeys(("ptbxl", "cpsc2018", "csn"), "s"))
-    assert len(cells(known)) == 6 * 9
+    known = replace(suite, runs=(EncoderChoice(run="r"),), stores=dict.fromkeys(("ptbxl", "cpsc2018", "csn"), "s"))
+    assert len(requests_of(known)) == 6 * 9
     some = replace(known, stores={"ptbxl": "s"})
     assert some.left_out() == {"cpsc2018": "cpsc2018", "csn": "csn"}
-    assert len(cells(some)) == 4 * 9
+    assert len(requests_of(some)) == 4 * 9
     assert [file.name for file in SHIPPED.iterdir() if file.name.endswith(".yaml")] == ["six.yaml"]
 
 
@@ -77,10 +74,10 @@ def test_a_suite_takes_from_its_base_what_it_does_not_say(tmp_path: Path) -> Non
     suite = read_suite(
         write(tmp_path / "a.yaml", {"base": "six", "runs": ["x"], "fractions": [1, 10, 30], "leads": [12, "limb"]})
     )
-    assert (suite.runs, len(suite.tasks)) == ((ModelChoice(run="x"),), 6)
+    assert (suite.runs, len(suite.tasks)) == ((EncoderChoice(run="x"),), 6)
     assert suite.fractions == {1.0: None, 10.0: None, 30.0: None}
     some = replace(suite, stores={"csn": "s"}, leads=("",))
-    asked = [(cell.case.options.fraction, cell.seeds, cell.case.options.seed) for cell in cells(some)]
+    asked = [(asked.amount.percent, asked.seeds, asked.seed) for asked in requests_of(some)]
     assert asked == [*((1, 5, seed) for seed in range(5)), *((10, 3, seed) for seed in range(3)), (30, 1, 0)]
     assert suite.leads == ("12", "limb")
 
@@ -106,7 +103,7 @@ def test_a_suite_takes_from_its_base_what_it_does_not_say(tmp_path: Path) -> Non
 def test_what_a_suite_refuses(grid: str, tmp_path: Path, values: dict[str, object], message: str) -> None:
     changed = {"base": grid, **values}
     with pytest.raises(ConfigError, match=message):
-        cells(read_suite(write(tmp_path / "wrong.yaml", changed)))
+        requests_of(read_suite(write(tmp_path / "wrong.yaml", changed)))
 
 
 def test_a_suite_that_is_its_own_base_ends(tmp_path: Path) -> None:
@@ -119,14 +116,14 @@ def test_a_suite_that_is_its_own_base_ends(tmp_path: Path) -> None:
 def test_a_grid_is_run_once_resumed_and_tabulated(
     grid: str, tmp_path: Path, cohort_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted, out, told = cells(read_suite(grid)), tmp_path / "out", []
+    wanted, out, told = requests_of(read_suite(grid)), tmp_path / "out", []
     assert len(wanted) == 2 * 3
     prepared = []
-    real = suite_run.prepare_probe
-    monkeypatch.setattr(suite_run, "prepare_probe", lambda *a: prepared.append(a) or real(*a))
+    real = suite_run.Probe
+    monkeypatch.setattr(suite_run, "Probe", lambda *a, **k: prepared.append(a) or real(*a, **k))
     first = run_suite(wanted, out, progress=lambda *news: told.append(news))
     assert (len(first.rows), first.skipped, first.failed) == (6, 0, {})
-    assert [news[1] for news in told if news[0] == "cells"] == [0, 1, 2, 3, 4, 5, 6]
+    assert [news[1] for news in told if news[0] == "probes"] == [0, 1, 2, 3, 4, 5, 6]
     # Weights of an untrained encoder are drawn from the seed: two seeds, two heads.
     assert len(prepared) == 4
     table = pd.read_parquet(out / "results.parquet")
@@ -154,12 +151,8 @@ def test_a_grid_is_run_once_resumed_and_tabulated(
     assert (len(third.rows), third.skipped, len(prepared)) == (6, 5, 5)
 
     # A cell at 100 % is the row that a single probe gives.
-    subject = untrained_subject(
-        host().get(MethodEntry, "stmem"), "tiny", ModelChoice(**{**MODEL, "settings": SMALL}).open(0).config,
-        weights="random-init", seed=0,
-    )  # fmt: skip
-    task, head = host().get(TaskEntry, "simulated"), host().get(HeadEntry, "linear")
-    single = probe(subject, Store(cohort_store), task, head, tmp_path / "single", ProbeOptions())
+    encoder = EncoderChoice(**{**MODEL, "settings": SMALL})
+    single = Probe(ProbeRequest(str(cohort_store), "simulated", encoder, cache=None)).run(tmp_path / "single")
     whole = next(row for _, row in first.rows if row.fraction == 1 and row.head == "linear")
     np.testing.assert_allclose(
         [c.auroc for c in whole.classes if c.auroc is not None],
@@ -168,11 +161,9 @@ def test_a_grid_is_run_once_resumed_and_tabulated(
 
 
 def test_what_changes_a_row_changes_its_place(grid: str, tmp_path: Path) -> None:
-    def places(**values: object) -> set[Path]:
+    def places(**values: object) -> set[str]:
         suite = read_suite(write(tmp_path / "g.yaml", {"base": grid, **values}))
-        placed, failed = suite_run.place(cells(suite, device=str(values.get("epochs", "auto"))), tmp_path / "out")
-        assert not failed
-        return {item.folder for item in placed}
+        return {Places().name(request, with_encoder=True) for request in requests_of(suite)}
 
     assert places() == places()
     assert places(seed=5).isdisjoint(places())
@@ -229,15 +220,15 @@ def test_what_the_command_refuses_and_leaves_out(
 
 def test_heads_that_learn_nothing_are_asked_once(grid: str, tmp_path: Path) -> None:
     suite = read_suite(grid)
-    assert len(cells(replace(suite, heads=(SuiteHead("zero-shot"),)))) == 1
-    scratch = replace(suite, runs=(ModelChoice(method="stmem", weights="scratch"),))
-    assert len(cells(scratch)) == 3  # it has a head of its own, whatever the others get
+    assert len(requests_of(replace(suite, heads=(SuiteHead("zero-shot"),)))) == 1
+    scratch = replace(suite, runs=(EncoderChoice(method="stmem", weights="scratch"),))
+    assert len(requests_of(scratch)) == 3  # it has a head of its own, whatever the others get
 
 
 def test_an_interrupted_suite_keeps_its_rows_and_its_table(
     grid: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wanted, out, real, runs = cells(read_suite(grid)), tmp_path / "out", suite_run._run_cell, []
+    wanted, out, real, runs = requests_of(read_suite(grid)), tmp_path / "out", suite_run.Probe.run, []
 
     def interrupted(*arguments: object) -> None:
         runs.append(arguments)
@@ -245,18 +236,18 @@ def test_an_interrupted_suite_keeps_its_rows_and_its_table(
             raise KeyboardInterrupt
         real(*arguments)
 
-    monkeypatch.setattr(suite_run, "_run_cell", interrupted)
+    monkeypatch.setattr(suite_run.Probe, "run", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run_suite(wanted, out)
     assert len(pd.read_parquet(out / "results.parquet")["folder"].unique()) == 2
-    monkeypatch.setattr(suite_run, "_run_cell", real)
+    monkeypatch.setattr(suite_run.Probe, "run", real)
     after = run_suite(wanted, out)
     assert (len(after.rows), after.skipped) == (6, 2)
 
 
 def test_two_processes_give_the_same_rows_and_kill_9_loses_none(grid: str, tmp_path: Path) -> None:
     grid = write(tmp_path / "few.yaml", {"base": grid, "heads": ["linear"]})
-    wanted = cells(read_suite(grid), device="cpu")
+    wanted = requests_of(read_suite(grid), device="cpu")
     out = tmp_path / "out"
     command = [sys.executable, "-m", "ecgkit", "probe", "--suite", grid, "--out", str(out), "--device", "cpu"]
     killed = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,

@@ -14,12 +14,14 @@ from ecgkit.cli.probe_show import show_row
 from ecgkit.errors import ConfigError, LeadError
 from ecgkit.evaluation.heads.zero_shot import read_prompts, seen_as
 from ecgkit.evaluation.protocols.lead_sets import LeadSet, parse_lead_sets
+from ecgkit.evaluation.results.facts import Facts
 from ecgkit.evaluation.results.row import ResultRow, find_rows
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.reports import open_reports
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Batch
+from ecgkit.reporting.page.sentences import sentences
 from ecgkit.reporting.pictures.heat_map import draw_heat_map
 from ecgkit.reporting.tables.lead_matrix import lead_map, summarise_leads
 from ecgkit.signal.spec import SignalSpec
@@ -98,9 +100,9 @@ def test_rows_of_zero_shot_say_what_was_seen_and_asked(
         seen = {c.label: c.seen for c in row.classes}
         assert seen["AF"] == "atrial fibrillation"
         assert seen["IAVB"] == "first degree atrioventricular block"
-        assert "no label of the task was trained on" in row.protocol["zero-shot"]
-        assert "AF as 'atrial fibrillation'" in row.protocol["seen classes"]
-        assert "the model saw nothing else" in row.protocol["leads"]
+        assert "no label of the task was trained on" in row.facts.head["zero-shot"]
+        assert "AF as 'atrial fibrillation'" in sentences(row)["seen classes"]
+        assert "the model saw nothing else" in sentences(row)["leads"]
         scored = [c.auroc for c in row.classes if c.auroc is not None]
         assert row.macro_auroc == pytest.approx(np.mean(scored))
     assert (out / "leads-simulated-zero-shot-seed0.png").read_bytes().startswith(b"\x89PNG")
@@ -122,7 +124,7 @@ def test_independent_queries_change_the_row_and_its_words(
     done = ecgkit(*command, "--independent-queries", "--out", tmp_path / "a")
     assert done.code == 0, done.err
     ((_, row),) = find_rows([tmp_path / "a"])
-    assert row.protocol["queries"] == "each apart from the others"
+    assert row.facts.head["queries"] == "each apart from the others"
 
 
 def test_prompts_are_asked_by_label_and_merl_says_that_it_fills_with_zeros(
@@ -134,8 +136,8 @@ def test_prompts_are_asked_by_label_and_merl_says_that_it_fills_with_zeros(
     done = ecgkit(*command, "--prompts", tmp_path / "prompts.json", "--leads", "watch", "--out", tmp_path / "r")
     assert done.code == 0, done.err
     ((_, row),) = find_rows([tmp_path / "r"])
-    assert "prompts of prompts.json" in row.protocol["zero-shot"]
-    assert "zeros in place of the others" in row.protocol["leads"]
+    assert "prompts of prompts.json" in row.facts.head["zero-shot"]
+    assert "zeros in place of the others" in sentences(row)["leads"]
     assert {c.seen for c in row.classes} == {""}
     (tmp_path / "prompts.json").write_text(json.dumps({"AF": "x"}))
     refused = ecgkit(*command, "--prompts", tmp_path / "prompts.json", "--out", tmp_path / "s")
@@ -259,7 +261,7 @@ def fake_row(lead_set: str, value: float, task: str = "t", run: str = "r") -> Re
     return ResultRow(
         run=run, method="m", preset="", weights="pretrained", store="s", dataset="d", task=task, task_title="T",
         head="zero-shot", leads=("I",), fraction=1.0, seed=0, macro_auroc=value, macro_interval=(value - 0.1, value),
-        macro_auprc=None, classes=(), counts={}, protocol={}, warnings=(), contract={}, hashes={}, environment={},
+        macro_auprc=None, classes=(), counts={}, facts=Facts(), warnings=(), contract={}, hashes={}, environment={},
         seconds=1.0, lead_set=lead_set,
     )  # fmt: skip
 

@@ -10,7 +10,7 @@ import yaml
 
 import ecgkit as library
 from ecgkit.atomic import kind_of
-from ecgkit.evaluation.features.encoder import pretrained_subject
+from ecgkit.evaluation.features.encoder import pretrained_encoder
 from ecgkit.training.weights import load_weights
 from tests.api.runs import make_run
 from tests.conftest import synthetic_signal
@@ -35,8 +35,8 @@ def test_it_is_loaded_and_probed_again(ecgkit, run: Path, cohort_store: Path, tm
     signal = synthetic_signal(5000)
     before, after = (library.load(path)(signal, 500, "12", "mV") for path in (run, hub))
     np.testing.assert_array_equal(before.pooled, after.pooled)
-    subject = pretrained_subject(hub)  # what a probe judges
-    assert (subject.spec, subject.entry.name) == (library.load(run).spec, "merl")
+    encoder = pretrained_encoder(hub)  # what a probe judges
+    assert (encoder.spec, encoder.entry.name) == (library.load(run).spec, "merl")
     first = json.loads((result / "row.json").read_text())
     front, card = (hub / "README.md").read_text().split("---\n", 2)[1:]
     said = yaml.safe_load(front)

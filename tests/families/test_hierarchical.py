@@ -16,16 +16,16 @@ from ecgkit_hierarchical.official import LABELS, import_official
 from torch import Tensor
 
 from ecgkit.config import override
-from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
+from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import RunError, SignalError
-from ecgkit.evaluation.features.encoder import pretrained_subject
-from ecgkit.evaluation.probe.prepare import probe
+from ecgkit.evaluation.features.encoder import pretrained_encoder
 from ecgkit.methods import Batch, Clock
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.tasks.loading import load_task
 from ecgkit.training.loop import pretrain
 from tests.conftest import Outcome, official_shapes
+from tests.evaluation.probing import probe
 from tests.reference_vectors import Reference, close
 
 ALL = torch.arange(12)
@@ -387,11 +387,11 @@ def trained(cohort_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
 def test_a_run_is_probed_like_any_other_and_by_its_own_classifier(
     trained: Path, cohort_store: Path, tmp_path: Path
 ) -> None:
-    subject, store = pretrained_subject(trained), Store(cohort_store)
+    encoder, store = pretrained_encoder(trained), Store(cohort_store)
     task = host().get(TaskEntry, "simulated")
-    assert subject.encoder.classes == tuple(load_task(task).labels)
+    assert encoder.encoder.classes == tuple(load_task(task).labels)
     for head in ("linear", "own"):
-        row = probe(subject, store, task, host().get(HeadEntry, head), tmp_path / head)
+        row = probe(encoder, store, "simulated", tmp_path / head, head)
         assert row.head == head and row.macro_auroc is not None
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ecgkit.evaluation.results.facts import Facts, IntervalFacts, LabelFacts, ProtocolFacts, SplitFacts
 from ecgkit.evaluation.results.row import PREDICTIONS, ClassScore, ResultRow
 from ecgkit.evaluation.scores.metrics import auroc, calibration
 from ecgkit.leads import STANDARD_LEADS
@@ -82,12 +83,16 @@ def make_row(**changes) -> ResultRow:
             "val": {"records": 2146, "patients": 1922},
             "test": {"records": TEST_RECORDS, "patients": 1875},
         },
-        "protocol": {
-            "Split": "Folds 1 to 8 train, 9 validates, 10 tests; folds are by patient.",
-            "Labels": "A record has a superclass if it has any of its SCP statements, whatever the likelihood.",
-            "Head": "Logistic regression on frozen pooled features; strength chosen on the validation part.",
-            "Interval": "1,000 bootstrap samples of test patients, percentile interval.",
-        },
+        "facts": Facts(
+            protocol=ProtocolFacts(name="default", title="ecgkit's own rules"),
+            labels=LabelFacts(source="PTB-XL statements by superclass", unlabelled="drop"),
+            split=SplitFacts(
+                kind="folds", folds={"train": (1, 2, 3, 4, 5, 6, 7, 8), "val": (9,), "test": (10,)}, test_sha256="77ab"
+            ),
+            head={"chosen": "C = 0.01 by macro AUROC on val"},
+            interval=IntervalFacts(),
+            thresholds_from="validation",
+        ),
         "warnings": (FEW, ONE_SEED),
         "contract": {
             "fs": 250,

@@ -13,7 +13,9 @@ from urllib.parse import unquote
 import pytest
 
 from ecgkit.errors import ResultsError
+from ecgkit.evaluation.results.facts import Facts, ProtocolFacts
 from ecgkit.evaluation.results.row import ClassScore, ResultRow
+from ecgkit.reporting.page.sentences import sentences
 from ecgkit.reporting.page.write import render_report, write_report
 from ecgkit.reporting.tables.report_tables import report_tables
 from tests.report.rows import CLASSES, FEW, ONE_SEED, make_classes, make_row, make_rows, make_training, write_study
@@ -128,7 +130,8 @@ def test_names_are_inert():
         label=EVIL, name=EVIL, positives=0, negatives=9, train_positives=3, auroc=None, interval=None, auprc=None
     )
     page = single(
-        **names, leads=(EVIL,), classes=(*make_classes(0.9), evil), warnings=(EVIL,), protocol={EVIL: EVIL},
+        **names, leads=(EVIL,), classes=(*make_classes(0.9), evil), warnings=(EVIL,),
+        facts=Facts(protocol=ProtocolFacts(name=EVIL, title=EVIL), head={EVIL: EVIL}),
         contract={EVIL: [EVIL]}, hashes={EVIL: EVIL}, environment={EVIL: {EVIL: EVIL}}, counts={EVIL: {EVIL: 3}},
         training=({**make_training(1)[0], EVIL: EVIL},),
     )  # fmt: skip
@@ -150,7 +153,7 @@ def test_every_row_class_and_warning_appears(rows, page):
             row.weights,
             row.head,
             *row.warnings,
-            *row.protocol.values(),
+            *sentences(row).values(),
             *row.hashes.values(),
         ):
             assert text in page.text
@@ -262,7 +265,7 @@ def test_no_best_among_results_that_do_not_compare(rows):
     other = make_row(run="other", macro_auroc=0.99, counts={"test": {"records": 12, "patients": 12}})
     html = render_report([(path, row), (Path("x/row.json"), other)])
     assert not re.findall(r"<b>([\d.]+)</b></a>", html)
-    assert "not all scored on the same test records" in html
+    assert "Not all of these results were scored on the same test records" in html
 
 
 def test_warnings_stand_before_the_figure_and_name_their_results(rows, page):

@@ -1,10 +1,12 @@
 """Published numbers: as printed, apart from the measured ones, compared only where everything agrees."""
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ecgkit.evaluation.results.facts import Facts, LabelFacts, ProtocolFacts
 from ecgkit.evaluation.results.row import ClassScore, ResultRow
 from ecgkit.reporting.page.overview import overview
 from ecgkit.reporting.page.write import render_report
@@ -21,9 +23,13 @@ def entry(method: str, task: str, share: str, source: str = "", head: str = "lin
     )  # fmt: skip
 
 
+def followed(protocol: str) -> Facts:
+    return replace(make_row().facts, protocol=ProtocolFacts(name=protocol, title="a title"))
+
+
 def agreeing(**changes) -> ResultRow:
-    protocol = {**make_row().protocol, "protocol": "merl"}
-    return make_row(**({"method": "merl", "run": "merl-18", "fraction": 0.1, "protocol": protocol} | changes))
+    facts = followed("merl")
+    return make_row(**({"method": "merl", "run": "merl-18", "fraction": 0.1, "facts": facts} | changes))
 
 
 def test_every_number_has_its_source_and_certainty() -> None:
@@ -66,8 +72,8 @@ def test_a_difference_needs_everything_to_agree() -> None:
         ({"task": "ptbxl-sub"}, "task"),
         ({"fraction": 0.01}, "share"),
         ({"label_count": 1000}, "share"),
-        ({"protocol": {"protocol": "ecgkit (default)"}}, "protocol: merl there, ecgkit here"),
-        ({"protocol": {}}, "protocol: merl there, not stated here"),
+        ({"facts": followed("default")}, "protocol: merl there, default here"),
+        ({"facts": Facts()}, "protocol: merl there, not stated here"),
         ({"head": "knn"}, "head"),
         ({"leads": ("I",)}, "leads"),
         ({"classes": fewer}, "classes"),
@@ -89,8 +95,8 @@ def test_other_labels_of_the_same_name_do_not_compare() -> None:
         for n in names.split()
     )
     assert any("labels" in why for why in disagreements(theirs, agreeing(task="csn", classes=classes)))
-    protocol = {"protocol": "merl", "label set": "shipped"}
-    assert disagreements(theirs, agreeing(task="csn", classes=classes, protocol=protocol)) == ()
+    facts = replace(followed("merl"), labels=LabelFacts(label_set="shipped"))
+    assert disagreements(theirs, agreeing(task="csn", classes=classes, facts=facts)) == ()
 
 
 def test_task_files_have_the_classes_that_were_published() -> None:
@@ -119,7 +125,7 @@ def test_published_numbers_are_a_block_of_their_own_and_never_best() -> None:
     assert "86.27" in block
     assert "<b>" not in block
     assert "(" not in "".join(cell.text for cells in theirs.values() for cell in cells if cell)
-    others = [(Path("a"), agreeing(protocol={"protocol": "ecgkit (default)"}))]
+    others = [(Path("a"), agreeing(facts=followed("default")))]
     apart = overview(others, summary_table(others)).literature
     assert apart
     assert not any(c.difference for _, cells in apart for c in cells if c)

@@ -12,6 +12,7 @@ import pytest
 
 from ecgkit.entries import SectionEntry
 from ecgkit.errors import PluginError, ResultsError
+from ecgkit.evaluation.results.facts import Facts, facts_of_old_row
 from ecgkit.evaluation.results.row import PREDICTIONS, ResultRow
 from ecgkit.plugins import host
 from ecgkit.reporting.elements.geometry import place
@@ -140,7 +141,11 @@ def test_cards_hold_apart_what_results_share_and_what_they_do_not_say() -> None:
         merged = {heading: {**common.get(heading, {}), **rest.get(heading, {})} for heading in whole}
         assert merged == whole
     assert shared(cards[:1]) == {}
-    assert unstated(a) == ["protocol", "checkpoint selection", "departures"]
+    assert unstated(a) == []
+    assert unstated(make_row(facts=Facts())) == ["protocol", "split", "labels", "departures"]
+    assert unstated(make_row(facts=facts_of_old_row({"Split": "folds"}))) == [
+        "protocol", "labels", "checkpoint selection", "departures"
+    ]  # fmt: skip
 
 
 def test_curves_lie_where_their_numbers_say() -> None:

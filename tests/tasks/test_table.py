@@ -43,7 +43,9 @@ def test_columns_are_found_by_name_and_records_by_id(store: Store, tmp_path: Pat
     np.testing.assert_array_equal(data.targets, frame[["af", "lvh"]].to_numpy()[data.rows])
     folds = store.table["fold"].to_numpy()[data.rows]
     assert set(folds[data.parts["test"]]) == {10} and set(folds[data.parts["train"]]) <= set(range(1, 9))
-    assert data.notes == () and "labels.csv, sha256" in data.told["labels"]
+    assert (
+        data.notes == () and data.table is not None and data.table.file == "labels.csv" and len(data.table.sha256) == 16
+    )
 
 
 def test_one_column_of_classes_and_a_split_of_its_own(store: Store, tmp_path: Path) -> None:
@@ -60,7 +62,7 @@ def test_one_column_of_classes_and_a_split_of_its_own(store: Store, tmp_path: Pa
         assert [data.labels[c] for c in data.targets[rows].argmax(axis=1)] == said["rhythm"].tolist()
     assert any("30 records of labels.csv left out" in note for note in data.notes)
     assert any("patients are in more than one part" in note for note in data.notes)
-    assert data.told["split"] == "column part of labels.csv"
+    assert data.table is not None and (data.table.split_column, data.table.file) == ("part", "labels.csv")
     named = opened(tmp_path, store, text + "labels:\n  paced: {name: p}\n  sinus: {name: s}\n", frame)
     assert named.labels == ("paced", "sinus") and any("60 records of labels.csv left out" in n for n in named.notes)
 

@@ -7,12 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from ecgkit.entries import HeadEntry, TaskEntry
 from ecgkit.evaluation.probe.online import OnlineProbe
+from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.methods import Batch
 from ecgkit.nn.attention import attend
 from ecgkit.optimizers import build_optimizer
-from ecgkit.plugins import host
 from ecgkit.recipe import Recipe
 from ecgkit.store.reader import Store
 from ecgkit.training import optimization
@@ -126,8 +125,7 @@ def test_statistics_of_embeddings_are_watched_and_not_minimised(cohort_store: Pa
 
 
 def test_a_probe_on_the_way_disturbs_nothing(cohort_store: Path) -> None:
-    store, spec = Store(cohort_store), PairConfig().signal
-    probe = OnlineProbe(host().get(TaskEntry, "simulated"), host().get(HeadEntry, "linear"), store, spec)
+    probe = OnlineProbe(ProbeRequest(str(cohort_store), "simulated", cache=None), entry("Pairs"), PairConfig())
     method = Pairs(PairConfig())
     weights = {name: value.clone() for name, value in method.state_dict().items()}
     score = probe(1, method)["probe_macro_auroc"]

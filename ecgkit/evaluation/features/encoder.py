@@ -1,39 +1,42 @@
-"""The encoder that a probe judges: from a finished run, or with random weights as its baseline."""
+"""The encoder that is probed: of a finished run, or with random weights as its baseline."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
 from ecgkit.entries import MethodEntry
-from ecgkit.errors import RunError
-from ecgkit.methods import Encoder, Method
+from ecgkit.errors import ConfigError, RunError
+from ecgkit.methods import Encoder, Method, chosen_config
+from ecgkit.plugins import host
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.identity import qualified
-from ecgkit.training.run import WEIGHTS, open_run, read_metrics, read_records
-from ecgkit.training.selection import describe_selection
+from ecgkit.training.run import WEIGHTS, open_run, read_metrics, seen_records
 from ecgkit.training.weights import file_sha256
 
 
 @dataclass(frozen=True)
-class Subject:
-    """The encoder that is judged.
+class ProbedEncoder:
+    """The encoder that is probed, with what its result states about it.
 
     Args:
-        name: What the report calls it.
+        name: Its name in the report.
         entry: Its method family.
-        preset: The preset its config started from.
+        preset: The preset that its config started from.
         config: Its config.
-        weights: ``pretrained``, ``random-init`` or ``scratch``.
-        encoder: The encoder, on the CPU.
-        checkpoint: Hash of its weights' file, or what they were drawn from.
-        selection: How its weights were chosen from its pretraining, in words; empty where there was none.
-        training: Its pretraining's metrics by epoch.
-        seen: Hashes of the waveforms that its pretraining trained or chose on.
+        weights: ``pretrained``, ``random-init`` or ``scratch``; ``in training`` for a probe during pretraining.
+        encoder: The encoder; None while its pretraining has not handed it over (`Probe.with_encoder`).
+        checkpoint: SHA-256 of its weights' file, or the text ``random weights, seed N``.
+        seed: Seed of random weights; None for pretrained ones.
+        training: Metrics of its pretraining, by epoch.
+        seen: Hashes of the waveforms that its pretraining trained or validated on.
         seen_patients: Patients of those records, as ``DATASET:ID``.
+        built_on: Names of the runs that its pretraining was built on; `seen` holds their records too.
         method: Loads the whole method, for a head that needs more than the encoder; None without a run.
+        run: Its run folder; None without a run.
     """
 
     name: str
@@ -41,19 +44,36 @@ class Subject:
     preset: str
     config: Any
     weights: str
-    encoder: Encoder
+    encoder: Encoder | None
     checkpoint: str
-    selection: str = ""
+    seed: int | None = None
     training: tuple[dict[str, Any], ...] = ()
     seen: frozenset[str] = frozenset()
     seen_patients: frozenset[str] = frozenset()
+    built_on: tuple[str, ...] = ()
     method: Callable[[], Method] | None = None
+    run: Path | None = None
 
     @property
     def spec(self) -> SignalSpec:
         """The encoder's input."""
         spec: SignalSpec = self.config.signal
         return spec
+
+    def loaded(self) -> Encoder:
+        """Return the encoder.
+
+        Raises:
+            RunError: There is none yet.
+        """
+        if self.encoder is None:
+            raise RunError(f"{self.name} has no encoder yet")
+        return self.encoder
+
+    @property
+    def from_scratch(self) -> bool:
+        """Whether it is trained on the task's labels from random weights."""
+        return self.weights == "scratch"
 
     def load_method(self) -> Method:
         """Return the whole method, for a head that needs more than the encoder.
@@ -69,7 +89,75 @@ class Subject:
         return self.method()
 
 
-def pretrained_subject(path: Path) -> Subject:
+@dataclass(frozen=True)
+class EncoderChoice:
+    """Which encoder to probe, in plain values: that of a run, or one without pretraining.
+
+    Args:
+        run: Run folder of a pretrained model.
+        method: Instead of a run: a method family.
+        weights: With `method`: ``random-init`` to probe the encoder as it is, ``scratch`` to train it on the task's
+            labels.
+        preset: Preset of the family.
+        config: YAML file of its settings.
+        settings: Changes of its settings, such as ``depth=4``.
+    """
+
+    run: str = ""
+    method: str = ""
+    weights: Literal["", "random-init", "scratch"] = ""
+    preset: str = ""
+    config: str = ""
+    settings: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Refuse a choice that names no encoder, or two.
+
+        Raises:
+            ConfigError: It names none, or two.
+        """
+        others: list[Any] = [self.method, self.weights, self.preset, self.config, self.settings]
+        if self.run and any(others):
+            raise ConfigError(f"run {self.run} together with options that build another model", "one or the other")
+        if not self.run and not (self.method and self.weights):
+            raise ConfigError("no model to probe", "a run folder, or --method with one of --random-init and --scratch")
+
+    @property
+    def named(self) -> bool:
+        """Whether it names an encoder at all."""
+        return bool(self.run or self.method)
+
+    @property
+    def name(self) -> str:
+        """A short name for messages and folders."""
+        return Path(self.run).name if self.run else f"{self.method} {self.weights}"
+
+    def resolve(self) -> tuple[MethodEntry, str, Any]:
+        """Return the family, preset and config of an encoder without a run.
+
+        Raises:
+            ConfigError: There is no such family, preset or setting.
+        """
+        entry = host().get(MethodEntry, self.method)
+        file = Path(self.config) if self.config else None
+        preset, config = chosen_config(entry, self.preset, file, self.settings)
+        return entry, preset, config
+
+    def open(self, seed: int) -> ProbedEncoder:
+        """Return the encoder; `seed` draws its weights where there is no run.
+
+        Raises:
+            RunError: The run is not a finished one.
+            ConfigError: There is no such family, preset or setting.
+        """
+        self.check()
+        if self.run:
+            return pretrained_encoder(Path(self.run))
+        entry, preset, config = self.resolve()
+        return untrained_encoder(entry, preset, config, weights=self.weights, seed=seed)
+
+
+def pretrained_encoder(path: Path) -> ProbedEncoder:
     """Return the encoder of a run folder.
 
     Raises:
@@ -77,10 +165,11 @@ def pretrained_subject(path: Path) -> Subject:
     """
     run = open_run(path)
     checkpoint = file_sha256(path / WEIGHTS)
-    metrics, seen = read_metrics(path), read_records(path)
-    seen = seen[seen["part"].isin(["train", "val"])]
-    dataset = str(run.details.get("store", {}).get("dataset", ""))
-    return Subject(
+    seen = seen_records(path)
+    patients = [
+        qualified(str(dataset), rows["patient_id"].dropna()) for dataset, rows in seen.groupby("dataset", sort=False)
+    ]
+    return ProbedEncoder(
         name=path.resolve().name,
         entry=run.entry,
         preset=run.preset,
@@ -88,17 +177,19 @@ def pretrained_subject(path: Path) -> Subject:
         weights="pretrained",
         encoder=run.encoder(),
         checkpoint=checkpoint,
-        selection=describe_selection(metrics, run.config.recipe),
-        training=tuple(metrics),
+        training=tuple(read_metrics(path)),
         seen=frozenset(seen["sha256"]),
-        seen_patients=frozenset(qualified(dataset, seen["patient_id"].dropna())),
+        seen_patients=frozenset(chain.from_iterable(patients)),
         method=run.method,
+        run=path,
     )
 
 
-def untrained_subject(entry: MethodEntry, preset: str, config: Any, *, weights: str, seed: int) -> Subject:
+def untrained_encoder(entry: MethodEntry, preset: str, config: Any, *, weights: str, seed: int) -> ProbedEncoder:
     """Return an encoder with random weights: ``random-init`` to be probed as it is, ``scratch`` to be trained."""
     torch.manual_seed(seed)
     method: Method = entry.load()(config)
     name = f"{entry.name}-{preset}-{weights}"
-    return Subject(name, entry, preset, config, weights, method.encoder, f"random weights, seed {seed}")
+    return ProbedEncoder(
+        name, entry, preset, config, weights, method.encoder, f"random weights, seed {seed}", seed=seed
+    )

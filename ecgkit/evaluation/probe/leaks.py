@@ -1,64 +1,61 @@
-"""The leak guard: test records, or patients of theirs, that a model was pretrained on.
+"""The leak guard: test records, or patients of theirs, that an encoder was pretrained on.
 
-Records are recognised by the hash of their waveform in any store, patients by their id within one dataset. Train and
-val of the pretraining both count, for the checkpoint was chosen on val.
+Records are recognised by the hash of their waveform in any store, patients by their id within one dataset. The
+training and the validation part of the pretraining both count, because the checkpoint was chosen on validation. The
+records of the runs that a pretraining was built on count as its own.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgkit.errors import LeakError
-from ecgkit.evaluation.features.encoder import Subject
+from ecgkit.evaluation.features.encoder import ProbedEncoder
+from ecgkit.evaluation.results.facts import LeakFacts
 from ecgkit.store.reader import Store
 
 
-@dataclass(frozen=True)
-class Leak:
-    """What pretraining saw of the test part.
+def find_leak(encoder: ProbedEncoder, store: Store, rows: NDArray[np.int64], *, allowed: bool = False) -> LeakFacts:
+    """Return what pretraining saw of some rows of a store, as far as the run states it.
 
     Args:
-        records: Test records by waveform.
-        tested: All test records.
-        patients: Patients of test records by id.
+        encoder: The encoder.
+        store: The store.
+        rows: Its rows that are tested.
+        allowed: Whether an overlap is allowed.
     """
-
-    records: int
-    tested: int
-    patients: int
-
-    def __str__(self) -> str:
-        return f"pretraining saw {self.records} of the {self.tested} test records and {self.patients} test patients"
-
-
-def find_leak(subject: Subject, store: Store, rows: NDArray[np.int64]) -> Leak | None:
-    """Return what the pretraining saw of some of a store's rows; None if it saw nothing, as far as its run tells."""
     test = store.table.iloc[rows]
-    records = int(test["sha256"].isin(subject.seen).sum())
-    patients = len(subject.seen_patients.intersection(store.patients[rows]))
-    return Leak(records, len(test), patients) if records or patients else None
+    return LeakFacts(
+        checked=bool(encoder.seen),
+        records=int(test["sha256"].isin(encoder.seen).sum()),
+        tested=len(test),
+        patients=len(encoder.seen_patients.intersection(store.patients[rows])),
+        allowed=allowed,
+        built_on=encoder.built_on,
+    )
 
 
-def refuse_leak(subject: Subject, store: Store, rows: NDArray[np.int64], *, allow: bool = False) -> None:
+def refuse_leak(encoder: ProbedEncoder, store: Store, found: LeakFacts) -> None:
     """Refuse to judge an encoder by what it was pretrained on.
 
     Raises:
-        LeakError: The pretraining saw some of the rows, and `allow` is not set.
+        LeakError: Pretraining saw some of the tested rows, and that is not allowed.
     """
-    leak = None if allow else find_leak(subject, store, rows)
-    if leak is not None:
+    if found.found and not found.allowed:
         raise LeakError(
-            f"{subject.name}: {leak} of {store.name}", "a test part that pretraining never saw",
+            f"{encoder.name}: {overlap(found)} of {store.name}", "a test part that pretraining never saw",
             "Pretrain without them, or go on with --allow-overlap, which the result will say.",
         )  # fmt: skip
 
 
-def leak_warnings(subject: Subject, store: Store, rows: NDArray[np.int64]) -> tuple[str, ...]:
-    """Return what a result must say: a leak that was allowed, or that none can be excluded."""
-    leak = find_leak(subject, store, rows)
-    if leak is not None:
-        return (f"LEAK: {leak}",)
-    if subject.weights == "pretrained" and not subject.seen:
-        return ("the weights do not say what they were pretrained on: a leak cannot be excluded",)
-    return ()
+def overlap(found: LeakFacts) -> str:
+    """Say what pretraining saw."""
+    return f"pretraining saw {found.records} of the {found.tested} test records and {found.patients} test patients"
+
+
+def leak_warnings(found: LeakFacts | None) -> tuple[str, ...]:
+    """Return what a result must warn of: an overlap that was allowed, or one that cannot be excluded."""
+    if found is None:
+        return ()
+    if found.found:
+        return (f"LEAK: {overlap(found)}",)
+    return () if found.checked else ("the weights do not say what they were pretrained on: a leak cannot be excluded",)

@@ -1,143 +1,89 @@
-"""A probe in plain values: which encoder, on which store, by which task, how. What a command line or a YAML file says.
+"""What a probe is asked to do, in plain values: which encoder, on which store, by which task, how.
 
-For example ``open_case(ProbeCase("ptbxl.zarr", "ptbxl-super", ModelChoice(run="runs/stmem"))).probe()``.
+For example ``Probe(ProbeRequest("ptbxl.zarr", "ptbxl-super", EncoderChoice(run="runs/stmem"))).run(Path("out"))``.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from ecgkit.entries import HeadEntry, MethodEntry, TaskEntry
-from ecgkit.errors import ConfigError
-from ecgkit.evaluation.features.cache import cache_folder
-from ecgkit.evaluation.features.encoder import Subject, pretrained_subject, untrained_subject
-from ecgkit.evaluation.probe.options import ProbeOptions, result_folder
-from ecgkit.evaluation.probe.prepare import probe
-from ecgkit.evaluation.results.row import ResultRow
-from ecgkit.methods import chosen_config
-from ecgkit.plugins import host
-from ecgkit.store.reader import Store
-from ecgkit.tasks.loading import find_task
-
-Watch = Callable[[str, int, int], None]
+from ecgkit.evaluation.features.encoder import EncoderChoice
+from ecgkit.evaluation.protocols import DEFAULT
+from ecgkit.evaluation.protocols.draws import Amount
 
 
 @dataclass(frozen=True)
-class ModelChoice:
-    """Which encoder: that of a run, or one without pretraining.
-
-    Args:
-        run: Run folder of a pretrained model.
-        method: Instead of a run: a family.
-        weights: With `method`: ``random-init`` to probe it as it is, ``scratch`` to train it on the task's labels.
-        preset: Of the family.
-        config: YAML file of its settings.
-        settings: Changes of its settings, such as ``depth=4``.
-    """
-
-    run: str = ""
-    method: str = ""
-    weights: Literal["", "random-init", "scratch"] = ""
-    preset: str = ""
-    config: str = ""
-    settings: tuple[str, ...] = ()
-
-    def check(self) -> None:
-        """Refuse what names no model, or two.
-
-        Raises:
-            ConfigError: It does.
-        """
-        others: list[Any] = [self.method, self.weights, self.preset, self.config, self.settings]
-        if self.run and any(others):
-            raise ConfigError(f"run {self.run} together with options that build another model", "one or the other")
-        if not self.run and not (self.method and self.weights):
-            raise ConfigError("no model to probe", "a run folder, or --method with one of --random-init and --scratch")
-
-    def open(self, seed: int) -> Subject:
-        """Return the encoder; `seed` draws its weights where there is no run.
-
-        Raises:
-            RunError: The run is not a finished one.
-            ConfigError: There is no such family, preset or setting.
-        """
-        self.check()
-        if self.run:
-            return pretrained_subject(Path(self.run))
-        entry = host().get(MethodEntry, self.method)
-        file = Path(self.config) if self.config else None
-        preset, config = chosen_config(entry, self.preset, file, self.settings)
-        return untrained_subject(entry, preset, config, weights=self.weights, seed=seed)
-
-
-@dataclass(frozen=True)
-class ProbeCase:
-    """All that one probe depends on.
+class ProbeRequest:
+    """All that one probe depends on, so that a YAML file can hold it.
 
     Args:
         data: Path of the store.
-        task: Name of the task, or path of its YAML file.
-        model: The encoder.
-        options: How to probe.
-        out: Folder of the result; empty for one below the run, named by all that may differ.
+        task: Name of a registered task, or path of a task's YAML file.
+        encoder: Which encoder; empty where an opened one is handed to the probe.
+        head: Name of the head; not used by a training from scratch.
+        head_settings: Changes of the head's settings, such as ``gate=frozen``.
+        leads: The lead set that the encoder is given; empty for all leads of its contract.
+        amount: How much of the training part is used.
+        seed: Seed of the draw, of the head, and of random weights.
+        seeds: Number of results with different seeds that are made together.
+        epochs: Epochs of a training from scratch; None for those of the recipe.
+        protocol: Name of the protocol; see `ecgkit.evaluation.protocols.protocol`.
+        splits: Folder or name prefix of published split tables; empty for the task's own split.
+        label_set: ``exact`` for the store's codes, ``shipped`` for the labels of a published table; empty for the
+            protocol's choice.
+        task_settings: Changes of the task, such as ``icd10.count_on=train``.
+        eval_data: Path of another store to test on; see `ecgkit.evaluation.probe.other_store`.
+        allow_overlap: Go on where pretraining saw test records or patients; the result states it.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         cache: Folder in which features are kept; empty for one below the run, None for none.
+        also: Features that other heads will ask the cache for; see `FeatureCache.extract`.
     """
 
     data: str
     task: str
-    model: ModelChoice
-    options: ProbeOptions = field(default_factory=ProbeOptions)
-    out: str = ""
+    encoder: EncoderChoice = field(default_factory=EncoderChoice)
+    _: KW_ONLY
+    head: str = "linear"
+    head_settings: tuple[str, ...] = ()
+    leads: str = ""
+    amount: Amount = field(default_factory=Amount)
+    seed: int = 0
+    seeds: int = 1
+    epochs: int | None = None
+    protocol: str = DEFAULT
+    splits: str = ""
+    label_set: Literal["", "exact", "shipped"] = ""
+    task_settings: tuple[str, ...] = ()
+    eval_data: str = ""
+    allow_overlap: bool = False
+    device: str = "auto"
     cache: str | None = ""
+    also: tuple[str, ...] = ()
 
+    @property
+    def head_name(self) -> str:
+        """What stands on the encoder: the head, or the linear layer of a training from scratch."""
+        return "end-to-end" if self.encoder.weights == "scratch" else self.head
 
-@dataclass(frozen=True)
-class OpenedCase:
-    """A case whose encoder, data, task and head are at hand.
-
-    Args:
-        case: The case.
-        subject: The encoder; a training from scratch changes it, so every case opens its own.
-        store: The data.
-        task: The task.
-        head: The head.
-    """
-
-    case: ProbeCase
-    subject: Subject
-    store: Store
-    task: TaskEntry
-    head: HeadEntry
+    @property
+    def title(self) -> str:
+        """What messages call it."""
+        parts = [self.encoder.name, self.task, self.head]
+        parts += [f"leads {self.leads}"] * bool(self.leads)
+        amount = f"{self.amount.count} labels" if self.amount.count else f"{self.amount.percent:g} %"
+        return ", ".join([*parts, amount, f"seed {self.seed}"])
 
     @property
     def below(self) -> Path:
-        """The folder that default results lie below: the run, or one in ``runs`` for an encoder without."""
-        return Path(self.case.model.run or Path("runs") / self.subject.name)
+        """The folder that default results lie below: the run, or one in ``runs`` for an encoder without a run."""
+        if self.encoder.run:
+            return Path(self.encoder.run)
+        entry, preset, _ = self.encoder.resolve()
+        return Path("runs") / f"{entry.name}-{preset}-{self.encoder.weights}"
 
-    @property
-    def folder(self) -> Path:
-        """Where the result is written."""
-        if self.case.out:
-            return Path(self.case.out)
-        return result_folder(self.below, self.task.name, self.subject, self.store, self.case.options)
+    def without_draw(self) -> "ProbeRequest":
+        """Return what requests share that differ in the draw of training records alone: they are opened once.
 
-    def probe(self, progress: Watch | None = None) -> ResultRow:
-        """Judge the encoder and write the row; see `ecgkit.evaluation.probe.prepare.probe`."""
-        return probe(self.subject, self.store, self.task, self.head, self.folder, self.case.options, progress)
-
-
-def open_case(case: ProbeCase) -> OpenedCase:
-    """Look up and open what a case names.
-
-    Raises:
-        EcgkitError: Something is not there, or does not fit.
-    """
-    case.model.check()
-    store = Store(Path(case.data))
-    task, head = find_task(case.task), host().get(HeadEntry, case.options.head)
-    opened = OpenedCase(case, case.model.open(case.options.seed), store, task, head)
-    if case.cache is None:
-        return opened
-    folder = cache_folder(opened.below, Path(case.cache) if case.cache else None)
-    return replace(opened, case=replace(case, options=replace(case.options, cache=folder)))
+        The weights of an encoder without a run are drawn from the seed, so these share no more than their seed.
+        """
+        return replace(self, amount=Amount(), seed=0 if self.encoder.run else self.seed, seeds=1)

@@ -4,7 +4,6 @@ Each is a YAML file that a plugin registers. What a probe does otherwise than th
 in the result: those that hold for every probe stand in the file, those of one probe are added to it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Literal
@@ -13,16 +12,8 @@ import yaml
 
 from ecgkit.config import build
 from ecgkit.entries import ProtocolEntry
-from ecgkit.evaluation.protocols import DEFAULT
 from ecgkit.evaluation.protocols.draws import Amount, Rule
 from ecgkit.plugins import host
-
-RULES: dict[Rule, str] = {
-    "stratified": "whole patients (records where no id is known), iteratively stratified by label, the smaller draw "
-    "inside the larger",
-    "train-test-split": "by record, not stratified, train_test_split",
-    "sample": "by record, not stratified, int(N r) rows",
-}
 
 
 @dataclass(frozen=True)
@@ -61,30 +52,9 @@ class Protocol:
         """Return the random state of a draw."""
         return seed if self.state is None else self.state + seed
 
-    def also_departs(self, head: str, seed: int, amount: Amount, *, splits: bool) -> dict[str, str]:
-        """Return in what one probe departs from it besides."""
-        found = {}
-        if self.heads and head not in self.heads:
-            found["head"] = f"{head}; the protocol has {' or '.join(self.heads)}"
-        if self.state is not None and seed and not amount.all:
-            found["draw"] = f"random state {self.draw_seed(seed)}; the protocol has {self.state}"
-        if self.tables and not splits:
-            found["split"] = "the task's own; the protocol has published tables, which --splits reads"
-        return found
-
     def label_set(self, task: str) -> Literal["exact", "shipped"]:
         """Return whose labels a task has: the store's codes, or those of the published tables."""
         return "shipped" if task in self.shipped else "exact"
-
-    def words(self, name: str, further: Mapping[str, str]) -> dict[str, str]:
-        """Return what the result's protocol card says: the protocol's name first, then in what a probe departs."""
-        if name == DEFAULT and not further:
-            return {"protocol": f"{name} ({self.title})", "departures": "none"}
-        departures = {**self.departures, **further}
-        return {
-            "protocol": f"{name} ({self.title}); departs in {', '.join(departures) or 'nothing'}",
-            "departures": "; ".join(f"{heading}: {text}" for heading, text in departures.items()) or "none",
-        }
 
 
 def load_protocol(name: str) -> Protocol:

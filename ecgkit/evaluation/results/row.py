@@ -1,4 +1,4 @@
-"""Result rows: one JSON file a (run, store, task, head, leads, fraction, seed), beside its predictions.
+"""Result rows: one JSON file per run, store, task, head, lead set, amount of labels and seed, beside its predictions.
 
 A row holds or points to everything that a report says of it; a report computes nothing else.
 
@@ -18,11 +18,12 @@ import pandas as pd
 from ecgkit.atomic import atomic_folder
 from ecgkit.config import build
 from ecgkit.errors import ConfigError, ResultsError
+from ecgkit.evaluation.results.facts import Facts, facts_of_old_row
 from ecgkit.parquet import write_frame
 
 ROW = "row.json"
 PREDICTIONS = "predictions.parquet"
-SCHEMA = 1
+SCHEMA = 2
 RESULT = "result"  # the kind of folder
 
 
@@ -149,7 +150,7 @@ class ResultRow:
             ``auroc_stable`` over the classes with enough positives.
         calibration: Reliability curve and expected calibration error over all classes; see `metrics.calibration`.
         counts: Records and patients of each part; of a regression also ``left out``, records by why.
-        protocol: What was done, in words, by heading.
+        facts: What else the numbers depend on, as data.
         warnings: What a reader must know before believing the numbers.
         contract: The model's input, and what was done to the store's signals to get it.
         hashes: Of store, split and checkpoint.
@@ -178,7 +179,7 @@ class ResultRow:
     macro_auprc: float | None
     classes: tuple[ClassScore, ...]
     counts: dict[str, dict[str, int]]
-    protocol: dict[str, str]
+    facts: Facts
     warnings: tuple[str, ...]
     contract: dict[str, Any]
     hashes: dict[str, str]
@@ -209,11 +210,19 @@ def load_row(path: Path) -> ResultRow:
     expected = f"a result row of version {SCHEMA}, made by 'ecgkit probe'"
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
-        if values.get("schema") != SCHEMA:
+        if values.get("schema") not in (1, SCHEMA):
             raise ResultsError(f"{path} has schema {values.get('schema')!r}", expected)
-        return build(ResultRow, values, source=str(path))
+        return build(ResultRow, _migrated(values), source=str(path))
     except (OSError, ValueError, AttributeError, ConfigError) as error:
         raise ResultsError(f"{path} cannot be read ({str(error).splitlines()[0][:120]})", expected) from None
+
+
+def _migrated(values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values of a row of schema 1 in the present form; it held sentences where a row now holds facts."""
+    if values["schema"] == SCHEMA:
+        return values
+    words = {str(heading): str(text) for heading, text in dict(values.pop("protocol", {})).items()}
+    return {**values, "facts": facts_of_old_row(words), "schema": SCHEMA}
 
 
 def find_rows(paths: Sequence[Path]) -> list[tuple[Path, ResultRow]]:

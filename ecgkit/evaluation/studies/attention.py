@@ -4,7 +4,6 @@ Attention and gate are what the model computes; they are no measure of importanc
 been mixed. What a lead is worth is measured: the record is given without it, as any record that lacks it would be.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -12,15 +11,16 @@ import torch
 from numpy.typing import NDArray
 
 from ecgkit.errors import RunError, StoreError
-from ecgkit.evaluation.features.encoder import Subject
+from ecgkit.evaluation.features.encoder import ProbedEncoder
 from ecgkit.evaluation.features.extract import extract
+from ecgkit.evaluation.heads.own import check_classes
+from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.scores.metrics import auroc
 from ecgkit.methods import Batch, Encoder
 from ecgkit.store.reader import Store
-from ecgkit.store.views import View, open_view
-from ecgkit.tasks.data import TaskData
+from ecgkit.store.views import open_view
 from ecgkit.training.data import Windows, evaluation_starts
-from ecgkit.training.supply import Supply, open_supplies
+from ecgkit.training.supply import open_supplies
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class LeadWorth:
 
 
 @torch.no_grad()
-def record_attention(subject: Subject, store: Store, record: str) -> RecordAttention:
+def record_attention(probed: ProbedEncoder, store: Store, record: str) -> RecordAttention:
     """Return where a model looks in one record, in its first evaluation crop.
 
     Raises:
@@ -78,11 +78,11 @@ def record_attention(subject: Subject, store: Store, record: str) -> RecordAtten
         RunError: The model tells no attention.
     """
     row = store.row(record)
-    view = open_view(store, subject.spec)
+    view = open_view(store, probed.spec)
     if not view.usable[row]:
         raise StoreError(f"record {record} has none of the model's leads, or hardly any signal", "one that it can read")
-    encoder = subject.encoder.eval()
-    supplies = open_supplies(encoder.needs, store, view, owner=subject.entry.name)
+    encoder = probed.loaded().eval()
+    supplies = open_supplies(encoder.needs, store, view, owner=probed.entry.name)
     batch = Windows(view, evaluation_starts(view, view.spec.eval_offsets[0]), supplies)[np.array([row])]
     found = encoder.attention_map(batch)
     leads = tuple(view.spec.leads[i] for i in np.flatnonzero(view.present[row]))
@@ -121,33 +121,32 @@ def _by_sample(weights: NDArray[np.float64], spans: NDArray[np.integer], samples
     return np.divide(total, count, out=np.zeros(samples), where=count > 0.5)
 
 
-def lead_worth(
-    encoder: Encoder, view: View, data: TaskData, supplies: Mapping[str, Supply], part: str = "test"
-) -> LeadWorth:
+def lead_worth(probe: Probe) -> LeadWorth:
     """Measure what each lead is worth: the AUROC of the encoder's own classes with all leads and without each.
 
     Args:
-        encoder: With classes of its own, those of the task.
-        view: The store under its contract.
-        data: The task on the store.
-        supplies: What the encoder needs besides the signal.
-        part: Which part is scored; of it, the records with at least two leads.
+        probe: A probe with the head ``own``; of its test part, the records with at least two leads are scored.
 
     Raises:
-        RunError: No record has two leads.
+        RunError: The head is another one, the encoder's classes are not those of the task, or no record has two leads.
     """
+    if probe.head.needs != ("logits",):
+        raise RunError(f"head {probe.head.name}", "head own: a lead's worth is that to the encoder's own classes")
+    check_classes(probe.reader.classes, probe.data.labels, probe.head.name)
+    data, view = probe.data, probe.opened.view
     present = np.array(view.present)
-    own = data.parts[part]
+    own = data.parts["test"]
     own = own[present[data.rows[own]].sum(axis=1) > 1]
     if not len(own):
-        raise RunError(f"no {part} record has two leads", "records of which a lead can be left out")
+        raise RunError("no test record has two leads", "records of which a lead can be left out")
     rows, targets = data.rows[own], data.targets[own]
     there = np.flatnonzero(present[rows].any(axis=0))
-    whole = auroc(targets, extract(encoder, view, rows, ("logits",), supplies=supplies)["logits"])
+    supplies = probe.supplies(probe.opened.store, view)
+    whole = auroc(targets, extract(probe.reader, view, rows, ("logits",), supplies=supplies)["logits"])
     drop = np.empty((len(data.labels), len(there)))
     for i, lead in enumerate(there):
         fewer = present.copy()
         fewer[:, lead] = False
-        logits = extract(encoder, replace(view, present=fewer), rows, ("logits",), supplies=supplies)["logits"]
+        logits = extract(probe.reader, replace(view, present=fewer), rows, ("logits",), supplies=supplies)["logits"]
         drop[:, i] = whole - auroc(targets, logits)
     return LeadWorth(data.labels, tuple(view.spec.leads[i] for i in there), whole, drop, len(rows))

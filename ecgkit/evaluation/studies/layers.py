@@ -9,9 +9,8 @@ map need blocks of `ecgkit.nn.transformer` and tokens as well.
     map          cosine between one patch of one lead and all patches of all leads of one record
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,23 +20,23 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ecgkit.entries import HeadEntry
 from ecgkit.errors import ConfigError, RunError
-from ecgkit.evaluation.features.cache import features_of
-from ecgkit.evaluation.features.encoder import Subject
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Part
-from ecgkit.evaluation.heads.linear import LinearHead
+from ecgkit.evaluation.probe.probe import Probe, refuse_regression
 from ecgkit.evaluation.scores.metrics import macro_auroc
 from ecgkit.leads import LEADS
 from ecgkit.methods import Batch, Encoder
 from ecgkit.nn.attention import watching
 from ecgkit.nn.transformer import Block
+from ecgkit.plugins import host
+from ecgkit.progress import of_stage
 from ecgkit.store.reader import Store
-from ecgkit.store.views import View, open_view
+from ecgkit.store.views import View
 from ecgkit.tasks.data import TaskData
 from ecgkit.training.data import Windows, evaluation_starts, load_batches, plan_batches
-from ecgkit.training.run import pick_device
-from ecgkit.training.supply import Supply, open_supplies
+from ecgkit.training.supply import Supply
 
 # Test records that similarity and entropy are averaged over: their means hardly move beyond.
 RECORDS = 64
@@ -68,7 +67,7 @@ class LayerStudy:
     """What is known of each layer.
 
     Args:
-        table: A row a layer: ``layer`` from 1; ``val_auroc`` and ``test_auroc``, macro, of a linear probe;
+        table: A row per layer: ``layer`` from 1; ``val_auroc`` and ``test_auroc``, macro, of the head on it;
             ``similarity``, ``entropy`` and ``entropy_limit`` (of attending to all keys alike); NaN where an encoder has
             no such.
         map: See `QueryMap`; None for an encoder without tokens by lead.
@@ -86,55 +85,52 @@ class LayerStudy:
         return int(self.table["layer"].iloc[int(scores.argmax())]) if scores.notna().any() else None
 
 
-def study_layers(
-    subject: Subject,
-    store: Store,
-    data: TaskData,
-    layers: str = "all",
-    *,
-    seed: int = 0,
-    device: str = "auto",
-    cache: Path | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> LayerStudy:
-    """Study the layers of an encoder on a task.
+def study_layers(probe: Probe, layers: str = "all") -> LayerStudy:
+    """Study the layers of an encoder on the task of a probe.
+
+    The probe's head is fitted on each layer's pooled output, so it must be one that reads pooled features. Features of
+    the layers are cached as the probe's are. Similarity, entropy and the map look into the blocks, and are computed
+    each time.
 
     Args:
-        subject: The encoder.
-        store: The data.
-        data: The task on the store.
+        probe: Encoder, data, split and head.
         layers: ``all``, or numbers from 1 joined by commas.
-        seed: Of the probes.
-        device: What to compute on.
-        cache: Folder in which the layers' features are kept; None keeps none. Similarity, entropy and the map look
-            into the blocks, and are computed each time.
-        progress: Called with the stage, units done and in all.
 
     Raises:
-        RunError: The encoder does not give its layers.
+        RunError: The encoder does not give its layers, the head cannot read one, or the task is a regression.
         ConfigError: A layer does not exist.
     """
-    watch = progress or (lambda stage, done, total: None)
-    view = open_view(store, subject.spec, lambda done, total: watch("view", done, total))
-    supplies = open_supplies(subject.encoder.needs, store, view, owner=subject.entry.name)
-    if "layers" not in subject.entry.features:
-        raise RunError(f"{subject.entry.name} does not give its layers", "a method whose features hold layers")
-    encoder = subject.encoder.to(pick_device(device))
-    features = features_of(
-        encoder, subject.config, store, view, data.rows, ("layers",), cache=cache, supplies=supplies,
-        progress=lambda done, total: watch("features", done, total),
-    )  # fmt: skip
-    wanted = _wanted(layers, features["layers"].shape[1])
-    rows = data.rows[data.parts["test"]][:RECORDS]
-    tokens = token_statistics(
-        encoder, view, rows, supplies, lambda done, total: watch("attention", done, total)
-    )  # fmt: skip
+    _check(probe)
+    encoder, data, opened = probe.reader, probe.data, probe.opened
+    layered = probe.features_of(("layers",))
+    wanted = _wanted(layers, layered["layers"].shape[1])
+    rows = opened.test_rows[:RECORDS]
+    supplies = probe.supplies(opened.store, opened.view)
+    tokens = token_statistics(encoder, opened.view, rows, supplies, of_stage(probe.progress, "attention"))
     table = []
     for done, layer in enumerate(wanted, 1):
-        val, test = _probe(features, data, layer - 1, seed)
+        val, test = _score(probe, layered, data, layer - 1)
         table.append({"layer": layer, "val_auroc": val, "test_auroc": test, **tokens.of(layer - 1)})
-        watch("layers", done, len(wanted))
-    return LayerStudy(pd.DataFrame(table), _query_map(encoder, view, rows[:1], store, supplies), len(rows))
+        probe.progress("layers", done, len(wanted))
+    query = _query_map(encoder, opened.view, rows[:1], opened.store, supplies)
+    return LayerStudy(pd.DataFrame(table), query, len(rows))
+
+
+def _check(probe: Probe) -> None:
+    """Refuse what has no layers to fit the probe's head on.
+
+    Raises:
+        RunError: See `study_layers`.
+    """
+    if "layers" not in probe.encoder.entry.features:
+        raise RunError(f"{probe.encoder.entry.name} does not give its layers", "a method whose features hold layers")
+    if probe.trains_encoder or probe.head.needs != ("pooled",):
+        able = ", ".join(name for name, head in host().entries(HeadEntry).items() if head.needs == ("pooled",))
+        raise RunError(
+            f"head {'end-to-end' if probe.encoder.from_scratch else probe.head.name} cannot be fitted on one layer",
+            f"a head that reads pooled features: {able}",
+        )
+    refuse_regression(probe, "a study of layers")
 
 
 def _wanted(layers: str, depth: int) -> list[int]:
@@ -150,11 +146,11 @@ def _wanted(layers: str, depth: int) -> list[int]:
     return wanted
 
 
-def _probe(features: RecordFeatures, data: TaskData, layer: int, seed: int) -> tuple[float, float]:
-    """Return the macro AUROC of a linear probe on one layer, on val and on test."""
-    own = RecordFeatures({"pooled": features["layers"][:, layer]}, features.leads, features.present)
+def _score(probe: Probe, layered: RecordFeatures, data: TaskData, layer: int) -> tuple[float, float]:
+    """Return the macro AUROC of the probe's head on one layer, on val and on test."""
+    own = RecordFeatures({"pooled": layered["layers"][:, layer]}, layered.leads, layered.present)
     parts = {name: Part(own.take(rows), data.targets[rows]) for name, rows in data.parts.items()}
-    head = LinearHead(seed=seed)
+    head = probe.build_head(probe.request.seed)
     head.fit(parts["train"], parts["val"])
     val, test = (macro_auroc(parts[p].targets, head.predict(parts[p].features)) for p in ("val", "test"))
     return val, test
@@ -186,7 +182,7 @@ def token_statistics(
     encoder: Encoder,
     view: View,
     rows: NDArray[np.int64],
-    supplies: dict[str, Supply],
+    supplies: Mapping[str, Supply],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> TokenStatistics:
     """Measure similarity and entropy at every layer, over `rows`."""
@@ -250,7 +246,7 @@ def mean_cosine(x: Tensor, real: Tensor) -> Tensor:
 
 @torch.no_grad()
 def _query_map(
-    encoder: Encoder, view: View, rows: NDArray[np.int64], store: Store, supplies: dict[str, Supply]
+    encoder: Encoder, view: View, rows: NDArray[np.int64], store: Store, supplies: Mapping[str, Supply]
 ) -> QueryMap | None:
     """Return the map of the middle patch of lead II, or of the first lead, in one record."""
     batch = next(_batches(view, plan_batches(view, rows, 1), supplies)).to(next(encoder.parameters()).device)
@@ -272,6 +268,6 @@ def _query_map(
     return QueryMap(record, leads[lead], place, leads, torch.stack(by_lead, dim=1).double().cpu().numpy())
 
 
-def _batches(view: View, batches: Sequence[NDArray[np.int64]], supplies: dict[str, Supply]) -> Any:
+def _batches(view: View, batches: Sequence[NDArray[np.int64]], supplies: Mapping[str, Supply]) -> Any:
     starts = evaluation_starts(view, view.spec.eval_offsets[0])
     return load_batches(Windows(view, starts, supplies), list(batches))

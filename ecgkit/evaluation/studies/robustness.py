@@ -4,7 +4,7 @@ Only the test part is disturbed: the head is fitted and chosen on clean records.
 clean record. What may be done is in `ecgkit.evaluation.studies.perturbations`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
@@ -15,14 +15,10 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from ecgkit.entries import HeadEntry, TaskEntry
 from ecgkit.errors import RunError, StoreError
-from ecgkit.evaluation.features.encoder import Subject
-from ecgkit.evaluation.features.extract import RecordFeatures, extract
-from ecgkit.evaluation.heads.base import Head, Part
-from ecgkit.evaluation.probe.options import ProbeOptions
-from ecgkit.evaluation.probe.prepare import prepare_probe
-from ecgkit.evaluation.probe.run import PreparedProbe
+from ecgkit.evaluation.features.extract import extract
+from ecgkit.evaluation.probe.fitted import FittedProbe
+from ecgkit.evaluation.probe.probe import Probe, refuse_regression
 from ecgkit.evaluation.scores.metrics import macro_auroc
 from ecgkit.evaluation.studies.noise import Window
 from ecgkit.evaluation.studies.perturbations import Disturbances, Perturbation
@@ -74,42 +70,29 @@ def perturbed_view(view: View, recorded: View, perturbation: Perturbation, level
     return replace(view, signal=cast(NDArray[np.float32], PerturbedSignal(view, recorded, perturbation, level, seed)))
 
 
-def study_perturbation(
-    subject: Subject,
-    store: Store,
-    task_entry: TaskEntry,
-    head_entry: HeadEntry,
-    disturbances: Disturbances,
-    *,
-    options: ProbeOptions,
-    run: Path | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
-) -> pd.DataFrame:
+def study_perturbation(probe: Probe, disturbances: Disturbances) -> pd.DataFrame:
     """Probe an encoder, or a whole method, on disturbed test records.
 
     Args:
-        subject: The encoder.
-        store: The data.
-        task_entry: The task.
-        head_entry: The head, fitted on clean records.
+        probe: Encoder, data, split and head; the head is fitted on clean records. Its seed is also that of the masks
+            and of what is random in a perturbation. A run gives its pretraining loss too.
         disturbances: What the test records go through.
-        options: As for a probe; the seed is also that of the masks and of what is random in a perturbation.
-        run: The run folder, for its pretraining loss; None leaves that column empty.
-        progress: Called with the stage, units done and in all.
 
     Returns:
-        First the clean records, then a row a perturbation and level: ``perturbation``, ``level``, ``auroc`` (macro,
+        First the clean records, then a row per perturbation and level: ``perturbation``, ``level``, ``auroc`` (macro,
         test), ``auroc_change`` against clean records, ``loss`` (the pretraining loss on the test records, with the
         same masks each time) and ``loss_change``; NaN without one.
+
+    Raises:
+        RunError: The encoder itself is trained, or the task is a regression.
     """
-    watch = progress or (lambda stage, done, total: None)
-    judge = _judge(prepare_probe(subject, store, task_entry, head_entry, options, watch), run)
+    judge = _judge(probe)
     cases = [(p, level) for p in disturbances.perturbations for level in disturbances.levels if level != p.undisturbed]
     clean = judge.clean()
     rows = [_row(CLEAN, disturbances.kind.undisturbed, clean, clean)]
     for done, (perturbation, level) in enumerate(cases, 1):
         rows.append(_row(perturbation.name, level, judge.disturbed(perturbation, level), clean))
-        watch("levels", done, len(cases))
+        probe.progress("levels", done, len(cases))
     return pd.DataFrame(rows)
 
 
@@ -128,59 +111,53 @@ def _row(name: str, level: float, found: _Scores, clean: _Scores) -> dict[str, A
 
 @dataclass(frozen=True)
 class _Judge:
-    """What scores the test part, as often as it is asked.
+    """Scores the test part, as often as it is asked to.
 
     Args:
-        prepared: The probe.
+        fitted: The probe, fitted on clean records.
         recorded: Its view before the contract's filter.
-        features: Of all the task's records, undisturbed.
-        head: Fitted on clean records.
         supplies: What the encoder needs besides the signal.
         method: With its decoder, for the loss; None where there is none.
         needed: What its training needs besides the signal.
     """
 
-    prepared: PreparedProbe
+    fitted: FittedProbe
     recorded: View
-    features: RecordFeatures
-    head: Head
     supplies: Mapping[str, Supply]
     method: Method | None
     needed: Supplies
 
     def clean(self) -> _Scores:
         """Score the records as they are."""
-        setting = self.prepared.setting
-        return self._scores(setting.view, self.features.take(setting.data.parts["test"]))
+        probe = self.fitted.probe
+        features = probe.features.take(probe.data.parts["test"])
+        return self._scores(probe.opened.view, self.fitted.predictor.predict(features))
 
     def disturbed(self, perturbation: Perturbation, level: float) -> _Scores:
         """Score disturbed records."""
-        prepared, setting = self.prepared, self.prepared.setting
-        view = perturbed_view(setting.view, self.recorded, perturbation, level, setting.seed)
-        return self._scores(view, extract(prepared.encoder, view, self._rows, prepared.needs, supplies=self.supplies))
+        probe = self.fitted.probe
+        view = perturbed_view(probe.opened.view, self.recorded, perturbation, level, self.fitted.seed)
+        features = extract(probe.reader, view, probe.opened.test_rows, probe.needs, supplies=self.supplies)
+        return self._scores(view, self.fitted.predictor.predict(features))
 
-    def _scores(self, view: View, features: RecordFeatures) -> _Scores:
-        data = self.prepared.setting.data
-        auroc = macro_auroc(data.targets[data.parts["test"]], self.head.predict(features))
-        return _Scores(auroc, pretraining_loss(self.method, view, self.needed, self._rows, self.prepared.setting.seed))
-
-    @property
-    def _rows(self) -> NDArray[np.int64]:
-        data = self.prepared.setting.data
-        return data.rows[data.parts["test"]]
+    def _scores(self, view: View, probabilities: NDArray[np.float64]) -> _Scores:
+        opened = self.fitted.probe.opened
+        auroc = macro_auroc(opened.data.targets[opened.data.parts["test"]], probabilities)
+        loss = pretraining_loss(self.method, view, self.needed, opened.test_rows, self.fitted.seed)
+        return _Scores(auroc, loss)
 
 
-def _judge(prepared: PreparedProbe, run: Path | None) -> _Judge:
-    setting, features = prepared.setting, prepared.features
-    if features is None:
-        raise RunError("an encoder that is trained from scratch", "a run, or --random-init, for a perturbation")
-    head, parts = prepared.build(setting.seed), setting.data.parts
-    head.progress(lambda done, total: prepared.watch("head", done, total))
-    head.fit(*(Part(features.take(parts[p]), setting.data.targets[parts[p]]) for p in ("train", "val")))
-    supplies = open_supplies(prepared.encoder.needs, setting.store, setting.view, owner=prepared.subject.entry.name)
-    rows = setting.data.rows[parts["test"]]
-    method, needed = _method(run, setting.store, setting.view, rows[:1], setting.device)
-    return _Judge(prepared, before_filter(setting.store, setting.view), features, head, supplies, method, needed)
+def _judge(probe: Probe) -> _Judge:
+    if probe.trains_encoder:
+        how = "from scratch" if probe.encoder.from_scratch else f"by head {probe.head.name}"
+        raise RunError(
+            f"an encoder that is trained {how}", "a frozen encoder for a perturbation: a run, or --random-init"
+        )
+    refuse_regression(probe, "a study of perturbations")
+    opened = probe.opened
+    method, needed = _method(probe.encoder.run, opened.store, opened.view, opened.test_rows[:1], probe.device)
+    supplies = probe.supplies(opened.store, opened.view)
+    return _Judge(probe.fit(), before_filter(opened.store, opened.view), supplies, method, needed)
 
 
 def _method(

@@ -2,32 +2,33 @@
 
 title       in words
 base        another suite, by file or by name, whose keys hold where this file has none
-runs        run folders; or encoders without pretraining, `ecgkit.evaluation.probe.request.ModelChoice`
+runs        run folders; or encoders without pretraining, `ecgkit.evaluation.features.encoder.EncoderChoice`
 stores      paths of stores by name
 tasks       names; or ``{task, store, settings, splits}``, where the store is a name or a path
 heads       names; or ``{head, settings}``
 leads       lead sets, as of ``probe --leads``; all that the encoder takes where there is none
-fractions   per cent of the training part; as a mapping, how many draws each gets, else as the protocol has it
+fractions   percentages of the training part; as a mapping, how many draws each gets, else as the protocol has it
+label_counts   numbers of training records, in the same way
 seed        the first; draws take those that follow
-protocol    as of ``probe``
+protocol, label_set, eval_data   as of ``probe``
 epochs      of a training from scratch
 allow_overlap  as of ``probe``
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
 from ecgkit.config import build, read_yaml
 from ecgkit.entries import HeadEntry, MethodEntry
 from ecgkit.errors import ConfigError, EcgkitError
-from ecgkit.evaluation.probe.options import ProbeOptions
-from ecgkit.evaluation.probe.request import ModelChoice, ProbeCase
+from ecgkit.evaluation.features.encoder import EncoderChoice
+from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.protocols import DEFAULT
 from ecgkit.evaluation.protocols.draws import Amount
 from ecgkit.evaluation.protocols.lead_sets import parse_lead_sets
@@ -46,7 +47,7 @@ class SuiteTask:
         task: Its name.
         store: Name or path of the store.
         settings: Changes of the task.
-        splits: Published split tables; see `ProbeOptions`.
+        splits: Published split tables; see `ProbeRequest`.
     """
 
     task: str
@@ -73,47 +74,56 @@ class Suite:
     """A grid of probes; see the module.
 
     Args:
-        title: In words.
+        title: Title in words.
         runs: The encoders.
-        stores: Paths by name.
+        stores: Paths of stores by name.
         tasks: The tasks.
         heads: The heads.
-        leads: Names of lead sets; an empty one stands for all that the encoder takes.
-        fractions: How many draws each fraction gets, by per cent; None for as many as the protocol has.
-        seed: The first.
-        protocol: Whose choices.
-        epochs: Of a training from scratch.
+        leads: Names of lead sets; an empty one stands for all leads that the encoder takes.
+        fractions: Number of draws of each percentage of the training part; None for as many as the protocol has.
+        label_counts: Number of draws of each number of training records; None for as many as the protocol has.
+        seed: The first seed.
+        protocol: Name of the protocol.
+        label_set: See `ProbeRequest`.
+        eval_data: Another store to test on; see `ProbeRequest`.
+        epochs: Epochs of a training from scratch.
         allow_overlap: Go on where pretraining saw test records.
     """
 
     title: str = ""
-    runs: tuple[ModelChoice, ...] = ()
+    runs: tuple[EncoderChoice, ...] = ()
     stores: dict[str, str] = field(default_factory=dict)
     tasks: tuple[SuiteTask, ...] = ()
     heads: tuple[SuiteHead, ...] = (SuiteHead("linear"),)
     leads: tuple[str, ...] = ("",)
     fractions: dict[float, int | None] = field(default_factory=lambda: {100.0: 1})
+    label_counts: dict[int, int | None] = field(default_factory=dict)
     seed: int = 0
     protocol: str = DEFAULT
+    label_set: Literal["", "exact", "shipped"] = ""
+    eval_data: str = ""
     epochs: int | None = None
     allow_overlap: bool = False
 
     def check(self) -> None:
-        """Refuse a suite of which nothing can come.
+        """Refuse a suite that gives no result.
 
         Raises:
             ConfigError: It names no encoder, task, head or fraction, or a fraction or a number of draws is impossible.
         """
         for name in ("runs", "tasks", "heads", "fractions"):
-            if not getattr(self, name):
+            if not getattr(self, name) and not (name == "fractions" and self.label_counts):
                 hint = "Name one: ecgkit probe RUN --suite FILE." if name == "runs" else ""
                 raise ConfigError(f"a suite without {name}", f"at least one of its {name}", hint)
         for percent, draws in self.fractions.items():
             if not 0 < percent <= 100 or (draws is not None and draws < 1):
                 asked = f"fractions: {percent:g}" + ("" if draws is None else f" with {draws} draws")
                 raise ConfigError(asked, "a per cent above 0 and up to 100; 1 draw or more")
-        for model in self.runs:
-            model.check()
+        for count, draws in self.label_counts.items():
+            if count < 1 or (draws is not None and draws < 1):
+                raise ConfigError(f"label_counts: {count} with {draws} draws", "1 record or more; 1 draw or more")
+        for encoder in self.runs:
+            encoder.check()
 
     def left_out(self) -> dict[str, str]:
         """Return the names of stores that nobody gave a path for, by task."""
@@ -125,26 +135,14 @@ class Suite:
             return self.stores[task.store]
         return task.store if task.store and Path(task.store).exists() else None
 
-
-@dataclass(frozen=True)
-class Cell:
-    """One probe of a suite.
-
-    Args:
-        case: The probe, in plain values.
-        seeds: How many draws its fraction gets.
-    """
-
-    case: ProbeCase
-    seeds: int
-
-    @property
-    def name(self) -> str:
-        """What it is called in messages."""
-        case, options = self.case, self.case.options
-        model = Path(case.model.run).name if case.model.run else f"{case.model.method} {case.model.weights}"
-        leads = f", leads {options.leads}" if options.leads else ""
-        return f"{model}, {case.task}, {options.head}{leads}, {options.fraction:g} %, seed {options.seed}"
+    def amounts(self) -> dict[Amount, int]:
+        """Return how many draws each amount of training records gets, from the least to the most."""
+        protocol = load_protocol(self.protocol)
+        wanted = {
+            **{Amount(percent): draws for percent, draws in sorted(self.fractions.items())},
+            **{Amount(count=count): draws for count, draws in sorted(self.label_counts.items())},
+        }
+        return {amount: draws or protocol.draws(amount) for amount, draws in wanted.items()}
 
 
 def read_suite(name: str) -> Suite:
@@ -154,12 +152,12 @@ def read_suite(name: str) -> Suite:
         ConfigError: There is none, or it holds something that a suite does not.
     """
     values = _values(name, ())
-    lists = ("runs", "tasks", "heads", "leads", "fractions")
+    lists = ("runs", "tasks", "heads", "leads", "fractions", "label_counts")
     suite = build(Suite, {key: value for key, value in values.items() if key not in lists}, source=name)
     items: dict[str, Any] = {
         key: tuple(_item(kind, first, item, f"{name}: {key}") for item in _listed(values[key], f"{name}: {key}"))
         for key, kind, first in (
-            ("runs", ModelChoice, "run"),
+            ("runs", EncoderChoice, "run"),
             ("tasks", SuiteTask, "task"),
             ("heads", SuiteHead, "head"),
         )
@@ -167,8 +165,9 @@ def read_suite(name: str) -> Suite:
     }
     if "leads" in values:
         items["leads"] = tuple(_lead_sets(_listed(values["leads"], f"{name}: leads")))
-    if "fractions" in values:
-        items["fractions"] = _fractions(values["fractions"], name)
+    for key, kind in (("fractions", float), ("label_counts", int)):
+        if key in values:
+            items[key] = _draws(values[key], kind, f"{name}: {key}")
     return replace(suite, **items)
 
 
@@ -205,27 +204,27 @@ def _lead_sets(names: Sequence[Any]) -> Iterator[str]:
         yield from [given.name for given in parse_lead_sets(str(name))] if str(name) else [""]
 
 
-def _fractions(value: Any, source: str) -> dict[float, int | None]:
-    """Return draws by per cent; a list leaves them to the protocol."""
-    expected = "per cents as a list, or as a mapping from each to its number of draws"
-    pairs = value.items() if isinstance(value, Mapping) else [(percent, None) for percent in _listed(value, source)]
-    found: dict[float, int | None] = {}
-    for percent, draws in pairs:
-        if isinstance(percent, bool) or not isinstance(percent, int | float):
-            raise ConfigError(f"{source}: fractions holds {percent!r}", expected)
+def _draws(value: Any, kind: type[Any], source: str) -> dict[Any, int | None]:
+    """Return the number of draws by amount; a list leaves them to the protocol."""
+    expected = "amounts as a list, or as a mapping from each amount to its number of draws"
+    pairs = value.items() if isinstance(value, Mapping) else [(amount, None) for amount in _listed(value, source)]
+    found: dict[Any, int | None] = {}
+    for amount, draws in pairs:
+        if isinstance(amount, bool) or not isinstance(amount, int | kind):
+            raise ConfigError(f"{source} holds {amount!r}", expected)
         if isinstance(draws, bool) or not isinstance(draws, int | None):
-            raise ConfigError(f"{source}: fractions: {percent:g} gets {draws!r} draws", expected)
-        found[float(percent)] = draws
+            raise ConfigError(f"{source}: {amount:g} gets {draws!r} draws", expected)
+        found[kind(amount)] = draws
     return found
 
 
-def cells(suite: Suite, *, device: str = "auto", cache: str | None = "") -> list[Cell]:
+def requests_of(suite: Suite, *, device: str = "auto", cache: str | None = "") -> list[ProbeRequest]:
     """Return all probes of a suite, those that share features one after the other.
 
     Args:
-        suite: With its runs and stores; tasks without a store are left out.
+        suite: With its encoders and stores; tasks without a store are left out.
         device: What to compute on.
-        cache: See `ProbeCase`.
+        cache: See `ProbeRequest`.
 
     Raises:
         ConfigError: Nothing can come of the suite.
@@ -236,58 +235,47 @@ def cells(suite: Suite, *, device: str = "auto", cache: str | None = "") -> list
         wanted = ", ".join(sorted({task.store or "?" for task in suite.tasks}))
         raise ConfigError(f"no store for any task, of {wanted}", "at least one", "Give its path: --store NAME=PATH.")
     return [
-        Cell(ProbeCase(store, task.task, model, options, cache=cache), draws)
-        for model in suite.runs
+        replace(request, amount=amount, seed=seed, seeds=draws)
+        for encoder in suite.runs
         for task, store in sorted(here, key=lambda pair: pair[1])
         for leads in suite.leads
         # A training from scratch has a head of its own, whatever the others get.
-        for head in suite.heads[: 1 if model.weights == "scratch" else None]
-        for percent, draws in _draws(head, suite)
-        for options in _options(suite, task, head, leads, model, percent, draws, device)
+        for head in suite.heads[: 1 if encoder.weights == "scratch" else None]
+        for request in [_request(suite, encoder, task, store, leads, head, device, cache)]
+        for amount, draws in ({Amount(): 1} if learns_nothing(head.head) else suite.amounts()).items()
+        for seed in range(suite.seed, suite.seed + draws)
     ]
 
 
-def _draws(head: SuiteHead, suite: Suite) -> list[tuple[float, int]]:
-    """Return fractions and draws: one of the whole for a head that learns nothing from the training part."""
-    entry = host().entries(HeadEntry).get(head.head)
-    if {"method", "logits"} & set(entry.needs if entry else ()):
-        return [(100.0, 1)]
-    protocol = load_protocol(suite.protocol)
-    return [(percent, n or protocol.draws(Amount(percent))) for percent, n in sorted(suite.fractions.items())]
+def learns_nothing(head: str) -> bool:
+    """Return whether a head learns nothing from training records, so that all amounts of them give one result."""
+    entry = host().entries(HeadEntry).get(head)
+    return bool({"method", "logits"} & set(entry.needs if entry else ()))
 
 
-def _options(
+def _request(
     suite: Suite,
+    encoder: EncoderChoice,
     task: SuiteTask,
-    head: SuiteHead,
+    store: str,
     leads: str,
-    model: ModelChoice,
-    percent: float,
-    draws: int,
+    head: SuiteHead,
     device: str,
-) -> Iterator[ProbeOptions]:
-    """Yield the options of every draw of a fraction."""
-    first = ProbeOptions(
-        head=head.head, epochs=suite.epochs, device=device, head_settings=head.settings, leads=leads,
-        task_settings=task.settings, allow_overlap=suite.allow_overlap, also=_also(suite, model),
-        fraction=percent, protocol=suite.protocol, splits=task.splits,
+    cache: str | None,
+) -> ProbeRequest:
+    return ProbeRequest(
+        store, task.task, encoder, head=head.head, head_settings=head.settings, leads=leads, epochs=suite.epochs,
+        protocol=suite.protocol, splits=task.splits, label_set=suite.label_set, task_settings=task.settings,
+        eval_data=suite.eval_data, allow_overlap=suite.allow_overlap, device=device, cache=cache,
+        also=_also(suite, encoder),
     )  # fmt: skip
-    yield from (replace(first, seed=seed) for seed in range(suite.seed, suite.seed + draws))
 
 
-def _also(suite: Suite, model: ModelChoice) -> tuple[str, ...]:
+def _also(suite: Suite, encoder: EncoderChoice) -> tuple[str, ...]:
     """Return the features that some head of the suite reads, as far as the encoder's family gives them."""
     heads = [host().entries(HeadEntry).get(head.head) for head in suite.heads]
     needs = {need for head in heads if head is not None for need in head.needs}
-    with suppress(EcgkitError):  # what is wrong with the encoder, its cells will say
-        entry = read_config(Path(model.run))[0] if model.run else host().get(MethodEntry, model.method)
+    with suppress(EcgkitError):  # what is wrong with the encoder, its probes will say
+        entry = read_config(Path(encoder.run))[0] if encoder.run else host().get(MethodEntry, encoder.method)
         return tuple(sorted(needs & {"pooled", *entry.features}))
     return ()
-
-
-def shared_by(cell: Cell) -> str:
-    """Return what cells of one encoder, task, lead set and head have in common: they are prepared once."""
-    case = cell.case
-    # The weights of an encoder without a run are drawn from the seed.
-    options = replace(case.options, fraction=100.0, seed=0 if case.model.run else case.options.seed)
-    return repr(asdict(replace(case, options=options)))

@@ -1,9 +1,10 @@
-"""The protocol card of a result: everything its number depends on, and what its row does not state."""
+"""The protocol card of a result: everything that its numbers depend on, and what its row does not state."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ecgkit.evaluation.results.row import ResultRow
+from ecgkit.reporting.page.sentences import sentences
 
 Card = dict[str, dict[str, Any]]
 # What a reviewer asks first; a row that is silent on one of them says so on its card.
@@ -30,7 +31,7 @@ def card(row: ResultRow, file: str) -> Card:
     }
     parts: dict[str, Mapping[str, Any]] = {
         "Result": result,
-        "Protocol": row.protocol,
+        "Protocol": sentences(row),
         "Counts": row.counts,
         "Signal contract": row.contract,
         "Hashes": row.hashes,
@@ -41,7 +42,7 @@ def card(row: ResultRow, file: str) -> Card:
 
 def unstated(row: ResultRow) -> list[str]:
     """Return what a reviewer asks and the row does not say."""
-    stated = {name.lower() for name in row.protocol}
+    stated = {name.lower() for name in sentences(row)}
     return [name for name in ASKED if name not in stated]
 
 

@@ -103,19 +103,21 @@ def same_method(entry: PublishedNumber, row: ResultRow) -> bool:
 
 def disagreements(entry: PublishedNumber, row: ResultRow) -> tuple[str, ...]:
     """Name everything in which a measured result departs from a published number; empty where they compare."""
-    protocol = (row.protocol.get("protocol", "").split() or ["not stated"])[0]
     share = "" if row.label_count is not None else f"{100 * row.fraction:g} %"
     checks = {
         "task": (entry.task, row.task),
         "share of the training part": (entry.share, share or f"{row.label_count} records"),
-        "protocol": (entry.protocol, protocol),
+        "protocol": (entry.protocol, row.facts.protocol.name or "not stated"),
         "head": (entry.head, row.head),
         "leads": (f"{LEADS}", f"{len(row.leads)}"),
-        "labels": (entry.labels, row.protocol.get("label set", "")),
-        "training store": ("", row.protocol.get("trained on", "")),
+        "labels": (entry.labels, row.facts.labels.label_set),
+        "training store": ("", row.facts.transfer.trained_on if row.facts.transfer else ""),
     }
-    found = [f"{name}: {theirs or 'own'} there, {ours or 'own'} here" for name, (theirs, ours) in checks.items()
-             if theirs != ours]  # fmt: skip
+    found = [
+        f"{name}: {theirs or 'own'} there, {ours or 'own'} here"
+        for name, (theirs, ours) in checks.items()
+        if theirs != ours
+    ]
     if not _same_classes(entry, row):
         found.append("the classes differ")
     return tuple(found)

@@ -1,0 +1,305 @@
+"""``ecgkit.probe``: judge encoders by tasks, from one result to a grid of tasks, lead sets and amounts of labels."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from ecgkit.api.arguments import PathLike, Settings, assignments
+from ecgkit.atomic import atomic_file
+from ecgkit.config import build
+from ecgkit.errors import ConfigError, EcgkitError, TaskError
+from ecgkit.evaluation.features.encoder import EncoderChoice
+from ecgkit.evaluation.probe.probe import Probe
+from ecgkit.evaluation.probe.request import ProbeRequest
+from ecgkit.evaluation.protocols.draws import Amount
+from ecgkit.evaluation.protocols.lead_sets import parse_lead_sets
+from ecgkit.evaluation.results.row import ROW, ResultRow
+from ecgkit.evaluation.suites.file import Suite, SuiteHead, SuiteTask, learns_nothing, requests_of
+from ecgkit.evaluation.suites.places import Places
+from ecgkit.evaluation.suites.run import SuiteResult, run_requests
+from ecgkit.progress import Progress, silent
+from ecgkit.reporting.pictures.heat_map import draw_heat_map
+from ecgkit.reporting.tables.formats import to_csv
+from ecgkit.reporting.tables.lead_matrix import lead_map
+
+Numbers = str | float | Sequence[float]
+Names = str | Sequence[str]
+
+
+@dataclass(frozen=True)
+class ProbeResults:
+    """What `probe` returns.
+
+    Args:
+        rows: Folder and row of each result, by task, lead set, amount of labels and seed.
+        skipped: Number of results that were there already.
+        failed: Why a probe has no result, by its title.
+        by_amount: Whether the results differ in the amount of labels.
+        details: CSV file with every class of every result, where there are several.
+        heat_map: Picture of the results by lead set, where lead sets were asked for.
+    """
+
+    rows: list[tuple[Path, ResultRow]]
+    skipped: int = 0
+    failed: Mapping[str, str] = field(default_factory=dict)
+    by_amount: bool = False
+    details: Path | None = None
+    heat_map: Path | None = None
+
+
+def probe(
+    run: PathLike | None = None,
+    *,
+    data: PathLike,
+    task: Names,
+    eval_data: PathLike | None = None,
+    method: str = "",
+    random_init: bool = False,
+    scratch: bool = False,
+    preset: str = "",
+    config: PathLike | None = None,
+    settings: Settings = (),
+    head: str = "linear",
+    leads: Names = "",
+    prompts: PathLike | None = None,
+    independent_queries: bool = False,
+    epochs: int | None = None,
+    fraction: Numbers = "",
+    label_counts: Numbers = "",
+    seeds: int | None = None,
+    protocol: str = "default",
+    splits: PathLike | None = None,
+    label_set: str = "",
+    task_settings: Settings = (),
+    allow_overlap: bool = False,
+    seed: int = 0,
+    device: str = "auto",
+    out: PathLike | None = None,
+    jobs: int = 1,
+    cache: PathLike | None = None,
+    no_cache: bool = False,
+    progress: Progress = silent,
+) -> ProbeResults:
+    """Judge an encoder by one task or several, and write a result row for each result.
+
+    Several tasks, lead sets, and amounts of training records are crossed. Such a grid can be stopped: the same call
+    continues where it stopped. A single result is always made anew.
+
+    Args:
+        run: Run folder of a pretrained model.
+        data: Store with labels.
+        task: Name of a task, or path of a task's YAML file; several as a list, or joined by commas.
+        eval_data: Test on this store instead, on the classes that both stores have.
+        method: Instead of a run: a method family, with `random_init` or `scratch`.
+        random_init: Probe the untrained encoder of `method`.
+        scratch: Train the encoder of `method` on the task's labels.
+        preset: Preset of `method`.
+        config: YAML file with settings of `method`.
+        settings: Settings of the head, such as ``{"gate": "frozen"}``. Without a run: settings of the model, and those
+            of the head with ``head.`` before their names.
+        head: Head to put on the features.
+        leads: Lead sets, such as ``["12", "limb", "I+II"]``. Each gives a result.
+        prompts: For head ``zero-shot``: JSON file from class to prompt.
+        independent_queries: For head ``zero-shot``: no class sees the others.
+        epochs: Epochs of `scratch`.
+        fraction: Percentages of the training records, such as ``[1, 10, 100]``.
+        label_counts: Numbers of training records, such as ``[50, 100]``.
+        seeds: Number of draws of each amount. By default the protocol states it.
+        protocol: Evaluation protocol to follow.
+        splits: Published split tables: their folder, or the common part of their names.
+        label_set: ``exact`` for the store's codes, ``shipped`` for the labels of the split tables.
+        task_settings: Changes of the task, such as ``{"icd10.count_on": "train"}``.
+        allow_overlap: Go on where pretraining saw test records. The result states it.
+        seed: First seed.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        out: Folder of the result, or the folder above several. By default below the run.
+        jobs: Largest number of processes for a grid.
+        cache: Folder in which features are kept. By default below the run.
+        no_cache: Keep no features, and use no kept ones.
+        progress: Called with the stage, units done and units in all.
+
+    Returns:
+        The result rows with their folders.
+
+    Raises:
+        ConfigError: Options contradict each other.
+        TaskError: The store lacks the task's labels.
+        LeadError: The store lacks the encoder's leads.
+        LeakError: Pretraining saw test records or patients.
+        RunError: The run is not finished, or the head does not fit the encoder or the task.
+        OutputError: A result's folder holds something else.
+    """
+    encoder, head_settings = chosen_encoder(run, method, random_init, scratch, preset, config, settings)
+    head_settings += zero_shot_settings(head, prompts, independent_queries)
+    fractions, counts = percentages(fraction), numbers_of_records(label_counts)
+    check_training(encoder, head, head_settings, epochs, draws=bool(fractions or counts or seeds))
+    tasks = [name.strip() for name in (task.split(",") if isinstance(task, str) else task)]
+    sets = (
+        [each.name for each in parse_lead_sets(leads if isinstance(leads, str) else ",".join(leads))] if leads else []
+    )
+    if not fractions and not counts:
+        fractions = (100.0,)
+    alone = seeds is None and fractions == (100.0,) and not counts
+    suite = build(
+        Suite,
+        {
+            "runs": (encoder,),
+            "tasks": tuple(
+                SuiteTask(name, str(data), tuple(assignments(task_settings)), str(splits or "")) for name in tasks
+            ),
+            "heads": (SuiteHead(head, tuple(head_settings)),),
+            "leads": tuple(sets) or ("",),
+            "stores": {str(data): str(data)},
+            "fractions": dict.fromkeys(fractions, 1 if alone else seeds),
+            "label_counts": dict.fromkeys(counts, seeds),
+            "seed": seed, "protocol": protocol, "label_set": label_set, "eval_data": str(eval_data or ""),
+            "epochs": epochs, "allow_overlap": allow_overlap,
+        },
+        source="probe",
+    )  # fmt: skip
+    wanted = requests_of(suite, device=device, cache=cache_choice(cache, no_cache))
+    found = _run(wanted, None if out is None else Path(out), jobs, progress)
+    beside = Path(out) if out else wanted[0].below / "probes"
+    name = f"{'-'.join(Path(name).stem for name in tasks)}-{head}-seed{seed}"
+    kinds = ("results", "leads") if alone else ("results-curve", "leads-curve")
+    return replace(
+        found,
+        by_amount=not alone,
+        details=_write_details(found, beside / f"{kinds[0]}-{name}.csv") if len(wanted) > 1 else None,
+        heat_map=_draw_lead_sets(found, beside / f"{kinds[1]}-{name}.png") if sets else None,
+    )
+
+
+def _write_details(found: ProbeResults, file: Path) -> Path:
+    """Write every class of every result as CSV."""
+    with atomic_file(file) as staging:
+        staging.write_text(to_csv([(folder / ROW, row) for folder, row in found.rows]), encoding="utf-8")
+    return file
+
+
+def _draw_lead_sets(found: ProbeResults, picture: Path) -> Path | None:
+    """Draw the heat map of lead sets by task and share; nothing where only numbers are predicted."""
+    scored = [row for _, row in found.rows if not row.targets]
+    if not scored:
+        return None
+    below = "95 % interval, or the standard deviation over seeds that differ"
+    title = f"{scored[0].run}: {scored[0].head}\nAUROC × 100; below it the {below}"
+    draw_heat_map(lead_map(scored), picture, title=title)
+    return picture
+
+
+def _run(requests: Sequence[ProbeRequest], out: Path | None, jobs: int, progress: Progress) -> ProbeResults:
+    """Run one request, or those of a grid that have no row yet."""
+    places = Places()
+    parent = out or requests[0].below / "probes"
+    if len(requests) == 1:
+        folder = out or parent / places.name(requests[0])
+        return ProbeResults([(folder, Probe(requests[0], progress=progress).run(folder))])
+    placed = [(request, parent / places.name(request)) for request in requests]
+    found: SuiteResult = run_requests(placed, jobs=jobs, progress=progress)
+    if found.failed and not found.rows:
+        raise EcgkitError(next(iter(found.failed.values())))
+    return ProbeResults(found.rows, found.skipped, found.failed)
+
+
+def chosen_encoder(
+    run: PathLike | None,
+    method: str,
+    random_init: bool,
+    scratch: bool,
+    preset: str,
+    config: PathLike | None,
+    settings: Settings,
+) -> tuple[EncoderChoice, list[str]]:
+    """Return which encoder is meant, and the settings of the head.
+
+    With a run, all settings are the head's; without one, those that begin with ``head.``.
+
+    Raises:
+        ConfigError: No encoder is named, or two.
+    """
+    if random_init and scratch:
+        raise ConfigError("both --random-init and --scratch", "one of them")
+    given = assignments(settings)
+    of_head = [setting.removeprefix("head.") for setting in given if run or setting.startswith("head.")]
+    of_model = [] if run else [setting for setting in given if not setting.startswith("head.")]
+    encoder = EncoderChoice(
+        str(run or ""), method, "random-init" if random_init else "scratch" if scratch else "", preset,
+        str(config or ""), tuple(of_model),
+    )  # fmt: skip
+    encoder.check()
+    return encoder, of_head
+
+
+def zero_shot_settings(head: str, prompts: PathLike | None, independent: bool) -> list[str]:
+    """Return the settings of head ``zero-shot`` that have options of their own.
+
+    Raises:
+        ConfigError: The head is another one.
+    """
+    if (prompts or independent) and head != "zero-shot":
+        raise ConfigError(f"--prompts or --independent-queries with --head {head}", "--head zero-shot")
+    return [f"prompts={prompts}"] * bool(prompts) + ["independent=true"] * independent
+
+
+def check_training(
+    encoder: EncoderChoice, head: str, head_settings: Sequence[str], epochs: int | None, *, draws: bool
+) -> None:
+    """Refuse options that would have no effect on how something is trained.
+
+    Raises:
+        ConfigError: There is one.
+    """
+    scratch = encoder.weights == "scratch"
+    if epochs is not None and not scratch:
+        raise ConfigError("--epochs without --scratch", "a training from scratch, for nothing else trains for epochs")
+    if scratch and (head != "linear" or head_settings):
+        asked = f"--head {head}" if head != "linear" else f"--set head.{head_settings[0]}"
+        raise ConfigError(f"{asked} with --scratch", "no head: a training from scratch has a linear layer of its own")
+    if draws and learns_nothing(head) and not scratch:
+        raise ConfigError(
+            f"--fraction, --label-counts or --seeds with --head {head}",
+            "neither of them, for this head learns nothing from training records",
+        )
+
+
+def percentages(text: Numbers) -> tuple[float, ...]:
+    """Return percentages of the training records, ascending, each once.
+
+    Raises:
+        ConfigError: One is no number above 0 and up to 100.
+    """
+    try:
+        found = sorted({float(part) for part in _parts(text)})
+        return tuple(Amount(percent).percent for percent in found)
+    except (ValueError, TaskError):
+        expected = "percentages above 0 and up to 100, joined by commas, such as 1,10,100"
+        raise ConfigError(f"--fraction {text!r}", expected) from None
+
+
+def numbers_of_records(text: Numbers) -> tuple[int, ...]:
+    """Return numbers of training records, ascending, each once.
+
+    Raises:
+        ConfigError: One is no whole number above 0.
+    """
+    parts = _parts(text)
+    if not all(part.isdecimal() and int(part) > 0 for part in parts):
+        raise ConfigError(f"--label-counts {text!r}", "whole numbers above 0 joined by commas, such as 50,100,500")
+    return tuple(sorted({int(part) for part in parts}))
+
+
+def _parts(text: Numbers) -> list[str]:
+    parts = text.split(",") if isinstance(text, str) else [text] if isinstance(text, int | float) else text
+    return [str(part).strip() for part in parts if str(part).strip()]
+
+
+def cache_choice(cache: PathLike | None, no_cache: bool) -> str | None:
+    """Return where features are kept, as of `ProbeRequest`.
+
+    Raises:
+        ConfigError: A folder is named, and none wanted.
+    """
+    if cache is not None and no_cache:
+        raise ConfigError(f"--cache {cache} with --no-cache", "one of them")
+    return None if no_cache else str(cache or "")

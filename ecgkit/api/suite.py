@@ -1,0 +1,92 @@
+"""``ecgkit.probe_suite``: run a grid of probes from a YAML file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ecgkit.api.arguments import PathLike
+from ecgkit.api.probe import cache_choice
+from ecgkit.evaluation.features.encoder import EncoderChoice
+from ecgkit.evaluation.suites.file import Suite, read_suite, requests_of
+from ecgkit.evaluation.suites.run import SuiteResult, run_suite
+from ecgkit.progress import Progress, silent
+
+
+@dataclass(frozen=True)
+class OpenedSuite:
+    """A suite with its encoders and stores, ready to run.
+
+    Args:
+        title: Its title.
+        suite: The suite.
+        out: Folder of its results.
+    """
+
+    title: str
+    suite: Suite
+    out: Path
+
+
+def open_suite(
+    suite: PathLike,
+    run: PathLike | None = None,
+    *,
+    stores: Mapping[str, PathLike] | None = None,
+    out: PathLike | None = None,
+) -> OpenedSuite:
+    """Read a suite and add an encoder and stores to those of its file; see `probe_suite`."""
+    name = str(suite)
+    read = read_suite(name)
+    runs = (EncoderChoice(run=str(run)), *read.runs) if run is not None else read.runs
+    paths = {key: str(path) for key, path in (stores or {}).items()}
+    whole = replace(read, runs=tuple(dict.fromkeys(runs)), stores=read.stores | paths)
+    return OpenedSuite(read.title or name, whole, Path(out) if out else Path("suites") / Path(name).stem)
+
+
+def probe_suite(
+    suite: PathLike,
+    run: PathLike | None = None,
+    *,
+    stores: Mapping[str, PathLike] | None = None,
+    out: PathLike | None = None,
+    jobs: int = 1,
+    device: str = "auto",
+    cache: PathLike | None = None,
+    no_cache: bool = False,
+    progress: Progress = silent,
+) -> SuiteResult:
+    """Run the probes of a suite that have no result yet.
+
+    Args:
+        suite: YAML file, or the name of a suite that ecgkit ships, such as ``six``.
+        run: Run folder of an encoder beside those of the file.
+        stores: Paths of stores by name, beside those of the file.
+        out: Folder of the results. By default ``suites/NAME``.
+        jobs: Number of processes.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        cache: Folder in which features are kept. By default below each run.
+        no_cache: Keep no features, and use no kept ones.
+        progress: Called with the stage, units done and units in all.
+
+    Returns:
+        The result rows, the path of their table, and why a probe failed.
+
+    Raises:
+        ConfigError: The suite cannot be read, or nothing can come of it.
+    """
+    opened = open_suite(suite, run, stores=stores, out=out)
+    return run_opened(opened, jobs=jobs, device=device, cache=cache, no_cache=no_cache, progress=progress)
+
+
+def run_opened(
+    opened: OpenedSuite,
+    *,
+    jobs: int = 1,
+    device: str = "auto",
+    cache: PathLike | None = None,
+    no_cache: bool = False,
+    progress: Progress = silent,
+) -> SuiteResult:
+    """Run an opened suite; see `probe_suite`."""
+    requests = requests_of(opened.suite, device=device, cache=cache_choice(cache, no_cache))
+    return run_suite(requests, opened.out, jobs=jobs, progress=progress)

@@ -1,0 +1,161 @@
+"""From a fitted probe to the facts of its result."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ecgkit.config import fingerprint
+from ecgkit.evaluation.protocols.draws import Amount
+from ecgkit.evaluation.protocols.protocol import Protocol
+from ecgkit.evaluation.results.facts import (
+    CheckpointFacts,
+    Departure,
+    DrawFacts,
+    Facts,
+    IntervalFacts,
+    LabelFacts,
+    LeadFacts,
+    ProtocolFacts,
+    TargetFacts,
+)
+from ecgkit.evaluation.scores.bootstrap import DRAWS
+from ecgkit.store.reader import Store
+from ecgkit.tasks.data import TaskData
+from ecgkit.tasks.task import Task
+from ecgkit.training.selection import kept_epoch
+
+if TYPE_CHECKING:
+    from ecgkit.evaluation.features.encoder import ProbedEncoder
+    from ecgkit.evaluation.probe.fitted import FittedProbe
+
+
+def facts_of(fitted: "FittedProbe") -> Facts:
+    """Return what the numbers of a fitted probe depend on."""
+    probe, data = fitted.probe, fitted.data
+    opened, task = probe.opened, data.task
+    test = opened.store.table["record_id"].iloc[data.rows[data.parts["test"]]].tolist()
+    draw = DrawFacts(rule=probe.protocol.draw, random_state=probe.protocol.draw_seed(fitted.seed))
+    return Facts(
+        protocol=_protocol(fitted),
+        labels=_labels(task, opened.name.split("@")[0], data, opened.store, opened.label_set),
+        split=replace(opened.split, test_sha256=fingerprint(test)),
+        draw=None if fitted.amount.all else draw,
+        head=_plain(fitted.choices),
+        checkpoint=_checkpoint(probe.encoder, fitted),
+        leads=_leads(fitted),
+        leak_guard=probe.leak,
+        transfer=opened.transfer,
+        interval=IntervalFacts(draws=DRAWS),
+        thresholds_from="" if task.regression is not None else "validation",
+        seeds=fitted.seeds,
+        unusable=data.unusable,
+        without_patient=int(opened.store.table["patient_id"].iloc[data.rows].isna().sum()),
+    )
+
+
+def _protocol(fitted: "FittedProbe") -> ProtocolFacts:
+    probe, request = fitted.probe, fitted.probe.request
+    head = "end-to-end" if probe.encoder.from_scratch else request.head
+    return protocol_facts(
+        request.protocol, probe.protocol, head=head, seed=fitted.seed, amount=fitted.amount,
+        splits=bool(request.splits), further=probe.opened.departures,
+    )  # fmt: skip
+
+
+def protocol_facts(
+    name: str,
+    protocol: Protocol,
+    *,
+    head: str,
+    seed: int,
+    amount: Amount,
+    splits: bool,
+    further: Sequence[Departure] = (),
+) -> ProtocolFacts:
+    """Return a protocol and everything in which a probe departs from it.
+
+    Args:
+        name: Name of the protocol.
+        protocol: The protocol.
+        head: Head of the probe.
+        seed: Seed of the draw.
+        amount: How much of the training part is used.
+        splits: Whether published split tables are used.
+        further: Departures that are known already.
+    """
+    found = list(further)
+    if protocol.heads and head not in protocol.heads:
+        found.append(Departure(choice="head", used=head, protocol=" or ".join(protocol.heads)))
+    if protocol.state is not None and seed and not amount.all:
+        found.append(Departure(choice="draw", used=f"{protocol.draw_seed(seed)}", protocol=f"{protocol.state}"))
+    if protocol.tables and not splits:
+        found.append(Departure(choice="split", used="own", protocol="published tables"))
+    own = [Departure(choice=choice, note=note) for choice, note in protocol.departures.items()]
+    by_choice = {departure.choice: departure for departure in (*own, *found)}
+    return ProtocolFacts(name=name, title=protocol.title, departures=tuple(by_choice.values()))
+
+
+def _labels(task: Task, name: str, data: TaskData, store: Store, label_set: Any) -> LabelFacts:
+    if task.regression is not None:
+        return LabelFacts(source=task.source, targets=_targets(task, name, store))
+    if task.icd10 is not None:
+        return LabelFacts(
+            source=task.source, unlabelled="drop without diagnosis", scenario=task.icd10.scenario,
+            counted_in=task.icd10.count_on,
+        )  # fmt: skip
+    if data.table is not None:
+        return LabelFacts(
+            source=task.source, unlabelled="keep", table=data.table.file, table_sha256=data.table.sha256,
+            columns=data.table.columns,
+        )  # fmt: skip
+    return LabelFacts(source=task.source, label_set=label_set, unlabelled=task.unlabelled)
+
+
+def _targets(task: Task, name: str, store: Store) -> dict[str, TargetFacts]:
+    assert task.regression is not None
+    found = {}
+    for short, target in task.regression.targets.items():
+        source = task.regression.source_of(target, store, name)
+        low, high = source.range or target.range
+        found[short] = TargetFacts(formula=source.formula, low=low, high=high, unit=target.unit, rule=source.rule)
+    return found
+
+
+def _checkpoint(encoder: "ProbedEncoder", fitted: "FittedProbe") -> CheckpointFacts:
+    """Return which weights were judged, and how they were chosen."""
+    if encoder.from_scratch:
+        scores = [np.nan_to_num(line["val_macro_auroc"] or 0.0) for line in fitted.training]
+        best = int(np.argmax(scores))
+        return CheckpointFacts(
+            selected_by="highest validation AUROC", epoch=best + 1, epochs=len(scores), random_seed=encoder.seed,
+            value=float(scores[best]) if scores[best] > 0 else None,
+        )  # fmt: skip
+    if encoder.seed is not None:
+        return CheckpointFacts(selected_by="random", random_seed=encoder.seed)
+    if not encoder.training or any("val_loss" not in line for line in encoder.training):
+        return CheckpointFacts()
+    recipe = encoder.config.recipe
+    kept = kept_epoch(encoder.training, recipe)
+    return CheckpointFacts(
+        selected_by="lowest validation loss" if recipe.checkpoint == "best" else "last epoch",
+        epoch=kept["epoch"], epochs=recipe.epochs, value=kept["val_loss"],
+    )  # fmt: skip
+
+
+def _leads(fitted: "FittedProbe") -> LeadFacts | None:
+    if not fitted.probe.request.leads:
+        return None
+    return LeadFacts(given=fitted.probe.opened.leads, fill=fitted.probe.reader.fill)
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON holds it."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(item) for item in value]
+    value = value.item() if hasattr(value, "item") else value
+    return None if isinstance(value, float) and not math.isfinite(value) else value

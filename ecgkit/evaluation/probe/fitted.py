@@ -1,0 +1,86 @@
+"""A fitted probe: it predicts any rows of any store, and scores the test part of its task."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from ecgkit.evaluation.probe.facts import facts_of
+from ecgkit.evaluation.probe.row import predictions, result_row
+from ecgkit.evaluation.protocols.draws import Amount
+from ecgkit.evaluation.results.row import ResultRow
+from ecgkit.store.reader import Store
+from ecgkit.tasks.data import TaskData
+
+if TYPE_CHECKING:
+    from ecgkit.evaluation.probe.probe import Probe
+
+
+@dataclass(frozen=True)
+class FittedProbe:
+    """A head that is fitted, or an encoder that is trained, on a task.
+
+    Args:
+        probe: The probe.
+        data: The task's records; its training part holds the drawn records alone.
+        amount: How much of the training part was asked for.
+        seed: Seed of the draw and of the head.
+        seeds: Number of results with different seeds that are made together.
+        predictor: The fitted head, or the trained encoder with its linear layer.
+        probabilities: Predictions of all of the task's records, ``[len(data.rows), C]``; of a regression, numbers.
+        choices: What was tried and chosen, by heading.
+        training: Metrics by epoch, where there was training.
+        seen: By label, the name under which training met a class; see `ecgkit.evaluation.heads.base.Head`.
+        seconds: Wall time.
+    """
+
+    probe: "Probe"
+    data: TaskData
+    amount: Amount
+    seed: int
+    seeds: int
+    predictor: Any
+    probabilities: NDArray[np.float64]
+    choices: Mapping[str, Any]
+    training: tuple[dict[str, Any], ...]
+    seen: Mapping[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def fraction(self) -> float:
+        """The share of the training part: as asked for, or as used by a number of records."""
+        if self.amount.count is None:
+            return self.amount.percent / 100
+        return len(self.data.parts["train"]) / len(self.probe.data.parts["train"])
+
+    def predict(self, store: Store | None = None, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+        """Predict rows of a store, ``[len(rows), C]``.
+
+        Args:
+            store: The store; None for that of the probe.
+            rows: Its rows, all of them readable by the encoder; None for all that are.
+
+        Raises:
+            LeadError: The store lacks the encoder's leads.
+        """
+        opened = self.probe.opened
+        view = opened.view if store is None else self.probe.view_of(store)
+        store = opened.store if store is None else store
+        rows = np.flatnonzero(view.usable) if rows is None else rows
+        if self.probe.trains_encoder:
+            supplies = self.probe.supplies(store, view)
+            trained: NDArray[np.float64] = self.predictor.predict(view, rows, supplies)
+            return trained
+        found: NDArray[np.float64] = self.predictor.predict(self.probe.extract(store, view, rows))
+        return found
+
+    def score(self) -> ResultRow:
+        """Score the test part; return the row with everything that its numbers depend on."""
+        return result_row(self, facts_of(self))
+
+    def predictions(self) -> pd.DataFrame:
+        """Return targets and predictions of validation and test, one row per record."""
+        return predictions(self.probe.opened.store, self.data, self.probabilities)
