@@ -49,6 +49,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_two_processes_are_launched_stopped_and_gone_on_with(ecgkit, cohort_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     with started("pretrain", *TINY, "--data", cohort_store, "--out", run, "--epochs", 40, "--processes", 2) as process:
@@ -68,6 +69,7 @@ def test_two_processes_are_launched_stopped_and_gone_on_with(ecgkit, cohort_stor
     assert "2 processes" in out
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_code_130_and_the_run_can_be_gone_on_with(ecgkit, cohort_store: Path, tmp_path: Path) -> None:
     run, whole = tmp_path / "run", tmp_path / "whole"
     command = ["pretrain", *TINY, "--data", cohort_store, "--epochs", 3, "--workers", 0]
@@ -92,6 +94,7 @@ def test_a_dry_run_trains_nothing(ecgkit, cohort_store: Path, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_profile_a_probe_and_curves(ecgkit, cohort_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     done = ecgkit(
@@ -121,6 +124,7 @@ def test_a_profile_a_probe_and_curves(ecgkit, cohort_store: Path, tmp_path: Path
     assert len(json.loads(ecgkit("runs", run, "--json").out)[0]["metrics"]) == 2
 
 
+@pytest.mark.slow
 def test_the_torchrun_example_runs(cohort_store: Path, tmp_path: Path) -> None:
     folder = Path(sys.executable).parent
     done = subprocess.run(

@@ -86,12 +86,14 @@ def good(module: Path) -> Case:
     return Case(GOOD)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS)
 def test_what_is_right_passes(good: Case, check: str) -> None:
     result = run_check(good, check)
     assert (result.outcome, result.why) == ("ok", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("check", "change", "says"), BROKEN, ids=lambda value: value if isinstance(value, str) else "")
 def test_what_is_broken_fails_and_says_why(module: Path, check: str, change: object, says: str) -> None:
     entry = replace(GOOD, **(change if isinstance(change, dict) else {"target": f"{MODULE}:{change}"}))
