@@ -52,7 +52,20 @@ def one_thread() -> Iterator[None]:
 @pytest.mark.slow
 def test_two_processes_are_launched_stopped_and_gone_on_with(ecgkit, cohort_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    command = ["pretrain", *TINY, "--data", cohort_store, "--out", run, "--epochs", 40, "--processes", 2, "--workers", 0]
+    command = [
+        "pretrain",
+        *TINY,
+        "--data",
+        cohort_store,
+        "--out",
+        run,
+        "--epochs",
+        40,
+        "--processes",
+        2,
+        "--workers",
+        0,
+    ]
     with started(*command) as process:
         out, err = stop_after_the_first_epoch(process, signal.SIGUSR1)
     assert process.returncode == 130, err
