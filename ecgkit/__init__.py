@@ -24,7 +24,10 @@ from ecgkit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from ecgkit.api.ingest import ingest
+    from ecgkit.api.probe import probe
     from ecgkit.api.report import report
+    from ecgkit.api.study import study_layers, study_perturbations
+    from ecgkit.api.suite import probe_suite
     from ecgkit.arrays.encoder import load
     from ecgkit.arrays.store import open_store
 
@@ -47,14 +50,22 @@ __all__ = [
     "ingest",
     "load",
     "open_store",
+    "probe",
+    "probe_suite",
     "report",
+    "study_layers",
+    "study_perturbations",
 ]
 
 _LAZY = {
     "ingest": "ecgkit.api.ingest",
     "load": "ecgkit.arrays.encoder",
     "open_store": "ecgkit.arrays.store",
+    "probe": "ecgkit.api.probe",
+    "probe_suite": "ecgkit.api.suite",
     "report": "ecgkit.api.report",
+    "study_layers": "ecgkit.api.study",
+    "study_perturbations": "ecgkit.api.study",
 }
 
 
