@@ -37,6 +37,7 @@ __all__ = [
     "MethodConfig",
     "MethodEntry",
     "Reconstruction",
+    "Sampler",
     "ZeroShot",
 ]
 
@@ -322,6 +323,29 @@ class Corpus:
     labels: tuple[str, ...] = ()
 
 
+class Sampler(Protocol):
+    """Says which records stay together in a batch: no batch, accumulated part or process tears a group apart.
+
+    It is called once per epoch for the records of each lead set, with random numbers that depend on the seed and the
+    epoch alone. `ecgkit.training.sampling.PatientPairs` is one.
+    """
+
+    @property
+    def group(self) -> int:
+        """Records per group, such as 2 for pairs."""
+
+    def __call__(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """Return the groups of an epoch, in the order in which they fill batches.
+
+        Args:
+            rows: Rows of the store, of one lead set.
+            rng: Its only source of random numbers.
+
+        Returns:
+            ``[n, group]``, rows out of `rows`. n must be the same in every epoch.
+        """
+
+
 class Method(nn.Module, ABC):
     """A pretraining method: an encoder with whatever else its training needs.
 
@@ -341,6 +365,30 @@ class Method(nn.Module, ABC):
     @classmethod
     def further_needs(cls, config: Any) -> tuple[str, ...]:
         """Return what training under this config needs beyond what the family's entry lists; by default nothing."""
+        return ()
+
+    @classmethod
+    def fewest_records(cls, config: Any) -> int:
+        """Return how many records a training step must be given at least: one by default.
+
+        A loss that compares the records of a batch has nothing to compare in one record, and BatchNorm no statistics:
+        such methods return 2 or more. The engine then makes no smaller batch or part, and refuses a recipe that asks
+        for one.
+        """
+        return 1
+
+    @classmethod
+    def sampler(cls, config: Any, corpus: Corpus) -> Sampler | None:
+        """Return what says which records stay together in a batch; by default nothing, and records are drawn freely."""
+        return None
+
+    @classmethod
+    def built_on(cls, config: Any) -> tuple[Path, ...]:
+        """Return the run folders whose weights this config builds on, such as a tokenizer's; by default none.
+
+        The run then records their weights' hashes, and counts the records that they were trained on as its own. Load
+        the weights in `prepare`, into parameters or buffers of this method: a finished run must not need its parents.
+        """
         return ()
 
     def prepare(self, corpus: Corpus) -> None:

@@ -1,7 +1,7 @@
 """The recipe: how a model is trained, apart from what it is. `Recipe.lr_at` is the only learning-rate schedule."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from ecgkit import schedules
@@ -141,6 +141,10 @@ class Recipe:
         if self.final_weight_decay is None:
             return self.weight_decay
         return schedules.cosine(self.weight_decay, self.final_weight_decay, progress)
+
+
+# Settings that recipes of ecgkit 0.1 did not have.
+LATER = frozenset(field.name for field in fields(Recipe)[10:])
 
 
 def _needed(steps_per_epoch: int | None) -> int:

@@ -28,7 +28,6 @@ from ecgkit.testing.result import CheckFailed, CheckSkipped
 from ecgkit.training.data import Windows, evaluation_starts
 from ecgkit.training.engine import Engine
 from ecgkit.training.optimization import Optimization
-from ecgkit.training.plan import Plan
 from ecgkit.training.processes import Processes, joined
 from ecgkit.training.setup import Setup, set_up
 from ecgkit.training.weights import load_weights, save_tensors
@@ -59,7 +58,7 @@ def _step(setup: Setup, processes: Processes) -> dict[str, Tensor]:
     plain = torch.optim.SGD(trained.values(), lr=1.0)
     engine.optimization = Optimization(setup.recipe, engine.device, plain)
     before = {name: p.detach().clone() for name, p in trained.items()}
-    plan = Plan(setup.view, setup.split.train, setup.recipe, 0, processes.size, processes.rank)
+    plan = setup.plan(processes)
     pieces = next((step for step in plan.epoch(0) if sum(step[0].sizes) == SIZE), None)
     if pieces is None:
         raise CheckSkipped(f"fewer than {SIZE} records of one lead set fit the method's input")

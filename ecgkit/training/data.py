@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ecgkit.errors import StoreError
 from ecgkit.leads import lead_ids
-from ecgkit.methods import Batch
+from ecgkit.methods import Batch, Sampler
 from ecgkit.signal.spec import finish
 from ecgkit.store.views import View
 from ecgkit.tasks.data import TaskData
@@ -153,29 +153,47 @@ def evaluation_starts(view: View, offset: int) -> NDArray[np.int64]:
 
 
 def plan_batches(
-    view: View, rows: NDArray[np.int64], batch_size: int, order: tuple[int, int] | None = None
+    view: View,
+    rows: NDArray[np.int64],
+    batch_size: int,
+    order: tuple[int, int] | None = None,
+    *,
+    sampler: Sampler | None = None,
+    fewest: int = 1,
 ) -> list[NDArray[np.int64]]:
     """Group rows into batches of one lead set.
 
     Args:
         view: The view.
         rows: The rows to use, all of them usable.
-        batch_size: Rows a batch; the last of a lead set may be smaller.
+        batch_size: Rows per batch; the last of a lead set may be smaller.
         order: Seed and epoch of the shuffle; None keeps the order of `rows`.
+        sampler: Says which rows stay together in a batch.
+        fewest: Fewest rows of a batch. A smaller rest joins the batch before it, or is left out where there is none.
 
     Returns:
-        The batches, each an array of rows.
+        The batches, each an array of rows; where a sampler is given, group by group.
     """
-    rng = np.random.default_rng([*order, 0]) if order else None
-    if rng is not None:
+    rng = np.random.default_rng([*order, 0] if order else 0)
+    if order:
         rows = rng.permutation(rows)
-    _, group = np.unique(view.present[rows], axis=0, return_inverse=True)
+    _, lead_set = np.unique(view.present[rows], axis=0, return_inverse=True)
     batches = []
-    for g in range(int(group.max()) + 1 if len(rows) else 0):
-        members = rows[group.ravel() == g]
-        batches += [members[i : i + batch_size] for i in range(0, len(members), batch_size)]
-    if rng is not None:
-        batches = [batches[i] for i in rng.permutation(len(batches))]
+    for number in range(int(lead_set.max()) + 1 if len(rows) else 0):
+        members = rows[lead_set.ravel() == number]
+        groups = members[:, None] if sampler is None else sampler(members, rng)
+        batches += _cut_batches(groups, batch_size, fewest)
+    return [batches[i] for i in rng.permutation(len(batches))] if order else batches
+
+
+def _cut_batches(groups: NDArray[np.int64], batch_size: int, fewest: int) -> list[NDArray[np.int64]]:
+    """Cut groups ``[n, g]`` into batches of whole groups."""
+    size = max(1, batch_size // groups.shape[1])
+    batches = [groups[i : i + size].ravel() for i in range(0, len(groups), size)]
+    if batches and len(batches[-1]) < fewest:
+        rest = batches.pop()
+        if batches:
+            batches[-1] = np.concatenate([batches[-1], rest])
     return batches
 
 

@@ -12,7 +12,7 @@ from ecgkit.store.reader import Store
 from ecgkit.training.cost import Cost, peak_flops, timed
 from ecgkit.training.engine import Engine
 from ecgkit.training.options import Beginning, PretrainOptions
-from ecgkit.training.plan import cut
+from ecgkit.training.plan import Piece
 from ecgkit.training.processes import Processes
 from ecgkit.training.setup import Setup, set_up
 
@@ -82,7 +82,9 @@ def _step_seconds(setup: Setup, cost: Cost, processes: int) -> float:
     """Time the steps of one process's share of a batch."""
     recipe = replace(setup.recipe, batch_size=max(setup.recipe.accumulate, setup.recipe.batch_size // processes))
     batch = setup.batch(max(1, recipe.batch_size // recipe.accumulate))
-    pieces = cut(batch.rows.cpu().numpy().repeat(recipe.accumulate), parts=recipe.accumulate, processes=1, rank=0)
+    number = len(batch.rows)
+    piece = Piece(batch.rows.cpu().numpy(), (number,), number, 1 / recipe.accumulate)
+    pieces = [piece] * recipe.accumulate
     compiled = setup.device.type == "cuda" if setup.options.compile is None else setup.options.compile
     engine = Engine(setup.method, recipe, Processes(), shard=False, compile=compiled, idle=cost.idle)
     setup.method.train()

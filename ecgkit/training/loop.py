@@ -103,8 +103,11 @@ def _write_run(folder: Path, setup: Setup) -> None:
         "precision": precision(setup.recipe, setup.device),
         "store": {"name": store.name, "dataset": store.attributes["dataset"], "sha256": store.content_hash},
         "records": {name: len(rows) for name, rows in parts.items()},
+        **({"built_on": [parent.details for parent in setup.parents]} if setup.parents else {}),
     }
     run_folder.write_config(folder, setup.entry, options.preset, setup.config, details, setup.device)
     columns = store.table[["record_id", "patient_id", "sha256"]]
-    records = pd.concat([columns.iloc[rows].assign(part=name) for name, rows in parts.items()])
+    own = [columns.iloc[rows].assign(part=name, dataset=store.attributes["dataset"]) for name, rows in parts.items()]
+    seen = [parent.records for parent in setup.parents]
+    records = pd.concat([*own, *seen])[run_folder.RECORD_COLUMNS]
     write_frame(folder / run_folder.RECORDS, records)

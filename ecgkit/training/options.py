@@ -65,7 +65,8 @@ class Beginning:
         recipe: How it is trained.
         processes: How many processes train.
         precision: ``fp32`` or ``bf16``.
-        steps: Steps an epoch.
+        steps: Optimiser steps per epoch.
+        left_out: Training records that are in no batch.
     """
 
     split: "Split"
@@ -74,6 +75,29 @@ class Beginning:
     processes: int
     precision: str
     steps: int
+    left_out: int = 0
+
+    @property
+    def reached_lr(self) -> float:
+        """The highest learning rate that the training reaches."""
+        return self.recipe.reached_lr(self.steps)
+
+    def warnings(self) -> list[str]:
+        """Return what is odd about the training, a line each."""
+        recipe, lines = self.recipe, []
+        warmup = recipe.warmup(self.steps)
+        if self.reached_lr < recipe.peak_lr:
+            lines.append(
+                f"the warm-up of {warmup:g} epochs is longer than the training of {recipe.epochs}: the learning rate "
+                f"reaches {self.reached_lr:.3g} and not its peak of {recipe.peak_lr:.3g}. Set recipe.warmup_epochs "
+                f"below {recipe.epochs}, or train longer"
+            )
+        if self.left_out:
+            lines.append(
+                f"{self.left_out} of {len(self.split.train)} training records are left out of each epoch: too few of "
+                "their lead set or of their patient to fill a batch"
+            )
+        return lines
 
     def __str__(self) -> str:
         """Say it in one line: records, parameters, the batch and what it makes of the learning rate."""
@@ -87,8 +111,14 @@ class Beginning:
         return (
             f"{len(split.train)} records to train on, {len(split.val)} to watch, {len(split.held_out)} held out; "
             f"{cost.trained:,} trained parameters in {self.precision}; {recipe.epochs} epochs of batch "
-            f"{recipe.batch_size}{cut}, peak lr {recipe.peak_lr:.3g} (= {recipe.lr:g} x {recipe.batch_size} / 256)"
+            f"{recipe.batch_size}{cut}, {self._rate()}"
         )
+
+    def _rate(self) -> str:
+        recipe = self.recipe
+        peak = f"{recipe.peak_lr:.3g} (= {recipe.lr:g} x {recipe.batch_size} / 256)"
+        below = self.reached_lr < recipe.peak_lr
+        return f"highest lr {self.reached_lr:.3g}, below the peak of {peak}" if below else f"peak lr {peak}"
 
 
 @dataclass

@@ -4,7 +4,7 @@ RUN/config.yaml          method, preset, every setting with defaults filled in, 
 RUN/README.md            the model card: what it is, from which data, under which licence
 RUN/model.safetensors    weights; best.safetensors too where the last are kept and the best may be wanted
 RUN/metrics.jsonl        one line an epoch
-RUN/records.parquet      which record and patient was in which part (train, val, held out)
+RUN/records.parquet      which record and patient was in which part (train, val, held out), and what parents saw
 
 Until training is complete the folder is ``RUN.partial``; see `ecgkit.training.unfinished`.
 """
@@ -26,7 +26,7 @@ from torch import Tensor
 import ecgkit
 from ecgkit.config import build, read_yaml, to_dict, write_yaml
 from ecgkit.entries import MethodEntry, load_target
-from ecgkit.errors import RunError
+from ecgkit.errors import ConfigError, RunError
 from ecgkit.methods import Encoder, Method
 from ecgkit.parquet import read_frame
 from ecgkit.plugins import host
@@ -38,6 +38,8 @@ HUB_CONFIG = "config.json"  # takes its place in a folder of 'ecgkit export --hu
 WEIGHTS = "model.safetensors"
 METRICS = "metrics.jsonl"
 RECORDS = "records.parquet"
+RECORD_COLUMNS = ["record_id", "patient_id", "sha256", "part", "dataset"]
+SEEN = ("train", "val", "parent train", "parent val")  # parts that weights were trained on or chosen by
 
 
 @dataclass(frozen=True)
@@ -232,16 +234,35 @@ def device_name(device: torch.device) -> str:
 def read_records(path: Path) -> pd.DataFrame:
     """Return which record and patient was in which part of a run's data; no rows for imported weights.
 
+    Columns: ``record_id``, ``patient_id``, ``sha256`` of the waveform, ``part`` (``train``, ``val``, ``held_out``,
+    ``unusable``; ``parent train`` and ``parent val`` for what the runs saw that this one is built on), and
+    ``dataset``, the dataset that the ids belong to.
+
     Raises:
         RunError: The table is damaged.
     """
     file = path / RECORDS
     if not file.is_file():
-        return pd.DataFrame(columns=["record_id", "patient_id", "sha256", "part"])
+        return pd.DataFrame(columns=RECORD_COLUMNS)
     try:
-        return read_frame(file, columns=["record_id", "patient_id", "sha256", "part"])
+        table = read_frame(file)
+        if "dataset" not in table:  # runs of ecgkit 0.1 have one dataset
+            table["dataset"] = read_yaml(_config_file(path)).get("store", {}).get("dataset", "")
+        return table[RECORD_COLUMNS]
+    except ConfigError:
+        raise
     except Exception as error:  # pyarrow has many
         raise RunError(f"{file} cannot be read ({type(error).__name__})", "the records of a run") from None
+
+
+def seen_records(path: Path) -> pd.DataFrame:
+    """Return the records that a run's weights were trained on or chosen by, those of its parents included.
+
+    Raises:
+        RunError: The table is damaged.
+    """
+    table = read_records(path)
+    return table[table["part"].isin(SEEN)].reset_index(drop=True)
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -7,20 +7,31 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from ecgkit.config import fingerprint
+from ecgkit.config import fingerprint, to_dict
 from ecgkit.entries import MethodEntry, TaskEntry
+from ecgkit.errors import RunError, StoreError
 from ecgkit.executor import open_executor
-from ecgkit.methods import Batch, Corpus, Method
-from ecgkit.recipe import Recipe
+from ecgkit.methods import Batch, Corpus, Method, Sampler
+from ecgkit.recipe import LATER, Recipe
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
 from ecgkit.tasks.data import task_data
 from ecgkit.tasks.loading import load_task, task_reference
 from ecgkit.training.cost import Cost, count_cost
-from ecgkit.training.data import Split, Supplies, Windows, evaluation_starts, pretraining_split, task_split
+from ecgkit.training.data import (
+    Split,
+    Supplies,
+    Windows,
+    evaluation_starts,
+    plan_batches,
+    pretraining_split,
+    task_split,
+)
 from ecgkit.training.optimization import precision
 from ecgkit.training.options import Beginning, PretrainOptions
+from ecgkit.training.parents import Parent, read_parents
 from ecgkit.training.plan import Plan
 from ecgkit.training.processes import Processes
 from ecgkit.training.run import pick_device
@@ -43,6 +54,9 @@ class Setup:
         task: Name of the task that labels come from, or path of its file; empty without one.
         options: How to run.
         identity: What two trainings must share to be the same, as a fingerprint.
+        sampler: What says which records stay together in a batch; None for nothing.
+        fewest: Fewest records of a training step.
+        parents: The runs that the config is built on.
     """
 
     entry: MethodEntry
@@ -55,6 +69,9 @@ class Setup:
     task: str
     options: PretrainOptions
     identity: str
+    sampler: Sampler | None = None
+    fewest: int = 1
+    parents: tuple[Parent, ...] = ()
 
     @property
     def recipe(self) -> Recipe:
@@ -69,19 +86,48 @@ class Setup:
 
     def beginning(self, processes: int, cost: Cost) -> Beginning:
         """Return what is to be told before the first step."""
-        steps = Plan(self.view, self.split.train, self.recipe, self.options.seed).steps
-        return Beginning(self.split, cost, self.recipe, processes, precision(self.recipe, self.device), steps)
+        plan = self.plan(Processes())
+        kind = precision(self.recipe, self.device)
+        return Beginning(self.split, cost, self.recipe, processes, kind, plan.steps, plan.left_out)
 
     def plan(self, processes: Processes) -> Plan:
         """Return the order of the training as this process sees it."""
-        return Plan(self.view, self.split.train, self.recipe, self.options.seed, processes.size, processes.rank)
+        return Plan(
+            self.view,
+            self.split.train,
+            self.recipe,
+            self.options.seed,
+            processes.size,
+            processes.rank,
+            self.sampler,
+            self.fewest,
+        )
+
+    def validation_batches(self, processes: int) -> list[NDArray[np.int64]]:
+        """Return the batches of the validation part, as large as the pieces of training.
+
+        Raises:
+            StoreError: There are none.
+        """
+        size = max(1, self.fewest, self.recipe.batch_size // (self.recipe.accumulate * processes))
+        batches = plan_batches(self.view, self.split.val, size, sampler=self.sampler, fewest=self.fewest)
+        if not batches:
+            raise StoreError(
+                f"the {len(self.split.val)} validation records fill no batch of {self.entry.name}",
+                remedy="Ingest more records: it needs several of one lead set, or of one patient, together.",
+            )
+        return batches
 
     def batch(self, records: int) -> Batch:
         """Return training records of the most frequent lead set, on the device."""
         present = self.view.present[self.split.train]
-        _, group, counts = np.unique(present, axis=0, return_inverse=True, return_counts=True)
-        rows = self.split.train[group.ravel() == int(counts.argmax())][:records]
-        return Windows(self.view, evaluation_starts(self.view, 0), self.supplies)[rows].to(self.device)
+        _, lead_set, counts = np.unique(present, axis=0, return_inverse=True, return_counts=True)
+        rows = self.split.train[lead_set.ravel() == int(counts.argmax())]
+        if self.sampler is not None:
+            rows = self.sampler(rows, np.random.default_rng(0)).ravel()
+            records = -(-records // self.sampler.group) * self.sampler.group
+        windows = Windows(self.view, evaluation_starts(self.view, 0), self.supplies)
+        return windows[rows[: max(records, self.fewest)]].to(self.device)
 
     def cost(self) -> Cost:
         """Count what a record costs."""
@@ -116,13 +162,69 @@ def set_up(
     config = family.complete(config, corpus)
     supplies: Supplies = {**opened, **views_of(config, options.seed)}
     name = task_reference(task) if task else ""
-    identity = fingerprint(entry.name, config, store.content_hash, options.seed, options.all_folds, name)
+    parents = read_parents(family.built_on(config))
+    identity = fingerprint(
+        entry.name,
+        identity_of(config),
+        store.content_hash,
+        options.seed,
+        options.all_folds,
+        name,
+        *(parent.sha256 for parent in parents),
+    )
+    sampler, fewest = family.sampler(config, corpus), family.fewest_records(config)
+    check_batch(config.recipe, entry.name, fewest, 1 if sampler is None else sampler.group)
     torch.manual_seed(options.seed)
     method = family(config)
     method.prepare(corpus)
     if device.type == "cuda" and processes.size > 1:
         method = torch.nn.SyncBatchNorm.convert_sync_batchnorm(method)  # type: ignore[no-untyped-call]
-    return Setup(entry, config, store, view, supplies, split, method.to(device), name, options, identity)
+    return Setup(
+        entry,
+        config,
+        store,
+        view,
+        supplies,
+        split,
+        method.to(device),
+        name,
+        options,
+        identity,
+        sampler,
+        fewest,
+        parents,
+    )
+
+
+def check_batch(recipe: Recipe, name: str, fewest: int, group: int) -> None:
+    """Refuse batches too small for a method, which would train on nothing without a word.
+
+    Raises:
+        RunError: A part of a batch has too few records, or no whole number of groups fills it.
+    """
+    part = recipe.batch_size // recipe.accumulate
+    if part < max(fewest, group):
+        cut = f" in {recipe.accumulate} accumulated parts" if recipe.accumulate > 1 else ""
+        raise RunError(
+            f"recipe.batch_size {recipe.batch_size}{cut} gives {name} {part} record{'s' * (part != 1)} to compare at a "
+            f"time; it needs at least {max(fewest, group)}",
+            remedy="Raise recipe.batch_size" + (" or lower recipe.accumulate." if cut else "."),
+        )
+    if recipe.batch_size % group:
+        raise RunError(
+            f"recipe.batch_size {recipe.batch_size} is no multiple of {group}",
+            remedy=f"{name} keeps {group} records together: choose a multiple.",
+        )
+
+
+def identity_of(config: Any) -> dict[str, Any]:
+    """Return a config as an identity sees it: without settings of the recipe that came later and are at their default.
+
+    So an unfinished run of an earlier ecgkit can be gone on with.
+    """
+    plain, usual = to_dict(config), to_dict(Recipe())
+    recipe = plain["recipe"]
+    return {**plain, "recipe": {k: v for k, v in recipe.items() if k not in LATER or v != usual[k]}}
 
 
 def own_device(name: str, processes: Processes) -> torch.device:
@@ -142,5 +244,6 @@ def resume_settings(setup: Setup, processes: Processes) -> dict[str, Any]:
         "store": str(Path(setup.store.path).resolve()),
         "task": setup.task,
         "processes": processes.size,
+        "built_on": [parent.details for parent in setup.parents],
         "options": setup.options.to_resume(),
     }

@@ -24,7 +24,7 @@ from ecgkit.methods import Batch, Clock, Method
 from ecgkit.training import checkpoints as ckpt
 from ecgkit.training.checkpoints import Checkpoint, Progress
 from ecgkit.training.cost import peak_flops
-from ecgkit.training.data import Epochs, Windows, evaluation_starts, loader, plan_batches
+from ecgkit.training.data import Epochs, Windows, evaluation_starts, loader
 from ecgkit.training.engine import Engine
 from ecgkit.training.journal import Journal
 from ecgkit.training.meters import Means, Stopwatch
@@ -84,7 +84,10 @@ class Trainer:
         """
         torch.manual_seed(_seed(self.options.seed, self.processes.rank))
         self._go_on()
-        self.watcher.start(self.setup.beginning(self.processes.size, self.cost))
+        beginning = self.setup.beginning(self.processes.size, self.cost)
+        self.watcher.start(beginning)
+        for line in beginning.warnings():
+            self.watcher.warn(line)
         self.journal = Journal(
             self.folder, self.progress.metrics, tensorboard=self.options.tensorboard
         ) if self.processes.first else None  # fmt: skip
@@ -116,8 +119,7 @@ class Trainer:
     def _validation(self) -> tuple[list[tuple[int, Rows, bool]], DataLoader[Batch]]:
         """This process's validation batches, as `deal` gives them, and what loads them."""
         view = self.setup.view
-        size = max(1, self.recipe.batch_size // (self.recipe.accumulate * self.processes.size))
-        batches = plan_batches(view, self.setup.split.val, size)
+        batches = self.setup.validation_batches(self.processes.size)
         dealt = deal(batches, processes=self.processes.size, rank=self.processes.rank)
         windows = Windows(view, evaluation_starts(view, view.spec.eval_offsets[0]), self.setup.supplies)
         return dealt, self._loader(windows, [rows for _, rows, _ in dealt])

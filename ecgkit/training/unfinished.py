@@ -84,6 +84,7 @@ def run_in_progress(out: Path, settings: dict[str, Any], *, overwrite: bool, res
         if not resume:
             work.clear()
         _take_over(work.folder)
+        _check_parents(work.folder, settings)
         work.begin(str(settings["identity"]))
         write_yaml(work.folder / RESUME, settings)
         yield work.folder
@@ -115,6 +116,17 @@ def _take_over(folder: Path) -> None:
     """Write the plan of an unfinished run of earlier releases, which kept its identity in resume.yaml alone."""
     if (folder / RESUME).is_file() and not (folder / PLAN).exists():
         write_plan(folder, str(read_yaml(folder / RESUME).get("identity", "")))
+
+
+def _check_parents(folder: Path, settings: dict[str, Any]) -> None:
+    """Refuse to go on where the weights of a run that this one is built on have changed."""
+    before = read_yaml(folder / RESUME).get("built_on", []) if (folder / RESUME).is_file() else []
+    for was, now in zip(before, settings.get("built_on", []), strict=False):
+        if was["weights_sha256"] != now["weights_sha256"]:
+            raise OutputError(
+                f"{folder} was built on other weights than {now['run']} holds now",
+                remedy="Put the former weights back, or begin anew with --overwrite.",
+            )
 
 
 def _worth_keeping(folder: Path) -> bool:

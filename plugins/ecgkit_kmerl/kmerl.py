@@ -72,6 +72,11 @@ class KMerl(Method):
         """Fill in the store's entities and the text encoder's width."""
         return replace(config, entities=read_labels(corpus.store).names, text=completed(config.text))
 
+    @classmethod
+    def fewest_records(cls, config: KMerlConfig) -> int:
+        """Name two: one pair of ECG and report has no other to be told from."""
+        return 2
+
     def prepare(self, corpus: Corpus) -> None:
         """Fit the text encoder, and compute the vectors of reports and entity names once."""
         self.language.prepare(corpus, self.config.entities)

@@ -61,6 +61,11 @@ class Merl(Method):
         """Fill in the text encoder's width."""
         return replace(config, text=completed(config.text))
 
+    @classmethod
+    def fewest_records(cls, config: MerlConfig) -> int:
+        """Name two: one pair of ECG and report has no other to be told from."""
+        return 2
+
     def prepare(self, corpus: Corpus) -> None:
         """Fit the text encoder, and compute the vectors of reports once."""
         self.language.prepare(corpus)

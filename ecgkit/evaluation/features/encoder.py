@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +14,7 @@ from ecgkit.methods import Encoder, Method, chosen_config
 from ecgkit.plugins import host
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.identity import qualified
-from ecgkit.training.run import WEIGHTS, open_run, read_metrics, read_records
+from ecgkit.training.run import WEIGHTS, open_run, read_metrics, seen_records
 from ecgkit.training.weights import file_sha256
 
 
@@ -164,9 +165,10 @@ def pretrained_encoder(path: Path) -> ProbedEncoder:
     """
     run = open_run(path)
     checkpoint = file_sha256(path / WEIGHTS)
-    seen = read_records(path)
-    seen = seen[seen["part"].isin(["train", "val"])]
-    dataset = str(run.details.get("store", {}).get("dataset", ""))
+    seen = seen_records(path)
+    patients = [
+        qualified(str(dataset), rows["patient_id"].dropna()) for dataset, rows in seen.groupby("dataset", sort=False)
+    ]
     return ProbedEncoder(
         name=path.resolve().name,
         entry=run.entry,
@@ -177,7 +179,7 @@ def pretrained_encoder(path: Path) -> ProbedEncoder:
         checkpoint=checkpoint,
         training=tuple(read_metrics(path)),
         seen=frozenset(seen["sha256"]),
-        seen_patients=frozenset(qualified(dataset, seen["patient_id"].dropna())),
+        seen_patients=frozenset(chain.from_iterable(patients)),
         method=run.method,
         run=path,
     )

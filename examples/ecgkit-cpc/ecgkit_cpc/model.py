@@ -99,6 +99,11 @@ class Cpc(Method):
         self.encoder: CpcEncoder = CpcEncoder(config)
         self.foretell = nn.ModuleList(nn.Linear(config.width, config.width, bias=False) for _ in config.ahead)
 
+    @classmethod
+    def fewest_records(cls, config: CpcConfig) -> int:
+        """Name two: the candidates that a step is told from are of other records."""
+        return 2
+
     def training_step(self, batch: Batch, clock: Clock) -> Losses:
         """Foretell every step that is to be foretold, and tell it from the other candidates."""
         z = self.encoder.latents(batch.signal, batch.lead_ids, batch.lengths)

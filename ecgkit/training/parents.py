@@ -1,0 +1,69 @@
+"""The runs that a run is built on, such as the tokenizer of a method with two stages.
+
+A parent is known by its path and by the hash of its weights. Both are written into ``config.yaml``::
+
+    built_on:
+    - run: /path/of/the/parent
+      method: its family
+      weights_sha256: hash of its model.safetensors
+      records: how many records it saw; 0 means that it does not say
+      built_on: [...]   # its own parents, in the same form
+
+The records that it trained on, or chose its weights by, become rows of the run's own ``records.parquet`` with the parts
+``parent train`` and ``parent val``: so the leak guard knows them even where the parent's folder is gone. See
+`ecgkit.training.run.seen_records`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from ecgkit.training.run import WEIGHTS, open_run, seen_records
+from ecgkit.training.weights import file_sha256
+
+PREFIX = "parent "
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A run that another is built on.
+
+    Args:
+        path: Its folder.
+        details: What ``config.yaml`` of the child says of it; see the module.
+        records: What it saw, with its own parents: rows for the child's ``records.parquet``.
+    """
+
+    path: Path
+    details: dict[str, Any]
+    records: pd.DataFrame
+
+    @property
+    def sha256(self) -> str:
+        """Hash of its weights."""
+        return str(self.details["weights_sha256"])
+
+
+def read_parents(paths: Iterable[Path]) -> tuple[Parent, ...]:
+    """Read the runs that a config is built on.
+
+    Raises:
+        RunError: One is no finished run.
+    """
+    return tuple(map(_read_parent, paths))
+
+
+def _read_parent(path: Path) -> Parent:
+    run, seen = open_run(path), seen_records(path)
+    part = PREFIX + seen["part"].str.removeprefix(PREFIX)
+    details = {
+        "run": str(path.resolve()),
+        "method": run.entry.name,
+        "weights_sha256": file_sha256(path / WEIGHTS),
+        "records": len(seen),
+        "built_on": run.details.get("built_on", []),
+    }
+    return Parent(path, details, seen.assign(part=part))
