@@ -263,7 +263,7 @@ def test_settings_go_to_the_head_or_to_the_model(
     quick = ("--set", "head.recipe.epochs=2")
     shown = ecgkit("probe", runs["stmem"], *common, "--head", "pma", *quick, "--set", "gate=frozen")
     assert shown.code == 0, shown.err
-    assert load_row(tmp_path / "r" / "row.json").head == "pma (fit=epochs=2, gate=frozen)"
+    assert load_row(tmp_path / "r" / "row.json").head == "pma (recipe=epochs=2, gate=frozen)"
     shown = ecgkit(
         "probe", "--method", "stmem", "--preset", "tiny", "--random-init", *common, "--head", "ppa", *quick,
         "--set", "depth=1", "--set", "width=16",
