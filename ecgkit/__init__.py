@@ -23,9 +23,26 @@ from ecgkit.entries import (
 from ecgkit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from ecgkit.api.attention import inspect_attention, inspect_lead_worth
+    from ecgkit.api.beats import find_beats, score_beats
+    from ecgkit.api.demo import run_demo
+    from ecgkit.api.export import export_encoder
     from ecgkit.api.ingest import ingest
+    from ecgkit.api.inspect import (
+        inspect_overlap,
+        inspect_quality,
+        inspect_reconstruction,
+        inspect_record,
+        inspect_store,
+    )
+    from ecgkit.api.knowledge import audit_knowledge, compare_knowledge, extract_knowledge
+    from ecgkit.api.plugins import check_plugin, list_methods, list_plugins, new_plugin
+    from ecgkit.api.pretrain import estimate_pretraining, pretrain, resume_pretraining
     from ecgkit.api.probe import probe
     from ecgkit.api.report import report
+    from ecgkit.api.runs import compare_runs, import_weights
+    from ecgkit.api.score import score_challenge
+    from ecgkit.api.simulate import simulate_cohort
     from ecgkit.api.study import study_layers, study_perturbations
     from ecgkit.api.suite import probe_suite
     from ecgkit.arrays.encoder import load
@@ -46,27 +63,64 @@ __all__ = [
     "TaskEntry",
     "TextEncoderEntry",
     "__version__",
+    "audit_knowledge",
+    "check_plugin",
+    "compare_knowledge",
+    "compare_runs",
+    "estimate_pretraining",
+    "export_encoder",
+    "extract_knowledge",
+    "find_beats",
     "hookimpl",
+    "import_weights",
     "ingest",
+    "inspect_attention",
+    "inspect_lead_worth",
+    "inspect_overlap",
+    "inspect_quality",
+    "inspect_reconstruction",
+    "inspect_record",
+    "inspect_store",
+    "list_methods",
+    "list_plugins",
     "load",
+    "new_plugin",
     "open_store",
+    "pretrain",
     "probe",
     "probe_suite",
     "report",
+    "resume_pretraining",
+    "run_demo",
+    "score_beats",
+    "score_challenge",
+    "simulate_cohort",
     "study_layers",
     "study_perturbations",
 ]
 
-_LAZY = {
-    "ingest": "ecgkit.api.ingest",
-    "load": "ecgkit.arrays.encoder",
-    "open_store": "ecgkit.arrays.store",
-    "probe": "ecgkit.api.probe",
-    "probe_suite": "ecgkit.api.suite",
-    "report": "ecgkit.api.report",
-    "study_layers": "ecgkit.api.study",
-    "study_perturbations": "ecgkit.api.study",
+# The functions of each module.
+_FUNCTIONS = {
+    "ecgkit.api.attention": "inspect_attention inspect_lead_worth",
+    "ecgkit.api.probe": "probe",
+    "ecgkit.api.study": "study_layers study_perturbations",
+    "ecgkit.api.suite": "probe_suite",
+    "ecgkit.api.beats": "find_beats score_beats",
+    "ecgkit.api.demo": "run_demo",
+    "ecgkit.api.export": "export_encoder",
+    "ecgkit.api.ingest": "ingest",
+    "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store",
+    "ecgkit.api.knowledge": "audit_knowledge compare_knowledge extract_knowledge",
+    "ecgkit.api.plugins": "check_plugin list_methods list_plugins new_plugin",
+    "ecgkit.api.pretrain": "estimate_pretraining pretrain resume_pretraining",
+    "ecgkit.api.report": "report",
+    "ecgkit.api.runs": "compare_runs import_weights",
+    "ecgkit.api.score": "score_challenge",
+    "ecgkit.api.simulate": "simulate_cohort",
+    "ecgkit.arrays.encoder": "load",
+    "ecgkit.arrays.store": "open_store",
 }
+_LAZY = {name: module for module, names in _FUNCTIONS.items() for name in names.split()}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,7 @@
 """One documented function per command of ``ecgkit``, for notebooks, scripts and the commands themselves.
 
 ``ecgkit.ingest``, ``ecgkit.pretrain`` and all others are imported from here when they are first used; the table
-``_LAZY`` of ``ecgkit/__init__.py`` says which module holds which function. All of them keep these rules:
+``_FUNCTIONS`` of ``ecgkit/__init__.py`` says which module holds which function. All of them keep these rules:
 
 - What the command takes as an argument comes first. Every option is keyword-only, has the option's name
   (``--patients-file`` is ``patients_file``), and the option's default.

@@ -5,8 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ecgkit.leads import parse_leads
-
 PathLike = str | Path
 Leads = str | Sequence[str]
 Settings = Mapping[str, Any] | Sequence[str]
@@ -26,6 +24,8 @@ def chosen_leads(leads: Leads) -> tuple[str, ...]:
     Raises:
         LeadError: A name is no lead, or comes twice.
     """
+    from ecgkit.leads import parse_leads  # needs numpy, which listing plugins does not
+
     text = leads if isinstance(leads, str) else ",".join(leads)
     return parse_leads(text) if text else ()
 

@@ -5,10 +5,10 @@ was stopped goes on where it was. Families take part by the `demo` field of thei
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ecgkit.api.arguments import PathLike
 from ecgkit.config import override, read_yaml, write_yaml
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError, OutputError
@@ -24,6 +24,7 @@ from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.reports import of_store
 from ecgkit.methods import method_config
 from ecgkit.plugins import host
+from ecgkit.progress import Progress, silent
 from ecgkit.reporting.page.write import write_report
 from ecgkit.reporting.pictures.ecg import plot_ecg
 from ecgkit.simulate import simulate_cohort
@@ -35,71 +36,68 @@ SETTINGS = "demo.yaml"
 TASK = "simulated"
 HEAD = "linear"
 
-Watch = Callable[[str, int, int], None]
 Say = Callable[[str], None]
 
 
-@dataclass(frozen=True)
-class DemoSettings:
-    """What a demo folder was made with.
+def run_demo(
+    out: PathLike = "ecgkit-demo",
+    *,
+    records: int = 1000,
+    seed: int = 0,
+    say: Say = lambda line: None,
+    progress: Progress = silent,
+) -> Path:
+    """Run every stage on a simulated cohort and write a report.
+
+    It needs no network, and a few minutes on two CPU cores. If it is stopped, the same call continues where it stopped.
 
     Args:
-        records: Simulated ECGs.
-        seed: Of everything.
-    """
+        out: Folder for everything that the demo makes.
+        records: Number of simulated ECGs.
+        seed: Seed of all random numbers.
+        say: Called with one line per stage.
+        progress: Called with stage, units done and units in all.
 
-    records: int = 1000
-    seed: int = 0
-
-
-def run_demo(out: Path, settings: DemoSettings, say: Say, watch: Watch) -> Path:
-    """Run every stage below `out` and return the report's path.
-
-    Args:
-        out: The demo's folder; what an earlier demo of the same settings finished there is kept.
-        settings: How many records, which seed.
-        say: Called with one line a stage.
-        watch: Called with the stage, units done and in all.
+    Returns:
+        The report, an HTML page.
 
     Raises:
-        OutputError: `out` is something else, or a demo of other settings.
+        OutputError: `out` holds something else, or a demo with other arguments.
     """
-    _claim(out, settings)
+    out = Path(out)
+    _claim(out, {"records": records, "seed": seed})
     cohort, store_path, runs = out / "cohort", out / "cohort.zarr", out / "runs"
     if not cohort.exists():
-        say(f"simulate {settings.records} ECGs with reports -> {cohort}")
-        simulate_cohort(
-            cohort, records=settings.records, seed=settings.seed, progress=lambda d, n: watch("simulate", d, n)
-        )
+        say(f"simulate {records} ECGs with reports -> {cohort}")
+        simulate_cohort(cohort, records=records, seed=seed, progress=lambda d, n: progress("simulate", d, n))
     if not store_path.exists():
         say(f"ingest -> {store_path}")
-        ingest(cohort, store_path, progress=watch)
+        ingest(cohort, store_path, progress=progress)
     store = Store(store_path)
-    _extract_entities(store, say, watch)
+    _extract_entities(store, say, progress)
     say(f"draw a record of every kind -> {out / 'ecg'}")
     _draw_examples(store, out / "ecg")
     for entry in host().entries(MethodEntry).values():
         if entry.demo is not None:
-            _run_method(entry, entry.demo, store, runs, settings.seed, say, watch)
+            _run_method(entry, entry.demo, store, runs, seed, say, progress)
     report = out / "report.html"
     say(f"report -> {report}")
     write_report(find_rows([runs]), report, title="ecgkit demo: simulated ECGs")
     return report
 
 
-def _claim(out: Path, settings: DemoSettings) -> None:
+def _claim(out: Path, wanted: dict[str, int]) -> None:
     """Take an empty or new folder for these settings, or go on in one that was begun with the same."""
-    wanted = {"records": settings.records, "seed": settings.seed}
     file = out / SETTINGS
     if file.exists() and read_yaml(file) != wanted:
-        raise OutputError(f"{out} holds a demo of other settings", f"{wanted}", "Name another --out.")
+        raise OutputError(f"{out} holds a demo with other settings", f"{wanted}", "Name another --out.")
     if not file.exists() and out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise OutputError(f"{out} is not empty", "a new folder for the demo", "Name another --out.")
     out.mkdir(parents=True, exist_ok=True)
     write_yaml(file, wanted)
 
 
-def _extract_entities(store: Store, say: Say, watch: Watch) -> None:
+def _extract_entities(store: Store, say: Say, watch: Progress) -> None:
     """Read the reports by the offline lexicon, and keep what one report in a hundred shows."""
     reports = of_store(store)
     if (reports.folder / DEFAULT_NAME).exists():
@@ -122,7 +120,7 @@ def _draw_examples(store: Store, folder: Path) -> None:
 
 
 def _run_method(
-    entry: MethodEntry, demo: Mapping[str, Any], store: Store, runs: Path, seed: int, say: Say, watch: Watch
+    entry: MethodEntry, demo: Mapping[str, Any], store: Store, runs: Path, seed: int, say: Say, watch: Progress
 ) -> None:
     """Pretrain a family, and probe it beside its own random initialisation."""
     unknown = set(demo) - {"preset", "set"}
@@ -148,7 +146,7 @@ def _run_method(
         _probe(ProbeRequest(str(store.path), TASK, encoder, head=HEAD, seed=seed, cache=None), parent, say, watch)
 
 
-def _probe(request: ProbeRequest, parent: Path, say: Say, watch: Watch) -> None:
+def _probe(request: ProbeRequest, parent: Path, say: Say, watch: Progress) -> None:
     folder = parent / "probes" / Places().name(request)
     if (folder / ROW).exists():
         return

@@ -48,6 +48,14 @@ class Peaks:
         """``[R]``, how many peaks each record has."""
         return np.diff(self.offsets)
 
+    def summary(self) -> "PeaksSummary":
+        """Return counts of records, beats and flags."""
+        flags, records = np.unique(self.flags[self.flags != ""], return_counts=True)
+        counts = self.counts
+        spread = (int(counts.min()), float(np.median(counts)), int(counts.max())) if len(counts) else (0, 0.0, 0)
+        flagged = {str(flag): int(n) for flag, n in zip(flags, records, strict=True)}
+        return PeaksSummary(len(self), len(self.samples), spread, flagged, self.attributes)
+
     def at(self, rows: NDArray[np.integer], starts: NDArray[np.integer], samples: int, fs: float) -> NDArray[np.int64]:
         """Return the peaks of a batch as positions inside its crops.
 
@@ -74,6 +82,36 @@ class Peaks:
         out = np.full((len(rows), int(count.max(initial=0))), -1, np.int64)
         out[record, column] = position
         return out
+
+
+@dataclass(frozen=True)
+class PeaksSummary:
+    """Counts of R peaks.
+
+    Args:
+        records: Number of records.
+        beats: Number of beats of all records.
+        beats_per_record: The fewest, the median, and the most beats of a record.
+        flagged: Number of doubtful records by reason.
+        attributes: How the peaks were found; see `ecgkit.beats.detector.Detector.describe`.
+    """
+
+    records: int
+    beats: int
+    beats_per_record: tuple[int, float, int]
+    flagged: dict[str, int]
+    attributes: Mapping[str, Any]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts with detector, library, leads and rate as plain values."""
+        how = {name: self.attributes[name] for name in ("detector", "library", "leads", "fs")}
+        return {
+            **how,
+            "records": self.records,
+            "beats": self.beats,
+            "beats_per_record": list(self.beats_per_record),
+            "flagged": self.flagged,
+        }
 
 
 def has_peaks(store: Store) -> bool:

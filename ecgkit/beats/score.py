@@ -8,6 +8,7 @@ whole record counts, without the learning period that EC57 allows.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,11 @@ class Score:
         """Harmonic mean of both."""
         return _share(2 * self.paired, 2 * self.paired + self.missed + self.extra)
 
+    def to_dict(self) -> dict[str, float]:
+        """Return counts and scores by name."""
+        names = ("tolerance", "paired", "missed", "extra", "sensitivity", "ppv", "f1")
+        return {name: getattr(self, name) for name in names}
+
     def __add__(self, other: "Score") -> "Score":
         return Score(self.tolerance, self.paired + other.paired, self.missed + other.missed, self.extra + other.extra)
 
@@ -81,6 +87,11 @@ class RecordScore:
     found: Peaks = field(compare=False)
     errors: NDArray[np.float64] = field(compare=False)
 
+    @property
+    def median_error(self) -> float:
+        """Median of the absolute errors in ms; NaN without a pair."""
+        return _median(self.errors)
+
 
 @dataclass(frozen=True)
 class Report:
@@ -90,11 +101,13 @@ class Report:
         records: The records that were judged.
         unread: Records that could not be read, with the reason.
         without: Records that have no such reference.
+        detector: What was judged; see `ecgkit.beats.detector.Detector.describe`.
     """
 
     records: list[RecordScore]
     unread: dict[str, str]
     without: list[str]
+    detector: dict[str, Any] = field(default_factory=dict)
 
     def pooled(self) -> list[Score]:
         """Return the counts over all records, a score a tolerance."""
@@ -103,6 +116,31 @@ class Report:
     def errors(self) -> NDArray[np.float64]:
         """Return the errors of all records in ms."""
         return np.concatenate([record.errors for record in self.records])
+
+    @property
+    def median_error(self) -> float:
+        """Median of the absolute errors of all records in ms; NaN without a pair."""
+        return _median(self.errors())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all scores as plain values, pooled and of each record."""
+        records = [
+            {
+                "record": record.record,
+                "reference": record.reference,
+                "scores": [score.to_dict() for score in record.scores],
+                "median_absolute_error_ms": record.median_error,
+            }
+            for record in self.records
+        ]
+        return {
+            "detector": self.detector,
+            "pooled": [score.to_dict() for score in self.pooled()],
+            "median_absolute_error_ms": self.median_error,
+            "records": records,
+            "without_reference": self.without,
+            "unread": self.unread,
+        }
 
     def worst(self) -> list[RecordScore]:
         """Return the records that are not perfect at the widest tolerance, most wrong decisions first."""
@@ -188,7 +226,7 @@ def score_folder(
     """
     layout = find_dataset(src, dataset)
     sources = [source for source in settle(layout.sources()) if not source.problem]
-    report = Report([], {}, [])
+    report = Report([], {}, [], detector.describe())
     widest = tuple(sorted(tolerances, reverse=True))
     for done, source in enumerate(sources, 1):
         try:
@@ -253,6 +291,10 @@ def _sum(scores: Sequence[Score]) -> Score:
     for score in scores:
         total += score
     return total
+
+
+def _median(errors: NDArray[np.float64]) -> float:
+    return float(np.median(np.abs(errors))) if len(errors) else float("nan")
 
 
 def _share(part: int, whole: int) -> float:

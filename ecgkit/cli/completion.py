@@ -42,7 +42,7 @@ protocols = _names_of(ProtocolEntry)
 def presets(ctx: Any, incomplete: str) -> list[str]:
     """Return the presets of the method that stands on the line; of all methods where none does."""
     entries = host().entries(MethodEntry)
-    typed = str(ctx.params.get("method") or ctx.params.get("family") or "")
+    typed = str(ctx.params.get("method") or "")
     chosen = [entries[typed]] if typed in entries else list(entries.values())
     names: dict[str, None] = {}
     for entry in chosen:

@@ -11,6 +11,7 @@ import typer
 import ecgkit
 from ecgkit.cli import completion
 from ecgkit.cli.exit_codes import Exit
+from ecgkit.cli.given import given
 from ecgkit.cli.render import (
     DaskOption,
     JsonOption,
@@ -39,10 +40,7 @@ def ingest(
     ] = "",
     leads: Annotated[
         str,
-        typer.Option(
-            help="Leads that every record must have: 12, limb, or names such as I,II,V2. "
-            "Default: each record keeps its leads."
-        ),
+        typer.Option(help="Leads that every record must have: 12, limb, or I,II,V2. Default: the leads it has."),
     ] = "",
     fs: Annotated[
         float | None,
@@ -77,24 +75,9 @@ def ingest(
     A record that cannot be read is listed in the store's ledger with the reason; 'ecgkit inspect' shows the ledger. If
     the command is stopped, the same command continues where it stopped.
     """
-    began = time.perf_counter()
+    arguments, began = given(ecgkit.ingest, locals()), time.perf_counter()
     with progress() as watch:
-        report = ecgkit.ingest(
-            src,
-            out=out,
-            dataset=dataset,
-            leads=leads,
-            fs=fs,
-            seconds=seconds,
-            window=window,  # type: ignore[arg-type]  # checked when it is called
-            limit=limit,
-            patients_file=patients_file,
-            drop=drop or (),
-            workers=workers,
-            dask=dask,
-            overwrite=overwrite,
-            progress=watch,
-        )
+        report = ecgkit.ingest(**arguments, progress=watch)
     took = time.perf_counter() - began
     _show(report, out, took)
     if as_json:

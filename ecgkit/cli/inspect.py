@@ -2,225 +2,143 @@
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ecgkit.cli.render import JsonOption, plain, print_json, print_table, say
-from ecgkit.wording import percent
+import ecgkit
+from ecgkit.cli import completion, inspect_view
+from ecgkit.cli.render import JsonOption, print_json, say
+from ecgkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ecgkit.store.reader import Store
-    from ecgkit.store.summary import FlagCount, StoreSummary
-
-SHOWN = 20
+    from ecgkit.api.inspect import RecordDetails
 
 
 def inspect(
     store: Annotated[
-        Path, typer.Argument(metavar="STORE|RUN", help="A store; or a run, with --reconstruct or --attention.")
+        Path, typer.Argument(metavar="STORE|RUN", help="Store. With --reconstruct or --attention, a run folder.")
     ],
-    record: Annotated[str, typer.Option(help="Show this record instead of the whole.")] = "",
-    out: Annotated[Path | None, typer.Option(help="Draw the record as a PNG in clinical layout.")] = None,
-    quality: Annotated[bool, typer.Option("--quality", help="Show how many records have which quality flag.")] = False,
-    html: Annotated[Path | None, typer.Option(help="Write a page of quality, with the worst records.")] = None,
-    overlap: Annotated[Path | None, typer.Option(help="Show records and patients that this store has too.")] = None,
+    record: Annotated[str, typer.Option(help="Id of a record to show.")] = "",
+    out: Annotated[Path | None, typer.Option(help="PNG file to draw the record into.")] = None,
+    quality: Annotated[bool, typer.Option("--quality", help="Show how many records have each quality flag.")] = False,
+    html: Annotated[
+        Path | None, typer.Option(help="HTML page to write: counts of the quality flags, and the worst records.")
+    ] = None,
+    overlap: Annotated[
+        Path | None, typer.Option(help="Another store. Shows the records and patients that both stores share.")
+    ] = None,
     attention: Annotated[
         bool,
-        typer.Option("--attention", help="Of a run: where it looks in --record, or what leads are worth to --task."),
+        typer.Option(
+            "--attention", help="Show where a run's model looks in --record, or what each lead is worth for --task."
+        ),
     ] = False,
     as_json: JsonOption = False,
     reconstruct: Annotated[
-        bool, typer.Option("--reconstruct", help="Draw what a run's masked model rebuilds of a record, into --out.")
+        bool, typer.Option("--reconstruct", help="Draw into --out what a run's masked model rebuilds of a record.")
     ] = False,
-    data: Annotated[Path | None, typer.Option(help="Of a run: the store of the record.")] = None,
-    task: Annotated[str, typer.Option(help="For --attention: the task that the run was trained on.")] = "",
+    data: Annotated[
+        Path | None, typer.Option(help="With --reconstruct or --attention, the store of the record.")
+    ] = None,
+    task: Annotated[
+        str,
+        typer.Option(
+            help="With --attention, the task that the run was trained on: a name or a YAML file.",
+            autocompletion=completion.tasks,
+        ),
+    ] = "",
 ) -> None:
     """Show what a store holds, or one of its records; with --out, draw the record.
 
     The picture is the clinical layout: 25 mm/s, 10 mm/mV, three rows of four leads and a rhythm strip.
     """
-    from ecgkit.errors import ConfigError
-    from ecgkit.store.reader import Store
-
-    if reconstruct:
-        from ecgkit.cli import inspect_run
-
-        inspect_run.reconstruct(store, data, record, out)
-        return
     if attention:
         from ecgkit.cli.attention import show_attention
 
         show_attention(store, data, record, task, out, as_json)
         return
-    if data is not None or task:
-        raise ConfigError("--data or --task of a store", "a run to look into, with --reconstruct or --attention")
-    _check(record, out, html, asked=[bool(record), bool(quality or html), overlap is not None])
-    opened = Store(store)
+    if reconstruct:
+        _reconstruct(store, data, record, out)
+        return
+    _check_store(record, out, html, data, task, asked=[bool(record), bool(quality or html), overlap is not None])
     if record:
-        _show_record(opened, record, out, as_json)
+        _show_record(store, record, out, as_json)
     elif overlap is not None:
-        _show_overlap(opened, Store(overlap), as_json)
+        _show_overlap(store, overlap, as_json)
     elif quality or html:
-        _show_quality(opened, html, as_json)
+        _show_quality(store, html, as_json)
     else:
-        _show_store(opened, as_json)
+        _show_store(store, as_json)
 
 
-def _check(record: str, out: Path | None, html: Path | None, *, asked: list[bool]) -> None:
-    """Refuse options that do not go together, before anything is read.
+def _check_store(
+    record: str, out: Path | None, html: Path | None, data: Path | None, task: str, *, asked: list[bool]
+) -> None:
+    """Refuse options that would have no effect, before anything is read.
 
     Raises:
-        ConfigError: More than one view of a store is asked for, or a picture of no record.
-        OutputError: A file's name does not say what it will be.
+        ConfigError: More than one view of a store is asked for, or an option belongs to another view.
     """
-    from ecgkit.atomic import check_suffix
-    from ecgkit.errors import ConfigError
-
+    if data is not None or task:
+        raise ConfigError(
+            "--data or --task without --reconstruct or --attention", "", "Leave it out, or inspect a run."
+        )
     if out is not None and not record:
-        raise ConfigError("--out without --record", "the id of the record to draw")
+        raise ConfigError("--out without --record", "", "Name the record to draw: --record ID.")
     if sum(asked) > 1:
-        raise ConfigError("--record, --quality and --overlap at once", "one of them")
-    for path, suffix in ((out, ".png"), (html, ".html")):
-        if path is not None:
-            check_suffix(path, suffix)
+        raise ConfigError("--record, --quality and --overlap at once", "", "Give only one of them.")
 
 
-def _show_quality(store: "Store", html: Path | None, as_json: bool) -> None:
-    from ecgkit.store.summary import count_flags
-
-    counts = count_flags(store)
+def _show_store(store: Path, as_json: bool) -> None:
+    summary = ecgkit.inspect_store(store)
     if as_json:
-        print_json({"records": len(store), "flags": [asdict(count) for count in counts]})
+        print_json(asdict(summary))
     else:
-        rows = [_quality_row(count, len(store)) for count in counts]
-        print_table(f"{store.name}: quality of {len(store)} records", rows, numeric=["records", "share"])
-    if html is not None:
-        from ecgkit.reporting.page.quality import write_quality_page
+        inspect_view.show_store(store.name, summary, ecgkit.open_store(store).store.ledger)
 
-        write_quality_page(store, html)
+
+def _show_quality(store: Path, html: Path | None, as_json: bool) -> None:
+    counts = ecgkit.inspect_quality(store, html=html)
+    if as_json:
+        print_json(asdict(counts))
+    else:
+        inspect_view.show_quality(store.name, counts)
+    if html is not None:
         say(f"wrote {html}")
 
 
-def _quality_row(count: "FlagCount", records: int) -> dict[str, Any]:
-    return {
-        "flag": count.flag,
-        "records": count.records,
-        "share": f"{percent(count.records / records)} %" if records else "",
-        "leads": ", ".join(f"{lead} ({n})" for lead, n in count.leads.items()),
-        "means": count.meaning,
-    }
-
-
-def _show_overlap(first: "Store", second: "Store", as_json: bool) -> None:
-    from ecgkit.store.summary import overlap
-
-    both = overlap(first, second)
+def _show_overlap(first: Path, second: Path, as_json: bool) -> None:
+    both = ecgkit.inspect_overlap(first, second)
     if as_json:
         print_json(asdict(both))
-        return
-    ids = f"{len(both.patients)} ({both.records[0]} and {both.records[1]} records)"
-    lines = {
-        "records": f"{len(first)} and {len(second)}",
-        "same waveform": f"{len(both.waveforms)} pairs",
-        "same patient": ids if both.comparable else "cannot be told: the stores come from different datasets",
-    }
-    print_table(f"{first.name} and {second.name}", [{"what": what, "value": value} for what, value in lines.items()])
-    if both.waveforms:
-        shown = [{first.name: a, f"{second.name} ": b} for a, b in both.waveforms[:SHOWN]]
-        rest = f", the first {SHOWN}" if len(both.waveforms) > SHOWN else ""
-        print_table(f"Same waveform{rest}", shown)
-    if both.patients:
-        more = f" and {len(both.patients) - SHOWN} more" if len(both.patients) > SHOWN else ""
-        say(f"Patients in both: {', '.join(both.patients[:SHOWN])}{more}")
+    else:
+        inspect_view.show_overlap(first.name, second.name, both)
 
 
-def _show_store(store: "Store", as_json: bool) -> None:
-    from ecgkit.store.summary import summarize
-
-    summary = summarize(store)
+def _show_record(store: Path, record: str, out: Path | None, as_json: bool) -> None:
+    details = ecgkit.inspect_record(store, record, out=out)
     if as_json:
-        print_json(asdict(summary))
-        return
-    print_table(store.name, [{"what": what, "value": value} for what, value in _lines(summary).items()])
-    labels = list(summary.labels.items())
-    if labels:
-        rows = [{"code": code, "records": n} for code, n in labels[:SHOWN]]
-        rest = f", {SHOWN} most frequent" if len(labels) > SHOWN else ""
-        print_table(f"{len(labels)} labels ({summary.code_system}){rest}", rows, numeric=["records"])
-    if len(store.ledger):
-        ledger = store.ledger.head(SHOWN)
-        columns = {name: ledger[name].tolist() for name in ("record_id", "stage", "reason")}
-        refused = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
-        print_table(f"Ledger: {len(store.ledger)} records could not be taken", refused)
-
-
-def _lines(summary: "StoreSummary") -> dict[str, str]:
-    low, high = summary.seconds
-    lines = {
-        "made from": summary.dataset,
-        "records": f"{summary.records}",
-        "patients": f"{summary.patients}" if summary.patients else "ids unknown",
-        "leads": _counts(summary.leads, summary.records),
-        "derived from I and II": _counts(summary.derived, summary.records) or "none",
-        "rate (Hz)": _counts(summary.rates, summary.records),
-        "length (s)": f"{low:g}" if low == high else f"{low:g} to {high:g}",
-        "unit": _counts(summary.units, summary.records),
-        "folds": ", ".join(f"{fold}: {n}" for fold, n in summary.folds.items()),
-        "with report": f"{summary.reports}",
-        "with reference R peaks": f"{summary.rpeaks}",
-        "quality flags": _counts(summary.flags, -1) or "none",
-        "same waveform twice": f"{summary.duplicates}",
-        "rejected (ledger)": _counts(summary.rejected, -1) or "none",
-        "content sha256": summary.sha256,
-    }
-    if "NU" in summary.units:
-        lines["unit"] += " (NU: the source gives no unit; amplitudes are no mV)"
-    if summary.clipped:
-        lines["beyond +-32.767 mV"] = f"{summary.clipped}, cut to it"
-    return lines
-
-
-def _counts(counts: dict[str, int], total: int) -> str:
-    """Join names, with a count behind those that not every record has."""
-    return ", ".join(name if n == total else f"{name} ({n})" for name, n in counts.items())
-
-
-def _show_record(store: "Store", record: str, out: Path | None, as_json: bool) -> None:
-    row = store.row(record)
-    values = {str(name): plain(value) for name, value in store.table.iloc[row].items() if name != "rpeaks"}
-    if as_json:
-        print_json(values)
+        print_json(details.values)
     elif out is None:
-        shown = {name: value for name, value in values.items() if value is not None}
-        print_table(f"{store.name}, record {record}", [{"column": n, "value": v} for n, v in shown.items()])
+        inspect_view.show_record(f"{store.name}, record {record}", details)
     if out is not None:
-        _draw_record(store, row, values, out)
+        say(f"drew {out}{_peaks(details)}")
 
 
-def _draw_record(store: "Store", row: int, values: dict[str, Any], out: Path) -> None:
-    from ecgkit.reporting.pictures.ecg import plot_ecg
-
-    recording = store.recording(row)
-    # Readers give what their dataset has: a column may be missing, or empty for this record.
-    labels = ", ".join(values.get("labels") or ())
-    person = " ".join(str(v) for v in (values.get("sex"), _years(values.get("age"))) if v)
-    subtitle = "   ".join(part for part in (person, labels) if part)
-    rpeaks, source = _rpeaks(store, row, recording.rpeaks)
-    plot_ecg(recording, out, title=f"{store.name}  record {values['record_id']}", subtitle=subtitle, rpeaks=rpeaks)
-    say(f"drew {out}{source}")
+def _peaks(details: "RecordDetails") -> str:
+    """Return which R peaks a picture shows."""
+    if details.rpeaks is None:
+        return ""
+    if details.rpeaks_by == "reference":
+        return f" with {len(details.rpeaks)} reference R peaks"
+    flag = f" ({details.rpeaks_flag})" if details.rpeaks_flag else ""
+    return f" with {len(details.rpeaks)} R peaks by {details.rpeaks_by}{flag}"
 
 
-def _rpeaks(store: "Store", row: int, reference: Any) -> tuple[Any, str]:
-    """Return the R peaks to mark, and whose they are: those that 'ecgkit beats' found, else the dataset's own."""
-    from ecgkit.beats.peaks import has_peaks, read_peaks
-
-    if not has_peaks(store):
-        return reference, "" if reference is None else f" with {len(reference)} reference R peaks"
-    peaks = read_peaks(store)
-    flag = f" ({peaks.flags[row]})" if peaks.flags[row] else ""
-    return peaks.of(row), f" with {len(peaks.of(row))} R peaks by {peaks.attributes['detector']}{flag}"
-
-
-def _years(age: float | None) -> str:
-    return "" if age is None else f"{age:g} y"
+def _reconstruct(run: Path, data: Path | None, record: str, out: Path | None) -> None:
+    """Draw what a masked model rebuilds of a record."""
+    if data is None or out is None:
+        missing = "--data STORE" if data is None else "--out PICTURE.png"
+        raise ConfigError(f"--reconstruct without {missing.split()[0]}", "", f"Add {missing}.")
+    inspect_view.show_reconstruction(out, ecgkit.inspect_reconstruction(run, data=data, out=out, record=record))

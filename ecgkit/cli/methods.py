@@ -1,34 +1,29 @@
 """``ecgkit methods``."""
 
-from ecgkit.cli.render import JsonOption, print_json, print_table
-from ecgkit.entries import MethodEntry, load_target
-from ecgkit.plugins import host
+from typing import TYPE_CHECKING, Any
+
+import ecgkit
+from ecgkit.cli.render import JsonOption, print_facts, print_json
+
+if TYPE_CHECKING:
+    from ecgkit.api.plugins import MethodDetails
 
 
 def methods(as_json: JsonOption = False) -> None:
     """List method families: what they train on, what their features offer, their presets and papers."""
-    rows = [
-        {
-            "method": entry.name,
-            "what": entry.summary,
-            "needs": ", ".join(entry.needs),
-            "features": ", ".join(("pooled", *entry.features)),
-            "presets": _presets(entry),
-            "paper": entry.paper,
-            "from": host().owner(entry).distribution,
-        }
-        for entry in host().entries(MethodEntry).values()
-    ]
+    found = ecgkit.list_methods()
     if as_json:
-        print_json(rows)
+        print_json([{"method": method.name, "what": method.summary, **_cells(method)} for method in found])
         return
-    about = "{what}\nneeds {needs}; features {features}\npresets {presets}; from {from}\n{paper}"
-    print_table("Methods", [{"method": row["method"], "about": about.format(**row)} for row in rows])
+    for method in found:
+        print_facts(f"{method.name}: {method.summary}", _cells(method))
 
 
-def _presets(entry: MethodEntry) -> str:
-    """Return the names of a family's presets, or why there are none: one broken family must not hide the others."""
-    try:
-        return ", ".join(load_target(entry.presets, f"presets of {entry.name!r}"))
-    except Exception as error:
-        return f"not loadable: {error}"
+def _cells(method: "MethodDetails") -> dict[str, Any]:
+    return {
+        "needs": ", ".join(method.needs),
+        "features": ", ".join(method.features),
+        "presets": f"not loadable: {method.error}" if method.error else ", ".join(method.presets),
+        "paper": method.paper,
+        "from": method.distribution,
+    }

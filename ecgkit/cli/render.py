@@ -1,16 +1,15 @@
 """What commands print: tables, lines and progress.
 
 On a terminal tables have lines and headings stand out. Where the output is no terminal (a pipe, a file, a log), or
-``NO_COLOR`` is set, nothing but text is written; a table is then columns of full width, a row a line. With ``--json``
-stdout holds JSON and nothing else, and what is meant for people goes to stderr.
+``NO_COLOR`` is set, nothing but text is written; `ecgkit.cli.layout` says how tables then look. With ``--json`` stdout
+holds JSON and nothing else, and what is meant for people goes to stderr.
 """
 
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import zip_longest
 from typing import Annotated, Any
 
 import typer
@@ -24,7 +23,8 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+
+from ecgkit.cli.layout import blocks, boxed, columns, facts, fits
 
 
 def _console(*, stderr: bool) -> Console:
@@ -51,9 +51,7 @@ def as_json_wanted(wanted: bool) -> bool:
 Watch = Callable[[str, int, int], None]
 JsonOption = Annotated[
     bool,
-    typer.Option(
-        "--json", callback=as_json_wanted, help="Print JSON to stdout; what is meant for people goes to stderr."
-    ),
+    typer.Option("--json", callback=as_json_wanted, help="Print JSON to stdout, and all other text to stderr."),
 ]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
 WorkersOption = Annotated[
@@ -64,8 +62,8 @@ DaskOption = Annotated[
     str,
     typer.Option("--dask", help="Address of a Dask scheduler, such as tcp://host:8786, whose workers do the work."),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of everything random.")]
-DeviceOption = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of all random numbers.")]
+DeviceOption = Annotated[str, typer.Option("--device", help="Device to compute on: auto, cpu, cuda or cuda:N.")]
 
 
 def say(line: str) -> None:
@@ -94,32 +92,29 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]], *, numeric: Seque
     out.print(f"[bold]{escape(title)}[/]", soft_wrap=True)
     if not rows:
         say("none")
-    elif out.is_terminal:
-        out.print(_boxed(rows, numeric))
+    elif not out.is_terminal:
+        _print_lines(columns(rows, numeric))
+    elif fits(rows, out.width):
+        out.print(boxed(rows, numeric))
     else:
-        for line in _columns(rows, numeric):
-            out.print(line, soft_wrap=True, markup=False)
+        _print_lines(blocks(rows, out.width))
 
 
-def _boxed(rows: Sequence[Mapping[str, Any]], numeric: Sequence[str]) -> Table:
-    table = Table(header_style="bold")
-    for column in rows[0]:
-        table.add_column(column, justify="right" if column in numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(escape(str(cell)) for cell in row.values()))
-    return table
+def print_facts(title: str, values: Mapping[str, Any]) -> None:
+    """Print names and values in two columns.
+
+    Args:
+        title: Above them.
+        values: Value by name.
+    """
+    out = _people[0]
+    out.print(f"[bold]{escape(title)}[/]", soft_wrap=True)
+    _print_lines(facts(values, out.width if out.is_terminal else None))
 
 
-def _columns(rows: Sequence[Mapping[str, Any]], numeric: Sequence[str]) -> Iterator[str]:
-    """Yield lines of columns two blanks apart, as wide as their cells; a cell's own lines stand below each other."""
-    cells = [list(rows[0]), *([str(cell) for cell in row.values()] for row in rows)]
-    split = [[cell.split("\n") for cell in row] for row in cells]
-    widths = [max(len(line) for row in split for line in row[c]) for c in range(len(cells[0]))]
-    right = [column in numeric for column in rows[0]]
-    for row in split:
-        for line in zip_longest(*row, fillvalue=""):
-            pairs = zip(line, widths, right, strict=True)
-            yield "  ".join(text.rjust(width) if r else text.ljust(width) for text, width, r in pairs).rstrip()
+def _print_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        _people[0].print(line, soft_wrap=True, markup=False)
 
 
 def print_json(values: Any) -> None:

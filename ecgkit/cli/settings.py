@@ -9,12 +9,16 @@ from ecgkit.cli import completion
 
 PresetOption = Annotated[
     str,
-    typer.Option("--preset", help="Sizes by name; 'ecgkit methods' lists them.", autocompletion=completion.presets),
+    typer.Option(
+        "--preset",
+        help="Named set of sizes, such as tiny. List them with: ecgkit methods",
+        autocompletion=completion.presets,
+    ),
 ]
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="YAML file of settings, or the config.yaml of a run.")
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", help="One setting, such as depth=4 or recipe.lr=1e-3; repeatable."),
+    typer.Option("--set", help="One setting, such as depth=4 or recipe.lr=1e-3. Repeatable."),
 ]

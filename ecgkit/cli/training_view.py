@@ -1,68 +1,80 @@
-"""What a training looks like: a live table and a bar on a terminal, one line an epoch anywhere."""
+"""What a training looks like: running numbers and a bar on a terminal, and one line per epoch anywhere."""
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any
 
+from rich.columns import Columns
 from rich.console import Group
 from rich.live import Live
-from rich.table import Table
 
 from ecgkit.cli.render import bars, errors, on_screen, say, warn, watch_on
 from ecgkit.wording import percent
 
-
-@contextmanager
-def training_view(config: Any) -> Iterator[Any]:
-    """Yield a `ecgkit.training.options.Watcher` that shows a training.
-
-    Args:
-        config: The method's config, for the input line.
-    """
+if TYPE_CHECKING:
     from ecgkit.training.options import Beginning, Watcher
 
-    shown = bars(transient=True)
-    bar = watch_on(shown)
-    live = Live(shown, console=errors, transient=True, auto_refresh=errors.is_terminal)
 
-    def started(beginning: Beginning) -> None:
-        say(f"input: {config.signal}")
-        say(str(beginning))
-        lost = len(beginning.split.unusable)
-        if lost:
-            warn(f"{lost} records have none of the model's leads, or hardly any signal: left out")
+@contextmanager
+def training_view() -> "Iterator[Watcher]":
+    """Yield a watcher that shows a training.
 
-    watcher = Watcher(
-        view=lambda done, total: bar("view", done, total),
-        start=started,
-        resume=lambda step: say(f"going on from step {step}"),
-        step=lambda done, total: bar("steps", done, total),
-        epoch=lambda metrics: say(epoch_line(metrics)),
-        warn=warn,
-    )
-    if not errors.is_terminal:
+    Nothing is on the screen before the first step or record is reported: of several processes one reports, and a
+    process that only starts others does not.
+    """
+    from ecgkit.training.options import Watcher
+
+    with ExitStack() as screen:
+        shown, live = bars(transient=True), Live(console=errors, transient=True)
+        bar = watch_on(shown)
+
+        def show() -> None:
+            if errors.is_terminal and not live.is_started:
+                live.update(shown)
+                screen.enter_context(on_screen(shown))
+                screen.enter_context(live)
+
+        watcher = Watcher(
+            view=_on(bar, "view", show),
+            start=_started,
+            resume=lambda step: say(f"continues from step {step}"),
+            step=_on(bar, "steps", show),
+            epoch=lambda metrics: say(epoch_line(metrics)),
+            warn=warn,
+        )
+        if errors.is_terminal:
+            watcher.live = lambda metrics: live.update(Group(running_numbers(metrics), shown))
         yield watcher
-        return
-    watcher.live = lambda metrics: live.update(Group(live_table(metrics), shown))
-    with on_screen(shown), live:
-        yield watcher
+
+
+def _on(bar: Callable[[str, int, int], None], stage: str, show: Callable[[], None]) -> Callable[[int, int], None]:
+    def move(done: int, total: int) -> None:
+        show()
+        bar(stage, done, total)
+
+    return move
+
+
+def _started(beginning: "Beginning") -> None:
+    say(str(beginning))
+    lost = len(beginning.split.unusable)
+    if lost:
+        warn(f"{lost} records are left out: they have none of the model's leads, or hardly any signal")
 
 
 def epoch_line(metrics: Mapping[str, Any]) -> str:
-    """Return an epoch in one line."""
+    """Return an epoch in one line; its other numbers are in ``metrics.jsonl``."""
     probe = metrics.get("probe_macro_auroc")
     return (
         f"epoch {metrics['epoch']:4d}  train {metrics['train_loss']:.4f}  val {metrics['val_loss']:.4f}  "
-        f"lr {metrics['lr']:.2e}  {metrics['records_per_second']:.0f} records/s  "
-        f"data wait {percent(metrics['data_wait'])} %  MFU {percent(metrics['mfu'], 0)} %"
+        f"{metrics['records_per_second']:.0f} records/s"
         + (f"  probe AUROC {percent(probe)}" if probe is not None else "")
     )
 
 
-def live_table(metrics: Mapping[str, Any]) -> Table:
-    """Return the running means and rates as a table."""
-    table = Table(header_style="bold")
+def running_numbers(metrics: Mapping[str, Any]) -> Columns:
+    """Return the running means and rates, side by side as far as they fit."""
     parts = {name.removeprefix("train_"): f"{v:.4f}" for name, v in metrics.items() if name.startswith("train_")}
     tokens = metrics["tokens_per_second"]
     cells = {
@@ -77,7 +89,4 @@ def live_table(metrics: Mapping[str, Any]) -> Table:
         "memory": f"{metrics['peak_memory_gib']:.1f} GiB",
         "time": time.strftime("%H:%M:%S"),
     }
-    for name in cells:
-        table.add_column(name, justify="right")
-    table.add_row(*cells.values())
-    return table
+    return Columns([f"[bold]{name}[/] {value}" for name, value in cells.items()], padding=(0, 2), expand=False)

@@ -3,7 +3,8 @@
 Cohen's kappa: Cohen, A Coefficient of Agreement for Nominal Scales, Educ. Psychol. Meas. 20(1):37-46 (1960).
 """
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +48,10 @@ class Agreement:
         a, b = (self.both + self.only_a) / n, (self.both + self.only_b) / n
         chance = a * b + (1 - a) * (1 - b)
         return None if chance == 1 else (self.agreement - chance) / (1 - chance)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return counts, agreement and kappa by name."""
+        return {**asdict(self), "agreement": self.agreement, "kappa": self.kappa}
 
 
 @dataclass(frozen=True)

@@ -86,6 +86,7 @@ class Summary:
         incomplete: Number of records whose report was not read completely.
         unknown: Number of records per name that the vocabulary lacks.
         counters: Counters of the backend, such as requests and tokens.
+        audit: The sheet to check by hand, as CSV and HTML, if one was asked for.
     """
 
     path: Path
@@ -98,6 +99,27 @@ class Summary:
     incomplete: int
     unknown: Mapping[str, int]
     counters: Mapping[str, Any]
+    audit: tuple[Path, Path] | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the counts and the entities as plain values."""
+        entities = self.entities
+        rows = zip(entities.names, entities.counts, entities.uncertain, strict=True)
+        return {
+            "records": self.records,
+            "with_report": self.with_report,
+            "texts": self.texts,
+            "saved": self.saved,
+            "incomplete": self.incomplete,
+            "problems": dict(self.problems),
+            "unknown": list(self.unknown),
+            "counters": dict(self.counters),
+            "labels": str(self.path),
+            "entities": [
+                {"entity": name, "present": int(p), "uncertain": int(u), "parent": entities.parents.get(name)}
+                for name, p, u in rows
+            ],
+        }
 
 
 def extract_knowledge(

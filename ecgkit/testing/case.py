@@ -5,6 +5,7 @@ given: its completed config, its prepared buffers, its beats, reports, entities 
 """
 
 import copy
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -12,7 +13,7 @@ from typing import Any
 import torch
 
 from ecgkit.entries import MethodEntry, TaskEntry, load_target
-from ecgkit.methods import VIEWS, Batch, Method, method_config
+from ecgkit.methods import VIEWS, Batch, Method, chosen_config
 from ecgkit.store.reader import Store
 from ecgkit.testing.material import store_for, task_for
 from ecgkit.training.options import PretrainOptions
@@ -31,12 +32,15 @@ class Case:
         entry: The family.
         preset: Which of its presets; by default ``tiny`` where there is one, else the first.
         compiler: Backend of torch.compile for the check of that name.
+        settings: Settings that differ from the preset, such as ``depth=1``.
     """
 
-    def __init__(self, entry: MethodEntry, preset: str = "", compiler: str = "aot_eager") -> None:
+    def __init__(
+        self, entry: MethodEntry, preset: str = "", compiler: str = "aot_eager", settings: Sequence[str] = ()
+    ) -> None:
         self.entry = entry
         self.compiler = compiler
-        self._preset = preset
+        self._preset, self._settings = preset, settings
 
     @cached_property
     def presets(self) -> dict[str, Any]:
@@ -47,12 +51,12 @@ class Case:
     def preset(self) -> str:
         """Name of the preset."""
         name = self._preset or (PREFERRED if PREFERRED in self.presets else "")
-        return method_config(self.entry, name)[0]
+        return chosen_config(self.entry, name)[0]
 
     @cached_property
     def config(self) -> Any:
         """The preset's config, for batches of 8 in fp32 and one epoch without warm-up."""
-        _, config = method_config(self.entry, self.preset)
+        _, config = chosen_config(self.entry, self.preset, assignments=self._settings)
         recipe = replace(
             config.recipe,
             epochs=1,
@@ -90,6 +94,11 @@ class Case:
         """Return what a training with this seed would start from."""
         options = replace(OPTIONS, seed=seed)
         return set_up(self.entry, self.config, self.store, options, Processes(), lambda done, total: None, self.task)
+
+    def variant(self, **recipe: Any) -> Setup:
+        """Return the setup with a method of its own and other settings of the recipe."""
+        config = replace(self.setup.config, recipe=replace(self.setup.recipe, **recipe))
+        return replace(self.setup, config=config, method=self.method())
 
     def method(self) -> Method:
         """Return a method as it is before the first step, in training mode; each call gives one of its own."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from ecgkit.entries import Entry, MethodEntry
 from ecgkit.errors import EcgkitError, PluginError, did_you_mean
 from ecgkit.plugins import Plugin, host
-from ecgkit.testing import encoding, entry_checks, learning, trainings
+from ecgkit.testing import encoding, entry_checks, feeding, learning, stepping, trainings
 from ecgkit.testing.case import Case
 from ecgkit.testing.result import CheckFailed, CheckResult, CheckSkipped
 
@@ -26,6 +26,13 @@ CHECKS: dict[str, Check] = {
     "weights": encoding.check_weights,
     "bf16": learning.check_bf16,
     "compile": learning.check_compile,
+    "supplies": feeding.check_supplies,
+    "sampler": feeding.check_sampler,
+    "augmentations": feeding.check_augmentations,
+    "accumulation": stepping.check_accumulation,
+    "clock": stepping.check_clock,
+    "after-step": stepping.check_after_step,
+    "built-on": trainings.check_built_on,
     "resume": trainings.check_resume,
     "two-processes": trainings.check_two_processes,
 }

@@ -15,19 +15,20 @@ from ecgkit.testing.result import CheckFailed, CheckSkipped
 from ecgkit.training.optimization import method_optimization
 
 STEPS = 20
+END = Clock.end()
 LONG = 10_000  # steps of a training at whose start these are, so that the learning rate does not fall
 BF16_TOLERANCE = 0.1  # bf16 has 8 bits of mantissa
 COMPILED_TOLERANCE = 1e-3
 
 
-def losses_of(method: Method, batch: Batch, seed: int = 0) -> Losses:
-    """Return the losses of a step with the random choices of a seed.
+def losses_of(method: Method, batch: Batch, seed: int = 0, clock: Clock = END) -> Losses:
+    """Return the losses of a step with the random choices of a seed, at the end of a training or at another time.
 
     Raises:
         CheckFailed: They are no `Losses` of finite scalars.
     """
     torch.manual_seed(seed)
-    losses = method.training_step(batch, Clock.end())
+    losses = method.training_step(batch, clock)
     if not isinstance(losses, Losses) or not losses.parts:
         raise CheckFailed(f"training_step gave a {type(losses).__name__}", "Losses with at least one part")
     for name, value in losses.parts.items():

@@ -11,11 +11,17 @@ from ecgkit.testing.conformance import CHECKS, run_check
 
 
 @functools.cache
-def _case(name: str, preset: str, compiler: str) -> Case:
-    return Case(host().get(MethodEntry, name), preset, compiler)
+def _case(name: str, preset: str, compiler: str, settings: tuple[str, ...]) -> Case:
+    return Case(host().get(MethodEntry, name), preset, compiler, settings)
 
 
-def method_tests(*names: str, preset: str = "", leave_out: Sequence[str] = (), compiler: str = "aot_eager") -> Any:
+def method_tests(
+    *names: str,
+    preset: str = "",
+    leave_out: Sequence[str] = (),
+    compiler: str = "aot_eager",
+    settings: Sequence[str] = (),
+) -> Any:
     """Return a test that pytest runs once a method and a check.
 
     Example:
@@ -26,6 +32,7 @@ def method_tests(*names: str, preset: str = "", leave_out: Sequence[str] = (), c
         preset: Which of their presets; by default ``tiny`` where there is one, else the first.
         leave_out: Checks that are not made.
         compiler: See `ecgkit.testing.check_method`.
+        settings: Settings that differ from the preset, such as ``depth=1``: smaller models are checked sooner.
     """
     import pytest
 
@@ -34,7 +41,7 @@ def method_tests(*names: str, preset: str = "", leave_out: Sequence[str] = (), c
     @pytest.mark.parametrize("check", checks)
     @pytest.mark.parametrize("name", names)
     def test_method(name: str, check: str) -> None:
-        result = run_check(_case(name, preset, compiler), check)
+        result = run_check(_case(name, preset, compiler, tuple(settings)), check)
         if result.outcome == "skipped":
             pytest.skip(result.why)
         assert result.outcome == "ok", result.why

@@ -1,26 +1,28 @@
-"""Checks by whole trainings: stopped and resumed, and in two processes."""
+"""Checks by whole trainings: stopped and resumed, in two processes, and built on other runs."""
 
+import dataclasses
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-import torch
-
-from ecgkit.methods import Method
+from ecgkit.config import read_yaml
 from ecgkit.testing.case import OPTIONS, Case
 from ecgkit.testing.closeness import distance
-from ecgkit.testing.pair import SIZE, gradient, gradient_in_two
+from ecgkit.testing.gradients import RECIPE, SIZE, check_same_gradients, one_thread, taken_step
+from ecgkit.testing.pair import gradient_in_two
 from ecgkit.testing.result import CheckFailed, CheckSkipped
 from ecgkit.training.loop import pretrain
 from ecgkit.training.meters import TIMING
 from ecgkit.training.options import PretrainOptions, Watcher
-from ecgkit.training.run import WEIGHTS, read_metrics
+from ecgkit.training.processes import Processes
+from ecgkit.training.run import CONFIG, WEIGHTS, read_metrics
 from ecgkit.training.weights import load_weights
 
 STOP_AT = 3  # steps
-TWO_TOLERANCE = 1e-3  # negatives that stay in their process change gradients by tens of percent
+# Stopped in the second step after the warm-up; what counts in steps comes to its turn within the training.
+WARMUP, RESTART = 1, 3
 
 
 class _KilledError(Exception):
@@ -30,38 +32,36 @@ class _KilledError(Exception):
 def check_resume(case: Case) -> None:
     """A training that dies in an epoch and is resumed ends with the weights and the curve of one that was not.
 
-    On one thread, for some of torch's kernels add in another order each time on several, resumed or not.
+    It has the family's own schedule, with a short warm-up, and stops in the middle of it.
     """
 
     def die(done: int, total: int) -> None:
         if done == STOP_AT:
             raise _KilledError
 
-    with tempfile.TemporaryDirectory() as folder, _one_thread():
+    config = _scheduled(case)
+    with tempfile.TemporaryDirectory() as folder, one_thread():
         whole, stopped = Path(folder) / "whole", Path(folder) / "stopped"
-        _train(case, whole, OPTIONS, Watcher())
+        _train(case, config, whole, OPTIONS, Watcher())
         try:
-            _train(case, stopped, replace(OPTIONS, save_minutes=0.0), Watcher(step=die))
+            _train(case, config, stopped, replace(OPTIONS, save_minutes=0.0), Watcher(step=die))
         except _KilledError:
             pass
         else:
             raise CheckSkipped(f"the training has no {STOP_AT} steps")
-        _train(case, stopped, replace(OPTIONS, resume=True), Watcher())
+        _train(case, config, stopped, replace(OPTIONS, resume=True), Watcher())
         _compare_runs(whole, stopped)
 
 
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def _scheduled(case: Case) -> Any:
+    """Return the case's config with the schedule of its preset, in which the training is stopped."""
+    own = case.presets[case.preset].recipe
+    recipe = replace(case.config.recipe, schedule=own.schedule, warmup_steps=WARMUP, restart_steps=RESTART)
+    return replace(case.config, recipe=recipe)
 
 
-def _train(case: Case, out: Path, options: PretrainOptions, watcher: Watcher) -> None:
-    pretrain(case.entry, case.config, case.store, out, options, watcher, task=case.task)
+def _train(case: Case, config: Any, out: Path, options: PretrainOptions, watcher: Watcher) -> None:
+    pretrain(case.entry, config, case.store, out, options, watcher, task=case.task)
 
 
 def _compare_runs(a: Path, b: Path) -> None:
@@ -80,22 +80,45 @@ def _compare_runs(a: Path, b: Path) -> None:
 
 def check_two_processes(case: Case) -> None:
     """Two processes with half a batch each take the step that one takes with the whole batch."""
-    method: Method = case.setup.method
     task = case.task.name if case.task else ""
-    config = case.config
-    with _one_thread():  # as each of the two has
-        alone = gradient(case.entry, config, case.store.path, task)
+    with one_thread():  # as each of the two has
+        alone = taken_step(case.variant(**RECIPE), Processes()).gradients
+    config = replace(case.config, recipe=replace(case.config.recipe, **RECIPE))
     together = gradient_in_two(case.entry, config, case.store.path, task)
-    scale = max(float(value.abs().max()) for value in alone.values())
-    for name, _ in method.named_parameters():
-        if name not in alone:
-            continue
-        gap = float((alone[name] - together[name]).abs().max())
-        if not gap <= TWO_TOLERANCE * (float(alone[name].abs().max()) + 0.1 * scale):
-            raise CheckFailed(
-                f"the gradient of {name} differs by {gap:.2g} of {scale:.2g} between one process with {SIZE} records "
-                "and two with half of them",
-                "the same",
-                "Compare records over all processes (ecgkit.nn.contrastive.gather, info_nce), give each record the "
-                "same weight, and draw from torch's generator.",
-            )
+    check_same_gradients(
+        alone,
+        together,
+        f"one process with {SIZE} records and two with half of them",
+        "Compare records over all processes (ecgkit.nn.contrastive.gather, info_nce), give each record the same "
+        "weight, and draw from torch's generator.",
+    )
+
+
+def check_built_on(case: Case) -> None:
+    """Every run that a config names is one that the method says it is built on, and the new run records it."""
+    parents = case.entry.load().built_on(case.config)
+    forgotten = [run for run in _runs_in(case.config) if run.resolve() not in {parent.resolve() for parent in parents}]
+    if forgotten:
+        raise CheckFailed(
+            f"the config names the run {forgotten[0]}, and built_on does not", "every run that it is built on"
+        )
+    if not parents:
+        raise CheckSkipped("the method is built on no run")
+    with tempfile.TemporaryDirectory() as folder:
+        _train(case, case.config, Path(folder) / "run", OPTIONS, Watcher())
+        recorded = {entry["run"] for entry in read_yaml(Path(folder) / "run" / CONFIG).get("built_on", [])}
+    missing = [str(parent) for parent in parents if str(parent.resolve()) not in recorded]
+    if missing:
+        raise CheckFailed(f"the run does not record that it is built on {missing[0]}", "its path in config.yaml")
+
+
+def _runs_in(value: Any) -> Iterator[Path]:
+    """Yield the folders of finished runs that a config names."""
+    if dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            yield from _runs_in(getattr(value, field.name))
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _runs_in(item)
+    elif isinstance(value, str | Path) and str(value) and (Path(value) / WEIGHTS).is_file():
+        yield Path(value)

@@ -19,8 +19,36 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalEx
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
+from ecgkit.errors import RunError
+from ecgkit.training.processes import placement
+
+LAUNCHED = "ECGKIT_LAUNCHED"  # set in the processes that `launch` starts
 SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
+INTERRUPTED = 130  # the exit code of a process that was asked to stop
 SECONDS_TO_SAVE = "300"  # after a signal, before the launcher kills
+
+
+class ProcessError(RunError):
+    """One of several processes ended with an error, which it has printed.
+
+    Args:
+        code: Its exit code.
+    """
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"a process of the training ended with exit code {code}", "", "Its output says why.")
+        self.code = code
+
+
+def is_started_by_a_launcher() -> bool:
+    """Return whether this process is one of those of a training, and so starts none itself."""
+    return "WORLD_SIZE" in os.environ and "RANK" in os.environ
+
+
+def tells_the_end() -> bool:
+    """Return whether this process tells the user how the training ended: one of them, or the one that started them."""
+    me = placement(os.environ)
+    return me is None or (me.first and LAUNCHED not in os.environ)
 
 
 def launch(processes: int, arguments: Sequence[str]) -> int:
@@ -31,18 +59,28 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // processes)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SECONDS_TO_SAVE)
+    os.environ[LAUNCHED] = "1"
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
-    with tempfile.TemporaryDirectory(prefix="ecgkit-") as logs:
-        quiet = DefaultLogsSpecs(logs, redirects=dict.fromkeys(range(1, processes), Std.ALL))
-        try:
-            elastic_launch(_config(processes, quiet), sys.executable)("-P", "-m", "ecgkit", *arguments)
-        except ChildFailedError as error:
-            rank, failure = error.get_first_failure()
-            if rank != 0:
-                _repeat(Path(logs), rank)
-            return failure.exitcode if failure.exitcode > 0 else 1
-        except SignalException as stop:
-            raise KeyboardInterrupt(signal.Signals(stop.sigval).name) from None
+    try:
+        with tempfile.TemporaryDirectory(prefix="ecgkit-") as logs:
+            return _run(processes, arguments, Path(logs))
+    finally:
+        del os.environ[LAUNCHED]
+
+
+def _run(processes: int, arguments: Sequence[str], logs: Path) -> int:
+    quiet = DefaultLogsSpecs(str(logs), redirects=dict.fromkeys(range(1, processes), Std.ALL))
+    try:
+        elastic_launch(_config(processes, quiet), sys.executable)("-P", "-m", "ecgkit", *arguments)
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        if failure.exitcode == INTERRUPTED:
+            raise KeyboardInterrupt from None
+        if rank != 0:
+            _repeat(logs, rank)
+        return failure.exitcode if failure.exitcode > 0 else 1
+    except SignalException as stop:
+        raise KeyboardInterrupt(signal.Signals(stop.sigval).name) from None
     return 0
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from ecgkit.methods import Method
     from ecgkit.recipe import Recipe
+    from ecgkit.signal.spec import SignalSpec
     from ecgkit.training.cost import Cost
     from ecgkit.training.data import Split
 
@@ -60,6 +61,7 @@ class Beginning:
     """What is about to be trained.
 
     Args:
+        signal: The model's input.
         split: Who is in which part.
         cost: What a record costs.
         recipe: How it is trained.
@@ -69,6 +71,7 @@ class Beginning:
         left_out: Training records that are in no batch.
     """
 
+    signal: "SignalSpec"
     split: "Split"
     cost: "Cost"
     recipe: "Recipe"
@@ -100,25 +103,25 @@ class Beginning:
         return lines
 
     def __str__(self) -> str:
-        """Say it in one line: records, parameters, the batch and what it makes of the learning rate."""
+        """Return lines that say it: input, records, parameters, batch and learning rate."""
         split, cost, recipe = self.split, self.cost, self.recipe
         share = recipe.batch_size / (self.processes * recipe.accumulate)
-        cut = (
-            f" (= {self.processes} processes x {recipe.accumulate} parts x {share:g})"
-            if share < recipe.batch_size
-            else ""
-        )
-        return (
-            f"{len(split.train)} records to train on, {len(split.val)} to watch, {len(split.held_out)} held out; "
-            f"{cost.trained:,} trained parameters in {self.precision}; {recipe.epochs} epochs of batch "
-            f"{recipe.batch_size}{cut}, {self._rate()}"
-        )
+        cut = f" (= {self.processes} processes x {recipe.accumulate} parts x {share:g})"
+        lines = {
+            "input": f"{self.signal}",
+            "records": f"{len(split.train)} train, {len(split.val)} validation, {len(split.held_out)} held out",
+            "model": f"{cost.trained:,} trained parameters, {self.precision}",
+            "training": f"{recipe.epochs} epochs of batch {recipe.batch_size}"
+            + (cut if share < recipe.batch_size else ""),
+            "peak lr": self._rate(),
+        }
+        return "\n".join(f"{name + ':':<10}{value}" for name, value in lines.items())
 
     def _rate(self) -> str:
         recipe = self.recipe
         peak = f"{recipe.peak_lr:.3g} (= {recipe.lr:g} x {recipe.batch_size} / 256)"
         below = self.reached_lr < recipe.peak_lr
-        return f"highest lr {self.reached_lr:.3g}, below the peak of {peak}" if below else f"peak lr {peak}"
+        return f"{self.reached_lr:.3g} reached, below {peak}" if below else peak
 
 
 @dataclass

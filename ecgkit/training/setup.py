@@ -15,6 +15,7 @@ from ecgkit.errors import RunError, StoreError
 from ecgkit.executor import open_executor
 from ecgkit.methods import Batch, Corpus, Method, Sampler
 from ecgkit.recipe import LATER, Recipe
+from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
 from ecgkit.tasks.data import task_data
@@ -88,7 +89,8 @@ class Setup:
         """Return what is to be told before the first step."""
         plan = self.plan(Processes())
         kind = precision(self.recipe, self.device)
-        return Beginning(self.split, cost, self.recipe, processes, kind, plan.steps, plan.left_out)
+        signal: SignalSpec = self.config.signal
+        return Beginning(signal, self.split, cost, self.recipe, processes, kind, plan.steps, plan.left_out)
 
     def plan(self, processes: Processes) -> Plan:
         """Return the order of the training as this process sees it."""

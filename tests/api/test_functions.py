@@ -15,12 +15,48 @@ from ecgkit.cli import build_app
 
 # Each command, and the functions that do its work.
 FUNCTIONS = {
+    "demo": ("run_demo",),
+    "simulate": ("simulate_cohort",),
+    "inspect": (
+        "inspect_store",
+        "inspect_record",
+        "inspect_quality",
+        "inspect_overlap",
+        "inspect_reconstruction",
+        "inspect_attention",
+        "inspect_lead_worth",
+    ),
+    "probe": ("probe", "study_layers", "study_perturbations", "probe_suite"),
+    "report": ("report",),
+    "runs": ("compare_runs",),
+    "import-weights": ("import_weights",),
+    "score": ("score_challenge",),
+    "export": ("export_encoder",),
+    "methods": ("list_methods",),
+    "plugins list": ("list_plugins",),
+    "plugins check": ("check_plugin",),
+    "plugins new": ("new_plugin",),
+    "extract-knowledge run": ("extract_knowledge",),
+    "extract-knowledge compare": ("compare_knowledge",),
+    "extract-knowledge audit": ("audit_knowledge",),
+    "beats": ("find_beats",),
+    "beats score": ("score_beats",),
     "ingest": ("ingest",),
+    "pretrain": ("pretrain", "resume_pretraining", "estimate_pretraining"),
 }
-# Options that only a program has: what is printed, and when the exit code is 3.
-OF_THE_PROGRAM = {"as_json", "max_rejected", "max_unread", "help"}
+# Options that only a program has: what is printed, when the exit code is 3, and which function is called.
+OF_THE_PROGRAM = {"as_json", "attention", "dry_run", "help", "quality", "reconstruct"} | {
+    "max_rejected",
+    "max_unread",
+    "price_in",
+    "price_out",
+}
+# Arguments whose option has another name, for it chooses the function too.
+RENAMED = {("pretrain", "run"): "resume", ("inspect", "run"): "store"}
+# Options that choose a function by being given; the function has a default of its own.
+CHOOSING = {("probe", "layers"): "all"}
 # Arguments that only a function has.
-OF_PYTHON = {"progress", "watcher"}
+OF_PYTHON = {"announce", "progress", "say", "watcher"}
 
 
 def commands() -> Iterator[tuple[str, Any]]:
@@ -45,12 +81,16 @@ def function(name: str) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("command", FUNCTIONS)
 def test_a_function_has_the_options_of_its_command(command: str) -> None:
-    options = {p.name: plain(p.default) for p in dict(commands())[command].params if p.name not in OF_THE_PROGRAM}
-    arguments: dict[str, Any] = {}
+    given = [p for p in dict(commands())[command].params if p.name not in OF_THE_PROGRAM]
+    options = {p.name: CHOOSING.get((command, p.name), plain(p.default)) for p in given}
+    found: set[str] = set()
     for name in FUNCTIONS[command]:
         parameters = inspect.signature(function(name)).parameters.values()
-        arguments |= {p.name: plain(p.default) for p in parameters if p.name not in OF_PYTHON}
-    assert arguments == options
+        taken = [p for p in parameters if p.name not in OF_PYTHON]
+        arguments = {RENAMED.get((command, p.name), p.name): plain(p.default) for p in taken}
+        assert arguments == {name: options.get(name, "no such option") for name in arguments}
+        found |= set(arguments)
+    assert found == set(options)
 
 
 @pytest.mark.parametrize("name", [name for names in FUNCTIONS.values() for name in names])
@@ -70,7 +110,7 @@ def test_all_names_can_be_imported() -> None:
 def test_no_module_takes_the_name_of_a_function() -> None:
     """Importing ``ecgkit.NAME`` would put the module in the function's place."""
     folder = Path(ecgkit.__file__).parent
-    taken = {path.stem for path in folder.iterdir() if path.suffix == ".py" or path.is_dir()}
+    taken = {path.stem for path in folder.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
     assert not taken & set(ecgkit._LAZY)
 
 

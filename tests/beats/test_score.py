@@ -128,7 +128,7 @@ def test_the_commands(ecgkit, annotated: Path, tmp_path: Path, monkeypatch) -> N
     scored = ecgkit("beats", "score", annotated)
     assert scored.code == 0, scored.err
     assert "2 records pooled" in scored.out
-    assert "1 records without such annotations" in scored.out
+    assert "1 records have no such annotations" in scored.out
     drawn = ecgkit("beats", "score", annotated, "--plot", "worst.png")
     assert "drew worst.png" in drawn.out
     assert Path("worst.png").read_bytes().startswith(b"\x89PNG")

@@ -107,7 +107,7 @@ def test_published_weights_become_a_run(ecgkit, golden: Path, tmp_path: Path) ->
     if reference.sizes["dim_head"] != 64:
         pytest.skip("no shape tells the width of a head, and the command takes that of the published models")
     torch.save({"model": reference.weights(), "epoch": 1}, tmp_path / "official.pth")
-    done = ecgkit("import-weights", "--family", "stmem", tmp_path / "official.pth", "--out", tmp_path / "run")
+    done = ecgkit("import-weights", "--method", "stmem", tmp_path / "official.pth", "--out", tmp_path / "run")
     assert done.code == 0, done.err
     from ecgkit.training.run import open_run
 
@@ -233,19 +233,19 @@ WRONG = {
     "no results": (["report", "other"], "ecgkit probe"),
     "no run to go on with": (["pretrain", "--resume", "other"], "other has no unfinished run"),
     "finished run": (["pretrain", "--resume", "{run}"], "is finished; expected an unfinished run"),
-    "resume and more": (["pretrain", "--resume", "{run}", "--method", "stmem"], "it knows the rest"),
+    "resume and more": (["pretrain", "--resume", "{run}", "--method", "stmem"], "leave it out"),
     "nothing to train": (["pretrain", "--method", "stmem", "--out", "r"], "no --data; expected"),
     "too many GPUs": (
         ["pretrain", "--method", "stmem", "--gpus", "99", "--data", "{store}", "--out", "r"], "--gpus 99: torch sees",
     ),
     "GPUs and CPUs": (
         ["pretrain", "--method", "stmem", "--gpus", "2", "--processes", "2", "--data", "{store}", "--out", "r"],
-        "one or the other",
+        "only one of them",
     ),
     "no curves": (["runs", "other"], "expected a YAML file"),
     "no such curve": (["runs", "{run}", "--metric", "val_los"], "no run has 'val_los'; expected one of train_loss"),
     "existing run": (["pretrain", "--method", "stmem", "--data", "{store}", "--out", "other"], "other exists"),
-    "no weights file": (["import-weights", "absent.pth", "--family", "stmem", "--out", "r"], "absent.pth does not"),
+    "no weights file": (["import-weights", "absent.pth", "--method", "stmem", "--out", "r"], "absent.pth does not"),
     "no overwrite": (["simulate", "other", "--records", "5"], "other exists"),
     "picture under another name": (
         ["inspect", "{store}", "--record", "x", "--out", "other/notes.txt"], "must end in .png",

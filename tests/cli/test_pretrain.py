@@ -56,7 +56,7 @@ def test_two_processes_are_launched_stopped_and_gone_on_with(ecgkit, cohort_stor
     assert process.returncode == 130, err
     assert "batch 16 (= 2 processes x 1 parts x 8)" in out
     assert out.count("input:") == 1  # only one process speaks
-    assert f"go on with: ecgkit pretrain --resume {run}" in err
+    assert f"continue with: ecgkit pretrain --resume {run}" in err
     assert list(tmp_path.iterdir()) == [tmp_path / "run.partial"]
     assert list((tmp_path / "run.partial" / "checkpoints").iterdir())
     [shown] = json.loads(ecgkit("runs", run, "--json").out)
@@ -64,7 +64,7 @@ def test_two_processes_are_launched_stopped_and_gone_on_with(ecgkit, cohort_stor
     with started("pretrain", "--resume", run) as process:
         out, err = stop_after_the_first_epoch(process, signal.SIGINT)
     assert process.returncode == 130, err
-    assert "going on from step" in out
+    assert "continues from step" in out
     assert "2 processes" in out
 
 
@@ -87,7 +87,7 @@ def test_a_dry_run_trains_nothing(ecgkit, cohort_store: Path, tmp_path: Path) ->
     done = ecgkit("pretrain", *TINY, "--data", cohort_store, "--out", tmp_path / "run", "--epochs", 5, "--dry-run")
     assert done.code == 0, done.err
     assert "9,793 trained" in done.out
-    assert "35 (7 an epoch)" in done.out
+    assert "35 (7 per epoch)" in done.out
     assert "360 before any is dropped" in done.out
     assert list(tmp_path.iterdir()) == []
 
@@ -99,7 +99,7 @@ def test_a_profile_a_probe_and_curves(ecgkit, cohort_store: Path, tmp_path: Path
         "simulated", "--probe-every", 2, "--tensorboard", "--workers", 0,
     )  # fmt: skip
     assert done.code == 0, done.err
-    assert "probe AUROC" in done.out.splitlines()[-2]
+    assert "probe AUROC" in done.out.splitlines()[-3]
     assert json.loads((run / "profile" / "trace.json").read_text())["traceEvents"]
     assert "addmm" in (run / "profile" / "table.txt").read_text()
     assert list((run / "tensorboard").glob("events*"))

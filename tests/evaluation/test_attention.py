@@ -16,13 +16,18 @@ from ecgkit.evaluation.features.encoder import pretrained_encoder, untrained_enc
 from ecgkit.evaluation.features.extract import extract
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
-from ecgkit.evaluation.scores.metrics import auroc
+from ecgkit.evaluation.results.predictions import read_predictions
+from ecgkit.evaluation.results.row import ROW, load_row
+from ecgkit.evaluation.scores.metrics import auroc, f1
+from ecgkit.evaluation.scores.thresholds import best_f1_thresholds
 from ecgkit.evaluation.studies.attention import _by_sample, lead_worth, record_attention
 from ecgkit.plugins import host
+from ecgkit.reporting.page.write import render_report
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
 from ecgkit.training.loop import pretrain
 from ecgkit.training.supply import open_supplies
+from ecgkit.wording import percent, quantity
 from tests.conftest import Outcome
 from tests.training.test_training import SMALL as PLAIN
 
@@ -82,6 +87,25 @@ def test_leads_left_out_are_worth_what_auroc_loses(run: Path, cohort_store: Path
                      supplies=open_supplies(encoder.encoder.needs, store, view))["logits"]  # fmt: skip
     expected = worth.auroc - auroc(data.targets[data.parts["test"]], logits)
     np.testing.assert_allclose(worth.drop[:, 7], expected)
+
+
+def test_the_thresholds_of_a_row_are_those_of_its_f1_and_there_are_no_others(
+    ecgkit: Callable[..., Outcome], run: Path, cohort_store: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "own"
+    done = ecgkit("probe", run, "--data", cohort_store, "--task", "simulated", "--head", "own", "--out", out)
+    assert done.code == 0, done.err
+    row, val, test = load_row(out / ROW), *(read_predictions(out / ROW, part) for part in ("val", "test"))
+    thresholds = best_f1_thresholds(val.targets, val.predicted)
+    assert [c.threshold for c in row.classes] == [t if np.isfinite(t) else None for t in thresholds]
+    found = f1(test.targets, test.predicted >= thresholds)
+    scored = [c for c, score in enumerate(row.classes) if score.f1 is not None]
+    assert [row.classes[c].f1 for c in scored] == pytest.approx(found[scored], abs=1e-12)
+    assert scored and not [name for name in row.facts.head if "threshold" in name]
+    page = render_report([(out / ROW, row)])
+    for c in scored:
+        shown = f"<td>{percent(row.classes[c].f1)}<small>at {quantity(row.classes[c].threshold)}</small></td>"
+        assert shown in page
 
 
 def test_an_encoder_without_attention_says_so(cohort_store: Path) -> None:

@@ -234,7 +234,7 @@ def test_odd_files_are_read_as_the_programs_meant_them(tmp_path: Path) -> None:
     assert found == {"AF": (True, 0.5), "CRBBB": (True, 0.1), "NSR": (False, 0.0), "SB": (False, 0.0)}
     assert answers.targets.sum() == 1
     texts = " ".join(answers.warnings)
-    assert "1 decisions are written as other numbers" in texts and "1 labels of 1 codes" in texts
+    assert "1 decisions are other numbers equal to 1" in texts and "1 labels of 1 codes" in texts
     assert "21 times an output has no column" in texts
     unlabelled = read_answers(*one_file(tmp_path, text, "#Age: 3"), of)
     assert unlabelled.targets.sum() == 0

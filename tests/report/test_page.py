@@ -265,7 +265,7 @@ def test_no_best_among_results_that_do_not_compare(rows):
     other = make_row(run="other", macro_auroc=0.99, counts={"test": {"records": 12, "patients": 12}})
     html = render_report([(path, row), (Path("x/row.json"), other)])
     assert not re.findall(r"<b>([\d.]+)</b></a>", html)
-    assert "not all scored on the same test records" in html
+    assert "Not all of these results were scored on the same test records" in html
 
 
 def test_warnings_stand_before_the_figure_and_name_their_results(rows, page):

@@ -4,14 +4,18 @@ It is copied into a folder on ``sys.path``, for checks load it in other processe
 """
 
 import random
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ecgkit.methods import Batch, Clock, Encoder, Features, Losses, Method
+from ecgkit.methods import Batch, Clock, Corpus, Encoder, Features, Losses, Method
 from ecgkit.nn.contrastive import info_nce
 from ecgkit.recipe import Recipe
+from ecgkit.signal.augment.views import Augment, Views
 from ecgkit.signal.spec import SignalSpec
 
 
@@ -20,6 +24,16 @@ class Config:
     noise: float = 0.1
     signal: SignalSpec = SignalSpec(fs=50, seconds=4, window=4, normalize="lead-zscore")
     recipe: Recipe = Recipe(epochs=2, batch_size=16, lr=0.05)
+
+
+@dataclass(frozen=True)
+class ViewedConfig(Config):
+    views: Views = Views(augmentations=(Augment("scale"),))
+
+
+@dataclass(frozen=True)
+class BuiltConfig(Config):
+    parent: str = ""
 
 
 @dataclass(frozen=True)
@@ -66,6 +80,165 @@ class Good(Method):
 
     def training_step(self, batch: Batch, clock: Clock) -> Losses:
         return Losses({"pairs": info_nce(*self.pair(batch), 0.1)})
+
+    @classmethod
+    def fewest_records(cls, config: Config) -> int:
+        return 2
+
+
+class Alike(Good):
+    """Right: each record has a loss of its own."""
+
+    @classmethod
+    def fewest_records(cls, config: Config) -> int:
+        return 1
+
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
+        first, second = self.pair(batch)
+        return Losses({"apart": (first - second - 0.1).square().mean()})
+
+
+class Teacher(Alike):
+    """Right: a slow copy of the encoder is the target, and it moves once per optimiser step."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.teacher = self.encoder_class().requires_grad_(False)
+        self.teacher.load_state_dict(self.encoder.state_dict())
+
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
+        first, _ = self.pair(batch)
+        target = self.teacher.encode(batch).pooled
+        return Losses({"apart": (2 - clock.progress) * (first - target - 0.1).square().mean()})
+
+    def after_step(self, clock: Clock) -> None:
+        for slow, p in zip(self.teacher.parameters(), self.encoder.parameters(), strict=True):
+            slow.lerp_(p, 0.1 * (1 + clock.progress))
+
+
+class TwoOptimizers(Alike):
+    """Right: the encoder and the projection have an optimiser each."""
+
+    def optimizer(self, recipe: Recipe, parameters: Mapping[str, nn.Parameter]) -> list[torch.optim.Optimizer]:
+        own = [p for name, p in parameters.items() if name.startswith("encoder.")]
+        rest = [p for name, p in parameters.items() if not name.startswith("encoder.")]
+        return [torch.optim.Adam(own, lr=recipe.peak_lr), torch.optim.SGD(rest, lr=recipe.peak_lr, momentum=0.9)]
+
+
+class Tiring(torch.optim.SGD):
+    """Counts its steps where no checkpoint looks."""
+
+    done = 0
+
+    def step(self, closure: object = None) -> None:
+        self.done += 1
+        for group in self.param_groups:
+            group["lr"] = group["lr"] / self.done
+        super().step()
+
+
+class OwnOptimizer(Alike):
+    def optimizer(self, recipe: Recipe, parameters: Mapping[str, nn.Parameter]) -> torch.optim.Optimizer:
+        return Tiring(list(parameters.values()), lr=recipe.peak_lr)
+
+
+class Summed(Alike):
+    """Adds up the records in place of their mean."""
+
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
+        first, second = self.pair(batch)
+        return Losses({"apart": (first - second - 0.1).square().sum()})
+
+
+class Calls(Alike):
+    """Counts its calls in a buffer, and weighs its loss by them."""
+
+    calls: Tensor
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.register_buffer("calls", torch.zeros(()))
+
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
+        if self.training:
+            self.calls += 1
+        return Losses({"apart": super().training_step(batch, clock).loss * (1 + 0 * self.calls)})
+
+
+class Hasty(Alike):
+    """Calls its own hook, part by part."""
+
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
+        self.after_step(clock)
+        return super().training_step(batch, clock)
+
+
+class Restless(Calls):
+    """Changes a buffer in validation too."""
+
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
+        self.calls += 1
+        return super().training_step(batch, clock)
+
+
+class Nosy(Good):
+    """Looks for a supply that it does not declare."""
+
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
+        assert batch.extra.get("beats") is None
+        return super().training_step(batch, clock)
+
+
+class NosyEncoder(GoodEncoder):
+    def encode(self, batch: Batch) -> Features:
+        return self(batch.signal + 0 * batch.extra["demographics"][:, :1, None].nan_to_num(), batch.lead_ids)
+
+
+class NosyToo(Good):
+    encoder_class = NosyEncoder
+
+
+class InPairs:
+    """Right: neighbours in the shuffled order."""
+
+    group = 2
+
+    def __call__(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return rng.permutation(rows)[: len(rows) // 2 * 2].reshape(-1, 2)
+
+
+class Pairs(Good):
+    sampler_class = InPairs
+
+    @classmethod
+    def sampler(cls, config: Config, corpus: Corpus) -> InPairs:
+        return cls.sampler_class()
+
+
+class Whim(InPairs):
+    def __call__(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return super().__call__(rows, np.random.default_rng())
+
+
+class Whimsical(Pairs):
+    sampler_class = Whim
+
+
+class Stranger(InPairs):
+    def __call__(self, rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        return super().__call__(rows, rng) + 1
+
+
+class Strangers(Pairs):
+    sampler_class = Stranger
+
+
+class Built(Good):
+    """Right: says which run it is built on."""
+
+    @classmethod
+    def built_on(cls, config: "BuiltConfig") -> tuple[Path, ...]:
+        return (Path(config.parent),)
 
 
 class Infinite(Good):
@@ -252,4 +425,5 @@ class Chancy(Good):
 
 PRESETS = {"tiny": Config()}
 ODD_PRESETS = {"tiny": OddConfig()}
+VIEWED = {"tiny": ViewedConfig()}
 CHANGED = {"tiny": Config(noise=1)}  # comes back as 1.0

@@ -48,9 +48,12 @@ class Predictions:
         rows = np.empty_like(order)
         rows[wanted] = order
         return replace(
-            self, records=self.records[rows], patients=self.patients[rows], targets=self.targets[rows],
+            self,
+            records=self.records[rows],
+            patients=self.patients[rows],
+            targets=self.targets[rows],
             predicted=self.predicted[rows],
-        )  # fmt: skip
+        )
 
 
 def has_predictions(path: Path) -> bool:

@@ -7,6 +7,18 @@ from ecgkit.compiled import compiled
 
 
 @compiled
+def _weight_of_classes(positive: NDArray[np.bool_], weights: NDArray[np.int32]) -> tuple[int, int]:
+    """Return how many positives and negatives a resample ``[R]`` holds."""
+    positives, negatives = 0, 0
+    for i in range(len(positive)):
+        if positive[i]:
+            positives += weights[i]
+        else:
+            negatives += weights[i]
+    return positives, negatives
+
+
+@compiled
 def curve(
     order: NDArray[np.int64],
     last: NDArray[np.bool_],
@@ -23,18 +35,12 @@ def curve(
         positive: ``[R]``, whether each record is positive.
         weights: ``[K, R]``, how often each record counts.
         false_share: The largest share of negatives that may be called positive, for the sensitivity.
-        out: ``[1, K]`` or ``[4, K]``, filled with AUROC, and where there is room for them with average precision,
-            highest F1 and sensitivity. NaN where a metric is not defined.
+        out: ``[1, K]``, filled with AUROC, or ``[4, K]``, filled also with average precision, highest F1 and
+            sensitivity. NaN where a metric is not defined.
     """
     every = len(out) > 1
-    for k in range(len(weights)):
-        w = weights[k]
-        positives, negatives = 0, 0
-        for i in range(len(order)):
-            if positive[i]:
-                positives += w[i]
-            else:
-                negatives += w[i]
+    for k, w in enumerate(weights):
+        positives, negatives = _weight_of_classes(positive, w)
         true, false, true_before, false_before = 0, 0, 0, 0
         pairs, precision, f1, sensitivity = 0, 0.0, 0.0, 0.0
         allowed = false_share * negatives + 1e-9

@@ -8,7 +8,7 @@ from ecgkit.leads import STANDARD_LEADS
 
 def result_names(rows: Sequence[ResultRow]) -> list[str]:
     """Name each row by its run and by what sets it apart from the other rows."""
-    telling = [(row.weights, row.head, leads_name(row), share_name(row)) for row in rows]
+    telling = [(row.weights, row.head, _leads_in_words(row), share_name(row)) for row in rows]
     names = _join([row.run for row in rows], telling)
     if len(set(names)) < len(names):
         names = _join(names, [(row.store, f"seed {row.seed}") for row in rows])
@@ -22,6 +22,14 @@ def leads_name(row: ResultRow) -> str:
     if set(row.leads) == set(STANDARD_LEADS):
         return ""
     return f"{len(row.leads)} leads" if len(row.leads) > 3 else "lead " * (len(row.leads) == 1) + " + ".join(row.leads)
+
+
+def _leads_in_words(row: ResultRow) -> str:
+    """Name the leads where nothing beside the name says that they are leads: ``12 leads``, ``lead V4``."""
+    name = leads_name(row)
+    if name.isdigit():
+        return f"{name} lead{'s' if name != '1' else ''}"
+    return f"lead {name}" if name in STANDARD_LEADS else name
 
 
 def leads_or_all(row: ResultRow) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 from ecgkit import wording
-from ecgkit.evaluation.results.row import ResultRow
+from ecgkit.evaluation.results.row import ClassScore, ResultRow
 from ecgkit.evaluation.scores.comparison import ClassDifference, Comparison
 from ecgkit.reporting.elements import geometry
 from ecgkit.reporting.elements.geometry import Axis, Mark
@@ -19,10 +20,11 @@ from ecgkit.reporting.page.results import Numbered, Result, number_rows, task_re
 from ecgkit.reporting.tables.summary import same_test
 
 MOST_DRAWN = 10  # results in the figure of a task
+MOST_NAMED = 4  # results that a warning names
 COLUMNS = (
-    "result", "class", "name", "auroc", "auroc low", "auroc high", "auprc", "f1", "threshold", "f1 max", "sensitivity",
-    "positives", "negatives", "training positives", "compared with", "behind it", "p delong",
-)  # fmt: skip
+    *("result", "class", "name", "auroc", "auroc low", "auroc high", "auprc", "f1", "threshold", "f1 max"),
+    *("sensitivity", "positives", "negatives", "training positives", "compared with", "behind it", "p delong"),
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class TaskPart:
         lines: The mean, then every class that a result scored.
         labels: All classes: short label and name.
         unscored: Classes without a number: short label, name, and in which results why.
-        warnings: Each warning with the results that carry it; none named where all do.
+        warnings: Each warning, and which results carry it; empty where all do.
         comparable: Whether all results were scored on the same test records.
     """
 
@@ -73,7 +75,7 @@ class TaskPart:
     lines: tuple[ClassLine, ...]
     labels: dict[str, str]
     unscored: tuple[tuple[str, str, str], ...]
-    warnings: tuple[tuple[str, tuple[str, ...]], ...]
+    warnings: tuple[tuple[str, str], ...]
     comparable: bool
 
     @property
@@ -138,12 +140,16 @@ def _values(rows: Iterable[ResultRow]) -> list[float]:
 
 
 def _table(results: Sequence[Result]) -> Table:
-    return Table(COLUMNS, tuple(
-        (result.name, score.label, score.name, score.auroc, *(score.interval or (None, None)), score.auprc, score.f1,
-         score.threshold, score.f1_max, score.sensitivity, score.positives, score.negatives, score.train_positives,
-         result.against, *((d.value, d.p) if (d := result.difference(score.label)) else (None, None)))
-        for result in results for score in result.row.classes
-    ))  # fmt: skip
+    return Table(COLUMNS, tuple(_class_row(result, score) for result in results for score in result.row.classes))
+
+
+def _class_row(result: Result, score: ClassScore) -> tuple[Any, ...]:
+    found = result.difference(score.label)
+    auroc = (score.auroc, *(score.interval or (None, None)))
+    others = (score.auprc, score.f1, score.threshold, score.f1_max, score.sensitivity)
+    counts = (score.positives, score.negatives, score.train_positives)
+    tested = (result.against, found.value if found else None, found.p if found else None)
+    return (result.name, score.label, score.name, *auroc, *others, *counts, *tested)
 
 
 def _mean_line(results: Sequence[Result], axis: Axis) -> ClassLine:
@@ -188,13 +194,20 @@ def _unscored(results: Sequence[Result], labels: dict[str, str]) -> tuple[tuple[
                     else "not among the classes of the result"
                 )
                 reasons.setdefault(reason, []).append(result.name)
-        texts = [why if len(of) == len(results) else f"{why} ({'; '.join(of)})" for why, of in reasons.items()]
+        texts = [f"{why} ({which})" if (which := _which(of, len(results))) else why for why, of in reasons.items()]
         if texts:
             found.append((label, name, ", ".join(texts)))
     return tuple(found)
 
 
-def _warnings(results: Sequence[Result]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+def _warnings(results: Sequence[Result]) -> tuple[tuple[str, str], ...]:
     texts = dict.fromkeys(warning for result in results for warning in result.row.warnings)
     named = {text: [result.name for result in results if text in result.row.warnings] for text in texts}
-    return tuple((text, () if len(of) == len(results) else tuple(of)) for text, of in named.items())
+    return tuple((text, _which(of, len(results))) for text, of in named.items())
+
+
+def _which(names: Sequence[str], every: int) -> str:
+    """Say which results carry a warning: nothing where all do, and only how many where they are many."""
+    if len(names) == every:
+        return ""
+    return "; ".join(names) if len(names) <= MOST_NAMED else f"{len(names)} of {every} results"

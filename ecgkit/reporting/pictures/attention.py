@@ -1,11 +1,15 @@
 """A record with where a model looked: attention over time behind the traces, and bars by lead beside them."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from numpy.typing import NDArray
 
 from ecgkit.atomic import atomic_file
 from ecgkit.evaluation.studies.attention import RecordAttention
@@ -31,49 +35,57 @@ def plot_attention(found: RecordAttention, out: Path, *, title: str = "") -> Non
 
 def attention_figure(found: RecordAttention, *, title: str = "") -> Figure:
     """Return the picture as a figure; see `plot_attention`."""
-    bars = [
-        (heading, note, values, colour)
-        for heading, note, values, colour in (
-            ("without the lead", "fall of the logit", found.without, DROP),
-            ("gate", "weight of the lead's channels", found.gate, BAR),
-        )
-        if values is not None
-    ]
+    panels = (
+        ("without the lead", "fall of the logit", found.without, DROP),
+        ("gate", "weight of the lead's channels", found.gate, BAR),
+    )
+    bars = [panel for panel in panels if panel[2] is not None]
     figure = Figure(figsize=SIZE, dpi=DPI, facecolor="white")
     FigureCanvasAgg(figure)
-    grid = figure.add_gridspec(
-        2, 1 + len(bars), width_ratios=[5, *[1] * len(bars)], height_ratios=[30, 1], left=0.06, right=0.98, top=0.86,
-        bottom=0.08, wspace=0.12, hspace=0.18,
-    )  # fmt: skip
-    traces = figure.add_subplot(grid[0, 0])
-    L, T = found.signal.shape
-    seconds = np.arange(T) / found.fs
-    step = float(np.ptp(found.signal, axis=1).max()) or 1.0
-    largest = float(np.abs(found.over_time).max()) or 1.0
-    shade = traces.imshow(
-        found.over_time[None], aspect="auto", cmap=SHADES, norm=Normalize(-largest, largest),
-        extent=(0, T / found.fs, -(L - 0.5), 0.5), interpolation="nearest",
-    )  # fmt: skip
-    for i in range(L):
-        trace = (found.signal[i] - np.median(found.signal[i])) / step
-        traces.plot(seconds, trace - i, color=INK, linewidth=0.6)
-    traces.set_yticks([-i for i in range(L)], found.leads)
-    traces.set(xlabel="seconds", xlim=(0, T / found.fs), ylim=(-(L - 0.5), 0.5))
-    for place, (heading, note, values, colour) in enumerate(bars, start=1):
-        axes = figure.add_subplot(grid[0, place])
-        axes.barh([-i for i in range(L)], values, height=0.6, color=colour)
-        axes.axvline(0, color=QUIET, linewidth=0.6)
-        axes.set_yticks([-i for i in range(L)], found.leads)
-        axes.set(ylim=(-(L - 0.5), 0.5))
+    ratios = {"width_ratios": [5, *[1] * len(bars)], "height_ratios": [30, 1]}
+    place = {"left": 0.06, "right": 0.98, "top": 0.86, "bottom": 0.08, "wspace": 0.12, "hspace": 0.18}
+    grid = figure.add_gridspec(2, 1 + len(bars), **ratios, **place)
+    shade = _draw_traces(figure.add_subplot(grid[0, 0]), found)
+    for column, (heading, note, values, colour) in enumerate(bars, start=1):
+        axes = figure.add_subplot(grid[0, column])
+        _draw_bars(axes, found.leads, np.asarray(values), colour)
         axes.set_xlabel(note, fontsize=8)
         axes.set_title(heading, fontsize=10)
-        axes.tick_params(labelsize=8)
     bar = figure.colorbar(shade, cax=figure.add_subplot(grid[1, 0]), orientation="horizontal")
     bar.set_label("attention of the record's summary to time, mean over heads", fontsize=9)
     bar.ax.tick_params(labelsize=8)
     figure.text(0.06, 0.945, title.replace("$", r"\$"), fontsize=13, weight="bold", color=INK)
     figure.text(0.06, 0.905, _subtitle(found), fontsize=9.5, color=QUIET)
     return figure
+
+
+def _draw_traces(axes: Axes, found: RecordAttention) -> AxesImage:
+    """Draw the leads below each other, shaded by the attention over time."""
+    L, T = found.signal.shape
+    seconds = np.arange(T) / found.fs
+    step = float(np.ptp(found.signal, axis=1).max()) or 1.0
+    largest = float(np.abs(found.over_time).max()) or 1.0
+    extent = (0, T / found.fs, -(L - 0.5), 0.5)
+    norm = Normalize(-largest, largest)
+    shade = axes.imshow(
+        found.over_time[None], aspect="auto", cmap=SHADES, norm=norm, extent=extent, interpolation="nearest"
+    )
+    for i in range(L):
+        trace = (found.signal[i] - np.median(found.signal[i])) / step
+        axes.plot(seconds, trace - i, color=INK, linewidth=0.6)
+    axes.set_yticks([-i for i in range(L)], found.leads)
+    axes.set(xlabel="seconds", xlim=(0, T / found.fs), ylim=(-(L - 0.5), 0.5))
+    return shade
+
+
+def _draw_bars(axes: Axes, leads: Sequence[str], values: NDArray[np.floating], colour: str) -> None:
+    """Draw one bar per lead, at the height of its trace."""
+    places = [-i for i in range(len(leads))]
+    axes.barh(places, values, height=0.6, color=colour)
+    axes.axvline(0, color=QUIET, linewidth=0.6)
+    axes.set_yticks(places, leads)
+    axes.set(ylim=(-(len(leads) - 0.5), 0.5))
+    axes.tick_params(labelsize=8)
 
 
 def _subtitle(found: RecordAttention) -> str:

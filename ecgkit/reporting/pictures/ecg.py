@@ -171,9 +171,17 @@ def _draw_label(axes: Axes, lead: str, x: float, y: float, *, color: str, note: 
     label.set_path_effects([withStroke(linewidth=2.5, foreground=PAPER)])
     if note:
         axes.annotate(
-            note, (1, 0), xycoords=label, xytext=(2.5, 2.3), textcoords="offset points", fontsize=7,
-            style="italic", color=QUIET, family=FONT, zorder=2.5,
-        ).set_path_effects([withStroke(linewidth=2, foreground=PAPER)])  # fmt: skip
+            note,
+            (1, 0),
+            xycoords=label,
+            xytext=(2.5, 2.3),
+            textcoords="offset points",
+            fontsize=7,
+            style="italic",
+            color=QUIET,
+            family=FONT,
+            zorder=2.5,
+        ).set_path_effects([withStroke(linewidth=2, foreground=PAPER)])
 
 
 def _draw_trace(axes: Axes, trace: Trace, line: float, gain: Gain) -> None:
@@ -183,9 +191,14 @@ def _draw_trace(axes: Axes, trace: Trace, line: float, gain: Gain) -> None:
         place = (ROW_LEFT + left - 0.2, line - 6)
         axes.add_patch(Rectangle(place, right - left + 0.4, 12, facecolor=GAP, alpha=0.22, linewidth=0, zorder=1))
     (drawn,) = axes.plot(
-        ROW_LEFT + trace.x, line + trace.y * gain.mm_per_unit, color=INK, linewidth=0.28 * POINTS_PER_MM,
-        solid_joinstyle="round", zorder=3, gid="trace",
-    )  # fmt: skip
+        ROW_LEFT + trace.x,
+        line + trace.y * gain.mm_per_unit,
+        color=INK,
+        linewidth=0.28 * POINTS_PER_MM,
+        solid_joinstyle="round",
+        zorder=3,
+        gid="trace",
+    )
     drawn.set_clip_path(Rectangle((GRID_LEFT, bottom), GRID_WIDTH, top - bottom, transform=axes.transData))
 
 
@@ -214,9 +227,16 @@ def _draw_peaks(
             highest = lines[panel.row] + float(np.nanmax(trace.y)) * gain.mm_per_unit + 2.2
             height = min(highest, axes.get_ylim()[1] - HEADER - 2)
             axes.plot(
-                ROW_LEFT + shown * MM_PER_SECOND, np.full(len(shown), height), linestyle="none", marker="v",
-                markersize=1.3 * POINTS_PER_MM, color=PEAKS, markeredgewidth=0, zorder=4, gid="rpeaks",
-            )  # fmt: skip
+                ROW_LEFT + shown * MM_PER_SECOND,
+                np.full(len(shown), height),
+                linestyle="none",
+                marker="v",
+                markersize=1.3 * POINTS_PER_MM,
+                color=PEAKS,
+                markeredgewidth=0,
+                zorder=4,
+                gid="rpeaks",
+            )
 
 
 def _draw_header(axes: Axes, height: float, title: str, subtitle: str) -> None:

@@ -13,9 +13,7 @@ NOTE = (
     "Wall times hold whatever else the machine did and whether features were cached already; they compare only on one "
     "device. Training: the sum over epochs, and the median of their throughput."
 )
-COLUMNS = (
-    "task", "result", "result s", "training records", "epochs", "training s", "training records/s", "device",
-)  # fmt: skip
+COLUMNS = (*("task", "result", "result s", "training records", "epochs", "training s", "training records/s", "device"),)
 
 
 def cost_section(rows: Rows) -> Section | None:
@@ -27,8 +25,9 @@ def cost_section(rows: Rows) -> Section | None:
     table = Table(COLUMNS, tuple(_line(name, row) for name, row in zip(names, timed, strict=True)))
     longest = sorted(zip(names, timed, strict=True), key=lambda pair: -pair[1].seconds)[:MOST]
     several = len({row.task for row in timed}) > 1
-    bars = tuple((f"{row.task}: {name}" if several else name, row.seconds, f"{seconds(row.seconds)} s")
-                 for name, row in longest)  # fmt: skip
+    bars = tuple(
+        (f"{row.task}: {name}" if several else name, row.seconds, f"{seconds(row.seconds)} s") for name, row in longest
+    )
     note = f"Drawn: the {MOST} longest of {len(timed)}; the table holds all." if len(timed) > MOST else ""
     title = "Wall time of each result"
     alt = f"{title}; longest {bars[0][0]} with {bars[0][2]}"
@@ -46,8 +45,10 @@ def _names(rows: list[ResultRow]) -> list[str]:
 def _line(name: str, row: ResultRow) -> tuple[Any, ...]:
     spent = [epoch["seconds"] for epoch in row.training if is_number(epoch.get("seconds"))]
     rates = [epoch["records_per_second"] for epoch in row.training if is_number(epoch.get("records_per_second"))]
-    return (
-        row.task, name, round(row.seconds, 2), row.counts.get("train", {}).get("records"), len(row.training) or None,
-        round(sum(spent), 1) if spent else None, round(statistics.median(rates), 1) if rates else None,
-        row.environment.get("device"),
-    )  # fmt: skip
+    training = (
+        len(row.training) or None,
+        round(sum(spent), 1) if spent else None,
+        round(statistics.median(rates), 1) if rates else None,
+    )
+    records = row.counts.get("train", {}).get("records")
+    return (row.task, name, round(row.seconds, 2), records, *training, row.environment.get("device"))

@@ -31,10 +31,16 @@ def _figure(rows: Sequence[ResultRow]) -> Figure | None:
     printed = _printed(rows[0].task)
     columns = ("label", "name", "level", "positives", *result_names(rows), *(f"published: {name}" for name in printed))
     lines = tuple(
-        (INDENT * _depth(label) + label, names[label], level(label), _positives(rows, label),
-         *(_auroc(row, label) for row in rows), *(of.get(label, DASH) for of in printed.values()))
+        (
+            INDENT * _depth(label) + label,
+            names[label],
+            level(label),
+            _positives(rows, label),
+            *(_auroc(row, label) for row in rows),
+            *(of.get(label, DASH) for of in printed.values()),
+        )
         for label in tree_order(names)
-    )  # fmt: skip
+    )
     title = f"{rows[0].task_title}: chapter, block, category, subcategory"
     return Figure(title, f"{title}, a table of {len(lines)} labels", None, Table(columns, lines))
 

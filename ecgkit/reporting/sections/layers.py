@@ -41,9 +41,11 @@ def _figure(run: str, file: Path) -> Figure:
     chosen = "" if best != best else f"; highest on val in layer {table['layer'][table['val_auroc'].argmax()]:g}"
     lines = tuple(tuple(None if cell != cell else cell for cell in line) for line in table.itertuples(index=False))
     return Figure(
-        title, f"{title}{chosen}", Plot("layer", "macro AUROC × 100", tuple(series), whole_x=True),
+        title,
+        f"{title}{chosen}",
+        Plot("layer", "macro AUROC × 100", tuple(series), whole_x=True),
         Table(tuple(map(str, table.columns)), lines),
-    )  # fmt: skip
+    )
 
 
 def _read(file: Path) -> pd.DataFrame:

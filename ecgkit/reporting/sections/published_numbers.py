@@ -20,8 +20,7 @@ def published_numbers_section(rows: Rows) -> Section | None:
     entries = [entry for entry in published_numbers() if entry.task in tasks]
     if not entries:
         return None
-    lines = tuple((e.method, e.task, e.share, e.label, e.text, e.certainty, e.head, e.source)
-                  for e in entries)  # fmt: skip
+    lines = tuple((e.method, e.task, e.share, e.label, e.text, e.certainty, e.head, e.source) for e in entries)
     named = dict.fromkeys((e.source, e.certainty, e.protocol, e.head, e.labels, e.note) for e in entries)
     sources = Figure("Sources", "Sources of the published numbers", None, Table(SOURCES, tuple(named)))
     alone = Figure("Published numbers", "Published numbers as a table", None, Table(COLUMNS, lines), "AUROC × 100.")

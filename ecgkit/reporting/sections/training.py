@@ -24,16 +24,20 @@ def _figure(run: str, epochs: Sequence[Mapping[str, Any]]) -> Figure:
     table = Table(columns, tuple(tuple(epoch.get(name) for name in columns) for epoch in epochs))
     numbered = [epoch for epoch in epochs if is_number(epoch.get("epoch"))]
     series = tuple(
-        Series(name, tuple(Point(epoch["epoch"], _loss(epoch, key)) for epoch in numbered),
-               "dashed" if name == "validation" else "solid")
+        Series(
+            name,
+            tuple(Point(epoch["epoch"], _loss(epoch, key)) for epoch in numbered),
+            "dashed" if name == "validation" else "solid",
+        )
         for name, key in CURVES
-    )  # fmt: skip
+    )
     drawn = tuple(curve for curve in series if any(point.y is not None for point in curve.points))
     if not drawn:
         return Figure(run, "", None, table, "the rows hold no train_loss or val_loss by epoch")
     said = " and ".join(f"{curve.name} loss, last {_last(curve):.4g}" for curve in drawn)
-    return Figure(f"{run}: loss by epoch", f"{said}, of {run} by epoch",
-                  Plot("epoch", "loss", drawn, whole_x=True), table)  # fmt: skip
+    return Figure(
+        f"{run}: loss by epoch", f"{said}, of {run} by epoch", Plot("epoch", "loss", drawn, whole_x=True), table
+    )
 
 
 def _loss(epoch: Mapping[str, Any], key: str) -> float | None:

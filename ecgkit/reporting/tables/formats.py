@@ -3,8 +3,8 @@
 import csv
 import io
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from ecgkit.evaluation.results.row import ResultRow
 from ecgkit.evaluation.scores.comparison import Comparison
 from ecgkit.reporting.elements.names import leads_name, share_name
 from ecgkit.reporting.elements.section import Rows, inert
+from ecgkit.reporting.tables.grid import Grid, Text, safe_markdown
 from ecgkit.reporting.tables.regression import BASELINE, TargetLine, TargetTable, score_numbers
 from ecgkit.reporting.tables.report_tables import ReportTables
 from ecgkit.reporting.tables.summary import Line, SummaryTable
@@ -34,60 +35,6 @@ CSV_COLUMNS = (
     *(f"train_mean_{metric}" for metric in ("mae", "rmse", "r2")),
     *("behind_best", "p", "p_delong"),
 )
-
-
-@dataclass(frozen=True)
-class Text:
-    """A cell of a table, which may be bold."""
-
-    text: str
-    bold: bool = False
-    mark: str = ""
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table of texts.
-
-    Args:
-        head: Headings.
-        body: Cells by line.
-        texts: How many columns at the left hold text; the others hold numbers.
-    """
-
-    head: tuple[str, ...]
-    body: tuple[tuple[Text, ...], ...]
-    texts: int
-
-    def markdown(self) -> str:
-        """Return the table as Markdown."""
-        rule = ["---"] * self.texts + ["---:"] * (len(self.head) - self.texts)
-        body = [[_styled(cell, _markdown, "**{}**") for cell in line] for line in self.body]
-        return "\n".join("| " + " | ".join(line) + " |" for line in (map(_markdown, self.head), rule, *body))
-
-    def latex(self) -> str:
-        """Return the table as a LaTeX ``tabular`` for booktabs."""
-        body = [[_styled(cell, _latex, r"\textbf{{{}}}") for cell in line] for line in self.body]
-        head, *lines = (" & ".join(line) + r" \\" for line in (map(_latex, self.head), *body))
-        columns = "l" * self.texts + "r" * (len(self.head) - self.texts)
-        start = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule"]
-        return "\n".join([*start, *lines, r"\bottomrule", r"\end{tabular}"])
-
-
-def _styled(cell: Text, safe: Callable[[str], str], bold: str) -> str:
-    return (bold.format(safe(cell.text)) if cell.bold else safe(cell.text)) + safe(cell.mark)
-
-
-def _markdown(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
-
-
-LATEX = {**{c: "\\" + c for c in "&%$#_{}"}, "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
-LATEX |= {"\\": r"\textbackslash{}", "–": "--", "±": r"$\pm$", "†": r"$^\dagger$"}
-
-
-def _latex(text: str) -> str:
-    return "".join(LATEX.get(c, c) for c in text)
 
 
 def summary_grid(table: SummaryTable) -> Grid:
@@ -123,7 +70,7 @@ def _metrics(found: Mapping[str, Average], line: TargetLine | None = None) -> li
 def to_markdown(tables: ReportTables) -> str:
     """Write the summary as Markdown, and below it one table per predicted number."""
     parts = [f"{summary_grid(tables.summary).markdown()}\n\n{SUMMARY_NOTE}\n"] * bool(tables.summary.lines)
-    parts += [f"{_markdown(table.heading)}\n\n{target_grid(table).markdown()}\n" for table in tables.targets]
+    parts += [f"{safe_markdown(table.heading)}\n\n{target_grid(table).markdown()}\n" for table in tables.targets]
     return "\n".join(parts + [f"{TARGET_NOTE}\n"] * bool(tables.targets))
 
 

@@ -113,8 +113,11 @@ def disagreements(entry: PublishedNumber, row: ResultRow) -> tuple[str, ...]:
         "labels": (entry.labels, row.facts.labels.label_set),
         "training store": ("", row.facts.transfer.trained_on if row.facts.transfer else ""),
     }
-    found = [f"{name}: {theirs or 'own'} there, {ours or 'own'} here" for name, (theirs, ours) in checks.items()
-             if theirs != ours]  # fmt: skip
+    found = [
+        f"{name}: {theirs or 'own'} there, {ours or 'own'} here"
+        for name, (theirs, ours) in checks.items()
+        if theirs != ours
+    ]
     if not _same_classes(entry, row):
         found.append("the classes differ")
     return tuple(found)

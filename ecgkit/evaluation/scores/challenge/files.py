@@ -1,11 +1,10 @@
-"""Files of the PhysioNet/CinC Challenges: labels in WFDB headers, outputs of a program, and the weights of the score.
+"""Folders of the PhysioNet/CinC Challenges: labels in WFDB headers, outputs of a program, and the weights of the score.
 
-A header holds ``#Dx: CODE,CODE`` (or ``# Dx:``, as newer ones have it). An output is a CSV file of the record's name:
-``#<record>``, a row of codes, a row of 0 and 1, a row of probabilities. Blank lines and comments count for nothing.
+A header holds ``#Dx: CODE,CODE`` (or ``# Dx:`` in newer files); `ecgkit.evaluation.scores.challenge.outputs` reads the
+outputs.
 """
 
 import csv
-import math
 import os
 import re
 from collections import Counter
@@ -17,13 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgkit.errors import ResultsError, TaskError
+from ecgkit.evaluation.scores.challenge.outputs import OutputReader, read_small_file
 from ecgkit.tasks.label_matrix import label_matrix
 from ecgkit.tasks.task import Task
 
 HEADER, OUTPUT = ".hea", ".csv"
 DIAGNOSES = re.compile(rb"^#[ \t]*Dx:[ \t]*([^\r\n]*)", re.MULTILINE)
-TRUE = {b"1", b"True", b"true", b"T", b"t"}
-PLAIN = {b"0": False, b"1": True}  # how nearly every file writes a decision
 
 Progress = Callable[[str, int, int], None]
 
@@ -33,11 +31,11 @@ class Answers:
     """Labels and outputs of R recordings on the classes of a task.
 
     Args:
-        names: Of the recordings.
+        names: Names of the recordings.
         targets: int8 ``[R, C]``.
         predictions: bool ``[R, C]``.
         probabilities: ``[R, C]``.
-        warnings: What was odd about the files.
+        warnings: What departed from the format of the files.
     """
 
     names: tuple[str, ...]
@@ -45,22 +43,6 @@ class Answers:
     predictions: NDArray[np.bool_]
     probabilities: NDArray[np.float64]
     warnings: tuple[str, ...]
-
-
-@dataclass
-class _Oddities:
-    numeric: int = 0  # decisions such as 1.0
-    malformed: int = 0
-    absent: int = 0  # classes that a file has no column for
-
-    def warnings(self) -> list[str]:
-        found = {
-            f"{self.numeric} decisions are written as other numbers equal to 1; the program of 2020 took them for 0":
-                self.numeric,
-            f"{self.malformed} malformed outputs count as all negative": self.malformed,
-            f"{self.absent} times an output has no column of a class, which counts as negative": self.absent,
-        }  # fmt: skip
-        return [text for text, count in found.items() if count]
 
 
 def read_answers(
@@ -72,8 +54,8 @@ def read_answers(
         labels: Folder of headers.
         outputs: Folder of CSV files.
         task: The classes; equivalent codes are merged: labels and decisions by OR, probabilities by their mean.
-        lenient: Take a malformed output for all negative instead of refusing it.
-        progress: Called with the stage, files done and in all.
+        lenient: Take a malformed output as all negative instead of refusing it.
+        progress: Called with stage, files done and files in all.
 
     Raises:
         ResultsError: A folder holds no such file, an output is missing, or one is malformed.
@@ -83,10 +65,10 @@ def read_answers(
     missing = sorted(set(names) - set(_names(outputs, OUTPUT)))
     if missing:
         raise ResultsError(
-            f"{outputs} lacks {len(missing)} outputs, such as {missing[0]}{OUTPUT}", "one for every header"
+            f"{outputs} lacks {len(missing)} outputs, such as {missing[0]}{OUTPUT}; each header needs one"
         )
     codes = [_codes(path) for path in _watched(labels, names, HEADER, "labels", watch)]
-    reader = _Outputs(task, lenient)
+    reader = OutputReader(task, lenient)
     rows = [reader.read(path) for path in _watched(outputs, names, OUTPUT, "outputs", watch)]
     targets = label_matrix(codes, task)
     predictions = np.array([row[0] for row in rows], bool)
@@ -129,11 +111,11 @@ def read_weights(path: Path, task: Task) -> NDArray[np.float64]:
 
 def _names(folder: Path, suffix: str) -> list[str]:
     if not folder.is_dir():
-        raise ResultsError(f"{folder} is no folder", f"a folder of {suffix} files")
+        raise ResultsError(f"{folder} is no folder; give a folder of {suffix} files")
     with os.scandir(folder) as entries:
         names = [e.name.removesuffix(suffix) for e in entries if e.name.endswith(suffix) and not e.name.startswith(".")]
     if not names:
-        raise ResultsError(f"{folder} holds no {suffix} file", "one for every recording")
+        raise ResultsError(f"{folder} holds no {suffix} file; each recording needs one")
     return sorted(names)
 
 
@@ -144,24 +126,8 @@ def _watched(folder: Path, names: Sequence[str], suffix: str, stage: str, watch:
             watch(stage, i + 1, len(names))
 
 
-def _read(path: str) -> bytes:
-    """Read a small file; two calls of the system fewer than `open`."""
-    try:
-        file = os.open(path, os.O_RDONLY)
-    except OSError as error:
-        raise ResultsError(f"{path} cannot be read ({error.strerror})", "a file of the Challenge") from None
-    try:
-        data = block = os.read(file, 1 << 16)
-        while len(block) == 1 << 16:
-            block = os.read(file, 1 << 16)
-            data += block
-    finally:
-        os.close(file)
-    return data
-
-
 def _codes(path: str) -> list[str]:
-    found = DIAGNOSES.search(_read(path))
+    found = DIAGNOSES.search(read_small_file(path))
     return [code.strip() for code in found[1].decode("ascii", "replace").split(",") if code.strip()] if found else []
 
 
@@ -175,64 +141,3 @@ def _unscored(codes: list[list[str]], targets: NDArray[np.int8], task: Task) -> 
     if others:
         warnings.append(f"{others.total()} labels of {len(others)} codes are not among the scored ones")
     return warnings
-
-
-class _Outputs:
-    """Reads output files; how the columns of a row of codes fall on the classes is worked out once a kind of file."""
-
-    def __init__(self, task: Task, lenient: bool) -> None:
-        self.classes = [label.codes for label in task.labels.values()]
-        self.lenient = lenient
-        self.odd = _Oddities()
-        self.layouts: dict[bytes, list[list[int]]] = {}
-
-    def read(self, path: str) -> tuple[list[bool], list[float]]:
-        """Return decisions and probabilities by class."""
-        lines = [line for line in _read(path).splitlines() if line.strip() and not line.lstrip().startswith(b"#")]
-        if len(lines) < 3:
-            return self._malformed(path, f"{len(lines)} rows")
-        layout = self.layouts.get(lines[0]) or self._layout(lines[0])
-        decisions, numbers = lines[1].split(b","), lines[2].split(b",")
-        width = lines[0].count(b",") + 1
-        if len(decisions) != width or len(numbers) != width:
-            return self._malformed(path, f"{width} codes, {len(decisions)} decisions and {len(numbers)} probabilities")
-        binary = [PLAIN[cell] if cell in PLAIN else self._true(cell) for cell in decisions]
-        try:
-            scalar = list(map(float, numbers))
-        except ValueError:
-            scalar = [_number(cell) for cell in numbers]
-        self.odd.absent += layout.count([])
-        merged = [sum(scalar[i] for i in of) / len(of) if of else 0.0 for of in layout]
-        return [any(binary[i] for i in of) for of in layout], [0.0 if math.isnan(p) else p for p in merged]
-
-    def _layout(self, line: bytes) -> list[list[int]]:
-        """Return the columns of each class; a column may name several equivalent codes, as ``a|b``."""
-        columns = [set(cell.strip().split("|")) for cell in line.decode("utf-8", "replace").split(",")]
-        layout = [[i for i, names in enumerate(columns) if names & set(codes)] for codes in self.classes]
-        self.layouts[line] = layout
-        return layout
-
-    def _true(self, cell: bytes) -> bool:
-        text = cell.strip()
-        if text in TRUE:
-            return True
-        if _number(text) == 1:
-            self.odd.numeric += 1
-            return True
-        return False
-
-    def _malformed(self, path: str, found: str) -> tuple[list[bool], list[float]]:
-        if not self.lenient:
-            raise ResultsError(
-                f"{path} has {found}", "a row of codes, one of decisions and one of probabilities, equally long",
-                "Mend it, or take such outputs for all negative with --lenient.",
-            )  # fmt: skip
-        self.odd.malformed += 1
-        return [False] * len(self.classes), [0.0] * len(self.classes)
-
-
-def _number(cell: bytes) -> float:
-    try:
-        return float(cell)
-    except ValueError:
-        return 0.0

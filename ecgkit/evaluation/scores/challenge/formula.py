@@ -42,10 +42,13 @@ class ChallengeScores:
         means = {
             name: None if values is None else macro_mean(values)
             for name, values in (
-                ("auroc", self.auroc), ("auprc", self.auprc), ("f1", self.f1), ("f_beta", self.f_beta),
+                ("auroc", self.auroc),
+                ("auprc", self.auprc),
+                ("f1", self.f1),
+                ("f_beta", self.f_beta),
                 ("g_beta", self.g_beta),
             )
-        }  # fmt: skip
+        }
         return {"challenge": self.challenge, "accuracy": self.accuracy, **means}
 
 

@@ -1,0 +1,56 @@
+"""``ecgkit.inspect_attention`` and ``ecgkit.inspect_lead_worth``: where a model looks, and which leads matter."""
+
+from pathlib import Path
+
+from ecgkit.api.arguments import PathLike, path_or_none
+from ecgkit.atomic import check_suffix
+from ecgkit.evaluation.features.encoder import EncoderChoice, pretrained_encoder
+from ecgkit.evaluation.probe.probe import Probe
+from ecgkit.evaluation.probe.request import ProbeRequest
+from ecgkit.evaluation.studies.attention import LeadWorth, RecordAttention, lead_worth, record_attention
+from ecgkit.progress import Progress, silent
+from ecgkit.reporting.pictures.attention import plot_attention
+from ecgkit.store.reader import Store
+
+OWN_HEAD = "own"  # the classifier that the run was trained with
+
+
+def inspect_attention(run: PathLike, *, data: PathLike, record: str, out: PathLike | None = None) -> RecordAttention:
+    """Return where a run's model looks in a record, and draw it if a picture is asked for.
+
+    Args:
+        run: Run folder.
+        data: Store of the record.
+        record: Id of the record.
+        out: PNG file to draw.
+
+    Raises:
+        RunError: The model tells no attention.
+        StoreError: There is no such record, or the model cannot read it.
+        OutputError: `out` does not end in ``.png``, or cannot be written.
+    """
+    picture = path_or_none(out)
+    if picture is not None:
+        check_suffix(picture, ".png")
+    encoder, store = pretrained_encoder(Path(run)), Store(Path(data))
+    found = record_attention(encoder, store, record)
+    if picture is not None:
+        plot_attention(found, picture, title=f"{encoder.name} on {store.name}, record {record}")
+    return found
+
+
+def inspect_lead_worth(run: PathLike, *, data: PathLike, task: str, progress: Progress = silent) -> LeadWorth:
+    """Return how far the AUROC of each class falls when a lead is left out, on the test records of a task.
+
+    Args:
+        run: Run folder of a supervised model.
+        data: Store with the task's labels.
+        task: Task that the run was trained on: a name or a YAML file.
+        progress: Called with stage, records done and records in all.
+
+    Raises:
+        RunError: The model has no classes, or other classes than the task.
+        TaskError: The store has no labels of the task.
+    """
+    request = ProbeRequest(str(data), task, EncoderChoice(run=str(run)), head=OWN_HEAD)
+    return lead_worth(Probe(request, progress=progress))

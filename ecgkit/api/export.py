@@ -1,0 +1,92 @@
+"""``ecgkit.export_encoder``: a trained encoder in other forms."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecgkit.api.arguments import Leads, PathLike, chosen_leads
+from ecgkit.arrays.encoder import load
+from ecgkit.errors import ConfigError
+from ecgkit.export.hub import HubModel, export_hub
+from ecgkit.export.onnx import Exported, export_onnx
+from ecgkit.progress import Progress, silent
+from ecgkit.training.run import WEIGHTS
+from ecgkit.training.weights import file_sha256
+
+
+@dataclass(frozen=True)
+class ExportedEncoder:
+    """What was written.
+
+    Args:
+        onnx: Shapes of the ONNX model, if one was written.
+        hub: Counts of the hub folder, if one was written.
+    """
+
+    onnx: Exported | None
+    hub: HubModel | None
+
+
+def export_encoder(
+    run: PathLike,
+    *,
+    onnx: PathLike | None = None,
+    hub: PathLike | None = None,
+    leads: Leads = "",
+    whole: bool = False,
+    results: Sequence[PathLike] = (),
+    license: str = "",
+    overwrite: bool = False,
+    progress: Progress = silent,
+) -> ExportedEncoder:
+    """Write the encoder of a run as an ONNX model, as a folder for a model hub, or both.
+
+    The ONNX model takes what the signal contract makes of a record, which its metadata describes. It is compared with
+    torch before it appears. The hub folder holds weights, config and card; `probe` and `load` read it again.
+
+    Args:
+        run: A finished run folder.
+        onnx: ONNX file to make.
+        hub: Hub folder to make.
+        leads: Leads of the ONNX model's input. By default all leads of the model.
+        whole: Write the weights of the whole method into the hub folder, not only the encoder's.
+        results: Result folders of probes for the card of the hub folder.
+        license: Licence of the weights, such as ``cc-by-4.0``, for the card.
+        overwrite: Replace an existing output.
+        progress: Called with stage, units done and units in all.
+
+    Raises:
+        ConfigError: Nothing is to be written, or an option belongs to the form that is not.
+        RunError: `run` is not finished, a library is missing, or the ONNX model differs from torch.
+        LeadError: The model does not have one of the leads.
+        OutputError: An output exists, or cannot be written.
+    """
+    _check(onnx, hub, leads, of_hub=bool(whole or results or license))
+    written, folder = None, Path(run)
+    if onnx is not None:
+        hashes = {"checkpoint_sha256": file_sha256(folder / WEIGHTS)} if (folder / WEIGHTS).is_file() else {}
+        written = export_onnx(
+            load(folder),
+            Path(onnx),
+            leads=chosen_leads(leads) or None,
+            details=hashes,
+            overwrite=overwrite,
+            progress=progress,
+        )
+    if hub is None:
+        return ExportedEncoder(written, None)
+    rows = [Path(result) for result in results]
+    model = export_hub(folder, Path(hub), whole=whole, results=rows, license=license, overwrite=overwrite)
+    return ExportedEncoder(written, model)
+
+
+def _check(onnx: PathLike | None, hub: PathLike | None, leads: Leads, *, of_hub: bool) -> None:
+    """Refuse options that would have no effect."""
+    if onnx is None and hub is None:
+        raise ConfigError("nothing to write", "", "Name an output: --onnx FILE, --hub DIR or both.")
+    if onnx is None and leads:
+        raise ConfigError(
+            "--leads without --onnx", "", "A hub folder holds a model of all its leads: leave out --leads."
+        )
+    if hub is None and of_hub:
+        raise ConfigError("--whole, --results or --license without --hub", "", "Name the folder: --hub DIR.")

@@ -1,0 +1,167 @@
+"""``ecgkit.inspect_store`` and its companions: what a store holds, one of its records, its quality, its overlap."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ecgkit.api.arguments import PathLike, path_or_none
+from ecgkit.atomic import check_suffix
+from ecgkit.beats.peaks import has_peaks, read_peaks
+from ecgkit.evaluation.studies.reconstruction import Rebuilt, rebuild_record
+from ecgkit.reporting.page.quality import write_quality_page
+from ecgkit.reporting.pictures.ecg import plot_ecg
+from ecgkit.reporting.pictures.reconstruction import plot_reconstruction
+from ecgkit.store import summary
+from ecgkit.store.reader import Store
+from ecgkit.store.summary import FlagCount, Overlap, StoreSummary, count_flags
+from ecgkit.training.run import open_run
+
+
+@dataclass(frozen=True)
+class RecordDetails:
+    """One record of a store.
+
+    Args:
+        values: Its row of the record table, without the R peaks: ids, labels, report, leads, rate and so on.
+        rpeaks: R peaks as sample indices at the record's own rate, None if none are known.
+        rpeaks_by: Who found them: a detector, or ``reference`` for those of the dataset.
+        rpeaks_flag: Why they are doubtful; empty if they are not.
+    """
+
+    values: dict[str, Any]
+    rpeaks: NDArray[np.int64] | None
+    rpeaks_by: str
+    rpeaks_flag: str
+
+
+@dataclass(frozen=True)
+class QualityCounts:
+    """How often each quality flag was raised in a store.
+
+    Args:
+        records: Number of records of the store.
+        flags: Counts of each flag.
+    """
+
+    records: int
+    flags: list[FlagCount]
+
+
+def inspect_store(store: PathLike) -> StoreSummary:
+    """Return what a store holds: records, patients, leads, rates, labels, flags, and rejected records.
+
+    Args:
+        store: The store.
+
+    Raises:
+        StoreError: `store` is not a store, or a damaged one.
+    """
+    return summary.summarize(Store(Path(store)))
+
+
+def inspect_record(store: PathLike, record: str, *, out: PathLike | None = None) -> RecordDetails:
+    """Return one record's row, and draw the record if a picture is asked for.
+
+    The picture is the clinical layout: 25 mm/s, 10 mm/mV, three rows of four leads and a rhythm strip.
+
+    Args:
+        store: The store.
+        record: Id of the record.
+        out: PNG file to draw the record into.
+
+    Raises:
+        StoreError: The store has no such record, or its signal is damaged.
+        OutputError: `out` does not end in ``.png``, or cannot be written.
+    """
+    picture = path_or_none(out)
+    if picture is not None:
+        check_suffix(picture, ".png")
+    opened = Store(Path(store))
+    row = opened.row(record)
+    values = {str(name): value for name, value in opened.table.iloc[row].items() if name != "rpeaks"}
+    recording = opened.recording(row)
+    details = RecordDetails(values, *_rpeaks(opened, row, recording.rpeaks))
+    if picture is not None:
+        title, subtitle = f"{opened.name}  record {record}", _subtitle(values)
+        plot_ecg(recording, picture, title=title, subtitle=subtitle, rpeaks=details.rpeaks)
+    return details
+
+
+def _rpeaks(store: Store, row: int, reference: Any) -> tuple[NDArray[np.int64] | None, str, str]:
+    """Return R peaks, who found them, and their flag: those of ``ecgkit beats``, else the dataset's own."""
+    if not has_peaks(store):
+        return reference, "" if reference is None else "reference", ""
+    peaks = read_peaks(store)
+    return peaks.of(row), str(peaks.attributes["detector"]), str(peaks.flags[row])
+
+
+def _subtitle(values: dict[str, Any]) -> str:
+    """Return sex, age and labels; a dataset may lack the column, or the record its value."""
+    sex, age, labels = values.get("sex"), values.get("age"), values.get("labels")
+    person = (str(sex) if _known(sex) else "", f"{age:g} y" if _known(age) else "")
+    parts = (" ".join(part for part in person if part), "" if labels is None else ", ".join(labels))
+    return "   ".join(part for part in parts if part)
+
+
+def _known(value: Any) -> bool:
+    """Return whether a cell holds something: None and NaN do not."""
+    return value is not None and bool(value == value)
+
+
+def inspect_quality(store: PathLike, *, html: PathLike | None = None) -> QualityCounts:
+    """Count the quality flags of a store, and write a page with its worst records if one is asked for.
+
+    Args:
+        store: The store.
+        html: HTML page to write.
+
+    Raises:
+        StoreError: `store` is not a store, or a damaged one.
+        OutputError: `html` does not end in ``.html``, or cannot be written.
+    """
+    page = path_or_none(html)
+    if page is not None:
+        check_suffix(page, ".html")
+    opened = Store(Path(store))
+    if page is not None:
+        write_quality_page(opened, page)
+    return QualityCounts(len(opened), count_flags(opened))
+
+
+def inspect_overlap(store: PathLike, overlap: PathLike) -> Overlap:
+    """Return the records and patients that two stores share.
+
+    Args:
+        store: The first store.
+        overlap: The second store.
+
+    Raises:
+        StoreError: One of them is not a store, or a damaged one.
+    """
+    return summary.overlap(Store(Path(store)), Store(Path(overlap)))
+
+
+def inspect_reconstruction(run: PathLike, *, data: PathLike, out: PathLike, record: str = "") -> Rebuilt:
+    """Draw what a run's masked model rebuilds of a record.
+
+    Args:
+        run: Run folder with the whole method.
+        data: Store of the record.
+        out: PNG file to draw.
+        record: Id of the record. By default the first usable record of the test fold.
+
+    Raises:
+        RunError: The method rebuilds nothing, or the run holds only its encoder.
+        StoreError: There is no such record, or the model cannot use it.
+        OutputError: `out` does not end in ``.png``, or cannot be written.
+    """
+    picture = Path(out)
+    check_suffix(picture, ".png")
+    opened = open_run(Path(run))
+    rebuilt = rebuild_record(opened, Store(Path(data)), record)
+    name = opened.path.resolve().name
+    plot_reconstruction(rebuilt, picture, title=f"{name} ({opened.entry.name}) rebuilds hidden parts")
+    return rebuilt

@@ -1,0 +1,186 @@
+"""``ecgkit.extract_knowledge``, ``compare_knowledge`` and ``audit_knowledge``: cardiac entities from reports."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ecgkit.api.arguments import PathLike, path_or_none
+from ecgkit.errors import ConfigError
+from ecgkit.knowledge import extract
+from ecgkit.knowledge.agreement import Comparison, compare
+from ecgkit.knowledge.audit import write_audit
+from ecgkit.knowledge.backends import Backend, find_backend
+from ecgkit.knowledge.extract import ExtractOptions, Summary, relabel
+from ecgkit.knowledge.labels import MENTIONS, read_labels
+from ecgkit.knowledge.reports import Reports, open_reports
+from ecgkit.knowledge.statements import Unit, corpus_of
+from ecgkit.progress import Progress, silent
+
+LEXICON, OPENAI = "lexicon", "openai"
+
+
+@dataclass(frozen=True)
+class ServerCost:
+    """What a model server will be asked, before it is asked.
+
+    Args:
+        records: Number of records.
+        texts: Number of unique texts.
+        saved: Number of texts that need no request, because an equal text is read.
+        requests: Number of texts that are not in the cache of answers.
+        prompt_tokens: Estimate of the tokens sent.
+        answer_tokens: Estimate of the tokens received.
+    """
+
+    records: int
+    texts: int
+    saved: int
+    requests: int
+    prompt_tokens: int
+    answer_tokens: int
+
+
+def extract_knowledge(
+    source: PathLike,
+    *,
+    backend: str = "",
+    base_url: str = "",
+    model: str = "",
+    allow_remote: bool = False,
+    unit: Unit = "statement",
+    vocabulary: PathLike | None = None,
+    min_count: int = 50,
+    max_entities: int | None = None,
+    keep_children: bool = False,
+    verify: bool = True,
+    retry_unread: bool = False,
+    concurrency: int = 16,
+    timeout: float = 120.0,
+    retries: int = 7,
+    audit: int = 0,
+    column: str = "report",
+    id_column: str = "",
+    out: PathLike | None = None,
+    name: str = "labels",
+    overwrite: bool = False,
+    announce: Callable[[ServerCost], None] | None = None,
+    progress: Progress = silent,
+) -> Summary:
+    """Turn reports into a matrix of cardiac entities: absent, present or uncertain.
+
+    Each unique statement is read once. If the work is stopped, the same call continues where it stopped. A model server
+    gets its key from the environment variable ``ECGKIT_API_KEY`` or ``OPENAI_API_KEY``. With `vocabulary` alone, an
+    edited vocabulary is applied to what an earlier call read.
+
+    Args:
+        source: Store with reports, or CSV file with a column of texts.
+        backend: ``lexicon`` (offline) or ``openai``. By default ``openai`` if `base_url` is given.
+        base_url: OpenAI-compatible server, such as ``http://localhost:8000/v1``.
+        model: Name of the model on that server.
+        allow_remote: Allow report text to leave this machine and its private network.
+        unit: Text to read at once: ``statement`` or ``report``.
+        vocabulary: YAML or CSV file of synonyms and parents.
+        min_count: Number of records in which an entity must be present to be kept.
+        max_entities: Largest number of entities to keep, the most frequent ones. By default all.
+        keep_children: Keep the column of a subtype beside that of its parent.
+        verify: Ask the model again about entities that the text does not name literally.
+        retry_unread: Ask again about texts whose answer could not be read before.
+        concurrency: Largest number of requests at the same time.
+        timeout: Longest time of one request, in s.
+        retries: Number of further tries of a request that failed.
+        audit: Number of reports to sample into a sheet to check by hand. By default none is written.
+        column: Column of texts.
+        id_column: Column of ids of a CSV file. By default its first column.
+        out: Folder for the results of a CSV file. By default ``NAME.knowledge`` beside the file.
+        name: Name of the extraction; a store may hold several.
+        overwrite: Replace an extraction of the same name.
+        announce: Called with what a model server will be asked, before it is asked.
+        progress: Called with stage, texts done and texts in all.
+
+    Returns:
+        The entities with their counts, where they are kept, and what could not be read.
+
+    Raises:
+        ConfigError: An option does not fit, or the vocabulary cannot be read.
+        StoreError: `source` is no store, or holds no reports.
+        DatasetError: No text could be read, or no entity is frequent enough.
+        EndpointError: The model server failed for good. What it has answered is kept.
+        OutputError: There is an extraction of this name.
+    """
+    edited = path_or_none(vocabulary)
+    options = ExtractOptions(unit, min_count, max_entities, keep_children, edited, name, overwrite)
+    reports = open_reports(Path(source), column=column, id_column=id_column, folder=path_or_none(out))
+    chosen = backend or (OPENAI if base_url else "")
+    if not chosen and edited and (reports.folder / name / MENTIONS).is_file():
+        summary = relabel(reports, options)
+    else:
+        server = (base_url, model, allow_remote, concurrency, timeout, retries)
+        reader = (
+            _server(server, reports, verify, retry_unread) if chosen == OPENAI else find_backend(chosen or LEXICON)()
+        )
+        if announce and chosen == OPENAI:
+            announce(_cost(reader, reports, unit))
+        summary = extract.extract_knowledge(reports, reader, options, progress)
+    return replace(summary, audit=write_audit(reports, audit, name=name)) if audit else summary
+
+
+def _server(server: tuple[str, str, bool, int, float, int], reports: Reports, verify: bool, retry: bool) -> Backend:
+    """Return the backend that asks a model server; `server` holds the fields of `EndpointSettings`, in order."""
+    from ecgkit.knowledge.endpoint.client import EndpointSettings
+
+    for option, value in zip(("--base-url", "--model"), server[:2], strict=True):
+        if not value:
+            remedy = "Name a server and a model, or use --backend lexicon."
+            raise ConfigError(f"the openai backend has no {option}", "", remedy)
+    settings = EndpointSettings(*server)
+    return find_backend(OPENAI)(settings, reports.folder, verify=verify, retry_quarantined=retry)
+
+
+def _cost(backend: Backend, reports: Reports, unit: Unit) -> ServerCost:
+    corpus = corpus_of(reports.texts, unit)
+    asked, tokens_in, tokens_out = backend.estimate(corpus.texts)  # type: ignore[attr-defined]  # of a server's backend
+    return ServerCost(len(reports), len(corpus.texts), corpus.repeats, asked, tokens_in, tokens_out)
+
+
+def compare_knowledge(a: PathLike, b: PathLike) -> Comparison:
+    """Compare two extractions of the same reports: counts, agreement and Cohen's kappa of each entity.
+
+    Args:
+        a: Store, or folder of an extraction.
+        b: Another extraction of the same reports.
+
+    Raises:
+        StoreError: There is no extraction, they are of different records, or they share no entity.
+    """
+    return compare(read_labels(Path(a)), read_labels(Path(b)))
+
+
+def audit_knowledge(
+    source: PathLike,
+    *,
+    sample: int = 50,
+    seed: int = 0,
+    column: str = "report",
+    id_column: str = "",
+    out: PathLike | None = None,
+    name: str = "labels",
+) -> tuple[Path, Path]:
+    """Write a sheet of sampled reports with what was read in them, to check by hand.
+
+    Args:
+        source: Store or CSV file whose reports were read.
+        sample: Number of reports to draw.
+        seed: Seed of the draw.
+        column: Column of texts.
+        id_column: Column of ids of a CSV file. By default its first column.
+        out: Folder of the results of a CSV file. By default ``NAME.knowledge`` beside the file.
+        name: Name of the extraction.
+
+    Returns:
+        The sheet as a CSV file, and as an HTML page.
+
+    Raises:
+        StoreError: There is no extraction of this name, or it belongs to other reports.
+    """
+    reports = open_reports(Path(source), column=column, id_column=id_column, folder=path_or_none(out))
+    return write_audit(reports, sample, name=name, seed=seed)

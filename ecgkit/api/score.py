@@ -1,0 +1,72 @@
+"""``ecgkit.score_challenge``: scores of the PhysioNet/CinC Challenges."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ecgkit.api.arguments import PathLike
+from ecgkit.evaluation.scores.challenge.files import read_weights
+from ecgkit.evaluation.scores.challenge.score import Scored, score_files, score_result
+from ecgkit.progress import Progress, silent
+from ecgkit.tasks.loading import find_task, load_task
+from ecgkit.tasks.task import Task
+
+
+@dataclass(frozen=True)
+class ChallengeResult:
+    """Scores of a task of a Challenge.
+
+    Args:
+        task: The task.
+        scored: Number of recordings, scores, thresholds, and warnings.
+    """
+
+    task: Task
+    scored: Scored
+
+    def classes(self) -> list[dict[str, Any]]:
+        """Return one row per class: label, codes, and the scores that a class has."""
+        scores = self.scored.scores
+        columns = {"auroc": scores.auroc, "auprc": scores.auprc, "f1": scores.f1}
+        return [
+            {"label": label, "codes": "|".join(of.codes), **{name: float(v[c]) for name, v in columns.items()}}
+            for c, (label, of) in enumerate(self.task.labels.items())
+        ]
+
+
+def score_challenge(
+    labels: PathLike,
+    outputs: PathLike | None = None,
+    *,
+    task: str,
+    weights: PathLike | None = None,
+    threshold: str = "per_class",
+    lenient: bool = False,
+    progress: Progress = silent,
+) -> ChallengeResult:
+    """Score recordings as the PhysioNet/CinC Challenges do, from the Challenge's files or from a probe's result.
+
+    With one folder, it is the result folder of a probe on the same task. Thresholds are chosen on its validation
+    records, and its test records are scored.
+
+    Args:
+        labels: Folder of WFDB headers, or the result folder of a probe.
+        outputs: Folder of the outputs, one CSV file per recording.
+        task: Task of a Challenge, such as ``cinc2021``.
+        weights: The Challenge's ``weights.csv``. Without it there is no Challenge score.
+        threshold: For a probe's result: ``per_class`` by F1, or ``global`` by the Challenge score (by F1 without
+            `weights`), both on the validation records.
+        lenient: Count a malformed output as all negative, as the program of 2020 did.
+        progress: Called with stage, files done and files in all.
+
+    Raises:
+        TaskError: The task belongs to no Challenge, or the result is of another task.
+        ResultsError: A file is missing or malformed.
+        ConfigError: `threshold` is unknown.
+    """
+    loaded = load_task(find_task(task))
+    matrix = None if weights is None else read_weights(Path(weights), loaded)
+    if outputs is None:
+        return ChallengeResult(loaded, score_result(Path(labels), loaded, task, matrix, threshold))
+    scored = score_files(Path(labels), Path(outputs), loaded, task, matrix, lenient=lenient, progress=progress)
+    return ChallengeResult(loaded, scored)

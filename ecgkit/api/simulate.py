@@ -1,0 +1,31 @@
+"""``ecgkit.simulate_cohort``: a synthetic cohort."""
+
+from pathlib import Path
+
+from ecgkit.api.arguments import PathLike
+from ecgkit.progress import Progress, of_stage, silent
+from ecgkit.simulate import cohort
+
+
+def simulate_cohort(
+    out: PathLike, *, records: int = 1000, seed: int = 0, overwrite: bool = False, progress: Progress = silent
+) -> cohort.CohortSummary:
+    """Write a synthetic 12-lead cohort in the MIMIC-IV-ECG layout.
+
+    Waveforms come from a dipole model, so the leads obey Einthoven's law. Labels and reports say what was simulated.
+
+    Args:
+        out: Folder to make.
+        records: Number of ECGs.
+        seed: Seed of all random numbers. The same seed gives the same bytes.
+        overwrite: Replace an existing cohort.
+        progress: Called with stage, records done and records in all.
+
+    Returns:
+        Number of records, patients, and records with each finding.
+
+    Raises:
+        OutputError: `out` exists, or cannot be written.
+    """
+    advance = of_stage(progress, "records")
+    return cohort.simulate_cohort(Path(out), records=records, seed=seed, overwrite=overwrite, progress=advance)

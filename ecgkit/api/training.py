@@ -1,0 +1,196 @@
+"""A training as it was asked for, newly or again, and its ways: in this process, in several, or as an estimate."""
+
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ecgkit.api.arguments import PathLike, Settings, assignments, path_or_none
+from ecgkit.config import build
+from ecgkit.entries import MethodEntry, TaskEntry
+from ecgkit.errors import ConfigError
+from ecgkit.evaluation.probe.online import OnlineProbe
+from ecgkit.evaluation.probe.request import ProbeRequest
+from ecgkit.methods import chosen_config
+from ecgkit.plugins import host
+from ecgkit.store.reader import Store
+from ecgkit.tasks.loading import find_task, task_reference
+from ecgkit.training import loop
+from ecgkit.training.launch import ProcessError, is_started_by_a_launcher, launch
+from ecgkit.training.options import PretrainOptions, Watcher
+from ecgkit.training.processes import placement
+from ecgkit.training.run import check_gpus, read_config, read_metrics
+from ecgkit.training.unfinished import RESUME, check_free, finished, read_resume, unfinished
+
+PROCESSES, PROBE_TASK, PROBE_DATA = "processes", "probe_task", "probe_data"  # notes of a training's options
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training as it was asked for.
+
+    Args:
+        entry: The method family.
+        config: Its config.
+        data: The store.
+        out: The run folder.
+        task: Where labels come from, if the method needs some.
+        options: How to run. The notes hold the number of processes, and task and store of the online probe.
+    """
+
+    entry: MethodEntry
+    config: Any
+    data: Path
+    out: Path
+    task: TaskEntry | None
+    options: PretrainOptions
+
+    @property
+    def processes(self) -> int:
+        """How many processes train."""
+        return int(self.options.notes.get(PROCESSES, 1))
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """A training that is complete.
+
+    Args:
+        run: The run folder; ``ecgkit.load(run)`` loads its encoder.
+        metrics: The metrics of every epoch, as in the run's ``metrics.jsonl``.
+        seconds: How long this call took.
+    """
+
+    run: Path
+    metrics: list[dict[str, Any]]
+    seconds: float
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The metrics of the epoch with the lowest validation loss."""
+        return min(self.metrics, key=lambda epoch: epoch["val_loss"])
+
+
+def configured(
+    method: str,
+    preset: str,
+    config: PathLike | None,
+    settings: Settings,
+    epochs: int | None,
+    accumulate: int | None,
+) -> tuple[MethodEntry, str, Any]:
+    """Return a method, the name of its preset, and its config."""
+    entry = host().get(MethodEntry, method)
+    of_recipe = [f"recipe.{name}={n}" for name, n in (("epochs", epochs), ("accumulate", accumulate)) if n is not None]
+    name, chosen = chosen_config(entry, preset, path_or_none(config), assignments(settings) + of_recipe)
+    return entry, name, chosen
+
+
+def process_notes(gpus: int, processes: int) -> dict[str, int]:
+    """Return how many processes to start, as a note of the options.
+
+    Raises:
+        ConfigError: Both numbers are given.
+    """
+    if gpus and processes:
+        raise ConfigError(f"--gpus {gpus} together with --processes {processes}", "", "Give only one of them.")
+    return {PROCESSES: gpus or processes} if gpus or processes else {}
+
+
+def probe_notes(task: str, data: PathLike) -> dict[str, str]:
+    """Return what the online probe needs, as notes of the options."""
+    return {PROBE_TASK: task_reference(find_task(task)), PROBE_DATA: str(Path(data).resolve())} if task else {}
+
+
+def task_of(name: str) -> TaskEntry | None:
+    """Return the task whose labels a supervised method trains on."""
+    return find_task(name) if name else None
+
+
+def read_unfinished(run: Path, device: str, profile: bool, notes: Mapping[str, Any]) -> Training:
+    """Return an unfinished training, with what it was started with.
+
+    Raises:
+        RunError: There is no unfinished run of this name.
+    """
+    saved = read_resume(run)
+    out = finished(run)
+    folder = unfinished(out)
+    entry, config, _ = read_config(folder)
+    options = build(PretrainOptions, saved["options"], source=str(folder / RESUME))
+    options = replace(options, resume=True, profile=profile, notes={**options.notes, **notes})
+    if device != "auto":
+        options = replace(options, device=device)
+    return Training(entry, config, Path(saved["store"]), out, task_of(saved["task"]), options)
+
+
+def train(training: Training, watcher: Watcher | None, command: Callable[[], Sequence[str]]) -> Pretraining:
+    """Train, in this process or in as many as were asked for.
+
+    Args:
+        training: What to train.
+        watcher: What the caller wants to see.
+        command: Gives the arguments of ``ecgkit`` that stand for the same training; other processes run it.
+
+    Raises:
+        ProcessError: One of several processes ended with an error.
+        KeyboardInterrupt: A signal asked to stop, and a checkpoint is saved.
+    """
+    began = time.perf_counter()
+    if training.processes > 1 and not is_started_by_a_launcher():
+        _start_processes(training, command())
+        metrics = read_metrics(training.out)
+    else:
+        metrics = _train_here(training, watcher or Watcher())
+    return Pretraining(training.out, metrics, time.perf_counter() - began)
+
+
+def _start_processes(training: Training, command: Sequence[str]) -> None:
+    """Start the processes, after one process has refused all that can be refused early."""
+    options = training.options
+    if options.device != "cpu":
+        check_gpus(training.processes)
+    check_free(training.out, overwrite=options.overwrite, resume=options.resume)
+    Store(training.data)
+    code = launch(training.processes, command)
+    if code:
+        raise ProcessError(code)
+
+
+def _train_here(training: Training, watcher: Watcher) -> list[dict[str, Any]]:
+    me = placement(os.environ)
+    if watcher.measure is None and (me is None or me.first):
+        watcher = replace(watcher, measure=_online_probe(training))
+    store = Store(training.data)
+    return loop.pretrain(
+        training.entry, training.config, store, training.out, training.options, watcher, task=training.task
+    )
+
+
+def _online_probe(training: Training) -> OnlineProbe | None:
+    """Return the probe that watches the training, if one was asked for."""
+    notes = training.options.notes
+    if PROBE_TASK not in notes:
+        return None
+    asked = ProbeRequest(notes[PROBE_DATA], notes[PROBE_TASK], seed=training.options.seed, cache=None)
+    return OnlineProbe(asked, training.entry, training.config)
+
+
+def command_line(arguments: Mapping[str, Any]) -> list[str]:
+    """Return the arguments of ``ecgkit pretrain`` that stand for those of a function.
+
+    Args:
+        arguments: By name. None and ``False`` are left out; ``compile`` may be switched off.
+    """
+    line = ["pretrain"]
+    for name, value in arguments.items():
+        flag = f"--{name.replace('_', '-')}"
+        if name == "settings":
+            line += [part for text in assignments(value) for part in ("--set", text)]
+        elif isinstance(value, bool):
+            line += [flag] * value + ["--no-compile"] * (name == "compile" and not value)
+        elif value is not None and value != "":
+            line += [flag, str(value)]
+    return line

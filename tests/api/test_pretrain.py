@@ -1,0 +1,71 @@
+"""Training from Python: the arguments of the command, a run that is continued, and what starts other processes."""
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+import ecgkit
+from ecgkit.api.training import command_line
+from ecgkit.cli import build_app
+from ecgkit.errors import ConfigError
+from ecgkit.training.options import Watcher
+
+TINY: dict[str, Any] = {
+    "method": "stmem",
+    "preset": "tiny",
+    "settings": {"recipe.batch_size": 16},
+    "workers": 0,
+    "device": "cpu",
+}
+
+
+def test_a_training_that_was_stopped_is_continued(cohort_store: Path, tmp_path: Path) -> None:
+    def stop(metrics: dict[str, Any]) -> None:
+        raise KeyboardInterrupt
+
+    run, lines = tmp_path / "run", list[dict[str, Any]]()
+    with pytest.raises(KeyboardInterrupt):
+        ecgkit.pretrain(
+            **TINY, data=cohort_store, out=run, epochs=2, save_minutes=0, watcher=Watcher(epoch=stop)
+        )  # stops after the first epoch
+    assert not run.exists()
+    done = ecgkit.resume_pretraining(run, watcher=Watcher(epoch=lines.append))
+    assert done.run == run
+    assert [line["epoch"] for line in done.metrics] == [1, 2]
+    assert done.best == min(done.metrics, key=lambda line: line["val_loss"])
+    assert lines[-1]["epoch"] == 2
+    assert ecgkit.load(done.run).width > 0
+
+
+def test_an_estimate_trains_nothing(cohort_store: Path, tmp_path: Path) -> None:
+    asked = {name: value for name, value in TINY.items() if name != "workers"}
+    found = ecgkit.estimate_pretraining(**asked, data=str(cohort_store), epochs=3)
+    assert found.steps == 3 * found.beginning.steps
+    assert found.seconds > 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_gpus_and_processes_exclude_each_other(cohort_store: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--gpus 1 together with --processes 2"):
+        ecgkit.pretrain(**TINY, data=cohort_store, out=tmp_path / "run", gpus=1, processes=2)
+
+
+def test_the_command_of_other_processes_says_the_same() -> None:
+    """Every argument of the function reaches the processes that it starts, by the command's own parser."""
+    other: dict[str, Any] = {
+        "method": "stmem", "data": "a b.zarr", "out": "run", "preset": "tiny", "task": "my.yaml", "epochs": 3,
+        "accumulate": 2, "config": "c.yaml", "settings": {"depth": 4, "signal": {"fs": 100}}, "seed": 7, "gpus": 0,
+        "processes": 2, "shard": True, "device": "cpu", "compile": False, "workers": 0, "save_minutes": 0.5,
+        "keep": 1, "probe_task": "simulated", "probe_data": "p.zarr", "probe_every": 2, "all_folds": True,
+        "tensorboard": True, "profile": True, "overwrite": True,
+    }  # fmt: skip
+    assert set(other) == set(inspect.signature(ecgkit.pretrain).parameters) - {"watcher"}
+    program: Any = typer.main.get_command(build_app())
+    name, *line = command_line(other)
+    parsed = program.commands[name].make_context(name, line).params
+    assert list(parsed.pop("settings")) == ["depth=4", 'signal={"fs": 100}']
+    del other["settings"]
+    assert {name: str(parsed[name]) for name in other} == {name: str(value) for name, value in other.items()}
