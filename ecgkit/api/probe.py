@@ -53,7 +53,7 @@ def probe(
     run: PathLike | None = None,
     *,
     data: PathLike,
-    task: Names,
+    task: Names | Path,
     eval_data: PathLike | None = None,
     method: str = "",
     random_init: bool = False,
@@ -137,7 +137,7 @@ def probe(
     check_training(encoder, head, head_settings, epochs, draws=bool(fractions or counts or seeds))
     check_overlap(encoder, allow_overlap)
     check_cache(encoder, head, cache)
-    tasks = [name.strip() for name in (task.split(",") if isinstance(task, str) else task)]
+    tasks = [name.strip() for name in (str(task).split(",") if isinstance(task, str | Path) else map(str, task))]
     sets = (
         [each.name for each in parse_lead_sets(leads if isinstance(leads, str) else ",".join(leads))] if leads else []
     )

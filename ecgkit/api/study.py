@@ -52,7 +52,7 @@ def study_layers(
     run: PathLike | None = None,
     *,
     data: PathLike,
-    task: str,
+    task: PathLike,
     layers: str | Sequence[int] = "all",
     method: str = "",
     random_init: bool = False,
@@ -110,7 +110,7 @@ def study_layers(
     check_overlap(encoder, allow_overlap)
     check_cache(encoder, head, cache)
     request = _request(
-        data=str(data), task=task, encoder=encoder, head=head, head_settings=tuple(head_settings), leads=leads,
+        data=str(data), task=str(task), encoder=encoder, head=head, head_settings=tuple(head_settings), leads=leads,
         protocol=protocol, splits=str(splits or ""), label_set=label_set, allow_overlap=allow_overlap, seed=seed,
         task_settings=tuple(assignments(task_settings)), device=device, cache=cache_choice(cache, no_cache),
     )  # fmt: skip
@@ -126,7 +126,7 @@ def study_perturbations(
     run: PathLike | None = None,
     *,
     data: PathLike,
-    task: str,
+    task: PathLike,
     perturb: str,
     method: str = "",
     random_init: bool = False,
@@ -190,7 +190,7 @@ def study_perturbations(
     check_cache(encoder, head, cache)
     head_settings += zero_shot_settings(head, prompts, independent_queries)
     request = _request(
-        data=str(data), task=task, encoder=encoder, head=head, head_settings=tuple(head_settings), leads=leads,
+        data=str(data), task=str(task), encoder=encoder, head=head, head_settings=tuple(head_settings), leads=leads,
         protocol=protocol, splits=str(splits or ""), label_set=label_set, allow_overlap=allow_overlap, seed=seed,
         task_settings=tuple(assignments(task_settings)), device=device, cache=cache_choice(cache, no_cache),
     )  # fmt: skip
