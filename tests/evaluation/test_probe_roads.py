@@ -62,7 +62,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
     labels = {name: {"name": task.labels[name].name, "codes": list(task.labels[name].codes)} for name in ("AF", "LBBB")}
     (folder / "own.yaml").write_text(yaml.safe_dump({**own, "labels": labels}))
     (folder / "prompts.json").write_text(json.dumps({name: f"signs of {of.name}" for name, of in task.labels.items()}))
-    (folder / "model.yaml").write_text("aggregate: mean\n")
+    (folder / "model.yaml").write_text("mlp_ratio: 2.0\n")
     encoder = {"method": "stmem", "weights": "random-init", "preset": "tiny", "settings": list(SIZES)}
     tasks = [{"task": "simulated", "store": "here"}]
     suite = {"runs": [encoder], "tasks": tasks, "stores": {"here": str(folder / "here.zarr")}}
@@ -84,8 +84,8 @@ def _write_splits(folder: Path, store: Store) -> None:
 ROADS: dict[str, Callable[[Place], Sequence[str]]] = {
     "plain": lambda p: (*ENCODER, "--random-init"),
     "run": lambda p: (p / "leaky", "--allow-overlap"),
-    "lead sets": lambda p: (*ENCODER, "--random-init", "--leads", "I,limb"),
-    "fractions": lambda p: (*ENCODER, "--random-init", "--fraction", "50,100"),
+    "lead sets": lambda p: (*ENCODER, "--random-init", "--leads", "I,II"),
+    "fractions": lambda p: (*ENCODER, "--random-init", "--fraction", "50", "--seeds", "1"),
     "layers": lambda p: (*ENCODER, "--random-init", "--layers", "all"),
     "perturb": lambda p: (*ENCODER, "--random-init", "--perturb", "lead-off=6"),
     "suite": lambda p: ("--suite", p / "suite.yaml"),
@@ -107,7 +107,7 @@ OPTIONS: dict[str, Callable[[Place], tuple[Sequence[str], Sequence[str]]]] = {
     "--config": lambda p: (("--config", p / "model.yaml"), ()),
     "--set": lambda p: (("--set", "head.recipe.lr=1e-5"), ()),
     "--head": lambda p: (("--head", "knn"), ()),
-    "--leads": lambda p: (("--leads", "II"), ()),
+    "--leads": lambda p: (("--leads", "limb"), ()),
     "--prompts": lambda p: (("--prompts", p / "prompts.json"), ()),
     "--independent-queries": lambda p: (("--independent-queries",), ()),
     "--epochs": lambda p: (("--epochs", "2"), ()),

@@ -37,7 +37,7 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     values = {"title": "My findings", "code_system": task.code_system, "unlabelled": "keep", "labels": labels,
               "challenge": {"normal": "NSR"}}  # fmt: skip
     path = tmp_path_factory.mktemp("tasks") / "my.yaml"
-    path.write_text(yaml.safe_dump(values))
+    path.write_text(yaml.safe_dump(values, sort_keys=False))
     return path
 
 
