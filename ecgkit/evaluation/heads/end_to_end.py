@@ -80,6 +80,8 @@ def train_supervised(
         progress: Called with epochs done and in all.
     """
     device = next(encoder.parameters()).device
+    if not trained_parameters(encoder):
+        encoder.requires_grad_(True)  # the teacher of a method with two networks, which no gradient reached there
     torch.manual_seed(seed)
     model = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(encoder.width, len(data.labels))}).to(device)
     shares = decayed_shares(encoder, layer_decay) if layer_decay < 1 else {}
