@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 
 import ecgkit as library
 from ecgkit.cli import build_app
@@ -125,6 +126,27 @@ def test_no_word_is_broken_where_a_table_is_too_wide() -> None:
     lines = list(facts({"leads": long, "unit": "mV"}, 40))
     assert all(len(line) <= 40 for line in lines) and len(lines) == 4
     assert " ".join(" ".join(lines).split()) == f"leads {long} unit mV"
+
+
+def test_a_table_fits_a_terminal_of_80_columns_and_breaks_no_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ecgkit.cli import render
+
+    console = Console(force_terminal=True, width=80, highlight=False, color_system=None)
+    monkeypatch.setattr(render, "_people", [console])
+    row = {
+        "run": "stmem-tiny-random-init", "name": "first-degree atrioventricular block and more",
+        "training records": "12,345", "AUROC": "93.8 (88.8–98.1)", "95 %": "100.0–100.0",
+    }  # fmt: skip
+    render.print_table("A title that is longer than a line " * 4, [row] * 2, numeric=[*row][2:])
+    render.say("word " * 30 + "/a/path/that/is/longer/than/a/line" * 4)
+    lines = capsys.readouterr().out.splitlines()
+    *table, path = lines
+    assert all(len(line) <= 80 for line in table), lines
+    assert path == "/a/path/that/is/longer/than/a/line" * 4
+    words = set(" ".join(lines).replace("│", " ").replace("┃", " ").split())
+    assert {word for cell in [*row, *row.values()] for word in cell.split()} <= words
 
 
 def on_a_terminal(*arguments: str, **environment: str) -> str:

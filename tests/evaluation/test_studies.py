@@ -222,7 +222,7 @@ def test_the_studies_of_a_run(
     for wrong, message in (
         (("--layers", "3"), "numbers from 1 to 2"), (("--layers", "x"), "numbers from 1 to 2"),
         (("--layers", "all", "--perturb", "lead-shift=1"), "one of them"),
-        (("--layers", "all", "--fraction", "10"), "with a study"),
+        (("--layers", "all", "--fraction", "10"), "a study takes all"),
         (("--perturb", "lead-off=1", "--seeds", "2"), "a study"),
     ):  # fmt: skip
         refused = ecgkit("probe", runs[name], *common[:-1], tmp_path / "none", *wrong)
@@ -266,7 +266,7 @@ def test_settings_go_to_the_head_or_to_the_model(
     quick = ("--set", "head.recipe.epochs=2")
     shown = ecgkit("probe", runs["stmem"], *common, "--head", "pma", *quick, "--set", "gate=frozen")
     assert shown.code == 0, shown.err
-    assert load_row(tmp_path / "r" / "row.json").head == "pma (fit=epochs=2, gate=frozen)"
+    assert load_row(tmp_path / "r" / "row.json").head == "pma (recipe=epochs=2, gate=frozen)"
     shown = ecgkit(
         "probe", "--method", "stmem", "--preset", "tiny", "--random-init", *common, "--head", "ppa", *quick,
         "--set", "depth=1", "--set", "width=16",
