@@ -135,9 +135,9 @@ class Clock:
         return cls(step, steps, whole + index / (steps // epochs), epochs)
 
     @classmethod
-    def end(cls, steps: int = 1, epochs: int = 1) -> "Clock":
-        """Return the clock that stands at the end of a training."""
-        return cls(steps, steps, float(epochs), epochs)
+    def end(cls, steps: int = 0, epochs: int = 1) -> "Clock":
+        """Return the clock that stands at the end of a training; one step per epoch where their number is not known."""
+        return cls(steps or epochs, steps or epochs, float(epochs), epochs)
 
     @property
     def progress(self) -> float:

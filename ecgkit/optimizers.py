@@ -14,9 +14,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from ecgkit.nn.lars import LARS
 from ecgkit.recipe import Recipe
 
-OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD"}  # as results name them
+OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD", "lars": "LARS"}  # as results name them
 
 
 def parameter_groups(
@@ -53,7 +54,7 @@ def build_optimizer(
     *,
     fused: bool = True,
 ) -> torch.optim.Optimizer:
-    """Return the optimiser that a recipe names: AdamW (Loshchilov and Hutter, arXiv 1711.05101), Adam or SGD.
+    """Return the optimiser that a recipe names: AdamW (Loshchilov and Hutter, arXiv 1711.05101), Adam, SGD or LARS.
 
     Args:
         recipe: How the parameters are trained.
@@ -64,5 +65,7 @@ def build_optimizer(
     groups = parameter_groups(recipe, parameters, shares)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.peak_lr, momentum=recipe.momentum)
+    if recipe.optimizer == "lars":
+        return LARS(groups, lr=recipe.peak_lr, momentum=recipe.momentum)
     kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[recipe.optimizer]
     return kind(groups, lr=recipe.peak_lr, betas=recipe.betas, eps=recipe.eps, fused=fused or None)

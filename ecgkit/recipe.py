@@ -37,9 +37,9 @@ class Recipe:
         drop_factor: Factor by which ``step`` lowers the learning rate.
         final_weight_decay: Weight decay that half a cosine reaches at the end. None keeps `weight_decay` throughout.
         decayed: Parameters that decay: ``matrices`` only (no biases, norms or single tokens), or ``all``.
-        optimizer: ``adamw``, ``adam`` or ``sgd``. A method may build another: `ecgkit.methods.Method.optimizer`.
+        optimizer: ``adamw``, ``adam``, ``sgd`` or ``lars``. A method may build others (`Method.optimizer`).
         eps: Term of Adam and AdamW that keeps the denominator from 0.
-        momentum: Momentum of SGD.
+        momentum: Momentum of SGD and LARS.
     """
 
     epochs: int = 100
@@ -60,7 +60,7 @@ class Recipe:
     drop_factor: float = 0.1
     final_weight_decay: float | None = None
     decayed: Literal["matrices", "all"] = "matrices"
-    optimizer: Literal["adamw", "adam", "sgd"] = "adamw"
+    optimizer: Literal["adamw", "adam", "sgd", "lars"] = "adamw"
     eps: float = 1e-8
     momentum: float = 0.9
 

@@ -15,7 +15,9 @@ from ecgkit.store.reader import Store
 OWN_HEAD = "own"  # the classifier that the run was trained with
 
 
-def inspect_attention(run: PathLike, *, data: PathLike, record: str, out: PathLike | None = None) -> RecordAttention:
+def inspect_attention(
+    run: PathLike, *, data: PathLike, record: str, out: PathLike | None = None, progress: Progress = silent
+) -> RecordAttention:
     """Return where a run's model looks in a record, and draw it if a picture is asked for.
 
     Args:
@@ -23,6 +25,7 @@ def inspect_attention(run: PathLike, *, data: PathLike, record: str, out: PathLi
         data: Store of the record.
         record: Id of the record.
         out: PNG file to draw.
+        progress: Called with stage, records done and records in all.
 
     Raises:
         RunError: The model tells no attention.
@@ -33,7 +36,7 @@ def inspect_attention(run: PathLike, *, data: PathLike, record: str, out: PathLi
     if picture is not None:
         check_suffix(picture, ".png")
     encoder, store = pretrained_encoder(Path(run)), Store(Path(data))
-    found = record_attention(encoder, store, record)
+    found = record_attention(encoder, store, record, progress)
     if picture is not None:
         plot_attention(found, picture, title=f"{encoder.name} on {store.name}, record {record}")
     return found

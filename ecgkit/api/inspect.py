@@ -11,6 +11,7 @@ from ecgkit.api.arguments import PathLike, path_or_none
 from ecgkit.atomic import check_suffix
 from ecgkit.beats.peaks import has_peaks, read_peaks
 from ecgkit.evaluation.studies.reconstruction import Rebuilt, rebuild_record
+from ecgkit.progress import Progress, silent
 from ecgkit.reporting.page.quality import write_quality_page
 from ecgkit.reporting.pictures.ecg import plot_ecg
 from ecgkit.reporting.pictures.reconstruction import plot_reconstruction
@@ -144,7 +145,9 @@ def inspect_overlap(store: PathLike, overlap: PathLike) -> Overlap:
     return summary.overlap(Store(Path(store)), Store(Path(overlap)))
 
 
-def inspect_reconstruction(run: PathLike, *, data: PathLike, out: PathLike, record: str = "") -> Rebuilt:
+def inspect_reconstruction(
+    run: PathLike, *, data: PathLike, out: PathLike, record: str = "", progress: Progress = silent
+) -> Rebuilt:
     """Draw what a run's masked model rebuilds of a record.
 
     Args:
@@ -152,6 +155,7 @@ def inspect_reconstruction(run: PathLike, *, data: PathLike, out: PathLike, reco
         data: Store of the record.
         out: PNG file to draw.
         record: Id of the record. By default the first usable record of the test fold.
+        progress: Called with stage, records done and records in all.
 
     Raises:
         RunError: The method rebuilds nothing, or the run holds only its encoder.
@@ -161,7 +165,7 @@ def inspect_reconstruction(run: PathLike, *, data: PathLike, out: PathLike, reco
     picture = Path(out)
     check_suffix(picture, ".png")
     opened = open_run(Path(run))
-    rebuilt = rebuild_record(opened, Store(Path(data)), record)
+    rebuilt = rebuild_record(opened, Store(Path(data)), record, progress=progress)
     name = opened.path.resolve().name
     plot_reconstruction(rebuilt, picture, title=f"{name} ({opened.entry.name}) rebuilds hidden parts")
     return rebuilt

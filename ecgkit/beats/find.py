@@ -62,12 +62,7 @@ def find_beats(
         WorkerError: A worker ended before its work was done.
     """
     detector, limits = detector or Detector(), limits or Limits()
-    attributes = {
-        "store_sha256": store.content_hash,
-        **detector.describe(),
-        "limits": asdict(limits),
-        "ecgkit": __version__,
-    }
+    attributes = _attributes(store, detector, limits)
     if has_peaks(store) and not overwrite and not _useless(store):
         return _kept(store, attributes)
     unfinished = Unfinished(store.path / FOLDER, FOLDER, overwrite=overwrite or has_peaks(store), hidden=True)
@@ -81,6 +76,16 @@ def find_beats(
         write_peaks(unfinished.made, pa.concat_tables(tables).combine_chunks(), attributes)
         unfinished.finish()
     return read_peaks(store)
+
+
+def _attributes(store: Store, detector: Detector, limits: Limits) -> dict[str, Any]:
+    """Return everything that decides the peaks, as JSON knows it."""
+    return {
+        "store_sha256": store.content_hash,
+        **detector.describe(),
+        "limits": asdict(limits),
+        "ecgkit": __version__,
+    }
 
 
 def _remove_old_format(store: Store) -> None:

@@ -2,7 +2,13 @@
 
 Every step is a running sum or one pass, so the cost of a lead is linear in its length and does not depend on the
 widths of the filters. All filters are centred moving means: linear phase, no delay, the same at every sampling rate.
-Each record of a batch is worked on alone: neither its company nor the order of records can change a result.
+Each record of a batch is worked on alone: the other records and their order cannot change a result.
+
+`detect` takes twelve widths. In samples of the envelope: half widths of smoothing, baseline, slope and integration;
+refractory time; reach of a T wave. In samples of the signal: reach of a spike; reach, edge and smoothing of `localise`.
+Then the blocks on either side for `levels`, and in samples of the envelope the half width of smoothing for votes. It
+takes ten limits: `ratio`, `floor`, `cap`, `power` of the weights, best ratio that counts, `low`, `high`, `t_share`,
+`late`, `agree`.
 
 Importing this module imports numba and compiles (the first time on a machine) or loads (afterwards) the loops.
 """
@@ -16,12 +22,13 @@ from ecgkit.compiled import compiled
 
 Floats = NDArray[Any]
 Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 MISSING = -1.0  # envelope of a sample that was not recorded
 
 
 @compiled
-def bridge(x: Floats, out: Floats, missing: NDArray[np.bool_]) -> bool:
+def bridge(x: Floats, out: Floats, missing: Bools) -> bool:
     """Copy a lead ``[T]``, straight lines over its gaps, and mark them; return whether any sample is there."""
     n = len(x)
     last = -1
@@ -88,7 +95,7 @@ def thin(x: Floats, step: int, out: Floats) -> None:
 
 
 @compiled
-def thin_gaps(missing: NDArray[np.bool_], step: int, e: Floats) -> None:
+def thin_gaps(missing: Bools, step: int, e: Floats) -> None:
     """Mark in an envelope where any of the `step` samples behind one of its own is missing."""
     for i in range(len(e)):
         if missing[i * step : (i + 1) * step].any():
@@ -233,7 +240,7 @@ def candidates(d: Floats, low: float, refractory: int, out: Ints) -> int:
 
 
 @compiled
-def choose(d: Floats, where: Ints, high: float, t_reach: float, t_share: float, late: float) -> NDArray[np.bool_]:
+def choose(d: Floats, where: Ints, high: float, t_reach: float, t_share: float, late: float) -> Bools:
     """Choose the beats among the candidates `where`.
 
     1. Those that rise above `high`, but for a weak one so soon after a strong one that it is its T wave.
@@ -275,7 +282,7 @@ def choose(d: Floats, where: Ints, high: float, t_reach: float, t_share: float, 
 @compiled
 def localise(
     x: Floats,
-    missing: NDArray[np.bool_],
+    missing: Bools,
     share: Floats,
     around: int,
     reach: int,
@@ -318,30 +325,100 @@ def localise(
 
 
 @compiled
-def detect(
-    signal: Floats,
-    whole: NDArray[np.bool_],
+def clean_lead(x: Floats, whole: bool, spike: int, filled: Floats, missing: Bools, out: Floats) -> bool:
+    """Write a lead ``[T]`` without gaps and spikes, and mark the gaps; return whether any sample is there.
+
+    Args:
+        x: ``[T]`` in mV, NaN where a sample is missing.
+        whole: Whether no sample is missing.
+        spike: Reach of `despike`.
+        filled: ``[T]``, scratch.
+        missing: ``[T]``, the gaps.
+        out: ``[T]``.
+    """
+    missing[:] = False
+    if whole:
+        despike(x, spike, out)
+    elif bridge(x, filled, missing):
+        despike(filled, spike, out)
+    else:
+        return False
+    return True
+
+
+@compiled
+def weigh(level: Floats, rest: Floats, clearest: float, power: float, weight: Floats) -> None:
+    """Write the weight of a lead's vote in each block ``[K]``: it grows with how far beats stand out from the rest."""
+    for k in range(len(level)):
+        if level[k] > 0:
+            weight[k] = max(min(level[k] / rest[k], clearest) - 1.5, 0.0) ** power
+
+
+@compiled
+def silence(votes: Floats, block: int, level: Floats) -> None:
+    """Set the votes ``[n]`` to 0 in those of the K blocks in which `level` finds no beats."""
+    K = len(level)
+    for k in range(K):
+        if level[k] <= 0:
+            votes[k * block : len(votes) if k == K - 1 else (k + 1) * block] = 0.0
+
+
+@compiled
+def localise_all(
+    clean: Floats,
+    missing: Bools,
+    level: Floats,
+    weight: Floats,
+    found: Ints,
     step: int,
     block: int,
-    widths: Ints,
-    limits: Floats,
+    near: Ints,
+    share: Floats,
+    work: Floats,
     out: Ints,
-    counts: Ints,
+) -> int:
+    """Write the R peak of each beat of a record, ascending and each once; return how many there are.
+
+    Args:
+        clean: ``[L, T]`` from `clean_lead`.
+        missing: ``[L, T]``.
+        level: ``[L, K]`` from `levels`.
+        weight: ``[L, K]`` from `weigh`.
+        found: The beats, in samples of the envelope.
+        step: Samples of the signal per sample of the envelope.
+        block: Samples of the envelope per block.
+        near: Reach, edge and smoothing of `localise`.
+        share: ``[L]``, scratch.
+        work: Scratch of `localise`.
+        out: ``[P]``, sample indices.
+    """
+    count, last = 0, -1
+    for beat in found:
+        k = min(beat // block, level.shape[1] - 1)
+        for lead in range(len(share)):
+            share[lead] = weight[lead, k] / level[lead, k] if weight[lead, k] > 0 else 0.0
+        at = localise(clean, missing, share, beat * step + step // 2, near[0], near[1], near[2], work)
+        if at > last:
+            out[count] = last = at
+            count += 1
+    return count
+
+
+@compiled
+def detect(
+    signal: Floats, whole: Bools, step: int, block: int, widths: Ints, limits: Floats, out: Ints, counts: Ints
 ) -> None:
     """Find the R peaks of every record.
 
     Args:
         signal: ``[B, L, T]`` in mV, NaN where a sample is missing.
-        whole: ``[B, L]``, which lead misses no sample.
-        step: Samples a sample of the envelope.
-        block: Samples of the envelope a block of `levels`.
-        widths: In samples of the envelope: half widths of smoothing, baseline, slope, integration; refractory time,
-            reach of a T wave; in samples of the signal: spike; reach, edge and smoothing of `localise`; blocks on
-            either side for `levels`; and in samples of the envelope the half width of smoothing for votes.
-        limits: `ratio`, `floor`, `cap`, `power` of the weights, best ratio that counts, `low`, `high`, `t_share`,
-            `late`, `agree`.
+        whole: ``[B, L]``, whether a lead misses no sample.
+        step: Samples of the signal per sample of the envelope.
+        block: Samples of the envelope per block of `levels`.
+        widths: Described at the head of this module.
+        limits: Described at the head of this module.
         out: ``[B, P]``, sample indices.
-        counts: ``[B]``, how many.
+        counts: ``[B]``, number of peaks per record.
     """
     B, L, T = signal.shape
     n = T // step
@@ -354,38 +431,20 @@ def detect(
     for b in range(B):
         weight[:] = 0.0
         for lead in range(L):
-            missing[lead] = False
-            if whole[b, lead]:
-                despike(signal[b, lead], widths[6], clean[lead])
-            elif bridge(signal[b, lead], filled, missing[lead]):
-                despike(filled, widths[6], clean[lead])
-            else:
+            if not clean_lead(signal[b, lead], whole[b, lead], widths[6], filled, missing[lead], clean[lead]):
                 continue
             thin(clean[lead], step, thinned)
             envelope(thinned, widths[:4], work[:, :n], e[lead])
             if not whole[b, lead]:
                 thin_gaps(missing[lead], step, e[lead])
             levels(e[lead], block, widths[10], limits[0], limits[1], level[lead], rest)
-            for k in range(K):
-                if level[lead, k] > 0:
-                    weight[lead, k] = max(min(level[lead, k] / rest[k], limits[4]) - 1.5, 0.0) ** limits[3]
+            weigh(level[lead], rest, limits[4], limits[3], weight[lead])
         fuse(e, block, level, weight, limits[2], work[0, :n])
         moving_mean(work[0, :n], widths[11], votes)  # a mean over one complex has a flat top
         levels(votes, block, widths[10], limits[9], 0.0, level_of_votes, rest)
-        for k in range(K):
-            if level_of_votes[k] <= 0:
-                votes[k * block : n if k == K - 1 else (k + 1) * block] = 0.0
+        silence(votes, block, level_of_votes)
         found = where[: candidates(votes, limits[5], widths[4], where)]
-        keep = choose(votes, found, limits[6], widths[5], limits[7], limits[8])
-        count, last = 0, -1
-        for i in range(len(found)):
-            if not keep[i]:
-                continue
-            k = min(found[i] // block, K - 1)
-            for lead in range(L):
-                share[lead] = weight[lead, k] / level[lead, k] if weight[lead, k] > 0 else 0.0
-            at = localise(clean, missing, share, found[i] * step + step // 2, widths[7], widths[8], widths[9], work[0])
-            if at > last:
-                out[b, count] = last = at
-                count += 1
-        counts[b] = count
+        beats = found[choose(votes, found, limits[6], widths[5], limits[7], limits[8])]
+        counts[b] = localise_all(
+            clean, missing, level, weight, beats, step, block, widths[7:10], share, work[0], out[b]
+        )

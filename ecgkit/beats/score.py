@@ -5,7 +5,7 @@ Sensitivity is the share of reference beats that are paired, PPV the share of de
 whole record counts, without the learning period that EC57 allows.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,9 +19,9 @@ from ecgkit.datasets.base import Dataset, settle
 from ecgkit.datasets.header import Header
 from ecgkit.errors import DatasetError, EcgkitError
 from ecgkit.ingestion import find_dataset
+from ecgkit.progress import Advance
 from ecgkit.recording import Recording
 
-Progress = Callable[[int, int], None]
 Peaks = NDArray[np.int64]
 
 TOLERANCES = (150.0, 50.0)  # ms
@@ -32,10 +32,10 @@ class Score:
     """Counts at one tolerance.
 
     Args:
-        tolerance: In ms.
-        paired: Reference beats that were found.
-        missed: Reference beats that were not.
-        extra: Detections that are no beat.
+        tolerance: The tolerance in ms.
+        paired: Number of reference beats that were found.
+        missed: Number of reference beats that were not found.
+        extra: Number of detections without a reference beat.
     """
 
     tolerance: float
@@ -69,15 +69,15 @@ class Score:
 
 @dataclass(frozen=True)
 class RecordScore:
-    """One record.
+    """Scores of one record.
 
     Args:
-        record: Its id.
-        reference: What it was compared with: an annotator or a detector.
-        scores: One a tolerance.
-        expected: The reference's beats.
-        found: The detections that were judged.
-        errors: In ms, detection minus reference of each pair at the widest tolerance, nearest to nearest.
+        record: Id of the record.
+        reference: Name of the annotator or detector that it was compared with.
+        scores: One score per tolerance.
+        expected: Beats of the reference.
+        found: Detections that were compared.
+        errors: Detection minus reference in ms, for each pair at the widest tolerance, nearest to nearest.
     """
 
     record: str
@@ -110,7 +110,7 @@ class Report:
     detector: dict[str, Any] = field(default_factory=dict)
 
     def pooled(self) -> list[Score]:
-        """Return the counts over all records, a score a tolerance."""
+        """Return the counts over all records, one score per tolerance."""
         return [_sum(scores) for scores in zip(*(record.scores for record in self.records), strict=True)]
 
     def errors(self) -> NDArray[np.float64]:
@@ -156,7 +156,7 @@ def pair(reference: Peaks, found: Peaks, tolerance: int) -> tuple[int, int, int]
     Args:
         reference: Ascending sample indices.
         found: Ascending sample indices.
-        tolerance: In samples.
+        tolerance: Tolerance in samples.
     """
     i = j = pairs = 0
     while i < len(reference) and j < len(found):
@@ -183,15 +183,15 @@ def errors_of(reference: Peaks, found: Peaks, tolerance: int) -> NDArray[np.int6
 def score_record(
     record: str, name: str, reference: Reference, found: Peaks, fs: float, tolerances: Sequence[float] = TOLERANCES
 ) -> RecordScore:
-    """Judge the peaks of one record.
+    """Score the peaks of one record.
 
     Args:
-        record: Its id.
-        name: Of the reference.
+        record: Id of the record.
+        name: Name of the reference.
         reference: The reference.
         found: Detections as sample indices.
-        fs: Rate in Hz of all indices.
-        tolerances: In ms, the widest first.
+        fs: Sampling rate in Hz of all indices.
+        tolerances: Tolerances in ms, the widest first.
     """
     judged = reference.judged(found)
     widths = [int(tolerance * fs / 1000 + 1e-9) for tolerance in tolerances]
@@ -208,18 +208,18 @@ def score_folder(
     against: Detector | None = None,
     tolerances: Sequence[float] = TOLERANCES,
     dataset: str = "",
-    progress: Progress | None = None,
+    progress: Advance | None = None,
 ) -> Report:
-    """Judge a detector on every record of a folder.
+    """Score a detector on every record of a folder.
 
     Args:
-        src: A dataset's folder.
+        src: Folder of the dataset.
         detector: The detector.
         annotators: Suffixes of the annotations to compare with, each on its own.
-        against: Another detector to compare with instead.
-        tolerances: In ms.
-        dataset: Layout of the folder; empty to find it by looking.
-        progress: Called with records done and records in all.
+        against: Another detector to compare with instead of annotations.
+        tolerances: Tolerances in ms.
+        dataset: Layout of the folder. By default it is detected.
+        progress: Called with records done and records in total.
 
     Raises:
         DatasetError: The folder has no record with such a reference.
@@ -242,11 +242,14 @@ def score_folder(
         if progress:
             progress(done, len(sources))
     if not report.records:
-        names = ", ".join(annotators)
-        first = next(iter(report.unread.items()), None)
-        told = f"; record {first[0]}: {first[1]}" if first else ""
-        raise DatasetError(f"none of the {len(sources)} records of {src} has annotations {names}{told}", "at least one")
+        raise _nothing_scored(src, len(sources), annotators, report)
     return report
+
+
+def _nothing_scored(src: Path, records: int, annotators: Sequence[str], report: Report) -> DatasetError:
+    first = next(iter(report.unread.items()), None)
+    why = f"; record {first[0]}: {first[1]}" if first else ""
+    return DatasetError(f"none of the {records} records of {src} has annotations {', '.join(annotators)}{why}")
 
 
 def _references(

@@ -23,7 +23,8 @@ def show_attention(run: Path, data: Path | None, record: str, task: str, out: Pa
         return
     if out is None and not as_json:
         raise ConfigError("--attention --record without --out", "", "Name the picture: --out attention.png.")
-    found = ecgkit.inspect_attention(run, data=data, record=record, out=out)
+    with progress() as watch:
+        found = ecgkit.inspect_attention(run, data=data, record=record, out=out, progress=watch)
     if as_json:
         print_json(_as_json(found))
     else:

@@ -8,7 +8,7 @@ import typer
 
 import ecgkit
 from ecgkit.cli import completion, inspect_view
-from ecgkit.cli.render import JsonOption, print_json, say
+from ecgkit.cli.render import JsonOption, print_json, progress, say
 from ecgkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -141,4 +141,6 @@ def _reconstruct(run: Path, data: Path | None, record: str, out: Path | None) ->
     if data is None or out is None:
         missing = "--data STORE" if data is None else "--out PICTURE.png"
         raise ConfigError(f"--reconstruct without {missing.split()[0]}", "", f"Add {missing}.")
-    inspect_view.show_reconstruction(out, ecgkit.inspect_reconstruction(run, data=data, out=out, record=record))
+    with progress() as watch:
+        rebuilt = ecgkit.inspect_reconstruction(run, data=data, out=out, record=record, progress=watch)
+    inspect_view.show_reconstruction(out, rebuilt)

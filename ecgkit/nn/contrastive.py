@@ -40,8 +40,13 @@ def gather(x: Tensor) -> Tensor:
     The objective of a distributed training is the mean of what the processes' losses are; the backward pass is exactly
     its derivative, so that W processes with batches of B give the gradients of one with W B. A loss may be computed
     over all N in every process, or over a process's own rows against all N.
+
+    Args:
+        x: One row per record of the batch. Where records form groups, gather all of them first and pick then.
     """
     sizes = _sizes.get()
+    if sizes is not None and len(x) < sizes[dist.get_rank()]:
+        raise ValueError(f"gather needs a row for each of {sizes[dist.get_rank()]} records and was given {len(x)}")
     return x if sizes is None else _Gather.apply(x, sizes)  # type: ignore[no-untyped-call]
 
 

@@ -7,7 +7,7 @@ and marked as absent. If the store's folder cannot be written, the view goes to 
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -165,37 +165,42 @@ def _fill(store: Store, spec: SignalSpec, signal: Path, parts: Path, block: tupl
         block: First row, and first row after the part.
     """
     first, last = block
-    lengths = np.zeros(last - first, np.int64)
+    lengths = []
     rows = open_memmap(signal, "r")
-    offset, row_bytes = rows.offset, rows.strides[0]
+    place = rows.offset + first * rows.strides[0]
     # Without reading, so that on a network file system two machines can write into one page.
     descriptor = os.open(signal, os.O_WRONLY)
     try:
-        for start in range(first, last, store.chunk_records):
-            stop = min(start + store.chunk_records, last)
-            windows, lengths[start - first : stop - first] = _windows(store, spec, start, stop)
-            _write_all(descriptor, windows, offset + start * row_bytes)
+        for windows, real in _windows(store, spec, first, last):
+            _write_all(descriptor, windows, place)
+            place += windows.nbytes
+            lengths.append(real)
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
     with whole_file(parts / _part_name(first)) as path:
-        np.save(path, lengths)
+        np.save(path, np.concatenate(lengths))
 
 
-def _windows(store: Store, spec: SignalSpec, start: int, stop: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return the windows of records `start` to `stop`, ``[n, L, W]`` in mV, and how many samples of each are real."""
+def _windows(store: Store, spec: SignalSpec, first: int, last: int) -> Iterator[Arrays]:
+    """Yield the windows of records `first` to `last` chunk by chunk, and how many samples of each are real.
+
+    The windows are float32 ``[n, L, W]`` in mV. A generator keeps its arrays until the next chunk replaces them, so
+    that the process does not give memory back and ask for it again with every chunk.
+    """
     columns = [store.leads.index(lead) for lead in spec.leads if lead in store.leads]
     places = np.array([spec.leads.index(store.leads[c]) for c in columns])
-    windows = np.zeros((stop - start, len(spec.leads), spec.window_samples), np.float32)
-    lengths = np.zeros(stop - start, np.int64)
-    records = store.table.iloc[start:stop]
-    rates, samples = records["fs"].to_numpy(), records["samples"].to_numpy()
-    block = decode(store.verified(start, stop))[:, columns]
-    for fs, T in sorted(set(zip(rates, samples, strict=True))):
-        same = np.flatnonzero((rates == fs) & (samples == T))
-        window, lengths[same] = window_of(block[same][..., :T], fs, spec)
-        windows[np.ix_(same, places)] = window
-    return windows, lengths
+    rates, samples = store.table["fs"].to_numpy(), store.table["samples"].to_numpy()
+    for start in range(first, last, store.chunk_records):
+        stop = min(start + store.chunk_records, last)
+        block = decode(store.verified(start, stop))[:, columns]
+        windows = np.zeros((stop - start, len(spec.leads), spec.window_samples), np.float32)
+        lengths = np.zeros(stop - start, np.int64)
+        for fs, T in sorted(set(zip(rates[start:stop], samples[start:stop], strict=True))):
+            same = np.flatnonzero((rates[start:stop] == fs) & (samples[start:stop] == T))
+            window, lengths[same] = window_of(block[same][..., :T], fs, spec)
+            windows[np.ix_(same, places)] = window
+        yield windows, lengths
 
 
 def _write_all(descriptor: int, block: NDArray[np.float32], offset: int) -> None:

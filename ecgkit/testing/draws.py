@@ -34,7 +34,8 @@ class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if torch.Tag.nondeterministic_seeded not in func.tags or not any(map(self._over_records, args)):
             return func(*args, **kwargs)
         wide = [self._widen(a) if self._over_records(a) else a for a in args]
-        result = func(*wide, **kwargs)
+        named = {name: self._widen(a) if self._over_records(a) else a for name, a in kwargs.items()}
+        result = func(*wide, **named)
         if func._schema.is_mutable:  # such as bernoulli_
             args[0].copy_(self._narrow(wide[0]))
             return args[0]

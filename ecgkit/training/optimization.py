@@ -54,14 +54,15 @@ class Optimization:
         """
         for loss in losses:
             loss.backward()  # type: ignore[no-untyped-call]
-        self._set_rates(clock)
+        self.set_rates(clock)
         if self.recipe.clip is not None:
             torch.nn.utils.clip_grad_norm_([p for group in self.groups for p in group["params"]], self.recipe.clip)
         for optimizer in self.optimizers:
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
 
-    def _set_rates(self, clock: Clock) -> None:
+    def set_rates(self, clock: Clock) -> None:
+        """Give every group the learning rate and the weight decay of the clock's moment."""
         lr = self.recipe.lr_at(clock.next_epoch, clock.steps_per_epoch)
         for group in self.groups:
             if not group.get("constant", False):

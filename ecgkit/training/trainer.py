@@ -307,6 +307,9 @@ class Trainer:
         ckpt.load_model(self.setup.method, found.tensors["model"])
         ckpt.load_optimizers(self.setup.method, self.engine.optimization.optimizers, found.tensors["optimizer"])
         self.progress = found.progress
+        if found.progress.step:  # an epoch that ends here tells the rate of its last step
+            last = Clock.at(found.progress.step - 1, self.steps, self.recipe.epochs)
+            self.engine.optimization.set_rates(last)
         self.means = Means(ckpt.sums_of(found, rank, self.processes.size))
         if found.processes == self.processes.size:
             ckpt.load_rng(found.tensors["rng"], rank, self.device)

@@ -1,5 +1,6 @@
 """Methods small enough for tests of the engine, and what is asked of a run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,10 @@ from torch import Tensor, nn
 from ecgkit.entries import MethodEntry
 from ecgkit.methods import Batch, Clock, Encoder, Features, Losses, Method
 from ecgkit.nn.contrastive import embedding_statistics, info_nce
+from ecgkit.nn.ema import follow, teacher_of
+from ecgkit.optimizers import parameter_groups
 from ecgkit.recipe import Recipe
+from ecgkit.schedules import cosine
 from ecgkit.signal.augment.views import Views
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
@@ -88,6 +92,36 @@ class Plain(Pairs):
         return Losses({"error": error.square().mean()})
 
 
+class Taught(Plain):
+    """Follows an EMA teacher too, with SGD on the encoder and AdamW on the rest, whose rate stays as it is."""
+
+    steps: Tensor
+
+    def __init__(self, config: PairConfig) -> None:
+        super().__init__(config)
+        self.temperature.requires_grad_(False)
+        self.teacher = teacher_of(self.encoder)
+        self.register_buffer("steps", torch.zeros(()))
+
+    def training_step(self, batch: Batch, clock: Clock) -> Losses:
+        losses = super().training_step(batch, clock)
+        with torch.no_grad():
+            target = self.teacher.encode(batch).pooled
+        taught = (self.encoder.encode(batch).pooled - 2 * target).square().mean()
+        return Losses({**losses.parts, "taught": clock.progress * taught})
+
+    def after_step(self, clock: Clock) -> None:
+        follow(self.teacher, self.encoder, cosine(0.9, 1, clock.progress))
+        self.steps += 1
+
+    def optimizer(self, recipe: Recipe, parameters: Mapping[str, nn.Parameter]) -> list[torch.optim.Optimizer]:
+        encoder = [p for name, p in parameters.items() if name.startswith("encoder.")]
+        rest = {name: p for name, p in parameters.items() if not name.startswith("encoder.")}
+        constant = [{**group, "constant": True} for group in parameter_groups(recipe, rest)]
+        sgd = torch.optim.SGD(encoder, lr=recipe.peak_lr, momentum=0.9, weight_decay=recipe.weight_decay)
+        return [sgd, torch.optim.AdamW(constant, lr=1e-3)]
+
+
 def entry(name: str) -> MethodEntry:
     here = "tests.training.standins"
     return MethodEntry(
@@ -131,4 +165,4 @@ def assert_equal(a: Path, b: Path, tolerance: float = 0.0) -> None:
         assert (value - other_weights[name]).abs().max() <= tolerance, name
 
 
-__all__ = ["Pairs", "Plain", "assert_equal", "entry", "outcome", "train", "train_one", "unfinished"]
+__all__ = ["Pairs", "Plain", "Taught", "assert_equal", "entry", "outcome", "train", "train_one", "unfinished"]

@@ -17,6 +17,7 @@ from ecgkit.evaluation.heads.own import check_classes
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.scores.metrics import auroc
 from ecgkit.methods import Batch, Encoder
+from ecgkit.progress import Progress, of_stage, silent
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
 from ecgkit.training.data import Windows, evaluation_starts
@@ -70,7 +71,7 @@ class LeadWorth:
 
 
 @torch.no_grad()
-def record_attention(probed: ProbedEncoder, store: Store, record: str) -> RecordAttention:
+def record_attention(probed: ProbedEncoder, store: Store, record: str, progress: Progress = silent) -> RecordAttention:
     """Return where a model looks in one record, in its first evaluation crop.
 
     Raises:
@@ -78,7 +79,7 @@ def record_attention(probed: ProbedEncoder, store: Store, record: str) -> Record
         RunError: The model tells no attention.
     """
     row = store.row(record)
-    view = open_view(store, probed.spec)
+    view = open_view(store, probed.spec, of_stage(progress, "view"))
     if not view.usable[row]:
         raise StoreError(f"record {record} has none of the model's leads, or hardly any signal", "one that it can read")
     encoder = probed.loaded().eval()

@@ -8,6 +8,7 @@ import torch
 from ecgkit.errors import StoreError
 from ecgkit.leads import LEADS
 from ecgkit.methods import Reconstruction
+from ecgkit.progress import Progress, of_stage, silent
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
 from ecgkit.tasks.folds import TEST_FOLD
@@ -38,7 +39,9 @@ class Rebuilt:
 
 
 @torch.no_grad()
-def rebuild_record(run: Run, store: Store, record: str = "", *, seed: int = 0, device: str = "auto") -> Rebuilt:
+def rebuild_record(
+    run: Run, store: Store, record: str = "", *, seed: int = 0, device: str = "auto", progress: Progress = silent
+) -> Rebuilt:
     """Hide parts of a record and let a run's model rebuild them.
 
     Args:
@@ -47,6 +50,7 @@ def rebuild_record(run: Run, store: Store, record: str = "", *, seed: int = 0, d
         record: Id of the record; empty for the first usable record of the test fold.
         seed: Seed of what is hidden.
         device: Device to compute on.
+        progress: Called with the stage, records done and records in total, while the view is made.
 
     Raises:
         RunError: The method rebuilds nothing, or the run holds only its encoder.
@@ -54,7 +58,7 @@ def rebuild_record(run: Run, store: Store, record: str = "", *, seed: int = 0, d
     """
     chosen = pick_device(device)
     method = run.method().to(chosen).eval()
-    view = open_view(store, run.config.signal)
+    view = open_view(store, run.config.signal, of_stage(progress, "view"))
     row = _row(store, view, record)
     supplies = open_supplies(run.entry.needs, store, view, owner=run.entry.name)
     windows = Windows(view, evaluation_starts(view, view.spec.eval_offsets[0]), supplies)

@@ -20,6 +20,7 @@ from ecgkit.errors import SignalError
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Batch, Clock, Encoder, Features, Losses, Method
 from ecgkit.nn.contrastive import embedding_statistics, first_row, gather
+from ecgkit.nn.lead_check import on_standard_leads
 from ecgkit_cpc.config import CpcConfig
 
 LEADS = len(STANDARD_LEADS)
@@ -57,10 +58,10 @@ class CpcEncoder(Encoder):
         Raises:
             SignalError: The signal is shorter than a step.
         """
-        B, _, T = signal.shape
+        T = signal.shape[-1]
         if self.config.steps(T) < 1:
             raise SignalError(f"a signal of {T} samples", f"at least the {self.config.hop} of a step")
-        x = signal.new_zeros(B, LEADS, T).index_copy(1, lead_ids, signal)
+        x = on_standard_leads(signal, lead_ids)
         for i, step in enumerate(self.convolutions, 1):
             x = step(x)
             if lengths is not None:

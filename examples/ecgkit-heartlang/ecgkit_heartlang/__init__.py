@@ -1,0 +1,40 @@
+"""HeartLang as an ecgkit plugin, in two stages: a tokenizer of heartbeats, then prediction of hidden codes.
+
+Jin et al., Reading Your Heart: Learning ECG Words and Sentences via Pre-training ECG Language Model, arXiv 2502.10707,
+ICLR 2025.
+"""
+
+from collections.abc import Callable
+
+import ecgkit
+
+PAPER = "HeartLang, arXiv 2502.10707 (2025)"
+
+
+@ecgkit.hookimpl
+def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
+    """Register both stages."""
+    register(
+        ecgkit.MethodEntry(
+            name="heartlang_tokenizer",
+            summary="first stage: heartbeats become codes, from which they are rebuilt",
+            target="ecgkit_heartlang.tokenizer:Tokenizer",
+            config="ecgkit_heartlang.config:TokenizerConfig",
+            presets="ecgkit_heartlang.config:TOKENIZER_PRESETS",
+            paper=PAPER,
+            needs=("signal", "beats"),
+            features=("tokens", "layers", "layer_input"),
+        )
+    )
+    register(
+        ecgkit.MethodEntry(
+            name="heartlang",
+            summary="second stage: predicts the codes of hidden heartbeats",
+            target="ecgkit_heartlang.model:HeartLang",
+            config="ecgkit_heartlang.config:HeartLangConfig",
+            presets="ecgkit_heartlang.config:PRESETS",
+            paper=PAPER,
+            needs=("signal", "beats"),
+            features=("tokens", "layers", "layer_input"),
+        )
+    )
