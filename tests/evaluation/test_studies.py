@@ -191,6 +191,7 @@ def test_wrong_perturbations_are_refused_in_one_line(text: str, message: str) ->
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(SIZES))
 def test_the_studies_of_a_run(
     name: str, runs: dict[str, Path], beat_store: Path, tmp_path: Path, ecgkit: Callable
@@ -229,6 +230,7 @@ def test_the_studies_of_a_run(
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(SIZES))
 def test_the_picture_of_what_is_rebuilt(
     name: str, runs: dict[str, Path], beat_store: Path, tmp_path: Path, ecgkit
@@ -254,6 +256,7 @@ def test_the_picture_of_what_is_rebuilt(
         assert (refused.code, message in refused.err) == (2, True), refused.err
 
 
+@pytest.mark.slow
 def test_settings_go_to_the_head_or_to_the_model(
     runs: dict[str, Path], beat_store: Path, tmp_path: Path, ecgkit
 ) -> None:

@@ -170,6 +170,7 @@ def test_mistakes_are_one_clear_line(
         assert "Traceback" not in done.err
 
 
+@pytest.mark.slow
 def test_zero_shot_on_disturbed_records(kmerl: Path, store: Path, ecgkit: Callable, tmp_path: Path) -> None:
     command = ("probe", kmerl, "--data", store, "--task", "simulated", "--head", "zero-shot", "--device", "cpu")
     done = ecgkit(*command, "--perturb", "noise=em,em+bw+ma:20,-10dB", "--out", tmp_path / "noise")
