@@ -43,7 +43,7 @@ KEY = "key.json"
 ROWS = "rows"
 FIELD = "field."
 NAME = 32  # hex digits of a file's hash in its name
-SHARE = 4096  # records a file: what an interruption may cost
+SHARE = 4096  # records per file: what an interruption may cost
 COMES_ALONG = {"tokens": "token_real"}  # extracted with the other, never alone
 # The rooms of the core whose code stands between a store and its features.
 CODE = (
