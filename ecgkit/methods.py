@@ -183,7 +183,7 @@ class Features:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What a masked model makes of a batch, piece by piece: n pieces of p samples a lead, one after the other.
+    """What a masked model makes of a batch, piece by piece: n pieces of p samples per lead, one after the other.
 
     Args:
         original: ``[B, L, n, p]``, what was to be rebuilt.

@@ -9,13 +9,15 @@ from typing import Any
 import pandas as pd
 
 from ecgkit.api.arguments import PathLike, Settings, assignments
-from ecgkit.api.probe import cache_choice, chosen_encoder, zero_shot_settings
+from ecgkit.api.probe import cache_choice, check_cache, check_overlap, chosen_encoder, zero_shot_settings
 from ecgkit.atomic import check_output
 from ecgkit.config import build
+from ecgkit.evaluation.probe.facts import facts_of
 from ecgkit.evaluation.probe.leaks import leak_warnings
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.protocols.lead_sets import lead_set
+from ecgkit.evaluation.results.facts import Facts
 from ecgkit.evaluation.studies.layers import LayerStudy
 from ecgkit.evaluation.studies.layers import study_layers as layers_of
 from ecgkit.evaluation.studies.perturbations import Disturbances, parse_disturbances
@@ -50,7 +52,7 @@ def study_layers(
     run: PathLike | None = None,
     *,
     data: PathLike,
-    task: str,
+    task: PathLike,
     layers: str | Sequence[int] = "all",
     method: str = "",
     random_init: bool = False,
@@ -105,8 +107,10 @@ def study_layers(
         EcgkitError: As for `ecgkit.probe`.
     """
     encoder, head_settings = chosen_encoder(run, method, random_init, False, preset, config, settings)
+    check_overlap(encoder, allow_overlap)
+    check_cache(encoder, head, cache)
     request = _request(
-        data=str(data), task=task, encoder=encoder, head=head, head_settings=tuple(head_settings), leads=leads,
+        data=str(data), task=str(task), encoder=encoder, head=head, head_settings=tuple(head_settings), leads=leads,
         protocol=protocol, splits=str(splits or ""), label_set=label_set, allow_overlap=allow_overlap, seed=seed,
         task_settings=tuple(assignments(task_settings)), device=device, cache=cache_choice(cache, no_cache),
     )  # fmt: skip
@@ -114,7 +118,7 @@ def study_layers(
     folder = _folder(request, f"layers-{which}", out, LAYERS)
     probe = Probe(request, progress=progress)
     found = layers_of(probe, which)
-    write_layer_study(folder, found, title=_title(probe))
+    write_layer_study(folder, found, _facts(probe), title=_title(probe))
     return StudyResults(folder, _title(probe), found.table, leak_warnings(probe.leak), layers=found)
 
 
@@ -122,7 +126,7 @@ def study_perturbations(
     run: PathLike | None = None,
     *,
     data: PathLike,
-    task: str,
+    task: PathLike,
     perturb: str,
     method: str = "",
     random_init: bool = False,
@@ -182,9 +186,11 @@ def study_perturbations(
     """
     disturbances = parse_disturbances(perturb)
     encoder, head_settings = chosen_encoder(run, method, random_init, False, preset, config, settings)
+    check_overlap(encoder, allow_overlap)
+    check_cache(encoder, head, cache)
     head_settings += zero_shot_settings(head, prompts, independent_queries)
     request = _request(
-        data=str(data), task=task, encoder=encoder, head=head, head_settings=tuple(head_settings), leads=leads,
+        data=str(data), task=str(task), encoder=encoder, head=head, head_settings=tuple(head_settings), leads=leads,
         protocol=protocol, splits=str(splits or ""), label_set=label_set, allow_overlap=allow_overlap, seed=seed,
         task_settings=tuple(assignments(task_settings)), device=device, cache=cache_choice(cache, no_cache),
     )  # fmt: skip
@@ -192,7 +198,7 @@ def study_perturbations(
     folder = _folder(request, f"{disturbances.name}-{levels}", out, LEVELS)
     probe = Probe(request, progress=progress)
     table = study_perturbation(probe, disturbances)
-    write_perturbation_study(folder, table, disturbances, title=_title(probe, head=True))
+    write_perturbation_study(folder, table, disturbances, _facts(probe), title=_title(probe, head=True))
     return StudyResults(folder, _title(probe, head=True), table, leak_warnings(probe.leak), disturbances=disturbances)
 
 
@@ -206,6 +212,10 @@ def _folder(request: ProbeRequest, kind: str, out: PathLike | None, folder_kind:
     folder = Path(out) if out else named
     check_output(folder, folder_kind, overwrite=True)
     return folder
+
+
+def _facts(probe: Probe) -> Facts:
+    return facts_of(probe, probe.data, amount=probe.request.amount, seed=probe.request.seed)
 
 
 def _title(probe: Probe, *, head: bool = False) -> str:

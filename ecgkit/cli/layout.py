@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import Any
 
+from rich import box
+from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
@@ -17,26 +19,44 @@ LONGEST_WORD = 40  # a longer one, such as a path or a hash, may be broken
 INDENT = "  "
 
 
-def fits(rows: Rows, width: int) -> bool:
-    """Return whether a table of these rows fits into a terminal without breaking a word."""
-    return sum(_needed(rows, column) for column in rows[0]) + 3 * len(rows[0]) + 1 <= width
+def fits(rows: Rows, width: int, numeric: Sequence[str] = ()) -> bool:
+    """Return whether a table of these rows fits into a terminal without breaking a word, or a cell of `numeric`."""
+    return sum(_least_widths(rows, numeric).values()) + len(rows[0]) + 1 <= width
 
 
-def boxed(rows: Rows, numeric: Sequence[str]) -> Table:
-    """Return rows as a table with lines, whose text wraps between words."""
-    table = Table(header_style="bold")
-    for column in rows[0]:
-        justify = "right" if column in numeric else "left"
-        table.add_column(column, justify=justify, overflow="fold", min_width=_needed(rows, column))  # type: ignore[arg-type]
+def boxed(rows: Rows, numeric: Sequence[str], width: int) -> Table:
+    """Return rows as a table with lines, whose text wraps between words; without lines where they do not fit."""
+    least = _least_widths(rows, numeric)
+    table, around = Table(header_style="bold"), 3 * len(least) + 1
+    if sum(least.values()) + around > width:
+        table.box, table.padding, around = box.SIMPLE_HEAD, (0, 0, 0, 0), len(least) + 1
+    for column, wide in _widths(rows, least, width - around).items():
+        justify: JustifyMethod = "right" if column in numeric else "left"
+        table.add_column(column, justify=justify, overflow="fold", width=wide)
     for row in rows:
         table.add_row(*(escape(str(cell)) for cell in row.values()))
     return table
 
 
-def _needed(rows: Rows, column: str) -> int:
-    """Return the width of a column's longest word."""
-    texts = [column, *(str(row[column]) for row in rows)]
-    return max((min(len(word), LONGEST_WORD) for text in texts for word in text.split()), default=1)
+def _least_widths(rows: Rows, numeric: Sequence[str]) -> dict[str, int]:
+    """Return for each column the width of its longest word, or of its longest cell if it is numeric."""
+    found = {}
+    for column in rows[0]:
+        cells = [str(row[column]) for row in rows]
+        parts = cells if column in numeric else [word for cell in cells for word in cell.split()]
+        found[column] = max((min(len(part), LONGEST_WORD) for part in [*column.split(), *parts]), default=1)
+    return found
+
+
+def _widths(rows: Rows, least: Mapping[str, int], room: int) -> dict[str, int]:
+    """Return widths of columns that fill `room` at most, the widest narrowed first, and none below its least."""
+    widths = {column: max(map(len, [column, *(str(row[column]) for row in rows)])) for column in least}
+    while sum(widths.values()) > room:
+        able = [column for column in widths if widths[column] > least[column]]
+        if not able:
+            break
+        widths[max(able, key=widths.__getitem__)] -= 1
+    return widths
 
 
 def blocks(rows: Rows, width: int) -> Iterator[str]:

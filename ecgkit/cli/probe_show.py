@@ -212,7 +212,11 @@ def show_suite(result: "SuiteResult", title: str) -> None:
     """Print the summary of a suite, and why probes failed."""
     from ecgkit.evaluation.suites.run import summary
 
-    print_table(title, list(summary(result)), numeric=["% of labels", "AUROC", "seeds"])
+    lines = list(summary(result))
+    for task in dict.fromkeys(line["task"] for line in lines):
+        own = [line for line in lines if line["task"] == task]
+        shown = [{name: value for name, value in line.items() if name != "task"} for line in own]
+        print_table(f"{title}: {task}", shown, numeric=["% of labels", "AUROC", "seeds"])
     again = f", {result.skipped} of them done before" if result.skipped else ""
     say(f"{len(result.rows)} results{again}; one table: {result.table}")
     for name, why in result.failed.items():

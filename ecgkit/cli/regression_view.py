@@ -1,4 +1,4 @@
-"""What ``ecgkit probe`` prints of a regression: each target in its own unit, beside the mean predictor."""
+"""What ``ecgkit probe`` prints of a regression: each target in its own unit, with the mean predictor beside it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,9 +17,9 @@ def show_targets(row: "ResultRow", folder: Path) -> None:
     error = first.metrics["mae"]
     say(
         f"{row.run}: {first.name}, mean absolute error {quantity(error.value)} {first.unit} "
-        f"(95 % interval {bounds(error.interval)}) on {first.records} test records, {row.seconds:.1f} s; "
-        f"written to {folder}"
+        f"(95 % {bounds(error.interval)}) on {first.records} test records, {row.seconds:.1f} s"
     )
+    say(f"result: {folder}")
     lines = []
     for score in row.targets:
         for name, title in REGRESSION_METRICS.items():
@@ -39,16 +39,17 @@ def show_targets(row: "ResultRow", folder: Path) -> None:
 
 
 def show_target_lines(title: str, rows: "Sequence[ResultRow]", names: Sequence[str]) -> None:
-    """Print one line a result and target: a study of lead sets, or of numbers of training records.
+    """Print one line per result and target: of several lead sets, or of several numbers of training records.
 
     Args:
-        title: What is studied.
+        title: Heading of the column of names.
         rows: The results.
-        names: What tells each from the others.
+        names: What tells each from the others; not shown where all are the same.
     """
+    shown = len(set(names)) > 1
     lines = [
         {
-            title: name,
+            **({title: name} if shown else {}),
             "training records": f"{row.counts['train']['records']:,}",
             "target": f"{score.name} ({score.unit})",
             "MAE": quantity(score.metrics["mae"].value),
@@ -58,4 +59,8 @@ def show_target_lines(title: str, rows: "Sequence[ResultRow]", names: Sequence[s
         for name, row in zip(names, rows, strict=True)
         for score in row.targets
     ]
-    print_table(f"{rows[0].task_title}: {rows[0].head} on {rows[0].run}", lines, numeric=["MAE", "95 %", "R²"])
+    print_table(
+        f"{rows[0].task_title}: {rows[0].head} on {rows[0].run}",
+        lines,
+        numeric=["training records", "MAE", "95 %", "R²"],
+    )

@@ -8,8 +8,10 @@ holds JSON and nothing else, and what is meant for people goes to stderr.
 import json
 import math
 import os
+import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -72,12 +74,21 @@ def say(line: str) -> None:
     While bars are on the same terminal, the line goes through their console, which keeps them below it.
     """
     through = errors if console.is_terminal and _shown else _people[0]
-    through.print(escape(line), soft_wrap=True)
+    through.print(escape(_wrapped(line, through)), soft_wrap=True)
 
 
 def warn(line: str) -> None:
     """Print a warning to stderr."""
-    errors.print(f"[yellow]warning:[/] {escape(line)}", soft_wrap=True)
+    text = _wrapped(f"warning: {line}", errors).removeprefix("warning:")
+    errors.print(f"[yellow]warning:[/]{escape(text)}", soft_wrap=True)
+
+
+def _wrapped(text: str, out: Console) -> str:
+    """Break lines between words where `out` is a terminal; a path that is longer than a line stays whole."""
+    if not out.is_terminal:
+        return text
+    fill = partial(textwrap.fill, width=out.width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(map(fill, text.split("\n")))
 
 
 def print_table(title: str, rows: Sequence[Mapping[str, Any]], *, numeric: Sequence[str] = ()) -> None:
@@ -89,13 +100,13 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]], *, numeric: Seque
         numeric: Columns to align right.
     """
     out = _people[0]
-    out.print(f"[bold]{escape(title)}[/]", soft_wrap=True)
+    out.print(f"[bold]{escape(_wrapped(title, out))}[/]", soft_wrap=True)
     if not rows:
         say("none")
     elif not out.is_terminal:
         _print_lines(columns(rows, numeric))
-    elif fits(rows, out.width):
-        out.print(boxed(rows, numeric))
+    elif fits(rows, out.width, numeric):
+        out.print(boxed(rows, numeric, out.width))
     else:
         _print_lines(blocks(rows, out.width))
 
@@ -108,7 +119,7 @@ def print_facts(title: str, values: Mapping[str, Any]) -> None:
         values: Value by name.
     """
     out = _people[0]
-    out.print(f"[bold]{escape(title)}[/]", soft_wrap=True)
+    out.print(f"[bold]{escape(_wrapped(title, out))}[/]", soft_wrap=True)
     _print_lines(facts(values, out.width if out.is_terminal else None))
 
 
@@ -157,7 +168,7 @@ def on_screen(shown: Progress) -> Iterator[None]:
 
 
 def watch_on(shown: Progress) -> Watch:
-    """Return ``watch(stage, done, total)`` that moves a bar a stage."""
+    """Return ``watch(stage, done, total)`` that moves a bar per stage."""
     tasks: dict[str, Any] = {}
 
     def watch(stage: str, done: int, total: int) -> None:

@@ -161,7 +161,7 @@ def write_config(
     preset: str,
     config: Any,
     details: dict[str, Any],
-    device: torch.device | None = None,
+    device: torch.device,
 ) -> None:
     """Write ``config.yaml``: the method with every setting, and what else describes the run; see `environment`."""
     write_yaml(
@@ -177,11 +177,11 @@ def write_config(
     )
 
 
-def environment(device: torch.device | None = None) -> dict[str, Any]:
+def environment(device: torch.device) -> dict[str, Any]:
     """Return what the numbers of this process depend on: versions, machine and source state.
 
     Args:
-        device: What was computed on; None for the device that ``auto`` stands for.
+        device: What was computed on.
     """
     return {
         "ecgkit": ecgkit.__version__,
@@ -189,7 +189,7 @@ def environment(device: torch.device | None = None) -> dict[str, Any]:
         "python": platform.python_version(),
         "torch": str(torch.__version__),
         **{name: version(name) for name in ("numpy", "scipy", "zarr", "safetensors")},
-        "device": device_name(device or pick_device()),
+        "device": device_name(device),
         "command": " ".join(["ecgkit", *sys.argv[1:]]),
     }
 

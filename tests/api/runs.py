@@ -32,5 +32,7 @@ def make_run(folder: Path, family: str, preset: str = "", seed: int = 0) -> Path
     torch.manual_seed(seed)
     folder.mkdir(parents=True)
     save_weights(folder / WEIGHTS, entry.load()(config))
-    write_config(folder, entry, preset, config, {"store": {"name": "a.zarr", "dataset": "simulated"}})
+    write_config(
+        folder, entry, preset, config, {"store": {"name": "a.zarr", "dataset": "simulated"}}, torch.device("cpu")
+    )
     return folder

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import typer
+from rich.console import Console
 
 import ecgkit as library
 from ecgkit.cli import build_app
@@ -127,6 +128,27 @@ def test_no_word_is_broken_where_a_table_is_too_wide() -> None:
     assert " ".join(" ".join(lines).split()) == f"leads {long} unit mV"
 
 
+def test_a_table_fits_a_terminal_of_80_columns_and_breaks_no_word(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from ecgkit.cli import render
+
+    console = Console(force_terminal=True, width=80, highlight=False, color_system=None)
+    monkeypatch.setattr(render, "_people", [console])
+    row = {
+        "run": "stmem-tiny-random-init", "name": "first-degree atrioventricular block and more",
+        "training records": "12,345", "AUROC": "93.8 (88.8–98.1)", "95 %": "100.0–100.0",
+    }  # fmt: skip
+    render.print_table("A title that is longer than a line " * 4, [row] * 2, numeric=[*row][2:])
+    render.say("word " * 30 + "/a/path/that/is/longer/than/a/line" * 4)
+    lines = capsys.readouterr().out.splitlines()
+    *table, path = lines
+    assert all(len(line) <= 80 for line in table), lines
+    assert path == "/a/path/that/is/longer/than/a/line" * 4
+    words = set(" ".join(lines).replace("│", " ").replace("┃", " ").split())
+    assert {word for cell in [*row, *row.values()] for word in cell.split()} <= words
+
+
 def on_a_terminal(*arguments: str, **environment: str) -> str:
     """What a command writes where somebody looks."""
     main, other = pty.openpty()
@@ -147,6 +169,7 @@ def on_a_terminal(*arguments: str, **environment: str) -> str:
     return written.decode()
 
 
+@pytest.mark.slow
 def test_no_color_is_obeyed_on_a_terminal() -> None:
     coloured, plain = on_a_terminal("methods"), on_a_terminal("methods", NO_COLOR="1")
     assert "\x1b[" in coloured
@@ -186,6 +209,7 @@ def completed(line: str) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

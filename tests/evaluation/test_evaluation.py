@@ -182,6 +182,7 @@ def test_what_is_no_result_is_one_clear_error(tmp_path: Path) -> None:
             find_rows([tmp_path])
 
 
+@pytest.mark.slow
 def test_test_records_that_pretraining_saw_are_refused_or_told(cohort_store: Path, tmp_path: Path, ecgkit) -> None:
     store, entry = Store(cohort_store), host().get(MethodEntry, "stmem")
     rows = {}

@@ -167,6 +167,7 @@ HEADS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "head", HEADS, ids=lambda h: head_title(host().get(HeadEntry, type(h).__name__[:3].lower()), h.config)
 )
@@ -262,3 +263,22 @@ def test_settings_of_a_head() -> None:
             head_config(pma, [assignment])
     with pytest.raises(ConfigError, match="no settings"):
         head_config(linear, ["C=1"])
+
+
+def test_a_head_computes_where_it_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a machine with a GPU, a head that is given the CPU stays there.
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    rng = np.random.default_rng(0)
+    fields = {"layers": rng.normal(size=(60, 2, 4)).astype(np.float32)}
+    parts = Part(RecordFeatures(fields, ("I",), np.ones((60, 1), bool)), rng.integers(0, 2, (60, 2)))
+    head = build_head(host().get(HeadEntry, "ppa"), 0, PpaConfig(QUICK), device=torch.device("cpu"))
+    head.fit(parts, parts)
+    assert {p.device.type for p in head._model.parameters()} == {"cpu"}
+    assert build_head(host().get(HeadEntry, "hug"), 0, device=torch.device("meta")).device.type == "meta"
+
+
+def test_a_head_is_trained_on_whole_batches() -> None:
+    for name in ("pma", "hug", "attention-pooling", "fine-tune"):
+        with pytest.raises(ConfigError, match="accumulate 2 must be 1"):
+            head_config(host().get(HeadEntry, name), ["recipe.accumulate=2"])

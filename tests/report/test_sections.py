@@ -213,6 +213,7 @@ def test_our_own_sections_come_in_through_the_hook(study: Rows) -> None:
                       "Time and throughput", "Published numbers"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_command_draws_examples_of_the_store_that_results_are_of(
     cohort_store: Path, tmp_path: Path, ecgkit
 ) -> None:
@@ -255,7 +256,7 @@ def test_examples_of_another_store_are_refused(cohort_store: Path, tmp_path: Pat
 
 def test_the_plugin_of_the_docs_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     text = (Path(__file__).parents[2] / "docs" / "report.md").read_text()
-    (tmp_path / "my_plugin.py").write_text(text.split("```python\n")[1].partition("```")[0])
+    (tmp_path / "my_plugin.py").write_text(text.split("```python\n")[2].partition("```")[0])
     monkeypatch.syspath_prepend(str(tmp_path))
     entries: list[SectionEntry] = []
     module = importlib.import_module("my_plugin")

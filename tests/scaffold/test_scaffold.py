@@ -79,6 +79,7 @@ def test_the_page_says_why_a_line_is_not_run() -> None:
     assert set(NOT_RUN) <= set(commands())
 
 
+@pytest.mark.slow
 def test_what_pip_installed_is_listed_and_passes_its_checks(session: Path) -> None:
     # `plugins check my_method` of the page would have ended the session.
     results, owners = json.loads((session / "results.json").read_text())

@@ -79,12 +79,11 @@ def test_devices_are_taken_as_far_as_torch_sees_them(monkeypatch: pytest.MonkeyP
 
 
 def test_the_device_that_was_used_is_recorded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(run_folder, "pick_device", lambda name="auto": torch.device("cuda"))
     monkeypatch.setattr(run_folder, "device_name", lambda device: f"a {device}")
     entry = host().get(MethodEntry, "stmem")
     write_config(tmp_path, entry, "tiny", PRESETS["tiny"], {}, torch.device("cpu"))
     assert read_yaml(tmp_path / "config.yaml")["environment"]["device"] == "a cpu"
-    assert environment()["device"] == "a cuda"
+    assert environment(torch.device("cuda"))["device"] == "a cuda"
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ KEY = "key.json"
 ROWS = "rows"
 FIELD = "field."
 NAME = 32  # hex digits of a file's hash in its name
-SHARE = 4096  # records a file: what an interruption may cost
+SHARE = 4096  # records per file: what an interruption may cost
 COMES_ALONG = {"tokens": "token_real"}  # extracted with the other, never alone
 # Modules and packages of the core whose code changes the features of a store.
 CODE = (
@@ -162,19 +162,19 @@ def features_of(
     )
 
 
-def cache_folder(subject_folder: Path, asked: Path | None = None) -> Path:
-    """Return where features are cached: where the user asked, ``ECGKIT_CACHE``, or beside the subject's results.
+def cache_folder(folder: Path, asked: Path | None = None) -> Path:
+    """Return where features are cached: where the user asked, ``ECGKIT_CACHE``, or beside the results of the encoder.
 
     Args:
-        subject_folder: The run folder, or the folder of an encoder without a run.
+        folder: The run folder, or the folder of an encoder without a run.
         asked: The user's wish.
     """
     if asked is not None:
         return asked
     if os.environ.get("ECGKIT_CACHE"):
         return Path(os.environ["ECGKIT_CACHE"]).expanduser() / "features"
-    there = next(folder for folder in (subject_folder, *subject_folder.absolute().parents) if folder.exists())
-    return subject_folder / "features" if os.access(there, os.W_OK) else Path("~/.cache/ecgkit/features").expanduser()
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    return folder / "features" if os.access(there, os.W_OK) else Path("~/.cache/ecgkit/features").expanduser()
 
 
 def key_of(encoder: Encoder, config: Any, store: Store, view: View, supplies: Mapping[str, Supply]) -> dict[str, Any]:

@@ -56,16 +56,20 @@ def _along_ranking(
     counts = np.ones((1, len(targets))) if weights is None else weights
     counts = np.ascontiguousarray(counts, np.int32)
     values = np.empty((metrics, targets.shape[1], len(counts)))
-    for c, (y, s) in enumerate(zip(targets.T, scores.T, strict=True)):
+    positive = np.ascontiguousarray(targets.T == 1)
+    for c, (y, s) in enumerate(zip(positive, np.ascontiguousarray(scores.T), strict=True)):
         order, last = ranking(s)
-        curve_kernel.curve(order, last, y == 1, counts, 1 - specificity, values[:, c])
+        curve_kernel.curve(order, last, y, counts, 1 - specificity, values[:, c])
     found = values.swapaxes(1, 2)
     return found[:, 0] if weights is None else found
 
 
 def ranking(scores: Scores) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return the order of descending scores ``[R]``, and for each rank whether the next score is another one."""
-    order = np.argsort(-scores, kind="stable")
+    """Return an order of descending scores ``[R]``, and for each rank whether the next score is another one.
+
+    Equal scores come in any order: every metric here counts them together.
+    """
+    order = np.argsort(-scores)
     ranked = scores[order]
     return order, np.append(ranked[1:] != ranked[:-1], True)
 

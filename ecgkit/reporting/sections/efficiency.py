@@ -1,4 +1,4 @@
-"""Label efficiency: how scores grow with the training records, a curve a model."""
+"""Label efficiency: how scores grow with the training records, a curve per model."""
 
 import statistics
 from collections.abc import Sequence

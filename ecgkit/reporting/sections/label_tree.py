@@ -17,7 +17,7 @@ INDENT = "\u2003"
 
 
 def label_tree_section(rows: Rows) -> Section | None:
-    """Return a table a task whose labels are a tree of ICD-10 codes, or None."""
+    """Return a table per task whose labels are a tree of ICD-10 codes, or None."""
     tasks = dict.fromkeys(row.task for _, row in rows)
     found = [_figure([row for _, row in rows if row.task == task]) for task in tasks]
     figures = tuple(figure for figure in found if figure is not None)
