@@ -57,7 +57,7 @@ def check_leads(case: Case) -> None:
         for name, value in filled(encoded(method, part)).items():
             check_finite(value, f"{name} of {len(leads)} leads")
             if len(value) != len(part.rows):
-                raise CheckFailed(f"{name} of {len(leads)} leads is {list(value.shape)}", "a row a record")
+                raise CheckFailed(f"{name} of {len(leads)} leads is {list(value.shape)}", "a row per record")
         losses_of(method.train(), part)
         method.eval()
     if L > 1:
