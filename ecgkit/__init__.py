@@ -51,12 +51,6 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
-    "inspect_attention",
-    "inspect_lead_worth",
-    "probe",
-    "study_layers",
-    "study_perturbations",
-    "probe_suite",
     "AugmentationEntry",
     "CommandEntry",
     "DatasetEntry",
@@ -80,6 +74,8 @@ __all__ = [
     "hookimpl",
     "import_weights",
     "ingest",
+    "inspect_attention",
+    "inspect_lead_worth",
     "inspect_overlap",
     "inspect_quality",
     "inspect_reconstruction",
@@ -91,12 +87,16 @@ __all__ = [
     "new_plugin",
     "open_store",
     "pretrain",
+    "probe",
+    "probe_suite",
     "report",
     "resume_pretraining",
     "run_demo",
     "score_beats",
     "score_challenge",
     "simulate_cohort",
+    "study_layers",
+    "study_perturbations",
 ]
 
 # The functions of each module.

@@ -57,7 +57,7 @@ class Recording:
 
     @property
     def samples(self) -> int:
-        """Number of samples a lead, T."""
+        """Number of samples per lead, T."""
         return self.amplitudes.shape[-1]
 
     @property

@@ -24,6 +24,7 @@ from ecgkit.store.reader import Store
 from tests.conftest import synthetic_signal, write_wfdb
 
 
+@pytest.mark.slow
 def test_every_ptb_xl_sample_equals_wfdb_to_half_a_microvolt(shared: Path, ptbxl_store: Path) -> None:
     source, store = shared / "data" / "ptb-xl", Store(ptbxl_store)
     table = pd.read_csv(source / "ptbxl_database.csv")
@@ -50,6 +51,7 @@ def test_every_ptb_xl_label_and_column_equals_the_table(shared: Path, ptbxl_stor
     assert kept <= set(store.columns)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("folder", "fs", "records", "leads", "unit"),
     [
@@ -227,6 +229,7 @@ ODD_HEADERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ODD_HEADERS)
 def test_one_odd_header_goes_to_the_ledger_and_never_stops_the_rest(tmp_path: Path, kind: str) -> None:
     write_wfdb(tmp_path / "src", "a", synthetic_signal(100))

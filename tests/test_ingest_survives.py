@@ -108,6 +108,7 @@ KILLER = """
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_and_run_again_the_store_is_the_same(
     source: Path, undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from ecgkit.api.arguments import PathLike, Settings, assignments
 from ecgkit.atomic import atomic_file
 from ecgkit.config import build
+from ecgkit.entries import HeadEntry
 from ecgkit.errors import ConfigError, EcgkitError, TaskError
 from ecgkit.evaluation.features.encoder import EncoderChoice
 from ecgkit.evaluation.probe.probe import Probe
@@ -17,6 +18,7 @@ from ecgkit.evaluation.results.row import ROW, ResultRow
 from ecgkit.evaluation.suites.file import Suite, SuiteHead, SuiteTask, learns_nothing, requests_of
 from ecgkit.evaluation.suites.places import Places
 from ecgkit.evaluation.suites.run import SuiteResult, run_requests
+from ecgkit.plugins import host
 from ecgkit.progress import Progress, silent
 from ecgkit.reporting.pictures.heat_map import draw_heat_map
 from ecgkit.reporting.tables.formats import to_csv
@@ -51,7 +53,7 @@ def probe(
     run: PathLike | None = None,
     *,
     data: PathLike,
-    task: Names,
+    task: Names | Path,
     eval_data: PathLike | None = None,
     method: str = "",
     random_init: bool = False,
@@ -133,7 +135,9 @@ def probe(
     head_settings += zero_shot_settings(head, prompts, independent_queries)
     fractions, counts = percentages(fraction), numbers_of_records(label_counts)
     check_training(encoder, head, head_settings, epochs, draws=bool(fractions or counts or seeds))
-    tasks = [name.strip() for name in (task.split(",") if isinstance(task, str) else task)]
+    check_overlap(encoder, allow_overlap)
+    check_cache(encoder, head, cache)
+    tasks = [name.strip() for name in (str(task).split(",") if isinstance(task, str | Path) else map(str, task))]
     sets = (
         [each.name for each in parse_lead_sets(leads if isinstance(leads, str) else ",".join(leads))] if leads else []
     )
@@ -261,6 +265,28 @@ def check_training(
             f"--fraction, --label-counts or --seeds with --head {head}",
             "neither of them, for this head learns nothing from training records",
         )
+
+
+def check_overlap(encoder: EncoderChoice, allowed: bool) -> None:
+    """Refuse to allow an overlap with a pretraining that there was not.
+
+    Raises:
+        ConfigError: An overlap is allowed for an encoder without pretraining.
+    """
+    if allowed and not encoder.run:
+        raise ConfigError("--allow-overlap with an encoder that was not pretrained", "a run folder")
+
+
+def check_cache(encoder: EncoderChoice, head: str, cache: PathLike | None) -> None:
+    """Refuse a folder for features where none are kept.
+
+    Raises:
+        ConfigError: The encoder itself is trained, or the head reads a whole method.
+    """
+    needs = getattr(host().entries(HeadEntry).get(head), "needs", ())
+    if cache is not None and (encoder.weights == "scratch" or {"encoder", "method"} & set(needs)):
+        how = "--scratch" if encoder.weights == "scratch" else f"--head {head}"
+        raise ConfigError(f"--cache {cache} with {how}: it keeps no features", remedy="Leave --cache out.")
 
 
 def percentages(text: Numbers) -> tuple[float, ...]:

@@ -52,7 +52,7 @@ def score_challenge(
     Args:
         labels: Folder of WFDB headers, or the result folder of a probe.
         outputs: Folder of the outputs, one CSV file per recording.
-        task: Task of a Challenge, such as ``cinc2021``.
+        task: Task of a Challenge, such as ``cinc2021``, or path of a task's YAML file with a ``challenge``.
         weights: The Challenge's ``weights.csv``. Without it there is no Challenge score.
         threshold: For a probe's result: ``per_class`` by F1, or ``global`` by the Challenge score (by F1 without
             `weights`), both on the validation records.
@@ -64,9 +64,10 @@ def score_challenge(
         ResultsError: A file is missing or malformed.
         ConfigError: `threshold` is unknown.
     """
-    loaded = load_task(find_task(task))
+    entry = find_task(task)
+    loaded = load_task(entry)
     matrix = None if weights is None else read_weights(Path(weights), loaded)
     if outputs is None:
-        return ChallengeResult(loaded, score_result(Path(labels), loaded, task, matrix, threshold))
-    scored = score_files(Path(labels), Path(outputs), loaded, task, matrix, lenient=lenient, progress=progress)
+        return ChallengeResult(loaded, score_result(Path(labels), loaded, entry.name, matrix, threshold))
+    scored = score_files(Path(labels), Path(outputs), loaded, entry.name, matrix, lenient=lenient, progress=progress)
     return ChallengeResult(loaded, scored)

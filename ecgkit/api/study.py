@@ -2,16 +2,17 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ecgkit.api.arguments import PathLike, Settings, assignments
-from ecgkit.api.probe import cache_choice, chosen_encoder, zero_shot_settings
+from ecgkit.api.probe import cache_choice, check_cache, check_overlap, chosen_encoder, zero_shot_settings
 from ecgkit.atomic import check_output
-from ecgkit.config import build
+from ecgkit.config import build, to_dict
+from ecgkit.evaluation.probe.facts import facts_of
 from ecgkit.evaluation.probe.leaks import leak_warnings
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
@@ -50,7 +51,7 @@ def study_layers(
     run: PathLike | None = None,
     *,
     data: PathLike,
-    task: str,
+    task: PathLike,
     layers: str | Sequence[int] = "all",
     method: str = "",
     random_init: bool = False,
@@ -105,8 +106,10 @@ def study_layers(
         EcgkitError: As for `ecgkit.probe`.
     """
     encoder, head_settings = chosen_encoder(run, method, random_init, False, preset, config, settings)
+    check_overlap(encoder, allow_overlap)
+    check_cache(encoder, head, cache)
     request = _request(
-        data=str(data), task=task, encoder=encoder, head=head, head_settings=tuple(head_settings), leads=leads,
+        data=str(data), task=str(task), encoder=encoder, head=head, head_settings=tuple(head_settings), leads=leads,
         protocol=protocol, splits=str(splits or ""), label_set=label_set, allow_overlap=allow_overlap, seed=seed,
         task_settings=tuple(assignments(task_settings)), device=device, cache=cache_choice(cache, no_cache),
     )  # fmt: skip
@@ -114,7 +117,7 @@ def study_layers(
     folder = _folder(request, f"layers-{which}", out, LAYERS)
     probe = Probe(request, progress=progress)
     found = layers_of(probe, which)
-    write_layer_study(folder, found, title=_title(probe))
+    write_layer_study(folder, found, _about(probe), title=_title(probe))
     return StudyResults(folder, _title(probe), found.table, leak_warnings(probe.leak), layers=found)
 
 
@@ -122,7 +125,7 @@ def study_perturbations(
     run: PathLike | None = None,
     *,
     data: PathLike,
-    task: str,
+    task: PathLike,
     perturb: str,
     method: str = "",
     random_init: bool = False,
@@ -182,9 +185,11 @@ def study_perturbations(
     """
     disturbances = parse_disturbances(perturb)
     encoder, head_settings = chosen_encoder(run, method, random_init, False, preset, config, settings)
+    check_overlap(encoder, allow_overlap)
+    check_cache(encoder, head, cache)
     head_settings += zero_shot_settings(head, prompts, independent_queries)
     request = _request(
-        data=str(data), task=task, encoder=encoder, head=head, head_settings=tuple(head_settings), leads=leads,
+        data=str(data), task=str(task), encoder=encoder, head=head, head_settings=tuple(head_settings), leads=leads,
         protocol=protocol, splits=str(splits or ""), label_set=label_set, allow_overlap=allow_overlap, seed=seed,
         task_settings=tuple(assignments(task_settings)), device=device, cache=cache_choice(cache, no_cache),
     )  # fmt: skip
@@ -192,7 +197,7 @@ def study_perturbations(
     folder = _folder(request, f"{disturbances.name}-{levels}", out, LEVELS)
     probe = Probe(request, progress=progress)
     table = study_perturbation(probe, disturbances)
-    write_perturbation_study(folder, table, disturbances, title=_title(probe, head=True))
+    write_perturbation_study(folder, table, disturbances, _about(probe), title=_title(probe, head=True))
     return StudyResults(folder, _title(probe, head=True), table, leak_warnings(probe.leak), disturbances=disturbances)
 
 
@@ -206,6 +211,23 @@ def _folder(request: ProbeRequest, kind: str, out: PathLike | None, folder_kind:
     folder = Path(out) if out else named
     check_output(folder, folder_kind, overwrite=True)
     return folder
+
+
+def _about(probe: Probe) -> dict[str, Any]:
+    """Return what the numbers of a study depend on, for its folder."""
+    encoder, request = probe.encoder, probe.request
+    return {
+        "run": encoder.name,
+        "method": encoder.entry.name,
+        "preset": encoder.preset,
+        "weights": encoder.weights,
+        "checkpoint": encoder.checkpoint,
+        "config": to_dict(encoder.config),
+        "task": probe.opened.name,
+        "head": probe.title,
+        "seed": request.seed,
+        "facts": asdict(facts_of(probe, probe.data, amount=request.amount, seed=request.seed)),
+    }
 
 
 def _title(probe: Probe, *, head: bool = False) -> str:

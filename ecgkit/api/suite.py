@@ -10,6 +10,7 @@ from ecgkit.evaluation.features.encoder import EncoderChoice
 from ecgkit.evaluation.suites.file import Suite, read_suite, requests_of
 from ecgkit.evaluation.suites.run import SuiteResult, run_suite
 from ecgkit.progress import Progress, silent
+from ecgkit.training.run import pick_device
 
 
 @dataclass(frozen=True)
@@ -88,5 +89,6 @@ def run_opened(
     progress: Progress = silent,
 ) -> SuiteResult:
     """Run an opened suite; see `probe_suite`."""
+    pick_device(device)  # refused at once, not by each probe
     requests = requests_of(opened.suite, device=device, cache=cache_choice(cache, no_cache))
     return run_suite(requests, opened.out, jobs=jobs, progress=progress)

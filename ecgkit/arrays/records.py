@@ -36,7 +36,7 @@ class Records:
 
     @property
     def samples(self) -> int:
-        """Number of samples a lead, T."""
+        """Number of samples per lead, T."""
         return self.signal.shape[-1]
 
 
@@ -103,7 +103,7 @@ def _lead_rows(leads: Sequence[str] | str | None, shape: tuple[int, ...]) -> tup
     given = parse_leads(leads) if isinstance(leads, str) else tuple(leads)
     if len(given) != L:
         turned = "The array seems to be [T, L]: transpose it." if len(given) == T else ""
-        raise LeadError(f"{len(given)} lead names for a signal with {L} rows", "one a row", turned)
+        raise LeadError(f"{len(given)} lead names for a signal with {L} rows", "one per row", turned)
     found = [find_lead(name) if isinstance(name, str) else None for name in given]
     unknown = [name for name, lead in zip(given, found, strict=True) if lead is None]
     if unknown:

@@ -81,7 +81,7 @@ class EcgStore:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row a record, numbered from 0 as the records are: ids, fold, labels, report, fs, samples, leads, ..."""
+        """A row per record, numbered from 0 as the records are: ids, fold, labels, report, fs, samples, leads, ..."""
         return self.store.table.iloc[self.rows].reset_index(drop=True)
 
     def signal(self, record_id: str) -> Ecg:

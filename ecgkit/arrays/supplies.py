@@ -82,6 +82,6 @@ def _demographics(records: int, age: ArrayLike | None, sex: str | Sequence[str] 
     ages = np.full(records, np.nan) if age is None else np.atleast_1d(np.asarray(age, np.float64))
     sexes = [""] * records if sex is None else [sex] if isinstance(sex, str) else list(sex)
     if len(ages) != records or len(sexes) != records:
-        raise SignalError(f"{len(ages)} ages and {len(sexes)} sexes for {records} records", "one of each a record")
+        raise SignalError(f"{len(ages)} ages and {len(sexes)} sexes for {records} records", "one of each per record")
     coded = [SEXES.get(str(one), np.nan) for one in sexes]
     return torch.from_numpy(np.stack([ages, coded], axis=1).astype(np.float32))

@@ -2,7 +2,7 @@
 
 Where the peaks of a store lie::
 
-    STORE/beats/peaks.parquet   a row a record in the store's order: record_id, rpeaks, flag
+    STORE/beats/peaks.parquet   a row per record in the store's order: record_id, rpeaks, flag
     STORE/beats/beats.json      detector, version, settings, leads, rate, limits, content hash of the store
 """
 

@@ -162,7 +162,7 @@ def write_peaks(folder: Path, table: pa.Table, attributes: Mapping[str, Any]) ->
 
     Args:
         folder: An empty folder.
-        table: ``record_id``, ``rpeaks`` (lists of int32) and ``flag``, a row a record of the store.
+        table: ``record_id``, ``rpeaks`` (lists of int32) and ``flag``, a row per record of the store.
         attributes: What `read_attributes` is to return.
     """
     pq.write_table(table, folder / TABLE)

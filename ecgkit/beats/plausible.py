@@ -11,7 +11,7 @@ class Limits:
     """What counts as plausible; all ours.
 
     Args:
-        slowest: Mean rate in beats a minute below which a record is flagged.
+        slowest: Mean rate in beats per minute below which a record is flagged.
         fastest: Above which it is.
         shortest: RR interval in s that no ventricle can follow.
         spread: Longest RR interval in units of the median one; a longer one means missed beats or a very long pause.

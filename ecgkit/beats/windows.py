@@ -39,6 +39,6 @@ class BeatWindow:
         return self.before + self.after
 
 
-# Published beat tokens (arXiv 2512.24002 and 2502.10707, released code): 0.96 s at 100 Hz, 15 slots a lead.
+# Published beat tokens (arXiv 2512.24002 and 2502.10707, released code): 0.96 s at 100 Hz, 15 slots per lead.
 PUBLISHED = BeatWindow()
 EVEN_PEAKS = 15  # centres that stand in for a record without peaks, in the same code

@@ -168,7 +168,7 @@ def on_screen(shown: Progress) -> Iterator[None]:
 
 
 def watch_on(shown: Progress) -> Watch:
-    """Return ``watch(stage, done, total)`` that moves a bar a stage."""
+    """Return ``watch(stage, done, total)`` that moves a bar per stage."""
     tasks: dict[str, Any] = {}
 
     def watch(stage: str, done: int, total: int) -> None:

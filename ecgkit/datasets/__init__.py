@@ -1,4 +1,4 @@
-"""One module a dataset layout. Each finds a folder's records and reads their metadata, labels and signals."""
+"""One module per dataset layout. Each finds a folder's records and reads their metadata, labels and signals."""
 
 from collections.abc import Callable
 

@@ -29,7 +29,7 @@ class Source:
         path: Relative to the dataset's folder, without suffix for WFDB records.
         patient_id: The dataset's id of the patient, or None where it has none.
         labels: Codes of the dataset's own system; None leaves them to the header's ``Dx`` comment.
-        likelihoods: One number a label where the dataset gives them.
+        likelihoods: One number per label where the dataset gives them.
         report: Free text; statements of a machine's report are joined by line breaks.
         age: In years.
         sex: ``M`` or ``F``.

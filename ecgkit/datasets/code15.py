@@ -110,7 +110,7 @@ class _Part:
 
 @lru_cache(maxsize=32)
 def _open(root: Path, path: str) -> _Part:
-    """Open a part once a process: an index of its exams is made on the way."""
+    """Open a part once per process: an index of its exams is made on the way."""
     file = root / path
     return _Part(file if is_local(root) else file.open("rb"))
 

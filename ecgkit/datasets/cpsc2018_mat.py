@@ -1,4 +1,4 @@
-"""CPSC 2018 as its organisers published it: ``REFERENCE.csv``, and a Matlab struct a record.
+"""CPSC 2018 as its organisers published it: ``REFERENCE.csv``, and a Matlab struct per record.
 
 Liu et al., An Open Access Database for Evaluating the Algorithms of Electrocardiogram Rhythm and Morphology
 Abnormality Detection, J. Med. Imaging Health Inform. 8(7):1368-1373 (2018). ``ECG.data`` is ``[12, T]`` in mV at

@@ -13,7 +13,7 @@ class Header:
 
     Args:
         fs: Sampling rate in Hz.
-        samples: Number of samples a lead.
+        samples: Number of samples per lead.
         leads: Canonical names of the rows that are ECG leads, in the order of the source.
         unit: ``mV`` or ``NU``.
         source_leads: The source's own names of those rows.

@@ -96,10 +96,10 @@ class Ludb(HeaderFolder):
 
 
 def merge_peaks(peaks: Sequence[NDArray[np.int64]], fs: float) -> NDArray[np.int64] | None:
-    """Return one peak a beat: the median of its marks, of beats that at least half of the leads mark.
+    """Return one peak per beat: the median of its marks, of beats that at least half of the leads mark.
 
     Args:
-        peaks: Sample indices, one array a lead.
+        peaks: Sample indices, one array per lead.
         fs: Sampling rate in Hz.
     """
     marks = np.sort(np.concatenate(peaks)) if peaks else np.empty(0, np.int64)

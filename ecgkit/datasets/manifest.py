@@ -1,4 +1,4 @@
-"""Any recordings as arrays: a table ``manifest.csv`` with the path of a ``.npy`` or ``.mat`` file a row.
+"""Any recordings as arrays: a table ``manifest.csv`` with the path of a ``.npy`` or ``.mat`` file per row.
 
 Columns: `path`, `fs` in Hz, `leads` (names in the order of the array, or a set such as ``12``) and `unit` (mV, uV, V,
 or NU for none). Optional: `record_id` (else the path), `patient_id`, `age`, `sex`, `report`, `fold`, `labels` (joined

@@ -1,4 +1,4 @@
-"""Records that are not plain, read by wfdb-python: segments, several samples a frame, FLAC, packed formats.
+"""Records that are not plain, read by wfdb-python: segments, several samples per frame, FLAC, packed formats.
 
 What is added to wfdb is that no header leads out of its folder, that sizes and checksums are verified, and that files
 of a remote folder are copied here first, for wfdb opens local files only.
@@ -196,7 +196,7 @@ def _load_signal(record: Path, raw: Any, rows: Rows) -> NDArray[np.float64]:
         _check_sums(record, raw, loaded, channels)
         physical = loaded.dac(return_res=64)
     if loaded.units is None:
-        raise RecordError(f"{record.name} has segments in several units", "one unit a lead")
+        raise RecordError(f"{record.name} has segments in several units", "one unit per lead")
     names, _ = _names_and_units(raw)
     columns = [loaded.sig_name.index(names[i]) for i in channels]
     return np.ascontiguousarray(physical[:, columns].T * (np.array(rows.microvolts) / 1000)[:, None])

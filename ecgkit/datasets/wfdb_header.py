@@ -212,7 +212,7 @@ def _channel(file: int, form: str, gain: str, bits: str, zero: str, name: str) -
     if not parsed or not scale:
         raise NotPlain(f"format {form[:20]!r} and gain {gain[:40]!r}")
     if parsed[2] not in (None, "1") or parsed[3] not in (None, "0"):
-        raise NotPlain("several samples a frame, or a skew")
+        raise NotPlain("several samples per frame, or a skew")
     counts, baseline, unit = float(scale[1]), scale[2], scale[3] or "mV"
     return Channel(
         file=file,

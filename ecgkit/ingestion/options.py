@@ -69,7 +69,7 @@ EVERYTHING = IngestOptions()
 
 
 def read_patients(path: Path) -> frozenset[str]:
-    """Read a file of patient ids, one a line; blanks around them and empty lines don't count.
+    """Read a file of patient ids, one per line; blanks around them and empty lines don't count.
 
     Raises:
         ConfigError: The file cannot be read, or holds no id.
@@ -77,7 +77,7 @@ def read_patients(path: Path) -> frozenset[str]:
     try:
         ids = frozenset(line.strip() for line in path.read_text(encoding="utf-8").splitlines()) - {""}
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read ({error})", "a text file of patient ids, one a line") from None
+        raise ConfigError(f"{path} cannot be read ({error})", "a text file of patient ids, one per line") from None
     if not ids:
-        raise ConfigError(f"{path} holds no patient id", "one a line")
+        raise ConfigError(f"{path} holds no patient id", "one per line")
     return ids

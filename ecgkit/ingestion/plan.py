@@ -198,7 +198,7 @@ def _distinct(sources: list[Source]) -> list[Source]:
     """Return the sources, refusing two of one id: results could not tell them apart."""
     twice = [record_id for record_id, n in Counter(s.record_id for s in sources if not s.problem).items() if n > 1]
     if twice:
-        raise DatasetError(f"record id {twice[0]!r} is listed twice", "one row a record in the dataset's table")
+        raise DatasetError(f"record id {twice[0]!r} is listed twice", "one row per record in the dataset's table")
     return sources
 
 

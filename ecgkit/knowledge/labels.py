@@ -3,7 +3,7 @@
     FOLDER/NAME/                  a Zarr v3 array, uint8 [R, Q]; names, parents and provenance are its attributes
     FOLDER/NAME/mentions.parquet  a row a unique text and name: hash of the text, name, entity, polarity, spans
     FOLDER/NAME/unread.parquet    a row a unique text that could not be read: hash and reason
-    FOLDER/NAME/records.parquet   a row a record: its id, and whether all of its report was read
+    FOLDER/NAME/records.parquet   a row per record: its id, and whether all of its report was read
     FOLDER/NAME/entities.csv      a row an entity: records by value, parent
     FOLDER/NAME/vocabulary.yaml   the maps, to be edited and applied again
 

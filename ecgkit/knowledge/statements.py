@@ -94,7 +94,7 @@ def corpus_of(reports: Sequence[str], unit: Unit = "statement") -> Corpus:
     """Collect the unique texts of some reports.
 
     Args:
-        reports: One text a record; empty where it has none.
+        reports: One text per record; empty where it has none.
         unit: ``statement`` or ``report``.
     """
     index: dict[str, int] = {}

@@ -6,7 +6,7 @@ As YAML, each entity with its other names and, where it is a kind of another, it
       atrial fibrillation: {aliases: [afib, auricular fibrillation], parent: supraventricular arrhythmia}
     ignored: [normal variant]
 
-or as CSV, a row a name: ``name,entity,parent``; a row with an empty entity is ignored. Applying an edited file
+or as CSV, a row per name: ``name,entity,parent``; a row with an empty entity is ignored. Applying an edited file
 asks no model. Source: the synonym and superclass maps of K-MERL (arXiv 2502.17900), whose own are not public.
 """
 

@@ -1,4 +1,4 @@
-"""Attention over a grid of leads and beats with one summary token a lead, as sparse as its rule.
+"""Attention over a grid of leads and beats with one summary token per lead, as sparse as its rule.
 
 *Tracing the Heart's Pathways*, arXiv 2512.24002, figure of the decoder's mask: a hidden beat sees the same beat in all
 leads (conduction) and its own lead's summary (view), a visible beat sees the visible beats and its lead's summary, and

@@ -1,4 +1,4 @@
-"""The text that an ECG cart prints: one line a finding, in changing words, and a verdict.
+"""The text that an ECG cart prints: one line per finding, in changing words, and a verdict.
 
 Phrases are ours, in the manner of such machines. Now and then a line denies something that is not there, and
 rarely one is unsure about it, as a reader of real reports must cope with both. Lines say nothing that the

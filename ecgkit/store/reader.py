@@ -73,7 +73,7 @@ class Store:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """The record table, one row a record in the order of the signals."""
+        """The record table, one row per record in the order of the signals."""
         return self._read(fmt.RECORDS, read_frame)
 
     @cached_property

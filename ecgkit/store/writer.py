@@ -200,7 +200,7 @@ def record_quality(block: NDArray[np.int16], leads: Sequence[str], rows: Sequenc
     Args:
         block: int16 ``[R, L, T]``.
         leads: Canonical names of the L rows.
-        rows: Of the record table, one a record: its fs, samples, leads, derived leads and unit.
+        rows: Of the record table, one per record: its fs, samples, leads, derived leads and unit.
 
     Returns:
         Each measure as float32 ``[R, L]``, NaN for a lead that a record lacks.

@@ -1,4 +1,4 @@
-"""Codes of records as a matrix of zeros and ones, a column a label."""
+"""Codes of records as a matrix of zeros and ones, a column per label."""
 
 from collections.abc import Collection, Mapping, Sequence
 

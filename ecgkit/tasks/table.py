@@ -149,7 +149,7 @@ def _by_id(rows: Sequence[Row], column: str, file: str) -> dict[str, Row]:
         if not record:
             raise TaskError(f"line {number} of {file} has no {column}", "a record id")
         if record in found:
-            raise TaskError(f"{file} has record {record[:40]!r} twice", "one line a record")
+            raise TaskError(f"{file} has record {record[:40]!r} twice", "one line per record")
         found[record] = row
     return found
 

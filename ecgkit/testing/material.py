@@ -1,4 +1,4 @@
-"""The store that checks run on: a small simulated cohort with all that a method may need, made once a process."""
+"""The store that checks run on: a small simulated cohort with all that a method may need, made once per process."""
 
 import functools
 import tempfile

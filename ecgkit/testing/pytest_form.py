@@ -22,7 +22,7 @@ def method_tests(
     compiler: str = "aot_eager",
     settings: Sequence[str] = (),
 ) -> Any:
-    """Return a test that pytest runs once a method and a check.
+    """Return a test that pytest runs once per method and check.
 
     Example:
         ``test_my_method = ecgkit.testing.method_tests("my_method")`` in a test file.

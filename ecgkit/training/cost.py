@@ -2,7 +2,7 @@
 
 Counted on two records of real data, without training: FLOPs by torch's counter over a forward and a backward pass,
 memory of the graph as what autograd keeps for it. MFU (model FLOPs utilisation, Chowdhery et al., PaLM, arXiv
-2204.02311, appendix B) is the share of the device's peak that these FLOPs, times records a second, come to.
+2204.02311, appendix B) is the share of the device's peak that these FLOPs, times records per second, come to.
 """
 
 import time

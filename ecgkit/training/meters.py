@@ -66,7 +66,7 @@ class Stopwatch:
         return max(time.perf_counter() - self._began, 1e-9)
 
     def rates(self, cost: Cost, processes: int, peak: float) -> dict[str, Any]:
-        """Return records and tokens a second, the share of time that data was waited for, MFU, and peak memory."""
+        """Return records and tokens per second, the share of time that data was waited for, MFU, and peak memory."""
         rate = self.records / self.seconds
         return {
             "records_per_second": round(rate, 1),

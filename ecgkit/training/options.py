@@ -133,7 +133,7 @@ class Watcher:
         start: What is about to be trained, once before the first step.
         resume: The step from which an unfinished run goes on.
         step: Steps done and in all.
-        live: The running means and rates, about once a second.
+        live: The running means and rates, about once per second.
         epoch: The metrics of an epoch.
         warn: A line that tells of something odd.
         measure: At the end of an epoch, the epoch's number and the method in evaluation mode; the numbers that it

@@ -1,4 +1,4 @@
-"""What a batch holds besides the signal: one supply a need, opened from the store and asked by row.
+"""What a batch holds besides the signal: one supply per need, opened from the store and asked by row.
 
 A method names its needs in its entry, an encoder in its class; the loader supplies just those.
 """

@@ -1,4 +1,4 @@
-"""CLEAR: a masked autoencoder over heartbeats, with one summary token a lead.
+"""CLEAR: a masked autoencoder over heartbeats, with one summary token per lead.
 
 *Tracing the Heart's Pathways: ECG Representation Learning from a Cardiac Conduction Perspective*, arXiv 2512.24002.
 Each lead is cut into S slots around the R peaks, which all leads share; a slot without a beat is empty. The encoder

@@ -1,7 +1,7 @@
 """The two classifiers: head A on the CLS, head B on channels that a gate weighs for each class.
 
 arXiv 2411.00755. Head B is the gated attention of Ilse et al., Attention-based Deep Multiple Instance Learning, arXiv
-1802.04712, with channels as instances and one classifier a label. Channels are rows over the last stage's S tokens.
+1802.04712, with channels as instances and one classifier per label. Channels are rows over the last stage's S tokens.
 """
 
 import math

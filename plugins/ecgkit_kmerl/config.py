@@ -50,7 +50,7 @@ class KMerlConfig:
         heads: Attention heads.
         head_width: Width of a head.
         mlp_ratio: Hidden width of a block over D.
-        lead_tokens: False mixes all leads into one token a segment, as MERL does; absent leads are then zeros.
+        lead_tokens: False mixes all leads into one token per segment, as MERL does; absent leads are then zeros.
         position_std: Spread of lead and time embeddings at the start; MERL has 1.
         dlm_counts: How many of twelve leads are hidden; one of these, drawn for each batch.
         dlm_prob: Share of the batches with lead masking; 0 for none.

@@ -5,7 +5,7 @@ and KAD's code or is ours, each as a field of the config. Losses: a contrastive 
 binary cross-entropy of the query network, which answers for every entity whether the report asserts it.
 
 In: signal ``[B, L, T]``, any L of the twelve leads in any order. Out: features of width D, the losses, or one
-probability a class name.
+probability per class name.
 """
 
 from collections.abc import Sequence

@@ -31,7 +31,7 @@ class Kept:
 def draw_leads(
     shape: tuple[int, int], counts: Sequence[int], prob: float, device: torch.device | None = None
 ) -> Tensor | None:
-    """Draw the leads that stay, ``[B, k]``, a uniform draw a record and one k a batch; None to keep all.
+    """Draw the leads that stay, ``[B, k]``, a uniform draw per record and one k per batch; None to keep all.
 
     Args:
         shape: B and L.

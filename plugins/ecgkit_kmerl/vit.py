@@ -1,4 +1,4 @@
-"""The transformer encoders: one token a lead and segment (K-MERL), or one a segment over all leads (MERL).
+"""The transformer encoders: one token per lead and segment (K-MERL), or one per segment over all leads (MERL).
 
 Both cut the signal into N segments of p samples, keep those that a mask leaves, and run pre-norm blocks over the
 tokens; the record is the normed mean of its tokens. Shapes: B batch, k leads, n segments a lead, D width.

@@ -61,7 +61,7 @@ class LamaeConfig:
         mlp_ratio: Hidden width of a block over its width.
         latent_depth: Blocks of the latent attention; 0 leaves it out, so that leads know nothing of each other.
         decoder_depth: Blocks of the decoder.
-        shared: One encoder and decoder for all leads, or one of each a lead.
+        shared: One encoder and decoder for all leads, or one of each for every lead.
         mask_ratio: alpha_E, share of a lead's patches that the encoder does not see.
         latent_mask_ratio: alpha_LA, share of the encoder's tokens that the latent attention does not see.
         latent_mask: Hide single tokens, or all tokens of some leads.

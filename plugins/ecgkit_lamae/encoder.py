@@ -84,7 +84,7 @@ class LeadEncoder(nn.Module):
         """
         n = patches.shape[-2]
         if n > len(self.positions):
-            raise SignalError(f"{n} patches a lead", f"at most {len(self.positions)}, as the model was built for")
+            raise SignalError(f"{n} patches per lead", f"at most {len(self.positions)}, as the model was built for")
         x = self.patch_embed(patches) + self.positions[:n]
         if ids_keep is not None:
             x = gather_tokens(x, ids_keep)

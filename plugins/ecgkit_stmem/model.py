@@ -89,11 +89,11 @@ class StMemEncoder(Encoder):
         self.norm = nn.LayerNorm(D)
 
     def embed(self, signal: Tensor, lead_ids: Tensor, mask: Mask | None = None) -> Tensor:
-        """Make the input of the first block, ``[B, L, k + 2, D]`` with k visible patches a lead."""
+        """Make the input of the first block, ``[B, L, k + 2, D]`` with k visible patches per lead."""
         patches = patchify(signal, self.patch)  # (B, L, n, p)
         B, L, n, _ = patches.shape
         if n > len(self.positions) - 2:
-            raise SignalError(f"{n} patches a lead", f"at most {len(self.positions) - 2}, as the model was built for")
+            raise SignalError(f"{n} patches per lead", f"at most {len(self.positions) - 2}, as the model was built for")
         check_standard_leads(lead_ids)
         tokens = self.to_tokens(patches) + self.positions[1 : n + 1]
         if mask is not None:

@@ -18,7 +18,7 @@ from ecgkit_stmem.config import BASE, PRESETS, StMemConfig
 
 HEAD_WIDTH = 64
 LEADS = 12
-# Patch length and patches a lead of ECG-Soup's weights, which bear ST-MEM's names but expect another signal, with its
+# Patch length and patches per lead of ECG-Soup's weights, which bear ST-MEM's names but expect another signal, with its
 # leads in another order. Nothing else in such a file tells them apart.
 ECG_SOUP = (50, 20)
 EXPECTED = "a complete published ST-MEM checkpoint"

@@ -34,6 +34,7 @@ def stmem(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_run(tmp_path_factory.mktemp("api") / "stmem", "stmem")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_features_of_arrays_are_those_of_a_probe(family: str, beats_store: Path, tmp_path: Path) -> None:
     run = make_run(tmp_path / "run", family)

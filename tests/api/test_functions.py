@@ -1,6 +1,7 @@
 """Every command is a function of the library: with the command's options, their names and their defaults."""
 
 import inspect
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ import typer.main
 
 import ecgkit
 from ecgkit.cli import build_app
+from tests.conftest import PROJECT
 
 # Each command, and the functions that do its work.
 FUNCTIONS = {
@@ -99,6 +101,15 @@ def test_a_function_says_what_it_does(name: str) -> None:
     described = text.partition("Args:\n")[2]
     for parameter in inspect.signature(function(name)).parameters:
         assert f"    {parameter}: " in described, parameter
+
+
+def test_the_page_names_the_functions_of_every_command() -> None:
+    page = (PROJECT / "docs" / "python.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `([a-z -]+)` \| (`.*`) \|$", page, flags=re.MULTILINE)
+    listed = {command: tuple(re.findall(r"`(\w+)`", names)) for command, names in rows}
+    assert {command: names for command, names in listed.items() if command in FUNCTIONS} == FUNCTIONS
+    groups = {name.split()[0] for name, _ in commands() if " " in name} - set(FUNCTIONS)
+    assert {name for name, _ in commands()} - groups == set(FUNCTIONS)
 
 
 def test_all_names_can_be_imported() -> None:

@@ -36,6 +36,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 @pytest.mark.parametrize("fs", [100.0, 250.0, 360.0, 500.0, 1000.0])
 def test_every_beat_is_found_at_its_place(case: str, fs: float) -> None:

@@ -58,6 +58,7 @@ def test_peaks_are_found_kept_and_read_back(store: Store) -> None:
     assert again.attributes["leads"] == list(LEADS)
 
 
+@pytest.mark.slow
 def test_any_number_of_processes_and_any_block_gives_the_same_bytes(store: Store, monkeypatch) -> None:
     find_beats(store)
     first = everything(store.path / "beats")

@@ -105,6 +105,7 @@ def test_a_folder_is_judged_record_by_record(annotated: Path) -> None:
         score_folder(annotated, Detector(), annotators=["qrs"])
 
 
+@pytest.mark.slow
 def test_the_commands(ecgkit, annotated: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     store = tmp_path / "s.zarr"
@@ -153,6 +154,7 @@ def test_ludb(shared: Path) -> None:
     assert np.median(np.abs(report.errors())) <= 5
 
 
+@pytest.mark.slow
 def test_ptb_xl_agrees_with_an_independent_detector(ptbxl_store: Path, shared: Path) -> None:
     pytest.importorskip("sleepecg")
     from ecgkit.beats.find import find_beats

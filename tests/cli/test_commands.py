@@ -38,6 +38,7 @@ def run(cohort_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_whole_way(ecgkit, cohort_store: Path, run: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     runs = tmp_path / "runs"
@@ -116,6 +117,7 @@ def test_published_weights_become_a_run(ecgkit, golden: Path, tmp_path: Path) ->
         close(encoder(reference.tensor("x"), torch.arange(reference.sizes["num_leads"])).pooled, reference["features"])
 
 
+@pytest.mark.slow
 def test_settings_come_from_preset_file_and_flags_in_this_order(ecgkit, cohort_store, run: Path, tmp_path) -> None:
     (tmp_path / "c.yaml").write_text("width: 32\nrecipe: {epochs: 1}\nsignal: {normalize: lead-zscore}\n")
     done = ecgkit(
@@ -233,7 +235,7 @@ WRONG = {
     "no results": (["report", "other"], "ecgkit probe"),
     "no run to go on with": (["pretrain", "--resume", "other"], "other has no unfinished run"),
     "finished run": (["pretrain", "--resume", "{run}"], "is finished; expected an unfinished run"),
-    "resume and more": (["pretrain", "--resume", "{run}", "--method", "stmem"], "leave it out"),
+    "resume and more": (["pretrain", "--resume", "{run}", "--method", "stmem"], "Leave it out"),
     "nothing to train": (["pretrain", "--method", "stmem", "--out", "r"], "no --data; expected"),
     "too many GPUs": (
         ["pretrain", "--method", "stmem", "--gpus", "99", "--data", "{store}", "--out", "r"], "--gpus 99: torch sees",
@@ -317,6 +319,7 @@ def test_listings_as_json_and_as_tables(ecgkit, command: str) -> None:
     assert "stmem" in table.out
 
 
+@pytest.mark.slow
 def test_the_demo_runs_stops_and_goes_on(ecgkit, tmp_path: Path, monkeypatch) -> None:
     """Small by the entry's own settings, so that the real command runs as it is."""
     from dataclasses import replace

@@ -169,6 +169,7 @@ def on_a_terminal(*arguments: str, **environment: str) -> str:
     return written.decode()
 
 
+@pytest.mark.slow
 def test_no_color_is_obeyed_on_a_terminal() -> None:
     coloured, plain = on_a_terminal("methods"), on_a_terminal("methods", NO_COLOR="1")
     assert "\x1b[" in coloured
@@ -208,6 +209,7 @@ def completed(line: str) -> list[str]:
     return done.stdout.split()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "expected"),
     [

@@ -49,9 +49,24 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
+@pytest.mark.slow
 def test_two_processes_are_launched_stopped_and_gone_on_with(ecgkit, cohort_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    with started("pretrain", *TINY, "--data", cohort_store, "--out", run, "--epochs", 40, "--processes", 2) as process:
+    command = [
+        "pretrain",
+        *TINY,
+        "--data",
+        cohort_store,
+        "--out",
+        run,
+        "--epochs",
+        40,
+        "--processes",
+        2,
+        "--workers",
+        0,
+    ]
+    with started(*command) as process:
         out, err = stop_after_the_first_epoch(process, signal.SIGUSR1)
     assert process.returncode == 130, err
     assert "batch 16 (= 2 processes x 1 parts x 8)" in out
@@ -68,6 +83,7 @@ def test_two_processes_are_launched_stopped_and_gone_on_with(ecgkit, cohort_stor
     assert "2 processes" in out
 
 
+@pytest.mark.slow
 def test_ctrl_c_is_code_130_and_the_run_can_be_gone_on_with(ecgkit, cohort_store: Path, tmp_path: Path) -> None:
     run, whole = tmp_path / "run", tmp_path / "whole"
     command = ["pretrain", *TINY, "--data", cohort_store, "--epochs", 3, "--workers", 0]
@@ -92,6 +108,7 @@ def test_a_dry_run_trains_nothing(ecgkit, cohort_store: Path, tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_profile_a_probe_and_curves(ecgkit, cohort_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     done = ecgkit(
@@ -121,11 +138,12 @@ def test_a_profile_a_probe_and_curves(ecgkit, cohort_store: Path, tmp_path: Path
     assert len(json.loads(ecgkit("runs", run, "--json").out)[0]["metrics"]) == 2
 
 
+@pytest.mark.slow
 def test_the_torchrun_example_runs(cohort_store: Path, tmp_path: Path) -> None:
     folder = Path(sys.executable).parent
     done = subprocess.run(
         [PROJECT / "examples/torchrun/two-nodes.sh", *TINY, "--data", cohort_store, "--out", tmp_path / "run",
-         "--epochs", "1", "--device", "cpu"],
+         "--epochs", "1", "--workers", "0", "--device", "cpu"],
         env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "GPUS": "2", "OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, check=False,
     )  # fmt: skip

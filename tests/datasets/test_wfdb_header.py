@@ -42,6 +42,7 @@ def wfdb_fields(header: Any) -> dict[str, Any]:
     return fields | {"fs": float(header.fs)}
 
 
+@pytest.mark.slow
 def test_every_real_header_is_what_wfdb_says_or_left_to_it(shared: Path) -> None:
     """wfdb takes 1 ms a header, so of the folders of one make every seventh is compared; all are parsed."""
     headers = sorted((shared / "data").rglob("*.hea"))
@@ -101,6 +102,7 @@ def headers(draw: st.DrawFn) -> str:
     return end.join([f"r {len(lines)}{rate}{length}{time}", *lines, *comments]) + end
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=60)
 @given(headers())
 def test_any_plain_header_is_what_wfdb_says(tmp_path_factory: pytest.TempPathFactory, text: str) -> None:

@@ -24,6 +24,7 @@ def runnable(page: Path) -> list[Block]:
     return [block for block in read_blocks(page) if block.not_run is None and block.run_by is None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", [page for page in PAGES if runnable(page)], ids=name)
 def test_every_block_runs(page: Path, sandbox: Path) -> None:
     names: dict[str, object] = {"__name__": page.stem}
@@ -64,6 +65,7 @@ def test_blocks_are_read_with_their_markers(tmp_path: Path) -> None:
     assert (second.not_run, second.line, second.commands) == (None, 9, ["e"])
 
 
+@pytest.mark.slow
 def test_a_failing_block_fails(sandbox: Path) -> None:
     for code in ("ecgkit inspect absent.zarr\n", "false | true\n"):
         with pytest.raises(AssertionError, match=r"page.md:1"):

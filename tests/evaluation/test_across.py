@@ -77,6 +77,7 @@ def judge(encoder: ProbedEncoder, data: Path, other: Path, task: str, out: Path,
     return probe(encoder, data, task, out, eval_data=str(other), **options)
 
 
+@pytest.mark.slow
 def test_statements_are_tested_on_codes(
     encoder: ProbedEncoder, statements_store: Path, challenge_store: Path, tmp_path: Path
 ) -> None:
@@ -107,6 +108,7 @@ def test_statements_are_tested_on_codes(
     assert row.counts["train"]["records"] > 50 and row.counts["test"]["records"] == len(other)
 
 
+@pytest.mark.slow
 def test_a_store_tested_on_itself_gives_the_ordinary_result(
     encoder: ProbedEncoder, cohort_store: Path, tmp_path: Path
 ) -> None:
@@ -120,6 +122,7 @@ def test_a_store_tested_on_itself_gives_the_ordinary_result(
     assert any("left out: they or their patients" in warning for warning in across.warnings)
 
 
+@pytest.mark.slow
 def test_pretraining_on_the_other_store_leaves_its_test_fold_and_leaks_are_told(
     encoder: ProbedEncoder, cohort_store: Path, other_cohort: Path, tmp_path: Path
 ) -> None:
@@ -141,6 +144,7 @@ def test_pretraining_on_the_other_store_leaves_its_test_fold_and_leaks_are_told(
     assert whole.counts["test"]["records"] > row.counts["test"]["records"]
 
 
+@pytest.mark.slow
 def test_draws_of_training_records_follow_them(
     encoder: ProbedEncoder, cohort_store: Path, other_cohort: Path, tmp_path: Path
 ) -> None:

@@ -194,6 +194,7 @@ def test_invariants() -> None:
     assert moved == pytest.approx(value)
 
 
+@pytest.mark.slow
 def test_weights_are_checked(shared: Path, tmp_path: Path) -> None:
     of = task(2020)
     unmerged = read_weights(weights_file(shared, 2020), task("2020-unmerged"))

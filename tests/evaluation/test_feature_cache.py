@@ -1,5 +1,6 @@
 """The feature cache: what it gives equals what the encoder gives, and nothing stale or damaged comes from it."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from ecgkit.evaluation.features.extract import extract
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.studies.layers import study_layers
+from ecgkit.lock import hold
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view
@@ -91,6 +93,48 @@ def test_only_new_rows_and_new_features_are_encoded(
     assert encoded == [8, 5, 2, 1, 2]
     ask([3, 5], "tokens")
     assert encoded == [8, 5, 2, 1, 2]
+
+
+def test_stopped_between_two_files_the_same_call_goes_on(
+    encoder: ProbedEncoder,
+    store: Store,
+    view: View,
+    tmp_path: Path,
+    encoded: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feature_cache, "SHARE", 4)
+    rows = np.arange(12)
+    undisturbed = FeatureCache(tmp_path / "a").extract(encoder.encoder, SMALL, store, view, rows)["pooled"]
+    counting = feature_cache.extract
+
+    def stopped(*arguments, **settings):
+        if len(encoded) == 5:
+            raise KeyboardInterrupt
+        return counting(*arguments, **settings)
+
+    cache = FeatureCache(tmp_path / "b")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(feature_cache, "extract", stopped)
+        cache.extract(encoder.encoder, SMALL, store, view, rows)
+    again = cache.extract(encoder.encoder, SMALL, store, view, rows)["pooled"]
+    assert encoded == [4] * 6, "what was done is not done again"
+    np.testing.assert_array_equal(again, undisturbed)
+
+
+def test_who_needs_features_that_another_makes_waits_for_them(
+    encoder: ProbedEncoder, store: Store, view: View, tmp_path: Path, encoded: list[int]
+) -> None:
+    cache, rows = FeatureCache(tmp_path), np.arange(4)
+    key = feature_cache.fingerprint(feature_cache.key_of(encoder.encoder, SMALL, store, view, {}))
+    other = threading.Thread(target=cache.extract, args=(encoder.encoder, SMALL, store, view, rows))
+    with hold(tmp_path / key / ".lock", tmp_path):
+        other.start()
+        other.join(0.3)
+        assert other.is_alive() and not encoded
+    cache.extract(encoder.encoder, SMALL, store, view, rows)
+    other.join(10)
+    assert encoded == [4], "one of the two encoded them"
 
 
 def test_a_damaged_file_is_found_and_remade(

@@ -81,6 +81,7 @@ def eight_records(spec: SignalSpec) -> tuple[View, TaskData]:
     return view, TaskData(np.arange(R), targets, ("a", "b"), parts, 0, task)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", host().entries(MethodEntry))
 def test_every_family_can_be_fine_tuned(name: str) -> None:
     encoder, _, config = encoder_of(name, "tiny")
@@ -125,6 +126,7 @@ def test_a_step_moves_each_depth_by_its_share() -> None:
             assert step == pytest.approx(recipe.peak_lr * shares[name], rel=0.02)
 
 
+@pytest.mark.slow
 def test_its_row_says_pretrained_and_fine_tune(cohort_store: Path, tmp_path: Path) -> None:
     store, entry = Store(cohort_store), host().get(MethodEntry, "stmem")
     config = replace(SMALL, recipe=replace(SMALL.recipe, epochs=1))

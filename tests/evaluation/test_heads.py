@@ -167,6 +167,7 @@ HEADS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "head", HEADS, ids=lambda h: head_title(host().get(HeadEntry, type(h).__name__[:3].lower()), h.config)
 )

@@ -225,6 +225,7 @@ def test_a_probe_predicts_the_heart_rate_of_the_simulated_cohort(results: Path) 
     assert [(s.target, s.unit) for s in two.targets] == [("qt", "ms"), ("qtc", "ms")]
 
 
+@pytest.mark.slow
 def test_real_ages_end_to_end(ptbxl_store: Path, tmp_path: Path) -> None:
     row = run_probe(ptbxl_store, "age", tmp_path / "age", encoder_of())
     assert row.counts["left out"] == {"no age": 4, "age outside 0 to 89 years": 3}

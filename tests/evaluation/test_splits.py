@@ -29,6 +29,7 @@ def task_of(name: str) -> Task:
     return load_task(host().get(TaskEntry, name))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["super", "sub", "form", "rhythm"])
 def test_ptbxl_tables_give_the_stores_own_labels(shared: Path, ptbxl_store: Path, name: str) -> None:
     """Published folds and labels; the sub-class train table has its columns in another order than val and test."""
@@ -126,6 +127,7 @@ def test_wrong_tables_are_told(cohort_store: Path, tmp_path: Path) -> None:
         split_data(read_tables(tmp_path / "s"), task_of("icd10"), "icd10", store, usable, shipped=True)
 
 
+@pytest.mark.slow
 def test_a_probe_on_published_tables(
     ecgkit: Callable[..., Outcome], shared: Path, ptbxl_store: Path, tmp_path: Path
 ) -> None:

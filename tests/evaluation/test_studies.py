@@ -191,6 +191,7 @@ def test_wrong_perturbations_are_refused_in_one_line(text: str, message: str) ->
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(SIZES))
 def test_the_studies_of_a_run(
     name: str, runs: dict[str, Path], beat_store: Path, tmp_path: Path, ecgkit: Callable
@@ -221,7 +222,7 @@ def test_the_studies_of_a_run(
     for wrong, message in (
         (("--layers", "3"), "numbers from 1 to 2"), (("--layers", "x"), "numbers from 1 to 2"),
         (("--layers", "all", "--perturb", "lead-shift=1"), "one of them"),
-        (("--layers", "all", "--fraction", "10"), "with a study"),
+        (("--layers", "all", "--fraction", "10"), "a study takes all"),
         (("--perturb", "lead-off=1", "--seeds", "2"), "a study"),
     ):  # fmt: skip
         refused = ecgkit("probe", runs[name], *common[:-1], tmp_path / "none", *wrong)
@@ -229,6 +230,7 @@ def test_the_studies_of_a_run(
     assert not (tmp_path / "none").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(SIZES))
 def test_the_picture_of_what_is_rebuilt(
     name: str, runs: dict[str, Path], beat_store: Path, tmp_path: Path, ecgkit
@@ -254,6 +256,7 @@ def test_the_picture_of_what_is_rebuilt(
         assert (refused.code, message in refused.err) == (2, True), refused.err
 
 
+@pytest.mark.slow
 def test_settings_go_to_the_head_or_to_the_model(
     runs: dict[str, Path], beat_store: Path, tmp_path: Path, ecgkit
 ) -> None:
@@ -263,7 +266,7 @@ def test_settings_go_to_the_head_or_to_the_model(
     quick = ("--set", "head.recipe.epochs=2")
     shown = ecgkit("probe", runs["stmem"], *common, "--head", "pma", *quick, "--set", "gate=frozen")
     assert shown.code == 0, shown.err
-    assert load_row(tmp_path / "r" / "row.json").head == "pma (fit=epochs=2, gate=frozen)"
+    assert load_row(tmp_path / "r" / "row.json").head == "pma (recipe=epochs=2, gate=frozen)"
     shown = ecgkit(
         "probe", "--method", "stmem", "--preset", "tiny", "--random-init", *common, "--head", "ppa", *quick,
         "--set", "depth=1", "--set", "width=16",

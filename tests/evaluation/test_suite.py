@@ -113,6 +113,7 @@ def test_a_suite_that_is_its_own_base_ends(tmp_path: Path) -> None:
         read_suite(name)
 
 
+@pytest.mark.slow
 def test_a_grid_is_run_once_resumed_and_tabulated(
     grid: str, tmp_path: Path, cohort_store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -160,6 +161,7 @@ def test_a_grid_is_run_once_resumed_and_tabulated(
     )
 
 
+@pytest.mark.slow
 def test_what_changes_a_row_changes_its_place(grid: str, tmp_path: Path) -> None:
     def places(**values: object) -> set[str]:
         suite = read_suite(write(tmp_path / "g.yaml", {"base": grid, **values}))
@@ -173,6 +175,7 @@ def test_what_changes_a_row_changes_its_place(grid: str, tmp_path: Path) -> None
     assert places(fractions=[100]) < places()
 
 
+@pytest.mark.slow
 def test_a_failing_cell_stops_no_other(grid: str, tmp_path: Path, ecgkit: Callable[..., Outcome]) -> None:
     values = {
         "base": grid,
@@ -245,6 +248,7 @@ def test_an_interrupted_suite_keeps_its_rows_and_its_table(
     assert (len(after.rows), after.skipped) == (6, 2)
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_rows_and_kill_9_loses_none(grid: str, tmp_path: Path) -> None:
     grid = write(tmp_path / "few.yaml", {"base": grid, "heads": ["linear"]})
     wanted = requests_of(read_suite(grid), device="cpu")

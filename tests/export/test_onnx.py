@@ -28,6 +28,7 @@ def merl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_run(tmp_path_factory.mktemp("export") / "merl", "merl")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_family_equals_torch(family: str, tmp_path: Path) -> None:
     encoder = library.load(make_run(tmp_path / "run", family))
@@ -51,6 +52,7 @@ def test_every_family_equals_torch(family: str, tmp_path: Path) -> None:
         np.testing.assert_allclose(found, getattr(expected, name), atol=TOLERANCE, rtol=0, err_msg=name)
 
 
+@pytest.mark.slow
 def test_the_contract_travels_and_no_path_does(ecgkit, merl: Path, tmp_path: Path) -> None:
     run = merl
     done = ecgkit("export", run, "--onnx", tmp_path / "m.onnx", "--leads", "II,I", "--json")
@@ -69,6 +71,7 @@ def test_the_contract_travels_and_no_path_does(ecgkit, merl: Path, tmp_path: Pat
     assert str(tmp_path).encode() not in content
 
 
+@pytest.mark.slow
 def test_what_a_graph_cannot_hold_is_said(tmp_path: Path) -> None:
     # Parameters of its own for each lead: which of them, depends on the values of a tensor.
     encoder = library.load(make_run(tmp_path / "run", "lamae", "ind-separate-tiny"))

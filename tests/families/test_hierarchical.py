@@ -85,6 +85,7 @@ def test_the_network_equals_the_reference(reference: Reference, head: str) -> No
         close(encoder.head.scores(rows), reference["B/gate_scores"])
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("head", ["A", "B"])
 def test_the_released_size_equals_the_reference(golden: Path, reference: Reference, head: str) -> None:
@@ -281,6 +282,7 @@ VARIANTS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_each_variant_is_one_setting_and_learns(variant: str) -> None:
     torch.manual_seed(0)
@@ -384,6 +386,7 @@ def trained(cohort_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Pat
     return out
 
 
+@pytest.mark.slow
 def test_a_run_is_probed_like_any_other_and_by_its_own_classifier(
     trained: Path, cohort_store: Path, tmp_path: Path
 ) -> None:

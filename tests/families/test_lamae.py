@@ -354,6 +354,7 @@ def tiny(preset: str) -> LamaeConfig:
     return replace(config, depth=1, latent_depth=min(config.latent_depth, 1), width=16, recipe=SMALL.recipe)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("preset", ["tiny", *METHODS])
 def test_every_preset_trains_on_a_cpu(preset: str, cohort_store: Path, tmp_path: Path) -> None:
     entry, store = host().get(MethodEntry, "lamae"), Store(cohort_store)

@@ -1,4 +1,6 @@
-"""Runs an extraction twenty times and kills it at a random moment, then lets it finish; prints what happened as JSON.
+"""Runs an extraction twenty times and kills it, then lets it finish; prints what happened as JSON.
+
+Half of the kills come at a random moment, the others after a random number of requests.
 
 Forks after the imports, so that a kill falls into the work and not into the start.
 """
@@ -42,6 +44,13 @@ def requests() -> list[str]:
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
+def wait_for_requests(count: int) -> None:
+    """Wait until the server has seen `count` requests, so that a kill hits a working run on a slow machine too."""
+    end = time.monotonic() + 10
+    while len(requests()) < count and time.monotonic() < end:
+        time.sleep(0.005)
+
+
 def kept() -> set[str]:
     """The questions whose answers the cache holds; nobody has it open."""
     if not (reports.folder / FILE).exists():
@@ -64,13 +73,16 @@ extract_knowledge(warm, OpenAIBackend(settings, warm.folder), options)
 warmed = len(requests())
 random.seed(5)
 asked_again = progressed = 0
-for _ in range(KILLS):
+for kill in range(KILLS):
     before, seen = kept(), len(requests())
     child = os.fork()
     if child == 0:
         extract_knowledge(reports, OpenAIBackend(settings, reports.folder), options)
         os._exit(0)
-    time.sleep(random.uniform(0.0, 0.25))
+    if kill % 2:
+        wait_for_requests(seen + random.randint(8, 24))
+    else:
+        time.sleep(random.uniform(0.0, 0.25))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     time.sleep(0.06)  # what was in flight reaches the server's log

@@ -110,6 +110,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(any(find_spec(name) is None for name in NEEDED), reason=f"needs {', '.join(NEEDED)}")
 def test_a_real_model_server_that_ignores_the_schema_is_known_by_its_answers(tmp_path: Path) -> None:
     """A random Llama behind ``transformers serve``: the real protocol, and noise in every answer."""

@@ -320,6 +320,7 @@ def test_no_redirect_and_no_proxy_is_followed(reports, server, model, monkeypatc
         assert not decoy.bodies
 
 
+@pytest.mark.slow
 def test_no_text_key_or_answer_is_logged(tmp_path: Path) -> None:
     secret, key = "zebrafinch fibrillation", "sk-verysecret"
     table = tmp_path / "r.csv"
@@ -390,6 +391,7 @@ def test_sixty_four_ways_keep_sixty_four_in_flight(model, tmp_path) -> None:
         assert server.peak == 64
 
 
+@pytest.mark.slow
 def test_killed_at_random_it_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Twenty runs, each killed at a random moment; what was kept before is never asked for again."""
     with socket.socket() as free:

@@ -158,6 +158,7 @@ def test_every_scrolling_part_and_figure_has_a_name(opened) -> None:
     assert page.evaluate(unreachable) == 0
 
 
+@pytest.mark.slow
 def test_printing_unfolds_what_is_folded(opened) -> None:
     page, _, _ = opened
     page.evaluate("window.dispatchEvent(new Event('beforeprint'))")

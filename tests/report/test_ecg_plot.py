@@ -92,6 +92,7 @@ def test_standard_order_of_panels():
     assert columns == [["I", "II", "III"], ["aVR", "aVL", "aVF"], ["V1", "V2", "V3"], ["V4", "V5", "V6"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "leads", [("I",), ("II", "V1"), ("I", "II", "V2"), ("I", "II", "V1", "V5"), STANDARD_LEADS, FIFTEEN], ids=len
 )

@@ -213,6 +213,7 @@ def test_our_own_sections_come_in_through_the_hook(study: Rows) -> None:
                       "Time and throughput", "Published numbers"]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_command_draws_examples_of_the_store_that_results_are_of(
     cohort_store: Path, tmp_path: Path, ecgkit
 ) -> None:

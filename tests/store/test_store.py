@@ -251,6 +251,7 @@ def test_the_same_waveform_and_the_same_patients_are_found_in_two_stores(tmp_pat
     assert overlap(first, other_leads).waveforms == []
 
 
+@pytest.mark.slow
 def test_processes_make_the_same_view_and_refuse_a_store_that_was_replaced(tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr("ecgkit.store.format._CHUNK_RECORDS", 1)
     recordings = [Recording(synthetic_signal(300 + n, seed=n), 250.0, STANDARD_LEADS) for n in range(11)]

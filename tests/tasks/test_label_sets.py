@@ -85,6 +85,7 @@ def test_cpsc_as_words_numbers_and_snomed_codes_is_one_task(shared: Path, tmp_pa
     np.testing.assert_array_equal(label_matrix(as_codes, task, "snomed"), by_word)
 
 
+@pytest.mark.slow
 def test_a_store_with_codes_of_the_challenges_has_the_task(tmp_path: Path) -> None:
     from tests.conftest import synthetic_signal, write_wfdb
 

@@ -101,6 +101,7 @@ def test_a_simulated_cohort_gives_what_its_table_says(cohort: Path, cohort_store
             np.testing.assert_allclose(data.targets[:, c], column.loc[ids])
 
 
+@pytest.mark.slow
 def test_r_peaks_of_a_store_are_another_source_of_the_heart_rate(
     cohort: Path, cohort_store: Path, tmp_path: Path
 ) -> None:

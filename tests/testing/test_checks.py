@@ -110,6 +110,7 @@ RIGHT = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("check", CHECKS)
 def test_what_is_right_passes(good: Case, check: str) -> None:
     result = run_check(good, check)
@@ -132,6 +133,7 @@ def entry_of(change: object) -> MethodEntry:
     return replace(GOOD, **(change if isinstance(change, dict) else {"target": f"{MODULE}:{change}"}))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("check", "change", "says"), BROKEN, ids=lambda value: value if isinstance(value, str) else "")
 def test_what_is_broken_fails_and_says_why(module: Path, check: str, change: object, says: str) -> None:
     result = run_check(Case(entry_of(change)), check)

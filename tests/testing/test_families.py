@@ -1,9 +1,11 @@
 """Every family that ecgkit ships keeps the promises of the kit."""
 
+import pytest
+
 from ecgkit.distribution import DISTRIBUTION
 from ecgkit.entries import MethodEntry
 from ecgkit.plugins import host
-from ecgkit.testing import method_tests
+from ecgkit.testing import CHECKS, method_tests
 
 # As small as they can be: what is checked does not depend on sizes.
 SMALL = {
@@ -15,8 +17,15 @@ SMALL = {
     "stmem": "width=16 depth=1 heads=1 head_width=16 decoder_width=16 decoder_depth=1 decoder_heads=1",
 }
 
+# These compile code, train twice or start processes.
+SLOW = ("compile", "resume", "step", "two-processes")
+QUICK = [check for check in CHECKS if check not in SLOW]
+
 test_clear, test_hierarchical, test_kmerl, test_lamae, test_merl, test_stmem = (
-    method_tests(name, settings=settings.split()) for name, settings in SMALL.items()
+    method_tests(name, settings=settings.split(), leave_out=SLOW) for name, settings in SMALL.items()
+)
+test_clear_slow, test_hierarchical_slow, test_kmerl_slow, test_lamae_slow, test_merl_slow, test_stmem_slow = (
+    pytest.mark.slow(method_tests(name, settings=settings.split(), leave_out=QUICK)) for name, settings in SMALL.items()
 )
 
 

@@ -57,6 +57,7 @@ def drop_validation(*runs: Path) -> None:
         (run / "metrics.jsonl").write_text("".join(f"{json.dumps(line)}\n" for line in kept))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulate", [3, 16])
 def test_accumulated_parts_train_what_the_whole_batch_trains(
     cohort_store: Path, tmp_path: Path, accumulate: int

@@ -77,6 +77,7 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     assert_equal(out, undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1, signal.SIGINT])
 def test_signals_save_and_stop(cohort_store: Path, undisturbed: Path, tmp_path: Path, number: int, monkeypatch) -> None:
     out = tmp_path / "run"

@@ -139,6 +139,7 @@ print(sum(1 for batch in batches), worker.is_alive())
 """
 
 
+@pytest.mark.slow
 def test_loading_processes_outlive_signals_and_end_with_python() -> None:
     done = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True, timeout=120, check=True)
     assert (done.stdout, done.stderr) == ("7 True\n", "")
@@ -171,6 +172,7 @@ def test_pretraining_writes_a_run_that_opens_again(stmem: MethodEntry, cohort_st
     assert sorted(p.name for p in tmp_path.iterdir()) == ["run"]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
     stmem: MethodEntry, cohort_store: Path, tmp_path: Path
 ) -> None:
@@ -182,6 +184,7 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
     assert not all(torch.equal(states[0][k], states[2][k]) for k in states[0])
 
 
+@pytest.mark.slow
 def test_the_best_or_the_last_epoch_is_kept(stmem: MethodEntry, cohort_store: Path, tmp_path: Path) -> None:
     # A learning rate that destroys what it learnt makes an early epoch the best.
     wild = replace(SMALL, recipe=replace(SMALL.recipe, lr=10.0, warmup_epochs=0, checkpoint="best"))

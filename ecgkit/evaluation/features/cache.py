@@ -43,13 +43,19 @@ KEY = "key.json"
 ROWS = "rows"
 FIELD = "field."
 NAME = 32  # hex digits of a file's hash in its name
-SHARE = 4096  # records a file: what an interruption may cost
+SHARE = 4096  # records per file: what an interruption may cost
 COMES_ALONG = {"tokens": "token_real"}  # extracted with the other, never alone
-# The rooms of the core whose code stands between a store and its features.
+# Modules and packages of the core whose code changes the features of a store.
 CODE = (
-    "ecgkit.signal", "ecgkit.nn", "ecgkit.beats", "ecgkit.methods", "ecgkit.store.views",
-    "ecgkit.training.data", "ecgkit.training.supply", "ecgkit.evaluation.features.extract",
-)  # fmt: skip
+    "ecgkit.signal",
+    "ecgkit.nn",
+    "ecgkit.beats",
+    "ecgkit.methods",
+    "ecgkit.store.views",
+    "ecgkit.training.data",
+    "ecgkit.training.supply",
+    "ecgkit.evaluation.features.extract",
+)
 
 Fields = dict[str, NDArray[Any]]
 
@@ -59,7 +65,7 @@ class FeatureCache:
     """A folder of features.
 
     Args:
-        folder: Where they lie; made when it is needed.
+        folder: The folder; it is made when it is needed.
     """
 
     folder: Path
@@ -77,18 +83,21 @@ class FeatureCache:
         supplies: Mapping[str, Supply] = MappingProxyType({}),
         progress: Callable[[int, int], None] | None = None,
     ) -> RecordFeatures:
-        """Return what `ecgkit.evaluation.features.extract.extract` would, from disk where it is there.
+        """Return what `ecgkit.evaluation.features.extract.extract` returns, read from disk as far as it is there.
+
+        A process that needs the same features at the same time waits for this one. If this one is stopped, at most
+        `SHARE` records are encoded again.
 
         Args:
-            encoder: On the device to compute on.
-            config: Of its method.
+            encoder: The encoder, on the device to compute on.
+            config: Config of its method.
             store: The store.
             view: The store under the encoder's contract, with the leads that the encoder is given.
             rows: Rows of the store, all of them usable.
-            needs: Which fields of `ecgkit.methods.Features`.
-            also: Fields that will be asked for later, kept on the way where records are encoded now.
+            needs: Fields of `ecgkit.methods.Features` to return.
+            also: Fields that will be asked for later. They are kept too where records are encoded now.
             supplies: What the encoder needs besides the signal.
-            progress: Called with records done and in all, while some are encoded.
+            progress: Called with records done and records in total, while records are encoded.
 
         Raises:
             RunError: The encoder does not fill one of the fields.
@@ -98,29 +107,38 @@ class FeatureCache:
         folder = self.folder / fingerprint(key)
         fields = [*needs, *(COMES_ALONG[need] for need in needs if need in COMES_ALONG)]
         wanted = tuple(dict.fromkeys([*needs, *also]))
-        # Whoever needs the same features at the same time waits for them instead of making them too.
         with hold(folder / ".lock", folder, wait=True):
-            if not (folder / KEY).exists():
-                with atomic_file(folder / KEY) as staging:
-                    staging.write_text(json.dumps(key, indent=1) + "\n", encoding="utf-8")
+            _write_key(folder, key)
             found = _gather(folder, rows, fields)
             missing = np.flatnonzero(~np.logical_and.reduce([found.has[field] for field in fields]))
             for start in range(0, len(missing), SHARE):
                 at = missing[start : start + SHARE]
-                encode = partial(
-                    extract, encoder, view, rows[at], supplies=supplies, beside=len(rows) - len(at),
-                    progress=_within(progress, start, at, missing),
-                )  # fmt: skip
-                try:
-                    made = encode(wanted)
-                except RunError:
-                    if wanted == (wanted := tuple(needs)):
-                        raise
-                    made = encode(wanted)  # what is not asked for now need not be there
+                told = _within(progress, start, at, missing)
+                beside = len(rows) - len(at)
+                encode = partial(extract, encoder, view, rows[at], supplies=supplies, beside=beside, progress=told)
+                made, wanted = _encode(encode, wanted, tuple(needs))
                 _write(folder, rows[at], dict(made.fields))
                 for field in fields:
                     found.put(field, at, made[field])
         return RecordFeatures(found.values, view.spec.leads, view.present[rows])
+
+
+def _write_key(folder: Path, key: dict[str, Any]) -> None:
+    if not (folder / KEY).exists():
+        with atomic_file(folder / KEY) as staging:
+            staging.write_text(json.dumps(key, indent=1) + "\n", encoding="utf-8")
+
+
+def _encode(
+    encode: Callable[[tuple[str, ...]], RecordFeatures], wanted: tuple[str, ...], needs: tuple[str, ...]
+) -> tuple[RecordFeatures, tuple[str, ...]]:
+    """Return features and their fields: all that are wanted, or those needed if the encoder does not fill the rest."""
+    try:
+        return encode(wanted), wanted
+    except RunError:
+        if wanted == needs:
+            raise
+    return encode(needs), needs
 
 
 def features_of(
@@ -144,19 +162,19 @@ def features_of(
     )
 
 
-def cache_folder(subject_folder: Path, asked: Path | None = None) -> Path:
-    """Return where features are cached: where the user asked, ``ECGKIT_CACHE``, or beside the subject's results.
+def cache_folder(folder: Path, asked: Path | None = None) -> Path:
+    """Return where features are cached: where the user asked, ``ECGKIT_CACHE``, or beside the results of the encoder.
 
     Args:
-        subject_folder: The run folder, or the folder of an encoder without a run.
+        folder: The run folder, or the folder of an encoder without a run.
         asked: The user's wish.
     """
     if asked is not None:
         return asked
     if os.environ.get("ECGKIT_CACHE"):
         return Path(os.environ["ECGKIT_CACHE"]).expanduser() / "features"
-    there = next(folder for folder in (subject_folder, *subject_folder.absolute().parents) if folder.exists())
-    return subject_folder / "features" if os.access(there, os.W_OK) else Path("~/.cache/ecgkit/features").expanduser()
+    there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    return folder / "features" if os.access(there, os.W_OK) else Path("~/.cache/ecgkit/features").expanduser()
 
 
 def key_of(encoder: Encoder, config: Any, store: Store, view: View, supplies: Mapping[str, Supply]) -> dict[str, Any]:

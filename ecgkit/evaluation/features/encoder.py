@@ -1,6 +1,6 @@
 """The encoder that is probed: of a finished run, or with random weights as its baseline."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -35,6 +35,7 @@ class ProbedEncoder:
         seen: Hashes of the waveforms that its pretraining trained or validated on.
         seen_patients: Patients of those records, as ``DATASET:ID``.
         built_on: Names of the runs that its pretraining was built on; `seen` holds their records too.
+        silent: Names of those of them that do not state what they were trained on.
         method: Loads the whole method, for a head that needs more than the encoder; None without a run.
         run: Its run folder; None without a run.
     """
@@ -51,6 +52,7 @@ class ProbedEncoder:
     seen: frozenset[str] = frozenset()
     seen_patients: frozenset[str] = frozenset()
     built_on: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
     method: Callable[[], Method] | None = None
     run: Path | None = None
 
@@ -169,6 +171,7 @@ def pretrained_encoder(path: Path) -> ProbedEncoder:
     patients = [
         qualified(str(dataset), rows["patient_id"].dropna()) for dataset, rows in seen.groupby("dataset", sort=False)
     ]
+    parents = list(_ancestors(run.details.get("built_on") or []))
     return ProbedEncoder(
         name=path.resolve().name,
         entry=run.entry,
@@ -180,9 +183,18 @@ def pretrained_encoder(path: Path) -> ProbedEncoder:
         training=tuple(read_metrics(path)),
         seen=frozenset(seen["sha256"]),
         seen_patients=frozenset(chain.from_iterable(patients)),
+        built_on=tuple(dict.fromkeys(name for name, _ in parents)),
+        silent=tuple(dict.fromkeys(name for name, records in parents if not records)),
         method=run.method,
         run=path,
     )
+
+
+def _ancestors(parents: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, int]]:
+    """Yield the name of each run that a run is built on, and how many records it saw; see `ecgkit.training.parents`."""
+    for parent in parents:
+        yield Path(str(parent.get("run", ""))).name, int(parent.get("records", 0))
+        yield from _ancestors(parent.get("built_on") or [])
 
 
 def untrained_encoder(entry: MethodEntry, preset: str, config: Any, *, weights: str, seed: int) -> ProbedEncoder:

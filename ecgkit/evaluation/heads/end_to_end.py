@@ -42,12 +42,18 @@ class Supervised:
     Args:
         probabilities: ``[len(data.rows), C]`` of the chosen epoch.
         choices: What was done and chosen, for the protocol card.
-        metrics: One mapping an epoch: training loss and validation macro AUROC.
+        metrics: One mapping per epoch: training loss and validation macro AUROC.
+        model: The trained ``encoder`` and its linear layer ``head``.
     """
 
     probabilities: NDArray[np.float64]
     choices: dict[str, Any]
     metrics: tuple[dict[str, Any], ...]
+    model: nn.ModuleDict
+
+    def predict(self, view: View, rows: NDArray[np.int64], supplies: Mapping[str, Supply]) -> NDArray[np.float64]:
+        """Return probabilities ``[len(rows), C]`` of any rows of a store under the encoder's contract."""
+        return _predict(self.model, view, rows, supplies)
 
 
 def train_supervised(
@@ -102,7 +108,7 @@ def train_supervised(
         + (f", layer decay {layer_decay:g} over {len(set(shares.values()))} depths" if shares else ""),
         "chosen": _chosen(epoch, metrics[epoch - 1]["val_macro_auroc"]),
     }
-    return Supervised(_predict(model, view, data.rows, supplies), choices, tuple(metrics))
+    return Supervised(_predict(model, view, data.rows, supplies), choices, tuple(metrics), model)
 
 
 def _chosen(epoch: int, score: float | None) -> str:

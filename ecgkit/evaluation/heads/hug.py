@@ -35,7 +35,7 @@ class HugConfig(HeadConfig):
     Args:
         recipe: How it is trained.
         levels: ``full``; or less of it, to see what each part gives: ``groups`` (three maps and no more), ``weighted``
-            (one learnt weight a lead), ``mean`` (the mean over leads).
+            (one learnt weight per lead), ``mean`` (the mean over leads).
         combine: ``mean`` of the parts (released code) or ``concat`` (the paper's figure); absent parts are 0 there.
     """
 

@@ -1,7 +1,7 @@
 """Weighted nearest neighbours in frozen, pooled features: nothing is trained, so nothing hides what they hold.
 
 As in Wu et al., Unsupervised Feature Learning via Non-Parametric Instance Discrimination, arXiv 1805.01978, section
-3.4, with several labels a record: with s_i the cosine of a record and training record i, over the k nearest,
+3.4, with several labels per record: with s_i the cosine of a record and training record i, over the k nearest,
 
     p_c = sum_i w_i y_ic / sum_i w_i,   w_i = exp(s_i / temperature)
 

@@ -55,7 +55,7 @@ class PmaConfig(PpaConfig):
 
 
 class Gate(nn.Module):
-    """G: from the pooled input of the first block to one logit a layer, ``[B, D] -> [B, depth]``."""
+    """G: from the pooled input of the first block to one logit per layer, ``[B, D] -> [B, depth]``."""
 
     def __init__(self, width: int, depth: int) -> None:
         super().__init__()

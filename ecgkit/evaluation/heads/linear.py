@@ -1,4 +1,4 @@
-"""Linear probe: one logistic regression a label on standardised features, solved to convergence.
+"""Linear probe: one logistic regression per label on standardised features, solved to convergence.
 
 The inverse strength of the L2 penalty, C, is one of `GRID`, the same for all labels, chosen by the macro AUROC of the
 validation part. Features are standardised by the training part. All labels and penalties are solved together.

@@ -1,8 +1,9 @@
-"""From a fitted probe to the facts of its result."""
+"""The facts of a probe's result, or of a study."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,39 +30,50 @@ from ecgkit.training.selection import kept_epoch
 
 if TYPE_CHECKING:
     from ecgkit.evaluation.features.encoder import ProbedEncoder
-    from ecgkit.evaluation.probe.fitted import FittedProbe
+    from ecgkit.evaluation.probe.probe import Probe
 
 
-def facts_of(fitted: "FittedProbe") -> Facts:
-    """Return what the numbers of a fitted probe depend on."""
-    probe, data = fitted.probe, fitted.data
-    opened, task = probe.opened, data.task
+def facts_of(
+    probe: "Probe",
+    data: TaskData,
+    *,
+    amount: Amount,
+    seed: int,
+    seeds: int = 1,
+    choices: Mapping[str, Any] = MappingProxyType({}),
+    training: Sequence[Mapping[str, Any]] = (),
+) -> Facts:
+    """Return what the numbers of a probe, or of a study, depend on.
+
+    Args:
+        probe: The probe.
+        data: The task's records, with the training records that were drawn.
+        amount: How much of the training part was asked for.
+        seed: Seed of the draw and of the head.
+        seeds: Number of results with different seeds that are made together.
+        choices: What the head tried and chose, by heading.
+        training: Metrics of a training from scratch, by epoch.
+    """
+    opened, request, task = probe.opened, probe.request, data.task
     test = opened.store.table["record_id"].iloc[data.rows[data.parts["test"]]].tolist()
-    draw = DrawFacts(rule=probe.protocol.draw, random_state=probe.protocol.draw_seed(fitted.seed))
     return Facts(
-        protocol=_protocol(fitted),
+        protocol=protocol_facts(
+            request.protocol, probe.protocol, head="end-to-end" if probe.encoder.from_scratch else request.head,
+            seed=seed, amount=amount, splits=bool(request.splits), further=opened.departures,
+        ),
         labels=_labels(task, opened.name.split("@")[0], data, opened.store, opened.label_set),
         split=replace(opened.split, test_sha256=fingerprint(test)),
-        draw=None if fitted.amount.all else draw,
-        head=_plain(fitted.choices),
-        checkpoint=_checkpoint(probe.encoder, fitted),
-        leads=_leads(fitted),
+        draw=None if amount.all else DrawFacts(rule=probe.protocol.draw, random_state=probe.protocol.draw_seed(seed)),
+        head=_plain(dict(choices)),
+        checkpoint=_checkpoint(probe.encoder, training),
+        leads=LeadFacts(given=opened.leads, fill=probe.reader.fill) if request.leads else None,
         leak_guard=probe.leak,
         transfer=opened.transfer,
         interval=IntervalFacts(draws=DRAWS),
         thresholds_from="" if task.regression is not None else "validation",
-        seeds=fitted.seeds,
+        seeds=seeds,
         unusable=data.unusable,
         without_patient=int(opened.store.table["patient_id"].iloc[data.rows].isna().sum()),
-    )
-
-
-def _protocol(fitted: "FittedProbe") -> ProtocolFacts:
-    probe, request = fitted.probe, fitted.probe.request
-    head = "end-to-end" if probe.encoder.from_scratch else request.head
-    return protocol_facts(
-        request.protocol, probe.protocol, head=head, seed=fitted.seed, amount=fitted.amount,
-        splits=bool(request.splits), further=probe.opened.departures,
     )  # fmt: skip
 
 
@@ -124,10 +136,10 @@ def _targets(task: Task, name: str, store: Store) -> dict[str, TargetFacts]:
     return found
 
 
-def _checkpoint(encoder: "ProbedEncoder", fitted: "FittedProbe") -> CheckpointFacts:
+def _checkpoint(encoder: "ProbedEncoder", training: Sequence[Mapping[str, Any]]) -> CheckpointFacts:
     """Return which weights were judged, and how they were chosen."""
-    if encoder.from_scratch:
-        scores = [np.nan_to_num(line["val_macro_auroc"] or 0.0) for line in fitted.training]
+    if encoder.from_scratch and training:
+        scores = [np.nan_to_num(line["val_macro_auroc"] or 0.0) for line in training]
         best = int(np.argmax(scores))
         return CheckpointFacts(
             selected_by="highest validation AUROC", epoch=best + 1, epochs=len(scores), random_seed=encoder.seed,
@@ -143,12 +155,6 @@ def _checkpoint(encoder: "ProbedEncoder", fitted: "FittedProbe") -> CheckpointFa
         selected_by="lowest validation loss" if recipe.checkpoint == "best" else "last epoch",
         epoch=kept["epoch"], epochs=recipe.epochs, value=kept["val_loss"],
     )  # fmt: skip
-
-
-def _leads(fitted: "FittedProbe") -> LeadFacts | None:
-    if not fitted.probe.request.leads:
-        return None
-    return LeadFacts(given=fitted.probe.opened.leads, fill=fitted.probe.reader.fill)
 
 
 def _plain(value: Any) -> Any:

@@ -79,7 +79,11 @@ class FittedProbe:
 
     def score(self) -> ResultRow:
         """Score the test part; return the row with everything that its numbers depend on."""
-        return result_row(self, facts_of(self))
+        facts = facts_of(
+            self.probe, self.data, amount=self.amount, seed=self.seed, seeds=self.seeds, choices=self.choices,
+            training=self.training,
+        )  # fmt: skip
+        return result_row(self, facts)
 
     def predictions(self) -> pd.DataFrame:
         """Return targets and predictions of validation and test, one row per record."""

@@ -31,6 +31,7 @@ def find_leak(encoder: ProbedEncoder, store: Store, rows: NDArray[np.int64], *, 
         patients=len(encoder.seen_patients.intersection(store.patients[rows])),
         allowed=allowed,
         built_on=encoder.built_on,
+        silent=encoder.silent,
     )
 
 
@@ -58,4 +59,7 @@ def leak_warnings(found: LeakFacts | None) -> tuple[str, ...]:
         return ()
     if found.found:
         return (f"LEAK: {overlap(found)}",)
+    if found.silent:
+        runs = ", ".join(found.silent)
+        return (f"built on {runs}, which does not say what it was trained on: a leak cannot be excluded",)
     return () if found.checked else ("the weights do not say what they were pretrained on: a leak cannot be excluded",)

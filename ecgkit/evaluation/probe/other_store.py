@@ -153,8 +153,8 @@ def _follow(order: NDArray[np.int64], here: TaskData, there: TaskData) -> NDArra
 
     Args:
         order: Training records as indices into the rows of `here`, -1 for one that is not there.
-        here: The task before `across`.
-        there: The task after it.
+        here: The task on the first store alone.
+        there: The task on both stores.
     """
     moved = np.full(len(here.rows) + 1, -1)  # the last stands for -1
     moved[here.parts["train"]] = there.parts["train"]

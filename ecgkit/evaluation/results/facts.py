@@ -171,6 +171,7 @@ class LeakFacts:
         patients: Test patients that pretraining saw, by patient id.
         allowed: Whether an overlap was allowed.
         built_on: Names of the runs that the encoder was built on; their records were compared too.
+        silent: Names of those of them that do not state what they were trained on.
     """
 
     checked: bool
@@ -179,6 +180,7 @@ class LeakFacts:
     patients: int = 0
     allowed: bool = False
     built_on: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
 
     @property
     def found(self) -> bool:

@@ -1,4 +1,4 @@
-"""All result rows in one Parquet: a line a row, class and metric, with what the number depends on beside it.
+"""All result rows in one Parquet: a line per row, class and metric, with what the number depends on beside it.
 
 The line of a row's mean over classes has an empty ``label``.
 """

@@ -51,7 +51,7 @@ def muscle(L: int, T: int, fs: float, rng: np.random.Generator) -> Noise:
 def electrode_motion(L: int, T: int, fs: float, rng: np.random.Generator) -> Noise:
     """Return shifts at random times that decay, between 1 and 10 Hz; a lead moves on its own."""
     kicks = rng.normal(size=(L, T)) * (rng.random((L, T)) < MOTIONS_PER_SECOND / fs)
-    kicks[np.arange(L), rng.integers(0, T, L)] += rng.choice([-1.0, 1.0], L)  # at least one a lead
+    kicks[np.arange(L), rng.integers(0, T, L)] += rng.choice([-1.0, 1.0], L)  # at least one per lead
     decay = np.exp(-np.arange(min(T, round(5 * MOTION_DECAY * fs))) / (MOTION_DECAY * fs))
     return _band(scipy.signal.fftconvolve(kicks, decay[None], axes=1)[:, :T], fs, MOTION_BAND)
 

@@ -1,4 +1,4 @@
-"""The prompts: one file a stage and version under ``prompts/``, shipped with the package."""
+"""The prompts: one file per stage and version under ``prompts/``, shipped with the package."""
 
 import hashlib
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a section of the page is made of: figures as data, each with its numbers and words for those who cannot see it.
+"""The parts of a section of the page: figures as data, each with its numbers and a description for who cannot see it.
 
 A section holds no HTML: the page draws its charts and escapes every text, so a plugin's section looks like ours and can
 bring nothing active into the page.

@@ -56,7 +56,7 @@ class Picture:
 
 
 def write_quality_page(store: Store, out: Path) -> None:
-    """Write the page of a store, with its worst records: those with most flags, counted once a lead.
+    """Write the page of a store, with its worst records: those with most flags, counted once per lead.
 
     Args:
         store: The store.

@@ -135,7 +135,7 @@ def _prepare(axes: Axes, height: float) -> None:
 
 
 def _draw_grid(axes: Axes, height: float) -> None:
-    """Draw the grid: a line a mm, a bold one every 5 mm."""
+    """Draw the grid: a line every mm, a bold one every 5 mm."""
     right, top = GRID_LEFT + GRID_WIDTH, FOOTER + height
     fine: list[list[tuple[float, float]]] = []
     bold: list[list[tuple[float, float]]] = []

@@ -40,7 +40,7 @@ def plot_worst(src: Path, worst: Sequence[RecordScore], detector: str, out: Path
 
 
 def worst_figure(recordings: Sequence[Recording], worst: Sequence[RecordScore], detector: str) -> Figure:
-    """Return the picture: two leads a record, from a little before where both sides first differ."""
+    """Return the picture: two leads per record, from a little before where both sides first differ."""
     figure = Figure(figsize=(11, 2.3 * len(worst) + 0.4), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(worst), 1, squeeze=False)[:, 0]

@@ -18,9 +18,9 @@ from ecgkit.wording import is_number
 
 TOP = 12  # classes
 NOTE = (
-    "Of the test records of the class at the left, per cent that have, or were predicted to have, the class above. "
+    "Each row shows the test records of one class: the percentage that has, or was predicted to have, the class above. "
     "Records have several classes, so rows need not sum to 100. Predicted: a probability at or above the threshold "
-    "chosen on val. Shown for the result with the highest macro AUROC of each task, and its most frequent classes."
+    "from validation. Shown for the result with the highest macro AUROC of each task, and its most frequent classes."
 )
 COLUMNS = ("class", "other class", "records of the class", "of these with the other", "of these predicted the other")
 

@@ -10,8 +10,8 @@ from ecgkit.wording import is_number, seconds
 
 MOST = 24  # bars
 NOTE = (
-    "Wall times hold whatever else the machine did and whether features were cached already; they compare only on one "
-    "device. Training: the sum over epochs, and the median of their throughput."
+    "Wall times depend on what else the machine did and on whether features were in the cache. Compare them only on "
+    "one device. Training: the sum over epochs, and the median of their throughput."
 )
 COLUMNS = (*("task", "result", "result s", "training records", "epochs", "training s", "training records/s", "device"),)
 

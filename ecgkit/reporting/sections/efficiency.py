@@ -1,4 +1,4 @@
-"""Label efficiency: how scores grow with the training records, a curve a model."""
+"""Label efficiency: how scores grow with the training records, one curve per model."""
 
 import statistics
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ Model = tuple[str, str, str, str]
 
 
 def efficiency_section(rows: Rows) -> Section | None:
-    """Return a figure a task whose results differ in the training records, or None."""
+    """Return one figure per task whose results differ in the training records, or None."""
     tasks = dict.fromkeys(row.task for _, row in rows)
     figures = [_figure([row for _, row in rows if row.task == task]) for task in tasks]
     found = tuple(figure for figure in figures if figure is not None)

@@ -37,7 +37,7 @@ class Example:
 
     Args:
         place: Its place among the predictions.
-        why: What it is an example of.
+        why: Reason why it is shown.
         loss: Loss of the record.
     """
 

@@ -10,14 +10,14 @@ from ecgkit.tasks.icd10 import CHAPTER, level, parent, tree_order
 from ecgkit.wording import DASH, percent
 
 NOTE = (
-    "AUROC x 100 on test records. Columns that begin with 'published' are literature, not measured by ecgkit; they do "
-    "not compare with measured ones, for records, folds and labels that occur often enough differ."
+    "AUROC x 100 on test records. Columns that begin with 'published' are from the literature, not measured by "
+    "ecgkit. They do not compare with measured ones, because records, folds and the chosen labels differ."
 )
 INDENT = "\u2003"
 
 
 def label_tree_section(rows: Rows) -> Section | None:
-    """Return a table a task whose labels are a tree of ICD-10 codes, or None."""
+    """Return one table per task whose labels are a tree of ICD-10 codes, or None."""
     tasks = dict.fromkeys(row.task for _, row in rows)
     found = [_figure([row for _, row in rows if row.task == task]) for task in tasks]
     figures = tuple(figure for figure in found if figure is not None)

@@ -13,11 +13,11 @@ from ecgkit.reporting.elements.section import Figure, Plot, Point, Rows, Section
 
 LAYERS = "layers.csv"
 NEEDED = ("layer", "val_auroc", "test_auroc")
-NOTE = "The layer to use is chosen on val; the curve of test is for looking only."
+NOTE = "Choose the layer by the validation curve. The test curve is only for comparison."
 
 
 def layers_section(rows: Rows) -> Section | None:
-    """Return a figure a study of layers found beside the runs of the rows, or None."""
+    """Return one figure per study of layers beside the runs of the rows, or None."""
     runs: dict[Path, str] = {}
     for path, row in rows:
         if len(path.parents) > 2:

@@ -11,11 +11,11 @@ from ecgkit.wording import REGRESSION_METRICS, bounds, p_value, quantity
 
 MOST = 600  # dots of a figure, and lines of its CSV
 NOTE = (
-    "Numbers are in the unit of the target; small, the 95 % interval over test patients, or over several seeds ± one "
-    "standard deviation (alike: all gave the very same number, for nothing was drawn). Behind the best: how much "
-    "larger the mean absolute error is on the same records, with its interval and its p (paired bootstrap, patients, "
-    "Holm); †: not distinguishable at 5 %. Colour: R² from 0 to 1. The train mean is a predictor that says "
-    "the training mean of every record."
+    "Numbers are in the unit of the target. Small: the 95 % interval over test patients, or ± one standard deviation "
+    "over several seeds. “Alike”: all seeds gave the same number, because nothing was drawn. Behind the best: how much "
+    "larger the mean absolute error is on the same records, with its interval and p (paired bootstrap over patients, "
+    "Holm). †: not significantly larger at 5 %. Colour: R² from 0 to 1. The train mean predicts the mean of the "
+    "training part for every record."
 )
 BEHIND = "behind the best"
 

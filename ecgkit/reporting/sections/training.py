@@ -10,7 +10,7 @@ CURVES = (("training", "train_loss"), ("validation", "val_loss"))
 
 
 def training_section(rows: Rows) -> Section | None:
-    """Return a figure a training, or None where no row carries one."""
+    """Return one figure per training, or None where no row holds one."""
     seen: list[tuple[str, tuple[dict[str, Any], ...]]] = []
     for _, row in rows:
         if row.training and (row.run, row.training) not in seen:

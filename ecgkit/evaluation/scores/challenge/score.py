@@ -93,7 +93,7 @@ def choose_thresholds(
     weights: Weights,
     how: str | Literal["per_class", "global"],
 ) -> NDArray[np.float64]:
-    """Return a threshold a class, ``[C]``, chosen on validation records.
+    """Return one threshold per class, ``[C]``, chosen on validation records.
 
     Raises:
         ConfigError: `how` is unknown.

@@ -1,0 +1,32 @@
+"""What a method family is: the interface between a plugin and the rest of ecgkit.
+
+A family gives a `Method`: a module built from its config, with a `training_step` and an `encoder`. The core hands it
+a `Batch` with just what the family says it needs and gets back named `Losses`; the encoder turns signals into
+`Features`. Shapes: B batch, L leads, T samples, N tokens, D width.
+"""
+
+from ecgkit.entries import MethodEntry
+from ecgkit.methods.batch import VIEWS, Batch, Clock
+from ecgkit.methods.choice import MethodConfig, chosen_config, method_config
+from ecgkit.methods.encoder import Encoder
+from ecgkit.methods.features import AttentionMap, Features, Losses, Reconstruction
+from ecgkit.methods.method import Corpus, Method, Sampler, ZeroShot
+
+__all__ = [
+    "AttentionMap",
+    "Batch",
+    "chosen_config",
+    "Clock",
+    "Corpus",
+    "Encoder",
+    "Features",
+    "Losses",
+    "Method",
+    "method_config",
+    "MethodConfig",
+    "MethodEntry",
+    "Reconstruction",
+    "Sampler",
+    "VIEWS",
+    "ZeroShot",
+]
