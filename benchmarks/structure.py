@@ -4,7 +4,7 @@
     python benchmarks/structure.py --road     also the calls and classes from `ecgkit probe` to a result row
 
 A room is a folder of the package. A function's length is the number of lines from its first decorator or `def` to its
-last statement, without its docstring. The road runs one linear probe of a random encoder on a small simulated store, and
+last statement, without its docstring. The road runs one linear probe of a random encoder on a small simulated store. It
 counts the different functions and classes of `ecgkit.cli`, `ecgkit.api` and `ecgkit.evaluation` that are called between
 the command and the written row.
 """
