@@ -250,7 +250,7 @@ def test_a_result_replaces_a_result_and_nothing_else(cohort_store: Path, tmp_pat
         if error is None:
             probe(encoder, cohort_store, "simulated", out)
         else:
-            with pytest.raises(error, match="no output of ecgkit"):
+            with pytest.raises(error, match="ecgkit did not make it"):
                 probe(encoder, cohort_store, "simulated", out)
     assert (tmp_path / "thesis" / "chapter").exists()
 

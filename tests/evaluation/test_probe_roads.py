@@ -21,6 +21,7 @@ from ecgkit.plugins import host
 from ecgkit.simulate import simulate_cohort
 from ecgkit.store.reader import Store
 from ecgkit.tasks.loading import find_task, load_task
+from ecgkit.training import run as training_run
 from ecgkit.training.loop import PretrainOptions, pretrain
 from tests.conftest import Outcome
 
@@ -153,6 +154,7 @@ def outcome(folder: Path) -> dict[str, Any]:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ECGKIT_CACHE", raising=False)
+    monkeypatch.setattr(training_run, "_git_state", lambda: "")  # two processes per row, which nothing here reads
     return tmp_path
 
 
