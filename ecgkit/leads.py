@@ -145,7 +145,7 @@ _RELATIONS = np.array(
         [-1, 0, 1, 0, 2, 0],
         [0, -1, -1, 0, 0, 2],
     ]
-)  # fmt: skip
+)
 # Of the power of the limb leads: what rounding and separate filters leave, and below how many mV there is no signal.
 _TOLERANCE = 0.2
 _SILENCE = 0.01

@@ -148,16 +148,21 @@ class TrainedEncoder:
             shown = store.store.table["record_id"].iloc[int(unusable[0])]
             raise SignalError(
                 f"{len(unusable)} records without the model's leads, or shorter than {SHORTEST:g} s (first {shown})",
-                "records that the model can read", "Leave them out: store[usable].",
-            )  # fmt: skip
+                "records that the model can read",
+                "Leave them out: store[usable].",
+            )
         supplies = open_supplies(self.encoder.needs, store.store, view, owner=self.entry.name)
         found = extract(self.encoder, view, store.rows, self.features, supplies=supplies, progress=progress)
         return self._features(found, single=False)
 
     def input(
-        self, signal: ArrayLike, fs: float | None = None, leads: Sequence[str] | str | None = None,
-        unit: str | None = None, **more: Any,
-    ) -> list[Batch]:  # fmt: skip
+        self,
+        signal: ArrayLike,
+        fs: float | None = None,
+        leads: Sequence[str] | str | None = None,
+        unit: str | None = None,
+        **more: Any,
+    ) -> list[Batch]:
         """Return what the model eats, a batch an evaluation crop: for an exported model, or to look at.
 
         Args:

@@ -16,9 +16,14 @@ from ecgkit.datasets.wfdb_header import decode_text
 
 # Folders of the Challenges' download, by the letters that their records' names begin with.
 SOURCES = {
-    "A": "cpsc_2018", "Q": "cpsc_2018_extra", "I": "st_petersburg_incart", "S": "ptb", "HR": "ptb-xl", "E": "georgia",
+    "A": "cpsc_2018",
+    "Q": "cpsc_2018_extra",
+    "I": "st_petersburg_incart",
+    "S": "ptb",
+    "HR": "ptb-xl",
+    "E": "georgia",
     "JS": "chapman_shaoxing",
-}  # fmt: skip
+}
 # From this number on, JS records are Ningbo's.
 FIRST_NINGBO = 10647
 WORDS = ("Normal", "AF", "I-AVB", "LBBB", "RBBB", "PAC", "PVC", "STD", "STE")

@@ -27,9 +27,16 @@ from ecgkit.recording import Recording
 
 TABLE = "ludb.csv"
 DIAGNOSES = (
-    "Rhythms", "Electric axis of the heart", "Conduction abnormalities", "Extrasystolies", "Hypertrophies",
-    "Cardiac pacing", "Ischemia", "Non-specific repolarization abnormalities", "Other states",
-)  # fmt: skip
+    "Rhythms",
+    "Electric axis of the heart",
+    "Conduction abnormalities",
+    "Extrasystolies",
+    "Hypertrophies",
+    "Cardiac pacing",
+    "Ischemia",
+    "Non-specific repolarization abnormalities",
+    "Other states",
+)
 QRS = frozenset("N")
 # Marks of one beat in different leads lie closer together than this, beats farther apart.
 SAME_BEAT = 0.15  # s

@@ -15,8 +15,16 @@ RECORDS = "record_list.csv"
 MEASUREMENTS = "machine_measurements.csv"
 STATEMENTS = [f"report_{i}" for i in range(18)]
 INTERVALS = (
-    "rr_interval", "p_onset", "p_end", "qrs_onset", "qrs_end", "t_end", "p_axis", "qrs_axis", "t_axis",
-)  # fmt: skip
+    "rr_interval",
+    "p_onset",
+    "p_end",
+    "qrs_onset",
+    "qrs_end",
+    "t_end",
+    "p_axis",
+    "qrs_axis",
+    "t_axis",
+)
 # How the machine writes an interval or axis that it did not measure.
 NOT_MEASURED = 29999.0
 

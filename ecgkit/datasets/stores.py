@@ -24,10 +24,30 @@ ARRAY = "zarr.json"
 MIXED = "mixed"  # of code systems: no task reads it
 # Columns that are fields of `Source`, or that every store makes anew from the signal.
 OWN = {
-    "record_id", "path", "patient_id", "labels", "likelihoods", "report", "age", "sex", "fold", "start", "slot", "fs",
-    "samples", "leads", "derived_leads", "source_leads", "other_signals", "unit", "clipped_samples", "rpeaks", "flags",
-    "limb_fault", "sha256",
-}  # fmt: skip
+    "record_id",
+    "path",
+    "patient_id",
+    "labels",
+    "likelihoods",
+    "report",
+    "age",
+    "sex",
+    "fold",
+    "start",
+    "slot",
+    "fs",
+    "samples",
+    "leads",
+    "derived_leads",
+    "source_leads",
+    "other_signals",
+    "unit",
+    "clipped_samples",
+    "rpeaks",
+    "flags",
+    "limb_fault",
+    "sha256",
+}
 
 
 class Stores(Dataset):
@@ -67,10 +87,14 @@ class Stores(Dataset):
         row = int(source.extra["store_row"])
         record = store.table.iloc[row]
         return Header(
-            fs=float(record["fs"]), samples=int(record["samples"]), leads=tuple(record["leads"]),
-            unit=str(record["unit"]), source_leads=tuple(record["source_leads"]),
-            other=tuple(record["other_signals"]), layout=row,
-        )  # fmt: skip
+            fs=float(record["fs"]),
+            samples=int(record["samples"]),
+            leads=tuple(record["leads"]),
+            unit=str(record["unit"]),
+            source_leads=tuple(record["source_leads"]),
+            other=tuple(record["other_signals"]),
+            layout=row,
+        )
 
     def read(self, source: Source, header: Header) -> Recording:
         """Read one record, compared with the hash under which it was stored."""

@@ -24,9 +24,20 @@ from ecgkit.errors import RecordError
 
 # Fewest bytes a sample. A FLAC frame (508, 516, 524) packs at most 65,536 samples, whatever they are.
 SAMPLE_BYTES = {
-    "8": 1.0, "80": 1.0, "16": 2.0, "61": 2.0, "160": 2.0, "24": 3.0, "32": 4.0, "212": 1.5, "310": 4 / 3, "311": 4 / 3,
-    "508": 2.0**-16, "516": 2.0**-16, "524": 2.0**-16,
-}  # fmt: skip
+    "8": 1.0,
+    "80": 1.0,
+    "16": 2.0,
+    "61": 2.0,
+    "160": 2.0,
+    "24": 3.0,
+    "32": 4.0,
+    "212": 1.5,
+    "310": 4 / 3,
+    "311": 4 / 3,
+    "508": 2.0**-16,
+    "516": 2.0**-16,
+    "524": 2.0**-16,
+}
 # Gaps of a multi-segment record have no file that vouches for their length: this many samples of gap a stored sample.
 MOST_GAPS = 100
 

@@ -161,8 +161,15 @@ def parse_header(raw: bytes) -> WfdbHeader:
         initials.append(initial)
         checksums.append(checksum)
     return WfdbHeader(
-        name, fs, samples, tuple(files), _scheme(tuple(tokens)), tuple(initials), tuple(checksums), tuple(comments),
-    )  # fmt: skip
+        name,
+        fs,
+        samples,
+        tuple(files),
+        _scheme(tuple(tokens)),
+        tuple(initials),
+        tuple(checksums),
+        tuple(comments),
+    )
 
 
 def _record_line(line: str) -> tuple[str, int, float, int | None]:
@@ -197,9 +204,15 @@ def _signal_line(line: str) -> tuple[str, str, str, str, str, int | None, int | 
         raise NotPlain(f"signal line {line[:80]!r}")
     file, form, gain, bits, zero, initial, checksum, _, description = match.groups()
     return (
-        file, form, gain or "", bits or "", zero or "", int(initial) if initial else None,
-        int(checksum) if checksum else None, description.strip(),
-    )  # fmt: skip
+        file,
+        form,
+        gain or "",
+        bits or "",
+        zero or "",
+        int(initial) if initial else None,
+        int(checksum) if checksum else None,
+        description.strip(),
+    )
 
 
 @lru_cache(maxsize=4096)

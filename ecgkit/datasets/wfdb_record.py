@@ -75,9 +75,15 @@ def recording_of(
     if is_empty:
         raise RecordError(f"every sample of {path} is missing", "a signal")
     return Recording(
-        amplitudes, header.fs, header.leads, header.unit, header.source_leads, other=header.other,
-        comments=header.comments, rpeaks=rpeaks,
-    )  # fmt: skip
+        amplitudes,
+        header.fs,
+        header.leads,
+        header.unit,
+        header.source_leads,
+        other=header.other,
+        comments=header.comments,
+        rpeaks=rpeaks,
+    )
 
 
 @contextmanager
@@ -113,9 +119,15 @@ def _describe(header: WfdbHeader, samples: int) -> Header:
     # Where the length is not stated, neither is a checksum to be verified: header(5).
     checksums = header.checksums if header.samples is not None else (None,) * len(header.checksums)
     return Header(
-        header.fs, samples, rows.leads, rows.unit, rows.source_leads, rows.other, header.comments,
+        header.fs,
+        samples,
+        rows.leads,
+        rows.unit,
+        rows.source_leads,
+        rows.other,
+        header.comments,
         PlainLayout(header.files, checksums, header.scheme),
-    )  # fmt: skip
+    )
 
 
 def _read_amplitudes(root: Path, path: str, header: Header) -> Amplitudes:

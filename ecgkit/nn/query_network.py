@@ -119,9 +119,7 @@ class QueryLayer(nn.Module):
         """Return queries that saw each other, what they find in the memory, and where, ``[B, heads, Q, N]``."""
         records = len(memory)
         x = x + self._drop(self.self_attn(self.norm1(x), None, apart, records=records)[0])
-        found, weights = self.multihead_attn(
-            self.norm2(x), memory, real, records=records, need_weights=need_weights
-        )  # fmt: skip
+        found, weights = self.multihead_attn(self.norm2(x), memory, real, records=records, need_weights=need_weights)
         return x, found, weights
 
     def _drop(self, x: Tensor) -> Tensor:

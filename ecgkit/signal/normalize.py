@@ -13,7 +13,7 @@ ROUNDING = 16  # spacings of numbers of a signal's size, more than its mean can 
 
 Normalization = Literal[
     "none", "record-zscore", "lead-zscore", "record-minmax", "lead-minmax", "record-symmetric", "lead-symmetric"
-]  # fmt: skip
+]
 
 
 def normalize(

@@ -89,9 +89,16 @@ def _assemble(found: Targets, name: str, store: Store, usable: NDArray[np.bool_]
     parts = {part: np.flatnonzero(np.isin(rows, of)) for part, of in found.members.items()}
     _check_parts(parts, task, name, store)
     return TaskData(
-        rows, found.values[rows], task.names, parts, len(wanted) - len(rows), task, found.notes, found.table,
+        rows,
+        found.values[rows],
+        task.names,
+        parts,
+        len(wanted) - len(rows),
+        task,
+        found.notes,
+        found.table,
         found.left_out,
-    )  # fmt: skip
+    )
 
 
 def _check_parts(parts: Mapping[str, NDArray[np.int64]], task: Task, name: str, store: Store) -> None:

@@ -10,9 +10,17 @@ from collections.abc import Collection, Iterable, Sequence
 CHAPTER = "IX"
 # First and last category of each block of chapter IX, compared as texts, so that I1A is after I16 and I5A after I52.
 BLOCKS = (
-    ("I00", "I02"), ("I05", "I09"), ("I10", "I1A"), ("I20", "I25"), ("I26", "I28"), ("I30", "I5A"), ("I60", "I69"),
-    ("I70", "I79"), ("I80", "I89"), ("I95", "I99"),
-)  # fmt: skip
+    ("I00", "I02"),
+    ("I05", "I09"),
+    ("I10", "I1A"),
+    ("I20", "I25"),
+    ("I26", "I28"),
+    ("I30", "I5A"),
+    ("I60", "I69"),
+    ("I70", "I79"),
+    ("I80", "I89"),
+    ("I95", "I99"),
+)
 CATEGORY = 3  # characters
 
 

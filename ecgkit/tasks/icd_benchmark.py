@@ -62,9 +62,15 @@ class Scenario:
         train, train_first, labels, starts, test, test_first, test_labels, count, digits, ancestors = parts.groups()
         kept = ("I48",) if starts == "af" else tuple(starts)
         return cls(
-            (train, bool(train_first)), (test, bool(test_first)), labels, test_labels, kept, int(count),
-            int(digits) if digits else None, bool(ancestors),
-        )  # fmt: skip
+            (train, bool(train_first)),
+            (test, bool(test_first)),
+            labels,
+            test_labels,
+            kept,
+            int(count),
+            int(digits) if digits else None,
+            bool(ancestors),
+        )
 
 
 @dataclass(frozen=True)

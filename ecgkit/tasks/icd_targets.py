@@ -38,15 +38,17 @@ def _scenario_labels(icd: Icd10, name: str, store: Store) -> ScenarioLabels:
     missing = sorted(needed - set(store.table))
     if missing:
         raise TaskError(
-            f"{store.path} has no columns {', '.join(missing)}", "the table of MIMIC-IV-ECG-Ext-ICD",
+            f"{store.path} has no columns {', '.join(missing)}",
+            "the table of MIMIC-IV-ECG-Ext-ICD",
             "Ingest MIMIC-IV-ECG with records_w_diag_icd10.csv in its folder.",
-        )  # fmt: skip
+        )
     found = scenario_labels(scenario, store.table, tree=icd.tree, count_on=icd.count_on)
     if not found.vocabulary:
         raise TaskError(
-            f"no label of {name} has {scenario.min_count} rows in {store.path}", "a larger store",
+            f"no label of {name} has {scenario.min_count} rows in {store.path}",
+            "a larger store",
             f"Or ask for fewer, with --task-set icd10.scenario={icd.scenario.replace(f'_{scenario.min_count}', '_5')}",
-        )  # fmt: skip
+        )
     return found
 
 

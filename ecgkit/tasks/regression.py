@@ -108,22 +108,30 @@ FORMULAS: dict[str, Formula] = {
     ),
     "r-peaks": Formula(
         f"60 / mean RR interval (s) of the store's R peaks; at least {FEWEST_PEAKS} peaks, none flagged as doubtful",
-        "bpm", (), _rate_of_peaks,
+        "bpm",
+        (),
+        _rate_of_peaks,
     ),
     "qrs-duration": Formula(
-        "qrs_end - qrs_onset of the measurement table", "ms", ("qrs_onset", "qrs_end"),
+        "qrs_end - qrs_onset of the measurement table",
+        "ms",
+        ("qrs_onset", "qrs_end"),
         _between("qrs_onset", "qrs_end"),
     ),
     "qt": Formula("t_end - qrs_onset of the measurement table", "ms", QT_COLUMNS, _between(*QT_COLUMNS)),
     "qtc-bazett": Formula(
-        "QT / sqrt(RR in s), from the measurement table (Bazett, Heart 7:353-370, 1920)", "ms",
-        (*QT_COLUMNS, "rr_interval"), _corrected(1 / 2),
+        "QT / sqrt(RR in s), from the measurement table (Bazett, Heart 7:353-370, 1920)",
+        "ms",
+        (*QT_COLUMNS, "rr_interval"),
+        _corrected(1 / 2),
     ),
     "qtc-fridericia": Formula(
-        "QT / cube root of RR in s, from the measurement table (Fridericia, Acta Med. Scand. 53:469-486, 1920)", "ms",
-        (*QT_COLUMNS, "rr_interval"), _corrected(1 / 3),
+        "QT / cube root of RR in s, from the measurement table (Fridericia, Acta Med. Scand. 53:469-486, 1920)",
+        "ms",
+        (*QT_COLUMNS, "rr_interval"),
+        _corrected(1 / 3),
     ),
-}  # fmt: skip
+}
 
 
 def formula(name: str) -> Formula:
@@ -219,10 +227,11 @@ class Regression:
         found = target.sources.get(dataset) or target.sources.get(ANY)
         if found is None:
             raise TaskError(
-                f"task {task} knows no {target.name} of {dataset}", f"a store of {', '.join(target.sources)}",
+                f"task {task} knows no {target.name} of {dataset}",
+                f"a store of {', '.join(target.sources)}",
                 "Name a formula with --task-set regression.source=FORMULA: "
                 f"{', '.join(name for name, known in FORMULAS.items() if known.unit == target.unit)}.",
-            )  # fmt: skip
+            )
         return found
 
 

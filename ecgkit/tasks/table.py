@@ -121,7 +121,7 @@ def read_labels(
         raise TaskError(
             f"no record of {path.name} is in the store: it has {_named(by_id)}, the store {_named(row_of)}",
             f"ids of the store in column {table.id}",
-        )  # fmt: skip
+        )
     classes = columns or tuple(labels) or tuple(sorted({c for row in known.values() if (c := row[table.class_column])}))
     kept, unknown = {}, []
     for record, cells in known.items():

@@ -103,9 +103,10 @@ def build_text_encoder(config: TextConfig) -> TextEncoder:
     encoder = text_encoder_class(config)(config)
     if encoder.width != config.width:
         raise ConfigError(
-            f"text.width {config.width} for {config.encoder}", f"its own width {encoder.width}",
+            f"text.width {config.width} for {config.encoder}",
+            f"its own width {encoder.width}",
             f"Use --set text.width={encoder.width}.",
-        )  # fmt: skip
+        )
     return encoder
 
 

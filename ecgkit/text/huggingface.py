@@ -38,9 +38,10 @@ def _load(kind: str, model: str, **options: Any) -> Any:
     except Exception as error:  # the hub, the file system and every model class have errors of their own
         cause = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
         raise ConfigError(
-            f"text.model {model!r} cannot be loaded ({cause})", "a folder of a Hugging Face model, or a hub id",
+            f"text.model {model!r} cannot be loaded ({cause})",
+            "a folder of a Hugging Face model, or a hub id",
             "Without network, download it elsewhere and name its folder with --set text.model=FOLDER.",
-        ) from None  # fmt: skip
+        ) from None
 
 
 class HuggingFaceEncoder(TextEncoder):
@@ -73,9 +74,10 @@ class HuggingFaceEncoder(TextEncoder):
         name = config.model or cls.default
         if not name:
             raise ConfigError(
-                f"text encoder {config.encoder!r} without a model", "a folder or hub id in text.model",
+                f"text encoder {config.encoder!r} without a model",
+                "a folder or hub id in text.model",
                 "Name it with: --set text.model=FOLDER",
-            )  # fmt: skip
+            )
         return name
 
     @classmethod

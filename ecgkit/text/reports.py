@@ -81,9 +81,10 @@ def report_table(store: Store) -> ReportTable:
             rows[row] = index.setdefault(cleaned.text, len(index))
     if not index:
         raise StoreError(
-            f"{store.path} holds no reports of at least {FEWEST_WORDS} words", "a store with reports",
+            f"{store.path} holds no reports of at least {FEWEST_WORDS} words",
+            "a store with reports",
             "Add them with: ecgkit ingest (of a dataset with reports, such as MIMIC-IV-ECG or PTB-XL)",
-        )  # fmt: skip
+        )
     return ReportTable(tuple(index), rows)
 
 

@@ -43,9 +43,15 @@ def wander_torch_ecg(
 
 
 def steps_mehari(
-    x: Signal, layout: Layout, *, C: float, middle: NDArray[np.int64], seconds: Signal, amplitude: Signal,
+    x: Signal,
+    layout: Layout,
+    *,
+    C: float,
+    middle: NDArray[np.int64],
+    seconds: Signal,
+    amplitude: Signal,
     lead_gain: Signal,
-) -> Signal:  # fmt: skip
+) -> Signal:
     """Return ``x + gain C s(t)``: s is a step's amplitude around its middle, 0 elsewhere; later steps win."""
     s = np.zeros(layout.samples)
     for mid, length, height in zip(middle, seconds, amplitude, strict=True):
