@@ -1,8 +1,8 @@
-"""What a method family is: the interface between a plugin and the rest of ecgkit.
+"""The interface of method families: what a plugin implements, and what the rest of ecgkit calls.
 
-A family gives a `Method`: a module built from its config, with a `training_step` and an `encoder`. The core hands it
-a `Batch` with just what the family says it needs and gets back named `Losses`; the encoder turns signals into
-`Features`. Shapes: B batch, L leads, T samples, N tokens, D width.
+A family provides a `Method`: a module built from its config, with a `training_step` and an `encoder`. The core passes
+it a `Batch` with the signal and the supplies that the family needs, and gets back named `Losses`. The encoder turns
+signals into `Features`. Shapes: B batch, L leads, T samples, N tokens, D width.
 """
 
 from abc import ABC, abstractmethod
@@ -42,35 +42,35 @@ __all__ = [
 ]
 
 
-# Where `Batch.extra` holds the augmented views.
+# Key of the augmented views in `Batch.extra`.
 VIEWS = "views"
 
 
 class MethodConfig(Protocol):
-    """What every family's config holds besides its own fields; a frozen dataclass.
+    """The fields that every family's config has besides its own; a frozen dataclass.
 
     A config may have a field ``views`` of type `ecgkit.signal.augment.views.Views`; see `Batch.views`.
     """
 
     @property
     def signal(self) -> SignalSpec:
-        """The model's input."""
+        """The signal contract: the model's input."""
 
     @property
     def recipe(self) -> Recipe:
-        """How it is trained by default."""
+        """The default training recipe."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Records of one lead set.
+    """Records that have the same leads.
 
     Args:
-        signal: ``[B, L, T]`` as the method's `SignalSpec` says.
+        signal: ``[B, L, T]``, prepared as the method's `SignalSpec` says.
         lead_ids: ``[L]``, index of each lead in the standard order (I 0 ... V6 11).
         rows: ``[B]``, the records' rows in their store.
-        lengths: ``[B]``, how many samples are real, zeros follow; None if all are.
-        extra: What the method needs besides the signal, by the name of the supply.
+        lengths: ``[B]``, number of real samples of each record, which zeros follow; None if all samples are real.
+        extra: The supplies that the method needs besides the signal, by name.
     """
 
     signal: Tensor
@@ -81,10 +81,10 @@ class Batch:
 
     @property
     def views(self) -> list["Batch"]:
-        """The batch once per augmented view, with the view as its signal, for a config that asks for views.
+        """The batch once per augmented view, with the view as its signal. The config must ask for views.
 
         Raises:
-            RunError: The batch holds none.
+            RunError: The batch holds no views.
         """
         if VIEWS not in self.extra:
             raise RunError("a batch without views", remedy="Give the method's config a field `views: Views = Views()`.")
@@ -100,7 +100,7 @@ class Batch:
         return self._each(move)
 
     def pin_memory(self) -> "Batch":
-        """Return the batch with its tensors in pinned memory, from which a copy to a GPU need not wait."""
+        """Return the batch with its tensors in pinned memory, so that copies to a GPU need not wait."""
         return self._each(lambda value: value.pin_memory() if isinstance(value, Tensor) else value)
 
     def _each(self, change: Callable[[Any], Any]) -> "Batch":
@@ -110,17 +110,17 @@ class Batch:
 
 @dataclass(frozen=True)
 class Clock:
-    """Where a training stands, counted in optimiser steps and not in calls.
+    """The progress of a training, counted in optimiser steps.
 
-    All accumulated parts of one batch, and `Method.after_step` after them, see the same clock. Outside training steps
+    All accumulated parts of one batch, and `Method.after_step` after them, get the same clock. Outside training steps
     (validation, cost counting) the clock stands at the end of the training (`Clock.end`), so that validation losses can
     be compared between epochs.
 
     Args:
-        step: Optimiser steps completed: 0 during the first.
-        steps: Optimiser steps in all.
-        epoch: Epochs completed, with their fraction.
-        epochs: Epochs in all.
+        step: Optimiser steps completed: 0 during the first step.
+        steps: Optimiser steps in total.
+        epoch: Epochs completed, as a fraction.
+        epochs: Epochs in total.
     """
 
     step: int
@@ -130,13 +130,13 @@ class Clock:
 
     @classmethod
     def at(cls, step: int, steps: int, epochs: int) -> "Clock":
-        """Return the clock after `step` of `steps` optimiser steps; every epoch has as many."""
+        """Return the clock after `step` of `steps` optimiser steps. Every epoch has the same number of steps."""
         whole, index = divmod(step, steps // epochs)
         return cls(step, steps, whole + index / (steps // epochs), epochs)
 
     @classmethod
     def end(cls, steps: int = 0, epochs: int = 1) -> "Clock":
-        """Return the clock that stands at the end of a training; one step per epoch where their number is not known."""
+        """Return the clock at the end of a training; with one step per epoch if the number of steps is not known."""
         return cls(steps or epochs, steps or epochs, float(epochs), epochs)
 
     @property
@@ -151,24 +151,24 @@ class Clock:
 
     @property
     def next_epoch(self) -> float:
-        """Epochs completed after this step. The learning rate is that of this moment: warm-up begins above 0."""
+        """Epochs completed after this step. The learning rate is taken here, so that warm-up begins above 0."""
         whole, index = divmod(self.step, self.steps_per_epoch)
         return whole + (index + 1) / self.steps_per_epoch
 
 
 @dataclass(frozen=True)
 class Features:
-    """What an encoder says of a batch.
+    """The output of an encoder for a batch.
 
     Args:
-        pooled: ``[B, D]``, the representation of a record.
-        per_lead: ``[B, L, D]``, of each lead.
-        tokens: ``[B, N, D]``, of each token, after the last norm.
-        layers: ``[B, depth, D]``, the pooled output of every block, before any last norm.
-        layer_input: ``[B, D]``, the pooled input of the first block.
-        token_leads: int ``[N]``, which of the batch's leads each token is of, where each is of one.
-        token_real: bool ``[B, N]``, False for tokens that stand for nothing in the record; None if none do.
-        logits: ``[B, C]``, of the classes that the encoder was trained on, `Encoder.classes`.
+        pooled: Representation of each record, ``[B, D]``.
+        per_lead: Representation of each lead, ``[B, L, D]``.
+        tokens: Representation of each token, ``[B, N, D]``, after the last norm.
+        layers: Pooled output of every block, ``[B, depth, D]``, before any last norm.
+        layer_input: Pooled input of the first block, ``[B, D]``.
+        token_leads: int ``[N]``, index of each token's lead among the batch's leads, if each token belongs to one lead.
+        token_real: bool ``[B, N]``, False for padding tokens; None if no token is padding.
+        logits: Logits of the classes that the encoder was trained on (`Encoder.classes`), ``[B, C]``.
     """
 
     pooled: Tensor
@@ -183,13 +183,13 @@ class Features:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What a masked model makes of a batch, piece by piece: n pieces of p samples per lead, one after the other.
+    """A masked model's reconstruction of a batch, in n consecutive pieces of p samples per lead.
 
     Args:
-        original: ``[B, L, n, p]``, what was to be rebuilt.
-        visible: Bool ``[B, L, n]``, which pieces the model was shown.
-        rebuilt: ``[B, L, n, p]``, what it made, of visible pieces too.
-        real: Bool ``[B, L, n]``, False for pieces that hold nothing of the record; None if all do.
+        original: ``[B, L, n, p]``, the target of the reconstruction.
+        visible: bool ``[B, L, n]``, True for pieces that the model was shown.
+        rebuilt: ``[B, L, n, p]``, the reconstruction, of visible pieces too.
+        real: bool ``[B, L, n]``, False for pieces that are padding; None if no piece is padding.
     """
 
     original: Tensor
@@ -200,14 +200,14 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class AttentionMap:
-    """Where an encoder looked in a batch.
+    """The attention of an encoder over a batch.
 
     Args:
-        over_time: ``[B, N]``, weight of N stretches of the input in the summary of the record; it may be negative where
-            a model subtracts one attention from another.
-        spans: ``[N, 2]``, first sample and sample after the last of each stretch; stretches may overlap.
-        gate: ``[B, C, L]``, weight that each class gives to the channels made from each of the encoder's L leads, where
-            the encoder has such a gate; what these channels hold may have been mixed with other leads'.
+        over_time: ``[B, N]``, weight of N stretches of the input in the representation of the record. It may be
+            negative if a model subtracts one attention from another.
+        spans: ``[N, 2]``, first sample of each stretch and sample after its last; stretches may overlap.
+        gate: ``[B, C, L]``, weight that each class gives to the channels made from each of the encoder's L leads; None
+            if the encoder has no such gate. These channels may already mix in information from other leads.
     """
 
     over_time: Tensor
@@ -217,11 +217,11 @@ class AttentionMap:
 
 @dataclass(frozen=True)
 class Losses:
-    """What a training step gives.
+    """The result of a training step.
 
     Args:
         parts: The named parts of the loss, scalars whose sum is minimised.
-        stats: Named scalars to watch, such as `ecgkit.nn.contrastive.embedding_statistics`; never minimised.
+        stats: Named scalars to watch, such as `ecgkit.nn.contrastive.embedding_statistics`; they are not minimised.
     """
 
     parts: Mapping[str, Tensor]
@@ -233,19 +233,19 @@ class Losses:
         return torch.stack(list(self.parts.values())).sum()
 
     def scalars(self) -> dict[str, Tensor]:
-        """Return the sum, the parts and the statistics by name, without their gradients."""
+        """Return the sum, the parts and the statistics by name, detached from the graph."""
         named = {**self.parts, **self.stats}
         return {"loss": self.loss.detach(), **{name: value.detach() for name, value in named.items()}}
 
 
 class Encoder(nn.Module, ABC):
-    """Signals to features; `width` is D.
+    """An encoder of signals into features; `width` is D.
 
-    `needs` names what the encoder reads besides the signal (such as ``beats``), wherever it is used: the loader then
-    puts it into every batch, and `encode` hands it to `forward` as a keyword argument. `classes` names the classes of
-    an encoder with a classifier of its own. `fill` says what stands in for a lead that is not given, such as ``zeros``,
-    where the encoder cannot do without; a result says so too. `padding` says what the samples behind the end of a
-    record count as, such as ``zeros``, where the encoder does not leave them out.
+    `needs` names the supplies that the encoder reads besides the signal, such as ``beats``. Wherever the encoder is
+    used, the loader puts them into every batch, and `encode` passes them to `forward` as keyword arguments. `classes`
+    names the classes of an encoder that has its own classifier. `fill` says what replaces a lead that is not given,
+    such as ``zeros``, if the encoder needs all leads; result rows state it. `padding` says how samples after the end of
+    a record are treated, such as ``zeros``, if the encoder does not leave them out.
     """
 
     width: int
@@ -261,26 +261,26 @@ class Encoder(nn.Module, ABC):
         """Encode records.
 
         Args:
-            signal: ``[B, L, T]``, any number of leads in any order.
-            lead_ids: ``[L]``, which leads these are.
-            lengths: ``[B]``, how many samples are real; the zeros that follow should change nothing. None if all
-                are.
-            args: Not used; with `kwargs` it lets an encoder spell out its own needs.
-            kwargs: What `needs` names, as `Batch.extra` holds it.
+            signal: ``[B, L, T]``, with any number of leads in any order.
+            lead_ids: ``[L]``, index of each lead in the standard order.
+            lengths: ``[B]``, number of real samples of each record. The zeros after them should change nothing. None if
+                all samples are real.
+            args: Not used; with `kwargs` it lets an encoder name its own needs as parameters.
+            kwargs: The supplies that `needs` names, as `Batch.extra` holds them.
         """
 
     def encode(self, batch: "Batch") -> Features:
-        """Encode a batch with all that this encoder needs of it."""
+        """Encode a batch, with all supplies that this encoder needs."""
         extra = {need: batch.extra[need] for need in self.needs}
         features: Features = self(batch.signal, batch.lead_ids, batch.lengths, **extra)
         return features
 
     def block_tokens(self, x: Tensor, tokens: int) -> Tensor:
-        """Pick, from what a block gives, the tokens that `Features.tokens` is made of, in that order.
+        """Pick, from the output of a block, the tokens that `Features.tokens` consists of, in that order.
 
         Args:
-            x: ``[B, M, D]``, with tokens of other kinds such as summaries or separators.
-            tokens: N, how many `Features.tokens` has.
+            x: ``[B, M, D]``, including tokens of other kinds such as summaries or separators.
+            tokens: N, the number of tokens in `Features.tokens`.
 
         Returns:
             ``[B, N, D]``; by default the last N.
@@ -290,32 +290,33 @@ class Encoder(nn.Module, ABC):
     def stages(self) -> list[list[nn.Module]]:
         """Return the encoder's parts from the first block to the output, for learning rates that decay with depth.
 
-        Parts that stand side by side are of one stage. What is in none, such as embeddings, comes before the first.
+        Parts that run side by side belong to one stage. Parts in no stage, such as embeddings, count as before the
+        first.
 
         Returns:
-            By default one stage a module in ``blocks`` and a last one of ``norm``, as far as the encoder has them;
-            nothing for an encoder without ``blocks``, whose parts then all count alike.
+            By default one stage per module in ``blocks`` and a last stage with ``norm``, as far as the encoder has
+            them. An encoder without ``blocks`` has no stages, and all its parts get the same learning rate.
         """
         blocks, norm = getattr(self, "blocks", ()), getattr(self, "norm", None)
         return [*([block] for block in blocks), [] if norm is None else [norm]] if len(blocks) else []
 
     def attention_map(self, batch: "Batch") -> AttentionMap:
-        """Return where the encoder looks in a batch, for encoders that can say; others leave this out.
+        """Return the encoder's attention over a batch. Only encoders that have such weights implement this.
 
         Raises:
             RunError: The encoder has no such weights.
         """
-        raise RunError(f"{type(self).__name__} tells no attention over time", "an encoder that does")
+        raise RunError(f"encoder {type(self).__name__} has no attention over time to show")
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """The records that a training is about to use, for what a method takes from them before the first step.
+    """The records of a training, for work that a method does before the first step.
 
     Args:
         store: The store.
-        train: ``[N]``, its rows that are trained on.
-        labels: Class names of the task that labels come from; empty without one.
+        train: ``[N]``, rows of the training records.
+        labels: Class names of the task that labels come from; empty without a task.
     """
 
     store: Store
@@ -324,10 +325,10 @@ class Corpus:
 
 
 class Sampler(Protocol):
-    """Says which records stay together in a batch: no batch, accumulated part or process tears a group apart.
+    """Decides which records stay together: no batch, accumulated part or process splits a group.
 
-    It is called once per epoch for the records of each lead set, with random numbers that depend on the seed and the
-    epoch alone. `ecgkit.training.sampling.PatientPairs` is one.
+    It is called once per epoch for the records of each lead set. Its random numbers depend only on the seed and the
+    epoch. One implementation is `ecgkit.training.sampling.PatientPairs`.
     """
 
     @property
@@ -338,130 +339,130 @@ class Sampler(Protocol):
         """Return the groups of an epoch, in the order in which they fill batches.
 
         Args:
-            rows: Rows of the store, of one lead set.
-            rng: Its only source of random numbers.
+            rows: Rows of the store, all with the same leads.
+            rng: The only source of random numbers.
 
         Returns:
-            ``[n, group]``, rows out of `rows`. n must be the same in every epoch.
+            ``[n, group]``, with values out of `rows`. n must be the same in every epoch.
         """
 
 
 class Method(nn.Module, ABC):
-    """A pretraining method: an encoder with whatever else its training needs.
+    """A pretraining method: an encoder and the other modules that its training needs.
 
-    The class is called with the family's config alone: ``Method(config)``.
+    The class is called with the family's config only: ``Method(config)``.
     """
 
-    encoder: Encoder  # a module of the family
+    encoder: Encoder  # a submodule of the method
 
     @classmethod
     def complete(cls, config: Any, corpus: Corpus) -> Any:
-        """Return the config with what only the data can say filled in, such as class names; by default as it is.
+        """Return the config completed with what only the data shows, such as class names; by default unchanged.
 
-        It is called once before training; the completed config is what the run folder holds.
+        It is called once before training. The run folder stores the completed config.
         """
         return config
 
     @classmethod
     def further_needs(cls, config: Any) -> tuple[str, ...]:
-        """Return what training under this config needs beyond what the family's entry lists; by default nothing."""
+        """Return supplies that training with this config needs besides those of the family's entry; by default none."""
         return ()
 
     @classmethod
     def fewest_records(cls, config: Any) -> int:
-        """Return how many records a training step must be given at least: one by default.
+        """Return the smallest number of records that a training step can use: one by default.
 
-        A loss that compares the records of a batch has nothing to compare in one record, and BatchNorm no statistics:
-        such methods return 2 or more. The engine then makes no smaller batch or part, and refuses a recipe that asks
-        for one.
+        A loss that compares the records of a batch needs at least two, and so does BatchNorm: such methods return 2 or
+        more. The engine then makes no smaller batch or accumulated part, and refuses a recipe that asks for one.
         """
         return 1
 
     @classmethod
     def sampler(cls, config: Any, corpus: Corpus) -> Sampler | None:
-        """Return what says which records stay together in a batch; by default nothing, and records are drawn freely."""
+        """Return a sampler that keeps some records together; by default None, and records are drawn independently."""
         return None
 
     @classmethod
     def built_on(cls, config: Any) -> tuple[Path, ...]:
-        """Return the run folders whose weights this config builds on, such as a tokenizer's; by default none.
+        """Return the run folders whose weights this config builds on, such as a tokenizer's run; by default none.
 
-        The run then records their weights' hashes, and counts the records that they were trained on as its own. Load
-        the weights in `prepare`, into parameters or buffers of this method: a finished run must not need its parents.
+        The run then records the hashes of those weights, and counts their training records as its own. Load the weights
+        in `prepare`, into parameters or buffers of this method: a finished run must not need the folders that it builds
+        on.
         """
         return ()
 
     def prepare(self, corpus: Corpus) -> None:
-        """Take what is computed once before the first step, such as embeddings of texts, into buffers.
+        """Compute what is needed once before the first step, such as embeddings of texts, and keep it in buffers.
 
-        It must be deterministic: every process of a distributed run calls it.
+        It must be deterministic, since every process of a distributed run calls it.
         """
 
     @abstractmethod
     def training_step(self, batch: Batch, clock: Clock) -> Losses:
-        """Return the losses of a batch; random choices come from torch's generator.
+        """Return the losses of a batch. Random choices must use torch's generator.
 
-        It is called once for each accumulated part of a batch, and in validation: it must change no state of the
-        method. What changes once per optimiser step belongs in `after_step`.
+        It is called once for each accumulated part of a batch, and in validation, so it must not change any state of
+        the method. State that changes once per optimiser step belongs in `after_step`.
 
         Args:
             batch: Records of one lead set.
-            clock: Where the training stands; see `Clock`.
+            clock: Progress of the training; see `Clock`.
         """
 
     def after_step(self, clock: Clock) -> None:
-        """Change state after an optimiser step, such as the weights of an EMA teacher or a queue; by default nothing.
+        """Update state after an optimiser step, such as the weights of an EMA teacher or a queue; by default nothing.
 
-        It is called without gradients, in every process, once after each optimiser step, in training only. What it
-        changes must be a parameter (with ``requires_grad`` False) or a persistent buffer, changed in place: then a
-        checkpoint holds it and a stopped training goes on exactly. All processes must come to the same values: compute
-        them from parameters, which are equal, or reduce over processes what comes from records.
+        It is called without gradients, in every process, once after each optimiser step, and only in training. It may
+        change parameters (with ``requires_grad`` False) and persistent buffers, in place, so that a checkpoint holds
+        them and a stopped training continues exactly. All processes must arrive at the same values: compute them from
+        parameters, which are equal in all processes, or reduce over processes what comes from records.
 
         Args:
-            clock: The same as that of the step's `training_step`.
+            clock: The clock of the step's `training_step`.
         """
 
     def optimizer(self, recipe: Recipe, parameters: Mapping[str, nn.Parameter]) -> Optimizer | Sequence[Optimizer]:
         """Return the optimiser of the trained parameters, or several; by default the one that the recipe names.
 
-        Every trained parameter must be in exactly one of them. The engine sets the learning rate and the weight decay
-        of every group before each step; `ecgkit.optimizers` says what a group may ask for.
+        Every trained parameter must be in exactly one optimiser. The engine sets the learning rate and the weight decay
+        of every parameter group before each step; `ecgkit.optimizers` lists the settings that a group may have.
 
         Args:
-            recipe: How the method is trained.
+            recipe: The training recipe.
             parameters: The trained parameters by name.
         """
         return build_optimizer(recipe, parameters)
 
     def reconstruct(self, batch: Batch) -> Reconstruction:
-        """Hide part of a batch as in training and rebuild it, for methods that do; others leave this out.
+        """Mask part of a batch as in training and reconstruct it. Only methods that mask signals implement this.
 
         Raises:
-            RunError: The method rebuilds nothing.
+            RunError: The method reconstructs no signal.
         """
-        raise RunError(f"{type(self).__name__} rebuilds no signal", "a method that hides parts of it, a masked one")
+        raise RunError(f"method {type(self).__name__} reconstructs no signal", remedy="Use a masked method.")
 
 
 @runtime_checkable
 class ZeroShot(Protocol):
-    """A method that scores classes by their names alone, such as ``atrial fibrillation``."""
+    """A method that scores classes from their names alone, such as ``atrial fibrillation``."""
 
     encoder: Encoder
 
     def class_vectors(self, texts: Sequence[str]) -> Tensor:
-        """Return vectors ``[C, ...]`` that stand for class names or prompts; computed once an evaluation."""
+        """Return vectors ``[C, ...]`` for class names or prompts. They are computed once per evaluation."""
 
     def class_scores(self, batch: Batch, classes: Tensor, *, independent: bool = False) -> Tensor:
-        """Return ``[B, C]`` in [0, 1], higher where a class is more likely.
+        """Return scores ``[B, C]`` in [0, 1]; a higher score means that the class is more likely.
 
         Args:
             batch: Records.
-            classes: What `class_vectors` gave.
-            independent: Let no class see the others, so that its score does not depend on what else is asked.
+            classes: The class vectors that `class_vectors` returned.
+            independent: Score each class without seeing the others, so that its score does not depend on them.
         """
 
     def trained_names(self) -> Sequence[str]:
-        """Return the names that training asked for one by one; other classes are unseen."""
+        """Return the names that training asked for one by one. All other classes are unseen."""
 
 
 def method_config(entry: MethodEntry, preset: str = "") -> tuple[str, Any]:
@@ -480,22 +481,22 @@ def method_config(entry: MethodEntry, preset: str = "") -> tuple[str, Any]:
 def chosen_config(
     entry: MethodEntry, preset: str = "", file: Path | None = None, assignments: Sequence[str] = ()
 ) -> tuple[str, Any]:
-    """Return the preset's name and a family's config: the preset, changed by a file, changed by single settings.
+    """Return the preset's name and the config: the preset, changed by a file, then by single settings.
+    entry: The method family.
+        preset: Name of the preset; empty for the first.
+            file: YAML file of settings, or the ``config.yaml`` of a run.
+            assignments: Settings such as ``depth=4``.
+            file: YAML of settings, or the ``config.yaml`` of a run.
+            assignments: Such as ``depth=4``.
 
-    Args:
-        entry: The family.
-        preset: Its preset; empty for the first.
-        file: YAML of settings, or the ``config.yaml`` of a run.
-        assignments: Such as ``depth=4``.
-
-    Raises:
-        ConfigError: A preset, key or value does not fit.
+        Raises:
+            ConfigError: A preset, key or value is not valid.
     """
     name, config = method_config(entry, preset)
     if file is not None:
         values = read_yaml(file)
         if values.get("method", entry.name) != entry.name:
-            raise ConfigError(f"{file} holds settings of {values['method']}", f"settings of {entry.name}")
-        # A run's config.yaml keeps the settings beside what describes the run.
+            raise ConfigError(f"{file} holds settings of {values['method']}, not of {entry.name}")
+        # A run's config.yaml holds the settings together with facts about the run.
         config = merge(config, values["config"] if "method" in values else values, source=str(file))
     return name, override(config, assignments)
