@@ -482,15 +482,15 @@ def chosen_config(
     entry: MethodEntry, preset: str = "", file: Path | None = None, assignments: Sequence[str] = ()
 ) -> tuple[str, Any]:
     """Return the preset's name and the config: the preset, changed by a file, then by single settings.
-    entry: The method family.
-        preset: Name of the preset; empty for the first.
-            file: YAML file of settings, or the ``config.yaml`` of a run.
-            assignments: Settings such as ``depth=4``.
-            file: YAML of settings, or the ``config.yaml`` of a run.
-            assignments: Such as ``depth=4``.
 
-        Raises:
-            ConfigError: A preset, key or value is not valid.
+    Args:
+        entry: The method family.
+        preset: Name of the preset; empty for the first.
+        file: YAML file of settings, or the ``config.yaml`` of a run.
+        assignments: Settings such as ``depth=4``.
+
+    Raises:
+        ConfigError: A preset, key or value is not valid.
     """
     name, config = method_config(entry, preset)
     if file is not None:

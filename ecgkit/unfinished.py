@@ -78,7 +78,7 @@ class Unfinished:
 
     @contextmanager
     def open(self, *, wait: bool = False) -> Iterator[None]:
-        """Hold the folder for this process. When the block ends, the folder is removed if nothing in it is worth keeping.
+        """Hold the folder for this process. At the end of the block it is removed if nothing in it is worth keeping.
 
         Args:
             wait: Whether to wait for another process at work, instead of raising an error.
