@@ -101,9 +101,8 @@ class Store:
         if not len(slots):
             return np.empty((0, *self._array.shape[1:]), np.int16)
         block = self._read("signal", lambda part: np.asarray(self._array[slots[0] : slots[-1] + 1]))
-        return (
-            block if len(block) == len(slots) else block[slots - slots[0]]
-        )  # slots of dropped records may lie between
+        # Slots of dropped records may lie between those of the records.
+        return block if len(block) == len(slots) else block[slots - slots[0]]
 
     def verified(self, start: int, stop: int) -> NDArray[np.int16]:
         """Return records as `stored` does, after comparing each with its stored hash.
