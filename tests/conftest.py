@@ -13,11 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 import wfdb
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 
 from ecgkit.leads import STANDARD_LEADS
 
 PROJECT = Path(__file__).parent.parent
+# How long an example takes depends on what else the machine does; no test fails for it.
+settings.register_profile("ecgkit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ecgkit")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -166,10 +166,18 @@ def test_a_missing_optional_package_is_named_with_the_line_that_installs_it(pack
     assert f"'ecgkit-learn[{extra}]'" in install_extra(extra)
 
 
-@pytest.mark.parametrize("package", ["ecgkit", *(p.name for p in (PROJECT / "plugins").iterdir())])
-def test_every_package_says_that_it_has_types(package: str) -> None:
-    folder = PROJECT / package if package == "ecgkit" else PROJECT / "plugins" / package
-    assert (folder / "py.typed").is_file()
+PACKAGES = [PROJECT / "ecgkit", *(PROJECT / "plugins").iterdir(), *(PROJECT / "examples").glob("*/ecgkit_*")]
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda p: p.name)
+def test_every_package_says_that_it_has_types(package: Path) -> None:
+    assert (package / "py.typed").is_file()
+
+
+def test_examples_depend_on_our_distribution() -> None:
+    for file in (PROJECT / "examples").glob("*/pyproject.toml"):
+        needs = tomllib.loads(file.read_text())["project"]["dependencies"]
+        assert [need for need in needs if need.startswith("ecgkit")] == [f"{DISTRIBUTION}>=0.1.0"], file
 
 
 def test_no_new_plugin_takes_the_name_of_the_distribution(tmp_path: Path) -> None:

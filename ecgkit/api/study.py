@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,12 @@ import pandas as pd
 from ecgkit.api.arguments import PathLike, Settings, assignments
 from ecgkit.api.probe import cache_choice, check_cache, check_overlap, chosen_encoder, zero_shot_settings
 from ecgkit.atomic import check_output
-from ecgkit.config import build
+from ecgkit.config import build, to_dict
 from ecgkit.evaluation.probe.facts import facts_of
 from ecgkit.evaluation.probe.leaks import leak_warnings
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.protocols.lead_sets import lead_set
-from ecgkit.evaluation.results.facts import Facts
 from ecgkit.evaluation.studies.layers import LayerStudy
 from ecgkit.evaluation.studies.layers import study_layers as layers_of
 from ecgkit.evaluation.studies.perturbations import Disturbances, parse_disturbances
@@ -118,7 +117,7 @@ def study_layers(
     folder = _folder(request, f"layers-{which}", out, LAYERS)
     probe = Probe(request, progress=progress)
     found = layers_of(probe, which)
-    write_layer_study(folder, found, _facts(probe), title=_title(probe))
+    write_layer_study(folder, found, _about(probe), title=_title(probe))
     return StudyResults(folder, _title(probe), found.table, leak_warnings(probe.leak), layers=found)
 
 
@@ -198,7 +197,7 @@ def study_perturbations(
     folder = _folder(request, f"{disturbances.name}-{levels}", out, LEVELS)
     probe = Probe(request, progress=progress)
     table = study_perturbation(probe, disturbances)
-    write_perturbation_study(folder, table, disturbances, _facts(probe), title=_title(probe, head=True))
+    write_perturbation_study(folder, table, disturbances, _about(probe), title=_title(probe, head=True))
     return StudyResults(folder, _title(probe, head=True), table, leak_warnings(probe.leak), disturbances=disturbances)
 
 
@@ -214,8 +213,21 @@ def _folder(request: ProbeRequest, kind: str, out: PathLike | None, folder_kind:
     return folder
 
 
-def _facts(probe: Probe) -> Facts:
-    return facts_of(probe, probe.data, amount=probe.request.amount, seed=probe.request.seed)
+def _about(probe: Probe) -> dict[str, Any]:
+    """Return what the numbers of a study depend on, for its folder."""
+    encoder, request = probe.encoder, probe.request
+    return {
+        "run": encoder.name,
+        "method": encoder.entry.name,
+        "preset": encoder.preset,
+        "weights": encoder.weights,
+        "checkpoint": encoder.checkpoint,
+        "config": to_dict(encoder.config),
+        "task": probe.opened.name,
+        "head": probe.title,
+        "seed": request.seed,
+        "facts": asdict(facts_of(probe, probe.data, amount=request.amount, seed=request.seed)),
+    }
 
 
 def _title(probe: Probe, *, head: bool = False) -> str:

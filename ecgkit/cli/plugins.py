@@ -32,7 +32,7 @@ def list_plugins(as_json: JsonOption = False) -> None:
         return
     for plugin in found:
         error = {"error": plugin.error} if plugin.error else {}
-        names = {f"{kind}s": ", ".join(names) for kind, names in plugin.registers.items()}
+        names = {kind: ", ".join(names) for kind, names in plugin.registers.items()}
         version = f"{plugin.distribution} {plugin.version}".strip()
         print_facts(f"{plugin.name} ({version})" if version else plugin.name, {**error, **names})
 

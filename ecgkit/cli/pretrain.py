@@ -15,8 +15,8 @@ from ecgkit.cli.render import (
     JsonOption,
     OverwriteOption,
     SeedOption,
+    print_facts,
     print_json,
-    print_table,
     say,
     warn,
 )
@@ -122,7 +122,7 @@ def _check_alone(ctx: typer.Context) -> None:
         if parameter.name not in WITH_RESUME and source is not None and source.name == "COMMANDLINE":
             name = parameter.opts[0]
             raise ConfigError(
-                f"{name} together with --resume", "", "An unfinished run knows its settings: leave it out."
+                f"{name} together with --resume", "", "Leave it out: an unfinished run keeps its settings."
             )
 
 
@@ -193,7 +193,7 @@ def _show_estimate(found: "Estimate", as_json: bool) -> None:
         "time per step": f"{found.step_seconds:.3f} s in one process, without loading (measured)",
         "time of all steps": f"{_hours(found.seconds)} (estimate)",
     }
-    print_table("dry run: nothing was trained", [{"": name, "value": value} for name, value in rows.items()])
+    print_facts("dry run: nothing was trained", rows)
 
 
 def _hours(seconds: float) -> str:

@@ -165,37 +165,23 @@ def set_up(
     supplies: Supplies = {**opened, **views_of(config, options.seed)}
     name = task_reference(task) if task else ""
     parents = read_parents(family.built_on(config))
-    identity = fingerprint(
-        entry.name,
-        identity_of(config),
-        store.content_hash,
-        options.seed,
-        options.all_folds,
-        name,
-        *(parent.sha256 for parent in parents),
-    )
+    data_of = (store.content_hash, options.seed, options.all_folds, name)
+    identity = fingerprint(entry.name, identity_of(config), *data_of, *(parent.sha256 for parent in parents))
     sampler, fewest = family.sampler(config, corpus), family.fewest_records(config)
     check_batch(config.recipe, entry.name, fewest, 1 if sampler is None else sampler.group)
-    torch.manual_seed(options.seed)
+    method = _build(family, config, corpus, options.seed, synchronised=device.type == "cuda" and processes.size > 1)
+    model = method.to(device)
+    return Setup(entry, config, store, view, supplies, split, model, name, options, identity, sampler, fewest, parents)
+
+
+def _build(family: type[Method], config: Any, corpus: Corpus, seed: int, *, synchronised: bool) -> Method:
+    """Return a method with the weights of a seed; `synchronised` joins its batch norms over processes."""
+    torch.manual_seed(seed)
     method = family(config)
     method.prepare(corpus)
-    if device.type == "cuda" and processes.size > 1:
+    if synchronised:
         method = torch.nn.SyncBatchNorm.convert_sync_batchnorm(method)  # type: ignore[no-untyped-call]
-    return Setup(
-        entry,
-        config,
-        store,
-        view,
-        supplies,
-        split,
-        method.to(device),
-        name,
-        options,
-        identity,
-        sampler,
-        fewest,
-        parents,
-    )
+    return method
 
 
 def check_batch(recipe: Recipe, name: str, fewest: int, group: int) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+import yaml
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score, roc_auc_score
 
@@ -216,6 +217,30 @@ def test_test_records_that_pretraining_saw_are_refused_or_told(cohort_store: Pat
     )
 
 
+def test_what_the_runs_saw_that_a_run_is_built_on_counts_too(cohort_store: Path, tmp_path: Path) -> None:
+    store, run = Store(cohort_store), tmp_path / "second-stage"
+    pretrain(host().get(MethodEntry, "stmem"), SMALL, store, run, PretrainOptions())
+    whole = store.table[["record_id", "patient_id", "sha256"]].assign(part="parent train", dataset="")
+    records = pd.read_parquet(run / "records.parquet")
+    pd.concat([records, whole]).to_parquet(run / "records.parquet", index=False)
+    details = yaml.safe_load((run / "config.yaml").read_text())
+    tokenizer = {"run": "/runs/tokenizer", "method": "stmem", "weights_sha256": "0", "records": len(whole)}
+    unknown = {"run": "/runs/imported", "method": "stmem", "weights_sha256": "0", "records": 0}
+    parents = [{**tokenizer, "built_on": [unknown]}]
+    (run / "config.yaml").write_text(yaml.safe_dump({**details, "built_on": parents}))
+    encoder = pretrained_encoder(run)
+    with pytest.raises(LeakError, match="pretraining saw"):
+        probe(encoder, store, "simulated", tmp_path / "r")
+    row = probe(encoder, store, "simulated", tmp_path / "r", allow_overlap=True)
+    found = row.facts.leak_guard
+    assert (found.built_on, found.silent, found.allowed) == (("tokenizer", "imported"), ("imported",), True)
+    assert found.records == found.tested == row.counts["test"]["records"]
+    assert "built on: tokenizer, imported" in sentences(row)["leak guard"]
+    unseen = replace(encoder, seen=frozenset(records["sha256"][:5]), seen_patients=frozenset())
+    warned = probe(unseen, store, "simulated", tmp_path / "r")
+    assert warned.warnings[0].startswith("built on imported, which does not say")
+
+
 def test_a_result_replaces_a_result_and_nothing_else(cohort_store: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter").touch()
@@ -225,7 +250,7 @@ def test_a_result_replaces_a_result_and_nothing_else(cohort_store: Path, tmp_pat
         if error is None:
             probe(encoder, cohort_store, "simulated", out)
         else:
-            with pytest.raises(error, match="no output of ecgkit"):
+            with pytest.raises(error, match="ecgkit did not make it"):
                 probe(encoder, cohort_store, "simulated", out)
     assert (tmp_path / "thesis" / "chapter").exists()
 

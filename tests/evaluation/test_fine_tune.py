@@ -10,12 +10,14 @@ import torch
 from ecgkit.entries import HeadEntry, MethodEntry, load_target
 from ecgkit.errors import ConfigError, RunError
 from ecgkit.evaluation.features.encoder import pretrained_encoder
+from ecgkit.evaluation.heads.end_to_end import train_supervised
 from ecgkit.evaluation.heads.fine_tune import GENTLE, FineTune, FineTuneConfig
 from ecgkit.evaluation.heads.settings import check_head, head_config
 from ecgkit.methods import Clock, Encoder, Method
 from ecgkit.optimizers import build_optimizer
 from ecgkit.plugins import host
 from ecgkit.recipe import Recipe
+from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
 from ecgkit.tasks.data import TaskData
@@ -68,18 +70,23 @@ class Given:
         return self.value.expand(len(rows), -1)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("name", host().entries(MethodEntry))
-def test_every_family_can_be_fine_tuned(name: str) -> None:
-    encoder, _, config = encoder_of(name, "tiny")
-    spec, rng = config.signal, np.random.default_rng(0)
+def eight_records(spec: SignalSpec) -> tuple[View, TaskData]:
+    """Noise, and two classes in turn."""
     R, L = 8, len(spec.leads)
-    signal = rng.normal(size=(R, L, spec.window_samples)).astype(np.float32)
+    signal = np.random.default_rng(0).normal(size=(R, L, spec.window_samples)).astype(np.float32)
     view = View(spec, signal, np.ones((R, L), bool), np.full(R, spec.window_samples))
     targets = np.tile([[0, 1], [1, 0]], (R // 2, 1)).astype(np.int8)
     parts = {"train": np.arange(4), "val": np.arange(4, 6), "test": np.arange(6, 8)}
     task = Task("t", "scp", {"a": Label("a", ("A",)), "b": Label("b", ("B",))})
-    data = TaskData(np.arange(R), targets, ("a", "b"), parts, 0, task)
+    return view, TaskData(np.arange(R), targets, ("a", "b"), parts, 0, task)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", host().entries(MethodEntry))
+def test_every_family_can_be_fine_tuned(name: str) -> None:
+    encoder, _, config = encoder_of(name, "tiny")
+    spec = config.signal
+    view, data = eight_records(spec)
     beats = torch.arange(0, spec.samples, int(0.8 * spec.fs))[None]
     supplies = {"beats": Given(beats), "demographics": Given(torch.tensor([[60.0, 1.0]]))}
     config = FineTuneConfig(replace(GENTLE, epochs=1, batch_size=4, lr=1e-2, warmup_epochs=0))
@@ -87,10 +94,20 @@ def test_every_family_can_be_fine_tuned(name: str) -> None:
     trained = FineTune(config=config).train(
         encoder, view, data, supplies={need: supplies[need] for need in encoder.needs}
     )
-    assert trained.probabilities.shape == (R, 2)
+    assert trained.probabilities.shape == (8, 2)
     assert np.isfinite(trained.probabilities).all()
     assert "layer decay 0.75" in trained.choices["training"]
     assert all(torch.equal(value, before[parameter]) for parameter, value in encoder.state_dict().items())
+
+
+def test_a_teacher_that_no_gradient_reached_is_fine_tuned_as_well() -> None:
+    encoder, _, config = encoder_of("stmem", "tiny")
+    trained = {name for name, p in encoder.named_parameters() if p.requires_grad}
+    before = {name: p.clone() for name, p in encoder.requires_grad_(False).named_parameters()}
+    view, data = eight_records(config.signal)
+    recipe = replace(GENTLE, epochs=1, batch_size=4, lr=1e-2, warmup_epochs=0, schedule="constant")
+    train_supervised(encoder, view, data, recipe=recipe)
+    assert {name for name, p in encoder.named_parameters() if not torch.equal(p, before[name])} >= trained
 
 
 def test_a_step_moves_each_depth_by_its_share() -> None:

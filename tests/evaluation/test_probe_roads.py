@@ -21,6 +21,7 @@ from ecgkit.plugins import host
 from ecgkit.simulate import simulate_cohort
 from ecgkit.store.reader import Store
 from ecgkit.tasks.loading import find_task, load_task
+from ecgkit.training import run as training_run
 from ecgkit.training.loop import PretrainOptions, pretrain
 from tests.conftest import Outcome
 
@@ -142,7 +143,7 @@ def outcome(folder: Path) -> dict[str, Any]:
         if file.name == "row.json":
             row = json.loads(file.read_text())
             found[name] = {key: value for key, value in row.items() if key not in NOISE}
-        elif file.name in ("layers.csv", "levels.csv", "facts.json"):
+        elif file.name in ("layers.csv", "levels.csv", "study.json"):
             found[name] = file.read_text()
         elif file.is_file() and ("kept" in name or "features" in name):
             found["features in " + name.split("/")[0]] = True
@@ -153,6 +154,7 @@ def outcome(folder: Path) -> dict[str, Any]:
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ECGKIT_CACHE", raising=False)
+    monkeypatch.setattr(training_run, "_git_state", lambda: "")  # two processes per row, which nothing here reads
     return tmp_path
 
 

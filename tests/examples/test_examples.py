@@ -38,6 +38,7 @@ def run(path: Path, environment: dict[str, str], *arguments: str) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", EXAMPLES, ids=NAMES)
 def test_its_own_tests_pass(path: Path, installed: dict[str, str]) -> None:
     name = path.name.removeprefix("ecgkit-")

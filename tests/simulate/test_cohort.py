@@ -149,7 +149,7 @@ def test_what_is_there_stays_unless_told(tmp_path: Path) -> None:
 
 def test_a_folder_of_another_kind_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "thesis.tex").write_text("precious")
-    with pytest.raises(OutputError, match="no output of ecgkit"):
+    with pytest.raises(OutputError, match="ecgkit did not make it"):
         simulate_cohort(tmp_path, records=2, overwrite=True)
     assert (tmp_path / "thesis.tex").read_text() == "precious"
 

@@ -171,7 +171,7 @@ def test_a_warm_up_longer_than_the_training_is_told(cohort_store: Path, tmp_path
     metrics = train(cohort_store, tmp_path / "run", "Plain", config, workers=0, watcher=watcher)
     assert metrics[-1]["lr"] == pytest.approx(0.01 / 4)
     assert "reaches 0.0025 and not its peak of 0.01" in told[0]
-    assert "highest lr 0.0025, below the peak of 0.01" in begun[0]
+    assert "0.0025 reached, below 0.01" in begun[0]
 
 
 def test_a_method_that_compares_records_refuses_to_see_one_alone(

@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from ecgkit.entries import AugmentationEntry
 from ecgkit.errors import ConfigError, PluginError, RunError
 from ecgkit.methods import Batch
+from ecgkit.plugins import Host
 from ecgkit.signal.augment.base import Layout
 from ecgkit.signal.augment.views import Augment, Pipeline, Views
 from ecgkit.signal.spec import SignalSpec
@@ -118,6 +120,13 @@ def test_mistakes_in_a_config_are_named() -> None:
         Augment("gauss", 1.5)
     with pytest.raises(ValueError, match="2 views are numbered from 0"):
         Views(augmentations=(replace(NOISE, views=(2,)),))
+
+
+def test_an_augmentation_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = AugmentationEntry(name="gauss", summary="no augmentation", target="ecgkit.signal.augment.noise:gauss")
+    monkeypatch.setattr(Host, "get", lambda self, kind, name: entry)
+    with pytest.raises(ConfigError, match="a subclass of Augmentation"):
+        views_of(ViewConfig(views=Views(augmentations=(NOISE,))))
 
 
 def test_a_batch_without_views_says_how_to_get_them(cohort_store: Path) -> None:

@@ -80,13 +80,11 @@ def train_supervised(
         progress: Called with epochs done and in all.
     """
     device = next(encoder.parameters()).device
-    if not trained_parameters(encoder):
-        encoder.requires_grad_(True)  # the teacher of a method with two networks, which no gradient reached there
     torch.manual_seed(seed)
-    model = nn.ModuleDict({"encoder": encoder, "head": nn.Linear(encoder.width, len(data.labels))}).to(device)
+    model = _with_layer(encoder, len(data.labels)).to(device)
     shares = decayed_shares(encoder, layer_decay) if layer_decay < 1 else {}
-    named = {f"encoder.{name}": share for name, share in shares.items()}
-    optimization = Optimization(recipe, device, build_optimizer(recipe, trained_parameters(model), named))
+    of_model = {f"encoder.{name}": share for name, share in shares.items()}
+    optimization = Optimization(recipe, device, build_optimizer(recipe, trained_parameters(model), of_model))
     every = {**supplies, "labels": Labels.of(data, len(view.signal))}
     train, val = data.rows[data.parts["train"]], data.parts["val"]
     metrics: list[dict[str, Any]] = []
@@ -101,14 +99,24 @@ def train_supervised(
         return (float(np.nan_to_num(score)),)  # with no class to score in val, the first epoch stays
 
     epoch = fit_epochs(model, optimization, batches, partial(_loss, model, device), judge, progress or _silent)
-    steps = len(plan_batches(view, train, recipe.batch_size))
-    choices = {
-        "training": f"encoder and linear layer end to end, {OPTIMIZERS[recipe.optimizer]}, {recipe.epochs} epochs, "
-        f"batch {recipe.batch_size}, peak lr {recipe.reached_lr(steps):g}, weight decay {recipe.weight_decay:g}"
-        + (f", layer decay {layer_decay:g} over {len(set(shares.values()))} depths" if shares else ""),
-        "chosen": _chosen(epoch, metrics[epoch - 1]["val_macro_auroc"]),
-    }
+    rate = recipe.reached_lr(len(plan_batches(view, train, recipe.batch_size)))
+    decays = f", layer decay {layer_decay:g} over {len(set(shares.values()))} depths" if shares else ""
+    score = metrics[epoch - 1]["val_macro_auroc"]
+    choices = {"training": _described(recipe, rate) + decays, "chosen": _chosen(epoch, score)}
     return Supervised(_predict(model, view, data.rows, supplies), choices, tuple(metrics), model)
+
+
+def _with_layer(encoder: Encoder, classes: int) -> nn.ModuleDict:
+    if not trained_parameters(encoder):
+        encoder.requires_grad_(True)  # the teacher of a method with two networks, which no gradient reached there
+    return nn.ModuleDict({"encoder": encoder, "head": nn.Linear(encoder.width, classes)})
+
+
+def _described(recipe: Recipe, rate: float) -> str:
+    return (
+        f"encoder and linear layer end to end, {OPTIMIZERS[recipe.optimizer]}, {recipe.epochs} epochs, "
+        f"batch {recipe.batch_size}, peak lr {rate:g}, weight decay {recipe.weight_decay:g}"
+    )
 
 
 def _chosen(epoch: int, score: float | None) -> str:

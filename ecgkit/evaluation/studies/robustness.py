@@ -119,6 +119,7 @@ class _Judge:
         supplies: What the encoder needs besides the signal.
         method: With its decoder, for the loss; None where there is none.
         needed: What its training needs besides the signal.
+        epochs: How long it was trained.
     """
 
     fitted: FittedProbe
@@ -126,6 +127,7 @@ class _Judge:
     supplies: Mapping[str, Supply]
     method: Method | None
     needed: Supplies
+    epochs: int
 
     def clean(self) -> _Scores:
         """Score the records as they are."""
@@ -143,7 +145,7 @@ class _Judge:
     def _scores(self, view: View, probabilities: NDArray[np.float64]) -> _Scores:
         opened = self.fitted.probe.opened
         auroc = macro_auroc(opened.data.targets[opened.data.parts["test"]], probabilities)
-        loss = pretraining_loss(self.method, view, self.needed, opened.test_rows, self.fitted.seed)
+        loss = pretraining_loss(self.method, view, self.needed, opened.test_rows, self.fitted.seed, self.epochs)
         return _Scores(auroc, loss)
 
 
@@ -157,7 +159,8 @@ def _judge(probe: Probe) -> _Judge:
     opened = probe.opened
     method, needed = _method(probe.encoder.run, opened.store, opened.view, opened.test_rows[:1], probe.device)
     supplies = probe.supplies(opened.store, opened.view)
-    return _Judge(probe.fit(), before_filter(opened.store, opened.view), supplies, method, needed)
+    epochs = probe.encoder.config.recipe.epochs
+    return _Judge(probe.fit(), before_filter(opened.store, opened.view), supplies, method, needed, epochs)
 
 
 def _method(
@@ -190,8 +193,12 @@ def pretraining_loss(
     supplies: Supplies = MappingProxyType({}),
     rows: NDArray[np.int64] | None = None,
     seed: int = 0,
+    epochs: int = 1,
 ) -> float:
-    """Return a method's mean loss over records, with masks that depend on the seed alone; NaN without a method."""
+    """Return a method's mean loss over records, with masks that depend on the seed alone; NaN without a method.
+
+    The method's clock stands at the end of a training of so many epochs, as in validation.
+    """
     if method is None or rows is None or not len(rows):
         return float("nan")
     method.eval()
@@ -201,5 +208,5 @@ def pretraining_loss(
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         for batch in load_batches(windows, plan_batches(view, rows, 32)):
-            total += float(method.training_step(batch.to(device), Clock.end()).loss) * len(batch.rows)
+            total += float(method.training_step(batch.to(device), Clock.end(epochs=epochs)).loss) * len(batch.rows)
     return total / len(rows)

@@ -2,48 +2,48 @@
 
 FOLDER/layers.csv           one row per layer        FOLDER/levels.csv   one row per level of a perturbation
 FOLDER/similarity_map.csv   layer, lead, token       FOLDER/levels.png
-FOLDER/layers.png           what was measured        FOLDER/facts.json   what it depends on, as in a result row
+FOLDER/layers.png           what was measured        FOLDER/study.json   encoder, head and facts
 """
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ecgkit.atomic import atomic_folder
-from ecgkit.evaluation.results.facts import Facts
 from ecgkit.evaluation.studies.layers import LayerStudy, QueryMap
 from ecgkit.evaluation.studies.perturbations import Disturbances
 from ecgkit.reporting.pictures.studies import plot_layers, plot_perturbation
 
-FACTS = "facts.json"
+ABOUT = "study.json"
 LAYERS, LEVELS = "layer study", "perturbation study"  # kinds of folders
 
 
-def write_layer_study(folder: Path, study: LayerStudy, facts: Facts, *, title: str) -> None:
+def write_layer_study(folder: Path, study: LayerStudy, about: Mapping[str, Any], *, title: str) -> None:
     """Write a study of layers; the folder appears complete, and replaces an earlier one."""
     with atomic_folder(folder, LAYERS) as staging:
         study.table.to_csv(staging / "layers.csv", index=False)
         if study.map is not None:
             _map_table(study.map).to_csv(staging / "similarity_map.csv", index=False)
         plot_layers(study, staging / "layers.png", title=title)
-        _write_facts(staging, facts)
+        _write_about(staging, about)
 
 
 def write_perturbation_study(
-    folder: Path, table: pd.DataFrame, disturbances: Disturbances, facts: Facts, *, title: str
+    folder: Path, table: pd.DataFrame, disturbances: Disturbances, about: Mapping[str, Any], *, title: str
 ) -> None:
     """Write a study of a perturbation; the folder appears complete, and replaces an earlier one."""
     with atomic_folder(folder, LEVELS) as staging:
         table.to_csv(staging / "levels.csv", index=False)
         plot_perturbation(table, staging / "levels.png", title=title, x_label=disturbances.kind.axis)
-        _write_facts(staging, facts)
+        _write_about(staging, about)
 
 
-def _write_facts(folder: Path, facts: Facts) -> None:
-    (folder / FACTS).write_text(json.dumps(asdict(facts), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+def _write_about(folder: Path, about: Mapping[str, Any]) -> None:
+    (folder / ABOUT).write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def _map_table(query: QueryMap) -> pd.DataFrame:

@@ -222,7 +222,5 @@ class Permutation(Augmentation):
         """Draw the cuts and the order of the pieces."""
         places = max(layout.samples - 2, 0)
         cuts = min(int(rng.integers(1, self.pieces, endpoint=True)) - 1, places)
-        return {
-            "cuts": rng.choice(places, cuts, replace=False) if cuts else np.empty(0, int),
-            "order": rng.permutation(cuts + 1),
-        }
+        drawn = rng.choice(places, cuts, replace=False) if cuts else np.empty(0, int)
+        return {"cuts": drawn, "order": rng.permutation(cuts + 1)}

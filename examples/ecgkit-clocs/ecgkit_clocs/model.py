@@ -123,7 +123,8 @@ def clocs_loss(embeddings: Tensor, patients: Tensor, temperature: float) -> Tens
     a, b = torch.triu_indices(V, V, 1, device=unit.device)
     if not len(a):
         return unit.sum() * 0.0
-    s = torch.einsum("idp,jdp->pij", unit[..., a], unit[..., b]) / temperature  # (pairs, N, N)
+    with torch.autocast(unit.device.type, enabled=False):  # a product in bf16 would round the similarities
+        s = torch.einsum("idp,jdp->pij", unit[..., a], unit[..., b]) / temperature  # (pairs, N, N)
     rows, columns = s.logsumexp(2), s.logsumexp(1)
     own = s.diagonal(dim1=1, dim2=2)
     same = patients[:, None] == patients

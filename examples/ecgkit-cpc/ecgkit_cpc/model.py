@@ -65,7 +65,7 @@ class CpcEncoder(Encoder):
         for i, step in enumerate(self.convolutions, 1):
             x = step(x)
             if lengths is not None:
-                x = x * (torch.arange(x.shape[-1], device=x.device) * 2**i < lengths[:, None])[:, None]
+                x = x * self.whole(x.shape[-1], 2**i, lengths)[:, None]
         return self.to_latent(x.transpose(1, 2))
 
     def contexts(self, latents: Tensor) -> Tensor:
@@ -73,11 +73,13 @@ class CpcEncoder(Encoder):
         c: Tensor = self.gru(latents)[0]
         return c
 
+    def whole(self, n: int, hop: int, lengths: Tensor) -> Tensor:
+        """Return bool ``[B, n]``, True for stretches of `hop` samples that end within the record; the first always."""
+        return torch.arange(n, device=lengths.device) < (lengths // hop).clamp(min=1)[:, None]
+
     def real_steps(self, n: int, lengths: Tensor | None) -> Tensor | None:
-        """Return bool ``[B, n]``, True for steps that hold something of the record; None if all do."""
-        if lengths is None:
-            return None
-        return torch.arange(n, device=lengths.device) * self.config.hop < lengths[:, None]
+        """Return bool ``[B, n]``, True for steps of the record; None if all are."""
+        return None if lengths is None else self.whole(n, self.config.hop, lengths)
 
     def forward(
         self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None, *args: Any, **kwargs: Any

@@ -50,7 +50,8 @@ class Codebook(nn.Module):
             and the commitment, the mean square of ``u(z)`` minus its code, ``[B, S]``.
         """
         unit = F.normalize(z.float(), dim=-1)
-        chosen = (unit @ self.weight.T).argmax(dim=-1)
+        with torch.autocast(unit.device.type, enabled=False):  # in bf16 a neighbour may seem the nearest
+            chosen = (unit @ self.weight.T).argmax(dim=-1)
         code = self.weight[chosen]
         if self.training:
             self._collect(unit.detach()[real], chosen[real])

@@ -1,0 +1,32 @@
+"""The interface of method families: what a plugin implements, and what the rest of ecgkit calls.
+
+A family provides a `Method`: a module built from its config, with a `training_step` and an `encoder`. The core passes
+it a `Batch` with the signal and the supplies that the family needs, and gets back named `Losses`. The encoder turns
+signals into `Features`. Shapes: B batch, L leads, T samples, N tokens, D width.
+"""
+
+from ecgkit.entries import MethodEntry
+from ecgkit.methods.batch import VIEWS, Batch, Clock
+from ecgkit.methods.choice import MethodConfig, chosen_config, method_config
+from ecgkit.methods.encoder import Encoder
+from ecgkit.methods.features import AttentionMap, Features, Losses, Reconstruction
+from ecgkit.methods.method import Corpus, Method, Sampler, ZeroShot
+
+__all__ = [
+    "AttentionMap",
+    "Batch",
+    "chosen_config",
+    "Clock",
+    "Corpus",
+    "Encoder",
+    "Features",
+    "Losses",
+    "Method",
+    "method_config",
+    "MethodConfig",
+    "MethodEntry",
+    "Reconstruction",
+    "Sampler",
+    "VIEWS",
+    "ZeroShot",
+]

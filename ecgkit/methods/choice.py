@@ -1,0 +1,63 @@
+"""Choose the config of a method family: a preset, changed by a file and by single settings."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from ecgkit.config import merge, override, read_yaml
+from ecgkit.entries import MethodEntry, load_target
+from ecgkit.errors import ConfigError
+from ecgkit.recipe import Recipe
+from ecgkit.signal.spec import SignalSpec
+
+
+class MethodConfig(Protocol):
+    """The fields that every family's config has besides its own; a frozen dataclass.
+
+    A config may have a field ``views`` of type `ecgkit.signal.augment.views.Views`; see `Batch.views`.
+    """
+
+    @property
+    def signal(self) -> SignalSpec:
+        """The signal contract: the model's input."""
+
+    @property
+    def recipe(self) -> Recipe:
+        """The default training recipe."""
+
+
+def method_config(entry: MethodEntry, preset: str = "") -> tuple[str, Any]:
+    """Return the name and the config of a family's preset; the first preset is the default.
+
+    Raises:
+        ConfigError: The family has no such preset.
+    """
+    presets = load_target(entry.presets, f"the presets of {entry.name}")
+    name = preset or next(iter(presets))
+    if name not in presets:
+        raise ConfigError(f"{entry.name} has no preset {preset!r}", f"one of {', '.join(presets)}")
+    return name, presets[name]
+
+
+def chosen_config(
+    entry: MethodEntry, preset: str = "", file: Path | None = None, assignments: Sequence[str] = ()
+) -> tuple[str, Any]:
+    """Return the preset's name and the config: the preset, changed by a file, then by single settings.
+
+    Args:
+        entry: The method family.
+        preset: Name of the preset; empty for the first.
+        file: YAML file of settings, or the ``config.yaml`` of a run.
+        assignments: Settings such as ``depth=4``.
+
+    Raises:
+        ConfigError: A preset, key or value is not valid.
+    """
+    name, config = method_config(entry, preset)
+    if file is not None:
+        values = read_yaml(file)
+        if values.get("method", entry.name) != entry.name:
+            raise ConfigError(f"{file} holds settings of {values['method']}, not of {entry.name}")
+        # A run's config.yaml holds the settings together with facts about the run.
+        config = merge(config, values["config"] if "method" in values else values, source=str(file))
+    return name, override(config, assignments)

@@ -1,0 +1,81 @@
+"""The interface of encoders, which turn signals into features."""
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from ecgkit.errors import RunError
+from ecgkit.methods.batch import Batch
+from ecgkit.methods.features import AttentionMap, Features
+
+
+class Encoder(nn.Module, ABC):
+    """An encoder of signals into features; `width` is D.
+
+    `needs` names the supplies that the encoder reads besides the signal, such as ``beats``. Wherever the encoder is
+    used, the loader puts them into every batch, and `encode` passes them to `forward` as keyword arguments. `classes`
+    names the classes of an encoder that has its own classifier. `fill` says what replaces a lead that is not given,
+    such as ``zeros``, if the encoder needs all leads; result rows state it. `padding` says how samples after the end of
+    a record are treated, such as ``zeros``, if the encoder does not leave them out.
+    """
+
+    width: int
+    needs: ClassVar[tuple[str, ...]] = ()
+    classes: tuple[str, ...] = ()
+    fill: ClassVar[str] = ""
+    padding: ClassVar[str] = ""
+
+    @abstractmethod
+    def forward(
+        self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None, *args: Any, **kwargs: Any
+    ) -> Features:
+        """Encode records.
+
+        Args:
+            signal: ``[B, L, T]``, with any number of leads in any order.
+            lead_ids: ``[L]``, index of each lead in the standard order.
+            lengths: ``[B]``, number of real samples of each record. The zeros after them should change nothing. None if
+                all samples are real.
+            args: Not used; with `kwargs` it lets an encoder name its own needs as parameters.
+            kwargs: The supplies that `needs` names, as `Batch.extra` holds them.
+        """
+
+    def encode(self, batch: "Batch") -> Features:
+        """Encode a batch, with all supplies that this encoder needs."""
+        extra = {need: batch.extra[need] for need in self.needs}
+        features: Features = self(batch.signal, batch.lead_ids, batch.lengths, **extra)
+        return features
+
+    def block_tokens(self, x: Tensor, tokens: int) -> Tensor:
+        """Pick, from the output of a block, the tokens that `Features.tokens` consists of, in that order.
+
+        Args:
+            x: ``[B, M, D]``, including tokens of other kinds such as summaries or separators.
+            tokens: N, the number of tokens in `Features.tokens`.
+
+        Returns:
+            ``[B, N, D]``; by default the last N.
+        """
+        return x[:, x.shape[1] - tokens :]
+
+    def stages(self) -> list[list[nn.Module]]:
+        """Return the encoder's parts from the first block to the output, for learning rates that decay with depth.
+
+        Parts that run side by side belong to one stage. Parts in no stage, such as embeddings, count as before the
+        first.
+
+        Returns:
+            By default one stage per module in ``blocks`` and a last stage with ``norm``, as far as the encoder has
+            them. An encoder without ``blocks`` has no stages, and all its parts get the same learning rate.
+        """
+        blocks, norm = getattr(self, "blocks", ()), getattr(self, "norm", None)
+        return [*([block] for block in blocks), [] if norm is None else [norm]] if len(blocks) else []
+
+    def attention_map(self, batch: "Batch") -> AttentionMap:
+        """Return the encoder's attention over a batch. Only encoders that have such weights implement this.
+
+        Raises:
+            RunError: The encoder has no such weights.
+        """
+        raise RunError(f"encoder {type(self).__name__} has no attention over time to show")
