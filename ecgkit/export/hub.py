@@ -208,10 +208,16 @@ def _results(rows: Sequence[ResultRow]) -> str:
     if not rows:
         return ""
     cells = [
-        (row.task_title, row.head, row.store, _score(row.macro_auroc, row.macro_interval), _score(row.macro_auprc),
-         str(row.counts.get("test", {}).get("records", "")))
+        (
+            row.task_title,
+            row.head,
+            row.store,
+            _score(row.macro_auroc, row.macro_interval),
+            _score(row.macro_auprc),
+            str(row.counts.get("test", {}).get("records", "")),
+        )
         for row in rows
-    ]  # fmt: skip
+    ]
     head = ("task", "head", "store", "macro AUROC (95 %)", "macro AUPRC", "test records")
     notes = [f"- {row.task_title}, {row.head}: {warning}" for row in rows for warning in row.warnings]
     return "## Results\n\n" + _table(head, cells) + ("\n" + "\n".join(notes) + "\n" if notes else "")

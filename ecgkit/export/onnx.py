@@ -155,9 +155,16 @@ def _export(model: _Traceable, examples: list[tuple[Tensor, ...]], file: Path, n
     try:
         with _quiet():
             torch.onnx.export(
-                model.eval(), examples[0], str(file), dynamo=True, dynamic_shapes=shapes, external_data=False,
-                input_names=["signal", *model.encoder.needs], output_names=model.fields, verbose=False,
-            )  # fmt: skip
+                model.eval(),
+                examples[0],
+                str(file),
+                dynamo=True,
+                dynamic_shapes=shapes,
+                external_data=False,
+                input_names=["signal", *model.encoder.needs],
+                output_names=model.fields,
+                verbose=False,
+            )
     except Exception as error:  # whatever a family's code does in a graph
         cause = (str(error.__cause__ or error).strip() or type(error).__name__).splitlines()[0][:160]
         raise RunError(

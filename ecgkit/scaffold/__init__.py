@@ -88,9 +88,10 @@ def _check_name(names: Names) -> None:
     name = names.name
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or iskeyword(name) or len(name) > 40:
         raise PluginError(
-            f"the name {name!r}", "lower-case letters, digits and single _ from a letter on, at most 40",
+            f"the name {name!r}",
+            "lower-case letters, digits and single _ from a letter on, at most 40",
             "Such as my_method; the place goes to --out.",
-        )  # fmt: skip
+        )
     taken = {*host().entries(MethodEntry), *(plugin.name for plugin in host().plugins)}
     if name in taken or find_spec(names.package) is not None:
         raise PluginError(f"the name {name!r} is taken", "a name that no installed plugin or method has")

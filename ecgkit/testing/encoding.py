@@ -35,16 +35,18 @@ def check_deterministic(case: Case) -> None:
     for name, value in first.items():
         if distance(value, again[name]) > 0:
             raise CheckFailed(
-                f"{name} differs from call to call by {distance(value, again[name]):.2g}", "the same in eval mode",
+                f"{name} differs from call to call by {distance(value, again[name]):.2g}",
+                "the same in eval mode",
                 "Draw at random only where self.training, and use F.dropout(x, p, self.training).",
-            )  # fmt: skip
+            )
     alone = filled(encoded(method, pick_records(batch, 1)))
     gap = distance(first["pooled"][:1], alone["pooled"])
     if gap > TOLERANCE:
         raise CheckFailed(
-            f"pooled of a record differs by {gap:.2g} when it is alone in its batch", "features of that record alone",
+            f"pooled of a record differs by {gap:.2g} when it is alone in its batch",
+            "features of that record alone",
             "Take no statistics over the batch in eval mode.",
-        )  # fmt: skip
+        )
 
 
 def check_leads(case: Case) -> None:
@@ -74,9 +76,10 @@ def _check_order(method: Method, batch: Batch, order: list[int]) -> None:
     for name, was, now in pairs:
         if distance(was, now) > TOLERANCE:
             raise CheckFailed(
-                f"{name} differs by {distance(was, now):.2g} when the leads come in another order", "no difference",
+                f"{name} differs by {distance(was, now):.2g} when the leads come in another order",
+                "no difference",
                 "Tell leads by lead_ids, never by their place in the batch.",
-            )  # fmt: skip
+            )
 
 
 def check_lengths(case: Case) -> None:
@@ -186,9 +189,15 @@ def _shapes(features: Features, batch: Batch, encoder: Encoder) -> dict[str, tup
     B, L, D = len(batch.rows), len(batch.lead_ids), encoder.width
     N = None if features.tokens is None else features.tokens.shape[1]
     shapes: dict[str, tuple[int | None, ...]] = {
-        "pooled": (B, D), "per_lead": (B, L, None), "tokens": (B, None, None), "layers": (B, None, None),
-        "layer_input": (B, None), "token_leads": (N,), "token_real": (B, N), "logits": (B, len(encoder.classes)),
-    }  # fmt: skip
+        "pooled": (B, D),
+        "per_lead": (B, L, None),
+        "tokens": (B, None, None),
+        "layers": (B, None, None),
+        "layer_input": (B, None),
+        "token_leads": (N,),
+        "token_real": (B, N),
+        "logits": (B, len(encoder.classes)),
+    }
     return {name: shape for name, shape in shapes.items() if getattr(features, name) is not None}
 
 
@@ -220,8 +229,9 @@ def check_weights(case: Case) -> None:
     if gap > 0 or distance(was, now) > 0:
         raise CheckFailed(
             f"after saving and loading, pooled differs by {gap:.2g} and the loss goes from {was:.6g} to {now:.6g}",
-            "the same", "What the model computes with must be a parameter or a buffer.",
-        )  # fmt: skip
+            "the same",
+            "What the model computes with must be a parameter or a buffer.",
+        )
 
 
 def _loaded(method: Method, tensors: dict[str, Tensor]) -> Method:
@@ -230,7 +240,8 @@ def _loaded(method: Method, tensors: dict[str, Tensor]) -> Method:
     except RuntimeError as error:
         line = str(error).strip().splitlines()[-1].strip()
         raise CheckFailed(
-            f"a new model does not take the saved weights ({line})", "the same names and shapes",
+            f"a new model does not take the saved weights ({line})",
+            "the same names and shapes",
             "Shapes must follow from the completed config alone; fill it in complete(), compute values in prepare().",
-        ) from None  # fmt: skip
+        ) from None
     return method

@@ -48,9 +48,10 @@ def check_loads(case: Case) -> None:
     heavy = json.loads(done.stdout.rpartition("HEAVY")[2])
     if heavy:
         raise CheckFailed(
-            f"listing {entry.name} imports {', '.join(heavy)}", "no heavy library",
+            f"listing {entry.name} imports {', '.join(heavy)}",
+            "no heavy library",
             f"Keep it out of the modules of the plugin and of {entry.config}, or import it inside a function.",
-        )  # fmt: skip
+        )
     entry.load()
 
 

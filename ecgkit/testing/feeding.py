@@ -119,6 +119,7 @@ def check_augmentations(case: Case) -> None:
     ):
         if not torch.equal(first, found):
             raise CheckFailed(
-                f"the views of a record differ when they are {what}", "the same views",
+                f"the views of a record differ when they are {what}",
+                "the same views",
                 "Draw from the generator that the augmentation is given, and keep no state.",
-            )  # fmt: skip
+            )

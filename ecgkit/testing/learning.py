@@ -61,9 +61,10 @@ def check_learns(case: Case) -> None:
         optimization.step([loss], Clock.at(0, LONG, 1))
     if sum(losses[-5:]) / 5 >= losses[0]:
         raise CheckFailed(
-            f"the loss goes from {losses[0]:.4g} to {losses[-1]:.4g} in {STEPS} steps on one batch", "a lower loss",
+            f"the loss goes from {losses[0]:.4g} to {losses[-1]:.4g} in {STEPS} steps on one batch",
+            "a lower loss",
             f"Look at the sign of the loss, at detached tensors, and at the learning rate ({recipe.peak_lr:.3g}).",
-        )  # fmt: skip
+        )
 
 
 def check_gradients(case: Case) -> None:
@@ -79,9 +80,10 @@ def check_gradients(case: Case) -> None:
     names = sorted(idle)
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     raise CheckFailed(
-        f"no gradient reaches {shown}", "a gradient for every parameter",
+        f"no gradient reaches {shown}",
+        "a gradient for every parameter",
         "Use it in the loss, or declare it frozen: parameter.requires_grad_(False).",
-    )  # fmt: skip
+    )
 
 
 def check_bf16(case: Case) -> None:
@@ -96,9 +98,10 @@ def check_bf16(case: Case) -> None:
             check_finite(parameter.grad, f"the gradient of {name} in bf16")
     if abs(loss.item() - exact) > BF16_TOLERANCE * max(abs(exact), 1e-3):
         raise CheckFailed(
-            f"the loss is {loss.item():.5g} in bf16 and {exact:.5g} in fp32", "a tenth of a difference at most",
+            f"the loss is {loss.item():.5g} in bf16 and {exact:.5g} in fp32",
+            "a tenth of a difference at most",
             "Compute what needs precision (logits, sums of exponentials, variances) on x.float().",
-        )  # fmt: skip
+        )
 
 
 def check_compile(case: Case) -> None:
@@ -115,14 +118,16 @@ def check_compile(case: Case) -> None:
         except Exception as error:
             line = " ".join(str(error).split())[:200]
             raise CheckFailed(
-                f"torch.compile fails: {type(error).__name__}: {line}", "a step that compiles",
+                f"torch.compile fails: {type(error).__name__}: {line}",
+                "a step that compiles",
                 "Put torch.compiler.disable on what it cannot take.",
-            ) from None  # fmt: skip
+            ) from None
     if abs(loss.item() - eager) > COMPILED_TOLERANCE * max(abs(eager), 1e-3):
         raise CheckFailed(
-            f"the loss is {loss.item():.6g} when compiled and {eager:.6g} when not", "the same",
+            f"the loss is {loss.item():.6g} when compiled and {eager:.6g} when not",
+            "the same",
             "A step must not depend on Python state that changes, nor on numbers from outside torch.",
-        )  # fmt: skip
+        )
 
 
 @contextmanager

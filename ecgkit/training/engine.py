@@ -116,9 +116,10 @@ def _shard(module: nn.Module, device: torch.device, processes: Processes) -> Non
     scalars = [name for name, p in module.named_parameters() if p.ndim == 0]
     if scalars:
         raise RunError(
-            f"the parameter {scalars[0].removeprefix('method.')} is a scalar", "parameters that can be cut",
+            f"the parameter {scalars[0].removeprefix('method.')} is a scalar",
+            "parameters that can be cut",
             "Train without --shard.",
-        )  # fmt: skip
+        )
     mesh = init_device_mesh(device.type, (processes.size,))
     for part in list(module.modules()):
         for block in part if isinstance(part, nn.ModuleList) else ():

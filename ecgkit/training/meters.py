@@ -79,8 +79,13 @@ class Stopwatch:
 
 # What differs between two runs that are otherwise the same.
 TIMING = (
-    "records_per_second", "tokens_per_second", "data_wait", "mfu", "peak_memory_gib", "seconds",
-)  # fmt: skip
+    "records_per_second",
+    "tokens_per_second",
+    "data_wait",
+    "mfu",
+    "peak_memory_gib",
+    "seconds",
+)
 
 
 def peak_memory() -> float:

@@ -88,9 +88,11 @@ class Trainer:
         self.watcher.start(beginning)
         for line in beginning.warnings():
             self.watcher.warn(line)
-        self.journal = Journal(
-            self.folder, self.progress.metrics, tensorboard=self.options.tensorboard
-        ) if self.processes.first else None  # fmt: skip
+        self.journal = (
+            Journal(self.folder, self.progress.metrics, tensorboard=self.options.tensorboard)
+            if self.processes.first
+            else None
+        )
         profiler = StepProfiler(self.folder, self.device) if self.options.profile and self.processes.first else None
         batches = self._batches()
         with stopping() as stop:

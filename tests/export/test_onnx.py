@@ -84,7 +84,7 @@ WRONG = {
     "exists": (["--onnx", "there.onnx"], "there.onnx exists"),
     "not ours": (["--onnx", "there.onnx", "--overwrite"], "no model that ecgkit exported"),
     "suffix": (["--onnx", "m.txt"], "must end in .onnx"),
-    "nothing": ([], "nothing to write"),
+    "nothing": ([], "no output is named"),
     "strange leads": (["--onnx", "m.onnx", "--leads", "I,VX"], "some of the model's"),
     "leads of a folder": (["--hub", "h", "--leads", "I"], "--leads without --onnx"),
     "licence of a file": (["--onnx", "m.onnx", "--license", "mit"], "without --hub"),
