@@ -82,7 +82,7 @@ def test_what_a_graph_cannot_hold_is_said(tmp_path: Path) -> None:
 
 WRONG = {
     "exists": (["--onnx", "there.onnx"], "there.onnx exists"),
-    "not ours": (["--onnx", "there.onnx", "--overwrite"], "no model that ecgkit exported"),
+    "not ours": (["--onnx", "there.onnx", "--overwrite"], "was not exported by ecgkit"),
     "suffix": (["--onnx", "m.txt"], "must end in .onnx"),
     "nothing": ([], "no output is named"),
     "strange leads": (["--onnx", "m.onnx", "--leads", "I,VX"], "some of the model's"),
