@@ -1,8 +1,8 @@
-"""ecgkit: the whole way of 12-lead ECG representation learning, from WFDB files to a results table.
+"""ecgkit: representation learning for 12-lead ECGs, from WFDB files to a results table.
 
-Every command of the program is a function here, such as `ingest`; see `ecgkit.api`. `load` gives a trained encoder that
-takes arrays, and `open_store` a store that reads like a list. The other names are all that a plugin's ``__init__.py``
-needs. Importing ecgkit imports no heavy library: a function imports what it needs when it is first used.
+Every command of the program is also a function here, such as `ingest`; see `ecgkit.api`. `load` returns a trained
+encoder that takes arrays, and `open_store` a store that reads like a list. The other names are all that a plugin's
+``__init__.py`` needs. Importing ecgkit imports no heavy library: each function imports what it needs on first use.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,7 +1,7 @@
-"""Outputs that appear whole or not at all.
+"""Outputs that appear complete or not at all.
 
-A file or folder is made under a hidden name beside its place and renamed when it is finished, so a reader never
-sees half of it and a failure leaves nothing behind. Long work that can be resumed is in `ecgkit.unfinished`.
+A file or folder is made under a hidden name beside its destination, and renamed when it is finished. A reader never
+sees a partial output, and a failure leaves nothing behind. Work that can be resumed is in `ecgkit.unfinished`.
 """
 
 import contextlib
@@ -14,14 +14,14 @@ from pathlib import Path
 
 from ecgkit.errors import OutputError
 
-MARKER = ".ecgkit"  # a file in every folder that ecgkit makes; it holds the kind of the output
+MARKER = ".ecgkit"  # file in every folder that ecgkit makes; it holds the kind of the output
 
 
 def check_output(path: Path, kind: str, *, overwrite: bool = False) -> None:
-    """Refuse early to write over something; only an earlier output of the same kind is ever replaced.
+    """Check early whether an output may be written. Only an earlier output of the same kind is ever replaced.
 
     Args:
-        path: Where the output is to appear.
+        path: Path of the output.
         kind: Kind of the output, such as ``store`` or ``run``; see `atomic_folder`.
         overwrite: Whether an earlier output may be replaced.
 
@@ -31,16 +31,16 @@ def check_output(path: Path, kind: str, *, overwrite: bool = False) -> None:
     if not path.exists():
         return
     if not overwrite:
-        raise OutputError(f"{path} exists already", remedy="Name another --out, or replace it with --overwrite.")
+        raise OutputError(f"{path} already exists", remedy="Give another --out, or replace it with --overwrite.")
     found = kind_of(path)
     if found != kind:
         what = f"ecgkit made it as a {found}" if found else "ecgkit did not make it"
-        raise OutputError(f"{path} is not a {kind} and is not replaced: {what}", remedy="Name another --out.")
+        raise OutputError(f"{path} is not a {kind} and is not replaced: {what}", remedy="Give another --out.")
 
 
 @contextlib.contextmanager
 def atomic_folder(path: Path, kind: str) -> Iterator[Path]:
-    """Yield a folder that takes the place of `path` when the block ends without an error.
+    """Yield a folder that replaces `path` when the block ends without an error.
 
     Args:
         path: Where the output is to appear.
@@ -61,14 +61,14 @@ def atomic_folder(path: Path, kind: str) -> Iterator[Path]:
 
 
 def publish(staging: Path, path: Path, kind: str, *, replace: bool, aside: Path | None = None) -> None:
-    """Let a finished folder take the place of `path` by one rename.
+    """Move a finished folder to `path` by one rename.
 
     Args:
         staging: The finished folder, in the same file system as `path`.
         path: Where the output is to appear.
         kind: Kind of the output; see `atomic_folder`.
         replace: Whether an earlier output may be replaced.
-        aside: Where an earlier output waits until it is replaced; None for a new hidden folder beside `path`.
+        aside: Where to move an earlier output until it is replaced; None for a new hidden folder beside `path`.
 
     Raises:
         OutputError: `path` exists and may not be replaced.
@@ -78,7 +78,7 @@ def publish(staging: Path, path: Path, kind: str, *, replace: bool, aside: Path 
         os.replace(staging, path)
         return
     if not replace:
-        raise OutputError(f"{path} was made by another process meanwhile", remedy="Name another --out.")
+        raise OutputError(f"{path} was made by another process in the meantime", remedy="Give another --out.")
     if aside is None:
         aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
     os.replace(path, aside)
@@ -94,7 +94,7 @@ def kind_of(path: Path) -> str:
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path, of the same suffix, that is renamed to `path` when the block ends without an error."""
+    """Yield a temporary path with the same suffix, which is renamed to `path` when the block ends without an error."""
     path = path.absolute()
     if path.is_dir():
         raise OutputError(f"{path} is a folder", remedy="Name a file to write.")
@@ -109,40 +109,40 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 
 def check_suffix(path: Path, *suffixes: str) -> None:
-    """Refuse a file name of another kind of file, which could be somebody's data.
+    """Refuse a file name with another suffix, since it could be somebody's data.
 
     Raises:
-        OutputError: `path` ends in none of `suffixes`.
+        OutputError: `path` ends with none of `suffixes`.
     """
     if path.suffix.lower() not in suffixes:
         raise OutputError(f"{path} must end in {' or '.join(suffixes)}")
 
 
 def sync(path: Path) -> None:
-    """Wait until a file, or the list of files of a folder, is on the disk, so that a power cut cannot take it back."""
+    """Wait until a file, or the file list of a folder, is on disk, so that it survives a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno != errno.EINVAL:  # a file system that cannot do this for folders
+        if error.errno != errno.EINVAL:  # file systems that cannot sync folders
             raise
     finally:
         os.close(descriptor)
 
 
 def sync_tree(folder: Path) -> None:
-    """Wait until a folder with everything in it is on the disk."""
+    """Wait until a folder and everything in it is on disk."""
     for path in (*folder.rglob("*"), folder):
         sync(path)
 
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Turn an error of the file system into one that names the path that the user asked for, not a hidden one."""
+    """Turn a file-system error into an error that names the path that the user gave, not a hidden one."""
     try:
         yield
     except OSError as error:
-        remedy = "Name a path in a folder that you may write to."
+        remedy = "Give a path in a folder that you may write to."
         raise OutputError(f"{path} cannot be written ({error.strerror})", remedy=remedy) from None
 
 

@@ -1,6 +1,6 @@
 """Loops compiled by numba, behind one decorator.
 
-Importing this module imports numba, which takes a while: modules that hold compiled loops are imported where they run.
+Importing this module imports numba, which is slow. Modules with compiled loops are therefore imported on first use.
 """
 
 from collections.abc import Callable
@@ -12,8 +12,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def compiled(function: F) -> F:
-    """Compile a function, once on a machine; where nothing can be written, it is compiled anew in each process."""
+    """Compile a function and cache the result on disk; if no cache can be written, compile it in each process."""
     try:
         return cast(F, numba.njit(cache=True, nogil=True)(function))
-    except RuntimeError:  # numba's word for "no folder for the cache"
+    except RuntimeError:  # numba raises this if it finds no folder for its cache
         return cast(F, numba.njit(nogil=True)(function))

@@ -1,7 +1,7 @@
-"""Configs are frozen dataclasses; here they are built from mappings, changed by ``a.b=c``, and written as YAML.
+"""Configs are frozen dataclasses. This module builds them from mappings, changes them by ``a.b=c``, and writes YAML.
 
-pydantic validates and coerces; what is added is that an unknown key is an error that names the nearest known one,
-and that each message says where in the config it happened.
+pydantic validates and converts the values. This module adds two things: an unknown key is an error that suggests the
+nearest known one, and each message says where in the config the problem is.
 """
 
 import dataclasses
@@ -19,22 +19,22 @@ from ecgkit.errors import ConfigError, did_you_mean
 
 C = TypeVar("C")
 
-SHOWN = 80  # characters of a value in a message
-# PyYAML lets Python's own errors through: ``!!bool x`` is a KeyError, ``!!timestamp x`` an AttributeError, too deep
+SHOWN = 80  # longest value that a message shows, in characters
+# PyYAML lets some Python errors through: ``!!bool x`` is a KeyError, ``!!timestamp x`` an AttributeError, and too deep
 # nesting a RecursionError.
 YAML_ERRORS = (yaml.YAMLError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError)
 
 
 def build(kind: type[C], values: Mapping[str, Any], *, source: str = "config") -> C:
-    """Build a dataclass, nested ones included, from a mapping; fields left out keep their defaults.
+    """Build a dataclass, including nested ones, from a mapping. Fields that are left out keep their defaults.
 
     Args:
         kind: The dataclass.
         values: Its fields by name.
-        source: What the values come from, for messages.
+        source: Origin of the values, for messages.
 
     Raises:
-        ConfigError: `values` is no mapping, a key is unknown, or a value is of the wrong type or not allowed.
+        ConfigError: `values` is not a mapping, a key is unknown, or a value has the wrong type or is not allowed.
     """
     _check_keys(kind, values, source)
     try:
@@ -47,10 +47,10 @@ def build(kind: type[C], values: Mapping[str, Any], *, source: str = "config") -
 
 
 def merge(config: C, values: Mapping[str, Any], *, source: str = "config") -> C:
-    """Return a copy of `config` with the fields in `values` replaced, nested ones one by one.
+    """Return a copy of `config` with the fields in `values` replaced. Nested fields are merged one by one.
 
     Raises:
-        ConfigError: A key or value does not fit.
+        ConfigError: A key or value is not valid.
     """
     _check_keys(type(config), values, source)
     return build(type(config), _merged(to_dict(config), values), source=source)
@@ -64,10 +64,10 @@ def _merged(old: dict[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 def override(config: C, assignments: Sequence[str]) -> C:
     """Return a copy of `config` changed by assignments such as ``depth=4``, ``signal.fs=100`` or ``signal={fs: 100}``.
 
-    A mapping changes only what it names, as in `merge`.
+    A mapping changes only the fields that it names, as in `merge`.
 
     Raises:
-        ConfigError: An assignment is malformed, or its key or value does not fit.
+        ConfigError: An assignment is malformed, or its key or value is not valid.
     """
     values = to_dict(config)
     for assignment in assignments:
@@ -80,14 +80,14 @@ def override(config: C, assignments: Sequence[str]) -> C:
 
 
 def _assigned(kind: type, path: list[str], value: Any, source: str) -> dict[str, Any]:
-    """Return what an assignment stands for, such as ``{"signal": {"fs": 100}}``; its keys are checked."""
+    """Return an assignment as a nested mapping, such as ``{"signal": {"fs": 100}}``; its keys are checked."""
     key, *rest = path
     _check_keys(kind, {key: None if rest else value}, source)
     if not rest:
         return {key: value}
     nested = _nested(kind).get(key)
     if nested is None:
-        raise ConfigError(f"{source}: {key} has no parts", f"{key}=VALUE")
+        raise ConfigError(f"{source}: {key} has no fields of its own", f"{key}=VALUE")
     return {key: _assigned(nested, rest, value, source)}
 
 
@@ -126,7 +126,7 @@ def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
 
 
 def fingerprint(*parts: Any) -> str:
-    """Return 16 hex digits that stand for these values: the start of the SHA-256 of their canonical JSON."""
+    """Return 16 hex digits that identify these values: the start of the SHA-256 of their canonical JSON."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=to_dict)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -154,7 +154,7 @@ def _check_keys(kind: type, values: Mapping[str, Any], source: str) -> None:
 
 
 def _nested(kind: type) -> dict[str, type]:
-    """Return the fields of a dataclass that hold a dataclass themselves, optional ones included."""
+    """Return the fields of a dataclass that are dataclasses themselves, including optional ones."""
     found = {}
     for name, hint in get_type_hints(kind).items():
         for part in get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,):

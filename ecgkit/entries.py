@@ -1,4 +1,4 @@
-"""What a plugin may register: small records that name a thing, describe it, and say where its code lies.
+"""The entries that a plugin registers: each names a thing, describes it in one line, and says where its code is.
 
 An entry holds an import path (``"package.module:attribute"``) instead of the object, so listing everything that
 is installed imports no model and no heavy library. `Entry.load` imports it on first use.
@@ -16,9 +16,9 @@ from ecgkit.errors import PluginError
 
 @contextmanager
 def loading() -> Iterator[None]:
-    """Run a stranger's code at import: prints go to stderr, away from any JSON, and every failure is a `PluginError`.
+    """Guard the import of a plugin's code: prints go to stderr, away from any JSON, and failures raise `PluginError`.
 
-    A `SystemExit`, or an exception of its own kind, must not end the program; Ctrl-C must.
+    A `SystemExit`, or an exception class of the plugin's own, must not end the program. Ctrl-C still does.
     """
     try:
         with redirect_stdout(sys.stderr):
@@ -30,28 +30,28 @@ def loading() -> Iterator[None]:
 
 
 def load_target(target: str, owner: str) -> Any:
-    """Import and return what an import path names.
+    """Import and return the object that an import path names.
 
     Args:
         target: ``"package.module:attribute"``.
-        owner: Whose it is, for the error.
+        owner: Name of the entry's owner, for the error.
 
     Raises:
-        PluginError: It cannot be imported, whatever the reason.
+        PluginError: The object cannot be imported, for any reason.
     """
     try:
         with loading():
             return resolve_name(target)
     except PluginError as error:
-        raise PluginError(f"{owner} cannot be loaded from {target!r} ({error})", "an import path that loads") from error
+        raise PluginError(f"{owner} cannot be loaded from {target!r} ({error})") from error
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """A named thing with one line about it and the import path of its code.
+    """A name, one line about it, and the import path of its code.
 
     Args:
-        name: What the user types, such as ``stmem`` or ``linear``; unique within its kind.
+        name: Name that the user types, such as ``stmem`` or ``linear``; unique within its kind.
         summary: One line for listings.
         target: ``"package.module:attribute"``, imported on first use.
     """
@@ -63,15 +63,15 @@ class Entry:
     target: str
 
     def load(self) -> Any:
-        """Import and return what `target` names.
+        """Import and return the object that `target` names.
 
         Raises:
-            PluginError: It cannot be imported.
+            PluginError: The object cannot be imported.
         """
         return load_target(self.target, f"{self.kind} {self.name!r}")
 
     def check(self) -> None:
-        """Refuse an entry that no listing could show; the plugin host asks before it takes one.
+        """Check the fields that every listing shows. The plugin host calls this before it accepts an entry.
 
         Raises:
             PluginError: A field is empty or of the wrong type.
@@ -89,12 +89,12 @@ class MethodEntry(Entry):
     Args:
         config: Import path of the family's frozen config dataclass, with fields `signal` and `recipe`.
         presets: Import path of a mapping from preset name to config.
-        paper: Authors' title and identifier, as the listing shows it.
-        needs: What a training batch must hold: ``signal``, and names of supplies such as ``beats`` or ``reports``.
-        features: The fields of `ecgkit.methods.Features` that the encoder fills besides ``pooled``.
-        importer: Import path of ``f(state) -> (config, state)`` for published weights, or empty; a third item may hold
-            the names of parameters that it leaves out.
-        demo: Settings for ``ecgkit demo`` (``preset``, and ``set`` as for --set), or None to stay out of it.
+        paper: Title and identifier of the paper, as listings show it.
+        needs: Contents of a training batch: ``signal``, and names of supplies such as ``beats`` or ``reports``.
+        features: Fields of `ecgkit.methods.Features` that the encoder fills besides ``pooled``.
+        importer: Import path of ``f(state) -> (config, state)`` for published weights; empty if there is none. The
+            function may return a third item: the names of the published parameters that it leaves out.
+        demo: Settings for ``ecgkit demo``: ``preset``, and ``set`` with assignments as for --set. None for no demo.
     """
 
     kind: ClassVar[str] = "method"
@@ -110,16 +110,15 @@ class MethodEntry(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class HeadEntry(Entry):
-    """A way from features to predictions; `target` is a class with the `ecgkit.evaluation.heads.Head` interface.
+    """A head, which turns features into predictions; `target` has the `ecgkit.evaluation.heads.Head` interface.
 
     Args:
-        needs: The `ecgkit.methods.Features` fields that the head reads, such as ``pooled`` or ``per_lead``; or
-            ``method``, for a head whose `reader` makes its features from the whole method; or ``encoder``, for one that
-            trains the encoder itself: `target` then has the interface of `ecgkit.evaluation.heads.fine_tune.FineTune`.
-        config: Import path of the frozen dataclass of the head's settings, handed to it as ``config``; empty for a
-            head without settings.
-        regressor: Import path of the head's class for regression tasks, whose targets are numbers; empty for a head
-            that knows classes alone.
+        needs: Fields of `ecgkit.methods.Features` that the head reads, such as ``pooled`` or ``per_lead``. Two other
+            values: ``method`` for a head whose `reader` makes its features from the whole method, and ``encoder`` for a
+            head that trains the encoder itself, with the interface of `ecgkit.evaluation.heads.fine_tune.FineTune`.
+        config: Import path of the frozen dataclass of the head's settings, which the head gets as ``config``; empty for
+            a head without settings.
+        regressor: Import path of the head's class for regression tasks; empty for a head that only handles classes.
     """
 
     kind: ClassVar[str] = "head"
@@ -134,8 +133,7 @@ class DatasetEntry(Entry):
     """A dataset layout; `target` is a subclass of `ecgkit.datasets.base.Dataset`.
 
     Args:
-        priority: Layouts are tried from the highest to the lowest, so that a folder that several recognise is
-            taken by the most specific.
+        priority: Layouts with a higher priority are tried first. If several layouts recognise a folder, the first wins.
     """
 
     kind: ClassVar[str] = "dataset"
@@ -143,7 +141,7 @@ class DatasetEntry(Entry):
     priority: int = 0
 
     def check(self) -> None:
-        """Refuse a priority that cannot be sorted as well."""
+        """Check the fields, including that the priority is a whole number."""
         super().check()
         if not isinstance(self.priority, int):
             raise PluginError(f"dataset {self.name!r} has priority {self.priority!r}", "a whole number")
@@ -160,7 +158,7 @@ class TaskEntry(Entry):
 class ProtocolEntry(Entry):
     """A probe protocol; `target` is ``"package:file.yaml"``, a data file inside that package.
 
-    It holds the fields of `ecgkit.evaluation.protocols.protocol.Protocol`.
+    The file holds the fields of `ecgkit.evaluation.protocols.protocol.Protocol`.
     """
 
     kind: ClassVar[str] = "protocol"
@@ -170,16 +168,17 @@ class ProtocolEntry(Entry):
 class DetectorEntry(Entry):
     """An R-peak detector; `target` is ``f(signal, fs, leads) -> list`` on batches.
 
-    It takes ``signal [B, L, T]`` in mV with NaN where a sample is missing, the rate in Hz and the names of the L rows,
-    and returns B arrays of ascending sample indices at that rate. A record's peaks may depend on that record alone.
+    The function takes ``signal [B, L, T]`` in mV with NaN for missing samples, the sampling rate in Hz, and the names
+    of the L rows. It returns B arrays of ascending sample indices at that rate. The peaks of a record may depend only
+    on that record.
 
     Args:
-        leads: The leads that it is given by default, those of them that a record has, in this order; a record that has
-            none of them gives all of its own.
-        version: Written beside the peaks; raise it when the same signal may give other peaks.
-        distribution: The library that does the work, whose version is written too, or empty.
-        settings: Import path of a frozen dataclass of settings; `target` then takes one as a fourth argument, and it
-            is written beside the peaks. Empty for a detector without settings.
+        leads: Leads that the detector gets by default, in this order, as far as the record has them. If a record has
+            none of them, the detector gets all leads of the record.
+        version: Version that is stored with the peaks. Raise it when the same signal may give other peaks.
+        distribution: Library that finds the peaks; its version is stored with the peaks too. Empty if there is none.
+        settings: Import path of a frozen dataclass of settings. `target` then takes an instance as a fourth argument,
+            and the settings are stored with the peaks. Empty for a detector without settings.
     """
 
     kind: ClassVar[str] = "detector"
@@ -206,16 +205,16 @@ class AugmentationEntry(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class SupplyEntry(Entry):
-    """Something that a batch may hold besides the signal; methods and encoders name it in their `needs`.
+    """A supply: an input that a batch may hold besides the signal. Methods and encoders name it in their `needs`.
 
-    `target` is ``f(store, view, data) -> ecgkit.training.supply.Supply``. It takes the store, the store under the
-    model's contract, and the task that labels come from (None without one). Where the store does not hold the supply,
-    it returns None or raises a `StoreError`.
+    `target` is ``f(store, view, data) -> ecgkit.training.supply.Supply``. Its arguments are the store, the view of the
+    store under the model's signal contract, and the task that labels come from (None without a task). If the store does
+    not hold the supply, the function returns None or raises a `StoreError`.
 
     Args:
-        command: The command that adds it to a store, for the error where it is missing.
-        joinable: Whether it means the same in every store, so that a model may be tested on another store than the one
-            that its head was fitted on.
+        command: Command that adds the supply to a store, for the error if it is missing.
+        joinable: Whether the supply means the same in every store. If so, a model may be tested on another store than
+            the one that its head was fitted on.
     """
 
     kind: ClassVar[str] = "supply"
@@ -228,7 +227,7 @@ class SupplyEntry(Entry):
 class SectionEntry(Entry):
     """A section of the report page; `target` is ``f(rows) -> Section | None``, of `ecgkit.reporting.elements.section`.
 
-    `rows` are pairs of a ``row.json`` and its result row; None where they hold nothing for the section.
+    `rows` are pairs of a ``row.json`` and its result row. The function returns None if the section has nothing to show.
     """
 
     kind: ClassVar[str] = "report section"

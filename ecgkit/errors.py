@@ -1,7 +1,7 @@
 """Errors that a user can act on.
 
-Every message is one line with three parts: what was found, what was expected, and what to do about it. The
-command line prints it and exits with code 2; a traceback is shown only under ``--debug``.
+Every message is one line: what was found, what was expected if that helps, and what to do next. The command line prints
+the message and exits with code 2. Only ``--debug`` shows a traceback.
 """
 
 import difflib
@@ -9,18 +9,18 @@ from collections.abc import Iterable
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the known name nearest to a mistyped one, or nothing."""
+    """Return a hint with the known name that is nearest to a mistyped one; empty if none is near."""
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.4)
     return f"Did you mean {near[0]!r}?" if near else ""
 
 
 class EcgkitError(Exception):
-    """A problem in the user's input, told as found, expected and remedy.
+    """A problem in the user's input, with the parts found, expected and remedy.
 
     Args:
-        found: What is there, with the offending value or path.
-        expected: What should have been there, as a noun phrase; left out if `found` says it already.
-        remedy: What to do, often a command.
+        found: What was found, with the offending value or path.
+        expected: What was expected, as a noun phrase; left out if `found` already says it.
+        remedy: What to do next, often a command.
     """
 
     def __init__(self, found: str, expected: str = "", remedy: str = "") -> None:
@@ -30,23 +30,23 @@ class EcgkitError(Exception):
 
 
 class LeadError(EcgkitError):
-    """A lead name is unknown, or a lead that is needed is not there."""
+    """A lead name is unknown, or a required lead is missing."""
 
 
 class SignalError(EcgkitError):
-    """A signal cannot be brought into the form asked for."""
+    """A signal cannot be converted as required."""
 
 
 class RecordError(EcgkitError):
-    """One recording cannot be read; ingest writes it to the ledger and goes on."""
+    """One recording cannot be read. Ingest writes it to the ledger and continues."""
 
 
 class DatasetError(EcgkitError):
-    """A folder is not the dataset it was taken for, or holds nothing to read."""
+    """A folder is not the dataset that it should be, or contains no readable record."""
 
 
 class StoreError(EcgkitError):
-    """A path is not an ecgkit store, or the store lacks what was asked of it."""
+    """A path is not an ecgkit store, or the store lacks something that is needed."""
 
 
 class ConfigError(EcgkitError):
@@ -58,32 +58,32 @@ class PluginError(EcgkitError):
 
 
 class TaskError(EcgkitError):
-    """An evaluation task does not fit the store it is asked of."""
+    """An evaluation task does not fit the store."""
 
 
 class RunError(EcgkitError):
-    """A run folder is missing, incomplete, or does not fit what is asked of it."""
+    """A run folder is missing, incomplete, or does not support a request."""
 
 
 class LeakError(EcgkitError):
-    """A model would be judged by records or patients that it was pretrained on."""
+    """A model would be evaluated on records or patients that it was pretrained on."""
 
 
 class ResultsError(EcgkitError):
-    """No result rows where some were expected, or a row that cannot be read."""
+    """A results file contains no result rows, or a row that cannot be read."""
 
 
 class OutputError(EcgkitError):
-    """An output exists already or cannot be written."""
+    """An output already exists or cannot be written."""
 
 
 class LockedError(OutputError):
-    """Another process is at work on the same output."""
+    """Another process is working on the same output."""
 
 
 class WorkerError(EcgkitError):
-    """A process that shared the work ended before its work was done."""
+    """A worker process ended before its work was done."""
 
 
 class EndpointError(EcgkitError):
-    """A model server cannot be used, or gives nothing that can be read."""
+    """A model server cannot be used, or its answers cannot be read."""

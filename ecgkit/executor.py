@@ -1,8 +1,8 @@
-"""Where work runs: in this process, in processes of this machine, or on a Dask cluster, through one interface.
+"""Where work runs: in this process, in processes on this machine, or on a Dask cluster, through one interface.
 
-Work is a function of one argument; both can be pickled, and no call depends on another. `Executor` wraps a
-`concurrent.futures` executor. It hands out no more calls than there are workers to take them. Asked to stop, it lets
-the calls in hand end and starts no other. Processes that are no longer needed are ended at once.
+Work is a function of one argument. Function and argument can be pickled, and no call depends on another. `Executor`
+wraps a `concurrent.futures` executor. It hands out only as many calls as there are workers. When it is asked to stop,
+running calls finish and no new call starts. Processes that are no longer needed are ended at once.
 """
 
 import os
@@ -19,7 +19,7 @@ from ecgkit.distribution import install_extra
 from ecgkit.errors import ConfigError, WorkerError
 
 CONNECT_SECONDS = 10.0
-GRACE_SECONDS = 1.5  # how long Ctrl-C waits for the calls in hand
+GRACE_SECONDS = 1.5  # time that running calls have to finish after Ctrl-C
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -29,8 +29,8 @@ class Executor:
     """Runs independent calls.
 
     Args:
-        pool: Takes the calls.
-        width: Returns how many calls to hand out at once. It is asked each time, since a cluster may grow.
+        pool: The `concurrent.futures` executor.
+        width: Returns the number of calls to hand out at once. It is asked each time, since a cluster may grow.
     """
 
     def __init__(self, pool: futures.Executor, width: Callable[[], int]) -> None:
@@ -38,12 +38,12 @@ class Executor:
         self.width = width
 
     def run(self, work: Callable[[A], R], items: Iterable[A], stopped: Callable[[], bool] = bool) -> Iterator[R]:
-        """Yield the results of ``work(item)`` as they come; in this process, in the order of the items.
+        """Yield the results of ``work(item)`` as they finish; in this process, in the order of `items`.
 
         Args:
-            work: A function of a module, or a partial of one.
+            work: A function at module level, or a partial of one.
             items: Its arguments.
-            stopped: Asked before each call; when it returns True, no further call is started.
+            stopped: Asked before each call. When it returns True, no further call is started.
 
         Raises:
             WorkerError: A worker ended before its work was done.
@@ -64,10 +64,10 @@ class Executor:
 
 
 class InProcess(futures.Executor):
-    """Runs each call at once, in the caller's thread."""
+    """Runs each call at once in the caller's thread."""
 
     def submit(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> futures.Future[R]:
-        """Call `fn` and return its outcome as a future that is done."""
+        """Call `fn` and return a finished future with its result."""
         future = futures.Future[R]()
         try:
             future.set_result(fn(*args, **kwargs))
@@ -77,10 +77,10 @@ class InProcess(futures.Executor):
 
 
 class Processes(futures.ProcessPoolExecutor):
-    """Fresh processes of this machine: nothing of this one, such as its threads, is copied half-way.
+    """Fresh processes on this machine. They are not forked, so they inherit no threads or locks.
 
     Args:
-        workers: How many processes.
+        workers: Number of processes.
         warm_up: See `open_executor`.
     """
 
@@ -88,11 +88,11 @@ class Processes(futures.ProcessPoolExecutor):
         context = get_context("spawn")
         stop, self._stop = context.Pipe(duplex=False)
         super().__init__(workers, mp_context=context, initializer=_begin_worker, initargs=(stop, warm_up))
-        for _ in range(workers if warm_up else 0):  # a pool starts no process before there is a call for it
+        for _ in range(workers if warm_up else 0):  # a pool starts its processes only when it gets calls
             self.submit(os.getpid)
 
     def submit(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> futures.Future[R]:
-        """Hand out a call. A process that starts for it never sees Ctrl-C: this one decides what it means."""
+        """Hand out a call. A process started for it ignores Ctrl-C; this process decides what Ctrl-C does."""
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             return super().submit(fn, *args, **kwargs)
@@ -100,8 +100,8 @@ class Processes(futures.ProcessPoolExecutor):
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def end(self) -> None:
-        """End all processes at once, whatever they do."""
-        self._stop.send_bytes(b"end")  # nobody reads it, so that every process sees it
+        """End all processes at once, whatever they are doing."""
+        self._stop.send_bytes(b"end")  # nobody receives it, so every process sees it
         self.shutdown(wait=True, cancel_futures=True)
 
 
@@ -110,18 +110,18 @@ def open_executor(workers: int = 1, dask: str = "", warm_up: Callable[[], object
     """Yield an executor.
 
     Args:
-        workers: Processes to start on this machine; 1 works in this process.
+        workers: Number of processes to start on this machine; 1 works in this process.
         dask: Address of a Dask scheduler, such as ``tcp://host:8786``, to use instead. Its workers need ecgkit and the
             same paths as this machine.
-        warm_up: Called in each process that is started, at once and while this process goes on. It loads what the work
-            will need.
+        warm_up: Function that each new process calls at once, while this process continues. It loads what the work will
+            need.
 
     Raises:
-        ConfigError: Both are asked for, or the cluster cannot be reached.
+        ConfigError: Both `workers` and `dask` are given, or the cluster cannot be reached.
         WorkerError: A worker ended before its work was done.
     """
     if dask and workers > 1:
-        raise ConfigError(f"--workers {workers} and --dask {dask} exclude each other", remedy="Give one of them.")
+        raise ConfigError(f"--workers {workers} and --dask {dask} exclude each other", remedy="Give only one of them.")
     if dask:
         with _cluster(dask) as executor:
             yield executor
@@ -140,7 +140,7 @@ def _processes(workers: int, warm_up: Callable[[], object] | None) -> Iterator[E
     except futures.BrokenExecutor:
         raise WorkerError(
             "a worker process was killed, perhaps because memory ran out",
-            remedy="Give the same command again, with fewer --workers.",
+            remedy="Run the same command again, with fewer --workers.",
         ) from None
     except BaseException:
         pool.end()
@@ -161,28 +161,28 @@ def _cluster(address: str) -> Iterator[Executor]:
     except (OSError, ValueError) as error:  # a refused connection is an OSError
         raise ConfigError(f"--dask {address} cannot be reached ({error})", "the address of a scheduler") from None
     with client:
-        # pure=False: a call writes files, so an equal call is not a known result.
+        # pure=False: a call writes files, so Dask must not reuse the result of an equal call.
         pool = client.get_executor(pure=False)
         try:
             yield Executor(pool, lambda: max(1, sum(client.nthreads().values())))
         except (KilledWorker, futures.CancelledError):
             raise WorkerError(
-                f"workers or the scheduler of --dask {address} went away",
-                remedy="Look at their logs, and give the same command again.",
+                f"workers or the scheduler of --dask {address} disappeared",
+                remedy="Look at their logs, and run the same command again.",
             ) from None
 
 
 @contextmanager
 def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Yield a function that tells whether Ctrl-C was pressed.
+    """Yield a function that returns whether Ctrl-C was pressed.
 
-    The first Ctrl-C is only noted, so that the calls in hand can end. `GRACE_SECONDS` later, or at the second Ctrl-C,
-    KeyboardInterrupt is raised.
+    The first Ctrl-C is only noted, so that running calls can finish. KeyboardInterrupt is raised `GRACE_SECONDS` later,
+    or at the second Ctrl-C.
     """
     pressed = threading.Event()
     main = threading.main_thread()
     if threading.current_thread() is not main:
-        yield pressed.is_set  # only the main thread may handle signals
+        yield pressed.is_set  # only the main thread can handle signals
         return
 
     def note(*_: Any) -> None:
@@ -205,7 +205,7 @@ def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
 
 
 def _begin_worker(stop: Connection, warm_up: Callable[[], object] | None) -> None:
-    """Leave Ctrl-C to the parent, and end when the parent says so or is gone: a pool's own workers would wait."""
+    """Ignore Ctrl-C, and end when the parent says so or has ended. Otherwise a pool's workers would wait forever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
 

@@ -1,6 +1,6 @@
-"""Leads by name: aliases, canonical order, sets, limb leads derived from I and II, and checks by physics.
+"""Leads by name: aliases, canonical order, lead sets, derived limb leads, and consistency checks of limb leads.
 
-A lead is always found by its name, never by its row: MIMIC-IV-ECG files, for one, put aVF before aVL. The
+A lead is always found by its name, never by its row number: MIMIC-IV-ECG files, for example, put aVF before aVL. The
 relations are Einthoven's (II = I + III) and Goldberger's (aVR = -(I + II)/2, aVL = I - II/2, aVF = II - I/2).
 Arrays are ``[..., L, T]``: leads on the second last axis.
 """
@@ -16,7 +16,7 @@ from ecgkit.errors import LeadError
 LIMB_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF")
 PRECORDIAL_LEADS = ("V1", "V2", "V3", "V4", "V5", "V6")
 STANDARD_LEADS = LIMB_LEADS + PRECORDIAL_LEADS
-# Recorded in some datasets beside the standard twelve: right-sided, posterior, and Frank's orthogonal leads.
+# Leads that some datasets have besides the standard twelve: right-sided, posterior, and Frank's orthogonal leads.
 EXTRA_LEADS = ("V3R", "V4R", "V7", "V8", "V9", "VX", "VY", "VZ")
 LEADS = STANDARD_LEADS + EXTRA_LEADS
 
@@ -32,7 +32,7 @@ LEAD_SETS: dict[str, tuple[str, ...]] = {
     "1": ("I",),
 }
 
-# Weights on (I, II) of the four limb leads that follow from them.
+# Weights of I and II in the four limb leads that can be derived from them.
 DERIVED: dict[str, tuple[float, float]] = {
     "III": (-1.0, 1.0),
     "aVR": (-0.5, -0.5),
@@ -54,10 +54,10 @@ S = TypeVar("S", bound=np.floating)
 
 
 def find_lead(name: str) -> tuple[str, int] | None:
-    """Return a lead's canonical name and its sign, or None if `name` is no ECG lead.
+    """Return a lead's canonical name and its sign, or None if `name` is not an ECG lead.
 
-    Case, blanks and prefixes such as ``ECG`` or ``lead`` don't count; ``DI`` is I and ``MLII`` is II. The sign
-    is -1 for a name with a leading minus (an inverted lead, as ``-aVR``).
+    Case, blanks and prefixes such as ``ECG`` or ``lead`` are ignored; ``DI`` is I and ``MLII`` is II. The sign is -1
+    for a name with a leading minus (an inverted lead, such as ``-aVR``), else 1.
     """
     text = name.strip().upper()
     sign = -1 if text.startswith("-") else 1
@@ -100,7 +100,7 @@ def canonical_order(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def lead_ids(names: Sequence[str]) -> list[int]:
-    """Return the index of each lead in the standard order: 0 for I to 11 for V6, more for the extra leads."""
+    """Return the index of each lead in the standard order: 0 for I to 11 for V6, and more for the extra leads."""
     return [LEADS.index(name) for name in names]
 
 
@@ -112,19 +112,19 @@ def select_leads(signal: NDArray[A], have: Sequence[str], want: Sequence[str]) -
     """
     missing = [name for name in want if name not in have]
     if missing:
-        raise LeadError(f"leads {', '.join(missing)} are not among {', '.join(have)}", ", ".join(want))
+        raise LeadError(f"leads {', '.join(missing)} are missing (the signal has {', '.join(have)})")
     return signal[..., [list(have).index(name) for name in want], :]
 
 
 def derive_limb_leads(signal: NDArray[S], names: Sequence[str]) -> tuple[NDArray[S], tuple[str, ...], tuple[str, ...]]:
-    """Add those of III, aVR, aVL and aVF that are missing, if I and II are there.
+    """Add the missing ones of III, aVR, aVL and aVF, if I and II are present.
 
     Args:
-        signal: ``[..., L, T]``, all leads on one scale; NaN where a sample is missing.
+        signal: ``[..., L, T]``, all leads in the same unit; NaN for a missing sample.
         names: Canonical names of the L rows.
 
     Returns:
-        The signal with the derived rows after its own, all names, and the names of the derived rows.
+        The signal with derived rows at its end, all names, and the names of the derived rows.
     """
     if not {"I", "II"} <= set(names):
         return signal, tuple(names), ()
@@ -136,8 +136,8 @@ def derive_limb_leads(signal: NDArray[S], names: Sequence[str]) -> tuple[NDArray
     return signal, (*names, *new), new
 
 
-# What the limb leads as named must obey, as weights on I, II, III, aVR, aVL, aVF: Einthoven's law, and Goldberger's
-# leads from the bipolar ones in a form that treats all three electrodes alike.
+# Relations of the limb leads, as weights on I, II, III, aVR, aVL, aVF: Einthoven's law, and Goldberger's leads from the
+# bipolar ones in a form that treats all three electrodes alike.
 _RELATIONS = np.array(
     [
         [1, -1, 1, 0, 0, 0],
@@ -145,8 +145,9 @@ _RELATIONS = np.array(
         [-1, 0, 1, 0, 2, 0],
         [0, -1, -1, 0, 0, 2],
     ]
-)  # fmt: skip
-# Of the power of the limb leads: what rounding and separate filters leave, and below how many mV there is no signal.
+)
+# Relative to the power of the limb leads: what rounding and separate filters leave; and the mV below which there is no
+# signal.
 _TOLERANCE = 0.2
 _SILENCE = 0.01
 _SAMPLES = 1000
@@ -154,7 +155,7 @@ AVF_AVL_SWAPPED, LIMB_REVERSED, INCONSISTENT = "avf-avl-swapped", "limb-reversed
 
 
 def _faults() -> list[tuple[str, NDArray[np.int64]]]:
-    """Return each single fault of the rows with the matrix that undoes it: a lead inverted, or two exchanged."""
+    """Return each single fault (a lead inverted, or two leads exchanged) with the matrix that undoes it."""
     exchanged = [(4, 5), (3, 4), (3, 5), (0, 1), (0, 2), (1, 2)]
     faults = []
     for a, b in exchanged:
@@ -169,26 +170,25 @@ def _faults() -> list[tuple[str, NDArray[np.int64]]]:
 
 
 def limb_lead_fault(signal: NDArray[np.floating], leads: Sequence[str]) -> NDArray[np.str_]:
-    """Say for each record whether its limb leads contradict each other, and how.
+    """Find out for each record whether its limb leads contradict each other, and how.
 
-    All six limb leads are needed, on one scale. A reversal of electrodes at the patient (RA and LA, say) can not be
-    told: the machine computes all six leads from the electrodes as they are, so the relations hold as before. What
-    can be told is a fault that came later, in names, rows or signs. Exchanged aVL and aVF is also what exchanged LA
-    and LL in the bipolar leads alone looks like.
+    All six limb leads are needed, in the same unit. Electrodes that were exchanged on the patient (such as RA and LA)
+    cannot be detected: the machine computes all six leads from the electrodes as they are, so the relations still hold.
+    A fault that came later, in names, rows or signs, can be detected. Exchanged aVL and aVF look the same as LA and LL
+    exchanged in the bipolar leads alone.
 
     Args:
-        signal: ``[..., L, T]`` in mV; NaN where a sample is missing.
+        signal: ``[..., L, T]`` in mV; NaN for a missing sample.
         leads: Canonical names of the L rows.
 
     Returns:
-        ``[...]``: ``avf-avl-swapped``; ``limb-reversed`` where the relations hold once another two of the limb leads
-        are exchanged or one is inverted; ``inconsistent`` where they hold in neither way; empty where they hold, or
-        cannot be checked.
+        ``[...]``: ``avf-avl-swapped``; ``limb-reversed`` if the relations hold after two other limb leads are exchanged
+        or one is inverted; ``inconsistent`` if they hold in neither way; empty if they hold, or cannot be checked.
     """
     names = np.full(signal.shape[:-2], "", dtype=f"U{len(AVF_AVL_SWAPPED)}")
     if not set(LIMB_LEADS) <= set(leads) or not signal.shape[-1]:
         return names
-    # The relations hold sample by sample, so any thousand samples tell as much as all of them.
+    # The relations hold sample by sample, so a thousand samples are enough.
     step = max(1, signal.shape[-1] // _SAMPLES)
     power = _limb_power(select_leads(signal[..., ::step], leads, LIMB_LEADS))
     scale = np.trace(power, axis1=-2, axis2=-1) / len(LIMB_LEADS)
@@ -207,7 +207,7 @@ def limb_lead_fault(signal: NDArray[np.floating], leads: Sequence[str]) -> NDArr
 
 
 def _limb_power(limb: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return mean products ``[..., 6, 6]`` of the limb leads around their means, over samples that none misses."""
+    """Return the covariance ``[..., 6, 6]`` of the limb leads, over samples that all of them have."""
     there = np.isfinite(limb).all(-2, keepdims=True)
     count = np.maximum(there.sum(-1, keepdims=True), 1)
     known = np.where(there, limb, 0.0)
@@ -216,6 +216,6 @@ def _limb_power(limb: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def _worst(power: NDArray[np.floating], relations: NDArray[np.int64]) -> NDArray[np.floating]:
-    """Return the largest mean square by which a relation fails, its weights scaled to a norm of 1."""
+    """Return the largest mean square of the relations' errors, with each relation's weights scaled to norm 1."""
     squares = np.einsum("ri,...ij,rj->...r", relations, power, relations)
     return (squares / np.square(relations).sum(1)).max(-1)

@@ -1,7 +1,7 @@
-"""A lock that one process holds at a time: a file, which names its holder.
+"""A lock file that one process holds at a time; it names its holder.
 
-The kernel lets go of the lock when the process ends, however it ends. Processes that the holder forks, such as a
-loader's workers, do not inherit it.
+The kernel releases the lock when the process ends, however it ends. Processes that the holder forks, such as loader
+workers, do not inherit it.
 """
 
 import errno
@@ -17,19 +17,19 @@ from typing import IO
 from ecgkit.atomic import naming
 from ecgkit.errors import LockedError
 
-WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)  # some network file systems
+WITHOUT_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)  # errors of file systems without locks
 
 _held: set[IO[str]] = set()
 
 
 @contextmanager
 def hold(path: Path, of: Path, doing: str = "made", *, wait: bool = False) -> Iterator[None]:
-    """Hold a lock for the block. On a file system without locks the block simply runs.
+    """Hold a lock during the block. On a file system without locks the block simply runs.
 
     Args:
-        path: The lock file; it is made if it does not exist. Whoever holds the lock may delete it.
+        path: The lock file; it is created if it does not exist. The holder of the lock may delete it.
         of: What the lock protects, for errors.
-        doing: What the holder does with it, for errors: `of` is being ... by another process.
+        doing: What the holder does, for errors: "`of` is being `doing` by another process".
         wait: Whether to wait for another process that holds the lock, instead of raising an error.
 
     Raises:
@@ -45,10 +45,10 @@ def hold(path: Path, of: Path, doing: str = "made", *, wait: bool = False) -> It
                 holder = _holder(file)
                 raise LockedError(
                     f"{of} is being {doing} by another process{f' ({holder})' if holder else ''}",
-                    remedy="Wait until it ends.",
+                    remedy="Wait until it has finished.",
                 )
             if not _is(file, path):
-                continue  # its last holder deleted it: the lock of a deleted file protects nothing
+                continue  # the last holder deleted the file, and the lock of a deleted file protects nothing
             _sign(file)
             _held.add(file)
             try:
@@ -76,7 +76,7 @@ def _is(file: IO[str], path: Path) -> bool:
 
 
 def _sign(file: IO[str]) -> None:
-    """Write into the lock file who holds it."""
+    """Write the holder's process, machine and start time into the lock file."""
     file.truncate(0)
     file.write(f"process {os.getpid()} on {socket.gethostname()}, since {time.strftime('%Y-%m-%d %H:%M:%S')}\n")
     file.flush()
@@ -89,7 +89,7 @@ def _holder(file: IO[str]) -> str:
 
 def _close_after_fork() -> None:
     for file in _held:
-        file.close()  # the parent's copy stays open, and with it the lock
+        file.close()  # the parent's copy stays open and keeps the lock
     _held.clear()
 
 

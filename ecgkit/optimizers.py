@@ -1,10 +1,10 @@
-"""From a recipe to an optimiser: which parameters decay, and which share of the learning rate each group gets.
+"""Build an optimiser from a recipe: which parameters decay, and the learning rate of each group.
 
-A parameter group may hold, besides torch's own settings:
+Besides torch's own settings, a parameter group may hold:
 
-- ``share``: factor of the learning rate of the group. Default 1.
-- ``constant``: True keeps the learning rate with which the group was made; the schedule does not touch it.
-- ``decayed``: whether the schedule of the weight decay applies to the group. Default: whether its decay is above 0.
+- ``share``: factor on the learning rate of the group. Default 1.
+- ``constant``: if True, the schedule leaves the group's initial learning rate unchanged.
+- ``decayed``: whether the weight-decay schedule applies to the group. Default: whether its decay is above 0.
 """
 
 from collections.abc import Mapping
@@ -17,18 +17,18 @@ from torch import nn
 from ecgkit.nn.lars import LARS
 from ecgkit.recipe import Recipe
 
-OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD", "lars": "LARS"}  # as results name them
+OPTIMIZERS = {"adamw": "AdamW", "adam": "Adam", "sgd": "SGD", "lars": "LARS"}  # names as results show them
 
 
 def parameter_groups(
     recipe: Recipe, parameters: Mapping[str, nn.Parameter], shares: Mapping[str, float] = MappingProxyType({})
 ) -> list[dict[str, Any]]:
-    """Return parameter groups: matrices decay; biases, norms and single tokens do not, unless the recipe says so.
+    """Return parameter groups. Matrices decay; biases, norms and single tokens do not, unless the recipe says so.
 
     Args:
-        recipe: How they are trained.
+        recipe: The training recipe.
         parameters: The parameters by name; those without ``requires_grad`` are left out.
-        shares: By the name of a parameter, its share of the learning rate; 1 for those not named.
+        shares: Factor on the learning rate by parameter name; 1 for parameters that are not named.
     """
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, True): [], (1.0, False): []}
     for matrix in (True, False):
@@ -57,10 +57,10 @@ def build_optimizer(
     """Return the optimiser that a recipe names: AdamW (Loshchilov and Hutter, arXiv 1711.05101), Adam, SGD or LARS.
 
     Args:
-        recipe: How the parameters are trained.
+        recipe: The training recipe.
         parameters: See `parameter_groups`.
         shares: See `parameter_groups`.
-        fused: Use torch's fused kernel, which rounds otherwise than the plain one in the last bit.
+        fused: Use torch's fused kernel, whose last bit may differ from the plain one.
     """
     groups = parameter_groups(recipe, parameters, shares)
     if recipe.optimizer == "sgd":

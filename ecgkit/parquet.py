@@ -1,7 +1,7 @@
-"""Reading and writing Parquet tables as data frames: a missing text is None, whatever the version of pandas.
+"""Read and write Parquet tables as data frames. A missing text is None in every version of pandas.
 
-pandas 3 reads a text column as its own type of text, with NaN for a missing one; pandas 2 reads Python strings, with
-None. Tables that pass through this module have Python strings and None under both, and equal frames make equal files.
+pandas 3 reads a text column as its own string type, with NaN for a missing text. pandas 2 reads Python strings, with
+None. Tables that pass through this module hold Python strings and None in both, and equal frames give equal files.
 """
 
 from collections.abc import Sequence
@@ -23,14 +23,14 @@ def read_frame(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
-    """Write a Parquet file without the frame's index and without what only pandas would read."""
+    """Write a Parquet file without the frame's index and without pandas metadata."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     fields = [field.with_type(pa.string()) if pa.types.is_large_string(field.type) else field for field in table.schema]
     pq.write_table(table.cast(pa.schema(fields)), path)
 
 
 def as_frame(table: pa.Table) -> pd.DataFrame:
-    """Return a table as a frame: text columns hold strings and None, all others what pandas makes of them."""
+    """Return a table as a frame. Text columns hold strings and None; all other columns are as pandas converts them."""
     return pd.DataFrame(
         {name: _cells(column) for name, column in zip(table.column_names, table.columns, strict=True)},
         columns=table.column_names,

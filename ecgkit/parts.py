@@ -1,8 +1,7 @@
-"""Work in parts: an executor makes them, the unfinished folder keeps them, and the same call goes on where it stopped.
+"""Work in parts: an executor makes them, the unfinished folder keeps them, and a stopped call can be resumed.
 
-A part is made by one call and by nobody else, and is done when its last file is there. Parts don't depend on each
-other, so the output is the same to the last byte whoever makes them, in whatever order, and however often the work was
-stopped.
+One call makes a part. The part is done when its last file exists. Parts do not depend on each other, so the output is
+the same to the last byte, whichever process makes them, in any order, and however often the work was stopped.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +17,7 @@ A = TypeVar("A")
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C stopped the work; the parts that are done are kept."""
+    """Ctrl-C stopped the work; finished parts are kept."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +25,9 @@ class Part(Generic[A]):
     """One part of the work.
 
     Args:
-        name: Name of its file that is written last.
-        records: How many records it has.
-        call: Argument of the function that makes it.
+        name: Name of the part's file that is written last.
+        records: Number of records in the part.
+        call: Argument of the function that makes the part.
     """
 
     name: str

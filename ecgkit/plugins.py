@@ -1,8 +1,8 @@
-"""The plugin host: finds plugins, isolates the broken ones, and answers what is registered.
+"""The plugin host: it finds plugins, isolates broken ones, and answers which entries are registered.
 
-Plugins are modules named in the entry-point group ``ecgkit``. Each is loaded on its own: one that fails to import,
-implements a hook wrongly, or repeats a name is left out whole and listed with its error, and nothing else is touched.
-``ECGKIT_PLUGINS=a,b`` restricts loading to those entry points; set and empty, it loads none.
+Plugins are modules named in the entry-point group ``ecgkit``. Each plugin is loaded on its own. A plugin that fails to
+import, implements a hook wrongly, or repeats a name is left out completely and listed with its error; all others still
+work. ``ECGKIT_PLUGINS=a,b`` loads only these entry points; if it is set but empty, no plugin is loaded.
 """
 
 import functools
@@ -22,7 +22,7 @@ from ecgkit.errors import PluginError, did_you_mean
 
 GROUP = "ecgkit"
 RESTRICT = "ECGKIT_PLUGINS"
-# The core's own parts come in through the same hooks as anybody's.
+# Modules of ecgkit that register its own entries, through the same hooks as plugins.
 BUILTIN = {
     "core-augmentations": "ecgkit.signal.augment",
     "core-datasets": "ecgkit.datasets",
@@ -40,14 +40,14 @@ E = TypeVar("E", bound=Entry)
 
 
 def _entry_types() -> dict[str, type[Entry]]:
-    """Return which entry class each hook takes, read from the hook's own annotation."""
+    """Return the entry class of each hook, read from the hook's annotation."""
     specs = {name: f for name, f in vars(hookspecs).items() if name.startswith("register_")}
     return {name: get_type_hints(f)["register"].__args__[0] for name, f in specs.items()}
 
 
 @dataclass
 class Plugin:
-    """One plugin as found: where it comes from, what it registers, and why it was left out if it was."""
+    """One plugin: where it comes from, what it registers, and the error if it was left out."""
 
     name: str
     distribution: str = ""
@@ -57,10 +57,10 @@ class Plugin:
 
 
 class Host:
-    """Holds the loaded plugins and the entries that they registered.
+    """The loaded plugins and the entries that they registered.
 
     Args:
-        restrict: Entry-point names to load; None loads all.
+        restrict: Names of the entry points to load; None loads all.
     """
 
     def __init__(self, restrict: set[str] | None = None) -> None:
@@ -75,7 +75,7 @@ class Host:
         self._discover(restrict)
 
     def _discover(self, restrict: set[str] | None) -> None:
-        # Ours first, so that no stranger can take the name of a family that ecgkit ships.
+        # Plugins that ecgkit ships come first, so that no other plugin can take the name of their families.
         found = sorted(entry_points(group=GROUP), key=lambda e: (e.dist is None or e.dist.name != DISTRIBUTION, e.name))
         for point in found:
             if restrict is None or point.name in restrict:
@@ -85,7 +85,7 @@ class Host:
             self.plugins.append(Plugin(name, error=f"named in {RESTRICT} but not installed"))
 
     def _add(self, plugin: Plugin, load: Any) -> None:
-        """Load one plugin; whatever goes wrong stays with that plugin."""
+        """Load one plugin. Any failure affects only that plugin."""
         self.plugins.append(plugin)
         module = None
         try:
@@ -104,7 +104,7 @@ class Host:
             plugin.registers.setdefault(entry.kind, []).append(entry.name)
 
     def _collect(self, module: ModuleType) -> list[Entry]:
-        """Call the plugin's own hooks alone, and return what it registers if none of it clashes."""
+        """Call the plugin's own hooks, and return its entries if none of them clashes with another."""
         callers = self._manager.get_hookcallers(module) or []
         unknown = [c.name for c in callers if c.name not in self._types]
         if unknown:
@@ -133,7 +133,7 @@ class Host:
         """Return one entry.
 
         Raises:
-            PluginError: No such name; the message holds the nearest, and which plugins were left out.
+            PluginError: No entry has this name. The message gives the nearest name, and the plugins that were left out.
         """
         entries = self.entries(kind)
         if name in entries:
@@ -152,6 +152,6 @@ class Host:
 
 @functools.cache
 def host() -> Host:
-    """Return this process's plugin host, made on first use from the installed entry points."""
+    """Return the plugin host of this process, which is made from the installed entry points on first use."""
     names = os.environ.get(RESTRICT)
     return Host(None if names is None else {n.strip() for n in names.split(",") if n.strip()})

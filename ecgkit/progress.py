@@ -1,4 +1,4 @@
-"""How long work tells its caller how far it is: a function that is called as the work goes on."""
+"""Progress callbacks: functions that long work calls to report how far it is."""
 
 from collections.abc import Callable
 
@@ -10,7 +10,7 @@ Advance = Callable[[int, int], None]
 
 
 def silent(stage: str, done: int, total: int) -> None:
-    """Show nothing: the default of every function that takes a `Progress`."""
+    """Show nothing. This is the default of every function that takes a `Progress`."""
 
 
 def of_stage(progress: Progress, stage: str) -> Advance:

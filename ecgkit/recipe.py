@@ -1,4 +1,4 @@
-"""The recipe: how a model is trained, apart from what it is. `Recipe.lr_at` is the only learning-rate schedule."""
+"""The training recipe: optimiser, schedule and budget. `Recipe.lr_at` is the only learning-rate schedule."""
 
 import math
 from dataclasses import dataclass, fields
@@ -91,14 +91,14 @@ class Recipe:
 
     @property
     def peak_lr(self) -> float:
-        """The highest learning rate, after scaling by the batch."""
+        """The highest learning rate, scaled by the batch size."""
         return self.lr * self.batch_size / 256
 
     def warmup(self, steps_per_epoch: int | None = None) -> float:
         """Return the length of the warm-up in epochs.
 
         Args:
-            steps_per_epoch: Optimiser steps per epoch; needed where the recipe counts its warm-up in steps.
+            steps_per_epoch: Optimiser steps per epoch; needed if the recipe counts its warm-up in steps.
         """
         if self.warmup_steps is None:
             return self.warmup_epochs
@@ -109,7 +109,7 @@ class Recipe:
 
         Args:
             epoch: Epochs completed.
-            steps_per_epoch: Optimiser steps per epoch; needed where the recipe counts in steps.
+            steps_per_epoch: Optimiser steps per epoch; needed if the recipe counts in steps.
         """
         warmup = self.warmup(steps_per_epoch)
         if epoch < warmup:
@@ -120,7 +120,7 @@ class Recipe:
             case "cosine":
                 return schedules.cosine(self.peak_lr, self.final_lr, done)
             case "cosine-restarts":
-                # Rounded, for 2999.9999999 steps are 3000.
+                # Rounded, because 2999.9999999 steps mean 3000.
                 steps = round(after * _needed(steps_per_epoch), 6)
                 return schedules.restarts(self.peak_lr, self.final_lr, steps, self.restart_steps)
             case "linear":
@@ -133,17 +133,17 @@ class Recipe:
                 return self.peak_lr
 
     def reached_lr(self, steps_per_epoch: int | None = None) -> float:
-        """Return the highest learning rate of the training: below `peak_lr` where the warm-up does not end in it."""
+        """Return the highest learning rate of the training: below `peak_lr` if training ends during the warm-up."""
         return self.lr_at(min(self.warmup(steps_per_epoch), float(self.epochs)), steps_per_epoch)
 
     def weight_decay_at(self, progress: float) -> float:
-        """Return the weight decay when a share of the optimiser steps is done."""
+        """Return the weight decay after a share of the optimiser steps."""
         if self.final_weight_decay is None:
             return self.weight_decay
         return schedules.cosine(self.weight_decay, self.final_weight_decay, progress)
 
 
-# Settings that recipes of ecgkit 0.1 did not have.
+# Settings that recipes of ecgkit 0.1 lack.
 LATER = frozenset(field.name for field in fields(Recipe)[10:])
 
 

@@ -18,21 +18,21 @@ Amplitudes = NDArray[np.int16] | NDArray[np.floating]
 class Recording:
     """A multi-lead recording.
 
-    It holds its samples once: as whole microvolts where the source's samples are such (int16, exact, `stored`), else
-    as floating point. `signal` is always in mV.
+    The samples are held once: as whole microvolts if the source's samples are whole microvolts (int16, exact,
+    `stored`), else as floating point. `signal` is always in mV.
 
     Args:
-        amplitudes: ``[L, T]``; either int16 in whole microvolts, `ecgkit.signal.microvolts.MISSING` where a sample is
-            missing, or floating in mV, NaN where a sample is missing. Both in the source's unit instead, and its
-            thousandths, if `unit` is ``NU``.
+        amplitudes: ``[L, T]``; either int16 in whole microvolts, with `ecgkit.signal.microvolts.MISSING` for a missing
+            sample, or floating point in mV, with NaN for a missing sample. If `unit` is ``NU``, the source's unit
+            replaces mV, and its thousandths replace microvolts.
         fs: Sampling rate in Hz.
         leads: Canonical names of the L rows.
-        unit: ``mV``, or ``NU`` where the source gives no physical unit (then 1.0 is one unit of the source).
-        source_leads: The names that the source gave to the L rows, empty for a derived one.
-        derived: Which of `leads` were computed from I and II.
-        other: Names of signals of the source that are no ECG leads, and therefore are not in `amplitudes`.
-        comments: Free lines of the source's header.
-        rpeaks: Reference R peaks as sample indices at `fs`, or None where the source has none.
+        unit: ``mV``, or ``NU`` if the source gives no physical unit (then 1.0 is one unit of the source).
+        source_leads: Names that the source gives to the L rows; empty for a derived row.
+        derived: The leads that were computed from I and II.
+        other: Names of the source's signals that are not ECG leads and therefore not in `amplitudes`.
+        comments: Comment lines of the source's header.
+        rpeaks: Reference R peaks as sample indices at `fs`; None if the source has none.
     """
 
     amplitudes: Amplitudes
@@ -47,12 +47,12 @@ class Recording:
 
     @property
     def stored(self) -> NDArray[np.int16] | None:
-        """``[L, T]`` in whole microvolts as a store keeps it, or None where that would not be exact."""
+        """``[L, T]`` in whole microvolts as a store keeps it; None if the conversion would not be exact."""
         return cast(NDArray[np.int16], self.amplitudes) if self.amplitudes.dtype == np.int16 else None
 
     @cached_property
     def signal(self) -> NDArray[np.floating]:
-        """``[L, T]`` in mV (or in the source's unit), NaN where a sample is missing."""
+        """``[L, T]`` in mV (or in the source's unit), NaN for a missing sample."""
         return cast(NDArray[np.floating], self.amplitudes) if self.stored is None else decode(self.stored, np.float64)
 
     @property
@@ -66,7 +66,7 @@ class Recording:
         return self.samples / self.fs
 
     def part(self, start: int = 0, stop: int | None = None) -> "Recording":
-        """Return the samples from `start` to before `stop`, with the R peaks among them."""
+        """Return the samples from `start` up to, but not including, `stop`, with the R peaks among them."""
         start, stop, _ = slice(start, stop).indices(self.samples)
         if (start, stop) == (0, self.samples):
             return self
@@ -76,11 +76,11 @@ class Recording:
         return replace(self, amplitudes=self.amplitudes[:, start:stop], rpeaks=rpeaks)
 
     def with_derived_leads(self) -> "Recording":
-        """Return the recording with III, aVR, aVL and aVF computed from I and II where they are missing.
+        """Return the recording with missing ones of III, aVR, aVL and aVF computed from I and II.
 
-        Of whole microvolts they are rounded to the nearest (half to even) as long as they are in range. Without a
-        physical unit the leads may have been scaled one by one, and then the relations between them do not hold: such
-        a recording is returned as it is.
+        Whole microvolts are rounded to the nearest (half to even) as long as they are in range. A recording without a
+        physical unit is returned unchanged: its leads may have been scaled one by one, so the relations between them
+        may not hold.
         """
         if self.unit != "mV":
             return self
@@ -106,7 +106,7 @@ class Recording:
         """Return the recording reduced to `leads`.
 
         Raises:
-            LeadError: One of them is not there.
+            LeadError: One of `leads` is missing.
         """
         if leads == self.leads:
             return self
@@ -114,7 +114,6 @@ class Recording:
         if missing:
             raise LeadError(
                 f"leads {', '.join(missing)} are missing (the record has {', '.join(self.leads)})",
-                ", ".join(leads),
             )
         names = dict(zip(self.leads, self.source_leads, strict=False))
         return replace(

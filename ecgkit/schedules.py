@@ -1,12 +1,12 @@
 """Schedules: pure functions that give a learning rate, a weight decay, a momentum or a temperature during training.
 
-`p` is the progress of training, ``s / S``: s optimiser steps are complete out of S, so p is 0 in the first step and
-stays below 1. Progress below 0 or above 1 counts as 0 or 1, so every schedule holds its end value afterwards. Other
-conventions differ in the argument alone: ``s / (S - 1)`` reaches the end value in the last step, ``(s + 1) / S``
-counts the step that is being made, and ``epoch / epochs`` makes a staircase.
+`p` is the progress of training, ``s / S``, where s of S optimiser steps are complete. So p is 0 in the first step and
+stays below 1. Progress below 0 or above 1 counts as 0 or 1, so every schedule keeps its end value afterwards. Other
+conventions only need another argument: ``s / (S - 1)`` reaches the end value in the last step, ``(s + 1) / S``
+counts the current step, and ``epoch / epochs`` makes a staircase.
 
-`t` is a time in any unit, such as steps or epochs, where a function takes a period or a milestone in the same unit.
-Whole steps then fall exactly on a boundary.
+`t` is a time in any unit, such as steps or epochs. Functions that take it also take a period or a milestone in the same
+unit, so that whole steps fall exactly on a boundary.
 
 Sources: cosine, Loshchilov and Hutter, SGDR, arXiv 1608.03983, equation 5; inverse square root, Vaswani et al.,
 arXiv 1706.03762, section 5.3; cosine momentum of a teacher, Grill et al., BYOL, arXiv 2006.07733, section 3.3.
@@ -32,7 +32,7 @@ def warm_up(peak: float, p: float, share: float, start: float = 0.0) -> float:
 
 
 def after_warm_up(p: float, share: float) -> float:
-    """Return the progress of what follows a warm-up: 0 where progress is `share`, 1 where it is 1."""
+    """Return the progress of the schedule after a warm-up: 0 at progress `share`, 1 at progress 1."""
     return _within((p - share) / max(1 - share, 1e-12))
 
 

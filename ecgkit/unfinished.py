@@ -1,16 +1,16 @@
-"""Work that is not finished: one folder, one lock, one rename.
+"""Unfinished work: one folder, one lock, one rename.
 
-A long piece of work, such as a store, its R peaks or a training, is made in a folder beside its place::
+Long work, such as making a store, finding its R peaks or a training, is done in a folder beside its destination::
 
     OUT.partial/.ecgkit      the kind of the work, such as "unfinished store"
-    OUT.partial/lock         the lock of the process at work; it holds a line that names this process
-    OUT.partial/plan.json    fingerprint of the settings under which the work was begun
-    OUT.partial/parts/       the parts that are done
-    OUT.partial/KIND/        the output while it is put together; it takes the place of OUT by one rename
+    OUT.partial/lock         the lock; it holds one line that names the process at work
+    OUT.partial/plan.json    fingerprint of the settings with which the work was begun
+    OUT.partial/parts/       finished parts
+    OUT.partial/KIND/        the output while it is assembled; one rename moves it to OUT
 
-What ecgkit keeps inside a store or a cache is made in a hidden folder, ``.OUT.partial``. A training is its own output:
-its whole folder becomes OUT. Whatever stops a process, ``kill -9`` and power cuts included, the same command goes on
-with the parts that are done. `ecgkit.parts` makes the parts.
+Outputs inside a store or a cache are made in a hidden folder, ``.OUT.partial``. A training is its own output: its whole
+folder becomes OUT. Whatever stops a process, including ``kill -9`` and power cuts, the same command continues with the
+finished parts. `ecgkit.parts` makes the parts.
 """
 
 import errno
@@ -34,12 +34,12 @@ class Unfinished:
     """The unfinished folder of one output. `open` holds it for work.
 
     Args:
-        out: Where the output is to appear.
+        out: Path of the output.
         kind: Kind of the output, such as ``store``; see `ecgkit.atomic.atomic_folder`.
         overwrite: Whether an earlier output, and unfinished work with other settings, may be replaced.
         hidden: Whether the unfinished folder is hidden.
         in_place: Whether the unfinished folder itself becomes the output.
-        keep: Takes the unfinished folder and tells whether something in it is worth keeping. None: any part is.
+        keep: Function of the unfinished folder that returns whether anything in it is worth keeping. None: any part is.
     """
 
     def __init__(
@@ -63,14 +63,14 @@ class Unfinished:
         self._aside = self.out.with_name(f".{self.out.name}.replaced")
 
     def is_done(self, part: str) -> bool:
-        """Return whether a part is done, by the name of the file that is written last of it."""
+        """Return whether a part is done, given the name of its last file."""
         return (self.parts / part).exists()
 
     def check_free(self) -> None:
-        """Refuse early where `open` would, and tidy up after a process that was killed when its output was in place.
+        """Check early whether `open` would fail, and tidy up after a process that was killed after its final rename.
 
         Raises:
-            OutputError: The output exists and may not be replaced, or something else has the name of the folder.
+            OutputError: The output exists and may not be replaced, or the folder's name is already in use.
         """
         self._check_name()
         self._settle()
@@ -78,14 +78,14 @@ class Unfinished:
 
     @contextmanager
     def open(self, *, wait: bool = False) -> Iterator[None]:
-        """Hold the folder for this process. When the block ends, the folder goes if nothing in it is worth keeping.
+        """Hold the folder for this process. At the end of the block it is removed if nothing in it is worth keeping.
 
         Args:
-            wait: Whether to wait for another process that is at work, instead of raising an error.
+            wait: Whether to wait for another process at work, instead of raising an error.
 
         Raises:
             LockedError: Another process is at work.
-            OutputError: As `check_free`; or the folder cannot be written.
+            OutputError: See `check_free`; or the folder cannot be written.
         """
         self.check_free()
         with self._alone(wait):
@@ -95,7 +95,7 @@ class Unfinished:
                 yield
 
     def begin(self, fingerprint: str) -> None:
-        """Begin the work, or go on with it where it was begun with the same settings.
+        """Begin the work, or continue work that was begun with the same settings.
 
         Args:
             fingerprint: Hash of everything that decides the content of the output.
@@ -107,7 +107,7 @@ class Unfinished:
             if self._keep(self.folder) and not self.overwrite:
                 raise OutputError(
                     f"{self.folder} is unfinished work with other settings or another source",
-                    remedy="Finish it with the same command as before, or begin anew with --overwrite.",
+                    remedy="Finish it with the same command as before, or start again with --overwrite.",
                 )
             self.clear()
         for folder in (self.made,) if self.in_place else (self.made, self.parts):
@@ -115,7 +115,7 @@ class Unfinished:
         write_plan(self.folder, fingerprint)
 
     def clear(self) -> None:
-        """Remove everything that was made; the folder and its lock stay."""
+        """Remove all finished work. The folder and its lock stay."""
         for path in self.folder.iterdir():
             if path.is_dir():
                 shutil.rmtree(path)
@@ -123,7 +123,7 @@ class Unfinished:
                 path.unlink()
 
     def finish(self) -> None:
-        """Let the output take its place by one rename, and remove the folder."""
+        """Move the output to its destination by one rename, and remove the folder."""
         if self.in_place:
             (self.folder / PLAN).unlink(missing_ok=True)
         sync_tree(self.made)
@@ -144,11 +144,11 @@ class Unfinished:
                     self._remove()
 
     def _remove(self) -> None:
-        self.clear()  # the marker goes last: without it nobody would know what is left of the folder
+        self.clear()  # the marker is removed last: without it nobody could tell what the folder is
         shutil.rmtree(self.folder)
 
     def _settle(self) -> None:
-        """Complete or undo the last step of a process that was killed in it."""
+        """Complete or undo the last step of a process that was killed during it."""
         whole = self.in_place and kind_of(self.folder) == self.kind
         left = self.folder.exists() and self.out.exists() and not self.made.exists()
         if not (whole or left or self._aside.exists()):
@@ -170,12 +170,12 @@ class Unfinished:
             return
         if not self.folder.is_dir() or {path.name for path in self.folder.iterdir()} - {LOCK, MARKER}:
             raise OutputError(
-                f"{self.folder} is in the way: unfinished work is kept under this name, and this is none",
-                remedy="Move it away, or name another --out.",
+                f"{self.folder} already exists, but it is not unfinished work, which is kept under this name",
+                remedy="Move it away, or give another --out.",
             )
 
     def _begun(self) -> str:
-        """Return the fingerprint under which the work was begun; empty if it was not, or if nobody can tell."""
+        """Return the fingerprint with which the work was begun; empty if it was not begun, or is unknown."""
         try:
             return str(json.loads((self.folder / PLAN).read_text(encoding="utf-8"))["fingerprint"])
         except (OSError, ValueError, LookupError, TypeError):
@@ -183,7 +183,7 @@ class Unfinished:
 
 
 def write_plan(folder: Path, fingerprint: str) -> None:
-    """Note in an unfinished folder under which settings the work was begun."""
+    """Write the fingerprint of the settings into an unfinished folder."""
     with atomic_file(folder / PLAN) as path:
         path.write_text(json.dumps({"fingerprint": fingerprint}), encoding="utf-8")
 
@@ -197,7 +197,7 @@ def _telling_of_a_full_disk(out: Path) -> Iterator[None]:
             raise
         raise OutputError(
             f"the disk is full and {out} is not finished",
-            remedy="Make room and give the same command again: it goes on from there.",
+            remedy="Free some space and run the same command again: it continues from there.",
         ) from None
 
 
@@ -208,9 +208,9 @@ def _has_parts(folder: Path) -> bool:
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path that becomes a file of a part when the block ends without an error, whole and on the disk.
+    """Yield a temporary path that becomes a part's file when the block ends without an error, complete and on disk.
 
-    Unlike `ecgkit.atomic.atomic_file` it makes no folder: work that ends late finds its folder gone and leaves nothing.
+    Unlike `ecgkit.atomic.atomic_file` it makes no folder, so work that ends late finds no folder and leaves nothing.
     """
     staging = path.with_name(f".{path.stem}.{uuid4().hex}{path.suffix}")
     try:

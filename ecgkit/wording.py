@@ -1,31 +1,31 @@
-"""Numbers of result rows as text: always the same digits, and a dash with its reason where there is none."""
+"""Numbers of result rows as text: always with the same digits, and a dash with its reason if there is no number."""
 
 import math
 from collections.abc import Sequence
 from typing import Any
 
 DASH = "–"
-# Headings of the metrics of predicted numbers.
+# Headings of the metrics of regression tasks.
 REGRESSION_METRICS = {"mae": "MAE ({unit})", "rmse": "RMSE ({unit})", "r2": "R²", "pearson": "Pearson's r"}
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value can be printed and drawn: no None, NaN or infinity."""
+    """Return whether a value can be printed and drawn: it is not None, NaN or infinity."""
     return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """Write a share of 1 as x 100, or a dash."""
+    """Write a fraction as a percentage, or a dash."""
     return f"{100 * value:.{digits}f}" if value is not None and math.isfinite(value) else DASH
 
 
 def signed(value: float) -> str:
-    """Write a difference of shares of 1 as x 100 with its sign."""
+    """Write a difference of fractions in percentage points with its sign."""
     return ("−" if value < 0 else "+") + percent(abs(value))
 
 
 def interval(bounds: tuple[float, float] | None) -> str:
-    """Write an interval x 100, or a dash."""
+    """Write an interval of fractions in percent, or a dash."""
     return DASH if not has_interval(bounds) or bounds is None else f"{percent(bounds[0])}–{percent(bounds[1])}"
 
 
@@ -48,7 +48,7 @@ def has_interval(bounds: tuple[float, float] | None) -> bool:
 
 
 def p_value(p: float) -> str:
-    """Write a p with three digits."""
+    """Write a p value with three decimals."""
     return f"p {p:.3f}" if p >= 0.001 else "p < 0.001"
 
 
@@ -74,12 +74,12 @@ def scalar(value: Any) -> str:
 
 
 def leads(names: Sequence[str]) -> str:
-    """Write how many leads, and which where there are few."""
+    """Write the number of leads, and their names if there are few."""
     return f"{len(names)}" if len(names) > 3 else f"{len(names)} ({', '.join(names)})"
 
 
 def why_unscored(positives: int, negatives: int) -> str:
-    """Say why a class has no AUROC, from its counts of positive and negative test records."""
+    """Say why a class has no AUROC, from its numbers of positive and negative test records."""
     if not positives:
         return "no positive test record"
     return "no negative test record" if not negatives else "the result holds no number"

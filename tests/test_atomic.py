@@ -67,7 +67,7 @@ def test_overwrite_replaces_an_output_of_its_own_kind_only(tmp_path: Path) -> No
 
 def test_two_at_once_do_not_overwrite_each_other(tmp_path: Path) -> None:
     out = tmp_path / "out"
-    with pytest.raises(OutputError, match="another process meanwhile"), atomic_folder(out, "store") as second:
+    with pytest.raises(OutputError, match="another process in the meantime"), atomic_folder(out, "store") as second:
         with atomic_folder(out, "store") as first:
             (first / "first").touch()
         (second / "second").touch()

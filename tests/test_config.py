@@ -42,7 +42,7 @@ def test_assignments_reach_nested_fields_and_are_coerced() -> None:
     ("assignment", "message"),
     [
         ("dept=3", "Did you mean 'depth'?"), ("inner.rat=3", "Did you mean 'rate'?"), ("maybe.kin=a", "'kind'"),
-        ("depth", "KEY=VALUE"), ("depth.x=1", "has no parts"), ("depth=deep", "depth = 'deep'"),
+        ("depth", "KEY=VALUE"), ("depth.x=1", "has no fields of its own"), ("depth=deep", "depth = 'deep'"),
         ("inner.kind=c", "inner.kind = 'c'"), ("depth=0", "at least 1"), ("depth=2.5", "integer"),
         ("depth=[", "a YAML value"), ("depth=!!bool x", "a YAML value"),
         pytest.param("depth=" + "[" * 5000, "a YAML value", id="deep"),

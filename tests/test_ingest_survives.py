@@ -183,7 +183,7 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(
         done = ecgkit("ingest", source, "--out", out)
     assert done.code == 2
     assert "the disk is full" in done.err
-    assert "goes on from there" in done.err
+    assert "continues from there" in done.err
     assert Unfinished(out, "store").is_done("000000.rows.parquet")
     ingest(source, out)
     assert files_of(out) == undisturbed

@@ -231,7 +231,7 @@ def test_a_file_in_the_way_is_told_and_stays(original: Path, source: Path, tmp_p
         theirs = tmp_path / f"{case.folder}{sub}"
         theirs.parent.mkdir(parents=True, exist_ok=True)
         theirs.write_text("keep me")
-        with pytest.raises(OutputError, match=r"partial is in the way.*Move it away"):
+        with pytest.raises(OutputError, match=r"partial already exists, but it is not unfinished work.*Move it away"):
             case.run(source, store)
         assert theirs.read_text() == "keep me"
         theirs.unlink()

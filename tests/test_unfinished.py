@@ -93,7 +93,8 @@ def test_other_settings_are_refused_where_something_would_be_lost(tmp_path: Path
 def test_a_second_process_is_refused_and_told_who_is_at_work(tmp_path: Path) -> None:
     work = work_on(tmp_path / "s")
     with work.open():
-        expected = rf"s is being made by another process \(process {os.getpid()} on .*, since .*\)\. Wait until it ends"
+        holder = rf"process {os.getpid()} on .*, since .*"
+        expected = rf"s is being made by another process \({holder}\)\. Wait until it has finished"
         with pytest.raises(LockedError, match=expected), work_on(tmp_path / "s").open():
             pass
         assert work.folder.is_dir()
@@ -201,7 +202,7 @@ def test_a_folder_that_becomes_the_output_keeps_what_is_in_it(tmp_path: Path) ->
     assert names(tmp_path) == ["r"]
     assert names(tmp_path / "r") == [MARKER, "x"]
     os.rename(tmp_path / "r", tmp_path / "r.partial")  # killed after its marker was written
-    with pytest.raises(OutputError, match="r exists already"):
+    with pytest.raises(OutputError, match="r already exists"):
         run().check_free()
     assert names(tmp_path) == ["r"]
 
@@ -211,11 +212,17 @@ def test_what_is_not_ours_is_never_touched(tmp_path: Path) -> None:
     theirs.mkdir()
     (theirs / "notes.txt").write_text("keep me")
     for settings in ({}, {"overwrite": True}):
-        with pytest.raises(OutputError, match=r"s\.partial is in the way"), work_on(tmp_path / "s", **settings).open():
+        with (
+            pytest.raises(OutputError, match=r"s\.partial already exists, but it is not unfinished work"),
+            work_on(tmp_path / "s", **settings).open(),
+        ):
             pass
     assert names(theirs) == ["notes.txt"]
     (tmp_path / "t.partial").write_text("a file")
-    with pytest.raises(OutputError, match=r"t\.partial is in the way"), work_on(tmp_path / "t").open():
+    with (
+        pytest.raises(OutputError, match=r"t\.partial already exists, but it is not unfinished work"),
+        work_on(tmp_path / "t").open(),
+    ):
         pass
 
 

@@ -1,1 +1,1 @@
-"""Encoders and stores for arrays in memory: what `ecgkit.load` and `ecgkit.open_store` return."""
+"""Encoders and stores for arrays in memory: the objects that `ecgkit.load` and `ecgkit.open_store` return."""

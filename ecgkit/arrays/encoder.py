@@ -1,7 +1,7 @@
-"""A trained encoder that takes arrays: ``ecgkit.load(RUN)``.
+"""A trained encoder that takes arrays, as ``ecgkit.load(RUN)`` returns it.
 
-The array goes the way that a probe sends a store's records: the contract's window, crops, filter and scaling, and the
-mean of the features over its evaluation crops, by the same functions.
+An array is processed in the same way, and by the same functions, as a store's records in a probe: the contract's
+window, crops, filter and normalisation, then the mean of the features over the evaluation crops.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,17 +28,18 @@ from ecgkit.training.supply import open_supplies
 
 @dataclass(frozen=True)
 class EcgFeatures:
-    """Features of records; of one record without the batch axis B.
+    """Features of records. The features of a single record have no batch axis B.
 
     Args:
-        pooled: float32 ``[B, D]``, the representation of a record.
-        leads: The L leads of the model's contract.
-        present: bool ``[B, L]``, which of them the model was given.
-        per_lead: ``[B, L, D]``, 0 for a lead that was not given; None where the encoder has none.
-        tokens: float16 ``[B, N, D]``, of the leads that were given and of all crops, one after the other; None where
-            the encoder has none.
-        token_real: bool ``[B, N]``, which of them are no padding.
-        logits: ``[B, C]``, of the classes of an encoder with a classifier of its own.
+        pooled: Representation of each record, float32 ``[B, D]``.
+        leads: The L leads of the model's signal contract.
+        present: bool ``[B, L]``, which of these leads the model was given.
+        per_lead: Representation of each lead, ``[B, L, D]``; 0 for a lead that was not given. None if the encoder has
+            none.
+        tokens: Representation of each token, float16 ``[B, N, D]``, of the given leads and of all crops, one after the
+            other. None if the encoder has none.
+        token_real: bool ``[B, N]``, False for padding tokens.
+        logits: Logits of the classes of an encoder with its own classifier, ``[B, C]``.
     """
 
     pooled: NDArray[np.float32]
@@ -51,13 +52,13 @@ class EcgFeatures:
 
 
 class TrainedEncoder:
-    """The encoder of a run, called with arrays.
+    """The encoder of a run, to be called with arrays.
 
     Args:
-        name: Of the run.
-        entry: The method family.
+        name: Name of the run.
+        entry: Entry of the method family.
         encoder: The encoder, an `ecgkit.methods.Encoder`.
-        spec: Its contract.
+        spec: Its signal contract.
     """
 
     def __init__(self, name: str, entry: MethodEntry, encoder: Encoder, spec: SignalSpec) -> None:
@@ -81,7 +82,7 @@ class TrainedEncoder:
 
     @property
     def features(self) -> tuple[str, ...]:
-        """Which fields of `EcgFeatures` it fills."""
+        """The fields of `EcgFeatures` that this encoder fills."""
         declared = self.entry.features
         has = {
             "pooled": True,
@@ -104,24 +105,24 @@ class TrainedEncoder:
         derive: bool = True,
         batch_size: int = 64,
     ) -> EcgFeatures:
-        """Return features of one record or several, made as ``ecgkit probe`` makes them.
+        """Return features of one or several records, computed as ``ecgkit probe`` computes them.
 
         Args:
-            signal: ``[L, T]`` or ``[B, L, T]``, NaN where a sample is missing; leads that the model does not know are
-                left out, and it may be given fewer than it knows.
+            signal: ``[L, T]`` or ``[B, L, T]``, NaN for a missing sample. Leads that the model does not know are left
+                out. Some of the model's leads may be missing.
             fs: Sampling rate in Hz.
             leads: Names of the L rows, in any order, or a set such as ``12``.
-            unit: ``mV``, ``uV``, ``V``, or ``NU`` where the amplitude is not calibrated.
-            rpeaks: For an encoder that needs beats, R peaks of each record as sample indices at `fs`; found by the
+            unit: ``mV``, ``uV``, ``V``, or ``NU`` if the amplitude is not calibrated.
+            rpeaks: R peaks of each record as sample indices at `fs`, for an encoder that needs beats. Found by the
                 default detector if left out.
-            age: For an encoder that needs it, years.
-            sex: For an encoder that needs it, ``F`` or ``M``.
-            derive: Compute missing limb leads from I and II, as ingest does.
-            batch_size: Records at a time.
+            age: Age in years, for an encoder that needs it.
+            sex: ``F`` or ``M``, for an encoder that needs it.
+            derive: Whether to compute missing limb leads from I and II, as ingest does.
+            batch_size: Number of records per batch.
 
         Raises:
-            SignalError: Shape, numbers, rate or unit cannot be, or a record is shorter than 1 s.
-            LeadError: A name is no lead, or none of them is the model's.
+            SignalError: Shape, numbers, rate or unit are not valid, or a record is shorter than 1 s.
+            LeadError: A name is not a lead, or the model has none of the leads.
         """
         records = read_records(signal, fs, leads, unit, derive=derive)
         view = self._view(records)
@@ -131,15 +132,15 @@ class TrainedEncoder:
         return self._features(found, single=records.single)
 
     def of_store(self, store: EcgStore, progress: Callable[[int, int], None] | None = None) -> EcgFeatures:
-        """Return features of all records of a store, through the view that every probe shares.
+        """Return features of all records of a store, computed from the view that every probe shares.
 
         Args:
-            store: What `ecgkit.open_store` gave, or a part of it.
-            progress: Called with batches done and in all.
+            store: A store that `ecgkit.open_store` returned, or a part of it.
+            progress: Called with batches done and batches in total.
 
         Raises:
             LeadError: The store has none of the model's leads.
-            SignalError: A record has none of them, or hardly any signal.
+            SignalError: A record has none of the model's leads, or is too short.
             StoreError: The store lacks what the encoder needs, such as beats.
         """
         view = open_view(store.store, self.spec)
@@ -148,27 +149,31 @@ class TrainedEncoder:
             shown = store.store.table["record_id"].iloc[int(unusable[0])]
             raise SignalError(
                 f"{len(unusable)} records without the model's leads, or shorter than {SHORTEST:g} s (first {shown})",
-                "records that the model can read", "Leave them out: store[usable].",
-            )  # fmt: skip
+                remedy="Leave them out: store[usable].",
+            )
         supplies = open_supplies(self.encoder.needs, store.store, view, owner=self.entry.name)
         found = extract(self.encoder, view, store.rows, self.features, supplies=supplies, progress=progress)
         return self._features(found, single=False)
 
     def input(
-        self, signal: ArrayLike, fs: float | None = None, leads: Sequence[str] | str | None = None,
-        unit: str | None = None, **more: Any,
-    ) -> list[Batch]:  # fmt: skip
-        """Return what the model eats, a batch an evaluation crop: for an exported model, or to look at.
+        self,
+        signal: ArrayLike,
+        fs: float | None = None,
+        leads: Sequence[str] | str | None = None,
+        unit: str | None = None,
+        **more: Any,
+    ) -> list[Batch]:
+        """Return the model's input, one batch per evaluation crop: for an exported model, or for inspection.
 
         Args:
-            signal: As for calling the encoder, as all others are.
+            signal: Records; all arguments are those of calling the encoder.
             fs: Sampling rate in Hz.
-            leads: Names of the rows.
-            unit: Of the amplitude.
-            more: `rpeaks`, `age`, `sex` and `derive`.
+            leads: Names of the L rows.
+            unit: Unit of the amplitude.
+            more: Optional `rpeaks`, `age`, `sex` and `derive`.
 
         Returns:
-            `ecgkit.methods.Batch` with ``signal [B, L, T]`` of the leads that are there, in the contract's order.
+            `ecgkit.methods.Batch` with ``signal [B, L, T]`` of the given leads, in the contract's order.
         """
         records = read_records(signal, fs, leads, unit, derive=more.pop("derive", True))
         view = self._view(records)
@@ -178,7 +183,7 @@ class TrainedEncoder:
         return [Windows(view, evaluation_starts(view, offset), supplies)[rows] for offset in offsets]
 
     def _view(self, records: Records) -> View:
-        """Return the records as the contract sees them, before the crop, as `open_view` does of a store."""
+        """Return the records under the contract, before the crop, as `open_view` does for a store."""
         spec, B = self.spec, len(records)
         present = np.isin(spec.leads, records.leads)
         if not present.any():
@@ -207,7 +212,7 @@ def load(run: str | Path, device: str = "cpu") -> TrainedEncoder:
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
-        RunError: It is not a finished run, its weights do not fit, or there is no such device.
+        RunError: The folder is not a finished run, its weights do not fit, or the device does not exist.
     """
     opened = open_run(Path(run))
     encoder = opened.encoder().to(pick_device(device))

@@ -1,4 +1,4 @@
-"""Arrays from anywhere, brought to what a store would hold of them: mV, leads by name, missing limb leads computed."""
+"""Convert arrays to the form in which a store holds records: mV, leads by name, derived limb leads."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ SHAPES = "[L, T] for one record or [B, L, T] for several, leads before samples"
 
 @dataclass(frozen=True)
 class Records:
-    """Records of one rate, length and lead set.
+    """Records of one sampling rate, length and lead set.
 
     Args:
-        signal: float32 ``[B, L, T]`` in mV, NaN where a sample is missing.
+        signal: float32 ``[B, L, T]`` in mV, NaN for a missing sample.
         fs: Sampling rate in Hz.
-        leads: Canonical names of the L rows, derived ones at the end.
+        leads: Canonical names of the L rows; derived leads come last.
         single: Whether one record was given without a batch axis.
     """
 
@@ -43,26 +43,26 @@ class Records:
 def read_records(
     signal: ArrayLike, fs: float | None, leads: Sequence[str] | str | None, unit: str | None, *, derive: bool = True
 ) -> Records:
-    """Check an array with what was said of it.
+    """Check an array and its description, and convert it.
 
     Args:
-        signal: ``[L, T]`` or ``[B, L, T]``, whole or floating numbers, NaN where a sample is missing.
+        signal: ``[L, T]`` or ``[B, L, T]``, integers or floating point, NaN for a missing sample.
         fs: Sampling rate in Hz.
-        leads: Names of the L rows in any spelling that `ecgkit.leads.find_lead` knows (``-aVR`` is turned over), or a
-            set such as ``12``.
-        unit: ``mV``, ``uV``, ``V``, or ``NU`` where the amplitude is not calibrated.
-        derive: Compute those of III, aVR, aVL and aVF that are missing where I and II are there, as ingest does.
+        leads: Names of the L rows, in any spelling that `ecgkit.leads.find_lead` knows, or a set such as ``12``. A row
+            named with a minus, such as ``-aVR``, is inverted.
+        unit: ``mV``, ``uV``, ``V``, or ``NU`` if the amplitude is not calibrated.
+        derive: Whether to compute missing ones of III, aVR, aVL and aVF from I and II, as ingest does.
 
     Raises:
-        SignalError: Shape, numbers, rate or unit cannot be.
-        LeadError: A name is no lead, or comes twice.
+        SignalError: Shape, numbers, rate or unit are not valid.
+        LeadError: A name is not a lead, or occurs twice.
     """
     values, single = _numbers(signal)
     rate = _rate(fs)
     names, signs = _lead_rows(leads, values.shape)
     scale = _scale(unit) * np.array(signs)[:, None]
     millivolts = values.astype(np.float64) * scale / UNITS_PER_MV
-    # Without a unit each lead may have been scaled on its own, and then nothing follows from I and II.
+    # Without a unit each lead may have been scaled on its own, so no lead can be derived from I and II.
     if derive and str(unit).lower() != NO_UNIT:
         millivolts, names, _ = derive_limb_leads(millivolts, names)
     return Records(millivolts.astype(np.float32), rate, names, single)
@@ -83,13 +83,13 @@ def _numbers(signal: ArrayLike) -> tuple[NDArray[Any], bool]:
         raise SignalError("infinite samples", "numbers, and NaN where a sample is missing")
     missing = np.isnan(batch).all((1, 2))
     if missing.any():
-        raise SignalError(f"record {int(np.flatnonzero(missing)[0])} has no sample at all", "some that are not NaN")
+        raise SignalError(f"every sample of record {int(np.flatnonzero(missing)[0])} is missing (NaN)")
     return batch, single
 
 
 def _rate(fs: float | None) -> float:
     if fs is None:
-        raise SignalError("no fs", "the signal's sampling rate in Hz, such as fs=500")
+        raise SignalError("the sampling rate fs is missing", remedy="Give it in Hz, such as fs=500.")
     if not isinstance(fs, int | float | np.integer | np.floating) or not (np.isfinite(fs) and fs > 0):
         raise SignalError(f"fs {fs!r}", "a positive number of Hz, such as fs=500")
     return float(fs)
@@ -99,7 +99,7 @@ def _lead_rows(leads: Sequence[str] | str | None, shape: tuple[int, ...]) -> tup
     """Return the canonical name of each row and its sign."""
     L, T = shape[1:]
     if leads is None:
-        raise LeadError("no leads", f"the names of the signal's {L} rows, such as leads=['I', 'II', ...] or leads='12'")
+        raise LeadError("lead names are missing", remedy=f"Name the {L} rows: leads=['I', 'II', ...] or leads='12'.")
     given = parse_leads(leads) if isinstance(leads, str) else tuple(leads)
     if len(given) != L:
         turned = "The array seems to be [T, L]: transpose it." if len(given) == T else ""
@@ -111,15 +111,15 @@ def _lead_rows(leads: Sequence[str] | str | None, shape: tuple[int, ...]) -> tup
     rows = [lead for lead in found if lead is not None]
     names = tuple(name for name, _ in rows)
     if len(set(names)) < L:
-        raise LeadError(f"leads {', '.join(given)}", "different leads, each once")
+        raise LeadError(f"leads {', '.join(given)} name a lead twice")
     return names, [sign for _, sign in rows]
 
 
 def _scale(unit: str | None) -> int:
-    """Return what one unit is in microvolts, or in thousandths of it where it is none of voltage."""
+    """Return microvolts per unit; for a unit that is not one of voltage, its thousandths per unit."""
     expected = "mV, uV, V, or NU for an amplitude without calibration"
     if unit is None:
-        raise SignalError("no unit", f"the unit of the signal: {expected}")
+        raise SignalError("the unit of the signal is missing", expected)
     scale = MICROVOLTS.get(str(unit).lower(), 1000 if str(unit).lower() == NO_UNIT else 0)
     if not scale:
         raise SignalError(f"unit {unit!r}", expected)

@@ -14,13 +14,13 @@ from ecgkit.store.reader import Store
 
 
 class Ecg(NamedTuple):
-    """One record; ``encoder(*ecg)`` gives its features.
+    """One record; ``encoder(*ecg)`` returns its features.
 
     Attributes:
-        signal: float64 ``[L, T]`` in mV (in the source's own unit for ``NU``), NaN where a sample is missing.
+        signal: float64 ``[L, T]`` in mV (in the source's own unit for ``NU``), NaN for a missing sample.
         fs: Sampling rate in Hz.
         leads: Names of the L rows.
-        unit: ``mV``, or ``NU`` where the source gives no physical unit.
+        unit: ``mV``, or ``NU`` if the source gives no physical unit.
     """
 
     signal: NDArray[np.floating]
@@ -30,14 +30,14 @@ class Ecg(NamedTuple):
 
 
 class EcgStore:
-    """The records of a store, or some of them.
+    """The records of a store, or a selection of them.
 
-    ``store[7]`` is a record, ``store[:100]``, ``store[mask]`` and ``store[rows]`` are stores of fewer records, without
-    a copy of any signal.
+    ``store[7]`` is a record. ``store[:100]``, ``store[mask]`` and ``store[rows]`` are stores with fewer records; no
+    signal is copied.
 
     Args:
         store: The opened store.
-        rows: Which of its rows, in this order; None for all.
+        rows: Rows of the store to use, in this order; None for all.
     """
 
     def __init__(self, store: Store, rows: NDArray[np.int64] | None = None) -> None:
@@ -56,11 +56,11 @@ class EcgStore:
     @overload
     def __getitem__(self, key: Any) -> "EcgStore": ...
     def __getitem__(self, key: Any) -> "Ecg | EcgStore":
-        """Return a record by its number, or some records by a slice, numbers, or one bool a record.
+        """Return one record by its number, or several by a slice, by numbers, or by a bool mask.
 
         Raises:
-            IndexError: There are fewer records.
-            StoreError: The key is none of these.
+            IndexError: The number is too large.
+            StoreError: The key has another type.
         """
         if isinstance(key, int | np.integer) and not isinstance(key, bool):
             return self._ecg(int(self.rows[key]))
@@ -68,10 +68,12 @@ class EcgStore:
             return EcgStore(self.store, self.rows[key])
         chosen = np.asarray(key)
         if chosen.ndim != 1 or (chosen.dtype.kind not in "iub" and len(chosen)):
-            hint = f"A record by its id: store.signal({key!r})." if isinstance(key, str) else ""
-            raise StoreError(f"records by {key!r:.60}", "a number, a slice, numbers, or one bool a record", hint)
+            hint = f"To get a record by its id: store.signal({key!r})." if isinstance(key, str) else ""
+            raise StoreError(
+                f"records cannot be selected by {key!r:.60}", "a number, a slice, numbers, or a bool mask", hint
+            )
         if chosen.dtype.kind == "b" and len(chosen) != len(self):
-            raise StoreError(f"a mask of {len(chosen)} for {len(self)} records", "one bool a record")
+            raise StoreError(f"the mask has {len(chosen)} values for {len(self)} records", "one bool per record")
         return EcgStore(self.store, self.rows[chosen if len(chosen) else chosen.astype(np.int64)])
 
     @property
@@ -81,11 +83,11 @@ class EcgStore:
 
     @property
     def table(self) -> pd.DataFrame:
-        """A row per record, numbered from 0 as the records are: ids, fold, labels, report, fs, samples, leads, ..."""
+        """The record table, one row per record, numbered from 0: ids, fold, labels, report, fs, samples, leads, ..."""
         return self.store.table.iloc[self.rows].reset_index(drop=True)
 
     def signal(self, record_id: str) -> Ecg:
-        """Return a record by its id, in mV with its leads and rate; ``signal, fs, leads, unit = ...`` takes it apart.
+        """Return a record by its id, in mV with its leads and rate; unpack it with ``signal, fs, leads, unit = ...``.
 
         Raises:
             StoreError: No record of the store has this id.
@@ -93,12 +95,12 @@ class EcgStore:
         return self._ecg(self.store.row(str(record_id)))
 
     def dataset(self, spec: SignalSpec, *, epoch: int | None = None, seed: int = 0) -> WindowDataset:
-        """Return a torch Dataset of the records as a contract sees them, such as ``encoder.spec``.
+        """Return a torch Dataset of the records under a signal contract, such as ``encoder.spec``.
 
         Args:
-            spec: The contract.
-            epoch: Cut where training cuts in this epoch; None cuts at the first evaluation crop.
-            seed: Of these cuts.
+            spec: The signal contract.
+            epoch: Epoch whose training crops to use; None uses the first evaluation crop.
+            seed: Random seed of the training crops.
 
         Raises:
             LeadError: The store has none of the contract's leads.

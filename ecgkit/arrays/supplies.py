@@ -1,4 +1,4 @@
-"""What encoders read besides the signal, from arrays instead of a store."""
+"""Supplies of encoders (inputs besides the signal), computed from arrays instead of a store."""
 
 from collections.abc import Sequence
 
@@ -25,18 +25,18 @@ def supplies_of(
     age: ArrayLike | None = None,
     sex: str | Sequence[str] | None = None,
 ) -> dict[str, Supply]:
-    """Return a supply for every need of an encoder.
+    """Return the supply for every need of an encoder.
 
     Args:
-        needs: Of the encoder.
+        needs: Needs of the encoder.
         records: The records.
-        spec: The contract.
-        rpeaks: R peaks of each record as sample indices at its own rate; found by the default detector if left out.
-        age: In years, of each record; unknown if left out.
-        sex: ``F`` or ``M``, of each record; anything else is unknown.
+        spec: The signal contract.
+        rpeaks: R peaks of each record as sample indices at its own rate. Found by the default detector if left out.
+        age: Age of each record's patient in years; unknown if left out.
+        sex: Sex of each record's patient, ``F`` or ``M``; anything else is unknown.
 
     Raises:
-        RunError: The encoder needs what no array can give.
+        RunError: The encoder has a need that arrays cannot provide.
         SignalError: Peaks, ages or sexes do not fit the records.
     """
     known: dict[str, Supply] = {}
@@ -46,7 +46,9 @@ def supplies_of(
         known["demographics"] = ByRow(_demographics(len(records), age, sex))
     strange = [need for need in needs if need not in known and need != "signal"]
     if strange:
-        raise RunError(f"the encoder reads {', '.join(strange)}", "an encoder of signals; probe this one on a store")
+        raise RunError(
+            f"arrays cannot provide {', '.join(strange)}, which the encoder reads", remedy="Probe it on a store."
+        )
     return known
 
 
@@ -58,7 +60,7 @@ def _peaks(records: Records, rpeaks: Sequence[ArrayLike] | None) -> Peaks:
 
 
 def _detect(records: Records) -> list[NDArray[np.int64]]:
-    """Find R peaks as ``ecgkit beats`` does by default."""
+    """Find R peaks in the way of ``ecgkit beats`` with its default detector."""
     detector = Detector()
     leads = detector.choose_leads(records.leads)
     signal = records.signal[:, [records.leads.index(lead) for lead in leads]]
@@ -66,19 +68,19 @@ def _detect(records: Records) -> list[NDArray[np.int64]]:
 
 
 def _given(records: Records, rpeaks: Sequence[ArrayLike]) -> list[NDArray[np.int64]]:
-    # One record's peaks may come as they are, like the record itself.
+    # The peaks of a single record may be given without a list around them, like the record itself.
     lists = [rpeaks] if records.single and (len(rpeaks) == 0 or np.ndim(rpeaks[0]) == 0) else list(rpeaks)
     if len(lists) != len(records):
-        raise SignalError(f"R peaks of {len(lists)} records for {len(records)}", "those of each")
+        raise SignalError(f"R peaks are given for {len(lists)} records, not for {len(records)}")
     peaks = [np.unique(np.asarray(one, np.float64).astype(np.int64)) for one in lists]
     for number, one in enumerate(peaks):
         if len(one) and not 0 <= one[0] <= one[-1] < records.samples:
-            raise SignalError(f"an R peak of record {number} outside its {records.samples} samples", "sample indices")
+            raise SignalError(f"an R peak of record {number} is outside its {records.samples} samples")
     return peaks
 
 
 def _demographics(records: int, age: ArrayLike | None, sex: str | Sequence[str] | None) -> torch.Tensor:
-    """Return float ``[B, 2]``: age in years, and 1 for female, 0 for male; NaN where it is not known."""
+    """Return float ``[B, 2]``: age in years, and sex as 1 for female, 0 for male; NaN if unknown."""
     ages = np.full(records, np.nan) if age is None else np.atleast_1d(np.asarray(age, np.float64))
     sexes = [""] * records if sex is None else [sex] if isinstance(sex, str) else list(sex)
     if len(ages) != records or len(sexes) != records:

@@ -1,4 +1,4 @@
-"""The records of a store as one contract sees them, one by one, for a torch ``DataLoader``."""
+"""The records of a store under one signal contract, one by one, for a torch ``DataLoader``."""
 
 from typing import Any
 
@@ -14,18 +14,18 @@ from ecgkit.training.data import Windows, evaluation_starts, training_starts
 
 
 class WindowDataset(Dataset[dict[str, Any]]):
-    """Items of equal shape, as a model's input: filtered and scaled over the leads that a record has.
+    """Items of equal shape, ready as model input: filtered, and normalised over the leads that a record has.
 
-    An item holds ``signal`` float32 ``[L, T]`` on the contract's leads, ``present`` bool ``[L]`` (the other leads are
-    0), ``length`` (samples before the end of a shorter record; zeros follow) and ``row``, the record's row in the
-    store's whole table. Records that the contract cannot use are left out; `rows` says which are in.
+    An item holds ``signal``, float32 ``[L, T]`` on the contract's leads; ``present``, bool ``[L]`` (all other leads are
+    0); ``length``, the number of real samples (zeros follow); and ``row``, the record's row in the whole store. Records
+    that the contract cannot use are left out; `rows` holds those that remain.
 
     Args:
         store: The store.
-        rows: Rows of it.
-        spec: The contract.
-        epoch: Cut where training cuts in this epoch; None cuts at the first evaluation crop.
-        seed: Of these cuts.
+        rows: Rows of the store.
+        spec: The signal contract.
+        epoch: Epoch whose training crops to use; None uses the first evaluation crop.
+        seed: Random seed of the training crops.
 
     Raises:
         LeadError: The store has none of the contract's leads.

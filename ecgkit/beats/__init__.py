@@ -1,8 +1,8 @@
-"""R peaks: detectors, the peaks of a store, beat tokens, and how well a detector does.
+"""R peaks: detectors, the peaks of a store, beat tokens, and scores of detectors.
 
-Where the peaks of a store lie::
+Files with the peaks of a store::
 
-    STORE/beats/peaks.parquet   a row per record in the store's order: record_id, rpeaks, flag
+    STORE/beats/peaks.parquet   one row per record in the store's order: record_id, rpeaks, flag
     STORE/beats/beats.json      detector, version, settings, leads, rate, limits, content hash of the store
 """
 
@@ -12,15 +12,15 @@ from ecgkit.entries import DetectorEntry
 from ecgkit.hookspecs import hookimpl
 
 DEFAULT_DETECTOR = "consensus"
-# The leads that are measured: III and the augmented ones repeat what I and II say, noise included.
+# The leads that are used: III and the augmented leads repeat what I and II show, noise included.
 MEASURED = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
-# One lead is enough for some: II as published pipelines choose it, and the next that shows a beat where it shows none.
+# For detectors of one lead: II as in published pipelines, and the next lead that shows a beat if II shows none.
 SINGLE_LEAD = ("II", "I", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
 
 @hookimpl
 def register_detectors(register: Callable[[DetectorEntry], None]) -> None:
-    """Register the detectors that ecgkit knows by itself."""
+    """Register the detectors that ship with ecgkit."""
     for entry in (
         DetectorEntry(
             name=DEFAULT_DETECTOR,

@@ -1,13 +1,14 @@
 """The detector ``consensus``: many records at once, and several leads that vote on every beat.
 
-Each lead becomes an envelope: the slope of its QRS band, integrated over about one complex. Divided by its own height
-in a beat, which is tracked over some seconds, every lead speaks in the same unit, and counts by how far its beats
-stand out. At every sample the leads' mean decides, without the highest and the lowest of three or more. So a lead
-that is flat, noisy or full of artefacts neither hides nor invents a beat as long as two others are sound; with two
-leads the clearer one prevails, and with one there is nobody to ask.
+Each lead becomes an envelope: the slope of its QRS band, integrated over about one complex. It is divided by its own
+height in a beat, which is tracked over some seconds, so all leads have the same unit. A lead's weight grows with how
+far its beats stand out. At every sample the weighted mean of the leads decides; with three or more leads, the highest
+and the lowest are left out. So a lead that is flat, noisy or full of artefacts neither hides nor adds a beat as long
+as two other leads are sound. With two leads the clearer one prevails; with one lead there is no vote.
 
-Ours; the parts are old: slope energy, refractory time, T-wave rule and search back of Pan and Tompkins (IEEE Trans.
-Biomed. Eng. 32:230, 1985), fused over leads with a trimmed mean. `ecgkit.beats.kernels` holds the loops.
+The combination is ours. Its parts are known: slope energy, refractory time, T-wave rule and search back of Pan and
+Tompkins (IEEE Trans. Biomed. Eng. 32:230, 1985), fused over leads with a trimmed mean. `ecgkit.beats.kernels` holds the
+loops.
 """
 
 from collections.abc import Sequence
@@ -16,38 +17,38 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-LEAST_FS = 200.0  # Hz; envelopes are computed at the lowest rate from here on that divides the signal's
-LEAST_FOR_SPIKES = 250.0  # Hz; below, three samples are as long as a narrow R wave
+LEAST_FS = 200.0  # Hz; envelopes use the lowest rate from here on that divides the signal's rate
+LEAST_FOR_SPIKES = 250.0  # Hz; below this rate, three samples are as long as a narrow R wave
 
 
 @dataclass(frozen=True)
 class ConsensusSettings:
-    """What the detector was tuned to; times in s, heights in units of a usual beat.
+    """Settings of the detector; times in s, heights in units of a usual beat.
 
     Args:
-        smooth: Moving mean, twice, against noise.
-        baseline: Moving mean that is taken off, against P and T waves and drift.
-        slope: Over which the slope is taken.
-        integrate: Over which squared slopes are averaged: about one QRS complex.
-        block: In which levels are estimated.
-        around: Blocks on either side whose beats make the usual beat.
-        spike: Pulses narrower than this are a pacemaker's.
-        stand_out: A lead shows beats where its envelope rises this many times above its resting height.
-        agree: The same for the votes: noise of many leads has no height in common.
-        floor: Least resting height in mV, so that the last bit of a flat lead is no beat.
+        smooth: Width of a moving mean, applied twice, against noise.
+        baseline: Width of a moving mean that is subtracted, against P and T waves and drift.
+        slope: Time over which the slope is taken.
+        integrate: Time over which squared slopes are averaged: about one QRS complex.
+        block: Length of the blocks in which levels are estimated.
+        around: Number of blocks on either side whose beats define the usual beat.
+        spike: Pulses narrower than this are treated as pacemaker spikes.
+        stand_out: A lead shows beats if its envelope rises this many times above its resting height.
+        agree: The same for the votes; noise of several leads does not rise together.
+        floor: Smallest resting height in mV, so that the last bit of a flat lead is not taken for a beat.
         cap: Highest vote of a lead.
-        round_off: Moving mean of the votes, whose top would else be flat.
-        power: A lead's weight is its excess of beats over rest to this power.
+        round_off: Width of a moving mean of the votes, whose top would otherwise be flat.
+        power: A lead's weight is the excess of its ratio of beat to rest over 1.5, to this power.
         clearest: Ratio of beat to rest above which a lead gets no more weight.
-        low: Least height of a beat that searching back may find.
-        high: Least height of any other beat.
+        low: Smallest height of a beat that the search back may find.
+        high: Smallest height of any other beat.
         refractory: Shortest interval between two beats.
-        t_reach: A candidate so soon after a beat is its T wave if it is lower than `t_share` of it.
+        t_reach: A candidate within this time after a beat is its T wave if it is lower than `t_share` of the beat.
         t_share: See `t_reach`.
-        late: Searching back starts where an interval is this many times the usual.
-        reach: How far the R peak may be from where the vote is highest.
-        edge: Stretch on either side beyond `reach` whose mean is the baseline of the peak.
-        blur: Half width of the moving mean in which the peak is looked for.
+        late: The search back starts if an interval is this many times the usual one.
+        reach: Largest distance of the R peak from the highest vote.
+        edge: Length of the stretches on either side beyond `reach` whose mean is the baseline of the peak.
+        blur: Half width of the moving mean in which the peak is located.
     """
 
     smooth: float = 0.015
@@ -83,18 +84,17 @@ def detect(
 ) -> list[NDArray[np.int64]]:
     """Find the R peaks of a batch.
 
-    The position is the sample at which the voting leads together are farthest from their baseline, so all leads of a
+    The position is the sample at which the voting leads together are farthest from their baseline. All leads of a
     record share one list of peaks.
 
     Args:
-        signal: ``[B, L, T]`` in mV (or any unit in which a QRS complex is far above 0.01), NaN where a sample is
-            missing.
+        signal: ``[B, L, T]`` in mV (or any unit in which a QRS complex is far above 0.01), NaN for a missing sample.
         fs: Sampling rate in Hz.
-        leads: Names of the L rows; they all count alike.
+        leads: Names of the L rows; all leads are treated alike.
         settings: See `ConsensusSettings`.
 
     Returns:
-        For each record ascending sample indices at `fs`.
+        Ascending sample indices at `fs`, for each record.
     """
     from ecgkit.beats.kernels import detect as find
 
@@ -111,7 +111,7 @@ def detect(
 
 
 def _in_samples(s: ConsensusSettings, fs: float, rate: float) -> tuple[int, NDArray[np.int64], NDArray[np.float64]]:
-    """Return the block, the widths and the limits as `ecgkit.beats.kernels.detect` takes them."""
+    """Return the block, the widths and the limits in the units of `ecgkit.beats.kernels.detect`."""
     halves = [round(width * rate / 2) for width in (s.smooth, s.baseline, s.slope, s.integrate)]
     halves[2] = max(1, halves[2])
     spike = max(1, round(s.spike * fs)) if fs >= LEAST_FOR_SPIKES else 0

@@ -1,4 +1,4 @@
-"""A detector as it is used: an entry with its settings, the leads that it is given, and the rate at which it works."""
+"""A detector in use: its entry and settings, the leads that it gets, and the sampling rate at which it works."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,22 +16,22 @@ from ecgkit.errors import ConfigError, EcgkitError
 from ecgkit.plugins import host
 from ecgkit.signal.resample import resample_with_gaps
 
-Found = tuple[NDArray[np.int64], str]  # peaks, and why there are none: empty if the detector worked
+Found = tuple[NDArray[np.int64], str]  # peaks, and the reason why there are none; empty if the detector worked
 
 
 @dataclass(frozen=True)
 class Detector:
-    """How R peaks are found.
+    """Settings for finding R peaks.
 
     Args:
-        name: A registered detector.
-        leads: The leads that it is given, in this order; empty for its own choice.
-        fs: Rate in Hz to which signals are brought first; None leaves them as they are.
-        assignments: Settings of its own, such as ``high=0.4``.
+        name: Name of a registered detector.
+        leads: Leads that the detector gets, in this order; empty for the detector's default.
+        fs: Sampling rate in Hz to which signals are resampled first; None leaves them unchanged.
+        assignments: Settings of the detector, such as ``high=0.4``.
 
     Raises:
-        PluginError: No detector has this name.
-        ConfigError: The rate or a setting cannot be.
+        PluginError: There is no detector of this name.
+        ConfigError: The rate or a setting is not valid.
     """
 
     name: str = DEFAULT_DETECTOR
@@ -51,10 +51,10 @@ class Detector:
 
     @cached_property
     def settings(self) -> Any:
-        """The detector's settings, or None where it has none."""
+        """The detector's settings; None if it has none."""
         if not self.entry.settings:
             if self.assignments:
-                raise ConfigError(f"--set {self.assignments[0]}", f"no setting, for {self.name} has none")
+                raise ConfigError(f"--set {self.assignments[0]} does not apply: detector {self.name} has no settings")
             return None
         return override(load_target(self.entry.settings, f"the settings of {self.name}")(), self.assignments)
 
@@ -63,7 +63,7 @@ class Detector:
         return self.entry.load()
 
     def describe(self) -> dict[str, Any]:
-        """Return all that decides the peaks, as JSON knows it."""
+        """Return everything that decides the peaks, in JSON types."""
         library = self.entry.distribution
         try:
             installed = version(library) if library else ""
@@ -80,7 +80,7 @@ class Detector:
         }
 
     def choose_leads(self, have: Sequence[str]) -> tuple[str, ...]:
-        """Return which of a record's leads the detector is given: none only where the user's choice is not there."""
+        """Return the leads of a record that the detector gets: none only if the user chose other leads."""
         chosen = tuple(lead for lead in self.leads or self.entry.leads if lead in have)
         return chosen or (() if self.leads else tuple(have))
 
@@ -88,12 +88,12 @@ class Detector:
         """Find the R peaks of records of one shape.
 
         Args:
-            signal: ``[B, L, T]`` in mV, NaN where a sample is missing.
+            signal: ``[B, L, T]`` in mV, NaN for a missing sample.
             fs: Sampling rate in Hz.
-            leads: Names of the L rows: those of `choose_leads`.
+            leads: Names of the L rows, as `choose_leads` returns them.
 
         Returns:
-            For each record ascending sample indices at `fs`, and ``failed: ...`` where the detector raised an error.
+            For each record ascending sample indices at `fs`, and ``failed: ...`` if the detector raised an error.
         """
         if not leads or not signal.shape[-1]:
             return [(np.empty(0, np.int64), "")] * len(signal)
@@ -104,13 +104,13 @@ class Detector:
         ]
 
     def _guarded(self, signal: NDArray[np.floating], fs: float, leads: Sequence[str]) -> list[Found]:
-        """Detect; where a detector raises, each record is tried alone, so that one cannot cost the others."""
+        """Run the detector. If it raises an error, each record is tried alone, so that one cannot affect the others."""
         extra = () if self.settings is None else (self.settings,)
         try:
             found = self._function(signal, fs, leads, *extra)
         except EcgkitError:
             raise
-        except Exception as error:  # anybody's code on anybody's signal
+        except Exception as error:  # a detector may be a plugin's code, and may raise anything
             if len(signal) == 1:
                 return [(np.empty(0, np.int64), f"failed: {type(error).__name__}")]
             return [self._guarded(record[None], fs, leads)[0] for record in signal]
@@ -118,6 +118,6 @@ class Detector:
 
     @staticmethod
     def _back(peaks: NDArray[np.int64], rate: float, fs: float, samples: int) -> NDArray[np.int64]:
-        """Return peaks at `rate` as peaks at `fs`, inside the record and each once."""
+        """Convert peaks at `rate` to peaks at `fs`, inside the record and without repeats."""
         moved = peaks if rate == fs else np.floor(peaks * fs / rate + 0.5).astype(np.int64)
         return np.unique(moved[(moved >= 0) & (moved < samples)])

@@ -1,7 +1,7 @@
-"""Finding the R peaks of a whole store, part by part.
+"""Find the R peaks of a whole store, part by part.
 
-Each part is a block of consecutive records. Parts that are done lie in the hidden folder ``STORE/.beats.partial`` (see
-`ecgkit.unfinished`), so the same call goes on where an earlier one was stopped. When the last part is done, the peaks
+Each part is a block of consecutive records. Finished parts are kept in the hidden folder ``STORE/.beats.partial`` (see
+`ecgkit.unfinished`), so the same call continues where an earlier one was stopped. When the last part is done, the peaks
 appear in ``STORE/beats/`` at once.
 """
 
@@ -28,7 +28,7 @@ from ecgkit.signal.microvolts import decode
 from ecgkit.store.reader import Store
 from ecgkit.unfinished import Unfinished, whole_file
 
-BLOCK_RECORDS = 256  # at least; whole chunks of the store
+BLOCK_RECORDS = 256  # smallest number of records per block; a block has whole chunks of the store
 SCHEMA = pa.schema([("record_id", pa.string()), ("rpeaks", pa.list_(pa.int32())), ("flag", pa.string())])
 
 
@@ -41,24 +41,24 @@ def find_beats(
     progress: Advance | None = None,
     executor: Executor | None = None,
 ) -> Peaks:
-    """Find the R peaks of a store and keep them in it. Peaks that were found by the same means before are kept.
+    """Find the R peaks of a store and keep them in it. Existing peaks of the same detector and settings are kept.
 
     Args:
         store: The store.
-        detector: Finds the peaks; None for the default.
-        limits: Which records are flagged as implausible.
-        overwrite: Replace peaks that were found by other means, and unfinished work with other settings.
+        detector: Detector to use; None for the default.
+        limits: Limits beyond which records are flagged as implausible.
+        overwrite: Replace peaks of another detector or other settings, and unfinished work with other settings.
         progress: Called with records done and records in total.
-        executor: Does the work; None for this process. The result is the same to the last byte.
+        executor: Runs the work; None for this process. The result is the same to the last byte.
 
     Returns:
         The peaks.
 
     Raises:
-        OutputError: The store has peaks that were found by other means, another process finds them, or the store
-            cannot be written.
+        OutputError: The store has peaks of another detector or other settings, another process is finding them, or the
+            store cannot be written.
         StoreError: A record is damaged.
-        KeyboardInterrupt: Ctrl-C was pressed; the parts that are done are kept.
+        KeyboardInterrupt: Ctrl-C was pressed; finished parts are kept.
         WorkerError: A worker ended before its work was done.
     """
     detector, limits = detector or Detector(), limits or Limits()
@@ -79,7 +79,7 @@ def find_beats(
 
 
 def _attributes(store: Store, detector: Detector, limits: Limits) -> dict[str, Any]:
-    """Return everything that decides the peaks, as JSON knows it."""
+    """Return everything that decides the peaks, in JSON types."""
     return {
         "store_sha256": store.content_hash,
         **detector.describe(),
@@ -89,7 +89,7 @@ def _attributes(store: Store, detector: Detector, limits: Limits) -> dict[str, A
 
 
 def _remove_old_format(store: Store) -> None:
-    """Remove unfinished work of earlier releases, which had a folder for each set of settings."""
+    """Remove unfinished work of earlier releases, which used one folder for each set of settings."""
     for folder in store.path.glob(f".{FOLDER}-*.partial"):
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -104,7 +104,7 @@ def _useless(store: Store) -> bool:
 
 
 def _kept(store: Store, attributes: dict[str, Any]) -> Peaks:
-    """Return the peaks of a store, if they were found by the same means."""
+    """Return the peaks of a store, if they were found with the same detector and settings."""
     there = read_attributes(store)
     other = [name for name in attributes if there.get(name) != attributes[name]]
     if other:
@@ -145,7 +145,7 @@ def block_table(store: Store, detector: Detector, limits: Limits, start: int, st
 
 
 def find_in_block(store: Store, detector: Detector, start: int, stop: int) -> list[Found]:
-    """Find the peaks of records `start` to `stop`; records of the same rate, length and leads go through together."""
+    """Find the peaks of records `start` to `stop`. Records of one rate, length and lead set go together."""
     block = store.verified(start, stop)
     records = store.table.iloc[start:stop]
     keys = list(zip(records["fs"], records["samples"], map(tuple, records["leads"]), strict=True))

@@ -1,8 +1,8 @@
-"""The compiled inner loops of `ecgkit.beats.consensus`, one record at a time, free of choices.
+"""The compiled inner loops of `ecgkit.beats.consensus`. They process one record at a time and make no choices.
 
 Every step is a running sum or one pass, so the cost of a lead is linear in its length and does not depend on the
 widths of the filters. All filters are centred moving means: linear phase, no delay, the same at every sampling rate.
-Each record of a batch is worked on alone: the other records and their order cannot change a result.
+Each record of a batch is processed alone, so other records and their order cannot change a result.
 
 `detect` takes twelve widths. In samples of the envelope: half widths of smoothing, baseline, slope and integration;
 refractory time; reach of a T wave. In samples of the signal: reach of a spike; reach, edge and smoothing of `localise`.
@@ -24,12 +24,12 @@ Floats = NDArray[Any]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
-MISSING = -1.0  # envelope of a sample that was not recorded
+MISSING = -1.0  # envelope value of a missing sample
 
 
 @compiled
 def bridge(x: Floats, out: Floats, missing: Bools) -> bool:
-    """Copy a lead ``[T]``, straight lines over its gaps, and mark them; return whether any sample is there."""
+    """Copy a lead ``[T]`` with straight lines over its gaps, and mark the gaps. Return False if all is missing."""
     n = len(x)
     last = -1
     for i in range(n):
@@ -50,9 +50,9 @@ def bridge(x: Floats, out: Floats, missing: Bools) -> bool:
 
 @compiled
 def despike(x: Floats, reach: int, out: Floats) -> None:
-    """Remove what is narrower than `reach` samples, as a pacemaker's spike, and leave slopes as they are.
+    """Remove pulses narrower than `reach` samples, such as a pacemaker's spike, and keep slopes.
 
-    The median of a sample and its two neighbours at a distance of `reach`; the samples at the ends stay.
+    Each sample becomes the median of itself and its two neighbours at a distance of `reach`. Samples at the ends stay.
     """
     out[:] = x
     left, right, middle = x[: len(x) - 2 * reach], x[2 * reach :], out[reach:]
@@ -64,13 +64,13 @@ def despike(x: Floats, reach: int, out: Floats) -> None:
 
 @compiled
 def moving_mean(x: Floats, half: int, out: Floats) -> None:
-    """Write the centred mean over ``2 * half + 1`` samples; the end samples stand for those beyond the ends."""
+    """Write the centred mean over ``2 * half + 1`` samples. Beyond an end, the end sample is repeated."""
     n, share = len(x), 1.0 / (2 * half + 1)
     total = half * float(x[0])
     for i in range(half + 1):
         total += x[min(i, n - 1)]
     rising, falling = min(half, n), max(n - half - 1, min(half, n))
-    for i in range(rising):  # three loops, so that the long one has no end to look out for
+    for i in range(rising):  # three loops, so that the long one need not check for the ends
         out[i] = total * share
         total += x[min(i + half + 1, n - 1)] - x[0]
     ahead, behind, middle = x[rising + half + 1 :], x[rising - half :], out[rising:falling]
@@ -84,7 +84,7 @@ def moving_mean(x: Floats, half: int, out: Floats) -> None:
 
 @compiled
 def thin(x: Floats, step: int, out: Floats) -> None:
-    """Reduce the rate by `step`: write the means of `step` samples."""
+    """Reduce the sampling rate by `step`: write the means of `step` samples."""
     for i in range(len(out)):
         out[i] = x[i * step]
     for j in range(1, step):
@@ -96,7 +96,7 @@ def thin(x: Floats, step: int, out: Floats) -> None:
 
 @compiled
 def thin_gaps(missing: Bools, step: int, e: Floats) -> None:
-    """Mark in an envelope where any of the `step` samples behind one of its own is missing."""
+    """Mark the envelope's samples for which any of their `step` signal samples is missing."""
     for i in range(len(e)):
         if missing[i * step : (i + 1) * step].any():
             e[i] = MISSING
@@ -104,13 +104,13 @@ def thin_gaps(missing: Bools, step: int, e: Floats) -> None:
 
 @compiled
 def envelope(x: Floats, halves: Ints, work: Floats, out: Floats) -> None:
-    """Write how steeply a lead moves in the band of the QRS complex, in mV, smooth over about one complex.
+    """Write how steeply a lead changes in the band of the QRS complex, in mV, smoothed over about one complex.
 
     Args:
-        x: ``[n]`` in mV.
+        x: Lead ``[n]`` in mV.
         halves: Half widths in samples of smoothing, baseline, slope and integration.
-        work: ``[2, n]``, scratch.
-        out: ``[n]``.
+        work: Scratch array ``[2, n]``.
+        out: Output ``[n]``.
     """
     n, (smooth, base, slope, integrate) = len(x), (halves[0], halves[1], halves[2], halves[3])
     moving_mean(x, smooth, work[0])
@@ -124,7 +124,7 @@ def envelope(x: Floats, halves: Ints, work: Floats, out: Floats) -> None:
         squares[i] = step * step
     moving_mean(work[0], integrate, out)
     for i in range(n):
-        out[i] = np.sqrt(max(out[i], 0.0))  # running sums of squares may end just below 0
+        out[i] = np.sqrt(max(out[i], 0.0))  # running sums of squares may end slightly below 0
 
 
 @compiled
@@ -148,11 +148,11 @@ def median(values: Floats) -> float:
 
 @compiled
 def levels(e: Floats, block: int, reach: int, ratio: float, floor: float, level: Floats, rest: Floats) -> None:
-    """Estimate, block by block, how high a lead's envelope rises in a beat, and how low it is between beats.
+    """Estimate, for each block, how high a lead's envelope rises in a beat, and how low it is between beats.
 
-    `rest` is the median of the blocks' 20th percentiles around a block. `level` is the median of the maxima of pairs
-    of blocks, of those that rise above `ratio` times `rest`: pairs without a beat, and single artefacts, don't count.
-    0 where no pair rises so high: there the lead shows no beats.
+    `rest` is the median of the blocks' 20th percentiles around a block. `level` is the median of the maxima of pairs of
+    blocks, using only pairs that rise above `ratio` times `rest`, so that pairs without a beat and single artefacts do
+    not count. If no pair rises so high, `level` is 0: the lead shows no beats there.
     """
     n, K = len(e), len(level)
     highest, lowest = np.zeros(K), np.full(K, np.nan)
@@ -187,18 +187,18 @@ def levels(e: Floats, block: int, reach: int, ratio: float, floor: float, level:
 
 @compiled
 def fuse(e: Floats, block: int, level: Floats, weight: Floats, cap: float, out: Floats) -> None:
-    """Let the leads vote: write the weighted mean of their envelopes in units of a beat, extremes left out.
+    """Combine the leads' votes: write the weighted mean of their envelopes in units of a beat, without the extremes.
 
-    From three leads on, the lead that is highest and the lead that is lowest at a sample have no say there, so none
-    can make or hide a beat on its own.
+    With three or more leads, the highest and the lowest lead at a sample are left out, so no single lead can add or
+    hide a beat.
 
     Args:
-        e: ``[L, n]``, envelopes.
-        block: Samples a block.
+        e: Envelopes ``[L, n]``.
+        block: Samples per block.
         level: ``[L, K]``, from `levels`.
-        weight: ``[L, K]``, 0 for a lead that has no say.
+        weight: ``[L, K]``, 0 for a lead without a vote.
         cap: Highest vote of a lead.
-        out: ``[n]``, about 1 at a beat.
+        out: Output ``[n]``, about 1 at a beat.
     """
     L, n = e.shape
     K = level.shape[1]
@@ -224,7 +224,7 @@ def fuse(e: Floats, block: int, level: Floats, weight: Floats, cap: float, out: 
 
 @compiled
 def candidates(d: Floats, low: float, refractory: int, out: Ints) -> int:
-    """Write the local maxima of `d` above `low`, the highest of those nearer than `refractory`; return how many."""
+    """Write the local maxima of `d` above `low`, only the highest of those within `refractory`. Return how many."""
     count = 0
     for i in range(len(d)):
         v = d[i]
@@ -243,9 +243,9 @@ def candidates(d: Floats, low: float, refractory: int, out: Ints) -> int:
 def choose(d: Floats, where: Ints, high: float, t_reach: float, t_share: float, late: float) -> Bools:
     """Choose the beats among the candidates `where`.
 
-    1. Those that rise above `high`, but for a weak one so soon after a strong one that it is its T wave.
-    2. Searching back (Pan and Tompkins, 1985): where an interval is `late` times the median of those around it, the
-       highest candidate within it that keeps a distance from both ends; until nothing changes.
+    1. Candidates that rise above `high`, except a weak one so soon after a strong one that it is the T wave.
+    2. Search back (Pan and Tompkins, 1985): if an interval is `late` times the median of those around it, add the
+       highest candidate within it that keeps a distance from both ends; repeat until nothing changes.
     """
     n = len(where)
     keep = np.empty(n, np.bool_)
@@ -295,12 +295,12 @@ def localise(
     Args:
         x: ``[L, T]`` at the record's own rate, without spikes.
         missing: ``[L, T]``.
-        share: ``[L]``, what each lead's mV count.
-        around: Where the beat was found.
-        reach: How far from there the peak may be.
+        share: ``[L]``, weight of each lead's amplitude.
+        around: Position at which the beat was found.
+        reach: Largest distance of the peak from `around`.
         edge: Width of the two stretches beyond `reach` whose mean is the baseline.
-        smooth: Half width of a moving mean, against what a spike has left.
-        work: ``[>= 2 * reach + 1]``, scratch.
+        smooth: Half width of a moving mean, against remains of spikes.
+        work: Scratch array ``[>= 2 * reach + 1]``.
     """
     T = x.shape[1]
     first, stop = max(0, around - reach), min(T, around + reach + 1)
@@ -326,10 +326,10 @@ def localise(
 
 @compiled
 def clean_lead(x: Floats, whole: bool, spike: int, filled: Floats, missing: Bools, out: Floats) -> bool:
-    """Write a lead ``[T]`` without gaps and spikes, and mark the gaps; return whether any sample is there.
+    """Write a lead ``[T]`` without gaps and spikes, and mark the gaps. Return whether any sample is present.
 
     Args:
-        x: ``[T]`` in mV, NaN where a sample is missing.
+        x: ``[T]`` in mV, NaN for a missing sample.
         whole: Whether no sample is missing.
         spike: Reach of `despike`.
         filled: ``[T]``, scratch.
@@ -348,7 +348,7 @@ def clean_lead(x: Floats, whole: bool, spike: int, filled: Floats, missing: Bool
 
 @compiled
 def weigh(level: Floats, rest: Floats, clearest: float, power: float, weight: Floats) -> None:
-    """Write the weight of a lead's vote in each block ``[K]``: it grows with how far beats stand out from the rest."""
+    """Write the weight of a lead's vote in each block ``[K]``. It grows with how far beats stand out from the rest."""
     for k in range(len(level)):
         if level[k] > 0:
             weight[k] = max(min(level[k] / rest[k], clearest) - 1.5, 0.0) ** power
@@ -377,14 +377,14 @@ def localise_all(
     work: Floats,
     out: Ints,
 ) -> int:
-    """Write the R peak of each beat of a record, ascending and each once; return how many there are.
+    """Write the R peak of each beat of a record, ascending and without repeats. Return how many there are.
 
     Args:
         clean: ``[L, T]`` from `clean_lead`.
         missing: ``[L, T]``.
         level: ``[L, K]`` from `levels`.
         weight: ``[L, K]`` from `weigh`.
-        found: The beats, in samples of the envelope.
+        found: Positions of the beats, in samples of the envelope.
         step: Samples of the signal per sample of the envelope.
         block: Samples of the envelope per block.
         near: Reach, edge and smoothing of `localise`.
@@ -411,12 +411,12 @@ def detect(
     """Find the R peaks of every record.
 
     Args:
-        signal: ``[B, L, T]`` in mV, NaN where a sample is missing.
-        whole: ``[B, L]``, whether a lead misses no sample.
+        signal: ``[B, L, T]`` in mV, NaN for a missing sample.
+        whole: ``[B, L]``, whether a lead has no missing sample.
         step: Samples of the signal per sample of the envelope.
         block: Samples of the envelope per block of `levels`.
-        widths: Described at the head of this module.
-        limits: Described at the head of this module.
+        widths: See the module's docstring.
+        limits: See the module's docstring.
         out: ``[B, P]``, sample indices.
         counts: ``[B]``, number of peaks per record.
     """

@@ -1,7 +1,7 @@
-"""R-peak detectors of other libraries, as they come: each looks at one lead at a time, without changed settings.
+"""R-peak detectors of other libraries with their default settings. Each looks at one lead at a time.
 
-A record's leads are tried in the order in which they are given, until one has peaks: the rule of published pipelines
-(lead II, and I, III ... V6 where it shows none).
+The leads of a record are tried in the given order until one has peaks. This is the rule of published pipelines: lead II
+first, and I, III ... V6 if it shows none.
 """
 
 import warnings
@@ -23,12 +23,12 @@ def neurokit(signal: NDArray[np.floating], fs: float, leads: Sequence[str]) -> l
     """Detect with NeuroKit2 (Makowski et al., Behavior Research Methods 53:1689, 2021): ``ecg_clean``, ``ecg_peaks``.
 
     Args:
-        signal: ``[B, L, T]`` in mV, NaN where a sample is missing.
+        signal: ``[B, L, T]`` in mV, NaN for a missing sample.
         fs: Sampling rate in Hz.
         leads: Names of the L rows.
 
     Returns:
-        For each record the peaks of its first lead that has any.
+        For each record, the peaks of its first lead that has any.
     """
     import neurokit2
 
@@ -40,7 +40,7 @@ def neurokit(signal: NDArray[np.floating], fs: float, leads: Sequence[str]) -> l
 
 
 def xqrs(signal: NDArray[np.floating], fs: float, leads: Sequence[str]) -> list[Peaks]:
-    """Detect with XQRS of wfdb-python, default settings; arguments and result as `neurokit`."""
+    """Detect with XQRS of wfdb-python, default settings; arguments and result as for `neurokit`."""
     from wfdb.processing import XQRS
 
     def find(lead: NDArray[np.float64], fs: float) -> Any:
@@ -65,10 +65,10 @@ def sleepecg(signal: NDArray[np.floating], fs: float, leads: Sequence[str]) -> l
 
 
 def _first_lead_with_peaks(find: LeadDetector, signal: NDArray[np.floating], fs: float) -> list[Peaks]:
-    """Return each record's peaks by `find`, from its first lead that has any.
+    """Return each record's peaks, found by `find` in its first lead that has any.
 
-    A library may raise on a lead that it cannot work on; that counts as no peaks, unless no lead has any: then the
-    last error is the answer.
+    A library may raise an error on a lead that it cannot process. That counts as no peaks, unless no lead has any: then
+    the last error is raised.
     """
     found = []
     for record in interpolate_gaps(signal.astype(np.float64)):
@@ -76,9 +76,9 @@ def _first_lead_with_peaks(find: LeadDetector, signal: NDArray[np.floating], fs:
         for lead in record:
             try:
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # of lines without a beat; an empty result says it
+                    warnings.simplefilter("ignore")  # lines without a beat give warnings
                     peaks = np.unique(np.asarray(find(lead, fs), np.float64)[:])
-            except Exception as raised:  # each library has errors of its own
+            except Exception as raised:  # each library raises its own errors
                 error = raised
                 continue
             if len(peaks):

@@ -1,4 +1,4 @@
-"""A store's beats in numbers: the mean beat of each lead, and all RR intervals."""
+"""Statistics over a store's beats: the mean beat of each lead, and all RR intervals."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from ecgkit.signal.repair import interpolate_gaps
 from ecgkit.signal.resample import resample
 from ecgkit.store.reader import Store
 
-RATE = 250.0  # Hz at which beats are averaged, whatever the records' own rates
+RATE = 250.0  # Hz at which beats are averaged, whatever the rates of the records
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,11 @@ class MeanBeats:
     """The mean beat of each lead.
 
     Args:
-        leads: Names.
+        leads: Names of the L leads.
         seconds: ``[W]``, time from the R peak in s.
         mean: ``[L, W]`` in mV (or NU); NaN for a lead without a beat.
         spread: ``[L, W]``, standard deviation over beats.
-        beats: ``[L]``, number of beats that were averaged.
+        beats: ``[L]``, number of averaged beats.
     """
 
     leads: tuple[str, ...]

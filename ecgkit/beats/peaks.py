@@ -1,4 +1,4 @@
-"""The R peaks of a store: `read_peaks` is the one way to them, and `Peaks.at` what a loader hands to models."""
+"""The R peaks of a store. `read_peaks` is the only way to read them; loaders pass `Peaks.at` to models."""
 
 import json
 from collections.abc import Mapping
@@ -24,10 +24,10 @@ class Peaks:
 
     Args:
         samples: Sample indices of all records, one after another, ascending within each.
-        offsets: ``[R + 1]``; record r has ``samples[offsets[r] : offsets[r + 1]]``.
-        fs: ``[R]``, the rate in Hz at which a record's indices count: its own.
-        flags: ``[R]``, why a record's peaks are doubtful; empty for fine.
-        attributes: How they were found; see `ecgkit.beats.detector.Detector.describe`.
+        offsets: ``[R + 1]``; the peaks of record r are ``samples[offsets[r] : offsets[r + 1]]``.
+        fs: ``[R]``, sampling rate in Hz of each record, at which its indices count.
+        flags: ``[R]``, reason why a record's peaks are doubtful; empty if they are not.
+        attributes: How the peaks were found; see `ecgkit.beats.detector.Detector.describe`.
     """
 
     samples: NDArray[np.int64]
@@ -40,12 +40,12 @@ class Peaks:
         return len(self.fs)
 
     def of(self, row: int) -> NDArray[np.int64]:
-        """Return one record's peaks."""
+        """Return the peaks of one record."""
         return self.samples[self.offsets[row] : self.offsets[row + 1]]
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """``[R]``, how many peaks each record has."""
+        """``[R]``, number of peaks of each record."""
         return np.diff(self.offsets)
 
     def summary(self) -> "PeaksSummary":
@@ -60,20 +60,21 @@ class Peaks:
         """Return the peaks of a batch as positions inside its crops.
 
         Args:
-            rows: ``[B]``, the records.
-            starts: ``[B]``, where each crop starts, in samples at `fs`.
+            rows: ``[B]``, rows of the records.
+            starts: ``[B]``, start of each crop, in samples at `fs`.
             samples: Length of a crop.
-            fs: Rate of the crops in Hz.
+            fs: Sampling rate of the crops in Hz.
 
         Returns:
-            ``[B, P]``, ascending and then -1; P is the most in the batch. A peak outside its crop is left out.
+            ``[B, P]``, ascending, then -1. P is the largest number of peaks in the batch. Peaks outside the crop are
+            left out.
         """
         rows = np.asarray(rows)
         count = self.counts[rows]
         record = np.repeat(np.arange(len(rows)), count)
         first = np.repeat(self.offsets[rows] - (np.cumsum(count) - count), count)
         peaks = self.samples[first + np.arange(len(record))]
-        # Rounded half up, so that equal distances stay equal from record to record.
+        # Round half up, so that equal distances stay equal from record to record.
         position = np.floor(peaks * (fs / self.fs[rows])[record] + 0.5).astype(np.int64) - np.asarray(starts)[record]
         inside = (position >= 0) & (position < samples)
         record, position = record[inside], position[inside]
@@ -115,7 +116,7 @@ class PeaksSummary:
 
 
 def has_peaks(store: Store) -> bool:
-    """Return whether peaks lie in a store; whether they are its own, `read_peaks` says."""
+    """Return whether a store has peaks. `read_peaks` checks whether they belong to it."""
     return (store.path / FOLDER).is_dir()
 
 
@@ -123,14 +124,14 @@ def read_peaks(store: Store) -> Peaks:
     """Read the R peaks that ``ecgkit beats`` put into a store.
 
     Raises:
-        StoreError: The store has none, or damaged ones, or they were found in other signals.
+        StoreError: The store has no peaks, its peaks are damaged, or they were found in other signals.
     """
     command = f"Find them with: ecgkit beats {store.path}"
     if not has_peaks(store):
-        raise StoreError(f"{store.path} has no R peaks", "peaks found beforehand", command)
+        raise StoreError(f"{store.path} has no R peaks", remedy=command)
     attributes = read_attributes(store)
     if attributes.get("store_sha256") != store.content_hash:
-        raise StoreError(f"the R peaks of {store.path} were found in other signals", "its own", command)
+        raise StoreError(f"the R peaks of {store.path} were found in other signals", remedy=command)
     try:
         table = pq.read_table(store.path / FOLDER / TABLE, columns=["record_id", "rpeaks", "flag"]).combine_chunks()
         peaks = _peaks_of(table, store.table["fs"].to_numpy(np.float64), attributes)
@@ -142,10 +143,10 @@ def read_peaks(store: Store) -> Peaks:
 
 
 def read_attributes(store: Store) -> dict[str, Any]:
-    """Return what is written beside a store's peaks.
+    """Return the attributes that are stored beside a store's peaks.
 
     Raises:
-        StoreError: It cannot be read, or is of another format.
+        StoreError: They cannot be read, or have another format.
     """
     try:
         attributes = json.loads((store.path / FOLDER / ATTRIBUTES).read_text(encoding="utf-8"))
@@ -158,12 +159,12 @@ def read_attributes(store: Store) -> dict[str, Any]:
 
 
 def write_peaks(folder: Path, table: pa.Table, attributes: Mapping[str, Any]) -> None:
-    """Write peaks into a folder: equal ones give equal bytes.
+    """Write peaks into a folder. Equal peaks give equal bytes.
 
     Args:
         folder: An empty folder.
-        table: ``record_id``, ``rpeaks`` (lists of int32) and ``flag``, a row per record of the store.
-        attributes: What `read_attributes` is to return.
+        table: Columns ``record_id``, ``rpeaks`` (lists of int32) and ``flag``, one row per record of the store.
+        attributes: Attributes for `read_attributes`.
     """
     pq.write_table(table, folder / TABLE)
     text = json.dumps({"format": FORMAT, "version": VERSION, **attributes}, indent=2)

@@ -1,4 +1,4 @@
-"""Whether a record's peaks can be a heart's. Nothing is dropped: a doubtful record keeps its peaks and gets a flag."""
+"""Check whether a record's peaks are plausible. A doubtful record keeps its peaks and gets a flag."""
 
 from dataclasses import dataclass
 
@@ -8,13 +8,14 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Limits:
-    """What counts as plausible; all ours.
+    """Limits of plausible peaks; all limits are ours.
 
     Args:
         slowest: Mean rate in beats per minute below which a record is flagged.
-        fastest: Above which it is.
-        shortest: RR interval in s that no ventricle can follow.
-        spread: Longest RR interval in units of the median one; a longer one means missed beats or a very long pause.
+        fastest: Mean rate in beats per minute above which a record is flagged.
+        shortest: Shortest plausible RR interval in s; no ventricle beats faster.
+        spread: Longest plausible RR interval, in units of the median one. A longer one means missed beats or a long
+            pause.
     """
 
     slowest: float = 25.0
@@ -23,7 +24,7 @@ class Limits:
     spread: float = 5.0
 
     def flag(self, peaks: NDArray[np.integer], fs: float, samples: int) -> str:
-        """Return why peaks are implausible, or an empty string.
+        """Return the reason why peaks are implausible; empty if they are plausible.
 
         Args:
             peaks: Ascending sample indices.

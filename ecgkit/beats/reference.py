@@ -1,4 +1,4 @@
-"""Reference beats from WFDB annotations: what is counted, and where."""
+"""Reference beats from WFDB annotations: which annotations count, and in which stretches."""
 
 import re
 from dataclasses import dataclass
@@ -17,39 +17,39 @@ FLUTTER_ON, FLUTTER_OFF = "[", "]"
 
 @dataclass(frozen=True)
 class Reference:
-    """The reference of one record.
+    """The reference beats of one record.
 
     Args:
         beats: Ascending sample indices.
-        spans: ``[n, 2]``, first and last sample of the stretches that are judged; a beat or a detection elsewhere
-            counts neither for nor against.
+        spans: ``[n, 2]``, first and last sample of each stretch that is scored. Beats and detections elsewhere do not
+            count.
     """
 
     beats: NDArray[np.int64]
     spans: NDArray[np.int64]
 
     def judged(self, peaks: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return those peaks that lie where the reference judges."""
+        """Return the peaks that lie in the scored stretches."""
         inside = (peaks[:, None] >= self.spans[:, 0]) & (peaks[:, None] <= self.spans[:, 1])
         return peaks[inside.any(1)]
 
 
 def read_reference(root: Path, path: str, annotator: str, *, samples: int, fs: float) -> Reference | None:
-    """Read the reference beats of a record, or None if it has no such annotation.
+    """Read the reference beats of a record; None if it has no such annotation.
 
-    Beats are the codes that PhysioNet lists as beats. Ventricular flutter (from ``[`` to ``]``) is not judged, as in
-    EC57. Where the annotation marks waves (``(`` and ``)``, as in LUDB), a record is annotated in part only, and is
-    judged from the first mark to the last.
+    Beats are the codes that PhysioNet lists as beats. Ventricular flutter (from ``[`` to ``]``) is not scored, as in
+    EC57. If the annotation marks waves (``(`` and ``)``, as in LUDB), only part of the record is annotated, and it is
+    scored from the first mark to the last.
 
     Args:
         root: The dataset's folder.
         path: The record's path relative to it, without suffix.
-        annotator: The annotation's suffix, such as ``atr``.
+        annotator: Suffix of the annotation file, such as ``atr``.
         samples: Length of the record.
         fs: Its sampling rate in Hz.
 
     Raises:
-        ConfigError: `annotator` cannot be a suffix.
+        ConfigError: `annotator` is not a valid suffix.
         RecordError: The annotation cannot be read or leads out of `root`.
     """
     if not re.fullmatch(r"[A-Za-z0-9_]+", annotator):
@@ -69,12 +69,12 @@ def read_reference(root: Path, path: str, annotator: str, *, samples: int, fs: f
 
 
 def _spans(marks: NDArray[np.int64], symbols: NDArray[np.str_], samples: int) -> NDArray[np.int64]:
-    """Return the stretches in which the annotation judges."""
+    """Return the stretches that the annotation covers."""
     if not len(marks):
         return np.empty((0, 2), np.int64)
     in_part = np.isin(symbols, (WAVE_ON, WAVE_OFF)).any()
     starts, stops = ([int(marks[0])], [int(marks[-1])]) if in_part else ([0], [samples - 1])
-    # A flutter that began before the record, or outlasts it, is open at that end.
+    # A flutter that began before the record, or ends after it, is open at that end.
     for mark, symbol in zip(marks.tolist(), symbols.tolist(), strict=True):
         if symbol == FLUTTER_ON:
             stops.insert(-1, mark - 1)

@@ -1,8 +1,8 @@
-"""How well a detector does: its peaks against reference annotations, or against another detector.
+"""Scores of a detector: its peaks are compared with reference annotations, or with those of another detector.
 
-A reference beat and a detection at most a tolerance apart make a pair, each used once (ANSI/AAMI EC57 takes 150 ms).
-Sensitivity is the share of reference beats that are paired, PPV the share of detections, F1 their harmonic mean. The
-whole record counts, without the learning period that EC57 allows.
+A reference beat and a detection within a tolerance of each other make a pair; each is used once (ANSI/AAMI EC57 takes
+150 ms). Sensitivity is the share of reference beats that are paired, PPV the share of detections that are paired, and
+F1 their harmonic mean. The whole record counts, without the learning period that EC57 allows.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -45,17 +45,17 @@ class Score:
 
     @property
     def sensitivity(self) -> float:
-        """Share of the reference beats that were found; NaN without any."""
+        """Share of the reference beats that were found; NaN if there are none."""
         return _share(self.paired, self.paired + self.missed)
 
     @property
     def ppv(self) -> float:
-        """Share of the detections that are beats; NaN without any."""
+        """Share of the detections that are beats; NaN if there are none."""
         return _share(self.paired, self.paired + self.extra)
 
     @property
     def f1(self) -> float:
-        """Harmonic mean of both."""
+        """Harmonic mean of sensitivity and PPV."""
         return _share(2 * self.paired, 2 * self.paired + self.missed + self.extra)
 
     def to_dict(self) -> dict[str, float]:
@@ -75,8 +75,8 @@ class RecordScore:
         record: Id of the record.
         reference: Name of the annotator or detector that it was compared with.
         scores: One score per tolerance.
-        expected: Beats of the reference.
-        found: Detections that were compared.
+        expected: Number of beats of the reference.
+        found: Number of detections that were compared.
         errors: Detection minus reference in ms, for each pair at the widest tolerance, nearest to nearest.
     """
 
@@ -89,19 +89,19 @@ class RecordScore:
 
     @property
     def median_error(self) -> float:
-        """Median of the absolute errors in ms; NaN without a pair."""
+        """Median of the absolute errors in ms; NaN if there is no pair."""
         return _median(self.errors)
 
 
 @dataclass(frozen=True)
 class Report:
-    """What became of a folder.
+    """Scores of a detector on a folder.
 
     Args:
-        records: The records that were judged.
+        records: Scores of the records.
         unread: Records that could not be read, with the reason.
-        without: Records that have no such reference.
-        detector: What was judged; see `ecgkit.beats.detector.Detector.describe`.
+        without: Records without such a reference.
+        detector: The detector; see `ecgkit.beats.detector.Detector.describe`.
     """
 
     records: list[RecordScore]
@@ -119,7 +119,7 @@ class Report:
 
     @property
     def median_error(self) -> float:
-        """Median of the absolute errors of all records in ms; NaN without a pair."""
+        """Median of the absolute errors of all records in ms; NaN if there is no pair."""
         return _median(self.errors())
 
     def to_dict(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class Report:
         }
 
     def worst(self) -> list[RecordScore]:
-        """Return the records that are not perfect at the widest tolerance, most wrong decisions first."""
+        """Return the records that are not perfect at the widest tolerance, those with the most errors first."""
         wrong = [record for record in self.records if record.scores[0].missed + record.scores[0].extra]
         return sorted(wrong, key=lambda record: -(record.scores[0].missed + record.scores[0].extra))
 
@@ -151,7 +151,7 @@ class Report:
 def pair(reference: Peaks, found: Peaks, tolerance: int) -> tuple[int, int, int]:
     """Count pairs, missed reference beats and extra detections.
 
-    Taking the earliest detection that fits makes the most pairs there can be, for all windows are of one width.
+    Taking the earliest detection that fits gives the largest number of pairs, since all windows have the same width.
 
     Args:
         reference: Ascending sample indices.
@@ -170,7 +170,7 @@ def pair(reference: Peaks, found: Peaks, tolerance: int) -> tuple[int, int, int]
 
 
 def errors_of(reference: Peaks, found: Peaks, tolerance: int) -> NDArray[np.int64]:
-    """Return nearest detection minus reference beat, in samples, where it is within the tolerance."""
+    """Return the nearest detection minus the reference beat, in samples, if it is within the tolerance."""
     if not len(reference) or not len(found):
         return np.empty(0, np.int64)
     after = np.searchsorted(found, reference).clip(0, len(found) - 1)
@@ -281,7 +281,7 @@ def _judge(
 
 
 def detect_in(recording: Recording, detector: Detector) -> Peaks:
-    """Return the R peaks of one recording; a detector that fails has found none."""
+    """Return the R peaks of one recording; no peaks if the detector fails."""
     leads = detector.choose_leads(recording.leads)
     if not leads:
         return np.empty(0, np.int64)

@@ -1,7 +1,7 @@
-"""Beat tokens: a batch of signals cut at its R peaks, without a loop over records.
+"""Beat tokens: a batch of signals, cut at its R peaks without a loop over records.
 
-The published rule (CLEAR, arXiv 2512.24002, and HeartLang, arXiv 2502.10707; released code): with peaks r_0 < r_1 <
-..., a window of W samples, h of them before the peak, and integer division,
+The published rule (CLEAR, arXiv 2512.24002, and HeartLang, arXiv 2502.10707; released code), with peaks r_0 < r_1 <
+..., a window of W samples, h of them before the peak, and integer division:
 
     first beat   start = max(r - h, 0)            end = (r_0 + r_1) // 2, or min(start + W, T) if it is the only one
     middle       start = (r_{i-1} + r_i) // 2     end = (r_i + r_{i+1}) // 2
@@ -9,7 +9,7 @@ The published rule (CLEAR, arXiv 2512.24002, and HeartLang, arXiv 2502.10707; re
     clip to [0, T]; if end - start > W: start = max(r - h, 0), end = min(start + W, T)
     place into W zeros at offset max(h - (r - start), 0), and cut what runs past W
 
-The peak lies at index h, except where a beat of at most W samples has more than h of them before its peak.
+The peak is at index h, unless a beat of at most W samples has more than h samples before its peak.
 """
 
 from dataclasses import dataclass
@@ -24,12 +24,12 @@ NO_PEAK = -1
 
 @dataclass(frozen=True)
 class BeatTokens:
-    """Beats of a batch.
+    """The beats of a batch.
 
     Args:
-        tokens: ``[B, L, S, W]``, zeros in empty slots and where a beat is shorter than its window.
-        real: bool ``[B, S]``, which slots hold a beat; the same for all leads, which share their peaks.
-        peaks: ``[B, S]``, where in the signal each beat's R peak is, `NO_PEAK` in empty slots.
+        tokens: ``[B, L, S, W]``, with zeros in empty slots, and where a beat is shorter than its window.
+        real: bool ``[B, S]``, which slots hold a beat. All leads of a record share their peaks.
+        peaks: ``[B, S]``, position of each beat's R peak in the signal; `NO_PEAK` in empty slots.
     """
 
     tokens: Tensor
@@ -43,7 +43,7 @@ def beat_tokens(signal: Tensor, peaks: Tensor, window: BeatWindow = PUBLISHED) -
     Args:
         signal: ``[B, L, T]``.
         peaks: int64 ``[B, P]``, positions in the signal, ascending and then `NO_PEAK`; see `Peaks.at`.
-        window: What a token holds.
+        window: Window of a token.
 
     Returns:
         The tokens, on the signal's device and of its type.
@@ -65,20 +65,20 @@ def beat_tokens(signal: Tensor, peaks: Tensor, window: BeatWindow = PUBLISHED) -
 
 
 def regular_peaks(samples: int, count: int = EVEN_PEAKS) -> Tensor:
-    """Return `count` evenly spaced centres, the published stand-in for a record without peaks: int64 ``[count]``."""
+    """Return `count` evenly spaced centres, int64 ``[count]``. Published code uses them for a record without peaks."""
     return torch.arange(count) * (samples - 1) // max(1, count - 1)
 
 
 def with_regular_peaks(peaks: Tensor, samples: int, count: int = EVEN_PEAKS) -> tuple[Tensor, Tensor]:
-    """Give records without any peak evenly spaced ones, for methods that ask for it.
+    """Give evenly spaced peaks to records without any, for methods that ask for it.
 
     Args:
-        peaks: ``[B, P]``, `NO_PEAK` where there is none.
+        peaks: ``[B, P]``, `NO_PEAK` for empty places.
         samples: Length of the signal.
-        count: How many they get.
+        count: Number of evenly spaced peaks.
 
     Returns:
-        Peaks ``[B, max(P, count)]``; and bool ``[B]``, which records have peaks of their own.
+        Peaks ``[B, max(P, count)]``; and bool ``[B]``, which records have their own peaks.
     """
     found = (peaks >= 0).any(1)
     even = regular_peaks(samples, count).to(peaks.device)
@@ -88,11 +88,11 @@ def with_regular_peaks(peaks: Tensor, samples: int, count: int = EVEN_PEAKS) -> 
 
 
 def sentence(beats: BeatTokens, length: int) -> tuple[Tensor, Tensor, Tensor]:
-    """String the real beats together, lead by lead, without empty slots between them (HeartLang's sentence).
+    """Join the real beats lead by lead, without empty slots between them (HeartLang's sentence).
 
     Args:
-        beats: Beats of a batch, cut with ``max_beats=None``: no beat may be left out before.
-        length: Tokens a sentence; what goes beyond is cut, zeros fill what is short.
+        beats: Beats of a batch, cut with ``max_beats=None``, so that no beat was left out before.
+        length: Number of tokens per sentence. Longer sentences are cut, shorter ones are filled with zeros.
 
     Returns:
         Tokens ``[B, length, W]``; lead ``[B, length]``, index into L, and peak ``[B, length]``, both -1 where empty.
@@ -135,13 +135,13 @@ def _bounds(peaks: Tensor, window: BeatWindow, T: int) -> tuple[Tensor, Tensor, 
 
 
 def _slots(peaks: Tensor, window: BeatWindow) -> Tensor:
-    """Return which of its P peaks each slot of a record takes, ``[B, S]``, -1 for none."""
+    """Return the index of the peak in each slot of a record, ``[B, S]``, -1 for an empty slot."""
     count = (peaks >= 0).sum(1, keepdim=True)  # [B, 1]
     S = peaks.shape[1] if window.max_beats is None else window.max_beats
     slot = torch.arange(S, device=peaks.device).expand(peaks.shape[0], S)
     chosen = torch.where(slot < count, slot, -1)
     if window.too_many == "first" or S < 2:
         return chosen
-    # Rounded half up in whole numbers: the same on every device.
+    # Round half up in whole numbers, so that the result is the same on every device.
     spread = (2 * slot * (count - 1) + (S - 1)).div(2 * (S - 1), rounding_mode="floor")
     return torch.where(count > S, spread, chosen)

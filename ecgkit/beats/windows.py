@@ -1,4 +1,4 @@
-"""How beats are cut: the settings, which a family may hold in its config. Importing this costs no torch."""
+"""How beats are cut: settings that a family may have in its config. Importing this module does not import torch."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -9,16 +9,16 @@ Cut = Literal["midpoint", "fixed"]
 
 @dataclass(frozen=True)
 class BeatWindow:
-    """What a beat token holds.
+    """The window of a beat token.
 
     Args:
         before: Samples before the R peak.
-        after: Samples from the R peak on; a token has ``before + after`` samples, the peak at index ``before``.
-        max_beats: Slots a record; None makes as many as the record with the most beats of a batch needs.
-        too_many: What becomes of a record with more beats than slots: its ``first`` ones, or ones ``spread`` evenly
-            over it, the first and the last among them.
-        cut: ``midpoint``, the published rule: a beat ends half-way to its neighbours, and zeros follow; ``fixed``: the
-            whole window, whatever lies in it.
+        after: Samples from the R peak on. A token has ``before + after`` samples, with the peak at index ``before``.
+        max_beats: Slots per record; None makes as many as the record with the most beats in a batch needs.
+        too_many: Which beats to keep of a record with more beats than slots: the ``first`` ones, or ones ``spread``
+            evenly over it, including the first and the last.
+        cut: ``midpoint``, the published rule: a beat ends half-way to its neighbours, and zeros follow. ``fixed``: the
+            whole window, whatever it contains.
     """
 
     before: int = 48
@@ -35,7 +35,7 @@ class BeatWindow:
 
     @property
     def width(self) -> int:
-        """Samples a token."""
+        """Number of samples per token."""
         return self.before + self.after
 
 

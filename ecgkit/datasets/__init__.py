@@ -1,11 +1,12 @@
-"""One module per dataset layout. Each finds a folder's records and reads their metadata, labels and signals."""
+"""Dataset layouts, one module each. A layout finds a folder's records and reads metadata, labels and signals."""
 
 from collections.abc import Callable
 
 from ecgkit.entries import DatasetEntry
 from ecgkit.hookspecs import hookimpl
 
-# Tables say most about what a folder is, then the names of its records; any folder of WFDB records comes last.
+# Layouts with the highest number are tried first: tables identify a dataset best, then the names of its records.
+# "Any folder of WFDB records" fits nearly everything, so it comes last.
 LAYOUTS = (
     ("stores", "a folder of stores, joined into one", "stores:Stores", 50),
     ("manifest", "any .npy or .mat files that a manifest.csv lists", "manifest:Manifest", 40),
@@ -42,6 +43,6 @@ LAYOUTS = (
 
 @hookimpl
 def register_datasets(register: Callable[[DatasetEntry], None]) -> None:
-    """Register the layouts that ecgkit knows by itself."""
+    """Register the dataset layouts that ship with ecgkit."""
     for name, summary, target, priority in LAYOUTS:
         register(DatasetEntry(name=name, summary=summary, target=f"ecgkit.datasets.{target}", priority=priority))

@@ -1,7 +1,8 @@
-"""Annotation files of the MIT kind, such as ``.atr``: where beats and waves are.
+"""Annotation files in MIT format, such as ``.atr``: positions of beats and waves.
 
-annot(5) of the WFDB Applications Guide, https://physionet.org/physiotools/wag/annot-5.htm. Words of 16 bits, little
-end first: the upper 6 bits are a code, the lower 10 the samples since the annotation before.
+Format: annot(5) of the WFDB Applications Guide, https://physionet.org/physiotools/wag/annot-5.htm. The file is a
+sequence of 16-bit little-endian words. The upper 6 bits are a code; the lower 10 bits are the number of samples since
+the previous annotation.
 """
 
 import re
@@ -25,15 +26,15 @@ class Annotations:
     """Annotations in the order of the file.
 
     Args:
-        samples: Where, as sample indices.
-        symbols: What, one character each.
+        samples: Position of each annotation, as a sample index.
+        symbols: Symbol of each annotation, one character each.
     """
 
     samples: NDArray[np.int64]
     symbols: tuple[str, ...]
 
     def only(self, symbols: frozenset[str]) -> NDArray[np.int64]:
-        """Return where annotations of these kinds are."""
+        """Return the sample indices of the annotations whose symbol is one of `symbols`."""
         return self.samples[np.array([symbol in symbols for symbol in self.symbols], bool)]
 
 
@@ -41,11 +42,11 @@ def parse_annotations(raw: bytes, fs: float) -> Annotations:
     """Parse an annotation file.
 
     Args:
-        raw: Its content.
-        fs: Sampling rate of the record in Hz; a file with a time resolution of its own is brought to it.
+        raw: Content of the file.
+        fs: Sampling rate of the record in Hz. If the file has its own time resolution, positions are converted to `fs`.
 
     Raises:
-        ValueError: The file ends within an annotation, or holds a code that annot(5) doesn't know.
+        ValueError: The file ends within an annotation, or contains a code that annot(5) does not define.
     """
     samples: list[int] = []
     symbols: list[str] = []
@@ -58,7 +59,7 @@ def parse_annotations(raw: bytes, fs: float) -> Annotations:
         if not word:
             break
         if code == _SKIP:
-            high, low = _words(raw, at, "<hH")  # PDP-11 order: the high half first
+            high, low = _words(raw, at, "<hH")  # PDP-11 byte order: the high half comes first
             time += (high << 16) + low
             at += 4
         elif code == _AUX:
@@ -69,7 +70,7 @@ def parse_annotations(raw: bytes, fs: float) -> Annotations:
                 samples.pop(), symbols.pop()
         elif code not in (_NUM, _SUB, _CHN):
             time += interval
-            if code:  # 0 with an interval only moves on
+            if code:  # code 0 with an interval only moves the position
                 if code not in _SYMBOLS:
                     raise ValueError(f"annotation code {code}")
                 samples.append(time)

@@ -1,6 +1,6 @@
-"""What a dataset layout is: it finds the records of a folder, reads their metadata, and reads each signal.
+"""Base class of dataset layouts: a layout finds the records of a folder, reads their metadata, and reads each signal.
 
-A layout is one small module with one subclass of `Dataset`. Paths are relative to the folder and never lead out of
+Each layout is one small module with one subclass of `Dataset`. Paths are relative to the folder and never lead out of
 it. Labels stay in the dataset's own codes; tasks map them later.
 """
 
@@ -22,20 +22,20 @@ FOLDS = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """One record as its dataset lists it.
+    """One record, as its dataset lists it.
 
     Args:
-        record_id: Unique within the dataset.
-        path: Relative to the dataset's folder, without suffix for WFDB records.
-        patient_id: The dataset's id of the patient, or None where it has none.
-        labels: Codes of the dataset's own system; None leaves them to the header's ``Dx`` comment.
-        likelihoods: One number per label where the dataset gives them.
-        report: Free text; statements of a machine's report are joined by line breaks.
-        age: In years.
+        record_id: Id of the record, unique within the dataset.
+        path: Path of the record, relative to the dataset's folder; without suffix for WFDB records.
+        patient_id: The dataset's id of the patient; None if the dataset has none.
+        labels: Codes in the dataset's own system; None to take them from the header's ``Dx`` comment.
+        likelihoods: One likelihood per label, if the dataset gives them.
+        report: Free text. The statements of a machine report are joined by line breaks.
+        age: Age in years.
         sex: ``M`` or ``F``.
-        fold: The published fold, 1 to 10, or None.
-        extra: Any other columns of the dataset, under their own names; a column holds values of one type.
-        problem: Why the record cannot be taken; such a record goes to the ledger.
+        fold: The published fold, 1 to 10; None if there is none.
+        extra: Any other columns of the dataset, under their own names. All values of a column have one type.
+        problem: Reason why the record cannot be ingested; such a record goes to the ledger.
     """
 
     record_id: str
@@ -52,15 +52,15 @@ class Source:
 
 
 class Dataset(ABC):
-    """A dataset in a folder, as its publisher lays it out.
+    """A dataset in a folder, in the layout of its publisher.
 
     Args:
-        root: The folder.
-        fs: Sampling rate in Hz that the user prefers, for datasets that ship several.
+        root: The dataset's folder.
+        fs: Preferred sampling rate in Hz, for datasets that ship several rates.
     """
 
     name: ClassVar[str]
-    # What labels are written in; an object may know better than its class.
+    # Code system of the labels. An instance may override the value of its class.
     code_system: str = ""
 
     def __init__(self, root: Path, *, fs: float | None = None) -> None:
@@ -81,13 +81,13 @@ class Dataset(ABC):
         """
 
     def header(self, source: Source) -> Header:
-        """Read what is needed to plan the store: rate, length and leads.
+        """Read what the plan of the store needs: sampling rate, length and leads.
 
         Args:
             source: One of `sources`.
 
         Raises:
-            RecordError: The header cannot be read or leads out of the folder.
+            RecordError: The header cannot be read, or names a file outside the folder.
         """
         return wfdb_record.read_header(self.root, source.path)
 
@@ -96,7 +96,7 @@ class Dataset(ABC):
 
         Args:
             source: One of `sources`.
-            header: What `header` gave for it, in this process or in another.
+            header: The header that `header` returned, in this process or in another.
 
         Raises:
             RecordError: The record cannot be read or is damaged.
@@ -104,11 +104,11 @@ class Dataset(ABC):
         return wfdb_record.read_signal(self.root, source.path, header)
 
     def row(self, source: Source, recording: Recording) -> dict[str, Any]:
-        """Return a record's columns of the record table, those from its header comments included.
+        """Return a record's columns of the record table, including those from its header comments.
 
         Args:
-            source: One of `settle`, with its fold.
-            recording: What `read` gave for it.
+            source: A source that `settle` returned, with its fold.
+            recording: The recording that `read` returned for it.
         """
         comments = parse_comments(recording.comments)
         labels = comments.labels if source.labels is None else source.labels
@@ -127,10 +127,11 @@ class Dataset(ABC):
 
 
 def settle(sources: Sequence[Source]) -> list[Source]:
-    """Give every source its fold, or the problem for which it cannot be taken.
+    """Give every source its fold, or the problem why it cannot be ingested.
 
-    Published folds are never mixed with hashed ones, which would put a patient on both sides: a source without one
-    takes that of its patient. Only where a dataset publishes none at all, folds are hashed from patients' ids.
+    If the dataset publishes folds, a source without one takes the fold of its patient. Published folds are never mixed
+    with hashed folds, since that could put one patient into training and test. Only if a dataset publishes no folds at
+    all are folds hashed from the patient ids.
     """
     checked = [_checked(source, n) for n, source in enumerate(sources, 1)]
     if all(source.fold is None for source in sources):
@@ -146,11 +147,11 @@ def _checked(source: Source, number: int) -> Source:
 
 
 def _problem(source: Source, number: int) -> str:
-    """Return what is wrong with a source as its dataset lists it, or nothing."""
+    """Return what is wrong with a source, as its dataset lists it, or an empty text."""
     if not source.record_id.strip():
-        return str(RecordError(f"record {number} of the dataset's list has no id", "an id"))
+        return str(RecordError(f"record {number} in the dataset's list has no id"))
     if not source.path.strip():
-        return str(RecordError("the dataset's list gives no path", "a path inside the dataset's folder"))
+        return str(RecordError("the dataset's list gives no path for the record"))
     if source.fold is not None and source.fold not in range(1, FOLDS + 1):
         return str(RecordError(f"the published fold is {source.fold}", f"a whole number from 1 to {FOLDS}"))
     return ""
@@ -160,10 +161,10 @@ def _with_published_fold(source: Source, of_patient: Mapping[str, int | None]) -
     fold = of_patient.get(source.patient_id or "") if source.fold is None else source.fold
     if fold is not None:
         return replace(source, fold=fold)
-    error = RecordError("no published fold, nor one of its patient", f"a whole number from 1 to {FOLDS}")
+    error = RecordError(f"neither the record nor its patient has a published fold (1 to {FOLDS})")
     return replace(source, problem=str(error))
 
 
 def hashed_fold(key: str) -> int:
-    """Return a fold, 1 to 10, that depends on a patient's id alone: the same in every store and every release."""
+    """Return a fold, 1 to 10, that depends only on a patient's id: the same in every store and every release."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:8], "big") % FOLDS + 1

@@ -1,4 +1,4 @@
-"""Which rows of a record are ECG leads, by their names and units."""
+"""Find the rows of a record that are ECG leads, by their names and units."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ecgkit.errors import RecordError
 from ecgkit.leads import find_lead
 
-# Units of voltage as headers write them, in lower case, and what they are in microvolts; the micro sign exists twice.
+# Microvolts per unit of voltage. Units are in lower case; Unicode has two micro signs.
 MICROVOLTS = {"mv": 1000, "uv": 1, "\u00b5v": 1, "\u03bcv": 1, "v": 1_000_000}
 NO_UNIT = "nu"
 
@@ -16,11 +16,11 @@ class Rows:
     """The rows of a record that are ECG leads.
 
     Args:
-        index: Their numbers in the record.
-        leads: Their canonical names.
-        signs: -1 for a lead that the source names as inverted.
-        units: As the source writes them, in lower case.
-        source_leads: The source's own names.
+        index: Row numbers in the record.
+        leads: Canonical lead names.
+        signs: -1 for a lead that the source marks as inverted, else 1.
+        units: Units as the source writes them, in lower case.
+        source_leads: Lead names as the source writes them.
         other: The source's names of all other rows.
     """
 
@@ -33,21 +33,21 @@ class Rows:
 
     @property
     def unit(self) -> str:
-        """``mV``, or ``NU`` where the source gives none."""
+        """``mV``, or ``NU`` if the source gives no unit."""
         return "NU" if self.units[0] == NO_UNIT else "mV"
 
     @property
     def microvolts(self) -> tuple[int, ...]:
-        """What one unit of each row is in microvolts, the row's sign included; thousandths of it for ``NU``."""
+        """Microvolts per unit of each row, including the row's sign; thousandths of the unit for ``NU``."""
         return tuple(sign * MICROVOLTS.get(unit, 1000) for sign, unit in zip(self.signs, self.units, strict=True))
 
 
 def find_rows(names: Sequence[str], units: Sequence[str]) -> Rows:
-    """Return the first row of each ECG lead: rows in volts, or, where there is none, rows without a unit.
+    """Find the first row of each ECG lead among the rows in volts; if there are none, among the rows without a unit.
 
     Args:
-        names: Of all rows.
-        units: Of all rows.
+        names: Names of all rows.
+        units: Units of all rows.
 
     Raises:
         RecordError: No row is an ECG lead.
@@ -62,7 +62,7 @@ def find_rows(names: Sequence[str], units: Sequence[str]) -> Rows:
     for entry in calibrated or [entry for entry in found if entry[3] == NO_UNIT]:
         first.setdefault(entry[1], entry)
     if not first:
-        raise RecordError(f"the record has signals {', '.join(names) or 'none'}", "at least one ECG lead, by its name")
+        raise RecordError(f"no signal of the record is an ECG lead (signals: {', '.join(names) or 'none'})")
     index, leads, signs, kept = zip(*first.values(), strict=True)
     return Rows(
         index,

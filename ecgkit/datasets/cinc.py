@@ -1,9 +1,9 @@
-"""The PhysioNet/Computing in Cardiology Challenges of 2020 and 2021, and the sources that they took their records from.
+"""The PhysioNet/Computing in Cardiology Challenges of 2020 and 2021, and the datasets that their records come from.
 
 Perez Alday et al., Classification of 12-lead ECGs: the PhysioNet/Computing in Cardiology Challenge 2020, Physiol.
 Meas. 41:124003 (2020); Reyna et al., Will Two Do? Varying Dimensions in Electrocardiography, CinC 2021, doi
-10.23919/CinC53138.2021.9662687. A record is a header and a Matlab v4 file whose samples begin after 24 bytes, so that
-it is WFDB format 16. The first letters of its name say where it is from.
+10.23919/CinC53138.2021.9662687. A record is a header and a Matlab v4 file. The samples of the Matlab file begin after
+24 bytes, so it can be read as WFDB format 16. The first letters of a record's name identify its source.
 """
 
 import re
@@ -14,44 +14,49 @@ from ecgkit.datasets.comments import parse_comments
 from ecgkit.datasets.header_folder import HEADER, HeaderFolder, first_headers
 from ecgkit.datasets.wfdb_header import decode_text
 
-# Folders of the Challenges' download, by the letters that their records' names begin with.
+# Folders of the Challenge download, by the first letters of their records' names.
 SOURCES = {
-    "A": "cpsc_2018", "Q": "cpsc_2018_extra", "I": "st_petersburg_incart", "S": "ptb", "HR": "ptb-xl", "E": "georgia",
+    "A": "cpsc_2018",
+    "Q": "cpsc_2018_extra",
+    "I": "st_petersburg_incart",
+    "S": "ptb",
+    "HR": "ptb-xl",
+    "E": "georgia",
     "JS": "chapman_shaoxing",
-}  # fmt: skip
-# From this number on, JS records are Ningbo's.
+}
+# JS records from this number on come from Ningbo.
 FIRST_NINGBO = 10647
 WORDS = ("Normal", "AF", "I-AVB", "LBBB", "RBBB", "PAC", "PVC", "STD", "STE")
 
 
 class Cinc(HeaderFolder):
-    """The training data of CinC 2020 or 2021, whole, or a folder in which its sources are mixed."""
+    """The training data of CinC 2020 or 2021: the whole download, or a folder in which its sources are mixed."""
 
     name = "cinc"
     names = re.compile(r"(A|Q|I|S|HR|E|JS)\d{4,5}")
 
     @classmethod
     def recognises(cls, root: Path) -> bool:
-        """Return whether sources lie side by side, or the first headers are named as the Challenges' are."""
+        """Return whether source folders lie side by side, or the first headers have names of the Challenges."""
         return holds_sources(root) or super().recognises(root)
 
     @classmethod
     def fits(cls, folder: Path, name: str) -> bool:
-        """Return whether the signal is in a Matlab file."""
+        """Return whether the signal of a record is in a Matlab file."""
         return (folder / f"{name}.mat").is_file()
 
     def source(self, path: str) -> Source:
-        """Add the source's name."""
+        """Return the record's source, with the name of the dataset that it comes from."""
         name = path.rpartition("/")[2]
         return Source(record_id=name, path=path, extra={"source": source_of(name)})
 
 
 class CincSource(Cinc):
-    """One source of the Challenges by itself."""
+    """A single source of the Challenges."""
 
     @classmethod
     def recognises(cls, root: Path) -> bool:
-        """Return whether the first headers are named as this source's are, and no other source is beside it."""
+        """Return whether the first headers have names of this source and no other source is in the folder."""
         return not holds_sources(root) and super().recognises(root)
 
 
@@ -75,7 +80,7 @@ class ChapmanShaoxingNingbo(CincSource):
 
 
 class Cpsc2018(CincSource):
-    """CPSC 2018 with headers; labels are words or SNOMED CT codes, as the first header has it.
+    """CPSC 2018 with headers; labels are words or SNOMED CT codes, depending on the first header.
 
     Liu et al., An Open Access Database for Evaluating the Algorithms of Electrocardiogram Rhythm and Morphology
     Abnormality Detection, J. Med. Imaging Health Inform. 8(7):1368-1373 (2018).
@@ -91,13 +96,13 @@ class Cpsc2018(CincSource):
 
 
 def holds_sources(root: Path) -> bool:
-    """Return whether a folder, or its ``training/``, holds folders of the Challenges: SOURCE/g1/ and so on."""
+    """Return whether a folder, or its ``training/``, holds source folders of the Challenges, such as SOURCE/g1/."""
     tops = (root, root / "training")
     return any((top / name / "g1").is_dir() for top in tops for name in (*SOURCES.values(), "ningbo"))
 
 
 def source_of(name: str) -> str:
-    """Return the folder of the Challenges' download that a record of this name is in, or nothing."""
+    """Return the folder of the Challenge download that holds a record of this name, or an empty text."""
     letters = name.rstrip("0123456789")
     if letters == "JS" and int(name.removeprefix("JS") or 0) >= FIRST_NINGBO:
         return "ningbo"

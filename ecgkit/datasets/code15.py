@@ -1,9 +1,10 @@
 """CODE-15 %: 345,779 exams in 18 HDF5 files.
 
 Ribeiro et al., CODE-15%: a large scale annotated dataset of 12-lead ECGs, Zenodo (2021), doi 10.5281/zenodo.4916206.
-``exams.csv`` lists the exams and the file of each; a file holds `exam_id` ``[n]`` and `tracings` ``[n, 4096, 12]`` at
-400 Hz, centred in zeros where a tracing is shorter, and a last row that is a dummy (exam_id 0). The publisher's
-note on the unit contradicts itself ("at the scale 1e-4 V", yet "multiplied by 1000" from V), so none is taken: ``NU``.
+``exams.csv`` lists the exams and the file of each exam. A file holds `exam_id` ``[n]`` and `tracings`` ``[n, 4096,
+12]`` at 400 Hz. A shorter tracing is centred and padded with zeros. The last row of a file is a dummy (exam_id 0).
+The publisher's note on the unit contradicts itself ("at the scale 1e-4 V", yet "multiplied by 1000" from V), so
+the unit is ``NU`` (none).
 """
 
 from collections.abc import Iterator, Sequence
@@ -34,14 +35,14 @@ SEXES = {"true": "M", "1": "M", "false": "F", "0": "F"}
 
 
 class Code15(Dataset):
-    """CODE-15 % as Zenodo publishes it, its parts unpacked; parts that are not there are told in the ledger."""
+    """CODE-15 % as Zenodo publishes it, with unpacked parts. Exams of missing parts are listed in the ledger."""
 
     name = "code-15"
     code_system = "code"
 
     @classmethod
     def recognises(cls, root: Path) -> bool:
-        """Return whether the folder holds ``exams.csv`` and a part."""
+        """Return whether the folder holds ``exams.csv`` and at least one part."""
         return (root / TABLE).is_file() and next(iter(root.glob("exams_part*.hdf5")), None) is not None
 
     def sources(self) -> Sequence[Source]:
@@ -55,13 +56,13 @@ class Code15(Dataset):
         return sources_of(read_rows(self.root / TABLE, REQUIRED), _source, record_id="exam_id", path="trace_file")
 
     def header(self, source: Source) -> Header:
-        """Find an exam in its part, and where its tracing begins and ends."""
+        """Find an exam in its part, and the first and last sample of its tracing."""
         with one_error(source.path, "a part of CODE-15 %"):
             check_inside(self.root, source.path)
             part = _open(self.root, source.path)
             row = part.rows.get(int(source.record_id))
             if row is None:
-                raise RecordError(f"{source.path} has no exam {source.record_id}", "every exam that exams.csv lists")
+                raise RecordError(f"{source.path} has no exam {source.record_id}, which exams.csv lists there")
             start, stop = strip_padding(part.tracings[row])
         return Header(FS, stop - start, STANDARD_LEADS, "NU", STANDARD_LEADS, layout=(row, start, stop))
 
@@ -74,16 +75,16 @@ class Code15(Dataset):
 
 
 def strip_padding(tracing: NDArray[np.floating]) -> tuple[int, int]:
-    """Return where a tracing ``[T, L]`` begins and ends within its padding.
+    """Return the first sample of a tracing ``[T, L]`` within its padding, and the first sample after it.
 
-    Padding is symmetric, or one sample longer on one side; other zeros at an end are the tracing's own.
+    Padding is symmetric, or one sample longer on one side. Other zeros at an end belong to the tracing.
 
     Raises:
-        RecordError: There is nothing but zeros.
+        RecordError: Every sample is zero.
     """
     there = np.flatnonzero(tracing.any(1))
     if not len(there):
-        raise RecordError("every sample is zero", "a tracing")
+        raise RecordError("every sample is zero")
     before, after = int(there[0]), len(tracing) - 1 - int(there[-1])
     if abs(before - after) != 1:
         before = after = min(before, after)
@@ -91,7 +92,7 @@ def strip_padding(tracing: NDArray[np.floating]) -> tuple[int, int]:
 
 
 class _Part:
-    """An open part: where each exam's row is."""
+    """An open part, with the row of each exam."""
 
     def __init__(self, file: Any) -> None:
         import h5py
@@ -104,13 +105,13 @@ class _Part:
 
     def _exams(self) -> Iterator[tuple[int, int]]:
         for row, exam in enumerate(self._file["exam_id"][: len(self.tracings)]):
-            if exam:  # 0 is the dummy
+            if exam:  # exam_id 0 is the dummy row
                 yield int(exam), row
 
 
 @lru_cache(maxsize=32)
 def _open(root: Path, path: str) -> _Part:
-    """Open a part once per process: an index of its exams is made on the way."""
+    """Open a part and index its exams, once per process."""
     file = root / path
     return _Part(file if is_local(root) else file.open("rb"))
 

@@ -1,4 +1,4 @@
-"""What header comments of the CinC kind say: diagnoses, age and sex."""
+"""Read diagnoses, age and sex from header comments of the CinC Challenges."""
 
 import re
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Comments:
 
 
 def comment_fields(lines: tuple[str, ...]) -> dict[str, str]:
-    """Return the comments of the form ``key: value``; blanks, marks, angle brackets and case of a key don't count."""
+    """Return the comments of the form ``key: value``. Keys ignore blanks, comment marks, angle brackets and case."""
     fields: dict[str, str] = {}
     for line in lines:
         key, colon, value = line.strip().lstrip("#").partition(":")

@@ -2,7 +2,8 @@
 
 Liu et al., An Open Access Database for Evaluating the Algorithms of Electrocardiogram Rhythm and Morphology
 Abnormality Detection, J. Med. Imaging Health Inform. 8(7):1368-1373 (2018). ``ECG.data`` is ``[12, T]`` in mV at
-500 Hz, with ``ECG.sex`` and ``ECG.age`` beside it; the table gives up to three of nine labels by number.
+500 Hz. The struct also holds ``ECG.sex`` and ``ECG.age``. The table gives up to three of nine labels per record, as
+numbers.
 """
 
 import re
@@ -31,21 +32,21 @@ _NAMES = re.compile(r"A\d{4}")
 
 
 class Cpsc2018Mat(Dataset):
-    """The original files; labels are the words that stand for the table's numbers 1 to 9."""
+    """The original files. Labels are the words that the table's numbers 1 to 9 stand for."""
 
     name = "cpsc2018-mat"
     code_system = "cpsc2018"
 
     @classmethod
     def recognises(cls, root: Path) -> bool:
-        """Return whether there is ``REFERENCE.csv``, in the folder or one below, and Matlab files without headers."""
+        """Return whether the folder, or one below it, holds ``REFERENCE.csv`` and Matlab files without headers."""
         if not (root / TABLE).is_file() and not any((entry / TABLE).is_file() for entry in root.iterdir()):
             return False
         _, names = first_headers(root, ".mat")
         return bool(names) and all(_NAMES.fullmatch(name) for name in names) and not first_headers(root)[1]
 
     def sources(self) -> Sequence[Source]:
-        """List the records of all ``REFERENCE.csv``; a table may list what lies in several folders."""
+        """List the records of every ``REFERENCE.csv``. One table may list records in several folders."""
         paths = {file.name.removesuffix(".mat"): relative(self.root, file) for file in self.root.rglob("*.mat")}
         rows = [row for table in sorted(self.root.rglob(TABLE)) for row in read_rows(table, ("Recording", LABELS[0]))]
         for row in rows:
@@ -68,7 +69,7 @@ class Cpsc2018Mat(Dataset):
             ecg = load_struct(self.root / source.path, "ECG")
             data = ecg.get("data")
             if not isinstance(data, np.ndarray) or data.ndim != 2 or len(data) != 12 or data.dtype.kind not in "iuf":
-                raise RecordError(f"ECG.data of {source.path} is no table of 12 leads", "numbers [12, T]")
+                raise RecordError(f"ECG.data of {source.path} is not a numeric array of shape [12, T]")
             return ecg
 
 

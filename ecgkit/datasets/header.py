@@ -1,4 +1,4 @@
-"""What a record's header says before its signal is read."""
+"""What is known of a record before its signal is read."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,10 +6,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Header:
-    """What decides the shape of a store, and what the record's own reader needs to find the samples.
+    """The facts of a record that decide the shape of a store, and those that its reader needs to find the samples.
 
-    It is small and can be pickled: the first pass over a dataset makes it, the second hands it on, to a worker process
-    if need be, so that nothing is parsed twice.
+    A header is small and can be pickled. The first pass over a dataset makes it, and the second pass uses it, so that
+    nothing is parsed twice. The second pass may run in worker processes.
 
     Args:
         fs: Sampling rate in Hz.
@@ -17,9 +17,9 @@ class Header:
         leads: Canonical names of the rows that are ECG leads, in the order of the source.
         unit: ``mV`` or ``NU``.
         source_leads: The source's own names of those rows.
-        other: Names of the rows that are no ECG leads.
-        comments: Free lines of the source's header.
-        layout: What the reader that made this header wants to know again; nobody else reads it.
+        other: Names of the rows that are not ECG leads.
+        comments: Comment lines of the source's header.
+        layout: Private data of the reader that made this header; no other code reads it.
     """
 
     fs: float

@@ -1,4 +1,4 @@
-"""Layouts in which each WFDB header is a record, named by its file: what many challenges and PhysioNet folders are."""
+"""Base of layouts in which each WFDB header is one record, as in many challenges and PhysioNet folders."""
 
 import os
 import re
@@ -10,12 +10,12 @@ from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.paths import is_local
 
 HEADER = ".hea"
-# Downloads nest their folders: training/SOURCE/gN/ is the deepest of those known here.
+# Downloads nest their folders. The deepest known layout is training/SOURCE/gN/.
 _DEEPEST = 5
 
 
 class HeaderFolder(Dataset):
-    """A dataset whose records are its headers; subclasses say by which names they know it.
+    """A dataset with one record per header. Each subclass says which header names belong to it.
 
     Labels, age and sex come from the header's comments (``Dx``, ``Age``, ``Sex``).
     """
@@ -25,17 +25,17 @@ class HeaderFolder(Dataset):
 
     @classmethod
     def recognises(cls, root: Path) -> bool:
-        """Return whether the first folder that holds headers has only such as this dataset's are named."""
+        """Return whether all headers of the first folder that holds headers belong to this dataset."""
         folder, names = first_headers(root)
         return bool(names) and all(cls.names.fullmatch(name) for name in names) and cls.fits(folder, names[0])
 
     @classmethod
     def fits(cls, folder: Path, name: str) -> bool:
-        """Return whether a header of that name, and what lies beside it, is of this dataset; names alone say so here.
+        """Return whether a header belongs to this dataset, judged here by its name alone.
 
         Args:
-            folder: Where it is.
-            name: Without suffix.
+            folder: Folder of the header.
+            name: Name of the header, without suffix.
         """
         return True
 
@@ -44,13 +44,14 @@ class HeaderFolder(Dataset):
         return [self.source(path) for path in headers_below(self.root)]
 
     def source(self, path: str) -> Source:
-        """Return what is known of a record by its path."""
+        """Return what the path of a record says about it."""
         return Source(record_id=path.rpartition("/")[2], path=path)
 
 
 def headers_below(root: Path) -> list[str]:
-    """Return the paths of all headers below a folder, relative to it, without suffix, in order; links to folders are
-    not followed.
+    """Return the paths of all headers below a folder in order, relative to it and without suffix.
+
+    Links to folders are not followed.
     """
     if is_local(root):
         above = len(os.path.join(root, ""))
@@ -73,11 +74,11 @@ def relative(root: Path, file: Path) -> str:
 
 
 def first_headers(root: Path, suffix: str = HEADER) -> tuple[Path, list[str]]:
-    """Return the first folder, from the root down and in order, that holds headers, and their names in order.
+    """Find the first folder, from the root down and in order, that holds headers. Returns it and their names in order.
 
     Args:
-        root: Where to begin.
-        suffix: Look for files of another kind.
+        root: Folder to begin with.
+        suffix: Suffix of the files to look for.
     """
     level = [root]
     for _ in range(_DEEPEST):
@@ -87,9 +88,9 @@ def first_headers(root: Path, suffix: str = HEADER) -> tuple[Path, list[str]]:
             names = [entry.removesuffix(suffix) for entry in entries if entry.endswith(suffix)]
             if names:
                 return folder, names
-            # A name that ends like a file's is not asked about: that would cost a call for each of many files.
+            # Skip names that look like files: checking whether each one is a folder would cost a call per file.
             likely = (entry for entry in entries if not os.path.splitext(entry)[1][1:2].isalpha())
             below += [folder / entry for entry in likely if (folder / entry).is_dir()]
-        # One branch of each tree is enough to know a layout by.
+        # One branch of each tree is enough to recognise a layout.
         level = below[:2]
     return root, []

@@ -1,8 +1,8 @@
-"""The Lobachevsky University Database: P, QRS and T marked in every lead.
+"""The Lobachevsky University Database (LUDB), with P, QRS and T marked in every lead.
 
 Kalyakulina et al., LUDB: A New Open-Access Validation Tool for Electrocardiogram Delineation Algorithms, IEEE Access
 8:186181-186190 (2020), doi 10.1109/ACCESS.2020.3029211. ``ludb.csv`` holds the diagnoses; its cells contain line
-breaks, also at their ends. Each lead has an annotation file of its own and a gain of its own that normalises it.
+breaks, also at their ends. Each lead has its own annotation file, and its own gain, which normalises the lead.
 """
 
 import re
@@ -27,16 +27,23 @@ from ecgkit.recording import Recording
 
 TABLE = "ludb.csv"
 DIAGNOSES = (
-    "Rhythms", "Electric axis of the heart", "Conduction abnormalities", "Extrasystolies", "Hypertrophies",
-    "Cardiac pacing", "Ischemia", "Non-specific repolarization abnormalities", "Other states",
-)  # fmt: skip
+    "Rhythms",
+    "Electric axis of the heart",
+    "Conduction abnormalities",
+    "Extrasystolies",
+    "Hypertrophies",
+    "Cardiac pacing",
+    "Ischemia",
+    "Non-specific repolarization abnormalities",
+    "Other states",
+)
 QRS = frozenset("N")
-# Marks of one beat in different leads lie closer together than this, beats farther apart.
+# Marks of one beat in different leads are closer together than this; different beats are farther apart.
 SAME_BEAT = 0.15  # s
 
 
 class Ludb(HeaderFolder):
-    """LUDB as PhysioNet publishes it; the reference R peak of a beat is the median of its marks in the leads."""
+    """LUDB as PhysioNet publishes it. The reference R peak of a beat is the median of its marks over the leads."""
 
     name = "ludb"
     code_system = "ludb"
@@ -53,7 +60,7 @@ class Ludb(HeaderFolder):
         return {(text(row["ID"]) or "").strip(): row for row in rows}
 
     def source(self, path: str) -> Source:
-        """Add patient, age, sex and diagnoses; each record is of another patient."""
+        """Return the record's source, with patient, age, sex and diagnoses. No patient has two records."""
         name = path.rpartition("/")[2]
         source = Source(record_id=name, path=path, patient_id=name)
         row = self._rows.get(name)
@@ -75,7 +82,7 @@ class Ludb(HeaderFolder):
         return replace(recording, rpeaks=merge_peaks(peaks, header.fs))
 
     def row(self, source: Source, recording: Recording) -> dict[str, Any]:
-        """Add the marks of every lead: where they are, at the rate of the file, and their symbols, ``(N)pt``."""
+        """Return the record's row with the marks of every lead: sample indices and symbols, such as ``(N)pt``."""
         columns: dict[str, Any] = dict.fromkeys(STANDARD_LEADS)
         columns |= self._marks(source, recording.fs)
         marks = {f"marks_{lead}": None if own is None else own.samples.tolist() for lead, own in columns.items()}
@@ -83,23 +90,23 @@ class Ludb(HeaderFolder):
         return super().row(source, recording) | marks | symbols
 
     def _marks(self, source: Source, fs: float) -> dict[str, Annotations]:
-        """Return the annotations of every lead that has a readable file of them."""
+        """Return the annotations of every lead that has a readable annotation file."""
         marks = {}
         for lead in STANDARD_LEADS:
             path = f"{source.path}.{lead.lower()}"
             try:
                 check_inside(self.root, path)
                 marks[lead] = parse_annotations((self.root / path).read_bytes(), fs)
-            except (OSError, ValueError, RecordError):  # marks must not cost the signal
+            except (OSError, ValueError, RecordError):  # unreadable marks must not cost the signal
                 continue
         return marks
 
 
 def merge_peaks(peaks: Sequence[NDArray[np.int64]], fs: float) -> NDArray[np.int64] | None:
-    """Return one peak per beat: the median of its marks, of beats that at least half of the leads mark.
+    """Return one peak per beat that at least half of the leads mark: the median of its marks.
 
     Args:
-        peaks: Sample indices, one array per lead.
+        peaks: Sample indices of the marks, one array per lead.
         fs: Sampling rate in Hz.
     """
     marks = np.sort(np.concatenate(peaks)) if peaks else np.empty(0, np.int64)
@@ -114,6 +121,6 @@ def _lines(cell: str | None) -> list[str]:
 
 
 def _age(row: Row) -> float | None:
-    """Return an age; ``>89`` is how the publisher writes ages that would identify a patient, and becomes 90."""
+    """Return an age in years. The publisher writes ``>89`` for ages that would identify a patient; it becomes 90."""
     cell = (row["Age"] or "").strip()
     return 90.0 if cell.startswith(">") else number({"Age": cell}, "Age")

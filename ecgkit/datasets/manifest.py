@@ -1,9 +1,9 @@
-"""Any recordings as arrays: a table ``manifest.csv`` with the path of a ``.npy`` or ``.mat`` file per row.
+"""Recordings as arrays, listed in a table ``manifest.csv`` with the path of a ``.npy`` or ``.mat`` file per row.
 
-Columns: `path`, `fs` in Hz, `leads` (names in the order of the array, or a set such as ``12``) and `unit` (mV, uV, V,
-or NU for none). Optional: `record_id` (else the path), `patient_id`, `age`, `sex`, `report`, `fold`, `labels` (joined
-by ``;``), and `orientation` (``LT`` for leads first, ``TL`` for time first; found from the number of leads if empty).
-Any other column is kept as it is.
+Required columns: `path`, `fs` in Hz, `leads` (names in the order of the array, or a set such as ``12``) and `unit`
+(mV, uV, V, or NU for none). Optional columns: `record_id` (default: the path), `patient_id`, `age`, `sex`, `report`,
+`fold`, `labels` (joined by ``;``), and `orientation` (``LT`` for leads first, ``TL`` for time first; if empty, the
+number of leads decides). All other columns are kept as they are.
 """
 
 import io
@@ -60,7 +60,7 @@ class Manifest(Dataset):
             rows = find_rows(names, [unit] * len(names))
             samples = shape[0] if is_transposed else shape[1]
             if not samples:
-                raise RecordError(f"{source.path} is empty", "one sample or more")
+                raise RecordError(f"{source.path} contains no sample")
         return Header(fs, samples, rows.leads, rows.unit, rows.source_leads, rows.other, layout=(rows, is_transposed))
 
     def read(self, source: Source, header: Header) -> Recording:
@@ -92,7 +92,7 @@ def _source(row: Row) -> Source:
 
 
 def _facts(source: Source) -> tuple[float, list[str], str, str]:
-    """Return rate, lead names, unit and orientation of an array, as its row states them."""
+    """Return sampling rate, lead names, unit and orientation of an array, as its row states them."""
     cells = {name: (source.extra[f"manifest_{name}"] or "").strip() for name in ("fs", "leads", "unit", "orientation")}
     fs = number(cells, "fs")
     if fs is None or fs <= 0:
@@ -106,11 +106,11 @@ def _facts(source: Source) -> tuple[float, list[str], str, str]:
 
 
 def _is_transposed(shape: tuple[int, ...], leads: int, orientation: str, path: str) -> bool:
-    """Return whether time is the first axis."""
+    """Return whether time is the first axis of the array."""
     if len(shape) != 2 or leads not in shape:
         raise RecordError(f"{path} has shape {list(shape)}", f"{leads} leads by time, or time by {leads} leads")
     if not orientation and shape[0] == shape[1]:
-        raise RecordError(f"{path} has shape {list(shape)}", "column orientation, LT or TL, for a square")
+        raise RecordError(f"{path} has the square shape {list(shape)}", remedy="Set column orientation to LT or TL.")
     is_transposed = orientation == "TL" or (not orientation and shape[1] == leads)
     if shape[1 if is_transposed else 0] != leads:
         raise RecordError(f"{path} has shape {list(shape)} and orientation {orientation}", f"{leads} leads")
@@ -118,11 +118,11 @@ def _is_transposed(shape: tuple[int, ...], leads: int, orientation: str, path: s
 
 
 def _shape(file: Path) -> tuple[int, ...]:
-    """Return an array's shape, read from a ``.npy`` file's header alone and vouched for by the file's size."""
+    """Return an array's shape. For a ``.npy`` file it is read from the header and checked against the file's size."""
     if file.suffix == ".mat":
         return tuple(load_matrix(file).shape)
     if file.suffix != ".npy":
-        raise RecordError(f"{file.name} is of another kind", "a .npy or .mat file")
+        raise RecordError(f"{file.name} is neither a .npy nor a .mat file")
     with file.open("rb") as stream:
         version = npy.read_magic(stream)
         read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
@@ -142,7 +142,7 @@ def _load(file: Path) -> NDArray:
 
 
 def _amplitudes(array: NDArray, rows: Rows) -> Amplitudes:
-    """Return whole numbers of microvolts as they are, and anything else in mV."""
+    """Return whole microvolts unchanged, and all other amplitudes in mV."""
     microvolts: Any = np.array(rows.microvolts)[:, None]
     if array.dtype.kind in "iu":
         exact = array.astype(np.int64) * microvolts

@@ -1,4 +1,4 @@
-"""Reading arrays from Matlab files (versions 4 to 7.2) by scipy, which takes numbers out of them and runs nothing."""
+"""Read arrays from Matlab files (versions 4 to 7.2) with scipy, which only reads data and runs no code."""
 
 import io
 from pathlib import Path
@@ -15,19 +15,19 @@ def load_struct(file: Path, name: str) -> dict[str, Any]:
     """Return the fields of a struct as arrays, numbers and strings.
 
     Raises:
-        RecordError: The file holds no such struct.
+        RecordError: The file contains no such struct.
     """
     value = _load(file, [name]).get(name)
     if not isinstance(value, dict):
-        raise RecordError(f"{file.name} holds no struct {name}", f"a Matlab file with struct {name}")
+        raise RecordError(f"{file.name} contains no struct {name}")
     return value
 
 
 def load_matrix(file: Path) -> NDArray:
-    """Return the only matrix of numbers in a file.
+    """Return the only numeric matrix in a file.
 
     Raises:
-        RecordError: There is none, or more than one.
+        RecordError: The file contains no matrix, or more than one.
     """
     found = {
         name: value

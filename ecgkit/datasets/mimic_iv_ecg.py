@@ -1,8 +1,9 @@
 """MIMIC-IV-ECG 1.0.
 
 Gow et al., MIMIC-IV-ECG: Diagnostic Electrocardiogram Matched Subset, PhysioNet (2023), doi 10.13026/4nqg-sb35.
-``record_list.csv`` lists the records, ``machine_measurements.csv`` holds the machine's report (up to 18 statements)
-and intervals, joined by ``study_id``. The files order the leads I II III aVR aVF aVL V1..V6: names alone count.
+``record_list.csv`` lists the records. ``machine_measurements.csv`` holds the machine's report (up to 18 statements)
+and intervals; both tables are joined by ``study_id``. The files order the leads I II III aVR aVF aVL V1..V6, so leads
+are always found by name.
 """
 
 from collections.abc import Sequence
@@ -15,14 +16,22 @@ RECORDS = "record_list.csv"
 MEASUREMENTS = "machine_measurements.csv"
 STATEMENTS = [f"report_{i}" for i in range(18)]
 INTERVALS = (
-    "rr_interval", "p_onset", "p_end", "qrs_onset", "qrs_end", "t_end", "p_axis", "qrs_axis", "t_axis",
-)  # fmt: skip
-# How the machine writes an interval or axis that it did not measure.
+    "rr_interval",
+    "p_onset",
+    "p_end",
+    "qrs_onset",
+    "qrs_end",
+    "t_end",
+    "p_axis",
+    "qrs_axis",
+    "t_axis",
+)
+# Values that the machine writes for an interval or axis that it did not measure.
 NOT_MEASURED = 29999.0
 
 
 class MimicIvEcg(Dataset):
-    """MIMIC-IV-ECG as PhysioNet publishes it; it ships no labels, so those of a header's ``Dx`` line are taken."""
+    """MIMIC-IV-ECG as PhysioNet publishes it. It ships no labels; labels come from a header's ``Dx`` line, if any."""
 
     name = "mimic-iv-ecg"
     code_system = "snomed"
@@ -43,7 +52,7 @@ class MimicIvEcg(Dataset):
         return sources_of(records, source, record_id="study_id", path="path")
 
     def _measurements(self) -> dict[str | None, Row]:
-        """Return the rows of the measurement table by study, or nothing where the table was not downloaded."""
+        """Return the rows of the measurement table by study; empty if the table was not downloaded."""
         if not (self.root / MEASUREMENTS).is_file():
             return {}
         return {text(row["study_id"]): row for row in read_rows(self.root / MEASUREMENTS, ("study_id",))}

@@ -1,8 +1,8 @@
 """MIMIC-IV-ECG with the discharge diagnoses of MIMIC-IV-ECG-Ext-ICD.
 
 Strodthoff, Lopez Alcaraz, Haverkamp, MIMIC-IV-ECG-Ext-ICD: Diagnostic labels for MIMIC-IV-ECG, PhysioNet (2024), doi
-10.13026/hdyc-1h77. ``records_w_diag_icd10.csv`` lies in the folder of MIMIC-IV-ECG, or beside it, or in a folder beside
-it that is named as PhysioNet names it. Codes have no dot (I2510); lists of them are the texts of Python lists.
+10.13026/hdyc-1h77. ``records_w_diag_icd10.csv`` may lie in the folder of MIMIC-IV-ECG, beside it, or in a sibling
+folder with PhysioNet's name. Codes have no dot (I2510). Cells with several codes hold the text of a Python list.
 """
 
 import re
@@ -18,14 +18,14 @@ from ecgkit.errors import RecordError
 
 TABLE = "records_w_diag_icd10.csv"
 FOLDER = "mimic-iv-ecg-ext-icd"
-# The publisher's own choice: discharge diagnoses of the hospital if there are any, else of the emergency department.
+# The publisher's choice: discharge diagnoses of the hospital if there are any, else of the emergency department.
 LABELS = "all_diag_all"
 LISTS = ("ed_diag_ed", "ed_diag_hosp", "hosp_diag_hosp", "all_diag_hosp", LABELS)
 IDS = ("ed_stay_id", "ed_hadm_id", "hosp_hadm_id", "dod")
 NUMBERS = ("anchor_year", "anchor_age", "ecg_no_within_stay", "strat_fold")
 FLAGS = ("ecg_taken_in_ed", "ecg_taken_in_hosp", "ecg_taken_in_ed_or_hosp")
 REQUIRED = ("study_id", *LISTS, "fold")
-# Of the table's 20 folds, its authors validate on the last but one and test on the last.
+# The table has 20 folds. Its authors validate on the second last and test on the last.
 VALIDATION, TEST = 18, 19
 TRAINING = 8
 _LIST = re.compile(r"\[\s*(?:'[^'\\]*'(?:\s*,\s*'[^'\\]*')*\s*,?\s*)?\]")
@@ -33,14 +33,14 @@ _ITEM = re.compile(r"'([^']*)'")
 
 
 class MimicIvEcgExtIcd(MimicIvEcg):
-    """Labels are ICD-10-CM codes; every list of the table, its stays, flags and folds are columns of their own."""
+    """Labels are ICD-10-CM codes. The table's lists, stays, flags and folds are kept in columns of their own."""
 
     name = "mimic-iv-ecg-ext-icd"
     code_system = "icd10"
 
     @classmethod
     def recognises(cls, root: Path) -> bool:
-        """Return whether the folder is MIMIC-IV-ECG's, and the table of diagnoses is in it or beside it."""
+        """Return whether the folder is MIMIC-IV-ECG and the table of diagnoses is in it or near it."""
         return super().recognises(root) and next(_tables(root), None) is not None
 
     def sources(self) -> Sequence[Source]:
@@ -60,7 +60,7 @@ class MimicIvEcgExtIcd(MimicIvEcg):
 
 
 def _tables(root: Path) -> Iterator[Path]:
-    """Yield the places where the table lies, the nearest first."""
+    """Yield the paths at which the table exists, the nearest first."""
     above = root.resolve().parent
     folders = [root, above, *sorted(above.glob(f"{FOLDER}*"), key=str)]
     for folder in folders:
@@ -89,12 +89,12 @@ def _add(source: Source, row: Row) -> Source:
 
 
 def _train(source: Source) -> Source:
-    """Put a patient whom the table doesn't know into the training folds: validation and test stay as published."""
+    """Put a patient whom the table does not list into a training fold, so validation and test stay as published."""
     return replace(source, fold=hashed_fold(source.patient_id or source.record_id) % TRAINING + 1)
 
 
 def parse_codes(cell: Any, column: str) -> tuple[str, ...]:
-    """Read a cell such as ``['I2510', 'E785']``, each code once, in order; an empty cell holds none.
+    """Read a cell such as ``['I2510', 'E785']``. Each code is kept once, in order; an empty cell has no codes.
 
     Raises:
         RecordError: The cell is not the text of a list of strings.
@@ -108,7 +108,7 @@ def parse_codes(cell: Any, column: str) -> tuple[str, ...]:
 
 
 def _fold(fold: float | None) -> int | None:
-    """Return the fold from 1 to 10 in which the table's own split is kept: 18 validates, 19 tests, all others train."""
+    """Convert the table's fold to 1-10: 18 (val) becomes 9, 19 (test) becomes 10, any other a training fold."""
     if fold is None or not fold.is_integer() or not 0 <= fold <= TEST:
         raise RecordError(f"column fold holds {fold}", f"a whole number from 0 to {TEST}")
     return {VALIDATION: 9, TEST: 10}.get(int(fold), int(fold) % TRAINING + 1)

@@ -1,7 +1,8 @@
 """The Norwegian Endurance Athlete ECG Database.
 
 Singstad, Norwegian Endurance Athlete ECG Database, PhysioNet (2022), doi 10.13026/qpjf-gk87. Header comments hold the
-machine's text (``SL12``) and the cardiologist's (``C``). Leads are scaled one by one: amplitudes are not comparable.
+machine's text (``SL12``) and the cardiologist's (``C``). Each lead is scaled on its own, so amplitudes of different
+leads cannot be compared.
 """
 
 import re
@@ -14,19 +15,19 @@ from ecgkit.recording import Recording
 
 
 class NorwegianAthletes(HeaderFolder):
-    """One record an athlete; the report is the cardiologist's, the machine's is beside it."""
+    """One record per athlete. The report is the cardiologist's; the machine's text has its own column."""
 
     name = "norwegian-athletes"
     code_system = ""
     names = re.compile(r"ath_\d{3}")
 
     def source(self, path: str) -> Source:
-        """Add the patient: every record is of another athlete."""
+        """Return the record's source, with the patient. Each record comes from a different athlete."""
         name = path.rpartition("/")[2]
         return Source(record_id=name, path=path, patient_id=name)
 
     def row(self, source: Source, recording: Recording) -> dict[str, Any]:
-        """Add both texts."""
+        """Return the record's row with both texts."""
         fields = comment_fields(recording.comments)
         return {
             **super().row(source, recording),

@@ -1,4 +1,4 @@
-"""The folder of a dataset: on this machine or behind fsspec, and never left by a path that its files name."""
+"""Open a dataset's folder, local or remote (fsspec), and refuse paths that lead out of it."""
 
 import os
 import re
@@ -15,8 +15,8 @@ _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 def open_folder(text: str | os.PathLike[str]) -> Path:
     """Return the folder that a user named: a path, or a URL such as ``s3://bucket/folder``.
 
-    A URL needs the package universal-pathlib and the one for its protocol. What comes back then has the interface of
-    `Path`, and that is all that ecgkit asks of it.
+    A URL needs the package universal-pathlib and the package for its protocol. The result then has the interface of
+    `Path`.
 
     Raises:
         DatasetError: A package that the URL needs is not installed, or its protocol is unknown.
@@ -30,7 +30,7 @@ def open_folder(text: str | os.PathLike[str]) -> Path:
         from upath import UPath
 
         folder: Any = UPath(name)
-        folder.fs  # noqa: B018  the protocol's package is loaded on first use
+        folder.fs  # noqa: B018  the package of the protocol is loaded on first use
     except ImportError as error:
         raise DatasetError(
             f"{name} needs a package that is not installed ({error})", remedy=install_extra("remote")
@@ -43,14 +43,14 @@ def open_folder(text: str | os.PathLike[str]) -> Path:
 
 
 def is_local(root: Path) -> bool:
-    """Return whether the folder lies in this machine's file system, where links may lead out of it."""
+    """Return whether the folder lies in this machine's file system, in which links may lead out of the folder."""
     return isinstance(root, Path)
 
 
 def read_bytes(root: Path, path: str) -> bytes:
-    """Return the content of a file, by its path relative to the dataset's folder.
+    """Return the content of a file, given its path relative to the dataset's folder.
 
-    For a local file this is several times as fast as joining `Path` objects, which an ingest would do for every file.
+    For a local file this is several times as fast as joining `Path` objects; ingest calls it for every file.
     """
     if not is_local(root):
         return (root / path).read_bytes()
@@ -59,26 +59,26 @@ def read_bytes(root: Path, path: str) -> bytes:
 
 
 def size_of(root: Path, path: str) -> int:
-    """Return the size of a file in bytes, by its path relative to the dataset's folder."""
+    """Return the size of a file in bytes, given its path relative to the dataset's folder."""
     return os.stat(f"{root}/{path}").st_size if is_local(root) else (root / path).stat().st_size
 
 
 def check_inside(root: Path, path: str) -> None:
-    """Refuse a path that leads out of the dataset's folder, by ``..``, by being absolute or through a link.
+    """Refuse a path that leads out of the dataset's folder: through ``..``, as an absolute path, or through a link.
 
     Args:
         root: The dataset's folder.
-        path: As the dataset writes it, relative to `root`.
+        path: The path as the dataset writes it, relative to `root`.
 
     Raises:
-        RecordError: It does.
+        RecordError: The path leads out of the folder.
     """
     foreign = "\\" in path or "\0" in path or _URL.match(path)  # a Windows path or a URL
     parts = path.split("/")
     if foreign or not parts[0] or ".." in parts:
-        raise RecordError(f"{path[:80]!r} leads out of the dataset", "a path inside the dataset's folder")
+        raise RecordError(f"{path[:80]!r} leads out of the dataset's folder")
     if is_local(root) and _has_link(os.fspath(root), parts) and not _ends_inside(root, path):
-        raise RecordError(f"{path[:80]!r} is a link out of the dataset", "a file inside the dataset's folder")
+        raise RecordError(f"{path[:80]!r} is a link that leads out of the dataset's folder")
 
 
 def beside(path: str, name: str) -> str:
@@ -88,19 +88,19 @@ def beside(path: str, name: str) -> str:
 
 
 def _has_link(here: str, parts: list[str]) -> bool:
-    """Return whether a component below the root is a link; `resolve` would look at every component above it too."""
+    """Return whether a component below the root is a link. `resolve` would also check all components above it."""
     for part in parts:
         here = f"{here}/{part}"
         try:
             if stat.S_ISLNK(os.lstat(here).st_mode):
                 return True
-        except OSError:  # told when it is opened
+        except OSError:  # reported when the file is opened
             return False
     return False
 
 
 def _ends_inside(root: Path, path: str) -> bool:
-    """Return whether a path ends below the root once every link is followed; one that goes in circles does not."""
+    """Return whether a path stays below the root after all links are followed; circular links do not."""
     try:
         return (root / path).resolve().is_relative_to(root.resolve())
     except (OSError, RuntimeError):

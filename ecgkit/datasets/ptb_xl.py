@@ -1,8 +1,9 @@
 """PTB-XL, 100 or 500 Hz.
 
 Wagner et al., PTB-XL, a large publicly available electrocardiography dataset, Scientific Data 7:154 (2020).
-``ptbxl_database.csv`` lists the records; ``scp_codes`` is the text of a Python dict from SCP-ECG statement to
-likelihood, where 0 means "not stated", not "absent". `strat_fold` is by patient; 9 and 10 were checked by people.
+``ptbxl_database.csv`` lists the records. ``scp_codes`` is the text of a Python dict from SCP-ECG statement to
+likelihood, in which 0 means "not stated", not "absent". `strat_fold` keeps patients together; folds 9 and 10 were
+checked by humans.
 """
 
 import ast
@@ -20,12 +21,12 @@ REQUIRED = ("ecg_id", "patient_id", "scp_codes", "strat_fold")
 # Columns that become fields of `Source`; all others are kept under their own names.
 OWN = {*REQUIRED, "age", "sex", "report", *FILES.values()}
 SEXES = {"0": "M", "1": "F"}
-# "The age of patients over 89 is set to 300" (HIPAA); 90 keeps them last without bending every mean.
+# "The age of patients over 89 is set to 300" (HIPAA). 90 keeps them the oldest without distorting means.
 OLDEST = 90.0
 
 
 class PTBXL(Dataset):
-    """PTB-XL as PhysioNet publishes it; `fs` picks ``records100/`` or ``records500/`` (default: the faster)."""
+    """PTB-XL as PhysioNet publishes it. `fs` picks ``records100/`` or ``records500/`` (default: the higher)."""
 
     name = "ptb-xl"
     code_system = "scp"
@@ -42,9 +43,9 @@ class PTBXL(Dataset):
         return sources_of(rows, lambda row: self._source(row, column), record_id="ecg_id", path=column)
 
     def _file_column(self, rows: list[Row]) -> str:
-        """Choose the column of paths: the rate asked for, else the highest whose folder is there.
+        """Choose the column of paths: the rate asked for, else the highest rate whose folder exists.
 
-        Any other rate than the published two is resampled from the best that there is.
+        Any rate other than the two published ones is resampled from the highest rate that exists.
         """
         there = [
             fs
@@ -52,10 +53,11 @@ class PTBXL(Dataset):
             if (self.root / f"records{fs:g}").is_dir() and any(text(row.get(name)) for row in rows)
         ]
         if not there:
-            raise DatasetError(f"{self.root} has no records100/ or records500/", "the folder of signals")
+            raise DatasetError(f"{self.root} has no records100/ or records500/", remedy="Download the signals into it.")
         if self.fs in FILES and self.fs not in there:
             found = ", ".join(f"records{fs:g}" for fs in there)
-            raise DatasetError(f"{self.root} has {found}", f"records{self.fs:g}", "Leave --fs out, or download it.")
+            what = f"{self.root} has only {found}, not records{self.fs:g}"
+            raise DatasetError(what, remedy=f"Leave --fs out, or download records{self.fs:g}.")
         return FILES[self.fs if self.fs in there else there[0]]
 
     def _source(self, row: Row, column: str) -> Source:
@@ -86,5 +88,5 @@ def parse_scp_codes(cell: Any) -> dict[str, float]:
     try:
         codes = ast.literal_eval(cell)
         return {str(code): float(likelihood) for code, likelihood in codes.items()}
-    except (ValueError, SyntaxError, AttributeError, TypeError, RecursionError, MemoryError):  # as ast documents them
+    except (ValueError, SyntaxError, AttributeError, TypeError, RecursionError, MemoryError):  # listed in ast's docs
         raise RecordError(f"column scp_codes holds {str(cell)[:40]!r}", "a dict such as {'NORM': 100.0}") from None

@@ -1,8 +1,8 @@
-"""A folder of stores as one dataset, so that several can be trained on together.
+"""A folder of stores as one dataset, so that one model can be trained on all of them.
 
-Every record keeps its signal, rate, unit, fold and columns. Ids become ``DATASET:ID``, for two datasets may use the
-same ones; stores of one dataset so share its patients. Peaks, entities and views belong to a store's rows and are made
-anew for the new one.
+Every record keeps its signal, sampling rate, unit, fold and columns. Ids become ``DATASET:ID``, because two datasets
+may use the same ids; two stores of one dataset share its patients. R peaks, entities and views belong to the rows of a
+store, so they must be made again for the new store.
 """
 
 from collections.abc import Sequence
@@ -21,23 +21,43 @@ from ecgkit.store.identity import JOINED, qualified
 from ecgkit.store.reader import Store
 
 ARRAY = "zarr.json"
-MIXED = "mixed"  # of code systems: no task reads it
-# Columns that are fields of `Source`, or that every store makes anew from the signal.
+MIXED = "mixed"  # code system of stores with different code systems; no task reads it
+# Columns that are fields of `Source`, or that every store computes from the signal.
 OWN = {
-    "record_id", "path", "patient_id", "labels", "likelihoods", "report", "age", "sex", "fold", "start", "slot", "fs",
-    "samples", "leads", "derived_leads", "source_leads", "other_signals", "unit", "clipped_samples", "rpeaks", "flags",
-    "limb_fault", "sha256",
-}  # fmt: skip
+    "record_id",
+    "path",
+    "patient_id",
+    "labels",
+    "likelihoods",
+    "report",
+    "age",
+    "sex",
+    "fold",
+    "start",
+    "slot",
+    "fs",
+    "samples",
+    "leads",
+    "derived_leads",
+    "source_leads",
+    "other_signals",
+    "unit",
+    "clipped_samples",
+    "rpeaks",
+    "flags",
+    "limb_fault",
+    "sha256",
+}
 
 
 class Stores(Dataset):
-    """Stores, as ``ecgkit ingest`` makes them, that lie beside each other in a folder."""
+    """Stores made by ``ecgkit ingest`` that lie side by side in a folder."""
 
     name = JOINED
 
     @classmethod
     def recognises(cls, root: Path) -> bool:
-        """Return whether the folder holds stores, and is none itself."""
+        """Return whether the folder holds stores and is not a store itself."""
         return is_local(root) and not (root / ARRAY).is_file() and bool(_stores(root))
 
     @cached_property
@@ -53,7 +73,7 @@ class Stores(Dataset):
 
     @cached_property
     def code_system(self) -> str:  # type: ignore[override]
-        """What all stores' labels are written in; `MIXED` where they differ."""
+        """The code system of the labels of all stores; `MIXED` if the stores differ."""
         systems = {store.code_system for store in self.stores.values()}
         return systems.pop() if len(systems) == 1 else MIXED
 
@@ -62,18 +82,22 @@ class Stores(Dataset):
         return [source for name, store in self.stores.items() for source in _sources(name, store)]
 
     def header(self, source: Source) -> Header:
-        """Return what the record table says of a record."""
+        """Return the header of a record, from the record table."""
         store = self.stores[source.path]
         row = int(source.extra["store_row"])
         record = store.table.iloc[row]
         return Header(
-            fs=float(record["fs"]), samples=int(record["samples"]), leads=tuple(record["leads"]),
-            unit=str(record["unit"]), source_leads=tuple(record["source_leads"]),
-            other=tuple(record["other_signals"]), layout=row,
-        )  # fmt: skip
+            fs=float(record["fs"]),
+            samples=int(record["samples"]),
+            leads=tuple(record["leads"]),
+            unit=str(record["unit"]),
+            source_leads=tuple(record["source_leads"]),
+            other=tuple(record["other_signals"]),
+            layout=row,
+        )
 
     def read(self, source: Source, header: Header) -> Recording:
-        """Read one record, compared with the hash under which it was stored."""
+        """Read one record, and compare it with its stored hash."""
         try:
             return self.stores[source.path].recording(header.layout, verify=True)
         except StoreError as error:
@@ -109,5 +133,5 @@ def _sources(name: str, store: Store) -> list[Source]:
 
 
 def _known(value: Any) -> Any:
-    """Return a cell's value, None for a missing one."""
+    """Return a cell's value; None for a missing one."""
     return None if pd.api.types.is_scalar(value) and pd.isna(value) else value

@@ -1,4 +1,4 @@
-"""Reading the tables that datasets ship: every cell as text, with one clear error for what is missing or unreadable."""
+"""Read the CSV tables of datasets. Every cell is read as text; a missing or unreadable table gives one clear error."""
 
 import math
 import re
@@ -15,39 +15,39 @@ Row = dict[str, Any]
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
-    """Read a CSV file as one mapping a row, with the text of every cell and None for an empty one.
+    """Read a CSV file as one mapping per row, with the text of every cell, or None for an empty cell.
 
-    One odd cell must not change how its whole column is read, and ids must keep every digit: nothing is guessed.
+    No type is guessed: one odd cell must not change how its whole column is read, and ids must keep every digit.
 
     Args:
         path: The file.
-        columns: Columns that it must have.
+        columns: Required columns.
 
     Raises:
-        DatasetError: The file is missing, is no CSV, or lacks a column.
+        DatasetError: The file is missing, is not a CSV file, or lacks a column.
     """
     try:
         with path.open("rb") as file:
             table = pd.read_csv(file, dtype=str)
     except FileNotFoundError:
-        raise DatasetError(f"{path} does not exist", "a table of the dataset") from None
+        raise DatasetError(f"{path} does not exist; the dataset needs this table") from None
     except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DatasetError(f"{path} cannot be read ({error})", "a CSV table") from None
+        raise DatasetError(f"{path} cannot be read as a CSV table ({error})") from None
     missing = [column for column in columns if column not in table]
     if missing:
-        raise DatasetError(f"{path} lacks column {', '.join(missing)}", ", ".join(columns))
+        raise DatasetError(f"{path} lacks column {', '.join(missing)}")
     table = table.astype(object).where(table.notna(), None)
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
 
 
 def sources_of(rows: Sequence[Row], read: Callable[[Row], Source], *, record_id: str, path: str) -> list[Source]:
-    """Turn rows into sources; a row that cannot be read becomes one that says why.
+    """Turn rows into sources. A row that cannot be read becomes a source with the problem.
 
     Args:
-        rows: As `read_rows` gives them.
-        read: Makes a source of a row, or raises `RecordError`.
-        record_id: Column of ids.
-        path: Column of paths.
+        rows: The rows, as `read_rows` returns them.
+        read: Makes a source from a row, or raises `RecordError`.
+        record_id: Column of record ids.
+        path: Column of record paths.
     """
 
     def source(row: Row) -> Source:
@@ -60,16 +60,16 @@ def sources_of(rows: Sequence[Row], read: Callable[[Row], Source], *, record_id:
 
 
 def text(cell: str | None) -> str | None:
-    """Return a cell as it is, None for an empty one; a whole number loses the ``.0`` of a float column."""
+    """Return a cell's text; None for an empty one. A whole number loses the ``.0`` of a float column."""
     whole = re.fullmatch(r"(-?\d+)\.0", cell or "")
     return whole[1] if whole else cell
 
 
 def number(row: Mapping[str, Any], column: str) -> float | None:
-    """Return a row's number, None for an empty or absent cell.
+    """Return a row's number; None for an empty or missing cell.
 
     Raises:
-        RecordError: The cell holds anything else.
+        RecordError: The cell is not a number.
     """
     cell = text(row.get(column))
     try:
@@ -77,5 +77,5 @@ def number(row: Mapping[str, Any], column: str) -> float | None:
     except ValueError:
         value = math.nan
     if value is not None and not math.isfinite(value):
-        raise RecordError(f"column {column} holds {str(cell)[:40]!r}", "a number, or nothing")
+        raise RecordError(f"column {column} holds {str(cell)[:40]!r}", "a number, or an empty cell")
     return value

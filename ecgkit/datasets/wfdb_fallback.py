@@ -1,7 +1,7 @@
-"""Records that are not plain, read by wfdb-python: segments, several samples per frame, FLAC, packed formats.
+"""Read records that are not plain with wfdb-python: segments, several samples per frame, FLAC, packed formats.
 
-What is added to wfdb is that no header leads out of its folder, that sizes and checksums are verified, and that files
-of a remote folder are copied here first, for wfdb opens local files only.
+This module adds three things to wfdb. No header can name a file outside its folder. Sizes and checksums are verified.
+Files of a remote folder are first copied to this machine, since wfdb opens only local files.
 """
 
 import re
@@ -22,24 +22,35 @@ from ecgkit.datasets.paths import beside, check_inside, is_local
 from ecgkit.datasets.wfdb_header import wfdb_lines
 from ecgkit.errors import RecordError
 
-# Fewest bytes a sample. A FLAC frame (508, 516, 524) packs at most 65,536 samples, whatever they are.
+# Fewest bytes per sample. A FLAC frame (508, 516, 524) packs at most 65,536 samples, whatever their values.
 SAMPLE_BYTES = {
-    "8": 1.0, "80": 1.0, "16": 2.0, "61": 2.0, "160": 2.0, "24": 3.0, "32": 4.0, "212": 1.5, "310": 4 / 3, "311": 4 / 3,
-    "508": 2.0**-16, "516": 2.0**-16, "524": 2.0**-16,
-}  # fmt: skip
-# Gaps of a multi-segment record have no file that vouches for their length: this many samples of gap a stored sample.
+    "8": 1.0,
+    "80": 1.0,
+    "16": 2.0,
+    "61": 2.0,
+    "160": 2.0,
+    "24": 3.0,
+    "32": 4.0,
+    "212": 1.5,
+    "310": 4 / 3,
+    "311": 4 / 3,
+    "508": 2.0**-16,
+    "516": 2.0**-16,
+    "524": 2.0**-16,
+}
+# No file vouches for the length of gaps in a multi-segment record. Allow this many samples of gap per stored sample.
 MOST_GAPS = 100
 
 
 @dataclass(frozen=True)
 class WfdbLayout:
-    """Which rows to ask wfdb for."""
+    """The rows to read with wfdb."""
 
     rows: Rows
 
 
 def read_header(root: Path, path: str) -> Header:
-    """Read a header by wfdb; see `ecgkit.datasets.wfdb_record.read_header`."""
+    """Read a header with wfdb; see `ecgkit.datasets.wfdb_record.read_header`."""
     with _here(root, path, signals=False) as folder:
         raw = _load_header(folder, path)
         header = _describe(raw, path)
@@ -48,14 +59,14 @@ def read_header(root: Path, path: str) -> Header:
 
 
 def read_signal(root: Path, path: str, header: Header) -> NDArray[np.float64]:
-    """Return ``[L, T]`` in mV (or NU), NaN where a sample is missing."""
+    """Return ``[L, T]`` in mV (or NU), NaN for a missing sample."""
     with _here(root, path, signals=True) as folder:
         return _load_signal(folder / path, _load_header(folder, path), header.layout.rows)
 
 
 @contextmanager
 def _here(root: Path, path: str, *, signals: bool) -> Iterator[Path]:
-    """Yield a local folder that holds a record's files under their own paths: `root` itself if it is local."""
+    """Yield a local folder that holds a record's files under their own paths. If `root` is local, this is `root`."""
     if is_local(root):
         yield root
         return
@@ -65,7 +76,7 @@ def _here(root: Path, path: str, *, signals: bool) -> Iterator[Path]:
 
 
 def _copy_record(root: Path, path: str, folder: Path, *, signals: bool, is_segment: bool = False) -> None:
-    """Copy a header, those of its segments, and the signal files if they are wanted."""
+    """Copy a header, the headers of its segments, and, if wanted, the signal files."""
     _check_names(root, path)
     _copy(root, f"{path}.hea", folder)
     first, *lines = wfdb_lines((root / f"{path}.hea").read_bytes())
@@ -86,7 +97,7 @@ def _copy(root: Path, path: str, folder: Path) -> None:
 
 
 def _load_header(root: Path, path: str) -> Any:
-    """Parse a header, and those of its segments, after every file name in them was found to stay inside `root`."""
+    """Parse a header and those of its segments, after checking that every file name in them stays inside `root`."""
     _check_names(root, path)
     header = wfdb.rdheader(str(root / path))
     if not isinstance(header, wfdb.MultiRecord):
@@ -95,14 +106,13 @@ def _load_header(root: Path, path: str) -> Any:
     segments = [beside(path, name) for name in header.seg_name if name != "~"]
     missing = [segment for segment in segments if not (root / f"{segment}.hea").is_file()]
     if missing:
-        lacks = f"{path} lacks {len(missing)} of its {len(segments)} segments (first {missing[0]}.hea)"
-        raise RecordError(lacks, "all of them")
+        raise RecordError(f"{path} lacks {len(missing)} of its {len(segments)} segments (first {missing[0]}.hea)")
     for segment in segments:
         _check_names(root, segment)
     header = wfdb.rdheader(str(root / path), rd_segments=True)
     for name, segment in zip(header.seg_name, header.segments, strict=True):
         if isinstance(segment, wfdb.MultiRecord):
-            raise RecordError(f"segment {name} of {path} has segments itself", "single-segment headers")
+            raise RecordError(f"segment {name} of {path} has segments itself, which is not supported")
         if segment is not None:
             _mark_uncalibrated((root / path).with_name(name), segment)
     return header
@@ -118,8 +128,8 @@ def _check_names(root: Path, path: str) -> None:
 def _mark_uncalibrated(record: Path, header: Any) -> None:
     """Set the unit of every signal whose gain is 0 or missing to NU.
 
-    header(5): such a gain means that the amplitude is uncalibrated, and 200 units stand for one. wfdb puts the 200
-    and keeps no trace of the 0. A layout header (file ``~``) has no amplitudes: its zeros say nothing.
+    header(5): such a gain means that the amplitude is uncalibrated, and 200 counts are taken per unit. wfdb fills in
+    the 200 and does not report the 0. A layout header (file ``~``) has no amplitudes, so its zeros mean nothing.
     """
     for i, line in enumerate(wfdb_lines(record.with_name(f"{record.name}.hea").read_bytes())[1:]):
         file, _, gain = [*line.split(), "", ""][:3]
@@ -130,7 +140,7 @@ def _mark_uncalibrated(record: Path, header: Any) -> None:
 def _describe(header: Any, path: str) -> Header:
     rows = find_rows(*_names_and_units(header))
     if not header.sig_len:
-        raise RecordError(f"{path}.hea gives no number of samples", "a length above 0")
+        raise RecordError(f"{path}.hea gives no number of samples")
     return Header(
         fs=float(header.fs),
         samples=int(header.sig_len),
@@ -144,15 +154,15 @@ def _describe(header: Any, path: str) -> Header:
 
 
 def _names_and_units(header: Any) -> tuple[list[str], list[str]]:
-    """Return the name and the unit of every row; a multi-segment record has those of its first segment."""
+    """Return the name and the unit of every row; for a multi-segment record, those of its first segment."""
     if isinstance(header, wfdb.MultiRecord):
-        header = header.segments[0]  # the layout header, where the layout varies
+        header = header.segments[0]  # the layout header, if the layout varies
     names = [name or "" for name in header.sig_name or ()]
     return names, [unit or "mV" for unit in header.units or ["mV"] * len(names)]
 
 
 def _check_sizes(root: Path, path: str, header: Any) -> None:
-    """Compare the size of each signal file with what its header promises, so that no header is believed blindly."""
+    """Compare the size of each signal file with the size that follows from its header."""
     if isinstance(header, wfdb.MultiRecord):
         _check_segments(root, path, header)
         return
@@ -160,7 +170,7 @@ def _check_sizes(root: Path, path: str, header: Any) -> None:
         channels = [i for i, other in enumerate(header.file_name) if other == name]
         file = root / beside(path, name)
         if not file.is_file():
-            raise RecordError(f"{name} does not exist", f"the signal file of {PurePosixPath(path).name}.hea")
+            raise RecordError(f"signal file {name} of {PurePosixPath(path).name}.hea does not exist")
         per_sample = SAMPLE_BYTES.get(header.fmt[channels[0]])
         if per_sample is None:
             raise RecordError(f"{name} has format {header.fmt[channels[0]]}", f"one of {', '.join(SAMPLE_BYTES)}")
@@ -171,19 +181,19 @@ def _check_sizes(root: Path, path: str, header: Any) -> None:
 
 
 def _check_segments(root: Path, path: str, header: Any) -> None:
-    """Compare the lengths of a multi-segment record with those of its segments and of their files."""
+    """Compare the length of a multi-segment record with the lengths of its segments and of their files."""
     gaps = 0
     for name, segment, samples in zip(header.seg_name, header.segments, header.seg_len, strict=True):
         if segment is None:
             gaps += samples
-        elif samples:  # a layout header has none
+        elif samples:  # a layout header has no samples
             if segment.sig_len != samples:
                 raise RecordError(f"segment {name} has {segment.sig_len} samples", f"{samples} as {path}.hea says")
             _check_sizes(root, beside(path, name), segment)
     if sum(header.seg_len) != header.sig_len:
-        raise RecordError(f"{path}.hea gives {header.sig_len} samples", f"{sum(header.seg_len)} as its segments")
+        raise RecordError(f"{path}.hea gives {header.sig_len} samples, but its segments {sum(header.seg_len)}")
     if gaps > MOST_GAPS * (header.sig_len - gaps):
-        raise RecordError(f"{path} misses {gaps} of {header.sig_len} samples", f"gaps up to {MOST_GAPS} to 1")
+        raise RecordError(f"{gaps} of {header.sig_len} samples of {path} are in gaps", f"gaps up to {MOST_GAPS} to 1")
 
 
 def _load_signal(record: Path, raw: Any, rows: Rows) -> NDArray[np.float64]:
@@ -203,7 +213,7 @@ def _load_signal(record: Path, raw: Any, rows: Rows) -> NDArray[np.float64]:
 
 
 def _check_sums(record: Path, raw: Any, loaded: Any, channels: list[int]) -> None:
-    """Compare the 16-bit checksums; they are defined on unsmoothed samples in their own place only."""
+    """Compare the 16-bit checksums. They are defined only for unsmoothed samples in their own place."""
     if any(raw.samps_per_frame[i] != 1 for i in channels) or any(raw.skew[i] for i in channels):
         return
     for name, expected, found in zip(

@@ -10,7 +10,7 @@ from ecgkit.datasets.wfdb_header import first_wfdb_line, wfdb_lines
 
 
 class WfdbFolder(Dataset):
-    """A folder of WFDB records of any kind; ids are paths, labels come from ``Dx`` comments where there are some."""
+    """A folder of WFDB records of any kind. Record ids are paths; labels come from ``Dx`` comments, if any."""
 
     name = "wfdb"
     code_system = "dx"
@@ -21,17 +21,17 @@ class WfdbFolder(Dataset):
         return next(iter(root.rglob(f"*{HEADER}")), None) is not None
 
     def sources(self) -> Sequence[Source]:
-        """List every record once: the segments of a multi-segment record belong to it."""
+        """List every record once; the segments of a multi-segment record are not listed on their own."""
         segments = {path: set(self._segments(path)) for path in headers_below(self.root)}
         parts = set().union(*segments.values())
-        # A header that has segments is never a part itself: two that name each other must not both vanish.
+        # A header that has segments is never itself a segment: two headers that name each other must not both vanish.
         return [Source(record_id=path, path=path) for path, own in segments.items() if own or path not in parts]
 
     def _segments(self, path: str) -> Iterator[str]:
-        """Yield the segments that a multi-segment header names; nothing for any other header."""
+        """Yield the segments that a multi-segment header names; yield nothing for any other header."""
         try:
             raw = read_bytes(self.root, f"{path}{HEADER}")
-        except OSError:  # told when the header is read as a record's
+        except OSError:  # reported when the header is read as a record
             return
         if any("/" in word for word in first_wfdb_line(raw).split(None, 1)[:1]):
             for line in wfdb_lines(raw)[1:]:

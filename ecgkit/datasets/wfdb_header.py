@@ -1,10 +1,11 @@
-"""Parsing a WFDB header of the plain kind: one segment, one sample a frame, no skew.
+"""Parse plain WFDB headers: one segment, one sample per frame, no skew.
 
-header(5) of the WFDB Applications Guide, https://physionet.org/physiotools/wag/header-5.htm. Headers that break its
-rules in a common way are read too: a record line that names the signal file (``E00271.mat``) or puts the date before
-the time, units in any case, comments in any encoding, no number of samples. What is not plain is left to wfdb.
+Format: header(5) of the WFDB Applications Guide, https://physionet.org/physiotools/wag/header-5.htm. Headers that break
+the rules in a common way are read too: a record line that names the signal file (``E00271.mat``) or puts the date
+before the time, units in any case, comments in any encoding, a missing number of samples. All other headers are left
+to wfdb.
 
-Of the lines of one dataset only the file name, the first sample and the checksum differ; the rest is parsed once.
+Within one dataset, headers differ only in file names, first samples and checksums. The rest is parsed once.
 """
 
 import re
@@ -21,7 +22,7 @@ _FS = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(?:/.*)?")
 _FORMAT = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
 _NUMBER = r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _GAIN = re.compile(rf"({_NUMBER})(?:\((-?\d+)\))?(?:/(\S*))?")
-# A signal line that leaves out some of its optional fields, which must be the last ones.
+# A signal line. Optional fields may be left out, but only at its end.
 _LINE = re.compile(
     rf"(\S+)[ \t]+(\d\S*)(?:[ \t]+({_NUMBER}(?:\(\S*|/\S*)?)(?=[ \t]|$))?"
     + r"(?:[ \t]+(-?\d+)(?=[ \t]|$))?" * 5
@@ -30,22 +31,22 @@ _LINE = re.compile(
 
 
 class NotPlain(Exception):  # noqa: N818  a finding, not a failure
-    """The header is not of the plain kind, or not understood."""
+    """The header is not plain, or could not be parsed."""
 
 
 @dataclass(frozen=True)
 class Channel:
-    """What a signal line says about every sample of its row.
+    """Storage of one row, from its signal line.
 
     Args:
-        file: The row's file, as an index into the header's files.
+        file: Index of the row's file among the header's files.
         format: WFDB storage format, such as ``16``.
         offset: Bytes before the first sample.
-        gain: Counts a unit.
+        gain: Counts per unit.
         baseline: The count that stands for 0.
-        unit: As written; ``NU`` where the gain is 0 or missing, which means that the amplitude is not calibrated.
-        name: The description.
-        adc_bits: ADC resolution in bits, 0 where unknown.
+        unit: Unit as written; ``NU`` if the gain is 0 or missing, which means that the amplitude is not calibrated.
+        name: Description of the row.
+        adc_bits: ADC resolution in bits; 0 if unknown.
         adc_zero: The count in the middle of the ADC's range.
     """
 
@@ -62,19 +63,19 @@ class Channel:
 
 @dataclass(frozen=True, eq=False)
 class Scheme:
-    """What the headers of many records have in common: the rows, how they are stored, and which are ECG leads.
+    """The part of a header that many records share: the rows, their storage, and which rows are ECG leads.
 
-    Equal ones are one object within a process, so that what follows from one is found by its identity.
+    Equal schemes are one object within a process, so results that depend on a scheme can be cached by its identity.
     """
 
     channels: tuple[Channel, ...]
 
     @cached_property
     def rows(self) -> Rows:
-        """Which of them are ECG leads.
+        """The rows that are ECG leads.
 
         Raises:
-            RecordError: None is.
+            RecordError: No row is an ECG lead.
         """
         return find_rows([channel.name for channel in self.channels], [channel.unit for channel in self.channels])
 
@@ -84,14 +85,14 @@ class WfdbHeader:
     """A plain header.
 
     Args:
-        name: From the record line.
-        fs: In Hz.
-        samples: Samples a row, or None where the header doesn't say.
+        name: Record name from the record line.
+        fs: Sampling rate in Hz.
+        samples: Samples per row; None if the header does not say.
         files: Names of the signal files.
-        scheme: The rows.
+        scheme: The rows and their storage.
         initials: First sample of each row, as the header says.
-        checksums: Checksum of each row, or None where the header gives none.
-        comments: Without their marks.
+        checksums: Checksum of each row; None where the header gives none.
+        comments: Comments without their marks.
     """
 
     name: str
@@ -105,7 +106,7 @@ class WfdbHeader:
 
 
 def decode_text(raw: bytes) -> str:
-    """Return a header's text; one that is not UTF-8 is taken for Latin-1, where every byte is a letter."""
+    """Return a header's text. If it is not valid UTF-8 it is read as Latin-1, in which every byte is a character."""
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -113,15 +114,15 @@ def decode_text(raw: bytes) -> str:
 
 
 def wfdb_lines(raw: bytes) -> list[str]:
-    """Return the lines of a header that are neither empty nor comments, broken exactly where wfdb breaks them.
+    """Return the lines of a header that are neither empty nor comments, split exactly as wfdb splits them.
 
-    wfdb drops every byte that is not ASCII first, and breaks lines at a form feed too.
+    Like wfdb, this first drops every byte that is not ASCII, and also splits lines at a form feed.
     """
     return list(_significant(raw))
 
 
 def first_wfdb_line(raw: bytes) -> str:
-    """Return the first of `wfdb_lines`, the record line; empty if there is none."""
+    """Return the record line, the first of `wfdb_lines`; empty if there is none."""
     return next(_significant(raw), "")
 
 
@@ -136,10 +137,10 @@ def parse_header(raw: bytes) -> WfdbHeader:
     """Parse a plain header.
 
     Args:
-        raw: The file's content.
+        raw: Content of the file.
 
     Raises:
-        NotPlain: It is of another kind, or breaks the rules in an uncommon way.
+        NotPlain: The header is of another kind, or breaks the rules in an uncommon way.
     """
     lines, comments = [], []
     for line in decode_text(raw).split("\n"):
@@ -161,12 +162,19 @@ def parse_header(raw: bytes) -> WfdbHeader:
         initials.append(initial)
         checksums.append(checksum)
     return WfdbHeader(
-        name, fs, samples, tuple(files), _scheme(tuple(tokens)), tuple(initials), tuple(checksums), tuple(comments),
-    )  # fmt: skip
+        name,
+        fs,
+        samples,
+        tuple(files),
+        _scheme(tuple(tokens)),
+        tuple(initials),
+        tuple(checksums),
+        tuple(comments),
+    )
 
 
 def _record_line(line: str) -> tuple[str, int, float, int | None]:
-    """Return the record's name, the number of signals, the rate, and the number of samples if there is one."""
+    """Return the record's name, the number of signals, the sampling rate, and the number of samples, if given."""
     name, *rest = line.split()
     if "/" in name or not rest or not rest[0].isdecimal():
         raise NotPlain(f"record line {line[:80]!r}")
@@ -184,7 +192,7 @@ def _record_line(line: str) -> tuple[str, int, float, int | None]:
 
 
 def _signal_line(line: str) -> tuple[str, str, str, str, str, int | None, int | None, str]:
-    """Return file, format, gain, bits and zero of the ADC as written; first sample and checksum; the description."""
+    """Return file, format, gain, ADC bits and ADC zero as written, then first sample, checksum and description."""
     parts = line.split(None, 8)
     if len(parts) >= 8:
         try:
@@ -197,9 +205,15 @@ def _signal_line(line: str) -> tuple[str, str, str, str, str, int | None, int | 
         raise NotPlain(f"signal line {line[:80]!r}")
     file, form, gain, bits, zero, initial, checksum, _, description = match.groups()
     return (
-        file, form, gain or "", bits or "", zero or "", int(initial) if initial else None,
-        int(checksum) if checksum else None, description.strip(),
-    )  # fmt: skip
+        file,
+        form,
+        gain or "",
+        bits or "",
+        zero or "",
+        int(initial) if initial else None,
+        int(checksum) if checksum else None,
+        description.strip(),
+    )
 
 
 @lru_cache(maxsize=4096)

@@ -1,7 +1,8 @@
-"""Reading one WFDB record: header, signals, comments, reference beats.
+"""Read one WFDB record: header, signals, comments and reference beats.
 
-Plain records, which nearly all are, are read here with numpy; any other by wfdb. Either way leads go by name, no header
-leads out of its folder, sizes and checksums are verified, and every failure is one `RecordError` with its cause.
+Plain records, which are nearly all records, are read here with numpy; any other record is read with wfdb. Both ways
+find leads by name, never read a file outside the folder, verify sizes and checksums, and raise one `RecordError`
+with its cause on failure.
 """
 
 from collections.abc import Iterator
@@ -36,27 +37,27 @@ def read_header(root: Path, path: str) -> Header:
         check_inside(root, f"{path}.hea")
         header = _read_header(root, path)
         if header.samples < 1:
-            raise RecordError(f"{path}.hea gives no number of samples", "a length above 0")
+            raise RecordError(f"{path}.hea gives no number of samples")
         if not 0 < header.fs < float("inf"):
             raise RecordError(f"{path}.hea gives {header.fs:g} Hz", "a sampling rate above 0")
         return header
 
 
 def read_record(root: Path, path: str) -> Recording:
-    """Read the header and the signal of a record; raises as these two."""
+    """Read the header and the signal of a record. Raises the errors of `read_header` and `read_signal`."""
     return read_signal(root, path, read_header(root, path))
 
 
 def read_signal(root: Path, path: str, header: Header) -> Recording:
-    """Read the ECG leads of a record, sizes and checksums verified.
+    """Read the ECG leads of a record, and verify sizes and checksums.
 
     Args:
         root: The dataset's folder.
         path: The record's path relative to it, without suffix.
-        header: What `read_header` gave for it.
+        header: The header that `read_header` returned.
 
     Raises:
-        RecordError: The signal file is damaged, or holds no sample.
+        RecordError: The signal file is damaged, or contains no sample.
     """
     with one_error(path, "a WFDB signal"):
         amplitudes = _read_amplitudes(root, path, header)
@@ -69,20 +70,26 @@ def recording_of(
     """Return the recording of a header and its samples.
 
     Raises:
-        RecordError: Not one sample is there.
+        RecordError: Every sample is missing.
     """
     is_empty = amplitudes.max() == MISSING if amplitudes.dtype == np.int16 else not np.isfinite(amplitudes).any()
     if is_empty:
-        raise RecordError(f"every sample of {path} is missing", "a signal")
+        raise RecordError(f"every sample of {path} is missing")
     return Recording(
-        amplitudes, header.fs, header.leads, header.unit, header.source_leads, other=header.other,
-        comments=header.comments, rpeaks=rpeaks,
-    )  # fmt: skip
+        amplitudes,
+        header.fs,
+        header.leads,
+        header.unit,
+        header.source_leads,
+        other=header.other,
+        comments=header.comments,
+        rpeaks=rpeaks,
+    )
 
 
 @contextmanager
 def one_error(name: str, expected: str) -> Iterator[None]:
-    """Turn whatever a library or the file system raises over one file into a `RecordError` with its cause."""
+    """Turn any error that a library or the file system raises for a file into a `RecordError` with its cause."""
     try:
         yield
     except RecordError:
@@ -96,7 +103,7 @@ def _read_header(root: Path, path: str) -> Header:
     try:
         raw = read_bytes(root, f"{path}.hea")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        raise RecordError(f"{path}.hea does not exist as a file", "a WFDB header") from None
+        raise RecordError(f"header {path}.hea does not exist as a file") from None
     try:
         parsed = parse_header(raw)
         for name in parsed.files:
@@ -110,12 +117,18 @@ def _read_header(root: Path, path: str) -> Header:
 
 def _describe(header: WfdbHeader, samples: int) -> Header:
     rows = header.scheme.rows
-    # Where the length is not stated, neither is a checksum to be verified: header(5).
+    # header(5): a header without a number of samples has no checksum to verify either.
     checksums = header.checksums if header.samples is not None else (None,) * len(header.checksums)
     return Header(
-        header.fs, samples, rows.leads, rows.unit, rows.source_leads, rows.other, header.comments,
+        header.fs,
+        samples,
+        rows.leads,
+        rows.unit,
+        rows.source_leads,
+        rows.other,
+        header.comments,
         PlainLayout(header.files, checksums, header.scheme),
-    )  # fmt: skip
+    )
 
 
 def _read_amplitudes(root: Path, path: str, header: Header) -> Amplitudes:
@@ -127,7 +140,7 @@ def _read_amplitudes(root: Path, path: str, header: Header) -> Amplitudes:
 
 
 def _reference_beats(root: Path, path: str, fs: float) -> NDArray[np.int64] | None:
-    """Return the beats of an ``.atr`` file beside the record, if there is one that can be read."""
+    """Return the beats of an ``.atr`` file beside the record, if there is a readable one."""
     try:
         raw = read_bytes(root, f"{path}.atr")
     except OSError:
@@ -135,5 +148,5 @@ def _reference_beats(root: Path, path: str, fs: float) -> NDArray[np.int64] | No
     check_inside(root, f"{path}.atr")
     try:
         return parse_annotations(raw, fs).only(BEATS)
-    except ValueError:  # an unreadable annotation must not cost the signal
+    except ValueError:  # an unreadable annotation file must not cost the signal
         return None

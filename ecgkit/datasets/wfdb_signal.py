@@ -1,7 +1,7 @@
-"""Reading the samples of a plain WFDB record with numpy: sizes and checksums verified, amplitudes exact.
+"""Read the samples of a plain WFDB record with numpy: sizes and checksums are verified, amplitudes are exact.
 
-signal(5) of the WFDB Applications Guide, https://physionet.org/physiotools/wag/signal-5.htm. Each format packs the
-samples of all rows of a file in turn (row 1, row 2, ... of sample 0, then of sample 1), and has one count that marks a
+Formats: signal(5) of the WFDB Applications Guide, https://physionet.org/physiotools/wag/signal-5.htm. Each format
+interleaves the rows of a file (rows 1, 2, ... of sample 0, then of sample 1, ...), and reserves one count for a
 missing sample.
 """
 
@@ -26,12 +26,12 @@ Counts = NDArray[np.int16] | NDArray[np.int32]
 
 @dataclass(frozen=True)
 class Format:
-    """A storage format.
+    """A storage format of WFDB.
 
     Args:
-        bits: A sample takes.
+        bits: Bits per sample.
         missing: The count that marks a missing sample.
-        unpack: Turns bytes into that many counts.
+        unpack: Unpacks a number of counts from bytes.
     """
 
     bits: int
@@ -39,12 +39,14 @@ class Format:
     unpack: Callable[[memoryview, int], Counts]
 
     def size(self, samples: int) -> int:
-        """Return how many bytes hold that many samples."""
+        """Return the number of bytes that hold this many samples."""
         return -(-samples * self.bits // 8)
 
 
 def _unpack_212(raw: memoryview, count: int) -> NDArray[np.int16]:
-    """Two 12-bit samples in three bytes: low byte, both high nibbles (the first in the lower half), low byte."""
+    """Unpack pairs of 12-bit samples from three bytes: low byte, both high nibbles (first sample in the lower half),
+    low byte.
+    """
     pairs = -(-count // 2)
     packed = np.frombuffer(bytes(raw[: 3 * pairs]).ljust(3 * pairs, b"\0"), np.uint8).reshape(pairs, 3).astype(np.int16)
     out = np.empty((pairs, 2), np.int16)
@@ -71,12 +73,12 @@ FORMATS = {
 
 @dataclass(frozen=True)
 class PlainLayout:
-    """Where a plain record's samples lie; all that differs between records of one dataset is in the first two.
+    """Location of a plain record's samples. Between records of one dataset only `files` and `checksums` differ.
 
     Args:
         files: Names of the signal files, beside the header.
-        checksums: Of each row, None where there is none to verify.
-        scheme: The rows.
+        checksums: Checksum of each row; None where there is none to verify.
+        scheme: The rows and their storage.
     """
 
     files: tuple[str, ...]
@@ -86,10 +88,10 @@ class PlainLayout:
 
 @lru_cache(maxsize=4096)
 def files_of(scheme: Scheme) -> tuple[tuple[Format, int, tuple[int, ...]], ...]:
-    """Return for each signal file its format, the bytes before its first sample, and its rows in the record.
+    """Return each signal file's format, the number of bytes before its first sample, and its rows in the record.
 
     Raises:
-        NotPlain: A format is not read here, or rows of one file differ in format or offset.
+        NotPlain: The format is not supported here, or rows of one file differ in format or offset.
     """
     rows: dict[int, list[int]] = {}
     for row, channel in enumerate(scheme.channels):
@@ -105,10 +107,10 @@ def files_of(scheme: Scheme) -> tuple[tuple[Format, int, tuple[int, ...]], ...]:
 
 
 def measure(root: Path, path: str, header: WfdbHeader) -> int:
-    """Return how many samples a row has, vouched for by the sizes of the signal files.
+    """Return the number of samples per row, checked against the sizes of the signal files.
 
     Raises:
-        NotPlain: As `files_of`.
+        NotPlain: See `files_of`.
         RecordError: A signal file is missing, or shorter than the header says.
     """
     lengths = []
@@ -116,7 +118,7 @@ def measure(root: Path, path: str, header: WfdbHeader) -> int:
         try:
             size = size_of(root, beside(path, name))
         except (FileNotFoundError, NotADirectoryError):
-            raise RecordError(f"{name} does not exist", f"the signal file of {path}.hea") from None
+            raise RecordError(f"signal file {name} of {path}.hea does not exist") from None
         wanted = kind.size((header.samples or 0) * len(rows)) + offset
         if size < wanted:
             raise RecordError(f"{name} is cut short: {size} bytes", f"at least {wanted} bytes")
@@ -125,10 +127,10 @@ def measure(root: Path, path: str, header: WfdbHeader) -> int:
 
 
 def read_counts(root: Path, path: str, samples: int, layout: PlainLayout) -> Counts:
-    """Return the digital samples ``[L, T]`` of the ECG leads, their checksums verified.
+    """Return the digital samples ``[L, T]`` of the ECG leads, with verified checksums.
 
     Raises:
-        RecordError: A file is shorter than it was, or a checksum is wrong.
+        RecordError: A file has become shorter, or a checksum is wrong.
     """
     wanted = layout.scheme.rows.index
     rows: dict[int, Counts] = {}
@@ -151,7 +153,7 @@ def _rows_of(counts: Counts, rows: int) -> Counts:
 
 
 def _check_sums(file: str, table: Counts, rows: tuple[int, ...], layout: PlainLayout) -> None:
-    """Compare the checksums of the ECG leads: sums of all samples, of which the lowest 16 bits count."""
+    """Compare the checksums of the ECG leads: the lowest 16 bits of the sum of all samples."""
     sums = table.sum(1, dtype=np.int16).tolist() if table.dtype == np.int16 else table.sum(1, dtype=np.int64).tolist()
     for row, found in zip(rows, sums, strict=True):
         expected = layout.checksums[row]
@@ -164,7 +166,7 @@ def _check_sums(file: str, table: Counts, rows: tuple[int, ...], layout: PlainLa
 
 @dataclass(frozen=True)
 class _Scale:
-    """How counts become amplitudes, each ``[L, 1]``; `steps` are whole microvolts a count, or None."""
+    """Scale from counts to amplitudes, each ``[L, 1]``; `steps` are whole microvolts per count, or None."""
 
     gains: NDArray[np.float64]
     baselines: NDArray[np.int64]
@@ -174,7 +176,7 @@ class _Scale:
 
     @property
     def is_identity(self) -> bool:
-        """Whether counts of 16 bits are microvolts already, marked as a store marks them."""
+        """Whether 16-bit counts already are microvolts, with missing samples marked as a store marks them."""
         exact = self.steps is not None and bool((self.steps == 1).all())
         return exact and not self.baselines.any() and bool((self.missing == MISSING).all())
 
@@ -183,7 +185,7 @@ class _Scale:
 def _scale_of(scheme: Scheme) -> tuple[_Scale, bool]:
     channels: list[Channel] = [scheme.channels[row] for row in scheme.rows.index]
     microvolts = scheme.rows.microvolts
-    # Of the gain as written: 0.2 counts a microvolt is a fifth, which no binary number is.
+    # Computed from the gain as written: 0.2 counts per microvolt has no exact binary number, but 1/5 is exact.
     steps = [Fraction(unit) / Fraction(repr(channel.gain)) for unit, channel in zip(microvolts, channels, strict=True)]
 
     def column(values: list, dtype: type) -> NDArray:
@@ -200,14 +202,14 @@ def _scale_of(scheme: Scheme) -> tuple[_Scale, bool]:
 
 
 def to_amplitudes(counts: Counts, scheme: Scheme) -> Amplitudes:
-    """Turn digital samples of the ECG leads into whole microvolts where that is exact, else into mV.
+    """Convert digital samples of the ECG leads to whole microvolts where that is exact, else to mV.
 
     Args:
-        counts: ``[L, T]``, as `read_counts` gives them.
+        counts: Samples ``[L, T]``, as `read_counts` returns them.
         scheme: The record's rows.
 
     Returns:
-        ``[L, T]`` int16 in microvolts, or float64 in mV (thousandths of the unit, or the unit, where that is none).
+        ``[L, T]`` int16 in microvolts, or float64 in mV. For unit ``NU``: thousandths of the unit, or the unit.
     """
     scale, is_identity = _scale_of(scheme)
     if is_identity and counts.dtype == np.int16:

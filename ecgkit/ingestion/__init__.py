@@ -1,9 +1,9 @@
-"""Ingest: a dataset as it lies on disk becomes one store, and every record that is left out is accounted for.
+"""Ingest: convert a dataset's files on disk into one store, and account for every record that is left out.
 
-There are two passes. First the headers decide the store's shape and give each record its slot. Then each shard is made
-by itself, in this process or in many: its signals are read, checked and stored. A record that cannot be taken goes to
-the ledger with the stage and the reason; none is dropped silently. Shards that are done survive the process that made
-them: the same call goes on from there, and gives the same bytes.
+There are two passes. First the headers decide the store's shape and give each record its slot. Then each shard is
+made on its own, in this process or in many: its signals are read, checked and stored. A record that cannot be ingested
+goes to the ledger with the stage and the reason; no record is dropped silently. If the process is stopped, finished
+shards are kept. The same call continues from there and gives the same bytes.
 """
 
 from collections import Counter
@@ -29,13 +29,13 @@ __all__ = ["IngestOptions", "IngestReport", "find_dataset", "ingest"]
 
 @dataclass
 class IngestReport:
-    """What became of a folder's records.
+    """Counts of an ingest.
 
     Args:
-        dataset: The layout that was taken.
-        found: Records that the dataset lists and the options ask for.
-        taken: Records in the store; a record that was split counts once per window.
-        rejected: Ledger rows.
+        dataset: Name of the dataset layout.
+        found: Number of records that the dataset lists and the options select.
+        taken: Number of records in the store; a record that was split counts once per window.
+        rejected: Rows of the ledger.
         flagged: Number of records per quality flag.
         fewer_leads: Number of records per set of leads, for records that lack some of the store's leads.
         derived: Number of records per set of limb leads that were computed.
@@ -55,7 +55,7 @@ class IngestReport:
 
     @property
     def failed(self) -> int:
-        """Records that could not be read; those that were dropped by a flag could."""
+        """Number of records that could not be read. Records dropped because of a flag are not counted."""
         return len({row.record_id for row in self.rejected if row.stage != "dropped"})
 
 
@@ -68,19 +68,19 @@ def ingest(
     overwrite: bool = False,
     executor: Executor | None = None,
 ) -> IngestReport:
-    """Take a dataset into a new store, or go on where an earlier call with the same arguments was stopped.
+    """Convert a dataset into a new store. A stopped call continues when it is repeated with the same arguments.
 
     Args:
         src: The dataset's folder, as downloaded.
         out: The store to make. It appears only when it is complete; until then ``OUT.partial`` holds the parts that
             are done.
-        options: What decides the store's content.
+        options: Options that decide the store's content.
         progress: Called with the stage, records done and records in total.
         overwrite: Replace an existing store, and unfinished work with other options.
-        executor: Does the work; None for this process.
+        executor: Runs the work; None for this process.
 
     Returns:
-        What was taken and what was not.
+        Counts of the ingest.
 
     Raises:
         ConfigError: `options` are invalid.
@@ -110,7 +110,7 @@ def _parts(plan: Plan) -> list[Part[tuple[int, Slots]]]:
 
 
 def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset) -> IngestReport:
-    """Put the store together and in its place, and tell what is in it."""
+    """Assemble the store, move it into place, and return its report."""
     report = IngestReport(dataset.name, plan.found, rejected=list(plan.rejected))
     parts = range(plan.parts)
     report.rejected += [row for index in parts for row in read_ledger(part_file(unfinished.parts, index, LEDGER))]
@@ -132,7 +132,7 @@ def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset) -> IngestRepor
 
 
 def _count(report: IngestReport, rows: Path, axis: tuple[str, ...]) -> None:
-    """Add a part's rows to the report."""
+    """Add the rows of a part to the report."""
     table = pq.read_table(rows)
     if not len(table):
         return

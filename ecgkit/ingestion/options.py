@@ -1,4 +1,4 @@
-"""What a user may ask of an ingest."""
+"""Options of an ingest."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,18 +14,18 @@ WINDOWS: tuple[Window, ...] = ("first", "center", "split")
 
 @dataclass(frozen=True)
 class IngestOptions:
-    """What decides the content of a store, beside its source.
+    """Options that, with the source, decide the content of a store.
 
     Args:
-        dataset: Name of the layout; empty to find it by looking.
-        fs: Sampling rate in Hz: picks among the rates that the dataset ships, and resamples any other to it.
-        seconds: Longest part of a record to keep; None keeps all.
-        window: Which part of a longer record that is: its ``first``, its ``center``, or ``split`` for all of it, in
-            consecutive parts that become records of their own, the last one shorter where it does not come out even.
-        leads: Leads to keep; a record that lacks one goes to the ledger. None keeps what each record has.
-        limit: Take only the first records that the dataset lists.
-        patients: Take only records of these patients.
-        drop: Quality flags for which a record goes to the ledger, see `ecgkit.signal.quality.FLAGS`.
+        dataset: Name of the dataset layout; empty to detect it.
+        fs: Sampling rate in Hz. It picks among the rates that the dataset ships; any other rate is resampled to it.
+        seconds: Longest duration to keep of each record, in s; None keeps all.
+        window: Which part of a longer record to keep: ``first``, ``center``, or ``split``. ``split`` keeps all, as
+            consecutive windows that become separate records; the last window may be shorter.
+        leads: Leads to keep; a record that lacks one goes to the ledger. None keeps the leads that each record has.
+        limit: Use only this many records, the first that the dataset lists.
+        patients: Use only records of these patients.
+        drop: Quality flags. A record with one of them goes to the ledger; see `ecgkit.signal.quality.FLAGS`.
     """
 
     dataset: str = ""
@@ -38,10 +38,10 @@ class IngestOptions:
     drop: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Refuse what cannot be.
+        """Check the options.
 
         Raises:
-            ConfigError: It cannot.
+            ConfigError: An option has an impossible value.
         """
         for name, value in (("--fs", self.fs), ("--seconds", self.seconds)):
             if value is not None and not 0 < value < float("inf"):
@@ -49,13 +49,13 @@ class IngestOptions:
         if self.window not in WINDOWS:
             raise ConfigError(f"--window {self.window}", " or ".join(WINDOWS))
         if self.window != "first" and self.seconds is None:
-            raise ConfigError(f"--window {self.window} without --seconds", "the length of a window")
+            raise ConfigError(f"--window {self.window} needs a length", remedy="Give it with --seconds.")
         for flag in self.drop:
             if flag not in FLAGS:
                 raise ConfigError(f"no flag {flag!r}", f"one of {', '.join(FLAGS)}", did_you_mean(flag, FLAGS))
 
     def windows(self, header: Header) -> list[tuple[int, int]]:
-        """Return the parts of a record to store, as first sample and first sample after it, at the record's rate."""
+        """Return the parts of a record to store, as first sample and sample after the last, at the record's rate."""
         size = header.samples if self.seconds is None else round(self.seconds * header.fs)
         if size >= header.samples or size < 1 or self.window == "first":
             return [(0, min(size, header.samples))]
@@ -69,15 +69,15 @@ EVERYTHING = IngestOptions()
 
 
 def read_patients(path: Path) -> frozenset[str]:
-    """Read a file of patient ids, one per line; blanks around them and empty lines don't count.
+    """Read a file of patient ids, one per line. Surrounding blanks and empty lines are ignored.
 
     Raises:
-        ConfigError: The file cannot be read, or holds no id.
+        ConfigError: The file cannot be read, or contains no id.
     """
     try:
         ids = frozenset(line.strip() for line in path.read_text(encoding="utf-8").splitlines()) - {""}
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read ({error})", "a text file of patient ids, one per line") from None
+        raise ConfigError(f"{path} cannot be read ({error})", "a text file with one patient id per line") from None
     if not ids:
-        raise ConfigError(f"{path} holds no patient id", "one per line")
+        raise ConfigError(f"{path} contains no patient id", "one id per line")
     return ids

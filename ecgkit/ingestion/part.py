@@ -1,4 +1,4 @@
-"""The second pass: the records of one shard are read, fitted and stored. An executor runs one call per shard."""
+"""The second pass of an ingest: read, fit and store the records of one shard. An executor runs one call per shard."""
 
 from dataclasses import dataclass, replace
 from itertools import groupby
@@ -19,19 +19,19 @@ from ecgkit.store.writer import LedgerRow, PartWriter, open_part
 
 
 def warm_up() -> None:
-    """Load what `make_part` needs, compiled code included, so that a new process is ready when there is work."""
+    """Load what `make_part` needs, including compiled code, so that a new process is ready when work arrives."""
     measure(np.zeros((1, 3, 2), np.int16), 500.0, ("I", "II", "III"))
 
 
 @dataclass(frozen=True)
 class Job:
-    """What all parts of a store have in common.
+    """What all parts of an ingest share.
 
     Args:
-        dataset: Where the records come from.
-        options: What is done to them.
+        dataset: The dataset to read from.
+        options: Options of the ingest.
         layout: Layout of the store.
-        folder: Folder of the parts.
+        folder: Folder for the parts.
     """
 
     dataset: Dataset
@@ -44,7 +44,7 @@ def make_part(job: Job, call: tuple[int, Slots]) -> None:
     """Read a shard's records and write its part.
 
     Args:
-        job: What all parts have in common.
+        job: What all parts share.
         call: The part's number, and its slots.
     """
     index, slots = call
@@ -54,7 +54,7 @@ def make_part(job: Job, call: tuple[int, Slots]) -> None:
 
 
 def _take(job: Job, windows: list[Item], writer: PartWriter) -> None:
-    """Read one record and append its windows, or write down why not."""
+    """Read one record and append its windows, or note in the ledger why that failed."""
     source, header = windows[0].source, windows[0].header
     try:
         recording = job.dataset.read(source, header)
@@ -74,7 +74,7 @@ def _take(job: Job, windows: list[Item], writer: PartWriter) -> None:
 
 
 def fit(recording: Recording, options: IngestOptions) -> Recording:
-    """Resample and complete a recording as the options say."""
+    """Resample a recording and derive its missing limb leads, as the options say."""
     fs = options.fs or recording.fs
     if fs != recording.fs:
         signal = resample_with_gaps(recording.signal, recording.fs, fs)
@@ -83,6 +83,6 @@ def fit(recording: Recording, options: IngestOptions) -> Recording:
             rpeaks = (rpeaks * fs / recording.fs).round().astype(int)
             rpeaks = rpeaks[rpeaks < signal.shape[-1]]
         recording = replace(recording, amplitudes=signal, fs=fs, rpeaks=rpeaks)
-    # With none to compute there is no need to put the leads in order: the store has its own.
+    # If no lead can be derived, the order of leads does not matter here: the store puts them into its own order.
     complete = recording if set(DERIVED) <= set(recording.leads) else recording.with_derived_leads()
     return complete.only(options.leads) if options.leads else complete

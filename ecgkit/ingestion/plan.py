@@ -1,11 +1,11 @@
-"""The first pass: every header is read once, and decides who gets which slot of the store.
+"""The first pass of an ingest: read every header once, and give each record its slot in the store.
 
-Who reads some headers also packs what follows from them, and as packed it stays: a tenth of a kilobyte a record, so
-that the plan of a million records fits anywhere, and the process that plans hands on what it need not open.
+A call that reads some headers also packs its part of the plan. Packed, a record takes about 100 bytes, so the plan of
+a million records fits into memory, and the planning process can pass blocks on without unpacking them.
 """
 
 import hashlib
-import pickle  # between the processes of one ingest, never to or from a file
+import pickle  # used between the processes of one ingest only, never for a file
 import zlib
 from bisect import bisect_left, bisect_right
 from collections import Counter
@@ -27,19 +27,19 @@ from ecgkit.store.writer import LedgerRow
 
 Progress = Callable[[str, int, int], None]
 
-HEADERS_A_CALL = 256  # enough that handing them out costs nothing beside reading them
+HEADERS_A_CALL = 256  # large enough that handing out a call costs little compared with reading the headers
 
 
 @dataclass(frozen=True)
 class Item:
-    """What is to fill one slot of the store.
+    """The content of one slot of the store.
 
     Args:
         source: The record, as its dataset lists it.
         header: Its header.
-        start: First sample to take, at the record's own rate.
-        stop: First sample not to take.
-        number: Counts the windows of a record that is split, from 1; 0 for a record that is not.
+        start: First sample to store, at the record's own rate.
+        stop: Sample after the last one to store.
+        number: Number of the window in a record that is split, counted from 1; 0 for a record that is not split.
     """
 
     source: Source
@@ -50,22 +50,22 @@ class Item:
 
     @property
     def record_id(self) -> str:
-        """The dataset's id, with the window's number where there are several."""
+        """The dataset's record id, followed by the window's number if the record is split."""
         return f"{self.source.record_id}#{self.number}" if self.number else self.source.record_id
 
 
 @dataclass(frozen=True)
 class Block:
-    """What is to become of some consecutive records of a dataset.
+    """The plan for some consecutive records of a dataset.
 
     Args:
-        packed: Their items, see `pack`.
-        slots: How many items these are.
-        samples: The longest of them, as stored.
+        packed: Items of these records; see `pack`.
+        slots: Number of items.
+        samples: Length of the longest item, as stored.
         kinds: Leads and unit of each kind of header.
-        digest: Hash of all that decides what is stored of them.
-        rejected: Records that get no slot.
-        read: How many records there were.
+        digest: Hash of everything that decides what is stored of these records.
+        rejected: Ledger rows of the records that get no slot.
+        read: Number of records that were read.
     """
 
     packed: bytes
@@ -79,12 +79,12 @@ class Block:
 
 @dataclass(frozen=True)
 class Slots:
-    """Consecutive slots of a store, small enough to be sent to whoever fills them.
+    """Consecutive slots of a store, small enough to be sent to the process that fills them.
 
     Args:
-        packed: Blocks in which their items are.
-        start: The first slot, counted from the first item of these blocks.
-        stop: The first slot that is not among them.
+        packed: The blocks that hold their items.
+        start: First slot, counted from the first item of these blocks.
+        stop: Slot after the last one, counted in the same way.
     """
 
     packed: tuple[bytes, ...]
@@ -95,19 +95,19 @@ class Slots:
         return self.stop - self.start
 
     def items(self) -> list[Item]:
-        """Return what is to fill them."""
+        """Return the items of these slots."""
         return [item for packed in self.packed for item in unpack(packed)][self.start : self.stop]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is to become of a dataset.
+    """The plan for a dataset.
 
     Args:
         found: Number of records that were asked for.
-        layout: The store's.
-        blocks: All records, in order.
-        rejected: Records that get no slot.
+        layout: Layout of the store.
+        blocks: Plans of all records, in order.
+        rejected: Ledger rows of the records that get no slot.
     """
 
     found: int
@@ -117,7 +117,7 @@ class Plan:
 
     @cached_property
     def starts(self) -> list[int]:
-        """The first slot of each block, and the number of all slots."""
+        """The first slot of each block, followed by the total number of slots."""
         return [0, *accumulate(block.slots for block in self.blocks)]
 
     @property
@@ -139,7 +139,7 @@ class Plan:
         return Slots(packed, start - self.starts[first], stop - self.starts[first])
 
     def fingerprint(self, options: IngestOptions) -> str:
-        """Return a hash of all that decides the store's content, as far as headers and tables tell."""
+        """Return a hash of everything that decides the store's content, as far as headers and tables show it."""
         digest = hashlib.sha256(repr((options.drop, options.leads, options.fs, self.layout)).encode())
         for block in self.blocks:
             digest.update(block.digest)
@@ -153,11 +153,11 @@ def make_plan(
     stopped: Callable[[], bool],
     progress: Progress | None = None,
 ) -> Plan:
-    """List a dataset and read its headers.
+    """List the records of a dataset and read their headers.
 
     Raises:
-        DatasetError: It lists no record, two of one id, or none that can be read.
-        KeyboardInterrupt: `stopped` said so.
+        DatasetError: The dataset lists no record, two records with one id, or no record that can be read.
+        KeyboardInterrupt: `stopped` returned True.
     """
     sources = _distinct(_chosen(settle(dataset.sources()), options))
     found, blocks = len(sources), dict[int, Block]()
@@ -179,9 +179,9 @@ def make_plan(
 
 
 def nothing_read(dataset: Dataset, found: int, rejected: Sequence[LedgerRow]) -> DatasetError:
-    """Return the error of a dataset that would give an empty store, with the first reason."""
+    """Return the error for a dataset that would give an empty store, with the reason for the first record."""
     if not rejected:
-        return DatasetError(f"{dataset.root} lists no record", "at least one that was asked for")
+        return DatasetError(f"{dataset.root} lists no record that was asked for")
     first = rejected[0]
     return DatasetError(
         f"none of the {found} records of {dataset.root} can be taken; record {first.record_id}: {first.reason}"
@@ -195,7 +195,7 @@ def _chosen(sources: Sequence[Source], options: IngestOptions) -> list[Source]:
 
 
 def _distinct(sources: list[Source]) -> list[Source]:
-    """Return the sources, refusing two of one id: results could not tell them apart."""
+    """Return the sources, and refuse two with the same id, since results could not tell them apart."""
     twice = [record_id for record_id, n in Counter(s.record_id for s in sources if not s.problem).items() if n > 1]
     if twice:
         raise DatasetError(f"record id {twice[0]!r} is listed twice", "one row per record in the dataset's table")
@@ -203,7 +203,7 @@ def _distinct(sources: list[Source]) -> list[Source]:
 
 
 def _handed_out(sources: list[Source]) -> Iterator[tuple[int, list[Source]]]:
-    """Yield the sources, some at a time with the number of their first, and keep none that is on its way."""
+    """Yield the sources in groups, each with the index of its first source. Yielded groups are not kept in memory."""
     for start in range(0, len(sources), HEADERS_A_CALL):
         stop = min(start + HEADERS_A_CALL, len(sources))
         some = sources[start:stop]
@@ -215,15 +215,15 @@ _GONE = Source(record_id="", path="")
 
 
 def plan_block(dataset: Dataset, options: IngestOptions, call: tuple[int, list[Source]]) -> tuple[int, Block]:
-    """Read some headers, and plan what is to be stored of their records.
+    """Read the headers of some sources, and plan what to store of their records.
 
     Args:
-        dataset: What they are of.
-        options: What is asked for.
-        call: A number, and the sources.
+        dataset: The dataset of the sources.
+        options: Options of the ingest.
+        call: Index of the first source, and the sources.
 
     Returns:
-        The number, and the plan.
+        The index, and the plan.
     """
     items: list[Item] = []
     rejected: list[LedgerRow] = []
@@ -233,7 +233,7 @@ def plan_block(dataset: Dataset, options: IngestOptions, call: tuple[int, list[S
         if isinstance(header, LedgerRow):
             rejected.append(header)
         elif _stored_samples(*options.windows(header)[0], header, options) < 1:
-            error = RecordError("less than one sample would be stored", "one or more", "Raise --seconds or --fs.")
+            error = RecordError("less than one sample would be stored", remedy="Raise --seconds or --fs.")
             rejected.append(LedgerRow(source.record_id, source.path, "header", str(error)))
         else:
             own = list(_items(source, header, options))
@@ -246,13 +246,13 @@ def plan_block(dataset: Dataset, options: IngestOptions, call: tuple[int, list[S
 
 
 def pack(items: list[Item]) -> bytes:
-    """Make items small."""
+    """Compress items."""
     return zlib.compress(pickle.dumps(items, pickle.HIGHEST_PROTOCOL), 1)
 
 
 def unpack(packed: bytes) -> list[Item]:
     """Undo `pack`."""
-    return cast(list[Item], pickle.loads(zlib.decompress(packed)))  # what `pack` made, in memory all the while
+    return cast(list[Item], pickle.loads(zlib.decompress(packed)))  # made by `pack`, and never written to a file
 
 
 def _header(dataset: Dataset, source: Source) -> Header | LedgerRow:
@@ -271,7 +271,7 @@ def _items(source: Source, header: Header, options: IngestOptions) -> Iterator[I
 
 
 def _lead_axis(kinds: Collection[tuple[tuple[str, ...], str]]) -> tuple[str, ...]:
-    """Return all leads that some record will have, in canonical order."""
+    """Return all leads that any record will have, in canonical order."""
     leads: set[str] = set()
     for names, unit in kinds:
         leads.update(names)

@@ -1,4 +1,4 @@
-"""Which layout a dataset has."""
+"""Find the layout of a dataset."""
 
 from pathlib import Path
 
@@ -9,11 +9,11 @@ from ecgkit.plugins import host
 
 
 def find_dataset(src: Path, name: str = "", fs: float | None = None) -> Dataset:
-    """Return the dataset in a folder, its layout found by looking unless it is named.
+    """Return the dataset in a folder. Its layout is detected unless it is named.
 
     Raises:
         DatasetError: The folder is missing or empty, or no layout recognises it.
-        PluginError: No layout has this name.
+        PluginError: There is no layout of this name.
     """
     if not src.is_dir():
         what = "is a file" if src.exists() else "does not exist"
@@ -28,15 +28,15 @@ def find_dataset(src: Path, name: str = "", fs: float | None = None) -> Dataset:
         try:
             layout: type[Dataset] = entry.load()
             fits = layout.recognises(src)
-        except Exception as error:  # a layout is anybody's code: it must not cost the folders of the others
+        except Exception as error:  # a plugin's broken layout must not hide the layouts that work
             broken.append(f"{entry.name} ({type(error).__name__}: {error})")
             continue
         if fits:
             return layout(src, fs=fs)
     if name and broken:
-        raise PluginError(f"dataset layout {broken[0]} does not work", "a layout that loads")
+        raise PluginError(f"dataset layout {broken[0]} does not work")
     raise DatasetError(
-        f"{src} has no layout known here",
+        f"the dataset layout of {src} is unknown",
         f"one of {', '.join(entries)}",
-        f"Name the right folder, or --dataset.{' Not tried: ' + '; '.join(broken) if broken else ''}",
+        f"Give the dataset's own folder, or name --dataset.{' Not tried: ' + '; '.join(broken) if broken else ''}",
     )

@@ -1,4 +1,4 @@
-"""How far two extractions of the same reports agree: by a model and by the lexicon, or by two readers of any kind.
+"""Agreement of two extractions of the same reports, such as one by a model and one by the lexicon.
 
 Cohen's kappa: Cohen, A Coefficient of Agreement for Nominal Scales, Educ. Psychol. Meas. 20(1):37-46 (1960).
 """
@@ -15,14 +15,14 @@ from ecgkit.knowledge.labels import PRESENT, Entities
 
 @dataclass(frozen=True)
 class Agreement:
-    """Two extractions on one entity.
+    """Agreement of two extractions on one entity.
 
     Args:
-        entity: Its name.
-        both: Records in which both call it present.
-        only_a: Records in which only the first does.
-        only_b: Records in which only the second does.
-        neither: Records in which none does.
+        entity: Name of the entity.
+        both: Number of records in which both find it present.
+        only_a: Number of records in which only the first finds it present.
+        only_b: Number of records in which only the second finds it present.
+        neither: Number of records in which neither finds it present.
     """
 
     entity: str
@@ -33,17 +33,17 @@ class Agreement:
 
     @property
     def agreement(self) -> float:
-        """Part of the records on which they agree."""
+        """Share of the records on which they agree."""
         return (self.both + self.neither) / max(1, self.records)
 
     @property
     def records(self) -> int:
-        """Records that both have read."""
+        """Number of records that both have read."""
         return self.both + self.only_a + self.only_b + self.neither
 
     @property
     def kappa(self) -> float | None:
-        """Cohen's kappa; None where chance alone gives full agreement."""
+        """Cohen's kappa; None if the agreement expected by chance is already complete."""
         n = max(1, self.records)
         a, b = (self.both + self.only_a) / n, (self.both + self.only_b) / n
         chance = a * b + (1 - a) * (1 - b)
@@ -56,13 +56,13 @@ class Agreement:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two extractions of the same reports.
+    """Comparison of two extractions of the same reports.
 
     Args:
-        rows: Entities that both have, the one with most differences first.
+        rows: Entities that both have, the one with the most differences first.
         only_a: Entities that only the first has.
         only_b: Entities that only the second has.
-        records: Records that both have read whole.
+        records: Number of records whose reports both have read completely.
     """
 
     rows: tuple[Agreement, ...]
@@ -72,24 +72,24 @@ class Comparison:
 
     @property
     def total(self) -> Agreement:
-        """All shared entities together."""
+        """Agreement over all shared entities together."""
         counts = [sum(getattr(row, part) for row in self.rows) for part in ("both", "only_a", "only_b", "neither")]
         return Agreement("all shared entities", *counts)
 
 
 def compare(a: Entities, b: Entities) -> Comparison:
-    """Compare two extractions on the records that both have read whole.
+    """Compare two extractions on the records whose reports both have read completely.
 
     An uncertain entity counts as not present, as in training.
 
     Raises:
-        StoreError: They are of different records, or share no entity.
+        StoreError: The extractions belong to different records, or share no entity.
     """
     if a.content_hash != b.content_hash or a.record_ids != b.record_ids:
-        raise StoreError("the extractions are of different records", "two of the same reports")
+        raise StoreError("the extractions belong to different records", remedy="Compare two of the same reports.")
     shared = [name for name in a.names if name in set(b.names)]
     if not shared:
-        raise StoreError("the extractions share no entity", "two with common names", "Apply one --vocabulary to both.")
+        raise StoreError("the extractions share no entity", remedy="Apply one --vocabulary to both.")
     read = a.complete & b.complete
     rows = [_agreement(name, _present(a, name)[read], _present(b, name)[read]) for name in shared]
     return Comparison(

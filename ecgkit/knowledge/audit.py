@@ -1,7 +1,7 @@
-"""A sheet to check an extraction by hand: sampled reports with what was read in them, as CSV and as one HTML page.
+"""A sheet for checking an extraction by hand, as CSV and as one HTML page: sampled reports and their entities.
 
-The sheet shows report text, which can be patient data: it is written beside the labels, for its owner only, and a
-random sample of a fixed seed, so that nobody chooses what is checked.
+The sheet shows report text, which can be patient data. It is therefore written beside the labels and readable only by
+its owner. The reports are a random sample with a fixed seed, so nobody chooses which reports are checked.
 """
 
 import csv
@@ -29,7 +29,7 @@ COLUMNS = ("record_id", "text", "entity", "polarity", "verdict", "comment")
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of a text; `polarity` is empty where nothing was found in it."""
+    """A piece of a text; `polarity` is empty if nothing was found in it."""
 
     text: str
     polarity: str = ""
@@ -38,11 +38,11 @@ class Piece:
 
 @dataclass(frozen=True)
 class AuditedText:
-    """One text of a report with what was read in it.
+    """One text of a report and the mentions found in it.
 
     Args:
-        pieces: The text in order.
-        mentions: Each mention's entity, or its name where the vocabulary lacks it, and its polarity.
+        pieces: The text in pieces, in order.
+        mentions: Entity and polarity of each mention. A name that the vocabulary lacks stands for itself.
     """
 
     pieces: tuple[Piece, ...]
@@ -50,7 +50,7 @@ class AuditedText:
 
     @property
     def text(self) -> str:
-        """The text in one."""
+        """The whole text."""
         return "".join(piece.text for piece in self.pieces)
 
 
@@ -67,10 +67,10 @@ def write_audit(reports: Reports, count: int, *, name: str = DEFAULT_NAME, seed:
     """Write the sheet beside the labels.
 
     Args:
-        reports: Those that were read.
-        count: Reports to sample, among those that are not empty.
-        name: Of the extraction.
-        seed: Of the sample.
+        reports: The reports that were read.
+        count: Number of reports to sample; empty reports are left out.
+        name: Name of the extraction.
+        seed: Random seed of the sample.
 
     Returns:
         The CSV file and the HTML page.
@@ -91,11 +91,11 @@ def write_audit(reports: Reports, count: int, *, name: str = DEFAULT_NAME, seed:
 
 
 def sample_audit(reports: Reports, count: int, *, name: str = DEFAULT_NAME, seed: int = 0) -> tuple[AuditedRecord, ...]:
-    """Sample records with what was read in them; see `write_audit`."""
+    """Sample records, with the mentions found in their reports; see `write_audit`."""
     path = reports.folder / name
     labels = read_labels(path)
     if labels.content_hash != reports.content_hash:
-        raise StoreError(f"{path} belongs to other reports", "labels of these reports", "Extract anew.")
+        raise StoreError(f"{path} belongs to other reports", remedy="Extract again, with --overwrite.")
     mentions = read_mentions(path)
     unit = labels.provenance["options"]["unit"]
     entity_of = _entities(path)
@@ -127,7 +127,7 @@ def _entities(path: Path) -> dict[str, str]:
 
 
 def _audited(text: str, mentions: Sequence[Mention], entity_of: Mapping[str, str]) -> AuditedText:
-    """Cut a text into pieces; where a mention has no place in it, the whole text is marked."""
+    """Cut a text into pieces. If a mention has no known position, the whole text is marked."""
     marks = [
         (start, stop, m.polarity, entity_of.get(m.name, m.name))
         for m in mentions
@@ -152,13 +152,13 @@ def _rows(records: Sequence[AuditedRecord]) -> Iterator[tuple[str, ...]]:
 
 
 def _inert(cell: str) -> str:
-    """Return a cell that no spreadsheet takes for a formula."""
+    """Return a cell that no spreadsheet treats as a formula."""
     return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
 
 
 @contextmanager
 def _private_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path of a file that takes the place of `path`, and that only its owner can read."""
+    """Yield a temporary path that replaces `path` when the block ends; only its owner can read the file."""
     with atomic_file(path) as staging:
         os.close(os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
         yield staging

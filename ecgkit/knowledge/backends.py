@@ -1,4 +1,4 @@
-"""What an extractor is, and which there are."""
+"""The interface of extractors, and the list of those that exist."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,12 +19,12 @@ BACKENDS = {
 
 @dataclass(frozen=True)
 class Readings:
-    """What was read in some texts.
+    """Result of reading some texts.
 
     Args:
-        mentions: For each text its mentions, or None where it could not be read.
-        problems: Why, by the index of the text; never with words of it.
-        counters: What it took: requests, tokens and so on.
+        mentions: The mentions of each text; None for a text that could not be read.
+        problems: Reason why a text could not be read, by the index of the text; it never quotes the text.
+        counters: Cost of the reading: requests, tokens and so on.
     """
 
     mentions: Sequence[tuple[Mention, ...] | None]
@@ -33,26 +33,26 @@ class Readings:
 
 
 class Backend(Protocol):
-    """An extractor of entities."""
+    """An extractor of entities from texts."""
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        """What made the mentions: name, version, model, host; no secret and no text of a report."""
+        """How the mentions are made: name, version, model, host. No secret and no text of a report."""
 
     def read(self, texts: Sequence[str], watch: Watch) -> Readings:
         """Find the entities of each cleaned text.
 
         Args:
-            texts: Unique.
-            watch: Called with the stage, texts done and in all.
+            texts: Cleaned texts, each unique.
+            watch: Called with the stage, texts done and texts in total.
         """
 
     def vocabulary(self, counts: Mapping[str, int], watch: Watch) -> Vocabulary:
-        """Say which names mean the same entity, and which entity is a kind of which.
+        """Map synonyms to one entity, and subtypes to their parents.
 
         Args:
-            counts: Names as `read` gave them, with the number of records that mention each.
-            watch: As in `read`.
+            counts: Number of records that mention each name, by the names that `read` returned.
+            watch: See `read`.
         """
 
 
@@ -60,7 +60,7 @@ def find_backend(name: str) -> Callable[..., Backend]:
     """Return the class of a backend.
 
     Raises:
-        ConfigError: There is none of this name.
+        ConfigError: There is no backend of this name.
     """
     if name not in BACKENDS:
         raise ConfigError(f"unknown backend {name!r}", f"one of {', '.join(BACKENDS)}", did_you_mean(name, BACKENDS))

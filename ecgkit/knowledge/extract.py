@@ -1,7 +1,8 @@
-"""From reports to labels. A run that was stopped goes on where it was.
+"""Extract labels from reports. A stopped extraction continues where it was.
 
-Steps as in K-MERL (arXiv 2502.17900): extract, verify, merge synonyms, fold subtypes into superclasses, keep what is
-frequent. A finding that one statement calls present is present, whatever another doubts or denies.
+The steps follow K-MERL (arXiv 2502.17900): extract mentions, verify them, merge synonyms, fold subtypes into their
+parents, and keep frequent entities. If one statement of a report calls a finding present, it is present, even if
+another statement doubts or denies it.
 """
 
 import datetime
@@ -41,7 +42,7 @@ from ecgkit.unfinished import Unfinished
 
 @dataclass(frozen=True)
 class ExtractOptions:
-    """Which labels to make from the readings.
+    """Options that decide which labels are made.
 
     Args:
         unit: Unit that is read as one text: ``statement`` or ``report``.
@@ -125,21 +126,21 @@ class Summary:
 def extract_knowledge(
     reports: Reports, backend: Backend, options: ExtractOptions = ExtractOptions(), watch: Watch = lambda *_: None
 ) -> Summary:
-    """Turn reports into entity labels.
+    """Extract entity labels from reports.
 
-    If the work is stopped, the same call goes on where it was: answers of a model are kept one by one.
+    If the work is stopped, the same call continues where it was; the answers of a model are stored one by one.
 
     Args:
-        reports: Reports as `ecgkit.knowledge.reports.open_reports` returns them.
-        backend: Reads the texts.
+        reports: Reports that `ecgkit.knowledge.reports.open_reports` returned.
+        backend: Extractor that reads the texts.
         options: See `ExtractOptions`.
         watch: Called with the stage, units done and units in total.
 
     Raises:
-        ConfigError: The vocabulary's file cannot be read.
-        DatasetError: Nothing could be read, or no entity is frequent enough.
-        EndpointError: A model server failed for good; the answers so far are kept.
-        OutputError: Labels of this name exist, another process makes them, or they cannot be written.
+        ConfigError: The vocabulary file cannot be read.
+        DatasetError: No text could be read, or no entity is frequent enough.
+        EndpointError: A model server failed permanently; the answers so far are kept.
+        OutputError: Labels of this name exist, another process is making them, or they cannot be written.
     """
     vocabulary = read_vocabulary(options.vocabulary) if options.vocabulary else None
     with _in_progress(reports, options) as folder:
@@ -154,15 +155,15 @@ def extract_knowledge(
 
 
 def relabel(reports: Reports, options: ExtractOptions) -> Summary:
-    """Apply an edited vocabulary to an earlier extraction: no text is read again and no model is asked.
+    """Apply an edited vocabulary to an earlier extraction. No text is read again and no model is called.
 
     Args:
         reports: The reports that were read.
-        options: With `vocabulary`. The unit of the earlier extraction is kept, and its labels are replaced.
+        options: Options with a `vocabulary`. The unit of the earlier extraction is kept; its labels are replaced.
 
     Raises:
-        ConfigError: There is no vocabulary, or its file cannot be read.
-        StoreError: Nothing was read before, or the reports are others.
+        ConfigError: No vocabulary is given, or its file cannot be read.
+        StoreError: There is no earlier extraction, or it belongs to other reports.
     """
     if options.vocabulary is None:
         raise ConfigError("no vocabulary to apply", remedy="Name its file with --vocabulary.")
@@ -170,7 +171,7 @@ def relabel(reports: Reports, options: ExtractOptions) -> Summary:
     path = reports.folder / options.name
     before = read_labels(path)
     if before.content_hash != reports.content_hash:
-        raise StoreError(f"{path} was made from other reports", remedy="Extract anew, with --overwrite.")
+        raise StoreError(f"{path} was made from other reports", remedy="Extract again, with --overwrite.")
     options = replace(options, unit=before.provenance["options"]["unit"], overwrite=True)
     corpus = corpus_of(reports.texts, options.unit)
     readings = _readings_of(path, corpus)
@@ -182,7 +183,7 @@ def relabel(reports: Reports, options: ExtractOptions) -> Summary:
 
 @contextmanager
 def _in_progress(reports: Reports, options: ExtractOptions) -> Iterator[Path]:
-    """Yield the folder for new labels, for this process alone; they take their place when the block ends."""
+    """Yield a folder for new labels, held by this process; it is moved into place when the block ends."""
     path = reports.folder / options.name
     unfinished = Unfinished(path, KIND, overwrite=options.overwrite, hidden=True)
     with unfinished.open():
@@ -200,7 +201,7 @@ def _label_records(
     provenance: Mapping[str, Any],
     options: ExtractOptions,
 ) -> Summary:
-    """Write the labels that follow from the readings into a folder, and return what was done."""
+    """Write the labels that follow from the readings into a folder, and return a summary."""
     names, values = _label(corpus, readings.mentions, vocabulary, options)
     unread = np.array([found is None for found in readings.mentions], bool)
     complete = np.array([bool(record) and not unread[list(record)].any() for record in corpus.records], bool)
@@ -254,7 +255,7 @@ def _label(
     vocabulary: Vocabulary,
     options: ExtractOptions,
 ) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
-    """Return the entities that are kept, and what each record says of them, ``[R, Q]``."""
+    """Return the entities that are kept, and the label matrix ``[R, Q]``."""
     saying: dict[str, dict[str, list[int]]] = {polarity: {} for polarity in ("present", "uncertain")}
     for text, found in enumerate(mentions):
         for mention in found or ():
@@ -275,8 +276,7 @@ def _label(
         most = int(counts.max()) if len(counts) else 0
         raise DatasetError(
             f"no entity is present in {options.min_count} records (the most frequent is in {most})",
-            "frequent entities",
-            "Lower --min-count.",
+            remedy="Lower --min-count.",
         )
     values = np.where(uncertain, UNCERTAIN, 0).astype(np.uint8)
     values[present] = PRESENT
@@ -284,7 +284,7 @@ def _label(
 
 
 def _columns(mention: Mention, vocabulary: Vocabulary, keep_children: bool) -> tuple[str, ...]:
-    """Return the entities whose columns a mention sets; that a subtype is absent says nothing of its parent."""
+    """Return the entities whose columns a mention sets. An absent subtype does not make its parent absent."""
     entity = vocabulary.entity_of.get(mention.name)
     if entity is None or mention.polarity == "absent":
         return ()
@@ -293,7 +293,7 @@ def _columns(mention: Mention, vocabulary: Vocabulary, keep_children: bool) -> t
 
 
 def _records_by_text(corpus: Corpus) -> sparse.csr_array:
-    """Return which record holds which text, ``[R, U]``."""
+    """Return a matrix ``[R, U]`` with a one where a record contains a text."""
     starts = np.cumsum([0, *map(len, corpus.records)])
     columns = np.fromiter((i for record in corpus.records for i in record), np.int64, starts[-1])
     shape = (len(corpus.records), len(corpus.texts))
@@ -301,7 +301,7 @@ def _records_by_text(corpus: Corpus) -> sparse.csr_array:
 
 
 def _indicator(columns: Sequence[Sequence[int]], rows: int) -> sparse.csc_array:
-    """Return a matrix ``[rows, len(columns)]`` with a one at each index that a column lists."""
+    """Return a matrix ``[rows, len(columns)]`` with a one at each row index that a column lists."""
     starts = np.cumsum([0, *map(len, columns)])
     indices = np.fromiter((i for column in columns for i in column), np.int64, starts[-1])
     return sparse.csc_array((np.ones(len(indices), np.int32), indices, starts), shape=(rows, len(columns)))
@@ -325,10 +325,10 @@ def _mention_table(
 
 
 def read_mentions(path: Path) -> dict[str, tuple[Mention, ...]]:
-    """Return what an extraction read, by the hash of the text.
+    """Return the mentions that an extraction found, by the hash of the text.
 
     Args:
-        path: Its labels.
+        path: Folder of its labels.
     """
     table = read_frame(path / MENTIONS)
     by_text: dict[str, list[Mention]] = {}
@@ -340,7 +340,7 @@ def read_mentions(path: Path) -> dict[str, tuple[Mention, ...]]:
 
 
 def _readings_of(path: Path, corpus: Corpus) -> Readings:
-    """Return what an earlier extraction read in these texts."""
+    """Return the readings of an earlier extraction for these texts."""
     by_text = read_mentions(path)
     table = read_frame(path / UNREAD)
     unread = dict(zip(table["text"], table["reason"], strict=True))

@@ -1,14 +1,14 @@
-"""The label matrix: what each record's report says of each entity, stored beside the records and bound to them.
+"""The label matrix: which entities each record's report mentions. It is stored beside the records and bound to them.
 
     FOLDER/NAME/                  a Zarr v3 array, uint8 [R, Q]; names, parents and provenance are its attributes
-    FOLDER/NAME/mentions.parquet  a row a unique text and name: hash of the text, name, entity, polarity, spans
-    FOLDER/NAME/unread.parquet    a row a unique text that could not be read: hash and reason
-    FOLDER/NAME/records.parquet   a row per record: its id, and whether all of its report was read
-    FOLDER/NAME/entities.csv      a row an entity: records by value, parent
-    FOLDER/NAME/vocabulary.yaml   the maps, to be edited and applied again
+    FOLDER/NAME/mentions.parquet  one row per unique text and name: hash of the text, name, entity, polarity, spans
+    FOLDER/NAME/unread.parquet    one row per unique text that could not be read: hash and reason
+    FOLDER/NAME/records.parquet   one row per record: its id, and whether its whole report was read
+    FOLDER/NAME/entities.csv      one row per entity: number of records by value, parent
+    FOLDER/NAME/vocabulary.yaml   the vocabulary, which can be edited and applied again
 
-FOLDER is ``STORE/knowledge``, or the folder of a table's reports; NAME is ``labels`` unless another was given. No text
-of a report is in these files.
+FOLDER is ``STORE/knowledge``, or the folder for a table's reports. NAME is ``labels`` by default. These files contain
+no text of a report.
 """
 
 from collections.abc import Mapping
@@ -41,16 +41,16 @@ REMAKE = "Make them with: ecgkit extract-knowledge"
 
 @dataclass(frozen=True)
 class Entities:
-    """What reports say of entities.
+    """Entity labels of records.
 
     Args:
         names: Entities, ``[Q]``, the most frequent first.
-        values: uint8 ``[R, Q]``: `ABSENT` (denied, or not mentioned), `PRESENT`, `UNCERTAIN`.
-        complete: bool ``[R]``: whether a record has a report and all of it was read. Zeros of the others mean nothing.
-        record_ids: ``[R]``, in the order of the store.
-        parents: Parent by entity, all ancestors included, whether or not they are among the names.
-        provenance: What made them: backend, model, prompts, host, date, options.
-        content_hash: Of the reports that they belong to.
+        values: Label matrix, uint8 ``[R, Q]``: `ABSENT` (denied, or not mentioned), `PRESENT`, `UNCERTAIN`.
+        complete: bool ``[R]``: whether a record has a report that was read completely. If not, zeros mean nothing.
+        record_ids: Record ids ``[R]``, in the order of the store.
+        parents: Parent by entity, including all ancestors, whether or not they are in `names`.
+        provenance: How the labels were made: backend, model, prompts, host, date, options.
+        content_hash: Hash of the reports that the labels belong to.
     """
 
     names: tuple[str, ...]
@@ -63,34 +63,34 @@ class Entities:
 
     @property
     def counts(self) -> NDArray[np.int64]:
-        """Records in which each entity is present, ``[Q]``."""
+        """Number of records in which each entity is present, ``[Q]``."""
         return np.count_nonzero(self.values == PRESENT, axis=0)
 
     @property
     def uncertain(self) -> NDArray[np.int64]:
-        """Records in which each entity is uncertain, ``[Q]``."""
+        """Number of records in which each entity is uncertain, ``[Q]``."""
         return np.count_nonzero(self.values == UNCERTAIN, axis=0)
 
 
 def read_labels(store: Store | Path, name: str = DEFAULT_NAME) -> Entities:
-    """Read the labels of a store, or of a folder of a table's reports.
+    """Read the labels of a store, or of a table's reports.
 
     Args:
-        store: An open store; or the path of one, of its ``knowledge`` folder, of a table's, or of labels themselves.
-        name: Of the extraction.
+        store: An open store, or a path: of a store, of its ``knowledge`` folder, of a table's folder, or of labels.
+        name: Name of the extraction.
 
     Raises:
-        StoreError: There are none, they are damaged, or they were made from other reports than the store's.
+        StoreError: The labels do not exist, are damaged, or were made from reports of another store.
     """
     path, owner = label_folder(store, name)
     entities = _read(path)
     if owner is not None and entities.content_hash != owner.content_hash:
-        raise StoreError(f"{path} belongs to other records than those of {owner.path}", "labels of this store", REMAKE)
+        raise StoreError(f"{path} belongs to other records than those of {owner.path}", remedy=REMAKE)
     return entities
 
 
 def label_folder(store: Store | Path, name: str = DEFAULT_NAME) -> tuple[Path, Store | None]:
-    """Return where labels lie, and the store that they must fit, if there is one; see `read_labels`."""
+    """Return the folder of labels, and the store that they must fit, if there is one; see `read_labels`."""
     if isinstance(store, Store):
         return store.path / FOLDER / name, store
     if (store / MENTIONS).is_file():
@@ -102,7 +102,7 @@ def label_folder(store: Store | Path, name: str = DEFAULT_NAME) -> tuple[Path, S
 
 def _read(path: Path) -> Entities:
     if not (path / MENTIONS).is_file():
-        raise StoreError(f"{path} holds no entity labels", "labels of its reports", f"{REMAKE} {_owner(path)}")
+        raise StoreError(f"{path} contains no entity labels", remedy=f"{REMAKE} {_owner(path)}")
     try:
         array = zarr.open_array(path, mode="r")
         about: dict[str, Any] = dict(array.attrs)
@@ -123,26 +123,26 @@ def _read(path: Path) -> Entities:
         )
     except StoreError:
         raise
-    except Exception as error:  # each library has errors of its own
-        raise StoreError(f"{path} cannot be read ({type(error).__name__})", "whole labels", REMAKE) from None
+    except Exception as error:  # each library raises its own errors
+        raise StoreError(f"labels {path} cannot be read ({type(error).__name__})", remedy=REMAKE) from None
 
 
 def _owner(path: Path) -> Path:
-    """Return what the user would name: the store where the path lies in one."""
+    """Return the path to name in a command: the store if the path lies in one."""
     return path.parent.parent if path.parent.name == FOLDER else path.parent
 
 
 def write_labels(
     folder: Path, entities: Entities, mentions: pd.DataFrame, unread: pd.DataFrame, vocabulary: Vocabulary
 ) -> None:
-    """Write labels into an empty folder, with everything that they were made from.
+    """Write labels, and everything that they were made from, into an empty folder.
 
     Args:
         folder: The folder.
         entities: The labels.
-        mentions: Table of mentions; its columns are described at the head of this module.
-        unread: Table of texts that could not be read; described there too.
-        vocabulary: The maps that were applied.
+        mentions: Table of mentions; the module's docstring lists its columns.
+        unread: Table of texts that could not be read; the module's docstring lists its columns.
+        vocabulary: The vocabulary that was applied.
     """
     _write_matrix(folder, entities)
     write_frame(folder / MENTIONS, mentions)

@@ -1,4 +1,4 @@
-"""What a text says of an entity: a name and a polarity."""
+"""Mentions of entities in a text: a name and a polarity each."""
 
 import re
 from collections.abc import Iterable
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 Polarity = Literal["present", "uncertain", "absent"]
-POLARITIES: tuple[Polarity, ...] = get_args(Polarity)  # the first wins where one report says several
+POLARITIES: tuple[Polarity, ...] = get_args(Polarity)  # if one report says several, the first of these wins
 
-# A name is a short noun phrase: what else an answer may hold under "name" is not one.
+# A name is a short noun phrase. Models sometimes put longer texts under "name"; those are not names.
 LONGEST_NAME, MOST_WORDS = 80, 10
 _NAME = re.compile(r"[\w(][\w\s()/,.'+&:-]*")
 
@@ -18,9 +18,9 @@ class Mention:
     """An entity as one text mentions it.
 
     Args:
-        name: Normalised, as the extractor gave it; the vocabulary maps it to an entity.
-        polarity: Whether the text says that it is there, that it may be, or that it is not.
-        spans: Where in the cleaned text, ``(start, stop)`` in characters; empty where unknown.
+        name: Normalised name, as the extractor returned it; the vocabulary maps it to an entity.
+        polarity: Whether the text says that the entity is present, uncertain or absent.
+        spans: Positions in the cleaned text, ``(start, stop)`` in characters; empty if unknown.
     """
 
     name: str
@@ -29,19 +29,19 @@ class Mention:
 
 
 def normalise_name(name: str) -> str:
-    """Return a name in lower case with single spaces, or nothing where it is no name of a finding."""
+    """Return a name in lower case with single spaces; empty if it cannot be the name of a finding."""
     name = " ".join(name.lower().split()).strip(" .,;:-")
     fits = len(name) <= LONGEST_NAME and len(name.split()) <= MOST_WORDS and _NAME.fullmatch(name)
     return name if fits else ""
 
 
 def strongest(polarities: Iterable[Polarity]) -> Polarity:
-    """Return what holds where several things are said of one entity: present, else uncertain, else absent."""
+    """Return the polarity that wins over several of one entity: present, else uncertain, else absent."""
     return min(polarities, key=POLARITIES.index)
 
 
 def merge_mentions(mentions: Iterable[Mention]) -> tuple[Mention, ...]:
-    """Join mentions of one name, by `strongest`, in the order of their first occurrence."""
+    """Merge mentions of one name, by `strongest`, in the order of their first occurrence."""
     by_name: dict[str, list[Mention]] = {}
     for mention in mentions:
         by_name.setdefault(mention.name, []).append(mention)

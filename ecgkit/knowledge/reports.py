@@ -1,4 +1,4 @@
-"""Reports to read: of a store, or of any CSV table with a column of texts."""
+"""Reports of a store, or of any CSV table with a column of texts."""
 
 import hashlib
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ class Reports:
 
     Args:
         ids: Record ids, ``[R]``.
-        texts: The reports, ``[R]``; empty where a record has none.
-        folder: Where what is learnt from them is kept.
-        content_hash: Of the store, or over ids and texts of a table: what labels are bound to.
+        texts: Reports, ``[R]``; empty for a record without one.
+        folder: Folder for what is extracted from them.
+        content_hash: Hash that labels are bound to: that of the store, or one over the ids and texts of a table.
     """
 
     ids: tuple[str, ...]
@@ -39,11 +39,11 @@ def open_reports(path: Path, *, column: str = "report", id_column: str = "", fol
         path: A store, or a CSV file, which may be gzipped.
         column: Column of texts.
         id_column: Column of ids of a CSV file; its first column if empty.
-        folder: Where a table's results are kept; ``NAME.knowledge`` beside it if left out. A store keeps its own.
+        folder: Folder for a table's results; ``NAME.knowledge`` beside it by default. A store has its own folder.
 
     Raises:
-        StoreError: `path` is no store.
-        DatasetError: `path` is no table, lacks the column, or holds no report.
+        StoreError: `path` is not a store.
+        DatasetError: `path` is not a table, lacks the column, or contains no report.
     """
     if path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
         return _of_table(path, column, id_column, folder)
@@ -54,13 +54,13 @@ def of_store(store: Store, *, column: str = "report") -> Reports:
     """Return the reports of an open store.
 
     Raises:
-        StoreError: Its record table has no such column, or no report in it.
+        StoreError: Its record table has no such column, or the column contains no report.
     """
     if column not in store.table:
         raise StoreError(f"{store.path} has no column {column!r}", f"one of {', '.join(map(str, store.table.columns))}")
     texts = tuple(text if isinstance(text, str) else "" for text in store.table[column])
     if not any(text.strip() for text in texts):
-        raise StoreError(f"{store.path} holds no reports", "a dataset with reports, such as MIMIC-IV-ECG or PTB-XL")
+        raise StoreError(f"{store.path} contains no reports", "a dataset with reports, such as MIMIC-IV-ECG or PTB-XL")
     return Reports(tuple(map(str, store.table["record_id"])), texts, store.path / FOLDER, store.content_hash)
 
 
@@ -71,7 +71,7 @@ def _of_table(path: Path, column: str, id_column: str, folder: Path | None) -> R
     ids = tuple(str(row[id_column or next(iter(row))]) for row in rows)
     texts = tuple(row[column] or "" for row in rows)
     if not any(text.strip() for text in texts):
-        raise DatasetError(f"column {column!r} of {path} holds no text", "reports", "Name another with --column.")
+        raise DatasetError(f"column {column!r} of {path} contains no text", remedy="Name another with --column.")
     return Reports(ids, texts, folder or path.with_name(f"{path.name.split('.')[0]}.knowledge"), _hash(ids, texts))
 
 

@@ -1,8 +1,8 @@
-"""Reports as statements, each unique one once.
+"""Split reports into statements, and keep each unique statement once.
 
-Machine reports repeat a few thousand phrases over hundreds of thousands of records, so every later step works on
-unique cleaned texts. A statement ends with its line, with a semicolon, or with a full stop that is not an
-abbreviation's. Cleaning keeps every word: Unicode NFC, lower case, single spaces, no ornaments at the ends.
+Machine reports repeat a few thousand phrases over hundreds of thousands of records, so all later steps work on unique
+cleaned texts. A statement ends at a line break, at a semicolon, or at a full stop that is not part of an abbreviation.
+Cleaning keeps every word: Unicode NFC, lower case, single spaces, no ornaments at the ends.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Unit = Literal["statement", "report"]
 
 ORNAMENTS = " \t*=-–_.,;:|#\"'"
-# A full stop after one of these words ends no statement; nor does one after a number or a single letter.
+# A full stop after one of these words does not end a statement. Nor does one after a number or a single letter.
 ABBREVIATIONS = frozenset(
     re.findall(
         r"\S+",
@@ -59,24 +59,24 @@ def _sentences(line: str) -> Iterator[str]:
 
 
 def _is_initial(word: str) -> bool:
-    """Return whether a word is a single letter that is no lead (I, aVL as "l") and no numeral."""
+    """Return whether a word is a single letter that is neither a lead (I, aVL as "l") nor a numeral."""
     return len(word) == 1 and word.isalpha() and word not in "ivl"
 
 
 def text_hash(text: str) -> str:
-    """Return the SHA-256 under which a cleaned text is known."""
+    """Return the SHA-256 that identifies a cleaned text."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """Unique texts, and which record holds which.
+    """Unique texts, and which records contain them.
 
     Args:
         texts: Unique cleaned texts, in the order in which they first occur.
-        counts: In how many records each occurs, ``[U]``.
-        records: For each record, the indices of its texts, each once.
-        unit: What a text is.
+        counts: Number of records that contain each text, ``[U]``.
+        records: Indices of the texts of each record, without repeats.
+        unit: Unit of a text, ``statement`` or ``report``.
     """
 
     texts: tuple[str, ...]
@@ -86,7 +86,7 @@ class Corpus:
 
     @property
     def repeats(self) -> int:
-        """How many texts of records need no reading of their own, as an equal text is read."""
+        """Number of texts that need not be read, since an equal text is read."""
         return sum(map(len, self.records)) - len(self.texts)
 
 
@@ -94,7 +94,7 @@ def corpus_of(reports: Sequence[str], unit: Unit = "statement") -> Corpus:
     """Collect the unique texts of some reports.
 
     Args:
-        reports: One text per record; empty where it has none.
+        reports: One text per record; empty for a record without a report.
         unit: ``statement`` or ``report``.
     """
     index: dict[str, int] = {}

@@ -1,13 +1,13 @@
-"""The vocabulary: which names mean one entity, and which is a kind of which; a file that a cardiologist can edit.
+"""The vocabulary: which names mean the same entity, and which entity is a subtype of which. A file that can be edited.
 
-As YAML, each entity with its other names and, where it is a kind of another, its parent:
+A YAML file lists each entity with its other names (aliases) and, for a subtype, its parent:
 
     entities:
       atrial fibrillation: {aliases: [afib, auricular fibrillation], parent: supraventricular arrhythmia}
     ignored: [normal variant]
 
-or as CSV, a row per name: ``name,entity,parent``; a row with an empty entity is ignored. Applying an edited file
-asks no model. Source: the synonym and superclass maps of K-MERL (arXiv 2502.17900), whose own are not public.
+A CSV file has one row per name: ``name,entity,parent``; a row with an empty entity is ignored. Applying an edited file
+calls no model. Source: the synonym and superclass maps of K-MERL (arXiv 2502.17900), which are not public themselves.
 """
 
 from collections.abc import Mapping
@@ -22,12 +22,12 @@ from ecgkit.knowledge.mentions import normalise_name
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Two maps and a list.
+    """Names, entities and their parents.
 
     Args:
-        entity_of: Entity by name, the entities' own names included.
-        parent_of: Parent by entity, for those that have one.
-        ignored: Names that are no entity.
+        entity_of: Entity by name, including the entities' own names.
+        parent_of: Parent by entity, for entities that have one.
+        ignored: Names that are not entities.
     """
 
     entity_of: Mapping[str, str]
@@ -46,13 +46,13 @@ class Vocabulary:
 def make_vocabulary(
     aliases: Mapping[str, str], parents: Mapping[str, str], ignored: frozenset[str] = frozenset(), source: str = ""
 ) -> Vocabulary:
-    """Check two maps and put them together.
+    """Check the maps of a vocabulary and join them.
 
     Args:
         aliases: Entity by name.
         parents: Parent by entity.
-        ignored: Names that are no entity.
-        source: What they come from, for messages.
+        ignored: Names that are not entities.
+        source: Origin of the maps, for messages.
 
     Raises:
         ConfigError: A name stands for two things, or an entity is its own ancestor.
@@ -60,21 +60,21 @@ def make_vocabulary(
     entity_of = {**aliases, **{entity: entity for entity in (*aliases.values(), *parents, *parents.values())}}
     for name, entity in aliases.items():
         if entity_of[name] != entity:
-            raise ConfigError(f"{source}: {name!r} is an entity and another name of {entity!r}", "one of the two")
+            raise ConfigError(f"{source}: {name!r} is an entity and also another name of {entity!r}")
     if both := ignored & entity_of.keys():
-        raise ConfigError(f"{source}: {min(both)!r} is ignored and in use", "one of the two")
+        raise ConfigError(f"{source}: {min(both)!r} is ignored but also in use")
     for start in parents:
         seen, entity = {start}, start
         while entity in parents:
             entity = parents[entity]
             if entity in seen:
-                raise ConfigError(f"{source}: {entity!r} is a kind of itself", "parents without a circle")
+                raise ConfigError(f"{source}: {entity!r} is its own ancestor", remedy="Remove one of its parents.")
             seen.add(entity)
     return Vocabulary(dict(sorted(entity_of.items())), dict(sorted(parents.items())), ignored)
 
 
 def read_vocabulary(path: Path) -> Vocabulary:
-    """Read a vocabulary from YAML or CSV.
+    """Read a vocabulary from a YAML or CSV file.
 
     Raises:
         ConfigError: The file cannot be read, or contradicts itself.
@@ -95,7 +95,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
         entity = _name(name, path)
         for alias in (entity, *_names(body.get("aliases"), path)):
             if aliases.setdefault(alias, entity) != entity:
-                raise ConfigError(f"{path}: {alias!r} belongs to {aliases[alias]!r} and to {entity!r}", "one of them")
+                raise ConfigError(f"{path}: {alias!r} belongs to both {aliases[alias]!r} and {entity!r}")
         if body.get("parent"):
             parents[entity] = _name(body["parent"], path)
     return make_vocabulary(aliases, parents, frozenset(_names(values.get("ignored"), path)), str(path))
@@ -112,16 +112,16 @@ def _of_rows(path: Path) -> Vocabulary:
             continue
         aliases[_name(name, path)] = entity = _name(entity, path)
         if parent and parents.setdefault(entity, _name(parent, path)) != _name(parent, path):
-            raise ConfigError(f"{path}: {entity!r} has the parents {parents[entity]!r} and {parent!r}", "one parent")
+            raise ConfigError(f"{path}: {entity!r} has two parents, {parents[entity]!r} and {parent!r}")
     return make_vocabulary(aliases, parents, frozenset(ignored), str(path))
 
 
 def as_yaml(vocabulary: Vocabulary, counts: Mapping[str, int]) -> dict[str, object]:
-    """Return a vocabulary as `read_vocabulary` reads it, the most frequent entity first.
+    """Return a vocabulary in the form that `read_vocabulary` reads, the most frequent entity first.
 
     Args:
-        vocabulary: What to write.
-        counts: Reports by entity, written beside each; reading leaves them aside.
+        vocabulary: The vocabulary.
+        counts: Number of reports by entity, written beside each entity; `read_vocabulary` ignores them.
     """
     aliases: dict[str, list[str]] = {}
     for name, entity in vocabulary.entity_of.items():
@@ -148,5 +148,5 @@ def _names(values: object, path: Path) -> list[str]:
 def _name(value: object, path: Path) -> str:
     name = normalise_name(str(value if value is not None else ""))
     if not name:
-        raise ConfigError(f"{path}: {str(value)[:60]!r} is no name", "a short phrase of letters and digits")
+        raise ConfigError(f"{path}: {str(value)[:60]!r} is not a name", "a short phrase of letters and digits")
     return name

@@ -1,8 +1,8 @@
-"""What a method family is: the interface between a plugin and the rest of ecgkit.
+"""The interface of method families: what a plugin implements, and what the rest of ecgkit calls.
 
-A family gives a `Method`: a module built from its config, with a `training_step` and an `encoder`. The core hands it
-a `Batch` with just what the family says it needs and gets back named `Losses`; the encoder turns signals into
-`Features`. Shapes: B batch, L leads, T samples, N tokens, D width.
+A family provides a `Method`: a module built from its config, with a `training_step` and an `encoder`. The core passes
+it a `Batch` with the signal and the supplies that the family needs, and gets back named `Losses`. The encoder turns
+signals into `Features`. Shapes: B batch, L leads, T samples, N tokens, D width.
 """
 
 from ecgkit.entries import MethodEntry

@@ -1,4 +1,4 @@
-"""What a training step is given: a batch of records, and where the training stands."""
+"""The arguments of a training step: a batch of records, and the progress of the training."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -9,20 +9,20 @@ from torch import Tensor
 
 from ecgkit.errors import RunError
 
-# Where `Batch.extra` holds the augmented views.
+# Key of the augmented views in `Batch.extra`.
 VIEWS = "views"
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Records of one lead set.
+    """Records that have the same leads.
 
     Args:
-        signal: ``[B, L, T]`` as the method's `SignalSpec` says.
+        signal: ``[B, L, T]``, prepared as the method's `SignalSpec` says.
         lead_ids: ``[L]``, index of each lead in the standard order (I 0 ... V6 11).
         rows: ``[B]``, the records' rows in their store.
-        lengths: ``[B]``, how many samples are real, zeros follow; None if all are.
-        extra: What the method needs besides the signal, by the name of the supply.
+        lengths: ``[B]``, number of real samples of each record, which zeros follow; None if all samples are real.
+        extra: The supplies that the method needs besides the signal, by name.
     """
 
     signal: Tensor
@@ -33,10 +33,10 @@ class Batch:
 
     @property
     def views(self) -> list["Batch"]:
-        """The batch once per augmented view, with the view as its signal, for a config that asks for views.
+        """The batch once per augmented view, with the view as its signal. The config must ask for views.
 
         Raises:
-            RunError: The batch holds none.
+            RunError: The batch holds no views.
         """
         if VIEWS not in self.extra:
             raise RunError("a batch without views", remedy="Give the method's config a field `views: Views = Views()`.")
@@ -52,7 +52,7 @@ class Batch:
         return self._each(move)
 
     def pin_memory(self) -> "Batch":
-        """Return the batch with its tensors in pinned memory, from which a copy to a GPU need not wait."""
+        """Return the batch with its tensors in pinned memory, so that copies to a GPU need not wait."""
         return self._each(lambda value: value.pin_memory() if isinstance(value, Tensor) else value)
 
     def _each(self, change: Callable[[Any], Any]) -> "Batch":
@@ -62,17 +62,17 @@ class Batch:
 
 @dataclass(frozen=True)
 class Clock:
-    """Where a training stands, counted in optimiser steps and not in calls.
+    """The progress of a training, counted in optimiser steps.
 
-    All accumulated parts of one batch, and `Method.after_step` after them, see the same clock. Outside training steps
+    All accumulated parts of one batch, and `Method.after_step` after them, get the same clock. Outside training steps
     (validation, cost counting) the clock stands at the end of the training (`Clock.end`), so that validation losses can
     be compared between epochs.
 
     Args:
-        step: Optimiser steps completed: 0 during the first.
-        steps: Optimiser steps in all.
-        epoch: Epochs completed, with their fraction.
-        epochs: Epochs in all.
+        step: Optimiser steps completed: 0 during the first step.
+        steps: Optimiser steps in total.
+        epoch: Epochs completed, as a fraction.
+        epochs: Epochs in total.
     """
 
     step: int
@@ -82,13 +82,13 @@ class Clock:
 
     @classmethod
     def at(cls, step: int, steps: int, epochs: int) -> "Clock":
-        """Return the clock after `step` of `steps` optimiser steps; every epoch has as many."""
+        """Return the clock after `step` of `steps` optimiser steps. Every epoch has the same number of steps."""
         whole, index = divmod(step, steps // epochs)
         return cls(step, steps, whole + index / (steps // epochs), epochs)
 
     @classmethod
     def end(cls, steps: int = 0, epochs: int = 1) -> "Clock":
-        """Return the clock that stands at the end of a training; one step per epoch where their number is not known."""
+        """Return the clock at the end of a training; with one step per epoch if the number of steps is not known."""
         return cls(steps or epochs, steps or epochs, float(epochs), epochs)
 
     @property
@@ -103,6 +103,6 @@ class Clock:
 
     @property
     def next_epoch(self) -> float:
-        """Epochs completed after this step. The learning rate is that of this moment: warm-up begins above 0."""
+        """Epochs completed after this step. The learning rate is taken here, so that warm-up begins above 0."""
         whole, index = divmod(self.step, self.steps_per_epoch)
         return whole + (index + 1) / self.steps_per_epoch

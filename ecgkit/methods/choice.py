@@ -1,4 +1,4 @@
-"""From a family and its presets to a config, changed by a file and by single settings."""
+"""Choose the config of a method family: a preset, changed by a file and by single settings."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,18 +12,18 @@ from ecgkit.signal.spec import SignalSpec
 
 
 class MethodConfig(Protocol):
-    """What every family's config holds besides its own fields; a frozen dataclass.
+    """The fields that every family's config has besides its own; a frozen dataclass.
 
     A config may have a field ``views`` of type `ecgkit.signal.augment.views.Views`; see `Batch.views`.
     """
 
     @property
     def signal(self) -> SignalSpec:
-        """The model's input."""
+        """The signal contract: the model's input."""
 
     @property
     def recipe(self) -> Recipe:
-        """How it is trained by default."""
+        """The default training recipe."""
 
 
 def method_config(entry: MethodEntry, preset: str = "") -> tuple[str, Any]:
@@ -42,22 +42,22 @@ def method_config(entry: MethodEntry, preset: str = "") -> tuple[str, Any]:
 def chosen_config(
     entry: MethodEntry, preset: str = "", file: Path | None = None, assignments: Sequence[str] = ()
 ) -> tuple[str, Any]:
-    """Return the preset's name and a family's config: the preset, changed by a file, changed by single settings.
+    """Return the preset's name and the config: the preset, changed by a file, then by single settings.
 
     Args:
-        entry: The family.
-        preset: Its preset; empty for the first.
-        file: YAML of settings, or the ``config.yaml`` of a run.
-        assignments: Such as ``depth=4``.
+        entry: The method family.
+        preset: Name of the preset; empty for the first.
+        file: YAML file of settings, or the ``config.yaml`` of a run.
+        assignments: Settings such as ``depth=4``.
 
     Raises:
-        ConfigError: A preset, key or value does not fit.
+        ConfigError: A preset, key or value is not valid.
     """
     name, config = method_config(entry, preset)
     if file is not None:
         values = read_yaml(file)
         if values.get("method", entry.name) != entry.name:
-            raise ConfigError(f"{file} holds settings of {values['method']}", f"settings of {entry.name}")
-        # A run's config.yaml keeps the settings beside what describes the run.
+            raise ConfigError(f"{file} holds settings of {values['method']}, not of {entry.name}")
+        # A run's config.yaml holds the settings together with facts about the run.
         config = merge(config, values["config"] if "method" in values else values, source=str(file))
     return name, override(config, assignments)

@@ -1,4 +1,4 @@
-"""An encoder: signals to features."""
+"""The interface of encoders, which turn signals into features."""
 
 from abc import ABC, abstractmethod
 from typing import Any, ClassVar
@@ -11,13 +11,13 @@ from ecgkit.methods.features import AttentionMap, Features
 
 
 class Encoder(nn.Module, ABC):
-    """Signals to features; `width` is D.
+    """An encoder of signals into features; `width` is D.
 
-    `needs` names what the encoder reads besides the signal (such as ``beats``), wherever it is used: the loader then
-    puts it into every batch, and `encode` hands it to `forward` as a keyword argument. `classes` names the classes of
-    an encoder with a classifier of its own. `fill` says what stands in for a lead that is not given, such as ``zeros``,
-    where the encoder cannot do without; a result says so too. `padding` says what the samples behind the end of a
-    record count as, such as ``zeros``, where the encoder does not leave them out.
+    `needs` names the supplies that the encoder reads besides the signal, such as ``beats``. Wherever the encoder is
+    used, the loader puts them into every batch, and `encode` passes them to `forward` as keyword arguments. `classes`
+    names the classes of an encoder that has its own classifier. `fill` says what replaces a lead that is not given,
+    such as ``zeros``, if the encoder needs all leads; result rows state it. `padding` says how samples after the end of
+    a record are treated, such as ``zeros``, if the encoder does not leave them out.
     """
 
     width: int
@@ -33,26 +33,26 @@ class Encoder(nn.Module, ABC):
         """Encode records.
 
         Args:
-            signal: ``[B, L, T]``, any number of leads in any order.
-            lead_ids: ``[L]``, which leads these are.
-            lengths: ``[B]``, how many samples are real; the zeros that follow should change nothing. None if all
-                are.
-            args: Not used; with `kwargs` it lets an encoder spell out its own needs.
-            kwargs: What `needs` names, as `Batch.extra` holds it.
+            signal: ``[B, L, T]``, with any number of leads in any order.
+            lead_ids: ``[L]``, index of each lead in the standard order.
+            lengths: ``[B]``, number of real samples of each record. The zeros after them should change nothing. None if
+                all samples are real.
+            args: Not used; with `kwargs` it lets an encoder name its own needs as parameters.
+            kwargs: The supplies that `needs` names, as `Batch.extra` holds them.
         """
 
     def encode(self, batch: "Batch") -> Features:
-        """Encode a batch with all that this encoder needs of it."""
+        """Encode a batch, with all supplies that this encoder needs."""
         extra = {need: batch.extra[need] for need in self.needs}
         features: Features = self(batch.signal, batch.lead_ids, batch.lengths, **extra)
         return features
 
     def block_tokens(self, x: Tensor, tokens: int) -> Tensor:
-        """Pick, from what a block gives, the tokens that `Features.tokens` is made of, in that order.
+        """Pick, from the output of a block, the tokens that `Features.tokens` consists of, in that order.
 
         Args:
-            x: ``[B, M, D]``, with tokens of other kinds such as summaries or separators.
-            tokens: N, how many `Features.tokens` has.
+            x: ``[B, M, D]``, including tokens of other kinds such as summaries or separators.
+            tokens: N, the number of tokens in `Features.tokens`.
 
         Returns:
             ``[B, N, D]``; by default the last N.
@@ -62,19 +62,20 @@ class Encoder(nn.Module, ABC):
     def stages(self) -> list[list[nn.Module]]:
         """Return the encoder's parts from the first block to the output, for learning rates that decay with depth.
 
-        Parts that stand side by side are of one stage. What is in none, such as embeddings, comes before the first.
+        Parts that run side by side belong to one stage. Parts in no stage, such as embeddings, count as before the
+        first.
 
         Returns:
-            By default one stage a module in ``blocks`` and a last one of ``norm``, as far as the encoder has them;
-            nothing for an encoder without ``blocks``, whose parts then all count alike.
+            By default one stage per module in ``blocks`` and a last stage with ``norm``, as far as the encoder has
+            them. An encoder without ``blocks`` has no stages, and all its parts get the same learning rate.
         """
         blocks, norm = getattr(self, "blocks", ()), getattr(self, "norm", None)
         return [*([block] for block in blocks), [] if norm is None else [norm]] if len(blocks) else []
 
     def attention_map(self, batch: "Batch") -> AttentionMap:
-        """Return where the encoder looks in a batch, for encoders that can say; others leave this out.
+        """Return the encoder's attention over a batch. Only encoders that have such weights implement this.
 
         Raises:
             RunError: The encoder has no such weights.
         """
-        raise RunError(f"{type(self).__name__} tells no attention over time", "an encoder that does")
+        raise RunError(f"encoder {type(self).__name__} has no attention over time to show")

@@ -1,4 +1,4 @@
-"""What comes back from a model: features, losses, and what can be shown of both. Shapes as in `ecgkit.methods`."""
+"""Outputs of a model: features, losses, reconstructions and attention. Shapes as in `ecgkit.methods`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,17 +9,17 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Features:
-    """What an encoder says of a batch.
+    """The output of an encoder for a batch.
 
     Args:
-        pooled: ``[B, D]``, the representation of a record.
-        per_lead: ``[B, L, D]``, of each lead.
-        tokens: ``[B, N, D]``, of each token, after the last norm.
-        layers: ``[B, depth, D]``, the pooled output of every block, before any last norm.
-        layer_input: ``[B, D]``, the pooled input of the first block.
-        token_leads: int ``[N]``, which of the batch's leads each token is of, where each is of one.
-        token_real: bool ``[B, N]``, False for tokens that stand for nothing in the record; None if none do.
-        logits: ``[B, C]``, of the classes that the encoder was trained on, `Encoder.classes`.
+        pooled: Representation of each record, ``[B, D]``.
+        per_lead: Representation of each lead, ``[B, L, D]``.
+        tokens: Representation of each token, ``[B, N, D]``, after the last norm.
+        layers: Pooled output of every block, ``[B, depth, D]``, before any last norm.
+        layer_input: Pooled input of the first block, ``[B, D]``.
+        token_leads: int ``[N]``, index of each token's lead among the batch's leads, if each token belongs to one lead.
+        token_real: bool ``[B, N]``, False for padding tokens; None if no token is padding.
+        logits: Logits of the classes that the encoder was trained on (`Encoder.classes`), ``[B, C]``.
     """
 
     pooled: Tensor
@@ -34,13 +34,13 @@ class Features:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What a masked model makes of a batch, piece by piece: n pieces of p samples per lead, one after the other.
+    """A masked model's reconstruction of a batch, in n consecutive pieces of p samples per lead.
 
     Args:
-        original: ``[B, L, n, p]``, what was to be rebuilt.
-        visible: Bool ``[B, L, n]``, which pieces the model was shown.
-        rebuilt: ``[B, L, n, p]``, what it made, of visible pieces too.
-        real: Bool ``[B, L, n]``, False for pieces that hold nothing of the record; None if all do.
+        original: ``[B, L, n, p]``, the target of the reconstruction.
+        visible: bool ``[B, L, n]``, True for pieces that the model was shown.
+        rebuilt: ``[B, L, n, p]``, the reconstruction, of visible pieces too.
+        real: bool ``[B, L, n]``, False for pieces that are padding; None if no piece is padding.
     """
 
     original: Tensor
@@ -51,14 +51,14 @@ class Reconstruction:
 
 @dataclass(frozen=True)
 class AttentionMap:
-    """Where an encoder looked in a batch.
+    """The attention of an encoder over a batch.
 
     Args:
-        over_time: ``[B, N]``, weight of N stretches of the input in the summary of the record; it may be negative where
-            a model subtracts one attention from another.
-        spans: ``[N, 2]``, first sample and sample after the last of each stretch; stretches may overlap.
-        gate: ``[B, C, L]``, weight that each class gives to the channels made from each of the encoder's L leads, where
-            the encoder has such a gate; what these channels hold may have been mixed with other leads'.
+        over_time: ``[B, N]``, weight of N stretches of the input in the representation of the record. It may be
+            negative if a model subtracts one attention from another.
+        spans: ``[N, 2]``, first sample of each stretch and sample after its last; stretches may overlap.
+        gate: ``[B, C, L]``, weight that each class gives to the channels made from each of the encoder's L leads; None
+            if the encoder has no such gate. These channels may already mix in information from other leads.
     """
 
     over_time: Tensor
@@ -68,11 +68,11 @@ class AttentionMap:
 
 @dataclass(frozen=True)
 class Losses:
-    """What a training step gives.
+    """The result of a training step.
 
     Args:
         parts: The named parts of the loss, scalars whose sum is minimised.
-        stats: Named scalars to watch, such as `ecgkit.nn.contrastive.embedding_statistics`; never minimised.
+        stats: Named scalars to watch, such as `ecgkit.nn.contrastive.embedding_statistics`; they are not minimised.
     """
 
     parts: Mapping[str, Tensor]
@@ -84,6 +84,6 @@ class Losses:
         return torch.stack(list(self.parts.values())).sum()
 
     def scalars(self) -> dict[str, Tensor]:
-        """Return the sum, the parts and the statistics by name, without their gradients."""
+        """Return the sum, the parts and the statistics by name, detached from the graph."""
         named = {**self.parts, **self.stats}
         return {"loss": self.loss.detach(), **{name: value.detach() for name, value in named.items()}}

@@ -1,1 +1,1 @@
-"""Building blocks that several families share. Pure modules: they know shapes, and no family, file or config."""
+"""Building blocks that several families share. They are pure modules and know no family, file or config."""

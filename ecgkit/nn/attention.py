@@ -1,4 +1,4 @@
-"""Scaled dot-product attention behind one function, and a way to look at its weights.
+"""Scaled dot-product attention in one function, and a way to watch its weights.
 
 Vaswani et al., Attention Is All You Need, arXiv 1706.03762, section 3.2.1. Queries, keys and values are
 ``[B, heads, N, d]``.
@@ -12,15 +12,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-# On a CPU in reduced precision torch's function has no kernel of its own, and the written-out formula is 2 to 5 times
-# as fast (``python benchmarks/training.py attention``, up to this many keys; beyond, its weights take too much memory).
+# On a CPU in reduced precision, torch's function has no kernel of its own. There the written-out formula is 2 to 5
+# times as fast (``python benchmarks/training.py attention``) up to this many keys; with more, its weights need too much
+# memory.
 PLAIN_KEYS = 1024
 
 Watcher = Callable[[Tensor], None]
 
 
 class WatchedAttention(nn.Module):
-    """An attention layer whose weights can be looked at; see `watching`."""
+    """An attention layer whose weights can be watched; see `watching`."""
 
     watcher: Watcher | None = None
 
@@ -43,7 +44,7 @@ class WatchedAttention(nn.Module):
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None = None, *, dropout: float = 0.0) -> Tensor:
-    """Return ``softmax(q k^T / sqrt(d)) v`` by whatever is fastest here; see `WatchedAttention.attend`."""
+    """Return ``softmax(q k^T / sqrt(d)) v`` by the fastest way on this device; see `WatchedAttention.attend`."""
     reduced = q.device.type == "cpu" and q.dtype in (torch.bfloat16, torch.float16)
     if reduced and k.shape[-2] <= PLAIN_KEYS:
         return F.dropout(attention_weights(q, k, allowed), dropout) @ v
@@ -52,7 +53,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None = None, *, dr
 
 
 def attention_weights(q: Tensor, k: Tensor, allowed: Tensor | None = None) -> Tensor:
-    """Return ``softmax(q k^T / sqrt(d))``, ``[B, heads, N, M]``; `allowed` as in `WatchedAttention.attend`."""
+    """Return ``softmax(q k^T / sqrt(d))``, ``[B, heads, N, M]``; see `WatchedAttention.attend` for `allowed`."""
     logits = (q / math.sqrt(q.shape[-1])) @ k.transpose(-2, -1)
     if allowed is None:
         return logits.softmax(dim=-1)

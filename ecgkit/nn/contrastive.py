@@ -1,8 +1,8 @@
 """Contrastive learning over the batches of all processes: gather with gradient, symmetric InfoNCE, collapse statistics.
 
-Embeddings are ``[B, D]`` in each of W processes; `gather` makes them ``[N, D]`` with N the records of all processes, in
-the order of the processes. The training loop says over which processes by `across`; anywhere else `gather` is the
-identity, so a method calls it in one process and in many.
+Embeddings are ``[B, D]`` in each of W processes. `gather` joins them to ``[N, D]``, where N is the number of records in
+all processes, in the order of the processes. The training loop uses `across` to say which processes take part.
+Elsewhere `gather` is the identity, so a method calls it in one process and in many.
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,11 +20,11 @@ _sizes: ContextVar[tuple[int, ...] | None] = ContextVar("sizes", default=None)
 
 @contextmanager
 def across(sizes: Sequence[int]) -> Iterator[None]:
-    """Let `gather` reach over all processes within the block.
+    """Let `gather` reach all processes within the block.
 
     Args:
-        sizes: How many records of each process count. A process may hold more than it counts, so that it has work
-            where there are fewer records than processes.
+        sizes: Number of records of each process that count. A process may hold more records than it counts, so that it
+            has work if there are fewer records than processes.
     """
     token = _sizes.set(tuple(sizes) if len(sizes) > 1 else None)
     try:
@@ -35,14 +35,14 @@ def across(sizes: Sequence[int]) -> Iterator[None]:
 
 @torch.compiler.disable  # type: ignore[untyped-decorator]
 def gather(x: Tensor) -> Tensor:
-    """Return the rows of all processes, ``[B, ...] -> [N, ...]``, with gradients back to the process that they are of.
+    """Return the rows of all processes, ``[B, ...] -> [N, ...]``. Gradients flow back to the process of each row.
 
-    The objective of a distributed training is the mean of what the processes' losses are; the backward pass is exactly
-    its derivative, so that W processes with batches of B give the gradients of one with W B. A loss may be computed
-    over all N in every process, or over a process's own rows against all N.
+    The objective of a distributed training is the mean of the processes' losses, and the backward pass is exactly its
+    derivative. So W processes with batches of B give the same gradients as one process with a batch of W B. A loss may
+    be computed over all N rows in every process, or over a process's own rows against all N.
 
     Args:
-        x: One row per record of the batch. Where records form groups, gather all of them first and pick then.
+        x: One row per record of the batch. If records form groups, gather all rows first and pick from them afterwards.
     """
     sizes = _sizes.get()
     if sizes is not None and len(x) < sizes[dist.get_rank()]:
@@ -51,7 +51,7 @@ def gather(x: Tensor) -> Tensor:
 
 
 def first_row() -> int:
-    """Return where this process's own rows begin among those of `gather`."""
+    """Return the index of this process's first row in the output of `gather`."""
     sizes = _sizes.get()
     return 0 if sizes is None else sum(sizes[: dist.get_rank()])
 
@@ -70,7 +70,7 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         total = grads[0].contiguous().clone()
-        dist.all_reduce(total)  # every process's loss depends on these rows
+        dist.all_reduce(total)  # the losses of all processes depend on these rows
         rank = dist.get_rank()
         start, own = sum(ctx.sizes[:rank]), ctx.sizes[rank]
         mine = total.new_zeros(ctx.rows, *total.shape[1:])
@@ -85,10 +85,10 @@ def info_nce(a: Tensor, b: Tensor, temperature: Tensor | float, paired: Tensor |
     1807.03748; symmetric as in Radford et al., CLIP, arXiv 2103.00020, figure 3.
 
     Args:
-        a: ``[B, D]``, one side of this process's pairs; of any length.
+        a: ``[B, D]``, one side of this process's pairs; vectors may have any length.
         b: ``[B, D]``, the other side.
-        temperature: A number, or a scalar tensor where it is learnt.
-        paired: Bool ``[B]``, which pairs have both sides; the others are left out. None for all.
+        temperature: A number, or a scalar tensor if it is learned.
+        paired: bool ``[B]``, whether a record has both sides; other records are left out. None for all.
     """
     a, b = gather(F.normalize(a.float(), dim=-1)), gather(F.normalize(b.float(), dim=-1))
     if paired is not None:
@@ -103,16 +103,16 @@ def info_nce(a: Tensor, b: Tensor, temperature: Tensor | float, paired: Tensor |
 
 @torch.no_grad()
 def embedding_statistics(z: Tensor, name: str = "embedding") -> dict[str, Tensor]:
-    """Return how much of their space embeddings use, to see a collapse early; for `ecgkit.methods.Losses.stats`.
+    """Measure how much of their space embeddings use, to see a collapse early; for `ecgkit.methods.Losses.stats`.
 
     ``NAME_rank`` is the effective rank, exp of the entropy of the normalised singular values of the centred embeddings
     (Roy and Vetterli, EUSIPCO 2007; as RankMe, Garrido et al., arXiv 2210.02885): 1 for a line, at most
-    min(B - 1, D). ``NAME_variance`` is the variance of unit-length embeddings summed over D: 1 where they point
-    everywhere, 0 where all are the same. The singular values make a GPU wait: compute it in evaluation mode only.
+    min(B - 1, D). ``NAME_variance`` is the variance of unit-length embeddings summed over D: 1 if they point in all
+    directions, 0 if all are equal. Singular values make a GPU wait, so compute them in evaluation mode only.
 
     Args:
         z: ``[B, D]``.
-        name: What the statistics are called after.
+        name: Prefix of the names of the statistics.
     """
     z = F.normalize(z.float(), dim=-1)
     centred = z - z.mean(0)

@@ -1,8 +1,8 @@
-"""Dropout that draws fast on a CPU.
+"""Dropout with fast random numbers on a CPU.
 
-Srivastava et al., Journal of Machine Learning Research 15, 2014. On a CPU torch draws a whole random number an element
-one after the other, which took a quarter of a query network's step; here four elements share 64 random bits, so a share
-is met to 1 / 65,536. Elsewhere torch's own is used.
+Srivastava et al., Journal of Machine Learning Research 15, 2014. On a CPU, torch draws one random number per element,
+which took a quarter of a query network's step. Here four elements share 64 random bits, so a share is exact to 1 /
+65,536. On other devices torch's own dropout is used.
 """
 
 import torch

@@ -1,12 +1,12 @@
-"""A teacher whose weights are a moving average of a student's: BYOL, MoCo-v3, DINO, data2vec, JEPA.
+"""A teacher whose weights are a moving average of a student's, as in BYOL, MoCo-v3, DINO, data2vec and JEPA.
 
 A method makes its teacher once with `teacher_of`, calls it under `torch.no_grad` in `training_step`, and moves it once
 after each optimiser step, in `after_step`, with `follow`. The momentum comes from the clock, such as
 ``cosine(0.996, 1.0, clock.progress)``.
 
-Buffers, such as the running statistics of a BatchNorm: a teacher that runs in training mode keeps its own, and only
-its parameters follow. A teacher that runs in evaluation mode, or that a probe will use, takes the student's buffers
-too: those of floating point by the same average, whole numbers as they are.
+Buffers, such as the running statistics of a BatchNorm: a teacher that runs in training mode keeps its own buffers, and
+only its parameters follow the student. A teacher that runs in evaluation mode, or that a probe will use, takes the
+student's buffers too: floating-point buffers by the same average, whole numbers by copying.
 """
 
 import copy
@@ -19,7 +19,7 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def teacher_of(student: M) -> M:
-    """Return a copy of a student that no gradient reaches; it starts with the same weights."""
+    """Return a copy of a student, with the same weights, that no gradient reaches."""
     return copy.deepcopy(student).requires_grad_(False)
 
 
@@ -28,10 +28,10 @@ def follow(teacher: nn.Module, student: nn.Module, momentum: float, *, buffers: 
     """Move a teacher: ``teacher <- momentum teacher + (1 - momentum) student``, in float32 or better.
 
     Args:
-        teacher: What `teacher_of` gave.
-        student: The module that it was made of.
+        teacher: The module that `teacher_of` returned.
+        student: The module that the teacher was made from.
         momentum: Share of the teacher that is kept, 0 to 1.
-        buffers: Move floating-point buffers in the same way and copy whole-number ones.
+        buffers: Whether to average floating-point buffers in the same way and copy whole-number ones.
     """
     _average(dict(teacher.named_parameters()), dict(student.named_parameters()), momentum)
     if buffers:

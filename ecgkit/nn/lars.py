@@ -7,7 +7,7 @@ weight w, a decay d and a trust coefficient eta:
     g' = eta |w| / |g + d w| (g + d w)                norm of the sum, as MoCo-v3, Barlow Twins and DINO do
     b <- momentum b + g';    w <- w - lr b            with Nesterov's form: w <- w - lr (g' + momentum b)
 
-A parameter with one dimension or none (a bias, a norm, a token) is neither scaled nor decayed: g' = g. A matrix whose
+Parameters with at most one dimension (biases, norms, tokens) are neither scaled nor decayed: g' = g. A matrix whose
 weight or gradient is zero is not scaled: g' = g + d w. The first b is g'.
 """
 
@@ -25,11 +25,11 @@ class LARS(torch.optim.Optimizer):
     Args:
         params: Parameters, or groups of them with their own settings.
         lr: Learning rate.
-        momentum: Share of the last step that is kept.
-        weight_decay: Decay, of matrices only.
+        momentum: Share of the previous step that is kept.
+        weight_decay: Weight decay, applied to matrices only.
         trust: The trust coefficient eta.
-        eps: Added to the divisor where norms are added.
-        nesterov: Look one step ahead.
+        eps: Term added to the divisor if norms are added.
+        nesterov: Whether to use Nesterov's form.
         norm: ``added``, ``|g| + d |w| + eps``, or ``sum``, ``|g + d w|``.
     """
 
@@ -46,7 +46,7 @@ class LARS(torch.optim.Optimizer):
         norm: Literal["added", "sum"] = "added",
     ) -> None:
         if norm not in ("added", "sum"):
-            raise ValueError(f"norm {norm!r} is not known; choose added or sum")
+            raise ValueError(f"norm {norm!r} is unknown; choose added or sum")
         defaults = {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust, "eps": eps}
         super().__init__(params, {**defaults, "nesterov": nesterov, "norm": norm})
 
@@ -56,7 +56,7 @@ class LARS(torch.optim.Optimizer):
     def step(self, closure: Callable[[], float]) -> float: ...
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:
-        """Move every parameter that has a gradient by one step."""
+        """Update every parameter that has a gradient by one step."""
         loss = None
         if closure is not None:
             with torch.enable_grad():

@@ -1,4 +1,4 @@
-"""For encoders that know the standard twelve leads and no more: a check, and a signal laid out on all twelve."""
+"""For encoders that only know the standard twelve leads: a check, and a way to fill in all twelve."""
 
 import torch
 from torch import Tensor
@@ -8,27 +8,28 @@ from ecgkit.leads import STANDARD_LEADS
 
 
 def check_standard_leads(lead_ids: Tensor) -> None:
-    """Refuse leads beyond the standard twelve, wherever their ids can be read without a price.
+    """Refuse leads beyond the standard twelve, where their ids can be read without a cost.
 
-    Not on a GPU, which would have to be waited for, and not while a graph is made of the model (``torch.compile``,
-    ``torch.export``), for then there are no values yet. A run's config names standard leads in any case.
+    The check is skipped on a GPU, which would have to be waited for, and while a graph of the model is made
+    (``torch.compile``, ``torch.export``), since there are no values yet. A run's config names standard leads in any
+    case.
 
     Args:
         lead_ids: ``[L]``, index of each lead in the standard order.
 
     Raises:
-        SignalError: One lies beyond.
+        SignalError: A lead is not one of the standard twelve.
     """
     if torch.compiler.is_compiling() or lead_ids.device.type != "cpu":
         return
     if int(lead_ids.max()) >= len(STANDARD_LEADS):
-        raise SignalError("a lead beyond the standard twelve", "some of " + " ".join(STANDARD_LEADS))
+        raise SignalError("a lead is not one of the standard twelve", "some of " + " ".join(STANDARD_LEADS))
 
 
 def on_standard_leads(signal: Tensor, lead_ids: Tensor) -> Tensor:
-    """Return a signal on all twelve standard leads in their order, zeros where a lead is not given.
+    """Return a signal with all twelve standard leads in their order, and zeros for leads that are not given.
 
-    An encoder that uses it says ``fill = "zeros"``.
+    An encoder that uses this function sets ``fill = "zeros"``.
 
     Args:
         signal: ``[B, L, T]``.
@@ -38,7 +39,7 @@ def on_standard_leads(signal: Tensor, lead_ids: Tensor) -> Tensor:
         ``[B, 12, T]``.
 
     Raises:
-        SignalError: A lead lies beyond the twelve.
+        SignalError: A lead is not one of the standard twelve.
     """
     check_standard_leads(lead_ids)
     B, _, T = signal.shape

@@ -1,7 +1,7 @@
 """Random masks over patches, in the notation of He et al., Masked Autoencoders, arXiv 2111.06377.
 
-``ids_keep`` are the patches that stay, ``ids_restore`` puts kept and masked ones back in order, ``mask`` is 1 where a
-patch is hidden.
+``ids_keep`` are the patches that are kept, ``ids_restore`` puts kept and masked patches back in order, and ``mask`` is
+1 for a masked patch.
 """
 
 from dataclasses import dataclass, replace
@@ -12,13 +12,13 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Mask:
-    """Which of n patches of each row stay.
+    """The kept and masked ones of the n patches of each row.
 
     Args:
-        ids_keep: ``[..., k]``, indices of the patches that stay, in random order.
-        ids_restore: ``[..., n]``, place of each patch in the order "kept, then masked".
-        mask: ``[..., n]``, 1 where a patch is hidden and counts in the loss.
-        real: Bool, ``[..., n]``, False where a patch is padding; None if all are real.
+        ids_keep: ``[..., k]``, indices of the kept patches, in random order.
+        ids_restore: ``[..., n]``, position of each patch in the order "kept, then masked".
+        mask: ``[..., n]``, 1 if a patch is masked and counts in the loss.
+        real: bool ``[..., n]``, False for padding; None if all patches are real.
     """
 
     ids_keep: Tensor
@@ -28,21 +28,21 @@ class Mask:
 
 
 def kept_count(n: int, mask_ratio: float) -> int:
-    """Return how many of n patches stay: ``int(n * (1 - mask_ratio))`` in floating point, as published code has it."""
+    """Return the number of kept patches: ``int(n * (1 - mask_ratio))`` in floating point, as in published code."""
     return int(n * (1 - mask_ratio))
 
 
 def random_mask(
     shape: tuple[int, ...], mask_ratio: float, device: torch.device | None = None, real: Tensor | None = None
 ) -> Mask:
-    """Hide a uniform random subset of the patches of each row.
+    """Mask a uniform random subset of the patches of each row.
 
     Args:
-        shape: ``(..., n)``: every row of n patches is drawn on its own.
-        mask_ratio: Share of patches to hide.
-        device: Where to draw.
-        real: Bool, broadcast to `shape`: False for padding, which is hidden first and counts nowhere; None means
-            that all are real.
+        shape: ``(..., n)``; each row of n patches is drawn independently.
+        mask_ratio: Share of patches to mask.
+        device: Device on which to draw.
+        real: bool, broadcast to `shape`: False for padding, which is masked first and never counts; None means that all
+            patches are real.
     """
     noise = torch.rand(shape, device=device)
     if real is not None:
@@ -55,7 +55,7 @@ def random_mask(
 
 
 def mask_from_restore(ids_restore: Tensor, kept: int) -> Mask:
-    """Build the mask in which the first `kept` of the order that `ids_restore` undoes stay."""
+    """Build the mask that keeps the first `kept` patches of the order that `ids_restore` undoes."""
     return _mask(ids_restore.argsort(dim=-1), ids_restore, kept)
 
 

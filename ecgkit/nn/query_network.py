@@ -1,7 +1,7 @@
-"""Query network: one score a question, by attention of question embeddings to a record's tokens.
+"""Query network: attention of question embeddings to a record's tokens gives one score per question.
 
-Zhang et al., KAD, arXiv 2302.14042 (its released code at reduced width). Pre-norm decoder layers; one LayerNorm is
-shared by memory, queries and output. No positions, so neither the order of queries nor that of tokens matters.
+Zhang et al., KAD, arXiv 2302.14042 (its released code at reduced width). Decoder layers are pre-norm; memory, queries
+and output share one LayerNorm. There are no positions, so neither the order of queries nor that of tokens matters.
 B records, Q queries, N tokens, D width.
 """
 
@@ -14,9 +14,9 @@ from ecgkit.nn.dropout import dropout
 
 
 class QueryAttention(nn.Module):
-    """Multi-head attention of queries, with the parameters of `torch.nn.MultiheadAttention` under their names.
+    """Multi-head attention of queries, with the parameters and names of `torch.nn.MultiheadAttention`.
 
-    Queries that are the same for all records come as ``[1, Q, D]`` and are projected once.
+    Queries that are the same for all records are given as ``[1, Q, D]`` and projected once.
 
     Args:
         width: D.
@@ -38,14 +38,14 @@ class QueryAttention(nn.Module):
 
         Args:
             x: Queries ``[B, Q, D]`` or ``[1, Q, D]``.
-            memory: ``[B, N, D]``; None for the queries themselves.
-            allowed: Bool, broadcast to ``[B, heads, Q, N]``, True where a query may look; None allows all.
-            records: B, for each record has its own dropout.
-            need_weights: Whether the weights are asked for.
+            memory: ``[B, N, D]``; None to attend among the queries.
+            allowed: bool, broadcast to ``[B, heads, Q, N]``, True where a query may see a key; None allows all.
+            records: B, since each record has its own dropout.
+            need_weights: Whether to return the weights.
 
         Returns:
-            The output ``[B, Q, D]`` and the weights ``[B, heads, Q, N]`` or None; the first axis is 1 where both are
-            the same for all records.
+            The output ``[B, Q, D]`` and the weights ``[B, heads, Q, N]`` or None. The first axis is 1 if both are the
+            same for all records.
         """
         D = x.shape[-1]
         if memory is None:
@@ -61,7 +61,7 @@ class QueryAttention(nn.Module):
         return self.out_proj(out.transpose(1, 2).flatten(2)), weights
 
     def _heads(self, projected: Tensor, parts: int) -> tuple[Tensor, ...]:
-        """Part ``[B, N, parts D]`` into `parts` of ``[B, heads, N, D / heads]``."""
+        """Split ``[B, N, parts D]`` into `parts` of ``[B, heads, N, D / heads]``."""
         B, N, _ = projected.shape
         return projected.view(B, N, parts, self.heads, -1).permute(2, 0, 3, 1, 4).unbind()
 
@@ -69,14 +69,14 @@ class QueryAttention(nn.Module):
 def written_out(
     q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, share: float, records: int
 ) -> tuple[Tensor, Tensor]:
-    """Attend by the formula, with dropout that draws fast on a CPU: ``[B, heads, Q, d]``, and the weights."""
+    """Attend by the formula, with fast dropout on a CPU: ``[B, heads, Q, d]``, and the weights."""
     weights = attention_weights(q, k, allowed)
     kept = dropout(weights.expand(records, -1, -1, -1), share, True) if share else weights
     return kept @ v, weights
 
 
 def fused(q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None, share: float, records: int) -> Tensor:
-    """Attend by one kernel of a GPU, which wants all parts to have as many records: ``[B, heads, Q, d]``."""
+    """Attend by one GPU kernel, which needs the same number of records in all inputs: ``[B, heads, Q, d]``."""
     B = records if share else max(len(q), len(k))
     q, k, v = (part.expand(B, -1, -1, -1) for part in (q, k, v))
     return attend(q, k, v, allowed, dropout=share)
@@ -89,7 +89,7 @@ class QueryLayer(nn.Module):
         width: D.
         heads: Attention heads.
         hidden: Width inside the FFN.
-        dropout: On attention weights, residuals and the hidden layer.
+        dropout: Dropout on attention weights, residuals and the hidden layer.
     """
 
     def __init__(self, *, width: int, heads: int, hidden: int, dropout: float) -> None:
@@ -100,13 +100,13 @@ class QueryLayer(nn.Module):
         self.dropout = dropout
 
     def forward(self, x: Tensor, memory: Tensor, real: Tensor | None, apart: Tensor | None) -> Tensor:
-        """``[B, Q, D] -> [B, Q, D]``; also from ``[1, Q, D]``, queries that have seen no record yet.
+        """``[B, Q, D] -> [B, Q, D]``, or from ``[1, Q, D]`` for queries that have not seen a record yet.
 
         Args:
             x: Queries.
             memory: ``[B, N, D]``.
-            real: Bool ``[B, 1, 1, N]``, False where a token is padding; None if all are real.
-            apart: Bool ``[Q, Q]``, which query may see which; None for all.
+            real: bool ``[B, 1, 1, N]``, False for padding tokens; None if all are real.
+            apart: bool ``[Q, Q]``, which query may see which; None for all.
         """
         x, found, _ = self.look(x, memory, real, apart)
         x = x + self._drop(found)
@@ -116,12 +116,10 @@ class QueryLayer(nn.Module):
     def look(
         self, x: Tensor, memory: Tensor, real: Tensor | None, apart: Tensor | None, *, need_weights: bool = False
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return queries that saw each other, what they find in the memory, and where, ``[B, heads, Q, N]``."""
+        """Return queries after self-attention, their reading of the memory, and the weights, ``[B, heads, Q, N]``."""
         records = len(memory)
         x = x + self._drop(self.self_attn(self.norm1(x), None, apart, records=records)[0])
-        found, weights = self.multihead_attn(
-            self.norm2(x), memory, real, records=records, need_weights=need_weights
-        )  # fmt: skip
+        found, weights = self.multihead_attn(self.norm2(x), memory, real, records=records, need_weights=need_weights)
         return x, found, weights
 
     def _drop(self, x: Tensor) -> Tensor:
@@ -129,15 +127,15 @@ class QueryLayer(nn.Module):
 
 
 class QueryNetwork(nn.Module):
-    """Queries and tokens to one logit a query.
+    """Queries and tokens to one logit per query.
 
     Args:
-        width: D of queries and memory.
-        layers: Decoder layers.
-        heads: Attention heads.
+        width: Width D of queries and memory.
+        layers: Number of decoder layers.
+        heads: Number of attention heads.
         hidden: Width inside the FFN.
-        dropout: In the layers and before the output.
-        outputs: Logits a query.
+        dropout: Dropout in the layers and before the output.
+        outputs: Number of logits per query.
     """
 
     def __init__(
@@ -160,11 +158,11 @@ class QueryNetwork(nn.Module):
         Args:
             queries: ``[Q, D]``, the same for all records.
             memory: ``[B, N, D]``.
-            real: Bool ``[B, N]``, False where a token is padding; None if all are real.
-            independent: Let no query see another, so that a score is the same whatever else is asked.
+            real: bool ``[B, N]``, False for padding tokens; None if all are real.
+            independent: Whether no query sees another, so that its score does not depend on the other queries.
 
         Returns:
-            ``[B, Q]``, or ``[B, Q, outputs]`` where there are several.
+            ``[B, Q]``, or ``[B, Q, outputs]`` if there are several outputs.
         """
         x = self.norm(self.decode(queries, memory, real, independent=independent))
         logits: Tensor = self.head(dropout(x, self.dropout, self.training))
@@ -180,7 +178,7 @@ class QueryNetwork(nn.Module):
         return x
 
     def cross_attention(self, queries: Tensor, memory: Tensor, real: Tensor | None = None) -> Tensor:
-        """Return where the last layer looks, ``[B, Q, N]``, mean over heads: which leads and when."""
+        """Return the last layer's attention to the tokens, ``[B, Q, N]``, averaged over heads: which leads and when."""
         x, memory, real, apart = self._inputs(queries, memory, real, False)
         for layer in self.layers[:-1]:
             x = layer(x, memory, real, apart)
@@ -199,7 +197,7 @@ class QueryNetwork(nn.Module):
 
 
 def _initialise(module: nn.Module) -> None:
-    """Normal weights of deviation 0.02 and zero biases, as KAD has them."""
+    """Set normal weights with standard deviation 0.02 and zero biases, as in KAD."""
     if isinstance(module, nn.Linear):
         nn.init.normal_(module.weight, std=0.02)
         nn.init.zeros_(module.bias)

@@ -16,13 +16,13 @@ def standardize_patches(patches: Tensor, eps: float = 1e-6) -> Tensor:
 def masked_mse(predicted: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Return the mean over records of ``sum m * mean_p (predicted - target)^2 / sum m``.
 
-    Each record counts alike, however many of its patches do, so the loss of a batch is the mean of those of its parts.
-    Where all have as many it is the mean over patches.
+    Each record has the same weight, however many of its patches count, so the loss of a batch is the mean of the losses
+    of its parts. If all records have the same number of patches, it is the mean over patches.
 
     Args:
         predicted: ``[B, ..., n, p]``.
         target: ``[B, ..., n, p]``.
-        mask: ``[B, ..., n]``, 1 where a patch counts; a record without any adds 0.
+        mask: ``[B, ..., n]``, 1 if a patch counts; a record without any adds 0.
     """
     error = (predicted - target).square().mean(dim=-1)
     return ((error * mask).flatten(1).sum(1) / mask.flatten(1).sum(1).clamp_min(1)).mean()

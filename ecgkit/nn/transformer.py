@@ -20,7 +20,7 @@ class Attention(WatchedAttention):
     Args:
         width: D.
         heads: Number of heads.
-        head_width: Width of a head; D / heads unless given.
+        head_width: Width of a head; default D / heads.
         dropout: Share of the attention weights that is dropped in training.
     """
 
@@ -37,7 +37,7 @@ class Attention(WatchedAttention):
 
         Args:
             x: ``[B, N, D]``.
-            allowed: Bool, broadcast to ``[B, heads, N queries, N keys]``; or float, added to the logits. None allows
+            allowed: bool, broadcast to ``[B, heads, N queries, N keys]``; or float, added to the logits. None allows
                 all.
         """
         q, k, v = self.project(x)
@@ -57,7 +57,7 @@ class Attention(WatchedAttention):
 
 
 class Mlp(nn.Module):
-    """Linear, activation, Linear, applied to each token; dropout on the hidden layer."""
+    """Linear, activation, Linear, applied to each token, with dropout on the hidden layer."""
 
     def __init__(self, *, width: int, hidden: int, activation: Activation = "gelu", dropout: float = 0.0) -> None:
         super().__init__()
@@ -80,11 +80,11 @@ class Block(nn.Module):
         width: D.
         heads: Number of attention heads.
         hidden: Width inside the Mlp.
-        head_width: Width of a head; D / heads unless given.
-        post_norm: Norm after each sub-layer.
-        activation: Of the Mlp.
-        dropout: On attention weights, on the Mlp's hidden layer and on both residual branches.
-        norm_eps: Of the norms.
+        head_width: Width of a head; default D / heads.
+        post_norm: Whether norms follow each sub-layer.
+        activation: Activation of the Mlp.
+        dropout: Dropout on attention weights, on the Mlp's hidden layer and on both residual branches.
+        norm_eps: Epsilon of the norms.
         attention: Class of the attention layer.
     """
 
@@ -110,7 +110,7 @@ class Block(nn.Module):
         self.dropout = dropout
 
     def forward(self, x: Tensor, allowed: Any = None) -> Tensor:
-        """``[B, N, D] -> [B, N, D]``; `allowed` is what the attention layer takes, see `Attention.forward`."""
+        """``[B, N, D] -> [B, N, D]``; for `allowed` see `forward` of the attention layer."""
         if self.post_norm:
             x = self.norm1(x + self._drop(self.attn(x, allowed)))
             return self.norm2(x + self._drop(self.mlp(x)))

@@ -1,5 +1,5 @@
-"""Pure functions on arrays ``[..., L, T]``: resample, repair, filter, normalise, and the contract that orders them.
+"""Pure functions on arrays ``[..., L, T]``: resample, repair, filter, normalise; and the signal contract.
 
-Amplitudes are in mV (or in the dataset's own unit where it has none), times in samples at a stated `fs` in Hz, and a
-missing sample is NaN. Nothing here knows a file or a model.
+Amplitudes are in mV (or in the dataset's own unit if it has no physical one), times in samples at a stated `fs` in Hz.
+A missing sample is NaN. Nothing here depends on files or models.
 """

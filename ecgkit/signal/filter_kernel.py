@@ -1,6 +1,6 @@
-"""The inner loop of `ecgkit.signal.filters`, compiled: sections of a filter run over many leads side by side.
+"""The compiled inner loop of `ecgkit.signal.filters`: it runs the sections of a filter over many leads side by side.
 
-What is done to a number, and in which order, is what `scipy.signal.sosfiltfilt` does: the results are equal to the bit.
+Every number is computed with the operations, and in the order, of `scipy.signal.sosfiltfilt`: results are bit-equal.
 """
 
 import numpy as np
@@ -16,9 +16,9 @@ def there_and_back(sections: Floats, steady: Floats, x: Floats) -> None:
     """Filter leads forwards and backwards, in place.
 
     Args:
-        sections: ``[S, 6]``, numerator and denominator of each second-order section, the denominator beginning with 1.
-        steady: ``[S, 2]``, each section's state after a constant input of 1.
-        x: ``[T, N]``, time first, so that one step in time is a run of numbers that fills the processor's vectors.
+        sections: ``[S, 6]``, numerator and denominator of each second-order section; each denominator begins with 1.
+        steady: ``[S, 2]``, state of each section after a constant input of 1.
+        x: ``[T, N]``, time first, so that each time step is a run of numbers that fills the processor's vectors.
     """
     T, N = x.shape
     state = np.empty((len(sections), 2, N))

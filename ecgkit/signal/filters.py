@@ -1,8 +1,8 @@
 """Zero-phase Butterworth filters, in the two numerical forms that published pipelines use.
 
-Second-order sections (``sos``, `scipy.signal.sosfiltfilt`) are numerically sound at any order. The transfer-function
-form (``ba``, `scipy.signal.filtfilt`) is what some released code computes; at low band edges its result differs.
-Forwards and backwards filtering doubles the order and leaves no delay.
+Second-order sections (``sos``, `scipy.signal.sosfiltfilt`) are numerically stable at any order. The transfer-function
+form (``ba``, `scipy.signal.filtfilt`) is what some released code computes; its result differs at low band edges.
+Filtering forwards and backwards doubles the order and leaves no delay.
 """
 
 import math
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from ecgkit.errors import SignalError
 
-LANES = 32  # leads that are filtered side by side: their states stay in the processor's first cache
+LANES = 32  # leads that are filtered side by side: their states fit into the processor's first cache
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Butterworth:
     """A Butterworth filter, applied forwards and backwards.
 
     Args:
-        low: Lower edge of the pass band in Hz; None leaves low frequencies alone.
-        high: Upper edge in Hz; None leaves high frequencies alone.
+        low: Lower edge of the pass band in Hz; None keeps low frequencies.
+        high: Upper edge of the pass band in Hz; None keeps high frequencies.
         order: Order of each design; a band-pass design has twice as many poles.
         form: ``sos`` or ``ba``.
-        cascade: With both edges, a high-pass and then a low-pass of this order instead of one band-pass.
+        cascade: With both edges, use a high-pass and then a low-pass of this order instead of one band-pass.
     """
 
     low: float | None = 0.67
@@ -47,7 +47,7 @@ class Butterworth:
             raise ValueError(f"filter edge low {self.low:g} Hz must be below high {self.high:g} Hz")
 
     def __call__(self, signal: NDArray[np.floating], fs: float) -> NDArray[np.floating]:
-        """Filter the last axis of a signal ``[..., T]`` sampled at `fs` Hz; NaN must have been filled.
+        """Filter the last axis of a signal ``[..., T]`` sampled at `fs` Hz; NaN must be filled before.
 
         Raises:
             SignalError: An edge is not below half of `fs`, or the signal is too short to be padded.
@@ -94,12 +94,12 @@ def _sections(
 def _there_and_back(
     sections: NDArray[np.float64], steady: NDArray[np.float64], signal: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """Return what `scipy.signal.sosfiltfilt` returns, in a third of its time; see `ecgkit.signal.filter_kernel`.
+    """Return the result of `scipy.signal.sosfiltfilt` in a third of its time; see `ecgkit.signal.filter_kernel`.
 
     Raises:
         ValueError: The signal is too short to be padded.
     """
-    from ecgkit.signal import filter_kernel  # numba takes a while to import
+    from ecgkit.signal import filter_kernel  # numba is slow to import
 
     T = signal.shape[-1]
     edge = 3 * (2 * len(sections) + 1 - min(int((sections[:, 2] == 0).sum()), int((sections[:, 5] == 0).sum())))

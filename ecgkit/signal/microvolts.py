@@ -1,7 +1,6 @@
-"""Amplitudes as whole microvolts in int16, and back: what a store keeps, and what most sources hold already.
+"""Conversion of amplitudes to whole microvolts in int16, as a store keeps them, and back.
 
-One mark stands for a missing sample. Where a source has no physical unit, a thousandth of its unit takes the place of
-the microvolt.
+One value marks a missing sample. If a source has no physical unit, a thousandth of its unit replaces the microvolt.
 """
 
 import numpy as np
@@ -13,29 +12,29 @@ LIMIT = 32767
 
 
 def encode(signal: NDArray[np.floating], scale: float = UNITS_PER_MV) -> tuple[NDArray[np.int16], int]:
-    """Turn mV into whole microvolts.
+    """Convert mV to whole microvolts.
 
     Args:
-        signal: Any shape, in mV; NaN where a sample is missing.
-        scale: Microvolts a unit of `signal`.
+        signal: Signal of any shape, in mV; NaN for a missing sample.
+        scale: Microvolts per unit of `signal`.
 
     Returns:
-        The int16 samples, rounded to the nearest, `MISSING` for NaN; and how many samples lay outside the range
-        of +-32.767 mV and were cut to it.
+        The int16 samples, rounded to the nearest, with `MISSING` for NaN; and the number of samples outside the range
+        of +-32.767 mV, which are clipped to it.
     """
     scaled = np.rint(np.asarray(signal, np.float64) * scale)
-    clipped = int(np.count_nonzero(np.abs(scaled) > LIMIT))  # NaN compares false
+    clipped = int(np.count_nonzero(np.abs(scaled) > LIMIT))  # comparisons with NaN are False
     stored = np.clip(scaled, -LIMIT, LIMIT)
     return np.where(np.isnan(scaled), float(MISSING), stored).astype(np.int16), clipped
 
 
 def decode(stored: NDArray[np.int16], dtype: DTypeLike = np.float32, scale: float = UNITS_PER_MV) -> NDArray:
-    """Turn whole microvolts into mV, NaN where a sample is missing.
+    """Convert whole microvolts to mV, with NaN for a missing sample.
 
     Args:
-        stored: Any shape.
-        dtype: A floating type.
-        scale: Microvolts a unit of the result.
+        stored: Samples of any shape.
+        dtype: A floating-point type.
+        scale: Microvolts per unit of the result.
     """
     signal = stored.astype(dtype)
     signal /= signal.dtype.type(scale)

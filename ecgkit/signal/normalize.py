@@ -1,7 +1,7 @@
-"""Scaling of a signal ``[..., L, T]``: over the record (leads and time together) or lead by lead.
+"""Normalisation of a signal ``[..., L, T]``: over the record (leads and time together) or lead by lead.
 
-Scaling over the record keeps the relation of the leads to each other; scaling each lead throws it away, as some
-published inputs do. Only the leads that are given take part.
+Normalisation over the record keeps the relation between leads. Normalising each lead discards it, as some published
+inputs do. Only the leads that are given take part.
 """
 
 from typing import Literal
@@ -9,21 +9,21 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-ROUNDING = 16  # spacings of numbers of a signal's size, more than its mean can be off
+ROUNDING = 16  # rounding error of a mean, in spacings of numbers of the signal's size; never larger
 
 Normalization = Literal[
     "none", "record-zscore", "lead-zscore", "record-minmax", "lead-minmax", "record-symmetric", "lead-symmetric"
-]  # fmt: skip
+]
 
 
 def normalize(
     signal: NDArray[np.floating], how: Normalization, out: NDArray[np.floating] | None = None
 ) -> NDArray[np.floating]:
-    """Scale a signal ``[..., L, T]``; NaN must have been filled.
+    """Normalise a signal ``[..., L, T]``; NaN must be filled before.
 
-    ``zscore`` subtracts the mean and divides by the population deviation, ``minmax`` maps to [0, 1] and
-    ``symmetric`` to [-1, 1]; a constant signal becomes 0. ``none`` returns the signal as it is. The result has the
-    signal's precision, and is put into `out` where that is given; it may be the signal itself.
+    ``zscore`` subtracts the mean and divides by the population standard deviation, ``minmax`` maps to [0, 1] and
+    ``symmetric`` to [-1, 1]. A constant signal becomes 0. ``none`` returns the signal unchanged. The result has the
+    signal's precision. It is written to `out` if that is given; `out` may be the signal itself.
     """
     if how == "none":
         if out is not None and out is not signal:
@@ -37,7 +37,7 @@ def normalize(
         scale = np.sqrt(np.square(shifted).mean(axes, keepdims=True))
     else:
         scale = shifted.max(axes, keepdims=True)
-    # The mean of a constant is rounded, and what is left must not be blown up to a signal.
+    # The mean of a constant signal has a rounding error, which must not be scaled up to a signal.
     constant = scale <= ROUNDING * np.finfo(signal.dtype).eps * np.abs(shift)
     if rule == "symmetric":
         scale = scale / 2

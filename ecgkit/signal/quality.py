@@ -1,17 +1,18 @@
-"""Signal quality in numbers, per record and lead, and what they are called where they pass a threshold.
+"""Signal quality measures per record and lead, and flags for those that pass a threshold.
 
 Measured on the stored int16 samples of records of one rate and one length, all at once. Nothing here changes or drops a
-signal. The thresholds are ours, each one constant with its reason below.
+signal. The thresholds are ours; each is a constant below, with its reason.
 
 | measure | unit | definition |
 | --- | --- | --- |
 | `missing` | share | missing samples |
 | `flat` | s | longest run of equal samples; runs below 0.2 s read 0 |
 | `saturated` | share | samples in runs of 3 or more at the lead's own extreme, if 0.5 mV or more from its mean |
-| `range` | mV | greatest less least sample |
+| `range` | mV | largest minus smallest sample |
 | `hum50`, `hum60` | mV | amplitude at 50 and 60 Hz: median over segments of 1 s under a Hann window |
-| `r_wave` | ratio | greatest change within 20 ms, median over windows of 2 s, over the mean such change |
-| `residual` | ratio | III, aVR, aVL, aVF: root mean square off what I and II say, over that of all that they say |
+| `r_wave` | ratio | largest change within 20 ms, median over windows of 2 s, divided by the mean of such changes |
+| `residual` | ratio | III, aVR, aVL, aVF: RMS of the lead minus its value from I and II, divided by the RMS of that
+value |
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,25 +26,25 @@ from ecgkit.leads import DERIVED
 Measures = dict[str, NDArray[np.float32]]
 
 MEASURES = ("missing", "flat", "saturated", "range", "hum50", "hum60", "r_wave", "residual")
-HUM = {"hum50": 50.0, "hum60": 60.0}  # Hz, the two mains frequencies there are
+HUM = {"hum50": 50.0, "hum60": 60.0}  # Hz, the two mains frequencies in use
 
-SHORTEST_FLAT = 0.2  # s; below it runs are common in quiet signals of coarse resolution
-RAIL_RUN = 3  # samples; two equal ones at a peak are chance
+SHORTEST_FLAT = 0.2  # s; shorter runs are common in quiet signals of coarse resolution
+RAIL_RUN = 3  # samples; two equal samples at a peak may be chance
 RAIL_DISTANCE = 0.5  # mV from the mean; below it the extreme may be the baseline itself
-STEP = 0.02  # s, within which the steepest part of a QRS complex lies
+STEP = 0.02  # s; the steepest part of a QRS complex fits into it
 R_WINDOW = 2.0  # s, one beat at 30 per minute
-SEGMENT = 1.0  # s; resolves 2 Hz under the window, so that a grid 0.5 Hz off still counts
-NYQUIST_SHARE = 0.45  # of the sampling rate; a hum above it is not seen
+SEGMENT = 1.0  # s; resolves 2 Hz under the window, so that mains 0.5 Hz off still count
+NYQUIST_SHARE = 0.45  # of the sampling rate; a hum above it is not measured
 
 MISSING_SHARE = 0.0  # any missing sample
-FLAT_SECONDS = 1.0  # longer than any true pause of the voltage between the waves of a beat and the next
-SATURATED_SHARE = 0.01  # 0.1 s of a record of 10 s; a rounded peak of a coarse signal holds its top for less
+FLAT_SECONDS = 1.0  # longer than any true pause between two beats' waves
+SATURATED_SHARE = 0.01  # 0.1 s of a record of 10 s; the rounded peak of a coarse signal holds its top for less
 LEAD_OFF_RANGE = 0.05  # mV peak to peak: half a millimetre of paper, where no deflection can be read
 LEAD_OFF_SHARE = 0.8  # of the record missing, or one run of equal samples
 HUM_AMPLITUDE = 0.025  # mV: 50 uV peak to peak, half a millimetre of paper
-# Gaussian noise reads about 4 and a sine 1.6, whatever their size.
+# Gaussian noise gives about 4 and a sine 1.6, at any amplitude.
 R_WAVE_RATIO = 5.0
-RESIDUAL = 0.2  # far above what rounding and separate filters leave, far below a swap or an inversion
+RESIDUAL = 0.2  # far above the effect of rounding and separate filters, far below that of a swap or an inversion
 
 FLAGS: dict[str, str] = {
     "missing": "samples are missing",
@@ -52,7 +53,7 @@ FLAGS: dict[str, str] = {
     "lead-off": f"less than {LEAD_OFF_RANGE:g} mV from peak to peak, or {LEAD_OFF_SHARE:.0%} flat or missing",
     "mains-hum": f"{HUM_AMPLITUDE:g} mV or more at 50 or 60 Hz",
     "no-r-wave": "no steep deflection stands out",
-    "limb-leads": "a limb lead is far from what I and II say",
+    "limb-leads": "a limb lead is far from its value computed from I and II",
 }
 
 
@@ -60,15 +61,15 @@ def measure(stored: NDArray[np.int16], fs: float, leads: Sequence[str], units_pe
     """Measure records of one rate and one length.
 
     Args:
-        stored: int16 ``[R, L, T]``; -32768 where a sample is missing, throughout for a lead that a record lacks.
-        fs: Their sampling rate in Hz.
+        stored: int16 ``[R, L, T]``; -32768 for a missing sample, and for all samples of a lead that a record lacks.
+        fs: Sampling rate in Hz.
         leads: Canonical names of the L rows.
-        units_per_mv: Stored units in a mV.
+        units_per_mv: Stored units per mV.
 
     Returns:
-        Each of `MEASURES` as float32 ``[R, L]``; NaN where it cannot be told.
+        Each of `MEASURES` as float32 ``[R, L]``; NaN if it cannot be measured.
     """
-    from ecgkit.signal import quality_kernel  # numba takes a while to import
+    from ecgkit.signal import quality_kernel  # numba is slow to import
 
     R, L, T = stored.shape
     stored = np.ascontiguousarray(stored)
@@ -107,16 +108,17 @@ def flagged(
     """Compare measures with their thresholds.
 
     Args:
-        measures: As `measure` gives them; a lead that a record lacks is NaN throughout.
+        measures: Measures as `measure` returns them; a lead that a record lacks is NaN throughout.
         seconds: ``[R]``, length of each record in s.
-        calibrated: ``[R]``, which records are in mV; in others only a constant lead is off, and hum is not judged.
+        calibrated: ``[R]``, which records are in mV. In others lead-off only means a constant lead, and hum is not
+            judged.
 
     Returns:
         Each of `FLAGS` as bool ``[R, L]``.
     """
     missing, flat = measures["missing"], measures["flat"]
     millivolts = calibrated[:, None]
-    with np.errstate(invalid="ignore"):  # NaN compares false, as it should
+    with np.errstate(invalid="ignore"):  # comparisons with NaN are False, as they should be
         still = (missing >= LEAD_OFF_SHARE) | (flat >= LEAD_OFF_SHARE * seconds[:, None])
         return {
             "missing": missing > MISSING_SHARE,
@@ -139,7 +141,7 @@ def _hum_tables(hum: tuple[float, ...], fs: float, samples: int, bits: int) -> N
 
 
 def _residuals(stored: NDArray[np.int16], leads: Sequence[str]) -> NDArray[np.float32]:
-    """Return how far limb leads are off Einthoven's and Goldberger's relations, ``[R, L]``; NaN for all other leads."""
+    """Return the residuals of limb leads from Einthoven's and Goldberger's relations, ``[R, L]``, else NaN."""
     from ecgkit.signal import quality_kernel
 
     residuals = np.full(stored.shape[:2], np.nan, np.float32)
@@ -156,11 +158,11 @@ def _residuals(stored: NDArray[np.int16], leads: Sequence[str]) -> NDArray[np.fl
 
 
 def _median(values: NDArray[np.number]) -> NDArray[np.float64]:
-    """Return the median over the last axis, as `numpy.median` does in several times the time for short ones."""
+    """Return the median over the last axis; for short axes several times as fast as `numpy.median`."""
     ordered, n = np.sort(values), values.shape[-1]
     return (ordered[..., (n - 1) // 2] + ordered[..., n // 2]) / 2
 
 
 def _share(part: NDArray[np.floating], whole: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Divide, NaN where there is nothing to divide by."""
+    """Divide, with NaN where the divisor is 0."""
     return np.divide(part, whole, out=np.full(np.shape(part), np.nan), where=whole > 0)

@@ -1,7 +1,7 @@
-"""The inner loops of `ecgkit.signal.quality`, compiled.
+"""The compiled inner loops of `ecgkit.signal.quality`.
 
-Every sum is one of integers, so the numbers are the same on every machine and in every order. A missing sample is the
-least int16 number; for steps and hum it holds the sample before it, everywhere else it is left out.
+All sums are over integers, so the numbers are the same on every machine and in every order. A missing sample is the
+smallest int16 number. For steps and hum it is replaced by the sample before it; everywhere else it is left out.
 """
 
 from typing import Any
@@ -13,8 +13,8 @@ from ecgkit.compiled import compiled
 
 Row = NDArray[np.int16]
 
-GONE = -32768  # a missing sample
-TABLE_BITS = 14  # of a factor of the hum tables
+GONE = -32768  # marks a missing sample
+TABLE_BITS = 14  # bits of a factor in the hum tables
 
 
 @compiled
@@ -34,16 +34,16 @@ def measure(
 
     Args:
         stored: int16 ``[N, T]``, contiguous rows.
-        shortest_flat: Fewest equal samples in a row that count as a run.
-        rail_run: Fewest equal samples at an extreme that count as held there.
-        rail_distance: Least distance of that extreme from the mean, in stored units.
-        step: Distance in samples over which the signal's steps are taken.
-        window: Samples of a window in which one R wave is looked for.
+        shortest_flat: Smallest number of equal samples in a row that counts as a run.
+        rail_run: Smallest number of equal samples at an extreme that counts as held there.
+        rail_distance: Smallest distance of that extreme from the mean, in stored units.
+        step: Distance in samples between the two samples of a step.
+        window: Samples per window in which one R wave is expected.
         tables: int32 ``[F, 2, S]``, cosine and sine of each hum frequency under a window of S samples.
-        counts: Filled, ``[N, 5]``: missing samples, longest run of equal samples, samples held at a rail, least and
-            greatest sample (both 0 if there is none).
-        steps: Filled, ``[N, 1 + W]``: the sum of all steps and the greatest of each window.
-        hum: Filled, ``[N, F, G]``: the squared amplitude, in stored units, in each segment of S samples.
+        counts: Output, ``[N, 5]``: missing samples, longest run of equal samples, samples held at a rail, smallest and
+            largest sample (both 0 if there is none).
+        steps: Output, ``[N, 1 + W]``: the sum of all steps, and the largest step of each window.
+        hum: Output, ``[N, F, G]``: the squared amplitude, in stored units, in each segment of S samples.
     """
     held = np.empty(stored.shape[1], np.int16)
     for n in range(stored.shape[0]):
@@ -75,14 +75,14 @@ def measure(
 def limb_power(
     stored: NDArray[np.int16], limb: NDArray[np.int64], weights: NDArray[np.int64], power: NDArray[np.float64]
 ) -> None:
-    """Sum squares of limb leads that follow from two others.
+    """Sum the squares of limb leads that can be derived from two others.
 
     Args:
         stored: int16 ``[R, L, T]``, contiguous.
-        limb: ``[2 + K]``: the rows of I, II and K leads that follow from them.
-        weights: int64 ``[K, 2]``: twice the weights of I and II in each of the K.
-        power: Filled, ``[R, K, 2]``: the sums of squares of (recorded - derived) and of the derived lead, over the
-            samples that all three have.
+        limb: ``[2 + K]``: rows of I, II and the K derived leads.
+        weights: int64 ``[K, 2]``: twice the weights of I and II in each of the K leads.
+        power: Output, ``[R, K, 2]``: sums of squares of (recorded - derived) and of the derived lead, over the samples
+            that all three leads have.
     """
     for r in range(stored.shape[0]):
         for k in range(len(weights)):
@@ -113,7 +113,7 @@ def _missing(row: Row) -> Any:
 
 @compiled
 def _extremes(row: Row) -> Any:
-    """Return the least and the greatest sample and the sum, missing ones left out."""
+    """Return the smallest and the largest sample and the sum, without missing samples."""
     low, high, total = np.int16(32767), np.int16(-32767), np.int64(0)
     for t in range(len(row)):
         value = row[t]
@@ -125,10 +125,10 @@ def _extremes(row: Row) -> Any:
 
 @compiled
 def _longest_run(row: Row, shortest: int) -> int:
-    """Return the length of the longest run of equal samples, 0 if none reaches `shortest`.
+    """Return the length of the longest run of equal samples; 0 if none is as long as `shortest`.
 
-    A run longer than the longest so far covers two probes at half that distance, which must then be equal, so almost
-    the whole row is skipped.
+    A run longer than the longest so far covers two probes at half that distance, which must then be equal. So almost
+    all of the row can be skipped.
     """
     T, longest = len(row), shortest - 1
     stride = max(1, (longest + 1) // 2)
@@ -155,7 +155,7 @@ def _longest_run(row: Row, shortest: int) -> int:
 
 @compiled
 def _held_at(row: Row, rail: int, shortest: int) -> int:
-    """Return how many samples lie in runs of `shortest` or more at `rail`."""
+    """Return the number of samples in runs of `shortest` or more at `rail`."""
     at = np.int32(0)
     for t in range(len(row)):
         at += np.int32(row[t] == rail)
@@ -173,7 +173,7 @@ def _held_at(row: Row, rail: int, shortest: int) -> int:
 
 @compiled
 def _hold(row: Row, held: Row) -> None:
-    """Copy a row, each missing sample replaced by the one before it, at the start by the first there is."""
+    """Copy a row, with each missing sample replaced by the one before it, and at the start by the first one present."""
     last = row[0]
     if last == GONE:
         t = 0
@@ -198,7 +198,7 @@ def _steps(row: Row, step: int, window: int, out: NDArray[np.int64]) -> None:
 
 @compiled
 def _steps_between(before: Row, after: Row) -> Any:
-    """Return the sum and the greatest of the steps; a function of its own so that the compiler vectorises it."""
+    """Return the sum and the largest of the steps. It is a separate function so that the compiler vectorises it."""
     total, high = np.int64(0), np.int32(0)
     for t in range(len(before)):
         size = np.int32(abs(np.int32(np.int32(after[t]) - np.int32(before[t]))))

@@ -17,7 +17,7 @@ Resampling = Literal["fft", "poly"]
 
 
 def resampled_length(samples: int, fs: float, fs_out: float) -> int:
-    """Return how many samples a signal has after resampling, rounded to the nearest."""
+    """Return the number of samples of a signal after resampling, rounded to the nearest."""
     return int(np.floor(samples * fs_out / fs + 0.5))
 
 
@@ -29,7 +29,7 @@ def resample(
     Args:
         signal: ``[..., T]`` without NaN.
         fs: Present sampling rate in Hz.
-        fs_out: Wanted sampling rate in Hz.
+        fs_out: New sampling rate in Hz.
         method: ``fft`` or ``poly``.
 
     Returns:
@@ -42,7 +42,7 @@ def resample(
         raise SignalError(f"sampling rates {fs:g} and {fs_out:g} Hz", "positive rates")
     if fs == fs_out:
         return signal
-    import scipy.signal  # it takes longer to import than all else that an ingest needs
+    import scipy.signal  # slow to import, and only needed here in an ingest
 
     if method == "fft":
         return np.asarray(scipy.signal.resample(signal, resampled_length(signal.shape[-1], fs, fs_out), axis=-1))
@@ -52,12 +52,12 @@ def resample(
 
 
 def resample_with_gaps(signal: NDArray[np.floating], fs: float, fs_out: float) -> NDArray[np.floating]:
-    """Resample a signal that has missing samples: bridge them, resample, and mark them missing again.
+    """Resample a signal with missing samples: fill them, resample, and mark them as missing again.
 
     Args:
-        signal: ``[..., T]``, NaN where a sample is missing.
+        signal: ``[..., T]``, NaN for a missing sample.
         fs: Present sampling rate in Hz.
-        fs_out: Wanted sampling rate in Hz.
+        fs_out: New sampling rate in Hz.
 
     Returns:
         ``[..., T_out]`` with NaN at every sample whose nearest original sample is missing.

@@ -1,9 +1,9 @@
-"""The signal contract: what a model eats, saved with every checkpoint and enforced wherever it is used.
+"""The signal contract: the input of a model, saved with every checkpoint and applied wherever the model is used.
 
-The steps are always, in this order: fill gaps, resample, take the window, crop, filter, normalise. `window_of` does
-the part before the crop (the same for every crop, so a view caches it) and `finish` the part after. With
-`filter_first` the filter runs on the window, before the crop, which spares the crop its edge effects; where the crop is
-the whole window it runs there too, for the result is the same and no batch has to wait for it.
+The steps always have this order: fill gaps, resample, take the window, crop, filter, normalise. `window_of` does the
+steps before the crop, which are the same for every crop, so a view caches them. `finish` does the steps after it. With
+`filter_first` the filter runs on the window, before the crop, so the crop has no edge effects. If the crop is the whole
+window the filter runs there too, since the result is the same and no batch has to wait for it.
 """
 
 import math
@@ -24,20 +24,20 @@ from ecgkit.signal.resample import Resampling, resample
 
 @dataclass(frozen=True)
 class SignalSpec:
-    """A model's input.
+    """The input of a model.
 
     Args:
         fs: Sampling rate in Hz.
-        seconds: Length of the input in s; the model gets ``round(fs * seconds)`` samples.
-        leads: Canonical lead names, in order; a record that lacks some gives those it has.
-        window: Length in s of the part of a record that crops are taken from, counted from its start.
-        filter: The filter, or None.
-        filter_first: Filter the window before cropping, instead of the crop.
-        normalize: The scaling of a crop, over the leads that are given.
-        crop: Where a training crop starts: ``random`` within the window, or ``start``.
-        eval_starts: Where evaluation crops start, in s; their features are averaged.
-        repair: How missing samples are filled.
-        resample: How the rate is changed.
+        seconds: Length of the input in s, which has ``round(fs * seconds)`` samples.
+        leads: Canonical lead names, in order. A record that lacks some of them gives those that it has.
+        window: Length in s of the part of a record that crops are taken from, counted from the start of the record.
+        filter: The filter; None for no filter.
+        filter_first: Whether to filter the window before cropping, instead of the crop.
+        normalize: The normalisation of a crop, over the leads that are given.
+        crop: Start of a training crop: ``random`` within the window, or ``start``.
+        eval_starts: Starts of the evaluation crops in s; their features are averaged.
+        repair: Way to fill missing samples.
+        resample: Way to change the sampling rate.
     """
 
     fs: float
@@ -86,12 +86,12 @@ class SignalSpec:
 
     @property
     def window_filter(self) -> Butterworth | None:
-        """The filter, where it is one of the steps before the crop."""
+        """The filter, if it runs before the crop."""
         return self.filter if self.filter_first or self.samples == self.window_samples else None
 
     @property
     def crop_filter(self) -> Butterworth | None:
-        """The filter, where it is one of the steps after the crop."""
+        """The filter, if it runs after the crop."""
         return None if self.window_filter else self.filter
 
     @property
@@ -100,7 +100,7 @@ class SignalSpec:
         return tuple(round(self.fs * s) for s in self.eval_starts)
 
     def view_key(self) -> str:
-        """Return the hash of all that decides a view's content: the steps before the crop."""
+        """Return the hash of everything that decides a view's content: the steps before the crop."""
         return fingerprint(self.fs, self.window, self.leads, self.repair, self.resample, self.window_filter)
 
     def __str__(self) -> str:
@@ -112,20 +112,19 @@ class SignalSpec:
 
 
 def window_of(signal: NDArray[np.floating], fs: float, spec: SignalSpec) -> tuple[NDArray[np.floating], int]:
-    """Bring a recording to the contract's rate and window: the steps before the crop.
+    """Convert a recording to the contract's rate and window: the steps before the crop.
 
     Args:
-        signal: ``[..., T]`` at `fs` Hz, NaN where a sample is missing.
+        signal: ``[..., T]`` at `fs` Hz, NaN for a missing sample.
         fs: Its sampling rate in Hz.
-        spec: The contract.
+        spec: The signal contract.
 
     Returns:
-        ``[..., spec.window_samples]``, zeros after the end of a shorter recording, and the number of samples
-        before that end.
+        ``[..., spec.window_samples]``, with zeros after the end of a shorter recording, and the number of real samples.
     """
     if signal.shape[-1] == 0:
-        raise SignalError("a recording without samples", "at least one sample")
-    # Cut first, as published pipelines do: a long recording then costs no more than its window.
+        raise SignalError("the recording has no samples")
+    # Cut first, as published pipelines do, so a long recording costs no more than its window.
     kept = signal[..., : round(spec.window * fs)].astype(np.float64)
     out = resample(fill_gaps(kept, spec.repair), fs, spec.fs, spec.resample)[..., : spec.window_samples]
     if spec.window_filter:
@@ -145,10 +144,10 @@ def finish(
 
     Args:
         crops: ``[B, L, T]`` at the contract's rate.
-        spec: The contract.
-        lengths: ``[B]``, how many samples of each crop are real; what follows stays 0 and takes no part in
-            filter and scaling. None means all.
-        out: Where to put the result, float32 ``[B, L, T]``; it may be `crops`. None makes a new array.
+        spec: The signal contract.
+        lengths: ``[B]``, number of real samples of each crop. The rest stays 0 and takes no part in filter and
+            normalisation. None means that all samples are real.
+        out: Array for the result, float32 ``[B, L, T]``; it may be `crops`. None makes a new array.
 
     Returns:
         ``[B, L, T]``.
@@ -159,7 +158,7 @@ def finish(
     if full and spec.crop_filter:
         out[...] = _finish(crops, spec)
         return out
-    # Record by record, so that all steps on one happen while it is in the processor's cache.
+    # Record by record, so that all steps run while the record is in the processor's cache.
     for b, length in enumerate([T] * len(crops) if full or lengths is None else lengths.clip(0, T)):
         if length:
             _finish(crops[b, :, :length], spec, out[b, :, :length])
@@ -186,10 +185,10 @@ def apply(signal: NDArray[np.floating], fs: float, spec: SignalSpec, start: floa
     """Build a model's input from one recording.
 
     Args:
-        signal: ``[L, T]`` in mV at `fs` Hz, rows already those that the model is to see.
+        signal: ``[L, T]`` in mV at `fs` Hz, with the rows that the model is to see.
         fs: Its sampling rate in Hz.
-        spec: The contract.
-        start: Where the crop starts, in s.
+        spec: The signal contract.
+        start: Start of the crop in s.
 
     Returns:
         ``[L, spec.samples]``.

@@ -29,7 +29,7 @@ MEASUREMENTS = "machine_measurements.csv"
 # MIMIC's ids: subjects from 10000000, studies from 40000000; both have eight digits.
 SUBJECT_IDS, STUDY_IDS = (10_000_000, 20_000_000), (40_000_000, 50_000_000)
 CARTS = 40
-NO_VALUE = 29999  # what MIMIC's carts print for an interval that is not there
+NO_VALUE = 29999  # value that MIMIC's carts print for a missing interval
 INTERVALS = (
     "rr_interval",
     "p_onset",
@@ -48,13 +48,13 @@ MEASUREMENT_COLUMNS = (
     *("bandwidth", "filtering", *INTERVALS),
 )
 
-# Streams of chance, so that no draw for one purpose moves the draws for another.
+# Independent random streams, so that draws for one purpose do not change the draws for another.
 _IDS, _PATIENTS, _RECORDS = range(3)
 
 
 @dataclass(frozen=True)
 class CohortSummary:
-    """What was made.
+    """Counts of a cohort.
 
     Args:
         records: Number of ECGs.
@@ -69,7 +69,7 @@ class CohortSummary:
 
 @dataclass(frozen=True)
 class _Visit:
-    """One ECG to be made: the `number`-th of a patient."""
+    """One ECG to simulate: the `number`-th of a patient."""
 
     patient: Patient
     index: int
@@ -101,12 +101,12 @@ def simulate_cohort(
 
     Args:
         out: Folder to make; it appears whole or not at all.
-        records: How many ECGs.
-        seed: The same seed and arguments give the same bytes.
+        records: Number of ECGs.
+        seed: Random seed. The same seed and arguments give the same bytes.
         fs: Sampling rate in Hz.
         seconds: Length of each ECG in s.
-        overwrite: Whether a cohort that is there may be replaced.
-        progress: Called with (done, total) after each ECG.
+        overwrite: Whether an existing cohort may be replaced.
+        progress: Called with ECGs done and ECGs in total.
 
     Raises:
         ConfigError: A number is out of range.
@@ -131,7 +131,7 @@ def simulate_cohort(
 
 
 def _check(records: int, seed: int, fs: float, seconds: float) -> None:
-    """Refuse numbers that make no cohort."""
+    """Check the numbers of a cohort."""
     if records < 1:
         raise ConfigError(f"{records} records", "at least 1", "Ask for more with --records.")
     if seed < 0:
@@ -143,7 +143,7 @@ def _check(records: int, seed: int, fs: float, seconds: float) -> None:
 
 
 def _plan(records: int, seed: int) -> list[_Visit]:
-    """Draw patients until their ECGs are as many as asked for."""
+    """Draw patients until they have as many ECGs as asked for."""
     drawn = list(itertools.islice(_patients(seed), records))
     rng = np.random.default_rng([seed, _IDS])
     subjects = np.sort(_draw_ids(SUBJECT_IDS, drawn[-1][0] + 1, rng))
@@ -192,7 +192,7 @@ def _list_row(visit: _Visit) -> tuple[object, ...]:
 
 def _measurement_row(visit: _Visit, ecg: SimulatedECG, cart: int) -> tuple[object, ...]:
     lines = (*ecg.report, *[""] * (MOST_LINES - len(ecg.report)))
-    # The hum of a record is there because nothing filtered it out.
+    # A record has hum only if no notch filter removed it.
     filtering = "Baseline filter" if ecg.mains else "60 Hz notch Baseline filter"
     values = (getattr(ecg.measurements, name) for name in INTERVALS)
     intervals = (NO_VALUE if value is None else value for value in values)

@@ -1,4 +1,4 @@
-"""One synthetic 12-lead ECG: rhythm and beats, seen by the leads, disturbed, measured and reported."""
+"""One synthetic 12-lead ECG: rhythm and beats, projected to the leads, with noise, measurements and report."""
 
 from dataclasses import dataclass
 
@@ -25,19 +25,19 @@ PEAK_SEARCH = 0.06  # s on either side of a beat's nominal time
 
 @dataclass(frozen=True)
 class SimulatedECG:
-    """A synthetic ECG and the truth about it.
+    """A synthetic ECG and its ground truth.
 
     Args:
         signal: ``[12, T]`` in mV, standard lead order; NaN where a sample is missing.
-        clean: ``[12, T]`` in mV, the same without noise, loose lead or gaps.
-        dipole: ``[3, T]`` in mV, the heart that `clean` is seen of.
+        clean: ``[12, T]`` in mV, the signal without noise, loose lead or gaps.
+        dipole: ``[3, T]`` in mV, the heart's dipole from which `clean` is computed.
         fs: Sampling rate in Hz.
-        rpeaks: Sample of each R peak: where the dipole's magnitude is greatest in the QRS.
+        rpeaks: Sample index of each R peak, at which the dipole's magnitude in the QRS is largest.
         ectopic: For each of `rpeaks`, True for a premature ventricular beat.
         findings: Keys of `findings.FINDINGS`.
         measurements: Intervals and axes.
-        report: The machine's lines.
-        loose_lead: The lead that is flat, if one is.
+        report: Lines of the machine's report.
+        loose_lead: The flat lead, if there is one.
         mains: Whether there is mains hum.
     """
 
@@ -77,7 +77,7 @@ def simulate_ecg(
     Args:
         findings: Keys of `findings.FINDINGS`, among them one rhythm.
         body: The patient's body, from `patient.draw_body`.
-        rng: Source of chance; equal generators give equal ECGs.
+        rng: Random generator; equal generators give equal ECGs.
         fs: Sampling rate in Hz.
         seconds: Length in s.
 

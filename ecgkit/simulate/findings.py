@@ -1,4 +1,4 @@
-"""What an ECG of the cohort can show: names, codes, how often, how lasting, and what excludes what.
+"""The findings that an ECG of the cohort can show: names, codes, frequency, persistence, and mutual exclusion.
 
 Codes are SNOMED CT's, as the PhysioNet/CinC Challenges 2020 and 2021 map them (``dx_mapping_scored.csv`` and
 ``dx_mapping_unscored.csv``). ST elevation has one code there; its territory is told in the report only.
@@ -20,12 +20,12 @@ class Finding:
     """One finding.
 
     Args:
-        key: Its name here.
-        label: The Challenges' abbreviation; the territories of ST elevation share one.
+        key: Name of the finding in this module.
+        label: Abbreviation in the Challenges; the territories of ST elevation share one.
         code: SNOMED CT concept id.
-        share: Weight with which a patient who is not healthy has it.
-        persistence: Chance that an ECG of such a patient shows it; 1 for what stays for life.
-        excludes: Keys of findings that cannot be seen beside it; the relation holds both ways.
+        share: Relative weight with which a patient who is not healthy has it.
+        persistence: Probability that an ECG of such a patient shows it; 1 for a lifelong finding.
+        excludes: Keys of findings that cannot be seen together with it; the relation holds both ways.
     """
 
     key: str
@@ -39,14 +39,14 @@ class Finding:
 _VENTRICULAR = frozenset({"STE-anterior", "STE-inferior", "STE-lateral", "LVH", "LBBB", "RBBB"})
 _RHYTHMS = frozenset({"NSR", "SB", "STach", "AF"})
 
-# Where two findings exclude each other, the one that stands first here is kept.
+# If two findings exclude each other, the one that comes first here is kept.
 _TABLE = (
     Finding("AF", "AF", "164889003", 0.19, 0.75, _RHYTHMS | {"IAVB"}),
     Finding("SB", "SB", "426177001", 0.14, 0.70, _RHYTHMS),
     Finding("STach", "STach", "427084000", 0.15, 0.70, _RHYTHMS | {"PVC", "IAVB"}),
     Finding("NSR", "NSR", "426783006", 0.0, 0.0, _RHYTHMS),
     Finding("IAVB", "IAVB", "270492004", 0.17, 1.0, frozenset({"AF", "STach"})),
-    # What reshapes QRS and ST comes one at a time: a block hides the voltage and the ST level of the others.
+    # Only one finding may reshape QRS and ST: a block hides the voltage and the ST level of the others.
     Finding("LBBB", "LBBB", "164909002", 0.13, 1.0, _VENTRICULAR),
     Finding("RBBB", "RBBB", "59118001", 0.13, 1.0, _VENTRICULAR),
     Finding("LVH", "LVH", "164873001", 0.15, 1.0, _VENTRICULAR),
@@ -58,8 +58,8 @@ _TABLE = (
 FINDINGS: dict[str, Finding] = {finding.key: finding for finding in _TABLE}
 
 NORMAL = frozenset({"NSR"})
-HEALTHY = 0.35  # part of the patients without any lasting condition
-EPISODE = 0.14  # chance that a healthy patient's ECG catches a slow or a fast sinus rhythm
+HEALTHY = 0.35  # share of the patients without any lasting condition
+EPISODE = 0.14  # probability that a healthy patient's ECG shows a slow or a fast sinus rhythm
 
 
 def compatible(first: str, second: str) -> bool:
@@ -68,7 +68,7 @@ def compatible(first: str, second: str) -> bool:
 
 
 def settle(wanted: Iterable[str]) -> frozenset[str]:
-    """Return those of the wanted findings that fit together, with a sinus rhythm if no other rhythm is among them."""
+    """Return the wanted findings that fit together, with a sinus rhythm if no other rhythm is among them."""
     asked, kept = set(wanted), list[str]()
     for key in FINDINGS:
         if key in asked and all(compatible(key, other) for other in kept):
@@ -87,31 +87,31 @@ def check_findings(findings: frozenset[str]) -> None:
         raise ConfigError(f"findings {', '.join(unknown)} are unknown", f"some of {', '.join(FINDINGS)}")
     clashes = [f"{a} with {b}" for a in sorted(findings) for b in sorted(findings) if a < b and not compatible(a, b)]
     if clashes:
-        raise ConfigError(f"findings exclude each other: {', '.join(clashes)}", "findings that one ECG can show")
+        raise ConfigError(f"findings exclude each other: {', '.join(clashes)}")
     if not findings & _RHYTHMS:
-        raise ConfigError("no rhythm among the findings", f"one of {', '.join(sorted(_RHYTHMS))}")
+        raise ConfigError("the findings contain no rhythm", f"one of {', '.join(sorted(_RHYTHMS))}")
 
 
 def codes(findings: Iterable[str]) -> tuple[str, ...]:
-    """Return the SNOMED CT codes of findings, each once, in the order of the table."""
+    """Return the SNOMED CT codes of findings without repeats, in the order of the table."""
     found = set(findings)
     return tuple(dict.fromkeys(finding.code for key, finding in FINDINGS.items() if key in found))
 
 
 def labels(findings: Iterable[str]) -> tuple[str, ...]:
-    """Return the Challenges' abbreviations of findings, each once, in the order of the table."""
+    """Return the Challenges' abbreviations of findings without repeats, in the order of the table."""
     found = set(findings)
     return tuple(dict.fromkeys(finding.label for key, finding in FINDINGS.items() if key in found))
 
 
 def count_labels(records: Iterable[frozenset[str]]) -> dict[str, int]:
-    """Return how many records carry each abbreviation, in the order of the table, zeros included."""
+    """Return the number of records by abbreviation, in the order of the table, including zeros."""
     counts = Counter(label for findings in records for label in labels(findings))
     return {label: counts[label] for label in labels(FINDINGS)}
 
 
 def draw_conditions(rng: np.random.Generator) -> tuple[str, ...]:
-    """Draw what a patient is prone to; nothing for a healthy one."""
+    """Draw the lasting conditions of a patient; none for a healthy one."""
     if rng.random() < HEALTHY:
         return ()
     keys = [key for key, finding in FINDINGS.items() if finding.share > 0]
@@ -121,7 +121,7 @@ def draw_conditions(rng: np.random.Generator) -> tuple[str, ...]:
 
 
 def draw_findings(conditions: tuple[str, ...], rng: np.random.Generator) -> frozenset[str]:
-    """Draw what one ECG of a patient shows."""
+    """Draw the findings of one ECG of a patient."""
     seen = [key for key in conditions if rng.random() < FINDINGS[key].persistence]
     if not conditions and rng.random() < EPISODE:
         seen = [str(rng.choice(["SB", "STach"]))]

@@ -1,4 +1,4 @@
-"""What disturbs a recording: wander, muscle, mains, white noise; a loose electrode; samples that are missing.
+"""Noise of a recording: baseline wander, muscle, mains, white noise; a loose electrode; missing samples.
 
 Noise arises at the ten electrodes, as it does on a skin, and reaches the leads by their definition, so that
 Einthoven's and Goldberger's relations hold in it as they do in the heart's own signal. Levels are ours.
@@ -29,11 +29,11 @@ GAP_SECONDS = (0.02, 0.25)
 
 @dataclass(frozen=True)
 class NoiseLevels:
-    """Root mean squares at an electrode in mV.
+    """Root mean square of each kind of noise at an electrode, in mV.
 
     Args:
         wander: Slow drift.
-        breathing: The part of the wander that follows the breath.
+        breathing: Share of the wander that follows breathing.
         muscle: Band-limited muscle noise.
         white: The amplifier's noise.
         mains: Amplitude of the hum, 0 for none.
@@ -49,7 +49,7 @@ class NoiseLevels:
 
 
 def draw_levels(rng: np.random.Generator) -> NoiseLevels:
-    """Draw how noisy a record is: most are quiet, a few are bad."""
+    """Draw the noise levels of a record: most records are quiet, a few are bad."""
     humming = rng.random() < HUMMING
     return NoiseLevels(
         wander=float(0.035 * np.exp(0.6 * rng.standard_normal())),
@@ -99,12 +99,12 @@ def _unit_power(shape: NDArray) -> Array:
 
 
 def draw_loose_lead(rng: np.random.Generator) -> str | None:
-    """Draw which chest lead is flat as its electrode has come off; mostly none."""
+    """Draw the chest lead that is flat because its electrode came off; usually none."""
     return str(rng.choice(INDEPENDENT_LEADS[2:])) if rng.random() < LOOSE else None
 
 
 def draw_gaps(leads: int, samples: int, fs: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Draw which samples are missing, ``[L, T]`` bool: mostly none, else a short gap or two in some or all leads."""
+    """Draw the missing samples, ``[L, T]`` bool: usually none, else one or two short gaps in some or all leads."""
     missing = np.zeros((leads, samples), dtype=bool)
     if rng.random() >= MISSING:
         return missing

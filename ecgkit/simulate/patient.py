@@ -1,4 +1,4 @@
-"""Who the ECG is of: a body that stays the same from one ECG to the next, and what it is prone to.
+"""Synthetic patients: a body that stays the same from one ECG to the next, and lasting conditions.
 
 Ranges are ours, within those of healthy adults unless a finding says otherwise (Rautaharju et al., "Normal
 standards for QRS, T, QT", Comput. Cardiol. 2014, for how they lie).
@@ -21,7 +21,7 @@ MOST_RECORDS = 8
 
 @dataclass(frozen=True)
 class Body:
-    """What shapes a patient's beats.
+    """The body of a patient, which shapes the beats.
 
     Args:
         age: In years at the first ECG.
@@ -68,7 +68,7 @@ class Body:
     jitter: Array
 
     def with_electrodes_moved(self, rng: np.random.Generator) -> "Body":
-        """Return the body as another nurse would wire it: chest electrodes a little off, QRS a little different."""
+        """Return the body with electrodes placed again: chest electrodes slightly off, QRS slightly different."""
         moved = 1 + _bounded(rng, 0.0, 0.05, 0.12, size=len(self.lead_gain)) * (np.arange(8) > 1)
         turned = self.frontal + _bounded(rng, 0.0, 3.0, 6.0)
         return replace(self, lead_gain=self.lead_gain * moved, frontal=float(turned))
@@ -79,9 +79,9 @@ class Patient:
     """One subject of the cohort.
 
     Args:
-        body: What stays the same.
+        body: The body, the same in all ECGs.
         conditions: Keys of the findings that this patient's ECGs can show; none for a healthy one.
-        times: When each ECG was taken.
+        times: Time of each ECG.
     """
 
     body: Body
@@ -89,7 +89,7 @@ class Patient:
     times: tuple[datetime, ...]
 
     def age_at(self, time: datetime) -> int:
-        """Return the age in years at a time, at most the oldest that the cohort knows."""
+        """Return the age in years at a time, at most the highest age in the cohort."""
         return min(self.body.age + (time - self.times[0]).days // 365, AGES[1])
 
 
@@ -109,7 +109,7 @@ def draw_body(rng: np.random.Generator) -> Body:
         pvc_seconds=float(rng.uniform(0.135, 0.175)),
         pvc=str(rng.choice(["PVC-right", "PVC-left"])),
         qtc=float(_bounded(rng, 0.415 if female else 0.403, 0.013, 0.026)),
-        # Hearts lie more to the left with age.
+        # With age, the heart lies more to the left.
         frontal=float(_bounded(rng, -3.0 - 0.35 * (age - 50), 13.0, 22.0)),
         horizontal=float(_bounded(rng, 0.0, 6.0, 11.0)),
         gain=float(np.exp(_bounded(rng, -0.06 if female else 0.06, 0.16, 0.32))),
@@ -123,7 +123,7 @@ def draw_body(rng: np.random.Generator) -> Body:
 
 
 def draw_patient(rng: np.random.Generator) -> Patient:
-    """Draw a patient with all ECGs ever taken of them."""
+    """Draw a patient with the times of all ECGs."""
     conditions = draw_conditions(rng)
     count = 1 if rng.random() < SINGLE else min(1 + int(rng.geometric(0.55)), MOST_RECORDS)
     # Dates lie in MIMIC's shifted years. An ECG is repeated after hours in the ward or after years.

@@ -1,8 +1,7 @@
-"""The text that an ECG cart prints: one line per finding, in changing words, and a verdict.
+"""The text that an ECG cart prints: one line per finding, in varying words, and a verdict.
 
-Phrases are ours, in the manner of such machines. Now and then a line denies something that is not there, and
-rarely one is unsure about it, as a reader of real reports must cope with both. Lines say nothing that the
-signal does not show.
+Phrases are ours, in the style of such machines. Some lines deny a finding that is absent, and a few are uncertain about
+it, since readers of real reports must handle both. Lines say nothing that the signal does not show.
 """
 
 import numpy as np
@@ -73,7 +72,7 @@ PHRASES: dict[str, tuple[str, ...]] = {
     ),
 }
 
-# By abbreviation: what a machine says when it looked for a finding and did not see it.
+# By abbreviation: lines of a machine that looked for a finding and did not see it.
 DENIALS: dict[str, tuple[str, ...]] = {
     "AF": ("No atrial fibrillation", "Atrial fibrillation not seen"),
     "PVC": ("No ventricular ectopy", "No PVCs seen"),
@@ -103,10 +102,10 @@ def write_report(
     """Return the report's lines.
 
     Args:
-        findings: What the ECG shows.
+        findings: Findings of the ECG.
         rate: Ventricular rate in 1/min.
-        loose_lead: A lead that is flat.
-        rng: Source of chance, for the choice of words.
+        loose_lead: The flat lead, if there is one.
+        rng: Random generator for the choice of words.
     """
     lines = [f"Lead(s) unsuitable for analysis: {loose_lead}"] if loose_lead else []
     lines += [_line(key, rate, rng) for key in FINDINGS if key in findings]
@@ -127,7 +126,7 @@ def _line(key: str, rate: float, rng: np.random.Generator) -> str:
 
 
 def _absent(phrases: dict[str, tuple[str, ...]], findings: frozenset[str], rng: np.random.Generator) -> str:
-    """Return a line about something that the ECG does not show."""
+    """Return a line that denies a finding that the ECG does not show."""
     absent = [label for label in phrases if label not in labels(findings)]
     return _pick(phrases[_pick(absent, rng)], rng) if absent else ""
 

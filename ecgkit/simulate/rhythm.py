@@ -1,4 +1,4 @@
-"""When the heart beats: sinus rhythm with its breathing, atrial fibrillation, and premature ventricular beats.
+"""Times of the heart beats: sinus rhythm with breathing, atrial fibrillation, and premature ventricular beats.
 
 Times are in s from the first sample of the record; beats run from before it to after its end, so that no wave
 is cut. Numbers without a source are ours, chosen within the ranges of clinical textbooks.
@@ -70,11 +70,11 @@ def draw_rhythm(
     """Draw the beats of a record.
 
     Args:
-        findings: What the record shows.
+        findings: Findings of the record.
         resting: The patient's resting rate in 1/min.
         qtc: The patient's QT at a rate of 60/min, in s.
         seconds: Length of the record in s.
-        rng: Source of chance.
+        rng: Random generator.
     """
     mean_rr = 60.0 / draw_rate(findings, resting, rng)
     count = int((seconds + 2 * MARGIN) / mean_rr) + 2

@@ -1,7 +1,7 @@
-"""Joining the parts of a store: shards are moved into place, tables are joined one part at a time.
+"""Assemble the parts of a store: shards are moved into place, and tables are joined one part at a time.
 
-Every file is written beside the store and moved into it. All of it can be done again from any point, so the next
-process need not know where another one was killed.
+Every file is written beside the store and then moved into it. Every step can be repeated, so the next process need not
+know where an earlier one was killed.
 """
 
 import hashlib
@@ -32,14 +32,14 @@ def assemble(
     rejected: Sequence[LedgerRow],
     attributes: Mapping[str, Any],
 ) -> str:
-    """Make a store of finished parts, which are used up.
+    """Assemble a store from finished parts. The parts are used up.
 
     Args:
         parts: Folder of the parts, numbered from 0.
-        store: Folder of the store, in the same file system; it is made or completed.
+        store: Folder of the store, in the same file system as the parts; it is created or completed.
         layout: Layout of the store.
-        slots: Length of the record axis, with the slots of records that were left out.
-        rejected: Ledger rows of records that no part knows of.
+        slots: Length of the record axis, including the slots of records that were left out.
+        rejected: Ledger rows of records that belong to no part.
         attributes: Further attributes of the store.
 
     Returns:
@@ -86,13 +86,13 @@ def _join_tables(parts: Path, store: Path, shards: Sequence[int], rejected: Sequ
 
 
 def _join(files: Sequence[Path], scratch: Path, out: Path, each: Callable[[pa.Table], None] | None = None) -> None:
-    """Write the rows of all tables as one, with every column that some table has; only one is in memory at a time.
+    """Write the rows of all tables into one table, with the columns of all. One table is in memory at a time.
 
     Args:
         files: The tables.
-        scratch: Where to write first.
-        out: What to rename it to.
-        each: Called with each table, in the joined form.
+        scratch: File to write first.
+        out: Path to which `scratch` is renamed.
+        each: Called with each table in its final columns.
     """
     schemas = [pq.read_schema(file).remove_metadata() for file in files]
     schema = pa.unify_schemas(schemas, promote_options="permissive")
@@ -106,16 +106,16 @@ def _join(files: Sequence[Path], scratch: Path, out: Path, each: Callable[[pa.Ta
 
 
 def json_lines(table: pa.Table) -> bytes:
-    """Return rows of the record table as JSON lines, the text over which a store's content hash is taken.
+    """Return rows of the record table as JSON lines, the text that a store's content hash is computed from.
 
-    The waveforms enter it by their own hashes.
+    The waveforms are included through their own hashes.
     """
     return str(as_frame(table).to_json(orient="records", lines=True, date_format="iso")).encode()
 
 
 def _zarr_metadata(layout: fmt.Layout, slots: int, attributes: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return the files that make the shards a Zarr array, by name."""
-    import zarr  # no worker needs it, and it takes a while to import
+    """Return the files that turn the shards into a Zarr array, by name."""
+    import zarr  # slow to import, and workers do not need it
     from zarr.codecs import BloscCodec
     from zarr.storage import MemoryStore
 

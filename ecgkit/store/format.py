@@ -1,4 +1,4 @@
-"""The numbers of the format: how large chunks and shards are, how they are packed, and a waveform's hash."""
+"""Constants of the format: sizes of chunks and shards, compression, and the hash of a waveform."""
 
 import hashlib
 import struct
@@ -17,30 +17,30 @@ FORMAT = "ecgkit-store"
 VERSION = 2
 RECORDS, QUALITY, LEDGER = "records.parquet", "quality.parquet", "ledger.parquet"
 
-# A chunk of about a million samples is read contiguously at full speed, and fits in a core's cache while it is written.
-# Up to 32 chunks, 64 MB before compression, make a shard: a file that one process writes, once and whole; small enough
-# that a few thousand records are shared evenly.
+# A chunk of about a million samples is read at full speed, and fits into a core's cache while it is written. Up to 32
+# chunks, 64 MB before compression, make a shard: a file that one process writes once and completely. It is small enough
+# that a few thousand records can be spread evenly over workers.
 _CHUNK_SAMPLES = 1_000_000
 _CHUNK_RECORDS = 64
 _SHARD_CHUNKS = 32
 _SHARD_SAMPLES = 32_000_000
 
-# Of the fast compressors the one that packs real ECGs best; bytes shuffled, which here beats shuffled bits.
+# Of the fast compressors this one packs real ECGs best. Shuffling bytes beats shuffling bits here.
 COMPRESSOR: Final = "lz4"
 LEVEL: Final = 5
 SHUFFLE: Final = "shuffle"
-_NO_CHUNK = (2**64 - 1, 2**64 - 1)  # Zarr v3, "Sharding codec": offset and size of a chunk that is not there
+_NO_CHUNK = (2**64 - 1, 2**64 - 1)  # Zarr v3, "Sharding codec": offset and size of a missing chunk
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The shape of a store's signals. It is decided once and handed to every process that writes a part.
+    """The shape of a store's signals. It is decided once and given to every process that writes a part.
 
     Args:
         leads: Canonical names of the lead axis; a record may lack some.
-        samples: Length of the time axis, the longest record's.
-        chunk: Records a chunk: the unit in which reading is fast.
-        shard: Records a shard: the unit in which a store is written.
+        samples: Length of the time axis, that of the longest record.
+        chunk: Records per chunk, the unit of fast reading.
+        shard: Records per shard, the unit of writing.
     """
 
     leads: tuple[str, ...]
@@ -50,7 +50,7 @@ class Layout:
 
     @classmethod
     def of(cls, leads: tuple[str, ...], samples: int) -> "Layout":
-        """Return the layout for records of these leads and at most this length."""
+        """Return the layout for records with these leads and at most this length."""
         size = len(leads) * samples
         chunk = min(_CHUNK_RECORDS, 1 << (max(1, _CHUNK_SAMPLES // size).bit_length() - 1))
         return cls(leads, samples, chunk, chunk * min(_SHARD_CHUNKS, max(1, _SHARD_SAMPLES // (chunk * size))))
@@ -61,7 +61,7 @@ class Layout:
 
 
 def pack_chunk(block: NDArray[np.int16]) -> bytes:
-    """Compress a chunk as Zarr's Blosc codec does, in this thread alone."""
+    """Compress a chunk as Zarr's Blosc codec does, in the calling thread only."""
     threads, blosc.use_threads = blosc.use_threads, False
     try:
         little = np.ascontiguousarray(block, "<i2")
@@ -71,13 +71,13 @@ def pack_chunk(block: NDArray[np.int16]) -> bytes:
 
 
 def shard_index(sizes: Sequence[int]) -> bytes:
-    """Return what follows the chunks in a shard file: each one's offset and size, and a checksum of these.
+    """Return the index that follows the chunks in a shard file: offset and size of each chunk, and a checksum.
 
-    Zarr v3 core specification, "Sharding codec", with the index at the end. Writing shards this way costs a third of
-    what Zarr's own general path does; `tests/store/test_format.py` reads them back with Zarr.
+    Zarr v3 core specification, "Sharding codec", with the index at the end. Writing shards this way takes a third of
+    the time of Zarr's general writer; `tests/store/test_format.py` reads them back with Zarr.
 
     Args:
-        sizes: Bytes of each of the shard's chunks in order, 0 for one that is not there.
+        sizes: Bytes of each of the shard's chunks in order, 0 for a missing chunk.
     """
     entries, offset = [], 0
     for size in sizes:
@@ -88,13 +88,13 @@ def shard_index(sizes: Sequence[int]) -> bytes:
 
 
 def waveform_hash(stored: NDArray[np.int16], rows: Sequence[int], samples: int) -> str:
-    """Return the SHA-256 of a record's samples, by which the same ECG is known anywhere.
+    """Return the SHA-256 of a record's samples, which identifies the same ECG in any store.
 
     Args:
-        stored: int16 ``[L, T]``, as it lies in a chunk.
-        rows: Rows of the record's leads, in its own order.
-        samples: Its length.
+        stored: int16 ``[L, T]``, as stored in a chunk.
+        rows: Rows of the record's leads, in the record's own order.
+        samples: Length of the record.
     """
-    whole = samples == stored.shape[1] and list(rows) == list(range(len(stored)))  # most often: then nothing is copied
+    whole = samples == stored.shape[1] and list(rows) == list(range(len(stored)))  # the usual case: nothing is copied
     little = np.ascontiguousarray(stored if whole else stored[rows, :samples], "<i2")
     return hashlib.sha256(little.data).hexdigest()

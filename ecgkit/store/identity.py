@@ -1,19 +1,19 @@
-"""Who a patient or a record is beyond one store: ids say something within their own dataset alone."""
+"""Identity of patients and records across stores: an id is only unique within its own dataset."""
 
 from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
-# The dataset of a store that was joined of others; its ids are qualified already.
+# Name of the dataset of a joined store; its ids already start with their dataset.
 JOINED = "stores"
 
 
 def qualified(dataset: str, ids: Iterable[Any]) -> list[Any]:
-    """Return ids as ``DATASET:ID``, None where there is none.
+    """Return ids as ``DATASET:ID``; None for a missing id.
 
     Args:
-        dataset: What a store was made from.
+        dataset: Dataset that the store was made from.
         ids: Ids of its records or patients.
     """
     prefix = "" if dataset == JOINED else f"{dataset}:"

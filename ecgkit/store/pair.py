@@ -1,4 +1,4 @@
-"""A pair of stores read as one, in memory: one is learned from, the other tested on; rows of the first come first.
+"""Two stores read as one, in memory: a head is fitted on the first, whose rows come first, and tested on the other.
 
 Nothing is copied: signals are read from each store's own view.
 """
@@ -15,11 +15,11 @@ from ecgkit.store.views import View
 
 
 class StorePair(Store):
-    """The record tables of two stores, one after the other; what a store says of itself is said of the other.
+    """The record tables of two stores, one after the other. Attributes are those of the second store.
 
     Args:
-        first: Where something is learned.
-        other: Where it is tested, so its dataset and its hash are those that a result is about.
+        first: Store that is learned from.
+        other: Store that is tested on. Its dataset and hash are those that a result names.
     """
 
     def __init__(self, first: Store, other: Store) -> None:
@@ -32,17 +32,17 @@ class StorePair(Store):
 
     @property
     def name(self) -> str:
-        """Both names."""
+        """The names of both stores."""
         return f"{self.first.name} to {self.other.name}"
 
     @property
     def content_hash(self) -> str:
-        """Hash over both, so that what is computed from both is kept apart from what is of one."""
+        """Hash over both stores, so that caches of the pair are separate from those of each store."""
         return fingerprint(self.first.content_hash, self.other.content_hash)
 
     @property
     def hashes(self) -> dict[str, str]:
-        """The hash of the store that is tested, and of the one that is learned from."""
+        """The hashes of the store that is tested on and of the store that is learned from."""
         return {"store": self.other.content_hash, "training store": self.first.content_hash}
 
 
@@ -63,7 +63,7 @@ class _Signals:
 
 
 def pair_views(first: View, other: View) -> View:
-    """Return two stores' views under one contract as the view of the pair."""
+    """Return the views of two stores under one signal contract as the view of the pair."""
     signal: Any = _Signals(first.signal, other.signal)
     present, lengths = ((a, b) for a, b in ((first.present, other.present), (first.lengths, other.lengths)))
     return View(first.spec, signal, np.concatenate(present), np.concatenate(lengths))

@@ -1,4 +1,4 @@
-"""Reading a store."""
+"""Reading stores."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -30,7 +30,7 @@ class Store:
         path: The store's folder.
 
     Raises:
-        StoreError: `path` is not a store, one of a newer format, or a damaged one.
+        StoreError: `path` is not a store, has a newer format, or is damaged.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,10 +40,10 @@ class Store:
         self._array: Any = self._read("signal", lambda part: zarr.open_array(part, mode="r"))
         self._slots = self.table["slot"].to_numpy(np.int64)
         if len(self) != self.attributes["records"] or (len(self) and self._slots.max() >= self._array.shape[0]):
-            raise StoreError(f"{path} has {len(self)} rows for {self.attributes['records']} records", "as many", REMAKE)
+            raise StoreError(f"{path} has {len(self)} rows for {self.attributes['records']} records", remedy=REMAKE)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Go to another process as a path: nobody sends a million rows with every call."""
+        """Pickle the store as its path, so that a large record table is not sent with every call."""
         return _reopen, (self.path.absolute(), self.content_hash)
 
     @property
@@ -58,17 +58,17 @@ class Store:
 
     @property
     def hashes(self) -> dict[str, str]:
-        """The hashes that a result on this store names."""
+        """The hashes that results on this store state."""
         return {"store": self.content_hash}
 
     @property
     def code_system(self) -> str:
-        """What the labels are written in, such as ``scp`` or ``snomed``; empty where there are none."""
+        """Code system of the labels, such as ``scp`` or ``snomed``; empty if there are no labels."""
         return str(self.attributes.get("code_system", ""))
 
     @property
     def chunk_records(self) -> int:
-        """How many records a chunk holds: the unit in which reading is fast."""
+        """Number of records per chunk, the unit of fast reading."""
         return int(self._array.chunks[0])
 
     @cached_property
@@ -84,12 +84,12 @@ class Store:
 
     @cached_property
     def ledger(self) -> pd.DataFrame:
-        """The records that could not be taken in: record_id, path, stage, reason."""
+        """The records that could not be ingested: record_id, path, stage, reason."""
         return self._read(fmt.LEDGER, read_frame)
 
     @cached_property
     def patients(self) -> NDArray[np.object_]:
-        """``[R]``: the patient of each record as ``DATASET:ID``, known in any store; None where there is none."""
+        """``[R]``: the patient of each record as ``DATASET:ID``, the same in every store; None if unknown."""
         return np.array(qualified(str(self.attributes["dataset"]), self.table["patient_id"]), object)
 
     def __len__(self) -> int:
@@ -101,13 +101,14 @@ class Store:
         if not len(slots):
             return np.empty((0, *self._array.shape[1:]), np.int16)
         block = self._read("signal", lambda part: np.asarray(self._array[slots[0] : slots[-1] + 1]))
-        return block if len(block) == len(slots) else block[slots - slots[0]]  # slots of dropped records lie between
+        # Slots of dropped records may lie between those of the records.
+        return block if len(block) == len(slots) else block[slots - slots[0]]
 
     def verified(self, start: int, stop: int) -> NDArray[np.int16]:
-        """Return records as `stored` does, after comparing each with the hash that was taken when it was written.
+        """Return records as `stored` does, after comparing each with its stored hash.
 
         Raises:
-            StoreError: A record is not what was stored.
+            StoreError: A record differs from what was stored.
         """
         block = self.stored(start, stop)
         records = self.table.iloc[start:stop]
@@ -115,16 +116,16 @@ class Store:
         for signal, record_id, leads, samples, expected in zip(block, *columns, strict=True):
             rows = [self.leads.index(lead) for lead in leads]
             if fmt.waveform_hash(signal, rows, samples) != expected:
-                raise StoreError(f"{self.path}: record {record_id} is damaged", "its signal as stored", REMAKE)
+                raise StoreError(f"record {record_id} of {self.path} is damaged: its signal has changed", remedy=REMAKE)
         return block
 
     def _read(self, part: str, reader: Callable[[Path], T]) -> T:
-        """Read a part of the store; whatever a library says of a damaged file becomes one clear error."""
+        """Read a part of the store. Any error that a library raises for a damaged file becomes one clear error."""
         try:
             return reader(self.path / part)
-        except Exception as error:  # each library has errors of its own
+        except Exception as error:  # each library raises its own errors
             cause = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-            raise StoreError(f"{self.path / part} cannot be read ({cause})", "a whole store", REMAKE) from None
+            raise StoreError(f"{self.path / part} cannot be read ({cause})", remedy=REMAKE) from None
 
     def row(self, record_id: str) -> int:
         """Return the row of a record.
@@ -139,11 +140,11 @@ class Store:
         return int(rows[0])
 
     def recording(self, row: int, *, verify: bool = False) -> Recording:
-        """Return one record with the leads and the length that it has.
+        """Return one record with its own leads and length.
 
         Args:
-            row: Its row.
-            verify: Compare it with its hash; see `verified`.
+            row: Row of the record.
+            verify: Whether to compare the record with its hash; see `verified`.
         """
         record = self.table.iloc[row]
         leads = tuple(record["leads"])
@@ -160,17 +161,17 @@ class Store:
         )
 
     def present(self, leads: Sequence[str]) -> NDArray[np.bool_]:
-        """Return ``[R, len(leads)]``: which record has which lead."""
+        """Return bool ``[R, len(leads)]``: whether a record has a lead."""
         have = self.table["leads"].map(set)
         return np.array([[lead in record for lead in leads] for record in have], bool).reshape(-1, len(leads))
 
 
 @lru_cache(maxsize=1)
 def _reopen(path: Path, content_hash: str) -> Store:
-    """Open a store that another process has open; once for all calls that take it."""
+    """Open a store that another process has open. The result is cached for all calls in this process."""
     store = Store(path)
     if store.content_hash != content_hash:
-        raise StoreError(f"{path} was replaced by another store", "the store that was opened", "Begin again.")
+        raise StoreError(f"{path} was replaced by another store in the meantime", remedy="Start again.")
     return store
 
 

@@ -1,4 +1,4 @@
-"""What a store holds, in numbers: records, labels, quality, and what two stores have in common."""
+"""Counts over a store: records, labels, quality, and the overlap of two stores."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ class StoreSummary:
     """Counts over a store's record table.
 
     Args:
-        dataset: The layout that it was made from.
+        dataset: Layout that the store was made from.
         records: Number of records.
-        patients: Number of patients, or 0 where no ids are known.
-        leads: Records by lead.
-        derived: Records in which a lead was computed from I and II, by lead.
-        rates: Records by sampling rate in Hz.
-        seconds: Shortest and longest record in s.
-        units: Records by unit.
-        folds: Records by fold.
-        code_system: What the labels are written in.
-        labels: Records by code, the most frequent first.
-        reports: Records with a report.
-        rpeaks: Records with reference R peaks.
-        clipped: Records with samples beyond the range of the format.
-        flags: Records by quality flag.
-        duplicates: Records whose waveform an earlier record has too.
-        rejected: Ledger rows by stage.
+        patients: Number of patients; 0 if no ids are known.
+        leads: Number of records by lead.
+        derived: Number of records by lead that was computed from I and II.
+        rates: Number of records by sampling rate in Hz.
+        seconds: Lengths of the shortest and the longest record in s.
+        units: Number of records by unit.
+        folds: Number of records by fold.
+        code_system: Code system of the labels.
+        labels: Number of records by code, the most frequent first.
+        reports: Number of records with a report.
+        rpeaks: Number of records with reference R peaks.
+        clipped: Number of records with samples beyond the range of the format.
+        flags: Number of records by quality flag.
+        duplicates: Number of records with the same waveform as an earlier record.
+        rejected: Number of ledger rows by stage.
         sha256: Content hash.
     """
 
@@ -87,13 +87,13 @@ def summarize(store: Store) -> StoreSummary:
 
 @dataclass(frozen=True)
 class FlagCount:
-    """How often a quality flag was raised.
+    """Number of records with a quality flag.
 
     Args:
-        flag: Its name.
-        meaning: When it is raised.
-        records: Records with it, in any lead.
-        leads: Records with it by lead, those without left out.
+        flag: Name of the flag.
+        meaning: Condition under which it is raised.
+        records: Number of records with the flag in any lead.
+        leads: Number of records with the flag by lead; leads without it are left out.
     """
 
     flag: str
@@ -103,13 +103,13 @@ class FlagCount:
 
 
 def lead_flags(store: Store) -> dict[str, NDArray[np.bool_]]:
-    """Return each of `FLAGS` as bool ``[R, L]``, from the measures that the store keeps."""
+    """Return each of `FLAGS` as bool ``[R, L]``, computed from the stored quality measures."""
     table = store.table
     return flagged(store.quality, (table["samples"] / table["fs"]).to_numpy(), (table["unit"] == "mV").to_numpy())
 
 
 def count_flags(store: Store) -> list[FlagCount]:
-    """Count the quality flags of a store, all of them in the order of `FLAGS`."""
+    """Count all quality flags of a store, in the order of `FLAGS`."""
     counts = []
     for flag, on in lead_flags(store).items():
         leads = {lead: int(n) for lead, n in zip(store.leads, on.sum(0), strict=True) if n}
@@ -119,13 +119,13 @@ def count_flags(store: Store) -> list[FlagCount]:
 
 @dataclass(frozen=True)
 class Overlap:
-    """What two stores have in common.
+    """The overlap of two stores.
 
     Args:
-        waveforms: Pairs of record ids, of the first and the second store, whose waveforms are the same.
-        patients: Patients that are in both, as ``DATASET:ID``, since ids of different datasets mean different people.
-        records: Records of these patients in each store.
-        comparable: Whether both may hold records of one dataset.
+        waveforms: Pairs of record ids, from the first and the second store, with the same waveform.
+        patients: Patients in both stores, as ``DATASET:ID``, since ids of different datasets mean different people.
+        records: Number of records of these patients in each store.
+        comparable: Whether both stores may hold records of one dataset.
     """
 
     waveforms: list[tuple[str, str]]
@@ -135,10 +135,10 @@ class Overlap:
 
 
 def overlap(first: Store, second: Store) -> Overlap:
-    """Find records that are in both stores, by waveform, and patients, by id.
+    """Find the overlap of two stores: records by waveform, and patients by id.
 
-    A waveform is the same if rate, leads and every stored sample are: of stores cut or resampled otherwise only the
-    patients tell.
+    Two waveforms are the same if rate, leads and every stored sample are equal. If the stores were cut or resampled
+    differently, only the patients can show an overlap.
     """
     columns = ["sha256", "fs", "record_id"]
     same = first.table[columns].merge(second.table[columns], on=["sha256", "fs"])

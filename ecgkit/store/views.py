@@ -1,8 +1,8 @@
-"""Views: a signal contract applied to a whole store once, up to the crop, and memory-mapped.
+"""Views: a signal contract applied once to a whole store, up to the crop, and memory-mapped.
 
-A view lies in ``STORE/views/HASH/`` under the hash of the steps that made it, so every run and probe with the same
-contract shares it. Its signals are float32 ``[R, L, W]`` in mV at the contract's rate. A lead that a record lacks is 0
-and marked as absent. If the store's folder cannot be written, the view goes to ``ECGKIT_CACHE`` (default
+A view is stored in ``STORE/views/HASH/``, under the hash of the steps that made it, so every run and probe with the
+same contract shares it. Its signals are float32 ``[R, L, W]`` in mV at the contract's rate. A lead that a record lacks
+is 0 and marked as absent. If the store's folder cannot be written, the view goes to ``ECGKIT_CACHE`` (default
 ``~/.cache/ecgkit``). A view is made part by part and can be resumed; see `ecgkit.parts`.
 """
 
@@ -27,21 +27,21 @@ from ecgkit.store.reader import Store
 from ecgkit.unfinished import Unfinished, whole_file
 
 SIGNAL, LENGTHS = "signal.npy", "lengths.npy"
-CHUNKS_PER_PART = 8  # enough that handing a part out costs nothing beside making it
-SHORTEST = 1.0  # s; a shorter record holds no heartbeat, and no filter can work on it
+CHUNKS_PER_PART = 8  # large enough that handing out a part costs little compared with making it
+SHORTEST = 1.0  # s; a shorter record contains no complete heartbeat, and is too short for filters
 
 Arrays = tuple[NDArray[np.float32], NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
 class View:
-    """A store as one contract sees it, before the crop.
+    """A store under one signal contract, before the crop.
 
     Args:
-        spec: The contract.
+        spec: The signal contract.
         signal: float32 ``[R, L, W]`` in mV, memory-mapped; the L rows are the contract's leads in its order.
         present: bool ``[R, L]``, whether a record has a lead.
-        lengths: int ``[R]``, how many samples of the window are real.
+        lengths: int ``[R]``, number of real samples in each window.
     """
 
     spec: SignalSpec
@@ -51,38 +51,40 @@ class View:
 
     @property
     def usable(self) -> NDArray[np.bool_]:
-        """Bool ``[R]``: which records have any of the contract's leads, and at least `SHORTEST` seconds of them."""
+        """Bool ``[R]``: whether a record has any of the contract's leads, and at least `SHORTEST` seconds of signal."""
         return self.present.any(1) & (self.lengths >= SHORTEST * self.spec.fs)
 
     def only(self, leads: Sequence[str]) -> "View":
-        """Return the view as if no other leads had been recorded. Scaling then uses these leads alone.
+        """Return the view as if only these leads had been recorded. Normalisation then uses these leads only.
 
         Raises:
-            LeadError: None of the leads is the contract's.
+            LeadError: The contract has none of the leads.
         """
         kept = np.isin(self.spec.leads, leads)
         if not kept.any():
-            raise LeadError(f"leads {', '.join(leads)}", f"some of the model's {', '.join(self.spec.leads)}")
+            raise LeadError(
+                f"the model reads none of the leads {', '.join(leads)}", f"some of {', '.join(self.spec.leads)}"
+            )
         return replace(self, present=self.present & kept)
 
 
 def open_view(
     store: Store, spec: SignalSpec, progress: Advance | None = None, executor: Executor | None = None
 ) -> View:
-    """Open the view of a store under a contract, and make it first if it does not exist yet.
+    """Open the view of a store under a signal contract, and make it first if it does not exist yet.
 
-    A process that finds another one at work on the same view waits for it.
+    If another process is making the same view, this waits for it.
 
     Args:
         store: The store.
-        spec: The contract.
+        spec: The signal contract.
         progress: Called with records done and records in total while the view is made.
         executor: Makes the view; None for this process. The result is the same to the last bit.
 
     Raises:
         LeadError: The store has none of the contract's leads.
         OutputError: The view cannot be written.
-        KeyboardInterrupt: Ctrl-C was pressed; the parts of the view that are done are kept.
+        KeyboardInterrupt: Ctrl-C was pressed; finished parts of the view are kept.
         WorkerError: A worker ended before its work was done.
     """
     present = store.present(spec.leads)
@@ -95,14 +97,14 @@ def open_view(
 
 
 def before_filter(store: Store, view: View) -> View:
-    """Return a view as it is before the contract's filter; the view itself where the filter follows the crop."""
+    """Return a view without the contract's filter. If the filter follows the crop, this is the view itself."""
     if view.spec.window_filter is None:
         return view
     return replace(open_view(store, replace(view.spec, filter=None)), present=view.present)
 
 
 def _load(folder: Path, shape: tuple[int, ...]) -> Arrays | None:
-    """Return the arrays of a view, or None if it does not exist or is damaged: it is a cache and can be made again."""
+    """Return the arrays of a view; None if it does not exist or is damaged, since a cache can be made again."""
     try:
         signal, lengths = np.load(folder / SIGNAL, mmap_mode="r"), np.load(folder / LENGTHS)
     except (OSError, ValueError, EOFError):
@@ -111,7 +113,7 @@ def _load(folder: Path, shape: tuple[int, ...]) -> Arrays | None:
 
 
 def cache_root(store: Store, what: str) -> Path:
-    """Return the folder for what can be computed from a store again: ``STORE/WHAT``, if the store can be written."""
+    """Return the folder for a cache of a store: ``STORE/WHAT`` if the store can be written."""
     if os.access(store.path, os.W_OK):
         return store.path / what
     cache = Path(os.environ.get("ECGKIT_CACHE", "~/.cache/ecgkit")).expanduser()
@@ -126,7 +128,7 @@ def _make(
     progress: Advance | None,
     executor: Executor | None,
 ) -> Arrays:
-    """Make a view part by part, unless another process has made it meanwhile, and return its arrays."""
+    """Make a view part by part, unless another process has made it in the meantime, and return its arrays."""
     unfinished = Unfinished(folder, "view", overwrite=True, hidden=True)
     with unfinished.open(wait=True):
         if there := _load(folder, shape):
@@ -155,20 +157,20 @@ def _part_name(start: int) -> str:
 
 
 def _fill(store: Store, spec: SignalSpec, signal: Path, parts: Path, block: tuple[int, int]) -> None:
-    """Write the rows of one part into the file of the view, and then the part's file: the length of each row.
+    """Write the rows of one part into the file of the view, then the part's own file: the length of each row.
 
     Args:
         store: The store.
-        spec: The contract.
-        signal: The file of all rows, ``[R, L, W]``.
+        spec: The signal contract.
+        signal: File of all rows, ``[R, L, W]``.
         parts: Folder of the parts.
-        block: First row, and first row after the part.
+        block: First row of the part, and first row after it.
     """
     first, last = block
     lengths = []
     rows = open_memmap(signal, "r")
     place = rows.offset + first * rows.strides[0]
-    # Without reading, so that on a network file system two machines can write into one page.
+    # Write without reading, so that on a network file system two machines can write into one page.
     descriptor = os.open(signal, os.O_WRONLY)
     try:
         for windows, real in _windows(store, spec, first, last):
@@ -183,10 +185,10 @@ def _fill(store: Store, spec: SignalSpec, signal: Path, parts: Path, block: tupl
 
 
 def _windows(store: Store, spec: SignalSpec, first: int, last: int) -> Iterator[Arrays]:
-    """Yield the windows of records `first` to `last` chunk by chunk, and how many samples of each are real.
+    """Yield the windows of records `first` to `last` chunk by chunk, and the number of real samples of each window.
 
-    The windows are float32 ``[n, L, W]`` in mV. A generator keeps its arrays until the next chunk replaces them, so
-    that the process does not give memory back and ask for it again with every chunk.
+    The windows are float32 ``[n, L, W]`` in mV. The arrays of a chunk are freed only when the next chunk replaces them,
+    so the process does not return memory and request it again with every chunk.
     """
     columns = [store.leads.index(lead) for lead in spec.leads if lead in store.leads]
     places = np.array([spec.leads.index(store.leads[c]) for c in columns])

@@ -1,8 +1,8 @@
-"""Writing a part of a store: the records of one shard, their rows, their quality, and who was left out.
+"""Write a part of a store: the records of one shard, their rows and quality, and the ledger.
 
-A part is written by one process alone. Each of its files appears whole: the shard, the ledger and the quality first,
-the rows last, so a part whose rows are there is done. A chunk is written as soon as it is full, so only one is in
-memory. `ecgkit.store.assembly` joins the parts.
+One process writes a part. Each of its files appears complete: first the shard, the ledger and the quality, and last the
+rows. A part whose rows exist is therefore done. A chunk is written as soon as it is full, so only one is in memory.
+`ecgkit.store.assembly` joins the parts.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -29,13 +29,14 @@ SHARD, ROWS, QUALITY, LEDGER = "shard", "rows.parquet", "quality.parquet", "ledg
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """A record that could not be taken in.
+    """A record that could not be ingested.
 
     Args:
-        record_id: Its id in the dataset.
-        path: Its path relative to the source folder.
-        stage: Where it failed: ``table``, ``header``, ``signal`` or ``leads``; ``dropped`` if a flag was not wanted.
-        reason: Why, in words.
+        record_id: Id of the record in the dataset.
+        path: Path of the record, relative to the source folder.
+        stage: Stage that failed: ``table``, ``header``, ``signal`` or ``leads``; ``dropped`` for an unwanted quality
+            flag.
+        reason: Reason, in words.
     """
 
     record_id: str
@@ -45,18 +46,18 @@ class LedgerRow:
 
 
 def part_file(folder: Path, index: int, kind: str) -> Path:
-    """Return the path of a part's file of a kind: `SHARD`, `ROWS`, `QUALITY` or `LEDGER`."""
+    """Return the path of a part's file of one kind: `SHARD`, `ROWS`, `QUALITY` or `LEDGER`."""
     return folder / f"{index:06d}.{kind}"
 
 
 @contextmanager
 def open_part(layout: fmt.Layout, folder: Path, index: int, drop: Collection[str] = ()) -> Iterator["PartWriter"]:
-    """Yield what takes the records of one shard; the part is there when the block ends without an error.
+    """Yield a writer for the records of one shard. The part is written when the block ends without an error.
 
     Args:
-        layout: The store's.
-        folder: Where the parts go.
-        index: The part's number.
+        layout: Layout of the store.
+        folder: Folder for the parts.
+        index: Number of the part.
         drop: Quality flags for which a record is left out.
     """
     with whole_file(part_file(folder, index, SHARD)) as path, path.open("wb") as shard:
@@ -69,12 +70,12 @@ def open_part(layout: fmt.Layout, folder: Path, index: int, drop: Collection[str
 
 
 class PartWriter:
-    """Takes the records of one shard in order; see `open_part`.
+    """Writer for the records of one shard, in order; see `open_part`.
 
     Args:
-        layout: The store's.
-        shard: Where the chunks go.
-        first: The slot of the part's first record on the store's record axis.
+        layout: Layout of the store.
+        shard: File for the chunks.
+        first: Slot of the part's first record on the store's record axis.
         drop: Quality flags for which a record is left out.
     """
 
@@ -84,19 +85,19 @@ class PartWriter:
         self.first = first
         self.drop = tuple(drop)
         self._block = layout.empty_chunk()
-        self._waiting: list[tuple[int, dict[str, Any]]] = []  # place in the chunk, row
+        self._waiting: list[tuple[int, dict[str, Any]]] = []  # position in the chunk, and row
         self._slots = 0
-        self._sizes: list[int] = []  # of the chunks written, in bytes
+        self._sizes: list[int] = []  # bytes of each written chunk
         self._rows: list[dict[str, Any]] = []
         self._quality: list[Measures] = []
         self._ledger: list[LedgerRow] = []
 
     def append(self, recording: Recording, row: Mapping[str, Any]) -> None:
-        """Add one recording with its row of the record table, in the next slot.
+        """Append one recording and its row of the record table, in the next slot.
 
         Args:
-            recording: Its leads must be among the store's and its length within the store's.
-            row: Further columns: ids, labels, report and whatever the dataset has. Leads are put in the store's order.
+            recording: The recording. Its leads must be among the store's, and its length within the store's.
+            row: Further columns: ids, labels, report and any other columns. Leads are put into the store's order.
         """
         place = self._slots % self.layout.chunk
         stored, clipped = (recording.stored, 0) if recording.stored is not None else encode(recording.signal)
@@ -119,13 +120,13 @@ class PartWriter:
         self._advance()
 
     def reject(self, row: LedgerRow, slots: int = 1) -> None:
-        """Write down a record that could not be taken in; the slots that it was to fill stay empty."""
+        """Note a record that could not be ingested in the ledger; its slots stay empty."""
         self._ledger.append(row)
         for _ in range(slots):
             self._advance()
 
     def finish(self) -> dict[str, pa.Table]:
-        """End the shard, and return the part's tables by kind in the order in which they are to be written."""
+        """End the shard, and return the part's tables by kind, in the order in which they must be written."""
         self._flush()
         absent = [0] * (self.layout.shard // self.layout.chunk - len(self._sizes))
         self.shard.write(fmt.shard_index([*self._sizes, *absent]))
@@ -141,7 +142,7 @@ class PartWriter:
             self._flush()
 
     def _flush(self) -> None:
-        """Judge the records of the chunk in hand, compress it and write it."""
+        """Judge the records of the current chunk, compress it and write it."""
         if self._slots == len(self._sizes) * self.layout.chunk:
             return
         kept = self._judge() if self._waiting else []
@@ -156,7 +157,7 @@ class PartWriter:
         self._waiting = []
 
     def _judge(self) -> list[tuple[int, dict[str, Any]]]:
-        """Measure the waiting records, flag them, and return those that are kept."""
+        """Measure the waiting records, flag them, and return the rows of those that are kept."""
         places, rows = [place for place, _ in self._waiting], [row for _, row in self._waiting]
         block = self._block if len(places) == len(self._block) else self._block[places]
         quality = record_quality(block, self.layout.leads, rows)
@@ -180,14 +181,14 @@ class PartWriter:
         return [waiting for waiting, out in zip(self._waiting, unwanted, strict=True) if not out]
 
     def _limb_fault(self, stored: NDArray[np.int16], row: Mapping[str, Any]) -> str | None:
-        """Name what is wrong with the limb leads of a record ``[L, T]``."""
+        """Return the fault of a record's limb leads ``[L, T]``, if there is one."""
         rows = [self.layout.leads.index(lead) for lead in row["leads"]]
         return str(limb_lead_fault(decode(stored[rows, : row["samples"]]), row["leads"])) or None
 
 
 @lru_cache(maxsize=256)
 def _placing(leads: tuple[str, ...], axis: tuple[str, ...]) -> tuple[slice | list[int], list[int]]:
-    """Return the rows of leads on an axis, as a slice where they follow each other, and the order that sorts them."""
+    """Return the rows of leads on an axis (a slice if they are consecutive), and the order that sorts the leads."""
     rows = [axis.index(lead) for lead in leads]
     order = sorted(range(len(rows)), key=rows.__getitem__)
     together = rows == list(range(rows[0], rows[0] + len(rows)))
@@ -195,12 +196,12 @@ def _placing(leads: tuple[str, ...], axis: tuple[str, ...]) -> tuple[slice | lis
 
 
 def record_quality(block: NDArray[np.int16], leads: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Measures:
-    """Measure records of any rates and lengths.
+    """Measure records of any sampling rates and lengths.
 
     Args:
         block: int16 ``[R, L, T]``.
         leads: Canonical names of the L rows.
-        rows: Of the record table, one per record: its fs, samples, leads, derived leads and unit.
+        rows: Rows of the record table, one per record: fs, samples, leads, derived leads and unit.
 
     Returns:
         Each measure as float32 ``[R, L]``, NaN for a lead that a record lacks.
@@ -210,10 +211,10 @@ def record_quality(block: NDArray[np.int16], leads: Sequence[str], rows: Sequenc
     kinds = [(row["fs"], row["samples"]) for row in rows]
     for fs, samples in sorted(set(kinds)):
         same = [n for n, kind in enumerate(kinds) if kind == (fs, samples)]
-        alike = block if len(same) == len(block) else block[same]  # most often all are, and nothing is copied
+        alike = block if len(same) == len(block) else block[same]  # usually all are alike, and nothing is copied
         for name, values in measure(alike[..., :samples], fs, leads).items():
             quality[name][same] = values
-    # What was computed from I and II cannot contradict them, and leads of no unit may be scaled one by one.
+    # Leads derived from I and II cannot contradict them. Leads without a unit may be scaled one by one.
     told = _among(leads, [() if row["unit"] != "mV" else row["leads"] for row in rows])
     told &= ~_among(leads, [row["derived_leads"] for row in rows])
     quality["residual"][~told] = np.nan
@@ -230,7 +231,7 @@ def ledger_table(rows: Sequence[LedgerRow]) -> pa.Table:
 
 
 def read_ledger(path: Path) -> list[LedgerRow]:
-    """Read a part's ledger."""
+    """Read the ledger of a part."""
     return [LedgerRow(**row) for row in pq.read_table(path).to_pylist()]
 
 
@@ -239,19 +240,19 @@ def _chosen(leads: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:
 
 
 def _among(leads: Sequence[str], named: Sequence[Collection[str]]) -> NDArray[np.bool_]:
-    """Return ``[R, L]``: which record names which lead; most records name the same ones."""
+    """Return bool ``[R, L]``: whether a record names a lead. Most records name the same leads."""
     known = {key: [lead in key for lead in leads] for key in {tuple(names) for names in named}}
     return np.array([known[tuple(names)] for names in named], bool).reshape(len(named), len(leads))
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:
-    """Return rows as a table; a column that a row lacks is empty there."""
+    """Return rows as a table. A column that a row lacks is empty in that row."""
     names = dict.fromkeys(name for row in rows for name in row)
     return pa.table({name: pa.array([row.get(name) for row in rows], from_pandas=True) for name in names})
 
 
 def _quality_table(chunks: Sequence[Measures], leads: Sequence[str]) -> pa.Table:
-    """Return measures as a table of one column a measure and lead, such as ``flat V3``."""
+    """Return measures as a table with one column per measure and lead, such as ``flat V3``."""
     none = np.empty((0, len(leads)), np.float32)
     columns = {name: np.concatenate([none, *(chunk[name] for chunk in chunks)]).T.copy() for name in MEASURES}
     named = {f"{name} {lead}": row for name, values in columns.items() for lead, row in zip(leads, values, strict=True)}

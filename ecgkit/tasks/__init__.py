@@ -1,4 +1,4 @@
-"""The tasks that ecgkit ships, a YAML file each; `ecgkit.tasks.task` says what they mean."""
+"""The evaluation tasks that ecgkit ships, one YAML file each; `ecgkit.tasks.task` documents the files."""
 
 from collections.abc import Callable
 
@@ -24,7 +24,7 @@ def register_tasks(register: Callable[[TaskEntry], None]) -> None:
         ),
         ("icd10", "MIMIC-IV-ECG-Ext-ICD, all discharge diagnoses, published scenario"),
         ("cinc2020", "PhysioNet/CinC Challenge 2020, 24 classes"),
-        ("cinc2020-unmerged", "the same, 27 codes, as some published results have it"),
+        ("cinc2020-unmerged", "PhysioNet/CinC Challenge 2020, all 27 codes unmerged, as some papers use it"),
         ("cinc2021", "PhysioNet/CinC Challenge 2021, 26 classes"),
         ("age", "age in years: regression, from the record table"),
         ("heart-rate", "heart rate in bpm: regression, from the measurement table or the store's R peaks"),

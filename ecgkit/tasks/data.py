@@ -1,4 +1,4 @@
-"""A task on a store: its records, their targets and their parts."""
+"""A task on a store: its records, their targets and their split."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -20,15 +20,15 @@ class TaskData:
     """A task on a store.
 
     Args:
-        rows: The store's rows that take part.
-        targets: ``[len(rows), C]`` int8 of 0 and 1; of a regression float64, each column in its unit.
-        labels: The C short labels, or names of targets.
-        parts: ``train``, ``val`` and ``test`` as indices into `rows`.
-        unusable: How many labelled records were left out because the model cannot read them.
-        task: The task, with just these labels.
-        notes: What a reader of a result should know of the labels.
-        table: The table that labels and split came from, if they did.
-        left_out: Of a regression, how many records of its folds have no value, by why.
+        rows: Rows of the store that take part.
+        targets: ``[len(rows), C]``: int8 of 0 and 1; for a regression float64, each column in its own unit.
+        labels: The C short labels, or names of the regression targets.
+        parts: Indices into `rows` by part: ``train``, ``val`` and ``test``.
+        unusable: Number of labelled records that were left out because the model cannot read them.
+        task: The task, reduced to these labels.
+        notes: Remarks on the labels for readers of a result.
+        table: The table that labels and split came from; None if there was none.
+        left_out: For a regression, the number of records of its folds without a value, by reason.
     """
 
     rows: NDArray[np.int64]
@@ -42,7 +42,7 @@ class TaskData:
     left_out: dict[str, int] = field(default_factory=dict)
 
     def without_training(self) -> "TaskData":
-        """Return the task without its training records, for a head that has nothing to learn from them."""
+        """Return the task without its training records, for a head that learns nothing from them."""
         kept = np.concatenate([self.parts["val"], self.parts["test"]])
         ends = len(self.parts["val"])
         parts = {"train": np.empty(0, np.int64), "val": np.arange(ends), "test": np.arange(ends, len(kept))}
@@ -56,17 +56,17 @@ def task_data(
 
     Args:
         task: The task.
-        name: Its name, for messages.
+        name: Name of the task, for messages.
         store: The store.
-        usable: ``[R]``, which records the model can read; None means all.
-        numbers: Whether the caller knows what to do with a regression.
+        usable: bool ``[R]``, which records the model can read; None means all.
+        numbers: Whether the caller can handle a regression task.
 
     Raises:
-        TaskError: It is a regression where classes are needed, the store's labels are of another system, none of the
-            task's labels occurs, or a part is empty.
+        TaskError: The task is a regression but classes are needed, the store's labels use another code system, none of
+            the task's labels occurs, or a part of the split is empty.
     """
     if task.regression is not None and not numbers:
-        raise TaskError(f"{name} is a regression task", "a task with classes", "Choose one: ecgkit plugins list")
+        raise TaskError(f"{name} is a regression task", "a task with classes", "List tasks with: ecgkit plugins list")
     return _assemble(_targets(task, name, store), name, store, usable)
 
 
@@ -81,7 +81,7 @@ def _targets(task: Task, name: str, store: Store) -> Targets:
 
 
 def _assemble(found: Targets, name: str, store: Store, usable: NDArray[np.bool_] | None) -> TaskData:
-    """Reduce the parts to usable records and put them one after the other in the order of the store."""
+    """Reduce the parts to usable records, and join them in the order of the store."""
     task = found.task
     readable = np.ones(len(found.values), bool) if usable is None else usable
     wanted = np.sort(np.concatenate(list(found.members.values())))
@@ -89,15 +89,20 @@ def _assemble(found: Targets, name: str, store: Store, usable: NDArray[np.bool_]
     parts = {part: np.flatnonzero(np.isin(rows, of)) for part, of in found.members.items()}
     _check_parts(parts, task, name, store)
     return TaskData(
-        rows, found.values[rows], task.names, parts, len(wanted) - len(rows), task, found.notes, found.table,
+        rows,
+        found.values[rows],
+        task.names,
+        parts,
+        len(wanted) - len(rows),
+        task,
+        found.notes,
+        found.table,
         found.left_out,
-    )  # fmt: skip
+    )
 
 
 def _check_parts(parts: Mapping[str, NDArray[np.int64]], task: Task, name: str, store: Store) -> None:
     empty = [part for part, of in parts.items() if not len(of)]
     if empty:
         where = f" (folds {getattr(task.split, empty[0])})" if not (task.icd10 or task.table) else ""
-        raise TaskError(
-            f"{store.path} has no record for the {empty[0]} part of {name}{where}", "labelled records in every part"
-        )
+        raise TaskError(f"{store.path} has no labelled record for the {empty[0]} part of {name}{where}")

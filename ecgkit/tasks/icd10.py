@@ -1,18 +1,26 @@
-"""ICD-10-CM codes and what stands above them: ancestors by prefix, and the tree of chapter IX.
+"""ICD-10-CM codes and their ancestors: by prefix, and in the tree of chapter IX (circulatory diseases).
 
-Codes have no dot (I2510). The cut to digits and the dropped ``X`` are those of the public benchmark on
-MIMIC-IV-ECG-Ext-ICD (Strodthoff et al., arXiv 2312.11050); the tree is chapter > block > category > subcategory, as
-the tables of arXiv 2603.26475 have it.
+Codes have no dot (I2510). Cutting codes to a number of characters and dropping a trailing ``X`` follow the public
+benchmark on MIMIC-IV-ECG-Ext-ICD (Strodthoff et al., arXiv 2312.11050). The tree is chapter > block > category >
+subcategory, as in the tables of arXiv 2603.26475.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 
 CHAPTER = "IX"
-# First and last category of each block of chapter IX, compared as texts, so that I1A is after I16 and I5A after I52.
+# First and last category of each block of chapter IX. They are compared as texts, so I1A follows I16 and I5A I52.
 BLOCKS = (
-    ("I00", "I02"), ("I05", "I09"), ("I10", "I1A"), ("I20", "I25"), ("I26", "I28"), ("I30", "I5A"), ("I60", "I69"),
-    ("I70", "I79"), ("I80", "I89"), ("I95", "I99"),
-)  # fmt: skip
+    ("I00", "I02"),
+    ("I05", "I09"),
+    ("I10", "I1A"),
+    ("I20", "I25"),
+    ("I26", "I28"),
+    ("I30", "I5A"),
+    ("I60", "I69"),
+    ("I70", "I79"),
+    ("I80", "I89"),
+    ("I95", "I99"),
+)
 CATEGORY = 3  # characters
 
 
@@ -23,27 +31,27 @@ def clean_codes(codes: Iterable[str], digits: int | None = None) -> tuple[str, .
 
 
 def starting_with(codes: Iterable[str], starts: Sequence[str]) -> tuple[str, ...]:
-    """Keep the codes that start with any of `starts`; without any, all."""
+    """Return the codes that start with any of `starts`; all codes if `starts` is empty."""
     return tuple(code for code in codes if not starts or code.startswith(tuple(starts)))
 
 
 def ancestors(code: str) -> tuple[str, ...]:
-    """Return a code and all that stands above it: its prefixes of three characters and more; none for a shorter one."""
+    """Return a code and its ancestors: its prefixes of three or more characters; nothing for a shorter code."""
     return tuple(code[:n] for n in range(CATEGORY, len(code) + 1))
 
 
 def with_ancestors(codes: Iterable[str], known: Collection[str] | None = None) -> set[str]:
-    """Return codes with their ancestors.
+    """Return codes together with their ancestors.
 
     Args:
-        codes: Of one record.
-        known: Take only ancestors that are in it, such as the codes that occur as such; None takes all.
+        codes: Codes of one record.
+        known: Add only ancestors in this collection, such as codes that occur on their own; None adds all.
     """
     return {part for code in codes for part in ancestors(code) if known is None or part in known}
 
 
 def block_of(code: str) -> str | None:
-    """Return the block of chapter IX that a code is in, such as ``IX.I20-I25``, or None."""
+    """Return the block of chapter IX that a code belongs to, such as ``IX.I20-I25``; None outside the chapter."""
     category = code[:CATEGORY]
     for first, last in BLOCKS:
         if first <= category <= last:
@@ -60,7 +68,7 @@ def chapter_ix(codes: Iterable[str]) -> set[str]:
 
 
 def parent(label: str) -> str | None:
-    """Return the label above a label of the tree; None above the chapter, and for what is no label of it."""
+    """Return the parent of a label of the tree; None for the chapter, and for texts that are not labels of the tree."""
     if label.startswith(f"{CHAPTER}."):
         return CHAPTER
     if label == CHAPTER or not label.startswith("I"):
@@ -69,7 +77,7 @@ def parent(label: str) -> str | None:
 
 
 def level(label: str) -> str:
-    """Return ``chapter``, ``block``, ``category`` or ``subcategory``."""
+    """Return the level of a label: ``chapter``, ``block``, ``category`` or ``subcategory``."""
     if label == CHAPTER:
         return "chapter"
     if label.startswith(f"{CHAPTER}."):
@@ -78,7 +86,7 @@ def level(label: str) -> str:
 
 
 def tree_order(labels: Iterable[str]) -> list[str]:
-    """Return labels of the tree, each below its parent, in the order of their codes."""
+    """Return labels of the tree in the order of their codes, each after its parent."""
     return sorted(labels, key=_path)
 
 

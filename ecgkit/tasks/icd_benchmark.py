@@ -1,9 +1,10 @@
-"""Scenarios of the public ICD-10 benchmark on MIMIC-IV-ECG-Ext-ICD, by their names.
+"""The scenarios of the public ICD-10 benchmark on MIMIC-IV-ECG-Ext-ICD, given by their names.
 
-Strodthoff et al., arXiv 2312.11050; code github.com/AI4HealthUOL/ECG-MIMIC. A name is
-``mimic_{train subset}_{train labels}_{test subset}_{test labels}_{min count}[_{digits}][A]``: which records are trained
-on and tested on (``all``, ``ed``, ``hosp``; ``first`` for the first ECG of a stay), whose labels are taken, how
-frequent a label must be, how many characters of a code count, and whether ancestors are added.
+Strodthoff et al., arXiv 2312.11050; code github.com/AI4HealthUOL/ECG-MIMIC. A name has the form
+``mimic_{train subset}_{train labels}_{test subset}_{test labels}_{min count}[_{digits}][A]``. Subsets are ``all``,
+``ed`` and ``hosp``, with ``first`` for the first ECG of a stay. Labels are those of the emergency department, the
+hospital or all. ``min count`` is how frequent a label must be, ``digits`` how many characters of a code count, and
+``A`` adds all ancestors.
 """
 
 import re
@@ -27,17 +28,17 @@ _NAME = re.compile(
 
 @dataclass(frozen=True)
 class Scenario:
-    """A scenario; see the module.
+    """A scenario; the module's docstring explains its name.
 
     Args:
-        train: Subset that is trained on, and whether only the first ECG of a stay.
-        test: Subset that is validated and tested on, likewise.
-        train_labels: Whose labels are trained on.
-        test_labels: Whose labels are tested on.
-        starts: What a code must start with in the training labels; empty for all.
-        min_count: How many rows of the whole table a label must have in the training labels.
-        digits: Characters of a code that count; None for all.
-        all_ancestors: Whether every ancestor is added, or only those that occur as codes.
+        train: Training subset, and whether it holds only the first ECG of a stay.
+        test: Validation and test subset, and whether it holds only the first ECG of a stay.
+        train_labels: Source of the training labels.
+        test_labels: Source of the test labels.
+        starts: Prefixes of the codes to use in the training labels; empty for all codes.
+        min_count: Number of rows of the whole table that a label must have in the training labels.
+        digits: Number of characters of a code that count; None for all.
+        all_ancestors: Whether to add every ancestor, or only those that occur as codes.
     """
 
     train: tuple[str, bool]
@@ -51,10 +52,10 @@ class Scenario:
 
     @classmethod
     def parse(cls, name: str) -> "Scenario":
-        """Read a scenario's name.
+        """Parse the name of a scenario.
 
         Raises:
-            TaskError: It is none.
+            TaskError: The name is not that of a scenario.
         """
         parts = _NAME.fullmatch(name)
         if not parts:
@@ -62,21 +63,27 @@ class Scenario:
         train, train_first, labels, starts, test, test_first, test_labels, count, digits, ancestors = parts.groups()
         kept = ("I48",) if starts == "af" else tuple(starts)
         return cls(
-            (train, bool(train_first)), (test, bool(test_first)), labels, test_labels, kept, int(count),
-            int(digits) if digits else None, bool(ancestors),
-        )  # fmt: skip
+            (train, bool(train_first)),
+            (test, bool(test_first)),
+            labels,
+            test_labels,
+            kept,
+            int(count),
+            int(digits) if digits else None,
+            bool(ancestors),
+        )
 
 
 @dataclass(frozen=True)
 class ScenarioLabels:
-    """A scenario on a table of R rows.
+    """A scenario applied to a table of R rows.
 
     Args:
-        train: Labels of each row as trained on, of any frequency.
-        test: Labels of each row as tested on, of any frequency, and any letter.
-        counts: How many rows each label has in `train`.
-        vocabulary: The labels that are frequent enough, most frequent first, then by code.
-        parts: ``train``, ``val`` and ``test`` as row indices.
+        train: Training labels of each row, whatever their frequency.
+        test: Test labels of each row, whatever their frequency and first letter.
+        counts: Number of rows of each label in `train`.
+        vocabulary: Labels that are frequent enough: the most frequent first, then by code.
+        parts: Row indices of ``train``, ``val`` and ``test``.
     """
 
     train: list[set[str]]
@@ -89,14 +96,14 @@ class ScenarioLabels:
 def scenario_labels(
     scenario: Scenario, table: pd.DataFrame, *, tree: bool = False, count_on: str = "all"
 ) -> ScenarioLabels:
-    """Return the labels and parts of a scenario.
+    """Return the labels and the split of a scenario.
 
     Args:
         scenario: The scenario.
-        tree: Labels are those of the tree of chapter IX, whatever the scenario says of ancestors.
-        count_on: Count labels in ``all`` rows, as the public code does, or in those that are trained on (``train``).
-        table: With lists of codes in the columns of `COLUMNS`, the flags of `FLAGS`, ``ecg_no_within_stay``, and
-            ``icd_fold`` from 0: the last is tested on, the one before validates.
+        tree: Whether labels are those of the tree of chapter IX, whatever the scenario says about ancestors.
+        count_on: Rows in which labels are counted: ``all``, as in the public code, or the training rows (``train``).
+        table: Table with lists of codes in the columns of `COLUMNS`, the flags of `FLAGS`, ``ecg_no_within_stay``, and
+            ``icd_fold`` from 0: the last fold is the test set, the second last the validation set.
     """
     train = [
         starting_with(clean_codes(c, scenario.digits), scenario.starts) for c in _cells(table, scenario.train_labels)
@@ -118,7 +125,7 @@ def _cells(table: pd.DataFrame, labels: str) -> Sequence[Sequence[str]]:
 
 def _parts(scenario: Scenario, table: pd.DataFrame) -> dict[str, NDArray[np.int64]]:
     fold = table["icd_fold"].to_numpy()
-    last = np.nanmax(fold)  # a record that the table does not list has no fold and takes no part
+    last = np.nanmax(fold)  # records that the table does not list have no fold and take no part
     first = table["ecg_no_within_stay"].to_numpy() == 0
     parts = {}
     for part, chosen, (subset, only_first), labels in (
@@ -127,6 +134,6 @@ def _parts(scenario: Scenario, table: pd.DataFrame) -> dict[str, NDArray[np.int6
         ("test", fold == last, scenario.test, scenario.test_labels),
     ):
         stated = np.array([len(cell) > 0 for cell in _cells(table, labels)])
-        taken = (table[FLAGS[subset]] == True).to_numpy(bool)  # noqa: E712 (None is not taken)
+        taken = (table[FLAGS[subset]] == True).to_numpy(bool)  # noqa: E712 (None counts as False)
         parts[part] = np.flatnonzero(chosen & stated & taken & (first | (not only_first)))
     return parts

@@ -1,4 +1,4 @@
-"""Targets of a task by ICD-10 codes of MIMIC-IV-ECG-Ext-ICD: which labels there are, the data says."""
+"""Targets of a task with ICD-10 codes of MIMIC-IV-ECG-Ext-ICD. The data decide which labels there are."""
 
 from dataclasses import replace
 
@@ -15,10 +15,10 @@ from ecgkit.tasks.task import Icd10, Label, Task
 
 
 def icd_targets(task: Task, icd: Icd10, name: str, store: Store) -> Targets:
-    """Return the targets of a task by ICD-10 codes.
+    """Return the targets of a task with ICD-10 codes.
 
     Raises:
-        TaskError: The store has no such codes, or too few.
+        TaskError: The store has no ICD-10 codes, or too few.
     """
     check_codes(task, name, store)
     found = _scenario_labels(icd, name, store)
@@ -31,22 +31,24 @@ def _scenario_labels(icd: Icd10, name: str, store: Store) -> ScenarioLabels:
     """Return the labels of a scenario.
 
     Raises:
-        TaskError: The store lacks their table, or none is frequent enough.
+        TaskError: The store lacks the table of diagnoses, or no label is frequent enough.
     """
     scenario = Scenario.parse(icd.scenario)
     needed = {*COLUMNS.values(), *FLAGS.values(), "ecg_no_within_stay", "icd_fold"}
     missing = sorted(needed - set(store.table))
     if missing:
         raise TaskError(
-            f"{store.path} has no columns {', '.join(missing)}", "the table of MIMIC-IV-ECG-Ext-ICD",
+            f"{store.path} has no columns {', '.join(missing)}",
+            "the table of MIMIC-IV-ECG-Ext-ICD",
             "Ingest MIMIC-IV-ECG with records_w_diag_icd10.csv in its folder.",
-        )  # fmt: skip
+        )
     found = scenario_labels(scenario, store.table, tree=icd.tree, count_on=icd.count_on)
     if not found.vocabulary:
         raise TaskError(
-            f"no label of {name} has {scenario.min_count} rows in {store.path}", "a larger store",
+            f"no label of {name} has {scenario.min_count} rows in {store.path}",
+            "a larger store",
             f"Or ask for fewer, with --task-set icd10.scenario={icd.scenario.replace(f'_{scenario.min_count}', '_5')}",
-        )  # fmt: skip
+        )
     return found
 
 
@@ -58,7 +60,7 @@ def _told(icd: Icd10, labels: int) -> str:
 
 
 def _matrix(found: ScenarioLabels, task: Task) -> NDArray[np.int8]:
-    """Return ``[R, C]``: training rows by the training labels, all others by the test labels."""
+    """Return ``[R, C]``: training labels in the training rows, test labels in all other rows."""
     rows = list(found.test)
     for row in found.parts["train"]:
         rows[row] = found.train[row]

@@ -1,8 +1,8 @@
-"""The label map: a task's classes in the codes of another system, by ``label_map.yaml``, which says what it rests on.
+"""The label map translates the classes of a task into another code system; ``label_map.yaml`` states its sources.
 
-A class is a set of codes, any of which makes a record positive. It is carried over if findings of the map, each
-covered by the class, hold all of its codes; then the codes that those findings have in the other system make a record
-positive there. Everything else is left out and told why.
+A class is a set of codes, any of which makes a record positive. The class is carried over if the findings that it
+covers contain all of its codes. Then the codes of those findings in the other system make a record positive. All other
+classes are left out, with the reason.
 """
 
 import functools
@@ -22,15 +22,15 @@ SYSTEMS = {"scp": "SCP-ECG", "snomed": "SNOMED CT", "cpsc2018": "the words of CP
 
 @dataclass(frozen=True)
 class Finding:
-    """One finding, with the codes of each system that has it.
+    """One finding, and its codes in each system that has it.
 
     Args:
-        name: In words.
-        scp: SCP-ECG statements; each item is one code, or several for the same joined by ``|``.
-        snomed: SNOMED CT.
+        name: Name in words.
+        scp: SCP-ECG statements. Each item is one code, or several codes of the same meaning joined by ``|``.
+        snomed: SNOMED CT codes.
         cpsc2018: Words of CPSC 2018.
         code: Labels of CODE-15 %.
-        includes: By system, codes of something narrower or less exactly named.
+        includes: By system, codes that are narrower or less exactly named.
     """
 
     name: str
@@ -41,27 +41,27 @@ class Finding:
     includes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def parts(self, system: str) -> tuple[frozenset[str], ...]:
-        """Return what a class must have one of each of to cover the finding; nothing where a system lacks it."""
+        """Return sets of codes. A class that has one code of each set covers the finding. Empty if there are none."""
         items: tuple[str, ...] = getattr(self, system) if system in SYSTEMS else ()
         return tuple(frozenset(code.strip() for code in item.split("|")) for item in items)
 
     def codes(self, system: str) -> frozenset[str]:
-        """Return all codes that say the finding."""
+        """Return all codes of the finding."""
         return frozenset().union(*self.parts(system), self.includes.get(system, ()))
 
     def covered_by(self, codes: Collection[str], system: str) -> bool:
-        """Return whether a class of these codes is positive wherever the finding is."""
+        """Return whether a class with these codes is positive whenever the finding is."""
         parts = self.parts(system)
         return bool(parts) and all(part & set(codes) for part in parts)
 
 
 @dataclass(frozen=True)
 class LabelMap:
-    """The file.
+    """The content of the map's file.
 
     Args:
-        findings: What is in several systems.
-        unmapped: By system, codes without counterpart and why.
+        findings: Findings that occur in several systems.
+        unmapped: By system, the codes without a counterpart, with the reason.
     """
 
     findings: tuple[Finding, ...]
@@ -70,12 +70,12 @@ class LabelMap:
 
 @dataclass(frozen=True)
 class Carried:
-    """A task's classes in another system.
+    """The classes of a task in another code system.
 
     Args:
-        system: The system.
-        codes: By label, in the task's order, the codes that make it positive.
-        left_out: The other labels, and why.
+        system: Name of the code system.
+        codes: Codes that make each label positive, by label in the task's order.
+        left_out: The labels that are left out, with the reason.
     """
 
     system: str
@@ -85,19 +85,19 @@ class Carried:
 
 @functools.cache
 def label_map() -> LabelMap:
-    """Read the map that ecgkit ships."""
+    """Read the label map that ecgkit ships."""
     values = yaml.safe_load(files("ecgkit.tasks").joinpath(FILE).read_text(encoding="utf-8"))
     findings = [build(Finding, finding, source=FILE) for finding in values["findings"]]
     return build(LabelMap, {**values, "findings": findings}, source=FILE)
 
 
 def carry(task: Task, system: str, *, home: bool = False) -> Carried:
-    """Return a task's classes in a code system.
+    """Return the classes of a task in a code system.
 
     Args:
-        task: A task of codes.
-        system: Such as ``snomed``; in the task's own, classes keep their codes.
-        home: Whether it is for records of the task's own dataset, where `local` codes mean what the task says.
+        task: A task whose labels are codes.
+        system: Code system, such as ``snomed``; in the task's own system, classes keep their codes.
+        home: Whether the records belong to the task's own dataset, in which `local` codes mean what the task says.
     """
     if system == task.code_system:
         strange = {name for name, label in task.labels.items() if label.local and not home}
@@ -117,7 +117,7 @@ def carry(task: Task, system: str, *, home: bool = False) -> Carried:
 
 
 def _reason(missing: Sequence[str], own: str, system: str) -> str:
-    """Say why a class is left out."""
+    """Return the reason why a class is left out."""
     if not missing:
         return "its code means something else in other datasets"
     known: Any = label_map().unmapped.get(own, {})

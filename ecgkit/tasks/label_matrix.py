@@ -1,4 +1,4 @@
-"""Codes of records as a matrix of zeros and ones, a column per label."""
+"""Codes of records as a matrix of zeros and ones, with one column per label."""
 
 from collections.abc import Collection, Mapping, Sequence
 
@@ -9,22 +9,22 @@ from ecgkit.tasks.task import Task
 
 
 def label_matrix(codes: Collection[Collection[str]], task: Task, system: str = "") -> NDArray[np.int8]:
-    """Return ``[R, C]``: 1 where a record has any of a label's codes, whatever its likelihood.
+    """Return ``[R, C]``: 1 if a record has any of a label's codes, whatever its likelihood.
 
     Args:
-        codes: Of the R records.
-        task: With its C labels.
-        system: What the codes are written in; empty for the task's own system.
+        codes: Codes of each of the R records.
+        task: Task with C labels.
+        system: Code system of `codes`; empty for the task's own system.
     """
     return code_matrix(codes, task.codes(system))
 
 
 def code_matrix(codes: Collection[Collection[str]], labels: Mapping[str, Sequence[str]]) -> NDArray[np.int8]:
-    """Return ``[R, C]``: 1 where any of a record's codes is one of a label's.
+    """Return ``[R, C]``: 1 if any code of a record is one of a label's codes.
 
     Args:
-        codes: Of the R records.
-        labels: The codes of each of the C labels.
+        codes: Codes of each of the R records.
+        labels: Codes of each of the C labels.
     """
     columns: dict[str, list[int]] = {}
     for c, own in enumerate(labels.values()):

@@ -1,4 +1,4 @@
-"""Tasks by name or by file: the YAML files that plugins register, and those of the user."""
+"""Load tasks by name or by file: the YAML files that plugins register, and files of the user."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -19,16 +19,16 @@ from ecgkit.tasks.task import Label, Task
 
 @dataclass(frozen=True, kw_only=True)
 class TaskFile(TaskEntry):
-    """A task in a file of the user's; `target` is its path."""
+    """A task in a file of the user; `target` is the path of the file."""
 
     @classmethod
     def at(cls, path: Path) -> "TaskFile":
-        """Return the task of a YAML file, named by it."""
+        """Return the task in a YAML file, named after the file."""
         return cls(name=path.stem, summary=f"the task of {path}", target=str(path))
 
 
 def find_task(name: str) -> TaskEntry:
-    """Return a registered task by name, or that of a path ending in ``.yaml`` or ``.yml``.
+    """Return the registered task of a name, or the task in a file if the name is a path ending in .yaml or .yml.
 
     Raises:
         PluginError: There is no such task.
@@ -37,19 +37,19 @@ def find_task(name: str) -> TaskEntry:
 
 
 def task_reference(entry: TaskEntry) -> str:
-    """Return what `find_task` finds a task by again, from any folder: its name, or the absolute path of its file."""
+    """Return a reference with which `find_task` finds a task again: its name, or the absolute path of its file."""
     return str(Path(entry.target).resolve()) if isinstance(entry, TaskFile) else entry.name
 
 
 def load_task(entry: TaskEntry, settings: Sequence[str] = ()) -> Task:
-    """Read a task's data file.
+    """Read the YAML file of a task.
 
     Args:
-        entry: The task.
-        settings: Changes, such as ``icd10.count_on=train``.
+        entry: Entry of the task.
+        settings: Changes to its settings, such as ``icd10.count_on=train``.
 
     Raises:
-        ConfigError: The file cannot be read, or a setting does not fit.
+        ConfigError: The file cannot be read, or a setting is not valid.
         RecordError: A user's task names a table outside of its folder.
     """
     values = _read(entry)
@@ -69,9 +69,9 @@ def _read(entry: TaskEntry) -> dict[str, Any]:
 
 
 def _with_table(task: Task, table: Table, entry: TaskEntry) -> Task:
-    """Return a task whose table is found beside its file."""
+    """Return a task with the absolute path of its table, which lies beside the task's file."""
     if not isinstance(entry, TaskFile):
-        raise ConfigError(f"{entry.target} has a table", "a task of codes, for only a file of one's own has a table")
+        raise ConfigError(f"{entry.target} has a table, but only a task in a file of your own may have one")
     folder = Path(entry.target).resolve().parent
     check_inside(folder, table.path)
     return replace(task, table=replace(table, path=str(folder / table.path)))

@@ -1,13 +1,13 @@
-"""What a regression task predicts: numbers of the record table, of a measurement table, or of the R peaks of a store.
+"""Regression targets: numbers from the record table, from a measurement table, or from the R peaks of a store.
 
-A task's YAML file names formulas of `FORMULAS`, one for each dataset that needs its own; nothing is ever evaluated.
+A task's YAML file names formulas of `FORMULAS`, one for each dataset that needs its own. No expression is evaluated.
 
     regression:
       targets:
-        heart-rate:                             what columns of predictions are called
-          name, unit                            in words; the formula must give this unit
-          range: [20, 300]                      both ends plausible; a value outside is left out and counted
-          sources:                              by dataset; `any` for all others
+        heart-rate:                             name of the column in predictions
+          name, unit                            name in words; the formula must give this unit
+          range: [20, 300]                      plausible values, both ends included; others are left out and counted
+          sources:                              formula by dataset; `any` for all other datasets
             mimic-iv-ecg: {formula: rr-interval}
             any: {formula: r-peaks}
 """
@@ -24,20 +24,20 @@ from ecgkit.errors import TaskError, did_you_mean
 from ecgkit.store.reader import Store
 
 ANY = "any"
-FEWEST_PEAKS = 3  # two RR intervals: one alone says little of a rate
+FEWEST_PEAKS = 3  # two RR intervals: one interval alone is too little to estimate a rate
 
 Values = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Formula:
-    """A number of each record.
+    """A number for each record.
 
     Args:
-        words: How it comes about, for the protocol.
-        unit: What it is in.
-        columns: Columns of the record table that it reads.
-        compute: From the store to ``[R]``, NaN where a record has no value.
+        words: Description of the formula, for the protocol.
+        unit: Unit of the number.
+        columns: Columns of the record table that the formula reads.
+        compute: Function from the store to ``[R]``, NaN for a record without a value.
     """
 
     words: str
@@ -46,11 +46,11 @@ class Formula:
     compute: Callable[[Store], Values]
 
     def values(self, store: Store) -> Values:
-        """Return the number of each record, ``[R]``, NaN for none.
+        """Return the number of each record, ``[R]``, NaN for a record without a value.
 
         Raises:
-            TaskError: The store lacks a column, or it holds other things than numbers.
-            StoreError: The store lacks the R peaks that are read.
+            TaskError: The store lacks a column, or a column does not hold numbers.
+            StoreError: The store lacks the R peaks that the formula reads.
         """
         missing = [name for name in self.columns if name not in store.table]
         if missing:
@@ -67,7 +67,7 @@ def _column(store: Store, name: str) -> Values:
     try:
         return pd.to_numeric(store.table[name]).to_numpy(np.float64, na_value=np.nan)
     except (ValueError, TypeError):
-        raise TaskError(f"column {name} of {store.path} does not hold numbers", "numbers, or nothing") from None
+        raise TaskError(f"column {name} of {store.path} does not hold numbers") from None
 
 
 def _between(first: str, last: str) -> Callable[[Store], Values]:
@@ -91,7 +91,7 @@ def _rate_of_intervals(store: Store) -> Values:
 
 
 def _rate_of_peaks(store: Store) -> Values:
-    """Return 60 / mean RR interval; NaN with few peaks, or doubtful ones."""
+    """Return 60 / mean RR interval; NaN if a record has too few peaks, or flagged ones."""
     peaks = read_peaks(store)
     rates = np.full(len(peaks), np.nan)
     for row in np.flatnonzero((peaks.counts >= FEWEST_PEAKS) & (peaks.flags == "")):
@@ -108,29 +108,37 @@ FORMULAS: dict[str, Formula] = {
     ),
     "r-peaks": Formula(
         f"60 / mean RR interval (s) of the store's R peaks; at least {FEWEST_PEAKS} peaks, none flagged as doubtful",
-        "bpm", (), _rate_of_peaks,
+        "bpm",
+        (),
+        _rate_of_peaks,
     ),
     "qrs-duration": Formula(
-        "qrs_end - qrs_onset of the measurement table", "ms", ("qrs_onset", "qrs_end"),
+        "qrs_end - qrs_onset of the measurement table",
+        "ms",
+        ("qrs_onset", "qrs_end"),
         _between("qrs_onset", "qrs_end"),
     ),
     "qt": Formula("t_end - qrs_onset of the measurement table", "ms", QT_COLUMNS, _between(*QT_COLUMNS)),
     "qtc-bazett": Formula(
-        "QT / sqrt(RR in s), from the measurement table (Bazett, Heart 7:353-370, 1920)", "ms",
-        (*QT_COLUMNS, "rr_interval"), _corrected(1 / 2),
+        "QT / sqrt(RR in s), from the measurement table (Bazett, Heart 7:353-370, 1920)",
+        "ms",
+        (*QT_COLUMNS, "rr_interval"),
+        _corrected(1 / 2),
     ),
     "qtc-fridericia": Formula(
-        "QT / cube root of RR in s, from the measurement table (Fridericia, Acta Med. Scand. 53:469-486, 1920)", "ms",
-        (*QT_COLUMNS, "rr_interval"), _corrected(1 / 3),
+        "QT / cube root of RR in s, from the measurement table (Fridericia, Acta Med. Scand. 53:469-486, 1920)",
+        "ms",
+        (*QT_COLUMNS, "rr_interval"),
+        _corrected(1 / 3),
     ),
-}  # fmt: skip
+}
 
 
 def formula(name: str) -> Formula:
-    """Return a formula by name.
+    """Return the formula of a name.
 
     Raises:
-        ValueError: There is none of this name.
+        ValueError: No formula has this name.
     """
     if name not in FORMULAS:
         known = ", ".join(FORMULAS)
@@ -140,12 +148,12 @@ def formula(name: str) -> Formula:
 
 @dataclass(frozen=True)
 class Source:
-    """Where a dataset's numbers come from.
+    """The source of a dataset's numbers.
 
     Args:
-        formula: A name of `FORMULAS`.
-        range: Plausible values where they differ from the target's.
-        rule: Why they do, for the protocol.
+        formula: Name of a formula in `FORMULAS`.
+        range: Plausible values, if they differ from the target's.
+        rule: Reason for the difference, for the protocol.
     """
 
     formula: str
@@ -158,13 +166,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Target:
-    """A number that is predicted.
+    """A number to predict.
 
     Args:
-        name: In words.
-        unit: What it is in.
-        range: Lowest and highest plausible value; what lies outside is left out and counted.
-        sources: By dataset, with ``any`` for those that are not named.
+        name: Name in words.
+        unit: Unit of the number.
+        range: Lowest and highest plausible value; values outside are left out and counted.
+        sources: Sources by dataset; ``any`` for datasets that are not named.
     """
 
     name: str
@@ -189,11 +197,11 @@ def _check_unit(name: str, target: Target) -> None:
 
 @dataclass(frozen=True)
 class Regression:
-    """The part of a task that makes it a regression.
+    """The regression settings of a task.
 
     Args:
-        targets: By short name, which `ecgkit.evaluation.results.row` and its predictions use.
-        source: A formula that the one target is taken from, whatever its `sources` say; empty for those.
+        targets: Targets by short name; result rows (`ecgkit.evaluation.results.row`) and predictions use these names.
+        source: Formula that replaces all `sources` of a single target; empty to use the `sources`.
     """
 
     targets: dict[str, Target]
@@ -208,10 +216,10 @@ class Regression:
             _check_unit(self.source, next(iter(self.targets.values())))
 
     def source_of(self, target: Target, store: Store, task: str) -> Source:
-        """Return where a store's numbers come from.
+        """Return the source of a target for a store's dataset.
 
         Raises:
-            TaskError: The task knows no source for the store's dataset.
+            TaskError: The target has no source for the store's dataset.
         """
         if self.source:
             return Source(self.source)
@@ -219,20 +227,21 @@ class Regression:
         found = target.sources.get(dataset) or target.sources.get(ANY)
         if found is None:
             raise TaskError(
-                f"task {task} knows no {target.name} of {dataset}", f"a store of {', '.join(target.sources)}",
+                f"task {task} has no source of the {target.name} for dataset {dataset}",
+                f"a store of {', '.join(target.sources)}",
                 "Name a formula with --task-set regression.source=FORMULA: "
                 f"{', '.join(name for name, known in FORMULAS.items() if known.unit == target.unit)}.",
-            )  # fmt: skip
+            )
         return found
 
 
 @dataclass(frozen=True)
 class TargetValues:
-    """The numbers of a regression task on a store.
+    """The values of a regression task on a store.
 
     Args:
-        values: ``[R, C]``, NaN where a record has no value, or an implausible one.
-        left_out: How many records of those asked about have no value, or an implausible one, by what is missing.
+        values: ``[R, C]``, NaN for a record with a missing or implausible value.
+        left_out: Number of records with a missing or implausible value, by reason, among the records asked about.
     """
 
     values: Values
@@ -240,24 +249,24 @@ class TargetValues:
 
     @property
     def complete(self) -> NDArray[np.bool_]:
-        """``[R]``, which records have every target."""
+        """Bool ``[R]``, whether a record has every target."""
         return np.asarray(np.isfinite(self.values).all(axis=1))
 
 
 def target_values(
     regression: Regression, task: str, store: Store, asked: NDArray[np.bool_] | None = None
 ) -> TargetValues:
-    """Return the numbers of a task's targets for every record of a store.
+    """Return the values of a task's targets for every record of a store.
 
     Args:
-        regression: The task's part.
-        task: Its name, for messages.
+        regression: The regression settings of the task.
+        task: Name of the task, for messages.
         store: The store.
-        asked: Bool ``[R]``, the records that `left_out` is counted over; None for all.
+        asked: bool ``[R]``, the records to count in `left_out`; None for all.
 
     Raises:
-        TaskError: The store lacks what a formula reads.
-        StoreError: It lacks the R peaks that a formula reads.
+        TaskError: The store lacks a column that a formula reads.
+        StoreError: The store lacks the R peaks that a formula reads.
     """
     over = np.ones(len(store), bool) if asked is None else asked
     columns: list[Values] = []

@@ -1,15 +1,15 @@
-"""A task whose labels are in a CSV file beside the task's own YAML file.
+"""A task whose labels are in a CSV file, beside the task's own YAML file.
 
     table:
-      path: labels.csv          inside the folder of the YAML file
+      path: labels.csv          CSV file inside the folder of the YAML file
       id: record_id             column of record ids, as `ecgkit inspect` shows them
-      columns: [af, lvh]        one column of 0 and 1 a label; left out, the labels of the task
-      class_column: diagnosis   instead: one column with one class a record
-      split_column: part        train, val or test; a record without takes no part
-      fold_column: fold         instead: folds, as the task's `split` has them; without either, the store's folds
+      columns: [af, lvh]        one column of 0 and 1 per label; default: the labels of the task
+      class_column: diagnosis   instead: one column with the class of each record
+      split_column: part        train, val or test; a record without a value takes no part
+      fold_column: fold         instead: folds, used as the task's `split` says; default: the store's folds
 
-Columns go by name, records by id. Nothing is guessed: a cell that is neither 0 nor 1 is an error, and what the file and
-the store do not share is counted and named.
+Columns are found by name, records by id. Nothing is guessed: a cell that is neither 0 nor 1 is an error. Records that
+only the file or only the store has are counted and named.
 """
 
 import hashlib
@@ -26,21 +26,21 @@ from ecgkit.datasets.tables import Row, read_rows, text
 from ecgkit.errors import TaskError
 
 PARTS = ("train", "val", "test")
-NAMED = 5  # records that a note names
+NAMED = 5  # number of records that a note names
 TRUTH = {"0": 0, "1": 1, "0.0": 0, "1.0": 1, "false": 0, "true": 1}
 
 
 @dataclass(frozen=True)
 class Table:
-    """Where labels are and which columns say what; see the module.
+    """Location and columns of a task's labels; see the module's docstring.
 
     Args:
-        path: The CSV file, relative to the task's file; once loaded, absolute.
+        path: The CSV file, relative to the task's file; absolute once the task is loaded.
         id: Column of record ids.
         columns: Columns of 0 and 1; empty for the task's labels.
-        class_column: A column of classes instead.
-        split_column: A column of parts.
-        fold_column: A column of folds.
+        class_column: Column of classes, instead of `columns`.
+        split_column: Column of parts.
+        fold_column: Column of folds.
     """
 
     path: str
@@ -59,7 +59,7 @@ class Table:
 
 @dataclass(frozen=True)
 class TableOrigin:
-    """Which table the labels and the split of a task came from.
+    """The table and columns that the labels and the split of a task came from.
 
     Args:
         file: Name of the file.
@@ -78,13 +78,13 @@ class TableOrigin:
 
 @dataclass(frozen=True)
 class TableLabels:
-    """A table on a store of R records.
+    """The labels of a table for a store of R records.
 
     Args:
         labels: The C short labels.
-        targets: ``[R, C]`` of 0 and 1; rows of the store that the table lacks are 0.
+        targets: ``[R, C]`` of 0 and 1. Records of the store that the table lacks have 0 throughout.
         members: Rows of the store by part.
-        notes: What a reader of a result should know.
+        notes: Remarks for readers of a result.
         origin: The table and its columns.
     """
 
@@ -98,21 +98,23 @@ class TableLabels:
 def read_labels(
     table: Table, labels: Sequence[str], records: pd.DataFrame, folds: Mapping[str, Sequence[int]]
 ) -> TableLabels:
-    """Read a table's labels and split for the records of a store.
+    """Read the labels and the split of a table for the records of a store.
 
     Args:
-        table: Where and what.
-        labels: The task's labels; empty to take what the table has.
-        records: The store's record table.
-        folds: Which folds are which part.
+        table: Location and columns of the labels.
+        labels: Labels of the task; empty to use the labels of the table.
+        records: Record table of the store.
+        folds: Folds of each part.
 
     Raises:
         DatasetError: The file cannot be read, or lacks a column.
-        TaskError: An id is empty or there twice, a cell says nothing known, or no record is the store's.
+        TaskError: An id is empty or occurs twice, a cell is not valid, or the store has none of the records.
     """
     path, columns = Path(table.path), table.columns or (() if table.class_column else tuple(labels))
     if not columns and not table.class_column:
-        raise TaskError(f"the task of {path.name} names no label", "table.columns, table.class_column, or labels")
+        raise TaskError(
+            f"the task of {path.name} names no label", remedy="Set table.columns, table.class_column, or labels."
+        )
     extra = [name for name in (table.class_column, table.split_column, table.fold_column) if name]
     by_id = _by_id(read_rows(path, [table.id, *columns, *extra]), table.id, path.name)
     row_of = {record: row for row, record in enumerate(records["record_id"].astype(str))}
@@ -121,7 +123,7 @@ def read_labels(
         raise TaskError(
             f"no record of {path.name} is in the store: it has {_named(by_id)}, the store {_named(row_of)}",
             f"ids of the store in column {table.id}",
-        )  # fmt: skip
+        )
     classes = columns or tuple(labels) or tuple(sorted({c for row in known.values() if (c := row[table.class_column])}))
     kept, unknown = {}, []
     for record, cells in known.items():
@@ -157,7 +159,7 @@ def _by_id(rows: Sequence[Row], column: str, file: str) -> dict[str, Row]:
 def _values(
     record: str, cells: Row, columns: Sequence[str], class_column: str, classes: Sequence[str], file: str
 ) -> list[int] | None:
-    """Return a record's targets; None where its class is empty or none of the task's."""
+    """Return a record's targets; None if its class is empty or not a class of the task."""
     if class_column:
         own = cells[class_column]
         return [int(own == name) for name in classes] if own in classes else None
@@ -173,7 +175,7 @@ def _values(
 def _parts(
     table: Table, cells: Sequence[Row], own: NDArray[np.integer], folds: Mapping[str, Sequence[int]]
 ) -> dict[str, NDArray[np.int64]]:
-    """Return which of the cells' records are in each part."""
+    """Return the indices of the records in each part."""
     if table.split_column:
         said = [(row[table.split_column] or "").strip().lower() for row in cells]
         wrong = sorted({part for part in said if part not in ("", *PARTS)})
@@ -192,7 +194,7 @@ def _parts(
 def _missing(
     file: str, listed: Mapping[str, Row], stored: Mapping[str, int], unknown: Sequence[str]
 ) -> tuple[str, ...]:
-    """Count and name what the table and the store do not share."""
+    """Count and name the records that only the table or only the store has."""
     absent = [record for record in listed if record not in stored]
     unlisted = [record for record in stored if record not in listed]
     found = (
@@ -209,7 +211,7 @@ def _named(records: Mapping[str, object] | Sequence[str]) -> str:
 
 
 def _shared_patients(members: Mapping[str, NDArray[np.int64]], records: pd.DataFrame) -> list[str]:
-    """Tell of patients whose records are on both sides of a split."""
+    """Return a note on patients whose records are in more than one part of the split."""
     of_part = [set(records["patient_id"].iloc[rows].dropna()) for rows in members.values()]
     counted = Counter(patient for patients in of_part for patient in patients)
     both = [patient for patient, parts in counted.items() if parts > 1]

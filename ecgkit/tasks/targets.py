@@ -1,7 +1,7 @@
-"""What a store says of each record for a task: by code, from a table, or as numbers; `icd_targets` by ICD-10 codes.
+"""Targets of a task for the records of a store: by code, from a table, or as numbers; `icd_targets` does ICD-10 codes.
 
-Each way gives targets over all rows of the store and who is in which part; `ecgkit.tasks.data` makes a task on a store
-of it.
+Each function returns targets for all rows of the store, and the split. `ecgkit.tasks.data` combines them into a task
+on a store.
 """
 
 from dataclasses import dataclass, field, replace
@@ -20,15 +20,15 @@ from ecgkit.tasks.task import Label, Task
 
 @dataclass(frozen=True)
 class Targets:
-    """What a store says for a task.
+    """The targets of a task on a store.
 
     Args:
-        task: The task, with just the labels that are there.
-        values: ``[R, C]`` over all rows of the store.
-        members: Rows of the store by part, each in one part at most.
-        notes: What a reader of a result should know of the labels.
-        table: The table that labels and split came from, if they did.
-        left_out: How many records of the task's folds have no value, by why.
+        task: The task, reduced to the labels that occur.
+        values: ``[R, C]`` for all rows of the store.
+        members: Rows of the store by part; each row is in at most one part.
+        notes: Remarks for readers of a result.
+        table: The table that labels and split came from; None if there was none.
+        left_out: Number of records of the task's folds without a value, by reason.
     """
 
     task: Task
@@ -61,7 +61,7 @@ def table_targets(task: Task, table: Table, store: Store) -> Targets:
 
 
 def regression_targets(task: Task, regression: Regression, name: str, store: Store) -> Targets:
-    """Return the targets of a task of numbers; a record takes part that has every target."""
+    """Return the targets of a regression task. A record takes part if it has every target."""
     folds = store.table["fold"].to_numpy()
     asked = np.isin(folds, [fold for of in task.split.folds.values() for fold in of])
     found = target_values(regression, name, store, asked)
@@ -69,10 +69,10 @@ def regression_targets(task: Task, regression: Regression, name: str, store: Sto
 
 
 def check_codes(task: Task, name: str, store: Store) -> None:
-    """Refuse a store whose labels are none, or of another code system than a task's.
+    """Check that a store has labels, and that they use one of a task's code systems.
 
     Raises:
-        TaskError: They are.
+        TaskError: The store has no labels, or labels of another code system.
     """
     labelled = bool(store.table["labels"].map(len).any())
     if store.code_system in task.systems and labelled:

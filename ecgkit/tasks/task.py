@@ -1,18 +1,18 @@
-"""What an evaluation task is: which records, which labels, which split. Each is a small YAML file in this folder.
+"""Evaluation tasks: which records, which labels, which split. Each task is a small YAML file in this folder.
 
-title, code_system, split      what the task is, whose codes it reads, how records are split
-labels                         label -> name in words, and the codes any of which makes it positive; `also`: its codes
-                               where the dataset is published in another system; `shipped`: see `label_set`; `local`:
-                               its codes mean something else in other datasets
-label_set                      exact: by code; shipped: as a published label table has it, mistakes included
+title, code_system, split      name of the task, code system of its labels, split of the records
+labels                         label -> name in words, and the codes any of which makes it positive. `also`: its codes
+                               if the dataset is published in another system too. `shipped`: see `label_set`.
+                               `local`: its codes mean something else in other datasets
+label_set                      exact: by code; shipped: as a published label table has it, including its mistakes
 unlabelled                     drop: leave out records with none of the labels; keep: take them as negatives
-icd10                          instead of codes by label: labels that the data says, ICD-10 codes with their ancestors;
-                               a scenario says whose codes, which records, and how frequent a label must be
-regression                     instead of labels: numbers that are predicted; see `ecgkit.tasks.regression`
+icd10                          instead of labels: ICD-10 codes with their ancestors, as they occur in the data. A
+                               scenario says whose codes, which records, and how frequent a label must be
+regression                     instead of labels: numbers to predict; see `ecgkit.tasks.regression`
 challenge                      for a task of the PhysioNet/CinC Challenges: the inputs of its score
 table                          instead of codes: a CSV file with the labels; see `ecgkit.tasks.table`
 
-`ecgkit.tasks.loading` reads the files, `ecgkit.tasks.data` is a task on a store.
+`ecgkit.tasks.loading` reads the files; `ecgkit.tasks.data` applies a task to a store.
 """
 
 from collections.abc import Mapping
@@ -34,10 +34,10 @@ class Label:
     """One class of a task.
 
     Args:
-        name: In words.
-        codes: The dataset's codes, any of which makes a record positive.
-        also: The same dataset's codes in other systems in which it is published, by system.
-        shipped: Codes that a published label table counts besides, by mistake.
+        name: Name in words.
+        codes: Codes of the dataset, any of which makes a record positive.
+        also: Codes of the same dataset in the other systems in which it is published, by system.
+        shipped: Further codes that a published label table counts by mistake.
         local: Whether the codes mean something else in other datasets.
     """
 
@@ -50,7 +50,7 @@ class Label:
 
 @dataclass(frozen=True)
 class FoldSplit:
-    """Which folds of a store's record table are which part; folds go by patient."""
+    """Folds of a store's record table by part. All records of a patient are in one fold."""
 
     train: tuple[int, ...] = TRAIN_FOLDS
     val: tuple[int, ...] = (VAL_FOLD,)
@@ -62,11 +62,11 @@ class FoldSplit:
         return {"train": self.train, "val": self.val, "test": self.test}
 
     def members(self, folds: NDArray[np.int64], taken: NDArray[np.bool_]) -> dict[str, NDArray[np.int64]]:
-        """Return by part the records that are taken.
+        """Return the selected records by part.
 
         Args:
-            folds: ``[R]``, each record's.
-            taken: ``[R]``, which records may take part.
+            folds: ``[R]``, fold of each record.
+            taken: bool ``[R]``, which records may take part.
         """
         return {part: np.flatnonzero(taken & np.isin(folds, of)) for part, of in self.folds.items()}
 
@@ -76,11 +76,11 @@ class Icd10:
     """Labels from lists of ICD-10 codes.
 
     Args:
-        scenario: A name of the public benchmark; see `ecgkit.tasks.icd_benchmark`.
-        tree: Add block and chapter of the circulatory diseases, and take no other disease.
-        count_on: Where a label must be frequent enough: in ``all`` rows of the table, as the public code counts, or in
-            those that are trained ``train``.
-        published: How many labels a publication has; the result tells where ours are another number.
+        scenario: Name of a scenario of the public benchmark; see `ecgkit.tasks.icd_benchmark`.
+        tree: Whether to add block and chapter of the circulatory diseases, and leave out all other diseases.
+        count_on: Rows in which a label must be frequent enough: ``all`` rows of the table, as in the public code, or
+            the training rows (``train``).
+        published: Number of labels in a publication. If ours differs, results say so.
     """
 
     scenario: str
@@ -97,12 +97,12 @@ class Icd10:
 
 @dataclass(frozen=True)
 class Challenge:
-    """How a PhysioNet/CinC Challenge scores a task.
+    """The scoring of a PhysioNet/CinC Challenge.
 
     Args:
-        normal: The label that stands for "nothing is wrong".
-        beta: Of F-beta and G-beta; None where the Challenge reports none.
-        undefined: Its score where the labels earn no more than `normal` for every record.
+        normal: Label that stands for "nothing is wrong".
+        beta: Beta of F-beta and G-beta; None if the Challenge reports neither.
+        undefined: Score if the labels earn no more than `normal` for every record.
     """
 
     normal: str
@@ -115,17 +115,17 @@ class Task:
     """A multi-label classification task, or a regression.
 
     Args:
-        title: In words.
-        code_system: The codes that it reads: ``scp``, ``snomed``, ...
-        labels: Its classes by short label, in order; with `icd10`, the names of labels that may occur.
-        split: Which folds are which part; an ICD-10 scenario has folds of its own.
-        unlabelled: What becomes of a record with none of the labels.
-        label_set: Whether labels are those of the codes, or as a published table ``shipped`` them.
-        source: Where labels and split are defined.
-        icd10: How labels come from ICD-10 codes, if they do.
-        challenge: How a Challenge scores it, if it is a Challenge's.
-        table: Where labels are, if not in the store.
-        regression: Which numbers are predicted, instead of labels.
+        title: Title in words.
+        code_system: Code system of the labels: ``scp``, ``snomed``, ...
+        labels: Classes by short label, in order; with `icd10`, the names of labels that may occur.
+        split: Folds of each part. An ICD-10 scenario has its own folds.
+        unlabelled: What to do with a record that has none of the labels: ``drop`` or ``keep``.
+        label_set: Labels by code (``exact``), or as a published table ``shipped`` them.
+        source: Reference that defines labels and split.
+        icd10: Settings of labels from ICD-10 codes, if the task has them.
+        challenge: Scoring of the PhysioNet/CinC Challenge, if the task belongs to one.
+        table: Table of the labels, if they are not in the store.
+        regression: Numbers to predict, instead of labels.
     """
 
     title: str
@@ -162,7 +162,7 @@ class Task:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Its classes, or the targets of a regression."""
+        """The classes of the task, or the targets of a regression."""
         return tuple(self.regression.targets if self.regression else self.labels)
 
     @property
@@ -172,14 +172,14 @@ class Task:
 
     @property
     def systems(self) -> tuple[str, ...]:
-        """The code systems in which the task's own dataset is published, its own first."""
+        """Code systems in which the task's own dataset is published, its own first."""
         return tuple(dict.fromkeys([self.code_system, *(s for label in self.labels.values() for s in label.also)]))
 
     def codes(self, system: str = "") -> dict[str, tuple[str, ...]]:
         """Return the codes that make each label positive, by label.
 
         Args:
-            system: One of `systems`; empty for the task's own.
+            system: One of `systems`; empty for the task's own system.
         """
         own = system in ("", self.code_system)
         extra = self.label_set == "shipped"

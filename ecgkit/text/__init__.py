@@ -1,4 +1,4 @@
-"""Text encoders: reports, entity names and class names become vectors. `ecgkit.text.encoder` says what one is."""
+"""Text encoders turn reports, entity names and class names into vectors; `ecgkit.text.encoder` has their interface."""
 
 from collections.abc import Callable
 
@@ -13,6 +13,6 @@ def register_text_encoders(register: Callable[[TextEncoderEntry], None]) -> None
         ("tfidf", "tfidf:TfidfEncoder", "TF-IDF and truncated SVD, fitted on the training reports; offline"),
         ("tiny", "tiny:TinyEncoder", "small transformer on a WordPiece vocabulary, trained from scratch; offline"),
         ("medcpt", "huggingface:MedCptEncoder", "MedCPT's query encoder, ncbi/MedCPT-Query-Encoder"),
-        ("huggingface", "huggingface:HuggingFaceEncoder", "a Hugging Face model by text.model, a folder or hub id"),
+        ("huggingface", "huggingface:HuggingFaceEncoder", "the Hugging Face model in text.model, a folder or hub id"),
     ):
         register(TextEncoderEntry(name=name, summary=summary, target=f"ecgkit.text.{target}"))

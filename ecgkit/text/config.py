@@ -1,22 +1,22 @@
-"""Which text encoder a method uses; apart from the encoders, so that listing methods imports no model."""
+"""Settings of a method's text encoder. They are apart from the encoders, so that listing methods imports no model."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class TextConfig:
-    """Which text encoder, and its settings.
+    """Text encoder and its settings.
 
     Args:
         encoder: Name of a registered text encoder.
-        model: For Hugging Face models: a local folder or a hub id; empty for the encoder's own.
-        width: D; an encoder of a fixed width puts its own here before training.
-        frozen: False trains a Hugging Face model along; encoders that have only one way ignore it.
-        vocabulary: Most terms (``tfidf``) or word pieces (``tiny``).
-        max_tokens: Longest text in word pieces; what is longer is cut.
-        depth: Blocks of ``tiny``.
+        model: For Hugging Face models: a local folder or a hub id; empty for the encoder's default model.
+        width: Width D of the vectors. An encoder with a fixed width sets its own before training.
+        frozen: Whether a Hugging Face model is frozen; False trains it with the method. Other encoders ignore it.
+        vocabulary: Largest number of terms (``tfidf``) or word pieces (``tiny``).
+        max_tokens: Longest text in word pieces; longer texts are cut.
+        depth: Number of blocks of ``tiny``.
         corpus: CSV table whose column ``report`` holds further reports, without ECGs, for an encoder that is fitted on
-            texts; those of patients that are tested on should not be in it. Empty for the store's alone.
+            texts. It should hold no reports of test patients. Empty to use only the reports of the store.
     """
 
     encoder: str = "tfidf"

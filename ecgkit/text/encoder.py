@@ -1,7 +1,7 @@
-"""What a text encoder is: texts become arrays of tokens, and tokens become vectors of one width.
+"""The interface of text encoders: texts become arrays of tokens, and tokens become vectors of one width.
 
-A frozen encoder's vectors are computed once for every unique text and kept, so it takes no part in a training step; a
-trained one gets the tokens of the texts that a batch holds. U texts, T tokens, D width.
+The vectors of a frozen encoder are computed once for every unique text and kept, so it takes no part in a training
+step. A trained encoder gets the tokens of the texts in a batch. Shapes: U texts, T tokens, D width.
 """
 
 from abc import ABC, abstractmethod
@@ -22,31 +22,31 @@ BATCH = 128
 
 
 class TextEncoder(nn.Module, ABC):
-    """Texts to vectors; built from a `TextConfig` alone.
+    """Turns texts into vectors; built from a `TextConfig` only.
 
-    What `fit` learns from texts lies in buffers and parameters, so a run's weights hold all that later texts need. The
-    size of those buffers is the data's, so a fresh encoder takes that of the weights that it loads.
+    Whatever `fit` learns from texts is kept in buffers and parameters, so a run's weights hold all that later texts
+    need. The data decide the size of those buffers, so a fresh encoder takes the sizes of the weights that it loads.
     """
 
     width: int
     frozen: bool = True
-    _reader: Any = None  # a tokenizer of another library, built from the buffers when it is first needed
+    _reader: Any = None  # a tokenizer of another library, built from the buffers on first use
 
     @classmethod
     def complete(cls, config: TextConfig) -> TextConfig:
-        """Return the config with the encoder's own width, where that is fixed."""
+        """Return the config with the encoder's own width, if that is fixed."""
         return config
 
     def fit(self, texts: Sequence[str]) -> None:
-        """Learn what is learnt from the training texts before the first step, such as a vocabulary."""
+        """Learn from the training texts what the encoder needs before the first step, such as a vocabulary."""
 
     @abstractmethod
     def tokens(self, texts: Sequence[str]) -> Tensor:
-        """Turn texts into an array ``[U, ...]``, padded to one length."""
+        """Convert texts into an array ``[U, ...]``, padded to one length."""
 
     @abstractmethod
     def forward(self, tokens: Tensor) -> Tensor:
-        """Turn what `tokens` gave into vectors ``[U, D]``."""
+        """Convert the output of `tokens` into vectors ``[U, D]``."""
 
     def _load_from_state_dict(self, state: Mapping[str, Tensor], prefix: str, *rest: Any) -> None:
         for name, buffer in self.named_buffers(recurse=False):
@@ -57,7 +57,7 @@ class TextEncoder(nn.Module, ABC):
         super()._load_from_state_dict(state, prefix, *rest)
 
     def identity(self) -> str | None:
-        """Return a hash of all that decides the vectors, under which they may be cached; None where caching is idle."""
+        """Return a hash of everything that decides the vectors, for a cache; None if caching is pointless."""
         return None
 
     @torch.no_grad()
@@ -76,7 +76,7 @@ class TextEncoder(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where it computes."""
+        """The device on which it computes."""
         tensors = [*self.parameters(), *self.buffers()]
         return tensors[0].device if tensors else torch.device("cpu")
 
@@ -85,7 +85,7 @@ def text_encoder_class(config: TextConfig) -> type[TextEncoder]:
     """Return the class of the encoder that a config names.
 
     Raises:
-        PluginError: No such encoder, or it cannot be loaded.
+        PluginError: There is no such encoder, or it cannot be loaded.
     """
     found: type[TextEncoder] = host().get(TextEncoderEntry, config.encoder).load()
     if not (isinstance(found, type) and issubclass(found, TextEncoder)):
@@ -103,14 +103,14 @@ def build_text_encoder(config: TextConfig) -> TextEncoder:
     encoder = text_encoder_class(config)(config)
     if encoder.width != config.width:
         raise ConfigError(
-            f"text.width {config.width} for {config.encoder}", f"its own width {encoder.width}",
-            f"Use --set text.width={encoder.width}.",
-        )  # fmt: skip
+            f"text encoder {config.encoder} has the fixed width {encoder.width}, not text.width {config.width}",
+            remedy=f"Use --set text.width={encoder.width}.",
+        )
     return encoder
 
 
 def bytes_of(text: str) -> Tensor:
-    """Return a text as uint8 ``[n]``, UTF-8, to be kept among weights."""
+    """Return a text as UTF-8 bytes, uint8 ``[n]``, so that it can be stored with weights."""
     return torch.from_numpy(np.frombuffer(text.encode(), np.uint8).copy())
 
 

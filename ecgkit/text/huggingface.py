@@ -1,8 +1,8 @@
-"""Language models of the Hugging Face format, by local folder or hub id; MedCPT among them.
+"""Language models in the Hugging Face format, from a local folder or a hub id; MedCPT is one of them.
 
 Jin et al., MedCPT, arXiv 2307.00589 (ncbi/MedCPT-Query-Encoder). The vector of a text is the hidden state of its first
-token ([CLS]), which is what MedCPT was trained on. Text stays on the machine: a hub id downloads weights and sends
-none. No code that a model folder brings along is run.
+token ([CLS]), as in MedCPT's training. Texts stay on the machine: a hub id only downloads weights. Code in a model's
+folder is never run.
 """
 
 import hashlib
@@ -20,11 +20,11 @@ from ecgkit.text.encoder import TextEncoder
 
 
 def _load(kind: str, model: str, **options: Any) -> Any:
-    """Load a configuration, a tokenizer or a model by the class of transformers that finds its kind.
+    """Load a configuration, a tokenizer or a model with the matching auto class of transformers.
 
     Raises:
         PluginError: transformers is not installed.
-        ConfigError: There is no such model, here or on the hub.
+        ConfigError: The model is found neither locally nor on the hub.
     """
     try:
         import transformers
@@ -35,19 +35,20 @@ def _load(kind: str, model: str, **options: Any) -> Any:
         ) from None
     try:
         return getattr(transformers, kind).from_pretrained(model, trust_remote_code=False, **options)
-    except Exception as error:  # the hub, the file system and every model class have errors of their own
+    except Exception as error:  # the hub, the file system and every model class raise their own errors
         cause = str(error).strip().splitlines()[0][:160] if str(error).strip() else type(error).__name__
         raise ConfigError(
-            f"text.model {model!r} cannot be loaded ({cause})", "a folder of a Hugging Face model, or a hub id",
-            "Without network, download it elsewhere and name its folder with --set text.model=FOLDER.",
-        ) from None  # fmt: skip
+            f"text.model {model!r} cannot be loaded ({cause})",
+            "a folder of a Hugging Face model, or a hub id",
+            "Without a network connection, download it elsewhere and give its folder with --set text.model=FOLDER.",
+        ) from None
 
 
 class HuggingFaceEncoder(TextEncoder):
-    """A language model; frozen unless the config says otherwise, and then no part of a run's weights.
+    """A language model. By default it is frozen, and then it is not part of a run's weights.
 
     Args:
-        config: Of which `model`, `frozen` and `max_tokens` are used.
+        config: Settings; `model`, `frozen` and `max_tokens` are used.
     """
 
     default: ClassVar[str] = ""
@@ -58,24 +59,24 @@ class HuggingFaceEncoder(TextEncoder):
         self.width = config.width
         self.max_tokens = config.max_tokens
         self.frozen = config.frozen
-        # A frozen model is loaded when it is first asked and held outside the module, so it is neither saved nor moved.
+        # A frozen model is loaded on first use and held outside the module, so it is neither saved nor moved.
         self._held: list[nn.Module] = []
         if not config.frozen:
             self.language_model = self._language_model()
 
     @classmethod
     def name_of(cls, config: TextConfig) -> str:
-        """Return the folder or hub id that a config names.
+        """Return the folder or hub id of a config's model.
 
         Raises:
-            ConfigError: It names none, and the encoder has none of its own.
+            ConfigError: The config names no model, and the encoder has no default.
         """
         name = config.model or cls.default
         if not name:
             raise ConfigError(
-                f"text encoder {config.encoder!r} without a model", "a folder or hub id in text.model",
-                "Name it with: --set text.model=FOLDER",
-            )  # fmt: skip
+                f"text encoder {config.encoder!r} has no model",
+                remedy="Give a folder or a hub id with: --set text.model=FOLDER",
+            )
         return name
 
     @classmethod
@@ -103,7 +104,7 @@ class HuggingFaceEncoder(TextEncoder):
         return digest.hexdigest()
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
-        """Return word pieces and whether each is real, int64 ``[U, 2, T]``."""
+        """Return word pieces, and whether each is real, as int64 ``[U, 2, T]``."""
         if self._reader is None:
             self._reader = _load("AutoTokenizer", self.name)
         out = self._reader(list(texts), padding=True, truncation=True, max_length=self.max_tokens, return_tensors="pt")
@@ -116,6 +117,6 @@ class HuggingFaceEncoder(TextEncoder):
 
 
 class MedCptEncoder(HuggingFaceEncoder):
-    """MedCPT's query encoder, 768 wide; K-MERL's and MERL's best of those they tried."""
+    """MedCPT's query encoder, 768 wide: the best text encoder in the comparisons of K-MERL and MERL."""
 
     default = "ncbi/MedCPT-Query-Encoder"

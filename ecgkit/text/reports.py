@@ -1,7 +1,7 @@
-"""A store's reports as models read them: cleaned as MERL does, each unique text once.
+"""The reports of a store as models read them: cleaned as in MERL, with each unique text once.
 
-Cleaning: Liu et al., MERL, arXiv 2403.06659, as its released code does it. Machine reports repeat massively, so
-whatever is computed from their text is computed once a unique text, and a batch holds indices.
+Cleaning: Liu et al., MERL, arXiv 2403.06659, as its released code does it. Machine reports repeat massively, so all
+computations on text are done once per unique text, and a batch holds indices.
 """
 
 from collections.abc import Sequence
@@ -15,17 +15,17 @@ from ecgkit.datasets.tables import read_rows
 from ecgkit.errors import DatasetError, StoreError
 from ecgkit.store.reader import Store
 
-FEWEST_WORDS = 4  # MERL leaves shorter reports out
+FEWEST_WORDS = 4  # MERL leaves out shorter reports
 NO_REPORT = -1
 
 
 @dataclass(frozen=True)
 class CleanReport:
-    """A report as the text encoder reads it.
+    """A cleaned report, as the text encoder reads it.
 
     Args:
-        text: Lower case, one line; ``empty`` where there is none.
-        words: Words before the closing full stop.
+        text: The report in lower case, on one line; ``empty`` if there is none.
+        words: Number of words before the closing full stop.
     """
 
     text: str
@@ -33,12 +33,12 @@ class CleanReport:
 
     @property
     def kept(self) -> bool:
-        """Whether it is long enough to train on."""
+        """Whether the report is long enough to train on."""
         return self.words >= FEWEST_WORDS
 
 
 def clean_report(statements: Sequence[str | None]) -> CleanReport:
-    """Join and clean the statements of one report; missing ones are None."""
+    """Join and clean the statements of one report. Missing statements are None."""
     text = ". ".join(statement for statement in statements if statement is not None)
     text = text.replace("EKG", "ECG").replace("ekg", "ecg")
     for ornaments in (" *", " *", " *", "=-", "="):
@@ -55,8 +55,8 @@ class ReportTable:
     """The unique reports of a store.
 
     Args:
-        texts: U cleaned texts, in the order in which they first occur.
-        index: ``[R]``, which text each record has; `NO_REPORT` where it has none, or too short a one.
+        texts: The U cleaned texts, in the order in which they first occur.
+        index: ``[R]``, index of each record's text; `NO_REPORT` if the record has no report, or one that is too short.
     """
 
     texts: tuple[str, ...]
@@ -68,7 +68,7 @@ class ReportTable:
 
 
 def report_table(store: Store) -> ReportTable:
-    """Return the unique reports of a store and which record has which.
+    """Return the unique reports of a store, and the index of each record's report.
 
     Raises:
         StoreError: No record has a report of at least `FEWEST_WORDS` words.
@@ -81,20 +81,20 @@ def report_table(store: Store) -> ReportTable:
             rows[row] = index.setdefault(cleaned.text, len(index))
     if not index:
         raise StoreError(
-            f"{store.path} holds no reports of at least {FEWEST_WORDS} words", "a store with reports",
-            "Add them with: ecgkit ingest (of a dataset with reports, such as MIMIC-IV-ECG or PTB-XL)",
-        )  # fmt: skip
+            f"{store.path} contains no reports of at least {FEWEST_WORDS} words",
+            remedy="Ingest a dataset with reports, such as MIMIC-IV-ECG or PTB-XL.",
+        )
     return ReportTable(tuple(index), rows)
 
 
 def read_corpus(path: Path, column: str = "report") -> tuple[str, ...]:
-    """Return the unique cleaned reports of a CSV table, in order: texts without ECGs.
+    """Return the unique cleaned reports of a CSV table, in order. They are texts without ECGs.
 
     Raises:
-        DatasetError: It cannot be read, or holds no report of at least `FEWEST_WORDS` words.
+        DatasetError: The table cannot be read, or contains no report of at least `FEWEST_WORDS` words.
     """
     cleaned = [clean_report(str(row[column]).split("\n")) for row in read_rows(path, [column]) if row[column]]
     texts = tuple(dict.fromkeys(report.text for report in cleaned if report.kept))
     if not texts:
-        raise DatasetError(f"column {column!r} of {path}", f"reports of at least {FEWEST_WORDS} words")
+        raise DatasetError(f"column {column!r} of {path} contains no reports of at least {FEWEST_WORDS} words")
     return texts

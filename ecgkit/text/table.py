@@ -1,6 +1,6 @@
-"""A fixed list of texts as a training step asks for them: by index.
+"""A fixed list of texts, of which training steps ask for vectors by index.
 
-Vectors of a frozen encoder are computed once and cached beside the store, under a hash of encoder and texts; of a
+The vectors of a frozen encoder are computed once and cached beside the store, under a hash of encoder and texts. For a
 trained encoder the tokens are kept, and only the texts of a batch are encoded.
 """
 
@@ -21,12 +21,12 @@ VECTORS = "vectors.npy"
 
 
 class TextTable(nn.Module):
-    """Vectors by index; it is no part of a run's weights.
+    """Vectors by index. The table is not part of a run's weights.
 
-    Until `fill` was called it is empty.
+    It is empty until `fill` is called.
     """
 
-    values: Tensor  # vectors [U, D] of a frozen encoder, else its tokens [U, ...]
+    values: Tensor  # vectors [U, D] of a frozen encoder, or tokens [U, ...] of a trained one
 
     def __init__(self) -> None:
         super().__init__()
@@ -36,29 +36,29 @@ class TextTable(nn.Module):
         return len(self.values)
 
     def fill(self, encoder: TextEncoder, texts: Sequence[str], cache: Path | None = None) -> None:
-        """Take the texts in, in this order.
+        """Store the texts, in this order.
 
         Args:
-            encoder: Fitted.
-            texts: U texts.
-            cache: Folder for vectors that cost much to compute.
+            encoder: A fitted encoder.
+            texts: The U texts.
+            cache: Folder for vectors that are expensive to compute.
         """
         self.values = _vectors(encoder, texts, cache) if encoder.frozen else encoder.tokens(texts)
 
     def forward(self, encoder: TextEncoder, index: Tensor | None = None) -> Tensor:
-        """Return the vectors ``[n, D]`` of some texts, or of all.
+        """Return the vectors ``[n, D]`` of some texts, or of all texts.
 
         Raises:
-            RunError: There are no texts: a run holds none, only a training takes them in.
+            RunError: There are no texts. A finished run holds none; only training fills the table.
         """
         if not len(self):
-            raise RunError("no texts, for a run holds none", "a method that was prepared for a training")
+            raise RunError("this method has no texts: a finished run holds none, only training fills them in")
         chosen = self.values if index is None else self.values[index]
         if encoder.frozen:
             return chosen
         if index is None:
             return encoder(chosen)
-        # A batch repeats common reports: each is encoded once.
+        # A batch repeats common reports. Each is encoded once.
         unique, place = torch.unique(index, return_inverse=True)
         return encoder(self.values[unique])[place]
 
@@ -71,9 +71,9 @@ def _vectors(encoder: TextEncoder, texts: Sequence[str], cache: Path | None) -> 
     try:
         vectors = np.load(folder / VECTORS, allow_pickle=False)
     except (OSError, ValueError, EOFError):
-        vectors = None  # not there, or damaged: it is only a cache
+        vectors = None  # missing or damaged: it is only a cache
     if vectors is None or vectors.shape != (len(texts), encoder.width):
         vectors = encoder.embed(texts).cpu().numpy()
-        with suppress(OutputError), atomic_folder(folder, "text vectors") as staging:  # another process was faster
+        with suppress(OutputError), atomic_folder(folder, "text vectors") as staging:  # another process may be faster
             np.save(staging / VECTORS, vectors)
     return torch.from_numpy(vectors)

@@ -1,7 +1,7 @@
-"""TF-IDF and truncated SVD (latent semantic analysis), the offline default; its arrays lie among the weights.
+"""TF-IDF and truncated SVD (latent semantic analysis), the offline default. Its arrays are stored with the weights.
 
-Deerwester et al., Indexing by Latent Semantic Analysis, JASIS 41(6), 1990. Terms are words and pairs of words that at
-least `FEWEST` different texts hold: what stands in one report alone, such as a name, is not kept.
+Deerwester et al., Indexing by Latent Semantic Analysis, JASIS 41(6), 1990. Terms are words and pairs of words that
+occur in at least `FEWEST` different texts, so a word in only one report, such as a name, is not kept.
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ SEPARATOR = "\n"
 
 
 class TfidfEncoder(TextEncoder):
-    """See the module.
+    """TF-IDF and truncated SVD; see the module's docstring.
 
     Args:
-        config: Of which `width` and `vocabulary` are used.
+        config: Settings; `width` and `vocabulary` are used.
     """
 
     terms: Tensor  # uint8, the terms joined by line breaks
@@ -40,7 +40,7 @@ class TfidfEncoder(TextEncoder):
         self.register_buffer("components", torch.zeros(config.width, 0))
 
     def fit(self, texts: Sequence[str]) -> None:
-        """Take the vocabulary, its weights and the components from texts; fewer than D components leave zeros."""
+        """Learn vocabulary, weights and components from texts. Zeros fill up to D components."""
         from sklearn.decomposition import TruncatedSVD
         from sklearn.feature_extraction.text import TfidfVectorizer
 
@@ -61,20 +61,20 @@ class TfidfEncoder(TextEncoder):
         from sklearn.feature_extraction.text import TfidfVectorizer
 
         if not len(self.terms):
-            raise RunError("text encoder 'tfidf' has no vocabulary", "one that was fitted, in a run's weights")
+            raise RunError("text encoder 'tfidf' has no vocabulary yet", remedy="Fit it, or load a run's weights.")
         if self._reader is None:
             self._reader = TfidfVectorizer(**_TERMS, vocabulary=text_of(self.terms).split(SEPARATOR))
             self._reader.idf_ = self.idf.double().cpu().numpy()
         return self._reader
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
-        """Return TF-IDF weights ``[U, V]``, each row of unit length (or 0 where no term is known)."""
+        """Return TF-IDF weights ``[U, V]``, with each row of unit length (or 0 if no term is known)."""
         return torch.from_numpy(self._counter().transform(texts).toarray().astype(np.float32))
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Project to the components, and to unit length: ``[U, V] -> [U, D]``."""
+        """Project to the components, and scale to unit length: ``[U, V] -> [U, D]``."""
         return F.normalize(tokens @ self.components.T, dim=-1)
 
 
-# Single letters and digits count: "V1", "2nd", "I".
+# Single letters and digits are terms too: "V1", "2nd", "I".
 _TERMS = {"ngram_range": (1, 2), "token_pattern": r"(?u)\b\w+\b", "sublinear_tf": True, "lowercase": True}

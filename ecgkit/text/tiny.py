@@ -1,7 +1,7 @@
-"""A small transformer on a WordPiece vocabulary, trained from scratch along with the method: no download, no corpus.
+"""A small transformer on a WordPiece vocabulary, trained from scratch together with the method; nothing to download.
 
-Wu et al., Google's Neural Machine Translation System, arXiv 1609.08144 (WordPiece). Pre-norm blocks; the vector of a
-text is the mean of its tokens after the last norm.
+Wu et al., Google's Neural Machine Translation System, arXiv 1609.08144 (WordPiece). Blocks are pre-norm; the vector of
+a text is the mean of its tokens after the last norm.
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ HEAD_WIDTH = 32
 
 
 class TinyEncoder(TextEncoder):
-    """See the module.
+    """A small transformer; see the module's docstring.
 
     Args:
-        config: Of which `width`, `depth`, `vocabulary` and `max_tokens` are used.
+        config: Settings; `width`, `depth`, `vocabulary` and `max_tokens` are used.
     """
 
     frozen = False
@@ -62,7 +62,7 @@ class TinyEncoder(TextEncoder):
 
     def _tokenizer(self) -> Any:
         if not len(self.tokenizer):
-            raise RunError("text encoder 'tiny' has no vocabulary", "one that was fitted, in a run's weights")
+            raise RunError("text encoder 'tiny' has no vocabulary yet", remedy="Fit it, or load a run's weights.")
         if self._reader is None:
             self._reader = _tokenizers().Tokenizer.from_str(text_of(self.tokenizer))
             self._reader.enable_truncation(self.max_tokens)
@@ -70,14 +70,14 @@ class TinyEncoder(TextEncoder):
         return self._reader
 
     def tokens(self, texts: Sequence[str]) -> Tensor:
-        """Return word pieces, int64 ``[U, T]``, 0 after a text's end."""
+        """Return word pieces, int64 ``[U, T]``, 0 after the end of a text."""
         pieces = [piece.ids or [0] for piece in self._tokenizer().encode_batch(list(texts))]  # [0] for an empty text
         return torch.tensor(pieces, dtype=torch.int64)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Encode word pieces, ``[U, T] -> [U, D]``."""
         real = tokens != 0
-        real[:, 0] = True  # of an empty text, the padding
+        real[:, 0] = True  # for an empty text, its padding
         x = self.pieces(tokens) + self.positions[: tokens.shape[1]]
         for block in self.blocks:
             x = block(x, real[:, None, None])
@@ -87,7 +87,7 @@ class TinyEncoder(TextEncoder):
 
 
 def _tokenizers() -> Any:
-    """Import the library of word pieces, which is optional."""
+    """Import the optional library of word pieces."""
     try:
         import tokenizers
     except ImportError:

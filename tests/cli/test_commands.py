@@ -166,7 +166,7 @@ def bad_record(folder: Path, kind: str) -> None:
         ("three leads", ["--leads", "12"], "leads V1, V3, V4, V5, V6 are missing"),
         ("three leads", ["--leads", "I,Q"], "lead 'Q' is unknown"),
         ("good", ["--dataset", "ptbxl"], "ptb-xl, stores, wfdb. Did you mean 'ptb-xl'?"),
-        ("good", ["--dataset", "ptb-xl"], "has no layout known here; expected one of ptb-xl"),
+        ("good", ["--dataset", "ptb-xl"], "is unknown; expected one of ptb-xl"),
     ],
 )  # fmt: skip
 def test_bad_records_are_one_line_and_leave_nothing(ecgkit, tmp_path: Path, kind, options, message) -> None:
@@ -201,7 +201,7 @@ def test_more_rejected_than_allowed_is_code_3(ecgkit, tmp_path: Path) -> None:
 WRONG = {
     "missing folder": (["ingest", "absent", "--out", "s.zarr"], "absent does not exist"),
     "empty folder": (["ingest", "empty", "--out", "s.zarr"], "empty is empty"),
-    "no layout": (["ingest", "other", "--out", "s.zarr"], "has no layout known here"),
+    "no layout": (["ingest", "other", "--out", "s.zarr"], "is unknown"),
     "no store": (["inspect", "other"], "other is not a store"),
     "absent store": (["inspect", "absent"], "absent does not exist"),
     "no record": (["inspect", "{store}", "--record", "nobody"], "has no record 'nobody'"),

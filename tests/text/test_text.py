@@ -68,7 +68,7 @@ def test_texts_without_ecgs_are_cleaned_and_held_once(tmp_path: Path) -> None:
 
 
 def test_an_empty_table_says_that_a_run_holds_no_texts() -> None:
-    with pytest.raises(RunError, match="a run holds none"):
+    with pytest.raises(RunError, match="a finished run holds none"):
         TextTable()(build_text_encoder(TextConfig(width=8)), torch.tensor([0]))
 
 
