@@ -13,20 +13,29 @@ import torch
 from torch import Tensor
 
 from ecgkit.beats.peaks import FOLDER, write_peaks
-from ecgkit.entries import MethodEntry
+from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import ConfigError
 from ecgkit.evaluation.features.encoder import untrained_encoder
+from ecgkit.evaluation.probe.opened import OpenedTask
+from ecgkit.evaluation.results.facts import SplitFacts
+from ecgkit.evaluation.studies import pretraining_loss
 from ecgkit.evaluation.studies.layers import mean_cosine, run_layers, token_statistics
 from ecgkit.evaluation.studies.noise import noise_ratio
 from ecgkit.evaluation.studies.perturbations import PERTURBATIONS, noise_of, parse_disturbances, shift_leads
 from ecgkit.evaluation.studies.robustness import perturbed_view
-from ecgkit.methods import method_config
+from ecgkit.methods import Clock, method_config
 from ecgkit.nn.attention import watching
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, before_filter, open_view
+from ecgkit.tasks.data import task_data
+from ecgkit.tasks.loading import load_task
 from ecgkit.training.data import Windows, evaluation_starts
+from ecgkit.training.run import Run
 from ecgkit.training.supply import open_supplies
+from tests.training import standins
+from tests.training.standins import PairConfig
+from tests.training.test_sampling import train_siblings
 
 SIZES = {
     "clear": ("width=16", "depth=2", "heads=2", "hidden=16", "decoder_width=16", "decoder_depth=1"),
@@ -221,7 +230,7 @@ def test_the_studies_of_a_run(
     assert table["loss"].notna().all()
     for wrong, message in (
         (("--layers", "3"), "numbers from 1 to 2"), (("--layers", "x"), "numbers from 1 to 2"),
-        (("--layers", "all", "--perturb", "lead-shift=1"), "one of them"),
+        (("--layers", "all", "--perturb", "lead-shift=1"), "run one study at a time"),
         (("--layers", "all", "--fraction", "10"), "a study takes all"),
         (("--perturb", "lead-off=1", "--seeds", "2"), "a study"),
     ):  # fmt: skip
@@ -280,3 +289,35 @@ def test_beats_are_needed_and_the_command_is_named(cohort_store: Path, ecgkit, t
     refused = ecgkit("pretrain", "--method", "clear", "--data", cohort_store, "--out", tmp_path / "run")
     assert refused.code == 2
     assert "ecgkit beats" in refused.err
+
+
+@torch.no_grad()
+def test_the_pretraining_loss_of_pairs_keeps_them_together(
+    cohort_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = replace(PairConfig().recipe, epochs=1)
+    with torch.enable_grad():
+        train_siblings(cohort_store, tmp_path / "run", recipe, workers=0)
+    entry = replace(
+        standins.entry("Pairs"), target="tests.training.test_sampling:Siblings", needs=("signal", "patients")
+    )
+    config, store = replace(PairConfig(), recipe=recipe), Store(cohort_store)
+    monkeypatch.setattr(pretraining_loss, "open_run", lambda path: Run(path, entry, config, {}))
+    view = open_view(store, config.signal)
+    data = task_data(load_task(host().get(TaskEntry, "simulated")), "simulated", store, view.usable)
+    # Most records are tested, so that there are pairs in more than one batch.
+    data = replace(data, parts={**data.parts, "test": np.concatenate(list(data.parts.values()))})
+    opened = OpenedTask("simulated", store, view, data, data.rows, SplitFacts(kind="folds"))
+    loss = pretraining_loss.open_pretraining_loss(tmp_path / "run", opened, torch.device("cpu"))
+    assert loss is not None
+    patients = store.patients
+    for rows in loss.batches:
+        assert len(rows) >= 4
+        assert (patients[rows[::2]] == patients[rows[1::2]]).all()
+    windows = Windows(view, evaluation_starts(view, view.spec.eval_offsets[0]), loss.supplies)
+    each = [float(loss.method.training_step(windows[rows], Clock.end(epochs=1)).loss) for rows in loss.batches]
+    sizes = [len(rows) for rows in loss.batches]
+    assert sum(sizes) < len(opened.test_rows)  # patients with one record are left out, and do not count
+    assert loss.of(view, seed=0) == pytest.approx(np.average(each, weights=sizes), rel=1e-6)
+    single = replace(opened, data=replace(data, parts={**data.parts, "test": data.parts["test"][:1]}))
+    assert pretraining_loss.open_pretraining_loss(tmp_path / "run", single, torch.device("cpu")) is None

@@ -6,29 +6,22 @@ clean record. What may be done is in `ecgkit.evaluation.studies.perturbations`.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
-from ecgkit.errors import RunError, StoreError
+from ecgkit.errors import RunError
 from ecgkit.evaluation.features.extract import extract
 from ecgkit.evaluation.probe.fitted import FittedProbe
 from ecgkit.evaluation.probe.probe import Probe, refuse_regression
 from ecgkit.evaluation.scores.metrics import macro_auroc
 from ecgkit.evaluation.studies.noise import Window
 from ecgkit.evaluation.studies.perturbations import Disturbances, Perturbation
-from ecgkit.methods import Clock, Method
-from ecgkit.store.reader import Store
+from ecgkit.evaluation.studies.pretraining_loss import PretrainingLoss, open_pretraining_loss
 from ecgkit.store.views import View, before_filter
-from ecgkit.training.data import Supplies, Windows, evaluation_starts, load_batches, plan_batches
-from ecgkit.training.run import open_run
-from ecgkit.training.supply import Supply, open_supplies
-from ecgkit.training.views import views_of
+from ecgkit.training.supply import Supply
 
 CLEAN = "clean"
 
@@ -117,17 +110,13 @@ class _Judge:
         fitted: The probe, fitted on clean records.
         recorded: Its view before the contract's filter.
         supplies: What the encoder needs besides the signal.
-        method: With its decoder, for the loss; None where there is none.
-        needed: What its training needs besides the signal.
-        epochs: How long it was trained.
+        loss: The pretraining loss; None where there is none.
     """
 
     fitted: FittedProbe
     recorded: View
     supplies: Mapping[str, Supply]
-    method: Method | None
-    needed: Supplies
-    epochs: int
+    loss: PretrainingLoss | None
 
     def clean(self) -> _Scores:
         """Score the records as they are."""
@@ -145,7 +134,7 @@ class _Judge:
     def _scores(self, view: View, probabilities: NDArray[np.float64]) -> _Scores:
         opened = self.fitted.probe.opened
         auroc = macro_auroc(opened.data.targets[opened.data.parts["test"]], probabilities)
-        loss = pretraining_loss(self.method, view, self.needed, opened.test_rows, self.fitted.seed, self.epochs)
+        loss = self.loss.of(view, self.fitted.seed) if self.loss else float("nan")
         return _Scores(auroc, loss)
 
 
@@ -157,56 +146,6 @@ def _judge(probe: Probe) -> _Judge:
         )
     refuse_regression(probe, "a study of perturbations")
     opened = probe.opened
-    method, needed = _method(probe.encoder.run, opened.store, opened.view, opened.test_rows[:1], probe.device)
+    loss = open_pretraining_loss(probe.encoder.run, opened, probe.device)
     supplies = probe.supplies(opened.store, opened.view)
-    epochs = probe.encoder.config.recipe.epochs
-    return _Judge(probe.fit(), before_filter(opened.store, opened.view), supplies, method, needed, epochs)
-
-
-def _method(
-    run: Path | None, store: Store, view: View, trial: NDArray[np.int64], device: torch.device
-) -> tuple[Method | None, Supplies]:
-    """Return the whole method of a run with what its training needs, or None where that is not to be had.
-
-    Imported encoders have no decoder, a probe's store may lack reports or labels, and a run holds no texts: all of it
-    shows on the records of a trial.
-    """
-    if run is None:
-        return None, {}
-    opened = open_run(run)
-    try:
-        method = opened.method().to(device)
-        needed: Supplies = {
-            **open_supplies(opened.entry.needs, store, view, owner=opened.entry.name),
-            **views_of(opened.config),
-        }
-        pretraining_loss(method, view, needed, trial)
-    except (RunError, StoreError):
-        return None, {}
-    return method, needed
-
-
-@torch.no_grad()
-def pretraining_loss(
-    method: Method | None,
-    view: View,
-    supplies: Supplies = MappingProxyType({}),
-    rows: NDArray[np.int64] | None = None,
-    seed: int = 0,
-    epochs: int = 1,
-) -> float:
-    """Return a method's mean loss over records, with masks that depend on the seed alone; NaN without a method.
-
-    The method's clock stands at the end of a training of so many epochs, as in validation.
-    """
-    if method is None or rows is None or not len(rows):
-        return float("nan")
-    method.eval()
-    device = next(method.parameters()).device
-    windows = Windows(view, evaluation_starts(view, view.spec.eval_offsets[0]), supplies)
-    total = 0.0
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        for batch in load_batches(windows, plan_batches(view, rows, 32)):
-            total += float(method.training_step(batch.to(device), Clock.end(epochs=epochs)).loss) * len(batch.rows)
-    return total / len(rows)
+    return _Judge(probe.fit(), before_filter(opened.store, opened.view), supplies, loss)
