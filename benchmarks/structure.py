@@ -50,15 +50,15 @@ def docstring_lines(node: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 def road() -> tuple[int, int]:
     """Return how many functions are called, and how many classes made, from the command to the row."""
-    from ecgkit.cli import main
+    from ecgkit.cli import main as program
 
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder, "sim.zarr")
-        run(main, "simulate", f"{folder}/sim", "--records", "120")
-        run(main, "ingest", f"{folder}/sim", "--out", str(store))
+        run(program, "simulate", f"{folder}/sim", "--records", "120")
+        run(program, "ingest", f"{folder}/sim", "--out", str(store))
         command = ["probe", "--method", "merl", "--preset", "tiny", "--random-init", "--data", str(store)]
         command += ["--task", "simulated", "--no-cache", "--device", "cpu", "--out", f"{folder}/result"]
-        run(main, *command)  # once before, so that imports and compilation are not on the road
+        run(program, *command)  # once before, so that imports and compilation are not on the road
         functions: set[str] = set()
         classes: set[str] = set()
 
@@ -74,7 +74,7 @@ def road() -> tuple[int, int]:
 
         sys.setprofile(note)
         try:
-            run(main, *command)
+            run(program, *command)
         finally:
             sys.setprofile(None)
     return len(functions), len(classes)
@@ -85,18 +85,21 @@ def on_road(module: str) -> bool:
     return module.startswith(("ecgkit.cli", "ecgkit.api", "ecgkit.evaluation"))
 
 
-def run(main, *arguments: str) -> None:
+def run(program, *arguments: str) -> None:
     """Run the program in this process."""
     sys.argv = ["ecgkit", *arguments]
     try:
-        main()
+        program()
     except SystemExit as end:
         if end.code:
             raise
 
 
-def report(*, with_road: bool) -> None:
+def main() -> None:
     """Print the counts."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--road", action="store_true", help="also run a probe and count its calls and classes")
+    with_road = parser.parse_args().road
     rooms = files_per_room()
     print(f"modules {sum(rooms.values())}, rooms {len(rooms)}, most in one room {max(rooms.values())}")
     for room, count in rooms.most_common(8):
@@ -111,6 +114,4 @@ def report(*, with_road: bool) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--road", action="store_true", help="also run a probe and count its calls and classes")
-    report(with_road=parser.parse_args().road)
+    main()
