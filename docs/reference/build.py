@@ -39,9 +39,11 @@ def pages() -> dict[str, str]:
 def commands() -> str:
     """Return the page of commands: each with its arguments and options."""
     lines = [
-        "# Commands", "",
-        "`ecgkit COMMAND --help` says the same.", "",
-    ]  # fmt: skip
+        "# Commands",
+        "",
+        "`ecgkit COMMAND --help` says the same.",
+        "",
+    ]
     for name, command in _walk("ecgkit", typer.main.get_command(build_app())):
         lines += [f"## {name}", "", _prose(command.help or command.short_help or ""), ""]
         rows = [_option(parameter) for parameter in command.params if parameter.name != "help"]
@@ -110,9 +112,11 @@ def settings() -> str:
 def entries() -> str:
     """Return the page of what ecgkit itself registers, kind by kind: methods, heads, tasks and all others."""
     lines = [
-        "# What is registered", "",
-        "By ecgkit and its own families. `ecgkit plugins list` shows what is installed besides.", "",
-    ]  # fmt: skip
+        "# What is registered",
+        "",
+        "By ecgkit and its own families. `ecgkit plugins list` shows what is installed besides.",
+        "",
+    ]
     for kind in _kinds():
         found = {
             name: entry

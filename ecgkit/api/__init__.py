@@ -9,5 +9,5 @@
   ``"II,V5"``. Settings (``--set``) are a mapping such as ``{"recipe.lr": 1e-3}``, or texts such as
   ``"recipe.lr=1e-3"``.
 - They print nothing. `progress` is called as ``progress(stage, done, total)``.
-- They raise the errors of `ecgkit.errors`, and never end the program.
+- They raise the errors of `ecgkit.errors`, and never exit the program.
 """

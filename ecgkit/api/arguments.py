@@ -1,4 +1,4 @@
-"""The forms in which a function of ecgkit takes paths, leads and settings, and what they become."""
+"""Conversion of the paths, leads and settings that the functions of ecgkit take."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -11,18 +11,18 @@ Settings = Mapping[str, Any] | Sequence[str]
 
 
 def path_or_none(path: PathLike | None) -> Path | None:
-    """Return a path as a `Path`, and None as it is."""
+    """Return a path as a `Path`, or None if it is None."""
     return None if path is None else Path(path)
 
 
 def chosen_leads(leads: Leads) -> tuple[str, ...]:
-    """Return the leads that were named, none if nothing was.
+    """Return canonical lead names; an empty tuple if no lead is named.
 
     Args:
         leads: Names, or a text such as ``12``, ``limb`` or ``II,V5``.
 
     Raises:
-        LeadError: A name is no lead, or comes twice.
+        LeadError: A name is not a lead, or is given twice.
     """
     from ecgkit.leads import parse_leads  # needs numpy, which listing plugins does not
 
@@ -31,7 +31,7 @@ def chosen_leads(leads: Leads) -> tuple[str, ...]:
 
 
 def assignments(settings: Settings) -> list[str]:
-    """Return settings as texts such as ``recipe.lr=0.001``, from a mapping or from such texts."""
+    """Return settings as texts such as ``recipe.lr=0.001``, from a mapping or from texts of this form."""
     if isinstance(settings, Mapping):
         return [f"{key}={json.dumps(value)}" for key, value in settings.items()]
     return [settings] if isinstance(settings, str) else list(settings)

@@ -1,4 +1,4 @@
-"""``ecgkit.inspect_attention`` and ``ecgkit.inspect_lead_worth``: where a model looks, and which leads matter."""
+"""``ecgkit.inspect_attention`` and ``ecgkit.inspect_lead_worth``: attention over a record, and lead importance."""
 
 from pathlib import Path
 
@@ -18,7 +18,7 @@ OWN_HEAD = "own"  # the classifier that the run was trained with
 def inspect_attention(
     run: PathLike, *, data: PathLike, record: str, out: PathLike | None = None, progress: Progress = silent
 ) -> RecordAttention:
-    """Return where a run's model looks in a record, and draw it if a picture is asked for.
+    """Return the attention of a run's model over a record; draw it if `out` is given.
 
     Args:
         run: Run folder.
@@ -28,7 +28,7 @@ def inspect_attention(
         progress: Called with stage, records done and records in all.
 
     Raises:
-        RunError: The model tells no attention.
+        RunError: The model gives no attention.
         StoreError: There is no such record, or the model cannot read it.
         OutputError: `out` does not end in ``.png``, or cannot be written.
     """
@@ -43,7 +43,7 @@ def inspect_attention(
 
 
 def inspect_lead_worth(run: PathLike, *, data: PathLike, task: str, progress: Progress = silent) -> LeadWorth:
-    """Return how far the AUROC of each class falls when a lead is left out, on the test records of a task.
+    """Return the drop of each class's AUROC when a lead is left out, on the test records of a task.
 
     Args:
         run: Run folder of a supervised model.

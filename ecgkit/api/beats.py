@@ -1,4 +1,4 @@
-"""``ecgkit.find_beats`` and ``ecgkit.score_beats``: R peaks of a store, and how good a detector is."""
+"""``ecgkit.find_beats`` and ``ecgkit.score_beats``: find the R peaks of a store, and evaluate a detector."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,8 +92,8 @@ def score_beats(
 ) -> Report:
     """Compare a detector with reference annotations: sensitivity, PPV and F1, per record and pooled.
 
-    Ventricular flutter is not judged. Where annotations mark waves, as in LUDB, a record is judged from the first mark
-    to the last.
+    Episodes of ventricular flutter are excluded. If the annotations mark waves, as in LUDB, each record is scored
+    between its first and last mark.
 
     Args:
         records: Folder of a dataset with annotations beside its records.
@@ -110,7 +110,7 @@ def score_beats(
         progress: Called with stage, records done and records in all.
 
     Returns:
-        Scores of each record and pooled, and which records could not be judged.
+        Scores per record and pooled, and the records that could not be scored.
 
     Raises:
         DatasetError: The folder has no record with such annotations.

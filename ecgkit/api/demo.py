@@ -1,7 +1,7 @@
-"""The demo: a simulated cohort goes through every stage there is, to one HTML report, without a network.
+"""The demo: every stage of ecgkit on a simulated cohort, up to one HTML report, without a network.
 
-Each stage is the library call that its command makes. A stage whose output is there already is skipped, so a demo that
-was stopped goes on where it was. Families take part by the `demo` field of their `MethodEntry`.
+Each stage is the library call of one command. A stage whose output exists is skipped, so a stopped demo continues where
+it stopped. A method family takes part through the `demo` field of its `MethodEntry`.
 """
 
 from collections.abc import Callable, Mapping
@@ -49,10 +49,11 @@ def run_demo(
 ) -> Path:
     """Run every stage on a simulated cohort and write a report.
 
-    It needs no network, and a few minutes on two CPU cores. If it is stopped, the same call continues where it stopped.
+    The demo needs no network and takes a few minutes on two CPU cores. If it is stopped, the same call continues where
+    it stopped.
 
     Args:
-        out: Folder for everything that the demo makes.
+        out: Folder for all output of the demo.
         records: Number of simulated ECGs.
         seed: Seed of all random numbers.
         say: Called with one line per stage.
@@ -87,18 +88,18 @@ def run_demo(
 
 
 def _claim(out: Path, wanted: dict[str, int]) -> None:
-    """Take an empty or new folder for these settings, or go on in one that was begun with the same."""
+    """Claim a new or empty folder for these settings, or continue in a folder of the same settings."""
     file = out / SETTINGS
     if file.exists() and read_yaml(file) != wanted:
-        raise OutputError(f"{out} holds a demo with other settings", f"{wanted}", "Name another --out.")
+        raise OutputError(f"{out} holds a demo with other settings", f"{wanted}", "Use another --out.")
     if not file.exists() and out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise OutputError(f"{out} is not empty", "a new folder for the demo", "Name another --out.")
+        raise OutputError(f"{out} is not empty", "", "Use a new folder for --out.")
     out.mkdir(parents=True, exist_ok=True)
     write_yaml(file, wanted)
 
 
 def _extract_entities(store: Store, say: Say, watch: Progress) -> None:
-    """Read the reports by the offline lexicon, and keep what one report in a hundred shows."""
+    """Extract entities by the offline lexicon, and keep those present in at least 1 % of the reports."""
     reports = of_store(store)
     if (reports.folder / DEFAULT_NAME).exists():
         return
@@ -122,10 +123,12 @@ def _draw_examples(store: Store, folder: Path) -> None:
 def _run_method(
     entry: MethodEntry, demo: Mapping[str, Any], store: Store, runs: Path, seed: int, say: Say, watch: Progress
 ) -> None:
-    """Pretrain a family, and probe it beside its own random initialisation."""
+    """Pretrain a family, and probe it and its random initialisation."""
     unknown = set(demo) - {"preset", "set"}
     if unknown:
-        raise ConfigError(f"{entry.name}: demo has {', '.join(sorted(unknown))}", "preset and set")
+        raise ConfigError(
+            f"the demo field of method {entry.name} has unknown keys {', '.join(sorted(unknown))}", "preset and set"
+        )
     preset, config = method_config(entry, str(demo["preset"]))
     config = override(config, demo.get("set", ()))
     run = runs / f"{entry.name}-{preset}"

@@ -1,4 +1,4 @@
-"""``ecgkit.export_encoder``: a trained encoder in other forms."""
+"""``ecgkit.export_encoder``: export a trained encoder to ONNX or to a model hub folder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ from ecgkit.training.weights import file_sha256
 
 @dataclass(frozen=True)
 class ExportedEncoder:
-    """What was written.
+    """The outputs of `export_encoder`.
 
     Args:
-        onnx: Shapes of the ONNX model, if one was written.
-        hub: Counts of the hub folder, if one was written.
+        onnx: Shapes of the ONNX model, or None if none was written.
+        hub: Counts of the hub folder, or None if none was written.
     """
 
     onnx: Exported | None
@@ -39,24 +39,24 @@ def export_encoder(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> ExportedEncoder:
-    """Write the encoder of a run as an ONNX model, as a folder for a model hub, or both.
+    """Export the encoder of a run to an ONNX model, to a folder for a model hub, or to both.
 
-    The ONNX model takes what the signal contract makes of a record, which its metadata describes. It is compared with
-    torch before it appears. The hub folder holds weights, config and card; `probe` and `load` read it again.
+    The ONNX model takes preprocessed crops; its metadata describes the preprocessing. Its outputs are compared with
+    torch before the file is written. `probe` and `load` can read the hub folder, which holds weights, config and card.
 
     Args:
         run: A finished run folder.
-        onnx: ONNX file to make.
-        hub: Hub folder to make.
+        onnx: ONNX file to write.
+        hub: Hub folder to write.
         leads: Leads of the ONNX model's input. By default all leads of the model.
-        whole: Write the weights of the whole method into the hub folder, not only the encoder's.
+        whole: Write the weights of the whole method into the hub folder, not only of the encoder.
         results: Result folders of probes for the card of the hub folder.
         license: Licence of the weights, such as ``cc-by-4.0``, for the card.
         overwrite: Replace an existing output.
         progress: Called with stage, units done and units in all.
 
     Raises:
-        ConfigError: Nothing is to be written, or an option belongs to the form that is not.
+        ConfigError: No output is named, or an option belongs to an output that is not named.
         RunError: `run` is not finished, a library is missing, or the ONNX model differs from torch.
         LeadError: The model does not have one of the leads.
         OutputError: An output exists, or cannot be written.
@@ -83,10 +83,10 @@ def export_encoder(
 def _check(onnx: PathLike | None, hub: PathLike | None, leads: Leads, *, of_hub: bool) -> None:
     """Refuse options that would have no effect."""
     if onnx is None and hub is None:
-        raise ConfigError("nothing to write", "", "Name an output: --onnx FILE, --hub DIR or both.")
+        raise ConfigError("no output is named", "", "Give --onnx FILE, --hub DIR or both.")
     if onnx is None and leads:
         raise ConfigError(
             "--leads without --onnx", "", "A hub folder holds a model of all its leads: leave out --leads."
         )
     if hub is None and of_hub:
-        raise ConfigError("--whole, --results or --license without --hub", "", "Name the folder: --hub DIR.")
+        raise ConfigError("--whole, --results or --license without --hub", "", "Add --hub DIR.")

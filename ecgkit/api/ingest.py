@@ -1,4 +1,4 @@
-"""``ecgkit.ingest``: make a store from a dataset as it was downloaded."""
+"""``ecgkit.ingest``: convert a downloaded dataset into a store."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,20 +30,21 @@ def ingest(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> IngestReport:
-    """Make a store from a dataset as it was downloaded.
+    """Convert a downloaded dataset into a store.
 
     If the work is stopped, the same call continues where it stopped. A record that cannot be read is listed in the
     store's ledger, with the reason.
 
     Args:
         src: Folder of the dataset, or a URL such as ``s3://bucket/ptb-xl``.
-        out: Store to make. It appears when it is complete.
-        dataset: Layout of the folder. By default it is detected.
+        out: Store to write. It appears when it is complete.
+        dataset: Dataset layout of the folder. By default detected from its files.
         leads: Leads that every record must have. By default each record keeps the leads that it has.
-        fs: Sampling rate in Hz. Chooses among the rates that the dataset ships, and resamples other records.
-        seconds: Longest part of a record to keep, in s. By default all of it.
+        fs: Sampling rate in Hz. Records at this rate are chosen if the dataset has them; others are resampled. By
+            default the dataset's own.
+        seconds: Longest part of a record to keep, in s. By default the whole record.
         window: Part of a longer record to keep: ``first``, ``center``, or ``split`` into several records.
-        limit: Take only the first `limit` records.
+        limit: Largest number of records to take, from the first. By default all.
         patients_file: Text file of patient ids, one per line. Only records of these patients are taken.
         drop: Quality flags. Records with one of them are left out.
         workers: Number of processes.
@@ -52,11 +53,11 @@ def ingest(
         progress: Called with stage, records done and records in all.
 
     Returns:
-        How many records were found, taken, flagged and rejected, and why.
+        The numbers of records found, taken, flagged and rejected, with the reasons.
 
     Raises:
         ConfigError: Options contradict each other, or the patient file cannot be read.
-        DatasetError: `src` is missing, of no known layout, or holds no record that can be read.
+        DatasetError: `src` does not exist, has no known layout, or holds no readable record.
         OutputError: `out` exists, another process is making it, or the disk is full.
         KeyboardInterrupt: Ctrl-C was pressed. What is done is kept.
     """

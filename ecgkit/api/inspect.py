@@ -1,4 +1,4 @@
-"""``ecgkit.inspect_store`` and its companions: what a store holds, one of its records, its quality, its overlap."""
+"""``ecgkit.inspect_store`` and its companions: contents, single records, quality and overlap of stores."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,8 +28,8 @@ class RecordDetails:
     Args:
         values: Its row of the record table, without the R peaks: ids, labels, report, leads, rate and so on.
         rpeaks: R peaks as sample indices at the record's own rate, None if none are known.
-        rpeaks_by: Who found them: a detector, or ``reference`` for those of the dataset.
-        rpeaks_flag: Why they are doubtful; empty if they are not.
+        rpeaks_by: Name of the detector that found them, or ``reference`` for those of the dataset.
+        rpeaks_flag: Reason why they are doubtful; empty if they are not.
     """
 
     values: dict[str, Any]
@@ -40,11 +40,11 @@ class RecordDetails:
 
 @dataclass(frozen=True)
 class QualityCounts:
-    """How often each quality flag was raised in a store.
+    """Counts of the quality flags of a store.
 
     Args:
-        records: Number of records of the store.
-        flags: Counts of each flag.
+        records: Number of records in the store.
+        flags: Count of each flag.
     """
 
     records: int
@@ -52,7 +52,7 @@ class QualityCounts:
 
 
 def inspect_store(store: PathLike) -> StoreSummary:
-    """Return what a store holds: records, patients, leads, rates, labels, flags, and rejected records.
+    """Return a summary of a store: records, patients, leads, rates, labels, flags, and rejected records.
 
     Args:
         store: The store.
@@ -64,9 +64,9 @@ def inspect_store(store: PathLike) -> StoreSummary:
 
 
 def inspect_record(store: PathLike, record: str, *, out: PathLike | None = None) -> RecordDetails:
-    """Return one record's row, and draw the record if a picture is asked for.
+    """Return the metadata of one record; draw the record if `out` is given.
 
-    The picture is the clinical layout: 25 mm/s, 10 mm/mV, three rows of four leads and a rhythm strip.
+    The drawing has the clinical layout: 25 mm/s, 10 mm/mV, three rows of four leads and a rhythm strip.
 
     Args:
         store: The store.
@@ -92,7 +92,7 @@ def inspect_record(store: PathLike, record: str, *, out: PathLike | None = None)
 
 
 def _rpeaks(store: Store, row: int, reference: Any) -> tuple[NDArray[np.int64] | None, str, str]:
-    """Return R peaks, who found them, and their flag: those of ``ecgkit beats``, else the dataset's own."""
+    """Return R peaks, their source and their flag: those of ``ecgkit beats``, otherwise the dataset's own."""
     if not has_peaks(store):
         return reference, "" if reference is None else "reference", ""
     peaks = read_peaks(store)
@@ -100,7 +100,7 @@ def _rpeaks(store: Store, row: int, reference: Any) -> tuple[NDArray[np.int64] |
 
 
 def _subtitle(values: dict[str, Any]) -> str:
-    """Return sex, age and labels; a dataset may lack the column, or the record its value."""
+    """Return sex, age and labels as far as the dataset and the record have them."""
     sex, age, labels = values.get("sex"), values.get("age"), values.get("labels")
     person = (str(sex) if _known(sex) else "", f"{age:g} y" if _known(age) else "")
     parts = (" ".join(part for part in person if part), "" if labels is None else ", ".join(labels))
@@ -108,12 +108,12 @@ def _subtitle(values: dict[str, Any]) -> str:
 
 
 def _known(value: Any) -> bool:
-    """Return whether a cell holds something: None and NaN do not."""
+    """Return whether a cell has a value other than None and NaN."""
     return value is not None and bool(value == value)
 
 
 def inspect_quality(store: PathLike, *, html: PathLike | None = None) -> QualityCounts:
-    """Count the quality flags of a store, and write a page with its worst records if one is asked for.
+    """Count the quality flags of a store; write a page with its worst records if `html` is given.
 
     Args:
         store: The store.
@@ -148,7 +148,7 @@ def inspect_overlap(store: PathLike, overlap: PathLike) -> Overlap:
 def inspect_reconstruction(
     run: PathLike, *, data: PathLike, out: PathLike, record: str = "", progress: Progress = silent
 ) -> Rebuilt:
-    """Draw what a run's masked model rebuilds of a record.
+    """Draw a record and its reconstruction by a run's masked model.
 
     Args:
         run: Run folder with the whole method.
@@ -158,7 +158,7 @@ def inspect_reconstruction(
         progress: Called with stage, records done and records in all.
 
     Raises:
-        RunError: The method rebuilds nothing, or the run holds only its encoder.
+        RunError: The method is not a masked model, or the run holds only its encoder.
         StoreError: There is no such record, or the model cannot use it.
         OutputError: `out` does not end in ``.png``, or cannot be written.
     """

@@ -21,13 +21,13 @@ LEXICON, OPENAI = "lexicon", "openai"
 
 @dataclass(frozen=True)
 class ServerCost:
-    """What a model server will be asked, before it is asked.
+    """Estimate of the requests to a model server.
 
     Args:
         records: Number of records.
         texts: Number of unique texts.
-        saved: Number of texts that need no request, because an equal text is read.
-        requests: Number of texts that are not in the cache of answers.
+        saved: Number of texts that need no request because an equal text is read.
+        requests: Number of requests: texts that are not in the cache of answers.
         prompt_tokens: Estimate of the tokens sent.
         answer_tokens: Estimate of the tokens received.
     """
@@ -66,46 +66,47 @@ def extract_knowledge(
     announce: Callable[[ServerCost], None] | None = None,
     progress: Progress = silent,
 ) -> Summary:
-    """Turn reports into a matrix of cardiac entities: absent, present or uncertain.
+    """Extract a matrix of cardiac entities (absent, present or uncertain) from reports.
 
-    Each unique statement is read once. If the work is stopped, the same call continues where it stopped. A model server
-    gets its key from the environment variable ``ECGKIT_API_KEY`` or ``OPENAI_API_KEY``. With `vocabulary` alone, an
-    edited vocabulary is applied to what an earlier call read.
+    Each unique statement is read once. If the work is stopped, the same call continues where it stopped. The API key of
+    a model server comes from the environment variable ``ECGKIT_API_KEY`` or ``OPENAI_API_KEY``. With `vocabulary`
+    alone, an edited vocabulary is applied to the readings of an earlier call.
 
     Args:
         source: Store with reports, or CSV file with a column of texts.
-        backend: ``lexicon`` (offline) or ``openai``. By default ``openai`` if `base_url` is given.
+        backend: ``lexicon`` (offline) or ``openai`` (a model server). By default ``openai`` if `base_url` is given,
+            otherwise ``lexicon``.
         base_url: OpenAI-compatible server, such as ``http://localhost:8000/v1``.
         model: Name of the model on that server.
-        allow_remote: Allow report text to leave this machine and its private network.
-        unit: Text to read at once: ``statement`` or ``report``.
+        allow_remote: Allow report text to be sent outside this machine and its private network.
+        unit: Unit of text to read at a time: ``statement`` or ``report``.
         vocabulary: YAML or CSV file of synonyms and parents.
-        min_count: Number of records in which an entity must be present to be kept.
-        max_entities: Largest number of entities to keep, the most frequent ones. By default all.
-        keep_children: Keep the column of a subtype beside that of its parent.
+        min_count: Smallest number of records in which an entity must be present to be kept.
+        max_entities: Largest number of entities to keep, by frequency. By default all.
+        keep_children: Keep the column of each subtype beside that of its parent.
         verify: Ask the model again about entities that the text does not name literally.
-        retry_unread: Ask again about texts whose answer could not be read before.
-        concurrency: Largest number of requests at the same time.
-        timeout: Longest time of one request, in s.
-        retries: Number of further tries of a request that failed.
-        audit: Number of reports to sample into a sheet to check by hand. By default none is written.
-        column: Column of texts.
-        id_column: Column of ids of a CSV file. By default its first column.
-        out: Folder for the results of a CSV file. By default ``NAME.knowledge`` beside the file.
-        name: Name of the extraction; a store may hold several.
+        retry_unread: Ask again about texts whose earlier answer could not be read.
+        concurrency: Largest number of simultaneous requests.
+        timeout: Time limit of one request, in s.
+        retries: Number of retries of a failed request.
+        audit: Number of reports to sample into a sheet to check by hand. By default no sheet is written.
+        column: Name of the column that holds the texts.
+        id_column: For a CSV file, name of the column of record ids. By default the first column.
+        out: For a CSV file, folder for the results. By default ``NAME.knowledge`` beside the file.
+        name: Name of the extraction. A store can hold several extractions.
         overwrite: Replace an extraction of the same name.
-        announce: Called with what a model server will be asked, before it is asked.
+        announce: Called with the estimated requests before the first one is sent.
         progress: Called with stage, texts done and texts in all.
 
     Returns:
-        The entities with their counts, where they are kept, and what could not be read.
+        The entities with their counts, the folder of the results, and the texts that could not be read.
 
     Raises:
         ConfigError: An option does not fit, or the vocabulary cannot be read.
-        StoreError: `source` is no store, or holds no reports.
+        StoreError: `source` is not a store, or holds no reports.
         DatasetError: No text could be read, or no entity is frequent enough.
-        EndpointError: The model server failed for good. What it has answered is kept.
-        OutputError: There is an extraction of this name.
+        EndpointError: The model server failed after all retries. Its earlier answers are kept.
+        OutputError: An extraction of this name exists.
     """
     edited = path_or_none(vocabulary)
     options = ExtractOptions(unit, min_count, max_entities, keep_children, edited, name, overwrite)
@@ -130,8 +131,8 @@ def _server(server: tuple[str, str, bool, int, float, int], reports: Reports, ve
 
     for option, value in zip(("--base-url", "--model"), server[:2], strict=True):
         if not value:
-            remedy = "Name a server and a model, or use --backend lexicon."
-            raise ConfigError(f"the openai backend has no {option}", "", remedy)
+            remedy = "Give --base-url and --model, or use --backend lexicon."
+            raise ConfigError(f"the openai backend needs {option}", "", remedy)
     settings = EndpointSettings(*server)
     return find_backend(OPENAI)(settings, reports.folder, verify=verify, retry_quarantined=retry)
 

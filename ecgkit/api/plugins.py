@@ -41,12 +41,12 @@ class MethodDetails:
 
 
 def list_methods() -> list[MethodDetails]:
-    """Return all installed method families, with what they need, their presets and their papers."""
+    """Return all installed method families with their inputs, presets and papers."""
     return [_details(entry) for entry in host().entries(MethodEntry).values()]
 
 
 def _details(entry: MethodEntry) -> MethodDetails:
-    """Return a family; a broken one must not hide the others."""
+    """Return a family's information; a broken family gets its error, so that the others are still listed."""
     presets, error = tuple[str, ...](), ""
     try:
         presets = tuple(load_target(entry.presets, f"presets of {entry.name!r}"))
@@ -60,7 +60,7 @@ def _details(entry: MethodEntry) -> MethodDetails:
 
 
 def list_plugins() -> list[Plugin]:
-    """Return all plugins: distribution, what each registers, and why it was left out if it was."""
+    """Return all plugins: distribution, registered entries, and the error of a plugin that cannot be loaded."""
     return list(host().plugins)
 
 
@@ -72,7 +72,7 @@ def check_plugin(
     compiler: str = "aot_eager",
     progress: Progress = silent,
 ) -> "list[CheckResult]":
-    """Check that a method keeps the promises that training, probes and reports rely on.
+    """Check that a method behaves as training, probing and reports require.
 
     It runs on the CPU, on simulated ECGs.
 
@@ -92,7 +92,7 @@ def check_plugin(
 
 
 def new_plugin(name: str, *, out: PathLike | None = None) -> Path:
-    """Write a small package with a new method: it installs, trains and passes its checks as it is.
+    """Write a package template for a new method. It can be installed and trained, and it passes its checks.
 
     Args:
         name: Name of the method: a Python identifier in lower case.

@@ -1,4 +1,4 @@
-"""``ecgkit.pretrain``, ``resume_pretraining`` and ``estimate_pretraining``: train a method on a store."""
+"""``ecgkit.pretrain``, ``resume_pretraining`` and ``estimate_pretraining``: pretrain a method on a store."""
 
 from functools import partial
 from pathlib import Path
@@ -49,9 +49,9 @@ def pretrain(
     overwrite: bool = False,
     watcher: Watcher | None = None,
 ) -> Pretraining:
-    """Train a method on a store and write a run folder.
+    """Pretrain a method on a store and write a run folder.
 
-    It trains on folds 1-8 and validates on fold 9. Fold 10, on which probes test, is held out.
+    Folds 1-8 are the training set and fold 9 the validation set. Fold 10 is held out as the test set of probes.
 
     With `gpus` or `processes`, the training runs in new processes of this machine, each of which runs the command
     ``ecgkit pretrain``. The first of them prints its progress, and `watcher` is not called.
@@ -59,33 +59,34 @@ def pretrain(
     Args:
         method: Method family; ``ecgkit.list_methods()`` lists them.
         data: Store to train on.
-        out: Run folder to make. It appears when training is complete; until then it is ``OUT.partial``.
-        preset: Named set of sizes. By default the first of the method.
-        task: For a supervised method, the task whose labels it trains on: a name or a YAML file.
+        out: Run folder to write. It appears when training is complete; until then it is ``OUT.partial``.
+        preset: Preset of the method. By default the first.
+        task: For a supervised method, task that gives the labels: a name or a YAML file.
         epochs: Number of epochs; the setting ``recipe.epochs``.
-        accumulate: Number of parts in which a batch is computed; the setting ``recipe.accumulate``.
-        config: YAML file of settings, or the ``config.yaml`` of a run.
+        accumulate: Number of parts in which each batch is computed (gradient accumulation); the setting
+            ``recipe.accumulate``.
+        config: YAML file with settings of the method, or the ``config.yaml`` of a run.
         settings: Single settings of the method, such as ``{"depth": 4, "recipe.lr": 1e-3}``.
         seed: Seed of weights, order, crops and masks.
-        gpus: Number of GPUs of this machine, with one process each.
-        processes: Number of processes on the CPU.
-        shard: Split the model over the processes (FSDP2).
+        gpus: Number of GPUs of this machine to train on, with one process per GPU.
+        processes: Number of processes to train in on the CPU.
+        shard: Shard the model over the processes (FSDP2).
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        compile: Compile the training step. By default only on a GPU.
-        workers: Number of processes that load batches. By default 1 on a CPU, and up to 8 on a GPU.
-        save_minutes: Minutes between two checkpoints.
+        compile: Compile the training step with torch.compile. By default only on a GPU.
+        workers: Number of processes that load batches. By default 1 on a CPU, up to 8 per GPU.
+        save_minutes: Minutes between checkpoints.
         keep: Number of checkpoints to keep.
-        probe_task: Task on whose validation part the model is probed during training.
-        probe_data: Store of `probe_task`. By default `data`.
-        probe_every: Number of epochs between two of these probes.
-        all_folds: Train on fold 10 too.
-        tensorboard: Write TensorBoard's event files too.
-        profile: Write a trace and a table of some steps.
-        overwrite: Replace an existing run, finished or not.
-        watcher: Functions that are called as the training goes on.
+        probe_task: Task to probe the model on during training. Only its validation records are used.
+        probe_data: Store with the labels of `probe_task`. By default `data`.
+        probe_every: Number of epochs between probes.
+        all_folds: Also train on fold 10.
+        tensorboard: Also write TensorBoard event files.
+        profile: Profile some steps: write a trace and a table of operations.
+        overwrite: Replace an existing run, finished or unfinished.
+        watcher: Functions to call during the training.
 
     Returns:
-        The run folder, the metrics of every epoch, and the time it took.
+        The run folder, the metrics of every epoch, and the duration.
 
     Raises:
         ConfigError: A preset, setting or option does not fit.
@@ -93,7 +94,7 @@ def pretrain(
         StoreError: The store lacks what the method needs, or has too few records.
         TaskError: The store has no labels of the task.
         RunError: The loss is not a number, the device does not exist, or a process failed.
-        OutputError: `out` exists, or there is an unfinished run of it.
+        OutputError: `out` exists, or an unfinished run of this name exists.
         KeyboardInterrupt: A signal asked to stop. A checkpoint is saved, and `resume_pretraining` continues.
     """
     command = partial(command_line, {name: value for name, value in locals().items() if name != "watcher"})
@@ -126,18 +127,18 @@ def resume_pretraining(
     profile: bool = False,
     watcher: Watcher | None = None,
 ) -> Pretraining:
-    """Continue an unfinished training where it stopped, with the settings and the store that it was started with.
+    """Continue an unfinished training where it stopped, with its original settings and store.
 
     Args:
         run: The run, by its final name or as ``RUN.partial``.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. By default the device that it was started with.
-        gpus: Number of GPUs of this machine. By default the number that it was started with.
-        processes: Number of processes on the CPU. By default the number that it was started with.
-        profile: Write a trace and a table of some steps.
-        watcher: Functions that are called as the training goes on.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``. By default the original device.
+        gpus: Number of GPUs of this machine. By default the original number.
+        processes: Number of processes on the CPU. By default the original number.
+        profile: Profile some steps: write a trace and a table of operations.
+        watcher: Functions to call during the training.
 
     Returns:
-        The run folder, the metrics of every epoch, and the time that this call took.
+        The run folder, the metrics of every epoch, and the duration of this call.
 
     Raises:
         RunError: There is no unfinished run of this name, or it is finished.
@@ -166,15 +167,17 @@ def estimate_pretraining(
     compile: bool | None = None,
     all_folds: bool = False,
 ) -> Estimate:
-    """Return what a training would take, without training.
+    """Estimate parameters, memory, steps and time of a training, without training.
+
+    All arguments are those of `pretrain`.
 
     Args:
-        method: As for `pretrain`; so are all others.
+        method: Method family.
         data: Store to train on.
-        preset: Named set of sizes.
-        task: Task of a supervised method.
+        preset: Preset of the method.
+        task: For a supervised method, task that gives the labels.
         epochs: Number of epochs.
-        accumulate: Number of parts of a batch.
+        accumulate: Number of parts in which each batch is computed.
         config: YAML file of settings.
         settings: Single settings.
         seed: Seed.
@@ -182,10 +185,10 @@ def estimate_pretraining(
         processes: Number of processes that would train.
         device: Device on which a step is timed.
         compile: Compile the step before it is timed.
-        all_folds: Train on fold 10 too.
+        all_folds: Also train on fold 10.
 
     Returns:
-        Parameters, memory, steps, and the time that they need. One step is measured.
+        The estimate. The time is extrapolated from measured steps.
     """
     entry, preset, chosen = configured(method, preset, config, settings, epochs, accumulate)
     options = PretrainOptions(
@@ -196,5 +199,5 @@ def estimate_pretraining(
 
 
 def _device(device: str, processes: int) -> str:
-    """Return the device; several processes without a word of GPUs train on the CPU."""
+    """Return the device; with `processes` and no device named, it is the CPU."""
     return "cpu" if processes and device == "auto" else device

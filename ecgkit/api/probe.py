@@ -1,4 +1,4 @@
-"""``ecgkit.probe``: judge encoders by tasks, from one result to a grid of tasks, lead sets and amounts of labels."""
+"""``ecgkit.probe``: evaluate an encoder on tasks, for one result or a grid of tasks, lead sets and label amounts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,15 +30,15 @@ Names = str | Sequence[str]
 
 @dataclass(frozen=True)
 class ProbeResults:
-    """What `probe` returns.
+    """The results of `probe`.
 
     Args:
-        rows: Folder and row of each result, by task, lead set, amount of labels and seed.
-        skipped: Number of results that were there already.
-        failed: Why a probe has no result, by its title.
+        rows: Folder and row of each result, ordered by task, lead set, amount of labels and seed.
+        skipped: Number of results that existed already.
+        failed: Title of each failed probe, with the reason.
         by_amount: Whether the results differ in the amount of labels.
-        details: CSV file with every class of every result, where there are several.
-        heat_map: Picture of the results by lead set, where lead sets were asked for.
+        details: CSV file with the scores of every class of every result; None for a single result.
+        heat_map: PNG file of the results by lead set; None if no lead sets were asked for.
     """
 
     rows: list[tuple[Path, ResultRow]]
@@ -82,42 +82,42 @@ def probe(
     no_cache: bool = False,
     progress: Progress = silent,
 ) -> ProbeResults:
-    """Judge an encoder by one task or several, and write a result row for each result.
+    """Evaluate an encoder on one task or several, and write one row per result.
 
-    Several tasks, lead sets, and amounts of training records are crossed. Such a grid can be stopped: the same call
-    continues where it stopped. A single result is always made anew.
+    Several tasks, lead sets and amounts of training records form a grid of results. If a grid is stopped, the same call
+    continues where it stopped. A single result is always computed again.
 
     Args:
         run: Run folder of a pretrained model.
-        data: Store with labels.
-        task: Name of a task, or path of a task's YAML file; several as a list, or joined by commas.
-        eval_data: Test on this store instead, on the classes that both stores have.
-        method: Instead of a run: a method family, with `random_init` or `scratch`.
+        data: Store with the task's labels.
+        task: Name or YAML file of a task. Give several as a list, or joined by commas.
+        eval_data: Other store to test on. Only classes that both stores have are tested.
+        method: Method family to evaluate without a run. Needs `random_init` or `scratch`.
         random_init: Probe the untrained encoder of `method`.
-        scratch: Train the encoder of `method` on the task's labels.
+        scratch: Train the encoder of `method` from scratch on the task's labels.
         preset: Preset of `method`.
         config: YAML file with settings of `method`.
         settings: Settings of the head, such as ``{"gate": "frozen"}``. Without a run: settings of the model, and those
             of the head with ``head.`` before their names.
-        head: Head to put on the features.
-        leads: Lead sets, such as ``["12", "limb", "I+II"]``. Each gives a result.
-        prompts: For head ``zero-shot``: JSON file from class to prompt.
-        independent_queries: For head ``zero-shot``: no class sees the others.
-        epochs: Epochs of `scratch`.
-        fraction: Percentages of the training records, such as ``[1, 10, 100]``.
-        label_counts: Numbers of training records, such as ``[50, 100]``.
-        seeds: Number of draws of each amount. By default the protocol states it.
+        head: Head to fit on the encoder's features.
+        leads: Lead sets to test, such as ``["12", "limb", "I+II"]``. Each gives one result. By default all leads.
+        prompts: For head ``zero-shot``: JSON file that holds a prompt for each class.
+        independent_queries: For head ``zero-shot``: predict each class independently of the others.
+        epochs: With `scratch`, number of epochs.
+        fraction: Percentages of the training records to use, such as ``[1, 10, 100]``.
+        label_counts: Numbers of labelled training records to use, such as ``[50, 100]``.
+        seeds: Number of random draws per amount of labels. By default set by the protocol.
         protocol: Evaluation protocol to follow.
-        splits: Published split tables: their folder, or the common part of their names.
-        label_set: ``exact`` for the store's codes, ``shipped`` for the labels of the split tables.
-        task_settings: Changes of the task, such as ``{"icd10.count_on": "train"}``.
-        allow_overlap: Go on where pretraining saw test records. The result states it.
+        splits: Published split tables to follow: their folder, or the part that their file names share.
+        label_set: With `splits`, source of the labels: ``exact`` (the store's codes) or ``shipped`` (the tables).
+        task_settings: Settings of the task, such as ``{"icd10.count_on": "train"}``.
+        allow_overlap: Probe even if pretraining saw test records or their patients. The result states the overlap.
         seed: First seed.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        out: Folder of the result, or the folder above several. By default below the run.
-        jobs: Largest number of processes for a grid.
-        cache: Folder in which features are kept. By default below the run.
-        no_cache: Keep no features, and use no kept ones.
+        out: Folder of the result, or the folder above several results. By default below the run.
+        jobs: Number of processes for a grid.
+        cache: Folder of the feature cache. By default below the run.
+        no_cache: Neither read nor write the feature cache.
         progress: Called with the stage, units done and units in all.
 
     Returns:
@@ -156,11 +156,15 @@ def probe(
             "stores": {str(data): str(data)},
             "fractions": dict.fromkeys(fractions, 1 if alone else seeds),
             "label_counts": dict.fromkeys(counts, seeds),
-            "seed": seed, "protocol": protocol, "label_set": label_set, "eval_data": str(eval_data or ""),
-            "epochs": epochs, "allow_overlap": allow_overlap,
+            "seed": seed,
+            "protocol": protocol,
+            "label_set": label_set,
+            "eval_data": str(eval_data or ""),
+            "epochs": epochs,
+            "allow_overlap": allow_overlap,
         },
         source="probe",
-    )  # fmt: skip
+    )
     wanted = requests_of(suite, device=device, cache=cache_choice(cache, no_cache))
     found = _run(wanted, None if out is None else Path(out), jobs, progress)
     beside = Path(out) if out else wanted[0].below / "probes"
@@ -182,18 +186,18 @@ def _write_details(found: ProbeResults, file: Path) -> Path:
 
 
 def _draw_lead_sets(found: ProbeResults, picture: Path) -> Path | None:
-    """Draw the heat map of lead sets by task and share; nothing where only numbers are predicted."""
+    """Draw the heat map of lead sets by task and percentage; return None if all results are regressions."""
     scored = [row for _, row in found.rows if not row.targets]
     if not scored:
         return None
-    below = "95 % interval, or the standard deviation over seeds that differ"
-    title = f"{scored[0].run}: {scored[0].head}\nAUROC × 100; below it the {below}"
+    below = "95 % confidence interval, or standard deviation over different draws"
+    title = f"{scored[0].run}: {scored[0].head}\nAUROC × 100, and below it the {below}"
     draw_heat_map(lead_map(scored), picture, title=title)
     return picture
 
 
 def _run(requests: Sequence[ProbeRequest], out: Path | None, jobs: int, progress: Progress) -> ProbeResults:
-    """Run one request, or those of a grid that have no row yet."""
+    """Run a single request, or the requests of a grid that have no row yet."""
     places = Places()
     parent = out or requests[0].below / "probes"
     if len(requests) == 1:
@@ -215,70 +219,80 @@ def chosen_encoder(
     config: PathLike | None,
     settings: Settings,
 ) -> tuple[EncoderChoice, list[str]]:
-    """Return which encoder is meant, and the settings of the head.
+    """Return the chosen encoder, and the settings of the head.
 
-    With a run, all settings are the head's; without one, those that begin with ``head.``.
+    With a run, all settings belong to the head. Without a run, those that begin with ``head.`` do.
 
     Raises:
-        ConfigError: No encoder is named, or two.
+        ConfigError: No encoder is chosen, or two are.
     """
     if random_init and scratch:
-        raise ConfigError("both --random-init and --scratch", "one of them")
+        raise ConfigError("--random-init together with --scratch", remedy="Give only one of them.")
     given = assignments(settings)
     of_head = [setting.removeprefix("head.") for setting in given if run or setting.startswith("head.")]
     of_model = [] if run else [setting for setting in given if not setting.startswith("head.")]
     encoder = EncoderChoice(
-        str(run or ""), method, "random-init" if random_init else "scratch" if scratch else "", preset,
-        str(config or ""), tuple(of_model),
-    )  # fmt: skip
+        str(run or ""),
+        method,
+        "random-init" if random_init else "scratch" if scratch else "",
+        preset,
+        str(config or ""),
+        tuple(of_model),
+    )
     encoder.check()
     return encoder, of_head
 
 
 def zero_shot_settings(head: str, prompts: PathLike | None, independent: bool) -> list[str]:
-    """Return the settings of head ``zero-shot`` that have options of their own.
+    """Return the settings of head ``zero-shot`` that have their own options.
 
     Raises:
-        ConfigError: The head is another one.
+        ConfigError: The options are given with another head.
     """
     if (prompts or independent) and head != "zero-shot":
-        raise ConfigError(f"--prompts or --independent-queries with --head {head}", "--head zero-shot")
+        raise ConfigError(
+            f"--prompts or --independent-queries with --head {head}", remedy="They belong to --head zero-shot."
+        )
     return [f"prompts={prompts}"] * bool(prompts) + ["independent=true"] * independent
 
 
 def check_training(
     encoder: EncoderChoice, head: str, head_settings: Sequence[str], epochs: int | None, *, draws: bool
 ) -> None:
-    """Refuse options that would have no effect on how something is trained.
+    """Refuse options that would have no effect on the training of head or encoder.
 
     Raises:
-        ConfigError: There is one.
+        ConfigError: Such an option is given.
     """
     scratch = encoder.weights == "scratch"
     if epochs is not None and not scratch:
-        raise ConfigError("--epochs without --scratch", "a training from scratch, for nothing else trains for epochs")
+        raise ConfigError("--epochs without --scratch", remedy="Add --scratch, or leave --epochs out.")
     if scratch and (head != "linear" or head_settings):
         asked = f"--head {head}" if head != "linear" else f"--set head.{head_settings[0]}"
-        raise ConfigError(f"{asked} with --scratch", "no head: a training from scratch has a linear layer of its own")
+        raise ConfigError(
+            f"{asked} with --scratch", remedy=f"Leave {asked} out: training from scratch has its own linear layer."
+        )
     if draws and learns_nothing(head) and not scratch:
         raise ConfigError(
             f"--fraction, --label-counts or --seeds with --head {head}",
-            "neither of them, for this head learns nothing from training records",
+            remedy="Leave them out: this head does not learn from training records.",
         )
 
 
 def check_overlap(encoder: EncoderChoice, allowed: bool) -> None:
-    """Refuse to allow an overlap with a pretraining that there was not.
+    """Refuse ``--allow-overlap`` for an encoder without pretraining.
 
     Raises:
         ConfigError: An overlap is allowed for an encoder without pretraining.
     """
     if allowed and not encoder.run:
-        raise ConfigError("--allow-overlap with an encoder that was not pretrained", "a run folder")
+        raise ConfigError(
+            "--allow-overlap with an encoder that was not pretrained", remedy="Leave --allow-overlap out."
+        )
 
 
 def check_cache(encoder: EncoderChoice, head: str, cache: PathLike | None) -> None:
-    """Refuse a folder for features where none are kept.
+    """Refuse a feature cache for a probe that caches no features.
 
     Raises:
         ConfigError: The encoder itself is trained, or the head reads a whole method.
@@ -286,14 +300,14 @@ def check_cache(encoder: EncoderChoice, head: str, cache: PathLike | None) -> No
     needs = getattr(host().entries(HeadEntry).get(head), "needs", ())
     if cache is not None and (encoder.weights == "scratch" or {"encoder", "method"} & set(needs)):
         how = "--scratch" if encoder.weights == "scratch" else f"--head {head}"
-        raise ConfigError(f"--cache {cache} with {how}: it keeps no features", remedy="Leave --cache out.")
+        raise ConfigError(f"--cache {cache} with {how}, which caches no features", remedy="Leave --cache out.")
 
 
 def percentages(text: Numbers) -> tuple[float, ...]:
-    """Return percentages of the training records, ascending, each once.
+    """Return percentages of the training records in ascending order, without duplicates.
 
     Raises:
-        ConfigError: One is no number above 0 and up to 100.
+        ConfigError: One is not a number above 0 and up to 100.
     """
     try:
         found = sorted({float(part) for part in _parts(text)})
@@ -304,10 +318,10 @@ def percentages(text: Numbers) -> tuple[float, ...]:
 
 
 def numbers_of_records(text: Numbers) -> tuple[int, ...]:
-    """Return numbers of training records, ascending, each once.
+    """Return numbers of training records in ascending order, without duplicates.
 
     Raises:
-        ConfigError: One is no whole number above 0.
+        ConfigError: One is not a whole number above 0.
     """
     parts = _parts(text)
     if not all(part.isdecimal() and int(part) > 0 for part in parts):
@@ -321,11 +335,11 @@ def _parts(text: Numbers) -> list[str]:
 
 
 def cache_choice(cache: PathLike | None, no_cache: bool) -> str | None:
-    """Return where features are kept, as of `ProbeRequest`.
+    """Return the folder of the feature cache, as in `ProbeRequest`.
 
     Raises:
-        ConfigError: A folder is named, and none wanted.
+        ConfigError: A folder is named, and the cache is switched off.
     """
     if cache is not None and no_cache:
-        raise ConfigError(f"--cache {cache} with --no-cache", "one of them")
+        raise ConfigError(f"--cache {cache} with --no-cache", remedy="Give only one of them.")
     return None if no_cache else str(cache or "")

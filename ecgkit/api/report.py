@@ -1,4 +1,4 @@
-"""``ecgkit.report``: make one HTML page from results, or their tables in other forms."""
+"""``ecgkit.report``: make one HTML page from results, or write their tables in other formats."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,20 +31,19 @@ def report(
     json: PathLike | None = None,
     progress: Progress = silent,
 ) -> Rows:
-    """Make one HTML page from all results below some folders, or their tables in other forms.
+    """Make one HTML page from all results below some folders, or write their tables in other formats.
 
-    The page is one file without any other, and needs no network.
+    The page is a single file and needs no network.
 
     Args:
-        results: A run folder, a folder above some, or several of these.
-        out: HTML file of the page. Default: ``report.html``, or no page if another form is asked for.
+        results: Folder to search for results, such as a run folder, or several folders.
+        out: HTML file of the page. Default: ``report.html``, or no page if another output is named.
         title: Title of the page.
-        examples: Store that the results were made on. The page then shows ECGs with the highest losses and the most
-            confident errors.
-        tests: Test each result against the best of its column by a paired bootstrap over patients.
+        examples: Store of the results. The page then shows ECGs with the highest losses and the most confident errors.
+        tests: Compare each result with the best of its column by a paired bootstrap over patients.
         md: Markdown file for the summary table.
         latex: LaTeX file for the summary table.
-        csv: CSV file for every class of every result.
+        csv: CSV file for the scores of every class of every result.
         json: JSON file for the summary table.
         progress: Called with stage, units done and units in all.
 
@@ -53,8 +52,8 @@ def report(
 
     Raises:
         OutputError: A file has the wrong suffix or cannot be written, or `examples` is given without a page.
-        ResultsError: There is no result, or a file of one cannot be read.
-        StoreError: `examples` is no store.
+        ResultsError: There is no result, or a file of a result cannot be read.
+        StoreError: `examples` is not a store.
         PluginError: A section of a plugin fails.
     """
     forms = {".md": path_or_none(md), ".tex": path_or_none(latex), ".csv": path_or_none(csv)}
@@ -80,17 +79,17 @@ def report(
 
 
 def _page(out: PathLike | None, forms: dict[str, Path | None], *, with_examples: bool) -> Path | None:
-    """Return the file of the page, or None where only other forms are asked for.
+    """Return the file of the page, or None if only other outputs are named.
 
     Raises:
-        OutputError: A file has the wrong suffix, or examples have no page to stand on.
+        OutputError: A file has the wrong suffix, or `examples` is given without a page.
     """
     for suffix, path in forms.items():
         if path is not None:
             check_suffix(path, suffix)
     others = any(path is not None for path in forms.values())
     if out is None and others and with_examples:
-        raise OutputError("--examples needs a page, and only other forms are asked for", "", "Add: --out REPORT.html")
+        raise OutputError("--examples needs a page, but only other outputs are named", "", "Add: --out REPORT.html")
     if out is None:
         return None if others else PAGE
     check_suffix(Path(out), ".html", ".htm")

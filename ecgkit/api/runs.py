@@ -1,4 +1,4 @@
-"""``ecgkit.compare_runs`` and ``ecgkit.import_weights``: curves of trainings, and runs from published weights."""
+"""``ecgkit.compare_runs`` and ``ecgkit.import_weights``: training curves, and runs from published weights."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +12,7 @@ from ecgkit.training.published import Imported, import_published
 
 
 def compare_runs(paths: Sequence[PathLike], *, metric: str = "val_loss", out: PathLike | None = None) -> list[Curves]:
-    """Return the curves of trainings, finished or not, and draw one metric if a picture is asked for.
+    """Return the training curves of runs, finished or unfinished; draw one metric if `out` is given.
 
     Args:
         paths: Run folders.
@@ -20,7 +20,7 @@ def compare_runs(paths: Sequence[PathLike], *, metric: str = "val_loss", out: Pa
         out: PNG file to draw the curves into.
 
     Raises:
-        RunError: A path is no run, or no run has the metric.
+        RunError: A path is not a run, or no run has the metric.
         OutputError: `out` does not end in ``.png``, or cannot be written.
     """
     runs = [read_curves(Path(path)) for path in paths]
@@ -34,16 +34,16 @@ def compare_runs(paths: Sequence[PathLike], *, metric: str = "val_loss", out: Pa
 
 
 def import_weights(file: PathLike, *, method: str, out: PathLike, overwrite: bool = False) -> Imported:
-    """Make a run folder from published weights under their official names.
+    """Make a run folder from published weights with their official parameter names.
 
     Args:
-        file: The weights: ``.pth``, ``.safetensors`` or ``.npz``.
+        file: File of published weights: ``.pth``, ``.safetensors`` or ``.npz``.
         method: Method family that the weights belong to.
-        out: Run folder to make.
+        out: Run folder to write.
         overwrite: Replace an existing run.
 
     Returns:
-        How many numbers were taken, and which parameters were left out.
+        The number of values taken, and the names of parameters left out.
 
     Raises:
         PluginError: There is no such method.

@@ -14,7 +14,7 @@ from ecgkit.tasks.task import Task
 
 @dataclass(frozen=True)
 class ChallengeResult:
-    """Scores of a task of a Challenge.
+    """Scores on the task of a Challenge.
 
     Args:
         task: The task.
@@ -25,7 +25,7 @@ class ChallengeResult:
     scored: Scored
 
     def classes(self) -> list[dict[str, Any]]:
-        """Return one row per class: label, codes, and the scores that a class has."""
+        """Return one row per class: its label, codes and scores."""
         scores = self.scored.scores
         columns = {"auroc": scores.auroc, "auprc": scores.auprc, "f1": scores.f1}
         return [
@@ -44,23 +44,23 @@ def score_challenge(
     lenient: bool = False,
     progress: Progress = silent,
 ) -> ChallengeResult:
-    """Score recordings as the PhysioNet/CinC Challenges do, from the Challenge's files or from a probe's result.
+    """Compute PhysioNet/CinC Challenge scores from a Challenge's own files or from a probe's result.
 
-    With one folder, it is the result folder of a probe on the same task. Thresholds are chosen on its validation
-    records, and its test records are scored.
+    Without `outputs`, `labels` is the result folder of a probe on the same task. Thresholds are chosen on its
+    validation set, and its test set is scored.
 
     Args:
         labels: Folder of WFDB headers, or the result folder of a probe.
         outputs: Folder of the outputs, one CSV file per recording.
         task: Task of a Challenge, such as ``cinc2021``, or path of a task's YAML file with a ``challenge``.
-        weights: The Challenge's ``weights.csv``. Without it there is no Challenge score.
+        weights: The Challenge's ``weights.csv``. Without it, the Challenge score is not computed.
         threshold: For a probe's result: ``per_class`` by F1, or ``global`` by the Challenge score (by F1 without
             `weights`), both on the validation records.
-        lenient: Count a malformed output as all negative, as the program of 2020 did.
+        lenient: Count a malformed output as negative for all classes, as the Challenge's program of 2020 did.
         progress: Called with stage, files done and files in all.
 
     Raises:
-        TaskError: The task belongs to no Challenge, or the result is of another task.
+        TaskError: The task has no Challenge, or the result belongs to another task.
         ResultsError: A file is missing or malformed.
         ConfigError: `threshold` is unknown.
     """

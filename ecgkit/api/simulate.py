@@ -1,4 +1,4 @@
-"""``ecgkit.simulate_cohort``: a synthetic cohort."""
+"""``ecgkit.simulate_cohort``: write a synthetic cohort."""
 
 from pathlib import Path
 
@@ -12,11 +12,12 @@ def simulate_cohort(
 ) -> cohort.CohortSummary:
     """Write a synthetic 12-lead cohort in the MIMIC-IV-ECG layout.
 
-    Waveforms come from a dipole model, so the leads obey Einthoven's law. Labels and reports say what was simulated.
+    Waveforms come from a dipole model, so the leads obey Einthoven's law. Labels and reports describe the simulated
+    findings.
 
     Args:
-        out: Folder to make.
-        records: Number of ECGs.
+        out: Folder to write.
+        records: Number of ECGs to simulate.
         seed: Seed of all random numbers. The same seed gives the same bytes.
         overwrite: Replace an existing cohort.
         progress: Called with stage, records done and records in all.

@@ -1,4 +1,4 @@
-"""``ecgkit.study_layers`` and ``ecgkit.study_perturbations``: what an encoder's layers hold, and what it can bear."""
+"""``ecgkit.study_layers`` and ``ecgkit.study_perturbations``: probe each layer, and probe perturbed test records."""
 
 import re
 from collections.abc import Sequence
@@ -28,15 +28,15 @@ from ecgkit.reporting.tables.study_folder import LAYERS, LEVELS, write_layer_stu
 
 @dataclass(frozen=True)
 class StudyResults:
-    """What a study returns.
+    """The results of a study.
 
     Args:
-        folder: Where table and figure are written.
-        title: What was studied.
-        table: A row per layer, or per perturbation and level.
-        warnings: What a reader must know before believing the numbers.
-        layers: For a study of layers: all of it.
-        disturbances: For a study of perturbations: what the test records went through.
+        folder: Folder of the table and the figure.
+        title: Title of the study.
+        table: One row per layer, or per perturbation and level.
+        warnings: Limits of the numbers, such as an overlap with pretraining.
+        layers: For a study of layers, its full results.
+        disturbances: For a study of perturbations, the perturbations of the test records.
     """
 
     folder: Path
@@ -72,47 +72,60 @@ def study_layers(
     no_cache: bool = False,
     progress: Progress = silent,
 ) -> StudyResults:
-    """Fit a head on each layer of an encoder, and measure how alike its tokens are and how widely they attend.
+    """Fit a head on each layer of an encoder, and measure the similarity and the attention entropy of its tokens.
+
+    The arguments from `method` on are those of `ecgkit.probe`.
 
     Args:
         run: Run folder of a pretrained model.
-        data: Store with labels.
+        data: Store with the task's labels.
         task: Name of a task, or path of a task's YAML file.
         layers: ``all``, or numbers of layers from 1.
-        method: As for `ecgkit.probe`, and so are the options that follow.
+        method: Method family to study without a run.
         random_init: Study the untrained encoder of `method`.
         preset: Preset of `method`.
         config: YAML file with settings of `method`.
         settings: Settings of the head or the model.
-        head: Head to fit on each layer: one that reads pooled features.
+        head: Head to fit on each layer. It must read pooled features.
         leads: Lead set that the encoder is given.
         protocol: Evaluation protocol to follow.
-        splits: Published split tables.
+        splits: Published split tables to follow.
         label_set: ``exact`` or ``shipped``.
-        task_settings: Changes of the task.
-        allow_overlap: Go on where pretraining saw test records.
+        task_settings: Settings of the task.
+        allow_overlap: Study even if pretraining saw test records or their patients.
         seed: Seed of the heads.
         device: Device to compute on.
         out: Folder of the study. By default below the run.
-        cache: Folder in which features are kept.
-        no_cache: Keep no features, and use no kept ones.
+        cache: Folder of the feature cache.
+        no_cache: Neither read nor write the feature cache.
         progress: Called with the stage, units done and units in all.
 
     Returns:
         The study, which is also written to its folder.
 
     Raises:
-        RunError: The encoder does not give its layers, or the head cannot be fitted on one.
+        RunError: The encoder does not return its layers, or the head cannot be fitted on a layer.
         EcgkitError: As for `ecgkit.probe`.
     """
     encoder, head_settings = chosen_encoder(run, method, random_init, False, preset, config, settings)
     check_overlap(encoder, allow_overlap)
     check_cache(encoder, head, cache)
     request = _request(
-        data=str(data), task=str(task), encoder=encoder, head=head, head_settings=tuple(head_settings), leads=leads,
-        protocol=protocol, splits=str(splits or ""), label_set=label_set, allow_overlap=allow_overlap, seed=seed,
-        task_settings=tuple(assignments(task_settings)), device=device, cache=cache_choice(cache, no_cache),
-    )  # fmt: skip
+        data=str(data),
+        task=str(task),
+        encoder=encoder,
+        head=head,
+        head_settings=tuple(head_settings),
+        leads=leads,
+        protocol=protocol,
+        splits=str(splits or ""),
+        label_set=label_set,
+        allow_overlap=allow_overlap,
+        seed=seed,
+        task_settings=tuple(assignments(task_settings)),
+        device=device,
+        cache=cache_choice(cache, no_cache),
+    )
     which = layers if isinstance(layers, str) else ",".join(map(str, layers))
     folder = _folder(request, f"layers-{which}", out, LAYERS)
     probe = Probe(request, progress=progress)
@@ -148,32 +161,34 @@ def study_perturbations(
     no_cache: bool = False,
     progress: Progress = silent,
 ) -> StudyResults:
-    """Probe an encoder on disturbed test records; the head is fitted on clean ones.
+    """Probe an encoder on perturbed test records; the head is fitted on clean training records.
+
+    The arguments from `method` on are those of `ecgkit.probe`.
 
     Args:
         run: Run folder of a pretrained model. Its pretraining loss is measured too.
-        data: Store with labels.
+        data: Store with the task's labels.
         task: Name of a task, or path of a task's YAML file.
         perturb: Perturbation with its levels, such as ``lead-shift=0,10,50ms`` or ``noise=em,bw,ma:24,12,0dB``.
-        method: As for `ecgkit.probe`, and so are the options that follow.
+        method: Method family to study without a run.
         random_init: Study the untrained encoder of `method`.
         preset: Preset of `method`.
         config: YAML file with settings of `method`.
         settings: Settings of the head or the model.
-        head: Head on frozen features.
+        head: Head to fit on the frozen encoder's features.
         leads: Lead set that the encoder is given.
-        prompts: For head ``zero-shot``: JSON file from class to prompt.
-        independent_queries: For head ``zero-shot``: no class sees the others.
+        prompts: For head ``zero-shot``: JSON file that holds a prompt for each class.
+        independent_queries: For head ``zero-shot``: predict each class independently of the others.
         protocol: Evaluation protocol to follow.
-        splits: Published split tables.
+        splits: Published split tables to follow.
         label_set: ``exact`` or ``shipped``.
-        task_settings: Changes of the task.
-        allow_overlap: Go on where pretraining saw test records.
-        seed: Seed of the head, of masks, and of what is random in a perturbation.
+        task_settings: Settings of the task.
+        allow_overlap: Study even if pretraining saw test records or their patients.
+        seed: Seed of the head, the masks and the random perturbations.
         device: Device to compute on.
         out: Folder of the study. By default below the run.
-        cache: Folder in which features are kept.
-        no_cache: Keep no features, and use no kept ones.
+        cache: Folder of the feature cache.
+        no_cache: Neither read nor write the feature cache.
         progress: Called with the stage, units done and units in all.
 
     Returns:
@@ -189,10 +204,21 @@ def study_perturbations(
     check_cache(encoder, head, cache)
     head_settings += zero_shot_settings(head, prompts, independent_queries)
     request = _request(
-        data=str(data), task=str(task), encoder=encoder, head=head, head_settings=tuple(head_settings), leads=leads,
-        protocol=protocol, splits=str(splits or ""), label_set=label_set, allow_overlap=allow_overlap, seed=seed,
-        task_settings=tuple(assignments(task_settings)), device=device, cache=cache_choice(cache, no_cache),
-    )  # fmt: skip
+        data=str(data),
+        task=str(task),
+        encoder=encoder,
+        head=head,
+        head_settings=tuple(head_settings),
+        leads=leads,
+        protocol=protocol,
+        splits=str(splits or ""),
+        label_set=label_set,
+        allow_overlap=allow_overlap,
+        seed=seed,
+        task_settings=tuple(assignments(task_settings)),
+        device=device,
+        cache=cache_choice(cache, no_cache),
+    )
     levels = ",".join(f"{level:g}" for level in disturbances.levels)
     folder = _folder(request, f"{disturbances.name}-{levels}", out, LEVELS)
     probe = Probe(request, progress=progress)
@@ -206,7 +232,7 @@ def _request(*, leads: str, **values: Any) -> ProbeRequest:
 
 
 def _folder(request: ProbeRequest, kind: str, out: PathLike | None, folder_kind: str) -> Path:
-    """Return where a study is written: all that differs between two studies is in the name."""
+    """Return the folder of a study; its name holds everything that distinguishes two studies."""
     named = request.below / "studies" / Places().name(request, kind=re.sub(r"[^A-Za-z0-9-]+", "-", kind))
     folder = Path(out) if out else named
     check_output(folder, folder_kind, overwrite=True)
@@ -214,7 +240,7 @@ def _folder(request: ProbeRequest, kind: str, out: PathLike | None, folder_kind:
 
 
 def _about(probe: Probe) -> dict[str, Any]:
-    """Return what the numbers of a study depend on, for its folder."""
+    """Return the inputs and settings of a study, for its folder."""
     encoder, request = probe.encoder, probe.request
     return {
         "run": encoder.name,

@@ -35,7 +35,7 @@ def open_suite(
     stores: Mapping[str, PathLike] | None = None,
     out: PathLike | None = None,
 ) -> OpenedSuite:
-    """Read a suite and add an encoder and stores to those of its file; see `probe_suite`."""
+    """Read a suite, and add the given encoder and stores to those in its file; see `probe_suite`."""
     name = str(suite)
     read = read_suite(name)
     runs = (EncoderChoice(run=str(run)), *read.runs) if run is not None else read.runs
@@ -60,20 +60,20 @@ def probe_suite(
 
     Args:
         suite: YAML file, or the name of a suite that ecgkit ships, such as ``six``.
-        run: Run folder of an encoder beside those of the file.
-        stores: Paths of stores by name, beside those of the file.
+        run: Run folder of an encoder to add to those in the file.
+        stores: Paths of stores by name, to add to those in the file.
         out: Folder of the results. By default ``suites/NAME``.
         jobs: Number of processes.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        cache: Folder in which features are kept. By default below each run.
-        no_cache: Keep no features, and use no kept ones.
+        cache: Folder of the feature cache. By default below each run.
+        no_cache: Neither read nor write the feature cache.
         progress: Called with the stage, units done and units in all.
 
     Returns:
-        The result rows, the path of their table, and why a probe failed.
+        The result rows, the path of their table, and the reasons of failed probes.
 
     Raises:
-        ConfigError: The suite cannot be read, or nothing can come of it.
+        ConfigError: The suite cannot be read, or it has no probe that can be run.
     """
     opened = open_suite(suite, run, stores=stores, out=out)
     return run_opened(opened, jobs=jobs, device=device, cache=cache, no_cache=no_cache, progress=progress)

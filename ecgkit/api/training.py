@@ -1,4 +1,4 @@
-"""A training as it was asked for, newly or again, and its ways: in this process, in several, or as an estimate."""
+"""A requested training, new or resumed, and its execution in this process or in several."""
 
 import os
 import time
@@ -29,15 +29,15 @@ PROCESSES, PROBE_TASK, PROBE_DATA = "processes", "probe_task", "probe_data"  # n
 
 @dataclass(frozen=True)
 class Training:
-    """A training as it was asked for.
+    """A requested training.
 
     Args:
         entry: The method family.
         config: Its config.
         data: The store.
         out: The run folder.
-        task: Where labels come from, if the method needs some.
-        options: How to run. The notes hold the number of processes, and task and store of the online probe.
+        task: The task that gives the labels, if the method needs labels.
+        options: Execution options. Their notes hold the number of processes, and task and store of the online probe.
     """
 
     entry: MethodEntry
@@ -49,18 +49,18 @@ class Training:
 
     @property
     def processes(self) -> int:
-        """How many processes train."""
+        """Number of processes that train."""
         return int(self.options.notes.get(PROCESSES, 1))
 
 
 @dataclass(frozen=True)
 class Pretraining:
-    """A training that is complete.
+    """A finished training.
 
     Args:
         run: The run folder; ``ecgkit.load(run)`` loads its encoder.
         metrics: The metrics of every epoch, as in the run's ``metrics.jsonl``.
-        seconds: How long this call took.
+        seconds: Duration of this call in s.
     """
 
     run: Path
@@ -89,7 +89,7 @@ def configured(
 
 
 def process_notes(gpus: int, processes: int) -> dict[str, int]:
-    """Return how many processes to start, as a note of the options.
+    """Return the number of processes to start, as a note for the options.
 
     Raises:
         ConfigError: Both numbers are given.
@@ -100,7 +100,7 @@ def process_notes(gpus: int, processes: int) -> dict[str, int]:
 
 
 def probe_notes(task: str, data: PathLike) -> dict[str, str]:
-    """Return what the online probe needs, as notes of the options."""
+    """Return task and store of the online probe, as notes for the options."""
     return {PROBE_TASK: task_reference(find_task(task)), PROBE_DATA: str(Path(data).resolve())} if task else {}
 
 
@@ -110,10 +110,10 @@ def task_of(name: str) -> TaskEntry | None:
 
 
 def read_unfinished(run: Path, device: str, profile: bool, notes: Mapping[str, Any]) -> Training:
-    """Return an unfinished training, with what it was started with.
+    """Return an unfinished training with its original settings.
 
     Raises:
-        RunError: There is no unfinished run of this name.
+        RunError: No unfinished run of this name exists.
     """
     saved = read_resume(run)
     out = finished(run)
@@ -127,12 +127,12 @@ def read_unfinished(run: Path, device: str, profile: bool, notes: Mapping[str, A
 
 
 def train(training: Training, watcher: Watcher | None, command: Callable[[], Sequence[str]]) -> Pretraining:
-    """Train, in this process or in as many as were asked for.
+    """Train in this process, or in as many processes as requested.
 
     Args:
-        training: What to train.
-        watcher: What the caller wants to see.
-        command: Gives the arguments of ``ecgkit`` that stand for the same training; other processes run it.
+        training: The training.
+        watcher: Functions to call during the training.
+        command: Returns the arguments of ``ecgkit`` for the same training, which the other processes run.
 
     Raises:
         ProcessError: One of several processes ended with an error.
@@ -148,7 +148,7 @@ def train(training: Training, watcher: Watcher | None, command: Callable[[], Seq
 
 
 def _start_processes(training: Training, command: Sequence[str]) -> None:
-    """Start the processes, after one process has refused all that can be refused early."""
+    """Start the processes, after early checks in this process."""
     options = training.options
     if options.device != "cpu":
         check_gpus(training.processes)
@@ -170,7 +170,7 @@ def _train_here(training: Training, watcher: Watcher) -> list[dict[str, Any]]:
 
 
 def _online_probe(training: Training) -> OnlineProbe | None:
-    """Return the probe that watches the training, if one was asked for."""
+    """Return the online probe of the training, if one is requested."""
     notes = training.options.notes
     if PROBE_TASK not in notes:
         return None
@@ -179,10 +179,10 @@ def _online_probe(training: Training) -> OnlineProbe | None:
 
 
 def command_line(arguments: Mapping[str, Any]) -> list[str]:
-    """Return the arguments of ``ecgkit pretrain`` that stand for those of a function.
+    """Return the arguments of ``ecgkit pretrain`` that correspond to those of a function.
 
     Args:
-        arguments: By name. None and ``False`` are left out; ``compile`` may be switched off.
+        arguments: Arguments by name. None and ``False`` are left out, except that ``compile=False`` is passed on.
     """
     line = ["pretrain"]
     for name, value in arguments.items():

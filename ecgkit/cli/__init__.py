@@ -25,7 +25,7 @@ ENVIRONMENT = "ECGKIT"  # prefix of the variables that stand for options
 
 
 def build_app() -> typer.Typer:
-    """Return the program with every registered command; one that fails to load is left out and listed."""
+    """Return the program with every registered command; ``ecgkit plugins list`` shows commands that fail to load."""
     app = typer.Typer(
         name="ecgkit",
         no_args_is_help=True,
@@ -50,12 +50,12 @@ def build_app() -> typer.Typer:
 
 
 def _on_terminal() -> bool:
-    """Return whether help may have boxes and colour: somebody looks, and ``NO_COLOR`` does not forbid it."""
+    """Return whether help may have boxes and colour: stdout is a terminal and ``NO_COLOR`` is not set."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
 
 def _program() -> Any:
-    """Return the program as a command whose help leaves out the variables: they follow one rule, told once."""
+    """Return the program as a command whose help does not list an environment variable per option."""
     command = typer.main.get_command(build_app())
     _hide_variables(command)
     return command
@@ -79,7 +79,7 @@ def _attach(app: typer.Typer, entry: CommandEntry, command: Any) -> None:
 
 
 def _note(entry: CommandEntry, error: Exception) -> None:
-    """Write down, for ``ecgkit plugins list``, why a command is left out."""
+    """Record the reason why a command is left out, for ``ecgkit plugins list``."""
     owner = host().owner(entry)
     line = " ".join(f"command {entry.name}: {type(error).__name__}: {error}".split())
     if line not in owner.error:
@@ -87,9 +87,9 @@ def _note(entry: CommandEntry, error: Exception) -> None:
 
 
 def main() -> None:
-    """Run the program, and turn every error into one line and an exit code."""
+    """Run the program; print any error as one line and exit with its code."""
     debug = DEBUG_FLAG in sys.argv or bool(os.environ.get("ECGKIT_DEBUG"))
-    arguments = [a for a in sys.argv[1:] if a != DEBUG_FLAG]  # it may stand anywhere
+    arguments = [a for a in sys.argv[1:] if a != DEBUG_FLAG]  # it may stand anywhere on the command line
     as_json_wanted(False)
     try:
         _program()(arguments, prog_name="ecgkit")
@@ -105,18 +105,18 @@ def main() -> None:
     except OSError as error:
         _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", debug, code=Exit.BAD_INPUT)
     except Exception as error:
-        hint = "" if debug else " (an error of ecgkit or a plugin: please report it with what --debug shows)"
+        hint = "" if debug else " (a bug in ecgkit or a plugin: please report it with the output of --debug)"
         _fail(f"{type(error).__name__}: {error}{hint}", debug, code=Exit.UNEXPECTED)
 
 
 def _why_interrupted(stop: BaseException) -> str:
-    """Return what work that was interrupted says of itself; Typer hides its exception behind others."""
+    """Return the message of the interrupted work; Typer hides its exception behind others."""
     error: BaseException | None = stop
     while error is not None:
         if isinstance(error, KeyboardInterrupt) and str(error):
             return str(error)
         error = error.__cause__ or error.__context__
-    return "interrupted; nothing half-written is left behind"
+    return "interrupted; no partly written file is left"
 
 
 def _fail(message: str, debug: bool, *, code: int) -> None:

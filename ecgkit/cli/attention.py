@@ -1,4 +1,4 @@
-"""``ecgkit inspect RUN --attention``: where a model looks in a record, and which leads matter to which class."""
+"""``ecgkit inspect RUN --attention``: attention over a record, and the importance of each lead for each class."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,23 +13,26 @@ if TYPE_CHECKING:
 
 
 def show_attention(run: Path, data: Path | None, record: str, task: str, out: Path | None, as_json: bool) -> None:
-    """Draw one record with --record, or measure what each lead is worth over a task's test records with --task."""
+    """Draw the attention over --record, or measure the importance of each lead on the test records of --task."""
     if data is None or bool(record) == bool(task):
-        raise ConfigError("--attention", "--data STORE, with --record ID for a picture or --task NAME for a table")
+        raise ConfigError(
+            "--attention needs --data and either --record or --task",
+            remedy="Give --data STORE, with --record ID for a drawing or --task NAME for a table.",
+        )
     if task:
         with progress() as watch:
             worth = ecgkit.inspect_lead_worth(run, data=data, task=task, progress=watch)
         _show_worth(task, worth, as_json)
         return
     if out is None and not as_json:
-        raise ConfigError("--attention --record without --out", "", "Name the picture: --out attention.png.")
+        raise ConfigError("--attention --record without --out", "", "Name the PNG file: --out attention.png.")
     with progress() as watch:
         found = ecgkit.inspect_attention(run, data=data, record=record, out=out, progress=watch)
     if as_json:
         print_json(_as_json(found))
     else:
         say(f"drew {out}")
-        say(f"most likely class: {found.label or 'the model has none'}")
+        say(f"most likely class: {found.label or 'none (the model has no classifier)'}")
 
 
 def _as_json(found: "RecordAttention") -> dict[str, object]:
@@ -53,7 +56,7 @@ def _show_worth(task: str, worth: "LeadWorth", as_json: bool) -> None:
         if auroc == auroc:
             order = (-drop).argsort(kind="stable")
             falls = ", ".join(f"{worth.leads[i]} {100 * drop[i]:+.1f}" for i in order)
-            rows.append({"class": label, "AUROC": percent(auroc), "fall without": falls})
-    print_table(f"{task}: fall of AUROC x 100 without a lead, {worth.records} test records", rows, numeric=["AUROC"])
+            rows.append({"class": label, "AUROC": percent(auroc), "drop without": falls})
+    print_table(f"{task}: drop of AUROC x 100 without each lead, {worth.records} test records", rows, numeric=["AUROC"])
     if len(rows) < len(worth.classes):
-        say(f"{len(worth.classes) - len(rows)} classes lack positives or negatives")
+        say(f"{len(worth.classes) - len(rows)} classes are left out: no positive or no negative test records")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ecgkit.beats.score import RecordScore, Report, Score
 
 SHOWN = 20
-_NAMED = "ecgkit.beats.named"  # whether a command stands where the store would
+_NAMED = "ecgkit.beats.named"  # whether the first argument is a command, not a store
 
 DetectorOption = Annotated[
     str,
@@ -40,7 +40,9 @@ DetectorOption = Annotated[
 ]
 LeadsOption = Annotated[
     str,
-    typer.Option("--leads", help="Leads to give to the detector: 12, limb, or II,V5. Default: its own."),
+    typer.Option(
+        "--leads", help="Leads to give to the detector, such as 12, limb or II,V5. Default: the detector's choice."
+    ),
 ]
 RateOption = Annotated[
     float | None,
@@ -52,7 +54,7 @@ SetOption = Annotated[
 
 
 class _StoreOrCommand(TyperGroup):
-    """A group that takes a store where no command is named, with options before or after it."""
+    """A group whose first argument is a command, or a store with options before or after it."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.meta[_NAMED] = bool(args) and args[0] in self.commands
@@ -60,7 +62,7 @@ class _StoreOrCommand(TyperGroup):
         return super().parse_args(ctx, args)
 
     def get_params(self, ctx: Any) -> list[Any]:
-        """Return the parameters: without the store where a command is named, in its help too."""
+        """Return the parameters; if a command is named, without the store."""
         named = ctx.command is not self or ctx.meta.get(_NAMED)
         return [p for p in super().get_params(ctx) if not named or p.param_type_name == "option"]
 
@@ -86,7 +88,8 @@ def beats(
     ] = 0.3,
     after: Annotated[float, typer.Option(min=0.05, max=5, help="With --plot, seconds to show after the R peak.")] = 0.5,
     max_beats: Annotated[
-        int | None, typer.Option(min=1, help="With --plot, number of beats to average of each record. Default: all.")
+        int | None,
+        typer.Option(min=1, help="With --plot, largest number of beats to average per record. Default: all."),
     ] = None,
     as_json: JsonOption = False,
     overwrite: OverwriteOption = False,
@@ -100,7 +103,7 @@ def beats(
     if ctx.invoked_subcommand:
         return
     if store is None:
-        raise ConfigError("no store to find beats in", "ecgkit beats STORE")
+        raise ConfigError("the store is missing", remedy="Run: ecgkit beats STORE")
     with progress() as watch:
         peaks = ecgkit.find_beats(**given(ecgkit.find_beats, options), progress=watch)
     summary = peaks.summary()
@@ -130,7 +133,10 @@ def score(
         typer.Option(min=1, max=1000, help="Tolerance in ms. Repeatable. Default: 150 and 50."),
     ] = None,
     dataset: Annotated[
-        str, typer.Option(help="Layout of the folder. Default: it is detected.", autocompletion=completion.datasets)
+        str,
+        typer.Option(
+            help="Dataset layout of the folder. Default: detected from its files.", autocompletion=completion.datasets
+        ),
     ] = "",
     plot: Annotated[Path | None, typer.Option(help="PNG file to draw the worst records into.")] = None,
     most: Annotated[int, typer.Option(min=1, max=20, help="With --plot, number of records to draw.")] = 6,
@@ -138,8 +144,8 @@ def score(
 ) -> None:
     """Compare a detector with reference annotations: sensitivity, PPV and F1, per record and pooled.
 
-    Ventricular flutter is not judged. Where annotations mark waves, as in LUDB, a record is judged from the first mark
-    to the last.
+    Episodes of ventricular flutter are excluded. If the annotations mark waves, as in LUDB, each record is scored
+    between its first and last mark.
     """
     options = locals()
     with progress() as watch:
@@ -176,13 +182,13 @@ def _show_report(report: "Report", detector: str, against: str) -> None:
     print_table(title, pooled, numeric=list(pooled[0])[1:])
     say(f"median absolute error {report.median_error:.1f} ms")
     worst = report.worst()
-    title = f"{len(worst)} of {len(report.records)} not perfect" + (f", {SHOWN} worst" if len(worst) > SHOWN else "")
+    title = f"{len(worst)} of {len(report.records)} with errors" + (f", {SHOWN} worst" if len(worst) > SHOWN else "")
     rows = [_row(record) for record in worst[:SHOWN]]
     print_table(title, rows, numeric=["beats", "missed", "extra", "F1", "error (ms)"])
     if report.without:
-        say(f"{len(report.without)} records have no such annotations and are left out")
+        say(f"{len(report.without)} records have no such annotations and are excluded")
     for record, reason in list(report.unread.items())[:SHOWN]:
-        say(f"not read: {record}: {reason}")
+        say(f"cannot read record {record}: {reason}")
 
 
 def _cells(score: "Score") -> dict[str, str]:

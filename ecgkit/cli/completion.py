@@ -1,4 +1,4 @@
-"""Names that the shell completes: what is registered, without importing what it names.
+"""Shell completion of registered names, without importing the registered code.
 
 Install it once with ``ecgkit --install-completion``. Presets are read from the config of the method that was typed
 before, which loads no model.
@@ -40,7 +40,7 @@ protocols = _names_of(ProtocolEntry)
 
 
 def presets(ctx: Any, incomplete: str) -> list[str]:
-    """Return the presets of the method that stands on the line; of all methods where none does."""
+    """Return the presets of the method on the command line, or of all methods if none is given."""
     entries = host().entries(MethodEntry)
     typed = str(ctx.params.get("method") or "")
     chosen = [entries[typed]] if typed in entries else list(entries.values())

@@ -11,11 +11,13 @@ from ecgkit.cli.render import SeedOption, progress, say
 
 
 def demo(
-    out: Annotated[Path, typer.Option(help="Folder for everything that the demo makes.")] = Path("ecgkit-demo"),
+    out: Annotated[Path, typer.Option(help="Folder for all output of the demo.")] = Path("ecgkit-demo"),
     records: Annotated[int, typer.Option(min=50, help="Number of simulated ECGs.")] = 1000,
     seed: SeedOption = 0,
 ) -> None:
-    """Run every stage on a simulated cohort and write a report. No network, a few minutes on two cores.
+    """Run every stage on a simulated cohort and write a report.
+
+    The demo needs no network and takes a few minutes on two CPU cores.
 
     If the command is stopped, the same command continues where it stopped.
     """

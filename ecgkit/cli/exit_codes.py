@@ -7,12 +7,12 @@ class Exit(IntEnum):
     """How a command ended."""
 
     DONE = 0
-    """It did what was asked."""
+    """The command succeeded."""
     UNEXPECTED = 1
-    """An error of ecgkit or a plugin; ``--debug`` shows where."""
+    """A bug in ecgkit or a plugin; ``--debug`` shows the traceback."""
     BAD_INPUT = 2
-    """What was asked cannot be: told in one line, and nothing is half-written."""
+    """The input is wrong. One line says why, and no partly written output is left."""
     INCOMPLETE = 3
-    """Done, but not whole: too many records rejected or reports unread, a check that failed, a probe of a suite."""
+    """Finished, but something failed: too many records rejected or reports unread, a check, or a probe of a grid."""
     INTERRUPTED = 130
-    """Ctrl-C or a signal; where the command can be resumed, it says how."""
+    """Ctrl-C or a signal. The message says how to resume the command, if it can be resumed."""

@@ -14,27 +14,35 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A finished run folder.")],
-    onnx: Annotated[Path | None, typer.Option(help="ONNX file to make.")] = None,
-    hub: Annotated[Path | None, typer.Option(help="Folder to make, in the form that model hubs read.")] = None,
+    run: Annotated[Path, typer.Argument(help="Finished run folder.")],
+    onnx: Annotated[Path | None, typer.Option(help="ONNX file to write.")] = None,
+    hub: Annotated[
+        Path | None, typer.Option(help="Folder to write for a model hub: weights, config and model card.")
+    ] = None,
     leads: Annotated[
         str,
-        typer.Option(help="With --onnx, leads of its input: 12, limb, or I,II. Default: all leads of the model."),
+        typer.Option(
+            help="With --onnx, leads of the model's input, such as 12, limb or I,II. Default: all leads of the model."
+        ),
     ] = "",
     whole: Annotated[
-        bool, typer.Option("--whole", help="With --hub, write the weights of the whole method, not only the encoder's.")
+        bool,
+        typer.Option("--whole", help="With --hub, write the weights of the whole method, not only of the encoder."),
     ] = False,
     results: Annotated[
-        list[Path] | None, typer.Option(help="With --hub, result folder of probes to show on its card. Repeatable.")
+        list[Path] | None,
+        typer.Option(help="With --hub, folder of probe results to show on the model card. Repeatable."),
     ] = None,
-    license: Annotated[str, typer.Option(help="With --hub, licence of the weights, such as cc-by-4.0.")] = "",
+    license: Annotated[
+        str, typer.Option(help="With --hub, licence of the weights for the model card, such as cc-by-4.0.")
+    ] = "",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write the encoder of a run in another form: an ONNX model, or a folder for a model hub.
+    """Export the encoder of a run to an ONNX model or to a folder for a model hub.
 
-    An ONNX model takes what the signal contract makes of a record, which its metadata describes. It is compared with
-    torch before it appears. A hub folder holds weights, config and card; 'ecgkit probe' and ecgkit.load read it again.
+    The ONNX model takes preprocessed crops; its metadata describes the preprocessing. Its outputs are compared with
+    torch before the file is written. 'ecgkit probe' and ecgkit.load can read the hub folder.
     """
     options = locals()
     with progress() as watch:

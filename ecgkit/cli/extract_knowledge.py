@@ -22,7 +22,7 @@ DEFAULT = "run"
 
 
 class _WithDefault(TyperGroup):
-    """A group whose first word may be left out: what is no command of its own goes to `DEFAULT`."""
+    """A group with a default command: a first word that names no command goes to the command `DEFAULT`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or args[0] not in self.commands:
@@ -32,18 +32,23 @@ class _WithDefault(TyperGroup):
 
 app = typer.Typer(cls=_WithDefault, no_args_is_help=False)
 
-NameOption = Annotated[str, typer.Option("--name", help="Name of the extraction. A store may hold several.")]
-ColumnOption = Annotated[str, typer.Option("--column", help="Column that holds the texts.")]
-IdOption = Annotated[str, typer.Option("--id-column", help="Column of ids of a CSV file. Default: its first column.")]
+NameOption = Annotated[
+    str, typer.Option("--name", help="Name of the extraction. A store can hold several extractions.")
+]
+ColumnOption = Annotated[str, typer.Option("--column", help="Name of the column that holds the texts.")]
+IdOption = Annotated[
+    str,
+    typer.Option("--id-column", help="For a CSV file, name of the column of record ids. Default: the first column."),
+]
 OutOption = Annotated[
     Path | None,
-    typer.Option("--out", help="Folder for the results of a CSV file. Default: NAME.knowledge beside the file."),
+    typer.Option("--out", help="For a CSV file, folder for the results. Default: NAME.knowledge beside the file."),
 ]
 
 
 @app.callback()
 def extract_knowledge() -> None:
-    """Turn reports into a matrix of cardiac entities."""
+    """Extract cardiac entities from reports, compare two extractions, or check one by hand."""
 
 
 @app.command(DEFAULT)
@@ -52,43 +57,59 @@ def run(
         Path, typer.Argument(metavar="STORE", help="Store with reports, or CSV file with a column of texts.")
     ],
     backend: Annotated[
-        str, typer.Option(help="Reader of the texts: lexicon (offline) or openai. Default: openai with --base-url.")
+        str,
+        typer.Option(
+            help="Backend that reads the texts: lexicon (offline) or openai (a model server). Default: openai with "
+            "--base-url, otherwise lexicon."
+        ),
     ] = "",
     base_url: Annotated[str, typer.Option(help="OpenAI-compatible server, such as http://localhost:8000/v1.")] = "",
     model: Annotated[str, typer.Option(help="Name of the model on that server.")] = "",
     allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Allow report text to leave this machine and its private network.")
+        bool,
+        typer.Option(
+            "--allow-remote", help="Allow report text to be sent outside this machine and its private network."
+        ),
     ] = False,
-    unit: Annotated[str, typer.Option(help="Text to read at once: statement or report.")] = "statement",
+    unit: Annotated[str, typer.Option(help="Unit of text to read at a time: statement or report.")] = "statement",
     vocabulary: Annotated[
         Path | None,
-        typer.Option(help="YAML or CSV file of synonyms and parents. It can be applied again without a model server."),
+        typer.Option(
+            help="YAML or CSV file of synonyms and parents. An edited file can be applied again without a model server."
+        ),
     ] = None,
     min_count: Annotated[
-        int, typer.Option(min=1, help="Number of records in which an entity must be present to be kept.")
+        int, typer.Option(min=1, help="Smallest number of records in which an entity must be present to be kept.")
     ] = 50,
     max_entities: Annotated[
-        int | None, typer.Option(min=1, help="Keep only this many entities, the most frequent ones. Default: all.")
+        int | None, typer.Option(min=1, help="Largest number of entities to keep, by frequency. Default: all.")
     ] = None,
     keep_children: Annotated[
-        bool, typer.Option("--keep-children", help="Keep the column of a subtype beside that of its parent.")
+        bool, typer.Option("--keep-children", help="Keep the column of each subtype beside that of its parent.")
     ] = False,
     verify: Annotated[
         bool, typer.Option(help="Ask the model again about entities that the text does not name literally.")
     ] = True,
     retry_unread: Annotated[
-        bool, typer.Option("--retry-unread", help="Ask again about texts whose answer could not be read before.")
+        bool, typer.Option("--retry-unread", help="Ask again about texts whose earlier answer could not be read.")
     ] = False,
-    concurrency: Annotated[int, typer.Option(min=1, help="Largest number of requests at the same time.")] = 16,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Longest time of one request, in s.")] = 120.0,
-    retries: Annotated[int, typer.Option(min=0, help="Number of further tries of a request that failed.")] = 7,
-    price_in: Annotated[float, typer.Option(min=0, help="Price of a million prompt tokens, for the estimate.")] = 0.0,
-    price_out: Annotated[float, typer.Option(min=0, help="Price of a million answer tokens, for the estimate.")] = 0.0,
+    concurrency: Annotated[int, typer.Option(min=1, help="Largest number of simultaneous requests.")] = 16,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Time limit of one request, in s.")] = 120.0,
+    retries: Annotated[int, typer.Option(min=0, help="Number of retries of a failed request.")] = 7,
+    price_in: Annotated[
+        float, typer.Option(min=0, help="Price per million prompt tokens, for the cost estimate.")
+    ] = 0.0,
+    price_out: Annotated[
+        float, typer.Option(min=0, help="Price per million answer tokens, for the cost estimate.")
+    ] = 0.0,
     audit: Annotated[
-        int, typer.Option(min=0, help="Sample this many reports into a sheet to check by hand. Default: no sheet.")
+        int, typer.Option(min=0, help="Number of reports to sample into a sheet to check by hand. Default: no sheet.")
     ] = 0,
     max_unread: Annotated[
-        float, typer.Option(min=0, max=100, help="Exit with code 3 if more than this percentage is not read whole.")
+        float,
+        typer.Option(
+            min=0, max=100, help="Exit with code 3 if more than this percentage of the records is not read completely."
+        ),
     ] = 5.0,
     column: ColumnOption = "report",
     id_column: IdOption = "",
@@ -97,14 +118,14 @@ def run(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Turn the reports of STORE into a matrix of cardiac entities: absent, present or uncertain.
+    """Extract a matrix of cardiac entities (absent, present or uncertain) from the reports of STORE.
 
-    Each unique statement is read once, by the offline lexicon or by a model behind an OpenAI-compatible server. The
-    server's key is taken from ECGKIT_API_KEY or OPENAI_API_KEY. If the command is stopped, the same command continues
-    where it stopped. With --vocabulary alone, an edited vocabulary is applied to what was read before.
+    Each unique statement is read once, by the offline lexicon or by a model on an OpenAI-compatible server. The API key
+    of the server comes from ECGKIT_API_KEY or OPENAI_API_KEY. If the command is stopped, the same command continues
+    where it stopped. With --vocabulary alone, an edited vocabulary is applied to the earlier readings.
 
-    Two more commands: 'extract-knowledge compare A B' shows where two extractions differ, and 'extract-knowledge audit
-    STORE' writes the sheet of --audit.
+    Two more commands: 'extract-knowledge compare A B' shows where two extractions differ. 'extract-knowledge audit
+    STORE' writes a sheet of sampled reports to check by hand.
     """
     arguments = given(ecgkit.extract_knowledge, locals())
     announce = partial(_announce, price_in=price_in, price_out=price_out)
@@ -130,7 +151,7 @@ def compare(
     b: Annotated[Path, typer.Argument(help="Another extraction of the same reports.")],
     as_json: JsonOption = False,
 ) -> None:
-    """Show where two extractions of the same reports agree: counts, agreement, Cohen's kappa."""
+    """Compare two extractions of the same reports: counts, agreement and Cohen's kappa per entity."""
     result = ecgkit.compare_knowledge(a, b)
     rows = [row.to_dict() for row in (result.total, *result.rows)]
     if as_json:
@@ -158,12 +179,12 @@ def audit(
     out: OutOption = None,
     name: NameOption = "labels",
 ) -> None:
-    """Write a sheet of sampled reports with what was read in them, as CSV and HTML, to check by hand."""
+    """Sample reports and their extracted entities into a sheet (CSV and HTML) to check by hand."""
     _show_sheet(*ecgkit.audit_knowledge(**given(ecgkit.audit_knowledge, locals())))
 
 
 def _announce(cost: "ServerCost", price_in: float, price_out: float) -> None:
-    """Say what the model server will be asked, before it is asked."""
+    """Print the number of requests and their estimated cost before the first request."""
     say(f"{cost.records} records, {cost.texts} unique texts, {cost.saved} calls saved, {cost.requests} to ask")
     price = (cost.prompt_tokens * price_in + cost.answer_tokens * price_out) / 1e6
     priced = f", about {price:.2f}" if price_in or price_out else ""
@@ -179,9 +200,12 @@ def _show(summary: "Summary", price_in: float, price_out: float) -> None:
     for reason, count in summary.problems.items():
         warn(f"{count} texts not read ({reason})")
     if summary.incomplete:
-        warn(f"{summary.incomplete} records not read whole; run again, with --retry-unread to ask once more")
+        warn(
+            f"{summary.incomplete} records are not read completely. Run the command again; with --retry-unread, it "
+            "also asks again about unreadable answers"
+        )
     if summary.unknown:
-        warn(f"{len(summary.unknown)} names are not in the vocabulary and left out; mentions.parquet holds them")
+        warn(f"{len(summary.unknown)} names are not in the vocabulary and are left out. mentions.parquet lists them")
     rows = [
         {"entity": name, "present": int(p), "uncertain": int(u), "parent": entities.parents.get(name, "")}
         for name, p, u in zip(entities.names[:SHOWN], entities.counts, entities.uncertain, strict=False)
@@ -192,12 +216,12 @@ def _show(summary: "Summary", price_in: float, price_out: float) -> None:
 
 
 def _show_counters(counters: Any, price_in: float, price_out: float) -> None:
-    """Print what a model server was asked."""
+    """Print the number of requests, tokens and the cost."""
     if counters:
         say(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counters.items()))
     if counters.get("verify_asked"):
         dropped = counters["verify_dropped"] / counters["verify_asked"]
-        say(f"disagreement on verification: {percent(dropped)} % of those asked")
+        say(f"entities that verification rejected: {percent(dropped)} % of those asked about")
     if price_in or price_out:
         cost = counters.get("prompt_tokens", 0) * price_in + counters.get("completion_tokens", 0) * price_out
         say(f"cost: {cost / 1e6:.2f}")

@@ -11,15 +11,15 @@ from ecgkit.cli.render import OverwriteOption, say
 
 
 def import_weights(
-    file: Annotated[Path, typer.Argument(help="Published weights: .pth, .safetensors or .npz.")],
+    file: Annotated[Path, typer.Argument(help="File of published weights: .pth, .safetensors or .npz.")],
     method: Annotated[
         str, typer.Option(help="Method family that the weights belong to.", autocompletion=completion.methods)
     ],
-    out: Annotated[Path, typer.Option(help="Run folder to make.")],
+    out: Annotated[Path, typer.Option(help="Run folder to write.")],
     overwrite: OverwriteOption = False,
 ) -> None:
-    """Make a run folder from published weights under their official names, ready for 'ecgkit probe'."""
+    """Make a run folder for 'ecgkit probe' from published weights with their official parameter names."""
     imported = ecgkit.import_weights(file, method=method, out=out, overwrite=overwrite)
     say(f"{out}: {imported.values:,} parameters of {method} from {file.name}")
     if imported.left_out:
-        say(f"left out, because a run holds no classifier of a task: {', '.join(imported.left_out)}")
+        say(f"left out, because a run does not hold the classifier of a task: {', '.join(imported.left_out)}")

@@ -30,49 +30,57 @@ SHOWN = 20
 
 
 def ingest(
-    src: Annotated[
-        str, typer.Argument(help="Folder of a dataset, as downloaded, or a URL such as s3://bucket/ptb-xl.")
-    ],
-    out: Annotated[Path, typer.Option(help="Store to make, such as ptbxl.zarr.")],
+    src: Annotated[str, typer.Argument(help="Folder of a downloaded dataset, or a URL such as s3://bucket/ptb-xl.")],
+    out: Annotated[Path, typer.Option(help="Store to write, such as ptbxl.zarr.")],
     dataset: Annotated[
         str,
-        typer.Option(help="Layout of the folder. Default: it is detected.", autocompletion=completion.datasets),
+        typer.Option(
+            help="Dataset layout of the folder. Default: detected from its files.", autocompletion=completion.datasets
+        ),
     ] = "",
     leads: Annotated[
         str,
-        typer.Option(help="Leads that every record must have: 12, limb, or I,II,V2. Default: the leads it has."),
+        typer.Option(
+            help="Leads that every record must have, such as 12, limb or I,II,V2. Default: all leads of each record."
+        ),
     ] = "",
     fs: Annotated[
         float | None,
         typer.Option(
             min=1,
-            help="Sampling rate in Hz. Chooses among the rates that the dataset ships, and resamples other records.",
+            help="Sampling rate in Hz. Records at this rate are chosen if the dataset has them; others are resampled. "
+            "Default: the dataset's own.",
         ),
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(min=0.1, help="Longest part of a record to keep, in s. Default: all of it.")
+        float | None, typer.Option(min=0.1, help="Longest part of a record to keep, in s. Default: the whole record.")
     ] = None,
     window: Annotated[
-        str, typer.Option(help="Part of a longer record to keep: first, center, or split into several records.")
+        str,
+        typer.Option(help="Part of a longer record to keep: first, center, or split (cut into several records)."),
     ] = "first",
-    limit: Annotated[int | None, typer.Option(min=1, help="Take only this many records, the first ones.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Largest number of records to take, from the first. Default: all.")
+    ] = None,
     patients_file: Annotated[
-        Path | None, typer.Option(help="Text file of patient ids, one per line. Takes only records of these patients.")
+        Path | None,
+        typer.Option(help="Text file of patient ids, one per line. Only records of these patients are taken."),
     ] = None,
     drop: Annotated[
-        list[str] | None, typer.Option(help="Leave out records with this quality flag. Repeatable.")
+        list[str] | None, typer.Option(help="Quality flag. Records with this flag are left out. Repeatable.")
     ] = None,
     max_rejected: Annotated[
-        float, typer.Option(min=0, max=100, help="Exit with code 3 if more than this percentage is rejected.")
+        float,
+        typer.Option(min=0, max=100, help="Exit with code 3 if more than this percentage of the records is rejected."),
     ] = 5.0,
     workers: WorkersOption = 1,
     dask: DaskOption = "",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make a store from a dataset as it was downloaded.
+    """Convert a downloaded dataset into a store.
 
-    A record that cannot be read is listed in the store's ledger with the reason; 'ecgkit inspect' shows the ledger. If
+    A record that cannot be read is listed in the store's ledger with the reason. 'ecgkit inspect' shows the ledger. If
     the command is stopped, the same command continues where it stopped.
     """
     arguments, began = given(ecgkit.ingest, locals()), time.perf_counter()
@@ -108,7 +116,7 @@ def _show(report: "IngestReport", out: Path, seconds: float) -> None:
         say(f"  {count} with {', '.join(leads)} derived from I and II")
     if report.other:
         others = ", ".join(f"{name} ({count})" for name, count in report.other.most_common())
-        say(f"  not taken, because they are no ECG leads: {others}")
+        say(f"  channels left out because they are not ECG leads: {others}")
     rejected = Counter(_kind(row.stage, row.reason) for row in report.rejected)
     rows = [{"what": "read", "records": report.taken}]
     rows += [{"what": f"flagged {flag}", "records": count} for flag, count in report.flagged.most_common()]
@@ -126,6 +134,6 @@ def _show_rejected(report: "IngestReport", out: Path) -> None:
 
 
 def _kind(stage: str, reason: str) -> str:
-    """Return a reason without what differs from record to record, so that alike ones are counted together."""
+    """Return a reason without its record-specific parts, so that equal reasons are counted together."""
     words = [word for word in reason.split(";")[0].split() if not re.search(r"[\d/]", word)]
     return f"rejected ({stage}): {' '.join(words)}"

@@ -17,26 +17,34 @@ if TYPE_CHECKING:
 
 def inspect(
     store: Annotated[
-        Path, typer.Argument(metavar="STORE|RUN", help="Store. With --reconstruct or --attention, a run folder.")
+        Path,
+        typer.Argument(metavar="STORE|RUN", help="Store to inspect. With --reconstruct or --attention, a run folder."),
     ],
     record: Annotated[str, typer.Option(help="Id of a record to show.")] = "",
-    out: Annotated[Path | None, typer.Option(help="PNG file to draw the record into.")] = None,
-    quality: Annotated[bool, typer.Option("--quality", help="Show how many records have each quality flag.")] = False,
+    out: Annotated[Path | None, typer.Option(help="PNG file of the drawing.")] = None,
+    quality: Annotated[
+        bool, typer.Option("--quality", help="Show the number of records with each quality flag.")
+    ] = False,
     html: Annotated[
-        Path | None, typer.Option(help="HTML page to write: counts of the quality flags, and the worst records.")
+        Path | None,
+        typer.Option(help="HTML file of a quality page: counts of the quality flags, and the worst records."),
     ] = None,
     overlap: Annotated[
-        Path | None, typer.Option(help="Another store. Shows the records and patients that both stores share.")
+        Path | None, typer.Option(help="Second store. Shows the records and patients that both stores share.")
     ] = None,
     attention: Annotated[
         bool,
         typer.Option(
-            "--attention", help="Show where a run's model looks in --record, or what each lead is worth for --task."
+            "--attention",
+            help="Show the attention of a run's model over --record, or the importance of each lead for --task.",
         ),
     ] = False,
     as_json: JsonOption = False,
     reconstruct: Annotated[
-        bool, typer.Option("--reconstruct", help="Draw into --out what a run's masked model rebuilds of a record.")
+        bool,
+        typer.Option(
+            "--reconstruct", help="Draw the record and its reconstruction by a run's masked model into --out."
+        ),
     ] = False,
     data: Annotated[
         Path | None, typer.Option(help="With --reconstruct or --attention, the store of the record.")
@@ -49,9 +57,9 @@ def inspect(
         ),
     ] = "",
 ) -> None:
-    """Show what a store holds, or one of its records; with --out, draw the record.
+    """Show the contents of a store, or one of its records. With --out, draw the record.
 
-    The picture is the clinical layout: 25 mm/s, 10 mm/mV, three rows of four leads and a rhythm strip.
+    The drawing has the clinical layout: 25 mm/s, 10 mm/mV, three rows of four leads and a rhythm strip.
     """
     if attention:
         from ecgkit.cli.attention import show_attention
@@ -82,7 +90,7 @@ def _check_store(
     """
     if data is not None or task:
         raise ConfigError(
-            "--data or --task without --reconstruct or --attention", "", "Leave it out, or inspect a run."
+            "--data or --task without --reconstruct or --attention", "", "Add one of these, or leave the option out."
         )
     if out is not None and not record:
         raise ConfigError("--out without --record", "", "Name the record to draw: --record ID.")
@@ -127,7 +135,7 @@ def _show_record(store: Path, record: str, out: Path | None, as_json: bool) -> N
 
 
 def _peaks(details: "RecordDetails") -> str:
-    """Return which R peaks a picture shows."""
+    """Describe the R peaks that a drawing shows."""
     if details.rpeaks is None:
         return ""
     if details.rpeaks_by == "reference":
@@ -137,7 +145,7 @@ def _peaks(details: "RecordDetails") -> str:
 
 
 def _reconstruct(run: Path, data: Path | None, record: str, out: Path | None) -> None:
-    """Draw what a masked model rebuilds of a record."""
+    """Draw a record and its reconstruction by a masked model."""
     if data is None or out is None:
         missing = "--data STORE" if data is None else "--out PICTURE.png"
         raise ConfigError(f"--reconstruct without {missing.split()[0]}", "", f"Add {missing}.")

@@ -1,4 +1,4 @@
-"""What ``ecgkit inspect`` prints."""
+"""Printed output of ``ecgkit inspect``."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,7 @@ def show_store(name: str, summary: "StoreSummary", ledger: "pd.DataFrame") -> No
         rejected = [
             {"record": record, "stage": stage, "reason": reason} for record, stage, reason in zip(*columns, strict=True)
         ]
-        print_table(f"Ledger: {len(ledger)} records could not be taken", rejected)
+        print_table(f"Ledger: {len(ledger)} rejected records", rejected)
         if len(ledger) > SHOWN:
             say(f"... and {len(ledger) - SHOWN} more in {name}/ledger.parquet")
 
@@ -49,7 +49,7 @@ def _lines(summary: "StoreSummary") -> dict[str, str]:
         "with report": f"{summary.reports}",
         "with reference R peaks": f"{summary.rpeaks}",
         "quality flags": _counts(summary.flags, -1) or "none",
-        "same waveform twice": f"{summary.duplicates}",
+        "duplicate waveforms": f"{summary.duplicates}",
         "rejected (ledger)": _counts(summary.rejected, -1) or "none",
         "content sha256": summary.sha256,
     }
@@ -61,12 +61,12 @@ def _lines(summary: "StoreSummary") -> dict[str, str]:
 
 
 def _counts(counts: dict[str, int], total: int) -> str:
-    """Join names, with a count behind those that not every record has."""
+    """Join names; a name that not every record has is followed by its count."""
     return ", ".join(name if n == total else f"{name} ({n})" for name, n in counts.items())
 
 
 def show_quality(name: str, counts: "QualityCounts") -> None:
-    """Print how many records have each quality flag, and then what the flags mean."""
+    """Print the number of records with each quality flag, then the meaning of the flags."""
     rows = [_quality_row(count, counts.records) for count in counts.flags]
     print_table(f"{name}: quality of {counts.records} records", rows, numeric=["records", "share"])
     print_facts("Meaning of the flags", {count.flag: count.meaning for count in counts.flags})
@@ -82,13 +82,13 @@ def _quality_row(count: "FlagCount", records: int) -> dict[str, Any]:
 
 
 def show_overlap(first: str, second: str, both: "Overlap") -> None:
-    """Print what two stores share."""
+    """Print the records and patients that two stores share."""
     ids = f"{len(both.patients)} ({both.records[0]} and {both.records[1]} records)"
     print_facts(
         f"{first} and {second}",
         {
             "same waveform": f"{len(both.waveforms)} pairs of records",
-            "same patient": ids if both.comparable else "cannot be told: the stores come from different datasets",
+            "same patient": ids if both.comparable else "unknown: the stores come from different datasets",
         },
     )
     if both.waveforms:
@@ -101,7 +101,7 @@ def show_overlap(first: str, second: str, both: "Overlap") -> None:
 
 
 def show_record(title: str, details: "RecordDetails") -> None:
-    """Print what is known of a record."""
+    """Print the metadata of a record."""
     values = {name: plain(value) for name, value in details.values.items()}
     print_facts(title, {name: _cell(value) for name, value in values.items() if value is not None})
 
@@ -111,6 +111,6 @@ def _cell(value: Any) -> str:
 
 
 def show_reconstruction(out: Path, rebuilt: "Rebuilt") -> None:
-    """Print how well a record was rebuilt."""
+    """Print the reconstruction error of a record."""
     say(f"drew {out}: record {rebuilt.record}")
     say(f"{percent(rebuilt.hidden_share, 0)} % hidden, mean squared error {rebuilt.error:.3f}")

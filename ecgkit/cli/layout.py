@@ -1,4 +1,4 @@
-"""How rows are laid out: as a table, or below each other where a table would not fit.
+"""Layout of rows: a table, or one block per row if the table does not fit the terminal.
 
 On a terminal no word is broken and no heading is cut: text wraps between words, and rows that need more columns than
 the terminal has are written as blocks, one line per cell. Elsewhere a row is one line of full width.
@@ -25,7 +25,7 @@ def fits(rows: Rows, width: int, numeric: Sequence[str] = ()) -> bool:
 
 
 def boxed(rows: Rows, numeric: Sequence[str], width: int) -> Table:
-    """Return rows as a table with lines, whose text wraps between words; without lines where they do not fit."""
+    """Return rows as a table whose text wraps between words; it has border lines if they fit."""
     least = _least_widths(rows, numeric)
     table, around = Table(header_style="bold"), 3 * len(least) + 1
     if sum(least.values()) + around > width:
@@ -39,7 +39,7 @@ def boxed(rows: Rows, numeric: Sequence[str], width: int) -> Table:
 
 
 def _least_widths(rows: Rows, numeric: Sequence[str]) -> dict[str, int]:
-    """Return for each column the width of its longest word, or of its longest cell if it is numeric."""
+    """Return the least width of each column: its longest word, or its longest cell if it is numeric."""
     found = {}
     for column in rows[0]:
         cells = [str(row[column]) for row in rows]
@@ -49,7 +49,7 @@ def _least_widths(rows: Rows, numeric: Sequence[str]) -> dict[str, int]:
 
 
 def _widths(rows: Rows, least: Mapping[str, int], room: int) -> dict[str, int]:
-    """Return widths of columns that fill `room` at most, the widest narrowed first, and none below its least."""
+    """Return column widths whose sum is at most `room`; the widest columns shrink first, none below its least."""
     widths = {column: max(map(len, [column, *(str(row[column]) for row in rows)])) for column in least}
     while sum(widths.values()) > room:
         able = [column for column in widths if widths[column] > least[column]]
@@ -60,7 +60,7 @@ def _widths(rows: Rows, least: Mapping[str, int], room: int) -> dict[str, int]:
 
 
 def blocks(rows: Rows, width: int) -> Iterator[str]:
-    """Yield rows below each other: the first cell, and below it each other cell that is not empty, with its heading."""
+    """Yield each row as a block: its first cell, then one line per other non-empty cell with its heading."""
     first, *others = rows[0]
     for row in rows:
         yield str(row[first])
@@ -70,11 +70,11 @@ def blocks(rows: Rows, width: int) -> Iterator[str]:
 
 
 def facts(values: Mapping[str, Any], width: int | None) -> Iterator[str]:
-    """Yield names and values in two columns; a longer value goes on below itself.
+    """Yield names and values in two columns; a long value wraps within its column.
 
     Args:
         values: Value by name.
-        width: Of the terminal; None for lines of full width.
+        width: Width of the terminal in characters; None for lines of any length.
     """
     left = max((len(name) for name in values), default=0) + 2
     for name, value in values.items():
@@ -87,7 +87,7 @@ def facts(values: Mapping[str, Any], width: int | None) -> Iterator[str]:
 
 
 def columns(rows: Rows, numeric: Sequence[str]) -> Iterator[str]:
-    """Yield lines of columns two blanks apart, as wide as their cells; a cell's own lines stand below each other."""
+    """Yield lines of columns two blanks apart, as wide as their cells; a cell may have several lines."""
     cells = [list(rows[0]), *([str(cell) for cell in row.values()] for row in rows)]
     split = [[cell.split("\n") for cell in row] for row in cells]
     widths = [max(len(line) for row in split for line in row[c]) for c in range(len(cells[0]))]

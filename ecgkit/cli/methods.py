@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def methods(as_json: JsonOption = False) -> None:
-    """List method families: what they train on, what their features offer, their presets and papers."""
+    """List method families: the data that they train on, their kinds of features, their presets and papers."""
     found = ecgkit.list_methods()
     if as_json:
         print_json([{"method": method.name, "what": method.summary, **_cells(method)} for method in found])

@@ -20,12 +20,12 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def plugins() -> None:
-    """See which plugins are installed, check one, or begin one of your own."""
+    """List installed plugins, check one, or create a new one."""
 
 
 @app.command("list")
 def list_plugins(as_json: JsonOption = False) -> None:
-    """List every plugin with its distribution, what it registers, and its error if it was left out."""
+    """List every plugin with its distribution, the entries that it registers, and its error if it cannot be loaded."""
     found = ecgkit.list_plugins()
     if as_json:
         print_json([_as_json(plugin) for plugin in found])
@@ -50,20 +50,30 @@ def _as_json(plugin: "Plugin") -> dict[str, str]:
 
 @app.command("check")
 def check(
-    name: Annotated[str, typer.Argument(help="Method, or plugin: then everything that it registers is checked.")],
+    name: Annotated[
+        str, typer.Argument(help="Name of a method or a plugin. For a plugin, everything that it registers is checked.")
+    ],
     preset: Annotated[
-        str, typer.Option("--preset", help="Named set of sizes. Default: tiny if the method has it.")
+        str,
+        typer.Option(
+            "--preset", help="Preset to check. Default: tiny if the method has it, otherwise its first preset."
+        ),
     ] = "",
-    only: Annotated[list[str] | None, typer.Option("--only", help="Name of a check to run. Repeatable.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", help="Name of a check to run. Repeatable. Default: all checks.")
+    ] = None,
     compiler: Annotated[
         str,
-        typer.Option(help="For the check compile: aot_eager traces (seconds), inductor generates code (minutes)."),
+        typer.Option(
+            help="Compiler of the check 'compile': aot_eager (traces only, takes seconds) or inductor (generates code, "
+            "takes minutes)."
+        ),
     ] = "aot_eager",
     as_json: JsonOption = False,
 ) -> None:
-    """Check that a method keeps the promises that training, probing and reports rely on.
+    """Check that a method behaves as training, probing and reports require.
 
-    It runs on the CPU, on simulated ECGs. Exit code 3 says that a check failed.
+    The checks run on the CPU, on simulated ECGs. Exit code 3 means that a check failed.
     """
     options = locals()
     with progress() as watch:
@@ -90,9 +100,11 @@ def _show(name: str, results: "list[CheckResult]") -> None:
 @app.command("new")
 def new(
     name: Annotated[str, typer.Argument(help="Name of the method: a Python identifier in lower case.")],
-    out: Annotated[Path | None, typer.Option(help="Folder to make. Default: ecgkit-NAME, here.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write. Default: ecgkit-NAME in the current folder.")
+    ] = None,
 ) -> None:
-    """Write a small package with a method of your own: it installs, trains and passes its checks as it is."""
+    """Write a package template for a new method. It can be installed and trained, and it passes its checks."""
     made = ecgkit.new_plugin(name, out=out)
     say(f"{made}: a method, its presets, its test and a README")
     say(f"install it:  pip install --no-deps -e {made}")

@@ -38,64 +38,81 @@ def pretrain(
         str, typer.Option(help="Method family. List them with: ecgkit methods", autocompletion=completion.methods)
     ] = "",
     data: Annotated[Path | None, typer.Option(help="Store to train on.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder to make.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder to write.")] = None,
     resume: Annotated[
-        Path | None, typer.Option(help="Continue this unfinished run. It keeps its settings and its store.")
+        Path | None, typer.Option(help="Unfinished run to continue, with its own settings and store.")
     ] = None,
     preset: PresetOption = "",
     task: Annotated[
         str,
         typer.Option(
-            help="For a supervised method, the task whose labels it trains on: a name or a YAML file.",
+            help="For a supervised method, task that gives the labels: a name or a YAML file.",
             autocompletion=completion.tasks,
         ),
     ] = "",
-    epochs: Annotated[int | None, typer.Option(min=1, help="Number of epochs. Same as --set recipe.epochs=N.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Number of epochs. Same as --set recipe.epochs=N. Default: the preset's.")
+    ] = None,
     accumulate: Annotated[
-        int | None, typer.Option(min=1, help="Compute a batch in N parts. Same as --set recipe.accumulate=N.")
+        int | None,
+        typer.Option(
+            min=1,
+            help="Number of parts in which each batch is computed (gradient accumulation). Same as "
+            "--set recipe.accumulate=N.",
+        ),
     ] = None,
     config: ConfigOption = None,
     settings: SetOption = None,
     seed: SeedOption = 0,
-    gpus: Annotated[int, typer.Option(min=0, help="Number of GPUs of this machine, with one process each.")] = 0,
-    processes: Annotated[int, typer.Option(min=0, help="Number of processes on the CPU.")] = 0,
-    shard: Annotated[bool, typer.Option("--shard", help="Split the model over the processes (FSDP2).")] = False,
+    gpus: Annotated[
+        int, typer.Option(min=0, help="Number of GPUs of this machine to train on, with one process per GPU.")
+    ] = 0,
+    processes: Annotated[int, typer.Option(min=0, help="Number of processes to train in on the CPU.")] = 0,
+    shard: Annotated[bool, typer.Option("--shard", help="Shard the model over the processes (FSDP2).")] = False,
     device: DeviceOption = "auto",
     compile: Annotated[
-        bool | None, typer.Option("--compile/--no-compile", help="Compile the training step. Default: only on a GPU.")
+        bool | None,
+        typer.Option(
+            "--compile/--no-compile", help="Compile the training step with torch.compile. Default: only on a GPU."
+        ),
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(min=0, help="Number of processes that load batches. Default: 1 on a CPU, and up to 8 on a GPU."),
+        typer.Option(min=0, help="Number of processes that load batches. Default: 1 on a CPU, up to 8 per GPU."),
     ] = None,
-    save_minutes: Annotated[float, typer.Option(min=0.0, help="Minutes between two checkpoints.")] = 15.0,
+    save_minutes: Annotated[float, typer.Option(min=0.0, help="Minutes between checkpoints.")] = 15.0,
     keep: Annotated[int, typer.Option(min=1, help="Number of checkpoints to keep.")] = 2,
     probe_task: Annotated[
         str,
         typer.Option(
-            help="During training, probe the model on the validation part of this task.",
+            help="Task to probe the model on during training. Only its validation records are used.",
             autocompletion=completion.tasks,
         ),
     ] = "",
     probe_data: Annotated[
-        Path | None, typer.Option(help="Store of --probe-task. Default: the store of --data.")
+        Path | None, typer.Option(help="Store with the labels of --probe-task. Default: the store of --data.")
     ] = None,
-    probe_every: Annotated[int, typer.Option(min=1, help="Number of epochs between two of these probes.")] = 5,
+    probe_every: Annotated[int, typer.Option(min=1, help="With --probe-task, number of epochs between probes.")] = 5,
     all_folds: Annotated[
-        bool, typer.Option("--all-folds", help="Train on fold 10 too, which probes use as test records.")
+        bool,
+        typer.Option(
+            "--all-folds", help="Also train on fold 10, which is otherwise held out as the test set of probes."
+        ),
     ] = False,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Write TensorBoard's event files too.")] = False,
-    profile: Annotated[bool, typer.Option("--profile", help="Write a trace and a table of some steps.")] = False,
+    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard event files.")] = False,
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Profile some steps: write a trace and a table of operations.")
+    ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print parameters, memory, steps and time, and train nothing.")
+        bool, typer.Option("--dry-run", help="Estimate parameters, memory, steps and time without training.")
     ] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Train a method on a store, in one process or many, on CPUs or GPUs.
+    """Pretrain a method on a store, in one process or many, on CPUs or GPUs.
 
-    It trains on folds 1-8 and validates on fold 9. Fold 10, on which probes test, is held out. If the training is
-    stopped or killed, OUT.partial keeps its last checkpoint, and --resume OUT continues from there.
+    Pretraining uses folds 1-8 for training and fold 9 for validation. Fold 10 is held out as the test set of probes. If
+    the training is stopped or killed, OUT.partial keeps its last checkpoint, and --resume OUT continues from there.
     """
     options = locals()
     if resume is not None:
@@ -112,7 +129,7 @@ def pretrain(
 
 
 def _check_alone(ctx: typer.Context) -> None:
-    """Refuse options that an unfinished run knows already.
+    """Refuse options that an unfinished run has already set.
 
     Raises:
         ConfigError: One was given on the command line.
@@ -127,7 +144,7 @@ def _check_alone(ctx: typer.Context) -> None:
 
 
 def _check_described(method: str, data: Path | None, out: Path | None, *, dry_run: bool) -> None:
-    """Refuse a new training that is not described.
+    """Refuse a new training without method, store or run folder.
 
     Raises:
         ConfigError: An option is missing.
@@ -135,11 +152,13 @@ def _check_described(method: str, data: Path | None, out: Path | None, *, dry_ru
     needed = {"--method": method, "--data": data, **({} if dry_run else {"--out": out})}
     missing = [name for name, value in needed.items() if not value]
     if missing:
-        raise ConfigError(f"no {' and no '.join(missing)}", "--method, --data and --out, or --resume RUN")
+        raise ConfigError(
+            f"missing {' and '.join(missing)}", remedy="Give --method, --data and --out, or --resume RUN."
+        )
 
 
 def _train(train: "Callable[[Watcher], Pretraining]", out: Path, as_json: bool) -> None:
-    """Train with a view, and say how it ended."""
+    """Train, show the progress, and print the outcome."""
     from ecgkit.training.launch import ProcessError, tells_the_end
 
     if as_json:
@@ -177,7 +196,7 @@ def _show(done: "Pretraining") -> None:
 
 
 def _show_estimate(found: "Estimate", as_json: bool) -> None:
-    """Print what the training would take."""
+    """Print the estimated cost of the training."""
     cost = found.beginning.cost
     if as_json:
         costs = {name: getattr(cost, name) for name in ("parameters", "trained", "tokens", "flops")}

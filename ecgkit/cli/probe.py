@@ -54,13 +54,13 @@ def probe(
     perturb: given.Perturb = "",
     as_json: JsonOption = False,
 ) -> None:
-    """Judge an encoder by a task: a pretrained run, or a method without pretraining as its baseline.
+    """Evaluate an encoder on a task: a pretrained run, or a method without pretraining as the baseline.
 
-    The encoder's own contract builds its input from any store. Settings are chosen on validation records; the test
-    records are predicted once.
+    The model's input is built from any store as the run's config describes it. Hyper-parameters are chosen on the
+    validation set. The test set is predicted once.
 
-    With a run, --set changes the head, such as gate=frozen. Without one, head.gate=frozen changes the head, and other
-    keys change the model.
+    With a run, --set changes the head: gate=frozen. Without a run, --set changes the model, and a key that begins with
+    head. changes the head: head.gate=frozen.
     """
     options = {
         name: value for name, value in ctx.params.items() if name not in ("as_json", "suite", "layers", "perturb")
@@ -75,14 +75,14 @@ def probe(
 
 
 def _taken(options: Mapping[str, Any], *, without: tuple[str, ...]) -> dict[str, Any]:
-    """Return the options that a function takes; a list that nothing was given for is empty."""
+    """Return the options without those named; a list option that was not given becomes an empty tuple."""
     lists = ("settings", "task_settings")
     kept = {name: value for name, value in options.items() if name not in without}
     return {name: value or () if name in lists else value for name, value in kept.items()}
 
 
 def _results(as_json: bool, options: Mapping[str, Any]) -> None:
-    """Probe, print the results, and end with exit code 3 where some of a grid failed."""
+    """Probe and print the results; end with exit code 3 if some probes of a grid failed."""
     from ecgkit.api.probe import probe as run_probe
     from ecgkit.cli.probe_show import show_results
 
@@ -98,7 +98,7 @@ def _end(found: "ProbeResults") -> None:
     for name, why in found.failed.items():
         warn(f"{name}: {why}")
     if found.failed:
-        warn(f"{len(found.failed)} probes failed; the same command tries them again")
+        warn(f"{len(found.failed)} probes failed. Run the same command again to retry them")
         raise typer.Exit(Exit.INCOMPLETE)
 
 
@@ -120,13 +120,13 @@ def _study(road: str, asked: str, as_json: bool, options: Mapping[str, Any]) -> 
 
 
 def _suite(name: str, as_json: bool, options: Mapping[str, Any]) -> None:
-    """Run a suite, print its summary, and end with exit code 3 where some of its probes failed."""
+    """Run a suite and print its summary; end with exit code 3 if some of its probes failed."""
     from ecgkit.api.suite import open_suite, run_opened
     from ecgkit.cli.probe_show import show_suite
 
     opened = open_suite(name, options["run"], stores=_paths(options["stores"] or []), out=options["out"])
     for task, store in opened.suite.left_out().items():
-        warn(f"{task} is left out: no path for store {store or '(none named)'}; give one with --store NAME=PATH")
+        warn(f"{task} is left out: store {store or '(unnamed)'} has no path. Give it with --store NAME=PATH")
     say(f"{opened.title}: results into {opened.out}")
     with progress() as watch:
         kept = {name: options[name] for name in ("jobs", "device", "cache", "no_cache")}
@@ -142,15 +142,17 @@ def _suite(name: str, as_json: bool, options: Mapping[str, Any]) -> None:
 
 
 def _paths(stores: list[str]) -> dict[str, Path]:
-    """Read ``NAME=PATH``.
+    """Return the path of each named store, from texts ``NAME=PATH``.
 
     Raises:
-        ConfigError: One is something else.
+        ConfigError: A text has another form.
     """
     from ecgkit.errors import ConfigError
 
     pairs = [text.partition("=") for text in stores]
     for text, (name, _, path) in zip(stores, pairs, strict=True):
         if not name or not path:
-            raise ConfigError(f"--store {text!r}", "NAME=PATH, such as ptbxl=ptbxl.zarr")
+            raise ConfigError(
+                f"--store {text!r} is not of the form NAME=PATH", remedy="Such as --store ptbxl=ptbxl.zarr"
+            )
     return {name: Path(path) for name, _, path in pairs}

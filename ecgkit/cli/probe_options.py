@@ -1,4 +1,4 @@
-"""The options of ``ecgkit probe``: what is judged, on what, how, with how many labels; studies and suites instead."""
+"""The options of ``ecgkit probe``: encoder, data, head, amounts of labels, output, suites and studies."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,73 +7,135 @@ import typer
 
 from ecgkit.cli import completion
 
-# What is judged
+# Encoder
 Run = Annotated[Path | None, typer.Argument(help="Run folder of a pretrained model.")]
 Method = Annotated[
     str,
     typer.Option(
-        help="Instead of a run: a method family, with one of the next two.", autocompletion=completion.methods
+        help="Method family to evaluate without a run. Needs --random-init or --scratch. List them with: "
+        "ecgkit methods",
+        autocompletion=completion.methods,
     ),
 ]
-RandomInit = Annotated[bool, typer.Option("--random-init", help="Probe the untrained encoder.")]
-Scratch = Annotated[bool, typer.Option("--scratch", help="Train the encoder on the task's labels.")]
-Epochs = Annotated[int | None, typer.Option(min=1, help="Epochs of --scratch.")]
+RandomInit = Annotated[bool, typer.Option("--random-init", help="Probe the untrained encoder of --method.")]
+Scratch = Annotated[
+    bool, typer.Option("--scratch", help="Train the encoder of --method from scratch on the task's labels.")
+]
+Epochs = Annotated[int | None, typer.Option(min=1, help="With --scratch, number of epochs.")]
 
-# On what
-Data = Annotated[Path | None, typer.Option(help="A store with labels.")]
+# Data
+Data = Annotated[Path | None, typer.Option(help="Store with the task's labels.")]
 Task = Annotated[
     str,
     typer.Option(
-        help="Task, such as ptbxl-super or my.yaml; several joined by commas.", autocompletion=completion.tasks
+        help="Name or YAML file of a task, such as ptbxl-super or my.yaml. Join several by commas.",
+        autocompletion=completion.tasks,
     ),
 ]
 TaskSettings = Annotated[
-    list[str] | None, typer.Option("--task-set", help="One setting of the task, such as icd10.count_on=train.")
+    list[str] | None,
+    typer.Option("--task-set", help="One setting of the task, such as icd10.count_on=train. Repeatable."),
 ]
-EvalData = Annotated[Path | None, typer.Option(help="Test on this store instead, on the classes that both have.")]
+EvalData = Annotated[
+    Path | None, typer.Option(help="Other store to test on. Only classes that both stores have are tested.")
+]
 
-# How
-Head = Annotated[str, typer.Option(help="What is put on the features.", autocompletion=completion.heads)]
-Leads = Annotated[str, typer.Option(help="Lead sets, a result each: 12,6,3,2,1, limb, I+II, all-single, random:3:20.")]
-Prompts = Annotated[Path | None, typer.Option(help="For zero-shot: JSON file, class to prompt.")]
+# Evaluation
+Head = Annotated[
+    str,
+    typer.Option(
+        help="Head to fit on the encoder's features. List them with: ecgkit plugins list",
+        autocompletion=completion.heads,
+    ),
+]
+Leads = Annotated[
+    str,
+    typer.Option(
+        help="Lead sets to test, such as 12,6,3,2,1, limb, I+II, all-single or random:3:20. Each lead set gives one "
+        "result. Default: all leads."
+    ),
+]
+Prompts = Annotated[
+    Path | None, typer.Option(help="With --head zero-shot, JSON file that holds a prompt for each class.")
+]
 IndependentQueries = Annotated[
-    bool, typer.Option("--independent-queries", help="For zero-shot: no class sees the others.")
+    bool,
+    typer.Option(
+        "--independent-queries", help="With --head zero-shot, predict each class independently of the others."
+    ),
 ]
 Protocol = Annotated[
-    str, typer.Option(help="Whose choices; 'ecgkit plugins list' lists them.", autocompletion=completion.protocols)
+    str,
+    typer.Option(
+        help="Evaluation protocol to follow. List them with: ecgkit plugins list", autocompletion=completion.protocols
+    ),
 ]
 Splits = Annotated[
-    Path | None, typer.Option(help="Published split tables: their folder, or the part that their names share.")
+    Path | None,
+    typer.Option(help="Published split tables to follow: their folder, or the part that their file names share."),
 ]
 LabelSet = Annotated[
-    str, typer.Option(help="With --splits: exact for the store's codes, shipped for the tables' labels.")
+    str,
+    typer.Option(
+        help="With --splits, source of the labels: exact (the store's codes) or shipped (the labels in the tables)."
+    ),
 ]
 AllowOverlap = Annotated[
-    bool, typer.Option("--allow-overlap", help="Go on where pretraining saw test records; the result says so.")
+    bool,
+    typer.Option(
+        "--allow-overlap",
+        help="Probe even if pretraining saw test records or their patients. The result states the overlap.",
+    ),
 ]
 
-# With how many labels
+# Amounts of labels
 Fraction = Annotated[
-    str, typer.Option(help="Shares of the training records in per cent, such as 1,10,100: a result each and draw.")
+    str,
+    typer.Option(
+        help="Percentages of the training records to use, such as 1,10,100. Each percentage and each random draw "
+        "gives one result."
+    ),
 ]
 LabelCounts = Annotated[
-    str, typer.Option(help="Numbers of labelled training records, such as 50,100,500: a result each and draw.")
+    str,
+    typer.Option(
+        help="Numbers of labelled training records to use, such as 50,100,500. Each number and each random draw "
+        "gives one result."
+    ),
 ]
-Seeds = Annotated[int | None, typer.Option(min=1, help="Draws, from --seed on; default: what the protocol has.")]
+Seeds = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Number of random draws per amount of labels. Their seeds count up from --seed. Default: set by the "
+        "protocol.",
+    ),
+]
 
-# Where it is kept
-Out = Annotated[Path | None, typer.Option(help="Folder of the result; default: below the run.")]
-Cache = Annotated[Path | None, typer.Option(help="Folder of kept features; default: below the run.")]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Keep no features, and use no kept ones.")]
+# Output
+Out = Annotated[
+    Path | None, typer.Option(help="Folder of the result, or the folder above several results. Default: below the run.")
+]
+Cache = Annotated[Path | None, typer.Option(help="Folder of the feature cache. Default: below the run.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor write the feature cache.")]
 
-# What runs instead
-Suite = Annotated[str, typer.Option(help="Instead: a grid of probes, from a YAML file or by name: six.")]
-Stores = Annotated[list[str] | None, typer.Option("--store", help="Of a suite: NAME=PATH, repeatable.")]
-Jobs = Annotated[int, typer.Option(min=1, help="Of a suite: processes.")]
-Layers = Annotated[str, typer.Option(help="Instead: study these layers of the encoder; all, or such as 3,6.")]
+# Suites and studies
+Suite = Annotated[
+    str,
+    typer.Option(help="Run a grid of probes instead of one: a YAML file, or the name of a shipped suite, such as six."),
+]
+Stores = Annotated[
+    list[str] | None,
+    typer.Option("--store", help="With --suite, path of a store that the suite names: NAME=PATH. Repeatable."),
+]
+Jobs = Annotated[int, typer.Option(min=1, help="Number of processes for a grid of probes.")]
+Layers = Annotated[
+    str, typer.Option(help="Study the layers of the encoder instead: all, or numbers such as 3,6. One head per layer.")
+]
 Perturb = Annotated[
     str,
     typer.Option(
-        help="Instead: disturb the test records: lead-shift=0,10,50ms, lead-off=0,1,3, noise=em,bw,ma:24,12,0dB."
+        help="Study perturbed test records instead, such as lead-shift=0,10,50ms, lead-off=0,1,3 or "
+        "noise=em,bw,ma:24,12,0dB."
     ),
 ]

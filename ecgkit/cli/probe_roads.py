@@ -1,6 +1,7 @@
-"""Which options of ``ecgkit probe`` have an effect on which of its roads; any other is refused with the reason.
+"""The four roads of ``ecgkit probe``, and the options that each road refuses because they would have no effect.
 
-The roads: ``results`` (one result, or a grid by options), ``suite`` (a grid from a file), ``layers`` and ``perturb``.
+``results`` makes one result, or a grid of results from options. ``suite`` makes a grid of results from a file.
+``layers`` and ``perturb`` are studies.
 """
 
 from collections.abc import Mapping
@@ -8,49 +9,72 @@ from collections.abc import Mapping
 import typer
 
 ROADS = ("results", "suite", "layers", "perturb")
-FILE = "the suite's file says it"
-ONE_DRAW = "a study takes all training records and one seed"
-FROZEN = "a study is of a frozen encoder: a run, or --random-init"
+FILE = "the suite's file sets it"
+ONE_DRAW = "a study uses all training records and one seed"
+FROZEN = "a study needs a frozen encoder: a run, or --random-init"
+ONE_STORE = "a study uses one store"
+ONE_PROCESS = "a study runs in one process"
+NOT_A_SUITE = "only a suite has named stores; use --data for a single store"
 
-# Why an option is refused, by road and option. What stands nowhere has an effect.
+# Road to option to the reason why the option is refused. An option that is not listed has an effect.
 REFUSED: Mapping[str, Mapping[str, str]] = {
-    "results": {"stores": "only a suite names its stores; give the one store with --data"},
+    "results": {"stores": NOT_A_SUITE},
     "suite": {
         **dict.fromkeys(
             (
-                "data", "task", "eval_data", "method", "random_init", "scratch", "preset", "config", "settings", "head",
-                "leads", "prompts", "independent_queries", "epochs", "fraction", "label_counts", "seeds", "protocol",
-                "splits", "label_set", "task_settings", "allow_overlap", "seed",
+                "data",
+                "task",
+                "eval_data",
+                "method",
+                "random_init",
+                "scratch",
+                "preset",
+                "config",
+                "settings",
+                "head",
+                "leads",
+                "prompts",
+                "independent_queries",
+                "epochs",
+                "fraction",
+                "label_counts",
+                "seeds",
+                "protocol",
+                "splits",
+                "label_set",
+                "task_settings",
+                "allow_overlap",
+                "seed",
             ),
             FILE,
         ),
-        "layers": "a suite is a grid of results; study layers by a command of its own",
-        "perturb": "a suite is a grid of results; study perturbations by a command of its own",
+        "layers": "a suite contains no studies; study layers in a separate command",
+        "perturb": "a suite contains no studies; study perturbations in a separate command",
     },
     "layers": {
         **dict.fromkeys(("fraction", "label_counts", "seeds"), ONE_DRAW),
         **dict.fromkeys(("scratch", "epochs"), FROZEN),
-        **dict.fromkeys(("prompts", "independent_queries"), "no head of zero-shot classification reads a layer"),
-        "eval_data": "a study of one store",
-        "stores": "only a suite names its stores; give the one store with --data",
-        "jobs": "a study runs in one process",
-        "perturb": "one of them",
+        **dict.fromkeys(("prompts", "independent_queries"), "zero-shot classification cannot be studied by layer"),
+        "eval_data": ONE_STORE,
+        "stores": NOT_A_SUITE,
+        "jobs": ONE_PROCESS,
+        "perturb": "run one study at a time",
     },
     "perturb": {
         **dict.fromkeys(("fraction", "label_counts", "seeds"), ONE_DRAW),
         **dict.fromkeys(("scratch", "epochs"), FROZEN),
-        "eval_data": "a study of one store",
-        "stores": "only a suite names its stores; give the one store with --data",
-        "jobs": "a study runs in one process",
+        "eval_data": ONE_STORE,
+        "stores": NOT_A_SUITE,
+        "jobs": ONE_PROCESS,
     },
-}  # fmt: skip
+}
 
 
 def refuse_unused(ctx: typer.Context) -> str:
-    """Return the road that the options lead to.
+    """Return the road that the options choose, and refuse options that have no effect on it.
 
     Raises:
-        ConfigError: An option was given that has no effect there.
+        ConfigError: An option has no effect, an option is missing, or a study is given several tasks.
     """
     from ecgkit.errors import ConfigError
 
@@ -61,7 +85,7 @@ def refuse_unused(ctx: typer.Context) -> str:
         if ctx.get_parameter_source(name).name == "COMMANDLINE":  # type: ignore[union-attr]
             raise ConfigError(f"{titles[name]} with {asked}: {why}", remedy=f"Leave {titles[name]} out.")
     if road != "suite" and (ctx.params["data"] is None or not ctx.params["task"]):
-        raise ConfigError("no --data STORE and --task TASK", "both, or --suite FILE")
+        raise ConfigError("--data or --task is missing", remedy="Give --data STORE and --task TASK, or --suite FILE.")
     if road in ("layers", "perturb") and "," in ctx.params["task"]:
-        raise ConfigError(f"several tasks with {asked}: {ctx.params['task']}", "one task")
+        raise ConfigError(f"several tasks with {asked}: {ctx.params['task']}", remedy="Give one task.")
     return road

@@ -61,7 +61,7 @@ def _class(score: "ClassScore") -> dict[str, str]:
 
 
 def show_results(found: "ProbeResults") -> None:
-    """Print one result with its classes, or a summary of several and where their details are."""
+    """Print one result with its classes, or a summary of several with the paths of their details."""
     if found.by_amount:
         _show_curves(found.rows)
     elif len(found.rows) == 1:
@@ -69,7 +69,7 @@ def show_results(found: "ProbeResults") -> None:
     else:
         _show_summary(found.rows)
     if found.skipped:
-        say(f"{found.skipped} of them were done before")
+        say(f"{found.skipped} of them are from an earlier run")
     if found.details is not None:
         say(f"every class of every result: {found.details}")
     if found.heat_map is not None:
@@ -103,7 +103,7 @@ def _show_lead_sets(rows: "Sequence[ResultRow]") -> None:
 
 
 def _show_curves(results: "Results") -> None:
-    """Print one table per task: one line per lead set and number of training records, over its seeds."""
+    """Print one table per task, with one row per lead set and number of training records, over all seeds."""
     from ecgkit.reporting.elements.names import share_name
 
     rows = [row for _, row in results]
@@ -140,7 +140,7 @@ def _show_curve(rows: "Sequence[ResultRow]") -> None:
     print_table(
         f"{_title(rows[0])} by labelled training records", lines, numeric=[name for name in lines[0] if name != "leads"]
     )
-    say("AUROC: macro mean; over draws that differ ± one standard deviation, else (95 % interval)")
+    say("Macro AUROC. Over different draws: ± one standard deviation. Otherwise: (95 % confidence interval)")
 
 
 def _title(row: "ResultRow") -> str:
@@ -148,7 +148,7 @@ def _title(row: "ResultRow") -> str:
 
 
 def _lead_group(row: "ResultRow") -> str:
-    """Return what a result's lead set is shown as: random sets of one size as one."""
+    """Return the label of a result's lead set; all random sets of one size share a label."""
     from ecgkit.evaluation.protocols.lead_sets import lead_set
 
     group = lead_set(row.lead_set).group if row.lead_set else ""
@@ -156,7 +156,7 @@ def _lead_group(row: "ResultRow") -> str:
 
 
 def _show_common(rows: "Sequence[ResultRow]") -> None:
-    """Print what several results say of themselves, each statement once."""
+    """Print the warnings and notes of several results, each one once."""
     from ecgkit.reporting.page.sentences import sentences
 
     told = [sentences(row) for row in rows]
@@ -187,15 +187,22 @@ def show_study(found: "StudyResults") -> None:
         forms = {"layer": "g", "val_auroc": ".4f", "test_auroc": ".4f", "similarity": ".3f", "entropy": ".3f"}
         _print_frame(f"Layers of {found.title}", found.table, forms)
         if found.layers.best is not None:
-            say(f"best on val: layer {found.layers.best}; the test column is for looking, not for choosing")
-        say(f"similarity and entropy over {found.layers.records} test records; written to {found.folder}")
+            say(f"best layer on the validation set: {found.layers.best}. Do not choose a layer by the test column")
+        say(f"similarity and entropy are measured on {found.layers.records} test records. Written to {found.folder}")
     if found.disturbances is not None:
         forms = {
-            "perturbation": "", "level": "g", "auroc": ".4f", "auroc_change": "+.4f", "loss": ".4f",
+            "perturbation": "",
+            "level": "g",
+            "auroc": ".4f",
+            "auroc_change": "+.4f",
+            "loss": ".4f",
             "loss_change": "+.4f",
-        }  # fmt: skip
+        }
         _print_frame(f"{found.title}: {found.disturbances.kind.axis}", found.table, forms)
-        say(f"head fitted on clean records, test records disturbed before crop and filter; written to {found.folder}")
+        say(
+            "the head is fitted on clean records; test records are perturbed before crop and filter. "
+            f"Written to {found.folder}"
+        )
 
 
 def _print_frame(title: str, table: "pd.DataFrame", columns: dict[str, str]) -> None:
@@ -209,7 +216,7 @@ def _cell(value: object, form: str) -> str:
 
 
 def show_suite(result: "SuiteResult", title: str) -> None:
-    """Print the summary of a suite, and why probes failed."""
+    """Print the summary of a suite, and the reasons why probes failed."""
     from ecgkit.evaluation.suites.run import summary
 
     lines = list(summary(result))
@@ -217,9 +224,9 @@ def show_suite(result: "SuiteResult", title: str) -> None:
         own = [line for line in lines if line["task"] == task]
         shown = [{name: value for name, value in line.items() if name != "task"} for line in own]
         print_table(f"{title}: {task}", shown, numeric=["% of labels", "AUROC", "seeds"])
-    again = f", {result.skipped} of them done before" if result.skipped else ""
+    again = f", {result.skipped} of them from an earlier run" if result.skipped else ""
     say(f"{len(result.rows)} results{again}; one table: {result.table}")
     for name, why in result.failed.items():
         warn(f"{name}: {why}")
     if result.failed:
-        warn(f"{len(result.failed)} probes failed; the same command tries them again")
+        warn(f"{len(result.failed)} probes failed. Run the same command again to retry them")

@@ -1,4 +1,4 @@
-"""What ``ecgkit probe`` prints of a regression: each target in its own unit, with the mean predictor beside it."""
+"""Printed regression results of ``ecgkit probe``: each target in its own unit, beside the mean predictor."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,12 +39,12 @@ def show_targets(row: "ResultRow", folder: Path) -> None:
 
 
 def show_target_lines(title: str, rows: "Sequence[ResultRow]", names: Sequence[str]) -> None:
-    """Print one line per result and target: of several lead sets, or of several numbers of training records.
+    """Print one row per result and target, for several lead sets or several numbers of training records.
 
     Args:
         title: Heading of the column of names.
         rows: The results.
-        names: What tells each from the others; not shown where all are the same.
+        names: Name of each result; the column is left out if all names are equal.
     """
     shown = len(set(names)) > 1
     lines = [

@@ -1,8 +1,8 @@
-"""What commands print: tables, lines and progress.
+"""Printing of tables, lines and progress bars.
 
-On a terminal tables have lines and headings stand out. Where the output is no terminal (a pipe, a file, a log), or
-``NO_COLOR`` is set, nothing but text is written; `ecgkit.cli.layout` says how tables then look. With ``--json`` stdout
-holds JSON and nothing else, and what is meant for people goes to stderr.
+On a terminal, tables have border lines and headings are bold. If the output is not a terminal (a pipe, a file, a log)
+or ``NO_COLOR`` is set, only plain text is written; `ecgkit.cli.layout` lays out the tables. With ``--json``, stdout
+holds JSON alone, and all other text goes to stderr.
 """
 
 import json
@@ -30,7 +30,7 @@ from ecgkit.cli.layout import blocks, boxed, columns, facts, fits
 
 
 def _console(*, stderr: bool) -> Console:
-    """Return a console; with ``NO_COLOR`` one that writes no escape sequence for any style, bold included."""
+    """Return a console; with ``NO_COLOR`` it writes no escape sequences at all, not even for bold."""
     if os.environ.get("NO_COLOR"):
         return Console(stderr=stderr, highlight=False, color_system=None)
     return Console(stderr=stderr, highlight=False)
@@ -45,7 +45,7 @@ _people = [console]  # where text for people goes
 
 
 def as_json_wanted(wanted: bool) -> bool:
-    """Send what is meant for people to stderr if stdout is to hold JSON; ``--json`` calls it before the command."""
+    """Send all text except JSON to stderr if JSON is wanted; ``--json`` calls this before the command runs."""
     _people[0] = errors if wanted else console
     return wanted
 
@@ -55,23 +55,25 @@ JsonOption = Annotated[
     bool,
     typer.Option("--json", callback=as_json_wanted, help="Print JSON to stdout, and all other text to stderr."),
 ]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace the output if it exists.")]
 WorkersOption = Annotated[
     int,
-    typer.Option("--workers", min=1, help="Number of processes that share the work. It does not change the result."),
+    typer.Option("--workers", min=1, help="Number of processes. The result does not depend on it."),
 ]
 DaskOption = Annotated[
     str,
-    typer.Option("--dask", help="Address of a Dask scheduler, such as tcp://host:8786, whose workers do the work."),
+    typer.Option("--dask", help="Address of a Dask scheduler to use instead of --workers, such as tcp://host:8786."),
 ]
-SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Seed of all random numbers.")]
-DeviceOption = Annotated[str, typer.Option("--device", help="Device to compute on: auto, cpu, cuda or cuda:N.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Random seed.")]
+DeviceOption = Annotated[
+    str, typer.Option("--device", help="Device to compute on: auto (a GPU if there is one), cpu, cuda or cuda:N.")
+]
 
 
 def say(line: str) -> None:
-    """Print a line as it is.
+    """Print a line without markup.
 
-    While bars are on the same terminal, the line goes through their console, which keeps them below it.
+    While progress bars are on the same terminal, the line is printed above them.
     """
     through = errors if console.is_terminal and _shown else _people[0]
     through.print(escape(_wrapped(line, through)), soft_wrap=True)
@@ -84,7 +86,7 @@ def warn(line: str) -> None:
 
 
 def _wrapped(text: str, out: Console) -> str:
-    """Break lines between words where `out` is a terminal; a path that is longer than a line stays whole."""
+    """Break lines between words if `out` is a terminal; a path that is longer than a line is not broken."""
     if not out.is_terminal:
         return text
     fill = partial(textwrap.fill, width=out.width, break_long_words=False, break_on_hyphens=False)
@@ -92,11 +94,11 @@ def _wrapped(text: str, out: Console) -> str:
 
 
 def print_table(title: str, rows: Sequence[Mapping[str, Any]], *, numeric: Sequence[str] = ()) -> None:
-    """Print rows as a table; the keys of the first are the columns.
+    """Print rows as a table; the keys of the first row are the columns.
 
     Args:
-        title: Above the table.
-        rows: Cells by column.
+        title: Title above the table.
+        rows: The rows, each a mapping from column to cell.
         numeric: Columns to align right.
     """
     out = _people[0]
@@ -115,7 +117,7 @@ def print_facts(title: str, values: Mapping[str, Any]) -> None:
     """Print names and values in two columns.
 
     Args:
-        title: Above them.
+        title: Title above the columns.
         values: Value by name.
     """
     out = _people[0]
@@ -129,12 +131,12 @@ def _print_lines(lines: Iterable[str]) -> None:
 
 
 def print_json(values: Any) -> None:
-    """Print JSON and nothing else; see `plain` for what becomes null."""
+    """Print a value as JSON; NaN and infinity become null."""
     print(json.dumps(plain(values), indent=2, default=str, allow_nan=False))
 
 
 def plain(value: Any) -> Any:
-    """Return a value as JSON knows it: arrays as lists, and None for NaN and infinity, at any depth."""
+    """Return a value in JSON's types, at any depth: arrays become lists, NaN and infinity become None."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     if isinstance(value, Mapping):
@@ -145,7 +147,7 @@ def plain(value: Any) -> Any:
 
 
 def bars(*, transient: bool = True) -> Progress:
-    """Return bars with rate and time left; a task of theirs has a field `rate`."""
+    """Return progress bars with rate and time left; each task needs a field `rate`."""
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
@@ -159,7 +161,7 @@ def bars(*, transient: bool = True) -> Progress:
 
 @contextmanager
 def on_screen(shown: Progress) -> Iterator[None]:
-    """Note that bars are on the screen, so that `say` keeps above them."""
+    """Record that progress bars are on the screen, so that `say` prints above them."""
     _shown.append(shown)
     try:
         yield
@@ -168,7 +170,7 @@ def on_screen(shown: Progress) -> Iterator[None]:
 
 
 def watch_on(shown: Progress) -> Watch:
-    """Return ``watch(stage, done, total)`` that moves a bar per stage."""
+    """Return ``watch(stage, done, total)``, which moves one progress bar per stage."""
     tasks: dict[str, Any] = {}
 
     def watch(stage: str, done: int, total: int) -> None:
@@ -182,6 +184,6 @@ def watch_on(shown: Progress) -> Watch:
 
 @contextmanager
 def progress() -> Iterator[Watch]:
-    """Show bars with rate and time left; yield ``watch(stage, done, total)``."""
+    """Show progress bars with rate and time left; yield ``watch(stage, done, total)``."""
     with bars() as shown, on_screen(shown):
         yield watch_on(shown)

@@ -10,30 +10,29 @@ from ecgkit.cli.render import progress, say
 
 
 def report(
-    results: Annotated[list[Path], typer.Argument(help="Run folders, or folders above some.")],
+    results: Annotated[list[Path], typer.Argument(help="Folders to search for results, such as run folders.")],
     out: Annotated[
         Path | None,
-        typer.Option(help="HTML file of the page. Default: report.html, or no page if another form is asked for."),
+        typer.Option(help="HTML file of the page. Default: report.html, or no page if another output is named."),
     ] = None,
     title: Annotated[str, typer.Option(help="Title of the page.")] = "ecgkit report",
     examples: Annotated[
         Path | None,
         typer.Option(
-            help="Store that the results were made on. The page then shows ECGs with the highest losses and the most "
-            "confident errors."
+            help="Store of the results. The page then shows ECGs with the highest losses and the most confident errors."
         ),
     ] = None,
     tests: Annotated[
-        bool, typer.Option(help="Test each result against the best of its column by a paired bootstrap over patients.")
+        bool, typer.Option(help="Compare each result with the best of its column by a paired bootstrap over patients.")
     ] = True,
     md: Annotated[Path | None, typer.Option(help="Markdown file for the summary table.")] = None,
     latex: Annotated[Path | None, typer.Option(help="LaTeX file for the summary table.")] = None,
-    csv: Annotated[Path | None, typer.Option(help="CSV file for every class of every result.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="CSV file for the scores of every class of every result.")] = None,
     json: Annotated[Path | None, typer.Option(help="JSON file for the summary table.")] = None,
 ) -> None:
-    """Make one HTML page from all results below some folders, or their tables in other forms.
+    """Make one HTML page from all results below some folders, or write their tables in other formats.
 
-    The page is one file without any other, and needs no network.
+    The page is a single file and needs no network.
     """
     with progress() as watch:
         rows = ecgkit.report(

@@ -17,12 +17,12 @@ CURVE = 20  # characters of a curve
 
 
 def runs(
-    paths: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, finished or not.")],
+    paths: Annotated[list[Path], typer.Argument(metavar="RUN...", help="Run folders, finished or unfinished.")],
     metric: Annotated[str, typer.Option(help="Metric to compare, such as val_loss or train_loss.")] = "val_loss",
     out: Annotated[Path | None, typer.Option(help="PNG file to draw the curves into.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Compare the curves of trainings, finished or not."""
+    """Compare the training curves of runs, finished or unfinished."""
     found = ecgkit.compare_runs(paths, metric=metric, out=out)
     if as_json:
         print_json([asdict(run) for run in found])

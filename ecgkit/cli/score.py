@@ -28,22 +28,27 @@ def score(
     labels: Annotated[Path, typer.Argument(help="Folder of WFDB headers, or the result folder of a probe.")],
     outputs: Annotated[Path | None, typer.Argument(help="Folder of the outputs, one CSV file per recording.")] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="The Challenge's weights.csv. Without it there is no Challenge score.")
+        Path | None, typer.Option(help="The Challenge's weights.csv. Without it, the Challenge score is not computed.")
     ] = None,
     threshold: Annotated[
         str,
-        typer.Option(help="For a probe's result, thresholds on validation records: per_class (by F1) or global."),
+        typer.Option(
+            help="For a probe's result, how to choose thresholds on the validation set: per_class (by F1) or global."
+        ),
     ] = "per_class",
     lenient: Annotated[
         bool,
-        typer.Option("--lenient", help="Count a malformed output as all negative, as the program of 2020 did."),
+        typer.Option(
+            "--lenient",
+            help="Count a malformed output as negative for all classes, as the Challenge's program of 2020 did.",
+        ),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Score recordings as the PhysioNet/CinC Challenges do, from the Challenge's own files or from a probe's result.
+    """Compute PhysioNet/CinC Challenge scores from a Challenge's own files or from a probe's result.
 
-    With one folder, it is the result folder of a probe on the same task. Thresholds are chosen on its validation
-    records, and its test records are scored.
+    With LABELS alone, it is the result folder of a probe on the same task. Thresholds are chosen on its validation
+    set, and its test set is scored.
     """
     options = locals()
     with progress() as watch:
@@ -65,7 +70,7 @@ def score(
     ]
     print_table(f"{len(cells)} classes", cells, numeric=list(shown.values()))
     if weights is None:
-        say("no Challenge score: name the Challenge's weights.csv with --weights")
+        say("the Challenge score needs the Challenge's weights.csv: give it with --weights")
 
 
 def _text(value: float) -> str:

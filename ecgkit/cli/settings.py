@@ -11,12 +11,12 @@ PresetOption = Annotated[
     str,
     typer.Option(
         "--preset",
-        help="Named set of sizes, such as tiny. List them with: ecgkit methods",
+        help="Preset of the method, such as tiny. List them with: ecgkit methods",
         autocompletion=completion.presets,
     ),
 ]
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", help="YAML file of settings, or the config.yaml of a run.")
+    Path | None, typer.Option("--config", help="YAML file with settings of the method, or the config.yaml of a run.")
 ]
 SetOption = Annotated[
     list[str] | None,

@@ -10,15 +10,16 @@ from ecgkit.cli.render import JsonOption, OverwriteOption, SeedOption, print_jso
 
 
 def simulate(
-    out: Annotated[Path, typer.Argument(help="Folder to make.")],
-    records: Annotated[int, typer.Option(min=1, help="Number of ECGs.")] = 1000,
+    out: Annotated[Path, typer.Argument(help="Folder to write.")],
+    records: Annotated[int, typer.Option(min=1, help="Number of ECGs to simulate.")] = 1000,
     seed: SeedOption = 0,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Write a synthetic 12-lead cohort in the MIMIC-IV-ECG layout.
 
-    Waveforms come from a dipole model, so the leads obey Einthoven's law. Labels and reports say what was simulated.
+    Waveforms come from a dipole model, so the leads obey Einthoven's law. Labels and reports describe the simulated
+    findings.
     """
     with progress() as watch:
         made = ecgkit.simulate_cohort(out, records=records, seed=seed, overwrite=overwrite, progress=watch)

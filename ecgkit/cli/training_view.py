@@ -1,4 +1,4 @@
-"""What a training looks like: running numbers and a bar on a terminal, and one line per epoch anywhere."""
+"""Printed progress of a training: one line per epoch, and on a terminal running numbers and a progress bar."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 def training_view() -> "Iterator[Watcher]":
     """Yield a watcher that shows a training.
 
-    Nothing is on the screen before the first step or record is reported: of several processes one reports, and a
-    process that only starts others does not.
+    Nothing is shown before the first step or record is reported. Of several processes only one reports, and a process
+    that only starts others never does.
     """
     from ecgkit.training.options import Watcher
 
@@ -60,11 +60,11 @@ def _started(beginning: "Beginning") -> None:
     say(str(beginning))
     lost = len(beginning.split.unusable)
     if lost:
-        warn(f"{lost} records are left out: they have none of the model's leads, or hardly any signal")
+        warn(f"{lost} records are left out: they have none of the model's leads, or too little signal")
 
 
 def epoch_line(metrics: Mapping[str, Any]) -> str:
-    """Return an epoch in one line; its other numbers are in ``metrics.jsonl``."""
+    """Return the main metrics of an epoch as one line; ``metrics.jsonl`` holds all of them."""
     probe = metrics.get("probe_macro_auroc")
     return (
         f"epoch {metrics['epoch']:4d}  train {metrics['train_loss']:.4f}  val {metrics['val_loss']:.4f}  "
@@ -74,7 +74,7 @@ def epoch_line(metrics: Mapping[str, Any]) -> str:
 
 
 def running_numbers(metrics: Mapping[str, Any]) -> Columns:
-    """Return the running means and rates, side by side as far as they fit."""
+    """Return the running means and rates, in as many columns as fit."""
     parts = {name.removeprefix("train_"): f"{v:.4f}" for name, v in metrics.items() if name.startswith("train_")}
     tokens = metrics["tokens_per_second"]
     cells = {

@@ -1,1 +1,1 @@
-"""A trained encoder in other forms: an ONNX model, and a folder as model hubs hold it."""
+"""Export of a trained encoder to an ONNX model or to a folder for model hubs."""

@@ -1,10 +1,10 @@
-"""A trained encoder as a folder that model hubs hold: weights, config and a card with YAML front matter.
+"""Export of a trained encoder to a folder for model hubs: weights, config and a card with YAML front matter.
 
-    DIR/model.safetensors    weights: the encoder's, or the whole method's
-    DIR/config.json          what a run's config.yaml holds, less what names the machine it was made on
-    DIR/README.md            the card: what it is, its contract, data, training, results, licence, citation
+    DIR/model.safetensors    weights of the encoder, or of the whole method
+    DIR/config.json          a run's config.yaml, without the details of the machine that made it
+    DIR/README.md            the model card: weights, input, data, training, results, licence, citation
 
-`ecgkit.load` and ``ecgkit probe`` read it like a run. It holds no record table, so nothing in it names a patient.
+`ecgkit.load` and ``ecgkit probe`` read the folder like a run. It holds no record table, so it names no patient.
 """
 
 import json
@@ -26,19 +26,19 @@ from ecgkit.training.weights import file_sha256, load_weights, save_tensors
 
 KIND = "hub model"
 CARD = "README.md"
-# Of what a run says of its making, what says nothing of the place where it was made.
+# The details of a run's environment that do not identify the machine.
 KEPT = ("ecgkit", "git", "python", "torch", "numpy", "scipy", "zarr", "safetensors")
-# A licence as the front matter knows it: an identifier, no sentence.
+# Form of a licence in the front matter: an identifier, not a sentence.
 UNKNOWN = "other"
 
 
 @dataclass(frozen=True)
 class HubModel:
-    """What was written.
+    """Counts of a hub folder.
 
     Args:
-        parameters: How many numbers.
-        results: How many result rows are on the card.
+        parameters: Number of values in the weights.
+        results: Number of result rows on the card.
     """
 
     parameters: int
@@ -58,33 +58,35 @@ def export_hub(
 
     Args:
         run: The run folder.
-        folder: The folder to make.
-        whole: Write the whole method's weights; what it took from its data before training, such as embeddings of
-            reports, is then among them.
-        results: Result rows for the card, or folders above some.
-        license: Identifier of the weights' licence, such as ``cc-by-4.0``; empty says that there is none yet.
-        overwrite: Replace a hub folder that was written before; nothing else ever is.
+        folder: The folder to write.
+        whole: Write the weights of the whole method. They include buffers computed from its data before training, such
+            as embeddings of reports.
+        results: Result rows for the card, or folders to search for them.
+        license: Identifier of the weights' licence, such as ``cc-by-4.0``; empty if there is none yet.
+        overwrite: Replace an earlier hub folder. Nothing else is ever replaced.
 
     Raises:
         RunError: `run` is not a finished run.
         ResultsError: `results` holds no rows.
-        ConfigError: A row is of other weights than these, or the licence is no identifier.
-        OutputError: `folder` may not be written.
+        ConfigError: A row belongs to other weights, or the licence is not an identifier.
+        OutputError: `folder` cannot be written.
     """
     check_output(folder, KIND, overwrite=overwrite)
     opened = open_run(run)
     opened.encoder()  # refuses weights that do not fit
     if license and not all(c.isalnum() or c in ".-+" for c in license):
-        raise ConfigError(f"licence {license!r:.60}", "an identifier such as cc-by-4.0 or apache-2.0")
+        raise ConfigError(
+            f"the licence {license!r:.60} is not an identifier", remedy="Give one such as cc-by-4.0 or apache-2.0."
+        )
     checkpoint = file_sha256(run / WEIGHTS)
     rows = [row for _, row in find_rows(results)] if results else []
     strangers = [row.run for row in rows if row.hashes.get("checkpoint") != checkpoint]
     if strangers:
-        raise ConfigError(f"a result of other weights, {strangers[0]}", "results of this run alone")
+        raise ConfigError(f"a result belongs to other weights: {strangers[0]}", remedy="Give only results of this run.")
     state = load_weights(run / WEIGHTS)
     kept = state if whole else {name: value for name, value in state.items() if name.startswith("encoder.")}
     if not kept:
-        raise RunError(f"{run} holds no encoder", "weights of one")
+        raise RunError(f"the weights of {run} hold no encoder", remedy="Write the whole method with --whole.")
     with atomic_folder(folder, KIND) as staging:
         save_tensors(staging / WEIGHTS, kept)
         (staging / HUB_CONFIG).write_text(json.dumps(_config(opened, checkpoint), indent=2) + "\n", encoding="utf-8")
@@ -166,8 +168,8 @@ features = encoder(signal, fs=500, leads="12", unit="mV")  # [L, T] or [B, L, T]
 features.pooled
 ```
 
-Any rate, lead order and unit will do: the model's own input, at {fs} Hz, is made from them.
-For research. Not a medical device: nothing here was validated for clinical use.
+Signals may have any sampling rate, lead order and unit: they are converted to the model's input at {fs} Hz.
+For research only. This is not a medical device, and it has not been validated for clinical use.
 """
 
 
@@ -181,16 +183,16 @@ def _contract(run: Run) -> str:
         ("scaling", spec.normalize),
         ("crops", f"at {', '.join(f'{start:g}' for start in spec.eval_starts)} s; features are averaged"),
     ]
-    return "## Input\n\n" + _table(("", "what the model eats"), rows)
+    return "## Input\n\n" + _table(("", "the input of the model"), rows)
 
 
 def _data(run: Run) -> str:
     store, imported = run.details.get("store", {}), run.details.get("imported", {})
     if imported:
-        return f"## Data\n\nPublished weights `{imported.get('file', '')}`; their publication says what they saw.\n"
+        return f"## Data\n\nPublished weights `{imported.get('file', '')}`; training data: see their publication.\n"
     rows = [(name, str(value)) for name, value in store.items() if name != "path"]
     rows += [(f"records {part}", str(count)) for part, count in run.details.get("records", {}).items()]
-    return "## Data\n\n" + _table(("", "what it was trained on"), rows) if rows else ""
+    return "## Data\n\n" + _table(("", "the training data"), rows) if rows else ""
 
 
 def _training(run: Run) -> str:
@@ -208,10 +210,16 @@ def _results(rows: Sequence[ResultRow]) -> str:
     if not rows:
         return ""
     cells = [
-        (row.task_title, row.head, row.store, _score(row.macro_auroc, row.macro_interval), _score(row.macro_auprc),
-         str(row.counts.get("test", {}).get("records", "")))
+        (
+            row.task_title,
+            row.head,
+            row.store,
+            _score(row.macro_auroc, row.macro_interval),
+            _score(row.macro_auprc),
+            str(row.counts.get("test", {}).get("records", "")),
+        )
         for row in rows
-    ]  # fmt: skip
+    ]
     head = ("task", "head", "store", "macro AUROC (95 %)", "macro AUPRC", "test records")
     notes = [f"- {row.task_title}, {row.head}: {warning}" for row in rows for warning in row.warnings]
     return "## Results\n\n" + _table(head, cells) + ("\n" + "\n".join(notes) + "\n" if notes else "")
@@ -225,7 +233,7 @@ def _score(value: float | None, interval: tuple[float, float] | None = None) -> 
 
 def _license(license: str) -> str:
     own = f"The weights are under {license}. " if license else "No licence was chosen for the weights yet. "
-    return f"## Licence\n\n{own}The terms of the data that they were made from hold as well.\n"
+    return f"## Licence\n\n{own}The terms of the training data apply as well.\n"
 
 
 def _citation(run: Run) -> str:
@@ -238,5 +246,5 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _cell(text: str) -> str:
-    """Return a text as it stands in a Markdown table: one line, no bar and no tag of its own."""
+    """Return a text for a Markdown table cell: one line, with bars and tags escaped."""
     return " ".join(str(text).split()).replace("|", "\\|").replace("<", "&lt;").replace(">", "&gt;")

@@ -1,8 +1,8 @@
-"""A trained encoder as an ONNX model: ``signal [B, L, T]`` in, features out, the contract in its metadata.
+"""Export of a trained encoder to an ONNX model: ``signal [B, L, T]`` in, features out, the contract in its metadata.
 
-The model begins where the contract ends. Its input is what `ecgkit.arrays.encoder.TrainedEncoder.input` gives, already
-cropped, filtered and scaled. Leads and length are fixed; the batch size is not. Every file is run once in onnxruntime
-before it appears, and does not appear if it differs from torch.
+The model takes preprocessed input: the output of `ecgkit.arrays.encoder.TrainedEncoder.input`, already cropped,
+filtered and scaled. Leads and length are fixed, but the batch size is free. Every model is run in onnxruntime before
+the file is written. If its outputs differ from torch's, no file is written.
 """
 
 import contextlib
@@ -33,8 +33,8 @@ from ecgkit.methods import Encoder
 
 TOLERANCE = 1e-4
 LIBRARIES = ("onnx", "onnxscript", "onnxruntime")
-MARK = "ecgkit.version"  # the key of the metadata by which a file of ours is known
-BEATS_PER_SECOND = 4  # more than any heart; a record's peaks are filled up with -1
+MARK = "ecgkit.version"  # metadata key that marks a file exported by ecgkit
+BEATS_PER_SECOND = 4  # more than any heart rate gives; a record's peaks are padded with -1
 STEPS = (
     "fill gaps, resample to fs, take the window, crop at each of eval_starts, filter, normalize; mean of the outputs"
 )
@@ -42,12 +42,12 @@ STEPS = (
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """Shapes and accuracy of an exported model.
 
     Args:
         inputs: Shape of each input, ``B`` for the batch.
         outputs: Shape of each output.
-        difference: The largest difference from torch, of any output on any of the batches that were tried.
+        difference: The largest difference from torch over all outputs and all tested batches.
     """
 
     inputs: dict[str, list[str | int]]
@@ -67,17 +67,17 @@ def export_onnx(
     """Write an encoder as an ONNX model.
 
     Args:
-        encoder: What `ecgkit.load` gave, on the CPU.
-        file: An ``.onnx`` file to make.
-        leads: The leads of its input, some of the contract's; None for all.
+        encoder: An encoder from `ecgkit.load`, on the CPU.
+        file: The ``.onnx`` file to write.
+        leads: Leads of the model's input, a subset of the contract's leads; None for all.
         details: Further metadata.
-        overwrite: Replace a model that was exported before; no other file ever is.
-        progress: Called with the stage, units done and in all.
+        overwrite: Replace an earlier exported model. No other file is ever replaced.
+        progress: Called with stage, units done and units in all.
 
     Raises:
-        RunError: A library is missing, or the encoder cannot be exported, or its outputs differ from torch's.
-        LeadError: A lead is not the contract's.
-        OutputError: `file` may not be written.
+        RunError: A library is missing, the encoder cannot be exported, or the outputs differ from torch's.
+        LeadError: A lead is not in the contract.
+        OutputError: `file` cannot be written.
     """
     _need_libraries()
     check_suffix(file, ".onnx")
@@ -114,7 +114,7 @@ class _Traceable(nn.Module):
     ids: Tensor
 
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
-        """Take the signal and what else the encoder needs, in the order of its `needs`."""
+        """Return the features for the signal and the encoder's other inputs, in the order of its `needs`."""
         signal, *rest = inputs
         features = self.encoder(signal, self.ids, None, **dict(zip(self.encoder.needs, rest, strict=True)))
         values = [getattr(features, name) for name in self.fields]
@@ -124,7 +124,7 @@ class _Traceable(nn.Module):
 
 
 def _examples(encoder: TrainedEncoder, L: int) -> list[tuple[Tensor, ...]]:
-    """Return inputs of three batch sizes, the first for tracing: noise with a fixed seed."""
+    """Return noise inputs of three batch sizes from a fixed seed; the first is used for tracing."""
     generator = torch.Generator().manual_seed(0)
     return [_example(encoder, B, L, generator) for B in (3, 1, 4)]
 
@@ -144,34 +144,43 @@ def _example(encoder: TrainedEncoder, B: int, L: int, generator: torch.Generator
         elif need == "demographics":
             inputs.append(torch.stack([torch.linspace(30, 70, B), torch.arange(B) % 2], dim=1).float())
         else:
-            raise RunError(f"the encoder reads {need}", "an encoder of signals")
+            raise RunError(
+                f"the encoder reads {need}, which ONNX export does not support", remedy="Export to a hub folder: --hub."
+            )
     return tuple(inputs)
 
 
 def _export(model: _Traceable, examples: list[tuple[Tensor, ...]], file: Path, name: str) -> None:
     batch = torch.export.Dim("batch")
-    # One description an input, as forward takes them all in one tuple.
+    # One description per input; forward takes all inputs in one tuple.
     shapes = (tuple({0: batch} for _ in examples[0]),)
     try:
         with _quiet():
             torch.onnx.export(
-                model.eval(), examples[0], str(file), dynamo=True, dynamic_shapes=shapes, external_data=False,
-                input_names=["signal", *model.encoder.needs], output_names=model.fields, verbose=False,
-            )  # fmt: skip
+                model.eval(),
+                examples[0],
+                str(file),
+                dynamo=True,
+                dynamic_shapes=shapes,
+                external_data=False,
+                input_names=["signal", *model.encoder.needs],
+                output_names=model.fields,
+                verbose=False,
+            )
     except Exception as error:  # whatever a family's code does in a graph
         cause = (str(error.__cause__ or error).strip() or type(error).__name__).splitlines()[0][:160]
         raise RunError(
             f"{name} under this config cannot be exported to ONNX ({cause})",
-            "an encoder whose graph does not depend on the values of tensors",
+            remedy="The encoder's graph must not depend on the values of tensors.",
         ) from error
 
 
 def _finish(file: Path, metadata: dict[str, str], name: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Write the metadata into the model; return the shapes of its inputs and outputs."""
+    """Write the metadata into the model, and return the shapes of its inputs and outputs."""
     import onnx
 
     model = onnx.load(file)
-    # The exporter notes for every node where in the source it comes from: paths of this machine.
+    # The exporter stores the source location of every node, which contains paths of this machine.
     for part in (model.graph, *model.functions):
         for node in part.node:
             del node.metadata_props[:]
@@ -179,7 +188,10 @@ def _finish(file: Path, metadata: dict[str, str], name: str) -> tuple[dict[str, 
     onnx.save(model, file)
     inputs, outputs = _shapes(model.graph.input), _shapes(model.graph.output)
     if any(shape[0] != "B" for shape in (*inputs.values(), *outputs.values())):
-        raise RunError(f"the graph of {name} holds for one batch size only", "an encoder of any number of records")
+        raise RunError(
+            f"the exported graph of {name} works for one batch size only",
+            remedy="The encoder's code must not fix the batch size.",
+        )
     return inputs, outputs
 
 
@@ -193,7 +205,7 @@ def _shapes(values: Any) -> dict[str, list[str | int]]:
 def _compare(
     model: _Traceable, examples: list[tuple[Tensor, ...]], file: Path, watch: Callable[[str, int, int], None]
 ) -> float:
-    """Return the largest difference between onnxruntime and torch; NaN or infinite where one of them is."""
+    """Return the largest difference between onnxruntime and torch; NaN or infinite if an output is."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -217,7 +229,7 @@ def _distance(found: NDArray[np.float32], expected: NDArray[np.float32]) -> floa
 
 
 def _metadata(encoder: TrainedEncoder, leads: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
-    """Return the contract and where the model comes from, as texts."""
+    """Return the contract and the origin of the model as texts."""
     spec = encoder.spec
     return {
         MARK: ecgkit.__version__,
@@ -243,9 +255,11 @@ def _check_free(file: Path, *, overwrite: bool) -> None:
     if not file.exists():
         return
     if not overwrite:
-        raise OutputError(f"{file} exists", "a new path", "Name another, or replace it with --overwrite.")
+        raise OutputError(f"{file} exists", "", "Use another path, or replace it with --overwrite.")
     if not _is_ours(file):
-        raise OutputError(f"{file} is no model that ecgkit exported", "an earlier one to replace, or a new path")
+        raise OutputError(
+            f"{file} was not exported by ecgkit, so --overwrite does not replace it", remedy="Use another path."
+        )
 
 
 def _is_ours(file: Path) -> bool:
@@ -266,7 +280,7 @@ def _need_libraries() -> None:
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's own talk away from the command's output."""
+    """Suppress the log messages of the exporter."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,6 +1,6 @@
-"""A new method as a small package of its own, from templates: it installs, trains and passes its checks as it is.
+"""Package template for a new method, which can be installed and trained and passes its checks.
 
-``templates/`` holds the files as Jinja templates; ``package`` in a path stands for the name of the package.
+``templates/`` holds the files as Jinja templates. ``package`` in a path stands for the name of the package.
 """
 
 import re
@@ -19,7 +19,7 @@ from ecgkit.errors import OutputError, PluginError
 from ecgkit.plugins import host
 
 KIND = "plugin"
-# Template to the file that it becomes.
+# Path of each template to the path of the file made from it.
 FILES = {
     "pyproject.toml.j2": "pyproject.toml",
     "README.md.j2": "README.md",
@@ -33,7 +33,7 @@ FILES = {
 
 @dataclass(frozen=True)
 class Names:
-    """What a method is called where.
+    """The names of a method, its package, its distribution and its class.
 
     Args:
         name: The method, such as ``my_method``.
@@ -61,21 +61,21 @@ def new_plugin(name: str, out: Path | None = None) -> Path:
     """Write the package of a new method.
 
     Args:
-        name: The method: lower-case letters, digits and ``_``, from a letter on.
-        out: The folder to make; by default ``ecgkit-NAME`` in the current one.
+        name: Name of the method: lower-case letters, digits and ``_``, starting with a letter.
+        out: The folder to write. By default ``ecgkit-NAME`` in the current folder.
 
     Returns:
         The folder.
 
     Raises:
-        PluginError: The name cannot be, or is taken.
+        PluginError: The name is invalid or taken.
         OutputError: The folder exists or cannot be written.
     """
     names = Names(name)
     _check_name(names)
     out = out or Path(names.distribution)
     if out.exists() or out.is_symlink():
-        raise OutputError(f"{out} exists", "a new folder", "Name another --out.")
+        raise OutputError(f"{out} exists", "", "Use another --out.")
     with atomic_folder(out, KIND) as folder:
         for path, text in _rendered(names):
             file = folder / path
@@ -88,12 +88,13 @@ def _check_name(names: Names) -> None:
     name = names.name
     if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name) or iskeyword(name) or len(name) > 40:
         raise PluginError(
-            f"the name {name!r}", "lower-case letters, digits and single _ from a letter on, at most 40",
-            "Such as my_method; the place goes to --out.",
-        )  # fmt: skip
+            f"the name {name!r} is invalid",
+            "lower-case letters, digits and single _, starting with a letter, at most 40 characters",
+            "Use a name such as my_method; the folder is set by --out.",
+        )
     taken = {*host().entries(MethodEntry), *(plugin.name for plugin in host().plugins)}
     if name in taken or find_spec(names.package) is not None:
-        raise PluginError(f"the name {name!r} is taken", "a name that no installed plugin or method has")
+        raise PluginError(f"the name {name!r} is taken by an installed plugin or method", remedy="Use another name.")
 
 
 def _rendered(names: Names) -> Iterator[tuple[str, str]]:

@@ -1,12 +1,12 @@
-"""The kit for authors of plugins: checks that a method keeps the promises that the rest of ecgkit relies on.
+"""Test kit for plugin authors: checks that a method behaves as the rest of ecgkit requires.
 
-``ecgkit plugins check NAME`` prints them as a table. In a plugin's own tests one line makes each of them a test::
+``ecgkit plugins check NAME`` prints the results as a table. In a plugin's own tests, one line makes a test per check::
 
     from ecgkit.testing import method_tests
 
     test_my_method = method_tests("my_method")
 
-They run on a CPU, on a small simulated store, in a minute or two for a small preset.
+The checks run on a CPU, on a small simulated store. They take a minute or two for a small preset.
 """
 
 from ecgkit.testing.conformance import CHECKS, check_method, check_plugin

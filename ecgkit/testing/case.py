@@ -1,7 +1,7 @@
-"""A method under test: its entry, a config quick to train, and batches of the simulated store.
+"""A method under test: its entry, a config that trains quickly, and batches of the simulated store.
 
-Model and batches are made by the same calls as in ``ecgkit pretrain``, so that a family is checked with what it will be
-given: its completed config, its prepared buffers, its beats, reports, entities or labels.
+Model and batches are made by the same calls as in ``ecgkit pretrain``. So a family is checked with its real inputs: its
+completed config, its prepared buffers, its beats, reports, entities or labels.
 """
 
 import copy
@@ -20,17 +20,17 @@ from ecgkit.training.options import PretrainOptions
 from ecgkit.training.processes import Processes
 from ecgkit.training.setup import Setup, set_up
 
-RECORDS = 4  # a batch where nothing else is said
+RECORDS = 4  # default batch size
 OPTIONS = PretrainOptions(device="cpu", workers=0, compile=False)
-PREFERRED = "tiny"  # the preset that is checked where there is one
+PREFERRED = "tiny"  # the preset to check if the family has it
 
 
 class Case:
     """See the module.
 
     Args:
-        entry: The family.
-        preset: Which of its presets; by default ``tiny`` where there is one, else the first.
+        entry: The method family.
+        preset: Preset to check. By default ``tiny`` if the family has it, otherwise its first preset.
         compiler: Backend of torch.compile for the check of that name.
         settings: Settings that differ from the preset, such as ``depth=1``.
     """
@@ -72,7 +72,7 @@ class Case:
 
     @cached_property
     def needs(self) -> tuple[str, ...]:
-        """What a batch must hold."""
+        """The contents that a batch must have."""
         return (*self.entry.needs, *self.entry.load().further_needs(self.config))
 
     @cached_property
@@ -82,39 +82,39 @@ class Case:
 
     @property
     def task(self) -> TaskEntry | None:
-        """Where labels come from."""
+        """The task that gives the labels."""
         return task_for(self.needs)
 
     @cached_property
     def setup(self) -> Setup:
-        """What a training would start from."""
+        """The setup of a training."""
         return self.set_up()
 
     def set_up(self, seed: int = 0) -> Setup:
-        """Return what a training with this seed would start from."""
+        """Return the setup of a training with this seed."""
         options = replace(OPTIONS, seed=seed)
         return set_up(self.entry, self.config, self.store, options, Processes(), lambda done, total: None, self.task)
 
     def variant(self, **recipe: Any) -> Setup:
-        """Return the setup with a method of its own and other settings of the recipe."""
+        """Return a setup with a new method and other settings of the recipe."""
         config = replace(self.setup.config, recipe=replace(self.setup.recipe, **recipe))
         return replace(self.setup, config=config, method=self.method())
 
     def method(self) -> Method:
-        """Return a method as it is before the first step, in training mode; each call gives one of its own."""
+        """Return a new, untrained method in training mode."""
         return copy.deepcopy(self.setup.method).train()
 
     def evaluated(self) -> Method:
-        """Return a method in evaluation mode."""
+        """Return a new, untrained method in evaluation mode."""
         return self.method().eval()
 
     def batch(self, records: int = RECORDS) -> Batch:
-        """Return records of the training part with all leads."""
+        """Return a batch of training records with all leads."""
         return self.setup.batch(records)
 
 
 def pick_leads(batch: Batch, leads: list[int]) -> Batch:
-    """Return a batch of some of its leads, by their place in it, in that order."""
+    """Return a batch with only some leads, given by their position, in the given order."""
     index = torch.tensor(leads)
     views = {VIEWS: batch.extra[VIEWS][:, :, index]} if VIEWS in batch.extra else {}
     picked = {"signal": batch.signal[:, index], "lead_ids": batch.lead_ids[index]}

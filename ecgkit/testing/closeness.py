@@ -1,4 +1,4 @@
-"""Comparing tensors in checks: how far two are apart, relative to the larger."""
+"""Comparison of tensors in checks, by their relative difference."""
 
 import math
 
@@ -11,7 +11,7 @@ FIELDS = ("pooled", "per_lead", "tokens", "layers", "layer_input", "logits")
 
 
 def distance(a: Tensor, b: Tensor) -> float:
-    """Return the largest difference relative to the largest value; infinity for other shapes or no numbers."""
+    """Return the largest difference relative to the largest value; infinity for unequal shapes, NaN or infinity."""
     if a.shape != b.shape:
         return math.inf
     a, b = a.detach().double(), b.detach().double()
@@ -20,17 +20,17 @@ def distance(a: Tensor, b: Tensor) -> float:
 
 
 def check_finite(x: Tensor, what: str) -> None:
-    """Refuse values that are no numbers.
+    """Refuse values that are NaN or infinite.
 
     Raises:
-        CheckFailed: Some are not.
+        CheckFailed: Some values are NaN or infinite.
     """
     if not bool(x.isfinite().all()):
         count = int((~x.isfinite()).sum())
-        raise CheckFailed(f"{what} has {count} of {x.numel()} values that are no numbers", "finite values")
+        raise CheckFailed(f"{what} has {count} of {x.numel()} values that are NaN or infinite", "finite values")
 
 
 def filled(features: Features) -> dict[str, Tensor]:
-    """Return the fields of features that hold values of the records."""
+    """Return the fields of features that hold values per record."""
     found = {name: getattr(features, name) for name in FIELDS}
     return {name: value for name, value in found.items() if value is not None}

@@ -1,4 +1,4 @@
-"""Every check by name, and running them on a method or on all that a plugin registers."""
+"""All checks by name, and functions that run them on a method or on everything that a plugin registers."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -50,14 +50,14 @@ def check_method(
 
     Args:
         name: The method.
-        preset: Which of its presets; by default ``tiny`` where there is one, else the first.
-        checks: Names out of `CHECKS`; empty for all.
-        compiler: Backend of torch.compile: ``aot_eager`` traces forward and backward, which takes seconds;
-            ``inductor`` also makes code, which takes minutes on a CPU.
-        watch: Called with the check at hand, checks done and checks in all.
+        preset: Preset to check. By default ``tiny`` if the method has it, otherwise its first preset.
+        checks: Names from `CHECKS`; empty for all.
+        compiler: Backend of torch.compile. ``aot_eager`` traces forward and backward, which takes seconds.
+            ``inductor`` also generates code, which takes minutes on a CPU.
+        watch: Called with the current check, checks done and checks in all.
 
     Returns:
-        One result a check, in order.
+        One result per check, in order.
 
     Raises:
         PluginError: There is no such method, or no such check.
@@ -76,14 +76,14 @@ def check_plugin(
     """Check everything that a plugin registers: methods by every check, other entries by loading them.
 
     Args:
-        name: The plugin, by the name of its entry point; or a method.
+        name: Name of the plugin's entry point, or of a method.
         preset: See `check_method`.
         checks: See `check_method`.
         compiler: See `check_method`.
         watch: See `check_method`.
 
     Raises:
-        PluginError: There is neither such a plugin nor such a method, or no such check.
+        PluginError: There is no plugin or method of this name, or no such check.
     """
     plugin = next((p for p in host().plugins if p.name == name), None)
     if plugin is None or name in host().entries(MethodEntry):
@@ -100,7 +100,7 @@ def check_plugin(
 
 
 def run_check(case: Case, check: str) -> CheckResult:
-    """Run one check; whatever goes wrong becomes its result."""
+    """Run one check; any error becomes its result."""
     return _timed(f"method {case.entry.name}", check, lambda: CHECKS[check](case))
 
 
@@ -134,14 +134,14 @@ def _timed(subject: str, check: str, work: Callable[[], object]) -> CheckResult:
         outcome, why = "skipped", str(error)
     except EcgkitError as error:
         outcome, why = "failed", str(error)
-    except Exception as error:  # a stranger's code may raise anything
+    except Exception as error:  # a plugin's code may raise anything
         found = f"{type(error).__name__}: {error}"
         outcome, why = "failed", str(CheckFailed(found[:300], "no error", _place(error)))
     return CheckResult(subject, check, outcome, why, round(time.perf_counter() - began, 2))  # type: ignore[arg-type]
 
 
 def _place(error: Exception) -> str:
-    """Say in which line of whose code an error was raised."""
+    """Return a sentence with the file and line in which an error was raised."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next

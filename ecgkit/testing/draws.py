@@ -1,8 +1,9 @@
-"""Random numbers that do not depend on how a batch is cut.
+"""Random numbers that do not depend on how a batch is cut into pieces.
 
-A training step draws for each record of its batch, and two processes with half a batch each draw other numbers than one
-with the whole. Under `Draws` every draw over the records of a piece is made for the whole batch from one seed, and the
-piece is given its own rows; then two processes compute exactly what one does, and may be compared with it.
+A training step draws random numbers for each record of its batch. Two processes with half a batch each would draw
+other numbers than one process with the whole batch. Under `Draws`, every draw over the records of a piece is made for
+the whole batch from one seed, and the piece takes its own rows. So two processes compute exactly the same as one, and
+can be compared with it.
 """
 
 from collections.abc import Mapping
@@ -14,12 +15,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """See the module. A draw is over records if its first axis is a multiple of the piece's size; take a prime.
+    """See the module. A draw counts as one over records if its first axis is a multiple of `own`; use a prime `own`.
 
     Args:
-        own: Records of this piece.
-        all: Records of the whole batch, a multiple of `own`.
-        first: Where this piece's records begin in the batch.
+        own: Number of records of this piece.
+        all: Number of records of the whole batch, a multiple of `own`.
+        first: Index of this piece's first record in the batch.
     """
 
     def __init__(self, own: int, all: int, first: int) -> None:
@@ -29,7 +30,7 @@ class Draws(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
-        """Run an operation; widen it if it draws."""
+        """Run an operation; if it draws random numbers, draw for the whole batch."""
         kwargs = kwargs or {}
         if torch.Tag.nondeterministic_seeded not in func.tags or not any(map(self._over_records, args)):
             return func(*args, **kwargs)

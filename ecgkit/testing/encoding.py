@@ -1,4 +1,4 @@
-"""Checks of the encoder: deterministic, any leads in any order, features as declared, weights that can be kept."""
+"""Checks of the encoder: it is deterministic, takes leads in any order, gives the declared features, and reloads."""
 
 import tempfile
 from dataclasses import replace
@@ -27,7 +27,7 @@ def encoded(method: Method, batch: Batch) -> Features:
 
 
 def check_deterministic(case: Case) -> None:
-    """In evaluation mode a record's features are the same each time, whatever other records are in the batch."""
+    """In evaluation mode, a record's features are the same each time and do not depend on the rest of the batch."""
     method, batch = case.evaluated(), case.batch()
     torch.manual_seed(1)
     first = filled(encoded(method, batch))
@@ -35,20 +35,22 @@ def check_deterministic(case: Case) -> None:
     for name, value in first.items():
         if distance(value, again[name]) > 0:
             raise CheckFailed(
-                f"{name} differs from call to call by {distance(value, again[name]):.2g}", "the same in eval mode",
+                f"{name} differs from call to call by {distance(value, again[name]):.2g}",
+                "the same in eval mode",
                 "Draw at random only where self.training, and use F.dropout(x, p, self.training).",
-            )  # fmt: skip
+            )
     alone = filled(encoded(method, pick_records(batch, 1)))
     gap = distance(first["pooled"][:1], alone["pooled"])
     if gap > TOLERANCE:
         raise CheckFailed(
-            f"pooled of a record differs by {gap:.2g} when it is alone in its batch", "features of that record alone",
+            f"pooled of a record differs by {gap:.2g} when it is alone in its batch",
+            "features of that record alone",
             "Take no statistics over the batch in eval mode.",
-        )  # fmt: skip
+        )
 
 
 def check_leads(case: Case) -> None:
-    """Leads may come in any order and number: the order changes nothing, fewer of them work, in training too."""
+    """The order of the leads does not matter, and fewer leads work too, in evaluation and in training."""
     method, batch = case.evaluated(), case.batch()
     L = len(batch.lead_ids)
     _check_order(method, batch, torch.randperm(L, generator=torch.Generator().manual_seed(0)).tolist())
@@ -74,13 +76,14 @@ def _check_order(method: Method, batch: Batch, order: list[int]) -> None:
     for name, was, now in pairs:
         if distance(was, now) > TOLERANCE:
             raise CheckFailed(
-                f"{name} differs by {distance(was, now):.2g} when the leads come in another order", "no difference",
-                "Tell leads by lead_ids, never by their place in the batch.",
-            )  # fmt: skip
+                f"{name} differs by {distance(was, now):.2g} when the leads come in another order",
+                "no difference",
+                "Identify leads by lead_ids, never by their position in the batch.",
+            )
 
 
 def check_lengths(case: Case) -> None:
-    """A record that ends early has the features of the same record given at its own length, and is trained on."""
+    """A padded record has the features of the same record without padding, and can be trained on."""
     method, batch = case.evaluated(), case.batch()
     T = batch.signal.shape[-1]
     short = _padded(batch, 3 * T // 4)
@@ -92,9 +95,9 @@ def check_lengths(case: Case) -> None:
 
 
 def _check_padding(method: Method, batch: Batch) -> None:
-    """Compare padded records with the same records at their own length; or, where none is taken, with other padding.
+    """Compare padded records with unpadded ones; if no unpadded length is accepted, with other padding values.
 
-    It is enough that one length agrees: at others a last, partial step may count in one case alone.
+    It is enough if one length agrees: at other lengths, a last partial step may count in only one of the two cases.
     """
     failures = []
     for length in _own_lengths(batch.signal.shape[-1]):
@@ -115,13 +118,13 @@ def _check_padding(method: Method, batch: Batch) -> None:
 
 
 def _own_lengths(T: int) -> list[int]:
-    """Return lengths below T; multiples of usual strides and patches among them."""
+    """Return lengths below T, including multiples of common strides and patch lengths."""
     wanted = [T * share // 100 for share in (75, 50, 80, 60)]
     return list(dict.fromkeys([*wanted, *(wanted[0] // n * n for n in (64, 50) if wanted[0] >= n)]))
 
 
 def _with_other_padding(method: Method, batch: Batch) -> tuple[Features, Features]:
-    """Return the features of padded records, and of the same with other values in the place of zeros."""
+    """Return the features of zero-padded records, and of the same records padded with other values."""
     short = _padded(batch, 3 * batch.signal.shape[-1] // 4)
     assert short.lengths is not None
     padding = torch.arange(short.signal.shape[-1]) >= short.lengths[:, None, None]
@@ -130,7 +133,7 @@ def _with_other_padding(method: Method, batch: Batch) -> tuple[Features, Feature
 
 
 def _padded(batch: Batch, length: int) -> Batch:
-    """Return a batch of which every other record ends after `length` samples: zeros follow."""
+    """Return a batch in which every other record ends after `length` samples and is padded with zeros."""
     T = batch.signal.shape[-1]
     lengths = torch.full((len(batch.rows),), T, dtype=torch.int64)
     lengths[::2] = length
@@ -139,7 +142,7 @@ def _padded(batch: Batch, length: int) -> Batch:
 
 
 def _difference(padded: Features, other: Features, how: str) -> CheckFailed | None:
-    """Return what differs in the records that end early."""
+    """Describe the difference in the padded records."""
     for name, was in _of_records(other).items():
         now = _of_records(padded)[name]
         gap = max(distance(a, b) for a, b in zip(was[::2], now[::2], strict=True))
@@ -147,13 +150,13 @@ def _difference(padded: Features, other: Features, how: str) -> CheckFailed | No
             return CheckFailed(
                 f"{name} of a record that ends early differs by {gap:.2g} {how}",
                 "no difference",
-                "Leave what lies behind lengths out (masks, means, token_real), or declare Encoder.padding.",
+                "Ignore the samples after lengths (in masks, means and token_real), or declare Encoder.padding.",
             )
     return None
 
 
 def _of_records(features: Features) -> dict[str, list[Tensor]]:
-    """Return the fields that hold values of the records, record by record; of tokens, the real ones."""
+    """Return the fields that hold values per record, split by record; of tokens, only the real ones."""
     found = {name: list(value) for name, value in filled(features).items()}
     if features.tokens is not None and features.token_real is not None:
         found["tokens"] = [x[real] for x, real in zip(features.tokens, features.token_real, strict=True)]
@@ -161,7 +164,7 @@ def _of_records(features: Features) -> dict[str, list[Tensor]]:
 
 
 def check_features(case: Case) -> None:
-    """The encoder fills the fields that the entry declares, no others, in the shapes of `ecgkit.methods.Features`."""
+    """The encoder fills exactly the fields that the entry declares, in the shapes of `ecgkit.methods.Features`."""
     method, batch = case.evaluated(), case.batch()
     if not isinstance(method.encoder, Encoder):
         raise CheckFailed(f"encoder is a {type(method.encoder).__name__}", "an ecgkit.methods.Encoder")
@@ -182,13 +185,19 @@ def check_features(case: Case) -> None:
 
 
 def _shapes(features: Features, batch: Batch, encoder: Encoder) -> dict[str, tuple[int | None, ...]]:
-    """Return the shape of every field that is there; None for any size."""
+    """Return the required shape of every filled field; None stands for any size."""
     B, L, D = len(batch.rows), len(batch.lead_ids), encoder.width
     N = None if features.tokens is None else features.tokens.shape[1]
     shapes: dict[str, tuple[int | None, ...]] = {
-        "pooled": (B, D), "per_lead": (B, L, None), "tokens": (B, None, None), "layers": (B, None, None),
-        "layer_input": (B, None), "token_leads": (N,), "token_real": (B, N), "logits": (B, len(encoder.classes)),
-    }  # fmt: skip
+        "pooled": (B, D),
+        "per_lead": (B, L, None),
+        "tokens": (B, None, None),
+        "layers": (B, None, None),
+        "layer_input": (B, None),
+        "token_leads": (N,),
+        "token_real": (B, N),
+        "logits": (B, len(encoder.classes)),
+    }
     return {name: shape for name, shape in shapes.items() if getattr(features, name) is not None}
 
 
@@ -204,7 +213,7 @@ def _check_shape(name: str, value: Tensor, shape: tuple[int | None, ...]) -> Non
 def check_weights(case: Case) -> None:
     """Weights written as safetensors and read into a new model give the same features and losses."""
     method, batch = case.evaluated(), case.batch()
-    with torch.no_grad():  # away from what a constructor would make again
+    with torch.no_grad():  # so that the weights differ from those that a constructor makes
         for parameter in method.parameters():
             parameter.add_(0.01)
     with tempfile.TemporaryDirectory() as folder:
@@ -220,8 +229,9 @@ def check_weights(case: Case) -> None:
     if gap > 0 or distance(was, now) > 0:
         raise CheckFailed(
             f"after saving and loading, pooled differs by {gap:.2g} and the loss goes from {was:.6g} to {now:.6g}",
-            "the same", "What the model computes with must be a parameter or a buffer.",
-        )  # fmt: skip
+            "the same",
+            "What the model computes with must be a parameter or a buffer.",
+        )
 
 
 def _loaded(method: Method, tensors: dict[str, Tensor]) -> Method:
@@ -230,7 +240,8 @@ def _loaded(method: Method, tensors: dict[str, Tensor]) -> Method:
     except RuntimeError as error:
         line = str(error).strip().splitlines()[-1].strip()
         raise CheckFailed(
-            f"a new model does not take the saved weights ({line})", "the same names and shapes",
-            "Shapes must follow from the completed config alone; fill it in complete(), compute values in prepare().",
-        ) from None  # fmt: skip
+            f"a new model does not take the saved weights ({line})",
+            "the same names and shapes",
+            "Shapes must depend only on the completed config. Fill it in complete(), and compute values in prepare().",
+        ) from None
     return method

@@ -1,4 +1,4 @@
-"""Checks of what a family registers: it loads without torch, and its configs survive YAML."""
+"""Checks of a family's entry: it can be listed without importing torch, and its configs survive YAML."""
 
 import dataclasses
 import json
@@ -32,7 +32,7 @@ print("HEAVY", json.dumps([module for module in {heavy} if module in sys.modules
 
 
 def check_loads(case: Case) -> None:
-    """The plugin, its config and its presets are listed without importing torch, and the model loads."""
+    """The plugin, its config and its presets can be listed without importing torch, and the model loads."""
     entry = case.entry
     known = ("signal", *supply_entries())
     unknown = [need for need in entry.needs if need not in known]
@@ -48,14 +48,15 @@ def check_loads(case: Case) -> None:
     heavy = json.loads(done.stdout.rpartition("HEAVY")[2])
     if heavy:
         raise CheckFailed(
-            f"listing {entry.name} imports {', '.join(heavy)}", "no heavy library",
+            f"listing {entry.name} imports {', '.join(heavy)}",
+            "no heavy library",
             f"Keep it out of the modules of the plugin and of {entry.config}, or import it inside a function.",
-        )  # fmt: skip
+        )
     entry.load()
 
 
 def check_config(case: Case) -> None:
-    """Every preset is a frozen dataclass with an input and a recipe, and comes back from YAML as it was."""
+    """Every preset is a frozen dataclass with an input and a recipe, and is unchanged by a round trip through YAML."""
     kind: Any = load_target(case.entry.config, f"the config of {case.entry.name}")
     if not (dataclasses.is_dataclass(kind) and kind.__dataclass_params__.frozen):  # type: ignore[union-attr]
         raise CheckFailed(f"{case.entry.config} is no frozen dataclass", "@dataclass(frozen=True)")

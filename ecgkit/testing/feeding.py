@@ -1,4 +1,4 @@
-"""Checks of what a method is fed: supplies that are declared, groups that stay together, views that are repeatable."""
+"""Checks of a method's inputs: supplies are declared, groups stay together, and views are repeatable."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -19,7 +19,7 @@ CUTS = ((1, 2), (2, 1), (2, 2), (3, 1))  # accumulated parts and processes
 
 
 class Asked(Mapping[str, Any]):
-    """What a batch holds besides the signal, with the names that were asked for."""
+    """The contents of a batch besides the signal; it records the names that are read."""
 
     def __init__(self, extra: Mapping[str, Any]) -> None:
         self._extra = extra
@@ -37,7 +37,7 @@ class Asked(Mapping[str, Any]):
 
 
 def check_supplies(case: Case) -> None:
-    """The training step and the encoder ask for declared supplies alone."""
+    """The training step and the encoder read only declared supplies."""
     method, batch = case.method(), case.batch()
     _check_asked(batch, case.needs, lambda b: losses_of(method, b), "training_step", "needs of the MethodEntry")
     encoder = method.eval().encoder
@@ -57,7 +57,7 @@ def _check_asked(batch: Batch, declared: tuple[str, ...], use: Callable[[Batch],
 
 
 def check_sampler(case: Case) -> None:
-    """The sampler gives whole groups of the rows that it is given, by its generator alone; none is torn apart."""
+    """The sampler gives whole groups of its rows, depends only on its generator, and no group is split."""
     sampler = case.setup.sampler
     if sampler is None:
         raise CheckSkipped("the method has no sampler")
@@ -89,7 +89,7 @@ def _rows_of_one_lead_set(case: Case) -> Any:
 
 
 def _groups(case: Case, parts: int, processes: int, group: int) -> list[set[tuple[int, ...]]]:
-    """Return the groups that count in each step of an epoch."""
+    """Return the counted groups in each step of an epoch."""
     setup = case.variant(accumulate=parts, batch_size=12 * group)
     plans = [setup.plan(Processes(size=processes, rank=rank)).epoch(0) for rank in range(processes)]
     steps = []
@@ -100,7 +100,7 @@ def _groups(case: Case, parts: int, processes: int, group: int) -> list[set[tupl
 
 
 def check_augmentations(case: Case) -> None:
-    """A view depends on the seed, the epoch, the record and its number alone."""
+    """An augmented view depends only on the seed, the epoch, the record and the view's number."""
     setup = case.setup
     if VIEWS not in setup.supplies:
         raise CheckSkipped("the method asks for no views")
@@ -119,6 +119,7 @@ def check_augmentations(case: Case) -> None:
     ):
         if not torch.equal(first, found):
             raise CheckFailed(
-                f"the views of a record differ when they are {what}", "the same views",
-                "Draw from the generator that the augmentation is given, and keep no state.",
-            )  # fmt: skip
+                f"the views of a record differ when they are {what}",
+                "the same views",
+                "Draw only from the augmentation's generator, and keep no state.",
+            )

@@ -1,8 +1,8 @@
-"""The gradient of one batch through the engine of real trainings, however the batch is cut.
+"""The gradient of one batch, computed by the real training engine, for any cut of the batch into pieces.
 
 The step is plain gradient descent at a learning rate of 1, so that the change of the weights is the gradient. Random
-numbers are those of `ecgkit.testing.draws`. Batch norms keep their running statistics: they would take other ones from
-each piece.
+numbers come from `ecgkit.testing.draws`. Batch norms use their running statistics, because batch statistics would
+differ between the pieces.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,11 +29,11 @@ RECIPE = {"batch_size": SIZE, "lr": 256 / SIZE, "clip": None, "schedule": "const
 
 @dataclass(frozen=True)
 class Taken:
-    """What a step gave.
+    """The outcome of a step.
 
     Args:
-        gradients: Of every trained parameter, by name.
-        buffers: As they are after the step, by name.
+        gradients: Gradient of every trained parameter, by name.
+        buffers: Buffers after the step, by name.
     """
 
     gradients: dict[str, Tensor]
@@ -41,10 +41,10 @@ class Taken:
 
 
 def taken_step(setup: Setup, processes: Processes) -> Taken:
-    """Take a step with this process's pieces of a batch of `SIZE` records; the method is changed.
+    """Take a step with this process's pieces of a batch of `SIZE` records; this changes the method.
 
     Raises:
-        CheckSkipped: No lead set has so many records.
+        CheckSkipped: No lead set has `SIZE` records.
     """
     idle = setup.cost().idle
     method = setup.method.train()
@@ -67,7 +67,7 @@ def taken_step(setup: Setup, processes: Processes) -> Taken:
 
 
 def _batches(windows: Windows, pieces: Sequence[Piece], rank: int, draws: Draws) -> Iterator[Batch]:
-    """Yield the pieces' batches; before each, set the random numbers to those of its own records."""
+    """Yield the batches of the pieces; before each, set the random numbers of its records."""
     first = 0
     for piece in pieces:
         draws.own, draws.first = len(piece.rows), first + sum(piece.sizes[:rank])
@@ -80,7 +80,7 @@ def check_same_gradients(one: Mapping[str, Tensor], other: Mapping[str, Tensor],
     """Compare the gradients of every parameter.
 
     Raises:
-        CheckFailed: They differ.
+        CheckFailed: The gradients differ.
     """
     scale = max(float(value.abs().max()) for value in one.values())
     for name, value in one.items():
@@ -93,7 +93,7 @@ def check_same_gradients(one: Mapping[str, Tensor], other: Mapping[str, Tensor],
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Compute on one thread: some of torch's kernels add in another order each time on several."""
+    """Compute on one thread, because some torch kernels add in a varying order on several threads."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:

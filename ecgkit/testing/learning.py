@@ -1,4 +1,4 @@
-"""Checks of the training step: gradients, a loss that falls, bf16, torch.compile."""
+"""Checks of the training step: gradients, a falling loss, bf16 and torch.compile."""
 
 import logging
 import shutil
@@ -22,10 +22,10 @@ COMPILED_TOLERANCE = 1e-3
 
 
 def losses_of(method: Method, batch: Batch, seed: int = 0, clock: Clock = END) -> Losses:
-    """Return the losses of a step with the random choices of a seed, at the end of a training or at another time.
+    """Return the losses of a step for a seed, at the end of a training or at another time.
 
     Raises:
-        CheckFailed: They are no `Losses` of finite scalars.
+        CheckFailed: The step returns something other than `Losses` of finite scalars.
     """
     torch.manual_seed(seed)
     losses = method.training_step(batch, clock)
@@ -51,7 +51,7 @@ def check_step(case: Case) -> None:
 
 
 def check_learns(case: Case) -> None:
-    """The loss stays finite and falls in 20 steps on one batch, with the same random choices in each."""
+    """The loss stays finite and falls over 20 steps on one batch, with the same random numbers in each step."""
     method, batch, recipe = case.method(), case.batch(), case.config.recipe
     optimization = method_optimization(method, recipe, torch.device("cpu"))
     losses = []
@@ -61,13 +61,14 @@ def check_learns(case: Case) -> None:
         optimization.step([loss], Clock.at(0, LONG, 1))
     if sum(losses[-5:]) / 5 >= losses[0]:
         raise CheckFailed(
-            f"the loss goes from {losses[0]:.4g} to {losses[-1]:.4g} in {STEPS} steps on one batch", "a lower loss",
+            f"the loss goes from {losses[0]:.4g} to {losses[-1]:.4g} in {STEPS} steps on one batch",
+            "a lower loss",
             f"Look at the sign of the loss, at detached tensors, and at the learning rate ({recipe.peak_lr:.3g}).",
-        )  # fmt: skip
+        )
 
 
 def check_gradients(case: Case) -> None:
-    """Every parameter gets a gradient in some of 8 steps, or is declared frozen by requires_grad False."""
+    """Every parameter gets a gradient in at least one of 8 steps, or has requires_grad False."""
     method, batch = case.method(), case.batch()
     idle = {name for name, p in method.named_parameters() if p.requires_grad}
     for seed in range(8):
@@ -79,13 +80,14 @@ def check_gradients(case: Case) -> None:
     names = sorted(idle)
     shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     raise CheckFailed(
-        f"no gradient reaches {shown}", "a gradient for every parameter",
+        f"no gradient reaches {shown}",
+        "a gradient for every parameter",
         "Use it in the loss, or declare it frozen: parameter.requires_grad_(False).",
-    )  # fmt: skip
+    )
 
 
 def check_bf16(case: Case) -> None:
-    """Under bf16 autocast the losses and gradients are finite, and the loss is that of fp32 to a tenth."""
+    """Under bf16 autocast, losses and gradients are finite, and the loss differs from fp32 by less than a tenth."""
     method, batch = case.method(), case.batch()
     exact = losses_of(case.method(), batch).loss.item()
     with torch.autocast("cpu", torch.bfloat16):
@@ -96,13 +98,14 @@ def check_bf16(case: Case) -> None:
             check_finite(parameter.grad, f"the gradient of {name} in bf16")
     if abs(loss.item() - exact) > BF16_TOLERANCE * max(abs(exact), 1e-3):
         raise CheckFailed(
-            f"the loss is {loss.item():.5g} in bf16 and {exact:.5g} in fp32", "a tenth of a difference at most",
+            f"the loss is {loss.item():.5g} in bf16 and {exact:.5g} in fp32",
+            "a tenth of a difference at most",
             "Compute what needs precision (logits, sums of exponentials, variances) on x.float().",
-        )  # fmt: skip
+        )
 
 
 def check_compile(case: Case) -> None:
-    """torch.compile takes the training step, forward and backward, and the loss stays what it is."""
+    """torch.compile compiles the training step, forward and backward, and the loss does not change."""
     if case.compiler == "inductor" and not (shutil.which("g++") or shutil.which("clang++")):
         raise CheckSkipped("no C++ compiler on this machine", "g++ or clang++, for the backend inductor")
     plain, method, batch = case.method(), case.method(), case.batch()
@@ -115,19 +118,21 @@ def check_compile(case: Case) -> None:
         except Exception as error:
             line = " ".join(str(error).split())[:200]
             raise CheckFailed(
-                f"torch.compile fails: {type(error).__name__}: {line}", "a step that compiles",
-                "Put torch.compiler.disable on what it cannot take.",
-            ) from None  # fmt: skip
+                f"torch.compile fails: {type(error).__name__}: {line}",
+                "a step that compiles",
+                "Put torch.compiler.disable on the code that cannot be compiled.",
+            ) from None
     if abs(loss.item() - eager) > COMPILED_TOLERANCE * max(abs(eager), 1e-3):
         raise CheckFailed(
-            f"the loss is {loss.item():.6g} when compiled and {eager:.6g} when not", "the same",
+            f"the loss is {loss.item():.6g} when compiled and {eager:.6g} when not",
+            "the same",
             "A step must not depend on Python state that changes, nor on numbers from outside torch.",
-        )  # fmt: skip
+        )
 
 
 @contextmanager
 def _compiling() -> Iterator[None]:
-    """Compile afresh, with the random numbers of eager mode, and say nothing of graph breaks."""
+    """Compile without cached code, with the random numbers of eager mode and no messages about graph breaks."""
     from torch._inductor import config as inductor
 
     quieted = [logging.getLogger(name) for name in ("torch._dynamo", "torch._functorch", "torch._inductor")]

@@ -1,4 +1,4 @@
-"""The store that checks run on: a small simulated cohort with all that a method may need, made once per process."""
+"""The store for the checks: a small simulated cohort with all data that a method may need, made once per process."""
 
 import functools
 import tempfile
@@ -35,7 +35,7 @@ def simulated_store() -> Path:
 
 
 def store_for(needs: Iterable[str]) -> Store:
-    """Return the store, completed by what these needs ask for besides what every store has."""
+    """Return the store, with beats, entities or other data added as these needs require."""
     store = Store(simulated_store())
     if "beats" in needs and not has_peaks(store):
         find_beats(store)
@@ -46,5 +46,5 @@ def store_for(needs: Iterable[str]) -> Store:
 
 
 def task_for(needs: Iterable[str]) -> TaskEntry | None:
-    """Return the task that labels come from, for a method that needs them."""
+    """Return the task that gives the labels, for a method that needs labels."""
     return find_task(TASK) if "labels" in needs else None

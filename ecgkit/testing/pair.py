@@ -1,4 +1,4 @@
-"""The step of one batch in two processes that share it; `ecgkit.testing.gradients` takes it."""
+"""One training step of `ecgkit.testing.gradients`, in two processes that share a batch."""
 
 import multiprocessing
 import os
@@ -27,7 +27,7 @@ GRADIENT = "gradient.safetensors"
 
 
 def gradient_of_own(entry: MethodEntry, config: Any, store: Path, task: str) -> dict[str, Tensor]:
-    """Return the gradient of every trained parameter by name, from all processes that joined."""
+    """Return the gradient of every trained parameter by name, over all joined processes."""
     labels = find_task(task) if task else None
     with joined("cpu") as processes:
         setup = set_up(entry, config, Store(store), OPTIONS, processes, lambda done, total: None, labels)
@@ -35,10 +35,10 @@ def gradient_of_own(entry: MethodEntry, config: Any, store: Path, task: str) -> 
 
 
 def gradient_in_two(entry: MethodEntry, config: Any, store: Path, task: str) -> dict[str, Tensor]:
-    """Return what `gradient_of_own` gives in the first of two processes joined by gloo.
+    """Return the result of `gradient_of_own` in the first of two processes joined by gloo.
 
     Raises:
-        CheckFailed: One of them fails, or they wait for each other for minutes.
+        CheckFailed: A process fails, or both do not finish in time.
     """
     context = multiprocessing.get_context("forkserver")  # imports torch once, then forks before any thread
     context.set_forkserver_preload(["torch", "torch.distributed.fsdp", "ecgkit.testing.pair"])
@@ -53,7 +53,7 @@ def gradient_in_two(entry: MethodEntry, config: Any, store: Path, task: str) -> 
 
 
 def _wait(children: list[Any], folder: Path) -> None:
-    """Wait for both; what one says of its failure comes first, for the other then waits for it in vain."""
+    """Wait for both processes. If one fails, its error is raised first, because the other only waits for it."""
     until = time.monotonic() + SECONDS
     try:
         while any(child.exitcode is None for child in children) and time.monotonic() < until:

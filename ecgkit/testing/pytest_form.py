@@ -1,4 +1,4 @@
-"""The checks as tests of pytest: one line in a plugin's test file."""
+"""The checks as pytest tests, by one line in a plugin's test file."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -29,10 +29,10 @@ def method_tests(
 
     Args:
         names: Registered methods.
-        preset: Which of their presets; by default ``tiny`` where there is one, else the first.
-        leave_out: Checks that are not made.
+        preset: Preset to check. By default ``tiny`` if the method has it, otherwise its first preset.
+        leave_out: Names of checks to leave out.
         compiler: See `ecgkit.testing.check_method`.
-        settings: Settings that differ from the preset, such as ``depth=1``: smaller models are checked sooner.
+        settings: Settings that differ from the preset, such as ``depth=1``: checks of smaller models are faster.
     """
     import pytest
 

@@ -1,4 +1,4 @@
-"""What a check gives: it passed, it failed and why, or it could not be made here."""
+"""The result of a check: passed, failed with a reason, or skipped."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -13,11 +13,11 @@ class CheckResult:
     """The outcome of one check.
 
     Args:
-        subject: What was checked, such as ``method stmem``.
+        subject: The checked entry, such as ``method stmem``.
         check: Name of the check.
         outcome: ``ok``, ``failed`` or ``skipped``.
-        why: What was found, what was expected and what to do; empty where it passed.
-        seconds: How long it took.
+        why: The finding, the expectation and a remedy; empty if the check passed.
+        seconds: Duration in s.
     """
 
     subject: str
@@ -28,8 +28,8 @@ class CheckResult:
 
 
 class CheckFailed(EcgkitError):  # noqa: N818  (an outcome)
-    """A check found something else than it expected."""
+    """A check failed."""
 
 
 class CheckSkipped(EcgkitError):  # noqa: N818  (an outcome)
-    """A check cannot be made on this machine or of this method."""
+    """A check does not apply to this method, or cannot run on this machine."""

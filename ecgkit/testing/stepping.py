@@ -1,6 +1,6 @@
-"""Checks of what happens around a training step: accumulated parts, the clock, and the hook after the step.
+"""Checks around the training step: gradient accumulation, the clock, and the hook after the step.
 
-The steps are those of the engine of real trainings, with two accumulated parts per batch.
+The steps are taken by the real training engine, with two accumulated parts per batch.
 """
 
 from collections.abc import Iterator
@@ -27,9 +27,9 @@ class Seen:
     """The calls of one optimiser step.
 
     Args:
-        clock: The step's.
-        parts: Clocks that `training_step` was given.
-        after: Clocks that `after_step` was given.
+        clock: The clock of the step.
+        parts: Clocks passed to `training_step`.
+        after: Clocks passed to `after_step`.
     """
 
     clock: Clock
@@ -38,9 +38,9 @@ class Seen:
 
 
 def check_accumulation(case: Case) -> None:
-    """A batch in two accumulated parts gives the gradients and the buffers of the whole batch.
+    """A batch in two accumulated parts gives the same gradients and buffers as the whole batch.
 
-    A loss that compares the records of a batch sees fewer of them in a part: a method says so by `fewest_records`.
+    A loss that compares the records of a batch sees fewer records in a part. Such a method declares `fewest_records`.
     """
     if case.setup.fewest > 1:
         raise CheckSkipped("its loss compares the records of a part (fewest_records)")
@@ -56,7 +56,7 @@ def check_accumulation(case: Case) -> None:
 
 
 def check_clock(case: Case) -> None:
-    """All parts of a batch see the clock of their optimiser step; the clock alone tells a step where it stands."""
+    """All parts of a batch get the clock of their optimiser step, and a step's position comes only from the clock."""
     for step in _steps(case, case.method()):
         if any(clock != step.clock for clock in step.parts):
             raise CheckFailed(f"in step {step.clock.step} the parts see {step.parts}", f"each of them {step.clock}")
@@ -89,7 +89,7 @@ def check_after_step(case: Case) -> None:
 
 
 def _steps(case: Case, method: Method) -> Iterator[Seen]:
-    """Train a method for a few steps and yield what it was called with."""
+    """Train a method for a few steps, and yield the calls of each step."""
     setup = case.variant(accumulate=PARTS)
     parts, after = _watched(method)
     engine = Engine(method, setup.recipe, Processes(), shard=False, compile=False, idle=True)
@@ -104,7 +104,7 @@ def _steps(case: Case, method: Method) -> Iterator[Seen]:
 
 
 def _watched(method: Method) -> tuple[list[Clock], list[Clock]]:
-    """Write down the clocks that a method's step and hook are given from now on."""
+    """Record the clocks passed to a method's step and hook from now on."""
     parts: list[Clock] = []
     after: list[Clock] = []
     step, hook = method.training_step, method.after_step

@@ -26,13 +26,13 @@ WARMUP, RESTART = 1, 3
 
 
 class _KilledError(Exception):
-    """Stands for whatever ends a process."""
+    """Stands for any event that ends a process."""
 
 
 def check_resume(case: Case) -> None:
-    """A training that dies in an epoch and is resumed ends with the weights and the curve of one that was not.
+    """A training that is killed within an epoch and resumed ends with the weights and curve of an unbroken one.
 
-    It has the family's own schedule, with a short warm-up, and stops in the middle of it.
+    It follows the family's own schedule with a short warm-up, and stops in the middle of it.
     """
 
     def die(done: int, total: int) -> None:
@@ -54,7 +54,7 @@ def check_resume(case: Case) -> None:
 
 
 def _scheduled(case: Case) -> Any:
-    """Return the case's config with the schedule of its preset, in which the training is stopped."""
+    """Return the case's config with the schedule of its preset, for a training that is stopped."""
     own = case.presets[case.preset].recipe
     recipe = replace(case.config.recipe, schedule=own.schedule, warmup_steps=WARMUP, restart_steps=RESTART)
     return replace(case.config, recipe=recipe)
@@ -65,7 +65,7 @@ def _train(case: Case, config: Any, out: Path, options: PretrainOptions, watcher
 
 
 def _compare_runs(a: Path, b: Path) -> None:
-    remedy = "Keep what changes while training in buffers, and draw from torch's generator alone."
+    remedy = "Keep all state that changes during training in buffers, and draw only from torch's generator."
     for line, other in zip(read_metrics(a), read_metrics(b), strict=True):
         for name in (key for key in line if key not in TIMING):
             if line[name] != other.get(name):
@@ -79,7 +79,7 @@ def _compare_runs(a: Path, b: Path) -> None:
 
 
 def check_two_processes(case: Case) -> None:
-    """Two processes with half a batch each take the step that one takes with the whole batch."""
+    """Two processes with half a batch each take the same step as one process with the whole batch."""
     task = case.task.name if case.task else ""
     with one_thread():  # as each of the two has
         alone = taken_step(case.variant(**RECIPE), Processes()).gradients
@@ -95,7 +95,7 @@ def check_two_processes(case: Case) -> None:
 
 
 def check_built_on(case: Case) -> None:
-    """Every run that a config names is one that the method says it is built on, and the new run records it."""
+    """Every run named in the config is declared in the method's `built_on`, and the new run records it."""
     parents = case.entry.load().built_on(case.config)
     forgotten = [run for run in _runs_in(case.config) if run.resolve() not in {parent.resolve() for parent in parents}]
     if forgotten:

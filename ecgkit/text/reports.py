@@ -82,7 +82,7 @@ def report_table(store: Store) -> ReportTable:
     if not index:
         raise StoreError(
             f"{store.path} contains no reports of at least {FEWEST_WORDS} words",
-            remedy="Ingest a dataset with reports, such as MIMIC-IV-ECG or PTB-XL.",
+            remedy="Make a store of a dataset with reports, such as MIMIC-IV-ECG: ecgkit ingest SRC --out STORE",
         )
     return ReportTable(tuple(index), rows)
 

@@ -1,4 +1,4 @@
-"""Pretraining: data, loop, run folder. It knows `Batch` and `Losses` and nothing of any family."""
+"""Pretraining: data, training loop and run folder. It depends on no method family, only on `Batch` and `Losses`."""
 
 from collections.abc import Callable
 
@@ -8,20 +8,20 @@ from ecgkit.hookspecs import hookimpl
 SUPPLIES = (
     SupplyEntry(
         name="beats",
-        summary="R peaks, int [B, P] in samples of the crop; -1 fills up",
+        summary="R peaks, int [B, P] in samples of the crop; padded with -1",
         target="ecgkit.training.supply:open_beats",
         command="ecgkit beats",
         joinable=True,
     ),
     SupplyEntry(
         name="reports",
-        summary="which unique report, int64 [B], as ecgkit.text.reports numbers them; -1 for none",
+        summary="index of each record's unique report, int64 [B], see ecgkit.text.reports; -1 for none",
         target="ecgkit.training.supply:open_reports",
         command="ecgkit ingest (of a dataset with reports)",
     ),
     SupplyEntry(
         name="entities",
-        summary="what the report says of each entity, uint8 [B, Q]: 0 absent, 1 present, 2 uncertain, 255 unknown",
+        summary="state of each entity in the report, uint8 [B, Q]: 0 absent, 1 present, 2 uncertain, 255 unknown",
         target="ecgkit.training.supply:open_entities",
         command="ecgkit extract-knowledge",
     ),
@@ -40,7 +40,7 @@ SUPPLIES = (
     ),
     SupplyEntry(
         name="patients",
-        summary="number of the patient, int64 [B]: equal numbers, same patient",
+        summary="patient index, int64 [B]; records of the same patient have the same index",
         target="ecgkit.training.supply:open_patients",
         command="ecgkit ingest",
     ),

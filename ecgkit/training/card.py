@@ -1,4 +1,4 @@
-"""The model card of a run, ``README.md``: what it is, how it was trained and on what, and what that allows."""
+"""The model card of a run, ``README.md``: model, input, data, training and terms of use."""
 
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ def _card(setup: Setup, metrics: list[dict[str, Any]]) -> str:
     recipe, store, split = setup.recipe, setup.store, setup.split
     best, kept = lowest(metrics), kept_epoch(metrics, recipe)
     parameters = sum(p.numel() for p in setup.method.encoder.parameters()) if hasattr(setup.method, "encoder") else 0
-    license_ = store.attributes.get("license") or "not recorded; the licence of the source holds"
+    license_ = store.attributes.get("license") or "not recorded; the licence of the source applies"
     labels = f"\nTrained on the labels of task `{setup.task}`.\n" if setup.task else ""
     return f"""# {setup.entry.name}{f" ({setup.options.preset})" if setup.options.preset else ""}
 
@@ -38,12 +38,13 @@ Every setting, the versions of the software and the command are in `config.yaml`
 ## Data
 
 Store `{store.name}`, dataset {store.attributes["dataset"]}, content hash {store.content_hash}.
-{len(split.train)} records were trained on, {len(split.val)} watched (the epoch may be chosen by them),
-{len(split.held_out)} held out, {len(split.unusable)} unusable; `records.parquet` lists them by id and patient.
+{len(split.train)} training records, {len(split.val)} validation records (the epoch may be chosen by them),
+{len(split.held_out)} held-out records, {len(split.unusable)} unusable records. `records.parquet` lists them by id and
+patient.
 Licence of the data: {license_}.
 
 ## Use
 
-For research. The weights carry what the data's terms say of models made from them. Not a medical device: nothing here
-was validated for clinical use.
+For research only. The data's terms for derived models apply to the weights. This is not a medical device, and it has
+not been validated for clinical use.
 """

@@ -1,4 +1,4 @@
-"""Checkpoints: all that a training needs to go on as if nothing had happened, in open formats.
+"""Checkpoints: the complete state of a training, in open formats, so that a resumed training equals an unbroken one.
 
 checkpoints/step-00001200/model.safetensors      weights and buffers by name
 checkpoints/step-00001200/optimizer.safetensors  state of the optimisers by parameter, such as ``NAME/exp_avg``
@@ -7,8 +7,8 @@ checkpoints/step-00001200/sums.safetensors       sums of the running epoch's los
 checkpoints/step-00001200/best.safetensors       the best weights so far (a link to those of the run)
 checkpoints/step-00001200/state.json             position, metrics, lowest loss, and the hash of every file above
 
-The place in the schedule and in the order of the records is the position: both follow from it. There is no scaler: bf16
-needs none. A checkpoint appears whole or not at all; one that was damaged later is passed over for the one before.
+The state of the schedule and the order of the records follow from the position. bf16 needs no gradient scaler. A
+checkpoint is written atomically. If one was damaged later, the checkpoint before it is used.
 """
 
 import json
@@ -33,14 +33,14 @@ TENSORS = ("model", "optimizer", "rng", "sums")
 
 @dataclass
 class Progress:
-    """Where a training stands.
+    """The position of a training.
 
     Args:
-        epoch: The running epoch, from 0.
-        index: Steps of it that are done.
-        step: Steps done in all.
-        best: The lowest validation loss so far; None before the first epoch's end.
-        metrics: Those of the epochs that are done.
+        epoch: The current epoch, counted from 0.
+        index: Number of finished steps in this epoch.
+        step: Number of finished steps in all epochs.
+        best: The lowest validation loss so far; None before the end of the first epoch.
+        metrics: The metrics of the finished epochs.
     """
 
     epoch: int = 0
@@ -52,12 +52,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint as read.
+    """A checkpoint that was read.
 
     Args:
-        progress: Where the training stood.
-        processes: How many processes there were.
-        tensors: By file and name; see the module.
+        progress: The position of the training.
+        processes: Number of processes that trained.
+        tensors: Tensors by file and name; see the module.
     """
 
     progress: Progress
@@ -66,12 +66,12 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path:
-    """Write a checkpoint and drop all but the last `keep`.
+    """Write a checkpoint, and remove all but the last `keep` checkpoints.
 
     Args:
         folder: The unfinished run.
-        checkpoint: What to write.
-        keep: How many stay.
+        checkpoint: The checkpoint.
+        keep: Number of checkpoints to keep.
     """
     path = folder / CHECKPOINTS / f"step-{checkpoint.progress.step:08d}"
     with atomic_folder(path, "checkpoint") as staging:
@@ -90,22 +90,22 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path:
 
 
 def latest_checkpoint(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
-    """Return the last whole checkpoint of an unfinished run, if any.
+    """Return the last undamaged checkpoint of an unfinished run, or None.
 
     Args:
         folder: The unfinished run.
-        warn: Called with a line for each checkpoint that is passed over.
+        warn: Called with one line per damaged checkpoint that is skipped.
     """
     for path in reversed(_paths(folder)):
         try:
             return _read(path)
         except Exception as error:  # whatever a cut or flipped file makes the readers say
-            warn(f"{path.name} is damaged ({_line(error)}): passed over for the one before")
+            warn(f"{path.name} is damaged ({_line(error)}); the checkpoint before it is used")
     return None
 
 
 def restore_best(folder: Path, step: int) -> None:
-    """Put the best weights of a checkpoint back into the run, which may hold later ones."""
+    """Restore the best weights of a checkpoint in the run, which may hold later ones."""
     kept = folder / CHECKPOINTS / f"step-{step:08d}" / BEST
     (folder / BEST).unlink(missing_ok=True)
     if kept.exists():
@@ -142,7 +142,7 @@ def _to_disk(file: Path) -> None:
 
 
 def whole(tensor: Tensor) -> Tensor:
-    """Return a tensor on the CPU, put together from its shards if it is sharded; all processes must ask."""
+    """Return a tensor on the CPU, gathered if it is sharded; all processes must call this."""
     tensor = tensor.detach()
     if isinstance(tensor, DTensor):
         tensor = tensor.full_tensor()
@@ -150,14 +150,14 @@ def whole(tensor: Tensor) -> Tensor:
 
 
 def model_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Return a module's weights and buffers by name, on the CPU and whole."""
+    """Return a module's weights and buffers by name, on the CPU and unsharded."""
     return {name: whole(value) for name, value in module.state_dict().items()}
 
 
 def optimizer_tensors(module: nn.Module, optimizers: Sequence[torch.optim.Optimizer]) -> dict[str, Tensor]:
-    """Return the optimiser state of every parameter as ``NAME/KEY``, on the CPU and whole.
+    """Return the optimiser state of every parameter as ``NAME/KEY``, on the CPU and unsharded.
 
-    A parameter is in one optimiser alone, so its name tells its state whatever the number of optimisers.
+    Each parameter belongs to exactly one optimiser, so its name identifies its state for any number of optimisers.
     """
     return {
         f"{name}/{key}": whole(value)
@@ -170,7 +170,7 @@ def optimizer_tensors(module: nn.Module, optimizers: Sequence[torch.optim.Optimi
 
 @torch.no_grad()
 def load_model(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Put weights and buffers in their places, sharded ones in their shards."""
+    """Load weights and buffers into a module, sharded or not."""
     for name, value in module.state_dict().items():
         value.copy_(_like(tensors[name], value))
 
@@ -178,7 +178,7 @@ def load_model(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
 def load_optimizers(
     module: nn.Module, optimizers: Sequence[torch.optim.Optimizer], tensors: Mapping[str, Tensor]
 ) -> None:
-    """Give each optimiser the state of its parameters."""
+    """Load the state of each parameter into its optimiser."""
     owner = {p: optimizer for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
     for name, parameter in module.named_parameters():
         keys = [key.rpartition("/")[2] for key in tensors if key.rpartition("/")[0] == name]
@@ -214,7 +214,7 @@ def load_rng(tensors: Mapping[str, Tensor], rank: int, device: torch.device) -> 
 
 
 def sums_of(checkpoint: Checkpoint, rank: int, processes: int) -> dict[str, Tensor]:
-    """Return the sums of a process; where their number has changed, the first takes all and the others zeros."""
+    """Return the loss sums of a process; if the number of processes changed, the first gets all, the others zeros."""
     sums = checkpoint.tensors["sums"]
     if checkpoint.processes == processes:
         return {name.partition("/")[2]: value for name, value in sums.items() if name.startswith(f"{rank}/")}

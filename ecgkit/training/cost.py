@@ -1,8 +1,8 @@
-"""What a step of a method costs: parameters, floating-point operations, tokens, memory.
+"""The cost of a training step: parameters, floating-point operations, tokens and memory.
 
-Counted on two records of real data, without training: FLOPs by torch's counter over a forward and a backward pass,
-memory of the graph as what autograd keeps for it. MFU (model FLOPs utilisation, Chowdhery et al., PaLM, arXiv
-2204.02311, appendix B) is the share of the device's peak that these FLOPs, times records per second, come to.
+The cost is counted on two real records, without training. FLOPs come from torch's counter over a forward and a backward
+pass. Graph memory is the memory of the tensors that autograd saves. MFU (model FLOPs utilisation, Chowdhery et al.,
+PaLM, arXiv 2204.02311, appendix B) is FLOPs per record times records per second, divided by the device's peak FLOP/s.
 """
 
 import time
@@ -29,14 +29,14 @@ _CPU_ATTENTION = {
 
 @dataclass(frozen=True)
 class Cost:
-    """The cost of training on a record.
+    """The cost of training on one record.
 
     Args:
-        parameters: Of the method.
-        trained: Of these, how many are trained.
-        flops: Forward and backward, a record.
-        tokens: What the encoder makes of a whole record; None where it has no tokens.
-        graph_bytes: What autograd keeps between forward and backward, a record.
+        parameters: Number of parameters of the method.
+        trained: Number of trained parameters.
+        flops: FLOPs per record, forward and backward.
+        tokens: Number of tokens per record in the encoder; None if it has no tokens.
+        graph_bytes: Bytes per record that autograd saves between forward and backward.
         idle: Whether some trained parameter got no gradient.
     """
 
@@ -48,12 +48,12 @@ class Cost:
     idle: bool
 
     def memory(self, records: int) -> float:
-        """Return an estimate in bytes for a step of so many records: weights, gradients, two moments, the graph."""
+        """Estimate the bytes of a step on so many records: weights, gradients, two moments and the graph."""
         return 4.0 * (self.parameters + 3 * self.trained) + self.graph_bytes * records
 
 
 def count_cost(method: Method, batch: Batch, recipe: Recipe) -> Cost:
-    """Count on a batch; the method and torch's random state are as before afterwards."""
+    """Count the cost on a batch; the method and torch's random state are left unchanged."""
     device, records = batch.signal.device, len(batch.rows)
     buffers = {name: value.clone() for name, value in method.named_buffers()}
     kept = _Kept(method)
@@ -83,7 +83,7 @@ def count_cost(method: Method, batch: Batch, recipe: Recipe) -> Cost:
 
 
 class _Kept:
-    """Counts the bytes that autograd keeps, parameters apart, each storage once."""
+    """Counts the bytes that autograd saves, without parameters, each storage once."""
 
     def __init__(self, method: Method) -> None:
         self.bytes = 0
@@ -106,7 +106,7 @@ def _tokens(method: Method, batch: Batch, recipe: Recipe) -> int | None:
 
 
 def peak_flops(recipe: Recipe, device: torch.device) -> float:
-    """Return the FLOP/s that a device reaches in products of matrices, in the recipe's precision."""
+    """Return the peak FLOP/s of a device in matrix products, in the recipe's precision."""
     dtype = torch.bfloat16 if precision(recipe, device) == "bf16" else torch.float32
     if device.type == "cuda" and dtype == torch.bfloat16:
         name = torch.cuda.get_device_name(device)
@@ -117,7 +117,7 @@ def peak_flops(recipe: Recipe, device: torch.device) -> float:
 
 
 def measure_peak(device: torch.device, dtype: torch.dtype) -> float:
-    """Return the best rate of a few products of square matrices, in FLOP/s."""
+    """Measure the best FLOP/s over a few products of square matrices."""
     n = 8192 if device.type == "cuda" else 512
     a = torch.ones(n, n, device=device, dtype=dtype)
     seconds = min(timed(lambda: a @ a, device) for _ in range(6))
@@ -125,7 +125,7 @@ def measure_peak(device: torch.device, dtype: torch.dtype) -> float:
 
 
 def timed(work: Callable[[], Any], device: torch.device) -> float:
-    """Return the seconds that some work takes, the device's included."""
+    """Return the seconds that some work takes, including its work on the device."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     began = time.perf_counter()

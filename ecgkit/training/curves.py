@@ -1,4 +1,4 @@
-"""The curves of runs, finished or not, beside each other."""
+"""Comparison of the training curves of runs, finished or unfinished."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ WIDTH, HEIGHT = 7.0, 4.2  # inches
 
 @dataclass(frozen=True)
 class Curves:
-    """A run as it went.
+    """The training curves of a run.
 
     Args:
         name: The run's folder; ``NAME.partial`` while it is not finished.
-        method: Family and preset.
+        method: Method family and preset.
         finished: Whether training is complete.
-        epochs: How many there will be.
-        metrics: Those of the epochs so far.
+        epochs: Number of planned epochs.
+        metrics: The metrics of the epochs so far.
     """
 
     name: str
@@ -32,16 +32,16 @@ class Curves:
     metrics: list[dict[str, Any]]
 
     def values(self, name: str) -> tuple[list[int], list[float]]:
-        """Return the epochs at which a metric is known, and its values."""
+        """Return the epochs that have a metric, and its values."""
         known = [(line["epoch"], line[name]) for line in self.metrics if line.get(name) is not None]
         return [epoch for epoch, _ in known], [value for _, value in known]
 
 
 def read_curves(path: Path) -> Curves:
-    """Read the curves of a run, finished or not.
+    """Read the training curves of a run, finished or unfinished.
 
     Raises:
-        RunError: It is no run, or one that was imported and not trained here.
+        RunError: The folder is not a run, or the run was imported from published weights.
     """
     folder = path if path.is_dir() else unfinished(finished(path))
     entry, config, details = _known(folder, path)
@@ -64,11 +64,11 @@ def common_metrics(runs: Sequence[Curves]) -> list[str]:
 
 
 def plot_curves(runs: Sequence[Curves], metric: str, file: Path) -> None:
-    """Draw a metric of every run over its epochs into a PNG.
+    """Draw a metric of every run over its epochs into a PNG file.
 
     Raises:
         RunError: No run has the metric.
-        OutputError: `file` is no name for a PNG.
+        OutputError: `file` does not end in ``.png``.
     """
     check_suffix(file, ".png")
     if not any(run.values(metric)[0] for run in runs):

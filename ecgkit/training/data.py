@@ -1,7 +1,7 @@
-"""From a view to batches: which records, in which order, cropped where.
+"""Batches from a view: the split, the order of the records, and their crops.
 
-A batch holds records of one lead set, so that it is rectangular and nothing absent is fed to a model. Order and crops
-depend on the seed, the epoch and the record's row alone, not on how many workers load them.
+A batch holds records of one lead set, so that it is rectangular and no absent lead is fed to a model. Order and crops
+depend only on the seed, the epoch and the record's row, not on the number of workers.
 """
 
 import os
@@ -39,10 +39,10 @@ class Split:
     """Rows of a store for pretraining.
 
     Args:
-        train: Rows that are trained on.
-        val: Rows on which the loss is watched; no patient is in both, as far as patients are known.
-        held_out: Rows of the test fold, kept out so that a later probe on them is honest.
-        unusable: Rows that have none of the contract's leads, or hardly any signal.
+        train: Training rows.
+        val: Validation rows. They share no known patient with the training rows.
+        held_out: Rows of the test fold. They are not used, so that a later probe can test on them.
+        unusable: Rows that have none of the model's leads, or too little signal.
     """
 
     train: NDArray[np.int64]
@@ -51,46 +51,45 @@ class Split:
     unusable: NDArray[np.int64]
 
     def parts(self) -> dict[str, NDArray[np.int64]]:
-        """Return the rows by the name of their part."""
+        """Return the rows of each part by its name."""
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
 def pretraining_split(table: pd.DataFrame, usable: NDArray[np.bool_], *, all_folds: bool = False) -> Split:
-    """Split a record table by fold, and so by patient: 1-8 train, 9 val, 10 held out.
+    """Split a record table by fold, and so by patient: folds 1-8 for training, 9 for validation, 10 held out.
 
     Args:
-        table: A store's record table; its `fold` is published or depends on the patient alone.
-        usable: ``[R]``, which record can be fed to the model; see `View.usable`.
-        all_folds: Train on the held-out fold too.
+        table: A store's record table. Its `fold` is published, or depends only on the patient.
+        usable: ``[R]``, whether each record can be fed to the model; see `View.usable`.
+        all_folds: Also train on the held-out fold.
 
     Raises:
-        StoreError: Too few records to fill training and validation.
+        StoreError: There are no training or no validation records.
     """
     fold = np.where(usable, table["fold"].to_numpy(), 0)
     test = fold == (0 if all_folds else TEST_FOLD)
     train, val = (np.flatnonzero(rows) for rows in ((fold > 0) & (fold != VAL_FOLD) & ~test, fold == VAL_FOLD))
     if not len(train) or not len(val):
         raise StoreError(
-            f"{len(table)} records give {len(train)} for training and {len(val)} for validation",
-            "at least one of each",
-            "Ingest more records: folds go by patient, 1-8 for training and 9 for validation.",
+            f"the store's {len(table)} records give {len(train)} training and {len(val)} validation records",
+            remedy="Ingest more records: each patient is in one fold; folds 1-8 are for training, 9 for validation.",
         )
     return Split(train, val, np.flatnonzero(test & usable), np.flatnonzero(~usable))
 
 
 def task_split(data: TaskData) -> Split:
-    """Return a task's own split, for training on its labels; its test part is held out."""
+    """Return the split of a task, for training on its labels; its test set is held out."""
     train, val, test = (data.rows[data.parts[part]] for part in ("train", "val", "test"))
     return Split(train, val, test, np.empty(0, np.int64))
 
 
 class Windows(Dataset[Batch]):
-    """Batches of a view by the rows that they hold.
+    """Builds a batch of a view from row numbers.
 
     Args:
         view: The view.
-        starts: ``[R]``, where each record's crop starts, in samples.
-        supplies: What a batch holds besides the signal, by need; its augmented views too.
+        starts: ``[R]``, start of each record's crop, in samples.
+        supplies: Supplies by need: the contents of a batch besides the signal, including augmented views.
     """
 
     def __init__(
@@ -121,7 +120,7 @@ class Windows(Dataset[Batch]):
     def _crops(
         self, rows: NDArray[np.int64], leads: NDArray[np.int64], starts: NDArray[np.int64]
     ) -> tuple[Tensor, NDArray[np.int64]]:
-        """Return crops ``[B, L, T]``, filtered and scaled, and how many samples of each are real."""
+        """Return crops ``[B, L, T]``, filtered and scaled, and the number of real (unpadded) samples of each."""
         spec, T = self.view.spec, self.view.spec.samples
         # Of torch, for it aligns its memory: numbers then do not depend on where a batch happens to lie.
         batch = torch.empty(len(rows), len(leads), T)
@@ -139,7 +138,7 @@ class Windows(Dataset[Batch]):
 
 
 def training_starts(view: View, seed: int, epoch: int) -> NDArray[np.int64]:
-    """Return where each record's crop starts in an epoch: anywhere that leaves the crop full, or 0."""
+    """Return a random start of each record's crop in an epoch; 0 if the record is not longer than the crop."""
     room = (view.lengths - view.spec.samples).clip(0)
     if view.spec.crop == "start":
         return np.zeros_like(room)
@@ -148,7 +147,7 @@ def training_starts(view: View, seed: int, epoch: int) -> NDArray[np.int64]:
 
 
 def evaluation_starts(view: View, offset: int) -> NDArray[np.int64]:
-    """Return where each record's evaluation crop starts: at `offset`, earlier where the record ends earlier."""
+    """Return the start of each record's evaluation crop: `offset`, or earlier if the record is too short."""
     return np.minimum(offset, (view.lengths - view.spec.samples).clip(0))
 
 
@@ -165,14 +164,14 @@ def plan_batches(
 
     Args:
         view: The view.
-        rows: The rows to use, all of them usable.
-        batch_size: Rows per batch; the last of a lead set may be smaller.
+        rows: The rows to use. All must be usable.
+        batch_size: Rows per batch. The last batch of a lead set may be smaller.
         order: Seed and epoch of the shuffle; None keeps the order of `rows`.
-        sampler: Says which rows stay together in a batch.
-        fewest: Fewest rows of a batch. A smaller rest joins the batch before it, or is left out where there is none.
+        sampler: Gives groups of rows that stay together in a batch.
+        fewest: Fewest rows of a batch. A smaller rest joins the batch before it; if there is none, it is left out.
 
     Returns:
-        The batches, each an array of rows; where a sampler is given, group by group.
+        The batches, each an array of rows. With a sampler, the rows are ordered group by group.
     """
     rng = np.random.default_rng([*order, 0] if order else 0)
     if order:
@@ -198,12 +197,12 @@ def _cut_batches(groups: NDArray[np.int64], batch_size: int, fewest: int) -> lis
 
 
 def supplies_in(supplies: Supplies, epoch: int) -> Supplies:
-    """Return the supplies of an epoch: other views in each, all else as it is."""
+    """Return the supplies of an epoch: augmented views depend on the epoch, all others do not."""
     return {n: s.in_epoch(epoch) if isinstance(s, AugmentedViews) else s for n, s in supplies.items()}
 
 
 class Epochs(Dataset[Batch]):
-    """Batches of any epoch by (epoch, rows), with that epoch's crops."""
+    """Builds the batches of any epoch from (epoch, rows), with that epoch's crops."""
 
     def __init__(self, view: View, seed: int, supplies: Supplies) -> None:
         self.view, self.seed, self.supplies = view, seed, supplies
@@ -226,13 +225,13 @@ def load_batches(windows: Dataset[Batch], batches: Iterable[Any]) -> Iterator[Ba
 def loader(
     windows: Dataset[Batch], batches: Iterable[Any], workers: int = 0, *, pin: bool = False
 ) -> DataLoader[Batch]:
-    """Return what yields the batches in order, as often as it is asked.
+    """Return a loader that yields the batches in order and can be iterated repeatedly.
 
     Args:
-        windows: What gives a batch by an item of `batches`.
-        batches: Rows of each batch, or what else `windows` takes.
-        workers: Processes that load, and stay; 0 loads in this one.
-        pin: Put them into pinned memory, from which they go to a GPU while it computes.
+        windows: Maps an item of `batches` to a batch.
+        batches: The keys of the batches for `windows`, such as the rows of each batch.
+        workers: Number of persistent loading processes; 0 loads in this process.
+        pin: Copy the batches to pinned memory, so that transfers to a GPU overlap with its computation.
     """
     # batch_size None: each item of the sampler is a whole batch already. A generator of its own: a loader draws a seed
     # from torch's when it starts, and a training that goes on in mid-epoch must not draw it twice.
@@ -249,9 +248,9 @@ def loader(
 
 
 def _leave_signals(worker: int) -> None:
-    """Leave Ctrl-C and its like to the training, which still needs its batches to finish a step and save.
+    """Ignore stop signals in a loading process: the training still needs batches to finish its step and save.
 
-    One signal must be obeyed: Python, when it ends, terminates the processes that are still there and waits for them.
+    SIGTERM from the parent process must still end it, because Python terminates its child processes at exit and waits.
     """
     for number in SIGNALS:
         if number != signal.SIGTERM:
@@ -262,7 +261,7 @@ def _leave_signals(worker: int) -> None:
 
 
 def _obey_parent(parent: int) -> None:
-    """End this process when its parent terminates it, and when nobody else does."""
+    """End this process if the signal comes from its parent; ignore it otherwise."""
     while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
         pass
     os._exit(0)

@@ -1,8 +1,8 @@
-"""One model on one device in one process of a training: its steps, alone or with the other processes.
+"""The training steps of one process on its device, alone or together with other processes.
 
-By default every process holds the whole model and gradients are averaged (DistributedDataParallel). With `shard` each
-holds a part of it (FSDP2): the members of every `ModuleList`, which are the blocks of a transformer, and the rest as
-one more unit.
+By default every process holds the whole model, and gradients are averaged (DistributedDataParallel). With `shard`, each
+process holds a part of the model (FSDP2). The units of sharding are the members of every `ModuleList` (the blocks of a
+transformer) and the rest of the model.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,7 +25,7 @@ from ecgkit.training.processes import Processes
 
 
 class _TrainingStep(nn.Module):
-    """A method's training step as the forward pass that the wrappers of torch act upon."""
+    """A module whose forward pass is a method's training step, for torch's wrappers."""
 
     def __init__(self, method: Method) -> None:
         super().__init__()
@@ -40,9 +40,9 @@ class Engine:
     """See the module.
 
     Args:
-        method: On its device; the same in every process.
-        recipe: How it is trained.
-        processes: Who trains together.
+        method: The method on its device, with equal weights in every process.
+        recipe: The training recipe.
+        processes: The processes that train together.
         shard: Whether each process holds only a part of the model.
         compile: Whether the step is compiled.
         idle: Whether some parameter may get no gradient in a step.
@@ -70,12 +70,12 @@ class Engine:
         self.optimization = method_optimization(method, recipe, self.device)
 
     def step(self, pieces: Sequence[Piece], batches: Iterator[Batch], clock: Clock) -> list[dict[str, Tensor]]:
-        """Train on a batch, piece by piece; return the losses of each, still on the device.
+        """Train on a batch, piece by piece; return the losses of each piece, still on the device.
 
         Args:
             pieces: This process's pieces of the batch.
-            batches: Where their data comes from.
-            clock: Where the training stands.
+            batches: Iterator of the pieces' batches.
+            clock: The position of the training.
         """
         done: list[dict[str, Tensor]] = []
         self.optimization.step(self._losses(pieces, batches, clock, done), clock)
@@ -86,7 +86,7 @@ class Engine:
     def _losses(
         self, pieces: Sequence[Piece], batches: Iterator[Batch], clock: Clock, done: list[dict[str, Tensor]]
     ) -> Iterator[Tensor]:
-        """Yield the weighted loss of each piece, with gradients held back until the last."""
+        """Yield the weighted loss of each piece; gradients are exchanged only at the last piece."""
         for i, piece in enumerate(pieces):
             batch = next(batches).to(self.device)
             with self._gradients_wait(i + 1 < len(pieces)):
@@ -96,7 +96,7 @@ class Engine:
             done.append(scalars)
 
     def _gradients_wait(self, wait: bool) -> AbstractContextManager[Any]:
-        """Keep gradients to this process until the last piece of a batch."""
+        """Suspend the exchange of gradients until the last piece of a batch."""
         if self.sharded:
             self.module.set_requires_gradient_sync(not wait)  # type: ignore[operator]
         elif wait and isinstance(self.wrapped, DistributedDataParallel):
@@ -112,13 +112,13 @@ class Engine:
 
 
 def _shard(module: nn.Module, device: torch.device, processes: Processes) -> None:
-    """Spread a module's weights over the processes."""
+    """Shard a module's weights over the processes."""
     scalars = [name for name, p in module.named_parameters() if p.ndim == 0]
     if scalars:
         raise RunError(
-            f"the parameter {scalars[0].removeprefix('method.')} is a scalar", "parameters that can be cut",
-            "Train without --shard.",
-        )  # fmt: skip
+            f"the parameter {scalars[0].removeprefix('method.')} is a scalar and cannot be sharded",
+            remedy="Train without --shard.",
+        )
     mesh = init_device_mesh(device.type, (processes.size,))
     for part in list(module.modules()):
         for block in part if isinstance(part, nn.ModuleList) else ():

@@ -1,4 +1,4 @@
-"""What a training would take, without training: parameters, tokens, memory, steps, time."""
+"""Estimate of a training's parameters, tokens, memory, steps and time, without training."""
 
 import statistics
 from dataclasses import dataclass, replace
@@ -21,14 +21,14 @@ STEPS = 3  # timed
 
 @dataclass(frozen=True)
 class Estimate:
-    """A training that was not done.
+    """The estimate of a training.
 
     Args:
-        beginning: What would be trained.
-        step_seconds: Of one optimiser step in one process, measured on a copy that is thrown away; the loading of
-            data is not in it.
-        memory: Estimate in bytes of what a process needs for a step.
-        peak: FLOP/s of the device.
+        beginning: Summary of the training.
+        step_seconds: Seconds of one optimiser step in one process, without data loading, measured on a copy of the
+            model.
+        memory: Estimated bytes that a process needs for a step.
+        peak: Peak FLOP/s of the device.
     """
 
     beginning: Beginning
@@ -38,12 +38,12 @@ class Estimate:
 
     @property
     def steps(self) -> int:
-        """Optimiser steps in all."""
+        """Number of optimiser steps in all epochs."""
         return self.beginning.steps * self.beginning.recipe.epochs
 
     @property
     def seconds(self) -> float:
-        """Estimated time of all steps; processes are taken to work at the same time without loss."""
+        """Estimated seconds of all steps, assuming that processes run in parallel without overhead."""
         return self.steps * self.step_seconds
 
 
@@ -56,15 +56,15 @@ def estimate(
     processes: int = 1,
     task: TaskEntry | None = None,
 ) -> Estimate:
-    """Estimate what a training would take; it writes nothing but the view.
+    """Estimate a training; the only file written is the view.
 
     Args:
-        entry: The family.
+        entry: The method family.
         config: Its config.
-        store: The data.
-        options: How it would run.
-        processes: How many processes would train.
-        task: Where labels come from, for a method that needs them.
+        store: The store to train on.
+        options: Execution options of the training.
+        processes: Number of processes that would train.
+        task: Task that gives the labels, for a method that needs them.
     """
     setup = set_up(entry, config, store, options, Processes(), lambda done, total: None, task)
     cost = setup.cost()

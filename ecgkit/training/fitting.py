@@ -1,7 +1,7 @@
 """Training on labels in one process: the epochs of fine-tuning, of training from scratch and of trained heads.
 
-Each step is the training kernel's (`ecgkit.training.optimization`). The weights of the epoch that validation likes best
-are kept, the earliest among equals; or the last ones, as the recipe says.
+Each step is a step of the training kernel (`ecgkit.training.optimization`). The recipe decides which weights are kept:
+those of the epoch with the best validation merit (the earliest of equal ones), or those of the last epoch.
 """
 
 from collections.abc import Callable, Iterable
@@ -29,12 +29,12 @@ def fit_epochs(
     """Train a module and leave it with the weights of the chosen epoch.
 
     Args:
-        module: What is trained.
+        module: The module to train.
         optimization: Its optimisers and their recipe.
-        batches: Gives the batches of an epoch, counted from 0, and their number, the same in each epoch.
-        loss: Gives the loss of a batch, a scalar, and its number of records.
-        judge: Takes the epoch, counted from 0, and its mean training loss; returns the module's merit on validation.
-        watch: Called with epochs done and in all.
+        batches: Returns the batches of an epoch (counted from 0) and their number, which is equal in every epoch.
+        loss: Returns the scalar loss of a batch and its number of records.
+        judge: Takes the epoch (counted from 0) and its mean training loss; returns the merit on the validation set.
+        watch: Called with epochs done and epochs in all.
 
     Returns:
         The chosen epoch, counted from 1.
@@ -53,10 +53,10 @@ def fit_epochs(
 
 
 def check_whole_batches(recipe: Recipe) -> None:
-    """Refuse a recipe that cuts batches into parts, which training on labels does not do.
+    """Refuse a recipe with gradient accumulation, which training on labels does not support.
 
     Raises:
-        ValueError: It does.
+        ValueError: ``accumulate`` is not 1.
     """
     if recipe.accumulate != 1:
         raise ValueError(f"accumulate {recipe.accumulate} must be 1: a head is trained on whole batches")

@@ -1,4 +1,4 @@
-"""The curves of a training on disk: metrics.jsonl always, TensorBoard's event files where asked for."""
+"""The training curves on disk: ``metrics.jsonl``, and TensorBoard event files if wanted."""
 
 import json
 from importlib.util import find_spec
@@ -13,15 +13,15 @@ TENSORBOARD = "tensorboard"
 
 
 class Journal:
-    """Writes one line an epoch.
+    """Writes one line per epoch.
 
     Args:
         folder: The unfinished run.
-        metrics: Those of the epochs that are done already; whatever is on disk beyond them is dropped.
-        tensorboard: Write event files too.
+        metrics: The metrics of the finished epochs. Later lines on disk are dropped.
+        tensorboard: Also write TensorBoard event files.
 
     Raises:
-        RunError: TensorBoard is wanted and not installed.
+        RunError: TensorBoard is wanted but not installed.
     """
 
     def __init__(self, folder: Path, metrics: list[dict[str, Any]], *, tensorboard: bool) -> None:
@@ -30,7 +30,7 @@ class Journal:
         self._board = _open_board(folder / TENSORBOARD, len(metrics)) if tensorboard else None
 
     def write(self, metrics: dict[str, Any]) -> None:
-        """Add an epoch."""
+        """Append the metrics of an epoch."""
         with self._file.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(metrics) + "\n")
         if self._board is not None:

@@ -1,8 +1,8 @@
-"""Starting N processes of a command on this machine, through torch's elastic launcher.
+"""Start of N processes of a command on this machine, through torch's elastic launcher.
 
-Each runs the same command again and finds in its environment which of them it is (`ecgkit.training.processes`).
-Signals that ask for a checkpoint are handed on to all of them. Only the first prints; what another has to say of an
-error is shown if it was the one that failed.
+Each process runs the same command and reads its rank from the environment (`ecgkit.training.processes`). Signals that
+ask for a checkpoint are forwarded to all processes. Only the first process prints. If another process fails, its error
+output is shown.
 """
 
 import logging
@@ -29,10 +29,10 @@ SECONDS_TO_SAVE = "300"  # after a signal, before the launcher kills
 
 
 class ProcessError(RunError):
-    """One of several processes ended with an error, which it has printed.
+    """One of several processes failed. It has printed its error.
 
     Args:
-        code: Its exit code.
+        code: The exit code of the process.
     """
 
     def __init__(self, code: int) -> None:
@@ -41,21 +41,21 @@ class ProcessError(RunError):
 
 
 def is_started_by_a_launcher() -> bool:
-    """Return whether this process is one of those of a training, and so starts none itself."""
+    """Return whether `launch` started this process, which then starts no processes itself."""
     return "WORLD_SIZE" in os.environ and "RANK" in os.environ
 
 
 def tells_the_end() -> bool:
-    """Return whether this process tells the user how the training ended: one of them, or the one that started them."""
+    """Return whether this process reports the end of the training: one of its processes, or the one that started it."""
     me = placement(os.environ)
     return me is None or (me.first and LAUNCHED not in os.environ)
 
 
 def launch(processes: int, arguments: Sequence[str]) -> int:
-    """Run ``ecgkit ARGUMENTS`` in N processes and return the exit code: 0, or the one of the first that failed.
+    """Run ``ecgkit ARGUMENTS`` in N processes; return 0, or the exit code of the first process that failed.
 
     Raises:
-        KeyboardInterrupt: They were asked to stop, and have.
+        KeyboardInterrupt: A signal asked the processes to stop, and they have stopped.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // processes)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SECONDS_TO_SAVE)

@@ -1,6 +1,6 @@
-"""Pretraining: a method and a store in, a run folder out. It knows no family.
+"""Pretraining of any method on a store, with a run folder as the result.
 
-One process or many run the same code; only the first writes files and speaks to the caller.
+One process or many run the same code. Only the first process writes files and calls the watcher.
 """
 
 import os
@@ -42,13 +42,13 @@ def pretrain(
     """Train a method on a store and write a run folder.
 
     Args:
-        entry: The family.
+        entry: The method family.
         config: Its config.
-        store: The data.
-        out: The run folder; it appears only when training is complete. Until then it is ``OUT.partial``.
+        store: The store to train on.
+        out: The run folder. It appears when training is complete; until then it is ``OUT.partial``.
         options: See `PretrainOptions`.
         watcher: See `Watcher`.
-        task: Where labels and their split come from, for a method that needs ``labels``.
+        task: Task that gives the labels and the split, for a method that needs ``labels``.
 
     Returns:
         The metrics of every epoch.
@@ -56,8 +56,8 @@ def pretrain(
     Raises:
         StoreError: The store lacks what the method needs, or has too few records.
         TaskError: The store has no labels of the task.
-        RunError: The loss is no longer a number.
-        OutputError: `out` exists, or an unfinished run of it that this does not go on with.
+        RunError: The loss became NaN or infinite.
+        OutputError: `out` exists, or an unfinished run of this name exists and is not resumed.
         KeyboardInterrupt: A signal asked to stop, and a checkpoint is saved.
     """
     watcher = watcher or Watcher()
@@ -75,7 +75,7 @@ def pretrain(
 
 @contextmanager
 def _run_folder(out: Path, setup: Setup, processes: Processes) -> Iterator[Path]:
-    """Yield the folder of the unfinished run to every process; the first one makes it and turns it into `out`."""
+    """Yield the folder of the unfinished run in every process; the first process makes it and renames it to `out`."""
     options = setup.options
     with ExitStack() as made:
 
@@ -94,7 +94,7 @@ def _run_folder(out: Path, setup: Setup, processes: Processes) -> Iterator[Path]
 
 
 def _write_run(folder: Path, setup: Setup) -> None:
-    """Write what is known before the first step: settings, data, and who is in which part."""
+    """Write the settings, the data and the split before the first step."""
     parts, store, options = setup.split.parts(), setup.store, setup.options
     details = {
         "seed": options.seed,

@@ -1,4 +1,4 @@
-"""Means of losses, and the rates of a training."""
+"""Mean losses and speed of a training."""
 
 import resource
 import sys
@@ -17,13 +17,13 @@ COUNT = "records"  # under this name `Means` counts
 
 
 class Means:
-    """Means of named scalars over records; sums stay on the device until they are asked for, and can be saved."""
+    """Means of named scalars over records. Sums stay on the device until they are read, and can be saved."""
 
     def __init__(self, sums: Mapping[str, Tensor] | None = None) -> None:
         self._sums = dict(sums or {})
 
     def add(self, values: Mapping[str, Tensor], records: int) -> None:
-        """Add scalars that are means over so many records."""
+        """Add scalars that are means over a number of records."""
         for name, value in {**values, COUNT: torch.ones(())}.items():
             old = self._sums.get(name)
             new = value.detach().double() * records
@@ -41,17 +41,17 @@ class Means:
 
 
 class Stopwatch:
-    """Where the time of steps goes, from `start` on."""
+    """Measures the time of steps and of waiting for data, from `start` on."""
 
     def __init__(self) -> None:
         self.start()
 
     def start(self) -> None:
-        """Start to count."""
+        """Start the measurement."""
         self.records, self._waited, self._began = 0, 0.0, time.perf_counter()
 
     def waiting(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        """Yield batches, counting the time until each is there."""
+        """Yield batches, and measure the waiting time for each."""
         while True:
             began = time.perf_counter()
             batch = next(batches, None)
@@ -66,7 +66,7 @@ class Stopwatch:
         return max(time.perf_counter() - self._began, 1e-9)
 
     def rates(self, cost: Cost, processes: int, peak: float) -> dict[str, Any]:
-        """Return records and tokens per second, the share of time that data was waited for, MFU, and peak memory."""
+        """Return records and tokens per second, the fraction of time spent waiting for data, MFU and peak memory."""
         rate = self.records / self.seconds
         return {
             "records_per_second": round(rate, 1),
@@ -79,12 +79,17 @@ class Stopwatch:
 
 # What differs between two runs that are otherwise the same.
 TIMING = (
-    "records_per_second", "tokens_per_second", "data_wait", "mfu", "peak_memory_gib", "seconds",
-)  # fmt: skip
+    "records_per_second",
+    "tokens_per_second",
+    "data_wait",
+    "mfu",
+    "peak_memory_gib",
+    "seconds",
+)
 
 
 def peak_memory() -> float:
-    """Return the most memory in bytes that this process has held: of its GPU if it uses one, else of the machine."""
+    """Return the peak memory of this process in bytes: of its GPU if it uses one, otherwise of the machine."""
     if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         return float(torch.cuda.max_memory_allocated())
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1.0 if sys.platform == "darwin" else 1024.0)

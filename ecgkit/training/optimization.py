@@ -1,7 +1,7 @@
 """The training kernel: one optimiser step, the same for pretraining, training on labels and trained heads.
 
-Mixed precision where the recipe and the device allow it, backward, the recipe's schedules, gradient clipping, the
-optimisers' step, and gradients cleared.
+A step runs in mixed precision if the recipe and the device allow it. It computes gradients, applies the recipe's
+schedules and gradient clipping, steps the optimisers, and clears the gradients.
 """
 
 from collections import Counter
@@ -20,9 +20,9 @@ class Optimization:
     """The optimisers of a model and the step that they take.
 
     Args:
-        recipe: Schedule, clipping, precision.
-        device: Where the model lies.
-        optimizers: Each trained parameter is in exactly one of them.
+        recipe: Gives schedule, clipping and precision.
+        device: Device of the model.
+        optimizers: The optimisers. Each trained parameter is in exactly one of them.
     """
 
     def __init__(
@@ -33,12 +33,12 @@ class Optimization:
 
     @property
     def groups(self) -> list[dict[str, Any]]:
-        """The parameter groups of all optimisers; each loads new ones with its state."""
+        """The parameter groups of all optimisers. Loading an optimiser's state replaces its groups."""
         return [group for optimizer in self.optimizers for group in optimizer.param_groups]
 
     @property
     def lr(self) -> float:
-        """Learning rate of the first group, as the last step used it."""
+        """Learning rate of the first group in the last step."""
         return float(self.groups[0]["lr"])
 
     def autocast(self) -> torch.autocast:
@@ -46,11 +46,12 @@ class Optimization:
         return autocast(self.recipe, self.device)
 
     def step(self, losses: Iterable[Tensor], clock: Clock) -> None:
-        """Take one optimiser step down the gradient of a sum of losses, at the rate and decay of the clock's moment.
+        """Take one optimiser step on a sum of losses, with the clock's learning rate and weight decay.
 
         Args:
-            losses: Scalars. Each is taken backwards before the next is asked for, so that only one graph is kept.
-            clock: Where the training stands.
+            losses: Scalar losses. Each is backpropagated before the next one is computed, so that only one graph is
+                kept.
+            clock: The position of the training.
         """
         for loss in losses:
             loss.backward()  # type: ignore[no-untyped-call]
@@ -62,7 +63,7 @@ class Optimization:
             optimizer.zero_grad(set_to_none=True)
 
     def set_rates(self, clock: Clock) -> None:
-        """Give every group the learning rate and the weight decay of the clock's moment."""
+        """Set the learning rate and the weight decay of every group to those of the clock."""
         lr = self.recipe.lr_at(clock.next_epoch, clock.steps_per_epoch)
         for group in self.groups:
             if not group.get("constant", False):
@@ -72,15 +73,15 @@ class Optimization:
 
 
 def trained_parameters(module: nn.Module) -> dict[str, nn.Parameter]:
-    """Return the parameters that are trained, by name."""
+    """Return the trained parameters by name."""
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
 def method_optimization(method: Method, recipe: Recipe, device: torch.device) -> Optimization:
-    """Return the optimisers that a method asks for.
+    """Return the optimisers of a method.
 
     Raises:
-        PluginError: They leave a trained parameter out, or two of them share one.
+        PluginError: A trained parameter is in no optimiser, or in two.
     """
     parameters = trained_parameters(method)
     found = Optimization(recipe, device, method.optimizer(recipe, parameters))
@@ -90,20 +91,20 @@ def method_optimization(method: Method, recipe: Recipe, device: torch.device) ->
         raise PluginError(
             f"{type(method).__name__}.optimizer holds the parameter {wrong[0]} {held[id(parameters[wrong[0]])]} times",
             "every trained parameter once",
-            "Declare a parameter that is not trained by requires_grad_(False).",
+            "Set requires_grad_(False) on a parameter that is not trained.",
         )
     return found
 
 
 def decayed_shares(encoder: Encoder, decay: float) -> dict[str, float]:
-    """Return the share of the learning rate of each parameter: `decay` once for every stage that stands behind it.
+    """Return the factor on the learning rate of each parameter: `decay` to the power of the number of later stages.
 
-    Clark et al., ELECTRA, arXiv 2003.10555, appendix A; for image encoders Bao et al., BEiT, arXiv 2106.08254. The
-    last stage, like a classifier behind it, gets all of the rate.
+    Layer-wise learning rate decay: Clark et al., ELECTRA, arXiv 2003.10555, appendix A; for image encoders Bao et al.,
+    BEiT, arXiv 2106.08254. The last stage and a classifier behind it have factor 1.
 
     Args:
-        encoder: It says what its `ecgkit.methods.Encoder.stages` are.
-        decay: Above 0 and at most 1.
+        encoder: The encoder, which lists its `ecgkit.methods.Encoder.stages`.
+        decay: Factor per stage, above 0 and at most 1.
     """
     stages = encoder.stages()
     place = {id(p): i for i, stage in enumerate(stages) for part in stage for p in part.parameters()}
@@ -112,19 +113,19 @@ def decayed_shares(encoder: Encoder, decay: float) -> dict[str, float]:
 
 
 def autocast(recipe: Recipe, device: torch.device) -> torch.autocast:
-    """Return the context of mixed precision that the recipe asks for."""
+    """Return the autocast context for the recipe's precision."""
     return torch.autocast(device.type, torch.bfloat16, enabled=precision(recipe, device) == "bf16")
 
 
 def precision(recipe: Recipe, device: torch.device) -> str:
-    """Return ``fp32`` or ``bf16``: what ``auto`` stands for on a device, or what the recipe says."""
+    """Return ``fp32`` or ``bf16``: the recipe's precision, with ``auto`` resolved for the device."""
     if recipe.precision != "auto":
         return recipe.precision
     return "bf16" if multiplies_bf16(device) else "fp32"
 
 
 def multiplies_bf16(device: torch.device) -> bool:
-    """Return whether a device has units for products of bf16 matrices: an Ampere GPU, AMX or AVX512-BF16."""
+    """Return whether a device has hardware for bf16 matrix products: an Ampere GPU, AMX or AVX512-BF16."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()

@@ -1,4 +1,4 @@
-"""How to run a training, and what of it may be watched."""
+"""Execution options of a training, and the functions that watch it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class PretrainOptions:
-    """How to run, apart from the method's own config.
+    """Execution options of a training, apart from the method's own config.
 
     Args:
-        preset: Name of the preset that the config started from, for the record.
-        seed: Of weights, order, crops and masks.
+        preset: Name of the preset that the config started from; it is only recorded.
+        seed: Seed of weights, order, crops and masks.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        workers: Processes that load batches for each process that trains; 0 loads in that one. None: several for a
-            GPU, one for a CPU.
-        all_folds: Train on the test fold too.
+        workers: Number of loading processes per training process; 0 loads in the training process. None: several for
+            a GPU, one for a CPU.
+        all_folds: Also train on the test fold.
         overwrite: Replace an existing run.
-        resume: Go on where an unfinished run of the same settings stopped, if there is one.
-        shard: Let each process hold a part of the model only.
-        compile: Compile the step; None: on a GPU only.
-        save_minutes: Minutes between two checkpoints.
-        keep: How many checkpoints stay.
-        tensorboard: Write TensorBoard's event files too.
+        resume: Continue an unfinished run of the same settings, if there is one.
+        shard: Let each process hold only a part of the model.
+        compile: Compile the step. None: only on a GPU.
+        save_minutes: Minutes between checkpoints.
+        keep: Number of checkpoints to keep.
+        tensorboard: Also write TensorBoard event files.
         profile: Record some steps with torch's profiler.
-        measure_every: Epochs between two calls of `Watcher.measure`.
-        notes: What the caller wants to find again when it goes on with the run.
+        measure_every: Number of epochs between calls of `Watcher.measure`.
+        notes: Values of the caller, which are restored when the run is resumed.
     """
 
     preset: str = ""
@@ -52,20 +52,20 @@ class PretrainOptions:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     def to_resume(self) -> dict[str, Any]:
-        """Return the options with which a run goes on."""
+        """Return the options with which a run is resumed."""
         return {k: v for k, v in asdict(self).items() if k not in ("overwrite", "resume", "profile")}
 
 
 @dataclass(frozen=True)
 class Beginning:
-    """What is about to be trained.
+    """Summary of a training before its first step.
 
     Args:
         signal: The model's input.
-        split: Who is in which part.
-        cost: What a record costs.
-        recipe: How it is trained.
-        processes: How many processes train.
+        split: Rows of the training, validation and held-out parts.
+        cost: Cost of a record.
+        recipe: The training recipe.
+        processes: Number of processes that train.
         precision: ``fp32`` or ``bf16``.
         steps: Optimiser steps per epoch.
         left_out: Training records that are in no batch.
@@ -86,7 +86,7 @@ class Beginning:
         return self.recipe.reached_lr(self.steps)
 
     def warnings(self) -> list[str]:
-        """Return what is odd about the training, a line each."""
+        """Return warnings about the training, one line each."""
         recipe, lines = self.recipe, []
         warmup = recipe.warmup(self.steps)
         if self.reached_lr < recipe.peak_lr:
@@ -103,7 +103,7 @@ class Beginning:
         return lines
 
     def __str__(self) -> str:
-        """Return lines that say it: input, records, parameters, batch and learning rate."""
+        """Return the summary as lines: input, records, parameters, batch and learning rate."""
         split, cost, recipe = self.split, self.cost, self.recipe
         share = recipe.batch_size / (self.processes * recipe.accumulate)
         cut = f" (= {self.processes} processes x {recipe.accumulate} parts x {share:g})"
@@ -126,18 +126,18 @@ class Beginning:
 
 @dataclass
 class Watcher:
-    """What a caller may watch of a training; every function is optional. Only the first process calls.
+    """Functions that a training calls. Each is optional. Only the first process calls them.
 
     Args:
-        view: Records done and in all, while the view is made.
-        start: What is about to be trained, once before the first step.
-        resume: The step from which an unfinished run goes on.
-        step: Steps done and in all.
-        live: The running means and rates, about once per second.
-        epoch: The metrics of an epoch.
-        warn: A line that tells of something odd.
-        measure: At the end of an epoch, the epoch's number and the method in evaluation mode; the numbers that it
-            returns become part of the epoch's metrics.
+        view: Called with records done and in all, while the view is made.
+        start: Called once before the first step, with the summary of the training.
+        resume: Called with the step from which an unfinished run continues.
+        step: Called with steps done and in all.
+        live: Called about once per second, with the running means and rates.
+        epoch: Called with the metrics of an epoch.
+        warn: Called with a warning of one line.
+        measure: Called at the end of an epoch, with the epoch's number and the method in evaluation mode. The numbers
+            that it returns become part of the epoch's metrics.
     """
 
     view: Callable[[int, int], None] = lambda done, total: None

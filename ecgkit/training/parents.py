@@ -1,16 +1,16 @@
 """The runs that a run is built on, such as the tokenizer of a method with two stages.
 
-A parent is known by its path and by the hash of its weights. Both are written into ``config.yaml``::
+A parent is identified by its path and by the hash of its weights. Both are written into ``config.yaml``::
 
     built_on:
     - run: /path/of/the/parent
       method: its family
       weights_sha256: hash of its model.safetensors
-      records: how many records it saw; 0 means that it does not say
+      records: number of records it saw; 0 if unknown
       built_on: [...]   # its own parents, in the same form
 
-The records that it trained on, or chose its weights by, become rows of the run's own ``records.parquet`` with the parts
-``parent train`` and ``parent val``: so the leak guard knows them even where the parent's folder is gone. See
+The parent's training and validation records become rows of the run's own ``records.parquet``, with the parts ``parent
+train`` and ``parent val``. So the leak guard knows them even if the parent's folder no longer exists. See
 `ecgkit.training.run.seen_records`.
 """
 
@@ -29,12 +29,12 @@ PREFIX = "parent "
 
 @dataclass(frozen=True)
 class Parent:
-    """A run that another is built on.
+    """A run that another run is built on.
 
     Args:
-        path: Its folder.
-        details: What ``config.yaml`` of the child says of it; see the module.
-        records: What it saw, with its own parents: rows for the child's ``records.parquet``.
+        path: The run folder.
+        details: Its entry in the child's ``config.yaml``; see the module.
+        records: Records that it and its own parents saw: rows for the child's ``records.parquet``.
     """
 
     path: Path
@@ -51,7 +51,7 @@ def read_parents(paths: Iterable[Path]) -> tuple[Parent, ...]:
     """Read the runs that a config is built on.
 
     Raises:
-        RunError: One is no finished run.
+        RunError: A path is not a finished run.
     """
     return tuple(map(_read_parent, paths))
 

@@ -1,9 +1,9 @@
-"""Which process trains on which records when: batches cut into pieces, the same plan in every process.
+"""The plan of a training: batches cut into pieces for each process. Every process computes the same plan.
 
-A batch of the recipe is cut into `accumulate` parts, one after the other, and each part into a piece a process. The
-losses of pieces are weighted so that their gradients add up to those of the whole batch, whatever the sizes: nothing
-is dropped and nothing counts twice. Where a part has fewer records than the processes need, a process without any
-repeats some at weight 0.
+A batch of the recipe is cut into `accumulate` consecutive parts, and each part into one piece per process. The losses
+of the pieces are weighted so that their gradients add up to those of the whole batch, for any sizes: no record is
+dropped and none counts twice. If a part has too few records for all processes, a process without records repeats some
+with weight 0.
 """
 
 from collections.abc import Iterator
@@ -24,13 +24,13 @@ Rows = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Piece:
-    """What one process does of one part of a batch.
+    """The records of one part of a batch that one process trains on.
 
     Args:
-        rows: The records to feed; some that do not count where `counted` is 0.
-        sizes: How many records of each process count.
-        counted: How many of these count, this process's entry of `sizes`.
-        weight: Factor of the loss; the mean over processes and the sum over parts is the loss of the batch.
+        rows: The rows to feed to the model. If `counted` is 0, they are repeated rows that do not count.
+        sizes: Number of counted rows of each process.
+        counted: Number of counted rows of this process, its entry in `sizes`.
+        weight: Factor on the loss. The mean over processes, summed over parts, is the loss of the batch.
     """
 
     rows: Rows
@@ -44,11 +44,11 @@ def cut(batch: Rows, *, parts: int, processes: int, rank: int, group: int = 1, f
 
     Args:
         batch: The rows, group by group.
-        parts: Into how many parts at most.
-        processes: How many processes share each part.
-        rank: Which of them this is.
-        group: Rows that stay together.
-        fewest: Fewest rows of a piece; a batch that is too small for it is cut into fewer parts and pieces.
+        parts: Largest number of parts.
+        processes: Number of processes that share each part.
+        rank: Rank of this process.
+        group: Number of consecutive rows that stay together.
+        fewest: Fewest rows of a piece. A batch that is too small is cut into fewer parts and pieces.
     """
     pieces = []
     for part in _split(batch, parts, group, fewest):
@@ -67,17 +67,17 @@ def cut(batch: Rows, *, parts: int, processes: int, rank: int, group: int = 1, f
 
 
 def _split(rows: Rows, parts: int, group: int, fewest: int) -> list[Rows]:
-    """Split rows into at most so many parts of whole groups, none of them with fewer than `fewest` rows."""
+    """Split rows into at most `parts` parts of whole groups, each with at least `fewest` rows."""
     groups = rows.reshape(-1, group)
     number = max(1, min(parts, len(groups) // max(1, -(-fewest // group))))
     return [part.ravel() for part in np.array_split(groups, number)]
 
 
 def deal(batches: list[Rows], *, processes: int, rank: int) -> list[tuple[int, Rows, bool]]:
-    """Deal whole batches to processes, as many to each: (number, rows, whether they count).
+    """Distribute whole batches equally over processes; return (number, rows, whether they count) per batch.
 
-    A process that would have one fewer repeats one that does not count, for processes that share a model must run it
-    equally often.
+    Processes that share a model must run it equally often. So a process with one batch fewer repeats a batch that does
+    not count.
     """
     rounds = -(-len(batches) // processes)
     numbers = range(rank, rounds * processes, processes)
@@ -86,16 +86,16 @@ def deal(batches: list[Rows], *, processes: int, rank: int) -> list[tuple[int, R
 
 @dataclass(frozen=True)
 class Plan:
-    """The order of a whole training.
+    """The order of the records over a whole training.
 
     Args:
         view: The view.
-        rows: The rows that are trained on.
-        recipe: How many a batch, in how many parts, how often.
-        seed: Of the order.
-        processes: How many processes share the work.
-        rank: Which of them this is.
-        sampler: Says which records stay together; None for no such rule.
+        rows: The training rows.
+        recipe: Gives batch size, number of parts and number of epochs.
+        seed: Seed of the order.
+        processes: Number of processes that share the work.
+        rank: Rank of this process.
+        sampler: Gives groups of records that stay together; None for no groups.
         fewest: Fewest records of a piece.
     """
 
@@ -117,9 +117,9 @@ class Plan:
         batches = self._batches(epoch)
         if len(batches) != self.steps:
             raise PluginError(
-                f"{type(self.sampler).__name__} fills {len(batches)} batches in epoch {epoch + 1} and {self.steps} in "
+                f"{type(self.sampler).__name__} fills {len(batches)} batches in epoch {epoch + 1}, but {self.steps} in "
                 "the first",
-                "equally many groups in every epoch",
+                "the same number of groups in every epoch",
             )
         group = 1 if self.sampler is None else self.sampler.group
         return [
@@ -142,16 +142,16 @@ class Plan:
 
     @cached_property
     def steps(self) -> int:
-        """Steps per epoch; the same in each, for it depends on lead sets and groups alone."""
+        """Number of steps per epoch. It is the same in every epoch: it depends only on lead sets and groups."""
         return len(self._batches(0))
 
     @property
     def left_out(self) -> int:
-        """How many records are in no batch of an epoch."""
+        """Number of training records that are in no batch of an epoch."""
         return len(self.rows) - sum(map(len, self._batches(0)))
 
     def orders(self, epoch: int, step: int) -> Iterator[tuple[int, Rows]]:
-        """Yield (epoch, rows) of every piece from a step of an epoch to the end of the training."""
+        """Yield (epoch, rows) of every piece, from a step of an epoch to the end of the training."""
         for e in range(epoch, self.recipe.epochs):
             for pieces in self.epoch(e)[step if e == epoch else 0 :]:
                 for piece in pieces:

@@ -1,8 +1,8 @@
-"""The processes of one training: who they are, and what they agree on.
+"""The processes of one training: their ranks and their communication.
 
-A training is one process, or as many as a launcher started: ``ecgkit pretrain --gpus N``, an outer ``torchrun``, or
-``srun``. NCCL carries tensors between GPUs and gloo between CPUs; what the processes agree on goes over gloo alone, so
-that no GPU is waited for.
+A training runs in one process, or in the processes of a launcher: ``ecgkit pretrain --gpus N``, an outer ``torchrun``,
+or ``srun``. Tensors go over NCCL between GPUs and over gloo between CPUs. Agreements between the processes go over gloo
+alone, so that they do not wait for a GPU.
 """
 
 import os
@@ -28,13 +28,13 @@ TIMEOUT = timedelta(minutes=60)  # the others wait while the first makes a view
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of a training, as one of them sees them.
+    """The processes of a training, from the view of one of them.
 
     Args:
-        rank: Which of them this is.
-        size: How many there are.
-        local_rank: Which of those on this machine this is.
-        control: The gloo group for agreements; None where there is one process.
+        rank: Rank of this process.
+        size: Number of processes.
+        local_rank: Rank of this process among those on this machine.
+        control: The gloo group for agreements; None if there is one process.
     """
 
     rank: int = 0
@@ -44,19 +44,19 @@ class Processes:
 
     @property
     def first(self) -> bool:
-        """Whether this one writes the files and speaks to the user."""
+        """Whether this process writes the files and reports to the user."""
         return self.rank == 0
 
     def wait(self) -> None:
-        """Wait until all are here."""
+        """Wait until all processes have called this."""
         if self.size > 1:
             dist.barrier(group=self.control)
 
     def in_turn(self, work: Callable[[], T]) -> T:
-        """Do some work in the first process, then in all others, and return this one's result.
+        """Do some work in the first process, then in all others; return the result of this process.
 
         Raises:
-            RunError: The first process failed; there, its own error.
+            RunError: The first process failed. In the first process, the original error is raised.
         """
         result, error = None, None
         if self.first:
@@ -72,7 +72,7 @@ class Processes:
         return result if self.first else work()  # type: ignore[return-value]
 
     def agree(self, flags: Sequence[bool]) -> list[bool]:
-        """Return which flags are up in any process."""
+        """Return the flags that are set in any process."""
         if self.size == 1:
             return list(flags)
         up = torch.tensor(flags, dtype=torch.int32)
@@ -80,7 +80,7 @@ class Processes:
         return up.bool().tolist()
 
     def total(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Return the sums over all processes, on the CPU, of scalars that all of them have under the same names."""
+        """Return the sums over all processes, on the CPU, of scalars with the same names in every process."""
         if not values:
             return {}
         stacked = torch.stack([value.detach().double() for value in values.values()]).cpu()
@@ -89,7 +89,7 @@ class Processes:
         return dict(zip(values, stacked, strict=True))
 
     def collect(self, tensor: Tensor) -> list[Tensor]:
-        """Return a CPU tensor of every process, all of one shape, in the order of the processes."""
+        """Return the CPU tensors of all processes, of equal shape, ordered by rank."""
         if self.size == 1:
             return [tensor]
         parts = [torch.empty_like(tensor) for _ in range(self.size)]
@@ -99,10 +99,10 @@ class Processes:
 
 @contextmanager
 def joined(device: str) -> Iterator[Processes]:
-    """Join the processes that a launcher started; one process alone joins nobody.
+    """Join the processes that a launcher started; a single process joins no group.
 
     Args:
-        device: Kind of device that is trained on, ``cpu`` or ``cuda``.
+        device: Kind of device to train on, ``cpu`` or ``cuda``.
     """
     found = placement(os.environ)
     if found is None:
@@ -124,10 +124,10 @@ def joined(device: str) -> Iterator[Processes]:
 
 
 def placement(environment: Mapping[str, str]) -> Processes | None:
-    """Read who this process is from what a launcher set; None if it is alone.
+    """Read the rank of this process from the launcher's environment variables; None for a single process.
 
-    ``torchrun`` and ``ecgkit pretrain --gpus`` set RANK, WORLD_SIZE and LOCAL_RANK. Below ``srun`` Slurm's variables
-    stand in for them; a batch script's own process is no task of a step and is alone.
+    ``torchrun`` and ``ecgkit pretrain --gpus`` set RANK, WORLD_SIZE and LOCAL_RANK. Under ``srun``, Slurm's variables
+    are used instead. The process of a batch script itself is not a task of a Slurm step, so it is a single process.
     """
     if "WORLD_SIZE" in environment and "RANK" in environment:
         rank, size = int(environment["RANK"]), int(environment["WORLD_SIZE"])
@@ -139,7 +139,7 @@ def placement(environment: Mapping[str, str]) -> Processes | None:
 
 
 def meeting_point(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return where the processes below ``srun`` meet, for torch's variables; a launcher has said so itself."""
+    """Return address and port of the rendezvous for torch's variables under ``srun``; a launcher sets its own."""
     if "MASTER_ADDR" in environment:
         return {}
     port = 20_000 + int(environment["SLURM_JOB_ID"]) % 20_000
@@ -150,7 +150,7 @@ def first_host(nodes: str) -> str:
     """Return the first host of a Slurm list such as ``gpu[03-05,9],big1``.
 
     Raises:
-        RunError: It is no such list.
+        RunError: The text is not such a list.
     """
     parts = re.match(r"([^,\[\]]+)(?:\[(\d+)[^\]]*\])?([^,\[\]]*)", nodes)
     if parts is None:
@@ -159,6 +159,6 @@ def first_host(nodes: str) -> str:
 
 
 def requeued(environment: Mapping[str, str]) -> bool:
-    """Return whether a scheduler or launcher has started this same command before."""
+    """Return whether a scheduler or launcher has restarted this command."""
     counts = (environment.get(name, "0") for name in ("SLURM_RESTART_COUNT", "TORCHELASTIC_RESTART_COUNT"))
     return any(count.isdigit() and int(count) > 0 for count in counts)

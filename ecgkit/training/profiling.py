@@ -1,4 +1,4 @@
-"""Where the time of a step goes: a trace for chrome://tracing or Perfetto, and a table by operation."""
+"""Profile of training steps: a trace for chrome://tracing or Perfetto, and a table of operations."""
 
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,8 @@ class StepProfiler:
     """Records a few steps after the first ones into ``FOLDER/profile/trace.json`` and ``table.txt``.
 
     Args:
-        folder: The run.
-        device: What is trained on.
+        folder: The run folder.
+        device: The device of the training.
     """
 
     def __init__(self, folder: Path, device: torch.device) -> None:
@@ -33,7 +33,7 @@ class StepProfiler:
         self._profile.start()
 
     def step(self) -> None:
-        """Tell that a step is done; after the last recorded one the files are written."""
+        """Mark the end of a step; after the last recorded step, the files are written."""
         if self._left:
             self._profile.step()
             self._left -= 1
@@ -41,7 +41,7 @@ class StepProfiler:
                 self._profile.stop()
 
     def close(self) -> None:
-        """Stop, with what was recorded so far, where the training was shorter."""
+        """Write the steps recorded so far, if the training ended early."""
         if self._left:
             self._left = 0
             self._profile.stop()

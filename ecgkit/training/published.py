@@ -1,4 +1,4 @@
-"""Published weights become a run folder: renamed by the family's importer and checked against its model."""
+"""Import of published weights into a run folder: the family's importer renames them, and its model checks them."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +14,11 @@ from ecgkit.training.weights import file_sha256, read_foreign_weights, save_tens
 
 @dataclass(frozen=True)
 class Imported:
-    """What an import took from a file.
+    """The outcome of an import.
 
     Args:
-        values: How many numbers.
-        left_out: Names of parameters that are no part of a run, such as those of a task's classifier.
+        values: Number of imported values.
+        left_out: Names of parameters that do not belong to a run, such as those of a task's classifier.
     """
 
     values: int
@@ -29,19 +29,21 @@ def import_published(entry: MethodEntry, file: Path, out: Path, *, overwrite: bo
     """Make a run folder from published weights.
 
     Args:
-        entry: The family; its `importer` knows the official names.
-        file: The weights; see `read_foreign_weights`.
+        entry: The method family; its `importer` maps the official names.
+        file: File of the weights; see `read_foreign_weights`.
         out: The run folder.
         overwrite: Replace an existing run.
 
     Returns:
-        What was taken, and what was left out.
+        The number of imported values, and the parameters left out.
 
     Raises:
         RunError: The family has no importer, or the file does not hold its weights.
     """
     if not entry.importer:
-        raise RunError(f"{entry.name} has no importer", "a family whose published weights are known here")
+        raise RunError(
+            f"method {entry.name} has no importer of published weights", remedy="Import weights of another method."
+        )
     check_output(out, "run", overwrite=overwrite)
     importer = load_target(entry.importer, f"the importer of {entry.name}")
     config, state, *rest = importer(read_foreign_weights(file))

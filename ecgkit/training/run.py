@@ -1,10 +1,10 @@
-"""The run folder: all that a later command needs to use, judge or remake a trained model.
+"""The run folder: everything that a later command needs to use, evaluate or reproduce a trained model.
 
 RUN/config.yaml          method, preset, every setting with defaults filled in, the signal contract, the data
-RUN/README.md            the model card: what it is, from which data, under which licence
-RUN/model.safetensors    weights; best.safetensors too where the last are kept and the best may be wanted
-RUN/metrics.jsonl        one line an epoch
-RUN/records.parquet      which record and patient was in which part (train, val, held out), and what parents saw
+RUN/README.md            the model card: model, data and licence
+RUN/model.safetensors    weights; if these are the last, best.safetensors holds the best
+RUN/metrics.jsonl        one line per epoch
+RUN/records.parquet      part (train, val, held out) of each record and patient, and the records of parents
 
 Until training is complete the folder is ``RUN.partial``; see `ecgkit.training.unfinished`.
 """
@@ -50,7 +50,7 @@ class Run:
         path: The folder.
         entry: The method family.
         config: The family's config.
-        details: The whole of ``config.yaml``.
+        details: The full contents of ``config.yaml``.
     """
 
     path: Path
@@ -72,10 +72,10 @@ class Run:
         return load_encoder(self.entry, self.config, load_weights(self.path / WEIGHTS), source=str(self.path))
 
     def method(self) -> Method:
-        """Build the whole method, with what its training needs besides the encoder, and load its weights.
+        """Build the whole method, including the parts that only training needs, and load its weights.
 
         Raises:
-            RunError: The weights are missing, do not fit the config, or are those of the encoder alone.
+            RunError: The weights are missing, do not fit the config, or belong to the encoder alone.
         """
         method: Method = self.entry.load()(self.config)
         try:
@@ -83,7 +83,8 @@ class Run:
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1].strip()
             raise RunError(
-                f"{self.path} does not hold the whole of its method ({reason})", "a run made by 'ecgkit pretrain'"
+                f"{self.path} does not hold the weights of the whole method ({reason})",
+                "a run made by 'ecgkit pretrain'",
             ) from None
         return method
 
@@ -92,33 +93,31 @@ def open_run(path: Path) -> Run:
     """Open a run folder.
 
     Raises:
-        RunError: `path` is not a run, or one without weights.
+        RunError: `path` is not a run, or has no weights.
         ConfigError: Its config cannot be read, or does not fit the family.
         PluginError: Its method family is not installed.
     """
     expected = "a run made by 'ecgkit pretrain' or 'ecgkit import-weights'"
     out = finished(path)
     if is_unfinished(path) or (not path.exists() and is_unfinished(unfinished(out))):
-        raise RunError(f"the training of {out} is not finished", "a finished run", f"Go on: {resume_command(out)}")
+        raise RunError(f"the training of {out} is not finished", remedy=f"Continue it with: {resume_command(out)}")
     if not path.is_dir():
         raise RunError(f"{path} does not exist" if not path.exists() else f"{path} is a file", expected)
     if not _config_file(path).is_file():
         raise RunError(f"{path} has no {CONFIG}", expected)
     if not (path / WEIGHTS).is_file():
         raise RunError(
-            f"{path} has no {WEIGHTS}",
-            "a finished run",
-            "Train it with: ecgkit pretrain --method M --data S --out R",
+            f"{path} has no {WEIGHTS}", remedy="Train a run with: ecgkit pretrain --method M --data S --out R"
         )
     return Run(path, *read_config(path))
 
 
 def read_config(path: Path) -> tuple[MethodEntry, Any, dict[str, Any]]:
-    """Read a run's method, its config, and the whole of ``config.yaml``.
+    """Read a run's method, its config, and the full contents of ``config.yaml``.
 
     Raises:
-        RunError: It names no method.
-        ConfigError: It cannot be read, or does not fit the family.
+        RunError: The config names no method.
+        ConfigError: The config cannot be read, or does not fit the family.
         PluginError: Its method family is not installed.
     """
     file = _config_file(path)
@@ -130,7 +129,7 @@ def read_config(path: Path) -> tuple[MethodEntry, Any, dict[str, Any]]:
 
 
 def _config_file(path: Path) -> Path:
-    """Return where a run's config lies: in a hub folder it is JSON."""
+    """Return the path of a run's config, which is a JSON file in a hub folder."""
     hub = path / HUB_CONFIG
     return hub if hub.is_file() and not (path / CONFIG).is_file() else path / CONFIG
 
@@ -139,7 +138,7 @@ def load_encoder(entry: MethodEntry, config: Any, state: dict[str, Tensor], *, s
     """Build a family's encoder and give it the ``encoder.*`` entries of a state dict.
 
     Raises:
-        RunError: An entry is missing, left over, or of another shape.
+        RunError: An entry is missing, unknown, or of another shape.
     """
     method: Method = entry.load()(config)
     part = {name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")}
@@ -163,7 +162,7 @@ def write_config(
     details: dict[str, Any],
     device: torch.device,
 ) -> None:
-    """Write ``config.yaml``: the method with every setting, and what else describes the run; see `environment`."""
+    """Write ``config.yaml``: the method with every setting, further details of the run, and `environment`."""
     write_yaml(
         folder / CONFIG,
         {
@@ -178,10 +177,10 @@ def write_config(
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Return what the numbers of this process depend on: versions, machine and source state.
+    """Return the versions, the machine and the source state, on which the numbers of this process depend.
 
     Args:
-        device: What was computed on.
+        device: The device of the computation.
     """
     return {
         "ecgkit": ecgkit.__version__,
@@ -195,7 +194,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def pick_device(name: str = "auto") -> torch.device:
-    """Return the device to compute on: the first GPU if there is one, unless another is named.
+    """Return the device to compute on; ``auto`` is the first GPU if there is one, otherwise the CPU.
 
     Raises:
         RunError: The name is none of ``auto``, ``cpu``, ``cuda`` and ``cuda:N``, or there is no such GPU.
@@ -214,10 +213,10 @@ def pick_device(name: str = "auto") -> torch.device:
 
 
 def check_gpus(wanted: int) -> None:
-    """Refuse to train on more GPUs than there are.
+    """Refuse to train on more GPUs than torch sees.
 
     Raises:
-        RunError: torch sees fewer.
+        RunError: torch sees fewer GPUs.
     """
     found = torch.cuda.device_count()
     if found < wanted:
@@ -225,18 +224,18 @@ def check_gpus(wanted: int) -> None:
 
 
 def device_name(device: torch.device) -> str:
-    """Return a device's name for people."""
+    """Return a readable name of a device."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
     return f"CPU, {torch.get_num_threads()} threads"
 
 
 def read_records(path: Path) -> pd.DataFrame:
-    """Return which record and patient was in which part of a run's data; no rows for imported weights.
+    """Return the records of a run and their parts; no rows for imported weights.
 
-    Columns: ``record_id``, ``patient_id``, ``sha256`` of the waveform, ``part`` (``train``, ``val``, ``held_out``,
-    ``unusable``; ``parent train`` and ``parent val`` for what the runs saw that this one is built on), and
-    ``dataset``, the dataset that the ids belong to.
+    Columns: ``record_id``, ``patient_id``, ``sha256`` of the waveform, ``part``, and ``dataset``, to which the ids
+    belong. The parts are ``train``, ``val``, ``held_out`` and ``unusable``, and for records of the runs that this run
+    is built on ``parent train`` and ``parent val``.
 
     Raises:
         RunError: The table is damaged.
@@ -256,7 +255,7 @@ def read_records(path: Path) -> pd.DataFrame:
 
 
 def seen_records(path: Path) -> pd.DataFrame:
-    """Return the records that a run's weights were trained on or chosen by, those of its parents included.
+    """Return the training and validation records of a run, including those of its parents.
 
     Raises:
         RunError: The table is damaged.
@@ -266,7 +265,7 @@ def seen_records(path: Path) -> pd.DataFrame:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """Return the lines of a run's ``metrics.jsonl``; none if there is no such file.
+    """Return the lines of a run's ``metrics.jsonl``; an empty list if there is no such file.
 
     Raises:
         RunError: A line is not a JSON object.
@@ -274,13 +273,13 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     file = path / METRICS
     if not file.is_file():
         return []
-    expected = "one JSON object a line, as 'ecgkit pretrain' writes them"
+    expected = "one JSON object per line, as 'ecgkit pretrain' writes it"
     try:
         lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
     except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"{file} cannot be read ({str(error)[:120]})", expected) from None
     if not all(isinstance(line, dict) for line in lines):
-        raise RunError(f"{file} holds a line that is no object", expected)
+        raise RunError(f"{file} holds a line that is not a JSON object", expected)
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Samplers: which records of an epoch stay together in one batch; see `ecgkit.methods.Sampler`."""
+"""Samplers, which group the records of an epoch that stay together in one batch; see `ecgkit.methods.Sampler`."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,14 +8,14 @@ from ecgkit.training.supply import patient_numbers
 
 
 class PatientPairs:
-    """Pairs of two different records of one patient, as contrast between records of a patient needs them.
+    """Pairs of two different records of one patient, for a contrastive loss between records of a patient.
 
-    Every record is in at most one pair per epoch. A patient's odd record, and the records of patients with a single
-    one, are left out of the epoch. Row 2 i and row 2 i + 1 of a batch are a pair; the supply ``patients`` tells which
-    pairs are of the same patient.
+    Every record is in at most one pair per epoch. If a patient has an odd number of records, one of them is left out of
+    the epoch. Rows 2 i and 2 i + 1 of a batch are a pair. The supply ``patients`` shows which pairs belong to the same
+    patient.
 
     Args:
-        store: Whose patients.
+        store: The store, which gives the patients.
     """
 
     group = 2

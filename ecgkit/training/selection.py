@@ -1,4 +1,4 @@
-"""Which epoch's weights a finished training has."""
+"""Selection of the epoch whose weights a finished training keeps."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ Line = Mapping[str, Any]
 
 
 def kept_epoch(metrics: Sequence[Line], recipe: Recipe) -> Line:
-    """Return the metrics of the epoch whose weights are kept: of the lowest validation loss, or the last."""
+    """Return the metrics of the epoch whose weights are kept: the epoch of the lowest validation loss, or the last."""
     return lowest(metrics) if recipe.checkpoint == "best" else metrics[-1]
 
 
@@ -19,7 +19,7 @@ def lowest(metrics: Sequence[Line]) -> Line:
 
 
 def describe_selection(metrics: Sequence[Line], recipe: Recipe) -> str:
-    """Say how the weights of a run were chosen; where they come from elsewhere no epoch tells."""
+    """Return a text that says how the weights of a run were chosen; imported weights have no epoch."""
     if not metrics or any("val_loss" not in line for line in metrics):
         return "weights brought from elsewhere; how they were chosen is not recorded"
     kept = kept_epoch(metrics, recipe)

@@ -1,4 +1,4 @@
-"""What a training starts from: data, split, config and model, the same in every process."""
+"""The setup of a training: data, split, config and model, equal in every process."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,17 +45,17 @@ class Setup:
     """See the module.
 
     Args:
-        entry: The family.
+        entry: The method family.
         config: Its completed config.
-        store: The data.
+        store: The store to train on.
         view: The store under the config's contract.
-        supplies: What a batch holds besides the signal.
-        split: Who is in which part.
+        supplies: Contents of a batch besides the signal, by need.
+        split: Rows of the training, validation and held-out parts.
         method: The model, on its device.
-        task: Name of the task that labels come from, or path of its file; empty without one.
-        options: How to run.
-        identity: What two trainings must share to be the same, as a fingerprint.
-        sampler: What says which records stay together in a batch; None for nothing.
+        task: Name or file of the task that gives the labels; empty without labels.
+        options: Execution options.
+        identity: Fingerprint of everything that two trainings must share to be the same.
+        sampler: Gives groups of records that stay together in a batch; None for no groups.
         fewest: Fewest records of a training step.
         parents: The runs that the config is built on.
     """
@@ -76,24 +76,24 @@ class Setup:
 
     @property
     def recipe(self) -> Recipe:
-        """How the method is trained."""
+        """The training recipe."""
         recipe: Recipe = self.config.recipe
         return recipe
 
     @property
     def device(self) -> torch.device:
-        """Where the method is."""
+        """The device of the method."""
         return next(self.method.parameters()).device
 
     def beginning(self, processes: int, cost: Cost) -> Beginning:
-        """Return what is to be told before the first step."""
+        """Return the summary of the training before its first step."""
         plan = self.plan(Processes())
         kind = precision(self.recipe, self.device)
         signal: SignalSpec = self.config.signal
         return Beginning(signal, self.split, cost, self.recipe, processes, kind, plan.steps, plan.left_out)
 
     def plan(self, processes: Processes) -> Plan:
-        """Return the order of the training as this process sees it."""
+        """Return the order of the training's records for this process."""
         return Plan(
             self.view,
             self.split.train,
@@ -106,22 +106,22 @@ class Setup:
         )
 
     def validation_batches(self, processes: int) -> list[NDArray[np.int64]]:
-        """Return the batches of the validation part, as large as the pieces of training.
+        """Return the batches of the validation set, as large as the pieces of training.
 
         Raises:
-            StoreError: There are none.
+            StoreError: The validation set fills no batch.
         """
         size = max(1, self.fewest, self.recipe.batch_size // (self.recipe.accumulate * processes))
         batches = plan_batches(self.view, self.split.val, size, sampler=self.sampler, fewest=self.fewest)
         if not batches:
             raise StoreError(
                 f"the {len(self.split.val)} validation records fill no batch of {self.entry.name}",
-                remedy="Ingest more records: it needs several of one lead set, or of one patient, together.",
+                remedy="Ingest more records: a batch needs several records of one lead set, or of one patient.",
             )
         return batches
 
     def batch(self, records: int) -> Batch:
-        """Return training records of the most frequent lead set, on the device."""
+        """Return a batch of training records of the most frequent lead set, on the device."""
         present = self.view.present[self.split.train]
         _, lead_set, counts = np.unique(present, axis=0, return_inverse=True, return_counts=True)
         rows = self.split.train[lead_set.ravel() == int(counts.argmax())]
@@ -132,7 +132,7 @@ class Setup:
         return windows[rows[: max(records, self.fewest)]].to(self.device)
 
     def cost(self) -> Cost:
-        """Count what a record costs."""
+        """Count the cost of a record."""
         return count_cost(self.method, self.batch(2), self.recipe)
 
 
@@ -145,7 +145,7 @@ def set_up(
     watch: Callable[[int, int], None],
     task: TaskEntry | None = None,
 ) -> Setup:
-    """Open the data and build the model; the first process makes the view if it is not there yet.
+    """Open the data and build the model; the first process makes the view if it does not exist yet.
 
     Raises:
         StoreError: The store lacks what the method needs, or has too few records.
@@ -175,7 +175,7 @@ def set_up(
 
 
 def _build(family: type[Method], config: Any, corpus: Corpus, seed: int, *, synchronised: bool) -> Method:
-    """Return a method with the weights of a seed; `synchronised` joins its batch norms over processes."""
+    """Return a method initialised from a seed; `synchronised` computes its batch norms over all processes."""
     torch.manual_seed(seed)
     method = family(config)
     method.prepare(corpus)
@@ -185,10 +185,10 @@ def _build(family: type[Method], config: Any, corpus: Corpus, seed: int, *, sync
 
 
 def check_batch(recipe: Recipe, name: str, fewest: int, group: int) -> None:
-    """Refuse batches too small for a method, which would train on nothing without a word.
+    """Refuse batches that are too small for a method, which would otherwise silently train on nothing.
 
     Raises:
-        RunError: A part of a batch has too few records, or no whole number of groups fills it.
+        RunError: A part of a batch has too few records, or the batch size is not a multiple of the group size.
     """
     part = recipe.batch_size // recipe.accumulate
     if part < max(fewest, group):
@@ -200,15 +200,15 @@ def check_batch(recipe: Recipe, name: str, fewest: int, group: int) -> None:
         )
     if recipe.batch_size % group:
         raise RunError(
-            f"recipe.batch_size {recipe.batch_size} is no multiple of {group}",
-            remedy=f"{name} keeps {group} records together: choose a multiple.",
+            f"recipe.batch_size {recipe.batch_size} is not a multiple of {group}",
+            remedy=f"{name} keeps groups of {group} records together: choose a multiple of {group}.",
         )
 
 
 def identity_of(config: Any) -> dict[str, Any]:
-    """Return a config as an identity sees it: without settings of the recipe that came later and are at their default.
+    """Return a config for the identity, without newer recipe settings that have their default.
 
-    So an unfinished run of an earlier ecgkit can be gone on with.
+    So an unfinished run of an earlier ecgkit can be resumed.
     """
     plain, usual = to_dict(config), to_dict(Recipe())
     recipe = plain["recipe"]
@@ -216,7 +216,7 @@ def identity_of(config: Any) -> dict[str, Any]:
 
 
 def own_device(name: str, processes: Processes) -> torch.device:
-    """Return the device of this process: its own GPU where several processes have some."""
+    """Return the device of this process; with several processes on GPUs, its own GPU."""
     device = pick_device(name)
     if device.type == "cuda" and processes.size > 1:
         device = torch.device("cuda", processes.local_rank % torch.cuda.device_count())
@@ -226,7 +226,7 @@ def own_device(name: str, processes: Processes) -> torch.device:
 
 
 def resume_settings(setup: Setup, processes: Processes) -> dict[str, Any]:
-    """Return what ``--resume`` needs besides config.yaml; see `ecgkit.training.unfinished`."""
+    """Return the settings that ``--resume`` needs besides config.yaml; see `ecgkit.training.unfinished`."""
     return {
         "identity": setup.identity,
         "store": str(Path(setup.store.path).resolve()),

@@ -1,4 +1,4 @@
-"""Signals that ask a training to save and stop: Ctrl-C, SIGTERM, and SIGUSR1 (Slurm's ``--signal=USR1@120``)."""
+"""Signals that make a training save and stop: Ctrl-C, SIGTERM, and SIGUSR1 (Slurm's ``--signal=USR1@120``)."""
 
 import signal
 import threading
@@ -10,16 +10,16 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)
 
 
 class Stop:
-    """Whether somebody asked to stop; `asked` holds the signal's name."""
+    """State of the stop request; `asked` holds the signal's name."""
 
     asked: str = ""
 
 
 @contextmanager
 def stopping() -> Iterator[Stop]:
-    """Note the signals within the block instead of dying of them; a second Ctrl-C interrupts at once.
+    """Record stop signals within the block instead of ending the process; a second Ctrl-C interrupts at once.
 
-    Outside the main thread, where no handler can be set, signals do what they did.
+    Outside the main thread, no handler can be set, so signals keep their effect.
     """
     stop = Stop()
 

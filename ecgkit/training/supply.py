@@ -1,6 +1,6 @@
-"""What a batch holds besides the signal: one supply per need, opened from the store and asked by row.
+"""Supplies: the contents of a batch besides the signal, one supply per need, read from the store by row.
 
-A method names its needs in its entry, an encoder in its class; the loader supplies just those.
+A method names its needs in its entry, and an encoder in its class. The loader supplies only these.
 """
 
 from collections.abc import Iterable, Sequence
@@ -30,7 +30,7 @@ class Supply(Protocol):
     """The values of one need."""
 
     def at(self, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> Any:
-        """Return what `Batch.extra` holds for these rows of the store, cropped at `starts` (view samples)."""
+        """Return the value in `Batch.extra` for these rows of the store, cropped at `starts` (view samples)."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Labels:
     """Targets of a task.
 
     Args:
-        targets: float ``[R, C]`` of 0 and 1 over all rows of the store; rows outside the task are never asked for.
+        targets: float ``[R, C]`` of 0 and 1 over all rows of the store; rows outside the task are never read.
     """
 
     targets: Tensor
@@ -76,11 +76,11 @@ class Beats:
 
 @dataclass(frozen=True)
 class OfTwo:
-    """One need of two stores that are read as one.
+    """The supply of one need for two stores that are read as one.
 
     Args:
-        first: Of the first store.
-        other: Of the store whose rows come after it.
+        first: Supply of the first store.
+        other: Supply of the second store, whose rows follow those of the first.
         begins: Number of rows of the first store.
     """
 
@@ -89,7 +89,7 @@ class OfTwo:
     begins: int
 
     def at(self, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> Tensor:
-        """Return ``[B, n]``; what is shorter in one store, such as the list of beats, is filled up with -1."""
+        """Return ``[B, n]``; if the stores give different widths, as for beats, the shorter rows are padded with -1."""
         parts = []
         for supply, here, begins in (
             (self.first, rows < self.begins, 0),
@@ -106,7 +106,7 @@ class OfTwo:
 
 @dataclass(frozen=True)
 class ByRow:
-    """What is known of every record beforehand, such as the index of its report or its entities.
+    """A supply of fixed values per record, such as the index of its report or its entities.
 
     Args:
         values: ``[R, ...]`` over all rows of the store.
@@ -138,17 +138,17 @@ def open_beats(store: Store, view: View, data: TaskData | None) -> Supply:
 
 
 def open_reports(store: Store, view: View, data: TaskData | None) -> Supply:
-    """Open which unique report each record has, int64 ``[B]``; see `ecgkit.text.reports`."""
+    """Open the index of each record's unique report, int64 ``[B]``; see `ecgkit.text.reports`."""
     return ByRow(torch.from_numpy(report_table(store).index))
 
 
 def open_entities(store: Store, view: View, data: TaskData | None) -> Supply:
-    """Open what the reports say of each entity; see `entity_values`."""
+    """Open the state of each entity in the reports; see `entity_values`."""
     return ByRow(torch.from_numpy(entity_values(store)))
 
 
 def open_labels(store: Store, view: View, data: TaskData | None) -> Supply | None:
-    """Open the targets of a task; None without one."""
+    """Open the targets of a task; None without a task."""
     return None if data is None else Labels.of(data, len(store))
 
 
@@ -158,18 +158,18 @@ def open_demographics(store: Store, view: View, data: TaskData | None) -> Supply
 
 
 def open_patients(store: Store, view: View, data: TaskData | None) -> Supply:
-    """Open the number of each record's patient, int64 ``[B]``; see `patient_numbers`."""
+    """Open the patient index of each record, int64 ``[B]``; see `patient_numbers`."""
     return ByRow(torch.from_numpy(patient_numbers(store)))
 
 
 def patient_numbers(store: Store) -> NDArray[np.int64]:
-    """Return int64 ``[R]``: equal numbers for records of one patient; a record of no known patient is its own."""
+    """Return the patient index of each record, int64 ``[R]``; a record of unknown patient has its own index."""
     named = [str(row) if patient is None else f"{patient} " for row, patient in enumerate(store.patients)]
     return np.unique(named, return_inverse=True)[1].ravel().astype(np.int64)
 
 
 def supply_entries() -> dict[str, SupplyEntry]:
-    """Return all that a batch may hold besides the signal, by name."""
+    """Return the entries of all registered supplies by name."""
     return host().entries(SupplyEntry)
 
 
@@ -182,11 +182,11 @@ def open_supplies(
         needs: ``signal``, and names of supplies (`ecgkit.entries.SupplyEntry`).
         store: The store.
         view: The store under the model's contract.
-        data: The task that labels come from, if any.
-        owner: Who needs them, for the error.
+        data: The task that gives the labels, if any.
+        owner: Name of the method or encoder that needs them, for the error.
 
     Raises:
-        StoreError: The store lacks one; the message names the command that adds it.
+        StoreError: The store lacks a need; the message names the command that adds it.
         PluginError: No supply has this name.
     """
     if isinstance(store, StorePair):
@@ -211,8 +211,8 @@ def _join_supplies(needs: Sequence[str], store: StorePair, view: View, owner: st
     if refused:
         joinable = ", ".join(name for name, entry in entries.items() if entry.joinable)
         raise StoreError(
-            f"{owner} reads {', '.join(refused)}, which are another thing in each of {store.name}",
-            f"a model that reads signals, {joinable} alone, for a test on another store",
+            f"{owner} reads {', '.join(refused)}, whose values cannot be compared between the stores {store.name}",
+            remedy=f"A test on another store needs a model that reads only signals, {joinable}.",
         )
     first, other = (open_supplies(needs, part, view, owner=owner) for part in (store.first, store.other))
     return {need: OfTwo(first[need], other[need], len(store.first)) for need in first}

@@ -1,8 +1,8 @@
-"""The steps and epochs of a training, as one process does them.
+"""The steps and epochs of a training in one process.
 
-A training can be stopped at any step and goes on as if it had not been: see `ecgkit.training.checkpoints`. The
-validation loss uses the same crops and the same random masks in every epoch, so that it can be compared. Nothing in a
-step waits for the device: losses are looked at every `LOOK` steps of a GPU.
+A training can be stopped at any step, and a resumed training equals an unbroken one; see `ecgkit.training.checkpoints`.
+The validation loss uses the same crops and the same random masks in every epoch, so that epochs can be compared. No
+step waits for the device: on a GPU, losses are read every `LOOK` steps.
 """
 
 import json
@@ -38,8 +38,8 @@ from ecgkit.training.stopping import Stop, stopping
 from ecgkit.training.unfinished import BEST, DIVERGED
 from ecgkit.training.weights import save_tensors
 
-LOOK = 50  # steps of a GPU between two looks at the losses; a CPU need not wait for them
-LIVE = 1.0  # s between two calls of `Watcher.live`
+LOOK = 50  # number of steps on a GPU between reads of the losses
+LIVE = 1.0  # seconds between calls of `Watcher.live`
 GPU_WORKERS = 8  # at most
 REMEDY = "Lower the learning rate with --set recipe.lr=..., or set recipe.clip."
 
@@ -48,10 +48,10 @@ class Trainer:
     """See the module.
 
     Args:
-        setup: What is trained on what.
-        processes: Who trains together.
+        setup: Data and model of the training.
+        processes: The processes that train together.
         folder: The unfinished run.
-        watcher: What the caller watches.
+        watcher: Functions to call during the training.
     """
 
     def __init__(self, setup: Setup, processes: Processes, folder: Path, watcher: Watcher) -> None:
@@ -72,14 +72,14 @@ class Trainer:
         self.steps = self.plan.steps * self.recipe.epochs
         self.means = Means()
         self.progress = Progress()
-        self._unseen: list[tuple[int, Piece, dict[str, Tensor]]] = []  # losses that nobody has looked at yet
+        self._unseen: list[tuple[int, Piece, dict[str, Tensor]]] = []  # losses that have not been read yet
         self._saved = self._shown = time.monotonic()
 
     def train(self) -> list[dict[str, Any]]:
-        """Train to the end and return the metrics of every epoch; the folder then holds the weights to keep.
+        """Train to the end and return the metrics of every epoch; the folder then holds the final weights.
 
         Raises:
-            RunError: A loss is no number.
+            RunError: A loss is NaN or infinite.
             KeyboardInterrupt: A signal asked to stop, and a checkpoint is saved.
         """
         torch.manual_seed(_seed(self.options.seed, self.processes.rank))
@@ -88,9 +88,11 @@ class Trainer:
         self.watcher.start(beginning)
         for line in beginning.warnings():
             self.watcher.warn(line)
-        self.journal = Journal(
-            self.folder, self.progress.metrics, tensorboard=self.options.tensorboard
-        ) if self.processes.first else None  # fmt: skip
+        self.journal = (
+            Journal(self.folder, self.progress.metrics, tensorboard=self.options.tensorboard)
+            if self.processes.first
+            else None
+        )
         profiler = StepProfiler(self.folder, self.device) if self.options.profile and self.processes.first else None
         batches = self._batches()
         with stopping() as stop:
@@ -117,7 +119,7 @@ class Trainer:
 
     @cached_property
     def _validation(self) -> tuple[list[tuple[int, Rows, bool]], DataLoader[Batch]]:
-        """This process's validation batches, as `deal` gives them, and what loads them."""
+        """This process's validation batches from `deal`, and their loader."""
         view = self.setup.view
         batches = self.setup.validation_batches(self.processes.size)
         dealt = deal(batches, processes=self.processes.size, rank=self.processes.rank)
@@ -142,7 +144,7 @@ class Trainer:
                 profiler.step()
 
     def _between_steps(self, stop: Stop) -> None:
-        """Do what all processes must do together: end on a loss that is no number, save, stop."""
+        """Do what all processes must do together: end on a loss that is NaN or infinite, save, and stop."""
         due = self.processes.first and time.monotonic() - self._saved > 60 * self.options.save_minutes
         look = self.device.type == "cpu" or len(self._unseen) >= LOOK
         stops, saves, bad = self.processes.agree([bool(stop.asked), due, look and self._diverged()])
@@ -154,7 +156,7 @@ class Trainer:
             self._save(and_stop=stops)
 
     def _diverged(self) -> bool:
-        """Look at the losses that nobody has seen yet; write down the records of one that is no number."""
+        """Read the unread losses; if one is NaN or infinite, write its records to a file and return True."""
         unseen, self._unseen = self._unseen, []
         if not unseen:
             return False
@@ -171,7 +173,7 @@ class Trainer:
     def _divergence(self) -> RunError:
         files = f"{self.folder / DIVERGED}-process*.json"
         return RunError(
-            f"the loss is no number by step {self.progress.step}; its records are in {files}", "a number", REMEDY
+            f"the loss is NaN or infinite at step {self.progress.step}; its records are in {files}", remedy=REMEDY
         )
 
     def _show(self) -> None:
@@ -193,7 +195,7 @@ class Trainer:
         return self.stopwatch.rates(self.cost, self.processes.size, self.peak)
 
     def _end_epoch(self, epoch: int) -> None:
-        """Validate, write the metrics down, and keep the weights if they are the best so far."""
+        """Validate, write the metrics, and keep the weights if they are the best so far."""
         rates, seconds = self._rates(), self.stopwatch.seconds
         began = time.perf_counter()
         metrics = {
@@ -207,7 +209,7 @@ class Trainer:
             "seconds": round(seconds + time.perf_counter() - began, 3),
         }
         if not np.isfinite(metrics["val_loss"]):
-            raise RunError(f"in epoch {epoch + 1} the loss on val is {metrics['val_loss']}", "a number", REMEDY)
+            raise RunError(f"the validation loss is {metrics['val_loss']} in epoch {epoch + 1}", remedy=REMEDY)
         best = self.progress.best is None or metrics["val_loss"] < self.progress.best
         if best:
             self._write_weights(BEST)
@@ -224,7 +226,7 @@ class Trainer:
         self.watcher.epoch(metrics)
 
     def validate(self) -> dict[str, float]:
-        """Return the mean losses of the validation part, on fixed crops and with the same random masks each time."""
+        """Return the mean losses on the validation set, with the same crops and the same random masks each time."""
         dealt, batches = self._validation
         means, clock = Means(), Clock.end(self.steps, self.recipe.epochs)
         self.setup.method.eval()
@@ -235,7 +237,7 @@ class Trainer:
         return means.means(self.processes)
 
     def _measured(self, epoch: int) -> Mapping[str, float | None]:
-        """Return what the caller measures of the model at the end of an epoch."""
+        """Return the numbers of `Watcher.measure` at the end of an epoch."""
         every = self.options.measure_every
         if epoch % every and epoch != self.recipe.epochs:
             return {}
@@ -246,7 +248,7 @@ class Trainer:
             return self.watcher.measure(epoch, whole)
 
     def _whole_method(self) -> Method | None:
-        """Return the method as one process can use it; a copy where it is sharded, and in the first process only."""
+        """Return the unsharded method; if it is sharded, a copy, and only in the first process."""
         if not self.engine.sharded:
             return self.setup.method.eval()
         tensors = ckpt.model_tensors(self.setup.method)
@@ -268,7 +270,7 @@ class Trainer:
                     save_tensors(file, tensors)
 
     def _keep_weights(self) -> None:
-        """Give the run its weights: the best, or the last with the best beside them."""
+        """Write the final weights of the run: the best, or the last with the best beside them."""
         if self.recipe.checkpoint == "last":
             self._write_weights(WEIGHTS)
         elif self.processes.first:
@@ -278,7 +280,7 @@ class Trainer:
         """Write a checkpoint; all processes take part.
 
         Raises:
-            KeyboardInterrupt: `and_stop`.
+            KeyboardInterrupt: `and_stop` is set.
         """
         rng = _of_all(self.processes, ckpt.rng_tensors(self.device))
         sums = _of_all(self.processes, self.means.sums())
@@ -298,7 +300,7 @@ class Trainer:
             raise KeyboardInterrupt
 
     def _go_on(self) -> None:
-        """Go on from the last checkpoint, if the folder holds one."""
+        """Continue from the last checkpoint, if the folder holds one."""
         found = ckpt.latest_checkpoint(self.folder, self.watcher.warn)
         self.processes.wait()
         if found is None:
@@ -315,8 +317,8 @@ class Trainer:
             ckpt.load_rng(found.tensors["rng"], rank, self.device)
         else:
             self.watcher.warn(
-                f"the checkpoint is of {found.processes} processes and this training has {self.processes.size}: the "
-                "same batches, other random masks"
+                f"the checkpoint was written by {found.processes} processes, but this training has "
+                f"{self.processes.size}: the batches are the same, the random masks differ"
             )
         if self.processes.first:
             ckpt.restore_best(self.folder, found.progress.step)
@@ -324,13 +326,13 @@ class Trainer:
 
 
 def default_workers(gpu: bool, processes: int) -> int:
-    """Return how many processes load batches for each that trains: one beside a CPU, if there is a core for it."""
+    """Return the number of loading processes per training process: on a CPU one, if there is a core for it."""
     cores = len(os.sched_getaffinity(0)) // processes
     return max(1, min(GPU_WORKERS, cores)) if gpu else int(len(os.sched_getaffinity(0)) > 1)
 
 
 def _of_all(processes: Processes, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the CPU tensors of all processes, of equal names and shapes, as ``RANK/NAME``."""
+    """Return the CPU tensors of all processes by ``RANK/NAME``; names and shapes are equal in all processes."""
     return {
         f"{rank}/{name}": part
         for name, tensor in tensors.items()

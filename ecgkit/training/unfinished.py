@@ -1,12 +1,12 @@
-"""A run that is not finished: the folder ``RUN.partial``, which becomes ``RUN`` when training is complete.
+"""An unfinished run: the folder ``RUN.partial``, which is renamed to ``RUN`` when training is complete.
 
-RUN.partial/resume.yaml      what ``--resume`` needs besides config.yaml: store, options, processes
+RUN.partial/resume.yaml      settings that ``--resume`` needs besides config.yaml: store, options, processes
 RUN.partial/checkpoints/     see `ecgkit.training.checkpoints`
 RUN.partial/best.safetensors the weights of the lowest validation loss so far
 RUN.partial/plan.json, lock  see `ecgkit.unfinished`
 
-So a run folder exists if and only if its training is complete. An unfinished one is known by its name and by its
-marker. A training that ended without a checkpoint leaves nothing behind.
+So a run folder exists if and only if its training is complete. An unfinished run is recognised by its name and by its
+marker. A training that ends before its first checkpoint leaves no folder.
 """
 
 import shutil
@@ -23,27 +23,27 @@ from ecgkit.unfinished import PLAN, SUFFIX, Unfinished, write_plan
 KIND = "unfinished run"
 RESUME = "resume.yaml"
 CHECKPOINTS = "checkpoints"
-DIVERGED = "diverged"  # the start of the files that tell where a loss was no number
+DIVERGED = "diverged"  # prefix of the files that list the records of a loss that is NaN or infinite
 BEST = "best.safetensors"
 
 
 def unfinished(out: Path) -> Path:
-    """Return the folder of a run while it is not finished."""
+    """Return the folder of a run while it is unfinished."""
     return out.with_name(out.name + SUFFIX)
 
 
 def finished(path: Path) -> Path:
-    """Return the folder that a run will have when it is finished, from that or from the unfinished one."""
+    """Return the folder of a run when it is finished, given its finished or unfinished folder."""
     return path.with_name(path.name.removesuffix(SUFFIX))
 
 
 def is_unfinished(path: Path) -> bool:
-    """Return whether a folder is a run that is not finished."""
+    """Return whether a folder is an unfinished run."""
     return kind_of(path) == KIND
 
 
 def resume_command(out: Path) -> str:
-    """Return the command that goes on with a run."""
+    """Return the command that continues a run."""
     return f"ecgkit pretrain --resume {out}"
 
 
@@ -51,7 +51,7 @@ def read_resume(path: Path) -> dict[str, Any]:
     """Return the settings with which an unfinished run was started.
 
     Args:
-        path: The run, by its name when finished or unfinished.
+        path: The finished or unfinished folder of the run.
 
     Raises:
         RunError: There is no unfinished run.
@@ -60,8 +60,8 @@ def read_resume(path: Path) -> dict[str, Any]:
     folder = unfinished(out)
     if not is_unfinished(folder):
         if kind_of(out) == "run":
-            raise RunError(f"{out} is finished", "an unfinished run")
-        raise RunError(f"{out} has no unfinished run", f"a folder {folder} that 'ecgkit pretrain' left")
+            raise RunError(f"{out} is finished", remedy="Only an unfinished run can be resumed.")
+        raise RunError(f"{out} has no unfinished run: there is no folder {folder}", remedy="Check --resume.")
     return read_yaml(folder / RESUME)
 
 
@@ -71,12 +71,12 @@ def run_in_progress(out: Path, settings: dict[str, Any], *, overwrite: bool, res
 
     Args:
         out: The run.
-        settings: Settings that it is started with; ``identity`` must be the same to go on.
-        overwrite: Replace an earlier run, finished or not.
-        resume: Go on with an unfinished run if there is one.
+        settings: Settings of the training. To resume a run, ``identity`` must be the same.
+        overwrite: Replace an earlier run, finished or unfinished.
+        resume: Continue an unfinished run if there is one.
 
     Raises:
-        OutputError: There is a run, an unfinished one, or something else; or another process trains it.
+        OutputError: A finished run, an unfinished run or something else is in the way, or another process trains it.
     """
     check_free(out, overwrite=overwrite, resume=resume)
     work = _work(out, overwrite=overwrite)
@@ -94,17 +94,17 @@ def run_in_progress(out: Path, settings: dict[str, Any], *, overwrite: bool, res
 
 
 def check_free(out: Path, *, overwrite: bool, resume: bool) -> None:
-    """Refuse early where a run would not find its place; see `run_in_progress`.
+    """Refuse early if `run_in_progress` could not make the run's folder.
 
     Raises:
-        OutputError: There is a run, an unfinished one, or something else.
+        OutputError: A finished run, an unfinished run or something else is in the way.
     """
     _work(out, overwrite=overwrite).check_free()
     folder = unfinished(out.absolute())
     if folder.exists() and not resume and not overwrite:
         raise OutputError(
             f"{folder} is an unfinished run",
-            remedy=f"Go on with '{resume_command(out)}', or begin anew with --overwrite.",
+            remedy=f"Continue it with '{resume_command(out)}', or start again with --overwrite.",
         )
 
 
@@ -119,13 +119,13 @@ def _take_over(folder: Path) -> None:
 
 
 def _check_parents(folder: Path, settings: dict[str, Any]) -> None:
-    """Refuse to go on where the weights of a run that this one is built on have changed."""
+    """Refuse to resume a run if the weights of a run that it is built on have changed."""
     before = read_yaml(folder / RESUME).get("built_on", []) if (folder / RESUME).is_file() else []
     for was, now in zip(before, settings.get("built_on", []), strict=False):
         if was["weights_sha256"] != now["weights_sha256"]:
             raise OutputError(
                 f"{folder} was built on other weights than {now['run']} holds now",
-                remedy="Put the former weights back, or begin anew with --overwrite.",
+                remedy="Restore the earlier weights, or start again with --overwrite.",
             )
 
 

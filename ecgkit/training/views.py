@@ -1,4 +1,4 @@
-"""The augmented views of a batch, made where it is loaded."""
+"""The augmented views of a batch, made in the loading process."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -19,13 +19,13 @@ Read = Callable[[NDArray[np.int64]], tuple[Tensor, NDArray[np.int64]]]
 
 @dataclass(frozen=True)
 class AugmentedViews:
-    """Makes the views of records.
+    """Makes the augmented views of records.
 
     Args:
         pipeline: The augmentations.
         spec: The model's input.
-        seed: Of the training.
-        epoch: Number of the epoch; None makes the same views each time, as validation does.
+        seed: Seed of the training.
+        epoch: Number of the epoch. None makes the same views each time, for validation.
     """
 
     pipeline: Pipeline
@@ -34,7 +34,7 @@ class AugmentedViews:
     epoch: int | None = None
 
     def in_epoch(self, epoch: int) -> "AugmentedViews":
-        """Return what makes the views of an epoch."""
+        """Return the maker of an epoch's views."""
         return replace(self, epoch=epoch)
 
     def of(
@@ -46,8 +46,8 @@ class AugmentedViews:
             rows: ``[B]``, the records.
             leads: Names of the L leads.
             room: ``[B]``, the latest sample at which a crop of each record may start.
-            shared: The batch's own crops ``[B, L, T]`` and how many samples of each are real, ``[B]``.
-            read: Gives crops and lengths, as in `shared`, for other starts.
+            shared: The batch's own crops ``[B, L, T]`` and the number of real samples of each, ``[B]``.
+            read: Returns crops and lengths, as in `shared`, for other starts.
         """
         views = []
         for view in range(self.pipeline.views.count):
@@ -66,7 +66,7 @@ class AugmentedViews:
         return made
 
     def _starts(self, rows: NDArray[np.int64], room: NDArray[np.int64], view: int) -> NDArray[np.int64]:
-        """Return where the crop of a view's own starts, ``[B]``."""
+        """Return the start of a view's own crop, ``[B]``."""
         if self.spec.crop == "start":
             return np.zeros_like(room)
         share = [np.random.default_rng(self._key(row, view, 3)).random() for row in rows]
@@ -77,11 +77,11 @@ class AugmentedViews:
 
 
 def views_of(config: Any, seed: int = 0) -> dict[str, AugmentedViews]:
-    """Return what makes the views that a method's config asks for, by the name of its place in a batch.
+    """Return the view makers of a method's config, by their name in a batch.
 
     Raises:
-        PluginError: No augmentation has one of the names.
-        ConfigError: A setting of one does not fit.
+        PluginError: An augmentation is unknown.
+        ConfigError: A setting of an augmentation does not fit.
     """
     views = getattr(config, "views", None)
     return {VIEWS: AugmentedViews(Pipeline(views), config.signal, seed)} if isinstance(views, Views) else {}

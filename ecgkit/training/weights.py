@@ -1,4 +1,4 @@
-"""Reading and writing of weights. Nothing is ever unpickled without an allow-list."""
+"""Reading and writing of weights. Pickles are only read with an allow-list of types."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -22,7 +22,7 @@ def save_weights(path: Path, module: nn.Module) -> None:
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors by name as safetensors."""
-    # Not `save_file`: it makes the file readable by its owner alone, whatever the umask.
+    # Not `save_file`: it makes the file readable by its owner alone, regardless of the umask.
     # Copied, for safetensors refuses tensors that share memory, as tied weights do.
     copies = {
         name: value.detach().cpu().clone(memory_format=torch.contiguous_format) for name, value in tensors.items()
@@ -61,14 +61,14 @@ def read_foreign_weights(path: Path) -> dict[str, Tensor]:
             ``state_dict``.
 
     Raises:
-        RunError: The file is missing, of another kind, or holds anything but tensors and plain containers.
+        RunError: The file is missing, has another format, or holds anything but tensors and plain containers.
     """
     if not path.is_file():
         raise RunError(f"{path} does not exist", f"a file of weights ({FORMATS})")
     if path.suffix == ".safetensors":
         return load_weights(path)
     if path.suffix not in READERS:
-        raise RunError(f"{path} is a {path.suffix or 'file without suffix'}", FORMATS)
+        raise RunError(f"{path} has the suffix {path.suffix or '(none)'}", FORMATS)
     try:
         tensors = READERS[path.suffix](path)
     except Exception as error:  # a damaged archive makes zip, zlib, numpy and torch raise nearly anything

@@ -1,7 +1,7 @@
 """Every family in one harness, from recordings to a table: ``python benchmark.py DATA OUT [--jobs 2]``.
 
-DATA holds the datasets that ``benchmark.yaml`` names, as downloaded. Everything goes through the commands that a user
-would give; what is finished is skipped, what was stopped goes on, so the same call can be given again at any time.
+DATA holds the datasets that ``benchmark.yaml`` names, as downloaded. The script calls the same
+commands as a user. It skips finished work and resumes stopped work, so you can call it again at any time.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def make_stores(plan: dict[str, Any], data: Path, out: Path) -> None:
 
 
 def chosen(source: Path, copy: Path, without: str | None) -> Path:
-    """Return a dataset's folder, or a copy of it without the files that begin so."""
+    """Return a dataset's folder, or a copy of it without the files whose names begin with the given text."""
     if without is None:
         return source
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns(f"{without}*"), dirs_exist_ok=True)
@@ -145,7 +145,7 @@ def model(run: dict[str, Any], weights: str) -> dict[str, Any]:
 
 
 def probe(plan: dict[str, Any], out: Path, jobs: int) -> None:
-    """Run every suite; rows that are there are not made again."""
+    """Run every suite; existing rows are kept."""
     for name, suite in suites(plan, out):
         file = out / "suites" / f"{name}.yaml"
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +157,7 @@ def probe(plan: dict[str, Any], out: Path, jobs: int) -> None:
 
 
 def main() -> None:
-    """Do what is not done yet."""
+    """Do all steps that are not done yet."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder of the datasets")
     parser.add_argument("out", type=Path, help="folder of stores, runs and results")

@@ -44,7 +44,7 @@ class Side:
         return self.encoder + ("" if self.head == "linear" else f", {self.head}") + given
 
     def has(self, row: ResultRow) -> bool:
-        """Return whether a row stands on this side; rows on a share of the labels stand on none."""
+        """Return whether a row belongs to this side; rows with a share of the labels belong to none."""
         return row.fraction == 1 and (name(row), head_of(row), leads_of(row)) == (self.encoder, self.head, self.leads)
 
 
@@ -117,12 +117,12 @@ def by_random(plan: dict[str, Any]) -> list[Pair]:
 
 
 def name(row: ResultRow) -> str:
-    """Return what a row's encoder is called, whatever its seed."""
+    """Return the name of a row's encoder, without its seed."""
     return row.run.rsplit("-s", 1)[0] if row.weights == "pretrained" else f"{row.method} {row.preset}, {row.weights}"
 
 
 def by(rows: Rows, column: Callable[[ResultRow], str], first: Sequence[str] = ()) -> list[dict[str, str]]:
-    """Return a line an encoder and a column a kind of row: some columns first, the others as they are met."""
+    """Return one line per encoder and one column per kind of row: the given columns first."""
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for _, row in rows:
         if row.macro_auroc is not None:
@@ -141,7 +141,7 @@ def spread(values: Sequence[float]) -> str:
 
 
 def cost(run: str, runs: Path) -> dict[str, str]:
-    """Return what a run's training cost, means over seeds."""
+    """Return the cost of a run's training, as means over seeds."""
     folders = sorted(runs.glob(f"{run}-s[0-9]"))
     if not folders:
         return {"run": run, "seeds": "0"}
@@ -163,7 +163,7 @@ def parameters(run: Path) -> int:
 
 
 def against(rows: Rows, pairs: Sequence[Pair]) -> list[dict[str, str]]:
-    """Compare pair by pair, each seed with its like; pairs without a common seed are left out."""
+    """Compare pair by pair, each seed with the same seed; pairs without a common seed are left out."""
     found = []
     for first, second in pairs:
         ours, theirs = ({seed_of(row): path for path, row in rows if side.has(row)} for side in (first, second))
@@ -181,7 +181,7 @@ def against(rows: Rows, pairs: Sequence[Pair]) -> list[dict[str, str]]:
 
 
 def seed_of(row: ResultRow) -> int:
-    """Return the seed of an encoder: of its training, where it was trained."""
+    """Return the seed of an encoder: that of its training if it was trained."""
     return int(row.run.rsplit("-s", 1)[1]) if row.weights == "pretrained" else row.seed
 
 

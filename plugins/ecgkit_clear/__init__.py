@@ -1,7 +1,7 @@
 """CLEAR as an ecgkit plugin.
 
 *Tracing the Heart's Pathways: ECG Representation Learning from a Cardiac Conduction Perspective*, arXiv 2512.24002. Its
-head, HUG, is one of ecgkit's own, for it fits every encoder with features by lead.
+head, HUG, is part of ecgkit, because it works with every encoder that has features per lead.
 """
 
 from collections.abc import Callable

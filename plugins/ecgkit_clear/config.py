@@ -39,20 +39,20 @@ class ClearConfig:
         decoder_width: Width of the decoder.
         decoder_depth: Blocks of the decoder.
         decoder_heads: Attention heads of the decoder.
-        dropout: On attention weights, residual branches and hidden layers.
+        dropout: Dropout on attention weights, residual branches and hidden layers.
         mask_ratio: Share of the L x S beat slots that is hidden.
         mask_per: One draw for each ``record`` (ours: the loss then does not depend on the batch) or for the whole
             ``batch`` (released code).
-        encoder_mask: What the encoder's tokens see. ``paper``: a summary sees itself and its lead's beats, a beat all
-            beats and its lead's summary. ``intended``: as a comment in the released code has it, summaries as before,
-            beats see everything. ``full``: everything sees everything. ``released``: what the released code computes,
-            1 added to logits at fixed places, which forbids nothing.
-        embed: ``conv`` looks at the token before and after as well, so that hidden beats leak into visible ones; the
-            published weights need it. ``linear`` looks at one beat alone.
-        pad_aware: Whether empty slots are never seen and never scored (ours); the released code treats them as beats.
-        conduction: Whether the decoder rebuilds a hidden beat from the same beat of the other leads; off, from all.
-        view: Whether a summary is tied to its own lead, in encoder and decoder; off, it sees and is seen by all.
-        window: How beats are cut and how many slots a lead has.
+        encoder_mask: Which tokens the encoder's tokens attend to. ``paper``: a summary attends to itself and its lead's
+            beats, a beat to all beats and its lead's summary. ``intended``: as a comment in the released code says,
+            summaries as in ``paper``, beats attend to everything. ``full``: all attend to all. ``released``: as the
+            released code computes, 1 is added to logits at fixed places, which forbids nothing.
+        embed: ``conv`` also reads the token before and after, so that hidden beats leak into visible ones; the
+            published weights need it. ``linear`` reads one beat only.
+        pad_aware: Whether attention and loss leave out empty slots (ours); the released code treats them as beats.
+        conduction: Whether the decoder rebuilds a hidden beat from the same beat of the other leads only.
+        view: Whether a summary attends only within its own lead, in encoder and decoder.
+        window: How beats are cut, and the number of slots per lead.
         signal: The input.
         recipe: The training.
     """
@@ -88,13 +88,13 @@ class ClearConfig:
         if not 0 < self.mask_ratio < 1:
             raise ValueError(f"mask_ratio {self.mask_ratio} must lie between 0 and 1")
         if self.window.max_beats is None:
-            raise ValueError("window.max_beats must be a number, for every slot has a position of its own")
+            raise ValueError("window.max_beats must be a number, because every slot has a position of its own")
         if not set(self.signal.leads) <= set(STANDARD_LEADS):
             raise ValueError(f"leads {self.signal.leads} must be some of the standard twelve")
 
     @property
     def slots(self) -> int:
-        """Beat slots S a lead."""
+        """Number S of beat slots per lead."""
         assert self.window.max_beats is not None
         return self.window.max_beats
 

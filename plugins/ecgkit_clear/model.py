@@ -155,7 +155,7 @@ class ClearEncoder(Encoder):
 
 
 def encoder_rule(rule: str, leads: int, token_leads: Tensor, real: Tensor | None) -> Tensor | None:
-    """Return what the encoder's attention takes: which of L summaries and k beats (rows) see which (columns).
+    """Return the mask of the encoder's attention: which of L summaries and k beats (rows) attend to which (columns).
 
     Args:
         rule: See `ClearConfig.encoder_mask`.
@@ -310,8 +310,13 @@ class Clear(Method):
 def _blocks(width: int, depth: int, heads: int, config: ClearConfig) -> nn.ModuleList:
     return nn.ModuleList(
         Block(
-            width=width, heads=heads, hidden=config.hidden, post_norm=True, activation="relu",
-            dropout=config.dropout, attention=GridAttention,
+            width=width,
+            heads=heads,
+            hidden=config.hidden,
+            post_norm=True,
+            activation="relu",
+            dropout=config.dropout,
+            attention=GridAttention,
         )
         for _ in range(depth)
-    )  # fmt: skip
+    )

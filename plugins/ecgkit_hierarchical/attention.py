@@ -44,7 +44,7 @@ class DifferentialAttention(WatchedAttention):
         self.subln = nn.RMSNorm(2 * e, eps=NORM_EPS)
 
     def share(self) -> Tensor:
-        """Return lambda, the share of the second attention that is taken off the first."""
+        """Return lambda, the factor with which the second attention is subtracted from the first."""
         first, second = self.lambda_q1 @ self.lambda_k1, self.lambda_q2 @ self.lambda_k2
         return first.exp() - second.exp() + self.initial
 

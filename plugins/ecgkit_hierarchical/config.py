@@ -61,16 +61,16 @@ class HierarchicalConfig:
         heads: Attention heads.
         hidden: Hidden width of a block.
         conv_layers: Convolutions: 6 (code) or 4 (paper).
-        grouped: Whether convolutions keep the leads apart; off, they mix them.
+        grouped: Whether convolutions keep the leads apart instead of mixing them.
         stages: Transformer stages, 1 to 5.
-        stage_layers: Blocks a stage.
+        stage_layers: Blocks per stage.
         cls: ``carried`` through all stages, or only at the ``last``, which then has the blocks of all.
         attention: ``differential`` (code) or ``standard`` (paper).
-        dropout: Of the blocks and after positions.
-        gate: Head B, attention-gated pooling over channels, instead of head A on the CLS.
-        gate_dropout: In head B.
+        dropout: Dropout in the blocks and after adding positions.
+        gate: Whether to use head B, attention-gated pooling over channels, instead of head A on the CLS.
+        gate_dropout: Dropout in head B.
         deep: Hidden width of head A.
-        deep_dropout: In head A.
+        deep_dropout: Dropout in head A.
         wide: ``demographics`` gives age and sex to the head, ``none`` nothing; both in the published 22 places.
         wide_features: Places for features besides the signal.
         classes: Labels; filled in from the task before training.
@@ -104,16 +104,16 @@ class HierarchicalConfig:
                 raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
         possible = STAGE_INPUTS[self.conv_layers]
         rules = {
-            f"stages {self.stages} with {self.conv_layers} convolutions must be 1 to {max(possible)}":
-                self.stages in possible,
+            f"stages {self.stages} with {self.conv_layers} convolutions must be 1 to {max(possible)}": self.stages
+            in possible,
             f"width {self.width} must be even": self.width % 2 == 0,
             f"width {self.width} must be a multiple of 12 leads": not self.grouped or self.width % LEADS == 0,
             f"width {self.width} must be a multiple of {self.heads} heads": self.width % self.heads == 0,
-            f"width {self.width} must be a multiple of twice the {self.heads} heads":
-                self.attention == "standard" or self.width % (2 * self.heads) == 0,
+            f"width {self.width} must be a multiple of twice the {self.heads} heads": self.attention == "standard"
+            or self.width % (2 * self.heads) == 0,
             f"wide_features {self.wide_features} must be at least 2": self.wide_features >= 2,
             f"an input of {self.signal.samples} samples must be longer": self.tokens(self.signal.samples) >= 1,
-        }  # fmt: skip
+        }
         for name in ("dropout", "gate_dropout", "deep_dropout"):
             rules[f"{name} {getattr(self, name)} must be 0 or more and below 1"] = 0 <= getattr(self, name) < 1
         broken = [rule for rule, holds in rules.items() if not holds]

@@ -41,11 +41,16 @@ class Convolutions(nn.Module):
         sizes = (LEADS, *config.channels)
         self.convs = nn.ModuleList(
             nn.Conv1d(
-                sizes[i], sizes[i + 1], KERNELS[i], STRIDES[i], PADDING[i], groups=LEADS if config.grouped else 1,
+                sizes[i],
+                sizes[i + 1],
+                KERNELS[i],
+                STRIDES[i],
+                PADDING[i],
+                groups=LEADS if config.grouped else 1,
                 bias=False,
             )
             for i in range(config.conv_layers)
-        )  # fmt: skip
+        )
         # The last one is not used; the released weights have it.
         self.norms = nn.ModuleList(nn.BatchNorm1d(size) for size in config.channels)
         self.norms[-1].requires_grad_(False)
@@ -114,7 +119,7 @@ class HierarchicalEncoder(Encoder):
         wide: Tensor | None = None,
         **kwargs: Any,
     ) -> Features:
-        """Encode records; see `Encoder.forward`. What is padded stays 0, the middle of the scale, as published.
+        """Encode records; see `Encoder.forward`. Padding stays 0, the middle of the scale, as published.
 
         Args:
             signal: ``[B, L, T]``, each lead from -1 to 1.
@@ -160,12 +165,15 @@ class HierarchicalEncoder(Encoder):
         B, _, T = signal.shape
         check_standard_leads(lead_ids)
         if self.config.tokens(T) < 1:
-            raise SignalError(f"a signal of {T} samples", "a longer one, for the convolutions leave nothing of it")
+            raise SignalError(
+                f"a signal of {T} samples", "a longer signal: the convolutions shorten this one to nothing"
+            )
         if isinstance(self.head, GateHead) and self.config.tokens(T) != self.config.tokens(self.config.signal.samples):
             raise SignalError(
-                f"a signal of {T} samples", f"{self.config.signal.samples}, as the gate was built for",
+                f"a signal of {T} samples",
+                f"{self.config.signal.samples}, as the gate was built for",
                 "Other lengths need signal.seconds set before training, or gate=false.",
-            )  # fmt: skip
+            )
         return signal.new_zeros(B, LEADS, T).index_copy(1, lead_ids, signal)
 
     def wide_features(self, demographics: Tensor | None, records: int, device: torch.device) -> Tensor:
@@ -247,6 +255,9 @@ def _build_head(config: HierarchicalConfig) -> nn.Module | None:
         tokens = 1 + config.tokens(config.signal.samples)
         return GateHead(tokens=tokens, classes=len(config.classes), dropout=config.gate_dropout)
     return ClsHead(
-        width=config.width, wide=config.wide_features, deep=config.deep, classes=len(config.classes),
+        width=config.width,
+        wide=config.wide_features,
+        deep=config.deep,
+        classes=len(config.classes),
         dropout=config.deep_dropout,
-    )  # fmt: skip
+    )

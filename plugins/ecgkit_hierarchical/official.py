@@ -13,15 +13,45 @@ EXPECTED = "a checkpoint of the released code, with six convolutions and differe
 HEADS = 8  # not in any shape
 # The labels of task cinc2020-unmerged: its codes sorted as texts, as the released classifiers have them.
 LABELS = (
-    "PR", "LQT", "AF", "AFL", "LBBB", "QAb", "TAb", "LPR", "VPB", "LQRSV", "IAVB", "PAC", "LAD", "SB", "Brady", "NSR",
-    "STach", "PVC", "SA", "LAnFB", "RAD", "RBBB", "TInv", "SVPB", "NSIVCB", "IRBBB", "CRBBB",
-)  # fmt: skip
+    "PR",
+    "LQT",
+    "AF",
+    "AFL",
+    "LBBB",
+    "QAb",
+    "TAb",
+    "LPR",
+    "VPB",
+    "LQRSV",
+    "IAVB",
+    "PAC",
+    "LAD",
+    "SB",
+    "Brady",
+    "NSR",
+    "STach",
+    "PVC",
+    "SA",
+    "LAnFB",
+    "RAD",
+    "RBBB",
+    "TInv",
+    "SVPB",
+    "NSIVCB",
+    "IRBBB",
+    "CRBBB",
+)
 _PARTS = {"linear1": "mlp.fc1", "linear2": "mlp.fc2", "norm1": "norm1", "norm2": "norm2"}
 _HEADS = {
-    "fc1": "fc1", "fc2": "fc2", "wide_project.0": "wide_project.0", "wide_project.2": "wide_project.2",
-    "global_attn_pool.attention_a.0": "attention_a", "global_attn_pool.attention_b.0": "attention_b",
-    "global_attn_pool.attention_c": "attention_c", "global_rho.0": "rho",
-}  # fmt: skip
+    "fc1": "fc1",
+    "fc2": "fc2",
+    "wide_project.0": "wide_project.0",
+    "wide_project.2": "wide_project.2",
+    "global_attn_pool.attention_a.0": "attention_a",
+    "global_attn_pool.attention_b.0": "attention_b",
+    "global_attn_pool.attention_c": "attention_c",
+    "global_rho.0": "rho",
+}
 
 
 def import_official(state: dict[str, Tensor], *, heads: int = HEADS) -> tuple[HierarchicalConfig, dict[str, Tensor]]:
@@ -82,8 +112,9 @@ def _config_of(state: dict[str, Tensor], classifiers: int, heads: int) -> Hierar
     width = _need(state, "encoder.6.weight").shape[0]
     hidden = _need(state, "transformer.transformer_encoder.0.linear1.weight").shape[0]
     blocks = {name.split(".")[2] for name in state if name.startswith("transformer.transformer_encoder.")}
-    convs = sum(re.fullmatch(r"encoder\.\d+\.weight", name) is not None and value.ndim == 3
-                for name, value in state.items())  # fmt: skip
+    convs = sum(
+        re.fullmatch(r"encoder\.\d+\.weight", name) is not None and value.ndim == 3 for name, value in state.items()
+    )
     if convs != len(KERNELS) or len(blocks) % BASE.stages:
         raise RunError(f"the file has {convs} convolutions and {len(blocks)} blocks", EXPECTED)
     if classifiers:
@@ -94,9 +125,17 @@ def _config_of(state: dict[str, Tensor], classifiers: int, heads: int) -> Hierar
     names = LABELS if count == len(LABELS) else tuple(f"class {c}" for c in range(count))
     try:
         return replace(
-            BASE, width=width, heads=heads, hidden=hidden, stage_layers=len(blocks) // BASE.stages,
-            gate=bool(classifiers), deep=deep, wide_features=wide, wide="none", classes=names,
-        )  # fmt: skip
+            BASE,
+            width=width,
+            heads=heads,
+            hidden=hidden,
+            stage_layers=len(blocks) // BASE.stages,
+            gate=bool(classifiers),
+            deep=deep,
+            wide_features=wide,
+            wide="none",
+            classes=names,
+        )
     except ValueError as error:
         raise RunError(f"the shapes in the file make no model ({error})", EXPECTED) from None
 

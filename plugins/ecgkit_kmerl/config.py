@@ -32,7 +32,7 @@ MERL_CODE = replace(
 MERL_PAPER = replace(
     MERL_CODE, epochs=50, batch_size=4096, lr=2e-4 / 16, weight_decay=1e-5, schedule="cosine", final_lr=0.0
 )
-# Ours: a schedule for a few thousand records. Small batches, for there must be some thousand steps.
+# Ours: a schedule for a few thousand records. Batches are small because training needs some thousand steps.
 SMALL_RECIPE = Recipe(
     epochs=40, batch_size=16, lr=1.6e-2, warmup_epochs=2, weight_decay=0.05, betas=(0.9, 0.98), clip=1.0
 )
@@ -62,12 +62,12 @@ class KMerlConfig:
         query_hidden: Width inside its FFN.
         query_dropout: Dropout in it.
         projection: Width of the space in which ECG and report are compared.
-        temperature: Of the contrastive loss.
+        temperature: Temperature of the contrastive loss.
         contrast: ``sum`` or ``mean`` of the two directions.
         w_contrast: Weight of the contrastive loss; 0 leaves it out.
         w_query: Weight of the query loss; 0 leaves it out.
-        uncertain: What an entity that a report is unsure of counts as in the query loss: ``negative`` (the paper's
-            labels are findings asserted as present), ``positive``, or ``ignore``.
+        uncertain: How the query loss counts an entity if the report is unsure of it: ``negative`` (the paper's labels
+            are findings asserted as present), ``positive``, or ``ignore``.
         entities: Names of the entities; filled in from the store.
         text: The text encoder.
         signal: The input.
@@ -104,9 +104,18 @@ class KMerlConfig:
 
     def __post_init__(self) -> None:
         _check_sizes(
-            self, "patch", "width", "depth", "heads", "head_width", "query_width", "query_layers", "query_heads",
-            "query_hidden", "projection",
-        )  # fmt: skip
+            self,
+            "patch",
+            "width",
+            "depth",
+            "heads",
+            "head_width",
+            "query_width",
+            "query_layers",
+            "query_heads",
+            "query_hidden",
+            "projection",
+        )
         _check_masking(self)
         _check_patch(self)
         if self.query_width % self.query_heads:
@@ -133,12 +142,12 @@ class MerlConfig:
         hidden: Hidden width of the projections.
         projection: Width of the space in which ECG and report are compared.
         pool_heads: Heads of a ResNet's attention pool.
-        temperature: Of both contrastive losses.
+        temperature: Temperature of both contrastive losses.
         uma_shared: One matrix with two dropout masks, as the paper describes, in place of the code's two matrices.
         uma_dropout: Dropout of the two ECG views.
         w_cma: Weight of the loss between ECG and report.
         w_uma: Weight of the loss between the two ECG views.
-        dlm_counts: How many of twelve leads are set to zero; one of these, drawn for each batch.
+        dlm_counts: Numbers of leads out of twelve that may be set to zero; one number is drawn for each batch.
         dlm_prob: Share of the batches with lead masking: 0 as published, 1 for the fairer baseline on few leads.
         text: The text encoder.
         signal: The input; its order of leads is that of the encoder's rows.
@@ -208,7 +217,7 @@ KMERL_PRESETS = {
     "vit-tiny": KMERL,
     "vit-small": replace(KMERL, width=384, heads=6),
     "vit-base": replace(KMERL, width=768, heads=12),
-    # MERL's optimiser under K-MERL's model, for the paper names none.
+    # K-MERL's model with MERL's optimiser, because the paper names no optimiser.
     "vit-tiny-merl-code": replace(KMERL, recipe=replace(KMERL_RECIPE, lr=1e-3 / 4, weight_decay=1e-8)),
     # Ours: for two CPU cores and a few thousand records.
     "tiny": replace(

@@ -26,7 +26,7 @@ def text_projection(width: int, hidden: int, out: int) -> nn.Sequential:
 
 
 def project(head: nn.Module, x: Tensor) -> Tensor:
-    """Apply a projection; a batch of one record has no statistics of its own and takes the running ones."""
+    """Apply a projection. A batch of one record uses the running statistics of BatchNorm."""
     if len(x) > 1 or not head.training:
         projected: Tensor = head(x)
         return projected
@@ -42,17 +42,17 @@ def clip_loss(a: Tensor, b: Tensor, temperature: float, paired: Tensor | None = 
     Args:
         a: ``[B, D]``.
         b: ``[B, D]``.
-        temperature: Of the softmax.
-        paired: Bool ``[B]``, which records have both sides; the others are left out. None for all.
+        temperature: Temperature of the softmax.
+        paired: Bool ``[B]``, True for records with ECG and report; others are left out. None: all have both.
     """
     return 2 * info_nce(a, b, temperature, paired)
 
 
 @torch.no_grad()
 def retrieval_accuracy(a: Tensor, b: Tensor, paired: Tensor | None = None) -> dict[str, Tensor]:
-    """Return in how many per cent of the pairs the partner is the nearest, or among the five nearest.
+    """Return the percentages of pairs whose partner is the nearest, and among the five nearest.
 
-    A mean over both directions, as MERL logs it.
+    Each is the mean over both directions, as MERL logs it.
     """
     if paired is not None:
         a, b = a[paired], b[paired]

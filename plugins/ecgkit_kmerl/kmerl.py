@@ -33,7 +33,7 @@ def entity_targets(values: Tensor, rule: str) -> tuple[Tensor, Tensor]:
 
     Args:
         values: uint8 ``[B, Q]``, as `ecgkit.training.supply.entity_values` gives them.
-        rule: What uncertain counts as: ``negative``, ``positive`` or ``ignore`` (weight 0).
+        rule: How an uncertain entity counts: ``negative``, ``positive`` or ``ignore`` (weight 0).
     """
     unsure, known = values == UNCERTAIN, values != UNREAD
     targets = (values == PRESENT) | unsure if rule == "positive" else values == PRESENT
@@ -63,9 +63,12 @@ class KMerl(Method):
             self.to_memory = nn.Linear(D, config.query_width)
             self.to_query = nn.Linear(self.language.width, config.query_width)
             self.query_network = QueryNetwork(
-                width=config.query_width, layers=config.query_layers, heads=config.query_heads,
-                hidden=config.query_hidden, dropout=config.query_dropout,
-            )  # fmt: skip
+                width=config.query_width,
+                layers=config.query_layers,
+                heads=config.query_heads,
+                hidden=config.query_hidden,
+                dropout=config.query_dropout,
+            )
 
     @classmethod
     def complete(cls, config: KMerlConfig, corpus: Corpus) -> KMerlConfig:
@@ -74,7 +77,7 @@ class KMerl(Method):
 
     @classmethod
     def fewest_records(cls, config: KMerlConfig) -> int:
-        """Name two: one pair of ECG and report has no other to be told from."""
+        """Return 2: the contrastive loss needs a second pair of ECG and report."""
         return 2
 
     def prepare(self, corpus: Corpus) -> None:
@@ -103,7 +106,7 @@ class KMerl(Method):
         return Losses(parts, stats)
 
     def draw(self, batch: Batch) -> Kept | None:
-        """Draw what a step sees of a batch; None for all of it."""
+        """Draw the leads and segments of a batch that a step sees; None for all of them."""
         B, L, T = batch.signal.shape
         device, config = batch.signal.device, self.config
         leads = draw_leads((B, L), config.dlm_counts, config.dlm_prob, device)
@@ -116,7 +119,7 @@ class KMerl(Method):
         return Kept(leads, draw_segments((*leads.shape, N), config.lsm_ratio, device, real))
 
     def pair(self, tokens: Tokens, reports: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return both sides of the contrast, ``[B, P]`` each, and bool ``[B]``: which records have a report."""
+        """Return the projected ECGs and reports, ``[B, P]`` each, and bool ``[B]``, True for records with a report."""
         text, has = self.language.report_vectors(reports)
         return project(self.ecg_projection, self.encoder.pool(tokens)), self.text_projection(text), has
 

@@ -14,10 +14,10 @@ from ecgkit.text.table import TextTable
 
 
 class Language(nn.Module):
-    """Text encoder and the texts of a training.
+    """The text encoder, and the texts of a training.
 
     Args:
-        config: Which text encoder.
+        config: Settings of the text encoder.
     """
 
     def __init__(self, config: TextConfig) -> None:
@@ -29,15 +29,15 @@ class Language(nn.Module):
 
     @property
     def width(self) -> int:
-        """D of a text's vector."""
+        """Width D of the vector of a text."""
         return self.encoder.width
 
     def prepare(self, corpus: Corpus, names: Sequence[str] = ()) -> None:
-        """Fit the encoder on the training records' reports, the corpus and `names`; take in all reports and the names.
+        """Fit the encoder on the training records' reports, the corpus and `names`, and take in all reports and names.
 
         Raises:
             StoreError: The store has no reports.
-            DatasetError: There is to be a further corpus, and it cannot be read.
+            DatasetError: The config names a further corpus that cannot be read.
         """
         table = report_table(corpus.store)
         further = read_corpus(Path(self.corpus)) if self.corpus else ()
@@ -48,7 +48,7 @@ class Language(nn.Module):
             self.names.fill(self.encoder, names, cache)
 
     def report_vectors(self, index: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the vectors ``[B, D]`` of reports by index, and bool ``[B]``: which records have one."""
+        """Return the vectors ``[B, D]`` of reports by index, and bool ``[B]``, True for records with a report."""
         has = index >= 0
         return self.reports(self.encoder, index.clamp_min(0)), has
 

@@ -1,4 +1,4 @@
-"""Which leads and segments a training step sees, and the scaling that goes with them.
+"""Masking: the leads and segments that a training step sees, and their scaling.
 
 K-MERL, arXiv 2502.17900: dynamic lead masking leaves a few leads of each record, lead-independent segment masking
 hides a share of the segments of each lead that stays, the same number in each, so that batches stay rectangular.
@@ -17,10 +17,10 @@ from ecgkit.signal.normalize import Normalization
 
 @dataclass(frozen=True)
 class Kept:
-    """What a batch's model sees.
+    """The part of a batch that the model sees.
 
     Args:
-        leads: ``[B, k]``, places in the batch's lead axis.
+        leads: ``[B, k]``, indices on the lead axis of the batch.
         segments: ``[B, k, n]``, indices of the segments of those leads.
     """
 
@@ -35,9 +35,9 @@ def draw_leads(
 
     Args:
         shape: B and L.
-        counts: How many of twelve leads may be hidden.
+        counts: Numbers of leads out of twelve that may be hidden.
         prob: Share of the batches with lead masking.
-        device: Where to draw; the choice of k is made on the CPU, so that a GPU need not wait.
+        device: Device of the draw; k is drawn on the CPU, so that a GPU need not wait.
     """
     if torch.rand(()).item() >= prob:
         return None
@@ -54,8 +54,8 @@ def draw_segments(
 
     Args:
         shape: B, k and N.
-        ratio: Share that is hidden.
-        device: Where to draw.
+        ratio: Share of the segments that is hidden.
+        device: Device of the draw.
         real: Bool, broadcast to `shape`, False for padding, which is hidden first.
     """
     if not ratio:
@@ -64,11 +64,11 @@ def draw_segments(
 
 
 def rescale(signal: Tensor, how: Normalization, lengths: Tensor | None = None) -> Tensor:
-    """Scale leads over themselves, after others were taken away: a model must not learn of leads it does not have.
+    """Scale the leads that stay over these leads only, so that the scaling holds nothing of the hidden leads.
 
     Args:
         signal: ``[B, k, T]``, scaled over more leads. Scalings are affine, so the first is undone.
-        how: The contract's scaling; only those over the whole record depend on which leads there are.
+        how: Scaling of the signal contract. Only scalings over the whole record depend on the leads that are present.
         lengths: ``[B]``, how many samples are real.
     """
     if not how.startswith("record"):

@@ -53,7 +53,7 @@ class Merl(Method):
 
     @property
     def _projection(self) -> nn.Module:
-        """The last step from the encoder to the space of the contrast."""
+        """Project the encoder's output into the space of the contrastive loss."""
         return self.ecg_projection if self.config.encoder == "vit" else self.attention_pool
 
     @classmethod
@@ -63,7 +63,7 @@ class Merl(Method):
 
     @classmethod
     def fewest_records(cls, config: MerlConfig) -> int:
-        """Name two: one pair of ECG and report has no other to be told from."""
+        """Return 2: the contrastive loss needs a second pair of ECG and report."""
         return 2
 
     def prepare(self, corpus: Corpus) -> None:
@@ -91,7 +91,7 @@ class Merl(Method):
         return Losses(parts, stats)
 
     def represent(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Return the projected ECG ``[B, P]``, and what its two views are made of, ``[B, width]``."""
+        """Return the projected ECG ``[B, P]``, and the features ``[B, width]`` from which its two views are made."""
         if isinstance(self.encoder, MixedTokenEncoder):
             pooled = self.encoder.pool(self.encoder.visible_tokens(signal, lead_ids, lengths))
             return project(self.ecg_projection, pooled), pooled
@@ -104,11 +104,14 @@ class Merl(Method):
         return self.language.vectors([text.lower() for text in texts])
 
     def class_scores(self, batch: Batch, classes: Tensor, *, independent: bool = False) -> Tensor:
-        """Return ``[B, C]``: cosines of ECG and prompt, moved from [-1, 1] to [0, 1]; prompts never see each other."""
+        """Return ``[B, C]``: the cosine of ECG and prompt, mapped from [-1, 1] to [0, 1].
+
+        Prompts do not affect each other.
+        """
         ecg, _ = self.represent(batch.signal, batch.lead_ids, batch.lengths)
         text = F.normalize(self.text_projection(classes).float(), dim=-1)
         return (1 + F.normalize(ecg.float(), dim=-1) @ text.T) / 2
 
     def trained_names(self) -> tuple[str, ...]:
-        """Return nothing: MERL learns from whole reports, so no class is seen by name."""
+        """Return no name: MERL learns from whole reports, so no class is seen."""
         return ()

@@ -46,7 +46,7 @@ def import_official(state: dict[str, Tensor], *, head_width: int = HEAD_WIDTH) -
 
     Args:
         state: Parameters by the reference's names, of the whole model or of the encoder alone.
-        head_width: Width of one attention head of a ViT, which no shape tells.
+        head_width: Width of one attention head of a ViT, which cannot be read off the shapes.
 
     Returns:
         The config whose shapes these are, and parameters by our names; only ``encoder.*`` if there were no heads.

@@ -31,7 +31,7 @@ class ResidualBlock(nn.Module):
         inputs: Channels in.
         channels: Channels inside; out they are as many, or `EXPANSION` times as many.
         stride: Of time.
-        bottleneck: Which of the two.
+        bottleneck: Whether to use the bottleneck form.
     """
 
     def __init__(self, inputs: int, channels: int, stride: int, *, bottleneck: bool) -> None:
@@ -94,14 +94,14 @@ class ResNet1d(nn.Module):
 
 
 def map_length(samples: int) -> int:
-    """Return how many positions the map of a signal has: four halvings, each rounded up."""
+    """Return the number of positions in the map of a signal: T is halved four times, each time rounded up."""
     for _ in range(4):
         samples = (samples + 1) // 2
     return samples
 
 
 class ResNetEncoder(Encoder):
-    """MERL's ResNet; features are the time mean of its map. A lead that is not given is a row of zeros."""
+    """MERL's ResNet; features are the mean of its map over time. A lead that is not given is a row of zeros."""
 
     fill: ClassVar[str] = "zeros"
     padding: ClassVar[str] = "zeros"  # part of the time mean, as in the released code
@@ -113,7 +113,7 @@ class ResNetEncoder(Encoder):
         self.width = self.trunk.channels
 
     def stages(self) -> list[list[nn.Module]]:
-        """Return the residual blocks; see `Encoder.stages`. Nothing but the mean over time stands behind them."""
+        """Return the residual blocks; see `Encoder.stages`. Only the mean over time follows them."""
         return [*([block] for stage in self.trunk.stages for block in stage.children()), []]
 
     def feature_map(self, signal: Tensor, lead_ids: Tensor) -> Tensor:
@@ -130,7 +130,7 @@ class ResNetEncoder(Encoder):
 class AttentionPool(nn.Module):
     """One learned token attends over a map: ``[B, D, n] -> [B, D]``.
 
-    The token gets position 0 twice, once before and once among the others: so the released code does.
+    As in the released code, the token gets position 0 twice: once by itself and once together with the others.
 
     Args:
         width: D.
@@ -150,7 +150,7 @@ class AttentionPool(nn.Module):
         return self.attend(found)[0]
 
     def attend(self, found: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the pooled map ``[B, D]`` and where it looked ``[B, 1, n]``, mean over heads."""
+        """Return the pooled map ``[B, D]`` and the attention weights ``[B, 1, n]``, mean over heads."""
         x = found.transpose(1, 2)
         cls = (self.cls_token + self.positional_embedding[:, :1]).expand(x.shape[0], -1, -1)
         x = torch.cat([cls, x], dim=1) + self.positional_embedding[:, : x.shape[1] + 1]

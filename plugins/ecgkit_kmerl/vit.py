@@ -36,7 +36,7 @@ class Tokens:
     real: Tensor | None = None
 
     def flat(self) -> tuple[Tensor, Tensor | None]:
-        """Return the tokens in one row, ``[B, k n, D]``, and which are real, ``[B, k n]``."""
+        """Return the tokens one after the other, ``[B, k n, D]``, and bool ``[B, k n]``, True for real tokens."""
         return self.values.flatten(1, 2), None if self.real is None else self.real.flatten(1)
 
     def lead_means(self) -> Tensor:
@@ -47,15 +47,15 @@ class Tokens:
         return (self.values * weight).sum(dim=2) / weight.sum(dim=2).clamp_min(1)
 
     def mean(self) -> Tensor:
-        """Average all real tokens, ``[B, D]``; every lead has as many."""
+        """Average all real tokens, ``[B, D]``; all leads have the same number of real tokens."""
         return self.lead_means().mean(dim=1)
 
 
 class TokenEncoder(Encoder):
-    """What both encoders share: blocks, masks, means.
+    """The parts that both encoders share: blocks, masks and means.
 
     Args:
-        config: Of either family.
+        config: Config of K-MERL or MERL.
     """
 
     def __init__(self, config: KMerlConfig | MerlConfig) -> None:
@@ -66,11 +66,13 @@ class TokenEncoder(Encoder):
         self.scaling = config.signal.normalize
         self.blocks = nn.ModuleList(
             Block(
-                width=config.width, heads=config.heads, head_width=config.head_width,
+                width=config.width,
+                heads=config.heads,
+                head_width=config.head_width,
                 hidden=int(config.width * config.mlp_ratio),
             )
             for _ in range(config.depth)
-        )  # fmt: skip
+        )
         self.norm = nn.LayerNorm(config.width)
 
     @abstractmethod
@@ -86,7 +88,7 @@ class TokenEncoder(Encoder):
             signal: ``[B, L, T]``.
             lead_ids: ``[L]``.
             lengths: ``[B]``, how many samples are real.
-            kept: What is left of each record; None for all of it.
+            kept: Leads and segments that stay of each record; None for all.
         """
         x = self.embed(signal, lead_ids, lengths, kept)
         *_, last = self.run_blocks(x)
@@ -153,7 +155,7 @@ class LeadTokenEncoder(TokenEncoder):
         self.mask_token = nn.Parameter(torch.empty(D).normal_(std=0.02)) if config.mask_mode == "token" else None
 
     def embed(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None, kept: Kept | None) -> Tokens:
-        """Make the tokens; with `kept`, only what stays is ever multiplied."""
+        """Make the tokens; with `kept`, only the tokens that stay are computed."""
         check_standard_leads(lead_ids)
         ids = lead_ids.expand(signal.shape[0], -1)
         if kept is not None:
@@ -200,7 +202,7 @@ class MixedTokenEncoder(TokenEncoder):
         self.time_embedding = nn.Parameter(torch.empty(self.segments, config.width).normal_(std=position_std))
 
     def embed(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None, kept: Kept | None) -> Tokens:
-        """Make the tokens ``[B, 1, n, D]``; of `kept`, the first lead's segments hold for all."""
+        """Make the tokens ``[B, 1, n, D]``; the segments that `kept` has for the first lead apply to all leads."""
         if kept is not None:
             signal = keep_only(signal, kept.leads, self.scaling, lengths)
         patches = self.cut(self.rows(signal, lead_ids))  # (B, rows, N, p)
@@ -217,7 +219,7 @@ class MixedTokenEncoder(TokenEncoder):
 
 
 class LeadRows(nn.Module):
-    """Puts the leads that are given at their rows, zeros at the others: ``[B, L, T] -> [B, rows, T]``."""
+    """Puts the given leads into their rows, and zeros into the other rows: ``[B, L, T] -> [B, rows, T]``."""
 
     def __init__(self, signal: SignalSpec) -> None:
         super().__init__()
@@ -232,7 +234,7 @@ class LeadRows(nn.Module):
     row_of: Tensor
 
     def forward(self, signal: Tensor, lead_ids: Tensor) -> Tensor:
-        """Place the leads.
+        """Put the leads into their rows.
 
         Raises:
             SignalError: A lead has no row.

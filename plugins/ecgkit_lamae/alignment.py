@@ -12,7 +12,7 @@ def alignment_weight(settings: Alignment, warmup: float, clock: Clock) -> Tensor
     """Return the weight beta(t) at epoch t: ``2 sigmoid(s (t - t_mid))``, held at its first value in the warm-up.
 
     Args:
-        settings: They may give s; otherwise it is 9 over the epochs after the warm-up.
+        settings: May give s; the default is 9 divided by the number of epochs after the warm-up.
         warmup: Epochs of warm-up.
         clock: Where the training stands.
     """
@@ -24,7 +24,7 @@ def alignment_weight(settings: Alignment, warmup: float, clock: Clock) -> Tensor
 
 
 def alignment_loss(encoded: Encoded, settings: Alignment) -> Tensor:
-    """Return how far the leads' means are apart, over the pairs of leads that are there.
+    """Return the distance between the means of the leads, averaged over the pairs of leads that are present.
 
     With u_l the mean of lead l's encoder tokens, of length 1: ``mean over l, m of mean_d (u_ld - u_md)^2``, or minus
     the mean over l != m of ``u_l . u_m``.

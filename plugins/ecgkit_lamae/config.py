@@ -38,7 +38,7 @@ class Alignment:
 
     Args:
         kind: ``mse``, mean squared difference of unit vectors, or ``cosine``, minus their products.
-        tokens: What a lead's mean is over: its CLS, all its tokens, or all but the CLS.
+        tokens: Tokens in the mean of a lead: its CLS, all its tokens, or all but the CLS.
         slope: Steepness s of the weight's rise over epochs; None for 9 / (epochs - warm-up), the curve of MVMAE's 0.02
             over 450 epochs.
     """
@@ -59,7 +59,7 @@ class LamaeConfig:
         depth: Blocks of the encoder (MVMAE tiny).
         heads: Attention heads (MVMAE tiny).
         mlp_ratio: Hidden width of a block over its width.
-        latent_depth: Blocks of the latent attention; 0 leaves it out, so that leads know nothing of each other.
+        latent_depth: Blocks of the latent attention; 0 leaves it out, so that no information passes between leads.
         decoder_depth: Blocks of the decoder.
         shared: One encoder and decoder for all leads, or one of each for every lead.
         mask_ratio: alpha_E, share of a lead's patches that the encoder does not see.
@@ -67,13 +67,13 @@ class LamaeConfig:
         latent_mask: Hide single tokens, or all tokens of some leads.
         readout: Features of a record: CLS of the latent attention, mean of the encoder's tokens, or mean of the leads'
             CLS in the encoder.
-        lead_embedding: Whether leads are told apart; off, they are a set.
+        lead_embedding: Whether leads have embeddings; without them the leads are a set.
         encoder_cls: Whether each lead has a CLS of its own in the encoder.
         decoder_cls: Whether the decoder reads the CLS of the latent attention.
         qk_norm: Whether queries and keys are normed head by head (MVMAE has it).
         norm_patches: Whether target patches are standardised one by one; the paper rebuilds raw ones.
         reduction: ``mean`` over hidden samples; ``paper`` sums over a lead and divides by alpha_E, which is T times it.
-        alignment: Of the leads' means; None for no such loss.
+        alignment: Loss that aligns the means of the leads; None for no such loss.
         classes: Labels of ``classify``; filled in from the task before training.
         signal: The input.
         recipe: The training.
@@ -133,7 +133,7 @@ class LamaeConfig:
 
     @property
     def patches(self) -> int:
-        """Patches N a lead."""
+        """Number N of patches per lead."""
         return self.signal.samples // max(self.patch, 1)
 
 
@@ -153,11 +153,15 @@ METHODS: dict[str, dict[str, object]] = {
     "ind-shared": {"latent_depth": 0, "readout": "enc_mean"},
     "ind-separate": {"latent_depth": 0, "readout": "enc_mean", "shared": False},
     "mmvm": {
-        "latent_depth": 0, "readout": "enc_cls", "encoder_cls": True, "lead_embedding": True, "qk_norm": True,
+        "latent_depth": 0,
+        "readout": "enc_cls",
+        "encoder_cls": True,
+        "lead_embedding": True,
+        "qk_norm": True,
         "alignment": Alignment(),
     },
     "scratch": {"objective": "classify"},
-}  # fmt: skip
+}
 PRESETS: dict[str, LamaeConfig] = {
     "base": BASE,
     "tiny": TINY,

@@ -2,7 +2,7 @@
 
 arXiv 2603.26475, section 3. A lead is cut into N patches of p samples; the encoder sees the visible ones of each lead,
 all leads as one batch. The latent attention has a CLS and the tokens that survive a second mask, of all leads together:
-the only road from one lead to another. Without lead embeddings it takes the leads as a set.
+only here does information pass from one lead to another. Without lead embeddings it takes the leads as a set.
 
 In: signal ``[B, L, T]`` with T a multiple of p, any L leads in any order. Out: features of width D.
 """
@@ -71,7 +71,7 @@ class LeadEncoder(nn.Module):
         self.stack = Stack(config, config.depth)
 
     def forward(self, patches: Tensor, ids_keep: Tensor | None, lead: Tensor | None, real: Tensor | None) -> Tensor:
-        """Encode leads as so many sequences.
+        """Encode leads as S separate sequences.
 
         Args:
             patches: ``[S, N, p]``.
@@ -115,7 +115,7 @@ class LatentAttention(nn.Module):
 
 @dataclass(frozen=True)
 class Encoded:
-    """What the encoders of single leads give.
+    """Output of the encoders of single leads.
 
     Args:
         tokens: ``[B, L, K, D]`` of the visible patches.

@@ -24,7 +24,7 @@ from ecgkit_lamae.encoder import Encoded, LamaeEncoder, Stack, patchify, real_pa
 
 @dataclass(frozen=True)
 class Latent:
-    """What the decoder gets.
+    """Input of the decoder.
 
     Args:
         slots: ``[B, L, N, D]``, a token for every patch; the mask token where none survived.
@@ -45,7 +45,7 @@ class Decoder(nn.Module):
         self.head = nn.Linear(config.width, config.patch)
 
     def forward(self, slots: Tensor, cls: Tensor | None, real: Tensor | None) -> Tensor:
-        """Rebuild all patches of leads as so many sequences.
+        """Rebuild all patches of leads, as S separate sequences.
 
         Args:
             slots: ``[S, N, D]``.
@@ -83,7 +83,7 @@ class Lamae(Method):
 
     @classmethod
     def further_needs(cls, config: LamaeConfig) -> tuple[str, ...]:
-        """Name ``labels`` where they are what is trained on."""
+        """Return ``labels`` if the encoder is trained on them."""
         return ("labels",) if config.objective == "classify" else ()
 
     def training_step(self, batch: Batch, clock: Clock) -> Losses:
@@ -130,7 +130,7 @@ class Lamae(Method):
         return torch.stack([self.decoders[int(batch.lead_ids[i])](*rows[i]) for i in range(L)], dim=1)
 
     def latent(self, encoded: Encoded, mask: Mask, survivors: Tensor) -> Latent:
-        """Join the leads, and put what survived both masks back in its place.
+        """Join the leads, and put the tokens that survive both masks back into their places.
 
         Without latent attention the encoder's tokens go to the decoder as they are.
         """

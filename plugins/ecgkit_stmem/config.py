@@ -52,8 +52,8 @@ class StMemConfig:
         decoder_heads: Attention heads of the decoder.
         mask_ratio: Share of a lead's patches that is hidden.
         norm_patches: Whether the target patches are standardised one by one.
-        aggregate: What the decoder gets of the encoder: the ``last`` block (ST-MEM), or the ``mean`` of all blocks,
-            each after the shared last norm (IPASTMEM of ECG-Soup).
+        aggregate: Output of the encoder that the decoder gets: the ``last`` block (ST-MEM), or the ``mean`` of all
+            blocks, each after the shared last norm (IPASTMEM of ECG-Soup).
         signal: The input.
         recipe: The training.
     """
@@ -79,7 +79,9 @@ class StMemConfig:
                 raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
         for name in ("width", "decoder_width"):
             if getattr(self, name) % 2:
-                raise ValueError(f"{name} {getattr(self, name)} must be even, for half the positions' code is sines")
+                raise ValueError(
+                    f"{name} {getattr(self, name)} must be even, because half of the position code is sines"
+                )
         if not 0 < self.mlp_ratio < math.inf:
             raise ValueError(f"mlp_ratio {self.mlp_ratio:g} must be above 0 and finite")
         if self.patch < 1 or self.signal.samples % self.patch:
@@ -91,7 +93,7 @@ class StMemConfig:
 
     @property
     def patches(self) -> int:
-        """Patches n a lead."""
+        """Number n of patches per lead."""
         return self.signal.samples // self.patch
 
 

@@ -221,7 +221,7 @@ class StMem(Method):
         """Hide patches and rebuild them, in the unit of the signal.
 
         Where the targets are standardised, each rebuilt patch is given the mean and the deviation of the original:
-        its shape is the model's, its level is not.
+        its shape comes from the model, its level does not.
         """
         mask = self.draw_mask(batch)
         original, rebuilt = (

@@ -58,7 +58,7 @@ def import_official(
 
     Args:
         state: Parameters by the reference's names, of the whole model or of the encoder alone.
-        head_width: Width of one attention head, which no shape tells.
+        head_width: Width of one attention head, which cannot be read off the shapes.
 
     Returns:
         The config whose shapes these are; parameters by our names, only ``encoder.*`` if there was no decoder; and

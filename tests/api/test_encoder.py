@@ -105,7 +105,7 @@ def test_peaks_may_be_given(tmp_path: Path) -> None:
     assert np.abs(given.pooled - encoder(signal, 500, "12", "mV", rpeaks=peaks[::2]).pooled).max() > 1e-4
     with pytest.raises(SignalError, match="outside its 5000 samples"):
         encoder(signal, 500, "12", "mV", rpeaks=[7000])
-    with pytest.raises(SignalError, match="R peaks of 1 records for 2"):
+    with pytest.raises(SignalError, match="given for 1 records, not for 2"):
         encoder(np.stack([signal, signal]), 500, "12", "mV", rpeaks=[peaks])
 
 

@@ -41,7 +41,7 @@ def test_wrong_keys_are_said(cohort_store: Path) -> None:
         store[120]
     with pytest.raises(StoreError, match=r"store\.signal\('a'\)"):
         store["a"]
-    with pytest.raises(StoreError, match="a mask of 3 for 120"):
+    with pytest.raises(StoreError, match="the mask has 3 values for 120"):
         store[[True, False, True]]
     with pytest.raises(StoreError, match="has no record 'a'"):
         store.signal("a")

@@ -234,9 +234,9 @@ WRONG = {
     ),
     "no results": (["report", "other"], "ecgkit probe"),
     "no run to go on with": (["pretrain", "--resume", "other"], "other has no unfinished run"),
-    "finished run": (["pretrain", "--resume", "{run}"], "is finished; expected an unfinished run"),
+    "finished run": (["pretrain", "--resume", "{run}"], "is finished. Only an unfinished run"),
     "resume and more": (["pretrain", "--resume", "{run}", "--method", "stmem"], "Leave it out"),
-    "nothing to train": (["pretrain", "--method", "stmem", "--out", "r"], "no --data; expected"),
+    "nothing to train": (["pretrain", "--method", "stmem", "--out", "r"], "missing --data. Give"),
     "too many GPUs": (
         ["pretrain", "--method", "stmem", "--gpus", "99", "--data", "{store}", "--out", "r"], "--gpus 99: torch sees",
     ),

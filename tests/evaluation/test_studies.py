@@ -230,7 +230,7 @@ def test_the_studies_of_a_run(
     assert table["loss"].notna().all()
     for wrong, message in (
         (("--layers", "3"), "numbers from 1 to 2"), (("--layers", "x"), "numbers from 1 to 2"),
-        (("--layers", "all", "--perturb", "lead-shift=1"), "one of them"),
+        (("--layers", "all", "--perturb", "lead-shift=1"), "run one study at a time"),
         (("--layers", "all", "--fraction", "10"), "a study takes all"),
         (("--perturb", "lead-off=1", "--seeds", "2"), "a study"),
     ):  # fmt: skip

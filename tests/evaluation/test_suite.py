@@ -196,7 +196,7 @@ def test_a_failing_cell_stops_no_other(grid: str, tmp_path: Path, ecgkit: Callab
     assert len(pd.read_parquet(tmp_path / "out" / "results.parquet")["folder"].unique()) == 3
     again = ecgkit("probe", "--suite", tmp_path / "f.yaml", "--out", tmp_path / "out", "--device", "cpu", "--json")
     assert again.code == 3
-    assert "3 results, 3 of them done before" in again.err
+    assert "3 results, 3 of them from an earlier run" in again.err
     said = json.loads(again.out)
     assert (len(said["results"]), said["done_before"], len(said["failed"])) == (3, 3, 6)
     assert all((Path(row["folder"]) / "row.json").is_file() and row["macro_auroc"] for row in said["results"])
@@ -206,7 +206,7 @@ def test_a_failing_cell_stops_no_other(grid: str, tmp_path: Path, ecgkit: Callab
 def test_what_the_command_refuses_and_leaves_out(
     grid: str, tmp_path: Path, cohort_store: Path, ecgkit: Callable[..., Outcome]
 ) -> None:
-    assert "no --data STORE" in ecgkit("probe", "run").err
+    assert "--data or --task is missing" in ecgkit("probe", "run").err
     assert ecgkit("probe", "--suite", "seven").code == 2
     assert "NAME=PATH" in ecgkit("probe", "--suite", grid, "--store", "cohort").err
     nothing = ecgkit("probe", "run", "--suite", "six")

@@ -77,4 +77,4 @@ def test_only_a_hub_folder_is_replaced(ecgkit, run: Path, tmp_path: Path) -> Non
     (tmp_path / "run" / ".ecgkit").write_text("run\n")
     done = ecgkit("export", hub, "--hub", tmp_path / "run", "--overwrite")
     assert done.code == 2
-    assert "is run; expected an earlier hub model" in done.err
+    assert "is not a hub model and is not replaced" in done.err

@@ -82,9 +82,9 @@ def test_what_a_graph_cannot_hold_is_said(tmp_path: Path) -> None:
 
 WRONG = {
     "exists": (["--onnx", "there.onnx"], "there.onnx exists"),
-    "not ours": (["--onnx", "there.onnx", "--overwrite"], "no model that ecgkit exported"),
+    "not ours": (["--onnx", "there.onnx", "--overwrite"], "was not exported by ecgkit"),
     "suffix": (["--onnx", "m.txt"], "must end in .onnx"),
-    "nothing": ([], "nothing to write"),
+    "nothing": ([], "no output is named"),
     "strange leads": (["--onnx", "m.onnx", "--leads", "I,VX"], "some of the model's"),
     "leads of a folder": (["--hub", "h", "--leads", "I"], "--leads without --onnx"),
     "licence of a file": (["--onnx", "m.onnx", "--license", "mit"], "without --hub"),

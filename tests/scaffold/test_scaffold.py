@@ -138,7 +138,7 @@ def test_a_name_that_is_taken_is_refused(tmp_path: Path, name: str) -> None:
 
 def test_a_folder_that_exists_is_left_alone(tmp_path: Path, ecgkit) -> None:
     (tmp_path / "out").mkdir()
-    with pytest.raises(OutputError, match="exists; expected a new folder"):
+    with pytest.raises(OutputError, match="exists. Use another --out"):
         new_plugin("mine", tmp_path / "out")
     shown = ecgkit("plugins", "new", "mine", "--out", tmp_path / "out")
     assert shown.code == 2

@@ -113,7 +113,7 @@ def test_a_sampler_whose_epochs_differ_is_refused() -> None:
             return rows[: rng.integers(1, len(rows))][:, None]
 
     plan = Plan(view([0] * 40), np.arange(40), Recipe(batch_size=2), 0, sampler=Moody())
-    with pytest.raises(PluginError, match="equally many groups in every epoch"):
+    with pytest.raises(PluginError, match="the same number of groups in every epoch"):
         for epoch in range(20):
             plan.epoch(epoch)
 

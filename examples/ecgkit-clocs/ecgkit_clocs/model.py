@@ -71,12 +71,12 @@ class Clocs(Method):
 
     @classmethod
     def fewest_records(cls, config: Any) -> int:
-        """Return 2: one record has nothing to differ from."""
+        """Return 2: the loss compares records."""
         return 2
 
     @classmethod
     def sampler(cls, config: Any, corpus: Corpus) -> Sampler | None:
-        """Return what puts two recordings of a patient side by side, where the config asks for it."""
+        """Return a sampler that keeps two recordings of a patient together, if the config asks for it."""
         return PatientPairs(corpus.store) if config.patient_pairs else None
 
     def training_step(self, batch: Batch, clock: Clock) -> Losses:

@@ -15,7 +15,7 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
     register(
         ecgkit.MethodEntry(
             name="cpc",
-            summary="a GRU over strided convolutions foretells what the convolutions will make of later seconds",
+            summary="a GRU over strided convolutions predicts the outputs of the convolutions for later seconds",
             target="ecgkit_cpc.model:Cpc",
             config="ecgkit_cpc.config:CpcConfig",
             presets="ecgkit_cpc.config:PRESETS",

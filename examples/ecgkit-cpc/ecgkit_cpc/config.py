@@ -16,10 +16,10 @@ class CpcConfig:
 
     Args:
         width: D, channels of every convolution and of the GRU.
-        convolutions: How many, each of kernel 4 and stride 2; 4 make a step of 16 samples.
+        convolutions: Number of convolutions, each of kernel 4 and stride 2; 4 make a step of 16 samples.
         layers: Layers of the GRU.
-        ahead: Steps into the future that are foretold. A step sees a few samples of its neighbours, so the nearest
-            ones would give themselves away.
+        ahead: Distances, in steps, of the predicted steps. A step sees a few samples of its neighbours, so predicting
+            the nearest steps would be too easy.
         signal: The input.
         recipe: The training.
     """
@@ -45,7 +45,7 @@ class CpcConfig:
 
     @property
     def hop(self) -> int:
-        """Samples from step to step."""
+        """Number of samples per step."""
         return int(2**self.convolutions)
 
     def steps(self, samples: int) -> int:

@@ -1,8 +1,8 @@
 """Contrastive predictive coding of 12-lead ECGs.
 
 van den Oord et al., arXiv 1807.03748, section 2. Strided convolutions make a latent z of each step, a GRU sums up all
-steps until t in a context c_t, and a linear map a distance k foretells z_{t+k}. The loss (InfoNCE, equation 4, with the
-log-bilinear score of equation 3) asks which of many candidates is the true z_{t+k}: the others are those of the other
+steps until t in a context c_t, and a linear map per distance k predicts z_{t+k}. The loss (InfoNCE, equation 4, with
+the log-bilinear score of equation 3) asks which of many candidates is the true z_{t+k}. The others come from the other
 records of the batch, of all processes, at the same time.
 
 In: signal ``[B, L, T]``, any of the twelve leads; a lead that is not there is 0, the mean of its scale. Out: the
@@ -94,7 +94,7 @@ class CpcEncoder(Encoder):
 
 
 class Cpc(Method):
-    """The encoder, and what foretells."""
+    """The encoder, and the linear maps that predict later steps."""
 
     def __init__(self, config: CpcConfig) -> None:
         super().__init__()
@@ -104,11 +104,11 @@ class Cpc(Method):
 
     @classmethod
     def fewest_records(cls, config: CpcConfig) -> int:
-        """Name two: the candidates that a step is told from are of other records."""
+        """Return 2: the negatives of a step come from other records."""
         return 2
 
     def training_step(self, batch: Batch, clock: Clock) -> Losses:
-        """Foretell every step that is to be foretold, and tell it from the other candidates."""
+        """Predict later steps, and pick each out of the candidates."""
         z = self.encoder.latents(batch.signal, batch.lead_ids, batch.lengths)
         c = self.encoder.contexts(z)
         B, n, _ = z.shape
@@ -133,7 +133,7 @@ def info_nce_ahead(foretold: Tensor, z: Tensor, everyone: Tensor, real: Tensor, 
     """Return the mean over records of InfoNCE at a distance of k steps; each record counts the same.
 
     Args:
-        foretold: ``[B, n - k, D]``, what is foretold for the steps k, k + 1, ... n - 1.
+        foretold: ``[B, n - k, D]``, predictions for the steps k, k + 1, ... n - 1.
         z: ``[B, n, D]``, the latents of these records.
         everyone: ``[N, n, D]``, those of the records of all processes.
         real: bool ``[B, n]``, which steps hold something of the record.
