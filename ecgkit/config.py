@@ -41,9 +41,12 @@ def build(kind: type[C], values: Mapping[str, Any], *, source: str = "config") -
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"]) or kind.__name__
+        where = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
-        raise ConfigError(f"{source}: {where} = {_short(first['input'])}", message[:1].lower() + message[1:]) from None
+        # A rule of the dataclass itself names field and value; the whole dataclass as the value would hide it.
+        value = "" if first["type"] == "value_error" else f" = {_short(first['input'])}"
+        place = f"{where or kind.__name__}{value}: " if where or value else ""
+        raise ConfigError(f"{source}: {place}{message[:1].lower()}{message[1:]}") from None
 
 
 def merge(config: C, values: Mapping[str, Any], *, source: str = "config") -> C:

@@ -231,6 +231,8 @@ def find_rows(paths: Sequence[Path]) -> list[tuple[Path, ResultRow]]:
     Raises:
         ResultsError: A path does not exist, or there is no row at all.
     """
+    if not paths:
+        raise ResultsError("no path of results", remedy="Name a run folder, or a folder above some.")
     found: dict[Path, ResultRow] = {}
     for path in paths:
         if not path.exists():
