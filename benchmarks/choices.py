@@ -38,9 +38,13 @@ def best(work: Callable[[], object]) -> float:
 def by_zarr(block: np.ndarray) -> None:
     """Write a shard as Zarr does."""
     array = zarr.create_array(
-        MemoryStore({}), shape=block.shape, chunks=(CHUNK, *block.shape[1:]), shards=block.shape, dtype="int16",
+        MemoryStore({}),
+        shape=block.shape,
+        chunks=(CHUNK, *block.shape[1:]),
+        shards=block.shape,
+        dtype="int16",
         compressors=BloscCodec(cname=fmt.COMPRESSOR, clevel=fmt.LEVEL, shuffle=fmt.SHUFFLE),
-    )  # fmt: skip
+    )
     array[:] = block
 
 

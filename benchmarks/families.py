@@ -66,9 +66,11 @@ def make_store(folder: Path, records: int) -> Path:
     """Simulate a cohort and give it all that a family may need."""
     cohort, store = folder / "cohort", folder / "cohort.zarr"
     for words in (
-        ("simulate", cohort, "--records", records), ("ingest", cohort, "--out", store), ("beats", store),
+        ("simulate", cohort, "--records", records),
+        ("ingest", cohort, "--out", store),
+        ("beats", store),
         ("extract-knowledge", store, "--min-count", 1),
-    ):  # fmt: skip
+    ):
         subprocess.run([sys.executable, "-m", "ecgkit", *map(str, words)], check=True, stdout=subprocess.DEVNULL)
     return store
 

@@ -33,8 +33,10 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    print(f"{options.device}, {options.dtype}, {options.threads} thread(s), batch {options.batch}, "
-          f"{options.heads} heads of {options.head_width}; forward and backward")  # fmt: skip
+    print(
+        f"{options.device}, {options.dtype}, {options.threads} thread(s), batch {options.batch}, "
+        f"{options.heads} heads of {options.head_width}; forward and backward"
+    )
     print(f"{'tokens':>14} {'density':>8} {'dense tok/s':>12} {'sparse tok/s':>12} {'ratio':>6}")
     for slots in (15, 60):
         compare(slots, options)
@@ -71,8 +73,10 @@ def compare(slots: int, options: argparse.Namespace) -> None:
     dense = min(median["fused"], median["plain"])
     tokens = batch * N
     density = allowed.float().mean().item()
-    print(f"{f'12 x {slots} + 12':>14} {density:>8.3f} {tokens / dense:>12,.0f} {tokens / median['sparse']:>12,.0f} "
-          f"{dense / median['sparse']:>6.2f}")  # fmt: skip
+    print(
+        f"{f'12 x {slots} + 12':>14} {density:>8.3f} {tokens / dense:>12,.0f} {tokens / median['sparse']:>12,.0f} "
+        f"{dense / median['sparse']:>6.2f}"
+    )
 
 
 if __name__ == "__main__":

@@ -155,6 +155,14 @@ def write_wfdb(
     folder.mkdir(parents=True, exist_ok=True)
     n = len(leads)
     wfdb.wrsamp(
-        name, fs=fs, units=[unit] * n, sig_name=list(leads), p_signal=signal.T, fmt=["16"] * n, adc_gain=[1000.0] * n,
-        baseline=[0] * n, comments=list(comments), write_dir=str(folder),
-    )  # fmt: skip
+        name,
+        fs=fs,
+        units=[unit] * n,
+        sig_name=list(leads),
+        p_signal=signal.T,
+        fmt=["16"] * n,
+        adc_gain=[1000.0] * n,
+        baseline=[0] * n,
+        comments=list(comments),
+        write_dir=str(folder),
+    )

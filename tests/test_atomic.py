@@ -59,8 +59,11 @@ def test_overwrite_replaces_an_output_of_its_own_kind_only(tmp_path: Path) -> No
     check_output(tmp_path / "new", "store")
     check_output(out, "store", overwrite=True)
     for path, kind, overwrite in (
-        (out, "store", False), (out, "run", True), (thesis, "store", True), (note, "store", True),
-    ):  # fmt: skip
+        (out, "store", False),
+        (out, "run", True),
+        (thesis, "store", True),
+        (note, "store", True),
+    ):
         with pytest.raises(OutputError):
             check_output(path, kind, overwrite=overwrite)
 

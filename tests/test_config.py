@@ -41,14 +41,23 @@ def test_assignments_reach_nested_fields_and_are_coerced() -> None:
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
-        ("dept=3", "Did you mean 'depth'?"), ("inner.rat=3", "Did you mean 'rate'?"), ("maybe.kin=a", "'kind'"),
-        ("depth", "KEY=VALUE"), ("depth.x=1", "has no fields of its own"), ("depth=deep", "depth = 'deep'"),
-        ("inner.kind=c", "inner.kind = 'c'"), ("depth=0", "at least 1"), ("depth=2.5", "integer"),
-        ("depth=[", "a YAML value"), ("depth=!!bool x", "a YAML value"),
+        ("dept=3", "Did you mean 'depth'?"),
+        ("inner.rat=3", "Did you mean 'rate'?"),
+        ("maybe.kin=a", "'kind'"),
+        ("depth", "KEY=VALUE"),
+        ("depth.x=1", "has no fields of its own"),
+        ("depth=deep", "depth = 'deep'"),
+        ("inner.kind=c", "inner.kind = 'c'"),
+        ("depth=0", "at least 1"),
+        ("depth=2.5", "integer"),
+        ("depth=[", "a YAML value"),
+        ("depth=!!bool x", "a YAML value"),
         pytest.param("depth=" + "[" * 5000, "a YAML value", id="deep"),
-        ("inner={rat: 3}", "Did you mean 'rate'?"), ("inner=3", "inner = 3"), ("depth={rate: 3}", "depth = "),
+        ("inner={rat: 3}", "Did you mean 'rate'?"),
+        ("inner=3", "inner = 3"),
+        ("depth={rate: 3}", "depth = "),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_assignment_names_key_value_and_remedy(assignment: str, message: str) -> None:
     with pytest.raises(ConfigError, match=".*") as error:
         override(Outer(), [assignment])
@@ -96,15 +105,28 @@ def test_what_is_no_mapping_builds_nothing(values: Any) -> None:
 @pytest.mark.parametrize(
     ("kind", "wrong"),
     [
-        (Butterworth, {"order": 0}), (Butterworth, {"low": 40.0}), (Butterworth, {"low": -1.0}),
-        (Butterworth, {"high": math.inf}), (Butterworth, {"low": math.nan}),
-        (Recipe, {"epochs": 0}), (Recipe, {"batch_size": 0}), (Recipe, {"lr": math.nan}), (Recipe, {"lr": math.inf}),
-        (Recipe, {"warmup_epochs": -1}), (Recipe, {"weight_decay": -0.1}), (Recipe, {"betas": (0.9, 1.0)}),
-        (Recipe, {"clip": 0}), (Recipe, {"clip": math.inf}),
-        (SignalSpec, {"fs": math.inf}), (SignalSpec, {"seconds": math.nan}), (SignalSpec, {"window": math.inf}),
-        (SignalSpec, {"window": math.nan}), (SignalSpec, {"eval_starts": (math.nan,)}), (SignalSpec, {"fs": 0.01}),
+        (Butterworth, {"order": 0}),
+        (Butterworth, {"low": 40.0}),
+        (Butterworth, {"low": -1.0}),
+        (Butterworth, {"high": math.inf}),
+        (Butterworth, {"low": math.nan}),
+        (Recipe, {"epochs": 0}),
+        (Recipe, {"batch_size": 0}),
+        (Recipe, {"lr": math.nan}),
+        (Recipe, {"lr": math.inf}),
+        (Recipe, {"warmup_epochs": -1}),
+        (Recipe, {"weight_decay": -0.1}),
+        (Recipe, {"betas": (0.9, 1.0)}),
+        (Recipe, {"clip": 0}),
+        (Recipe, {"clip": math.inf}),
+        (SignalSpec, {"fs": math.inf}),
+        (SignalSpec, {"seconds": math.nan}),
+        (SignalSpec, {"window": math.inf}),
+        (SignalSpec, {"window": math.nan}),
+        (SignalSpec, {"eval_starts": (math.nan,)}),
+        (SignalSpec, {"fs": 0.01}),
     ],
-)  # fmt: skip
+)
 def test_impossible_settings_are_refused_by_name(kind: type, wrong: dict[str, Any]) -> None:
     values = ({"fs": 250.0, "seconds": 9.0} if kind is SignalSpec else {}) | wrong
     (name,) = wrong

@@ -46,9 +46,12 @@ def start(folder: Path) -> subprocess.CompletedProcess[str]:
     """Start the program as its script does, with `folder` before all that is installed."""
     program = "import ecgkit_learn, sys; sys.argv = ['ecgkit', '--version']; ecgkit_learn.main()"
     return subprocess.run(
-        [sys.executable, "-P", "-c", program], env={**os.environ, "PYTHONPATH": str(folder)}, capture_output=True,
-        text=True, check=False,
-    )  # fmt: skip
+        [sys.executable, "-P", "-c", program],
+        env={**os.environ, "PYTHONPATH": str(folder)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def assert_refused(done: subprocess.CompletedProcess[str]) -> None:

@@ -55,12 +55,15 @@ def test_every_ptb_xl_label_and_column_equals_the_table(shared: Path, ptbxl_stor
 @pytest.mark.parametrize(
     ("folder", "fs", "records", "leads", "unit"),
     [
-        ("ptb-xl", 100.0, 500, 12, "mV"), ("ptb-xl-100hz-zscored", None, 1420, 12, "NU"),
+        ("ptb-xl", 100.0, 500, 12, "mV"),
+        ("ptb-xl-100hz-zscored", None, 1420, 12, "NU"),
         ("mit-bih", None, 22, 4, "mV"),
-        ("ludb", None, 100, 12, "mV"), ("norwegian-athletes", None, 28, 12, "mV"), ("cinc2021", None, 50, 12, "mV"),
+        ("ludb", None, 100, 12, "mV"),
+        ("norwegian-athletes", None, 28, 12, "mV"),
+        ("cinc2021", None, 50, 12, "mV"),
         ("cpsc2018", None, 10, 12, "mV"),
     ],
-)  # fmt: skip
+)
 def test_real_folders_ingest_with_the_counts_they_state(shared, tmp_path, folder, fs, records, leads, unit) -> None:
     limit = 60 if records > 100 else None  # the counts come from the plan, so a few signals are enough
     report = ingest(shared / "data" / folder, tmp_path / "s.zarr", IngestOptions(fs=fs, limit=limit))

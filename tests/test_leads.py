@@ -21,11 +21,25 @@ from tests.conftest import synthetic_signal
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("AVR", ("aVR", 1)), ("avl", ("aVL", 1)), ("ii", ("II", 1)), ("DI", ("I", 1)), ("DIII", ("III", 1)),
-        ("MLII", ("II", 1)), (" V1 ", ("V1", 1)), ("v6", ("V6", 1)), ("-aVR", ("aVR", -1)), ("ECG II", ("II", 1)),
-        ("lead_V2", ("V2", 1)), ("vx", ("VX", 1)), ("V", None), ("ABP", None), ("", None), ("ECG", None), ("IV", None),
+        ("AVR", ("aVR", 1)),
+        ("avl", ("aVL", 1)),
+        ("ii", ("II", 1)),
+        ("DI", ("I", 1)),
+        ("DIII", ("III", 1)),
+        ("MLII", ("II", 1)),
+        (" V1 ", ("V1", 1)),
+        ("v6", ("V6", 1)),
+        ("-aVR", ("aVR", -1)),
+        ("ECG II", ("II", 1)),
+        ("lead_V2", ("V2", 1)),
+        ("vx", ("VX", 1)),
+        ("V", None),
+        ("ABP", None),
+        ("", None),
+        ("ECG", None),
+        ("IV", None),
     ],
-)  # fmt: skip
+)
 def test_names_and_aliases(name: str, expected: tuple[str, int] | None) -> None:
     assert find_lead(name) == expected
 

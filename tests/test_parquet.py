@@ -60,10 +60,14 @@ def test_a_file_holds_plain_text_columns_and_nothing_that_only_pandas_reads(tmp_
 def test_the_content_hash_of_a_store_is_the_same_text_under_every_pandas() -> None:
     table = pa.table(
         {
-            "record_id": ["1", "2"], "limb_fault": [None, "limb-reversed"], "age": [np.nan, 61.0],
-            "labels": [["NORM"], []], "likelihoods": [[100.0], None], "n": pa.array([None, 3], pa.int64()),
+            "record_id": ["1", "2"],
+            "limb_fault": [None, "limb-reversed"],
+            "age": [np.nan, 61.0],
+            "labels": [["NORM"], []],
+            "likelihoods": [[100.0], None],
+            "n": pa.array([None, 3], pa.int64()),
         }
-    )  # fmt: skip
+    )
     # Taken with pandas 2.3.3.
     assert json_lines(table).decode() == (
         '{"record_id":"1","limb_fault":null,"age":null,"labels":["NORM"],"likelihoods":[100.0],"n":null}\n'

@@ -94,10 +94,23 @@ def trainings(plan: dict[str, Any], out: Path) -> Iterator[tuple[Path, list[obje
     for seed, name, run, data, epochs in wanted:
         folder = out / "runs" / f"{name}-s{seed}"
         options = [
-            "--method", run["method"], "--preset", run["preset"], "--data", joined(out, run.get("data", data)),
-            "--seed", seed, "--epochs", epochs, "--set", f"recipe.warmup_epochs={epochs / 10}", "--workers", 0,
-            "--out", folder,
-        ]  # fmt: skip
+            "--method",
+            run["method"],
+            "--preset",
+            run["preset"],
+            "--data",
+            joined(out, run.get("data", data)),
+            "--seed",
+            seed,
+            "--epochs",
+            epochs,
+            "--set",
+            f"recipe.warmup_epochs={epochs / 10}",
+            "--workers",
+            0,
+            "--out",
+            folder,
+        ]
         for setting in run.get("set", ()):
             options += ["--set", setting]
         if "task" in run:
@@ -125,9 +138,11 @@ def suites(plan: dict[str, Any], out: Path) -> Iterator[tuple[str, dict[str, Any
         folders = [str(out / "runs" / f"{run}-s{seed}") for run in wanted for seed in seeds]
         store = str(joined(out, asked["data"]))
         shared = {
-            "stores": {"data": store}, "tasks": [{"task": task, "store": "data"} for task in asked["tasks"]],
-            "heads": asked["heads"], **{key: asked[key] for key in ("leads",) if key in asked},
-        }  # fmt: skip
+            "stores": {"data": store},
+            "tasks": [{"task": task, "store": "data"} for task in asked["tasks"]],
+            "heads": asked["heads"],
+            **{key: asked[key] for key in ("leads",) if key in asked},
+        }
         if folders:
             yield name, {"runs": folders, **{k: asked[k] for k in ("fractions",) if k in asked}, **shared}
         draws = {share: len(plan["seeds"]) for share in asked.get("fractions", {100: 1})}

@@ -149,11 +149,14 @@ def cost(run: str, runs: Path) -> dict[str, str]:
     config = yaml.safe_load((folders[0] / "config.yaml").read_text())
     first, last = (np.mean([epochs[i]["val_loss"] for epochs in lines]) for i in (0, -1))
     return {
-        "run": run, "method": f"{config['method']} {config['preset']}", "seeds": str(len(folders)),
-        "encoder's parameters": f"{parameters(folders[0]):,}", "epochs": str(len(lines[0])),
+        "run": run,
+        "method": f"{config['method']} {config['preset']}",
+        "seeds": str(len(folders)),
+        "encoder's parameters": f"{parameters(folders[0]):,}",
+        "epochs": str(len(lines[0])),
         "val loss": f"{first:.3f} to {last:.3f}",
         "training (s)": f"{np.mean([sum(epoch['seconds'] for epoch in epochs) for epochs in lines]):.0f}",
-    }  # fmt: skip
+    }
 
 
 def parameters(run: Path) -> int:
@@ -173,11 +176,15 @@ def against(rows: Rows, pairs: Sequence[Pair]) -> list[dict[str, str]]:
     corrected = holm([difference.p for *_, difference in found])
     return [
         {
-            "first": str(a), "second": str(b), "seeds": str(seeds), "difference": f"{100 * d.value:+.1f}",
-            "95 %": f"{100 * d.interval[0]:+.1f} to {100 * d.interval[1]:+.1f}", "p, Holm": f"{p:.3f}",
+            "first": str(a),
+            "second": str(b),
+            "seeds": str(seeds),
+            "difference": f"{100 * d.value:+.1f}",
+            "95 %": f"{100 * d.interval[0]:+.1f} to {100 * d.interval[1]:+.1f}",
+            "p, Holm": f"{p:.3f}",
         }
         for (a, b, seeds, d), p in zip(found, corrected, strict=True)
-    ]  # fmt: skip
+    ]
 
 
 def seed_of(row: ResultRow) -> int:

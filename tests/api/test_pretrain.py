@@ -56,12 +56,32 @@ def test_gpus_and_processes_exclude_each_other(cohort_store: Path, tmp_path: Pat
 def test_the_command_of_other_processes_says_the_same() -> None:
     """Every argument of the function reaches the processes that it starts, by the command's own parser."""
     other: dict[str, Any] = {
-        "method": "stmem", "data": "a b.zarr", "out": "run", "preset": "tiny", "task": "my.yaml", "epochs": 3,
-        "accumulate": 2, "config": "c.yaml", "settings": {"depth": 4, "signal": {"fs": 100}}, "seed": 7, "gpus": 0,
-        "processes": 2, "shard": True, "device": "cpu", "compile": False, "workers": 0, "save_minutes": 0.5,
-        "keep": 1, "probe_task": "simulated", "probe_data": "p.zarr", "probe_every": 2, "all_folds": True,
-        "tensorboard": True, "profile": True, "overwrite": True,
-    }  # fmt: skip
+        "method": "stmem",
+        "data": "a b.zarr",
+        "out": "run",
+        "preset": "tiny",
+        "task": "my.yaml",
+        "epochs": 3,
+        "accumulate": 2,
+        "config": "c.yaml",
+        "settings": {"depth": 4, "signal": {"fs": 100}},
+        "seed": 7,
+        "gpus": 0,
+        "processes": 2,
+        "shard": True,
+        "device": "cpu",
+        "compile": False,
+        "workers": 0,
+        "save_minutes": 0.5,
+        "keep": 1,
+        "probe_task": "simulated",
+        "probe_data": "p.zarr",
+        "probe_every": 2,
+        "all_folds": True,
+        "tensorboard": True,
+        "profile": True,
+        "overwrite": True,
+    }
     assert set(other) == set(inspect.signature(ecgkit.pretrain).parameters) - {"watcher"}
     program: Any = typer.main.get_command(build_app())
     name, *line = command_line(other)

@@ -28,9 +28,13 @@ from tests.conftest import write_wfdb
 def store(tmp_path: Path) -> Store:
     """Six records of two rates, two lengths and three lead sets."""
     shapes = [
-        ("a", 500, 10, LEADS, 0.8), ("b", 500, 10, LEADS, 0.6), ("c", 500, 5, LEADS, 0.7), ("d", 250, 10, LEADS, 0.9),
-        ("e", 500, 10, ("V5",), 1.0), ("f", 500, 10, ("II", "V1"), 3.1),
-    ]  # fmt: skip
+        ("a", 500, 10, LEADS, 0.8),
+        ("b", 500, 10, LEADS, 0.6),
+        ("c", 500, 5, LEADS, 0.7),
+        ("d", 250, 10, LEADS, 0.9),
+        ("e", 500, 10, ("V5",), 1.0),
+        ("f", 500, 10, ("II", "V1"), 3.1),
+    ]
     for name, fs, seconds, leads, interval in shapes:
         signal = ecg(every(interval, seconds), seconds, fs)[[LEADS.index(lead) for lead in leads]]
         write_wfdb(tmp_path / "src", name, signal, leads, fs=fs)
@@ -234,8 +238,10 @@ class TestDetector:
         signal[1] = 9
         found = Detector("moody").find(signal, 500.0, ("I",))
         assert [(peaks.tolist(), why) for peaks, why in found] == [
-            ([1, 2], ""), ([], "failed: ZeroDivisionError"), ([1, 2], ""),
-        ]  # fmt: skip
+            ([1, 2], ""),
+            ([], "failed: ZeroDivisionError"),
+            ([1, 2], ""),
+        ]
 
     def test_wrong_wishes_are_told(self) -> None:
         with pytest.raises(PluginError, match=r"no detector 'concensus'.*Did you mean 'consensus'"):

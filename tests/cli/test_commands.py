@@ -17,9 +17,19 @@ from tests.reference_vectors import Reference, close
 
 # Small enough for seconds, by settings that any user could give.
 SMALL = [
-    "--set", "width=16", "--set", "depth=1", "--set", "heads=1", "--set", "head_width=16", "--set", "decoder_width=16",
-    "--set", "decoder_heads=1",
-]  # fmt: skip
+    "--set",
+    "width=16",
+    "--set",
+    "depth=1",
+    "--set",
+    "heads=1",
+    "--set",
+    "head_width=16",
+    "--set",
+    "decoder_width=16",
+    "--set",
+    "decoder_heads=1",
+]
 
 
 @pytest.fixture(scope="module")
@@ -48,9 +58,18 @@ def test_the_whole_way(ecgkit, cohort_store: Path, run: Path, tmp_path: Path, mo
     assert "macro AUROC" in probed.out
     assert "2250 samples (9 s at 250 Hz)" in probed.out
     random = ecgkit(
-        "probe", "--method", "stmem", "--preset", "tiny", *SMALL, "--random-init", "--data", cohort_store, "--task",
+        "probe",
+        "--method",
+        "stmem",
+        "--preset",
+        "tiny",
+        *SMALL,
+        "--random-init",
+        "--data",
+        cohort_store,
+        "--task",
         "simulated",
-    )  # fmt: skip
+    )
     assert random.code == 0, random.err
     scratch = ecgkit(
         "probe",
@@ -121,9 +140,19 @@ def test_published_weights_become_a_run(ecgkit, golden: Path, tmp_path: Path) ->
 def test_settings_come_from_preset_file_and_flags_in_this_order(ecgkit, cohort_store, run: Path, tmp_path) -> None:
     (tmp_path / "c.yaml").write_text("width: 32\nrecipe: {epochs: 1}\nsignal: {normalize: lead-zscore}\n")
     done = ecgkit(
-        "pretrain", "--method", "stmem", "--preset", "tiny", "--data", cohort_store, "--out", tmp_path / "a", *SMALL,
-        "--config", tmp_path / "c.yaml",
-    )  # fmt: skip
+        "pretrain",
+        "--method",
+        "stmem",
+        "--preset",
+        "tiny",
+        "--data",
+        cohort_store,
+        "--out",
+        tmp_path / "a",
+        *SMALL,
+        "--config",
+        tmp_path / "c.yaml",
+    )
     assert done.code == 0, done.err
     from ecgkit.training.run import open_run
 
@@ -168,7 +197,7 @@ def bad_record(folder: Path, kind: str) -> None:
         ("good", ["--dataset", "ptbxl"], "ptb-xl, stores, wfdb. Did you mean 'ptb-xl'?"),
         ("good", ["--dataset", "ptb-xl"], "is unknown; expected one of ptb-xl"),
     ],
-)  # fmt: skip
+)
 def test_bad_records_are_one_line_and_leave_nothing(ecgkit, tmp_path: Path, kind, options, message) -> None:
     bad_record(tmp_path / "src", kind)
     done = ecgkit("ingest", tmp_path / "src", "--out", tmp_path / "s.zarr", *options)
@@ -219,10 +248,12 @@ WRONG = {
         "no preset 'huge'; expected one of base, small, tiny",
     ),
     "unknown key": (
-        ["pretrain", "--method", "stmem", "--set", "dept=3", "--data", "{store}", "--out", "r"], "Did you mean 'depth'"
+        ["pretrain", "--method", "stmem", "--set", "dept=3", "--data", "{store}", "--out", "r"],
+        "Did you mean 'depth'",
     ),
     "wrong value": (
-        ["pretrain", "--method", "stmem", "--set", "patch=77", "--data", "{store}", "--out", "r"], "must divide"
+        ["pretrain", "--method", "stmem", "--set", "patch=77", "--data", "{store}", "--out", "r"],
+        "must divide",
     ),
     "leads not there": (
         ["pretrain", "--method", "stmem", "--set", "signal.leads=[VX]", "--data", "{store}", "--out", "r"],
@@ -238,7 +269,8 @@ WRONG = {
     "resume and more": (["pretrain", "--resume", "{run}", "--method", "stmem"], "Leave it out"),
     "nothing to train": (["pretrain", "--method", "stmem", "--out", "r"], "missing --data. Give"),
     "too many GPUs": (
-        ["pretrain", "--method", "stmem", "--gpus", "99", "--data", "{store}", "--out", "r"], "--gpus 99: torch sees",
+        ["pretrain", "--method", "stmem", "--gpus", "99", "--data", "{store}", "--out", "r"],
+        "--gpus 99: torch sees",
     ),
     "GPUs and CPUs": (
         ["pretrain", "--method", "stmem", "--gpus", "2", "--processes", "2", "--data", "{store}", "--out", "r"],
@@ -250,7 +282,8 @@ WRONG = {
     "no weights file": (["import-weights", "absent.pth", "--method", "stmem", "--out", "r"], "absent.pth does not"),
     "no overwrite": (["simulate", "other", "--records", "5"], "other exists"),
     "picture under another name": (
-        ["inspect", "{store}", "--record", "x", "--out", "other/notes.txt"], "must end in .png",
+        ["inspect", "{store}", "--record", "x", "--out", "other/notes.txt"],
+        "must end in .png",
     ),
     "page under another name": (["report", "{run}", "--out", "other/notes.txt"], "must end in .html"),
     "settings of another": (
@@ -258,10 +291,11 @@ WRONG = {
         "holds settings of mae; expected settings of stmem",
     ),
     "epochs of nothing": (
-        ["probe", "{run}", "--epochs", "3", "--data", "{store}", "--task", "simulated"], "--epochs without --scratch",
+        ["probe", "{run}", "--epochs", "3", "--data", "{store}", "--task", "simulated"],
+        "--epochs without --scratch",
     ),
     "demo in the way": (["demo", "--out", "other"], "other is not empty"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", WRONG)

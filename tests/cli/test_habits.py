@@ -56,9 +56,20 @@ def test_json_is_all_that_stdout_holds(ecgkit, cohort_store: Path, tmp_path: Pat
         "simulate": ecgkit("simulate", cohort, "--records", 12, "--json"),
         "ingest": ecgkit("ingest", cohort, "--out", store, "--json"),
         "extract": ecgkit("extract-knowledge", store, "--json"),
-        "dry": ecgkit("pretrain", "--method", "stmem", "--preset", "tiny", "--data", cohort_store, "--out",
-                      tmp_path / "run", "--dry-run", "--json"),
-    }  # fmt: skip
+        "dry": ecgkit(
+            "pretrain",
+            "--method",
+            "stmem",
+            "--preset",
+            "tiny",
+            "--data",
+            cohort_store,
+            "--out",
+            tmp_path / "run",
+            "--dry-run",
+            "--json",
+        ),
+    }
     for name, done in said.items():
         assert done.code == 0, (name, done.err)
         assert done.err.strip(), name  # people are told, too
@@ -136,9 +147,12 @@ def test_a_table_fits_a_terminal_of_80_columns_and_breaks_no_word(
     console = Console(force_terminal=True, width=80, highlight=False, color_system=None)
     monkeypatch.setattr(render, "_people", [console])
     row = {
-        "run": "stmem-tiny-random-init", "name": "first-degree atrioventricular block and more",
-        "training records": "12,345", "AUROC": "93.8 (88.8–98.1)", "95 %": "100.0–100.0",
-    }  # fmt: skip
+        "run": "stmem-tiny-random-init",
+        "name": "first-degree atrioventricular block and more",
+        "training records": "12,345",
+        "AUROC": "93.8 (88.8–98.1)",
+        "95 %": "100.0–100.0",
+    }
     render.print_table("A title that is longer than a line " * 4, [row] * 2, numeric=[*row][2:])
     render.say("word " * 30 + "/a/path/that/is/longer/than/a/line" * 4)
     lines = capsys.readouterr().out.splitlines()
@@ -154,9 +168,12 @@ def on_a_terminal(*arguments: str, **environment: str) -> str:
     main, other = pty.openpty()
     clean = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
     process = subprocess.Popen(
-        [*ECGKIT, *arguments], stdout=other, stderr=other, stdin=other,
+        [*ECGKIT, *arguments],
+        stdout=other,
+        stderr=other,
+        stdin=other,
         env={**clean, "TERM": "xterm-256color", **environment},
-    )  # fmt: skip
+    )
     os.close(other)
     written = b""
     try:
@@ -202,9 +219,12 @@ def completed(line: str) -> list[str]:
     environment = {"_ECGKIT_COMPLETE": "complete_bash", "COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
     code = "import sys; from ecgkit.cli import main\ntry: main()\nfinally: print(*sys.modules, file=sys.stderr)"
     done = subprocess.run(
-        [sys.executable, "-P", "-c", code], env={**os.environ, **environment}, capture_output=True, text=True,
+        [sys.executable, "-P", "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert not {"torch", "zarr", "wfdb", "sklearn", "openai", "numba", "pandas"} & set(done.stderr.split())
     return done.stdout.split()
 

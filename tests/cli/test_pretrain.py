@@ -24,9 +24,12 @@ ECGKIT = [sys.executable, "-P", "-m", "ecgkit"]
 
 def started(*arguments: object, **environment: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [*ECGKIT, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [*ECGKIT, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-    )  # fmt: skip
+    )
 
 
 def stop_after_the_first_epoch(process: subprocess.Popen[str], number: int) -> tuple[str, str]:
@@ -112,9 +115,23 @@ def test_a_dry_run_trains_nothing(ecgkit, cohort_store: Path, tmp_path: Path) ->
 def test_a_profile_a_probe_and_curves(ecgkit, cohort_store: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     done = ecgkit(
-        "pretrain", *TINY, "--data", cohort_store, "--out", run, "--epochs", 2, "--profile", "--probe-task",
-        "simulated", "--probe-every", 2, "--tensorboard", "--workers", 0,
-    )  # fmt: skip
+        "pretrain",
+        *TINY,
+        "--data",
+        cohort_store,
+        "--out",
+        run,
+        "--epochs",
+        2,
+        "--profile",
+        "--probe-task",
+        "simulated",
+        "--probe-every",
+        2,
+        "--tensorboard",
+        "--workers",
+        0,
+    )
     assert done.code == 0, done.err
     assert "probe AUROC" in done.out.splitlines()[-3]
     assert json.loads((run / "profile" / "trace.json").read_text())["traceEvents"]
@@ -142,11 +159,25 @@ def test_a_profile_a_probe_and_curves(ecgkit, cohort_store: Path, tmp_path: Path
 def test_the_torchrun_example_runs(cohort_store: Path, tmp_path: Path) -> None:
     folder = Path(sys.executable).parent
     done = subprocess.run(
-        [PROJECT / "examples/torchrun/two-nodes.sh", *TINY, "--data", cohort_store, "--out", tmp_path / "run",
-         "--epochs", "1", "--workers", "0", "--device", "cpu"],
+        [
+            PROJECT / "examples/torchrun/two-nodes.sh",
+            *TINY,
+            "--data",
+            cohort_store,
+            "--out",
+            tmp_path / "run",
+            "--epochs",
+            "1",
+            "--workers",
+            "0",
+            "--device",
+            "cpu",
+        ],
         env={**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "GPUS": "2", "OMP_NUM_THREADS": "1"},
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stderr
     assert "2 processes" in done.stdout
     assert (tmp_path / "run" / "model.safetensors").exists()

@@ -35,14 +35,18 @@ def rows_of(dataset: Dataset, step: int = 1) -> list[dict]:
 @pytest.mark.parametrize(
     ("folder", "name", "code_system", "records"),
     [
-        ("ptb-xl", "ptb-xl", "scp", 500), ("ptb-xl-100hz-zscored", "ptb-xl", "scp", 1420),
+        ("ptb-xl", "ptb-xl", "scp", 500),
+        ("ptb-xl-100hz-zscored", "ptb-xl", "scp", 1420),
         ("mit-bih", "mit-bih", "", 22),
-        ("ludb", "ludb", "ludb", 100), ("norwegian-athletes", "norwegian-athletes", "", 28),
-        ("cinc2021", "cinc", "snomed", 50), ("cinc2021-old-headers", "georgia", "snomed", 20),
-        ("cpsc2018", "cpsc2018", "cpsc2018", 10), ("mimic-iv-ecg", "mimic-iv-ecg", "snomed", 1),
+        ("ludb", "ludb", "ludb", 100),
+        ("norwegian-athletes", "norwegian-athletes", "", 28),
+        ("cinc2021", "cinc", "snomed", 50),
+        ("cinc2021-old-headers", "georgia", "snomed", 20),
+        ("cpsc2018", "cpsc2018", "cpsc2018", 10),
+        ("mimic-iv-ecg", "mimic-iv-ecg", "snomed", 1),
         ("wfdb-odd", "wfdb", "dx", 19),
     ],
-)  # fmt: skip
+)
 def test_every_real_folder_is_recognised_as_itself(shared: Path, folder, name, code_system, records) -> None:
     dataset = find_dataset(shared / "data" / folder)
     assert (dataset.name, dataset.code_system, len(dataset.sources())) == (name, code_system, records)
@@ -137,8 +141,10 @@ def write_challenge(folder: Path, name: str, dx: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     counts = np.rint(synthetic_signal(60) * 1000).astype("<i2")
     savemat(folder / f"{name}.mat", {"val": counts}, format="4")
-    lines = [f"{name}.mat 16+24 1000/mV 16 0 {row[0]} {int(row.sum())} 0 {lead}" for row, lead in
-             zip(counts, STANDARD_LEADS, strict=True)]  # fmt: skip
+    lines = [
+        f"{name}.mat 16+24 1000/mV 16 0 {row[0]} {int(row.sum())} 0 {lead}"
+        for row, lead in zip(counts, STANDARD_LEADS, strict=True)
+    ]
     text = [f"{name} 12 500 60", *lines, "# Age: NaN", "# Sex: Male", f"# Dx: {dx}"]
     (folder / f"{name}.hea").write_text("\n".join(text) + "\n")
 
@@ -157,7 +163,7 @@ def write_challenge(folder: Path, name: str, dx: str) -> None:
         ({"I0001": "1"}, "cinc", "snomed"),
         ({"patient-7": "1"}, "wfdb", "dx"),
     ],
-)  # fmt: skip
+)
 def test_challenge_folders_in_all_their_forms(tmp_path: Path, files: dict[str, str], name, code_system) -> None:
     for path, dx in files.items():
         write_challenge((tmp_path / path).parent, Path(path).name, dx)
@@ -249,9 +255,16 @@ def test_code15_without_padding_and_dummies(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("there", "expected"), [((3, 13), (3, 13)), ((3, 12), (3, 12)), ((4, 13), (4, 13)), ((0, 16), (0, 16)),
-                            ((5, 15), (1, 15)), ((2, 9), (2, 14))],
-)  # fmt: skip
+    ("there", "expected"),
+    [
+        ((3, 13), (3, 13)),
+        ((3, 12), (3, 12)),
+        ((4, 13), (4, 13)),
+        ((0, 16), (0, 16)),
+        ((5, 15), (1, 15)),
+        ((2, 9), (2, 14)),
+    ],
+)
 def test_padding_is_symmetric(there: tuple[int, int], expected: tuple[int, int]) -> None:
     tracing = np.zeros((16, 12))
     tracing[slice(*there)] = 1
@@ -263,8 +276,10 @@ def test_padding_is_symmetric(there: tuple[int, int], expected: tuple[int, int])
 def mimic(folder: Path) -> Path:
     for study in ("100", "101", "102", "103"):
         write_wfdb(folder / "files" / "p1", study, synthetic_signal(60), MIMIC_ORDER)
-    records = [f"{patient},{study},{study},2180-07-23 08:44:00,files/p1/{study}" for patient, study in
-               (("1", "100"), ("1", "101"), ("2", "102"), ("3", "103"))]  # fmt: skip
+    records = [
+        f"{patient},{study},{study},2180-07-23 08:44:00,files/p1/{study}"
+        for patient, study in (("1", "100"), ("1", "101"), ("2", "102"), ("3", "103"))
+    ]
     (folder / "record_list.csv").write_text("\n".join(["subject_id,study_id,file_name,ecg_time,path", *records]) + "\n")
     statements = ",".join(f"report_{i}" for i in range(18))
     rows = ["2,102," + "Sinus rhythm," + "," * 16 + "Last one,29999", "1,100," + "A" + "," * 18 + "700"]
@@ -321,9 +336,16 @@ def test_mimic_reports_join_by_study_and_leads_go_by_name(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(
     ("cell", "codes"),
-    [("[]", ()), ("", ()), (None, ()), ("['I10']", ("I10",)), ("[ 'I10' ,'E785', ]", ("I10", "E785")),
-     ("['I10', 'I10']", ("I10",)), ("['  I10 ', '']", ("I10",))],
-)  # fmt: skip
+    [
+        ("[]", ()),
+        ("", ()),
+        (None, ()),
+        ("['I10']", ("I10",)),
+        ("[ 'I10' ,'E785', ]", ("I10", "E785")),
+        ("['I10', 'I10']", ("I10",)),
+        ("['  I10 ', '']", ("I10",)),
+    ],
+)
 def test_lists_of_codes(cell: str | None, codes: tuple[str, ...]) -> None:
     assert parse_codes(cell, "c") == codes
 
@@ -346,8 +368,11 @@ def test_a_manifest_of_arrays(tmp_path: Path) -> None:
     np.save(tmp_path / "b.npy", np.rint(signal[[0, 1, 7]] * 1000).T.astype(np.int16))
     savemat(tmp_path / "c.mat", {"val": signal[:2] * 1000, "note": "x"})
     columns = "path,fs,leads,unit,orientation,record_id,patient_id,age,sex,labels,fold,report,device"
-    rows = ["a.npy,500,12,mV,,one,p1,61,male,NORM; SR,3,all well,X", 'b.npy,250,"i, -II V2",uV,,two,,,,,9,,',
-            "c.mat,100,I;V1,NU,LT,,,,,,10,,"]  # fmt: skip
+    rows = [
+        "a.npy,500,12,mV,,one,p1,61,male,NORM; SR,3,all well,X",
+        'b.npy,250,"i, -II V2",uV,,two,,,,,9,,',
+        "c.mat,100,I;V1,NU,LT,,,,,,10,,",
+    ]
     dataset = manifest(tmp_path, rows, columns)
     assert dataset.name == "manifest"
     one, two, three = settle(dataset.sources())
@@ -371,11 +396,17 @@ def test_a_manifest_tells_what_is_wrong(tmp_path: Path) -> None:
     (tmp_path / "s.npy").write_bytes((tmp_path / "s.npy").read_bytes()[:-8])
     savemat(tmp_path / "two.mat", {"a": np.zeros((2, 9)), "b": np.zeros((2, 9))})
     cases = {
-        "a.npy,500,12,mV": "orientation to LT or TL", "a.npy,500,limb,mV": "shape", "a.npy,0,12,mV": "rate in Hz",
-        "a.npy,500,12,furlong": "mV, uV, V, or NU", "../a.npy,500,12,mV": "leads out", "o.npy,500,I,mV": "numbers",
-        "s.npy,500,2,mV": "cut short", "two.mat,500,2,mV": "one matrix", "x.csv,500,2,mV": "npy nor a .mat",
+        "a.npy,500,12,mV": "orientation to LT or TL",
+        "a.npy,500,limb,mV": "shape",
+        "a.npy,0,12,mV": "rate in Hz",
+        "a.npy,500,12,furlong": "mV, uV, V, or NU",
+        "../a.npy,500,12,mV": "leads out",
+        "o.npy,500,I,mV": "numbers",
+        "s.npy,500,2,mV": "cut short",
+        "two.mat,500,2,mV": "one matrix",
+        "x.csv,500,2,mV": "npy nor a .mat",
         "none.npy,500,2,mV": "FileNotFound",
-    }  # fmt: skip
+    }
     dataset = manifest(tmp_path, list(cases))
     for source, message in zip(dataset.sources(), cases.values(), strict=True):
         with pytest.raises(RecordError, match=message):

@@ -33,8 +33,21 @@ def own_fields(header: WfdbHeader) -> dict[str, Any]:
 
 
 def wfdb_fields(header: Any) -> dict[str, Any]:
-    names = ("fs", "sig_len", "file_name", "fmt", "byte_offset", "adc_gain", "baseline", "adc_res", "adc_zero",
-             "init_value", "checksum", "sig_name", "comments")  # fmt: skip
+    names = (
+        "fs",
+        "sig_len",
+        "file_name",
+        "fmt",
+        "byte_offset",
+        "adc_gain",
+        "baseline",
+        "adc_res",
+        "adc_zero",
+        "init_value",
+        "checksum",
+        "sig_name",
+        "comments",
+    )
     fields = {name: getattr(header, name) for name in names}
     for name in ("byte_offset", "adc_res", "adc_zero"):
         fields[name] = [value or 0 for value in fields[name]]
@@ -66,9 +79,17 @@ def test_every_real_header_is_what_wfdb_says_or_left_to_it(shared: Path) -> None
     assert refused == ["cinc2021-old-headers"] * 20
     assert compared > 380
     assert sorted(left) == [
-        "041s", "041s01", "041s02", "mixedsignals", "p000878-2137-10-26-16-57", "s25047-2704-05-04-10-44",
-        "test01_00s_frame", "test01_00s_skew", "test01_00s_skewframe", "test_generator_2",
-    ]  # fmt: skip
+        "041s",
+        "041s01",
+        "041s02",
+        "mixedsignals",
+        "p000878-2137-10-26-16-57",
+        "s25047-2704-05-04-10-44",
+        "test01_00s_frame",
+        "test01_00s_skew",
+        "test01_00s_skewframe",
+        "test_generator_2",
+    ]
 
 
 NAMES = st.from_regex(r"[A-Za-z0-9_\-]{1,8}(\.[a-z]{1,3})?", fullmatch=True)
@@ -156,12 +177,20 @@ def test_no_gain_is_no_calibration_and_the_baseline_falls_back_to_the_adc_zero()
 @pytest.mark.parametrize(
     "text",
     [
-        "", "# only a comment", "not a header", "a/2 1 500 10\nb 5\nc 5", "a 2 500 10\n" + LINE, "a 0 500 10",
-        "a x 500 10\n" + LINE, "a 1 fast\n" + LINE, "a 1 500 long\n" + LINE,
+        "",
+        "# only a comment",
+        "not a header",
+        "a/2 1 500 10\nb 5\nc 5",
+        "a 2 500 10\n" + LINE,
+        "a 0 500 10",
+        "a x 500 10\n" + LINE,
+        "a 1 fast\n" + LINE,
+        "a 1 500 long\n" + LINE,
         "a 1 500 10\na.dat 16x2 1000/mV 16 0 1 2 0 I",
-        "a 1 500 10\na.dat 16:3 1000/mV 16 0 1 2 0 I", "a 1 500 10\na.dat sixteen 1000/mV 16 0 1 2 0 I",
+        "a 1 500 10\na.dat 16:3 1000/mV 16 0 1 2 0 I",
+        "a 1 500 10\na.dat sixteen 1000/mV 16 0 1 2 0 I",
     ],
-)  # fmt: skip
+)
 def test_what_is_not_plain_is_left_to_wfdb(text: str) -> None:
     with pytest.raises(NotPlain):
         parse_header(text.encode())

@@ -80,12 +80,18 @@ def damage(folder: Path, kind: str) -> None:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("truncated", "cut short: 2300 bytes; expected at least 2400"), ("bit flip", "checksum"),
-        ("no signal file", "does not exist"), ("no header", "r.hea does not exist"), ("empty header", "not readable"),
-        ("binary header", "leads out of"), ("../r.dat", "leads out of"), ("/etc/passwd", "leads out of"),
-        ("..\\r.dat", "leads out of"), ("sub/../../r.dat", "leads out of"),
+        ("truncated", "cut short: 2300 bytes; expected at least 2400"),
+        ("bit flip", "checksum"),
+        ("no signal file", "does not exist"),
+        ("no header", "r.hea does not exist"),
+        ("empty header", "not readable"),
+        ("binary header", "leads out of"),
+        ("../r.dat", "leads out of"),
+        ("/etc/passwd", "leads out of"),
+        ("..\\r.dat", "leads out of"),
+        ("sub/../../r.dat", "leads out of"),
     ],
-)  # fmt: skip
+)
 def test_a_damaged_record_is_one_clear_error(tmp_path: Path, kind: str, message: str) -> None:
     folder = tmp_path / "data"
     write_wfdb(folder, "r", synthetic_signal(100))
@@ -163,8 +169,17 @@ def test_odd_real_records(shared: Path) -> None:
 def test_a_gain_of_zero_is_no_calibration(tmp_path: Path) -> None:
     counts = np.arange(-50, 50)[:, None].repeat(2, 1)
     for name, gain in (("zero", "0"), ("zero_unit", "0.0(0)/uV"), ("unitless", "200")):
-        wfdb.wrsamp(name, fs=500, units=["mV"] * 2, sig_name=["I", "II"], d_signal=counts, fmt=["16"] * 2,
-                    adc_gain=[200.0] * 2, baseline=[0] * 2, write_dir=str(tmp_path))  # fmt: skip
+        wfdb.wrsamp(
+            name,
+            fs=500,
+            units=["mV"] * 2,
+            sig_name=["I", "II"],
+            d_signal=counts,
+            fmt=["16"] * 2,
+            adc_gain=[200.0] * 2,
+            baseline=[0] * 2,
+            write_dir=str(tmp_path),
+        )
         header = tmp_path / f"{name}.hea"
         assert "200.0(0)/mV" in header.read_text()
         header.write_text(header.read_text().replace("200.0(0)/mV", gain))

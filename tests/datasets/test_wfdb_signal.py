@@ -23,10 +23,15 @@ def sample_of(folder: Path, step: int) -> list[str]:
 @pytest.mark.parametrize(
     ("name", "step", "exact"),
     [
-        ("ptb-xl", 40, True), ("ptb-xl-100hz-zscored", 60, True), ("mit-bih", 11, True), ("ludb", 10, False),
-        ("norwegian-athletes", 7, False), ("cinc2021", 5, True), ("cpsc2018", 2, True),
+        ("ptb-xl", 40, True),
+        ("ptb-xl-100hz-zscored", 60, True),
+        ("mit-bih", 11, True),
+        ("ludb", 10, False),
+        ("norwegian-athletes", 7, False),
+        ("cinc2021", 5, True),
+        ("cpsc2018", 2, True),
     ],
-)  # fmt: skip
+)
 def test_samples_of_every_real_folder_are_what_wfdb_says(shared: Path, name: str, step: int, exact: bool) -> None:
     folder = shared / "data" / name
     for path in sample_of(folder, step):
@@ -61,19 +66,33 @@ def test_any_bytes_are_what_wfdb_says(
 def test_the_mark_of_a_missing_sample_is_that_of_its_format(form: str) -> None:
     assert FORMATS[form].missing == wfdb.io._signal.INVALID_SAMPLE_VALUE[form]
     extremes = {
-        "16": b"\x00\x80", "61": b"\x80\x00", "160": b"\x00\x00", "80": b"\x00", "212": b"\x00\x08",
-        "24": b"\x00\x00\x80", "32": b"\x00\x00\x00\x80",
-    }  # fmt: skip
+        "16": b"\x00\x80",
+        "61": b"\x80\x00",
+        "160": b"\x00\x00",
+        "80": b"\x00",
+        "212": b"\x00\x08",
+        "24": b"\x00\x00\x80",
+        "32": b"\x00\x00\x00\x80",
+    }
     assert FORMATS[form].unpack(memoryview(extremes[form]), 1).tolist() == [FORMATS[form].missing]
 
 
 @pytest.mark.parametrize(
     ("gain", "unit", "step"),
     [
-        ("1000", "mV", 1), ("200.0", "mV", 5), ("1", "uV", 1), ("0.2", "uV", 5), ("1e6", "V", 1), ("1000(7)", "mV", 1),
-        ("500", "NU", 2), ("2000", "mV", None), ("1000.5", "mV", None), ("7247", "mV", None), ("300", "mV", None),
+        ("1000", "mV", 1),
+        ("200.0", "mV", 5),
+        ("1", "uV", 1),
+        ("0.2", "uV", 5),
+        ("1e6", "V", 1),
+        ("1000(7)", "mV", 1),
+        ("500", "NU", 2),
+        ("2000", "mV", None),
+        ("1000.5", "mV", None),
+        ("7247", "mV", None),
+        ("300", "mV", None),
     ],
-)  # fmt: skip
+)
 def test_whole_microvolts_are_kept_exactly(tmp_path: Path, gain: str, unit: str, step: int | None) -> None:
     counts = np.array([0, 1, -1, 6000, -6000, -32768], "<i2")
     (tmp_path / "r.dat").write_bytes(counts.tobytes())

@@ -109,9 +109,13 @@ def run_line(line: str, folder: Path, where: str = "") -> Path:
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     environment = {**os.environ, **ENVIRONMENT, "PATH": path}
     done = subprocess.run(
-        ["bash", "-eo", "pipefail", "-c", smaller(line)], cwd=folder, env=environment, capture_output=True, text=True,
+        ["bash", "-eo", "pipefail", "-c", smaller(line)],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
         check=False,
-    )  # fmt: skip
+    )
     assert done.returncode == 0, f"{where} {line}\n{done.stdout}{done.stderr}"
     return folder
 

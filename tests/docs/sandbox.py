@@ -50,10 +50,18 @@ def write_ptb_xl(folder: Path, records: list[tuple[NDArray[np.float64], str]]) -
         name = f"{n + 1:05d}_hr"
         write_wfdb(folder / "records500" / "00000", name, signal, fs=FS)
         codes = dict.fromkeys(STATEMENTS[(n + n // 10) % len(STATEMENTS)], 100.0)
-        rows.append({
-            "ecg_id": n + 1, "patient_id": 1000 + n, "age": 30 + 7 * n % 50, "sex": n % 2, "report": report,
-            "scp_codes": str(codes), "strat_fold": n % 10 + 1, "filename_hr": f"records500/00000/{name}",
-        })  # fmt: skip
+        rows.append(
+            {
+                "ecg_id": n + 1,
+                "patient_id": 1000 + n,
+                "age": 30 + 7 * n % 50,
+                "sex": n % 2,
+                "report": report,
+                "scp_codes": str(codes),
+                "strat_fold": n % 10 + 1,
+                "filename_hr": f"records500/00000/{name}",
+            }
+        )
     pd.DataFrame(rows).to_csv(folder / "ptbxl_database.csv", index=False)
 
 

@@ -32,9 +32,15 @@ from tests.conftest import Outcome
 from tests.training.test_training import SMALL as PLAIN
 
 SMALL = replace(
-    TINY, width=24, heads=2, hidden=16, deep=8, gate=True, signal=replace(TINY.signal, seconds=5.0, window=5.0),
+    TINY,
+    width=24,
+    heads=2,
+    hidden=16,
+    deep=8,
+    gate=True,
+    signal=replace(TINY.signal, seconds=5.0, window=5.0),
     recipe=replace(TINY.recipe, epochs=1),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +89,13 @@ def test_leads_left_out_are_worth_what_auroc_loses(run: Path, cohort_store: Path
     assert worth.drop.shape == (10, 12) and worth.records == len(rows)
     present = np.array(view.present)
     present[:, 7] = False
-    logits = extract(encoder.encoder, replace(view, present=present), rows, ("logits",),
-                     supplies=open_supplies(encoder.encoder.needs, store, view))["logits"]  # fmt: skip
+    logits = extract(
+        encoder.encoder,
+        replace(view, present=present),
+        rows,
+        ("logits",),
+        supplies=open_supplies(encoder.encoder.needs, store, view),
+    )["logits"]
     expected = worth.auroc - auroc(data.targets[data.parts["test"]], logits)
     np.testing.assert_allclose(worth.drop[:, 7], expected)
 

@@ -36,9 +36,14 @@ from tests.report.rows import make_row
 
 YEARS = (2020, 2021)
 NAMES = {
-    "challenge": "challenge", "accuracy": "accuracy", "auroc": "auroc", "auprc": "auprc", "f_measure": "f1",
-    "f_beta_2": "f_beta", "g_beta_2": "g_beta",
-}  # fmt: skip
+    "challenge": "challenge",
+    "accuracy": "accuracy",
+    "auroc": "auroc",
+    "auprc": "auprc",
+    "f_measure": "f1",
+    "f_beta_2": "f_beta",
+    "g_beta_2": "g_beta",
+}
 
 
 def task(year: int | str) -> Task:
@@ -230,8 +235,11 @@ def test_odd_files_are_read_as_the_programs_meant_them(tmp_path: Path) -> None:
     of = task(2020)
     text = "#a\n\n164889003, 713427006,59118001,426783006\n 1.0,0,T,False\n0.5,0.2,x,nan\n"
     answers = read_answers(*one_file(tmp_path, text, "# Dx: 164889003 , 1"), of)
-    found = {label: (bool(answers.predictions[0, c]), float(answers.probabilities[0, c]))
-             for c, label in enumerate(of.labels) if label in ("AF", "CRBBB", "NSR", "SB")}  # fmt: skip
+    found = {
+        label: (bool(answers.predictions[0, c]), float(answers.probabilities[0, c]))
+        for c, label in enumerate(of.labels)
+        if label in ("AF", "CRBBB", "NSR", "SB")
+    }
     assert found == {"AF": (True, 0.5), "CRBBB": (True, 0.1), "NSR": (False, 0.0), "SB": (False, 0.0)}
     assert answers.targets.sum() == 1
     texts = " ".join(answers.warnings)

@@ -107,8 +107,10 @@ def test_what_a_probe_does_otherwise_than_its_protocol_is_a_departure() -> None:
     assert default.protocol.departures == () and protocol_words(default) == "default (ecgkit's own rules)"
     found = departures("merl", "pma", 1, splits=False)
     assert {name: (of.used, of.protocol) for name, of in found.items()} == {
-        "head": ("pma", "linear"), "draw": ("43", "42"), "split": ("own", "published tables")
-    }  # fmt: skip
+        "head": ("pma", "linear"),
+        "draw": ("43", "42"),
+        "split": ("own", "published tables"),
+    }
     assert not departures("merl", "linear", 0, splits=True)
     assert not departures("clear", "hug", 0, splits=True)
     own = protocol_facts("merl", load_protocol("merl"), head="linear", seed=0, amount=Amount(1), splits=True)

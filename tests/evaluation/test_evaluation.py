@@ -257,12 +257,17 @@ def test_a_result_replaces_a_result_and_nothing_else(cohort_store: Path, tmp_pat
 
 def test_results_that_differ_in_anything_have_folders_of_their_own(cohort_store: Path) -> None:
     request, places = ProbeRequest(str(cohort_store), "simulated"), Places()
-    choices = [EncoderChoice(method="stmem", weights=w, preset="tiny", settings=s)
-               for w in ("random-init", "scratch") for s in ((), ("depth=2",))]  # fmt: skip
+    choices = [
+        EncoderChoice(method="stmem", weights=w, preset="tiny", settings=s)
+        for w in ("random-init", "scratch")
+        for s in ((), ("depth=2",))
+    ]
     folders = {
         places.name(replace(request, encoder=choice, seed=seed, epochs=epochs))
-        for choice in choices for seed in (0, 1) for epochs in (None, 3)
-    }  # fmt: skip
+        for choice in choices
+        for seed in (0, 1)
+        for epochs in (None, 3)
+    }
     assert len(folders) == 16
 
 

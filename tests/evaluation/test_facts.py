@@ -69,16 +69,27 @@ def test_other_schemas_are_refused(tmp_path: Path, schema: int | None) -> None:
 
 def test_facts_survive_their_file(tmp_path: Path) -> None:
     transfer = TransferFacts(
-        trained_on="a", trained_dataset="b", tested_on="c", tested_dataset="d", tested_records=3, from_system="scp",
-        to_system="snomed", shared={"MI": ("1", "2")}, left_out={"HYP": "no counterpart"}, known=2, test_fold=10,
-    )  # fmt: skip
+        trained_on="a",
+        trained_dataset="b",
+        tested_on="c",
+        tested_dataset="d",
+        tested_records=3,
+        from_system="scp",
+        to_system="snomed",
+        shared={"MI": ("1", "2")},
+        left_out={"HYP": "no counterpart"},
+        known=2,
+        test_fold=10,
+    )
     facts = replace(
-        make_row().facts, transfer=transfer, draw=DrawFacts(rule="sample", random_state=3),
+        make_row().facts,
+        transfer=transfer,
+        draw=DrawFacts(rule="sample", random_state=3),
         leads=LeadFacts(given=("I", "II"), fill="zeros"),
         checkpoint=CheckpointFacts(selected_by="random", random_seed=1),
         leak_guard=LeakFacts(checked=True, records=1, tested=9, patients=1, allowed=True, built_on=("tokenizer",)),
         head={"chosen": "C = 1", "val_macro_auroc": {"C = 1": 0.5}},
-    )  # fmt: skip
+    )
     (tmp_path / "row.json").write_text(json.dumps(asdict(make_row(facts=facts))))
     assert load_row(tmp_path / "row.json").facts == facts
 

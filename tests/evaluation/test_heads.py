@@ -164,7 +164,7 @@ HEADS = [
     *(HugHead(config=HugConfig(QUICK, levels, "concat")) for levels in ("full", "groups")),
     *(PpaHead(config=PpaConfig(QUICK, classifier)) for classifier in ("linear", "bn_mlp")),
     *(PmaHead(config=PmaConfig(QUICK, "linear", gate)) for gate in ("trained", "frozen")),
-]  # fmt: skip
+]
 
 
 @pytest.mark.slow

@@ -16,9 +16,7 @@ from ecgkit.evaluation.results.row import find_rows
 from ecgkit.evaluation.studies.learning_curve import curve
 from tests.conftest import Outcome
 
-SMALL = EncoderChoice(
-    method="lamae", weights="random-init", preset="tiny", settings=("depth=1", "width=16", "heads=2")
-)  # fmt: skip
+SMALL = EncoderChoice(method="lamae", weights="random-init", preset="tiny", settings=("depth=1", "width=16", "heads=2"))
 
 
 ENCODER = {"method": "lamae", "random_init": True, "preset": "tiny", "settings": SMALL.settings}
@@ -30,9 +28,15 @@ def test_a_curve_has_a_row_a_draw_and_ends_at_the_whole(cohort_store: Path, tmp_
     rows = [row for _, row in found.rows]
     share = [row.fraction for row in rows[4:6]]
     assert [(row.fraction, row.label_count, row.seed) for row in rows] == [
-        (0.2, None, 0), (0.2, None, 1), (1.0, None, 0), (1.0, None, 1), (share[0], 15, 0), (share[1], 15, 1),
-        (1.0, 10_000, 0), (1.0, 10_000, 1),
-    ]  # fmt: skip
+        (0.2, None, 0),
+        (0.2, None, 1),
+        (1.0, None, 0),
+        (1.0, None, 1),
+        (share[0], 15, 0),
+        (share[1], 15, 1),
+        (1.0, 10_000, 0),
+        (1.0, 10_000, 1),
+    ]
     [(_, whole)] = probe(**asked, out=tmp_path / "whole").rows
     assert whole.classes == rows[2].classes == rows[6].classes
     assert (whole.label_count, whole.fraction) == (None, 1.0) and "one seed only" in whole.warnings
@@ -67,8 +71,16 @@ def test_a_curve_from_scratch_starts_anew_each_time(cohort_store: Path, tmp_path
 def test_a_grid_by_options_goes_on_where_it_was_stopped(
     cohort_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = {"data": cohort_store, "task": "simulated", **ENCODER, "cache": tmp_path / "cache", "out": tmp_path / "r",
-             "fraction": [50, 100], "seeds": 1, "leads": ["12", "I"]}  # fmt: skip
+    asked = {
+        "data": cohort_store,
+        "task": "simulated",
+        **ENCODER,
+        "cache": tmp_path / "cache",
+        "out": tmp_path / "r",
+        "fraction": [50, 100],
+        "seeds": 1,
+        "leads": ["12", "I"],
+    }
     real, runs = Probe.run, []
 
     def interrupted(*arguments: object) -> object:
@@ -89,8 +101,23 @@ def test_a_grid_by_options_goes_on_where_it_was_stopped(
 
 
 def test_the_command_prints_mean_and_spread(ecgkit: Callable[..., Outcome], cohort_store: Path, tmp_path: Path) -> None:
-    words = ("probe", "--data", cohort_store, "--task", "simulated", "--method", "lamae", "--preset", "tiny",
-             "--set", "depth=1", "--set", "width=16", "--random-init", "--out")  # fmt: skip
+    words = (
+        "probe",
+        "--data",
+        cohort_store,
+        "--task",
+        "simulated",
+        "--method",
+        "lamae",
+        "--preset",
+        "tiny",
+        "--set",
+        "depth=1",
+        "--set",
+        "width=16",
+        "--random-init",
+        "--out",
+    )
     shown = ecgkit(*words, tmp_path / "r", "--fraction", "10,100", "--label-counts", "20", "--protocol", "lamae")
     assert shown.code == 0, shown.err
     # LAMAE states no fractions: one draw each; three of a count.
@@ -99,10 +126,13 @@ def test_the_command_prints_mean_and_spread(ecgkit: Callable[..., Outcome], coho
     rows = [row for _, row in find_rows([tmp_path / "r"])]
     assert sorted((row.label_count or 0, row.seed) for row in rows) == [(0, 0), (0, 0), (20, 0), (20, 1), (20, 2)]
     for option, value, said in (
-        ("--label-counts", "20,many", "50,100,500"), ("--fraction", "0", "1,10,100"), ("--fraction", "x", "1,10,100"),
-        ("--protocol", "merle", "Did you mean 'merl'"), ("--label-set", "shipped", "--splits"),
+        ("--label-counts", "20,many", "50,100,500"),
+        ("--fraction", "0", "1,10,100"),
+        ("--fraction", "x", "1,10,100"),
+        ("--protocol", "merle", "Did you mean 'merl'"),
+        ("--label-set", "shipped", "--splits"),
         ("--label-set", "own", "label_set"),
-    ):  # fmt: skip
+    ):
         wrong = ecgkit(*words, tmp_path / "wrong", option, value)
         assert wrong.code == 2 and said in wrong.err, wrong.err
 
@@ -110,8 +140,26 @@ def test_the_command_prints_mean_and_spread(ecgkit: Callable[..., Outcome], coho
 def test_lead_sets_and_fractions_are_crossed(
     ecgkit: Callable[..., Outcome], cohort_store: Path, tmp_path: Path
 ) -> None:
-    words = ("probe", "--data", cohort_store, "--method", "lamae", "--preset", "tiny", "--random-init", "--seeds", "2",
-             "--set", "depth=1", "--set", "width=16", "--set", "heads=2", "--cache", tmp_path / "cache")  # fmt: skip
+    words = (
+        "probe",
+        "--data",
+        cohort_store,
+        "--method",
+        "lamae",
+        "--preset",
+        "tiny",
+        "--random-init",
+        "--seeds",
+        "2",
+        "--set",
+        "depth=1",
+        "--set",
+        "width=16",
+        "--set",
+        "heads=2",
+        "--cache",
+        tmp_path / "cache",
+    )
     sets, shares = ("12", "random:2#1", "random:2#2"), (0.3, 1.0)
     given = ("--leads", "12,random:2:2", "--fraction", "30,100")
     shown = ecgkit(*words, "--task", "simulated", *given, "--out", tmp_path / "r")
@@ -125,9 +173,8 @@ def test_lead_sets_and_fractions_are_crossed(
     assert alone.classes == found["random:2#2", 0.3, 1].classes != found["12", 0.3, 1].classes
     lines = [line.split() for line in shown.out.splitlines() if line.split()[1:3] in (["30", "%"], ["100", "%"])]
     assert [(line[0], line[1], line[4]) for line in lines] == [
-        (leads, share, draws) for leads, draws in (("12", "2"), ("random:2", "4"))
-        for share in ("30", "100")
-    ]  # fmt: skip
+        (leads, share, draws) for leads, draws in (("12", "2"), ("random:2", "4")) for share in ("30", "100")
+    ]
     mean = np.mean([found[leads, 0.3, seed].macro_auroc for leads in sets[1:] for seed in (0, 1)])
     assert lines[2][5] == f"{100 * mean:.1f}"
     assert "12 results" in shown.out
@@ -135,8 +182,26 @@ def test_lead_sets_and_fractions_are_crossed(
 
 
 def test_tasks_and_fractions_are_crossed(ecgkit: Callable[..., Outcome], cohort_store: Path, tmp_path: Path) -> None:
-    words = ("probe", "--data", cohort_store, "--method", "lamae", "--preset", "tiny", "--random-init", "--seeds", "1",
-             "--set", "depth=1", "--set", "width=16", "--set", "heads=2", "--cache", tmp_path / "cache")  # fmt: skip
+    words = (
+        "probe",
+        "--data",
+        cohort_store,
+        "--method",
+        "lamae",
+        "--preset",
+        "tiny",
+        "--random-init",
+        "--seeds",
+        "1",
+        "--set",
+        "depth=1",
+        "--set",
+        "width=16",
+        "--set",
+        "heads=2",
+        "--cache",
+        tmp_path / "cache",
+    )
     shown = ecgkit(
         *words, "--task", "simulated,heart-rate", "--leads", "I", "--fraction", "40,100", "--out", tmp_path / "r"
     )

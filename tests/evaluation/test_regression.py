@@ -105,9 +105,11 @@ def test_metrics_equal_scikit_learn() -> None:
     assert tuple(found) == METRICS
     for c in range(2):
         expected = (
-            mean_absolute_error(y[:, c], p[:, c]), root_mean_squared_error(y[:, c], p[:, c]),
-            r2_score(y[:, c], p[:, c]), np.corrcoef(y[:, c], p[:, c])[0, 1],
-        )  # fmt: skip
+            mean_absolute_error(y[:, c], p[:, c]),
+            root_mean_squared_error(y[:, c], p[:, c]),
+            r2_score(y[:, c], p[:, c]),
+            np.corrcoef(y[:, c], p[:, c])[0, 1],
+        )
         np.testing.assert_allclose([found[name][c] for name in METRICS], expected, rtol=1e-12)
 
 
@@ -131,9 +133,11 @@ def test_resamples_equal_a_plain_loop_over_repeated_records() -> None:
         rows = np.repeat(np.arange(40), counts)
         for c in range(2):
             expected = (
-                mean_absolute_error(y[rows, c], p[rows, c]), root_mean_squared_error(y[rows, c], p[rows, c]),
-                r2_score(y[rows, c], p[rows, c]), np.corrcoef(y[rows, c], p[rows, c])[0, 1],
-            )  # fmt: skip
+                mean_absolute_error(y[rows, c], p[rows, c]),
+                root_mean_squared_error(y[rows, c], p[rows, c]),
+                r2_score(y[rows, c], p[rows, c]),
+                np.corrcoef(y[rows, c], p[rows, c])[0, 1],
+            )
             np.testing.assert_allclose([found[name][k, c] for name in METRICS], expected, rtol=1e-9)
 
 
@@ -285,8 +289,10 @@ def test_the_report_has_numbers_in_their_own_unit(results: Path, tmp_path: Path)
     rows = find_rows([results])
     tables = target_tables(rows)
     assert [(t.task, t.score.target, len(t.lines)) for t in tables] == [
-        ("heart-rate", "heart-rate", 2), ("qt", "qt", 2), ("qt", "qtc", 2)
-    ]  # fmt: skip
+        ("heart-rate", "heart-rate", 2),
+        ("qt", "qt", 2),
+        ("qt", "qtc", 2),
+    ]
     for table in tables:
         best = min(table.lines, key=lambda line: line.score.metrics["mae"].value)
         assert [line.best for line in table.lines] == [line is best for line in table.lines]

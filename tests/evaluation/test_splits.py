@@ -43,8 +43,10 @@ def test_ptbxl_tables_give_the_stores_own_labels(shared: Path, ptbxl_store: Path
     assert any("differ from the store's codes" in note for note in found.data.notes) == bool(differs)
     folds = store.table["fold"].to_numpy()[found.data.rows]
     assert {part: set(folds[of]) for part, of in found.data.parts.items()} == {
-        "train": set(range(1, 9)), "val": {9}, "test": {10}
-    }  # fmt: skip
+        "train": set(range(1, 9)),
+        "val": {9},
+        "test": {10},
+    }
     train = tables.tables["train"]
     there = train["ecg_id"].isin(store.table["record_id"])
     assert len(found.order) == len(train) and ((found.order >= 0) == there).all()
@@ -135,9 +137,15 @@ def test_a_probe_on_published_tables(
     where = shared / "data/splits/merl/ptbxl/super_class"
     encoder = EncoderChoice(method="lamae", weights="random-init", preset="tiny", settings=("depth=1", "width=16"))
     request = ProbeRequest(
-        str(ptbxl_store), "ptbxl-super", encoder, protocol="merl", splits=str(where), amount=Amount(10),
-        label_set="shipped", cache=None,
-    )  # fmt: skip
+        str(ptbxl_store),
+        "ptbxl-super",
+        encoder,
+        protocol="merl",
+        splits=str(where),
+        amount=Amount(10),
+        label_set="shipped",
+        cache=None,
+    )
     row = Probe(request).run(tmp_path / "r")
     facts, told = row.facts, sentences(row)
     assert (facts.protocol.name, facts.labels.label_set, facts.draw.random_state) == ("merl", "shipped", 42)

@@ -186,14 +186,24 @@ def test_levels_are_read() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("shift=1", "one of lead-shift, lead-off, noise"), ("lead-shift=a", "levels in ms of 0 or more"),
-        ("lead-shift", "levels in ms"), ("lead-shift=-1", "0 or more"), ("lead-shift=5dB", "levels in ms"),
-        ("noise=foo:3dB", "noise of em, bw, ma"), ("noise=em:x", "levels in dB from -40 to 100"),
-        ("noise=em", "levels in dB"), ("noise=:3", "noise of"), ("noise=em+em:3", "noise of"), ("noise", "noise of"),
-        ("noise=em:3ms", "levels in dB"), ("noise=em:-41", "from -40 to 100"), ("lead-off=1.5", "whole numbers"),
-        ("lead-off=12", "from 0 to 11"), ("lead-off=-1", "from 0 to 11"),
+        ("shift=1", "one of lead-shift, lead-off, noise"),
+        ("lead-shift=a", "levels in ms of 0 or more"),
+        ("lead-shift", "levels in ms"),
+        ("lead-shift=-1", "0 or more"),
+        ("lead-shift=5dB", "levels in ms"),
+        ("noise=foo:3dB", "noise of em, bw, ma"),
+        ("noise=em:x", "levels in dB from -40 to 100"),
+        ("noise=em", "levels in dB"),
+        ("noise=:3", "noise of"),
+        ("noise=em+em:3", "noise of"),
+        ("noise", "noise of"),
+        ("noise=em:3ms", "levels in dB"),
+        ("noise=em:-41", "from -40 to 100"),
+        ("lead-off=1.5", "whole numbers"),
+        ("lead-off=12", "from 0 to 11"),
+        ("lead-off=-1", "from 0 to 11"),
     ],
-)  # fmt: skip
+)
 def test_wrong_perturbations_are_refused_in_one_line(text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message) as raised:
         parse_disturbances(text)
@@ -229,11 +239,12 @@ def test_the_studies_of_a_run(
     assert table["loss_change"][1] != 0
     assert table["loss"].notna().all()
     for wrong, message in (
-        (("--layers", "3"), "numbers from 1 to 2"), (("--layers", "x"), "numbers from 1 to 2"),
+        (("--layers", "3"), "numbers from 1 to 2"),
+        (("--layers", "x"), "numbers from 1 to 2"),
         (("--layers", "all", "--perturb", "lead-shift=1"), "run one study at a time"),
         (("--layers", "all", "--fraction", "10"), "a study takes all"),
         (("--perturb", "lead-off=1", "--seeds", "2"), "a study"),
-    ):  # fmt: skip
+    ):
         refused = ecgkit("probe", runs[name], *common[:-1], tmp_path / "none", *wrong)
         assert (refused.code, message in refused.err) == (2, True), refused.err
     assert not (tmp_path / "none").exists()
@@ -258,9 +269,11 @@ def test_the_picture_of_what_is_rebuilt(
     error = ((one.parts.rebuilt - one.parts.original) ** 2).mean(-1)[hidden].mean()
     assert one.error == pytest.approx(float(error))
     for wrong, message in (
-        ((), "--data"), (("--data", beat_store), "--out"), (("--data", beat_store, "--out", tmp_path / "x"), ".png"),
+        ((), "--data"),
+        (("--data", beat_store), "--out"),
+        (("--data", beat_store, "--out", tmp_path / "x"), ".png"),
         (("--data", beat_store, "--out", out, "--record", "nobody"), "no record 'nobody'"),
-    ):  # fmt: skip
+    ):
         refused = ecgkit("inspect", runs[name], "--reconstruct", *wrong)
         assert (refused.code, message in refused.err) == (2, True), refused.err
 
@@ -277,9 +290,21 @@ def test_settings_go_to_the_head_or_to_the_model(
     assert shown.code == 0, shown.err
     assert load_row(tmp_path / "r" / "row.json").head == "pma (recipe=epochs=2, gate=frozen)"
     shown = ecgkit(
-        "probe", "--method", "stmem", "--preset", "tiny", "--random-init", *common, "--head", "ppa", *quick,
-        "--set", "depth=1", "--set", "width=16",
-    )  # fmt: skip
+        "probe",
+        "--method",
+        "stmem",
+        "--preset",
+        "tiny",
+        "--random-init",
+        *common,
+        "--head",
+        "ppa",
+        *quick,
+        "--set",
+        "depth=1",
+        "--set",
+        "width=16",
+    )
     assert shown.code == 0, shown.err
     refused = ecgkit("probe", runs["stmem"], *common, "--set", "depth=1")
     assert (refused.code, "no settings" in refused.err) == (2, True)

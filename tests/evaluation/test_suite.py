@@ -59,8 +59,13 @@ def grid(tmp_path: Path, cohort_store: Path) -> str:
 def test_the_six_are_six_tasks_at_three_fractions(tmp_path: Path) -> None:
     suite = read_suite("six")
     assert [task.task for task in suite.tasks] == [
-        "ptbxl-super", "ptbxl-sub", "ptbxl-form", "ptbxl-rhythm", "cpsc2018", "csn",
-    ]  # fmt: skip
+        "ptbxl-super",
+        "ptbxl-sub",
+        "ptbxl-form",
+        "ptbxl-rhythm",
+        "cpsc2018",
+        "csn",
+    ]
     assert suite.fractions == {1.0: 5, 10.0: 3, 100.0: 1}
     known = replace(suite, runs=(EncoderChoice(run="r"),), stores=dict.fromkeys(("ptbxl", "cpsc2018", "csn"), "s"))
     assert len(requests_of(known)) == 6 * 9
@@ -254,8 +259,14 @@ def test_two_processes_give_the_same_rows_and_kill_9_loses_none(grid: str, tmp_p
     wanted = requests_of(read_suite(grid), device="cpu")
     out = tmp_path / "out"
     command = [sys.executable, "-m", "ecgkit", "probe", "--suite", grid, "--out", str(out), "--device", "cpu"]
-    killed = subprocess.Popen(command, cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}, start_new_session=True,
-                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # fmt: skip
+    killed = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     until = time.monotonic() + 60
     while not list(out.glob("rows/*/row.json")) and killed.poll() is None and time.monotonic() < until:
         time.sleep(0.05)

@@ -87,9 +87,21 @@ def test_rows_of_zero_shot_say_what_was_seen_and_asked(
 ) -> None:
     out = tmp_path / "results"
     done = ecgkit(
-        "probe", kmerl, "--data", store, "--task", "simulated", "--head", "zero-shot", "--leads", "12,I+II,random:2:2",
-        "--device", "cpu", "--out", out,
-    )  # fmt: skip
+        "probe",
+        kmerl,
+        "--data",
+        store,
+        "--task",
+        "simulated",
+        "--head",
+        "zero-shot",
+        "--leads",
+        "12,I+II,random:2:2",
+        "--device",
+        "cpu",
+        "--out",
+        out,
+    )
     assert done.code == 0, done.err
     rows = [row for _, row in find_rows([out])]
     assert {row.lead_set: row.leads for row in rows} | {"12": STANDARD_LEADS, "I+II": ("I", "II")} == {
@@ -260,11 +272,31 @@ def test_entities_of_unread_reports_are_unknown(store: Path) -> None:
 
 def fake_row(lead_set: str, value: float, task: str = "t", run: str = "r") -> ResultRow:
     return ResultRow(
-        run=run, method="m", preset="", weights="pretrained", store="s", dataset="d", task=task, task_title="T",
-        head="zero-shot", leads=("I",), fraction=1.0, seed=0, macro_auroc=value, macro_interval=(value - 0.1, value),
-        macro_auprc=None, classes=(), counts={}, facts=Facts(), warnings=(), contract={}, hashes={}, environment={},
-        seconds=1.0, lead_set=lead_set,
-    )  # fmt: skip
+        run=run,
+        method="m",
+        preset="",
+        weights="pretrained",
+        store="s",
+        dataset="d",
+        task=task,
+        task_title="T",
+        head="zero-shot",
+        leads=("I",),
+        fraction=1.0,
+        seed=0,
+        macro_auroc=value,
+        macro_interval=(value - 0.1, value),
+        macro_auprc=None,
+        classes=(),
+        counts={},
+        facts=Facts(),
+        warnings=(),
+        contract={},
+        hashes={},
+        environment={},
+        seconds=1.0,
+        lead_set=lead_set,
+    )
 
 
 def test_the_matrix_holds_every_row_once_and_random_sets_are_summarised(tmp_path: Path) -> None:

@@ -74,10 +74,12 @@ def reference_mask(reference: Reference) -> Mask:
 @pytest.mark.parametrize(
     ("rule", "key"),
     [
-        ("released", "enc_out"), ("paper", "enc_out_paper"), ("intended", "enc_out_intended"),
+        ("released", "enc_out"),
+        ("paper", "enc_out_paper"),
+        ("intended", "enc_out_intended"),
         ("full", "enc_out_full_attention"),
     ],
-)  # fmt: skip
+)
 def test_pretraining_equals_the_reference(reference: Reference, rule: str, key: str) -> None:
     model, beats = reference_model(reference, encoder_mask=rule), reference_beats(reference)
     mask, leads = reference_mask(reference), reference_leads(reference)
@@ -405,12 +407,16 @@ def test_long_records_have_more_slots() -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"width": 0}, "^width"), ({"heads": 5}, "^width"), ({"decoder_heads": 3}, "^decoder_width"),
-        ({"dropout": 1.0}, "^dropout"), ({"mask_ratio": 1.0}, "^mask_ratio"), ({"depth": 0}, "^depth"),
+        ({"width": 0}, "^width"),
+        ({"heads": 5}, "^width"),
+        ({"decoder_heads": 3}, "^decoder_width"),
+        ({"dropout": 1.0}, "^dropout"),
+        ({"mask_ratio": 1.0}, "^mask_ratio"),
+        ({"depth": 0}, "^depth"),
         ({"window": replace(SMALL.window, max_beats=None)}, "max_beats"),
         ({"signal": replace(SMALL.signal, leads=("I", "V7"))}, "standard twelve"),
     ],
-)  # fmt: skip
+)
 def test_impossible_settings_are_refused_by_name(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(SMALL, **wrong)

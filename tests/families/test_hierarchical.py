@@ -30,10 +30,18 @@ from tests.reference_vectors import Reference, close
 
 ALL = torch.arange(12)
 SMALL = replace(
-    TINY, width=24, heads=2, hidden=16, deep=8, dropout=0.0, deep_dropout=0.0, gate_dropout=0.0,
-    classes=("a", "b", "c"), signal=replace(TINY.signal, seconds=5.0, window=5.0),
+    TINY,
+    width=24,
+    heads=2,
+    hidden=16,
+    deep=8,
+    dropout=0.0,
+    deep_dropout=0.0,
+    gate_dropout=0.0,
+    classes=("a", "b", "c"),
+    signal=replace(TINY.signal, seconds=5.0, window=5.0),
     recipe=replace(TINY.recipe, epochs=2),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -130,9 +138,13 @@ def test_without_lambda_it_is_plain_attention_and_a_norm() -> None:
     assert initial_lambda(0) == pytest.approx(0.2)
 
 
-@pytest.mark.parametrize(("preset", "official", "parameters"), [
-    ("base", "hierarchical_head_a", 18_517_693), ("gate", "hierarchical_head_b", 18_626_254),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("preset", "official", "parameters"),
+    [
+        ("base", "hierarchical_head_a", 18_517_693),
+        ("gate", "hierarchical_head_b", 18_626_254),
+    ],
+)
 def test_every_official_key_is_consumed(golden: Path, preset: str, official: str, parameters: int) -> None:
     listed = official_shapes(golden, official)
     with torch.device("meta"):
@@ -160,8 +172,12 @@ def test_a_foreign_or_incomplete_file_is_refused(golden: Path) -> None:
 def test_the_published_schedule_is_that_of_vaswani_with_adam() -> None:
     recipe, per_epoch = BASE.recipe, 1257  # 30,171 records in batches of 24
     assert (recipe.optimizer, recipe.betas, recipe.eps, recipe.weight_decay, recipe.clip) == (
-        "adam", (0.9, 0.98), 1e-9, 0.0, None,
-    )  # fmt: skip
+        "adam",
+        (0.9, 0.98),
+        1e-9,
+        0.0,
+        None,
+    )
     for step in (1, 100, 3999, 4000, 4001, 60_000):
         expected = 288**-0.5 * min(step**-0.5, step * 4000**-1.5)
         clock = Clock.at(step - 1, 100 * per_epoch, 100)
@@ -277,9 +293,20 @@ def test_leads_go_to_their_places_by_id(small: Hierarchical) -> None:
 
 
 VARIANTS = [
-    "grouped=false", "stages=1", "stages=2", "stages=3", "stages=4", "stages=5", "gate=true", "gate=false", "cls=last",
-    "attention=standard", "conv_layers=4", "wide=none", "signal={seconds: 8, window: 8}",
-]  # fmt: skip
+    "grouped=false",
+    "stages=1",
+    "stages=2",
+    "stages=3",
+    "stages=4",
+    "stages=5",
+    "gate=true",
+    "gate=false",
+    "cls=last",
+    "attention=standard",
+    "conv_layers=4",
+    "wide=none",
+    "signal={seconds: 8, window: 8}",
+]
 
 
 @pytest.mark.slow
@@ -320,10 +347,18 @@ def test_variants_have_the_stages_that_they_say() -> None:
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
-    [({"stages": 6}, "1 to 5"), ({"stages": 5, "conv_layers": 4}, "1 to 4"), ({"width": 26}, "12 leads"),
-     ({"heads": 5}, "5 heads"), ({"heads": 24}, "twice"), ({"dropout": 1.0}, "dropout"), ({"deep": 0}, "deep"),
-     ({"width": 25, "grouped": False}, "even"), ({"signal": replace(TINY.signal, seconds=0.5, window=1)}, "longer")],
-)  # fmt: skip
+    [
+        ({"stages": 6}, "1 to 5"),
+        ({"stages": 5, "conv_layers": 4}, "1 to 4"),
+        ({"width": 26}, "12 leads"),
+        ({"heads": 5}, "5 heads"),
+        ({"heads": 24}, "twice"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"deep": 0}, "deep"),
+        ({"width": 25, "grouped": False}, "even"),
+        ({"signal": replace(TINY.signal, seconds=0.5, window=1)}, "longer"),
+    ],
+)
 def test_impossible_settings_are_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(SMALL, **wrong)

@@ -28,9 +28,17 @@ from tests.processes import run_in_processes
 from tests.reference_vectors import Reference, close
 
 SMALL = replace(
-    KMERL_PRESETS["tiny"], width=16, depth=1, heads=2, head_width=8, query_width=16, query_hidden=16, projection=8,
-    text=TextConfig(width=8), entities=("atrial fibrillation", "left bundle branch block", "sinus rhythm"),
-)  # fmt: skip
+    KMERL_PRESETS["tiny"],
+    width=16,
+    depth=1,
+    heads=2,
+    head_width=8,
+    query_width=16,
+    query_hidden=16,
+    projection=8,
+    text=TextConfig(width=8),
+    entities=("atrial fibrillation", "left bundle branch block", "sinus rhythm"),
+)
 REPORTS = ["sinus rhythm. normal ecg.", "atrial fibrillation. abnormal ecg.", "left bundle branch block. abnormal."]
 ALL = torch.arange(12)
 
@@ -297,9 +305,9 @@ def test_losses_equal_a_plain_computation() -> None:
     ecg = F.normalize(model.ecg_projection(model.encoder.pool(tokens)), dim=-1)[has]
     text = F.normalize(model.text_projection(model.class_vectors(REPORTS)), dim=-1)[[0, 1, 2, 1]]
     similar = (ecg @ text.T / SMALL.temperature).detach().double()
-    plain = sum(
-        -float(similar[i, i] - s.logsumexp(0)) for m in (similar, similar.T) for i, s in enumerate(m)
-    ) / len(has)  # fmt: skip
+    plain = sum(-float(similar[i, i] - s.logsumexp(0)) for m in (similar, similar.T) for i, s in enumerate(m)) / len(
+        has
+    )
     assert float(losses.parts["contrast"]) == pytest.approx(plain, rel=1e-4)
     assert {"top1", "top5", "embedding_rank", "embedding_variance"} == set(losses.stats)
 
@@ -400,9 +408,18 @@ def test_input_that_does_not_fit_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"patch": 77}, {"width": 0}, {"lsm_ratio": 1.0}, {"dlm_prob": -0.1}, {"dlm_counts": (12,)},
-              {"query_width": 18}, {"temperature": 0.0}, {"w_query": 0.0, "w_contrast": 0.0}],
-)  # fmt: skip
+    "wrong",
+    [
+        {"patch": 77},
+        {"width": 0},
+        {"lsm_ratio": 1.0},
+        {"dlm_prob": -0.1},
+        {"dlm_counts": (12,)},
+        {"query_width": 18},
+        {"temperature": 0.0},
+        {"w_query": 0.0, "w_contrast": 0.0},
+    ],
+)
 def test_impossible_settings_are_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         replace(SMALL, **wrong)

@@ -25,9 +25,15 @@ from ecgkit.training.run import open_run
 
 ALL = torch.arange(12)
 SMALL = replace(
-    TINY, width=16, depth=1, heads=2, latent_depth=1, decoder_depth=1,
-    signal=replace(TINY.signal, seconds=4.0), recipe=replace(TINY.recipe, epochs=2),
-)  # fmt: skip
+    TINY,
+    width=16,
+    depth=1,
+    heads=2,
+    latent_depth=1,
+    decoder_depth=1,
+    signal=replace(TINY.signal, seconds=4.0),
+    recipe=replace(TINY.recipe, epochs=2),
+)
 N, T = 20, 1000
 
 
@@ -89,8 +95,10 @@ def test_any_number_of_leads(name: str, count: int) -> None:
     ids = ALL.flip(0)[:count]
     features = model.encoder(torch.randn(2, count, T), ids)
     assert [features.pooled.shape, features.per_lead.shape, features.tokens.shape] == [
-        (2, 16), (2, count, 16), (2, count * N, 16),
-    ]  # fmt: skip
+        (2, 16),
+        (2, count, 16),
+        (2, count * N, 16),
+    ]
     batch = Batch(torch.randn(2, count, T), ids, torch.arange(2), extra={"labels": torch.ones(2, 2)})
     assert torch.isfinite(model.training_step(batch, Clock.end()).loss)
 
@@ -222,8 +230,11 @@ def test_separate_encoders_share_nothing() -> None:
 def test_alignment_against_a_slow_double_loop(kind: str, tokens: str) -> None:
     torch.manual_seed(0)
     encoded = Encoded(torch.randn(3, 4, 5, 8), torch.randn(3, 4, 8), None)
-    own = {"cls": encoded.cls, "all_but_cls": encoded.tokens.mean(2),
-           "all": torch.cat([encoded.cls[:, :, None], encoded.tokens], 2).mean(2)}[tokens]  # fmt: skip
+    own = {
+        "cls": encoded.cls,
+        "all_but_cls": encoded.tokens.mean(2),
+        "all": torch.cat([encoded.cls[:, :, None], encoded.tokens], 2).mean(2),
+    }[tokens]
     values = []
     for record in own:
         u = [lead / lead.norm() for lead in record]
@@ -310,18 +321,29 @@ def test_readouts() -> None:
     x = torch.randn(2, 12, T)
     model = build(encoder_cls=True)
     encoded = encode(model, x, ALL, None)
-    for readout, expected in (("enc_mean", encoded.tokens.mean((1, 2))), ("enc_cls", encoded.cls.mean(1)),
-                              ("la_cls", model.encoder.latent(encoded.tokens.flatten(1, 2))[:, 0])):  # fmt: skip
+    for readout, expected in (
+        ("enc_mean", encoded.tokens.mean((1, 2))),
+        ("enc_cls", encoded.cls.mean(1)),
+        ("la_cls", model.encoder.latent(encoded.tokens.flatten(1, 2))[:, 0]),
+    ):
         model.encoder.config = replace(model.config, readout=readout)  # type: ignore[arg-type]
         torch.testing.assert_close(model.encoder(x, ALL).pooled, expected, atol=1e-5, rtol=1e-4)
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
-    [({"width": 15}, "heads 2"), ({"mask_ratio": 1.0}, "between"), ({"mask_ratio": 0.96}, "leave"),
-     ({"latent_mask_ratio": 1.0}, "below 1"), ({"latent_depth": 0}, "readout"), ({"readout": "enc_cls"}, "encoder_cls"),
-     ({"alignment": Alignment(tokens="cls")}, "encoder_cls"), ({"patch": 37}, "divide"), ({"depth": 0}, "depth")],
-)  # fmt: skip
+    [
+        ({"width": 15}, "heads 2"),
+        ({"mask_ratio": 1.0}, "between"),
+        ({"mask_ratio": 0.96}, "leave"),
+        ({"latent_mask_ratio": 1.0}, "below 1"),
+        ({"latent_depth": 0}, "readout"),
+        ({"readout": "enc_cls"}, "encoder_cls"),
+        ({"alignment": Alignment(tokens="cls")}, "encoder_cls"),
+        ({"patch": 37}, "divide"),
+        ({"depth": 0}, "depth"),
+    ],
+)
 def test_impossible_settings_are_refused(wrong: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         replace(SMALL, **wrong)
@@ -333,7 +355,7 @@ def test_input_that_does_not_fit_is_refused() -> None:
         (torch.zeros(1, 1, 999), torch.tensor([0]), "multiple"),
         (torch.zeros(1, 1, 1050), torch.tensor([0]), "at most 20"),
         (torch.zeros(1, 1, T), torch.tensor([12]), "standard twelve"),
-    ):  # fmt: skip
+    ):
         with pytest.raises(SignalError, match=message):
             model.encoder(signal, ids)
 

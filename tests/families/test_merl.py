@@ -146,9 +146,14 @@ def test_records_without_a_report_are_left_out_of_the_contrast() -> None:
 
 @pytest.mark.parametrize(
     ("name", "parameters"),
-    [("vit-tiny", 5_473_152), ("resnet18", 3_853_962), ("resnet34", 7_228_298), ("resnet50", 15_979_658),
-     ("resnet101", 28_287_114)],
-)  # fmt: skip
+    [
+        ("vit-tiny", 5_473_152),
+        ("resnet18", 3_853_962),
+        ("resnet34", 7_228_298),
+        ("resnet50", 15_979_658),
+        ("resnet101", 28_287_114),
+    ],
+)
 def test_parameter_counts_of_the_published_sizes(name: str, parameters: int) -> None:
     with torch.device("meta"):
         encoder = Merl(MERL_PRESETS[name]).encoder
@@ -261,9 +266,16 @@ def test_the_map_of_ten_seconds_has_313_positions() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"channels": 0}, {"dlm_prob": 1.5}, {"dlm_counts": (12,)}, {"uma_dropout": 1.0}, {"temperature": 0.0},
-              {"w_cma": 0.0, "w_uma": 0.0}],
-)  # fmt: skip
+    "wrong",
+    [
+        {"channels": 0},
+        {"dlm_prob": 1.5},
+        {"dlm_counts": (12,)},
+        {"uma_dropout": 1.0},
+        {"temperature": 0.0},
+        {"w_cma": 0.0, "w_uma": 0.0},
+    ],
+)
 def test_impossible_settings_are_refused_by_name(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         replace(SMALL, **wrong)

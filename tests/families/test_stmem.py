@@ -255,9 +255,11 @@ def test_ecg_soups_weights_get_its_input_and_their_leads_by_name(golden: Path) -
         assert bool(heads) == (name != "ipastmem_base_full")
     leads = {f"lead_embeddings.{i}": torch.full((768,), float(i)) for i in range(12)}
     soup = {
-        "pos_embedding": (1, 22, 768), "to_patch_embedding_1_weight": (50,), "to_patch_embedding_1_bias": (50,),
+        "pos_embedding": (1, 22, 768),
+        "to_patch_embedding_1_weight": (50,),
+        "to_patch_embedding_1_bias": (50,),
         "to_patch_embedding_2_weight": (768, 50),
-    }  # fmt: skip
+    }
     _, state, _ = import_official(official(golden, **soup) | leads)
     table = state["encoder.lead_embedding"][:, 0]
     published = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6", "III", "aVR", "aVL", "aVF")
@@ -292,10 +294,19 @@ def test_a_foreign_lead_embedding_is_refused(golden: Path) -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"width": 0}, {"depth": 0}, {"heads": 0}, {"head_width": 0}, {"decoder_width": 0}, {"decoder_depth": 0},
-        {"decoder_heads": -1}, {"width": 33}, {"decoder_width": 17}, {"mlp_ratio": 0.0}, {"mlp_ratio": float("nan")},
+        {"width": 0},
+        {"depth": 0},
+        {"heads": 0},
+        {"head_width": 0},
+        {"decoder_width": 0},
+        {"decoder_depth": 0},
+        {"decoder_heads": -1},
+        {"width": 33},
+        {"decoder_width": 17},
+        {"mlp_ratio": 0.0},
+        {"mlp_ratio": float("nan")},
     ],
-)  # fmt: skip
+)
 def test_impossible_sizes_are_refused_by_name(wrong: dict[str, Any]) -> None:
     (name,) = wrong
     with pytest.raises(ValueError, match=f"^{name} "):

@@ -148,8 +148,18 @@ class Handler(BaseHTTPRequestHandler):
         message = {"role": "assistant", "content": text, "refusal": refusal}
         usage = {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15}
         choice = {"index": 0, "finish_reason": finish, "message": message}
-        self.send(json.dumps({"id": "1", "object": "chat.completion", "created": 1, "model": "m", "choices": [choice],
-                              "usage": usage}))  # fmt: skip
+        self.send(
+            json.dumps(
+                {
+                    "id": "1",
+                    "object": "chat.completion",
+                    "created": 1,
+                    "model": "m",
+                    "choices": [choice],
+                    "usage": usage,
+                }
+            )
+        )
 
     def send(self, text: str, status: int = 200, extra: dict[str, str] | None = None) -> None:
         data = text.encode()

@@ -67,8 +67,14 @@ def test_present_wins_over_uncertain_and_uncertain_over_absent(tmp_path: Path) -
     done = told(tmp_path, keep_children=True)
     assert done.entities.names == ("atrial fibrillation", "inferior mi", "mi")
     assert done.entities.values.tolist() == [
-        [1, 1, 1], [2, 0, 2], [0, 0, 0], [1, 1, 1], [0, 0, 0], [0, 0, 0], [2, 0, 2],
-    ]  # fmt: skip
+        [1, 1, 1],
+        [2, 0, 2],
+        [0, 0, 0],
+        [1, 1, 1],
+        [0, 0, 0],
+        [0, 0, 0],
+        [2, 0, 2],
+    ]
     assert (ABSENT, PRESENT, UNCERTAIN) == (0, 1, 2)
     assert done.entities.complete.tolist() == [True, True, True, False, False, True, True]
     assert (done.with_report, done.incomplete, done.texts, done.saved) == (6, 1, 5, 4)

@@ -77,10 +77,17 @@ def test_spans_mark_the_term() -> None:
 
 # What the simulator's phrases mean in the lexicon's words.
 MEANING = {
-    "NSR": "sinus rhythm", "SB": "sinus bradycardia", "STach": "sinus tachycardia", "AF": "atrial fibrillation",
-    "PVC": "premature ventricular complex", "LBBB": "left bundle branch block", "RBBB": "right bundle branch block",
-    "LVH": "left ventricular hypertrophy", "STE": "st elevation", "IAVB": "first degree atrioventricular block",
-}  # fmt: skip
+    "NSR": "sinus rhythm",
+    "SB": "sinus bradycardia",
+    "STach": "sinus tachycardia",
+    "AF": "atrial fibrillation",
+    "PVC": "premature ventricular complex",
+    "LBBB": "left bundle branch block",
+    "RBBB": "right bundle branch block",
+    "LVH": "left ventricular hypertrophy",
+    "STE": "st elevation",
+    "IAVB": "first degree atrioventricular block",
+}
 
 
 def holds(found: dict[str, str], entity: str, polarity: str) -> bool:

@@ -115,11 +115,15 @@ def test_post_norm_block_against_torchs_own() -> None:
     ours = Block(width=8, heads=2, hidden=16, post_norm=True, activation="relu").eval()
     theirs = torch.nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True).eval()
     names = {
-        "attn.qkv.weight": "self_attn.in_proj_weight", "attn.qkv.bias": "self_attn.in_proj_bias",
-        "attn.proj.weight": "self_attn.out_proj.weight", "attn.proj.bias": "self_attn.out_proj.bias",
-        "mlp.fc1.weight": "linear1.weight", "mlp.fc1.bias": "linear1.bias", "mlp.fc2.weight": "linear2.weight",
+        "attn.qkv.weight": "self_attn.in_proj_weight",
+        "attn.qkv.bias": "self_attn.in_proj_bias",
+        "attn.proj.weight": "self_attn.out_proj.weight",
+        "attn.proj.bias": "self_attn.out_proj.bias",
+        "mlp.fc1.weight": "linear1.weight",
+        "mlp.fc1.bias": "linear1.bias",
+        "mlp.fc2.weight": "linear2.weight",
         "mlp.fc2.bias": "linear2.bias",
-    }  # fmt: skip
+    }
     theirs.load_state_dict({names.get(name, name): value for name, value in ours.state_dict().items()})
     x = torch.randn(2, 5, 8)
     torch.testing.assert_close(ours(x), theirs(x))

@@ -105,7 +105,7 @@ def make_row(**changes) -> ResultRow:
         "hashes": {"store": "9f2c" * 16, "split": "41aa" * 16, "checkpoint": "c07e" * 16},
         "environment": {"ecgkit": "0.1.0", "torch": "2.12.0", "device": "cpu", "command": "ecgkit probe runs/a"},
         "seconds": 412.3,
-    }  # fmt: skip
+    }
     return ResultRow(**(values | changes))
 
 
@@ -116,32 +116,56 @@ def make_rows() -> list[tuple[Path, ResultRow]]:
         (
             Path("runs/base/results/random/row.json"),
             make_row(
-                weights="random-init", macro_auroc=0.74127, macro_interval=(0.72811, 0.75409), macro_auprc=0.50013,
-                classes=make_classes(0.74), seconds=398.04,
+                weights="random-init",
+                macro_auroc=0.74127,
+                macro_interval=(0.72811, 0.75409),
+                macro_auprc=0.50013,
+                classes=make_classes(0.74),
+                seconds=398.04,
             ),
         ),
         (
             Path("runs/scratch/results/super/row.json"),
             make_row(
-                run="resnet-scratch", method="supervised", weights="scratch", head="fine-tune", macro_auroc=0.89914,
-                macro_interval=(0.88977, 0.90783), macro_auprc=0.7501, classes=make_classes(0.9), seconds=5210.7,
+                run="resnet-scratch",
+                method="supervised",
+                weights="scratch",
+                head="fine-tune",
+                macro_auroc=0.89914,
+                macro_interval=(0.88977, 0.90783),
+                macro_auprc=0.7501,
+                classes=make_classes(0.9),
+                seconds=5210.7,
                 training=make_training(25),
             ),
         ),
         (
             Path("runs/one-lead/results/super/row.json"),
             make_row(
-                run="stmem-one-lead", leads=("I",), fraction=0.1, seed=3, macro_auroc=0.83318, macro_interval=None,
-                macro_auprc=0.61172, classes=make_classes(0.83), warnings=(FEW, "1,708 training records."),
+                run="stmem-one-lead",
+                leads=("I",),
+                fraction=0.1,
+                seed=3,
+                macro_auroc=0.83318,
+                macro_interval=None,
+                macro_auprc=0.61172,
+                classes=make_classes(0.83),
+                warnings=(FEW, "1,708 training records."),
                 seconds=61.2,
             ),
         ),
         (
             Path("runs/base/results/rhythm/row.json"),
-            make_row(task="ptbxl-rhythm", task_title="PTB-XL rhythm", warnings=(), macro_auroc=0.95612,
-                     macro_interval=(0.93905, 0.96988), training=make_training(40)),
+            make_row(
+                task="ptbxl-rhythm",
+                task_title="PTB-XL rhythm",
+                warnings=(),
+                macro_auroc=0.95612,
+                macro_interval=(0.93905, 0.96988),
+                training=make_training(40),
+            ),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def write_study(folder: Path, *, evil: str = "") -> list[tuple[Path, ResultRow]]:
@@ -180,26 +204,43 @@ def write_result(
     macro = float(scores.mean())
     classes = tuple(
         ClassScore(
-            label=name, name=CLASSES[label][0], positives=int(y[:, c].sum()), negatives=int(400 - y[:, c].sum()),
-            train_positives=int(17084 * fraction * y[:, c].mean()), auroc=float(scores[c]),
-            interval=(float(scores[c]) - 0.03, min(1.0, float(scores[c]) + 0.03)), auprc=float(scores[c]) - 0.1,
-            threshold=0.5, f1=float(scores[c]) - 0.15, sensitivity=float(scores[c]) - 0.2,
+            label=name,
+            name=CLASSES[label][0],
+            positives=int(y[:, c].sum()),
+            negatives=int(400 - y[:, c].sum()),
+            train_positives=int(17084 * fraction * y[:, c].mean()),
+            auroc=float(scores[c]),
+            interval=(float(scores[c]) - 0.03, min(1.0, float(scores[c]) + 0.03)),
+            auprc=float(scores[c]) - 0.1,
+            threshold=0.5,
+            f1=float(scores[c]) - 0.15,
+            sensitivity=float(scores[c]) - 0.2,
         )
         for c, (label, name) in enumerate(zip(CLASSES, names, strict=True))
-    )  # fmt: skip
+    )
     lead_names = {"limb": STANDARD_LEADS[:6], "chest": STANDARD_LEADS[6:], "I II": ("I", "II"), "I": ("I",)}
     row = make_row(
-        run=run, method=run.removesuffix(evil).split("-")[0], preset="tiny", fraction=fraction, seed=seed,
-        lead_set=leads, leads=lead_names.get(leads, STANDARD_LEADS), classes=classes,
-        macro_auroc=macro, macro_interval=(macro - 0.02, min(1.0, macro + 0.02)),
-        macro_auprc=macro - 0.1, calibration=calibration(y, p), warnings=(ONE_SEED,),
-        training=make_training(30), seconds=20.0 + 3 * draw % 17,
+        run=run,
+        method=run.removesuffix(evil).split("-")[0],
+        preset="tiny",
+        fraction=fraction,
+        seed=seed,
+        lead_set=leads,
+        leads=lead_names.get(leads, STANDARD_LEADS),
+        classes=classes,
+        macro_auroc=macro,
+        macro_interval=(macro - 0.02, min(1.0, macro + 0.02)),
+        macro_auprc=macro - 0.1,
+        calibration=calibration(y, p),
+        warnings=(ONE_SEED,),
+        training=make_training(30),
+        seconds=20.0 + 3 * draw % 17,
         counts={
             "train": {"records": round(17084 * fraction), "patients": round(14806 * fraction)},
             "val": {"records": 2146, "patients": 1922},
             "test": {"records": 400, "patients": 200},
         },
-    )  # fmt: skip
+    )
     path.write_text(json.dumps(asdict(row)))
     return row
 

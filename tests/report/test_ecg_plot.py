@@ -169,8 +169,10 @@ def test_long_and_short_recordings_say_what_is_shown():
 
 
 def test_offsets_do_not_move_a_trace_out_of_its_row():
-    low, high = (traces(ecg_figure(replace(r, amplitudes=r.signal + offset)))[0] for r, offset in
-                 ((make_recording(), 0.0), (make_recording(), 40.0)))  # fmt: skip
+    low, high = (
+        traces(ecg_figure(replace(r, amplitudes=r.signal + offset)))[0]
+        for r, offset in ((make_recording(), 0.0), (make_recording(), 40.0))
+    )
     np.testing.assert_allclose(low, high, atol=1e-9)
 
 

@@ -9,16 +9,30 @@ from ecgkit.reporting.sections.label_tree import INDENT, label_tree_section
 from tests.report.rows import make_row
 
 EVIL = "<script>alert(1)</script>"
-LABELS = {"I214": "non-STEMI", "IX.I30-I5A": "other", "IX": "circulatory", "I48": EVIL, "I21": "infarction",
-          "IX.I20-I25": "ischemic"}  # fmt: skip
+LABELS = {
+    "I214": "non-STEMI",
+    "IX.I30-I5A": "other",
+    "IX": "circulatory",
+    "I48": EVIL,
+    "I21": "infarction",
+    "IX.I20-I25": "ischemic",
+}
 
 
 def tree_row(**changes) -> ResultRow:
     classes = tuple(
-        ClassScore(label=label, name=name, positives=10 + i, negatives=90, train_positives=50, auroc=0.8 + i / 100,
-                   interval=(0.7, 0.9), auprc=0.5)
+        ClassScore(
+            label=label,
+            name=name,
+            positives=10 + i,
+            negatives=90,
+            train_positives=50,
+            auroc=0.8 + i / 100,
+            interval=(0.7, 0.9),
+            auprc=0.5,
+        )
         for i, (label, name) in enumerate(LABELS.items())
-    )  # fmt: skip
+    )
     return make_row(task="icd10-circulatory", task_title="ICD-10", classes=classes, **changes)
 
 
@@ -27,8 +41,14 @@ def test_labels_stand_under_their_parents_with_published_columns(shared: Path) -
     assert section is not None
     table = section.figures[0].table
     labels = [row[0] for row in table.rows]
-    assert labels == ["IX", INDENT + "IX.I20-I25", INDENT * 2 + "I21", INDENT * 3 + "I214", INDENT + "IX.I30-I5A",
-                      INDENT * 2 + "I48"]  # fmt: skip
+    assert labels == [
+        "IX",
+        INDENT + "IX.I20-I25",
+        INDENT * 2 + "I21",
+        INDENT * 3 + "I214",
+        INDENT + "IX.I30-I5A",
+        INDENT * 2 + "I48",
+    ]
     line = dict(zip(table.columns, table.rows[2], strict=True))
     assert (line["positives"], line["other"]) == (14, "84.0")
     theirs = {name: value for name, value in line.items() if name.startswith("published")}

@@ -130,11 +130,17 @@ def test_names_are_inert():
         label=EVIL, name=EVIL, positives=0, negatives=9, train_positives=3, auroc=None, interval=None, auprc=None
     )
     page = single(
-        **names, leads=(EVIL,), classes=(*make_classes(0.9), evil), warnings=(EVIL,),
+        **names,
+        leads=(EVIL,),
+        classes=(*make_classes(0.9), evil),
+        warnings=(EVIL,),
         facts=Facts(protocol=ProtocolFacts(name=EVIL, title=EVIL), head={EVIL: EVIL}),
-        contract={EVIL: [EVIL]}, hashes={EVIL: EVIL}, environment={EVIL: {EVIL: EVIL}}, counts={EVIL: {EVIL: 3}},
+        contract={EVIL: [EVIL]},
+        hashes={EVIL: EVIL},
+        environment={EVIL: {EVIL: EVIL}},
+        counts={EVIL: {EVIL: 3}},
         training=({**make_training(1)[0], EVIL: EVIL},),
-    )  # fmt: skip
+    )
     assert len(page.of("script")) == 1
     assert page.of("img") == []
     assert not any(name.startswith("on") for _, attrs in page.elements for name in attrs)
@@ -166,17 +172,37 @@ def test_every_row_class_and_warning_appears(rows, page):
 
 
 def test_summary_shows_the_numbers_of_the_row(page):
-    assert page.row("stmem-base pretrained") == ["stmem-base pretrained, linear, 12 leads", "", "91.290.4–92.0",
-                                                 "95.693.9–97.0"]  # fmt: skip
+    assert page.row("stmem-base pretrained") == [
+        "stmem-base pretrained, linear, 12 leads",
+        "",
+        "91.290.4–92.0",
+        "95.693.9–97.0",
+    ]
     assert page.row("stmem-one-lead pretrained") == ["stmem-one-lead pretrained, linear, I", "83.3no interval", "", ""]
     assert page.row("stmem-base", "91.2 (") == [
-        "stmem-base", "91.2 (90.4–92.0)4 of 5 classes2 warnings", "77.4", "pretrained", "linear", "12", "100 %", "0",
-        "2,158 / 1,875", "412",
-    ]  # fmt: skip
+        "stmem-base",
+        "91.2 (90.4–92.0)4 of 5 classes2 warnings",
+        "77.4",
+        "pretrained",
+        "linear",
+        "12",
+        "100 %",
+        "0",
+        "2,158 / 1,875",
+        "412",
+    ]
     assert page.row("stmem-one-lead", "83.3 no") == [
-        "stmem-one-lead", "83.3 no interval4 of 5 classes2 warnings", "61.2", "pretrained", "linear", "1 (I)", "10 %",
-        "3", "2,158 / 1,875", "61",
-    ]  # fmt: skip
+        "stmem-one-lead",
+        "83.3 no interval4 of 5 classes2 warnings",
+        "61.2",
+        "pretrained",
+        "linear",
+        "1 (I)",
+        "10 %",
+        "3",
+        "2,158 / 1,875",
+        "61",
+    ]
 
 
 def test_numbers_by_class_are_those_of_the_row(rows, page):
@@ -188,15 +214,22 @@ def test_numbers_by_class_are_those_of_the_row(rows, page):
             continue
         low, high = score.interval
         saved = next(
-            r for r in saved_table(page, f"{rows[0][1].task_title} by class")
+            r
+            for r in saved_table(page, f"{rows[0][1].task_title} by class")
             if (r["result"], r["class"]) == ("stmem-base, pretrained, linear", label)
-        )  # fmt: skip
+        )
         assert float(saved["auroc"]) == pytest.approx(score.auroc, rel=1e-8)
         assert cells == [
-            "stmem-base, pretrained, linear", f"{100 * score.auroc:.1f}", f"{100 * low:.1f}–{100 * high:.1f}",
-            f"{100 * score.auprc:.1f}", "–", "–", f"{score.positives:,}", f"{score.negatives:,}",
+            "stmem-base, pretrained, linear",
+            f"{100 * score.auroc:.1f}",
+            f"{100 * low:.1f}–{100 * high:.1f}",
+            f"{100 * score.auprc:.1f}",
+            "–",
+            "–",
+            f"{score.positives:,}",
+            f"{score.negatives:,}",
             f"{score.train_positives:,}",
-        ]  # fmt: skip
+        ]
 
 
 def test_each_class_of_a_pair_shows_its_test_beside_it(tmp_path: Path):
@@ -373,8 +406,15 @@ def test_two_hundred_results_stay_below_two_megabytes():
         run, fraction = f"model-{i // 18}", (0.01, 0.1, 1.0)[i // 6 % 3]
         score = make_classes(0.9)[i % 4]
         classes = tuple(replace(score, label=label, name=f"a class of the task {label}") for label in labels)
-        row = make_row(run=run, task=task, task_title=task, fraction=fraction, classes=classes,
-                       training=make_training(100), macro_auroc=0.7 + i / 1000)  # fmt: skip
+        row = make_row(
+            run=run,
+            task=task,
+            task_title=task,
+            fraction=fraction,
+            classes=classes,
+            training=make_training(100),
+            macro_auroc=0.7 + i / 1000,
+        )
         rows.append((Path(f"{i}/row.json"), row))
     html = render_report(rows)
     assert len(html.encode()) < 2_000_000

@@ -18,9 +18,10 @@ from tests.report.rows import make_row
 
 def entry(method: str, task: str, share: str, source: str = "", head: str = "linear"):
     return next(
-        e for e in published_numbers()
+        e
+        for e in published_numbers()
         if (e.method, e.task, e.share, e.label, e.head) == (method, task, share, "", head) and source in e.source
-    )  # fmt: skip
+    )
 
 
 def followed(protocol: str) -> Facts:
@@ -53,8 +54,14 @@ def test_numbers_are_those_of_the_tables_they_come_from(shared: Path) -> None:
             if name not in ("method", "kind"):
                 task, _, share = name.rpartition("_")
                 assert entry(line["method"], task.replace("_", "-"), f"{share} %", "HeartLang, arXiv").text == text
-    names = {"lamae": "LAMAE", "lamae_e": "LAMAE_E", "scratch": "Scratch", "mmvm": "MMVM", "ind_p": "Ind_P",
-             "ind_s": "Ind_S"}  # fmt: skip
+    names = {
+        "lamae": "LAMAE",
+        "lamae_e": "LAMAE_E",
+        "scratch": "Scratch",
+        "mmvm": "MMVM",
+        "ind_p": "Ind_P",
+        "ind_s": "Ind_S",
+    }
     lines = list(csv.DictReader((specs / "lamae_table3.csv").open()))
     for column, method in names.items():
         own = {e.label: e.value for e in published_numbers() if (e.method, e.head) == (method, "linear") and e.label}

@@ -56,10 +56,12 @@ def test_label_efficiency_is_a_curve_a_model_over_training_records(study: Rows) 
 
 def test_label_counts_are_a_curve_too() -> None:
     rows = [
-        (Path(f"{n}/row.json"), make_row(label_count=n, macro_auroc=0.6 + n / 1000,
-                                         counts={"train": {"records": n + 1, "patients": n}}))
+        (
+            Path(f"{n}/row.json"),
+            make_row(label_count=n, macro_auroc=0.6 + n / 1000, counts={"train": {"records": n + 1, "patients": n}}),
+        )
         for n in (10, 100, 30)
-    ]  # fmt: skip
+    ]
     (figure,) = efficiency_section(rows).figures
     assert [point.x for point in figure.chart.series[0].points] == [11, 31, 101]
 
@@ -144,8 +146,11 @@ def test_cards_hold_apart_what_results_share_and_what_they_do_not_say() -> None:
     assert unstated(a) == []
     assert unstated(make_row(facts=Facts())) == ["protocol", "split", "labels", "departures"]
     assert unstated(make_row(facts=facts_of_old_row({"Split": "folds"}))) == [
-        "protocol", "labels", "checkpoint selection", "departures"
-    ]  # fmt: skip
+        "protocol",
+        "labels",
+        "checkpoint selection",
+        "departures",
+    ]
 
 
 def test_curves_lie_where_their_numbers_say() -> None:
@@ -187,8 +192,16 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> Callable[[object], None]:
 def test_a_plugin_adds_a_section_whose_text_is_inert(plugin) -> None:
     evil = "<script>alert(1)</script>"
     table = Table((evil,), ((evil,),))
-    plugin(lambda rows: Section(evil, (Figure(evil, evil, HeatMap(evil, (evil,), (evil,), ((0.5,),), ((evil,),), 0, 1),
-                                              table, evil), Figure(evil, evil, None, table)), evil))  # fmt: skip
+    plugin(
+        lambda rows: Section(
+            evil,
+            (
+                Figure(evil, evil, HeatMap(evil, (evil,), (evil,), ((0.5,),), ((evil,),), 0, 1), table, evil),
+                Figure(evil, evil, None, table),
+            ),
+            evil,
+        )
+    )
     html = page.render_report([(Path("a/row.json"), make_row())])
     assert html.count("<script>") == 1
     assert html.count("&lt;script&gt;alert(1)") > 8
@@ -209,8 +222,15 @@ def test_a_section_that_fails_is_named(plugin, tmp_path: Path) -> None:
 
 def test_our_own_sections_come_in_through_the_hook(study: Rows) -> None:
     titles = [section.title for section in page.registered_sections(study)]
-    assert titles == ["Label efficiency", "Leads", "Calibration", "Confusion and co-occurrence", "Training",
-                      "Time and throughput", "Published numbers"]  # fmt: skip
+    assert titles == [
+        "Label efficiency",
+        "Leads",
+        "Calibration",
+        "Confusion and co-occurrence",
+        "Training",
+        "Time and throughput",
+        "Published numbers",
+    ]
 
 
 @pytest.mark.slow

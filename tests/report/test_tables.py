@@ -177,8 +177,10 @@ def test_every_form_holds_the_numbers_and_none_breaks_on_a_name(tmp_path: Path) 
 def test_the_command_writes_what_is_asked_for(tmp_path: Path, ecgkit) -> None:
     for path, row in results(tmp_path):
         path.write_text(json.dumps(asdict(row)))
-    files = {f"--{kind}": tmp_path / f"t.{suffix}" for kind, suffix in
-             (("md", "md"), ("latex", "tex"), ("csv", "csv"), ("json", "json"))}  # fmt: skip
+    files = {
+        f"--{kind}": tmp_path / f"t.{suffix}"
+        for kind, suffix in (("md", "md"), ("latex", "tex"), ("csv", "csv"), ("json", "json"))
+    }
     done = ecgkit("report", tmp_path, *(x for pair in files.items() for x in pair))
     assert done.code == 0, done.err
     assert all(path.stat().st_size > 100 for path in files.values())

@@ -110,9 +110,15 @@ def test_a_new_package_is_small_and_whole(tmp_path: Path) -> None:
     made = new_plugin("two_words", tmp_path / "made")
     files = {str(path.relative_to(made)): path.read_text() for path in made.rglob("*") if path.is_file()}
     assert set(files) == {
-        ".ecgkit", "README.md", "pyproject.toml", "ecgkit_two_words/__init__.py", "ecgkit_two_words/config.py",
-        "ecgkit_two_words/model.py", "ecgkit_two_words/py.typed", "tests/test_two_words.py",
-    }  # fmt: skip
+        ".ecgkit",
+        "README.md",
+        "pyproject.toml",
+        "ecgkit_two_words/__init__.py",
+        "ecgkit_two_words/config.py",
+        "ecgkit_two_words/model.py",
+        "ecgkit_two_words/py.typed",
+        "tests/test_two_words.py",
+    }
     assert "class TwoWords(Method)" in files["ecgkit_two_words/model.py"]
     assert not [name for name, text in files.items() if "{{" in text or "}}" in text]
     code = [line for line in files["ecgkit_two_words/model.py"].splitlines() if line.strip()]

@@ -49,14 +49,29 @@ def draws_of(vectors: Vectors, name: str) -> dict[str, Any]:
 
 # By stored name: the function, where its arguments are the stored draws.
 PLAIN: dict[str, Callable[..., Signal]] = {
-    "gauss": noise.gauss, "jitter_tstcc": noise.gauss, "emg": noise.emg, "emg_independent": noise.emg_independent,
-    "noise_relative": noise.noise_relative, "noise_snr": noise.noise_snr, "powerline": mains.powerline,
-    "wander": baseline.wander, "wander_mehari": baseline.wander_mehari, "wander_torch_ecg": baseline.wander_torch_ecg,
-    "steps_mehari": baseline.steps_mehari, "scale": amplitude.scale, "timeout": amplitude.timeout,
-    "blur": amplitude.blur, "lead_mask": lead_masks.lead_mask, "lead_dropout": lead_masks.lead_dropout,
-    "crop_resize": warps.crop_resize, "resized_crop": warps.resized_crop, "time_warp": warps.time_warp,
-    "dtw": warps.dtw, "stretch": warps.stretch, "permutation": warps.permutation,
-}  # fmt: skip
+    "gauss": noise.gauss,
+    "jitter_tstcc": noise.gauss,
+    "emg": noise.emg,
+    "emg_independent": noise.emg_independent,
+    "noise_relative": noise.noise_relative,
+    "noise_snr": noise.noise_snr,
+    "powerline": mains.powerline,
+    "wander": baseline.wander,
+    "wander_mehari": baseline.wander_mehari,
+    "wander_torch_ecg": baseline.wander_torch_ecg,
+    "steps_mehari": baseline.steps_mehari,
+    "scale": amplitude.scale,
+    "timeout": amplitude.timeout,
+    "blur": amplitude.blur,
+    "lead_mask": lead_masks.lead_mask,
+    "lead_dropout": lead_masks.lead_dropout,
+    "crop_resize": warps.crop_resize,
+    "resized_crop": warps.resized_crop,
+    "time_warp": warps.time_warp,
+    "dtw": warps.dtw,
+    "stretch": warps.stretch,
+    "permutation": warps.permutation,
+}
 
 
 @pytest.mark.parametrize("name", PLAIN)
@@ -176,8 +191,12 @@ NEUTRAL: dict[str, dict[str, Any]] = {
     "powerline_mehari": {"C": 0.0, "amplitude": np.ones(3), "phase": 1.0, "lead_gain": np.ones(L), "base": 50.0},
     "wander": {**WAVES, "frequency": np.ones(3)},
     "wander_mehari": {**WAVES, "lead_gain": np.ones(L), "C": 1.0, "df": 0.01},
-    "wander_torch_ecg": {"start_degrees": np.ones(3), "frequency": np.ones(3), "amplitude": np.zeros(3),
-                         "noise": ZEROS},
+    "wander_torch_ecg": {
+        "start_degrees": np.ones(3),
+        "frequency": np.ones(3),
+        "amplitude": np.zeros(3),
+        "noise": ZEROS,
+    },
     "steps_mehari": {"C": 1.0, "middle": NONE, "seconds": NONE, "amplitude": NONE, "lead_gain": np.ones(L)},
     "shift_baseline": {"offset": np.zeros((L, 1)), "start": 3, "stop": 9},
     "scale": {"log_factor": np.zeros(L)},
@@ -195,7 +214,7 @@ NEUTRAL: dict[str, dict[str, Any]] = {
     "stretch": {"ratio": 0.0},
     "permutation": {"cuts": np.array([9, 4]), "order": np.arange(3)},
     "vcg": {"angles": np.zeros(3), "scales": np.ones(3), "way": "residual"},
-}  # fmt: skip
+}
 ALWAYS_CHANGE = {"blur"}
 
 

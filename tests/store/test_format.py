@@ -15,9 +15,14 @@ def test_a_shard_is_byte_for_byte_the_one_that_zarr_writes() -> None:
     block[4:8] = MISSING  # the second chunk holds nothing
     files: dict = {}
     array = zarr.create_array(
-        MemoryStore(files), shape=block.shape, chunks=(4, 3, 50), shards=(16, 3, 50), dtype="int16",
-        fill_value=int(MISSING), compressors=BloscCodec(cname=fmt.COMPRESSOR, clevel=fmt.LEVEL, shuffle=fmt.SHUFFLE),
-    )  # fmt: skip
+        MemoryStore(files),
+        shape=block.shape,
+        chunks=(4, 3, 50),
+        shards=(16, 3, 50),
+        dtype="int16",
+        fill_value=int(MISSING),
+        compressors=BloscCodec(cname=fmt.COMPRESSOR, clevel=fmt.LEVEL, shuffle=fmt.SHUFFLE),
+    )
     array[:] = block
     last = np.full((4, 3, 50), MISSING)
     last[:2] = block[8:]

@@ -52,10 +52,14 @@ def check_scenario(scenario: Scenario, expected: dict[str, Any], table: pd.DataF
     stated = [len(cell) > 0 for cell in table[COLUMNS[scenario.train_labels]]]
     assert stated == expected["has_statements_train"]
     selected = [
-        {"labels": sorted((found.train if part == "train" else found.test)[row] & known), "part": part,
-         "study_id": int(table["study_id"][row])}
-        for part, rows in found.parts.items() for row in rows
-    ]  # fmt: skip
+        {
+            "labels": sorted((found.train if part == "train" else found.test)[row] & known),
+            "part": part,
+            "study_id": int(table["study_id"][row]),
+        }
+        for part, rows in found.parts.items()
+        for row in rows
+    ]
     assert selected == sorted(expected["selected"], key=lambda row: ("train", "val", "test").index(row["part"]))
     counts = [found.counts[label] for label in found.vocabulary]
     assert counts == sorted(counts, reverse=True)
@@ -72,9 +76,18 @@ def test_the_tree_equals_the_reference(reference: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     ("code", "block"),
-    [("I1A9", "IX.I10-I1A"), ("I5A", "IX.I30-I5A"), ("I52", "IX.I30-I5A"), ("I214", "IX.I20-I25"),
-     ("I99", "IX.I95-I99"), ("I03", None), ("I29", None), ("J12", None), ("I", None)],
-)  # fmt: skip
+    [
+        ("I1A9", "IX.I10-I1A"),
+        ("I5A", "IX.I30-I5A"),
+        ("I52", "IX.I30-I5A"),
+        ("I214", "IX.I20-I25"),
+        ("I99", "IX.I95-I99"),
+        ("I03", None),
+        ("I29", None),
+        ("J12", None),
+        ("I", None),
+    ],
+)
 def test_blocks_go_by_the_first_three_characters(code: str, block: str | None) -> None:
     assert block_of(code) == block
 
@@ -87,14 +100,26 @@ def test_codes_are_cleaned_cut_and_given_their_ancestors() -> None:
     assert chapter_ix(["E785", "J96"]) == set()
     assert chapter_ix(["I2510"]) == {"IX", "IX.I20-I25", "I25", "I251"}
     assert [level(label) for label in ("IX", "IX.I20-I25", "I25", "I251")] == [
-        "chapter", "block", "category", "subcategory",
-    ]  # fmt: skip
+        "chapter",
+        "block",
+        "category",
+        "subcategory",
+    ]
     assert [parent(label) for label in ("I251", "I25", "IX.I20-I25", "IX", "NORM")] == [
-        "I25", "IX.I20-I25", "IX", None, None,
-    ]  # fmt: skip
+        "I25",
+        "IX.I20-I25",
+        "IX",
+        None,
+        None,
+    ]
     assert tree_order(["I214", "IX.I20-I25", "I48", "IX", "I21", "IX.I30-I5A"]) == [
-        "IX", "IX.I20-I25", "I21", "I214", "IX.I30-I5A", "I48",
-    ]  # fmt: skip
+        "IX",
+        "IX.I20-I25",
+        "I21",
+        "I214",
+        "IX.I30-I5A",
+        "I48",
+    ]
 
 
 @pytest.mark.parametrize("name", ["", "mimic_all", "mimic_all_all_all_all_x_4A", "mimic_none_all_all_all_5_4A"])

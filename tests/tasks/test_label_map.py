@@ -15,10 +15,19 @@ from ecgkit.tasks.loading import load_task
 from ecgkit.tasks.task import Task
 
 SCORED_BY_COUNT = {
-    "AFIB": "164889003", "AFLT": "164890007", "STACH": "427084000", "SBRAD": "426177001", "SARRH": "427393009",
-    "PAC": "284470004", "LPR": "164947007", "QWAVE": "164917005", "INVT": "59931005", "LVOLT": "251146004",
-    "CLBBB": "164909002", "IRBBB": "713426002",
-}  # fmt: skip
+    "AFIB": "164889003",
+    "AFLT": "164890007",
+    "STACH": "427084000",
+    "SBRAD": "426177001",
+    "SARRH": "427393009",
+    "PAC": "284470004",
+    "LPR": "164947007",
+    "QWAVE": "164917005",
+    "INVT": "59931005",
+    "LVOLT": "251146004",
+    "CLBBB": "164909002",
+    "IRBBB": "713426002",
+}
 
 
 def load(name: str) -> Task:
@@ -97,9 +106,13 @@ def test_records_of_both_forms_have_the_same_classes(shared: Path) -> None:
 
 @pytest.mark.parametrize(
     ("task", "system", "kept", "left"),
-    [("ptbxl-super", "snomed", {"CD", "HYP", "MI"}, {"NORM", "STTC"}), ("cpsc2018", "scp", None, set()),
-     ("ptbxl-super", "icd10", set(), None), ("cpsc2018", "snomed", None, {"NORM"})],
-)  # fmt: skip
+    [
+        ("ptbxl-super", "snomed", {"CD", "HYP", "MI"}, {"NORM", "STTC"}),
+        ("cpsc2018", "scp", None, set()),
+        ("ptbxl-super", "icd10", set(), None),
+        ("cpsc2018", "snomed", None, {"NORM"}),
+    ],
+)
 def test_what_is_not_covered_is_left_out_and_named(task: str, system: str, kept: set, left: set) -> None:
     own = load(task)
     carried = carry(own, system)

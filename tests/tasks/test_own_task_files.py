@@ -34,8 +34,13 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three findings of the simulated cohort, as a Challenge's task so that it can be scored too."""
     task = load_task(find_task("simulated"))
     labels = {name: {"name": task.labels[name].name, "codes": list(task.labels[name].codes)} for name in LABELS}
-    values = {"title": "My findings", "code_system": task.code_system, "unlabelled": "keep", "labels": labels,
-              "challenge": {"normal": "NSR"}}  # fmt: skip
+    values = {
+        "title": "My findings",
+        "code_system": task.code_system,
+        "unlabelled": "keep",
+        "labels": labels,
+        "challenge": {"normal": "NSR"},
+    }
     path = tmp_path_factory.mktemp("tasks") / "my.yaml"
     path.write_text(yaml.safe_dump(values, sort_keys=False))
     return path
@@ -80,9 +85,21 @@ def test_a_probe_during_pretraining_takes_it(
     own: Path, cohort_store: Path, tmp_path: Path, ecgkit: Callable[..., Outcome]
 ) -> None:
     shown = ecgkit(
-        "pretrain", "--method", "stmem", "--preset", "tiny", "--data", cohort_store, "--out", tmp_path / "run",
-        "--probe-task", os.path.relpath(own), "--probe-every", "1", *settings(STMEM),
-    )  # fmt: skip
+        "pretrain",
+        "--method",
+        "stmem",
+        "--preset",
+        "tiny",
+        "--data",
+        cohort_store,
+        "--out",
+        tmp_path / "run",
+        "--probe-task",
+        os.path.relpath(own),
+        "--probe-every",
+        "1",
+        *settings(STMEM),
+    )
     assert shown.code == 0, shown.err
     (line,) = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert 0 <= json.loads(line)["probe_macro_auroc"] <= 1

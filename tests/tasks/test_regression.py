@@ -42,9 +42,12 @@ def entry(name: str) -> TaskEntry:
 
 def test_formulas_are_those_of_the_tables() -> None:
     store = Made(
-        "mimic-iv-ecg", rr_interval=[1000.0, 640, 0, None], qrs_onset=[200.0, 100, 100, 100],
-        qrs_end=[290.0, 260, 180, None], t_end=[600.0, 420, 500, 500],
-    )  # fmt: skip
+        "mimic-iv-ecg",
+        rr_interval=[1000.0, 640, 0, None],
+        qrs_onset=[200.0, 100, 100, 100],
+        qrs_end=[290.0, 260, 180, None],
+        t_end=[600.0, 420, 500, 500],
+    )
     nan = np.nan
     expected = {
         "rr-interval": [60, 93.75, nan, nan],

@@ -105,7 +105,7 @@ def test_what_is_not_in_both_is_counted_and_named(store: Store, tmp_path: Path) 
         ("- a list\n", {}, "a YAML mapping"),
         ("a: [\n", {}, "cannot be read"),
     ],
-)  # fmt: skip
+)
 def test_what_is_wrong_is_told(store: Store, tmp_path: Path, text: str, change: dict, message: str) -> None:
     with pytest.raises(EcgkitError) as error:
         opened(tmp_path, store, text, table(store).assign(**change))
@@ -140,8 +140,24 @@ def test_the_command_takes_a_file(
 ) -> None:
     (tmp_path / "mine.yaml").write_text(HEAD + "  columns: [af, lvh]\n")
     table(store).iloc[:-2].to_csv(tmp_path / "labels.csv", index=False)
-    words = ("probe", "--data", cohort_store, "--task", tmp_path / "mine.yaml", "--method", "stmem", "--preset", "tiny",
-             "--set", "depth=1", "--set", "width=32", "--random-init", "--out", tmp_path / "r")  # fmt: skip
+    words = (
+        "probe",
+        "--data",
+        cohort_store,
+        "--task",
+        tmp_path / "mine.yaml",
+        "--method",
+        "stmem",
+        "--preset",
+        "tiny",
+        "--set",
+        "depth=1",
+        "--set",
+        "width=32",
+        "--random-init",
+        "--out",
+        tmp_path / "r",
+    )
     shown = ecgkit(*words)
     assert shown.code == 0, shown.err
     assert "Mine: linear" in shown.out and "2 records of the store are not in labels.csv" in shown.out + shown.err

@@ -104,10 +104,19 @@ def good(module: Path) -> Case:
 # What `Good` has nothing for, and other methods that are right.
 WITHOUT = {"accumulation": "fewest_records", "sampler": "no sampler", "augmentations": "no views", "built-on": "no run"}
 RIGHT = [
-    ("lengths", "Alike"), ("accumulation", "Alike"), ("accumulation", "Teacher"), ("clock", "Teacher"),
-    ("after-step", "Teacher"), ("compile", "Buffered"), ("resume", "Teacher"), ("resume", "TwoOptimizers"),
-    ("learns", "TwoOptimizers"), ("sampler", "Pairs"), ("resume", "Pairs"), ("augmentations", "Viewed"),
-]  # fmt: skip
+    ("lengths", "Alike"),
+    ("accumulation", "Alike"),
+    ("accumulation", "Teacher"),
+    ("clock", "Teacher"),
+    ("after-step", "Teacher"),
+    ("compile", "Buffered"),
+    ("resume", "Teacher"),
+    ("resume", "TwoOptimizers"),
+    ("learns", "TwoOptimizers"),
+    ("sampler", "Pairs"),
+    ("resume", "Pairs"),
+    ("augmentations", "Viewed"),
+]
 
 
 @pytest.mark.slow

@@ -121,9 +121,11 @@ def test_rates_and_decay_reach_the_groups_that_want_them() -> None:
     sgd, matrices, vectors = zip(*seen, strict=True)
     assert [lr for lr, _ in sgd] == pytest.approx([0.75, 0.5, 0.25, 0])
     assert {lr for lr, _ in (*matrices, *vectors)} == {1e-3}
-    assert [decay for _, decay in sgd] == [decay for _, decay in matrices] == [
-        recipe.weight_decay_at(step / 4) for step in range(4)
-    ]  # fmt: skip
+    assert (
+        [decay for _, decay in sgd]
+        == [decay for _, decay in matrices]
+        == [recipe.weight_decay_at(step / 4) for step in range(4)]
+    )
     assert {decay for _, decay in vectors} == {0}
 
 

@@ -94,9 +94,13 @@ def test_processes_agree() -> None:
 
 
 SLURM = {
-    "SLURM_JOB_ID": "1234567", "SLURM_PROCID": "5", "SLURM_LOCALID": "1", "SLURM_STEP_NUM_TASKS": "8",
-    "SLURM_STEP_NODELIST": "gpu[03-04]", "SLURM_NTASKS": "8",
-}  # fmt: skip
+    "SLURM_JOB_ID": "1234567",
+    "SLURM_PROCID": "5",
+    "SLURM_LOCALID": "1",
+    "SLURM_STEP_NUM_TASKS": "8",
+    "SLURM_STEP_NODELIST": "gpu[03-04]",
+    "SLURM_NTASKS": "8",
+}
 
 
 def test_launchers_say_who_a_process_is_and_where_they_meet() -> None:

@@ -86,9 +86,12 @@ def test_records_without_a_patient_pair_with_nobody() -> None:
 
 
 @given(
-    n=st.integers(1, 50), fewest=st.integers(1, 4), parts=st.integers(1, 5), processes=st.integers(1, 4),
+    n=st.integers(1, 50),
+    fewest=st.integers(1, 4),
+    parts=st.integers(1, 5),
+    processes=st.integers(1, 4),
     lead_sets=st.integers(1, 3),
-)  # fmt: skip
+)
 def test_no_piece_is_below_the_floor(n: int, fewest: int, parts: int, processes: int, lead_sets: int) -> None:
     sets = [i % lead_sets for i in range(n)]
     planned = plan_batches(view(sets), np.arange(n), 8, (0, 0), fewest=fewest)

@@ -79,10 +79,16 @@ def vectors(golden: Path) -> Vectors:
 
 def engine_of(config: dict[str, Any], method: Method) -> Engine:
     recipe = FromTheBeginning(
-        epochs=config["epochs"], batch_size=config["batch"], accumulate=config["accumulate"], lr=config["lr"],
-        weight_decay=config["weight_decay"], momentum=config["sgd_momentum"], optimizer="sgd", clip=None,
+        epochs=config["epochs"],
+        batch_size=config["batch"],
+        accumulate=config["accumulate"],
+        lr=config["lr"],
+        weight_decay=config["weight_decay"],
+        momentum=config["sgd_momentum"],
+        optimizer="sgd",
+        clip=None,
         precision="fp32",
-    )  # fmt: skip
+    )
     return Engine(method, recipe, Processes(), shard=False, compile=False, idle=False)
 
 

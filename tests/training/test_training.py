@@ -42,9 +42,15 @@ from tests.store.test_store import make_store
 
 SMALL = replace(
     PRESETS["tiny"],
-    width=16, depth=1, heads=1, head_width=16, decoder_width=16, decoder_depth=1, decoder_heads=1,
+    width=16,
+    depth=1,
+    heads=1,
+    head_width=16,
+    decoder_width=16,
+    decoder_depth=1,
+    decoder_heads=1,
     recipe=replace(PRESETS["tiny"].recipe, epochs=3, batch_size=16),
-)  # fmt: skip
+)
 
 
 @pytest.fixture(scope="module")
@@ -193,10 +199,11 @@ def test_the_best_or_the_last_epoch_is_kept(stmem: MethodEntry, cohort_store: Pa
         pretrain(stmem, config, Store(cohort_store), tmp_path / rule)
     losses = [m["val_loss"] for m in read_metrics(tmp_path / "best")]
     same = all(
-        torch.equal(a, b) for a, b in zip(
+        torch.equal(a, b)
+        for a, b in zip(
             *(load_weights(tmp_path / rule / "model.safetensors").values() for rule in ("best", "last")), strict=True
         )
-    )  # fmt: skip
+    )
     assert same == (int(np.argmin(losses)) == len(losses) - 1)
 
 
@@ -346,9 +353,12 @@ def test_foreign_weights_are_read_in_three_formats_and_never_run(tmp_path: Path,
     torch.save([1, 2], "list.pth")
     Path("w.bmp").touch()
     for name, message in (
-        ("evil.pth", "cannot be read safely"), ("text.pth", "cannot be read safely"), ("list.pth", "no tensors"),
-        ("w.bmp", ".safetensors"), ("absent.pth", "does not exist"),
-    ):  # fmt: skip
+        ("evil.pth", "cannot be read safely"),
+        ("text.pth", "cannot be read safely"),
+        ("list.pth", "no tensors"),
+        ("w.bmp", ".safetensors"),
+        ("absent.pth", "does not exist"),
+    ):
         with pytest.raises(RunError, match=message):
             read_foreign_weights(Path(name))
     assert not Path("hit").exists()

@@ -31,12 +31,21 @@ test_heartlang = method_tests("heartlang_tokenizer", "heartlang")
 
 # Names of the published code for ours.
 PUBLISHED = {
-    "hidden": "mask_token", "encoder.summary": "cls_token", "encoder.positions": "pos_embed",
-    "encoder.embed": "token_embed.tokenConv", "encoder.lead_embedding": "spa_embed.embed",
-    "encoder.second_embedding": "tem_embed.embed", "encoder.norm": "norm_layer", "to_codes": "lm_head",
-    "norm1": "0.norm", "attn.qkv": "0.to_qkv", "attn.proj": "0.to_out.0", "norm2": "1.net.0", "mlp.fc1": "1.net.1",
+    "hidden": "mask_token",
+    "encoder.summary": "cls_token",
+    "encoder.positions": "pos_embed",
+    "encoder.embed": "token_embed.tokenConv",
+    "encoder.lead_embedding": "spa_embed.embed",
+    "encoder.second_embedding": "tem_embed.embed",
+    "encoder.norm": "norm_layer",
+    "to_codes": "lm_head",
+    "norm1": "0.norm",
+    "attn.qkv": "0.to_qkv",
+    "attn.proj": "0.to_out.0",
+    "norm2": "1.net.0",
+    "mlp.fc1": "1.net.1",
     "mlp.fc2": "1.net.4",
-}  # fmt: skip
+}
 
 
 def stored(name):
@@ -60,10 +69,16 @@ def test_the_network_is_the_published_one():
     c, arrays = stored("heartlang_tiny")
     half = c["time_window"] // 2
     config = HeartLangConfig(
-        width=c["embed_dim"], depth=c["depth"], heads=c["heads"], head_width=c["dim_head"], hidden=c["mlp_dim"],
-        length=c["seq_len"], window=BeatWindow(before=half, after=half, max_beats=None), pad_aware=False,
+        width=c["embed_dim"],
+        depth=c["depth"],
+        heads=c["heads"],
+        head_width=c["dim_head"],
+        hidden=c["mlp_dim"],
+        length=c["seq_len"],
+        window=BeatWindow(before=half, after=half, max_beats=None),
+        pad_aware=False,
         codebook=replace(TINY_TOKENIZER, codes=c["vocab_size"]),
-    )  # fmt: skip
+    )
     method = HeartLang(config).eval()
     own = {n: p for n, p in method.state_dict().items() if not n.startswith("tokenizer.")}
     assert {published_name(name) for name in own} == {key[3:] for key in arrays if key.startswith("sd/")}
