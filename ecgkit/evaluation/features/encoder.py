@@ -85,9 +85,10 @@ class ProbedEncoder:
         """
         if self.method is None:
             raise RunError(
-                f"{self.name} is an encoder alone", "a pretrained run, for this head needs the whole method",
+                f"{self.name} is an encoder alone",
+                "a pretrained run, for this head needs the whole method",
                 "Name a run folder: ecgkit probe RUN --data STORE --task TASK",
-            )  # fmt: skip
+            )
         return self.method()
 
 

@@ -116,9 +116,10 @@ class _Tokens:
         size = 2 * held * self.crops * self.count * tokens.shape[2]
         if size > LARGEST:
             raise RunError(
-                f"the tokens of {held} records take {size / 2**30:.0f} GiB", f"{LARGEST / 2**30:.0f} at most",
+                f"the tokens of {held} records take {size / 2**30:.0f} GiB",
+                f"{LARGEST / 2**30:.0f} at most",
                 "Probe pooled features, a smaller model, or one with fewer evaluation crops (signal.eval_starts).",
-            )  # fmt: skip
+            )
         there = np.ones(tokens.shape[:2], bool) if real is None else real.cpu().numpy().astype(bool)
         self._pieces.append((at, crop, tokens.astype(np.float16), there))
 

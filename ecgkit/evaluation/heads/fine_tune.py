@@ -71,9 +71,15 @@ class FineTune:
             progress: Called with epochs done and in all.
         """
         return train_supervised(
-            copy.deepcopy(encoder), view, data, recipe=self.config.recipe, layer_decay=self.config.layer_decay,
-            seed=self.seed, supplies=supplies, progress=progress,
-        )  # fmt: skip
+            copy.deepcopy(encoder),
+            view,
+            data,
+            recipe=self.config.recipe,
+            layer_decay=self.config.layer_decay,
+            seed=self.seed,
+            supplies=supplies,
+            progress=progress,
+        )
 
 
 class Scratch(FineTune):

@@ -61,10 +61,14 @@ class Gate(nn.Module):
         super().__init__()
         self.net = nn.Sequential(
             nn.LayerNorm(width),
-            nn.Linear(width, 256), nn.GELU(), nn.Dropout(0.1),
-            nn.Linear(256, 128), nn.GELU(), nn.Dropout(0.1),
+            nn.Linear(width, 256),
+            nn.GELU(),
+            nn.Dropout(0.1),
+            nn.Linear(256, 128),
+            nn.GELU(),
+            nn.Dropout(0.1),
             nn.Linear(128, depth),
-        )  # fmt: skip
+        )
 
     def forward(self, layer_input: Tensor) -> Tensor:
         """Return the weights of the layers, which sum to 1."""
@@ -98,9 +102,14 @@ class LayerMixture(nn.Module):
 def bn_mlp(width: int, classes: int) -> nn.Sequential:
     """Return ECG-Soup's classifier."""
     return nn.Sequential(
-        nn.BatchNorm1d(width), nn.Dropout(0.25), nn.Linear(width, 256), nn.ReLU(),
-        nn.BatchNorm1d(256), nn.Dropout(0.5), nn.Linear(256, classes),
-    )  # fmt: skip
+        nn.BatchNorm1d(width),
+        nn.Dropout(0.25),
+        nn.Linear(width, 256),
+        nn.ReLU(),
+        nn.BatchNorm1d(256),
+        nn.Dropout(0.5),
+        nn.Linear(256, classes),
+    )
 
 
 class PpaHead(TrainedHead):

@@ -47,6 +47,7 @@ def check_classes(own: Sequence[str], asked: Sequence[str], head: str) -> None:
     if tuple(own) != tuple(asked):
         has = f"classes {', '.join(own)}" if own else "no classifier of its own"
         raise RunError(
-            f"the encoder has {has}", f"{', '.join(asked)}, for head {head}",
+            f"the encoder has {has}",
+            f"{', '.join(asked)}, for head {head}",
             "Probe it with another head, or on the task that it was trained on.",
-        )  # fmt: skip
+        )

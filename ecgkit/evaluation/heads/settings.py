@@ -58,9 +58,10 @@ def check_regresses(name: str, entry: HeadEntry | None, task: str) -> None:
     if entry is None or not entry.regressor:
         able = ", ".join(h.name for h in host().entries(HeadEntry).values() if h.regressor)
         raise RunError(
-            f"{name} predicts classes, and {task} is a regression task", f"a head that predicts numbers: {able}",
+            f"{name} predicts classes, and {task} is a regression task",
+            f"a head that predicts numbers: {able}",
             f"Add --head {able.split(',')[0]}, with a run or --random-init.",
-        )  # fmt: skip
+        )
 
 
 def head_title(entry: HeadEntry, config: Any = None) -> str:

@@ -58,8 +58,13 @@ def facts_of(
     test = opened.store.table["record_id"].iloc[data.rows[data.parts["test"]]].tolist()
     return Facts(
         protocol=protocol_facts(
-            request.protocol, probe.protocol, head="end-to-end" if probe.encoder.from_scratch else request.head,
-            seed=seed, amount=amount, splits=bool(request.splits), further=opened.departures,
+            request.protocol,
+            probe.protocol,
+            head="end-to-end" if probe.encoder.from_scratch else request.head,
+            seed=seed,
+            amount=amount,
+            splits=bool(request.splits),
+            further=opened.departures,
         ),
         labels=_labels(task, opened.name.split("@")[0], data, opened.store, opened.label_set),
         split=replace(opened.split, test_sha256=fingerprint(test)),
@@ -74,7 +79,7 @@ def facts_of(
         seeds=seeds,
         unusable=data.unusable,
         without_patient=int(opened.store.table["patient_id"].iloc[data.rows].isna().sum()),
-    )  # fmt: skip
+    )
 
 
 def protocol_facts(
@@ -115,14 +120,19 @@ def _labels(task: Task, name: str, data: TaskData, store: Store, label_set: Any)
         return LabelFacts(source=task.source, targets=_targets(task, name, store))
     if task.icd10 is not None:
         return LabelFacts(
-            source=task.source, unlabelled="drop without diagnosis", scenario=task.icd10.scenario,
+            source=task.source,
+            unlabelled="drop without diagnosis",
+            scenario=task.icd10.scenario,
             counted_in=task.icd10.count_on,
-        )  # fmt: skip
+        )
     if data.table is not None:
         return LabelFacts(
-            source=task.source, unlabelled="keep", table=data.table.file, table_sha256=data.table.sha256,
+            source=task.source,
+            unlabelled="keep",
+            table=data.table.file,
+            table_sha256=data.table.sha256,
             columns=data.table.columns,
-        )  # fmt: skip
+        )
     return LabelFacts(source=task.source, label_set=label_set, unlabelled=task.unlabelled)
 
 
@@ -142,9 +152,12 @@ def _checkpoint(encoder: "ProbedEncoder", training: Sequence[Mapping[str, Any]])
         scores = [np.nan_to_num(line["val_macro_auroc"] or 0.0) for line in training]
         best = int(np.argmax(scores))
         return CheckpointFacts(
-            selected_by="highest validation AUROC", epoch=best + 1, epochs=len(scores), random_seed=encoder.seed,
+            selected_by="highest validation AUROC",
+            epoch=best + 1,
+            epochs=len(scores),
+            random_seed=encoder.seed,
             value=float(scores[best]) if scores[best] > 0 else None,
-        )  # fmt: skip
+        )
     if encoder.seed is not None:
         return CheckpointFacts(selected_by="random", random_seed=encoder.seed)
     if not encoder.training or any("val_loss" not in line for line in encoder.training):
@@ -153,8 +166,10 @@ def _checkpoint(encoder: "ProbedEncoder", training: Sequence[Mapping[str, Any]])
     kept = kept_epoch(encoder.training, recipe)
     return CheckpointFacts(
         selected_by="lowest validation loss" if recipe.checkpoint == "best" else "last epoch",
-        epoch=kept["epoch"], epochs=recipe.epochs, value=kept["val_loss"],
-    )  # fmt: skip
+        epoch=kept["epoch"],
+        epochs=recipe.epochs,
+        value=kept["val_loss"],
+    )
 
 
 def _plain(value: Any) -> Any:

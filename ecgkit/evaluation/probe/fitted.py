@@ -80,9 +80,14 @@ class FittedProbe:
     def score(self) -> ResultRow:
         """Score the test part; return the row with everything that its numbers depend on."""
         facts = facts_of(
-            self.probe, self.data, amount=self.amount, seed=self.seed, seeds=self.seeds, choices=self.choices,
+            self.probe,
+            self.data,
+            amount=self.amount,
+            seed=self.seed,
+            seeds=self.seeds,
+            choices=self.choices,
             training=self.training,
-        )  # fmt: skip
+        )
         return result_row(self, facts)
 
     def predictions(self) -> pd.DataFrame:

@@ -43,9 +43,10 @@ def refuse_leak(encoder: ProbedEncoder, store: Store, found: LeakFacts) -> None:
     """
     if found.found and not found.allowed:
         raise LeakError(
-            f"{encoder.name}: {overlap(found)} of {store.name}", "a test part that pretraining never saw",
+            f"{encoder.name}: {overlap(found)} of {store.name}",
+            "a test part that pretraining never saw",
             "Pretrain without them, or go on with --allow-overlap, which the result will say.",
-        )  # fmt: skip
+        )
 
 
 def overlap(found: LeakFacts) -> str:

@@ -68,10 +68,15 @@ def _by_task(task: Task, name: str, store: Store, view: View, protocol: Protocol
     data = task_data(task, name, store, view.usable, numbers=True)
     lacks = Departure(choice="label set", used="exact", protocol="shipped")
     return OpenedTask(
-        name, store, view, data, data.parts["train"], split_of(data),
+        name,
+        store,
+        view,
+        data,
+        data.parts["train"],
+        split_of(data),
         label_set=data.task.label_set if data.task.has_shipped else "",
         departures=(lacks,) if wanted == "shipped" and not by_code else (),
-    )  # fmt: skip
+    )
 
 
 def split_of(data: TaskData) -> SplitFacts:
@@ -94,9 +99,13 @@ def _by_tables(
     found = split_data(tables, task, name, store, view.usable, shipped=wanted == "shipped")
     departs = Departure(choice="label set", used=wanted, protocol=usual)
     return OpenedTask(
-        name, store, view, found.data, found.order,
+        name,
+        store,
+        view,
+        found.data,
+        found.order,
         SplitFacts(kind="published tables", tables=tables.name, tables_sha256=tables.sha256),
         label_set=wanted if wanted == "shipped" or task.has_shipped else "",
         departures=(departs,) if wanted != usual else (),
         hashes={"split tables": tables.sha256},
-    )  # fmt: skip
+    )

@@ -52,8 +52,9 @@ def transfer_task(here: OpenedTask, other: Store, encoder: ProbedEncoder, view: 
     if not shared:
         raise TaskError(
             f"{other.path} has labels of system {other.code_system!r}, and the label map has no class of "
-            f"{task.title!r} there", "at least one class in both stores",
-        )  # fmt: skip
+            f"{task.title!r} there",
+            "at least one class in both stores",
+        )
     tested, known, test_fold = _tested(here, other, view, encoder)
     codes = {name: carried.codes[name] for name in shared}
     targets = code_matrix(list(other.table["labels"].iloc[tested]), codes)

@@ -164,10 +164,17 @@ class Probe:
     ) -> RecordFeatures:
         """Return features of some rows of any store under the encoder's contract."""
         return features_of(
-            self.reader, self.encoder.config, store, view, rows, self.needs if needs is None else needs,
-            cache=self._cache, also=self.request.also, supplies=self.supplies(store, view),
+            self.reader,
+            self.encoder.config,
+            store,
+            view,
+            rows,
+            self.needs if needs is None else needs,
+            cache=self._cache,
+            also=self.request.also,
+            supplies=self.supplies(store, view),
             progress=of_stage(self.progress, "features"),
-        )  # fmt: skip
+        )
 
     @property
     def _cache(self) -> Path | None:
@@ -207,15 +214,20 @@ class Probe:
         if self.trains_encoder:
             trained = self._train(data, seed)
             made = fitted(
-                predictor=trained, probabilities=trained.probabilities, choices=trained.choices,
+                predictor=trained,
+                probabilities=trained.probabilities,
+                choices=trained.choices,
                 training=trained.metrics,
-            )  # fmt: skip
+            )
         else:
             head = self._fit_head(data, seed)
             made = fitted(
-                predictor=head, probabilities=head.predict(self.features), choices=head.choices(),
-                training=self.encoder.training, seen=head.seen,
-            )  # fmt: skip
+                predictor=head,
+                probabilities=head.predict(self.features),
+                choices=head.choices(),
+                training=self.encoder.training,
+                seen=head.seen,
+            )
         began, self._began = self._began, time.perf_counter()
         return replace(made, seconds=self._began - began)
 
@@ -243,9 +255,12 @@ class Probe:
         scratch, opened = self.encoder.from_scratch, self.opened
         trainer: FineTune = Scratch(seed=seed, epochs=self.request.epochs) if scratch else self.build_head(seed)
         return trainer.train(
-            self.reader, opened.view, data, supplies=self.supplies(opened.store, opened.view),
+            self.reader,
+            opened.view,
+            data,
+            supplies=self.supplies(opened.store, opened.view),
             progress=of_stage(self.progress, "epochs"),
-        )  # fmt: skip
+        )
 
     def _fit_head(self, data: TaskData, seed: int) -> Any:
         head = self.build_head(seed)

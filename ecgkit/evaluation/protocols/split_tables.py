@@ -132,9 +132,10 @@ def _targets(
     comparable = store.code_system in task.systems
     if not comparable and not shipped:
         raise TaskError(
-            f"{store.path} has labels of system {store.code_system!r}", f"{task.code_system!r} labels for task {name}",
+            f"{store.path} has labels of system {store.code_system!r}",
+            f"{task.code_system!r} labels for task {name}",
             "Or take the tables' own labels, with --label-set shipped.",
-        )  # fmt: skip
+        )
     if not comparable:
         return said, ["labels are the tables'; the store has none of their kind to compare them with"]
     own = label_matrix(list(store.table["labels"]), task, store.code_system)

@@ -290,11 +290,19 @@ def facts_of_old_row(words: Mapping[str, str]) -> Facts:
         labels=LabelFacts(label_set=label_set if label_set in ("exact", "shipped") else ""),  # type: ignore[arg-type]
         split=SplitFacts(kind="published tables", tables=tables) if tables else SplitFacts(),
         transfer=TransferFacts(
-            trained_on=trained, trained_dataset="", tested_on=tested, tested_dataset="", tested_records=0,
-            from_system="", to_system="", shared={},
-        ) if trained else None,
+            trained_on=trained,
+            trained_dataset="",
+            tested_on=tested,
+            tested_dataset="",
+            tested_records=0,
+            from_system="",
+            to_system="",
+            shared={},
+        )
+        if trained
+        else None,
         old_words=dict(words),
-    )  # fmt: skip
+    )
 
 
 OLD_TABLES = "published tables "

@@ -17,16 +17,44 @@ from ecgkit.evaluation.results.row import ClassScore, ResultRow
 TEXT, NUMBER, COUNT = pa.string(), pa.float64(), pa.int64()
 SCHEMA = pa.schema(
     {
-        "run": TEXT, "method": TEXT, "preset": TEXT, "weights": TEXT, "store": TEXT, "dataset": TEXT, "task": TEXT,
-        "head": TEXT, "lead_set": TEXT, "leads": TEXT, "fraction": NUMBER, "label_count": COUNT, "seed": COUNT,
-        "label": TEXT, "metric": TEXT, "value": NUMBER, "low": NUMBER, "high": NUMBER, "classes": COUNT,
-        "positives": COUNT, "negatives": COUNT, "train_positives": COUNT,
-        "train_records": COUNT, "val_records": COUNT, "test_records": COUNT,
-        "protocol": TEXT, "split_rule": TEXT, "chosen": TEXT, "warnings": TEXT,
-        "store_sha256": TEXT, "split_sha256": TEXT, "checkpoint": TEXT, "ecgkit": TEXT, "device": TEXT,
-        "seconds": NUMBER, "folder": TEXT,
+        "run": TEXT,
+        "method": TEXT,
+        "preset": TEXT,
+        "weights": TEXT,
+        "store": TEXT,
+        "dataset": TEXT,
+        "task": TEXT,
+        "head": TEXT,
+        "lead_set": TEXT,
+        "leads": TEXT,
+        "fraction": NUMBER,
+        "label_count": COUNT,
+        "seed": COUNT,
+        "label": TEXT,
+        "metric": TEXT,
+        "value": NUMBER,
+        "low": NUMBER,
+        "high": NUMBER,
+        "classes": COUNT,
+        "positives": COUNT,
+        "negatives": COUNT,
+        "train_positives": COUNT,
+        "train_records": COUNT,
+        "val_records": COUNT,
+        "test_records": COUNT,
+        "protocol": TEXT,
+        "split_rule": TEXT,
+        "chosen": TEXT,
+        "warnings": TEXT,
+        "store_sha256": TEXT,
+        "split_sha256": TEXT,
+        "checkpoint": TEXT,
+        "ecgkit": TEXT,
+        "device": TEXT,
+        "seconds": NUMBER,
+        "folder": TEXT,
     }
-)  # fmt: skip
+)
 # Fields of a class that are no metric.
 COUNTS = ("positives", "negatives", "train_positives")
 OTHERS = ("label", "name", "seen", *COUNTS)
@@ -64,8 +92,21 @@ def _value(value: float | None, interval: Any) -> dict[str, float | None]:
 
 
 def _shared(row: ResultRow) -> dict[str, Any]:
-    same = ("run", "method", "preset", "weights", "store", "dataset", "task", "head", "lead_set", "fraction",
-            "label_count", "seed", "seconds")  # fmt: skip
+    same = (
+        "run",
+        "method",
+        "preset",
+        "weights",
+        "store",
+        "dataset",
+        "task",
+        "head",
+        "lead_set",
+        "fraction",
+        "label_count",
+        "seed",
+        "seconds",
+    )
     return {
         **{name: getattr(row, name) for name in same},
         "leads": " ".join(row.leads),

@@ -87,18 +87,21 @@ def shift_leads(window: Window, fs: float, level: float, rng: np.random.Generato
 
 PERTURBATIONS: dict[str, Perturbation] = {
     "lead-shift": Perturbation("lead-shift", "ms", "leads shifted against each other", shift_leads),
-    "lead-off": Perturbation(
-        "lead-off", "", "flat leads", leads_off, highest=len(STANDARD_LEADS) - 1, whole=True
-    ),
-}  # fmt: skip
+    "lead-off": Perturbation("lead-off", "", "flat leads", leads_off, highest=len(STANDARD_LEADS) - 1, whole=True),
+}
 
 
 def noise_of(kinds: tuple[str, ...]) -> Perturbation:
     """Return the perturbation by one kind of noise, or by several at once."""
     return Perturbation(
-        "+".join(kinds), "dB", "signal-to-noise ratio", partial(add_noise, kinds),
-        undisturbed=math.inf, lowest=LEAST_DB, highest=MOST_DB,
-    )  # fmt: skip
+        "+".join(kinds),
+        "dB",
+        "signal-to-noise ratio",
+        partial(add_noise, kinds),
+        undisturbed=math.inf,
+        lowest=LEAST_DB,
+        highest=MOST_DB,
+    )
 
 
 def parse_disturbances(text: str) -> Disturbances:
@@ -126,9 +129,10 @@ def _kinds(part: str, text: str) -> tuple[str, ...]:
     kinds = tuple(kind.strip() for kind in part.split("+"))
     if not set(kinds) <= set(NOISES) or len(set(kinds)) < len(kinds):
         raise ConfigError(
-            f"--perturb {text!r}", f"noise of {', '.join(NOISES)}, joined by , for each or by + for all at once, "
+            f"--perturb {text!r}",
+            f"noise of {', '.join(NOISES)}, joined by , for each or by + for all at once, "
             f"such as {NOISE}=em,bw:24,12,0dB",
-        )  # fmt: skip
+        )
     return kinds
 
 

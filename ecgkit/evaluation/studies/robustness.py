@@ -97,9 +97,13 @@ class _Scores:
 
 def _row(name: str, level: float, found: _Scores, clean: _Scores) -> dict[str, Any]:
     return {
-        "perturbation": name, "level": level, "auroc": found.auroc, "auroc_change": found.auroc - clean.auroc,
-        "loss": found.loss, "loss_change": found.loss - clean.loss,
-    }  # fmt: skip
+        "perturbation": name,
+        "level": level,
+        "auroc": found.auroc,
+        "auroc_change": found.auroc - clean.auroc,
+        "loss": found.loss,
+        "loss_change": found.loss - clean.loss,
+    }
 
 
 @dataclass(frozen=True)

@@ -264,11 +264,23 @@ def _request(
     cache: str | None,
 ) -> ProbeRequest:
     return ProbeRequest(
-        store, task.task, encoder, head=head.head, head_settings=head.settings, leads=leads, epochs=suite.epochs,
-        protocol=suite.protocol, splits=task.splits, label_set=suite.label_set, task_settings=task.settings,
-        eval_data=suite.eval_data, allow_overlap=suite.allow_overlap, device=device, cache=cache,
+        store,
+        task.task,
+        encoder,
+        head=head.head,
+        head_settings=head.settings,
+        leads=leads,
+        epochs=suite.epochs,
+        protocol=suite.protocol,
+        splits=task.splits,
+        label_set=suite.label_set,
+        task_settings=task.settings,
+        eval_data=suite.eval_data,
+        allow_overlap=suite.allow_overlap,
+        device=device,
+        cache=cache,
         also=_also(suite, encoder),
-    )  # fmt: skip
+    )
 
 
 def _also(suite: Suite, encoder: EncoderChoice) -> tuple[str, ...]:
