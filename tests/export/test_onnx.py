@@ -89,7 +89,7 @@ WRONG = {
     "leads of a folder": (["--hub", "h", "--leads", "I"], "--leads without --onnx"),
     "licence of a file": (["--onnx", "m.onnx", "--license", "mit"], "without --hub"),
     "folder there": (["--hub", "other", "--overwrite"], "ecgkit did not make it"),
-    "licence as a sentence": (["--hub", "h", "--license", "do what you want"], "an identifier such as"),
+    "licence as a sentence": (["--hub", "h", "--license", "do what you want"], "is not an identifier"),
     "no results": (["--hub", "h", "--results", "other"], "no result below other"),
 }
 

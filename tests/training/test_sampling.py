@@ -167,6 +167,6 @@ def test_siblings_train_the_same_in_any_number_of_workers_and_processes(cohort_s
 
 
 def test_a_batch_that_pairs_do_not_fill_is_refused(cohort_store: Path, tmp_path: Path) -> None:
-    for size, told in ((9, "no multiple of 2"), (2, "needs at least 4")):
+    for size, told in ((9, "not a multiple of 2"), (2, "needs at least 4")):
         with pytest.raises(RunError, match=told):
             train_siblings(cohort_store, tmp_path / "run", replace(PairConfig().recipe, batch_size=size))
