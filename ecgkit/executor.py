@@ -117,9 +117,11 @@ def open_executor(workers: int = 1, dask: str = "", warm_up: Callable[[], object
             need.
 
     Raises:
-        ConfigError: Both `workers` and `dask` are given, or the cluster cannot be reached.
+        ConfigError: `workers` is below 1, both `workers` and `dask` are given, or the cluster cannot be reached.
         WorkerError: A worker ended before its work was done.
     """
+    if workers < 1:
+        raise ConfigError(f"--workers {workers} must be at least 1")
     if dask and workers > 1:
         raise ConfigError(f"--workers {workers} and --dask {dask} exclude each other", remedy="Give only one of them.")
     if dask:

@@ -137,3 +137,8 @@ def test_workers_end_soon_when_their_parent_is_killed_or_gets_ctrl_c(tmp_path: P
     else:
         pytest.fail("the worker lives on")
     assert errors.count("KeyboardInterrupt") == (number == signal.SIGINT), "no worker complains of Ctrl-C"
+
+
+def test_no_workers_is_one_clear_error() -> None:
+    with pytest.raises(ConfigError, match="workers 0 must be at least 1"), open_executor(0):
+        pass

@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.model_selection import train_test_split
 
+from ecgkit.errors import ConfigError
 from ecgkit.evaluation.probe.facts import protocol_facts
+from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.protocols.draws import Amount, covering, nested_subset, plain_draw, stratified_order
 from ecgkit.evaluation.protocols.protocol import Protocol, load_protocol
 from ecgkit.evaluation.results.facts import Departure, Facts
@@ -116,3 +118,8 @@ def test_what_a_probe_does_otherwise_than_its_protocol_is_a_departure() -> None:
     own = protocol_facts("merl", load_protocol("merl"), head="linear", seed=0, amount=Amount(1), splits=True)
     assert any("maximum over epochs of the test AUROC" in departure.note for departure in own.departures)
     assert "departs in " in protocol_words(Facts(protocol=own))
+
+
+def test_a_negative_seed_is_refused_from_python_too() -> None:
+    with pytest.raises(ConfigError, match="seed -1 must be 0 or more"):
+        ProbeRequest("store.zarr", "simulated", seed=-1)

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from ecgkit.errors import ConfigError
 from ecgkit.evaluation.features.encoder import EncoderChoice
 from ecgkit.evaluation.protocols import DEFAULT
 from ecgkit.evaluation.protocols.draws import Amount
@@ -59,6 +60,10 @@ class ProbeRequest:
     device: str = "auto"
     cache: str | None = ""
     also: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ConfigError(f"seed {self.seed} must be 0 or more")
 
     @property
     def head_name(self) -> str:
