@@ -221,7 +221,7 @@ def test_more_rejected_than_allowed_is_code_3(ecgkit, tmp_path: Path) -> None:
     (tmp_path / "src" / "b.dat").unlink()
     done = ecgkit("ingest", tmp_path / "src", "--out", tmp_path / "s.zarr")
     assert done.code == 3
-    assert "b.dat does not exist" in " ".join(done.out.split())
+    assert "signal file b.dat of b.hea does not exist" in " ".join(done.out.split())
     assert ecgkit("ingest", tmp_path / "src", "--out", tmp_path / "t.zarr", "--max-rejected", 40).code == 0
     ledger = json.loads(ecgkit("inspect", tmp_path / "s.zarr", "--json").out)["rejected"]
     assert ledger == {"header": 1}
@@ -278,9 +278,9 @@ WRONG = {
     ),
     "no curves": (["runs", "other"], "expected a YAML file"),
     "no such curve": (["runs", "{run}", "--metric", "val_los"], "no run has 'val_los'; expected one of train_loss"),
-    "existing run": (["pretrain", "--method", "stmem", "--data", "{store}", "--out", "other"], "other exists"),
+    "existing run": (["pretrain", "--method", "stmem", "--data", "{store}", "--out", "other"], "other already exists"),
     "no weights file": (["import-weights", "absent.pth", "--method", "stmem", "--out", "r"], "absent.pth does not"),
-    "no overwrite": (["simulate", "other", "--records", "5"], "other exists"),
+    "no overwrite": (["simulate", "other", "--records", "5"], "other already exists"),
     "picture under another name": (
         ["inspect", "{store}", "--record", "x", "--out", "other/notes.txt"],
         "must end in .png",
@@ -288,7 +288,7 @@ WRONG = {
     "page under another name": (["report", "{run}", "--out", "other/notes.txt"], "must end in .html"),
     "settings of another": (
         ["pretrain", "--method", "stmem", "--config", "unfinished/other.yaml", "--data", "{store}", "--out", "r"],
-        "holds settings of mae; expected settings of stmem",
+        "holds settings of mae, not of stmem",
     ),
     "epochs of nothing": (
         ["probe", "{run}", "--epochs", "3", "--data", "{store}", "--task", "simulated"],
