@@ -246,7 +246,7 @@ class TestDetector:
     def test_wrong_wishes_are_told(self) -> None:
         with pytest.raises(PluginError, match=r"no detector 'concensus'.*Did you mean 'consensus'"):
             Detector("concensus")
-        with pytest.raises(ConfigError, match="xqrs has none"):
+        with pytest.raises(ConfigError, match="detector xqrs has no settings"):
             Detector("xqrs", assignments=("high=1",))
         with pytest.raises(ConfigError, match="unknown key"):
             Detector(assignments=("hihg=1",))

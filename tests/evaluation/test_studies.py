@@ -242,7 +242,7 @@ def test_the_studies_of_a_run(
         (("--layers", "3"), "numbers from 1 to 2"),
         (("--layers", "x"), "numbers from 1 to 2"),
         (("--layers", "all", "--perturb", "lead-shift=1"), "run one study at a time"),
-        (("--layers", "all", "--fraction", "10"), "a study takes all"),
+        (("--layers", "all", "--fraction", "10"), "a study uses all"),
         (("--perturb", "lead-off=1", "--seeds", "2"), "a study"),
     ):
         refused = ecgkit("probe", runs[name], *common[:-1], tmp_path / "none", *wrong)
