@@ -120,7 +120,8 @@ def stratified_order(has: Bools, rng: np.random.Generator) -> Indices:
 def covering(has: Bools, rng: np.random.Generator) -> Indices:
     """Return a few rows that together have every label.
 
-    For the rarest missing label, it adds a row of that label with the most missing labels."""
+    For the rarest missing label, it adds a row of that label with the most missing labels.
+    """
     missing, chosen = has.any(0), []
     frequency = has.sum(0)
     while missing.any():
