@@ -95,7 +95,7 @@ class FeatureCache:
             rows: Rows of the store, all of them usable.
             needs: Fields of `ecgkit.methods.Features` to return.
             also: Fields that will be requested later. They are cached too when records are encoded now.
-            supplies: What the encoder needs besides the signal.
+            supplies: Inputs of the encoder besides the signal.
             progress: Called with records done and records in total, while records are encoded.
 
         Raises:

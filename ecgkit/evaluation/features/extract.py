@@ -66,7 +66,7 @@ def extract(
         view: The store under the encoder's contract.
         rows: Rows of the store, all of them usable.
         needs: Names of the fields of `ecgkit.methods.Features` to return.
-        supplies: What the encoder needs besides the signal.
+        supplies: Inputs of the encoder besides the signal.
         batch_size: Records per batch.
         beside: Number of further records with features in memory at the same time.
         progress: Called with batches done and batches in total.

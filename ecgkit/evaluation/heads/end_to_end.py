@@ -76,7 +76,7 @@ def train_supervised(
         recipe: Training recipe: optimiser, schedule and epochs.
         layer_decay: Factor on the learning rate from each stage of the encoder to the stage before it.
         seed: Seed of the linear layer, the order of records and the crops.
-        supplies: What the encoder needs besides the signal.
+        supplies: Inputs of the encoder besides the signal.
         progress: Called with epochs done and epochs in total.
     """
     device = next(encoder.parameters()).device

@@ -67,7 +67,7 @@ class FineTune:
             encoder: The encoder whose weights training starts from.
             view: The store under the encoder's contract.
             data: The task on the store.
-            supplies: What the encoder needs besides the signal.
+            supplies: Inputs of the encoder besides the signal.
             progress: Called with epochs done and epochs in total.
         """
         return train_supervised(

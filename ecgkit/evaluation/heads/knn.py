@@ -52,7 +52,7 @@ class KnnHead(Head):
     Args:
         seed: Not used; nothing is random.
         device: Not used; the head computes on the CPU, where the features are.
-        config: See `KnnConfig`.
+        config: Settings of the head; see `KnnConfig`.
     """
 
     config: KnnConfig

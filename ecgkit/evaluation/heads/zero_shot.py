@@ -76,7 +76,7 @@ class ZeroShotHead(Head):
     Args:
         seed: Not used; nothing is random.
         device: Not used; the method computes on its own device.
-        config: See `ZeroShotConfig`.
+        config: Settings of the head; see `ZeroShotConfig`.
     """
 
     config: ZeroShotConfig

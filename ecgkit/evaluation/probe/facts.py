@@ -48,10 +48,10 @@ def facts_of(
     Args:
         probe: The probe.
         data: The task's records, with the training records that were drawn.
-        amount: How much of the training part was asked for.
+        amount: Requested amount of training records.
         seed: Seed of the draw and of the head.
         seeds: Number of results with different seeds that are made together.
-        choices: What the head tried and chose, by heading.
+        choices: Settings that the head tried and chose, by heading.
         training: Metrics of a training from scratch, by epoch.
     """
     opened, request, task = probe.opened, probe.request, data.task
@@ -99,7 +99,7 @@ def protocol_facts(
         protocol: The protocol.
         head: Head of the probe.
         seed: Seed of the draw.
-        amount: How much of the training part is used.
+        amount: Amount of training records to use.
         splits: Whether published split tables are used.
         further: Departures that were found earlier.
     """

@@ -26,12 +26,12 @@ class FittedProbe:
     Args:
         probe: The probe.
         data: The task's records. Its training part holds only the drawn records.
-        amount: How much of the training part was asked for.
+        amount: Requested amount of training records.
         seed: Seed of the draw and of the head.
         seeds: Number of results with different seeds that are made together.
         predictor: The fitted head, or the trained encoder with its linear layer.
         probabilities: Predictions of all of the task's records, ``[len(data.rows), C]``; of a regression, numbers.
-        choices: What was tried and chosen, by heading.
+        choices: Settings that were tried and chosen, by heading.
         training: Metrics of each epoch; empty if nothing was trained.
         seen: For each label, the class name that the model was trained with; see `ecgkit.evaluation.heads.base.Head`.
         seconds: Wall time.

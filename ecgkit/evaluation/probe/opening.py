@@ -38,7 +38,7 @@ def open_task(
     """Open the view of a request's store, split its task, and join the other store if one is tested instead.
 
     Args:
-        request: What is asked for.
+        request: The request for the probe.
         encoder: The encoder. Its contract builds the view. If another store is tested, records of that store that its
             pretraining saw count too.
         task: The task.

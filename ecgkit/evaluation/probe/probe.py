@@ -51,7 +51,7 @@ class Probe:
     """An encoder, a store, a task and a head, opened once for any number of results.
 
     Args:
-        request: What is asked for.
+        request: The request for the probe.
         encoder: The encoder; None to open the one that the request names.
         progress: Called with the stage, units done and units in total.
 

@@ -23,7 +23,7 @@ class ProbeRequest:
         head: Name of the head; not used by a training from scratch.
         head_settings: Changes of the head's settings, such as ``gate=frozen``.
         leads: The lead set that the encoder is given; empty for all leads of its contract.
-        amount: How much of the training part is used.
+        amount: Amount of training records to use.
         seed: Seed of the draw, of the head, and of random weights.
         seeds: Number of results with different seeds that are made together.
         epochs: Epochs of a training from scratch; None for those of the recipe.

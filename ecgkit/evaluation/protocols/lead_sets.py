@@ -1,4 +1,4 @@
-"""Which leads an evaluation gives to a model: named sets, every lead alone, and random subsets that all models share.
+"""Lead sets of an evaluation: named sets, every lead alone, and random subsets that all models share.
 
 A model that accepts any leads gets only the given ones. Any other model fills the missing leads itself, and its result
 states with what. Filters and scaling see only the given leads.

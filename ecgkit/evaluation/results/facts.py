@@ -120,7 +120,7 @@ class DrawFacts:
     """How some of the training records were drawn.
 
     Args:
-        rule: See `ecgkit.evaluation.protocols.draws`.
+        rule: Rule of the draw; see `ecgkit.evaluation.protocols.draws`.
         random_state: Random state of the draw.
     """
 
@@ -130,7 +130,7 @@ class DrawFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointFacts:
-    """Which weights of the encoder were judged.
+    """Which weights of the encoder were evaluated.
 
     Args:
         selected_by: How they were chosen.
@@ -153,7 +153,7 @@ class LeadFacts:
 
     Args:
         given: The leads, in the standard order.
-        fill: What the encoder puts in place of the other leads; empty if it reads the given leads alone.
+        fill: How the encoder fills the other leads; empty if it reads only the given leads.
     """
 
     given: tuple[str, ...]
@@ -227,7 +227,7 @@ class IntervalFacts:
         method: Method of the interval.
         level: Its coverage.
         draws: Number of resamples.
-        unit: What is resampled.
+        unit: Unit of resampling, such as the patient.
     """
 
     method: str = "percentile bootstrap"
@@ -245,8 +245,8 @@ class Facts:
         labels: Where the labels come from.
         split: How records were split.
         draw: How training records were drawn; None if all were used.
-        head: What the head tried and chose, by heading.
-        checkpoint: Which weights of the encoder were judged.
+        head: Settings that the head tried and chose, by heading.
+        checkpoint: Which weights of the encoder were evaluated.
         leads: The lead set that the encoder was given; None for all leads of its contract.
         leak_guard: Which test records pretraining saw; None for an encoder that was not pretrained.
         transfer: Facts about the two stores if another store was tested; None for one store.

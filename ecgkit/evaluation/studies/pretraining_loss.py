@@ -25,7 +25,7 @@ class PretrainingLoss:
 
     Args:
         method: The whole method, with what its training needs besides the encoder.
-        supplies: What its training needs besides the signal.
+        supplies: Inputs of the training besides the signal.
         batches: The rows of each batch.
         epochs: Number of epochs of the training; schedules of the method stand at their end, as in validation.
     """

@@ -113,7 +113,7 @@ class _Judge:
     Args:
         fitted: The probe, fitted on clean records.
         recorded: The probe's view before the contract's filter.
-        supplies: What the encoder needs besides the signal.
+        supplies: Inputs of the encoder besides the signal.
         loss: The pretraining loss; None if it cannot be computed.
     """
 

@@ -84,7 +84,7 @@ class Suite:
         label_counts: Number of draws for each number of training records; None for the protocol's number.
         seed: The first seed.
         protocol: Name of the protocol.
-        label_set: See `ProbeRequest`.
+        label_set: Label set; see `ProbeRequest`.
         eval_data: Another store to test on; see `ProbeRequest`.
         epochs: Epochs of a training from scratch.
         allow_overlap: Continue even if pretraining saw test records.
