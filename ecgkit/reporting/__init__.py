@@ -1,1 +1,1 @@
-"""Reports on result rows: tables, pictures and the HTML page."""
+"""Reports of result rows: tables, pictures and the HTML page."""

@@ -1,1 +1,1 @@
-"""Features of records from a frozen encoder: which encoder, how they are extracted, and how they are kept."""
+"""Extracts features of records with a frozen encoder, and caches them."""

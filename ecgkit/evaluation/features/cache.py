@@ -1,12 +1,11 @@
-"""Features on disk: each record of a store is encoded once by each encoder, whatever is asked of its features later.
+"""A cache of features on disk. Each encoder encodes each record of a store only once.
 
 CACHE/KEY/key.json               what the features depend on, by name; KEY is its fingerprint
-CACHE/KEY/HASH.safetensors       some rows: ``rows`` [n], and the features of these, ``field.NAME`` [n, ...]
+CACHE/KEY/HASH.safetensors       n rows of the store: ``rows`` [n], and their features ``field.NAME`` [n, ...]
 
-The key holds hashes of the weights, of the source code that computes with them, of the store, of the leads that are
-given and of what the encoder reads besides the signal, so nothing stale is ever taken for fresh. Features of rows that
-no earlier task asked for are added as further files. A file is named by the SHA-256 of its bytes: one that is damaged
-is deleted and its rows are encoded anew.
+The key holds hashes of the weights, of the source code that computes with them, of the store, of the given leads and
+of what the encoder reads besides the signal, so stale features are never used. Features of further rows are added as
+further files. A file is named by the SHA-256 of its bytes; a damaged file is deleted and its rows are encoded again.
 """
 
 import hashlib
@@ -43,8 +42,8 @@ KEY = "key.json"
 ROWS = "rows"
 FIELD = "field."
 NAME = 32  # hex digits of a file's hash in its name
-SHARE = 4096  # records per file: what an interruption may cost
-COMES_ALONG = {"tokens": "token_real"}  # extracted with the other, never alone
+SHARE = 4096  # records per file: the most that an interruption can lose
+COMES_ALONG = {"tokens": "token_real"}  # always extracted together with the other field
 # Modules and packages of the core whose code changes the features of a store.
 CODE = (
     "ecgkit.signal",
@@ -62,10 +61,10 @@ Fields = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class FeatureCache:
-    """A folder of features.
+    """A folder of cached features.
 
     Args:
-        folder: The folder; it is made when it is needed.
+        folder: The folder; it is created when it is needed.
     """
 
     folder: Path
@@ -83,10 +82,10 @@ class FeatureCache:
         supplies: Mapping[str, Supply] = MappingProxyType({}),
         progress: Callable[[int, int], None] | None = None,
     ) -> RecordFeatures:
-        """Return what `ecgkit.evaluation.features.extract.extract` returns, read from disk as far as it is there.
+        """Return the features of `ecgkit.evaluation.features.extract.extract`, read from disk where available.
 
         A process that needs the same features at the same time waits for this one. If this one is stopped, at most
-        `SHARE` records are encoded again.
+        `SHARE` records must be encoded again.
 
         Args:
             encoder: The encoder, on the device to compute on.
@@ -95,8 +94,8 @@ class FeatureCache:
             view: The store under the encoder's contract, with the leads that the encoder is given.
             rows: Rows of the store, all of them usable.
             needs: Fields of `ecgkit.methods.Features` to return.
-            also: Fields that will be asked for later. They are kept too where records are encoded now.
-            supplies: What the encoder needs besides the signal.
+            also: Fields that will be requested later. They are cached too when records are encoded now.
+            supplies: Inputs of the encoder besides the signal.
             progress: Called with records done and records in total, while records are encoded.
 
         Raises:
@@ -132,7 +131,10 @@ def _write_key(folder: Path, key: dict[str, Any]) -> None:
 def _encode(
     encode: Callable[[tuple[str, ...]], RecordFeatures], wanted: tuple[str, ...], needs: tuple[str, ...]
 ) -> tuple[RecordFeatures, tuple[str, ...]]:
-    """Return features and their fields: all that are wanted, or those needed if the encoder does not fill the rest."""
+    """Encode records. Return the features and the names of their fields.
+
+    The fields are all that are wanted, or only those needed if the encoder does not fill the others.
+    """
     try:
         return encode(wanted), wanted
     except RunError:
@@ -154,7 +156,7 @@ def features_of(
     supplies: Mapping[str, Supply] = MappingProxyType({}),
     progress: Callable[[int, int], None] | None = None,
 ) -> RecordFeatures:
-    """Return features from the cache in a folder, or computed anew where there is none; see `FeatureCache.extract`."""
+    """Return features from the cache in a folder, or compute them if there is no cache; see `FeatureCache.extract`."""
     if cache is None:
         return extract(encoder, view, rows, needs, supplies=supplies, progress=progress)
     return FeatureCache(cache).extract(
@@ -163,11 +165,11 @@ def features_of(
 
 
 def cache_folder(folder: Path, asked: Path | None = None) -> Path:
-    """Return where features are cached: where the user asked, ``ECGKIT_CACHE``, or beside the results of the encoder.
+    """Return the cache folder: the user's choice, ``ECGKIT_CACHE``, or a folder beside the results of the encoder.
 
     Args:
         folder: The run folder, or the folder of an encoder without a run.
-        asked: The user's wish.
+        asked: The user's choice.
     """
     if asked is not None:
         return asked
@@ -178,7 +180,7 @@ def cache_folder(folder: Path, asked: Path | None = None) -> Path:
 
 
 def key_of(encoder: Encoder, config: Any, store: Store, view: View, supplies: Mapping[str, Supply]) -> dict[str, Any]:
-    """Return everything that features depend on, as JSON."""
+    """Return everything that features depend on, as JSON text."""
     return {
         "encoder": f"{type(encoder).__module__}.{type(encoder).__qualname__}",
         "config": to_dict(config),
@@ -203,7 +205,7 @@ def weights_sha256(encoder: Encoder) -> str:
 
 
 def _supply_sha256(supply: Supply, view: View) -> str:
-    """Return a hash of all that a supply would hand to the encoder."""
+    """Return a hash of everything that a supply gives to the encoder."""
     rows = np.arange(len(view.signal))
     given = [supply.at(rows, evaluation_starts(view, offset)) for offset in view.spec.eval_offsets]
     return _sha256(*(value.numpy() if isinstance(value, Tensor) else np.asarray(value) for value in given))
@@ -211,7 +213,7 @@ def _supply_sha256(supply: Supply, view: View) -> str:
 
 @cache
 def _code_sha256(package: str) -> str:
-    """Return a hash of the sources of a method's package and of what the core does with a signal."""
+    """Return a hash of the source code of a method's package and of the core's signal processing."""
     digest = hashlib.sha256()
     for name in CODE if package == "ecgkit" else (*CODE, package):
         for file in _sources(name):
@@ -240,10 +242,10 @@ def _sha256(*arrays: NDArray[Any]) -> str:
 
 
 class _Found:
-    """Features of rows as they are put together.
+    """Features of rows, collected piece by piece.
 
     Args:
-        records: R, how many rows are asked for.
+        records: Number R of requested rows.
     """
 
     def __init__(self, records: int, fields: Sequence[str]) -> None:
@@ -252,7 +254,7 @@ class _Found:
         self.has = {field: np.zeros(records, bool) for field in fields}
 
     def put(self, field: str, at: NDArray[np.int64], values: NDArray[Any]) -> None:
-        """Set a field of some of the rows; the number of tokens may differ from one time to another."""
+        """Set a field for some of the rows. The number of tokens may differ between calls."""
         old = self.values.get(field)
         if old is None or old.shape[1:] != values.shape[1:]:
             shape = values.shape[1:] if old is None else np.maximum(old.shape[1:], values.shape[1:])
@@ -266,7 +268,7 @@ class _Found:
 
 
 def _gather(folder: Path, rows: NDArray[np.int64], fields: Sequence[str]) -> _Found:
-    """Read what a folder holds of some rows."""
+    """Read the features of some rows that a folder holds."""
     found = _Found(len(rows), fields)
     order = np.argsort(rows, kind="stable")
     for file in sorted(folder.glob("*.safetensors")):
@@ -283,7 +285,7 @@ def _gather(folder: Path, rows: NDArray[np.int64], fields: Sequence[str]) -> _Fo
 
 
 def _read(file: Path) -> Fields | None:
-    """Return what a file holds; None, and the file is gone, where its bytes are not those that were written."""
+    """Return the content of a file. A damaged file is deleted, and None is returned."""
     with suppress(OSError, SafetensorError, KeyError, ValueError):
         content = file.read_bytes()
         if hashlib.sha256(content).hexdigest()[:NAME] == file.stem:
@@ -305,5 +307,5 @@ def _write(folder: Path, rows: NDArray[np.int64], fields: Mapping[str, NDArray[A
 def _within(
     progress: Callable[[int, int], None] | None, start: int, at: NDArray[np.int64], missing: NDArray[np.int64]
 ) -> Callable[[int, int], None] | None:
-    """Return what tells of a share's progress in records of the whole."""
+    """Return a progress callback that counts the records of one part within the whole."""
     return progress and (lambda done, total: progress(start + round(done / total * len(at)), len(missing)))

@@ -1,4 +1,4 @@
-"""The encoder that is probed: of a finished run, or with random weights as its baseline."""
+"""The encoder that is probed: from a finished run, or with random weights as a baseline."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from ecgkit.training.weights import file_sha256
 
 @dataclass(frozen=True)
 class ProbedEncoder:
-    """The encoder that is probed, with what its result states about it.
+    """The encoder that is probed, with the facts that its result states.
 
     Args:
         name: Its name in the report.
@@ -28,15 +28,15 @@ class ProbedEncoder:
         preset: The preset that its config started from.
         config: Its config.
         weights: ``pretrained``, ``random-init`` or ``scratch``; ``in training`` for a probe during pretraining.
-        encoder: The encoder; None while its pretraining has not handed it over (`Probe.with_encoder`).
-        checkpoint: SHA-256 of its weights' file, or the text ``random weights, seed N``.
+        encoder: The encoder; None until pretraining passes it on (`Probe.with_encoder`).
+        checkpoint: SHA-256 of the weights file, or the text ``random weights, seed N``.
         seed: Seed of random weights; None for pretrained ones.
         training: Metrics of its pretraining, by epoch.
         seen: Hashes of the waveforms that its pretraining trained or validated on.
         seen_patients: Patients of those records, as ``DATASET:ID``.
         built_on: Names of the runs that its pretraining was built on; `seen` holds their records too.
-        silent: Names of those of them that do not state what they were trained on.
-        method: Loads the whole method, for a head that needs more than the encoder; None without a run.
+        silent: Names of the runs in `built_on` that do not state what they were trained on.
+        method: Function that loads the whole method, for a head that needs more than the encoder; None without a run.
         run: Its run folder; None without a run.
     """
 
@@ -58,7 +58,7 @@ class ProbedEncoder:
 
     @property
     def spec(self) -> SignalSpec:
-        """The encoder's input."""
+        """The encoder's signal contract."""
         spec: SignalSpec = self.config.signal
         return spec
 
@@ -66,7 +66,7 @@ class ProbedEncoder:
         """Return the encoder.
 
         Raises:
-            RunError: There is none yet.
+            RunError: The encoder is not there yet.
         """
         if self.encoder is None:
             raise RunError(f"{self.name} has no encoder yet")
@@ -74,14 +74,14 @@ class ProbedEncoder:
 
     @property
     def from_scratch(self) -> bool:
-        """Whether it is trained on the task's labels from random weights."""
+        """Whether the encoder is trained on the task's labels from random weights."""
         return self.weights == "scratch"
 
     def load_method(self) -> Method:
         """Return the whole method, for a head that needs more than the encoder.
 
         Raises:
-            RunError: There is only an encoder.
+            RunError: The run holds only an encoder.
         """
         if self.method is None:
             raise RunError(
@@ -94,11 +94,11 @@ class ProbedEncoder:
 
 @dataclass(frozen=True)
 class EncoderChoice:
-    """Which encoder to probe, in plain values: that of a run, or one without pretraining.
+    """Which encoder to probe, in plain values: the encoder of a run, or one without pretraining.
 
     Args:
         run: Run folder of a pretrained model.
-        method: Instead of a run: a method family.
+        method: Method family, instead of a run.
         weights: With `method`: ``random-init`` to probe the encoder as it is, ``scratch`` to train it on the task's
             labels.
         preset: Preset of the family.
@@ -114,7 +114,7 @@ class EncoderChoice:
     settings: tuple[str, ...] = ()
 
     def check(self) -> None:
-        """Refuse a choice that names no encoder, or two.
+        """Raise if the choice names no encoder, or two.
 
         Raises:
             ConfigError: It names none, or two.
@@ -127,7 +127,7 @@ class EncoderChoice:
 
     @property
     def named(self) -> bool:
-        """Whether it names an encoder at all."""
+        """Whether the choice names an encoder."""
         return bool(self.run or self.method)
 
     @property
@@ -147,7 +147,7 @@ class EncoderChoice:
         return entry, preset, config
 
     def open(self, seed: int) -> ProbedEncoder:
-        """Return the encoder; `seed` draws its weights where there is no run.
+        """Return the encoder. Without a run, `seed` draws its weights.
 
         Raises:
             RunError: The run is not a finished one.
@@ -164,7 +164,7 @@ def pretrained_encoder(path: Path) -> ProbedEncoder:
     """Return the encoder of a run folder.
 
     Raises:
-        RunError: It is not a finished run.
+        RunError: The folder is not a finished run.
     """
     run = open_run(path)
     checkpoint = file_sha256(path / WEIGHTS)
@@ -192,14 +192,14 @@ def pretrained_encoder(path: Path) -> ProbedEncoder:
 
 
 def _ancestors(parents: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, int]]:
-    """Yield the name of each run that a run is built on, and how many records it saw; see `ecgkit.training.parents`."""
+    """Yield the name of each run that a run is built on, and its number of records; see `ecgkit.training.parents`."""
     for parent in parents:
         yield Path(str(parent.get("run", ""))).name, int(parent.get("records", 0))
         yield from _ancestors(parent.get("built_on") or [])
 
 
 def untrained_encoder(entry: MethodEntry, preset: str, config: Any, *, weights: str, seed: int) -> ProbedEncoder:
-    """Return an encoder with random weights: ``random-init`` to be probed as it is, ``scratch`` to be trained."""
+    """Return an encoder with random weights: ``random-init`` to probe it frozen, ``scratch`` to train it."""
     torch.manual_seed(seed)
     method: Method = entry.load()(config)
     name = f"{entry.name}-{preset}-{weights}"

@@ -1,4 +1,4 @@
-"""Features of a store's records from a frozen encoder, through the encoder's own contract."""
+"""Extracts features of a store's records with a frozen encoder, under the encoder's own contract."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,19 +16,19 @@ from ecgkit.store.views import View
 from ecgkit.training.data import Windows, evaluation_starts, load_batches, plan_batches
 from ecgkit.training.supply import Supply
 
-LARGEST = 16 * 2**30  # bytes of tokens that are held in memory at most
+LARGEST = 16 * 2**30  # largest size of tokens in memory, in bytes
 
 
 @dataclass(frozen=True)
 class RecordFeatures:
-    """Features of records, and which leads they had.
+    """Features of records, and the leads of each record.
 
     Args:
-        fields: By the name of a field of `ecgkit.methods.Features`: ``[R, ...]``. ``per_lead`` is ``[R, L, D]`` on the
-            contract's lead axis, 0 where a record lacks the lead. ``tokens`` is float16 ``[R, N, D]``, those of all
-            crops one after the other, and comes with ``token_real``, bool ``[R, N]``.
-        leads: The L leads of that axis.
-        present: bool ``[R, L]``, which record has which lead.
+        fields: Arrays ``[R, ...]`` by the name of a field of `ecgkit.methods.Features`. ``per_lead`` is ``[R, L, D]``
+            on the contract's lead axis, 0 where a record lacks the lead. ``tokens`` is float16 ``[R, N, D]``, the
+            tokens of all crops in sequence; ``token_real``, bool ``[R, N]``, marks those that are not padding.
+        leads: The L leads of the contract's lead axis.
+        present: Bool ``[R, L]``, which leads each record has.
     """
 
     fields: Mapping[str, NDArray[Any]]
@@ -59,17 +59,17 @@ def extract(
     beside: int = 0,
     progress: Callable[[int, int], None] | None = None,
 ) -> RecordFeatures:
-    """Return features in the order of `rows`, averaged over the contract's evaluation crops; tokens are kept apart.
+    """Return features in the order of `rows`, averaged over the contract's evaluation crops; tokens are not averaged.
 
     Args:
-        encoder: In evaluation mode or not; it is put there.
+        encoder: The encoder; it is switched to evaluation mode.
         view: The store under the encoder's contract.
         rows: Rows of the store, all of them usable.
-        needs: Which fields of `ecgkit.methods.Features`.
-        supplies: What the encoder needs besides the signal.
-        batch_size: Records at a time.
-        beside: How many more records' features will be held in memory with these.
-        progress: Called with batches done and in all.
+        needs: Names of the fields of `ecgkit.methods.Features` to return.
+        supplies: Inputs of the encoder besides the signal.
+        batch_size: Records per batch.
+        beside: Number of further records with features in memory at the same time.
+        progress: Called with batches done and batches in total.
 
     Raises:
         RunError: The encoder does not fill one of the fields, or tokens would not fit into memory.
@@ -103,14 +103,14 @@ def extract(
 
 
 class _Tokens:
-    """Tokens of records as they come, batch by batch; their number may differ from one lead set to another."""
+    """Collects the tokens of records batch by batch. The number of tokens may differ between lead sets."""
 
     def __init__(self, records: int, crops: int, beside: int) -> None:
         self.records, self.crops, self.beside, self.count = records, crops, beside, 0
         self._pieces: list[tuple[NDArray[np.int64], int, NDArray[np.float16], NDArray[np.bool_]]] = []
 
     def add(self, at: NDArray[np.int64], crop: int, tokens: NDArray[np.float32], real: Tensor | None) -> None:
-        """Take the tokens ``[B, N, D]`` of some records, of which `real` ``[B, N]`` stand for something."""
+        """Add the tokens ``[B, N, D]`` of some records; `real` ``[B, N]`` marks those that are not padding."""
         self.count = max(self.count, tokens.shape[1])
         held = self.records + self.beside
         size = 2 * held * self.crops * self.count * tokens.shape[2]
@@ -124,7 +124,7 @@ class _Tokens:
         self._pieces.append((at, crop, tokens.astype(np.float16), there))
 
     def together(self) -> dict[str, NDArray[Any]]:
-        """Return ``tokens`` and ``token_real``; the crops of a record lie one after the other."""
+        """Return ``tokens`` and ``token_real``. The crops of a record follow each other."""
         width = self._pieces[0][2].shape[2] if self._pieces else 0
         tokens = np.zeros((self.records, self.crops, self.count, width), np.float16)
         real = np.zeros(tokens.shape[:3], bool)
@@ -144,10 +144,10 @@ def _field(features: Features, need: str) -> NDArray[np.float32]:
 
 
 def pooled_by_lead(features: Features) -> Tensor | None:
-    """Return the mean of each lead's tokens, ``[B, L, D]``: features by lead of an encoder that has none of its own.
+    """Return the mean of each lead's tokens, ``[B, L, D]``, for an encoder without its own features per lead.
 
-    Tokens that stand for nothing take no part; a lead without any other gets zeros. None where the encoder does not
-    say of which lead its tokens are.
+    Padding tokens are left out; a lead with only padding gets zeros. None if the encoder does not state the lead of
+    each token.
     """
     if features.tokens is None or features.token_leads is None:
         return None

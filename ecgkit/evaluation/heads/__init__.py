@@ -1,4 +1,4 @@
-"""Heads: from features to predictions. `ecgkit.evaluation.heads.base` says what a head is."""
+"""Heads turn features into predictions. `ecgkit.evaluation.heads.base` defines what a head is."""
 
 from collections.abc import Callable
 

@@ -1,8 +1,8 @@
-"""Attention pooling: one trained query looks at all tokens of a record, and a linear classifier reads what it saw.
+"""Attention pooling: one trained query attends to all tokens of a record, and a linear classifier reads its output.
 
-The probe of token encoders whose pooled output was never trained to hold much, such as masked ones: Yu et al., CoCa,
-arXiv 2205.01917, section 3.2 (attentional pooler), of one query. Keys and values are projections of the normed tokens;
-tokens that stand for nothing are not seen. The encoder stays frozen.
+It suits token encoders whose pooled output was not trained to carry information, such as masked autoencoders. Source:
+Yu et al., CoCa, arXiv 2205.01917, section 3.2 (attentional pooler), with one query. Keys and values are projections of
+the normed tokens; padding tokens are masked out. The encoder stays frozen.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.trained import RECIPE, HeadConfig, TrainedHead
 from ecgkit.recipe import Recipe
 
-# Ours. A recipe's rate is that of a batch of 256: at 64 its peak is 1e-3.
+# Our choice. A recipe states the learning rate for a batch of 256; at a batch of 64 the peak is 1e-3.
 POOLING_RECIPE = replace(RECIPE, epochs=40, batch_size=64, lr=4e-3, warmup_epochs=4.0)
 
 
@@ -26,9 +26,9 @@ class AttentionPoolingConfig(HeadConfig):
     """Settings of the head.
 
     Args:
-        recipe: How it is trained.
-        heads: Attention heads; as many of them as divide the width of the tokens.
-        dropout: On what the query saw.
+        recipe: Training recipe.
+        heads: Number of attention heads. The greatest common divisor of it and the width of the tokens is used.
+        dropout: Dropout rate on the output of the query.
     """
 
     recipe: Recipe = POOLING_RECIPE
@@ -42,12 +42,12 @@ class AttentionPoolingConfig(HeadConfig):
 
 
 class AttentionPooling(nn.Module):
-    """Norm, one query over the tokens, classifier.
+    """A layer norm, one attention query over the tokens, and a linear classifier.
 
     Args:
-        width: D.
-        classes: C.
-        config: Its settings.
+        width: Width D of the tokens.
+        classes: Number C of classes.
+        config: Settings of the head.
     """
 
     def __init__(self, width: int, classes: int, config: AttentionPoolingConfig) -> None:
@@ -59,9 +59,9 @@ class AttentionPooling(nn.Module):
         self.out = nn.Linear(width, classes)
 
     def forward(self, tokens: Tensor, real: Tensor) -> Tensor:
-        """Return logits ``[B, C]`` from tokens ``[B, N, D]`` of which `real` ``[B, N]`` count."""
+        """Return logits ``[B, C]`` from tokens ``[B, N, D]``; `real` ``[B, N]`` marks those that are not padding."""
         x = self.norm(tokens.float())
-        # A record of which nothing is real would make a softmax over nothing: it shows its empty tokens instead.
+        # A record with only padding would give a softmax over nothing, so the query attends to its padding instead.
         hidden = ~(real | ~real.any(dim=1, keepdim=True))
         query = self.query.expand(len(x), -1, -1)
         seen, _ = self.attention(query, x, x, key_padding_mask=hidden, need_weights=False)
@@ -70,14 +70,14 @@ class AttentionPooling(nn.Module):
 
 
 class AttentionPoolingHead(TrainedHead):
-    """See the module."""
+    """Attention pooling as a head; see the module."""
 
     config: AttentionPoolingConfig
     settings = AttentionPoolingConfig
-    piece: ClassVar[int] = 256  # tokens are many
+    piece: ClassVar[int] = 256  # small, because tokens take much memory
 
     def build(self, train: Part) -> nn.Module:
-        """Return query and classifier for the width of the tokens."""
+        """Return the query and the classifier for the width of the tokens."""
         return AttentionPooling(train.features["tokens"].shape[2], train.targets.shape[1], self.config)
 
     def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:

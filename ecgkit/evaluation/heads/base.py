@@ -1,4 +1,4 @@
-"""What a head is: it is fitted on the features of the training part, chooses on validation, and predicts."""
+"""The base class of heads. A head is fitted on training features, chooses settings on validation, and predicts."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -22,8 +22,8 @@ class Part:
     """Features and targets of one part of a task.
 
     Args:
-        features: What the head needs of the records.
-        targets: ``[R, C]`` of 0 and 1; of a regression, numbers.
+        features: The features of the records that the head needs.
+        targets: ``[R, C]``, 0 and 1; numbers for a regression.
     """
 
     features: RecordFeatures
@@ -31,14 +31,14 @@ class Part:
 
 
 class Head(ABC):
-    """A classifier on frozen features, or a regressor.
+    """A classifier or a regressor on frozen features.
 
-    A head with settings names their dataclass twice: in its entry, and as `settings` in its class.
+    A head with settings names their dataclass in its entry and as the class attribute `settings`.
 
     Args:
-        seed: Seed of whatever is random in it.
-        device: What it computes on. A head never chooses a device itself: the result row records this one.
-        config: Its settings; None for the defaults of `settings`.
+        seed: Seed of all randomness in the head.
+        device: Device to compute on. A head never chooses a device itself, because the result row records this one.
+        config: Settings of the head; None for the defaults of `settings`.
     """
 
     settings: ClassVar[type[Any] | None] = None
@@ -47,34 +47,34 @@ class Head(ABC):
         self.seed, self.device = seed, device
         self.config: Any = self.settings() if config is None and self.settings is not None else config
         self.watch: Callable[[int, int], None] = lambda done, total: None
-        # By label, the name under which the model was trained on a class; empty for an unseen class. Zero-shot only.
+        # For each label, the name with which the model was trained on the class; empty if unseen. Zero-shot only.
         self.seen: dict[str, str] = {}
 
     def progress(self, watch: Callable[[int, int], None]) -> None:
-        """Let `watch` be called with steps done and in all while fitting, by heads that go by steps."""
+        """Register `watch`, which heads that fit in steps call with steps done and steps in total."""
         self.watch = watch
 
     def reader(self, method: Method, task: Task, owner: str) -> Encoder:
-        """Return what turns records into this head's features, for heads that need the whole ``method``.
+        """Return the encoder that gives this head's features, for heads that need the whole ``method``.
 
         Args:
-            method: With its weights.
-            task: What is asked for.
-            owner: Name of the method, for the error.
+            method: The method with its weights.
+            task: The task that is probed.
+            owner: Name of the method for error messages.
 
         Raises:
-            RunError: This head reads features of an encoder, or the method cannot do what it asks.
+            RunError: This head reads features of an encoder, or the method lacks what the head needs.
         """
         raise RunError(f"{type(self).__name__} makes nothing of a method", "a head that does, such as zero-shot")
 
     @abstractmethod
     def fit(self, train: Part, val: Part) -> None:
-        """Fit on `train`, choosing settings on `val`; the test part is never seen."""
+        """Fit on `train` and choose settings on `val`. The test set is never seen."""
 
     @abstractmethod
     def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
-        """Return probabilities ``[R, C]``; of a regressor, numbers."""
+        """Return probabilities ``[R, C]``; a regressor returns numbers."""
 
     @abstractmethod
     def choices(self) -> dict[str, Any]:
-        """Return what was tried and chosen, for the protocol card."""
+        """Return the settings that were tried and chosen, for the protocol card."""

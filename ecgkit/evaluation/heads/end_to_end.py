@@ -1,9 +1,9 @@
-"""Training an encoder and a linear layer end to end on a task's labels.
+"""Trains an encoder and a linear layer end to end on a task's labels.
 
 From random weights this is the "supervised from scratch" row that every table of pretrained models needs beside it;
-from pretrained weights it is fine-tuning. Nothing of a family's own training takes part: no mask, no other view, no
-noise, only the contract's crops. The epoch is chosen by the macro AUROC of the validation part; the test part is
-predicted once.
+from pretrained weights it is fine-tuning. The method family's own augmentation is not used: no mask, no second
+view, no noise, only the contract's crops. The epoch is chosen by the macro AUROC of the validation set; the test set
+is predicted once.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -31,17 +31,17 @@ from ecgkit.training.fitting import fit_epochs
 from ecgkit.training.optimization import Optimization, decayed_shares, trained_parameters
 from ecgkit.training.supply import Labels, Supply
 
-# Ours: the same for every family, so that scratch rows can be compared.
+# Our choice: the same for every family, so that results from scratch can be compared.
 RECIPE = Recipe(epochs=30, batch_size=32, lr=4e-3, warmup_epochs=3, weight_decay=0.05, clip=1.0)
 
 
 @dataclass(frozen=True)
 class Supervised:
-    """What an end-to-end training gives.
+    """The outcome of an end-to-end training.
 
     Args:
         probabilities: ``[len(data.rows), C]`` of the chosen epoch.
-        choices: What was done and chosen, for the protocol card.
+        choices: The settings that were used and chosen, for the protocol card.
         metrics: One mapping per epoch: training loss and validation macro AUROC.
         model: The trained ``encoder`` and its linear layer ``head``.
     """
@@ -52,7 +52,7 @@ class Supervised:
     model: nn.ModuleDict
 
     def predict(self, view: View, rows: NDArray[np.int64], supplies: Mapping[str, Supply]) -> NDArray[np.float64]:
-        """Return probabilities ``[len(rows), C]`` of any rows of a store under the encoder's contract."""
+        """Return probabilities ``[len(rows), C]`` for any rows of a store under the encoder's contract."""
         return _predict(self.model, view, rows, supplies)
 
 
@@ -67,17 +67,17 @@ def train_supervised(
     supplies: Mapping[str, Supply] = MappingProxyType({}),
     progress: Callable[[int, int], None] | None = None,
 ) -> Supervised:
-    """Train on a task's training part and predict all its records.
+    """Train on a task's training set and predict all records of the task.
 
     Args:
-        encoder: Trained in place; it ends with the weights of the chosen epoch.
+        encoder: The encoder; it is trained in place and ends with the weights of the chosen epoch.
         view: The store under the encoder's contract.
         data: The task on the store.
-        recipe: Optimiser, schedule, epochs.
-        layer_decay: What the learning rate is multiplied by from one stage of the encoder to the one before it.
-        seed: Of the linear layer, order and crops.
-        supplies: What the encoder needs besides the signal.
-        progress: Called with epochs done and in all.
+        recipe: Training recipe: optimiser, schedule and epochs.
+        layer_decay: Factor on the learning rate from each stage of the encoder to the stage before it.
+        seed: Seed of the linear layer, the order of records and the crops.
+        supplies: Inputs of the encoder besides the signal.
+        progress: Called with epochs done and epochs in total.
     """
     device = next(encoder.parameters()).device
     torch.manual_seed(seed)
@@ -96,7 +96,8 @@ def train_supervised(
     def judge(epoch: int, mean: float) -> tuple[float, ...]:
         score = macro_auroc(data.targets[val], _predict(model, view, data.rows[val], supplies))
         metrics.append({"epoch": epoch + 1, "train_loss": mean, "val_macro_auroc": finite(score)})
-        return (float(np.nan_to_num(score)),)  # with no class to score in val, the first epoch stays
+        # If no class can be scored on the validation set, the first epoch is kept.
+        return (float(np.nan_to_num(score)),)
 
     epoch = fit_epochs(model, optimization, batches, partial(_loss, model, device), judge, progress or _silent)
     rate = recipe.reached_lr(len(plan_batches(view, train, recipe.batch_size)))
@@ -108,7 +109,8 @@ def train_supervised(
 
 def _with_layer(encoder: Encoder, classes: int) -> nn.ModuleDict:
     if not trained_parameters(encoder):
-        encoder.requires_grad_(True)  # the teacher of a method with two networks, which no gradient reached there
+        # The teacher of a method with two networks was not trained by gradient.
+        encoder.requires_grad_(True)
     return nn.ModuleDict({"encoder": encoder, "head": nn.Linear(encoder.width, classes)})
 
 

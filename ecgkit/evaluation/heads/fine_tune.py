@@ -1,8 +1,8 @@
 """Fine-tuning: the whole pretrained encoder is trained with a linear layer on the task's labels.
 
 The same training as ``--scratch`` (`ecgkit.evaluation.heads.end_to_end`), from pretrained weights: AdamW at a peak
-learning rate of 1e-4 that decays by 0.75 from stage to stage towards the input, the epoch chosen on validation. The
-encoder that was handed in stays as it is; a copy is trained.
+learning rate of 1e-4 that decays by 0.75 from stage to stage towards the input. The epoch is chosen on the validation
+set. A copy of the encoder is trained; the given one is not changed.
 """
 
 import copy
@@ -17,7 +17,7 @@ from ecgkit.tasks.data import TaskData
 from ecgkit.training.fitting import check_whole_batches
 from ecgkit.training.supply import Supply
 
-# A recipe's rate is that of a batch of 256: at 32 its peak is 1e-4.
+# A recipe states the learning rate for a batch of 256; at a batch of 32 the peak is 1e-4.
 GENTLE = replace(RECIPE, lr=8e-4)
 
 
@@ -26,9 +26,9 @@ class FineTuneConfig:
     """Settings of fine-tuning.
 
     Args:
-        recipe: Optimiser, schedule, epochs.
-        layer_decay: What the learning rate is multiplied by from one stage of the encoder to the one before it; 1 for
-            the same rate everywhere.
+        recipe: Training recipe: optimiser, schedule and epochs.
+        layer_decay: Factor on the learning rate from each stage of the encoder to the stage before it; 1 for the same
+            rate everywhere.
     """
 
     recipe: Recipe = GENTLE
@@ -44,8 +44,8 @@ class FineTune:
     """A head that trains the encoder itself; see the module.
 
     Args:
-        seed: Of the linear layer, order and crops.
-        config: See `FineTuneConfig`.
+        seed: Seed of the linear layer, the order of records and the crops.
+        config: Settings; see `FineTuneConfig`.
     """
 
     def __init__(self, *, seed: int = 0, config: FineTuneConfig = FineTuneConfig()) -> None:
@@ -61,14 +61,14 @@ class FineTune:
         supplies: Mapping[str, Supply],
         progress: Callable[[int, int], None] | None = None,
     ) -> Supervised:
-        """Train a copy of the encoder on the training part, choose on val, predict all records.
+        """Train a copy of the encoder on the training set, choose the epoch on the validation set, predict all records.
 
         Args:
-            encoder: Where training starts.
-            view: The store under its contract.
+            encoder: The encoder whose weights training starts from.
+            view: The store under the encoder's contract.
             data: The task on the store.
-            supplies: What the encoder needs besides the signal.
-            progress: Called with epochs done and in all.
+            supplies: Inputs of the encoder besides the signal.
+            progress: Called with epochs done and epochs in total.
         """
         return train_supervised(
             copy.deepcopy(encoder),
@@ -83,7 +83,7 @@ class FineTune:
 
 
 class Scratch(FineTune):
-    """The same from random weights: a higher rate, alike in all layers."""
+    """Training from random weights, with a higher learning rate that is the same in all layers."""
 
     def __init__(self, *, seed: int = 0, epochs: int | None = None) -> None:
         recipe = RECIPE if epochs is None else replace(RECIPE, epochs=epochs)

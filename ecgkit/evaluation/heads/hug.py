@@ -7,8 +7,8 @@
     a    = W_7 mean(p_12, p_23, p_13)
     z    = mean of the seven, or their concatenation          logits = W_o z + b
 
-The paper needs twelve leads. Here (ours) a group's mean runs over the leads that a record has; a group without any is
-left out, with the pairs that hold it, and means run over what remains.
+The paper needs twelve leads. Our extension takes a group's mean over the leads that a record has. A group without any
+lead is left out, together with the pairs that contain it, and the means are taken over the remaining parts.
 """
 
 from dataclasses import dataclass
@@ -33,10 +33,10 @@ class HugConfig(HeadConfig):
     """Settings of HUG.
 
     Args:
-        recipe: How it is trained.
-        levels: ``full``; or less of it, to see what each part gives: ``groups`` (three maps and no more), ``weighted``
-            (one learnt weight per lead), ``mean`` (the mean over leads).
-        combine: ``mean`` of the parts (released code) or ``concat`` (the paper's figure); absent parts are 0 there.
+        recipe: Training recipe.
+        levels: ``full``, or a reduced form for ablations: ``groups`` (only the three group maps), ``weighted`` (one
+            learnt weight per lead) or ``mean`` (the mean over leads).
+        combine: ``mean`` of the parts (released code) or ``concat`` (the paper's figure), where absent parts are 0.
     """
 
     recipe: Recipe = RECIPE
@@ -45,12 +45,12 @@ class HugConfig(HeadConfig):
 
 
 class Hug(nn.Module):
-    """The maps of HUG, ``[B, L, D] -> [B, parts, D]``.
+    """The linear maps of HUG, ``[B, L, D] -> [B, parts, D]``.
 
     Args:
-        width: D.
-        leads: Names of the L leads; those that no group holds are left out.
-        whole: All three levels, seven parts; else the three groups.
+        width: Width D of the features.
+        leads: Names of the L leads; leads outside every group are not used.
+        whole: Use all three levels, seven parts; otherwise only the three groups.
     """
 
     member: Tensor
@@ -67,14 +67,14 @@ class Hug(nn.Module):
         """Return the parts and which of them exist.
 
         Args:
-            per_lead: ``[B, L, D]``.
-            present: Bool ``[B, L]``.
+            per_lead: Features of each lead, ``[B, L, D]``.
+            present: Bool ``[B, L]``, which leads each record has.
 
         Returns:
             ``[B, parts, D]``, g1 g2 g3 p12 p23 p13 a, zeros where a part does not exist; and bool ``[B, parts]``.
         """
         inside = self.member & present[:, None]  # (B, 3, L)
-        # A linear map of a mean is the mean of the maps, for a third of the work and less.
+        # The linear map of a mean equals the mean of the maps, and costs a third or less.
         means = mean_of(per_lead[:, None], inside)  # (B, 3, D)
         groups = torch.stack([layer(means[:, k]) for k, layer in enumerate(self.groups)], dim=1)
         there = inside.any(dim=-1)
@@ -90,19 +90,19 @@ class Hug(nn.Module):
 
 
 def mean_of(x: Tensor, wanted: Tensor) -> Tensor:
-    """Average ``[..., n, D]`` over those n that are wanted, ``[..., n]``; 0 where none is."""
+    """Average ``[..., n, D]`` over the entries that ``[..., n]`` marks; 0 where it marks none."""
     weight = wanted[..., None].to(x.dtype)
     return (x * weight).sum(dim=-2) / weight.sum(dim=-2).clamp(min=1)
 
 
 class HugClassifier(nn.Module):
-    """HUG, or less of it, and a linear classifier.
+    """HUG, or a reduced form of it, and a linear classifier.
 
     Args:
-        width: D.
+        width: Width D of the features.
         leads: Names of the L leads.
-        classes: C.
-        config: Its settings.
+        classes: Number C of classes.
+        config: Settings of HUG.
     """
 
     def __init__(self, width: int, leads: tuple[str, ...], classes: int, config: HugConfig) -> None:
@@ -134,10 +134,10 @@ class HugHead(TrainedHead):
     settings = HugConfig
 
     def build(self, train: Part) -> nn.Module:
-        """Return the maps and the classifier for the contract's leads."""
+        """Return the linear maps and the classifier for the contract's leads."""
         width = train.features["per_lead"].shape[2]
         return HugClassifier(width, train.features.leads, train.targets.shape[1], self.config)
 
     def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:
-        """Return the features by lead ``[R, L, D]`` and which leads there are ``[R, L]``."""
+        """Return the features of each lead ``[R, L, D]`` and which leads are present ``[R, L]``."""
         return torch.from_numpy(features["per_lead"]), torch.from_numpy(features.present)

@@ -1,11 +1,11 @@
-"""Weighted nearest neighbours in frozen, pooled features: nothing is trained, so nothing hides what they hold.
+"""Weighted nearest neighbours in frozen, pooled features. Nothing is trained, so only the features decide the score.
 
 As in Wu et al., Unsupervised Feature Learning via Non-Parametric Instance Discrimination, arXiv 1805.01978, section
 3.4, with several labels per record: with s_i the cosine of a record and training record i, over the k nearest,
 
     p_c = sum_i w_i y_ic / sum_i w_i,   w_i = exp(s_i / temperature)
 
-k and temperature are chosen by the macro AUROC of the validation part; among equals the earlier in the grid.
+k and temperature are chosen by the macro AUROC of the validation set; the earlier in the grid wins a tie.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Head, Part
 from ecgkit.evaluation.scores.metrics import macro_auroc
 
-PIECE = 256  # records whose neighbours are held at once
+PIECE = 256  # records per batch
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,9 @@ class KnnConfig:
     """Settings of the head.
 
     Args:
-        k: Numbers of neighbours that are tried; no more than there are training records.
-        temperature: Temperatures that are tried; the smaller, the more the nearest of the k count.
-        standardize: Give every feature mean 0 and deviation 1 on the training part first.
+        k: Numbers of neighbours that are tried; each is limited to the number of training records.
+        temperature: Temperatures that are tried. A lower one gives the nearest of the k neighbours more weight.
+        standardize: First scale every feature to mean 0 and standard deviation 1 on the training set.
     """
 
     k: tuple[int, ...] = (5, 10, 20, 50, 100, 200)
@@ -47,12 +47,12 @@ class KnnConfig:
 
 
 class KnnHead(Head):
-    """See the module.
+    """Nearest neighbours as a head; see the module.
 
     Args:
         seed: Not used; nothing is random.
-        device: Not used; it computes on the CPU, where the features lie.
-        config: See `KnnConfig`.
+        device: Not used; the head computes on the CPU, where the features are.
+        config: Settings of the head; see `KnnConfig`.
     """
 
     config: KnnConfig
@@ -60,7 +60,8 @@ class KnnHead(Head):
 
     def fit(self, train: Part, val: Part) -> None:
         """Keep the training records, and choose k and temperature on `val`."""
-        pooled = train.features["pooled"].astype(np.float64)  # in float32, records nearly as near change places
+        # float32 would swap neighbours at almost the same distance.
+        pooled = train.features["pooled"].astype(np.float64)
         ones = np.ones(pooled.shape[1])
         spread = pooled.std(0) if self.config.standardize else ones
         self._mean = pooled.mean(0) if self.config.standardize else 0 * ones
@@ -71,15 +72,15 @@ class KnnHead(Head):
         self._scores = {
             at: macro_auroc(val.targets, p) for at, p in zip(grid, self._votes(val.features, grid), strict=True)
         }
-        # With no class to score in val every score is NaN, and the first of the grid is taken.
+        # If no class can be scored on the validation set, every score is NaN and the first of the grid is chosen.
         self._best = max(grid, key=lambda at: np.nan_to_num(self._scores[at], nan=-1.0))
 
     def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
-        """Return probabilities ``[R, C]``: the weighted share of the neighbours that have a label."""
+        """Return probabilities ``[R, C]``: the weighted share of neighbours that have each label."""
         return self._votes(features, [self._best])[0]
 
     def choices(self) -> dict[str, Any]:
-        """Return the grid, its validation scores, and the choice."""
+        """Return the grid, its validation scores, and the chosen values."""
         scored = np.isfinite(self._scores[self._best])
         k, temperature = self._best
         return {
@@ -95,12 +96,12 @@ class KnnHead(Head):
         return torch.nn.functional.normalize(torch.from_numpy(scaled), dim=1)
 
     def _votes(self, features: RecordFeatures, grid: list[tuple[int, float]]) -> list[NDArray[np.float64]]:
-        """Return ``[R, C]`` for every k and temperature."""
+        """Return probabilities ``[R, C]`` for every k and temperature."""
         pieces = [[_vote(cosine, labels, *at) for at in grid] for cosine, labels in self._neighbours(features, grid)]
         return [torch.cat(column).numpy() for column in zip(*pieces, strict=True)]
 
     def _neighbours(self, features: RecordFeatures, grid: list[tuple[int, float]]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Yield for some records at a time the cosines ``[B, k]`` and labels ``[B, k, C]`` of the most neighbours."""
+        """Yield the cosines ``[B, k]`` and labels ``[B, k, C]`` of the nearest neighbours, batch by batch."""
         most = max(k for k, _ in grid)
         for unit in torch.split(self._unit(features), PIECE):
             cosine, nearest = (unit @ self._train.T).topk(most, dim=1)
@@ -111,4 +112,5 @@ def _vote(cosine: Tensor, labels: Tensor, k: int, temperature: float) -> Tensor:
     weights = ((cosine[:, :k] - cosine[:, :1]) / temperature).exp()
     with_label = torch.einsum("bk,bkc->bc", weights, labels[:, :k])
     without = torch.einsum("bk,bkc->bc", weights, 1 - labels[:, :k])
-    return with_label / (with_label + without)  # exactly 1 where all have it: such records tie
+    # Exactly 1 where all neighbours have the label, so that such records tie.
+    return with_label / (with_label + without)

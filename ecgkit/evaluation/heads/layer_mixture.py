@@ -1,4 +1,4 @@
-"""PPA and PMA: heads on a mixture of an encoder's layers.
+"""PPA and PMA: heads that read a mixture of an encoder's layers.
 
 *Harnessing Multi-Layer Synergy for ECG Foundation Models* (ECG-Soup), arXiv 2509.00102. With pooled layer outputs
 h_1 .. h_n, raw, and the pooled input h_0 of the first block,
@@ -22,8 +22,8 @@ from ecgkit.evaluation.heads.trained import RECIPE, HeadConfig, TrainedHead
 from ecgkit.recipe import Recipe
 
 Classifier = Literal["linear", "bn_mlp"]
-# ECG-Soup's probe: AdamW 1e-3, decay 0.05, batch 64, 100 epochs; neither warm-up nor schedule is stated.
-# A recipe's rate is that of a batch of 256: at 64 it is 1e-3.
+# ECG-Soup's probe: AdamW 1e-3, weight decay 0.05, batch 64, 100 epochs. It states no warm-up and no schedule.
+# A recipe states the learning rate for a batch of 256; at a batch of 64 it is 1e-3.
 SOUP_RECIPE = replace(RECIPE, batch_size=64, lr=4e-3, warmup_epochs=0.0, schedule="constant")
 
 
@@ -32,9 +32,9 @@ class PpaConfig(HeadConfig):
     """Settings of PPA.
 
     Args:
-        recipe: How it is trained.
-        classifier: ``linear`` (ours: comparable between families), or the released ``bn_mlp``: BatchNorm, dropout 0.25,
-            Linear 256, ReLU, BatchNorm, dropout 0.5, Linear.
+        recipe: Training recipe.
+        classifier: ``linear`` (our choice, comparable between families), or ``bn_mlp`` of the released code: BatchNorm,
+            dropout 0.25, Linear 256, ReLU, BatchNorm, dropout 0.5, Linear.
     """
 
     recipe: Recipe = SOUP_RECIPE
@@ -46,16 +46,16 @@ class PmaConfig(PpaConfig):
     """Settings of PMA.
 
     Args:
-        recipe: How it is trained.
-        classifier: As for PPA.
-        gate: ``trained``; or ``frozen`` at its random start, which is what the released script does in a linear probe.
+        recipe: Training recipe.
+        classifier: Classifier; see `PpaConfig`.
+        gate: ``trained``, or ``frozen`` at its random start as in the released script for a linear probe.
     """
 
     gate: Literal["trained", "frozen"] = "trained"
 
 
 class Gate(nn.Module):
-    """G: from the pooled input of the first block to one logit per layer, ``[B, D] -> [B, depth]``."""
+    """The gate G. It maps the pooled input of the first block to one logit per layer, ``[B, D] -> [B, depth]``."""
 
     def __init__(self, width: int, depth: int) -> None:
         super().__init__()
@@ -77,13 +77,13 @@ class Gate(nn.Module):
 
 
 class LayerMixture(nn.Module):
-    """Mixes layers, norms, and classifies.
+    """Averages the layers, normalises the average, and classifies it.
 
     Args:
-        width: D.
-        classes: C.
-        classifier: See `PpaConfig`.
-        gate: Makes the weights of the layers; None weights them alike (PPA).
+        width: Width D of the layers.
+        classes: Number C of classes.
+        classifier: Classifier; see `PpaConfig`.
+        gate: Module that gives the weights of the layers; None for equal weights (PPA).
     """
 
     def __init__(self, width: int, classes: int, classifier: Classifier, gate: Gate | None = None) -> None:
@@ -113,13 +113,13 @@ def bn_mlp(width: int, classes: int) -> nn.Sequential:
 
 
 class PpaHead(TrainedHead):
-    """PPA; see the module."""
+    """PPA as a head; see the module."""
 
     config: PpaConfig
     settings = PpaConfig
 
     def build(self, train: Part) -> nn.Module:
-        """Return the mixture with equal weights."""
+        """Return the layer mixture with equal weights."""
         return LayerMixture(train.features["layers"].shape[2], train.targets.shape[1], self.config.classifier)
 
     def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:
@@ -128,13 +128,13 @@ class PpaHead(TrainedHead):
 
 
 class PmaHead(TrainedHead):
-    """PMA; see the module."""
+    """PMA as a head; see the module."""
 
     config: PmaConfig
     settings = PmaConfig
 
     def build(self, train: Part) -> nn.Module:
-        """Return the mixture with its gate."""
+        """Return the layer mixture with its gate."""
         _, depth, width = train.features["layers"].shape
         gate = Gate(width, depth)
         gate.requires_grad_(self.config.gate == "trained")

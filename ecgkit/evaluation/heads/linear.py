@@ -1,7 +1,7 @@
 """Linear probe: one logistic regression per label on standardised features, solved to convergence.
 
-The inverse strength of the L2 penalty, C, is one of `GRID`, the same for all labels, chosen by the macro AUROC of the
-validation part. Features are standardised by the training part. All labels and penalties are solved together.
+C, the inverse strength of the L2 penalty, is chosen from `GRID` by the macro AUROC of the validation set, and is the
+same for all labels. Features are standardised on the training set. All labels and penalties are solved together.
 """
 
 from typing import Any
@@ -20,18 +20,18 @@ GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
 class LinearHead(Head):
-    """See the module. It is solved on the CPU, where the features lie, whatever the device."""
+    """The linear probe as a head; see the module. It always computes on the CPU, where the features are."""
 
     def fit(self, train: Part, val: Part) -> None:
-        """Fit every C of the grid and keep the best on `val`; among equals the stronger penalty."""
+        """Fit every C of the grid and keep the best on `val`; the stronger penalty wins a tie."""
         self._scaler = StandardScaler().fit(train.features["pooled"].astype(np.float64))
-        # A label with one class in training has nothing to solve: it predicts that class.
+        # A label with only positives or only negatives in training cannot be fitted: it always predicts that class.
         self._constant = np.where(train.targets.min(0) == train.targets.max(0), train.targets[0], -1)
         self._learnt = np.flatnonzero(self._constant < 0)
         self._models = fit_logistic(self._scaled(train.features), train.targets[:, self._learnt], GRID)
         probabilities = self._probabilities(val.features)
         self._scores = {C: macro_auroc(val.targets, p) for C, p in zip(GRID, probabilities, strict=True)}
-        # With no class to score in val every score is NaN, and the strongest penalty is taken.
+        # If no class can be scored on the validation set, every score is NaN and the strongest penalty is chosen.
         self._C = max(GRID, key=lambda C: np.nan_to_num(self._scores[C], nan=-1.0))
 
     def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
@@ -39,7 +39,7 @@ class LinearHead(Head):
         return self._probabilities(features)[GRID.index(self._C)]
 
     def choices(self) -> dict[str, Any]:
-        """Return the grid, its validation scores, and the choice."""
+        """Return the grid, its validation scores, and the chosen C."""
         return {
             "solver": f"L-BFGS, tolerance {TOLERANCE:g}, features standardised on train",
             "chosen": f"C = {self._C:g} "
@@ -53,7 +53,7 @@ class LinearHead(Head):
         return scaled
 
     def _probabilities(self, features: RecordFeatures) -> NDArray[np.float64]:
-        """Return ``[G, R, C]`` for all of the grid."""
+        """Return probabilities ``[G, R, C]`` for the G penalties of the grid."""
         logits = self._models.logits(self._scaled(features))
         out = np.tile(self._constant.astype(np.float64), (*logits.shape[:2], 1))
         out[..., self._learnt] = expit(logits)

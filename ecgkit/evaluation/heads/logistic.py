@@ -1,6 +1,6 @@
 """L2-penalised logistic regression, solved for all labels and all penalties at once.
 
-Every label and every C is a problem of its own,
+Each pair of a label and a C is a separate problem,
 
     minimise over w, b:  sum_i log(1 + exp(-s_i (w x_i + b))) + |w|^2 / (2 C),   s_i = +-1,
 
@@ -20,22 +20,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 MEMORY = 10
-TOLERANCE = 1e-8  # what a further step could still gain, relative to the objective at the start
+TOLERANCE = 1e-8  # largest gain that a further step may still promise, relative to the objective at the start
 MAX_ITERATIONS = 500
 LINE_STEPS = 2
-COARSE = 4000  # records of the first, rough solution that the whole problem starts from
+COARSE = 4000  # records of the first, rough solution, which is the starting point of the full problem
 
 
 @dataclass(frozen=True)
 class LogisticModels:
-    """Solved problems.
+    """The solutions of all problems.
 
     Args:
-        weights: ``[G, C, D]`` for G penalties and C labels.
-        bias: ``[G, C]``.
-        converged: bool ``[G, C]``.
-        objective: ``[G, C]``, the value that was reached.
-        iterations: Of the problem that took longest.
+        weights: Coefficients, ``[G, C, D]`` for G penalties and C labels.
+        bias: Intercepts, ``[G, C]``.
+        converged: Bool ``[G, C]``, which problems converged.
+        objective: Final value of the objective, ``[G, C]``.
+        iterations: Number of iterations of the problem that took longest.
     """
 
     weights: NDArray[np.float64]
@@ -60,11 +60,11 @@ def fit_logistic(
     """Solve every label under every penalty.
 
     Args:
-        x: ``[R, D]``, columns of about mean 0 and comparable scale.
-        y: ``[R, C]`` of 0 and 1; each label needs both.
+        x: Features ``[R, D]``, with column means near 0 and columns of comparable scale.
+        y: Labels ``[R, C]``, 0 and 1; each label needs both.
         penalties: The values of C, inverse strength of the penalty as in scikit-learn.
-        device: What to compute on.
-        tolerance: See `TOLERANCE`.
+        device: Device to compute on.
+        tolerance: Tolerance of convergence; see `TOLERANCE`.
     """
     features = torch.as_tensor(np.asarray(x, np.float32), device=device)
     targets = torch.as_tensor(np.asarray(y, np.float32), device=device)
@@ -78,7 +78,7 @@ def fit_logistic(
     start = torch.zeros(rotated.shape[1] + 1, G * C, device=device)
     start[-1] = torch.logit(frequency)[labels]
     if len(x) > 2 * COARSE:
-        # Rough answers from some of the records cost a fraction and save most steps of the whole.
+        # A rough solution on some of the records is cheap and saves most steps of the full problem.
         some = torch.from_numpy(np.random.default_rng(0).choice(len(x), COARSE, replace=False)).to(device)
         share = COARSE / len(x)
         rough = _Problems(rotated[some], targets[some], labels, ridge * share, spectrum.float() * share, frequency)
@@ -98,12 +98,12 @@ def fit_logistic(
 
 @dataclass(frozen=True)
 class _Problems:
-    """P problems over the same N records; a point is ``[D + 1, P]``, its last row the bias.
+    """P problems over the same N records. A point is ``[D + 1, P]``; its last row is the bias.
 
     Args:
-        x: ``[N, D]``.
-        targets: ``[N, C]``.
-        labels: ``[P]``, which column of `targets` a problem has.
+        x: Features ``[N, D]``.
+        targets: Labels ``[N, C]``.
+        labels: ``[P]``, the column of `targets` of each problem.
         ridge: ``[P]``, 1 / C.
         spectrum: ``[D]``, the diagonal of x'x.
         frequency: ``[C]``, share of positives.
@@ -148,7 +148,7 @@ class _Solved:
 
 
 def _solve(problems: _Problems, start: Tensor, tolerance: float) -> _Solved:
-    """Run L-BFGS on all problems side by side; a problem that has converged leaves the others."""
+    """Run L-BFGS on all problems at once. A problem that has converged is dropped from the batch."""
     P = start.shape[1]
     active = torch.arange(P, device=start.device)
     point, y = start.clone(), problems.y()
@@ -158,7 +158,7 @@ def _solve(problems: _Problems, start: Tensor, tolerance: float) -> _Solved:
     solved = _Solved(start.clone(), torch.zeros(P, dtype=torch.bool, device=start.device))
     steps: list[tuple[Tensor, Tensor, Tensor]] = []
     for iteration in range(MAX_ITERATIONS + 1):
-        # Half of g' H^-1 g is what a Newton step would gain.
+        # A Newton step would gain half of g' H^-1 g.
         done = 0.5 * (gradient * scale * gradient).sum(0) <= enough
         solved.solution[:, active], solved.converged[active] = point, done
         solved.iterations = iteration

@@ -1,7 +1,7 @@
 """The encoder's own classifier as a head: nothing is fitted.
 
 It is for a model that was trained on the labels of the task. Logits are averaged over the evaluation crops of the
-signal contract, as published supervised models do, and then become probabilities.
+signal contract, as in published supervised models, and then turned into probabilities.
 """
 
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ from ecgkit.evaluation.scores.metrics import macro_auroc
 
 
 class OwnHead(Head):
-    """See the module."""
+    """The encoder's own classifier as a head; see the module."""
 
     def fit(self, train: Part, val: Part) -> None:
-        """Score the classifier on `val`; `train` is not looked at."""
+        """Score the classifier on `val`; `train` is not used."""
         self._score = macro_auroc(val.targets, self.predict(val.features))
 
     def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
@@ -30,7 +30,7 @@ class OwnHead(Head):
         return probabilities
 
     def choices(self) -> dict[str, Any]:
-        """Return what was done."""
+        """Return a note for the protocol card that nothing was fitted."""
         return {
             "solver": "none: the classifier that the encoder was trained with",
             "chosen": "nothing: every weight comes from the training of the encoder",
@@ -39,10 +39,10 @@ class OwnHead(Head):
 
 
 def check_classes(own: Sequence[str], asked: Sequence[str], head: str) -> None:
-    """Refuse to read an encoder's own logits as the classes of another task.
+    """Raise if the classes of the encoder's own classifier are not those of the task.
 
     Raises:
-        RunError: They are not the same classes in the same order.
+        RunError: The classes or their order differ.
     """
     if tuple(own) != tuple(asked):
         has = f"classes {', '.join(own)}" if own else "no classifier of its own"

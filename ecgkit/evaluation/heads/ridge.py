@@ -1,11 +1,11 @@
-"""Linear regression on frozen features: ridge, solved in closed form for every penalty and target together.
+"""Ridge regression on frozen features, solved in closed form for all penalties and targets together.
 
 On features standardised by the training part and centred targets (Hoerl and Kennard, Technometrics 12:55-67, 1970),
 
     b(lambda) = (X'X + n lambda I)^-1 X'y = V (D + n lambda)^-1 V'X'y,    X'X = V D V'
 
-so one eigendecomposition serves the whole grid. The penalty is one of `GRID`, chosen for each target by the squared
-error on the validation part; among equals the stronger. ``n lambda`` is scikit-learn's ``alpha``.
+so one eigendecomposition serves the whole grid. The penalty of each target is chosen from `GRID` by the squared error
+on the validation set; the stronger penalty wins a tie. ``n lambda`` is scikit-learn's ``alpha``.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ from sklearn.preprocessing import StandardScaler
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Head, Part
 
-# Ours: from hardly any penalty to one that leaves little but the mean.
+# Our choice: from almost no penalty to one that shrinks predictions to almost the mean.
 GRID = (1e3, 1e2, 1e1, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 
 Floats = NDArray[np.float64]
@@ -42,16 +42,16 @@ def ridge_path(x: Floats, y: Floats, penalties: Floats) -> Floats:
 
 
 class RidgeHead(Head):
-    """See the module; its predictions are in the units of the targets."""
+    """Ridge regression as a head; see the module. Predictions are in the units of the targets."""
 
     def fit(self, train: Part, val: Part) -> None:
-        """Solve for the whole grid and keep the best on `val`."""
+        """Solve for all penalties of the grid and keep the best on `val`."""
         self._scaler = StandardScaler().fit(train.features["pooled"].astype(np.float64))
         self._mean = train.targets.mean(axis=0)
         self._path = ridge_path(self._scaled(train.features), train.targets - self._mean, np.array(GRID))
         predicted = self._scaled(val.features) @ self._path + self._mean  # (G, R, C)
         self._errors = np.square(predicted - val.targets).mean(axis=1)
-        self._best = self._errors.argmin(axis=0)  # the first, which is the strongest
+        self._best = self._errors.argmin(axis=0)  # argmin takes the first of a tie, which has the strongest penalty
 
     def predict(self, features: RecordFeatures) -> Floats:
         """Return predictions ``[R, C]``."""
@@ -59,7 +59,7 @@ class RidgeHead(Head):
         return np.asarray(self._scaled(features) @ chosen.T + self._mean)
 
     def choices(self) -> dict[str, Any]:
-        """Return the grid, its root mean squared errors on val, and the choice."""
+        """Return the grid, its root mean squared errors on the validation set, and the chosen penalties."""
         errors = np.sqrt(self._errors)
         return {
             "solver": "ridge regression in closed form, features standardised on train, intercept not penalised",

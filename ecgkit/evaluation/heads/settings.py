@@ -1,4 +1,4 @@
-"""From a head's entry to a head: its settings, its name in a table, and whether an encoder can feed it."""
+"""Builds heads from their entries: settings, name in a table, and whether a head fits an encoder."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,7 +13,7 @@ from ecgkit.plugins import host
 
 
 def head_config(entry: HeadEntry, assignments: Sequence[str] = ()) -> Any:
-    """Return a head's settings, changed by assignments such as ``gate=frozen``; None for a head without settings.
+    """Return a head's settings after assignments such as ``gate=frozen``; None for a head without settings.
 
     Raises:
         ConfigError: The head has no settings to change, or a key or value does not fit.
@@ -29,13 +29,13 @@ def head_config(entry: HeadEntry, assignments: Sequence[str] = ()) -> Any:
 def build_head(
     entry: HeadEntry, seed: int, config: Any = None, *, device: torch.device = CPU, regression: bool = False
 ) -> Any:
-    """Return a `Head`, with its settings if it has some; or a `FineTune` where the entry needs the ``encoder``.
+    """Return a `Head` with its settings, or a `FineTune` if the entry needs the ``encoder``.
 
     Args:
-        entry: The head.
-        seed: Seed of whatever is random in it.
-        config: Its settings; None for the defaults.
-        device: What it computes on; a `FineTune` computes where its encoder lies.
+        entry: Entry of the head.
+        seed: Seed of all randomness in the head.
+        config: Settings of the head; None for the defaults.
+        device: Device to compute on; a `FineTune` computes on the device of its encoder.
         regression: Return the regressor that the entry names.
     """
     settings = {"config": config or head_config(entry)} if entry.config else {}
@@ -45,15 +45,15 @@ def build_head(
 
 
 def check_regresses(name: str, entry: HeadEntry | None, task: str) -> None:
-    """Refuse what predicts classes alone for a task of numbers.
+    """Raise if the task is a regression and the head can only predict classes.
 
     Args:
-        name: What was asked for.
-        entry: The head; None for a training from scratch, which has none.
+        name: Name of the head as the user gave it.
+        entry: Entry of the head; None for a training from scratch, which has no head.
         task: The task.
 
     Raises:
-        RunError: The message names the heads that can.
+        RunError: The head cannot predict numbers; the message names the heads that can.
     """
     if entry is None or not entry.regressor:
         able = ", ".join(h.name for h in host().entries(HeadEntry).values() if h.regressor)
@@ -65,7 +65,7 @@ def check_regresses(name: str, entry: HeadEntry | None, task: str) -> None:
 
 
 def head_title(entry: HeadEntry, config: Any = None) -> str:
-    """Return a head's name with the settings that are not its defaults, such as ``pma (gate=frozen)``."""
+    """Return a head's name with its non-default settings, such as ``pma (gate=frozen)``."""
     if config is None:
         return entry.name
     usual = to_dict(head_config(entry))
@@ -80,17 +80,18 @@ def _brief(value: Any, usual: Any) -> str:
 
 
 def check_head(entry: HeadEntry, method: MethodEntry) -> None:
-    """Refuse a head that reads what an encoder does not give.
+    """Raise if a head reads features that the encoder does not give.
 
     Raises:
-        RunError: It does not fit; the message names the heads that do. Or it reads no features, but trains.
+        RunError: The head does not fit the encoder, or it trains the encoder instead of reading features. The message
+            names the heads that fit.
     """
     gives = {"pooled", *method.features}
     if {"tokens", "token_leads"} <= gives:
-        gives.add("per_lead")  # pooled from the tokens of each lead
+        gives.add("per_lead")  # computed by pooling the tokens of each lead
     if "encoder" in entry.needs:
         raise RunError(f"head {entry.name} trains the encoder itself", "a head on frozen features, such as linear")
-    # Whether a method can do what a head asks of the whole of it shows when the head reads it.
+    # A head that needs the whole method checks the method itself when it reads it.
     missing = [need for need in entry.needs if need not in gives | {"method"}]
     if missing:
         fit = [h.name for h in host().entries(HeadEntry).values() if set(h.needs) <= gives]

@@ -1,7 +1,7 @@
-"""Heads that are trained by gradient on features that do not change: the whole matrix lies in memory.
+"""Heads that are trained by gradient descent on fixed features. All features are held in memory.
 
-The training kernel's steps (`ecgkit.training.fitting`) with binary cross-entropy. The epoch is chosen by the macro
-AUROC of validation, or by its loss where no class can be scored. With one seed everything is repeatable.
+Training uses the steps of `ecgkit.training.fitting` with binary cross-entropy. The epoch is chosen by the macro AUROC
+of the validation set, or by its loss if no class can be scored. The same seed gives the same result.
 """
 
 import math
@@ -25,7 +25,7 @@ from ecgkit.recipe import Recipe
 from ecgkit.training.fitting import check_whole_batches, fit_epochs
 from ecgkit.training.optimization import Optimization, trained_parameters
 
-# CLEAR-HUG's released code: everything decays, nothing is clipped; float32, as features are few.
+# As in CLEAR-HUG's released code: weight decay on all parameters, no gradient clipping. float32, as features are small.
 RECIPE = Recipe(
     epochs=100,
     batch_size=256,
@@ -45,7 +45,7 @@ class HeadConfig:
     """Settings of a trained head.
 
     Args:
-        recipe: How it is trained. Its batch size is halved until the training part fills a batch.
+        recipe: Training recipe. Its batch size is halved until the training set fills one batch.
     """
 
     recipe: Recipe = RECIPE
@@ -55,15 +55,15 @@ class HeadConfig:
 
 
 class TrainedHead(Head):
-    """A head that is a torch module on features; a subclass says which module.
+    """A head that trains a torch module on features; a subclass provides the module.
 
     Args:
-        seed: Of weights, order and dropout.
-        device: What it computes on.
-        config: Its settings.
+        seed: Seed of the weights, the order of records and dropout.
+        device: Device to compute on.
+        config: Settings of the head.
     """
 
-    piece: ClassVar[int] = 4096  # records that are predicted at once
+    piece: ClassVar[int] = 4096  # records per batch of predictions
     config: HeadConfig
 
     @abstractmethod
@@ -72,10 +72,10 @@ class TrainedHead(Head):
 
     @abstractmethod
     def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:
-        """Return the module's inputs, all of them ``[R, ...]``."""
+        """Return the module's inputs, each of shape ``[R, ...]``."""
 
     def fit(self, train: Part, val: Part) -> None:
-        """Train, and keep the weights of the epoch that `val` likes best; among equals the earliest."""
+        """Train, and keep the weights of the epoch that is best on `val`; the earliest wins a tie."""
         device = self.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(self.seed)
@@ -89,12 +89,12 @@ class TrainedHead(Head):
         size = recipe.batch_size
         while size > len(y) and size > 1:
             size //= 2
-        # Not fused: the fused kernel rounds otherwise, and published rows of these heads were made without it.
+        # Not fused: the fused kernel rounds differently, and published results of these heads were made without it.
         optimizer = build_optimizer(recipe, trained_parameters(model), fused=False)
         scores: list[float] = []
 
         def batches(epoch: int) -> tuple[int, Iterable[Tensor]]:
-            # The last, incomplete batch is left out, as it could hold one record, which has no batch statistics.
+            # The last, incomplete batch is dropped: it could hold a single record, which has no batch statistics.
             order = torch.randperm(len(y)).to(device)
             return len(y) // size, torch.split(order[: len(y) // size * size], size)
 
@@ -111,7 +111,7 @@ class TrainedHead(Head):
         self._score, self._reached = scores[self._epoch - 1], recipe.reached_lr(len(y) // size)
 
     def _judge(self, val: Part) -> tuple[float, tuple[float, float]]:
-        """Return the macro AUROC on `val`, and what epochs are compared by: it, or the loss where it is NaN."""
+        """Return the macro AUROC on `val`, and the score to compare epochs by: the AUROC, or the loss if it is NaN."""
         p = self.predict(val.features)
         score = macro_auroc(val.targets, p)
         inside = p.clip(1e-12, 1 - 1e-12)
@@ -128,7 +128,7 @@ class TrainedHead(Head):
         return probabilities
 
     def choices(self) -> dict[str, Any]:
-        """Return the settings, the size and the chosen epoch."""
+        """Return the settings, the number of parameters and the chosen epoch."""
         recipe = self.config.recipe
         settings = {name: value for name, value in to_dict(self.config).items() if name != "recipe"}
         scored = math.isfinite(self._score)

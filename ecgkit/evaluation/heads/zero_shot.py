@@ -1,8 +1,8 @@
-"""Zero-shot: classes by their names or by prompts, with no training on a task's labels.
+"""Zero-shot: predicts classes from their names or from prompts, without training on a task's labels.
 
-The method scores each class itself (`ecgkit.methods.ZeroShot`), K-MERL (arXiv 2502.17900) by a query that is the class
-name, MERL (arXiv 2403.06659) by the similarity of ECG and prompt. Labels only give the thresholds of F1, which the
-result row takes from the validation part.
+The method scores each class itself (`ecgkit.methods.ZeroShot`). K-MERL (arXiv 2502.17900) queries with the class name;
+MERL (arXiv 2403.06659) uses the similarity of ECG and prompt. Labels are only used to choose the thresholds of F1 on
+the validation set.
 """
 
 import json
@@ -30,8 +30,8 @@ class ZeroShotConfig:
     """Settings of the head.
 
     Args:
-        prompts: JSON file from a label or a class name to its prompt; None asks by the class names.
-        independent: Let no class see the others.
+        prompts: JSON file that maps labels or class names to prompts; None uses the class names.
+        independent: Score each class without the other classes.
     """
 
     prompts: Path | None = None
@@ -39,12 +39,12 @@ class ZeroShotConfig:
 
 
 class ClassScorer(Encoder):
-    """A method as an encoder whose pooled features are the scores of classes, so that they are averaged over crops.
+    """Wraps a method as an encoder whose pooled features are class scores, so that scores are averaged over crops.
 
     Args:
         method: A method that is a `ZeroShot`.
         texts: C class names or prompts.
-        independent: See `ZeroShotConfig`.
+        independent: Score each class on its own; see `ZeroShotConfig`.
     """
 
     vectors: Tensor
@@ -71,27 +71,27 @@ class ClassScorer(Encoder):
 
 
 class ZeroShotHead(Head):
-    """See the module.
+    """Zero-shot classification as a head; see the module.
 
     Args:
         seed: Not used; nothing is random.
-        device: Not used; the method computes where it is.
-        config: See `ZeroShotConfig`.
+        device: Not used; the method computes on its own device.
+        config: Settings of the head; see `ZeroShotConfig`.
     """
 
     config: ZeroShotConfig
     settings = ZeroShotConfig
 
     def reader(self, method: Method, task: Task, owner: str) -> ClassScorer:
-        """Return what turns records into scores of the task's classes.
+        """Return the encoder that gives the scores of the task's classes.
 
         Args:
             method: The whole method, with its weights.
-            task: Whose class names are asked for.
-            owner: Name of the method, for the error.
+            task: The task; its class names are scored.
+            owner: Name of the method for error messages.
 
         Raises:
-            RunError: The method knows no classes by name.
+            RunError: The method cannot score classes by name.
             ConfigError: The prompts cannot be read or lack a class.
         """
         if not isinstance(method, ZeroShot):
@@ -102,14 +102,14 @@ class ZeroShotHead(Head):
         return ClassScorer(method, texts, independent=self.config.independent)
 
     def fit(self, train: Part, val: Part) -> None:
-        """Do nothing: no label of the task is trained on."""
+        """Do nothing, because zero-shot classification uses no labels of the task."""
 
     def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
         """Return scores ``[R, C]`` in [0, 1]."""
         return features["pooled"].astype(np.float64)
 
     def choices(self) -> dict[str, Any]:
-        """Return what was asked."""
+        """Return how the classes were queried, for the protocol card."""
         asked = "class names" if self.config.prompts is None else f"prompts of {self.config.prompts.name}"
         return {
             "zero-shot": f"by {asked}; no label of the task was trained on",
@@ -118,7 +118,7 @@ class ZeroShotHead(Head):
 
 
 def read_prompts(path: Path, names: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the prompt of every class, by its label, else by its name.
+    """Return the prompt of every class, looked up by its label, then by its name.
 
     Raises:
         ConfigError: The file cannot be read, or lacks a class.
@@ -137,9 +137,9 @@ def read_prompts(path: Path, names: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def seen_as(names: Mapping[str, str], trained: tuple[str, ...]) -> dict[str, str]:
-    """Return for each label the trained name that its class name stands for, or nothing for an unseen class.
+    """Return, for each label, the name with which the model was trained on the class; empty for an unseen class.
 
-    A name stands for itself, in any case and with any hyphens, else for the first entity that the lexicon reads in it.
+    Names match regardless of case and hyphens. Otherwise the first entity that the lexicon finds in the name is used.
     """
     known = {_plain(name): name for name in trained}
     lexicon = LexiconBackend()

@@ -1,1 +1,1 @@
-"""A probe: an encoder, a task and a head in, a result row out."""
+"""A probe evaluates an encoder on a task with a head, and writes a result row."""

@@ -1,4 +1,4 @@
-"""The facts of a probe's result, or of a study."""
+"""Collects the facts that a result row or a study stores."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -43,15 +43,15 @@ def facts_of(
     choices: Mapping[str, Any] = MappingProxyType({}),
     training: Sequence[Mapping[str, Any]] = (),
 ) -> Facts:
-    """Return what the numbers of a probe, or of a study, depend on.
+    """Return everything that the numbers of a probe or a study depend on.
 
     Args:
         probe: The probe.
         data: The task's records, with the training records that were drawn.
-        amount: How much of the training part was asked for.
+        amount: Requested amount of training records.
         seed: Seed of the draw and of the head.
         seeds: Number of results with different seeds that are made together.
-        choices: What the head tried and chose, by heading.
+        choices: Settings that the head tried and chose, by heading.
         training: Metrics of a training from scratch, by epoch.
     """
     opened, request, task = probe.opened, probe.request, data.task
@@ -92,16 +92,16 @@ def protocol_facts(
     splits: bool,
     further: Sequence[Departure] = (),
 ) -> ProtocolFacts:
-    """Return a protocol and everything in which a probe departs from it.
+    """Return the facts of a protocol, with every choice in which the probe departs from it.
 
     Args:
         name: Name of the protocol.
         protocol: The protocol.
         head: Head of the probe.
         seed: Seed of the draw.
-        amount: How much of the training part is used.
+        amount: Amount of training records to use.
         splits: Whether published split tables are used.
-        further: Departures that are known already.
+        further: Departures that were found earlier.
     """
     found = list(further)
     if protocol.heads and head not in protocol.heads:
@@ -147,7 +147,7 @@ def _targets(task: Task, name: str, store: Store) -> dict[str, TargetFacts]:
 
 
 def _checkpoint(encoder: "ProbedEncoder", training: Sequence[Mapping[str, Any]]) -> CheckpointFacts:
-    """Return which weights were judged, and how they were chosen."""
+    """Return which weights were evaluated, and how they were chosen."""
     if encoder.from_scratch and training:
         scores = [np.nan_to_num(line["val_macro_auroc"] or 0.0) for line in training]
         best = int(np.argmax(scores))
@@ -173,7 +173,7 @@ def _checkpoint(encoder: "ProbedEncoder", training: Sequence[Mapping[str, Any]])
 
 
 def _plain(value: Any) -> Any:
-    """Return a value as JSON holds it."""
+    """Return a value in a form that JSON can hold."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, tuple | list):

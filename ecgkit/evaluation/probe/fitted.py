@@ -1,4 +1,4 @@
-"""A fitted probe: it predicts any rows of any store, and scores the test part of its task."""
+"""A fitted probe. It predicts any rows of any store, and scores the test set of its task."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,19 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class FittedProbe:
-    """A head that is fitted, or an encoder that is trained, on a task.
+    """A head that was fitted on a task, or an encoder that was trained on it.
 
     Args:
         probe: The probe.
-        data: The task's records; its training part holds the drawn records alone.
-        amount: How much of the training part was asked for.
+        data: The task's records. Its training part holds only the drawn records.
+        amount: Requested amount of training records.
         seed: Seed of the draw and of the head.
         seeds: Number of results with different seeds that are made together.
         predictor: The fitted head, or the trained encoder with its linear layer.
         probabilities: Predictions of all of the task's records, ``[len(data.rows), C]``; of a regression, numbers.
-        choices: What was tried and chosen, by heading.
-        training: Metrics by epoch, where there was training.
-        seen: By label, the name under which training met a class; see `ecgkit.evaluation.heads.base.Head`.
+        choices: Settings that were tried and chosen, by heading.
+        training: Metrics of each epoch; empty if nothing was trained.
+        seen: For each label, the class name that the model was trained with; see `ecgkit.evaluation.heads.base.Head`.
         seconds: Wall time.
     """
 
@@ -51,7 +51,7 @@ class FittedProbe:
 
     @property
     def fraction(self) -> float:
-        """The share of the training part: as asked for, or as used by a number of records."""
+        """Share of the training part: the requested share, or the share that a requested number of records makes up."""
         if self.amount.count is None:
             return self.amount.percent / 100
         return len(self.data.parts["train"]) / len(self.probe.data.parts["train"])
@@ -61,7 +61,7 @@ class FittedProbe:
 
         Args:
             store: The store; None for that of the probe.
-            rows: Its rows, all of them readable by the encoder; None for all that are.
+            rows: Rows of the store; the encoder must be able to read them. None for all rows that it can read.
 
         Raises:
             LeadError: The store lacks the encoder's leads.
@@ -78,7 +78,7 @@ class FittedProbe:
         return found
 
     def score(self) -> ResultRow:
-        """Score the test part; return the row with everything that its numbers depend on."""
+        """Score the test set. Return the result row with everything that its numbers depend on."""
         facts = facts_of(
             self.probe,
             self.data,
@@ -91,5 +91,5 @@ class FittedProbe:
         return result_row(self, facts)
 
     def predictions(self) -> pd.DataFrame:
-        """Return targets and predictions of validation and test, one row per record."""
+        """Return targets and predictions of the validation and test records, one row per record."""
         return predictions(self.probe.opened.store, self.data, self.probabilities)

@@ -1,4 +1,4 @@
-"""The leak guard: test records, or patients of theirs, that an encoder was pretrained on.
+"""The leak guard: finds test records, or their patients, that an encoder was pretrained on.
 
 Records are recognised by the hash of their waveform in any store, patients by their id within one dataset. The
 training and the validation part of the pretraining both count, because the checkpoint was chosen on validation. The
@@ -15,12 +15,12 @@ from ecgkit.store.reader import Store
 
 
 def find_leak(encoder: ProbedEncoder, store: Store, rows: NDArray[np.int64], *, allowed: bool = False) -> LeakFacts:
-    """Return what pretraining saw of some rows of a store, as far as the run states it.
+    """Return which of some rows of a store pretraining saw, as far as the run states it.
 
     Args:
         encoder: The encoder.
         store: The store.
-        rows: Its rows that are tested.
+        rows: Rows of the store that are tested.
         allowed: Whether an overlap is allowed.
     """
     test = store.table.iloc[rows]
@@ -36,7 +36,7 @@ def find_leak(encoder: ProbedEncoder, store: Store, rows: NDArray[np.int64], *, 
 
 
 def refuse_leak(encoder: ProbedEncoder, store: Store, found: LeakFacts) -> None:
-    """Refuse to judge an encoder by what it was pretrained on.
+    """Raise if an encoder would be tested on records or patients that it was pretrained on.
 
     Raises:
         LeakError: Pretraining saw some of the tested rows, and that is not allowed.
@@ -50,12 +50,12 @@ def refuse_leak(encoder: ProbedEncoder, store: Store, found: LeakFacts) -> None:
 
 
 def overlap(found: LeakFacts) -> str:
-    """Say what pretraining saw."""
+    """Describe in words what pretraining saw."""
     return f"pretraining saw {found.records} of the {found.tested} test records and {found.patients} test patients"
 
 
 def leak_warnings(found: LeakFacts | None) -> tuple[str, ...]:
-    """Return what a result must warn of: an overlap that was allowed, or one that cannot be excluded."""
+    """Return the warnings of a result: an overlap that was allowed, or one that cannot be ruled out."""
     if found is None:
         return ()
     if found.found:

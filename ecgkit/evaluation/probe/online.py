@@ -1,7 +1,7 @@
-"""A probe during pretraining, so that a collapse shows early.
+"""A probe that runs during pretraining, so that a collapse of the features shows early.
 
 The head is fitted on a task's training part and scored on its validation part; the test part is not touched. Its
-settings are chosen on the same validation part, so the number is for watching alone.
+settings are chosen on the same validation part, so the number is only for monitoring.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ from ecgkit.methods import Method
 
 
 class OnlineProbe:
-    """Gives ``probe_macro_auroc`` of a method on a task; made to be a `ecgkit.training.options.Watcher.measure`.
+    """Measures ``probe_macro_auroc`` of a method on a task; serves as `ecgkit.training.options.Watcher.measure`.
 
     Args:
         request: The store with the task's labels, the task, the head and the seed; the request's encoder is not used.

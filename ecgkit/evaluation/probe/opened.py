@@ -17,15 +17,15 @@ class OpenedTask:
 
     Args:
         name: Name of the task in the result.
-        store: The store; where another one is tested, both as one.
+        store: The store. If another store is tested, both stores joined into one.
         view: The store under the encoder's contract, with the leads that the encoder is given.
         data: The task's records, targets and parts.
-        order: What draws of training records choose from: indices into the task's rows, in the order of the store; or
-            in that of a published table, with -1 for a record that the store lacks.
+        order: Training records that draws choose from, as indices into the task's rows. They are in the order of the
+            store, or in that of a published table, with -1 for a record that the store lacks.
         split: How records were split.
         label_set: ``exact`` or ``shipped``; empty if the task has only one set.
-        departures: From the protocol.
-        transfer: The two stores, where another one is tested.
+        departures: Departures from the protocol.
+        transfer: Facts about the two stores, if another store is tested; else None.
         hashes: Content hashes of every other input that changes the numbers.
     """
 
@@ -42,12 +42,12 @@ class OpenedTask:
 
     @property
     def test_rows(self) -> NDArray[np.int64]:
-        """The store's rows that are tested."""
+        """Rows of the store that are tested."""
         return self.data.rows[self.data.parts["test"]]
 
     @property
     def leads(self) -> tuple[str, ...]:
-        """The contract's leads that some record of the task has."""
+        """Leads of the contract that at least one record of the task has."""
         there = np.flatnonzero(self.view.present[self.data.rows].any(0))
         return tuple(self.view.spec.leads[i] for i in there)
 

@@ -1,4 +1,7 @@
-"""Opening a task for a probe: on one store or from one to another, split by itself or by published tables."""
+"""Opens a task for a probe, on one store or from one store to another.
+
+The split is the task's own, or that of published tables.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -24,7 +27,7 @@ Advance = Callable[[int, int], None]
 
 
 def given_view(store: Store, spec: SignalSpec, leads: str, progress: Advance | None = None) -> View:
-    """Return a store under a contract, with the leads of a lead set alone; an empty name gives all of them."""
+    """Return a store under a contract, reduced to the leads of a lead set. An empty name gives all leads."""
     view = open_view(store, spec, progress)
     return view.only(lead_set(leads).leads) if leads else view
 
@@ -32,14 +35,15 @@ def given_view(store: Store, spec: SignalSpec, leads: str, progress: Advance | N
 def open_task(
     request: ProbeRequest, encoder: ProbedEncoder, task: Task, protocol: Protocol, progress: Advance | None = None
 ) -> OpenedTask:
-    """Open the view of a request's store, split its task, and add the store that is tested instead, if any.
+    """Open the view of a request's store, split its task, and join the other store if one is tested instead.
 
     Args:
-        request: What is asked for.
-        encoder: Its contract builds the view; for another store, what its pretraining saw counts too.
+        request: The request for the probe.
+        encoder: The encoder. Its contract builds the view. If another store is tested, records of that store that its
+            pretraining saw count too.
         task: The task.
-        protocol: Whose labels are taken if the request states none.
-        progress: Called with records done and in all while a view is made.
+        protocol: The protocol; it chooses the label set if the request does not.
+        progress: Called with records done and records in total while a view is made.
 
     Raises:
         TaskError: The store lacks the task's labels, or split tables do not fit.
@@ -80,7 +84,7 @@ def _by_task(task: Task, name: str, store: Store, view: View, protocol: Protocol
 
 
 def split_of(data: TaskData) -> SplitFacts:
-    """Return how a task splits records by itself."""
+    """Return how a task splits records without published tables."""
     if data.task.icd10 is not None:
         return SplitFacts(kind="benchmark folds")
     if data.table is not None and data.table.split_column:

@@ -1,10 +1,12 @@
-"""Across institutions: a head fitted and chosen on one store, tested on another, on the classes that both have.
+"""Tests across institutions: a head is fitted and chosen on one store and tested on another.
+
+Only the classes that both stores have are scored.
 
 The other store's labels are read through the label map (`ecgkit.tasks.label_map`) where it has another code system. A
 class that the map does not cover is left out, and the result names it with the reason.
 
-All of the other store's records with labels are tested, except those that the head is trained or chosen on. Where the
-encoder's pretraining saw some of that store, only its test fold is tested, as everywhere else.
+All labelled records of the other store are tested, except those that the head is trained or chosen on. If the
+encoder's pretraining saw some of that store, only its test fold is tested, as for every other result.
 """
 
 from dataclasses import replace
@@ -30,12 +32,12 @@ NAMED = 20  # left-out classes that a warning names one by one; the row's facts 
 
 
 def transfer_task(here: OpenedTask, other: Store, encoder: ProbedEncoder, view: View) -> OpenedTask:
-    """Return a task that is trained and chosen on one store and tested on another.
+    """Return a task whose head is trained and chosen on one store and tested on another.
 
     Args:
-        here: The task where it is trained; its test part takes no part.
+        here: The task on the store of the training records. Its test part is not used.
         other: The store to test on.
-        encoder: The encoder, for what its pretraining saw.
+        encoder: The encoder; it states which records its pretraining saw.
         view: The other store as the encoder reads it.
 
     Raises:
@@ -81,7 +83,7 @@ def transfer_task(here: OpenedTask, other: Store, encoder: ProbedEncoder, view: 
 def _tested(
     here: OpenedTask, other: Store, view: View, encoder: ProbedEncoder
 ) -> tuple[NDArray[np.int64], int, int | None]:
-    """Return the other store's rows that are tested, how many known ones were left out, and the only fold, if any."""
+    """Return the tested rows of the other store, the number of known records left out, and the only fold or None."""
     table, test_fold = other.table, None
     keep = view.usable & (table["labels"].map(len) > 0).to_numpy()
     known = _same_records(here, other)
@@ -112,7 +114,7 @@ def _reasons(facts: TransferFacts) -> list[str]:
 
 
 def _same_records(here: OpenedTask, other: Store) -> NDArray[np.bool_]:
-    """Return which records of the other store, or whose patients, the head is trained or chosen on."""
+    """Return which records of the other store belong to records or patients that the head is trained or chosen on."""
     used = np.concatenate([here.data.parts["train"], here.data.parts["val"]])
     rows = here.data.rows[used]
     same = other.table["sha256"].isin(here.store.table["sha256"].iloc[rows])
@@ -150,14 +152,14 @@ def _joined(
 
 
 def _follow(order: NDArray[np.int64], here: TaskData, there: TaskData) -> NDArray[np.int64]:
-    """Return where training records went.
+    """Return the training records as indices into the rows of the joined task.
 
     Args:
         order: Training records as indices into the rows of `here`, -1 for one that is not there.
         here: The task on the first store alone.
         there: The task on both stores.
     """
-    moved = np.full(len(here.rows) + 1, -1)  # the last stands for -1
+    moved = np.full(len(here.rows) + 1, -1)  # the last entry is what index -1 picks
     moved[here.parts["train"]] = there.parts["train"]
     return moved[order]
 

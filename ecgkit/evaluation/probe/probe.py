@@ -1,8 +1,8 @@
-"""Probe: judge an encoder by a task, under one protocol, and write down everything that the numbers depend on.
+"""A probe evaluates an encoder on a task under one protocol, and records everything that the numbers depend on.
 
-The encoder's own contract builds its input from any store, whatever its rate or lead order. The head is fitted on the
-training part, its settings are chosen on validation, and the test part is predicted once. A probe opens once what all
-of this needs; commands, suites, studies and attention maps all go through it.
+The encoder's own contract builds its input from any store, whatever the store's sampling rate or lead order. The head
+is fitted on the training part, its settings are chosen on the validation part, and the test part is predicted once. A
+probe opens the encoder, the store and the task once. Commands, suites, studies and attention maps all use it.
 """
 
 import copy
@@ -48,12 +48,12 @@ from ecgkit.training.supply import Supply, open_supplies
 
 
 class Probe:
-    """An encoder, a store, a task and a head, opened for as many results as are wanted.
+    """An encoder, a store, a task and a head, opened once for any number of results.
 
     Args:
-        request: What is asked for.
+        request: The request for the probe.
         encoder: The encoder; None to open the one that the request names.
-        progress: Called with the stage, units done and units in all.
+        progress: Called with the stage, units done and units in total.
 
     Raises:
         TaskError: The store lacks the task's labels.
@@ -76,7 +76,7 @@ class Probe:
         self.encoder = encoder or request.encoder.open(request.seed)
         self._check_head(task)
         opened = open_task(request, self.encoder, task, self.protocol, of_stage(self.progress, "view"))
-        # A head that reads the whole method learns nothing from training records, and is given none.
+        # A head that reads the whole method learns nothing from training records, so it gets none.
         self.opened = opened.without_training() if self._reads_method else opened
         self.leak = None
         if self.encoder.weights == "pretrained" or self.encoder.seen:
@@ -116,7 +116,7 @@ class Probe:
             check_regresses("--scratch" if scratch else self.head.name, None if scratch else self.head, name)
 
     def with_encoder(self, encoder: Encoder) -> "Probe":
-        """Return the same probe of another encoder with the same contract, such as that of a later epoch."""
+        """Return the same probe for another encoder with the same contract, such as that of a later epoch."""
         other = copy.copy(self)
         other.encoder, other.device = replace(self.encoder, encoder=encoder), next(encoder.parameters()).device
         for made in ("reader", "features"):
@@ -124,7 +124,7 @@ class Probe:
         return other
 
     def build_head(self, seed: int) -> Any:
-        """Return a head that is not fitted yet; one that reads the whole method is the same each time."""
+        """Return a head that is not fitted yet. A head that reads the whole method is the same object each time."""
         if self._reads_method:
             return self._method_head
         regression = self.opened.data.task.regression is not None
@@ -136,7 +136,7 @@ class Probe:
 
     @cached_property
     def reader(self) -> Encoder:
-        """What features are read from, on the device: the encoder, or what the head makes of the whole method."""
+        """The encoder that gives the features, on the device; or what the head builds from the whole method."""
         if self._reads_method:
             method, task = self.encoder.load_method(), self.opened.data.task
             made: Encoder = self._method_head.reader(method, task, self.encoder.entry.name)
@@ -145,18 +145,18 @@ class Probe:
 
     @property
     def needs(self) -> tuple[str, ...]:
-        """Which features the head reads."""
+        """Names of the features that the head reads."""
         return ("pooled",) if self._reads_method else self.head.needs
 
     @cached_property
     def features(self) -> RecordFeatures:
-        """The features of all the task's records that the head reads."""
+        """The features that the head reads, of all records of the task."""
         if "logits" in self.needs:
             check_classes(self.reader.classes, self.data.labels, self.head.name)
         return self.features_of(self.needs)
 
     def features_of(self, needs: Sequence[str]) -> RecordFeatures:
-        """Return features of all the task's records, from the cache where they are kept."""
+        """Return features of all records of the task, from the cache if there is one."""
         return self.extract(self.opened.store, self.opened.view, self.data.rows, needs)
 
     def extract(
@@ -178,7 +178,7 @@ class Probe:
 
     @property
     def _cache(self) -> Path | None:
-        # What a head makes of a method depends on class names and prompts too, and is not kept.
+        # The features that a head builds from a method depend on class names and prompts too, so they are not cached.
         asked = self.request.cache
         if asked is None or self._reads_method:
             return None
@@ -187,7 +187,7 @@ class Probe:
         return cache_folder(self.request.below) if self.request.encoder.named else None
 
     def view_of(self, store: Store) -> View:
-        """Return any store as the encoder reads it, with the leads that it is given."""
+        """Return a store as the encoder reads it, with the leads of the probe's lead set."""
         return given_view(store, self.encoder.spec, self.request.leads, of_stage(self.progress, "view"))
 
     def supplies(self, store: Store, view: View) -> Mapping[str, Supply]:
@@ -238,12 +238,12 @@ class Probe:
 
         Args:
             out: Folder of the result; an earlier result there is replaced.
-            amount: As for `fit`.
-            seed: As for `fit`.
-            seeds: As for `fit`.
+            amount: How much of the training part is used; see `fit`.
+            seed: Seed of the draw and of the head; see `fit`.
+            seeds: Number of results that are made together; see `fit`.
 
         Raises:
-            OutputError: `out` is something else than an earlier result.
+            OutputError: `out` exists and is not an earlier result.
         """
         check_output(out, RESULT, overwrite=True)
         fitted = self.fit(amount, seed, seeds)
@@ -291,7 +291,7 @@ class Probe:
             patients = patients_of(self.opened.store, data)[order].tolist()
             chosen = order[nested_subset(strata(data)[order], patients, amount.records(len(order)), random_state)]
         else:
-            # Drawn from all records that the published table lists, so that a draw is the published one; then
+            # Draw from all records that the published table lists, so that the draw equals the published one. Then
             # reduced to those that the store has.
             chosen = order[plain_draw(self.protocol.draw, len(order), amount, random_state)]
             chosen = chosen[chosen >= 0]
@@ -303,7 +303,7 @@ class Probe:
 
 
 def refuse_regression(probe: Probe, what: str) -> None:
-    """Refuse a task of numbers where AUROC is computed.
+    """Raise if the task is a regression, because AUROC needs classes.
 
     Raises:
         RunError: The task is a regression.

@@ -1,4 +1,4 @@
-"""What a probe is asked to do, in plain values: which encoder, on which store, by which task, how.
+"""The request for a probe in plain values: the encoder, the store, the task, the head and their settings.
 
 For example ``Probe(ProbeRequest("ptbxl.zarr", "ptbxl-super", EncoderChoice(run="runs/stmem"))).run(Path("out"))``.
 """
@@ -15,16 +15,16 @@ from ecgkit.evaluation.protocols.draws import Amount
 
 @dataclass(frozen=True)
 class ProbeRequest:
-    """All that one probe depends on, so that a YAML file can hold it.
+    """Everything that one probe depends on, as values that a YAML file can hold.
 
     Args:
         data: Path of the store.
         task: Name of a registered task, or path of a task's YAML file.
-        encoder: Which encoder; empty where an opened one is handed to the probe.
+        encoder: Which encoder to probe; empty if an opened encoder is passed to the probe.
         head: Name of the head; not used by a training from scratch.
         head_settings: Changes of the head's settings, such as ``gate=frozen``.
         leads: The lead set that the encoder is given; empty for all leads of its contract.
-        amount: How much of the training part is used.
+        amount: Amount of training records to use.
         seed: Seed of the draw, of the head, and of random weights.
         seeds: Number of results with different seeds that are made together.
         epochs: Epochs of a training from scratch; None for those of the recipe.
@@ -34,10 +34,10 @@ class ProbeRequest:
             protocol's choice.
         task_settings: Changes of the task, such as ``icd10.count_on=train``.
         eval_data: Path of another store to test on; see `ecgkit.evaluation.probe.other_store`.
-        allow_overlap: Go on where pretraining saw test records or patients; the result states it.
+        allow_overlap: Continue even if pretraining saw test records or patients. The result then states the overlap.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        cache: Folder in which features are kept; empty for one below the run, None for none.
-        also: Features that other heads will ask the cache for; see `FeatureCache.extract`.
+        cache: Folder of cached features; empty for a folder below the run, None for no cache.
+        also: Features that other heads will read from the cache later; see `FeatureCache.extract`.
     """
 
     data: str
@@ -67,12 +67,12 @@ class ProbeRequest:
 
     @property
     def head_name(self) -> str:
-        """What stands on the encoder: the head, or the linear layer of a training from scratch."""
+        """Name of the head, or of the linear layer of a training from scratch."""
         return "end-to-end" if self.encoder.weights == "scratch" else self.head
 
     @property
     def title(self) -> str:
-        """What messages call it."""
+        """Name of the request in messages."""
         parts = [self.encoder.name, self.task, self.head]
         parts += [f"leads {self.leads}"] * bool(self.leads)
         amount = f"{self.amount.count} labels" if self.amount.count else f"{self.amount.percent:g} %"
@@ -80,15 +80,16 @@ class ProbeRequest:
 
     @property
     def below(self) -> Path:
-        """The folder that default results lie below: the run, or one in ``runs`` for an encoder without a run."""
+        """Parent folder of default results: the run folder, or a folder in ``runs`` for an encoder without a run."""
         if self.encoder.run:
             return Path(self.encoder.run)
         entry, preset, _ = self.encoder.resolve()
         return Path("runs") / f"{entry.name}-{preset}-{self.encoder.weights}"
 
     def without_draw(self) -> "ProbeRequest":
-        """Return what requests share that differ in the draw of training records alone: they are opened once.
+        """Return a key that is the same for requests that differ only in the draw of training records.
 
-        The weights of an encoder without a run are drawn from the seed, so these share no more than their seed.
+        Requests with the same key are opened once. The weights of an encoder without a run are drawn from the seed, so
+        its key holds the seed too.
         """
         return replace(self, amount=Amount(), seed=0 if self.encoder.run else self.seed, seeds=1)

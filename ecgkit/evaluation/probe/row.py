@@ -1,4 +1,4 @@
-"""From predictions to a result row: scores, intervals, and what to be wary of."""
+"""Makes a result row from predictions: scores, intervals and warnings."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def result_row(fitted: "FittedProbe", facts: Facts) -> ResultRow:
-    """Score the test part and return the row with everything that the numbers depend on."""
+    """Score the test set and return the result row with everything that the numbers depend on."""
     probe, data = fitted.probe, fitted.data
     encoder, opened, store = probe.encoder, probe.opened, probe.opened.store
     patients = patients_of(store, data)
@@ -66,7 +66,7 @@ def result_row(fitted: "FittedProbe", facts: Facts) -> ResultRow:
 
 
 def _class_part(fitted: "FittedProbe", patients: NDArray[Any]) -> dict[str, Any]:
-    """Return the fields of a row that score classes."""
+    """Return the fields of a row that hold the scores of classes."""
     data, test = fitted.data, fitted.data.parts["test"]
     measured = score_classes(data, fitted.probabilities, patients)
     return {
@@ -80,7 +80,7 @@ def _class_part(fitted: "FittedProbe", patients: NDArray[Any]) -> dict[str, Any]
 
 
 def _target_part(fitted: "FittedProbe", patients: NDArray[Any]) -> dict[str, Any]:
-    """Return the fields of a row that score predicted numbers."""
+    """Return the fields of a row that hold the scores of predicted numbers."""
     nothing = {"macro_auroc": None, "macro_interval": None, "macro_auprc": None, "classes": ()}
     return {**nothing, "targets": score_targets(fitted.data, fitted.probabilities, patients)}
 
@@ -150,7 +150,7 @@ def _contract(opened: "OpenedTask") -> dict[str, Any]:
 
 
 def predictions(store: Store, data: TaskData, probabilities: NDArray[np.float64]) -> pd.DataFrame:
-    """Return targets and probabilities of validation and test, one row per record."""
+    """Return targets and probabilities of the validation and test records, one row per record."""
     columns = store.table[["record_id", "patient_id"]]
     frames = []
     for part in ("val", "test"):
@@ -164,7 +164,7 @@ def predictions(store: Store, data: TaskData, probabilities: NDArray[np.float64]
 
 
 def patients_of(store: Store, data: TaskData) -> NDArray[Any]:
-    """Return the patient of each record, or the record itself where no patient is known."""
+    """Return the patient id of each record, or the record id if the patient is unknown."""
     table = store.table.iloc[data.rows]
     return table["patient_id"].fillna("record " + table["record_id"]).to_numpy(dtype=str)
 

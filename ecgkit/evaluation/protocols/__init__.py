@@ -1,4 +1,7 @@
-"""Protocols: the choices behind a published number, a YAML file each. Those of families come with their plugins."""
+"""Protocols: each is one YAML file with the choices behind a published number.
+
+The protocols of method families come with their plugins.
+"""
 
 from collections.abc import Callable
 
@@ -10,7 +13,7 @@ DEFAULT = "default"
 
 @hookimpl
 def register_protocols(register: Callable[[ProtocolEntry], None]) -> None:
-    """Register ecgkit's own rules."""
+    """Register ecgkit's own protocol."""
     register(
         ProtocolEntry(
             name=DEFAULT,

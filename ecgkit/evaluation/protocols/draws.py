@@ -1,12 +1,12 @@
-"""Which training records are used when not all are: shares and counts, by one of three rules.
+"""Draws a subset of the training records, given as a share or a count, by one of three rules.
 
-``stratified`` (ours): patients are put into one order, and an amount takes the patients at its beginning, so the
-smaller draw lies inside the larger. The order comes from iterative stratification (Sechidis et al., On the
-Stratification of Multi-Label Data, ECML PKDD 2011) into halves, the first of them again into halves, and so on; in
-front stand the few patients that together have every label, so that no class loses all its positives as long as the
-amount holds them.
+``stratified`` (our rule): patients are put into one order, and a draw takes patients from its beginning, so that a
+smaller draw is part of a larger one. The order comes from iterative stratification (Sechidis et al., On the
+Stratification of Multi-Label Data, ECML PKDD 2011) into halves; the first half is split again, and so on. The order
+begins with a few patients that together have every label, so that no class loses all its positives unless the draw is
+smaller than that.
 
-``train-test-split``: scikit-learn's, without strata. ``sample``: a plain random sample of ``int(N r)``.
+``train-test-split``: scikit-learn's function, without strata. ``sample``: a plain random sample of ``int(N r)``.
 """
 
 from collections.abc import Sequence
@@ -23,16 +23,16 @@ from ecgkit.tasks.data import TaskData
 Rule = Literal["stratified", "train-test-split", "sample"]
 Bools = NDArray[np.bool_]
 Indices = NDArray[np.int64]
-LEAF = 8  # patients: below, halves of a half tell no label from another
+LEAF = 8  # patients; smaller groups are too small to balance labels
 
 
 @dataclass(frozen=True)
 class Amount:
-    """How much of the training part is used: a share, or a number of records.
+    """How much of the training set is used: a share, or a number of records.
 
     Args:
         percent: Share in per cent.
-        count: Number of records instead.
+        count: Number of records, instead of a share.
     """
 
     percent: float = 100.0
@@ -46,21 +46,21 @@ class Amount:
 
     @property
     def all(self) -> bool:
-        """Whether it is the whole training part."""
+        """Whether the whole training set is used."""
         return self.count is None and self.percent == 100
 
     @property
     def name(self) -> str:
-        """For folders: ``fraction-1`` or ``labels-50``."""
+        """Name for folders, such as ``fraction-1`` or ``labels-50``."""
         return f"fraction-{self.percent:g}" if self.count is None else f"labels-{self.count}"
 
     def records(self, R: int) -> int:
-        """Return how many of R records it asks for, 1 at least."""
+        """Return the number of records to use of R records; at least 1."""
         return max(1, round(R * self.percent / 100)) if self.count is None else self.count
 
 
 def plain_draw(rule: Rule, R: int, amount: Amount, seed: int) -> Indices:
-    """Choose among R records without looking at them, by ``train-test-split`` or ``sample``.
+    """Choose among R records regardless of their labels, by ``train-test-split`` or ``sample``.
 
     Returns:
         Ascending indices into the R records.
@@ -74,13 +74,15 @@ def plain_draw(rule: Rule, R: int, amount: Amount, seed: int) -> Indices:
 
 
 def nested_subset(targets: NDArray[np.integer], patients: Sequence[str], count: int, seed: int) -> Indices:
-    """Choose whole patients with `count` records at most, but one patient at least; larger counts hold smaller ones.
+    """Choose whole patients with at most `count` records, but at least one patient.
+
+    The choice for a larger count contains that for a smaller one.
 
     Args:
-        targets: ``[R, C]`` of 0 and 1.
-        patients: R ids.
-        count: How many records.
-        seed: Of the order.
+        targets: Labels ``[R, C]``, 0 and 1.
+        patients: The patient id of each of the R records.
+        count: Largest number of records.
+        seed: Seed of the order of patients.
 
     Returns:
         Ascending indices into the R records.
@@ -95,10 +97,10 @@ def nested_subset(targets: NDArray[np.integer], patients: Sequence[str], count: 
 
 
 def strata(data: TaskData) -> NDArray[np.int8]:
-    """Return what draws of training records are stratified by: the labels, or the fifth that each number lies in.
+    """Return the strata of draws: the labels, or for a regression the quintile of each number.
 
     Returns:
-        ``[len(data.rows), C]``, or ``[len(data.rows), 5 C]`` of a regression, of 0 and 1.
+        0 and 1, ``[len(data.rows), C]``; for a regression ``[len(data.rows), 5 C]``.
     """
     if data.task.regression is None:
         return np.asarray(data.targets, np.int8)
@@ -108,7 +110,7 @@ def strata(data: TaskData) -> NDArray[np.int8]:
 
 
 def stratified_order(has: Bools, rng: np.random.Generator) -> Indices:
-    """Return an order of the P rows of ``has [P, C]`` whose every beginning has the labels of the whole."""
+    """Return an order of the P rows of ``has [P, C]`` whose beginnings all have about the label shares of the whole."""
     first = covering(has, rng)
     parts: list[Indices] = []
     _halve(has, np.arange(len(has)), first, rng, parts)
@@ -116,20 +118,23 @@ def stratified_order(has: Bools, rng: np.random.Generator) -> Indices:
 
 
 def covering(has: Bools, rng: np.random.Generator) -> Indices:
-    """Return few rows that together have every label: for the rarest that is missing, one with most missing labels."""
+    """Return a few rows that together have every label.
+
+    For the rarest missing label, it adds a row of that label with the most missing labels.
+    """
     missing, chosen = has.any(0), []
     frequency = has.sum(0)
     while missing.any():
         label = min(np.flatnonzero(missing), key=lambda c: frequency[c])
         members = np.flatnonzero(has[:, label])
-        gains = has[members][:, missing].sum(1) + rng.random(len(members))  # below 1: only ties are random
+        gains = has[members][:, missing].sum(1) + rng.random(len(members))  # below 1, so that only ties are random
         chosen.append(int(members[gains.argmax()]))
         missing &= ~has[chosen[-1]]
     return np.array(chosen, np.int64)
 
 
 def _halve(has: Bools, rows: Indices, first: Indices, rng: np.random.Generator, parts: list[Indices]) -> None:
-    """Append `rows` in order; `first` are those of them that stand in front."""
+    """Append `rows` to the order; the rows in `first` come first."""
     if len(rows) <= max(LEAF, 2 * len(first)):
         rest = rng.permutation(np.setdiff1d(rows, first, assume_unique=True))
         parts.append(np.concatenate([first, rest]))
@@ -140,9 +145,9 @@ def _halve(has: Bools, rows: Indices, first: Indices, rng: np.random.Generator, 
 
 
 def _first_half(has: Bools, fixed: Bools, rng: np.random.Generator) -> Bools:
-    """Split rows into two parts with half of each label, the rarest label first; `fixed` rows are in the first.
+    """Split rows into two parts with half of each label, rarest label first; `fixed` rows go to the first part.
 
-    All rows of a label are placed at once: as many go to the first part as it still wants of the label.
+    All rows of a label are placed at once: the first part takes as many as it still needs of the label.
     """
     inside, free = fixed.copy(), ~fixed
     half = has.sum(0) / 2
@@ -152,13 +157,13 @@ def _first_half(has: Bools, fixed: Bools, rng: np.random.Generator) -> Bools:
             label = int(np.where(left > 0, left, len(has) + 1).argmin())
             members = rng.permutation(np.flatnonzero(free & has[:, label]))
             wanted = half[label] - has[inside, label].sum()
-        else:  # rows without a label fill the sizes up
+        else:  # rows without a label fill up the parts
             members = rng.permutation(np.flatnonzero(free))
             wanted = len(has) / 2 - inside.sum()
         n = int(np.clip(np.floor(wanted + rng.random()), 0, len(members)))
         inside[members[:n]] = True
         free[members] = False
-    # Where one part got all, as of rows that are all alike, halve by number, for the order must end.
+    # If one part got all rows, for example because all are alike, split by number, so that the halving ends.
     if inside.all() or not inside.any():
         return fixed | (np.arange(len(has)) < len(has) // 2)
     return inside

@@ -1,7 +1,7 @@
-"""Which leads an evaluation gives to a model: named sets, every lead alone, and random subsets that all models share.
+"""Lead sets of an evaluation: named sets, every lead alone, and random subsets that all models share.
 
-A model that takes any leads gets those; one that cannot fills the others itself, and its result says with what. Filters
-and scaling see the given leads only.
+A model that accepts any leads gets only the given ones. Any other model fills the missing leads itself, and its result
+states with what. Filters and scaling see only the given leads.
 """
 
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ import numpy as np
 from ecgkit.errors import ConfigError, LeadError
 from ecgkit.leads import LEAD_SETS, LIMB_LEADS, STANDARD_LEADS, canonical_order, parse_lead
 
-# Beside the sets of `ecgkit.leads`: by count as the CinC Challenge 2021 has them, and what a wrist watch records.
+# In addition to the sets of `ecgkit.leads`: the CinC Challenge 2021 sets by count, and what a wrist watch records.
 EVALUATION_SETS: dict[str, tuple[str, ...]] = {
     **LEAD_SETS,
     "6": LIMB_LEADS,
@@ -21,18 +21,18 @@ EVALUATION_SETS: dict[str, tuple[str, ...]] = {
 }
 EACH = "all-single"
 RANDOM = "random"
-DRAW_SEED = 20  # of the random subsets: one draw, the same for every model and store
+DRAW_SEED = 20  # seed of the random subsets: the same subsets for every model and store
 EXPECTED = f"sets such as {', '.join(EVALUATION_SETS)}, leads joined by + such as I+II, {EACH}, or {RANDOM}:k:subsets"
 
 
 @dataclass(frozen=True)
 class LeadSet:
-    """Leads that a model is given.
+    """A named set of leads that a model is given.
 
     Args:
-        name: As the user named it; random subsets also bear a number.
+        name: The name that the user gave; random subsets also have a number.
         leads: Canonical names in the standard order.
-        group: What is summarised together: the name without the number.
+        group: Name without the number; sets with the same group are summarised together.
     """
 
     name: str
@@ -41,10 +41,10 @@ class LeadSet:
 
 
 def parse_lead_sets(text: str) -> tuple[LeadSet, ...]:
-    """Return the lead sets that a user asked for, joined by commas, each once.
+    """Return the lead sets of a comma-separated list, without repeats.
 
     Raises:
-        ConfigError: One is no set, or holds an unknown lead.
+        ConfigError: A name is not a lead set, or contains an unknown lead.
     """
     sets = [found for part in text.split(",") if part.strip() for found in _parse(part.strip())]
     if not sets:
@@ -53,10 +53,10 @@ def parse_lead_sets(text: str) -> tuple[LeadSet, ...]:
 
 
 def lead_set(name: str) -> LeadSet:
-    """Return the one lead set of a name, also of one random subset, such as ``random:3#2``.
+    """Return the lead set of a name; the name may be one random subset, such as ``random:3#2``.
 
     Raises:
-        ConfigError: It is none, or several.
+        ConfigError: The name gives no lead set, or several.
     """
     kind, numbered, number = name.partition("#")
     sets = random_sets(f"{kind}:{number}")[-1:] if numbered else parse_lead_sets(name)
@@ -83,7 +83,7 @@ def _parse(part: str) -> list[LeadSet]:
 
 
 def random_sets(text: str) -> list[LeadSet]:
-    """Draw different subsets of k of the twelve leads, as ``random:k:subsets`` says.
+    """Draw different subsets of k of the twelve leads, as specified by ``random:k:subsets``.
 
     Raises:
         ConfigError: k or the number of subsets is impossible.

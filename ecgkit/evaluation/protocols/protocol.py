@@ -1,7 +1,7 @@
-"""A protocol pins the choices that a number depends on, so that it can stand beside a published one.
+"""A protocol fixes the choices that a number depends on, so that the number can be compared with a published one.
 
-Each is a YAML file that a plugin registers. What a probe does otherwise than the published code is a departure, named
-in the result: those that hold for every probe stand in the file, those of one probe are added to it.
+Each protocol is a YAML file that a plugin registers. A departure is anything that a probe does differently from the
+published code; results name their departures. The file lists departures of every probe; those of one probe are added.
 """
 
 from dataclasses import dataclass, field
@@ -18,18 +18,18 @@ from ecgkit.plugins import host
 
 @dataclass(frozen=True)
 class Protocol:
-    """The choices behind a number.
+    """The choices behind a published number.
 
     Args:
-        title: Whose.
+        title: Title, such as the name of the benchmark or paper.
         draw: How training records are drawn when not all are used.
-        heads: Heads that it knows; another one is a departure. Empty for any.
-        state: Random state of its draw, to which the seed is added; a seed other than 0 is then a departure.
-        seeds: How many draws a fraction gets, by the largest fraction in per cent; larger ones get one.
-        count_seeds: How many draws a label count gets.
-        tables: Whether it has split tables, which `splits` then reads.
-        shipped: Tasks whose labels are those of the published split tables, not those of the store.
-        departures: What is done otherwise than in the published code, by heading.
+        heads: Heads that belong to the protocol; another head is a departure. Empty for any head.
+        state: Random state of the draw; the seed is added to it, and a seed other than 0 is then a departure.
+        seeds: Number of draws for fractions up to each given percentage; larger fractions get one draw.
+        count_seeds: Number of draws for a label count.
+        tables: Whether the protocol has published split tables, which `splits` then reads.
+        shipped: Tasks that take their labels from the published split tables instead of the store.
+        departures: What is done differently from the published code, by heading.
     """
 
     title: str
@@ -43,25 +43,25 @@ class Protocol:
     departures: dict[str, str] = field(default_factory=dict)
 
     def draws(self, amount: Amount) -> int:
-        """Return how many draws an amount of training records gets."""
+        """Return the number of draws for an amount of training records."""
         if amount.count is not None:
             return self.count_seeds
         return next((n for limit, n in sorted(self.seeds.items()) if amount.percent <= limit), 1)
 
     def draw_seed(self, seed: int) -> int:
-        """Return the random state of a draw."""
+        """Return the random state of the draw with the given seed."""
         return seed if self.state is None else self.state + seed
 
     def label_set(self, task: str) -> Literal["exact", "shipped"]:
-        """Return whose labels a task has: the store's codes, or those of the published tables."""
+        """Return the label set of a task: from the store's codes, or from the published tables."""
         return "shipped" if task in self.shipped else "exact"
 
 
 def load_protocol(name: str) -> Protocol:
-    """Return a protocol by name.
+    """Return the protocol with the given name.
 
     Raises:
-        PluginError: There is none of that name.
+        PluginError: There is no protocol of that name.
         ConfigError: Its file is wrong.
     """
     entry = host().get(ProtocolEntry, name)

@@ -1,6 +1,6 @@
-"""Published split tables as they are: ``PREFIX_train``, ``PREFIX_val`` and ``PREFIX_test``, each .csv or .csv.gz.
+"""Reads published split tables as released: ``PREFIX_train``, ``PREFIX_val`` and ``PREFIX_test``, each .csv or .csv.gz.
 
-Label columns are found by name, never by position, for they stand in another order in some tables than in others.
+Label columns are found by name, never by position, because their order differs between tables.
 Records are found by file name or by PTB-XL's ``ecg_id``, never by row. What is missing is counted and named.
 """
 
@@ -20,22 +20,22 @@ from ecgkit.tasks.label_matrix import label_matrix
 from ecgkit.tasks.task import Task
 
 PARTS = ("train", "val", "test")
-# Where a table may name its records, best first: CPSC2018's ecg_id is but a position in a directory listing.
+# Columns that may name the records, best first. CPSC2018's ecg_id is only a position in a directory listing.
 FILE_COLUMNS = ("record_id", "filename", "ecg_path", "filename_hr", "filename_lr", "path")
 ID_COLUMN = "ecg_id"
 RATES = ("_hr", "_lr")  # PTB-XL's two files of one record
-NAMED = 5  # missing records named in a warning
+NAMED = 5  # most missing records that a warning names
 EXPECTED = "PREFIX_train, PREFIX_val and PREFIX_test, each .csv or .csv.gz"
 
 
 @dataclass(frozen=True)
 class SplitTables:
-    """Three tables.
+    """The three tables of a published split.
 
     Args:
-        name: What they are called: the file names' common part.
-        tables: By part.
-        sha256: Over the three tables' text, however they are packed.
+        name: Common part of the file names.
+        tables: The table of each part: train, val and test.
+        sha256: Hash of the text of the three tables, independent of compression.
     """
 
     name: str
@@ -45,7 +45,7 @@ class SplitTables:
 
 @dataclass(frozen=True)
 class SplitData:
-    """A task on a store, split as the tables say.
+    """A task on a store, split by published tables.
 
     Args:
         data: Records, targets and parts.
@@ -58,10 +58,10 @@ class SplitData:
 
 
 def read_tables(where: Path) -> SplitTables:
-    """Read the tables of a folder, or those whose names begin with a prefix.
+    """Read the tables in a folder, or the tables whose paths begin with a prefix.
 
     Raises:
-        TaskError: There are not just three, or one cannot be read.
+        TaskError: There are not exactly three tables, or one cannot be read.
     """
     folder, prefix = (where, "") if where.is_dir() else (where.parent, where.name)
     found = {part: [f for end in (".csv", ".csv.gz") for f in sorted(folder.glob(f"*_{part}{end}"))] for part in PARTS}
@@ -81,25 +81,25 @@ def read_tables(where: Path) -> SplitTables:
 def _read(file: Path) -> pd.DataFrame:
     try:
         return pd.read_csv(file, dtype=str, keep_default_na=False)
-    except Exception as error:  # pandas, gzip and codecs have many
+    except Exception as error:  # pandas, gzip and codecs raise many types
         raise TaskError(f"{file} cannot be read ({type(error).__name__})", "a split table") from None
 
 
 def split_data(
     tables: SplitTables, task: Task, name: str, store: Store, usable: NDArray[np.bool_], *, shipped: bool
 ) -> SplitData:
-    """Return a task on a store, split as published tables say.
+    """Return a task on a store, split by published tables.
 
     Args:
         tables: The tables.
-        task: The task, whose labels are columns of the tables.
-        name: Of the task.
-        store: The data.
+        task: The task; its labels are columns of the tables.
+        name: Name of the task.
+        store: The store.
         usable: ``[R]``, which records the model can read.
-        shipped: Take the tables' labels; else those of the store's codes.
+        shipped: Take the labels of the tables; otherwise those of the store's codes.
 
     Raises:
-        TaskError: The tables are of other labels or other records, or put one record twice.
+        TaskError: The tables have other labels or other records, or list a record twice.
     """
     if task.icd10 is not None or task.regression is not None:
         raise TaskError(f"--splits for task {name}, whose targets the data says", "a task whose labels are listed")
@@ -120,7 +120,7 @@ def split_data(
     rows = rows[usable[rows]]
     parts = {part: np.flatnonzero(np.isin(rows, of)) for part, of in members.items()}
     data = TaskData(rows, targets[rows], tuple(task.labels), parts, unusable, task, (*told, *notes))
-    place = np.full(len(store) + 1, -1)  # the last is that of a record that the store lacks, whose place is -1
+    place = np.full(len(store) + 1, -1)  # the last entry is for missing records, whose place is -1
     place[rows] = np.arange(len(rows))
     return SplitData(data, place[places["train"]])
 
@@ -128,7 +128,7 @@ def split_data(
 def _targets(
     said: NDArray[np.int8], task: Task, name: str, store: Store, rows: NDArray[np.int64], shipped: bool
 ) -> tuple[NDArray[np.int8], list[str]]:
-    """Return the labels ``[R, C]`` that are used, and how the tables' differ from the store's."""
+    """Return the labels ``[R, C]`` to use, and how the labels of the tables differ from those of the store."""
     comparable = store.code_system in task.systems
     if not comparable and not shipped:
         raise TaskError(
@@ -148,7 +148,7 @@ def _targets(
 
 
 def _labels(table: pd.DataFrame, task: Task, name: str) -> NDArray[np.int8]:
-    """Return ``[rows, C]`` by the names of columns; the tables drop the underscores of PTB-XL's codes."""
+    """Return labels ``[rows, C]``, found by column name; the tables omit the underscores of PTB-XL's codes."""
     columns = {str(column).strip().strip("_"): column for column in table}
     missing = [label for label in task.labels if label.strip("_") not in columns]
     if missing:
@@ -160,24 +160,24 @@ def _labels(table: pd.DataFrame, task: Task, name: str) -> NDArray[np.int8]:
 
 
 def _places(table: pd.DataFrame, store: Store) -> NDArray[np.int64]:
-    """Return the store's row of each row of a table, -1 where the store lacks the record."""
+    """Return the store's row for each row of a table; -1 if the store lacks the record."""
     ids = [_key(text) for text in store.table["record_id"]]
     files = [_key(text) for text in store.table["path"]]
     best = np.full(len(table), -1)
     for column in (*FILE_COLUMNS, ID_COLUMN):
-        # A store that PTB-XL's own reader made names its records by ecg_id; elsewhere that number means nothing.
+        # A store made by PTB-XL's own reader names its records by ecg_id; in other stores that number means nothing.
         if column not in table or (column == ID_COLUMN and store.attributes["dataset"] != "ptb-xl"):
             continue
         for keys in (ids, files):
             where = {key: row for row, key in enumerate(keys)}
-            if len(where) == len(keys):  # else the name tells no record from another
+            if len(where) == len(keys):  # otherwise the names do not identify the records
                 at = np.array([where.get(_key(text), -1) for text in table[column]], np.int64)
                 best = at if (at >= 0).sum() > (best >= 0).sum() else best
     return best
 
 
 def _key(text: str) -> str:
-    """Return a file's name without folder, ending and rate."""
+    """Return a file name without folder, suffix and sampling rate."""
     name = PurePosixPath(str(text).replace("\\", "/")).name
     name = name.rsplit(".", 1)[0] if name.endswith((".mat", ".hea", ".dat", ".csv")) else name
     return name[: -len(RATES[0])] if name.endswith(RATES) else name

@@ -1,6 +1,6 @@
-"""Several results that differ in nothing but their seed, as one number with its spread.
+"""Averages results that differ only in their seed into one number with its spread.
 
-The command line, suites and the report page all state a number by `Average`, so they say the same of the same results.
+The command line, suites and the report page all use `Average`, so they show the same number for the same results.
 """
 
 import statistics
@@ -14,14 +14,14 @@ Interval = tuple[float, float] | None
 
 @dataclass(frozen=True)
 class Average:
-    """A metric over seeds.
+    """The mean of a metric over seeds, with its spread.
 
     Args:
-        value: The mean; None where no result has a value.
-        deviation: Standard deviation over seeds that gave different numbers. None for a single result, and where all
-            seeds gave the very same number: a linear solve on frozen features draws nothing, and a deviation of 0
-            would look like certainty.
-        interval: 95 % interval of a single result, or of several that are the same.
+        value: The mean; None if no result has a value.
+        deviation: Standard deviation over seeds. None for a single result, and if all seeds gave exactly the same
+            number: a linear solve on frozen features has no randomness, and a deviation of 0 would look like
+            certainty.
+        interval: 95 % interval of a single result, or of several results that are all the same.
     """
 
     value: float | None
@@ -30,7 +30,7 @@ class Average:
 
     @property
     def percent(self) -> str:
-        """The number x 100 with its spread: ``91.2 ± 0.3`` over seeds, else ``91.2 (90.4–92.0)``."""
+        """The number in per cent with its spread: ``91.2 ± 0.3`` over seeds, else ``91.2 (90.4–92.0)``."""
         return self._text(percent, interval)
 
     @property
@@ -45,7 +45,7 @@ class Average:
 
 
 def average_over_seeds(results: Iterable[tuple[float | None, Interval]]) -> Average:
-    """Return the mean and the spread of some results, each a value with its interval."""
+    """Return the mean and the spread of several results; each result is a value with its interval."""
     found = [(value, ends) for value, ends in results if value is not None]
     if not found:
         return Average(None, None, None)

@@ -18,8 +18,8 @@ class Departure:
     Args:
         choice: The choice, such as ``head``, ``draw``, ``split`` or ``label set``.
         used: What the probe used.
-        protocol: What the protocol has.
-        note: Instead of these two: what the protocol's own file says about the choice.
+        protocol: What the protocol prescribes.
+        note: What the protocol's own file says about the choice; it replaces `used` and `protocol`.
     """
 
     choice: str
@@ -81,7 +81,7 @@ class TargetFacts:
         low: Lowest plausible value, in `unit`.
         high: Highest plausible value, in `unit`.
         unit: Unit of the number.
-        rule: Further rule of the source; empty if there is none.
+        rule: Additional rule of the source; empty if there is none.
     """
 
     formula: str
@@ -120,7 +120,7 @@ class DrawFacts:
     """How some of the training records were drawn.
 
     Args:
-        rule: See `ecgkit.evaluation.protocols.draws`.
+        rule: Rule of the draw; see `ecgkit.evaluation.protocols.draws`.
         random_state: Random state of the draw.
     """
 
@@ -130,7 +130,7 @@ class DrawFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointFacts:
-    """Which weights of the encoder were judged.
+    """Which weights of the encoder were evaluated.
 
     Args:
         selected_by: How they were chosen.
@@ -153,7 +153,7 @@ class LeadFacts:
 
     Args:
         given: The leads, in the standard order.
-        fill: What the encoder puts in place of the other leads; empty if it reads the given leads alone.
+        fill: How the encoder fills the other leads; empty if it reads only the given leads.
     """
 
     given: tuple[str, ...]
@@ -162,7 +162,7 @@ class LeadFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class LeakFacts:
-    """Outcome of the leak guard: what pretraining saw of the test part.
+    """Outcome of the leak guard: which test records and patients pretraining saw.
 
     Args:
         checked: Whether the weights state which records they were trained or chosen on.
@@ -170,8 +170,8 @@ class LeakFacts:
         tested: Test records.
         patients: Test patients that pretraining saw, by patient id.
         allowed: Whether an overlap was allowed.
-        built_on: Names of the runs that the encoder was built on; their records were compared too.
-        silent: Names of those of them that do not state what they were trained on.
+        built_on: Names of the runs that the encoder was built on. Their records were compared too.
+        silent: Names of the runs in `built_on` that do not state what they were trained on.
     """
 
     checked: bool
@@ -201,7 +201,7 @@ class TransferFacts:
         from_system: Code system of the task's labels.
         to_system: Code system of the tested store.
         shared: Codes in the tested store, by class, for the classes that both stores have.
-        left_out: Why a class was left out, by class.
+        left_out: For each class that was left out, the reason.
         known: Records of the tested store left out because they or their patients were trained or chosen on.
         test_fold: The only fold that was tested, because pretraining saw some of the store; None for all folds.
     """
@@ -227,7 +227,7 @@ class IntervalFacts:
         method: Method of the interval.
         level: Its coverage.
         draws: Number of resamples.
-        unit: What is resampled.
+        unit: Unit of resampling, such as the patient.
     """
 
     method: str = "percentile bootstrap"
@@ -238,18 +238,18 @@ class IntervalFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Facts:
-    """What the numbers of one result depend on.
+    """Everything that the numbers of one result depend on.
 
     Args:
         protocol: The protocol that was followed, and departures from it.
         labels: Where the labels come from.
         split: How records were split.
         draw: How training records were drawn; None if all were used.
-        head: What the head tried and chose, by heading.
-        checkpoint: Which weights of the encoder were judged.
+        head: Settings that the head tried and chose, by heading.
+        checkpoint: Which weights of the encoder were evaluated.
         leads: The lead set that the encoder was given; None for all leads of its contract.
-        leak_guard: What pretraining saw of the test part; None for an encoder that was not pretrained.
-        transfer: The two stores, where another store was tested; None for one store.
+        leak_guard: Which test records pretraining saw; None for an encoder that was not pretrained.
+        transfer: Facts about the two stores if another store was tested; None for one store.
         interval: How intervals were computed; None if the row does not state it.
         thresholds_from: Part on which decision thresholds were chosen; empty for numbers.
         seeds: Number of results with different seeds that were made together.
@@ -276,10 +276,10 @@ class Facts:
 
 
 def facts_of_old_row(words: Mapping[str, str]) -> Facts:
-    """Return what the sentences of a row of schema 1 state that comparisons need; the sentences stay for display.
+    """Return the facts that comparisons need, read from the sentences of a row of schema 1; sentences are kept too.
 
     Args:
-        words: The row's ``protocol``: sentences by heading.
+        words: The ``protocol`` field of the row: a mapping from headings to sentences.
     """
     name = next(iter(words.get("protocol", "").split()), "")
     label_set = words.get("label set", "")

@@ -1,4 +1,4 @@
-"""Predictions beside a result row: targets and predicted values of the validation and test records.
+"""The predictions stored beside a result row: targets and predicted values of the validation and test records.
 
 ``predictions.parquet`` has the columns ``record_id``, ``patient_id``, ``part``, and for each class or target NAME its
 true value ``y_NAME`` and its probability or predicted number ``p_NAME``.
@@ -22,9 +22,9 @@ class Predictions:
     """Predictions of R records on C classes or targets.
 
     Args:
-        names: The C classes or targets.
-        records: ``[R]`` ids.
-        patients: ``[R]``, the patient of each record, or the record itself where no patient is known.
+        names: Names of the C classes or targets.
+        records: ``[R]`` record ids.
+        patients: ``[R]`` patient ids, or the record id where the patient is unknown.
         targets: ``[R, C]``: 0 and 1, or numbers.
         predicted: ``[R, C]``: probabilities, or numbers.
     """
@@ -36,12 +36,12 @@ class Predictions:
     predicted: NDArray[np.float64]
 
     def only(self, names: Sequence[str]) -> "Predictions":
-        """Return the predictions of some classes or targets, in the order given."""
+        """Return the predictions of the given classes or targets, in the given order."""
         columns = [self.names.index(name) for name in names]
         return replace(self, names=tuple(names), targets=self.targets[:, columns], predicted=self.predicted[:, columns])
 
     def in_order_of(self, records: NDArray[np.str_]) -> "Predictions | None":
-        """Return the predictions in the order of some records, or None where they are not those of the same records."""
+        """Return the predictions in the order of the given records, or None if they are of other records."""
         order, wanted = np.argsort(self.records, kind="stable"), np.argsort(records, kind="stable")
         if not np.array_equal(self.records[order], records[wanted]):
             return None
@@ -65,7 +65,7 @@ def read_predictions(path: Path, part: str = "test", *, names: Sequence[str] | N
     """Read the predictions of one part.
 
     Args:
-        path: The ``row.json`` that they lie beside.
+        path: The ``row.json`` in the same folder.
         part: ``val`` or ``test``.
         names: The classes or targets to read; None reads all that the file holds.
 
@@ -91,7 +91,7 @@ def read_predictions(path: Path, part: str = "test", *, names: Sequence[str] | N
 
 
 def predictions_of(path: Path, row: ResultRow) -> Predictions:
-    """Read the test predictions of a row: of each of its classes or targets.
+    """Read the test predictions of all classes or targets of a row.
 
     Raises:
         ResultsError: They cannot be read, or lack a class or target of the row.

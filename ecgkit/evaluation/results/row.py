@@ -1,9 +1,9 @@
 """Result rows: one JSON file per run, store, task, head, lead set, amount of labels and seed, beside its predictions.
 
-A row holds or points to everything that a report says of it; a report computes nothing else.
+A row holds or points to everything that a report shows about it. A report computes nothing else.
 
     FOLDER/row.json              the row
-    FOLDER/predictions.parquet   record_id, patient_id, part, and y_LABEL, p_LABEL for every label, or target
+    FOLDER/predictions.parquet   record_id, patient_id, part, and y_NAME, p_NAME for each label or target
 """
 
 import json
@@ -29,26 +29,27 @@ RESULT = "result"  # the kind of folder
 
 @dataclass(frozen=True, kw_only=True)
 class ClassScore:
-    """How one class fared on the test part.
+    """The scores of one class on the test set.
 
     Args:
         label: Short label.
-        name: In words.
-        positives: Positive test records.
-        negatives: Negative test records.
-        train_positives: Positive training records.
-        auroc: Area under the ROC curve; None where a class lacks positives or negatives.
-        interval: Its 95 % interval, (low, high).
+        name: Name of the class in words.
+        positives: Number of positive test records.
+        negatives: Number of negative test records.
+        train_positives: Number of positive training records.
+        auroc: Area under the ROC curve; None if the class lacks positives or negatives.
+        interval: 95 % interval of the AUROC, (low, high).
         auprc: Average precision.
-        auprc_interval: Its 95 % interval.
-        f1: At the threshold, which was chosen on val.
-        f1_interval: Its 95 % interval.
-        threshold: A probability at or above it is positive; None where val has no positive to choose it by.
-        f1_max: The highest F1 of any threshold on the test part itself: optimistic, for comparison with the literature.
-        sensitivity: The highest at a specificity of 0.9 or more.
-        standard_error: Of the AUROC, by DeLong, records taken as independent.
-        seen: The name under which a zero-shot model was trained on the class; empty for an unseen class, None where
-            that is no question.
+        auprc_interval: 95 % interval of the average precision.
+        f1: F1 at the threshold, which was chosen on the validation set.
+        f1_interval: 95 % interval of the F1.
+        threshold: Probabilities at or above it are positive; None if the validation set has no positive record.
+        f1_max: Highest F1 over all thresholds on the test set itself. It is optimistic; it serves comparison with the
+            literature.
+        sensitivity: Highest sensitivity at a specificity of 0.9 or more.
+        standard_error: Standard error of the AUROC by DeLong's method, with records taken as independent.
+        seen: The name under which a zero-shot model was trained on the class; empty for an unseen class, None if
+            the model is not zero-shot.
     """
 
     label: str
@@ -71,12 +72,12 @@ class ClassScore:
 
 @dataclass(frozen=True, kw_only=True)
 class Mean:
-    """A metric's mean over the classes that have it.
+    """The mean of a metric over the classes that have a value.
 
     Args:
         value: The mean.
         interval: Its 95 % interval.
-        classes: Over how many classes.
+        classes: Number of classes with a value.
     """
 
     value: float | None
@@ -86,10 +87,10 @@ class Mean:
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A metric with its uncertainty.
+    """A metric with its 95 % interval.
 
     Args:
-        value: On the test part; None where it is not defined.
+        value: The metric on the test set; None if it is not defined.
         interval: Its 95 % interval.
     """
 
@@ -99,18 +100,18 @@ class Estimate:
 
 @dataclass(frozen=True, kw_only=True)
 class TargetScore:
-    """How well one number was predicted on the test part.
+    """The scores of one predicted number on the test set.
 
     Args:
         target: Short name.
-        name: In words.
-        unit: Of the number, and of ``mae`` and ``rmse``.
-        records: Test records.
-        mean: Of the number over them.
-        deviation: Standard deviation of it.
+        name: Name of the number in words.
+        unit: Unit of the number, and of ``mae`` and ``rmse``.
+        records: Number of test records.
+        mean: Mean of the number over the test records.
+        deviation: Standard deviation of the number over the test records.
         train_mean: Mean of the number over the training part.
-        metrics: ``mae``, ``rmse``, ``r2``, ``pearson``.
-        baseline: ``mae``, ``rmse`` and ``r2`` of a predictor that says the training mean of every record.
+        metrics: The metrics ``mae``, ``rmse``, ``r2`` and ``pearson``.
+        baseline: ``mae``, ``rmse`` and ``r2`` of a predictor that predicts the training mean for every record.
     """
 
     target: str
@@ -134,31 +135,32 @@ class ResultRow:
         preset: The preset of its config.
         weights: ``pretrained``, ``random-init`` or ``scratch``.
         store: Name of the store.
-        dataset: What the store was made from.
+        dataset: Name of the dataset that the store was made from.
         task: Name of the task.
-        task_title: In words.
+        task_title: Title of the task in words.
         head: Name of the head.
-        leads: Leads that the model got.
-        fraction: Share of the training part that was asked for; with `label_count`, that was used.
-        label_count: How many labelled training records were asked for; None for all. `counts` has how many there were.
-        seed: Of weights, head and order.
+        leads: Leads that the model was given.
+        fraction: Requested share of the training part; with `label_count`, the share that was used.
+        label_count: Requested number of labelled training records; None for all. `counts` holds the number used.
+        seed: Seed of the weights, the head and the order of records.
         macro_auroc: Mean AUROC over the scored classes.
-        macro_interval: Its 95 % interval.
+        macro_interval: 95 % interval of the macro AUROC.
         macro_auprc: Mean average precision over the scored classes.
         classes: The classes.
-        means: Every metric's mean over classes by name: ``auroc``, ``auprc``, ``f1``, ``f1_max``, ``sensitivity``, and
+        means: Mean over classes of each metric, by name: ``auroc``, ``auprc``, ``f1``, ``f1_max``, ``sensitivity``, and
             ``auroc_stable`` over the classes with enough positives.
         calibration: Reliability curve and expected calibration error over all classes; see `metrics.calibration`.
-        counts: Records and patients of each part; of a regression also ``left out``, records by why.
-        facts: What else the numbers depend on, as data.
+        counts: Numbers of records and patients in each part. A regression also has ``left out``: numbers of records by
+            the reason why they were left out.
+        facts: Everything else that the numbers depend on, as data.
         warnings: What a reader must know before believing the numbers.
         contract: The model's input, and what was done to the store's signals to get it.
-        hashes: Of store, split and checkpoint.
-        environment: Versions, device, command.
-        seconds: Wall time.
-        training: Metrics by epoch of the run, where there was training.
-        lead_set: Name of the lead set that the model was given, where not all of its own.
-        targets: The numbers that were predicted; then there are no classes, and no AUROC.
+        hashes: Content hashes of the store, the split and the checkpoint.
+        environment: Software versions, device and command.
+        seconds: Wall time in seconds.
+        training: Metrics of each epoch of the run; empty if nothing was trained.
+        lead_set: Name of the lead set that the model was given; empty if it was given all leads of its contract.
+        targets: Scores of the predicted numbers of a regression; a regression has no classes and no AUROC.
         schema: Version of this format.
     """
 
@@ -195,7 +197,7 @@ class ResultRow:
 
 
 def save_row(folder: Path, row: ResultRow, predictions: pd.DataFrame) -> None:
-    """Write a row and its predictions; the folder appears whole, in place of an earlier one."""
+    """Write a row and its predictions. The folder appears complete, and replaces an earlier one."""
     with atomic_folder(folder, RESULT) as staging:
         write_frame(staging / PREDICTIONS, predictions)
         (staging / ROW).write_text(json.dumps(asdict(row), indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -205,7 +207,7 @@ def load_row(path: Path) -> ResultRow:
     """Read a ``row.json``.
 
     Raises:
-        ResultsError: It is no result row, or of another version.
+        ResultsError: The file is not a result row, or is of another version.
     """
     expected = f"a result row of version {SCHEMA}, made by 'ecgkit probe'"
     try:
@@ -218,7 +220,7 @@ def load_row(path: Path) -> ResultRow:
 
 
 def _migrated(values: dict[str, Any]) -> dict[str, Any]:
-    """Return the values of a row of schema 1 in the present form; it held sentences where a row now holds facts."""
+    """Return the values of a row of schema 1 in the present form; it held sentences where rows now hold facts."""
     if values["schema"] == SCHEMA:
         return values
     words = {str(heading): str(text) for heading, text in dict(values.pop("protocol", {})).items()}
@@ -226,7 +228,7 @@ def _migrated(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def find_rows(paths: Sequence[Path]) -> list[tuple[Path, ResultRow]]:
-    """Find all result rows at or below some paths, in the order of their paths.
+    """Find all result rows at or below the given paths, sorted by path.
 
     Raises:
         ResultsError: A path does not exist, or there is no row at all.

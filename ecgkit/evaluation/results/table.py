@@ -1,6 +1,6 @@
-"""All result rows in one Parquet: a line per row, class and metric, with what the number depends on beside it.
+"""Writes all result rows as one Parquet table, with one line per row, class and metric.
 
-The line of a row's mean over classes has an empty ``label``.
+Each line also holds what its number depends on. The line of a row's mean over classes has an empty ``label``.
 """
 
 from collections.abc import Iterator, Sequence
@@ -55,20 +55,20 @@ SCHEMA = pa.schema(
         "folder": TEXT,
     }
 )
-# Fields of a class that are no metric.
+# Fields of a class that are not metrics.
 COUNTS = ("positives", "negatives", "train_positives")
 OTHERS = ("label", "name", "seen", *COUNTS)
 
 
 def write_table(path: Path, rows: Sequence[tuple[Path, ResultRow]]) -> None:
-    """Write the table of some rows, each with the folder that it lies in; it appears whole."""
+    """Write the table of some rows, each given with its folder. The file appears complete or not at all."""
     lines = [line for folder, row in rows for line in table_lines(row, str(folder))]
     with atomic_file(path) as staging:
         pq.write_table(pa.Table.from_pylist(lines, SCHEMA), staging)
 
 
 def table_lines(row: ResultRow, folder: str = "") -> Iterator[dict[str, Any]]:
-    """Yield the lines of one row."""
+    """Yield the table lines of one result row."""
     shared = _shared(row) | {"folder": folder}
     for metric, mean in row.means.items():
         yield shared | _value(mean.value, mean.interval) | {"label": "", "metric": metric, "classes": mean.classes}

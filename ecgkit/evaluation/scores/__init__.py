@@ -1,1 +1,1 @@
-"""Scores with their uncertainty: metrics, thresholds, intervals, tests."""
+"""Scores with their uncertainty: metrics, thresholds, confidence intervals and significance tests."""

@@ -1,4 +1,4 @@
-"""Bootstrap over patients: how much a score, or the difference of two, depends on who is in the test set.
+"""Bootstrap over patients: confidence intervals of scores and of differences between scores.
 
 Patients are drawn with replacement and bring all their records, because the records of one patient are not independent
 (Field and Welsh, Bootstrapping clustered data, J. R. Stat. Soc. B 69:369-390, 2007). Intervals are percentiles.
@@ -17,7 +17,9 @@ LEVEL = 0.95
 
 
 def bootstrap_counts(patients: Sequence[str], *, draws: int = DRAWS, seed: int = 0) -> NDArray[np.uint16]:
-    """Return how often each record counts in each resample, ``[draws, R]``: as often as its patient was drawn.
+    """Return how often each record counts in each resample, ``[draws, R]``.
+
+    A record counts as often as its patient was drawn.
 
     Args:
         patients: The patient of each of R records.
@@ -36,8 +38,8 @@ class Intervals:
     """Percentile intervals of one metric.
 
     Args:
-        macro: Of the mean over classes, (low, high); NaN where no resample has a value.
-        classes: ``[C, 2]`` of each class; NaN where it has no value.
+        macro: Interval of the mean over classes, (low, high); NaN if no resample has a value.
+        classes: Interval of each class, ``[C, 2]``; NaN for a class without a value.
     """
 
     macro: tuple[float, float]
@@ -48,8 +50,8 @@ def intervals(values: Floats, level: float = LEVEL) -> Intervals:
     """Return intervals from a metric's values on resamples.
 
     Args:
-        values: ``[K, C]``. A resample in which a class has no value does not count for that class, and its macro mean
-            is taken over the classes that have one.
+        values: Values of the metric, ``[K, C]``. A resample in which a class has no value does not count for that
+            class; its macro mean is taken over the classes that have a value.
         level: Coverage.
     """
     scored = np.isfinite(values).any(axis=1)
@@ -59,17 +61,17 @@ def intervals(values: Floats, level: float = LEVEL) -> Intervals:
 
 
 def finite_interval(bounds: Sequence[float] | Floats) -> tuple[float, float] | None:
-    """Return an interval for JSON: None where it has no bounds."""
+    """Return an interval for JSON: None if its bounds are not finite."""
     return (float(bounds[0]), float(bounds[1])) if np.isfinite(bounds).all() else None
 
 
 @dataclass(frozen=True)
 class Resampled:
-    """A model's AUROC on a test set and on its resamples, to compare it with several others.
+    """A model's AUROC on a test set and on its resamples, for comparison with other models.
 
     Args:
-        macro: Mean over classes.
-        draws: ``[K, C]``, each class on each resample.
+        macro: Macro AUROC on the test set.
+        draws: AUROC of each class on each resample, ``[K, C]``.
     """
 
     macro: float
@@ -85,12 +87,12 @@ class Resampled:
 
 @dataclass(frozen=True)
 class Difference:
-    """How much better one model is than another on the same records.
+    """The difference between two models on the same records.
 
     Args:
-        value: First less second, of a mean over classes.
-        interval: Its percentile interval.
-        p: Two-sided, from the share of resamples on either side of 0.
+        value: First minus second.
+        interval: Percentile interval of the difference.
+        p: Two-sided p value, from the share of resamples on either side of 0.
     """
 
     value: float
@@ -106,15 +108,15 @@ def auroc_difference(first: Resampled, second: Resampled, level: float = LEVEL) 
 
 
 def difference_of(value: float, draws: Floats, level: float = LEVEL) -> Difference:
-    """Return a difference with its interval and p.
+    """Return a difference with its interval and p value.
 
     Args:
-        value: On the records themselves.
-        draws: ``[K]``, on each resample.
+        value: Difference on the records themselves.
+        draws: Difference on each resample, ``[K]``.
         level: Coverage.
     """
     low, high = _percentiles(draws, level)
-    # One is added to both counts, so that no p is 0 for want of resamples.
+    # One is added to both counts, so that p is never exactly 0.
     tail = (min((draws <= 0).sum(), (draws >= 0).sum()) + 1) / (len(draws) + 1)
     return Difference(value, (float(low), float(high)), min(1.0, 2 * float(tail)))
 

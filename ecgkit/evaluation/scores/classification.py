@@ -1,4 +1,4 @@
-"""Every metric of a classification's test part, with intervals from one set of resamples of its patients."""
+"""Computes all metrics of a classification on the test set, with confidence intervals by bootstrap over patients."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,20 +13,20 @@ from ecgkit.evaluation.scores.significance import delong
 from ecgkit.evaluation.scores.thresholds import best_f1_thresholds
 from ecgkit.tasks.data import TaskData
 
-# Below this many test positives an AUROC says little; the row names such classes.
+# With fewer positive test records an AUROC is unreliable; the row names such classes.
 FEW_POSITIVES = 10
 
 
 @dataclass(frozen=True)
 class ClassificationScores:
-    """Every metric of the test part.
+    """All metrics of the test set.
 
     Args:
-        values: By name of the metric, ``[C]``; NaN where a class has no value.
-        spreads: By name of the metric, its intervals.
-        means: By name of the metric, its mean over classes.
-        thresholds: ``[C]``, chosen on the validation part; infinity where that has no positive.
-        standard_errors: ``[C]`` of the AUROC.
+        values: ``[C]`` for each metric, by name; NaN for a class without a value.
+        spreads: Intervals of each metric, by name.
+        means: Mean over classes of each metric, by name.
+        thresholds: ``[C]``, chosen on the validation set; infinity for a class without positives there.
+        standard_errors: Standard errors of the AUROC, ``[C]``.
     """
 
     values: dict[str, Floats]
@@ -37,7 +37,7 @@ class ClassificationScores:
 
 
 def score_classes(data: TaskData, probabilities: NDArray[np.float64], patients: NDArray[Any]) -> ClassificationScores:
-    """Score the test part by every metric, with intervals from one set of resamples of its patients.
+    """Compute all metrics on the test set. One set of resamples of its patients gives all intervals.
 
     Args:
         data: The task on its store.

@@ -1,8 +1,8 @@
-"""Whether one result is better than others, tested on the records that all were scored on.
+"""Tests whether one result is better than others, on the test records that they share.
 
-The test is paired: all results predict the same test records, and each resample of patients scores all of them. Where
-several results are compared with one, p values are corrected by Holm. Class by class, a pair is compared by DeLong's
-test, corrected by Holm over the classes of the pair.
+The test is paired: all results predict the same test records, and each resample of patients scores all results. If
+several results are compared with one, p values get Holm's correction. Two results are compared in each class by
+DeLong's test, with Holm's correction over the classes of the pair.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,11 +33,12 @@ Scored = TypeVar("Scored")
 
 @dataclass(frozen=True)
 class ClassDifference:
-    """A result against the best of its column in one class.
+    """Comparison of a result with the best of its column in one class.
 
     Args:
-        value: AUROC of the best less that of this result; below 0 where this one is better in the class.
-        p: Two-sided, of DeLong's test, which takes records as independent; corrected over the classes of the pair.
+        value: AUROC of the best minus that of this result; negative if this result is better in the class.
+        p: Two-sided p value of DeLong's test, which takes records as independent; corrected over the classes of the
+            pair.
     """
 
     value: float
@@ -46,13 +47,13 @@ class ClassDifference:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A result against the best of its column.
+    """Comparison of a result with the best of its column.
 
     Args:
-        best: The ``row.json`` of the best.
-        difference: Macro AUROC, or mean absolute error, of the best less that of this result.
-        p: Corrected for the number of comparisons that were made together.
-        classes: By label, the classes that can be tested: those with at least two positives and two negatives.
+        best: Path of the ``row.json`` of the best result.
+        difference: Macro AUROC, or mean absolute error, of the best minus that of this result.
+        p: p value, corrected for the number of comparisons made together.
+        classes: Comparison in each class, by label; only classes with at least two positives and two negatives.
     """
 
     best: Path
@@ -70,11 +71,11 @@ def compare_aurocs(best: Path, others: Sequence[Path]) -> dict[Path, Comparison]
     """Test results against the best one by their macro AUROC.
 
     Args:
-        best: The ``row.json`` of the best result.
-        others: Those of the others.
+        best: Path of the ``row.json`` of the best result.
+        others: Paths of the ``row.json`` of the other results.
 
     Returns:
-        By path, the results with the same test records and classes as the best. Others cannot be compared.
+        Comparisons by path. Results with other test records or classes than the best are left out.
 
     Raises:
         ResultsError: Predictions cannot be read.
@@ -98,13 +99,13 @@ def compare_errors(best: Path, others: Sequence[Path], target: str) -> dict[Path
     """Test results against the best one by the mean absolute error of one target.
 
     Args:
-        best: The ``row.json`` of the result with the lowest error.
-        others: Those of the others.
+        best: Path of the ``row.json`` of the result with the lowest error.
+        others: Paths of the ``row.json`` of the other results.
         target: The target's short name.
 
     Returns:
-        By path, the results with the same true numbers of the same records as the best. A difference is the error of
-        the best less that of the other, so it is below 0 where the best is better.
+        Comparisons by path. Results with other records or other true numbers than the best are left out. A difference
+        is the error of the best minus that of the other, so it is negative if the best is better.
 
     Raises:
         ResultsError: Predictions cannot be read.
@@ -123,7 +124,7 @@ def compare_errors(best: Path, others: Sequence[Path], target: str) -> dict[Path
 
 
 def _same_records(other: Predictions, reference: Predictions) -> Predictions | None:
-    """Return the predictions in the order of the reference's records; None where records or targets differ."""
+    """Return the predictions in the order of the reference's records; None if records or targets differ."""
     ordered = other.in_order_of(reference.records)
     if ordered is None or ordered.names != reference.names:
         return None
@@ -136,7 +137,7 @@ def _differences(
     score: Callable[[Predictions], Scored],
     difference: Callable[[Scored, Scored], Difference],
 ) -> dict[Path, tuple[Difference, float]]:
-    """Return the reference less each other result, with the p that Holm corrected."""
+    """Return the reference minus each other result, with p values after Holm's correction."""
     first = score(reference)
     found = {path: difference(first, score(other)) for path, other in others.items()}
     corrected = holm([one.p for one in found.values()]).tolist()
@@ -144,11 +145,11 @@ def _differences(
 
 
 def draws_for(comparisons: int) -> int:
-    """Return how many resamples comparisons need that are corrected together.
+    """Return the number of resamples for a number of comparisons that are corrected together.
 
-    The least p that K resamples can give is 2 / (K + 1), and Holm multiplies it by up to the number of comparisons:
-    with a fixed K no difference in a long table could ever be significant. Here the product stays at 0.02 for up to 100
-    comparisons.
+    The smallest p that K resamples can give is 2 / (K + 1), and Holm's correction multiplies it by up to the number of
+    comparisons. With a fixed K, no difference in a long table could be significant. Here the product stays at 0.02 for
+    up to 100 comparisons.
     """
     return min(max(DRAWS, 100 * comparisons), 10_000)
 
@@ -159,13 +160,14 @@ def class_differences(
     """Compare two results class by class on the same records, by DeLong's test with Holm's correction.
 
     Args:
-        labels: C names.
+        labels: Names of the C classes.
         targets: ``[R, C]`` of 0 and 1.
         first: Scores of the better result, ``[R, C]``.
         second: Scores of the other.
 
     Returns:
-        By label. A class without two positives and two negatives is left out, also of the correction.
+        Comparisons by label. Classes without two positives and two negatives are left out, and do not count in the
+        correction.
     """
     values, variances = delong(targets, first, second)
     p = delong_p(values, variances)
@@ -175,5 +177,5 @@ def class_differences(
 
 
 def comparable(rows: Sequence[ResultRow]) -> bool:
-    """Return whether results may stand in one column: the same data, test split and classes."""
+    """Return whether results can share a column: they need the same data, test split and classes."""
     return len({(row.dataset, row.hashes.get("store"), tuple(c.label for c in row.classes)) for row in rows}) <= 1

@@ -8,7 +8,7 @@ from ecgkit.compiled import compiled
 
 @compiled
 def _weight_of_classes(positive: NDArray[np.bool_], weights: NDArray[np.int32]) -> tuple[int, int]:
-    """Return how many positives and negatives a resample ``[R]`` holds."""
+    """Return the numbers of positives and negatives in a resample ``[R]``."""
     positives, negatives = 0, 0
     for i in range(len(positive)):
         if positive[i]:
@@ -34,7 +34,7 @@ def curve(
         last: ``[R]``, whether the next record in that order has another score.
         positive: ``[R]``, whether each record is positive.
         weights: ``[K, R]``, how often each record counts.
-        false_share: The largest share of negatives that may be called positive, for the sensitivity.
+        false_share: Largest false positive rate, for the sensitivity.
         out: ``[1, K]``, filled with AUROC, or ``[4, K]``, filled also with average precision, highest F1 and
             sensitivity. NaN where a metric is not defined.
     """

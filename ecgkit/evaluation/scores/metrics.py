@@ -21,16 +21,16 @@ RANKING = ("auroc", "auprc", "f1_max", "sensitivity")
 def ranking_metrics(
     targets: Targets, scores: Scores, weights: Weights = None, *, specificity: float = 0.9
 ) -> dict[str, Floats]:
-    """Return every metric that the order of the scores decides, in one pass for each class and resample.
+    """Return every metric that depends only on the order of the scores, in one pass per class and resample.
 
     Args:
-        targets: ``[R, C]``.
-        scores: ``[R, C]``.
+        targets: Labels ``[R, C]``.
+        scores: Scores ``[R, C]``.
         weights: ``[K, R]``; None counts each record once.
-        specificity: Least specificity of the sensitivity.
+        specificity: Smallest specificity at which the sensitivity is taken.
 
     Returns:
-        Each as ``[C]``, or ``[K, C]`` with `weights`:
+        Metrics by name, each ``[C]``, or ``[K, C]`` with `weights`:
 
         - ``auroc``: area under the ROC curve, which is the Mann-Whitney statistic: the share of (positive, negative)
           pairs in the right order; ties count half. NaN without positives or negatives.
@@ -43,7 +43,7 @@ def ranking_metrics(
 
 
 def auroc(targets: Targets, scores: Scores, weights: Weights = None) -> Floats:
-    """Return the area under the ROC curve of each class alone, ``[C]`` or ``[K, C]``; see `ranking_metrics`."""
+    """Return only the area under the ROC curve of each class, ``[C]`` or ``[K, C]``; see `ranking_metrics`."""
     return _along_ranking(targets, scores, weights, 1)[0]
 
 
@@ -65,7 +65,7 @@ def _along_ranking(
 
 
 def ranking(scores: Scores) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Return an order of descending scores ``[R]``, and for each rank whether the next score is another one.
+    """Return an order of descending scores ``[R]``, and for each rank whether the next score differs.
 
     Equal scores come in any order: every metric here counts them together.
     """
@@ -85,7 +85,7 @@ def macro_auroc(targets: Targets, scores: Scores) -> float:
 
 
 def f1(targets: ArrayLike, predicted: ArrayLike) -> Floats:
-    """Return ``2 TP / (2 TP + FP + FN)`` of each class, ``[C]``; NaN without a positive and a predicted record.
+    """Return ``2 TP / (2 TP + FP + FN)`` of each class, ``[C]``; NaN if no record is positive or predicted.
 
     Args:
         targets: ``[R, C]`` of 0 and 1.

@@ -1,8 +1,8 @@
 """Scores of predicted numbers, with intervals from resamples of patients.
 
 MAE, RMSE and R2 are defined as in scikit-learn, and r is Pearson's. All follow from sums over records, so each resample
-is one row of a matrix product. Beside each score stands that of a mean predictor, which predicts the mean of the
-training part for every record. A model must beat it to show that its features hold the number.
+is one row of a matrix product. The baseline is a mean predictor, which predicts the mean of the training set for every
+record. A model must beat it to show that its features contain information on the number.
 """
 
 import numpy as np
@@ -14,24 +14,24 @@ from ecgkit.evaluation.scores.metrics import Floats
 from ecgkit.tasks.data import TaskData
 
 METRICS = ("mae", "rmse", "r2", "pearson")
-CHUNK = 64  # resamples at a time, so that their weights as float64 stay small
+CHUNK = 64  # resamples per batch, so that their float64 weights need little memory
 
 
 def regression_metrics(
     targets: Floats, predicted: Floats, weights: NDArray[np.integer] | None = None
 ) -> dict[str, Floats]:
-    """Score predictions.
+    """Return the metrics of predicted numbers.
 
     Args:
-        targets: ``[R, C]``.
-        predicted: ``[R, C]``, in the same units.
+        targets: True numbers ``[R, C]``.
+        predicted: Predicted numbers ``[R, C]``, in the same units.
         weights: ``[K, R]``, how often each record counts; None counts each once.
 
     Returns:
-        Each of `METRICS` as ``[C]``, or ``[K, C]`` with weights. R2 is NaN where all targets are alike, Pearson's r
-        also where all predictions are.
+        Each of `METRICS` as ``[C]``, or ``[K, C]`` with weights. R2 is NaN if all targets are equal; Pearson's r is
+        NaN also if all predictions are equal.
     """
-    # Centred first: sums of squares of numbers far from 0 would cancel.
+    # Centre first: differences of large sums of squares would lose precision.
     y, p = targets - targets.mean(axis=0), predicted - targets.mean(axis=0)
     error = predicted - targets
     moments = np.stack([np.ones_like(y), np.abs(error), error**2, y, y**2, p, p**2, y * p], axis=-1)  # (R, C, 8)
@@ -41,7 +41,7 @@ def regression_metrics(
 
 
 def _weighted_sums(moments: Floats, weights: NDArray[np.integer]) -> Floats:
-    """Return ``[K, C, M]``: the moments ``[R, C, M]`` summed over records as often as each counts."""
+    """Return the weighted sums ``[K, C, M]`` of the moments ``[R, C, M]`` over records."""
     flat = moments.reshape(len(moments), -1)
     chunks = [weights[at : at + CHUNK].astype(np.float64) @ flat for at in range(0, len(weights), CHUNK)]
     return np.concatenate(chunks).reshape(len(weights), *moments.shape[1:])
@@ -50,7 +50,7 @@ def _weighted_sums(moments: Floats, weights: NDArray[np.integer]) -> Floats:
 def _metrics_of(sums: Floats) -> dict[str, Floats]:
     n, absolute, squared, y, yy, p, pp, yp = np.moveaxis(sums, -1, 0)
     spread_y, spread_p, together = yy - y * y / n, pp - p * p / n, yp - y * p / n
-    # What rounding leaves of a constant is no spread.
+    # A constant has no spread apart from rounding errors.
     spread_y, spread_p = (
         np.where(s > 1e-12 * np.maximum(total, 1e-300), s, np.nan) for s, total in ((spread_y, yy), (spread_p, pp))
     )
@@ -63,7 +63,7 @@ def _metrics_of(sums: Floats) -> dict[str, Floats]:
 
 
 def score_targets(data: TaskData, predicted: Floats, patients: NDArray[np.str_]) -> tuple[TargetScore, ...]:
-    """Score the test part of a regression with intervals, and a predictor of the training mean beside it.
+    """Score the test set of a regression with intervals, together with the mean predictor.
 
     Args:
         data: The task on its store.
@@ -86,7 +86,8 @@ def score_targets(data: TaskData, predicted: Floats, patients: NDArray[np.str_])
             deviation=float(test[:, c].std()),
             train_mean=float(train[:, c].mean()),
             metrics={name: model[name][c] for name in METRICS},
-            baseline={name: baseline[name][c] for name in METRICS if name != "pearson"},  # a constant has no r
+            # A constant prediction has no Pearson's r.
+            baseline={name: baseline[name][c] for name in METRICS if name != "pearson"},
         )
         for c, (short, target) in enumerate(data.task.regression.targets.items())
     )

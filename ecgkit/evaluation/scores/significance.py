@@ -12,7 +12,7 @@ from ecgkit.evaluation.scores.metrics import Floats
 def delong(
     targets: NDArray[np.integer], first: NDArray[np.floating], second: NDArray[np.floating] | None = None
 ) -> tuple[Floats, Floats]:
-    """Return the AUROC of each class, or the difference of two models', with its variance: ``[C]`` each.
+    """Return the AUROC of each class, or the difference between two models, with its variance; each is ``[C]``.
 
     DeLong et al., Comparing the areas under two or more correlated receiver operating characteristic curves,
     Biometrics 44:837-845 (1988), computed from midranks as Sun and Xu, IEEE Signal Process. Lett. 21:1389-1393
@@ -31,14 +31,14 @@ def delong(
 
 
 def delong_p(difference: Floats, variance: Floats) -> Floats:
-    """Return the two-sided p of DeLong's test; 1 where the two models rank all records alike."""
+    """Return the two-sided p value of DeLong's test; 1 if both models rank all records alike."""
     with np.errstate(invalid="ignore", divide="ignore"):
         z = np.where(variance > 0, np.abs(difference) / np.sqrt(variance), np.where(difference == 0, 0.0, np.inf))
     return np.where(np.isnan(difference), np.nan, 2 * scipy.stats.norm.sf(z))
 
 
 def holm(p: Sequence[float]) -> Floats:
-    """Return p values corrected for their number (Holm, Scand. J. Stat. 6:65-70, 1979)."""
+    """Return p values with Holm's correction for multiple tests (Holm, Scand. J. Stat. 6:65-70, 1979)."""
     values = np.asarray(p, np.float64)
     order = np.argsort(values)
     steps = values[order] * (len(values) - np.arange(len(values)))

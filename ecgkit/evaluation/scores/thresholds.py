@@ -1,8 +1,8 @@
 """Decision thresholds, chosen on validation records and never on test records.
 
 A result row takes `best_f1_thresholds`: any score may be the threshold, and a score at or above it is positive. The
-PhysioNet/CinC Challenges are scored with thresholds of a grid, 0, 0.02, .., 0.98, as published code of 2020 entries
-searches it; there a probability must lie above the threshold (`decide`).
+PhysioNet/CinC Challenges are scored with thresholds from the grid 0, 0.02, .., 0.98, as in published code of 2020
+entries; there a probability must lie above the threshold (`decide`).
 """
 
 from collections.abc import Callable
@@ -17,9 +17,9 @@ GRID = np.arange(50) / 50
 
 
 def best_f1_thresholds(targets: Targets, scores: Scores) -> Floats:
-    """Return for each class the score with the highest F1 as threshold, ``[C]``.
+    """Return the threshold of each class: the score that gives the highest F1, ``[C]``.
 
-    A class without positives gets infinity: it is never predicted.
+    A class without positives gets infinity, so it is never predicted.
 
     Args:
         targets: ``[R, C]`` of validation records.
@@ -35,12 +35,12 @@ def best_f1_thresholds(targets: Targets, scores: Scores) -> Floats:
 
 
 def decide(probabilities: NDArray[np.floating], thresholds: NDArray[np.floating] | float) -> NDArray[np.bool_]:
-    """Return ``[R, C]``, whether each probability is above the threshold: one for all classes, or ``[C]``."""
+    """Return ``[R, C]``, whether each probability is above the threshold; one threshold, or one per class ``[C]``."""
     return np.asarray(probabilities > thresholds)
 
 
 def grid_f1_thresholds(targets: NDArray[Any], probabilities: NDArray[np.floating]) -> Floats:
-    """Return for each class the lowest threshold of the grid with the highest F1, ``[C]``.
+    """Return for each class the threshold of the grid with the highest F1, ``[C]``; the lowest wins a tie.
 
     A class without positives gets 0.5.
 
@@ -57,7 +57,7 @@ def common_grid_threshold(
     probabilities: NDArray[np.floating],
     score: Callable[[NDArray[Any], NDArray[np.bool_]], float] | None = None,
 ) -> float:
-    """Return the lowest threshold of the grid with the highest score, one for all classes.
+    """Return one threshold for all classes: that of the grid with the highest score; the lowest wins a tie.
 
     Args:
         targets: ``[R, C]`` of validation records.

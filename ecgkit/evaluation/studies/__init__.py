@@ -1,1 +1,1 @@
-"""Studies of one encoder: its layers, its attention, disturbed signals, learning curves."""
+"""Studies of one encoder: layers, attention, robustness to disturbed signals, and learning curves."""

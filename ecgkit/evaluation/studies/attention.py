@@ -1,7 +1,7 @@
-"""Where a model looked: attention over time and gate by lead, and what a lead is worth by leaving it out.
+"""Shows where a model attends over time and leads, and measures the worth of each lead by leaving it out.
 
-Attention and gate are what the model computes; they are no measure of importance, least of all by lead once leads have
-been mixed. What a lead is worth is measured: the record is given without it, as any record that lacks it would be.
+Attention and gate are what the model computes. They do not measure importance, especially not that of a lead after
+leads have been mixed. The worth of a lead is measured by giving the record without it, like a record that lacks it.
 """
 
 from dataclasses import dataclass, replace
@@ -26,18 +26,18 @@ from ecgkit.training.supply import open_supplies
 
 @dataclass(frozen=True)
 class RecordAttention:
-    """A record as a model saw it, and where it looked.
+    """A record as the model's input, with the model's attention.
 
     Args:
-        record: Its id.
-        fs: Of the model's input in Hz.
-        leads: The L leads that it has.
+        record: Id of the record.
+        fs: Sampling rate of the model's input in Hz.
+        leads: The L leads of the record.
         signal: ``[L, T]``, the model's input.
-        over_time: ``[T]``, mean weight of the stretches that hold a sample.
+        over_time: ``[T]``, mean attention weight of the patches that contain each sample.
         label: The class with the highest probability; empty for a model without classes.
-        probability: Its probability.
-        gate: ``[L]``, what the gate gives to the channels of each lead for that class; None without a gate.
-        without: ``[L]``, how far the logit of that class falls when a lead is left out; None without classes.
+        probability: Probability of that class.
+        gate: ``[L]``, weight of the gate on the channels of each lead for that class; None without a gate.
+        without: ``[L]``, drop of that class's logit when each lead is left out; None without classes.
     """
 
     record: str
@@ -53,14 +53,14 @@ class RecordAttention:
 
 @dataclass(frozen=True)
 class LeadWorth:
-    """What each lead is worth to each class over a set of records.
+    """The worth of each lead for each class, over a set of records.
 
     Args:
-        classes: C short labels.
-        leads: L leads.
-        auroc: ``[C]`` with all leads.
-        drop: ``[C, L]``, how far it falls without a lead; NaN for a class that cannot be scored.
-        records: How many records.
+        classes: Short labels of the C classes.
+        leads: The L leads.
+        auroc: AUROC with all leads, ``[C]``.
+        drop: Drop of the AUROC without each lead, ``[C, L]``; NaN for a class that cannot be scored.
+        records: Number of records.
     """
 
     classes: tuple[str, ...]
@@ -72,11 +72,11 @@ class LeadWorth:
 
 @torch.no_grad()
 def record_attention(probed: ProbedEncoder, store: Store, record: str, progress: Progress = silent) -> RecordAttention:
-    """Return where a model looks in one record, in its first evaluation crop.
+    """Return the attention of a model on one record, in its first evaluation crop.
 
     Raises:
         StoreError: The store has no such record, or the model cannot read it.
-        RunError: The model tells no attention.
+        RunError: The model does not give its attention.
     """
     row = store.row(record)
     view = open_view(store, probed.spec, of_stage(progress, "view"))
@@ -113,7 +113,7 @@ def _logit_without(encoder: Encoder, batch: Batch, lead: int, label: int) -> flo
 
 
 def _by_sample(weights: NDArray[np.float64], spans: NDArray[np.integer], samples: int) -> NDArray[np.float64]:
-    """Average over the stretches that hold a sample, ``[T]``; 0 where none does."""
+    """Average over the patches that contain each sample, ``[T]``; 0 where none does."""
     edges = np.zeros((2, samples + 1))
     for change, kind in ((weights, 0), (np.ones_like(weights), 1)):
         np.add.at(edges[kind], spans[:, 0], change)
@@ -123,10 +123,10 @@ def _by_sample(weights: NDArray[np.float64], spans: NDArray[np.integer], samples
 
 
 def lead_worth(probe: Probe) -> LeadWorth:
-    """Measure what each lead is worth: the AUROC of the encoder's own classes with all leads and without each.
+    """Measure the worth of each lead: the AUROC of the encoder's own classes with all leads, and without each lead.
 
     Args:
-        probe: A probe with the head ``own``; of its test part, the records with at least two leads are scored.
+        probe: A probe with the head ``own``. The test records with at least two leads are scored.
 
     Raises:
         RunError: The head is another one, the encoder's classes are not those of the task, or no record has two leads.

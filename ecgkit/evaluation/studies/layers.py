@@ -1,4 +1,4 @@
-"""What an encoder's layers hold: a probe on each, how alike their tokens are, and how widely they attend.
+"""Studies each layer of an encoder: AUROC of a probe, similarity of tokens, and entropy of attention.
 
 The motivation of ECG-Soup, *Harnessing Multi-Layer Synergy for ECG Foundation Models*, arXiv 2509.00102: middle layers
 often probe better than the last. It works for every encoder that gives `Features.layers`; similarity, entropy and the
@@ -6,7 +6,7 @@ map need blocks of `ecgkit.nn.transformer` and tokens as well.
 
     similarity   mean cosine between two different tokens of a record, mean over records
     entropy      mean over records, heads and tokens of -sum w ln w of the attention weights, in nats
-    map          cosine between one patch of one lead and all patches of all leads of one record
+    map          cosine between one patch of one lead and all patches of all leads of the same record
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -38,21 +38,21 @@ from ecgkit.tasks.data import TaskData
 from ecgkit.training.data import Windows, evaluation_starts, load_batches, plan_batches
 from ecgkit.training.supply import Supply
 
-# Test records that similarity and entropy are averaged over: their means hardly move beyond.
+# Test records that similarity and entropy are averaged over. More records hardly change the means.
 RECORDS = 64
-BATCH = 8  # attention weights of a layer are held at once
+BATCH = 8  # records per batch, because all attention weights of a layer are in memory
 
 
 @dataclass(frozen=True)
 class QueryMap:
-    """Similarity of one patch to all others.
+    """Cosine similarity of one patch to all patches of a record.
 
     Args:
         record: Id of the record.
-        lead: Lead of the query.
-        place: Its place among that lead's tokens.
+        lead: Lead of the query patch.
+        place: Index of the query patch among that lead's tokens.
         leads: The L leads of the record.
-        similarity: ``[depth, L, n]``, NaN for tokens that stand for nothing.
+        similarity: ``[depth, L, n]``, NaN for padding tokens.
     """
 
     record: str
@@ -64,14 +64,14 @@ class QueryMap:
 
 @dataclass(frozen=True)
 class LayerStudy:
-    """What is known of each layer.
+    """The results of a study of layers.
 
     Args:
-        table: A row per layer: ``layer`` from 1; ``val_auroc`` and ``test_auroc``, macro, of the head on it;
-            ``similarity``, ``entropy`` and ``entropy_limit`` (of attending to all keys alike); NaN where an encoder has
-            no such.
-        map: See `QueryMap`; None for an encoder without tokens by lead.
-        records: Test records behind similarity and entropy.
+        table: One row per layer: ``layer`` from 1; ``val_auroc`` and ``test_auroc``, the macro AUROC of the head on it;
+            ``similarity``, ``entropy`` and ``entropy_limit`` (the entropy of uniform attention). NaN where the encoder
+            does not give a value.
+        map: Similarity map; None for an encoder without tokens by lead.
+        records: Number of test records that similarity and entropy are averaged over.
     """
 
     table: pd.DataFrame
@@ -80,7 +80,7 @@ class LayerStudy:
 
     @property
     def best(self) -> int | None:
-        """The layer with the highest AUROC on val; None where val scores no class."""
+        """The layer with the highest AUROC on the validation set; None if no class can be scored there."""
         scores = self.table["val_auroc"]
         return int(self.table["layer"].iloc[int(scores.argmax())]) if scores.notna().any() else None
 
@@ -88,13 +88,12 @@ class LayerStudy:
 def study_layers(probe: Probe, layers: str = "all") -> LayerStudy:
     """Study the layers of an encoder on the task of a probe.
 
-    The probe's head is fitted on each layer's pooled output, so it must be one that reads pooled features. Features of
-    the layers are cached as the probe's are. Similarity, entropy and the map look into the blocks, and are computed
-    each time.
+    The probe's head is fitted on each layer's pooled output, so it must read pooled features. Features of the layers
+    are cached like those of the probe. Similarity, entropy and the map need the blocks, and are computed each time.
 
     Args:
-        probe: Encoder, data, split and head.
-        layers: ``all``, or numbers from 1 joined by commas.
+        probe: The probe: encoder, data, split and head.
+        layers: ``all``, or layer numbers from 1, separated by commas.
 
     Raises:
         RunError: The encoder does not give its layers, the head cannot read one, or the task is a regression.
@@ -117,7 +116,7 @@ def study_layers(probe: Probe, layers: str = "all") -> LayerStudy:
 
 
 def _check(probe: Probe) -> None:
-    """Refuse what has no layers to fit the probe's head on.
+    """Raise if the probe's head cannot be fitted on the layers.
 
     Raises:
         RunError: See `study_layers`.
@@ -147,7 +146,7 @@ def _wanted(layers: str, depth: int) -> list[int]:
 
 
 def _score(probe: Probe, layered: RecordFeatures, data: TaskData, layer: int) -> tuple[float, float]:
-    """Return the macro AUROC of the probe's head on one layer, on val and on test."""
+    """Return the macro AUROC of the probe's head on one layer, on the validation and on the test set."""
     own = RecordFeatures({"pooled": layered["layers"][:, layer]}, layered.leads, layered.present)
     parts = {name: Part(own.take(rows), data.targets[rows]) for name, rows in data.parts.items()}
     head = probe.build_head(probe.request.seed)
@@ -158,14 +157,14 @@ def _score(probe: Probe, layered: RecordFeatures, data: TaskData, layer: int) ->
 
 @dataclass
 class TokenStatistics:
-    """Sums over records of what is measured at each layer."""
+    """Sums over records of the statistics of each layer."""
 
     similarity: dict[int, list[float]]
     entropy: dict[int, list[float]]
     keys: dict[int, int]
 
     def of(self, layer: int) -> dict[str, float]:
-        """Return the means of one layer, NaN where nothing was measured."""
+        """Return the means of one layer; NaN if nothing was measured."""
         return {
             "similarity": _mean(self.similarity.get(layer, [])),
             "entropy": _mean(self.entropy.get(layer, [])),
@@ -212,9 +211,9 @@ def token_statistics(
 
 
 def run_layers(encoder: Encoder, batch: Batch) -> tuple[list[Tensor], Tensor | None, Tensor]:
-    """Encode a batch and return what each block gives, ``[B, M, D]``, the tokens, and which of them are real.
+    """Encode a batch. Return the output of each block, ``[B, M, D]``, the tokens, and which of them are not padding.
 
-    Blocks that see a batch in another form, such as lead by lead, are left out.
+    Blocks that get the batch in another shape, such as lead by lead, are left out.
     """
     outputs: list[Tensor] = []
     blocks = [module for module in encoder.modules() if isinstance(module, Block)]

@@ -1,6 +1,6 @@
-"""Label efficiency: how a probe's scores grow with the number of labelled training records, over several draws each.
+"""Label efficiency: a probe's scores against the number of labelled training records, with several draws each.
 
-The results come from a grid of probes (`ecgkit.evaluation.suites`), whose validation and test parts stay whole.
+The results come from a grid of probes (`ecgkit.evaluation.suites`). Validation and test sets are never reduced.
 `ecgkit.evaluation.protocols.draws` states which training records are used.
 """
 
@@ -13,14 +13,14 @@ from ecgkit.evaluation.results.row import ResultRow
 
 @dataclass(frozen=True)
 class CurvePoint:
-    """What the draws of one amount give.
+    """The results of all draws of one amount of training records.
 
     Args:
-        asked: The amount: ``10 %``, or a number of records.
+        asked: The requested amount: ``10 %``, or a number of records.
         records: Number of training records of each draw.
         auroc: Macro AUROC over the draws.
-        lowest: The lowest macro AUROC of a draw; None where no draw has one.
-        highest: The highest.
+        lowest: Lowest macro AUROC of a draw; None if no draw has one.
+        highest: Highest macro AUROC of a draw; None if no draw has one.
     """
 
     asked: str
@@ -31,7 +31,7 @@ class CurvePoint:
 
 
 def curve(rows: Sequence[ResultRow]) -> list[CurvePoint]:
-    """Gather the rows of a curve by the amount that was asked for, from the least to the most."""
+    """Group result rows by the requested amount of training records, in ascending order."""
     groups: dict[str, list[ResultRow]] = {}
     for row in sorted(rows, key=lambda row: (row.label_count or 0, row.fraction)):
         asked = f"{100 * row.fraction:g} %" if row.label_count is None else f"{row.label_count:,}"

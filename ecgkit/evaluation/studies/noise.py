@@ -1,7 +1,7 @@
-"""Noise of electrodes, muscles and breathing, and leads that fall off, from documented models.
+"""Simulates noise of electrodes, muscles and breathing, and leads that fall off, by published models.
 
-Baseline wander: McSharry et al., IEEE Trans. Biomed. Eng. 50(3), 2003, take a slow oscillation at the breathing rate;
-here it and its slower drifts, 0.05 to 0.5 Hz. Muscle noise: Clancy et al., J. Electromyogr. Kinesiol. 12(1), 2002, a
+Baseline wander: McSharry et al., IEEE Trans. Biomed. Eng. 50(3), 2003, use a slow oscillation at the breathing rate.
+Here it includes slower drifts, 0.05 to 0.5 Hz. Muscle noise: Clancy et al., J. Electromyogr. Kinesiol. 12(1), 2002, a
 random process with most of its power between 20 and 150 Hz. Electrode motion: Moody et al., Computers in Cardiology
 11, 1984 (the MIT-BIH noise stress test), sudden shifts that decay, in the band of the QRS complex, 1 to 10 Hz.
 
@@ -10,8 +10,8 @@ ECG's power lies, so that a drift or a hum that is there already allows for no m
 rates, without its mean. (The noise stress test takes S from the height of the QRS complex, so its dB are others.) Each
 lead has noise of its own. A lead without any signal stays as it is: no ratio is defined for it.
 
-Noise is ``f(leads L, samples T, fs in Hz, generator) -> [L, T]`` of any strength; `add_noise` scales it. What disturbs
-a window is ``f(window [L, T], fs in Hz, level, generator) -> [L, T]``, in the window's own unit.
+A noise function is ``f(leads L, samples T, fs in Hz, generator) -> [L, T]`` of any strength; `add_noise` scales it. A
+perturbation is ``f(window [L, T], fs in Hz, level, generator) -> [L, T]``, in the window's own unit.
 """
 
 from collections.abc import Callable, Sequence
@@ -49,14 +49,14 @@ def muscle(L: int, T: int, fs: float, rng: np.random.Generator) -> Noise:
 
 
 def electrode_motion(L: int, T: int, fs: float, rng: np.random.Generator) -> Noise:
-    """Return shifts at random times that decay, between 1 and 10 Hz; a lead moves on its own."""
+    """Return decaying shifts at random times, between 1 and 10 Hz; each lead moves independently."""
     kicks = rng.normal(size=(L, T)) * (rng.random((L, T)) < MOTIONS_PER_SECOND / fs)
     kicks[np.arange(L), rng.integers(0, T, L)] += rng.choice([-1.0, 1.0], L)  # at least one per lead
     decay = np.exp(-np.arange(min(T, round(5 * MOTION_DECAY * fs))) / (MOTION_DECAY * fs))
     return _band(scipy.signal.fftconvolve(kicks, decay[None], axes=1)[:, :T], fs, MOTION_BAND)
 
 
-# By the name under which the MIT-BIH noise stress test keeps such recordings.
+# The keys are the names of such recordings in the MIT-BIH noise stress test.
 NOISES: dict[str, Callable[[int, int, float, np.random.Generator], Noise]] = {
     "em": electrode_motion,
     "bw": baseline_wander,
@@ -70,9 +70,9 @@ def add_noise(kinds: Sequence[str], window: Window, fs: float, level: float, rng
     Args:
         kinds: Names of `NOISES`.
         window: ``[L, T]``.
-        fs: In Hz.
-        level: In dB; infinite for no noise.
-        rng: What is random; the same one gives the same noise at each level, only stronger or weaker.
+        fs: Sampling rate in Hz.
+        level: Signal-to-noise ratio in dB; infinite for no noise.
+        rng: Random generator; the same state gives the same noise at each level, only stronger or weaker.
     """
     L, T = window.shape
     noise = np.sum([_of_power_one(NOISES[kind](L, T, fs, rng)) for kind in kinds], axis=0)
@@ -81,7 +81,7 @@ def add_noise(kinds: Sequence[str], window: Window, fs: float, level: float, rng
 
 
 def leads_off(window: Window, fs: float, level: float, rng: np.random.Generator) -> Window:
-    """Flatten `level` random leads, as a recorder shows an electrode that has fallen off; at least one stays.
+    """Flatten `level` random leads, as if their electrodes had fallen off; at least one lead stays.
 
     The leads that are off at a lower level are also off at a higher one.
     """
@@ -93,7 +93,7 @@ def leads_off(window: Window, fs: float, level: float, rng: np.random.Generator)
 
 
 def noise_ratio(clean: Window, noisy: Window, fs: float) -> NDArray[np.float64]:
-    """Return the signal-to-noise ratio of a disturbed window, in dB a lead ``[L]``."""
+    """Return the signal-to-noise ratio of a disturbed window, in dB per lead ``[L]``."""
     noise = noisy.astype(np.float64) - clean
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio: NDArray[np.float64] = 10 * np.log10(signal_power(clean, fs) / noise.var(axis=1))
@@ -112,7 +112,7 @@ def signal_power(window: Window, fs: float) -> NDArray[np.float64]:
 
 
 def _of_power_one(noise: Noise) -> Noise:
-    """Take the mean of each lead away and scale it to a mean square of 1."""
+    """Subtract the mean of each lead and scale the lead to a mean square of 1."""
     centred = noise - noise.mean(axis=1, keepdims=True)
     deviation = centred.std(axis=1, keepdims=True)
     return centred / np.where(deviation > 0, deviation, 1.0)

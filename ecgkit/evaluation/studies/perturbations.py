@@ -1,9 +1,9 @@
-"""What may disturb a record, and how much: a name, levels in a unit, and a function of a window.
+"""The perturbations of a record: each has a name, levels in a unit, and a function of a window.
 
-A disturbance happens where the signal comes from the electrodes: in mV (or what the store holds), at the contract's
-rate, before crop, filter and scaling, so the contract's own filter has its chance against it.
+A perturbation acts on the signal as recorded: in mV (or the store's unit), at the contract's sampling rate, before
+crop, filter and scaling. The contract's own filter can therefore reduce it.
 
-Another perturbation is a function of a window and an entry in `PERTURBATIONS`.
+To add a perturbation, write a function of a window and add an entry to `PERTURBATIONS`.
 """
 
 import math
@@ -20,7 +20,7 @@ from ecgkit.evaluation.studies.noise import NOISES, Window, add_noise, leads_off
 from ecgkit.leads import STANDARD_LEADS
 
 NOISE = "noise"
-LEAST_DB, MOST_DB = -40.0, 100.0  # beyond, nothing of the signal is left, or nothing of the noise
+LEAST_DB, MOST_DB = -40.0, 100.0  # limits in dB; beyond them, nothing of the signal or of the noise is left
 
 
 @dataclass(frozen=True)
@@ -28,11 +28,11 @@ class Perturbation:
     """A way to disturb a record.
 
     Args:
-        name: Of the results' rows.
-        unit: Of its level, such as ``ms``; empty for a count.
-        summary: One line.
-        apply: ``f(window [L, T], fs in Hz, level, generator) -> [L, T]``; must change nothing at `undisturbed`.
-        undisturbed: The level at which nothing is changed; infinite for a ratio of signal to noise.
+        name: Name in the rows of results.
+        unit: Unit of the level, such as ``ms``; empty for a count.
+        summary: One line for lists.
+        apply: ``f(window [L, T], fs in Hz, level, generator) -> [L, T]``; it must change nothing at `undisturbed`.
+        undisturbed: Level at which nothing is changed; infinite for a signal-to-noise ratio.
         lowest: The lowest level.
         highest: The highest level.
         whole: Whether levels are whole numbers.
@@ -49,18 +49,18 @@ class Perturbation:
 
     @property
     def axis(self) -> str:
-        """What its level is called beside a figure."""
+        """Label of the axis of levels in a figure."""
         return f"{self.summary} ({self.unit})" if self.unit else self.summary
 
 
 @dataclass(frozen=True)
 class Disturbances:
-    """What the test records go through, one after the other: each of some perturbations at each of some levels.
+    """A list of perturbations and levels. The test records are disturbed by each perturbation at each level.
 
     Args:
-        name: For folders and titles.
-        perturbations: Of one unit.
-        levels: Each once; the undisturbed one need not be among them, for it is always measured.
+        name: Name for folders and titles.
+        perturbations: The perturbations; all have the same unit.
+        levels: Levels without repeats. The undisturbed level is always measured and need not be listed.
     """
 
     name: str
@@ -69,12 +69,12 @@ class Disturbances:
 
     @property
     def kind(self) -> Perturbation:
-        """The first, for what all have in common: unit and undisturbed level."""
+        """The first perturbation; all of them share its unit and undisturbed level."""
         return self.perturbations[0]
 
 
 def shift_leads(window: Window, fs: float, level: float, rng: np.random.Generator) -> Window:
-    """Shift every lead by a time of its own, drawn from +- level / 2 ms, so that no two are more than `level` apart.
+    """Shift each lead by its own time, drawn from +- level / 2 ms, so that no two leads are more than `level` apart.
 
     Between samples it interpolates by cubic splines; at the ends the last sample is held.
     """
@@ -92,7 +92,7 @@ PERTURBATIONS: dict[str, Perturbation] = {
 
 
 def noise_of(kinds: tuple[str, ...]) -> Perturbation:
-    """Return the perturbation by one kind of noise, or by several at once."""
+    """Return the perturbation that adds one kind of noise, or several at once."""
     return Perturbation(
         "+".join(kinds),
         "dB",
@@ -110,7 +110,7 @@ def parse_disturbances(text: str) -> Disturbances:
     ``noise=em,bw,ma:24,12,0dB`` are three kinds of noise one after the other, ``noise=em+bw:6dB`` two at once.
 
     Raises:
-        ConfigError: The name or a kind of noise is unknown, or a level is no number that fits.
+        ConfigError: The name or a kind of noise is unknown, or a level is not a number in range.
     """
     name, _, levels = text.partition("=")
     if name == NOISE:

@@ -1,4 +1,4 @@
-"""A run's pretraining loss over given records, batched as its training batches them."""
+"""Computes a run's pretraining loss on given records, batched as in its training."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,9 +25,9 @@ class PretrainingLoss:
 
     Args:
         method: The whole method, with what its training needs besides the encoder.
-        supplies: What its training needs besides the signal.
+        supplies: Inputs of the training besides the signal.
         batches: The rows of each batch.
-        epochs: How long it was trained: the method's clock stands at the end, as in validation.
+        epochs: Number of epochs of the training; schedules of the method stand at their end, as in validation.
     """
 
     method: Method
@@ -37,12 +37,12 @@ class PretrainingLoss:
 
     @torch.no_grad()
     def of(self, view: View, seed: int, most: int | None = None) -> float:
-        """Return the mean loss of the records in the batches, with masks that depend on the seed alone.
+        """Return the mean loss of the records in the batches, with masks that depend only on the seed.
 
         Args:
-            view: Where the records are read.
-            seed: Of the masks.
-            most: Stop after this many batches.
+            view: The view to read the records from.
+            seed: Seed of the masks.
+            most: Largest number of batches.
         """
         self.method.eval()
         device = next(self.method.parameters()).device
@@ -58,15 +58,15 @@ class PretrainingLoss:
 
 
 def open_pretraining_loss(run: Path | None, opened: OpenedTask, device: torch.device) -> PretrainingLoss | None:
-    """Return the pretraining loss of a run on a probe's test records, or None where there is none.
+    """Return the pretraining loss of a run on a probe's test records, or None if it cannot be computed.
 
     Imported encoders have no decoder, a probe's store may lack reports or labels, a run holds no texts, and the
-    records may hold no pair of one patient: all of it shows on a first batch.
+    records may contain no two of one patient. A first batch is run to find out.
 
     Args:
         run: The run folder; None for an encoder without one.
-        opened: The data of the probe.
-        device: Where the method is to be.
+        opened: The opened task of the probe.
+        device: Device to compute on.
     """
     if run is None:
         return None

@@ -1,4 +1,4 @@
-"""What a masked model rebuilds of a record: the original, the hidden parts, and the model's version of them."""
+"""Reconstructs the masked parts of a record with a masked model."""
 
 from dataclasses import dataclass
 
@@ -19,15 +19,15 @@ from ecgkit.training.supply import open_supplies
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """One record as a model rebuilt it.
+    """One record as a model reconstructed it.
 
     Args:
         record: Id of the record.
         leads: The L leads.
         parts: The n pieces of p samples per lead, with a batch axis of 1.
-        hidden: ``[1, L, n]``, the pieces that the model did not see; padding is not among them.
-        hidden_share: Share of the real pieces that were hidden.
-        error: Mean squared error over the hidden pieces, in the unit of the model's input.
+        hidden: ``[1, L, n]``, the masked pieces, without padding.
+        hidden_share: Share of the pieces, without padding, that were masked.
+        error: Mean squared error over the masked pieces, in the unit of the model's input.
     """
 
     record: str
@@ -42,18 +42,18 @@ class Rebuilt:
 def rebuild_record(
     run: Run, store: Store, record: str = "", *, seed: int = 0, device: str = "auto", progress: Progress = silent
 ) -> Rebuilt:
-    """Hide parts of a record and let a run's model rebuild them.
+    """Mask parts of a record and let a run's model reconstruct them.
 
     Args:
         run: A run that holds the whole method.
         store: The data.
         record: Id of the record; empty for the first usable record of the test fold.
-        seed: Seed of what is hidden.
+        seed: Seed of the mask.
         device: Device to compute on.
         progress: Called with the stage, records done and records in total, while the view is made.
 
     Raises:
-        RunError: The method rebuilds nothing, or the run holds only its encoder.
+        RunError: The method cannot reconstruct signals, or the run holds only its encoder.
         StoreError: The record does not exist or cannot be used.
     """
     chosen = pick_device(device)

@@ -1,7 +1,7 @@
-"""Perturbations: how much a frozen encoder's probe, and what it learnt to rebuild, suffer from disturbed signals.
+"""Measures the robustness of a frozen encoder: probe AUROC and pretraining loss on disturbed signals.
 
-Only the test part is disturbed: the head is fitted and chosen on clean records. Beats stay where they were found in the
-clean record. What may be done is in `ecgkit.evaluation.studies.perturbations`.
+Only the test set is disturbed; the head is fitted and chosen on clean records. Beat positions are those of the clean
+record. `ecgkit.evaluation.studies.perturbations` defines the perturbations.
 """
 
 from collections.abc import Mapping
@@ -27,14 +27,14 @@ CLEAN = "clean"
 
 
 class PerturbedSignal:
-    """The signals of a view, each window disturbed as it is read; a record is disturbed alike each time.
+    """The signals of a view, disturbed when they are read. A record is disturbed in the same way each time.
 
     Args:
         view: The view.
         recorded: The view before the contract's filter; see `ecgkit.store.views.before_filter`.
-        perturbation: What is done.
-        level: How much of it.
-        seed: With the record's row, of what is random.
+        perturbation: The perturbation.
+        level: Level of the perturbation.
+        seed: Seed; together with the record's row it determines the random numbers.
     """
 
     def __init__(self, view: View, recorded: View, perturbation: Perturbation, level: float, seed: int) -> None:
@@ -59,7 +59,7 @@ class PerturbedSignal:
 
 
 def perturbed_view(view: View, recorded: View, perturbation: Perturbation, level: float, seed: int = 0) -> View:
-    """Return a view whose records are disturbed; see `PerturbedSignal`."""
+    """Return a view with disturbed records; see `PerturbedSignal`."""
     return replace(view, signal=cast(NDArray[np.float32], PerturbedSignal(view, recorded, perturbation, level, seed)))
 
 
@@ -67,14 +67,14 @@ def study_perturbation(probe: Probe, disturbances: Disturbances) -> pd.DataFrame
     """Probe an encoder, or a whole method, on disturbed test records.
 
     Args:
-        probe: Encoder, data, split and head; the head is fitted on clean records. Its seed is also that of the masks
-            and of what is random in a perturbation. A run gives its pretraining loss too.
-        disturbances: What the test records go through.
+        probe: The probe; its head is fitted on clean records. Its seed also seeds the masks and the perturbations. For
+            a run, the pretraining loss is measured too.
+        disturbances: The perturbations and levels to measure.
 
     Returns:
-        First the clean records, then a row per perturbation and level: ``perturbation``, ``level``, ``auroc`` (macro,
-        test), ``auroc_change`` against clean records, ``loss`` (the pretraining loss on the test records, with the
-        same masks each time) and ``loss_change``; NaN without one.
+        A table: first the clean records, then one row per perturbation and level. Its columns are ``perturbation``,
+        ``level``, ``auroc`` (macro, test), ``auroc_change`` against clean records, ``loss`` (the pretraining loss on
+        the test records, with the same masks each time) and ``loss_change``; NaN without a pretraining loss.
 
     Raises:
         RunError: The encoder itself is trained, or the task is a regression.
@@ -108,13 +108,13 @@ def _row(name: str, level: float, found: _Scores, clean: _Scores) -> dict[str, A
 
 @dataclass(frozen=True)
 class _Judge:
-    """Scores the test part, as often as it is asked to.
+    """Scores the test set, clean or disturbed.
 
     Args:
         fitted: The probe, fitted on clean records.
-        recorded: Its view before the contract's filter.
-        supplies: What the encoder needs besides the signal.
-        loss: The pretraining loss; None where there is none.
+        recorded: The probe's view before the contract's filter.
+        supplies: Inputs of the encoder besides the signal.
+        loss: The pretraining loss; None if it cannot be computed.
     """
 
     fitted: FittedProbe
@@ -123,7 +123,7 @@ class _Judge:
     loss: PretrainingLoss | None
 
     def clean(self) -> _Scores:
-        """Score the records as they are."""
+        """Score the clean records."""
         probe = self.fitted.probe
         features = probe.features.take(probe.data.parts["test"])
         return self._scores(probe.opened.view, self.fitted.predictor.predict(features))

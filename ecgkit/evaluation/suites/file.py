@@ -1,18 +1,18 @@
-"""A suite: a grid of probes from one YAML file, encoders x tasks x lead sets x heads x fractions x seeds.
+"""A suite: a grid of probes from one YAML file. The grid is encoders x tasks x lead sets x heads x fractions x seeds.
 
-title       in words
-base        another suite, by file or by name, whose keys hold where this file has none
-runs        run folders; or encoders without pretraining, `ecgkit.evaluation.features.encoder.EncoderChoice`
-stores      paths of stores by name
-tasks       names; or ``{task, store, settings, splits}``, where the store is a name or a path
-heads       names; or ``{head, settings}``
-leads       lead sets, as of ``probe --leads``; all that the encoder takes where there is none
-fractions   percentages of the training part; as a mapping, how many draws each gets, else as the protocol has it
-label_counts   numbers of training records, in the same way
-seed        the first; draws take those that follow
-protocol, label_set, eval_data   as of ``probe``
-epochs      of a training from scratch
-allow_overlap  as of ``probe``
+title       title in words
+base        another suite, by file or by name; it supplies the keys that this file does not have
+runs        run folders, or encoders without pretraining; see `ecgkit.evaluation.features.encoder.EncoderChoice`
+stores      paths of stores, by name
+tasks       names of tasks, or ``{task, store, settings, splits}``, where the store is a name or a path
+heads       names of heads, or ``{head, settings}``
+leads       lead sets, as in ``probe --leads``; default: all leads that the encoder takes
+fractions   percentages of the training set; a mapping also gives the number of draws, which else the protocol sets
+label_counts   numbers of training records, in the same form as fractions
+seed        the first seed; further draws use the seeds after it
+protocol, label_set, eval_data   as in ``probe``
+epochs      number of epochs of a training from scratch
+allow_overlap  as in ``probe``
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -79,15 +79,15 @@ class Suite:
         stores: Paths of stores by name.
         tasks: The tasks.
         heads: The heads.
-        leads: Names of lead sets; an empty one stands for all leads that the encoder takes.
-        fractions: Number of draws of each percentage of the training part; None for as many as the protocol has.
-        label_counts: Number of draws of each number of training records; None for as many as the protocol has.
+        leads: Names of lead sets; an empty name means all leads that the encoder takes.
+        fractions: Number of draws for each percentage of the training set; None for the protocol's number.
+        label_counts: Number of draws for each number of training records; None for the protocol's number.
         seed: The first seed.
         protocol: Name of the protocol.
-        label_set: See `ProbeRequest`.
+        label_set: Label set; see `ProbeRequest`.
         eval_data: Another store to test on; see `ProbeRequest`.
         epochs: Epochs of a training from scratch.
-        allow_overlap: Go on where pretraining saw test records.
+        allow_overlap: Continue even if pretraining saw test records.
     """
 
     title: str = ""
@@ -106,10 +106,11 @@ class Suite:
     allow_overlap: bool = False
 
     def check(self) -> None:
-        """Refuse a suite that gives no result.
+        """Raise if the suite gives no result.
 
         Raises:
-            ConfigError: It names no encoder, task, head or fraction, or a fraction or a number of draws is impossible.
+            ConfigError: The suite names no encoder, task, head or fraction, or a fraction or a number of draws is out
+                of range.
         """
         for name in ("runs", "tasks", "heads", "fractions"):
             if not getattr(self, name) and not (name == "fractions" and self.label_counts):
@@ -126,17 +127,17 @@ class Suite:
             encoder.check()
 
     def left_out(self) -> dict[str, str]:
-        """Return the names of stores that nobody gave a path for, by task."""
+        """Return the names of stores without a path, by task."""
         return {task.task: task.store for task in self.tasks if self.store(task) is None}
 
     def store(self, task: SuiteTask) -> str | None:
-        """Return the path of a task's store; None where only a name is known."""
+        """Return the path of a task's store; None if only its name is known."""
         if task.store in self.stores:
             return self.stores[task.store]
         return task.store if task.store and Path(task.store).exists() else None
 
     def amounts(self) -> dict[Amount, int]:
-        """Return how many draws each amount of training records gets, from the least to the most."""
+        """Return the number of draws of each amount of training records, in ascending order."""
         protocol = load_protocol(self.protocol)
         wanted = {
             **{Amount(percent): draws for percent, draws in sorted(self.fractions.items())},
@@ -146,10 +147,10 @@ class Suite:
 
 
 def read_suite(name: str) -> Suite:
-    """Read a suite from a file, or one that ecgkit ships by its name.
+    """Read a suite from a file, or read a suite that ecgkit ships, by its name.
 
     Raises:
-        ConfigError: There is none, or it holds something that a suite does not.
+        ConfigError: There is no such suite, or it has an unknown key or value.
     """
     values = _values(name, ())
     lists = ("runs", "tasks", "heads", "leads", "fractions", "label_counts")
@@ -172,7 +173,7 @@ def read_suite(name: str) -> Suite:
 
 
 def _values(name: str, through: tuple[str, ...]) -> dict[str, Any]:
-    """Return the keys of a suite, those of its base included."""
+    """Return the keys of a suite, including those of its base."""
     if name in through:
         raise ConfigError(f"suite {name} is its own base", "a base that ends")
     shipped = SHIPPED / f"{name}.yaml"
@@ -188,7 +189,7 @@ def _values(name: str, through: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _item(kind: type[Any], first: str, item: Any, source: str) -> Any:
-    """Build what a list of a suite holds; a text stands for its first field."""
+    """Build one item of a list in a suite; a text is taken as the item's first field."""
     return build(kind, {first: item} if isinstance(item, str) else item, source=source)
 
 
@@ -199,13 +200,13 @@ def _listed(value: Any, source: str) -> list[Any]:
 
 
 def _lead_sets(names: Sequence[Any]) -> Iterator[str]:
-    """Yield the names of lead sets; ``12`` and the like may be numbers in YAML."""
+    """Yield the names of lead sets. YAML may read names such as ``12`` as numbers."""
     for name in names:
         yield from [given.name for given in parse_lead_sets(str(name))] if str(name) else [""]
 
 
 def _draws(value: Any, kind: type[Any], source: str) -> dict[Any, int | None]:
-    """Return the number of draws by amount; a list leaves them to the protocol."""
+    """Return the number of draws of each amount; for a list, the protocol sets them."""
     expected = "amounts as a list, or as a mapping from each amount to its number of draws"
     pairs = value.items() if isinstance(value, Mapping) else [(amount, None) for amount in _listed(value, source)]
     found: dict[Any, int | None] = {}
@@ -219,15 +220,15 @@ def _draws(value: Any, kind: type[Any], source: str) -> dict[Any, int | None]:
 
 
 def requests_of(suite: Suite, *, device: str = "auto", cache: str | None = "") -> list[ProbeRequest]:
-    """Return all probes of a suite, those that share features one after the other.
+    """Return the requests of all probes of a suite. Probes that share features follow each other.
 
     Args:
-        suite: With its encoders and stores; tasks without a store are left out.
-        device: What to compute on.
-        cache: See `ProbeRequest`.
+        suite: The suite with its encoders and stores; tasks without a store are left out.
+        device: Device to compute on.
+        cache: Folder of cached features; see `ProbeRequest`.
 
     Raises:
-        ConfigError: Nothing can come of the suite.
+        ConfigError: The suite gives no result.
     """
     suite.check()
     here = [(task, store) for task in suite.tasks if (store := suite.store(task)) is not None]
@@ -239,7 +240,7 @@ def requests_of(suite: Suite, *, device: str = "auto", cache: str | None = "") -
         for encoder in suite.runs
         for task, store in sorted(here, key=lambda pair: pair[1])
         for leads in suite.leads
-        # A training from scratch has a head of its own, whatever the others get.
+        # A training from scratch always has its own head.
         for head in suite.heads[: 1 if encoder.weights == "scratch" else None]
         for request in [_request(suite, encoder, task, store, leads, head, device, cache)]
         for amount, draws in ({Amount(): 1} if learns_nothing(head.head) else suite.amounts()).items()
@@ -248,7 +249,7 @@ def requests_of(suite: Suite, *, device: str = "auto", cache: str | None = "") -
 
 
 def learns_nothing(head: str) -> bool:
-    """Return whether a head learns nothing from training records, so that all amounts of them give one result."""
+    """Return whether a head learns nothing from training records, so that all amounts give the same result."""
     entry = host().entries(HeadEntry).get(head)
     return bool({"method", "logits"} & set(entry.needs if entry else ()))
 
@@ -284,10 +285,10 @@ def _request(
 
 
 def _also(suite: Suite, encoder: EncoderChoice) -> tuple[str, ...]:
-    """Return the features that some head of the suite reads, as far as the encoder's family gives them."""
+    """Return the features that the heads of the suite read, as far as the encoder's family gives them."""
     heads = [host().entries(HeadEntry).get(head.head) for head in suite.heads]
     needs = {need for head in heads if head is not None for need in head.needs}
-    with suppress(EcgkitError):  # what is wrong with the encoder, its probes will say
+    with suppress(EcgkitError):  # the encoder's probes will report the error
         entry = read_config(Path(encoder.run))[0] if encoder.run else host().get(MethodEntry, encoder.method)
         return tuple(sorted(needs & {"pooled", *entry.features}))
     return ()

@@ -1,4 +1,4 @@
-"""Where results lie by default: a folder's name states what was probed, and a fingerprint all that a row depends on."""
+"""Default folders of results. The name states what was probed, with a fingerprint of all that a row depends on."""
 
 import re
 from functools import cache
@@ -19,11 +19,11 @@ from ecgkit.tasks.loading import find_task, load_task
 from ecgkit.training.run import CONFIG, WEIGHTS, open_run
 from ecgkit.training.weights import file_sha256
 
-DIGITS = 10  # hex digits of a fingerprint in a folder's name
+DIGITS = 10  # hex digits of the fingerprint in a folder's name
 
 
 class Places:
-    """Names of result folders; what several requests share is hashed once."""
+    """Names result folders. Inputs that several requests share are hashed once."""
 
     def __init__(self) -> None:
         self._encoder, self._store = cache(_hash_encoder), cache(lambda path: Store(Path(path)).content_hash)
@@ -33,8 +33,8 @@ class Places:
 
         Args:
             request: The request.
-            with_encoder: Begin with the encoder's name, for folders that hold results of several.
-            kind: For a study: what it is of.
+            with_encoder: Begin with the encoder's name, for folders with results of several encoders.
+            kind: The kind of study, for the folder of a study.
 
         Raises:
             EcgkitError: Something that the request names does not exist.
@@ -53,7 +53,7 @@ class Places:
         return "-".join([*(_plain(part) for part in parts), self.fingerprint(request)])
 
     def fingerprint(self, request: ProbeRequest) -> str:
-        """Return the fingerprint of all that a request's row depends on; neither paths nor the device are.
+        """Return the fingerprint of everything that a request's row depends on; paths and the device are left out.
 
         Raises:
             EcgkitError: Something that the request names does not exist.

@@ -1,12 +1,12 @@
-"""Running many probes: what is done is skipped, a probe that fails stops no other, and done rows outlive any end.
+"""Runs many probes. Finished probes are skipped, and a failed probe does not stop the others.
 
-A suite from a file, and the tasks, lead sets and amounts that a command line crosses, are both lists of requests.
+A suite file gives a list of requests; so does a command line with several tasks, lead sets or amounts.
 
-OUT/rows/NAME-FINGERPRINT/    a result row each, as `ecgkit probe` writes it
-OUT/results.parquet           all of them in one table, `ecgkit.evaluation.results.table`
+OUT/rows/NAME-FINGERPRINT/    one result row, as `ecgkit probe` writes it
+OUT/results.parquet           all result rows in one table, `ecgkit.evaluation.results.table`
 
-The fingerprint is of all that a row depends on: weights, store, task, head, settings, seed. So the same suite goes on
-where it was stopped, and a changed store or a retrained run is probed anew.
+The fingerprint covers everything that a row depends on: weights, store, task, head, settings and seed. The same suite
+therefore resumes where it was stopped, and a changed store or a retrained run is probed again.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -34,10 +34,10 @@ class SuiteResult:
     """The outcome of a suite.
 
     Args:
-        rows: Folder and row of every probe that is done, in the order of the requests.
-        skipped: Number of probes that were done before.
-        failed: Reason, by the title of the request.
-        table: The Parquet file of all rows; None where none is asked for.
+        rows: Folder and row of each finished probe, in the order of the requests.
+        skipped: Number of probes that were finished before.
+        failed: Reason of each failure, by the title of the request.
+        table: The Parquet file of all rows; None if it was not requested.
     """
 
     rows: list[tuple[Path, ResultRow]]
@@ -54,11 +54,11 @@ def run_suite(
     Args:
         requests: The probes.
         out: Folder of the results; rows that are there already are kept.
-        jobs: Number of processes; each opens an encoder, task, lead set and head by itself.
-        progress: Called with the stage, units done and in all; the stage ``probes`` counts probes.
+        jobs: Number of processes; each opens its own encoder, task, lead set and head.
+        progress: Called with the stage, units done and units in total; the stage ``probes`` counts probes.
 
     Returns:
-        The outcome. The table is written anew, also where the run is interrupted.
+        The outcome. The table is rewritten even if the run is interrupted.
     """
     places, placed, failed = Places(), [], {}
     for request in requests:
@@ -74,12 +74,12 @@ def run_suite(
 
 
 def run_requests(placed: Sequence[Placed], *, jobs: int = 1, progress: Progress = silent) -> SuiteResult:
-    """Run the probes whose rows are not there yet.
+    """Run the probes that have no result row yet.
 
     Args:
         placed: The probes and the folders of their results.
         jobs: Number of processes.
-        progress: Called with the stage, units done and in all; the stage ``probes`` counts probes.
+        progress: Called with the stage, units done and units in total; the stage ``probes`` counts probes.
     """
     todo = [(request, folder) for request, folder in placed if _row(folder) is None]
     skipped = len(placed) - len(todo)
@@ -109,15 +109,15 @@ def run_requests(placed: Sequence[Placed], *, jobs: int = 1, progress: Progress 
 def run_group(
     group: Sequence[Placed], progress: Progress = silent, finished: Callable[[], None] = lambda: None
 ) -> dict[str, str]:
-    """Run probes of one encoder, task, lead set and head; what they share is opened once.
+    """Run the probes of one encoder, task, lead set and head. Everything that they share is opened once.
 
     Args:
         group: The probes and the folders of their results.
-        progress: Called with the stage, units done and in all.
+        progress: Called with the stage, units done and units in total.
         finished: Called after each probe.
 
     Returns:
-        Why a probe has no row, by its title.
+        The reason of each failure, by the title of the probe.
     """
     failed: dict[str, str] = {}
     probe: Probe | None = None
@@ -127,7 +127,7 @@ def run_group(
             probe.run(folder, request.amount, request.seed, request.seeds)
         except Exception as error:
             failed[request.title] = reason(error)
-        if probe is None:  # what all of them share cannot be opened
+        if probe is None:  # the inputs that all of them share cannot be opened
             failed = dict.fromkeys((each.title for each, _ in group), failed[request.title])
             break
         finished()
@@ -135,13 +135,13 @@ def run_group(
 
 
 def reason(error: Exception) -> str:
-    """Return an error in one line: as it tells itself, or with its type where that was not meant for a user."""
+    """Return an error in one line: its message, with its type if the message was not written for users."""
     text = " ".join(str(error).split())
     return text if isinstance(error, EcgkitError) else f"{type(error).__name__}: {text}"
 
 
 def _row(folder: Path) -> ResultRow | None:
-    """Return the row in a folder if it is there and whole."""
+    """Return the row in a folder if it exists and is complete."""
     try:
         return load_row(folder / ROW)
     except EcgkitError:

@@ -1,1 +1,1 @@
-"""What sections, tables and pages are made of: sections as data, labels, the geometry of charts."""
+"""The building blocks of pages: sections as data, names of results, and the geometry of charts."""

@@ -1,7 +1,7 @@
 """The geometry of the report's figures; ``charts.html.j2`` draws them as inline SVG.
 
-Figures have no fixed width. Along x everything is in per cent of it, so that text and markers keep their size on a
-phone; curves, which SVG cannot give in per cent, are points in a square of `SQUARE` that is stretched.
+Figures have no fixed width. All x positions are in per cent of the width, so that text and markers keep their size on a
+phone. SVG curves cannot be given in per cent, so they are points in a square of side `SQUARE` that is stretched.
 """
 
 import math
@@ -13,10 +13,10 @@ from ecgkit.wording import is_number
 
 CHANCE = 0.5
 LINE = 20  # px for one result of a class
-# Shares of the width kept free, so that a marker at either end is whole.
+# Shares of the width that stay free, so that markers at the ends are not cut.
 MARGIN = 2.0
 SQUARE = 1000
-# Markers of about 9 px around 0, 0. Shape and colour change together: neither has to be told apart alone.
+# Markers of about 9 px around 0, 0. Shape and colour change together, so readers need not rely on one of them.
 SHAPES = (
     "M-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0-9 0Z",  # circle
     "M-4-4H4V4H-4Z",  # square
@@ -25,7 +25,7 @@ SHAPES = (
     "M0 5L5-4H-5Z",  # triangle on its tip
 )
 COLOURS = 6  # of page.css
-MOST_MARKED = 25  # points of a curve; of a longer one only the last is marked
+MOST_MARKED = 25  # largest number of points that all get a marker; on a longer curve only the last does
 
 
 @dataclass(frozen=True)
@@ -45,18 +45,18 @@ class Axis:
 
 
 def shape(series: int) -> str:
-    """Return the path of a result's marker."""
+    """Return the SVG path of a result's marker."""
     return SHAPES[series % len(SHAPES)]
 
 
 def colour(series: int) -> int:
-    """Return the number of a result's colour."""
+    """Return the index of a result's colour."""
     return series % COLOURS
 
 
 @dataclass(frozen=True)
 class Mark:
-    """One result's dot: px from the top, per cent from the left; no `x` where there is no number."""
+    """The dot of one result: px from the top, per cent from the left. `x` is None if there is no number."""
 
     series: int
     y: int
@@ -67,7 +67,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Spot:
-    """A point of a curve with its interval, all in per cent from the left and the top."""
+    """A point of a curve with its interval; all positions are in per cent from the left and the top."""
 
     x: float
     y: float
@@ -77,7 +77,7 @@ class Spot:
 
 @dataclass(frozen=True)
 class Curve:
-    """A curve: pieces between missing values, and the points that are marked."""
+    """A curve: the pieces between missing values, and the points with a marker."""
 
     name: str
     number: int
@@ -87,12 +87,12 @@ class Curve:
 
     @property
     def shape(self) -> str:
-        """The path of its marker."""
+        """SVG path of the marker."""
         return shape(self.number)
 
     @property
     def colour(self) -> int:
-        """Number of its colour."""
+        """Index of the colour."""
         return colour(self.number)
 
 
@@ -106,7 +106,7 @@ class Chart:
 
 
 def score_axis(values: Iterable[float]) -> Axis:
-    """Return an axis for AUROC that ends at 100 and shows chance, whatever the values."""
+    """Return an axis for AUROC that ends at 100 and always shows chance level."""
     lowest = min([*values, CHANCE - 0.05])
     low = math.floor(lowest * 10) * 10
     step = 10 if low >= 40 else 20
@@ -116,7 +116,7 @@ def score_axis(values: Iterable[float]) -> Axis:
 
 
 def mark(axis: Axis, series: int, value: float | None, bounds: tuple[float, float] | None) -> Mark:
-    """Place a share of 1 and its interval on an axis in per cent."""
+    """Place a value from 0 to 1 and its interval on an axis in per cent."""
     x = axis.at(100 * value) if value is not None and is_number(value) else None
     ends = bounds if x is not None and bounds is not None and all(map(is_number, bounds)) else None
     low, high = (axis.at(100 * ends[0]), axis.at(100 * ends[1])) if ends else (None, None)
@@ -124,7 +124,7 @@ def mark(axis: Axis, series: int, value: float | None, bounds: tuple[float, floa
 
 
 def place(plot: Plot) -> Chart | None:
-    """Return where a plot's curves lie, or None where it has no number."""
+    """Return the positions of a plot's curves, or None if the plot has no numbers."""
     points = [point for series in plot.series for point in series.points if is_number(point.x) and is_number(point.y)]
     if not points:
         return None
@@ -152,7 +152,7 @@ def _abscissa(plot: Plot, values: Sequence[float]) -> Axis:
 
 
 def _spread_out(axis: Axis, values: Sequence[float], apart: float = 13) -> list[float]:
-    """Leave out values whose texts would touch; the highest stays."""
+    """Drop values whose labels would overlap; the highest value is kept."""
     kept: list[float] = []
     for value in reversed(values):
         if not kept or axis.at(kept[-1]) - axis.at(value) >= apart:
@@ -161,7 +161,7 @@ def _spread_out(axis: Axis, values: Sequence[float], apart: float = 13) -> list[
 
 
 def number_axis(low: float, high: float, *, whole: bool = False, margin: float = MARGIN) -> Axis:
-    """Return an axis with about five round ticks; unless `whole`, it ends on ticks."""
+    """Return an axis with about five round ticks. Its ends are ticks, unless `whole` is set."""
     span = (high - low) or abs(high) or 1.0
     step = _round_step(span / (6 if whole else 4))
     step = max(1.0, step) if whole else step
@@ -178,7 +178,7 @@ def number_axis(low: float, high: float, *, whole: bool = False, margin: float =
 
 
 def _round_step(value: float) -> float:
-    """Return the nearest of ..., 0.5, 1, 2, 5, 10, ... from above."""
+    """Return the smallest of ..., 0.5, 1, 2, 5, 10, ... that is not below the value."""
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9))
 

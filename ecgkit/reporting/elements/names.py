@@ -1,4 +1,4 @@
-"""What results are called: by their run, and by whatever sets them apart from those beside them."""
+"""Names results by their run and by whatever distinguishes them from the other results shown."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from ecgkit.leads import STANDARD_LEADS
 
 
 def result_names(rows: Sequence[ResultRow]) -> list[str]:
-    """Name each row by its run and by what sets it apart from the other rows."""
+    """Name each row by its run and by what distinguishes it from the other rows."""
     telling = [(row.weights, row.head, _leads_in_words(row), share_name(row)) for row in rows]
     names = _join([row.run for row in rows], telling)
     if len(set(names)) < len(names):
@@ -25,7 +25,7 @@ def leads_name(row: ResultRow) -> str:
 
 
 def _leads_in_words(row: ResultRow) -> str:
-    """Name the leads where nothing beside the name says that they are leads: ``12 leads``, ``lead V4``."""
+    """Name the leads so that the name stands alone: ``12 leads``, ``lead V4``."""
     name = leads_name(row)
     if name.isdigit():
         return f"{name} lead{'s' if name != '1' else ''}"
@@ -33,19 +33,19 @@ def _leads_in_words(row: ResultRow) -> str:
 
 
 def leads_or_all(row: ResultRow) -> str:
-    """Name the leads of a result, also where they are all twelve."""
+    """Name the leads of a result, even if they are all twelve."""
     return leads_name(row) or f"all {len(row.leads)}"
 
 
 def share_name(row: ResultRow) -> str:
-    """Name how much of the training part was used; empty for all of it."""
+    """Name the share of the training set that was used; empty for all of it."""
     if row.label_count is not None:
         return f"{row.label_count:,} labels"
     return "" if row.fraction == 1 else f"{100 * row.fraction:g} % of training"
 
 
 def task_and_share(row: ResultRow) -> str:
-    """Name a result's task, and how much of the training part was used where that is not all."""
+    """Name a result's task, and the share of the training set if not all of it was used."""
     return ", ".join(part for part in (row.task, share_name(row)) if part)
 
 

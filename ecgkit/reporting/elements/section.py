@@ -1,7 +1,7 @@
-"""The parts of a section of the page: figures as data, each with its numbers and a description for who cannot see it.
+"""The parts of a page section: figures as data, each with its numbers and a text description for screen readers.
 
-A section holds no HTML: the page draws its charts and escapes every text, so a plugin's section looks like ours and can
-bring nothing active into the page.
+A section holds no HTML. The page draws its charts and escapes every text, so a plugin's section looks like ours and
+cannot bring scripts into the page.
 """
 
 import csv
@@ -19,18 +19,18 @@ Rows = Sequence[tuple[Path, ResultRow]]
 
 @dataclass(frozen=True)
 class Table:
-    """Numbers behind a figure, shown below it and offered as CSV.
+    """The numbers of a figure, shown below it and offered as CSV.
 
     Args:
-        columns: Headings.
-        rows: Cells: texts and numbers, None where there is none.
+        columns: Headings of the columns.
+        rows: Cells of each row: texts, numbers, or None for an empty cell.
     """
 
     columns: tuple[str, ...]
     rows: tuple[tuple[Any, ...], ...]
 
     def csv(self) -> str:
-        """Return the table as CSV; numbers with nine digits."""
+        """Return the table as CSV; numbers have nine digits."""
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\n")
         writer.writerow(map(inert, self.columns))
@@ -39,7 +39,7 @@ class Table:
 
 
 def inert(value: Any) -> Any:
-    """Keep a spreadsheet from taking a text for a formula."""
+    """Return a text that a spreadsheet does not interpret as a formula."""
     return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
 
 
@@ -54,10 +54,10 @@ class Point:
     """A point of a curve.
 
     Args:
-        x: Along the abscissa.
-        y: Along the ordinate; None breaks the curve.
-        low: Lower end of its interval.
-        high: Upper end.
+        x: Position on the x axis.
+        y: Position on the y axis; None breaks the curve.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
     """
 
     x: float
@@ -68,13 +68,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Series:
-    """A curve.
+    """A curve of a plot.
 
     Args:
-        name: As the legend has it.
-        points: In the order of x.
-        style: ``solid``; ``dashed``; ``reference`` for a line to compare with, grey and without markers; ``dots`` for
-            points that no line joins.
+        name: Name in the legend.
+        points: Points in ascending order of x.
+        style: ``solid``; ``dashed``; ``reference`` for a grey reference line without markers; ``dots`` for
+            points without a line.
     """
 
     name: str
@@ -84,15 +84,15 @@ class Series:
 
 @dataclass(frozen=True)
 class Plot:
-    """Curves over a number.
+    """A chart of curves over a number.
 
     Args:
-        x_label: What the abscissa is, with its unit.
-        y_label: What the ordinate is, with its unit.
+        x_label: Label of the x axis, with the unit.
+        y_label: Label of the y axis, with the unit.
         series: The curves.
-        log_x: Whether the abscissa is logarithmic.
-        whole_x: Whether it counts something, so that no tick lies between whole numbers.
-        square: Whether both axes have one scale.
+        log_x: Whether the x axis is logarithmic.
+        whole_x: Whether x is a count, so that all ticks are whole numbers.
+        square: Whether both axes have the same scale.
     """
 
     x_label: str
@@ -108,14 +108,14 @@ class HeatMap:
     """A table of coloured cells.
 
     Args:
-        corner: What the lines are.
+        corner: Heading of the column with the names of the lines.
         lines: Names of the lines.
         columns: Names of the columns.
-        values: By line and column, for the colour; None leaves a cell blank.
-        texts: What stands in the cells.
+        values: Values that set the colours, by line and column; None leaves a cell blank.
+        texts: Texts of the cells.
         low: Value of the lightest colour.
         high: Value of the strongest.
-        wide: Whether it needs the whole width of the page, as one of many columns does anyway.
+        wide: Whether it needs the whole width of the page; a heat map of many columns always gets it.
     """
 
     corner: str
@@ -128,7 +128,7 @@ class HeatMap:
     wide: bool = False
 
     def strength(self, value: float | None) -> int:
-        """Return the colour of a value, from 0 to 100."""
+        """Return the strength of a value's colour, from 0 to 100."""
         if value is None:
             return 0
         return round(100 * min(1.0, max(0.0, (value - self.low) / (self.high - self.low))))
@@ -136,7 +136,7 @@ class HeatMap:
 
 @dataclass(frozen=True)
 class Bars:
-    """Lengths to compare: (name, value, value as text) each, from 0."""
+    """A bar chart from 0; each bar is (name, value, value as text)."""
 
     bars: tuple[tuple[str, float, str], ...]
 
@@ -146,9 +146,9 @@ class Picture:
     """A PNG picture.
 
     Args:
-        png: The file's bytes.
-        width: In pixels.
-        height: In pixels.
+        png: Bytes of the PNG file.
+        width: Width in pixels.
+        height: Height in pixels.
     """
 
     png: bytes
@@ -161,11 +161,11 @@ class Figure:
     """A figure of a section.
 
     Args:
-        title: What it shows.
-        alt: The same in words, with what there is to see.
-        chart: How it is drawn; None for a table alone.
-        table: Its numbers.
-        note: What a reader must know of it.
+        title: Title of the figure.
+        alt: Text description of what the figure shows, for screen readers.
+        chart: The chart; None for a table only.
+        table: Numbers of the figure.
+        note: What a reader must know about the figure.
     """
 
     title: str
@@ -180,9 +180,9 @@ class Section:
     """A section of the page.
 
     Args:
-        title: Heading.
-        figures: What it shows.
-        note: What holds for all of it.
+        title: Heading of the section.
+        figures: Figures of the section.
+        note: Note on the whole section.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The summary of the page: models against tasks and shares as `tables` arranges them, and published numbers apart."""
+"""The summary of the page: a table of models against tasks and shares, and a table of published numbers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from ecgkit.wording import signed
 
 @dataclass(frozen=True)
 class OverviewCell:
-    """A measured cell, and the number of its first result on the page."""
+    """A measured cell, with the page number of its first result."""
 
     cell: Cell
     result: int
@@ -23,9 +23,9 @@ class PublishedCell:
     """A published number.
 
     Args:
-        text: As printed.
+        text: The number as printed.
         certainty: ``A``, ``B`` or ``C``.
-        difference: Measured less published with the run it was measured on; empty where they do not compare.
+        difference: Measured minus published number, with the name of the run; empty if they cannot be compared.
     """
 
     text: str
@@ -35,14 +35,14 @@ class PublishedCell:
 
 @dataclass(frozen=True)
 class Overview:
-    """The summary.
+    """The summary of the page.
 
     Args:
-        columns: Tasks and shares.
-        tasks: (task, how many columns) in order.
+        columns: Tasks and shares of the training set.
+        tasks: (task, number of its columns), in order.
         lines: Models with their cells.
-        literature: (method, head, source) with cells; empty where nothing was published on these columns.
-        seeds: Whether several results stand behind a cell.
+        literature: (method, head, source) with cells; empty if nothing was published for these columns.
+        seeds: Whether a cell averages several results.
         tested: Whether results were tested against the best of their column.
     """
 
@@ -55,7 +55,7 @@ class Overview:
 
 
 def overview(rows: Rows, table: SummaryTable) -> Overview:
-    """Arrange the summary of some rows as the literature does."""
+    """Arrange the summary of some rows in the layout of the literature."""
     seeds = any(cell.seeds > 1 for cell in table.cells.values())
     tested = any(cell.comparison for cell in table.cells.values())
     # Shares of one task stand side by side, whatever the order of the rows.

@@ -1,4 +1,4 @@
-"""The protocol card of a result: everything that its numbers depend on, and what its row does not state."""
+"""The protocol card of a result: everything that its numbers depend on, and the facts that its row lacks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,12 +7,12 @@ from ecgkit.evaluation.results.row import ResultRow
 from ecgkit.reporting.page.sentences import sentences
 
 Card = dict[str, dict[str, Any]]
-# What a reviewer asks first; a row that is silent on one of them says so on its card.
+# The facts that a reviewer asks for first. If a row lacks one of them, its card says so.
 ASKED = ("protocol", "split", "labels", "checkpoint selection", "departures")
 
 
 def card(row: ResultRow, file: str) -> Card:
-    """Return what a result depends on, by heading."""
+    """Return everything that a result depends on, by heading."""
     result = {
         "run": row.run,
         "method": row.method,
@@ -41,13 +41,13 @@ def card(row: ResultRow, file: str) -> Card:
 
 
 def unstated(row: ResultRow) -> list[str]:
-    """Return what a reviewer asks and the row does not say."""
+    """Return the facts that a reviewer would ask for and the row does not state."""
     stated = {name.lower() for name in sentences(row)}
     return [name for name in ASKED if name not in stated]
 
 
 def shared(cards: Sequence[Card]) -> Card:
-    """Return what several cards have in common; empty for one card, which shares nothing."""
+    """Return the entries that several cards have in common; empty for a single card."""
     if len(cards) < 2:
         return {}
     first, *others = cards
@@ -61,7 +61,7 @@ def shared(cards: Sequence[Card]) -> Card:
 
 
 def own(card: Card, common: Card) -> Card:
-    """Return what of a card is not common."""
+    """Return the entries of a card that are not common to all cards."""
     rest = {
         heading: {name: value for name, value in part.items() if name not in common.get(heading, {})}
         for heading, part in card.items()

@@ -1,7 +1,7 @@
-"""The quality of a store's records as one HTML page that needs nothing but itself: counts, and pictures of the worst.
+"""The quality of a store's records as one self-contained HTML page: counts, and pictures of the worst records.
 
-A picture shows each lead as the range of its samples in as many columns as the picture is wide, so that no spike is
-lost; 10 mm of paper a mV would not fit, so each lead fills its own row.
+A picture draws, in each column of pixels, the range of a lead's samples, so that no spike is lost. The usual scale of
+10 mm/mV would not fit, so each lead fills its own row.
 """
 
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from ecgkit.store.summary import count_flags, lead_flags
 
 WORST = 24
 COLUMNS = 260
-ROW = 22  # pixels a lead
+ROW = 22  # pixels per lead
 
 
 @dataclass(frozen=True)
@@ -26,10 +26,10 @@ class Trace:
     """One lead of a picture.
 
     Args:
-        lead: Its name.
-        path: Of an SVG path.
-        flags: What is wrong with it.
-        range: From least to greatest sample, in words.
+        lead: Name of the lead.
+        path: Data of the SVG path.
+        flags: Quality problems of the lead.
+        range: Range from lowest to highest sample, as text.
     """
 
     lead: str
@@ -40,13 +40,13 @@ class Trace:
 
 @dataclass(frozen=True)
 class Picture:
-    """One record.
+    """The picture of one record.
 
     Args:
-        record_id: Its id.
-        flags: What is wrong with it.
-        seconds: Its length in s.
-        traces: Its leads.
+        record_id: Id of the record.
+        flags: Quality problems of the record.
+        seconds: Length of the record in s.
+        traces: Leads of the record.
     """
 
     record_id: str
@@ -56,11 +56,11 @@ class Picture:
 
 
 def write_quality_page(store: Store, out: Path) -> None:
-    """Write the page of a store, with its worst records: those with most flags, counted once per lead.
+    """Write the page of a store, with its worst records: those with the most flags, counted once per lead.
 
     Args:
         store: The store.
-        out: The page, which appears whole or not at all.
+        out: The HTML file; it appears complete or not at all.
     """
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent), autoescape=True, undefined=StrictUndefined, trim_blocks=True
@@ -98,9 +98,9 @@ def _picture(store: Store, row: int, flags: dict[str, NDArray[np.bool_]]) -> Pic
 
 
 def trace_path(signal: NDArray[np.floating], columns: int, height: float) -> str:
-    """Return an SVG path of a lead ``[T]``: a vertical stroke a column, from its least to its greatest sample.
+    """Return an SVG path of a lead ``[T]``: one vertical stroke per column, from its lowest to its highest sample.
 
-    A column without a sample breaks the line.
+    A column without samples breaks the line.
     """
     known = signal[np.isfinite(signal)]
     if not known.size:

@@ -1,4 +1,4 @@
-"""The results of a task as the page shows them: name, marker, protocol card, and how each compares with the best."""
+"""The results of a task as the page shows them: name, marker, protocol card, and comparison with the best."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -16,17 +16,17 @@ from ecgkit.reporting.page.protocol import Card
 
 @dataclass(frozen=True)
 class Result:
-    """A row on the page.
+    """A result row on the page.
 
     Args:
         row: The row.
-        number: Its number on the page, from 1.
-        series: Its number in the figure of its task, from 0, which gives its colour and marker.
-        name: What tells it from the other results of its task.
-        file: Its ``row.json``, relative to the folder that all rows share.
-        comparison: Against the best of its column of the summary, where it was tested.
-        against: Name of that result.
-        reference: Whether others were tested against it.
+        number: Number of the row on the page, from 1.
+        series: Index in the figure of its task, from 0; it sets the colour and the marker.
+        name: Name that distinguishes it from the other results of its task.
+        file: Path of its ``row.json``, relative to the common folder of all rows.
+        comparison: Comparison with the best of its column of the summary, if it was tested.
+        against: Name of that best result.
+        reference: Whether other results were tested against this one.
     """
 
     row: ResultRow
@@ -40,27 +40,27 @@ class Result:
 
     @property
     def shape(self) -> str:
-        """The path of its marker."""
+        """SVG path of the marker."""
         return geometry.shape(self.series)
 
     @property
     def colour(self) -> int:
-        """Number of its colour."""
+        """Index of the colour."""
         return geometry.colour(self.series)
 
     @property
     def hollow(self) -> bool:
-        """Whether its marker is drawn hollow: nothing was pretrained."""
+        """Whether the marker is hollow, because the encoder was not pretrained."""
         return self.row.weights != "pretrained"
 
     @property
     def card(self) -> Card:
-        """What it depends on."""
+        """Everything that the result depends on."""
         return protocol.card(self.row, self.file)
 
     @property
     def headline(self) -> str:
-        """Its first number: macro AUROC x 100, or a mean absolute error with its unit."""
+        """The headline number: macro AUROC in per cent, or a mean absolute error with its unit."""
         for score in self.row.targets[:1]:
             return f"MAE {wording.quantity(score.metrics['mae'].value)} {score.unit}"
         return wording.percent(self.row.macro_auroc)
@@ -71,17 +71,17 @@ class Result:
         return sum(wording.is_number(score.auroc) for score in self.row.classes)
 
     def score(self, label: str) -> ClassScore | None:
-        """Return the score of a class, or None where the row lacks the class."""
+        """Return the score of a class, or None if the row lacks the class."""
         return next((score for score in self.row.classes if score.label == label), None)
 
     def difference(self, label: str) -> ClassDifference | None:
-        """Return the best result of the column less this one in a class, or None where that was not tested."""
+        """Return the difference of the best of the column minus this result in a class; None if it was not tested."""
         return self.comparison.classes.get(label) if self.comparison else None
 
 
 @dataclass(frozen=True)
 class Numbered:
-    """A row with its number on the page and its file as the page shows it."""
+    """A row with its page number and its file path as shown on the page."""
 
     number: int
     path: Path
@@ -90,9 +90,9 @@ class Numbered:
 
 
 def number_rows(rows: Sequence[tuple[Path, ResultRow]]) -> list[Numbered]:
-    """Number the rows of a page from 1, and shorten their paths to what follows the folder that all share.
+    """Number the rows of a page from 1, and make their paths relative to their common folder.
 
-    So a page shows no path of the machine that it was made on.
+    The page therefore shows no absolute path of the machine that it was made on.
     """
     folders = [os.path.abspath(path.parent) for path, _ in rows]
     root = Path(os.path.commonpath(folders)).parent
@@ -107,8 +107,8 @@ def task_results(
 
     Args:
         rows: The rows of the task.
-        drawn: Which of them its figure shows, by place.
-        comparisons: By file, against the best of a column of the summary.
+        drawn: Indices of the rows that the figure shows.
+        comparisons: Comparisons with the best of a column of the summary, by file.
     """
     names = result_names([of.row for of in rows])
     name_at = {of.path: name for of, name in zip(rows, names, strict=True)}

@@ -1,6 +1,6 @@
-"""The sentences of a protocol card: the one place where the facts of a result are put into words.
+"""Writes the sentences of a protocol card from the facts of a result.
 
-Pages and commands both show them. Nothing reads them back: what compares results reads the facts.
+Pages and commands both show them. No code reads the sentences back; comparisons read the facts.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ UNLABELLED = {
 
 
 def sentences(row: ResultRow) -> dict[str, str]:
-    """Return what a result's numbers depend on, in words by heading."""
+    """Return everything that a result's numbers depend on, as sentences by heading."""
     facts = row.facts
     if facts.old_words:
         return dict(facts.old_words)
@@ -175,7 +175,7 @@ def _scoring(row: ResultRow) -> dict[str, str]:
 
 
 def checkpoint_words(facts: Facts) -> str:
-    """Return which weights of the encoder were judged, in words."""
+    """Return which weights of the encoder were evaluated, in words."""
     found = facts.checkpoint
     value = "" if found.value is None else f" ({found.value:.4f})"
     match found.selected_by:
@@ -209,7 +209,7 @@ def _leak_guard(facts: Facts) -> dict[str, str]:
 
 
 def transfer_words(transfer: TransferFacts) -> dict[str, str]:
-    """Return what was trained on and tested on, and the classes, by heading."""
+    """Return the stores of training and testing, and the classes, by heading."""
     same = transfer.from_system == transfer.to_system
     via = "the same codes" if same else f"the label map, from {transfer.from_system} to {transfer.to_system}"
     classes = "; ".join(f"{name} = {' or '.join(codes)}" for name, codes in transfer.shared.items())
@@ -222,7 +222,7 @@ def transfer_words(transfer: TransferFacts) -> dict[str, str]:
 
 
 def _seen_means(classes: Sequence[ClassScore]) -> dict[str, str]:
-    """Say the means over the classes that training met by name, and over the others."""
+    """Return a sentence with the mean over classes seen in training and the mean over unseen classes."""
     told = {}
     for title, met in (("seen classes", True), ("unseen classes", False)):
         members = [c for c in classes if c.seen is not None and bool(c.seen) == met]

@@ -19,8 +19,8 @@ from ecgkit.reporting.page.protocol import Card
 from ecgkit.reporting.page.results import Numbered, Result, number_rows, task_results
 from ecgkit.reporting.tables.summary import same_test
 
-MOST_DRAWN = 10  # results in the figure of a task
-MOST_NAMED = 4  # results that a warning names
+MOST_DRAWN = 10  # largest number of results in the figure of a task
+MOST_NAMED = 4  # largest number of results that a warning names
 COLUMNS = (
     *("result", "class", "name", "auroc", "auroc low", "auroc high", "auprc", "f1", "threshold", "f1 max"),
     *("sensitivity", "positives", "negatives", "training positives", "compared with", "behind it", "p delong"),
@@ -29,15 +29,15 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class ClassLine:
-    """A class, or the mean over classes, in the figure of a task.
+    """The line of a class, or of the mean over classes, in the figure of a task.
 
     Args:
         label: Short label; empty for the mean.
-        name: In words.
-        counts: Positive and all test records.
-        marks: One a result.
+        name: Name in words.
+        counts: Numbers of positive and of all test records, as text.
+        marks: One mark per result.
         values: AUROC of each result as text.
-        tests: What was found of each against the best of its column; empty where it was not tested.
+        tests: Comparison of each result with the best of its column; empty if it was not tested.
     """
 
     label: str
@@ -53,16 +53,16 @@ class TaskPart:
     """A task's part of the page.
 
     Args:
-        name: Of the task.
-        title: In words.
-        results: Its results.
-        drawn: Those that the figure shows: all, or of many those with the highest mean.
-        table: Every class of every result.
-        axis: Of the figure.
-        lines: The mean, then every class that a result scored.
-        labels: All classes: short label and name.
-        unscored: Classes without a number: short label, name, and in which results why.
-        warnings: Each warning, and which results carry it; empty where all do.
+        name: Name of the task.
+        title: Title of the task.
+        results: Results of the task.
+        drawn: Results that the figure shows: all, or if there are many, those with the highest mean.
+        table: All classes of all results.
+        axis: Axis of the figure.
+        lines: Lines of the mean, then of each class that a result scored.
+        labels: Short label and name of each class.
+        unscored: Classes without a number: short label, name, and the reason in each result.
+        warnings: Each warning, and the results that have it; empty if all have it.
         comparable: Whether all results were scored on the same test records.
     """
 
@@ -80,12 +80,12 @@ class TaskPart:
 
     @property
     def cards(self) -> list[Card]:
-        """What each result depends on."""
+        """The protocol card of each result."""
         return [result.card for result in self.results]
 
     @property
     def references(self) -> list[str]:
-        """Names of the results that others were tested against, one per column of the summary."""
+        """Names of the results that other results were tested against, one per column of the summary."""
         return [result.name for result in self.results if result.reference]
 
 
@@ -96,7 +96,7 @@ def task_parts(
 
     Args:
         rows: Rows and their files.
-        comparisons: By file, against the best of a column of the summary.
+        comparisons: Comparisons with the best of a column of the summary, by file.
     """
     numbered = number_rows(rows)
     tasks = dict.fromkeys(row.task for _, row in rows)
@@ -126,7 +126,7 @@ def _task_part(numbered: Sequence[Numbered], comparisons: Mapping[Path, Comparis
 
 
 def _highest(rows: Sequence[ResultRow]) -> list[int]:
-    """Return which results the figure shows, in their order."""
+    """Return the results that the figure shows, in their order."""
     order = sorted(range(len(rows)), key=lambda i: -(rows[i].macro_auroc or 0))  # stable
     return sorted(order[:MOST_DRAWN])
 
@@ -181,7 +181,7 @@ def _class_line(results: Sequence[Result], axis: Axis, label: str, name: str) ->
 
 
 def _unscored(results: Sequence[Result], labels: dict[str, str]) -> tuple[tuple[str, str, str], ...]:
-    """List the classes that some result has no number for, each with the reasons."""
+    """List the classes for which a result has no number, with the reasons."""
     found = []
     for label, name in labels.items():
         reasons: dict[str, list[str]] = {}
@@ -207,7 +207,7 @@ def _warnings(results: Sequence[Result]) -> tuple[tuple[str, str], ...]:
 
 
 def _which(names: Sequence[str], every: int) -> str:
-    """Say which results carry a warning: nothing where all do, and only how many where they are many."""
+    """Return which results have a warning: empty if all have it, and only their number if they are many."""
     if len(names) == every:
         return ""
     return "; ".join(names) if len(names) <= MOST_NAMED else f"{len(names)} of {every} results"

@@ -1,8 +1,8 @@
-"""Result rows as one HTML page that needs nothing but itself: no network, no other file, no script to be readable.
+"""Writes result rows as one self-contained HTML page. It needs no network or other file, and works without scripts.
 
-The page shows what the rows hold or point to. It carries no date, so the same rows give the same bytes. Every name goes
-through the template's escaping, and a content security policy forbids all but the page's own script and the pictures in
-it. Below the summary stand the sections that `register_report_sections` brings in, then each task.
+The page shows what the rows hold or point to. It has no date, so the same rows give the same bytes. Templates escape
+every name, and a content security policy allows only the page's own script and embedded pictures. The summary is
+followed by the sections from `register_report_sections`, then by each task.
 """
 
 import base64
@@ -30,7 +30,7 @@ from ecgkit.reporting.sections.regression import regression_section
 from ecgkit.reporting.tables.report_tables import ReportTables, report_tables
 
 HERE = Path(__file__).parent
-# Lines of a table that are shown below a figure; its CSV holds all.
+# Largest number of table lines shown below a figure; the CSV holds all lines.
 SHOWN = 60
 
 
@@ -48,11 +48,11 @@ def write_report(
         rows: Rows and their files, as `ecgkit.evaluation.results.row.find_rows` returns them.
         out: The page, which appears complete or not at all.
         title: Title of the page.
-        tables: The tables of the rows; None makes them, with their tests.
-        more: Sections beside those that are registered.
+        tables: The tables of the rows; None computes them, with significance tests.
+        more: Further sections besides the registered ones.
 
     Raises:
-        ResultsError: There is no row, or what a row points to is damaged.
+        ResultsError: There is no row, or a file that a row points to is damaged.
         PluginError: A plugin's section fails.
     """
     html = render_report(rows, title=title, tables=tables, more=more)
@@ -86,13 +86,13 @@ def render_report(
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
         )
     )
-    # Indentation would be a seventh of a large page; the script stays as it is, for its hash is given.
+    # Indentation is a seventh of a large page, so it is removed. The script must not change, because its hash is given.
     body, start, rest = html.partition("<script>")
     return re.sub(r"(?m)^ +", "", body) + start + rest
 
 
 def _environment() -> Environment:
-    """Return the environment of the templates, with what they call."""
+    """Return the template environment, with the functions that templates call."""
     found = Environment(
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -104,10 +104,10 @@ def _environment() -> Environment:
 
 
 def registered_sections(rows: Rows) -> list[Section]:
-    """Return every registered section that has something to show.
+    """Return every registered section that has content.
 
     Raises:
-        PluginError: A section fails, or is something else; the message names whose it is.
+        PluginError: A section fails or is not a section; the message names its plugin.
     """
     found = [_section(entry, rows) for entry in host().entries(SectionEntry).values()]
     return [section for section in found if section is not None]
@@ -129,7 +129,7 @@ def _section(entry: SectionEntry, rows: Rows) -> Section | None:
 
 
 def _kind(chart: object) -> str:
-    """Return which macro draws a chart."""
+    """Return the name of the template macro that draws a chart."""
     return type(chart).__name__.lower() if chart is not None else "none"
 
 
@@ -138,10 +138,10 @@ def _data(picture: Picture) -> str:
 
 
 def _csv_link(table: Table) -> str:
-    """Return a table as the target of a link that saves it: no script is needed."""
+    """Return a table as the target of a download link that works without scripts."""
     return "data:text/csv;charset=utf-8," + quote(table.csv(), safe=" ,.:;()+|'")
 
 
 def _file_name(title: str) -> str:
-    """Return a name under which numbers are saved."""
+    """Return a file name for saved numbers."""
     return (re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")[:60] or "numbers") + ".csv"

@@ -1,4 +1,4 @@
-"""A record with where a model looked: attention over time behind the traces, and bars by lead beside them."""
+"""Draws a record with a model's attention: attention over time behind the traces, and one bar per lead beside them."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,19 +15,19 @@ from ecgkit.atomic import atomic_file
 from ecgkit.evaluation.studies.attention import RecordAttention
 
 INK, QUIET, BAR, DROP = "#15151a", "#6b6b73", "#1f5fa8", "#b5542c"
-# White for no weight, blue for weight, red for attention that is taken off.
+# White for no weight, blue for positive weight, red for negative weight.
 SHADES = LinearSegmentedColormap.from_list("shades", ["#e89a8a", "#ffffff", "#8fb8e8"])
 SIZE = (13.0, 8.5)  # inches
 DPI = 110
 
 
 def plot_attention(found: RecordAttention, out: Path, *, title: str = "") -> None:
-    """Write the picture of a record and where a model looked.
+    """Write the picture of a record with a model's attention.
 
     Args:
-        found: From `ecgkit.evaluation.studies.attention.record_attention`.
-        out: A PNG file, which appears whole or not at all.
-        title: First line.
+        found: The attention, from `ecgkit.evaluation.studies.attention.record_attention`.
+        out: The PNG file; it appears complete or not at all.
+        title: First line of the picture.
     """
     with atomic_file(out) as staging:
         attention_figure(found, title=title).savefig(staging, format="png", dpi=DPI)

@@ -1,4 +1,4 @@
-"""A store's beats on one page: the mean beat of each lead, and the histogram of RR intervals."""
+"""Draws a store's beats on one page: the mean beat of each lead, and the histogram of RR intervals."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def plot_beats(
 
 
 def beats_figure(name: str, beats: MeanBeats, rr: NDArray[np.float64], peaks: Peaks) -> Figure:
-    """Return the page: leads in rows of four, the histogram below."""
+    """Return the page as a figure: leads in rows of four, with the histogram below."""
     rows = -(-len(beats.leads) // 4)
     figure = Figure(figsize=(11, 2.0 * rows + 2.9), layout="constrained")
     FigureCanvasAgg(figure)

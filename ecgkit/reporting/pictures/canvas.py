@@ -1,4 +1,4 @@
-"""What small figures have in common: size, colours, and how they are saved."""
+"""Shared code of small figures: size, colours and saving."""
 
 from pathlib import Path
 
@@ -12,7 +12,7 @@ INK, QUIET = "#15151a", "#6b6b73"
 
 
 def new_figure(width: float, height: float) -> Figure:
-    """Return a figure of that size in inches, drawn without a window."""
+    """Return a figure of the given size in inches, drawn without a window."""
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained", facecolor="white")
     FigureCanvasAgg(figure)
     return figure

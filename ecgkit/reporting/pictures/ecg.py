@@ -1,9 +1,9 @@
-"""A recording drawn as a page of an ECG machine, true to scale.
+"""Draws a recording as a page of an ECG machine, true to scale.
 
-`ecgkit.reporting.pictures.ecg_layout` places the parts.
+`ecgkit.reporting.pictures.ecg_layout` computes the positions of the parts.
 
 All coordinates are mm on the page, so one unit of the axes is one mm. A page of 12 leads is A4 landscape; the
-picture has 6 pixels a mm, so that every grid line falls on whole pixels.
+picture has 6 pixels per mm, so that every grid line falls on whole pixels.
 """
 
 from bisect import bisect_right
@@ -66,12 +66,12 @@ def plot_ecg(
     """Write the page of a recording as a PNG picture.
 
     Args:
-        recording: What to draw; of a long one, the first 10 s.
-        out: The picture, which appears whole or not at all.
-        title: First line; drawn literally, as every text.
+        recording: The recording; only its first 10 s are drawn.
+        out: The PNG file; it appears complete or not at all.
+        title: First line. All texts are drawn literally.
         subtitle: Second line, such as age, sex and labels.
-        rpeaks: R peaks as sample indices; without them, those of the recording.
-        band: What was done to the signal, for the footer.
+        rpeaks: R peaks as sample indices; default: those of the recording.
+        band: Description of the filtering, for the footer.
 
     Raises:
         SignalError: The recording has no lead.
@@ -94,7 +94,7 @@ def ecg_figure(
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
     draw_ecg(axes, recording, title=title, subtitle=subtitle, rpeaks=rpeaks, band=band)
-    # A thousandth of a pixel more, as the renderer cuts fractions of a pixel off.
+    # A thousandth of a pixel is added, because the renderer truncates fractions of a pixel.
     width, height = (limits[1] + 1e-3 / PIXELS_PER_MM for limits in (axes.get_xlim(), axes.get_ylim()))
     figure.set_size_inches(width / MM_PER_INCH, height / MM_PER_INCH)
     return figure
@@ -109,7 +109,7 @@ def draw_ecg(
     rpeaks: NDArray[np.integer] | None = None,
     band: str = "unfiltered, as stored",
 ) -> None:
-    """Draw the page of a recording into axes, whose limits become the page in mm; see `plot_ecg`."""
+    """Draw the page of a recording into axes, and set their limits to the page in mm; see `plot_ecg`."""
     if not recording.leads:
         raise SignalError("the recording has no lead", "at least one")
     panels = ecg_layout.panels_of(recording.leads, recording.seconds)
@@ -151,7 +151,7 @@ def _draw_grid(axes: Axes, height: float) -> None:
 
 
 def _draw_panel(axes: Axes, panel: Panel, trace: Trace | None, line: float, gain: Gain, *, derived: bool) -> None:
-    """Draw one lead: label, separator to the column before, trace, and what is missing of it."""
+    """Draw one lead: label, separator from the previous column, trace, and gaps of missing samples."""
     left = ROW_LEFT + panel.left
     if panel.column:
         for low in (-6.0, 3.0):
@@ -187,7 +187,7 @@ def _draw_label(axes: Axes, lead: str, x: float, y: float, *, color: str, note: 
 def _draw_trace(axes: Axes, trace: Trace, line: float, gain: Gain) -> None:
     bottom, top = FOOTER, axes.get_ylim()[1] - HEADER
     for left, right in ecg_layout.gaps_of(trace):
-        # A single missing sample would be too narrow to see.
+        # The gap of a single missing sample would be too narrow to see.
         place = (ROW_LEFT + left - 0.2, line - 6)
         axes.add_patch(Rectangle(place, right - left + 0.4, 12, facecolor=GAP, alpha=0.22, linewidth=0, zorder=1))
     (drawn,) = axes.plot(
@@ -203,7 +203,7 @@ def _draw_trace(axes: Axes, trace: Trace, line: float, gain: Gain) -> None:
 
 
 def _draw_pulses(axes: Axes, lines: Sequence[float], gain: Gain) -> None:
-    """Draw a pulse of 1 mV for 200 ms before each row; without a unit there is nothing to calibrate."""
+    """Draw a calibration pulse of 1 mV for 200 ms before each row, unless the recording has no unit."""
     if not gain.has_unit:
         return
     x = GRID_LEFT + np.array([2.5, 5, 5, 10, 10, 12.5])
@@ -258,13 +258,13 @@ def _draw_footer(axes: Axes, recording: Recording, gain: Gain, band: str, *, has
 
 
 def duration_note(seconds: float) -> str:
-    """Say how much of a recording is shown."""
+    """Return a text on how much of a recording is shown."""
     whole = f"{seconds:.4g} s" if seconds < 120 else f"{seconds / 60:.4g} min"
     return f"first {STRIP_SECONDS:g} s of {whole}" if seconds > STRIP_SECONDS + 0.05 else f"whole recording, {whole}"
 
 
 def fit_text(text: str, width: float, size: float, weight: str = "normal") -> str:
-    """Return a text on one line of `width` mm, cut if need be, in characters that the font has."""
+    """Return a text that fits on one line of `width` mm, cut if necessary, with only characters of the font."""
     font = get_font(findfont(FontProperties(family=FONT, weight=weight)))
     font.set_size(size, DPI)
     known = font.get_charmap()
@@ -284,5 +284,5 @@ def _width(font: FT2Font, text: str) -> float:
 
 
 def _write(axes: Axes, x: float, y: float, text: str, *, size: float, color: str = INK, **style: Any) -> Text:
-    """Write a text as it is: a dollar sign starts no formula."""
+    """Draw a text literally; a dollar sign does not start a formula."""
     return axes.text(x, y, text, fontsize=size, color=color, family=FONT, parse_math=False, usetex=False, **style)

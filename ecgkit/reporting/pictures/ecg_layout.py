@@ -1,8 +1,8 @@
-"""Where the parts of an ECG page go, in mm: panels, traces, gain and baselines. No drawing happens here.
+"""Computes the positions of the parts of an ECG page in mm: panels, traces, gain and baselines. It draws nothing.
 
 The page is the usual clinical one (Kligfield et al., Recommendations for the standardization and interpretation of
 the electrocardiogram, part I, Circulation 115:1306, 2007): 25 mm/s and 10 mm/mV, three rows of four leads that show
-2.5 s each, one after the other in time, and below them a rhythm strip of 10 s. One to three leads get a strip each.
+2.5 s each, consecutive in time, and below them a rhythm strip of 10 s. One to three leads get one strip each.
 """
 
 import math
@@ -22,10 +22,10 @@ PANEL_SECONDS = 2.5
 COLUMNS = 4
 # Up to this many leads, each gets a strip of its own.
 MOST_STRIPS = 3
-# The last column must show at least 1 s, else all columns show the first 2.5 s.
+# The last column must show at least 1 s; otherwise all columns show the first 2.5 s.
 SEQUENTIAL_SECONDS = 8.5
 
-# Largest deflection that is drawn at 10 mm/mV; beyond it the gain is halved, as machines do.
+# Largest deflection that is drawn at 10 mm/mV. Above it the gain is halved, as on ECG machines.
 LARGEST_MM = 50.0
 LARGEST_MM_WITHOUT_UNIT = 25.0
 # Four rows on A4 landscape; see `ecgkit.reporting.pictures.ecg` for the margins.
@@ -34,7 +34,7 @@ GRID_MM = 175.0
 USUAL_MM = (25.0, 40.0, 20.0)
 LEAST_MM = (20.0, 30.0, 10.0)
 CLEARANCE_MM = 4.0
-# Where a label may stand, in mm from the baseline, best first; where it starts, and its size with some air.
+# Possible heights of a label in mm above the baseline, best first; its start, and its size with a margin.
 LABEL_HEIGHTS = (9.0, 13.0, 17.0, -13.0)
 LABEL_LEFT, LETTER_WIDTH, LETTER_HEIGHT = 1.5, 3.0, 3.5
 
@@ -45,11 +45,11 @@ class Panel:
 
     Args:
         lead: Canonical name.
-        row: From the top.
-        start: First second that it shows.
-        seconds: How long it is; at `MM_PER_SECOND` also how wide.
-        column: From the left.
-        rhythm: Whether it is the strip that carries the R peaks.
+        row: Row index from the top.
+        start: First second that the panel shows.
+        seconds: Length in s; with `MM_PER_SECOND` it gives the width.
+        column: Column index from the left.
+        rhythm: Whether it is the rhythm strip, which shows the R peaks.
     """
 
     lead: str
@@ -67,11 +67,11 @@ class Panel:
 
 @dataclass(frozen=True)
 class Trace:
-    """What a panel shows of its lead.
+    """The part of a lead that a panel shows.
 
     Args:
         x: ``[T]``, mm from the start of the row.
-        y: ``[T]``, in the recording's unit around the median of what is shown; NaN where a sample is missing.
+        y: ``[T]``, in the recording's unit, minus the median of the shown part; NaN for a missing sample.
     """
 
     x: NDArray[np.float64]
@@ -83,10 +83,10 @@ class Gain:
     """The vertical scale.
 
     Args:
-        mm_per_unit: mm for one unit of the recording.
-        text: For the footer.
+        mm_per_unit: mm per unit of the recording.
+        text: Text for the footer.
         has_unit: Whether a calibration pulse of 1 mV can be drawn.
-        usual: Whether it is what a reader takes for granted.
+        usual: Whether it is the usual scale, which readers assume.
     """
 
     mm_per_unit: float
@@ -96,12 +96,12 @@ class Gain:
 
 
 def is_sequential(seconds: float) -> bool:
-    """Return whether the columns follow each other in time; in a short recording they show the same 2.5 s."""
+    """Return whether the columns are consecutive in time; in a short recording all show the same 2.5 s."""
     return seconds >= SEQUENTIAL_SECONDS
 
 
 def panels_of(leads: Sequence[str], seconds: float) -> list[Panel]:
-    """Return the panels of a page, those of standard leads that were not recorded included."""
+    """Return the panels of a page, including those of standard leads that were not recorded."""
     if len(leads) <= MOST_STRIPS:
         marked = rhythm_lead(leads)
         return [Panel(lead, row, 0, STRIP_SECONDS, rhythm=lead == marked) for row, lead in enumerate(leads)]
@@ -116,14 +116,14 @@ def panels_of(leads: Sequence[str], seconds: float) -> list[Panel]:
 
 
 def rhythm_lead(leads: Sequence[str]) -> str:
-    """Return the lead of the rhythm strip: II, else the first."""
+    """Return the lead of the rhythm strip: II, or the first lead if there is no II."""
     return "II" if "II" in leads else leads[0]
 
 
 def trace_of(recording: Recording, panel: Panel) -> Trace | None:
-    """Return what a panel shows, or None if its lead was not recorded.
+    """Return the trace of a panel, or None if its lead was not recorded.
 
-    The median of what is shown is drawn on the baseline, so that an electrode's offset moves no trace out of its row.
+    The median of the shown part is drawn on the baseline, so that an electrode offset moves no trace out of its row.
     """
     if panel.lead not in recording.leads:
         return None
@@ -150,23 +150,23 @@ def choose_gain(traces: Sequence[Trace | None], unit: str) -> Gain:
 
 
 def _robust_peak(y: NDArray[np.float64]) -> float:
-    """Return a peak that a spike of a few samples does not move."""
+    """Return a peak value that is robust against spikes of a few samples."""
     finite = np.abs(y[np.isfinite(y)])
     return float(np.quantile(finite, 0.995)) if len(finite) else 0.0
 
 
 def _round_up(value: float) -> float:
-    """Return the next of ..., 0.5, 1, 2, 5, 10, ..."""
+    """Return the next larger of ..., 0.5, 1, 2, 5, 10, ..."""
     power = 10.0 ** math.floor(math.log10(value))
     return next(step * power for step in (1, 2, 5, 10) if step * power >= value * (1 - 1e-9))
 
 
 def place_rows(panels: Sequence[Panel], traces: Sequence[Trace | None], gain: Gain) -> tuple[list[float], float]:
-    """Choose the baselines.
+    """Choose the baselines of the rows.
 
-    They are as far from each other, and from the edges of the grid, as the traces need, and never nearer than usual.
-    A page of columns has a given height: what doesn't fit shrinks towards the least distances, and then rows may
-    overlap. Baselines lie on bold grid lines.
+    Their distances from each other and from the edges of the grid fit the traces, and are never below the usual ones.
+    A page with columns has a fixed height: distances that do not fit shrink towards their minimum, and then rows may
+    overlap. Baselines are on bold grid lines.
 
     Returns:
         The height of each row's baseline above the lower edge of the grid, from the top row down, and the height of
@@ -190,7 +190,7 @@ def _distances(top: float, between: float, bottom: float, rows: int) -> NDArray[
 
 
 def _extents(panels: Sequence[Panel], traces: Sequence[Trace | None], gain: Gain) -> list[tuple[float, float]]:
-    """Return how far each row reaches below and above its baseline, in mm; never less than a label needs."""
+    """Return the extent of each row below and above its baseline, in mm; at least the space of a label."""
     extents = [(5.0, 12.0)] * (1 + max(panel.row for panel in panels))
     for panel, trace in zip(panels, traces, strict=True):
         if trace is not None and np.isfinite(trace.y).any():
@@ -201,7 +201,7 @@ def _extents(panels: Sequence[Panel], traces: Sequence[Trace | None], gain: Gain
 
 
 def _fit(wanted: NDArray[np.float64], least: NDArray[np.float64], height: float) -> NDArray[np.float64]:
-    """Shrink what is wanted beyond `least` until it fits into `height`."""
+    """Shrink the wanted distances, but not below `least`, until they fit into `height`."""
     excess = wanted - least
     room = height - least.sum()
     return wanted if excess.sum() <= room else least + excess * (room / excess.sum())

@@ -1,4 +1,4 @@
-"""What a masked model rebuilds, as a picture: the original, the hidden parts, and the model's version of them."""
+"""Draws a masked model's reconstruction: the original, the masked parts, and the model's version of them."""
 
 from pathlib import Path
 
@@ -14,17 +14,17 @@ ROW = 2.2  # distance between leads; a trace is cut at 1.1 above and below its l
 
 
 def plot_reconstruction(rebuilt: Rebuilt, out: Path, *, title: str) -> None:
-    """Draw one record with one row per lead: the original, the hidden pieces shaded, and what was rebuilt there.
+    """Draw one record with one row per lead: the original, the masked pieces shaded, and their reconstruction.
 
     Args:
-        rebuilt: The record.
-        out: The PNG; it appears complete or not at all.
-        title: First line.
+        rebuilt: The reconstructed record.
+        out: The PNG file; it appears complete or not at all.
+        title: First line of the picture.
     """
     parts = rebuilt.parts
     original, made = (x[0].float().cpu().numpy() for x in (parts.original, parts.rebuilt))  # (L, n, p)
     hidden, visible = (x[0].cpu().numpy() for x in (rebuilt.hidden, parts.visible))  # (L, n)
-    shown = np.flatnonzero((hidden | visible).any(0))  # pieces that any lead has
+    shown = np.flatnonzero((hidden | visible).any(0))  # pieces that at least one lead has
     original, made, hidden = original[:, shown], made[:, shown], hidden[:, shown]
     L, n, p = original.shape
     figure = new_figure(12, 0.62 * L + 1.3)

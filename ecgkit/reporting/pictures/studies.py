@@ -1,6 +1,6 @@
 """Figures of the studies of an encoder: lines over layers or levels, and maps of similarity.
 
-The numbers that they show are written as tables beside them.
+Their numbers are written as tables in the same folder.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,7 +19,7 @@ from ecgkit.reporting.pictures.canvas import INK, QUIET, new_figure, save
 
 COLOURS = ("#1f5fa8", "#c2571a", "#2e7d4f", "#7a4fa3")
 MARKERS = ("o", "s", "^", "D")
-# Columns of a study of perturbations that are drawn where they were measured, with their scale.
+# Columns of a study of perturbations that are drawn if they were measured, with their scale.
 STUDIED = {"auroc": (100, "macro AUROC × 100, test"), "loss": (1, "pretraining loss, test")}
 # Panels of a study of layers: the axis label, and the column of each line.
 PANELS = (
@@ -32,7 +32,7 @@ PANELS = (
 def draw_lines(
     axes: Axes, x: Sequence[float], lines: Mapping[str, Sequence[float]], *, x_label: str, y_label: str
 ) -> None:
-    """Draw named lines with markers; colour and marker change together. Lines without a number are left out."""
+    """Draw named lines with markers; colour and marker change together. Lines without numbers are left out."""
     shown = {name: y for name, y in lines.items() if np.isfinite(np.asarray(y, float)).any()}
     for i, (name, y) in enumerate(shown.items()):
         axes.plot(x, y, marker=MARKERS[i % 4], markersize=4, color=COLOURS[i % 4], label=name, linewidth=1.4)
@@ -47,7 +47,7 @@ def draw_lines(
 
 
 def plot_layers(study: LayerStudy, out: Path, *, title: str) -> None:
-    """Draw a study of layers: AUROC, similarity and entropy by layer, and the query's map at three layers."""
+    """Draw a study of layers: AUROC, similarity and entropy by layer, and the similarity map of three layers."""
     has_map = study.map is not None
     figure = new_figure(11, 7.2 if has_map else 3.4)
     rows = figure.add_gridspec(1 + has_map, 3, height_ratios=[1, 1.15][: 1 + has_map])
@@ -88,15 +88,15 @@ def _draw_map(axes: Axes, query: QueryMap, layer: int) -> AxesImage:
     axes.title.set_fontsize(9)
     place = (query.place + 1, query.leads.index(query.lead))
     axes.plot(*place, marker="s", mfc="none", mec=INK, mew=1.2, markersize=7)
-    axes.set_facecolor("#d9d9de")  # tokens that stand for nothing
+    axes.set_facecolor("#d9d9de")  # padding tokens
     return image
 
 
 def plot_perturbation(table: pd.DataFrame, out: Path, *, title: str, x_label: str) -> None:
     """Draw AUROC and pretraining loss over the level of perturbations, one line per perturbation.
 
-    Disturbance grows to the right. The first row of the table is of the clean records: it is a point of each line where
-    its level is a number, else a dashed line.
+    Disturbance grows to the right. The first row of the table is for the clean records: it is a point of each line if
+    its level is a finite number, otherwise a dashed line.
     """
     measured = [column for column in STUDIED if table[column].notna().any()] or [*STUDIED][:1]
     figure = new_figure(1 + 3.8 * len(measured), 3.2)

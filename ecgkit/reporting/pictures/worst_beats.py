@@ -1,4 +1,4 @@
-"""Where a detector and its reference differ most: ten seconds of each of the worst records, with both their beats."""
+"""Draws where a detector and its reference differ most: 10 s of each of the worst records, with both sets of beats."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,14 +21,14 @@ REFERENCE = "#c2570c"
 
 
 def plot_worst(src: Path, worst: Sequence[RecordScore], detector: str, out: Path, *, dataset: str = "") -> None:
-    """Draw records with the beats of both sides as a PNG.
+    """Write a PNG of records with the beats of the detector and the reference.
 
     Args:
-        src: The dataset's folder that was judged.
+        src: Folder of the evaluated dataset.
         worst: The records, from top to bottom; not empty.
         detector: Name of the detector.
-        out: The picture.
-        dataset: Layout of the folder; empty to find it by looking.
+        out: The PNG file.
+        dataset: Layout of the folder; empty to detect it.
     """
     layout = find_dataset(src, dataset)
     sources = {source.record_id: source for source in layout.sources()}
@@ -40,7 +40,7 @@ def plot_worst(src: Path, worst: Sequence[RecordScore], detector: str, out: Path
 
 
 def worst_figure(recordings: Sequence[Recording], worst: Sequence[RecordScore], detector: str) -> Figure:
-    """Return the picture: two leads per record, from a little before where both sides first differ."""
+    """Return the picture: two leads per record, from shortly before the first difference."""
     figure = Figure(figsize=(11, 2.3 * len(worst) + 0.4), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(worst), 1, squeeze=False)[:, 0]
@@ -51,7 +51,7 @@ def worst_figure(recordings: Sequence[Recording], worst: Sequence[RecordScore], 
 
 
 def first_difference(record: RecordScore, tolerance: int) -> int:
-    """Return the first beat, of either side, that has no partner near it."""
+    """Return the first beat of the detector or the reference that has no matching beat."""
     sides = (record.expected, record.found)
     lonely = np.concatenate([_lonely(sides[0], sides[1], tolerance), _lonely(sides[1], sides[0], tolerance)])
     return int(lonely.min(initial=np.iinfo(np.int64).max)) if len(lonely) else 0

@@ -1,7 +1,7 @@
-"""The sections of the page that ecgkit brings: each a module with one function from rows to a section, or to None.
+"""The built-in sections of the page. Each module has one function that makes a section from rows, or returns None.
 
-They are registered by the hook `register_report_sections`, as those of a plugin are. The page shows a section only
-where rows hold its data.
+They are registered by the hook `register_report_sections`, like those of a plugin. The page shows a section only if
+rows hold its data.
 """
 
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: reliability curves over all classes, after Guo et al., arXiv 1706.04599."""
+"""Calibration: reliability curves of the probabilities over all classes, after Guo et al., arXiv 1706.04599."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from ecgkit.evaluation.results.row import ResultRow
 from ecgkit.reporting.elements.names import result_names
 from ecgkit.reporting.elements.section import Figure, Plot, Point, Rows, Section, Series, Table
 
-MOST = 6  # curves that can be told apart
+MOST = 6  # largest number of curves in a figure
 NOTE = (
     "Share of positives against predicted probability, in ten bins of equal width over all classes together; on the "
     "diagonal both are the same. ECE: expected calibration error, the mean distance weighted by how many lie in a bin."
@@ -15,7 +15,7 @@ COLUMNS = ("result", "ece", "predicted", "observed", "count")
 
 
 def calibration_section(rows: Rows) -> Section | None:
-    """Return the reliability curves of a task's results, or None where no row holds one."""
+    """Return the reliability curves of a task's results, or None if no row holds one."""
     tasks = dict.fromkeys(row.task for _, row in rows)
     groups = [[row for _, row in rows if row.task == task] for task in tasks]
     figures = tuple(_figure(group) for group in groups if any(row.calibration.get("predicted") for row in group))

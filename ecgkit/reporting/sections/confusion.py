@@ -1,7 +1,7 @@
-"""Which classes go together and which are mistaken: of the test records of a class, how many were predicted as which.
+"""Confusion between classes: for the test records of each class, how many were predicted as each class.
 
-Records have several labels, so this is no confusion matrix whose rows sum to one: a record counts in the row of each of
-its classes and in the column of each class whose probability reached its threshold, which was chosen on validation.
+Records have several labels, so the rows do not sum to one. A record counts in the row of each of its classes, and in
+the column of each class with a probability at or above its threshold, which was chosen on the validation set.
 """
 
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ COLUMNS = ("class", "other class", "records of the class", "of these with the ot
 
 
 def confusion_section(rows: Rows) -> Section | None:
-    """Return matrices of each task's best result whose predictions lie beside it, or None."""
+    """Return the matrix of each task's best result with stored predictions, or None if there is none."""
     found: list[Figure] = []
     for task in dict.fromkeys(row.task for _, row in rows):
         members = [(path, row) for path, row in rows if row.task == task]

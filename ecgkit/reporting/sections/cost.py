@@ -1,4 +1,4 @@
-"""What results cost: wall time of each, and time, throughput and device of the training behind it."""
+"""The cost of results: wall time of each, and time, throughput and device of its training."""
 
 import statistics
 from typing import Any
@@ -17,7 +17,7 @@ COLUMNS = (*("task", "result", "result s", "training records", "epochs", "traini
 
 
 def cost_section(rows: Rows) -> Section | None:
-    """Return wall times and throughput, or None where no row holds any."""
+    """Return wall times and throughput, or None if no row holds any."""
     timed = [row for _, row in rows if is_number(row.seconds)]
     if not timed:
         return None

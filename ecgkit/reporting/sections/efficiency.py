@@ -1,4 +1,4 @@
-"""Label efficiency: how scores grow with the training records, one curve per model."""
+"""Label efficiency: scores against the number of training records, one curve per model."""
 
 import statistics
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ Model = tuple[str, str, str, str]
 
 
 def efficiency_section(rows: Rows) -> Section | None:
-    """Return one figure per task whose results differ in the training records, or None."""
+    """Return one figure for each task with results that differ in their training records, or None."""
     tasks = dict.fromkeys(row.task for _, row in rows)
     figures = [_figure([row for _, row in rows if row.task == task]) for task in tasks]
     found = tuple(figure for figure in figures if figure is not None)
@@ -48,7 +48,7 @@ def _figure(rows: Sequence[ResultRow]) -> Figure | None:
 
 
 def _percent_at(series: Series, at: int) -> str:
-    """Write one point's height."""
+    """Return the height of a point as text."""
     return percent((series.points[at].y or 0) / 100)
 
 
@@ -66,12 +66,12 @@ def _records(row: ResultRow) -> int | None:
 
 
 def _told_by_records(rows: Sequence[ResultRow]) -> bool:
-    """Return whether the counts of the training part tell the shares apart."""
+    """Return whether the shares can be distinguished by their numbers of training records."""
     return None not in {_records(row) for row in rows} and len({_records(row) for row in rows}) > 1
 
 
 def _series(name: str, rows: Sequence[ResultRow], counted: bool) -> Series:
-    # Seeds of one share may differ by a few records, for whole patients are drawn.
+    # Seeds of one share may differ by a few records, because whole patients are drawn.
     shares: dict[tuple[float, int | None], list[ResultRow]] = {}
     for row in rows:
         shares.setdefault(_share(row), []).append(row)

@@ -1,7 +1,7 @@
-"""Example ECGs of a task's best result, in clinical layout: where the loss is highest, and where it erred most surely.
+"""Example ECGs of a task's best result in clinical layout: records of highest loss and of most confident errors.
 
-Predictions hold no signals, so the store that they were made on is needed; a store of another content is refused. Texts
-of reports are not shown.
+Predictions hold no signals, so the store that they were made on is needed; a store with other content is an error.
+Texts of reports are not shown.
 """
 
 import io
@@ -21,7 +21,7 @@ from ecgkit.reporting.elements.section import Figure, Picture, Rows, Section, Ta
 from ecgkit.reporting.pictures.ecg import DPI, ecg_figure
 from ecgkit.store.reader import Store
 
-EACH = 3  # records of a kind and task
+EACH = 3  # records per kind and task
 COLOURS = 32  # of a picture; a page in black and two shades of red needs no more
 SMALLEST = 1e-7  # a probability of 0 has no logarithm
 NOTE = (
@@ -36,7 +36,7 @@ class Example:
     """A record to draw.
 
     Args:
-        place: Its place among the predictions.
+        place: Index of the record in the predictions.
         why: Reason why it is shown.
         loss: Loss of the record.
     """
@@ -54,7 +54,7 @@ def examples_section(
     Args:
         rows: Rows and their files.
         store: The store that the results were made on.
-        progress: Called with pictures drawn and in all.
+        progress: Called with pictures drawn and pictures in total.
 
     Raises:
         ResultsError: No result was made on this store, or none has its predictions.
@@ -100,7 +100,7 @@ def _examples(path: Path, row: ResultRow) -> list[Example]:
 
 
 def _arrays(found: Predictions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return targets and probabilities as floats ``[R, C]``, the latter away from 0 and 1."""
+    """Return targets and probabilities as floats ``[R, C]``; probabilities are clipped away from 0 and 1."""
     return found.targets.astype(np.float64), np.clip(found.predicted, SMALLEST, 1 - SMALLEST)
 
 

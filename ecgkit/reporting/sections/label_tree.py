@@ -1,4 +1,4 @@
-"""Scores of ICD-10 labels as a tree: chapter, block, category, subcategory, with what is published beside them."""
+"""Scores of ICD-10 labels as a tree of chapter, block, category and subcategory, with published numbers."""
 
 from collections.abc import Mapping, Sequence
 
@@ -17,7 +17,7 @@ INDENT = "\u2003"
 
 
 def label_tree_section(rows: Rows) -> Section | None:
-    """Return one table per task whose labels are a tree of ICD-10 codes, or None."""
+    """Return one table for each task with a tree of ICD-10 codes as labels, or None."""
     tasks = dict.fromkeys(row.task for _, row in rows)
     found = [_figure([row for _, row in rows if row.task == task]) for task in tasks]
     figures = tuple(figure for figure in found if figure is not None)
@@ -46,7 +46,7 @@ def _figure(rows: Sequence[ResultRow]) -> Figure | None:
 
 
 def _printed(task: str) -> dict[str, Mapping[str, str]]:
-    """Return what is published of a task's labels: by method, by label, with the digits that were printed."""
+    """Return the published numbers of a task's labels, by method and label, with the digits as printed."""
     found: dict[str, dict[str, str]] = {}
     for entry in published_numbers():
         if entry.task == task and entry.label and entry.share == "100 %":

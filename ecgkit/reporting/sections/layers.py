@@ -1,4 +1,4 @@
-"""What an encoder's layers hold: the AUROC of a probe on each, from the studies beside a run's results.
+"""The AUROC of a probe on each layer of an encoder, from the studies beside a run's results.
 
 RUN/probes/RESULT/row.json
 RUN/studies/TASK-layers-.../layers.csv    layer, val_auroc, test_auroc, and other columns
@@ -17,7 +17,7 @@ NOTE = "Choose the layer by the validation curve. The test curve is only for com
 
 
 def layers_section(rows: Rows) -> Section | None:
-    """Return one figure per study of layers beside the runs of the rows, or None."""
+    """Return one figure for each study of layers found beside the runs of the rows, or None."""
     runs: dict[Path, str] = {}
     for path, row in rows:
         if len(path.parents) > 2:

@@ -1,4 +1,4 @@
-"""Which leads a model needs for what: one heat map per model, of lead sets against tasks and shares."""
+"""Scores by lead set: one heat map per model, of lead sets against tasks and shares of the training set."""
 
 from collections.abc import Sequence
 
@@ -15,7 +15,7 @@ NOTE = (
 
 
 def leads_section(rows: Rows) -> Section | None:
-    """Return one heat map per model whose results differ in their leads, or None."""
+    """Return one heat map for each model with results on different leads, or None."""
     models: dict[tuple[str, str, str], list[ResultRow]] = {}
     for _, row in rows:
         if row.targets:

@@ -1,4 +1,4 @@
-"""Published numbers on the tasks of the page, each with its source, and why it does or does not compare."""
+"""Published numbers on the tasks of the page, each with its source and whether it can be compared."""
 
 from ecgkit.evaluation.results.row import ResultRow
 from ecgkit.reporting.elements.section import Figure, Rows, Section, Table

@@ -9,7 +9,7 @@ from ecgkit.reporting.elements.section import Figure, HeatMap, Plot, Point, Sect
 from ecgkit.reporting.tables.regression import BASELINE, TargetLine, TargetTable
 from ecgkit.wording import REGRESSION_METRICS, bounds, p_value, quantity
 
-MOST = 600  # dots of a figure, and lines of its CSV
+MOST = 600  # largest number of dots in a figure and of lines in its CSV
 NOTE = (
     "Numbers are in the unit of the target. Small: the 95 % interval over test patients, or ± one standard deviation "
     "over several seeds. “Alike”: all seeds gave the same number, because nothing was drawn. Behind the best: how much "
@@ -21,9 +21,9 @@ BEHIND = "behind the best"
 
 
 def regression_section(tables: Sequence[TargetTable]) -> Section | None:
-    """Return a table and a scatter plot per predicted number, or None where there is none.
+    """Return a table and a scatter plot for each predicted number, or None if there is none.
 
-    It is not among the registered sections: those get rows alone, and this one shows tests that a report may leave out.
+    It is not a registered section: those get only rows, and this one shows tests that a report may leave out.
     """
     drawn = [figure for figure in map(_scatter, tables) if figure is not None]
     return Section("Regression", (*map(_numbers, tables), *drawn), NOTE) if tables else None
@@ -82,7 +82,7 @@ def _behind(line: TargetLine) -> str:
 
 
 def _scatter(table: TargetTable) -> Figure | None:
-    """Return predicted against true values of the best result; None without its predictions."""
+    """Return a plot of predicted against true values of the best result; None without its predictions."""
     best, unit, name = table.best, table.score.unit, table.score.name
     if not has_predictions(best.path):
         return None

@@ -1,4 +1,4 @@
-"""Losses by epoch: every training once, however many results a run has."""
+"""Losses by epoch. Each training is shown once, even if its run has several results."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,7 +10,7 @@ CURVES = (("training", "train_loss"), ("validation", "val_loss"))
 
 
 def training_section(rows: Rows) -> Section | None:
-    """Return one figure per training, or None where no row holds one."""
+    """Return one figure per training, or None if no row holds one."""
     seen: list[tuple[str, tuple[dict[str, Any], ...]]] = []
     for _, row in rows:
         if row.training and (row.run, row.training) not in seen:

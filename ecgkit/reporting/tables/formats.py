@@ -1,4 +1,4 @@
-"""The tables of a report outside the page: Markdown, LaTeX, CSV and JSON."""
+"""Writes the tables of a report as Markdown, LaTeX, CSV and JSON."""
 
 import csv
 import io
@@ -50,7 +50,7 @@ def summary_grid(table: SummaryTable) -> Grid:
 
 
 def target_grid(table: TargetTable) -> Grid:
-    """Return the table of a predicted number as texts, with the mean predictor below."""
+    """Return the table of a predicted number as texts, with the mean predictor as last line."""
     head = (*TARGET_MODEL, *(title.format(unit=table.score.unit) for title in REGRESSION_METRICS.values()))
     body = [(*map(Text, _model(line.row)), *_metrics(line.metrics, line)) for line in table.lines]
     blank = [Text("")] * (len(TARGET_MODEL) - 1)
@@ -82,11 +82,11 @@ def to_latex(tables: ReportTables) -> str:
 
 
 def to_csv(rows: Rows, tables: ReportTables | None = None) -> str:
-    """Write every class of every result, its mean, and every predicted number as a CSV line with full precision.
+    """Write one CSV line, with full precision, per class of each result, per mean and per predicted number.
 
     Args:
         rows: Rows and their files.
-        tables: Their tables with the tests; None leaves the columns of tests empty.
+        tables: Tables of the rows with the tests; None leaves the columns of tests empty.
     """
     comparisons = tables.summary.comparisons if tables is not None else {}
     lines = {
@@ -127,7 +127,7 @@ def _ends(interval: tuple[float, float] | None) -> dict[str, float | None]:
 
 
 def _behind(comparison: Comparison | None, label: str) -> dict[str, float | None]:
-    """Return how far a class is behind the best result of its column, and DeLong's p."""
+    """Return the difference between a class's score and that of the best of its column, and DeLong's p value."""
     found = comparison.classes.get(label) if comparison is not None else None
     return {"behind_best": found.value if found else None, "p_delong": found.p if found else None}
 

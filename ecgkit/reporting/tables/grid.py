@@ -1,4 +1,4 @@
-"""A table of texts, as Markdown and as LaTeX."""
+"""A table of texts, which can be written as Markdown or LaTeX."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ class Grid:
     """A table of texts.
 
     Args:
-        head: Headings.
+        head: Headings of the columns.
         body: Cells by line.
-        texts: How many columns at the left hold text; the others hold numbers.
+        texts: Number of text columns at the left; the other columns hold numbers.
     """
 
     head: tuple[str, ...]

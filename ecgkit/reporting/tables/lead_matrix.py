@@ -1,8 +1,8 @@
-"""Which leads a model needs for what: AUROC by lead set and task.
+"""AUROC of a model by lead set and task.
 
 The page and the PNG of ``ecgkit probe --leads`` show the same heat map. Its lines are lead sets, the most leads first.
-Its columns are tasks and shares of the training part. Where there is only one of these, its classes are columns too,
-which shows not only how many leads are missed, but which.
+Its columns are tasks and shares of the training set. If there is only one such column, each class gets a column too,
+which shows the classes that suffer from missing leads.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,11 +25,11 @@ class LeadSummary:
     """The macro AUROC of a task on one lead set, or over random lead sets of one size.
 
     Args:
-        task: Name of the task, with the share of the training part.
+        task: Name of the task, with the share of the training set.
         leads: Name of the lead set, or of random sets of one size.
-        sets: How many lead sets it is the mean of.
+        sets: Number of lead sets in the mean.
         value: Macro AUROC, the mean over the lead sets.
-        bounds: The 95 % interval of one set; of several, the lowest and the highest value.
+        bounds: The 95 % interval for one set; the lowest and the highest value for several.
     """
 
     task: str
@@ -40,7 +40,7 @@ class LeadSummary:
 
     @property
     def text(self) -> str:
-        """The number x 100 with its interval, or with the range over several sets."""
+        """The number in per cent with its interval, or with the range over several sets."""
         ends = f"{'range ' if self.sets > 1 else ''}{interval(self.bounds)}"
         return percent(self.value) if self.value is None else f"{percent(self.value)} ({ends})"
 
@@ -50,7 +50,7 @@ def summarise_leads(rows: Sequence[ResultRow], groups: Sequence[str]) -> list[Le
 
     Args:
         rows: Results.
-        groups: The group of each: its lead set, or random lead sets of one size.
+        groups: The group of each result: its lead set, or random lead sets of one size.
     """
     members: dict[tuple[str, str], list[ResultRow]] = {}
     for row, group in zip(rows, groups, strict=True):
@@ -66,8 +66,8 @@ def _summary(task: str, group: str, rows: Sequence[ResultRow]) -> LeadSummary:
 
 
 def lead_map(rows: Sequence[ResultRow]) -> HeatMap:
-    """Arrange the results of one model as a heat map; a cell of several seeds holds their mean with its spread."""
-    ordered = sorted(rows, key=lambda row: -len(row.leads))  # stable: in the order of the rows otherwise
+    """Arrange the results of one model as a heat map. A cell with several seeds holds their mean with its spread."""
+    ordered = sorted(rows, key=lambda row: -len(row.leads))  # a stable sort, so that ties keep the order of the rows
     columns: dict[Column, None] = {(task_and_share(row), ""): None for row in rows}
     if len(columns) == 1:
         columns |= {column: None for row in rows for column, _ in _scores(row)}
@@ -96,7 +96,7 @@ def _scores(row: ResultRow) -> Iterator[tuple[Column, Score]]:
 
 
 def _text(score: Average, seeds: int) -> str:
-    """Return a cell: the number, and below it the spread over seeds or the interval."""
+    """Return the text of a cell: the number, and below it the spread over seeds or the interval."""
     if score.value is None:
         return DASH if seeds else ""
     below = interval(score.interval) if score.deviation is None else f"± {percent(score.deviation)}"

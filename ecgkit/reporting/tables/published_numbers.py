@@ -1,7 +1,7 @@
-"""Published numbers from ``published_numbers.yaml``. They stand beside measured ones and never among them.
+"""Published numbers from ``published_numbers.yaml``. They are shown apart from measured numbers.
 
-A difference between a published and a measured number means something only where task, share of the training part,
-classes, protocol, head and leads are the same. `disagreements` names what differs.
+A published and a measured number can only be compared if task, share of the training set, classes, protocol, head and
+leads are the same. `disagreements` names what differs.
 """
 
 import functools
@@ -20,20 +20,20 @@ LEADS = 12  # of every published number here
 
 @dataclass(frozen=True)
 class PublishedNumber:
-    """A number, or a claim, of the literature.
+    """A number or a claim from the literature.
 
     Args:
-        method: As its authors call it.
+        method: Name of the method in the publication.
         task: Name of the task.
-        share: Of the training part, such as ``10 %``; empty for a claim.
+        share: Share of the training set, such as ``10 %``; empty for a claim.
         label: The class; empty for the mean over classes.
-        text: The number as it was printed; AUROC x 100, or what the claim says.
+        text: The number as printed, an AUROC in per cent; or the text of the claim.
         certainty: ``A``, ``B`` or ``C``; see the head of ``published_numbers.yaml``.
-        source: Where it stands.
-        protocol: Whose.
-        head: What stood on the encoder.
-        labels: Which variant of the task's labels; empty for its own.
-        note: What a reader must know of it, or what is claimed.
+        source: Publication, with the table or page.
+        protocol: Name of the protocol that the number follows.
+        head: Head on the encoder.
+        labels: Variant of the task's labels; empty for the task's own.
+        note: What a reader must know about the number, or what is claimed.
     """
 
     method: str
@@ -50,12 +50,12 @@ class PublishedNumber:
 
     @property
     def value(self) -> float | None:
-        """The AUROC as a share of 1; None for a claim."""
+        """The AUROC from 0 to 1; None for a claim."""
         return float(self.text) / 100 if self.share else None
 
     @property
     def line(self) -> tuple[str, str, str]:
-        """What makes numbers one line of the table: method, head, source."""
+        """The key of a line of the table: method, head and source."""
         return self.method, self.head, self.source
 
 
@@ -97,12 +97,12 @@ def _entries(source: dict[str, Any]) -> Iterator[PublishedNumber]:
 
 
 def same_method(entry: PublishedNumber, row: ResultRow) -> bool:
-    """Return whether a run is of the method that a number was published for, by name."""
+    """Return whether the method of a run has the name of the method of a published number."""
     return row.weights == "pretrained" and _plain(entry.method.split()[0]) == _plain(row.method)
 
 
 def disagreements(entry: PublishedNumber, row: ResultRow) -> tuple[str, ...]:
-    """Name everything in which a measured result departs from a published number; empty where they compare."""
+    """Return everything in which a measured result differs from a published number; empty if they can be compared."""
     share = "" if row.label_count is not None else f"{100 * row.fraction:g} %"
     checks = {
         "task": (entry.task, row.task),
@@ -124,7 +124,7 @@ def disagreements(entry: PublishedNumber, row: ResultRow) -> tuple[str, ...]:
 
 
 def _same_classes(entry: PublishedNumber, row: ResultRow) -> bool:
-    """Compare classes by their short labels, whose underscores and dots differ between releases."""
+    """Compare classes by their short labels, ignoring underscores and dots, which differ between releases."""
     if entry.label:
         return entry.label in [score.label for score in row.classes]
     known: Sequence[str] | None = _file()["label_sets"].get(entry.task)

@@ -1,8 +1,8 @@
-"""Tables of predicted numbers: which results belong in one table, and which is the best of it.
+"""Tables of predicted numbers. They group comparable results and find the best result.
 
-Each table is of one target of a task, in its own unit. A line is a model with its head, leads and share of the training
-part, over all its seeds. The lowest mean absolute error is best. The others are tested against it by a paired bootstrap
-over patients, corrected by Holm.
+Each table shows one target of a task, in its own unit. A line is a model with its head, leads and share of the training
+set, over all its seeds. The result with the lowest mean absolute error is the best. The others are tested against it by
+a paired bootstrap over patients, with Holm's correction.
 """
 
 from collections.abc import Mapping, Sequence
@@ -26,15 +26,15 @@ class TargetLine:
     """The results of one model on one target, over its seeds.
 
     Args:
-        path: ``row.json`` of the first result.
+        path: Path of the ``row.json`` of the first result.
         row: The first result.
-        name: What tells it from the others of its task.
-        score: Of the target, in the first result.
-        metrics: By name, over seeds.
+        name: Name that distinguishes it from the other lines of its task.
+        score: Score of the target in the first result.
+        metrics: Averages over seeds of each metric, by name.
         baseline: Metrics of the mean predictor, by name.
-        seeds: How many results stand behind it.
-        best: Whether its mean absolute error is the lowest of several results that compare.
-        comparison: Against the best, where both are single results with predictions of the same records.
+        seeds: Number of results in the average.
+        best: Whether its mean absolute error is the lowest of several comparable results.
+        comparison: Comparison with the best, if both are single results with predictions of the same records.
     """
 
     path: Path
@@ -49,12 +49,12 @@ class TargetLine:
 
     @property
     def mark(self) -> str:
-        """A dagger where the best is not significantly better than this."""
+        """A dagger if the best is not significantly better than this line."""
         return "†" if self.comparison is not None and not self.comparison.distinguishable else ""
 
     @property
     def numbers(self) -> dict[str, Any]:
-        """Every number of the line, by its name in files."""
+        """All numbers of the line, by the names used in files."""
         found: dict[str, Any] = {"mean": self.score.mean, "deviation": self.score.deviation}
         found |= {"records": self.score.records, "seeds": self.seeds}
         for name, metric in self.metrics.items():
@@ -76,10 +76,10 @@ class TargetTable:
 
     Args:
         task: Name of the task.
-        title: Its title.
-        score: Of the first result: name and unit of the target.
+        title: Title of the task.
+        score: Score of the first result; it gives the name and unit of the target.
         lines: The models.
-        comparable: Whether all were scored on the same numbers.
+        comparable: Whether all results were scored on the same numbers.
     """
 
     task: str
@@ -90,18 +90,18 @@ class TargetTable:
 
     @property
     def heading(self) -> str:
-        """The task with its target; only the task where both have the same name."""
+        """Name of the task with its target; only the task if both have the same name."""
         same = self.title.lower() == self.score.name.lower()
         return self.title if same else f"{self.title}: {self.score.name}"
 
     @property
     def best(self) -> TargetLine:
-        """The model with the lowest mean absolute error."""
+        """The line with the lowest mean absolute error."""
         return min(self.lines, key=_error)
 
 
 def score_numbers(score: TargetScore) -> dict[str, Any]:
-    """Return the metrics of a target with their intervals, by their names in files."""
+    """Return the metrics of a target with their intervals, by the names used in files."""
     found: dict[str, Any] = {"records": score.records}
     for name, estimate in score.metrics.items():
         low, high = estimate.interval or (None, None)
@@ -119,7 +119,7 @@ def target_tables(rows: Rows, *, tests: bool = True) -> list[TargetTable]:
 
     Args:
         rows: Rows and their files; rows with classes are left out.
-        tests: Test each result against the best.
+        tests: Whether to test each result against the best.
 
     Raises:
         ResultsError: Predictions cannot be read.
@@ -135,7 +135,7 @@ def target_tables(rows: Rows, *, tests: bool = True) -> list[TargetTable]:
 
 
 def _lines(results: Sequence[_Scored]) -> list[TargetLine]:
-    """Gather the results of one target that differ in nothing but their seed."""
+    """Group the results of one target that differ only in their seed."""
     groups: dict[tuple[Any, ...], list[_Scored]] = {}
     for path, row, score in results:
         model = (row.run, row.weights, row.head, leads_name(row), share_name(row))

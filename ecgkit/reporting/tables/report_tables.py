@@ -1,4 +1,4 @@
-"""Every table of a report, arranged and tested once, for the page and for all other forms."""
+"""Makes all tables of a report, with their tests, once for the page and all other formats."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,8 +28,8 @@ def report_tables(
 
     Args:
         rows: Rows and their files.
-        tests: Test each result against the best of its column.
-        progress: Called with columns of the summary done and in all.
+        tests: Whether to test each result against the best of its column.
+        progress: Called with columns of the summary done and columns in total.
 
     Raises:
         ResultsError: Predictions cannot be read.

@@ -1,7 +1,7 @@
 """The summary table in the literature's layout: models against tasks.
 
 A line is a model with its head and leads. A column is a task and a share of its training records. A cell is the macro
-AUROC: of one result with its interval, or of several seeds their mean with its standard deviation.
+AUROC: one result with its interval, or the mean over several seeds with its standard deviation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -24,9 +24,10 @@ class Cell:
 
     Args:
         auroc: Macro AUROC over seeds.
-        seeds: How many results stand behind it.
-        best: Whether it is the highest of its column. False in a column of one, or of results that do not compare.
-        comparison: Against the best of its column, where both hold predictions of the same records.
+        seeds: Number of results in the average.
+        best: Whether it is the highest of its column. False in a column with one result, or with results that cannot be
+            compared.
+        comparison: Comparison with the best of its column, if both have predictions of the same records.
     """
 
     auroc: Average
@@ -36,7 +37,7 @@ class Cell:
 
     @property
     def mark(self) -> str:
-        """A dagger where the best of the column is not significantly better than this."""
+        """A dagger if the best of the column is not significantly better than this cell."""
         return "†" if self.comparison is not None and not self.comparison.distinguishable else ""
 
 
@@ -45,10 +46,10 @@ class SummaryTable:
     """The summary table.
 
     Args:
-        lines: Models, in the order in which they come.
-        columns: Tasks and shares.
-        cells: By line and column; absent where there is no result.
-        comparisons: By ``row.json``, every result that was tested against the best of its column.
+        lines: Models, in the order of the rows.
+        columns: Tasks and shares of the training set.
+        cells: Cells by line and column; absent if there is no result.
+        comparisons: Comparisons with the best of a column, by the path of the ``row.json``.
     """
 
     lines: tuple[Line, ...]
@@ -64,8 +65,9 @@ def summary_table(
 
     Args:
         rows: Rows and their files. Regressions have their own tables, see `ecgkit.reporting.tables.regression`.
-        tests: Test every single result against the best of its column, where all of a column have predictions.
-        progress: Called with columns done and in all.
+        tests: Whether to test each single result against the best of its column, if all results of the column have
+            predictions.
+        progress: Called with columns done and columns in total.
 
     Raises:
         ResultsError: Predictions cannot be read.
@@ -88,18 +90,18 @@ def summary_table(
 
 
 def line_of(row: ResultRow) -> Line:
-    """Return what makes results one line of the table."""
+    """Return the key of a result's line: run, weights, head and leads."""
     leads = row.lead_set or ("12" if len(row.leads) == 12 else " ".join(row.leads))
     return row.run, row.weights, row.head, leads
 
 
 def column_of(row: ResultRow) -> Column:
-    """Return what makes results one column of the table."""
+    """Return the key of a result's column: task and share of the training set."""
     return row.task, f"{100 * row.fraction:g} %" if row.label_count is None else f"{row.label_count:,} labels"
 
 
 def same_test(rows: Sequence[ResultRow]) -> bool:
-    """Return whether results were scored on the same test records and classes, as far as rows tell."""
+    """Return whether results were scored on the same test records and classes, as far as rows state it."""
     counts = {
         (*sorted(row.counts.get("test", {}).items()), *((c.label, c.positives, c.negatives) for c in row.classes))
         for row in rows

@@ -28,14 +28,14 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Answers:
-    """Labels and outputs of R recordings on the classes of a task.
+    """Labels and outputs of R recordings for the classes of a task.
 
     Args:
         names: Names of the recordings.
-        targets: int8 ``[R, C]``.
-        predictions: bool ``[R, C]``.
-        probabilities: ``[R, C]``.
-        warnings: What departed from the format of the files.
+        targets: Labels, int8 ``[R, C]``.
+        predictions: Decisions, bool ``[R, C]``.
+        probabilities: Probabilities, ``[R, C]``.
+        warnings: Deviations from the file format.
     """
 
     names: tuple[str, ...]
@@ -48,14 +48,15 @@ class Answers:
 def read_answers(
     labels: Path, outputs: Path, task: Task, *, lenient: bool = False, progress: Progress | None = None
 ) -> Answers:
-    """Read the labels of every header and the output of the same name.
+    """Read the labels in every header, and the output file of the same name.
 
     Args:
         labels: Folder of headers.
         outputs: Folder of CSV files.
-        task: The classes; equivalent codes are merged: labels and decisions by OR, probabilities by their mean.
-        lenient: Take a malformed output as all negative instead of refusing it.
-        progress: Called with stage, files done and files in all.
+        task: The task with the classes. Equivalent codes are merged: labels and decisions by OR, probabilities by their
+            mean.
+        lenient: Count a malformed output as all negative instead of raising an error.
+        progress: Called with the stage, files done and files in total.
 
     Raises:
         ResultsError: A folder holds no such file, an output is missing, or one is malformed.
@@ -78,12 +79,12 @@ def read_answers(
 
 
 def read_weights(path: Path, task: Task) -> NDArray[np.float64]:
-    """Return the Challenge's ``weights.csv`` on the classes of a task, ``[C, C]``.
+    """Read the Challenge's ``weights.csv`` and return the weights of a task's classes, ``[C, C]``.
 
     Columns of equivalent codes are one column (``a|b``) or several, which must then be equal.
 
     Raises:
-        TaskError: It is no such table, lacks a code of the task, or has equivalent codes that differ.
+        TaskError: The file is not such a table, lacks a code of the task, or weights equivalent codes differently.
     """
     expected = "the weights.csv of the task's Challenge: codes as first row and first column, numbers between"
     try:

@@ -1,8 +1,8 @@
 """Scores of the PhysioNet/Computing in Cardiology Challenges of 2020 and 2021.
 
 Perez Alday et al., Physiol. Meas. 41:124003 (2020); Reyna et al., CinC 2021, doi 10.23919/CinC53138.2021.9662687. All
-arrays are ``[R, C]`` over recordings and classes, of which equivalent ones are merged already; targets and predictions
-are 0 or 1. 0/0 is NaN, and a macro mean is over the classes that are not NaN.
+arrays are ``[R, C]`` over recordings and classes, with equivalent classes already merged. Targets and predictions are
+0 or 1. 0/0 is NaN, and macro means are taken over the classes that are not NaN.
 """
 
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ class ChallengeScores:
     """All scores of a Challenge.
 
     Args:
-        challenge: The Challenge's own score: 1 for the labels themselves, 0 for sinus rhythm everywhere. None where no
+        challenge: The Challenge's own score: 1 for the labels themselves, 0 for sinus rhythm everywhere. None if no
             weights were given.
-        auroc: Of each class.
-        auprc: Of each class.
+        auroc: AUROC of each class.
+        auprc: Average precision of each class.
         accuracy: Share of recordings with every class right.
-        f1: Of each class.
-        f_beta: Of each class; None where the Challenge reports none.
-        g_beta: Of each class; None where the Challenge reports none.
+        f1: F1 of each class.
+        f_beta: F-beta of each class; None if the Challenge does not report it.
+        g_beta: G-beta of each class; None if the Challenge does not report it.
     """
 
     challenge: float | None
@@ -38,7 +38,7 @@ class ChallengeScores:
     g_beta: Floats | None
 
     def macro(self) -> dict[str, float | None]:
-        """Return one number a score, by name."""
+        """Return one number per score, by the name of the score."""
         means = {
             name: None if values is None else macro_mean(values)
             for name, values in (
@@ -65,12 +65,12 @@ def challenge_scores(
     """Return all scores.
 
     Args:
-        targets: ``[R, C]``.
-        predictions: ``[R, C]``.
-        probabilities: ``[R, C]``.
+        targets: Labels ``[R, C]``.
+        predictions: Decisions ``[R, C]``.
+        probabilities: Probabilities ``[R, C]``.
         normal: The class that stands for "nothing is wrong", sinus rhythm.
-        weights: ``[C, C]``, credit for predicting one class where another is true; None leaves out the Challenge score.
-        beta: Of F-beta and G-beta; None leaves them out.
+        weights: ``[C, C]``, credit for predicting one class when another is true; None leaves out the Challenge score.
+        beta: The beta of F-beta and G-beta; None leaves both out.
         undefined: The Challenge score where the labels themselves would earn no more than sinus rhythm everywhere.
     """
     y, p = np.asarray(targets) == 1, np.asarray(predictions) == 1

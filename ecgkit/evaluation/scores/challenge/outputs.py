@@ -1,7 +1,7 @@
-"""The output of a program for one recording of a PhysioNet/CinC Challenge: a decision and a probability per class.
+"""Reads the output of a program for one recording of a PhysioNet/CinC Challenge.
 
-An output is a CSV file named after its recording: ``#<recording>``, a row of codes, a row of 0 and 1, a row of
-probabilities. Blank lines and comments are ignored.
+An output holds a decision and a probability per class. It is a CSV file named after its recording:
+``#<recording>``, a row of codes, a row of 0 and 1, a row of probabilities. Blank lines and comments are ignored.
 """
 
 import math
@@ -17,12 +17,12 @@ PLAIN = {b"0": False, b"1": True}  # how nearly every file writes a decision
 
 @dataclass
 class Oddities:
-    """How often outputs departed from the format.
+    """Counts how often outputs deviated from the format.
 
     Args:
-        numeric: Decisions written as another number equal to 1, such as ``1.0``.
-        malformed: Malformed outputs.
-        absent: Classes that an output has no column for.
+        numeric: Number of decisions written as another number equal to 1, such as ``1.0``.
+        malformed: Number of malformed outputs.
+        absent: Number of classes without a column in an output.
     """
 
     numeric: int = 0
@@ -30,7 +30,7 @@ class Oddities:
     absent: int = 0
 
     def warnings(self) -> list[str]:
-        """Return one warning per kind that occurred."""
+        """Return one warning for each kind of deviation that occurred."""
         found = (
             (self.numeric, "decisions are other numbers equal to 1, which the program of 2020 counted as 0"),
             (self.malformed, "malformed outputs count as all negative"),
@@ -43,7 +43,7 @@ def read_small_file(path: str) -> bytes:
     """Read a small file, with two system calls fewer than `open`.
 
     Raises:
-        ResultsError: It cannot be read.
+        ResultsError: The file cannot be read.
     """
     try:
         file = os.open(path, os.O_RDONLY)
@@ -60,11 +60,11 @@ def read_small_file(path: str) -> bytes:
 
 
 class OutputReader:
-    """Reads output files. Which columns belong to which class is worked out once per row of codes.
+    """Reads output files. The mapping from columns to classes is computed once per distinct row of codes.
 
     Args:
-        task: The classes.
-        lenient: Take a malformed output as all negative instead of refusing it.
+        task: The task with the classes.
+        lenient: Count a malformed output as all negative instead of raising an error.
     """
 
     def __init__(self, task: Task, lenient: bool) -> None:
@@ -74,7 +74,7 @@ class OutputReader:
         self.layouts: dict[bytes, list[list[int]]] = {}
 
     def read(self, path: str) -> tuple[list[bool], list[float]]:
-        """Return decision and probability of each class.
+        """Read a file; return the decision and the probability of each class.
 
         Raises:
             ResultsError: The file is malformed, and `lenient` is off.
@@ -99,7 +99,7 @@ class OutputReader:
         return [any(binary[i] for i in of) for of in layout], [0.0 if math.isnan(p) else p for p in merged]
 
     def _layout(self, line: bytes) -> list[list[int]]:
-        """Return the columns of each class; a column may name several equivalent codes, as ``a|b``."""
+        """Return the columns of each class. A column may name several equivalent codes, as ``a|b``."""
         columns = [set(cell.strip().split("|")) for cell in line.decode("utf-8", "replace").split(",")]
         layout = [[i for i, names in enumerate(columns) if names & set(codes)] for codes in self.classes]
         self.layouts[line] = layout

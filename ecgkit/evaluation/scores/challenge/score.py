@@ -1,4 +1,4 @@
-"""Scoring a task of a PhysioNet/CinC Challenge: from the Challenge's own files, or from the predictions of a probe."""
+"""Scores a task of a PhysioNet/CinC Challenge from the Challenge's own files, or from the predictions of a probe."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +20,13 @@ Weights = NDArray[np.float64] | None
 
 @dataclass(frozen=True)
 class Scored:
-    """What was scored.
+    """The outcome of scoring.
 
     Args:
-        recordings: How many.
-        scores: Their scores.
-        thresholds: By class, where decisions were made here.
-        warnings: What a reader must know.
+        recordings: Number of recordings.
+        scores: Scores of the recordings.
+        thresholds: Threshold of each class, if decisions were made from probabilities here.
+        warnings: What a reader must know about the scores.
     """
 
     recordings: int
@@ -45,7 +45,7 @@ def score_files(
     lenient: bool = False,
     progress: Progress | None = None,
 ) -> Scored:
-    """Score the outputs of a program, a file a recording; see `ecgkit.evaluation.scores.challenge.files`.
+    """Score the outputs of a program, one file per recording; see `ecgkit.evaluation.scores.challenge.files`.
 
     Raises:
         TaskError: The task is no Challenge's.
@@ -63,11 +63,12 @@ def score_result(folder: Path, task: Task, name: str, weights: Weights = None, t
     """Score the test records of a probe's result, with thresholds chosen on its validation records.
 
     Args:
-        folder: Of the result.
+        folder: Folder of the result.
         task: The task.
-        name: Its name; the result must be of the same task.
-        weights: See `ecgkit.evaluation.scores.challenge.formula.challenge_scores`.
-        threshold: ``per_class`` by F1, or ``global`` by the Challenge score, by macro F1 without `weights`.
+        name: Name of the task; the result must be of the same task.
+        weights: Weights of the score; see `ecgkit.evaluation.scores.challenge.formula.challenge_scores`.
+        threshold: ``per_class`` chooses by F1. ``global`` chooses by the Challenge score, or by macro F1 without
+            `weights`.
 
     Raises:
         TaskError: The task is no Challenge's, or the result is of another.
