@@ -18,7 +18,6 @@ from ecgkit.cli.render import (
     print_facts,
     print_json,
     say,
-    warn,
 )
 from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption
 from ecgkit.cli.training_view import training_view
@@ -167,9 +166,7 @@ def _train(train: "Callable[[Watcher], Pretraining]", out: Path, as_json: bool) 
         with training_view() as watcher:
             done = train(watcher)
     except KeyboardInterrupt:
-        if tells_the_end():
-            _tell_how_to_continue(out)
-        raise
+        raise KeyboardInterrupt(_how_to_continue(out) if tells_the_end() else "") from None
     except ProcessError as failure:  # that process has said why
         raise typer.Exit(failure.code) from None
     if tells_the_end():
@@ -178,12 +175,12 @@ def _train(train: "Callable[[Watcher], Pretraining]", out: Path, as_json: bool) 
             print_json({"run": str(done.run), "seconds": done.seconds, "epochs": done.metrics})
 
 
-def _tell_how_to_continue(out: Path) -> None:
+def _how_to_continue(out: Path) -> str:
+    """Return the message of a training that was stopped; empty if nothing of it was kept."""
     from ecgkit.training.unfinished import finished, is_unfinished, resume_command, unfinished
 
     run = finished(out)
-    if is_unfinished(unfinished(run)):
-        warn(f"stopped; continue with: {resume_command(run)}")
+    return f"stopped; continue with: {resume_command(run)}" if is_unfinished(unfinished(run)) else ""
 
 
 def _show(done: "Pretraining") -> None:
