@@ -115,6 +115,7 @@ def gone(process: int) -> bool:
     return Path(f"/proc/{process}/stat").read_text().split(")")[1].split()[0] == "Z"  # dead, and nobody's child
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_workers_end_soon_when_their_parent_is_killed_or_gets_ctrl_c(tmp_path: Path, number: int) -> None:
     (tmp_path / "calls.py").write_text(CALLS)

@@ -177,6 +177,7 @@ def executors() -> Iterator[dict[str, Executor]]:
         yield {"dask": dask, "processes": processes}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["processes", "dask"])
 @pytest.mark.parametrize("name", WORK)
 def test_shared_work_gives_the_same_bytes(

@@ -22,6 +22,7 @@ TINY: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow
 def test_a_training_that_was_stopped_is_continued(cohort_store: Path, tmp_path: Path) -> None:
     def stop(metrics: dict[str, Any]) -> None:
         raise KeyboardInterrupt

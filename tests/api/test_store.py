@@ -73,6 +73,7 @@ def test_leads_that_a_record_lacks_are_marked(cohort_store: Path) -> None:
     assert item["signal"][0].any()
 
 
+@pytest.mark.slow
 def test_importing_ecgkit_is_light() -> None:
     heavy = ("torch", "zarr", "wfdb", "sklearn", "openai", "numba", "pandas")
     code = f"import ecgkit, sys; assert not set({heavy}) & set(sys.modules); ecgkit.load; assert 'torch' in sys.modules"

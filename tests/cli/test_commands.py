@@ -337,6 +337,7 @@ def test_wrong_flags_are_code_2(ecgkit) -> None:
         assert ecgkit(*arguments).code == 2
 
 
+@pytest.mark.slow
 def test_output_is_plain_where_nobody_looks(cohort_store: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-P", "-m", "ecgkit", "inspect", str(cohort_store)], capture_output=True, text=True, check=True
@@ -383,6 +384,7 @@ def test_the_demo_runs_stops_and_goes_on(ecgkit, tmp_path: Path, monkeypatch) ->
     assert ecgkit("demo", "--out", out, "--records", 101).code == 2
 
 
+@pytest.mark.slow
 def test_no_command_needs_a_home_or_a_terminal(cohort_store: Path, tmp_path: Path) -> None:
     environment = {"PATH": os.environ["PATH"], "TERM": "dumb", "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-P", "-m", "ecgkit", "inspect", str(cohort_store)]

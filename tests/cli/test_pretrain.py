@@ -196,6 +196,7 @@ exit $code
 """
 
 
+@pytest.mark.slow
 def test_the_slurm_example_runs_as_far_as_that_goes_without_slurm(cohort_store: Path, tmp_path: Path) -> None:
     stub = tmp_path / "bin"
     stub.mkdir()

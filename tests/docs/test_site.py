@@ -15,6 +15,7 @@ from tests.conftest import PROJECT
 NOT_FUNCTIONS = {"__version__", "hookimpl"}
 
 
+@pytest.mark.slow
 def test_the_site_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("NO_MKDOCS_2_WARNING", "1")  # material's own word about its future, which strict would count
     site = tmp_path / "site"

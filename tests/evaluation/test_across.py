@@ -212,6 +212,7 @@ def test_shorter_lists_are_filled_up() -> None:
     assert both.at(np.array([1]), np.array([0])).tolist() == [[100, 101]]
 
 
+@pytest.mark.slow
 def test_the_command_lists_what_is_shared(
     ecgkit: Callable[..., Outcome], statements_store: Path, challenge_store: Path, tmp_path: Path
 ) -> None:

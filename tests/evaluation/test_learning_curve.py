@@ -61,6 +61,7 @@ def test_a_curve_has_a_row_a_draw_and_ends_at_the_whole(cohort_store: Path, tmp_
             Amount(**values)
 
 
+@pytest.mark.slow
 def test_a_curve_from_scratch_starts_anew_each_time(cohort_store: Path, tmp_path: Path) -> None:
     asked = {"data": cohort_store, "task": "simulated", **ENCODER, "random_init": False, "scratch": True, "epochs": 1}
     found = probe(**asked, fraction=[30, 100], seeds=1, out=tmp_path / "curve")
@@ -137,6 +138,7 @@ def test_the_command_prints_mean_and_spread(ecgkit: Callable[..., Outcome], coho
         assert wrong.code == 2 and said in wrong.err, wrong.err
 
 
+@pytest.mark.slow
 def test_lead_sets_and_fractions_are_crossed(
     ecgkit: Callable[..., Outcome], cohort_store: Path, tmp_path: Path
 ) -> None:

@@ -260,6 +260,7 @@ def test_the_weight_of_the_alignment_rises_by_epoch(epoch: float, exponent: floa
     assert alignment_weight(Alignment(slope=0.1), 50, clock).item() == pytest.approx(2 / (1 + np.exp(-0.1 * exponent)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulate", [1, 4])
 def test_the_alignment_follows_optimiser_steps_whatever_is_accumulated(
     accumulate: int, cohort_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -131,6 +131,7 @@ def test_servers_trouble_with_one_text_is_tried_again_by_the_next_run(reports, m
         assert extract_knowledge(reports, model(server.url), ALL).incomplete == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("unable", "mode"), [(("json_schema",), "json_object"), (("json_schema", "json_object"), "prompt")]
 )

@@ -62,6 +62,7 @@ def column(page: Any, table: str, index: int) -> list[str]:
     return list(page.evaluate(script))
 
 
+@pytest.mark.slow
 def test_it_opens_from_disk_without_errors_or_requests(opened, report: Path) -> None:
     page, said, asked = opened
     assert said == []

@@ -86,6 +86,7 @@ def test_a_teacher_and_two_optimisers_resume_to_the_bit(cohort_store: Path, tmp_
     assert not torch.equal(weights["teacher.first.weight"], weights["encoder.first.weight"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shard", [False, True])
 def test_two_processes_come_to_the_teacher_of_one(cohort_store: Path, tmp_path: Path, shard: bool) -> None:
     options = {"workers": 0, "shard": shard}

@@ -38,6 +38,7 @@ def test_dealt_batches_count_once_and_every_process_has_as_many(n: int, processe
     assert sorted(int(rows[0]) for hand in dealt for _, rows, counts in hand if counts) == list(range(n))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shard", [False, True])
 def test_two_processes_of_8_train_what_one_of_16_trains(cohort_store: Path, tmp_path: Path, shard: bool) -> None:
     options = {"workers": 0, "shard": shard}

@@ -34,6 +34,7 @@ def killed(store: Path, out: Path, step: int, **options: object) -> None:
     assert unfinished(out).is_dir()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("step", "workers"), [(3, 0), (STEPS + 4, 1)])
 def test_killed_and_resumed_is_undisturbed_to_the_bit(
     cohort_store: Path, undisturbed: Path, tmp_path: Path, step: int, workers: int
@@ -53,6 +54,7 @@ def test_killed_and_resumed_is_undisturbed_to_the_bit(
     assert not unfinished(out).exists()
 
 
+@pytest.mark.slow
 def test_two_processes_killed_and_resumed_are_undisturbed_to_the_bit(cohort_store: Path, tmp_path: Path) -> None:
     run_in_processes(2, train_one, cohort_store, tmp_path / "a", "Pairs", NOISY, {"workers": 0}, None)
     out, options = tmp_path / "b", {"workers": 0, "save_minutes": 0}
@@ -61,6 +63,7 @@ def test_two_processes_killed_and_resumed_are_undisturbed_to_the_bit(cohort_stor
     assert_equal(tmp_path / "a", out)
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     cohort_store: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -92,6 +95,7 @@ def test_signals_save_and_stop(cohort_store: Path, undisturbed: Path, tmp_path: 
     assert_equal(out, undisturbed)
 
 
+@pytest.mark.slow
 def test_other_settings_do_not_go_on_and_overwrite_begins_anew(
     cohort_store: Path, undisturbed: Path, tmp_path: Path
 ) -> None:
@@ -130,6 +134,7 @@ def test_another_number_of_processes_goes_on_with_a_warning(cohort_store: Path, 
     assert_equal(tmp_path / "alone", out, 1e-5)  # this method draws nothing at random
 
 
+@pytest.mark.slow
 def test_the_best_weights_of_a_later_time_are_not_kept(cohort_store: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
     config = replace(NOISY, recipe=replace(NOISY.recipe, checkpoint="best"))
