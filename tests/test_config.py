@@ -38,6 +38,7 @@ def test_assignments_reach_nested_fields_and_are_coerced() -> None:
     assert Outer() == Outer(4, Inner())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("assignment", "message"),
     [
@@ -147,6 +148,7 @@ def test_a_file_changes_only_what_it_names() -> None:
         merge(base, {"inner": {"rte": 9}})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("content", ["[1, 2]", "a: [", "", "\x00", "a: !!bool x", pytest.param("[" * 5000, id="deep")])
 def test_a_file_that_is_no_mapping_is_one_clear_error(tmp_path: Path, content: str) -> None:
     (tmp_path / "c.yaml").write_text(content)

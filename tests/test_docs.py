@@ -38,6 +38,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
         assert target.startswith("https://") or (page.parent / target).exists(), target
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda p: p.name)
 def test_every_command_line_names_commands_and_options_that_exist(page: Path, ecgkit) -> None:
     for line in re.findall(r"^\$? ?(ecgkit .+)$", page.read_text(), flags=re.MULTILINE):

@@ -221,6 +221,7 @@ def test_a_broken_command_is_left_out_and_listed(install, tmp_path: Path) -> Non
     assert "did it" in run_python(PROGRAM.format(arguments='["fine"]'), **path).stdout
 
 
+@pytest.mark.slow
 def test_methods_lists_the_others_when_one_has_no_presets(install, tmp_path: Path) -> None:
     install("good", GOOD.format(name="mine"))
     result = run_python(PROGRAM.format(arguments='["methods", "--json"]'), PYTHONPATH=str(tmp_path))

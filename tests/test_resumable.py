@@ -127,6 +127,7 @@ def counted(work: Work, monkeypatch: pytest.MonkeyPatch, fatal: int, number: int
     return begun
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", WORK)
 def test_killed_between_two_parts_the_same_call_goes_on(
     original: Path, source: Path, undisturbed: dict[str, Any], tmp_path: Path, monkeypatch, name: str

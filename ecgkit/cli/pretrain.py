@@ -180,7 +180,7 @@ def _how_to_continue(out: Path) -> str:
     from ecgkit.training.unfinished import finished, is_unfinished, resume_command, unfinished
 
     run = finished(out)
-    return f"stopped; continue with: {resume_command(run)}" if is_unfinished(unfinished(run)) else ""
+    return f"interrupted; continue with: {resume_command(run)}" if is_unfinished(unfinished(run)) else ""
 
 
 def _show(done: "Pretraining") -> None:

@@ -139,6 +139,7 @@ def test_the_commands(ecgkit, annotated: Path, tmp_path: Path, monkeypatch) -> N
     assert ecgkit("beats", "score", annotated, "--annotator", "qrs").code == 2
 
 
+@pytest.mark.slow
 def test_mit_bih(shared: Path) -> None:
     report = score_folder(shared / "data" / "mit-bih", Detector())
     pooled = report.pooled()[0]

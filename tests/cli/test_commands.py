@@ -112,6 +112,7 @@ def test_ingest_and_inspect(ecgkit, cohort: Path, tmp_path: Path) -> None:
     assert (tmp_path / "ecg.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_500_hz_store_feeds_a_250_hz_model_and_so_does_a_100_hz_one(
     ecgkit, cohort, run: Path, tmp_path: Path
 ) -> None:

@@ -48,6 +48,7 @@ def test_every_command_that_prints_a_table_has_json(name: str) -> None:
     assert ("--json" in options) != (name in WITHOUT_JSON) or name == "report"
 
 
+@pytest.mark.slow
 def test_json_is_all_that_stdout_holds(ecgkit, cohort_store: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("ECGKIT_PRETRAIN_SETTINGS", " ".join(TINY))
     monkeypatch.setenv("ECGKIT_EXTRACT_KNOWLEDGE_RUN_MIN_COUNT", "1")

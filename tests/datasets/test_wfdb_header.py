@@ -132,6 +132,7 @@ def test_any_plain_header_is_what_wfdb_says(tmp_path_factory: pytest.TempPathFac
     assert own_fields(parse_header(text.encode())) == wfdb_fields(wfdb.rdheader(str(file.with_suffix(""))))
 
 
+@pytest.mark.slow
 @settings(max_examples=150)
 @given(st.binary(max_size=200) | headers().map(str.encode).flatmap(lambda raw: st.permutations(raw).map(bytes)))
 def test_junk_is_left_to_wfdb_and_never_another_error(raw: bytes) -> None:

@@ -63,6 +63,7 @@ def test_weights_by_sample_against_a_plain_loop() -> None:
     np.testing.assert_allclose(_by_sample(weights, spans, 90), plain, atol=1e-12)
 
 
+@pytest.mark.slow
 def test_a_record_is_told_as_the_model_computes_it(run: Path, cohort_store: Path) -> None:
     encoder, store = pretrained_encoder(run), Store(cohort_store)
     record = str(store.table["record_id"].iloc[5])

@@ -72,6 +72,7 @@ def test_the_published_draw_of_ptbxl_superclasses(shared: Path) -> None:
     assert plain_draw("sample", 10, Amount(100), 0).tolist() == list(range(10))
 
 
+@pytest.mark.slow
 def test_rare_classes_of_ptbxl_survive_at_one_per_cent(shared: Path) -> None:
     table = pd.read_csv(shared / "data/splits/merl/ptbxl/sub_class/ptbxl_sub_class_train.csv.gz")
     targets, patients = table.iloc[:, 6:].to_numpy(), table["patient_id"].astype(str).tolist()

@@ -123,6 +123,7 @@ def test_features_are_the_mean_over_crops_in_the_order_of_the_rows(cohort_store:
         extract(encoder, open_view(store, SMALL.signal), rows, ["beats"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", ["random-init", "scratch"])
 def test_a_row_holds_what_its_predictions_give(cohort_store: Path, tmp_path: Path, weights: str) -> None:
     store, entry = Store(cohort_store), host().get(MethodEntry, "stmem")
@@ -217,6 +218,7 @@ def test_test_records_that_pretraining_saw_are_refused_or_told(cohort_store: Pat
     )
 
 
+@pytest.mark.slow
 def test_what_the_runs_saw_that_a_run_is_built_on_counts_too(cohort_store: Path, tmp_path: Path) -> None:
     store, run = Store(cohort_store), tmp_path / "second-stage"
     pretrain(host().get(MethodEntry, "stmem"), SMALL, store, run, PretrainOptions())

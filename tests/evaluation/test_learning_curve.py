@@ -22,6 +22,7 @@ SMALL = EncoderChoice(method="lamae", weights="random-init", preset="tiny", sett
 ENCODER = {"method": "lamae", "random_init": True, "preset": "tiny", "settings": SMALL.settings}
 
 
+@pytest.mark.slow
 def test_a_curve_has_a_row_a_draw_and_ends_at_the_whole(cohort_store: Path, tmp_path: Path) -> None:
     asked = {"data": cohort_store, "task": "simulated", **ENCODER, "cache": tmp_path / "cache"}
     found = probe(**asked, fraction=[20, 100], label_counts=[15, 10_000], seeds=2, out=tmp_path / "curve")
@@ -69,6 +70,7 @@ def test_a_curve_from_scratch_starts_anew_each_time(cohort_store: Path, tmp_path
     assert found.rows[1][1].classes == whole.classes
 
 
+@pytest.mark.slow
 def test_a_grid_by_options_goes_on_where_it_was_stopped(
     cohort_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -101,6 +103,7 @@ def test_a_grid_by_options_goes_on_where_it_was_stopped(
     assert found.heat_map.read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_the_command_prints_mean_and_spread(ecgkit: Callable[..., Outcome], cohort_store: Path, tmp_path: Path) -> None:
     words = (
         "probe",

@@ -205,6 +205,7 @@ def run_probe(store: Path, task: str, out: Path, encoder: ProbedEncoder, head: s
     return probe(encoder, store, task, out, head, device="cpu")
 
 
+@pytest.mark.slow
 def test_a_probe_predicts_the_heart_rate_of_the_simulated_cohort(results: Path) -> None:
     row = load_row(results / "heart-rate-counts" / "row.json")
     frame = pd.read_parquet(results / "heart-rate-counts" / "predictions.parquet")

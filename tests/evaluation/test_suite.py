@@ -233,6 +233,7 @@ def test_heads_that_learn_nothing_are_asked_once(grid: str, tmp_path: Path) -> N
     assert len(requests_of(scratch)) == 3  # it has a head of its own, whatever the others get
 
 
+@pytest.mark.slow
 def test_an_interrupted_suite_keeps_its_rows_and_its_table(
     grid: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -71,6 +71,7 @@ def merl(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return pretrained("merl", FASTER, store, tmp_path_factory.mktemp("runs") / "merl")
 
 
+@pytest.mark.slow
 def test_a_run_keeps_the_entities_and_gives_the_whole_method(kmerl: Path, store: Path) -> None:
     run = open_run(kmerl)
     assert "atrial fibrillation" in run.config.entities
@@ -129,6 +130,7 @@ def test_rows_of_zero_shot_say_what_was_seen_and_asked(
     assert "random:2" in done.out
 
 
+@pytest.mark.slow
 def test_independent_queries_change_the_row_and_its_words(
     kmerl: Path, store: Path, ecgkit: Callable, tmp_path: Path
 ) -> None:
@@ -139,6 +141,7 @@ def test_independent_queries_change_the_row_and_its_words(
     assert row.facts.head["queries"] == "each apart from the others"
 
 
+@pytest.mark.slow
 def test_prompts_are_asked_by_label_and_merl_says_that_it_fills_with_zeros(
     merl: Path, store: Path, ecgkit: Callable, tmp_path: Path
 ) -> None:

@@ -73,6 +73,7 @@ FAULTS = (
 )
 
 
+@pytest.mark.slow
 def test_after_every_fault_the_result_is_that_of_an_undisturbed_run(reports, server, model, tmp_path) -> None:
     undisturbed = extract_knowledge(reports, model(server.url), ALL)
     order: dict[str, str] = {}
@@ -420,6 +421,7 @@ def test_every_prompt_is_shipped_versioned_and_guards_its_text() -> None:
         assert stage == "repair" or "never" in prompt.text
 
 
+@pytest.mark.slow
 def test_sixty_four_ways_keep_sixty_four_in_flight(model, tmp_path) -> None:
     texts = tuple(f"sinus rhythm {i}" for i in range(256))
     reports = Reports(texts, texts, tmp_path / "knowledge", "h")

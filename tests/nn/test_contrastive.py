@@ -79,6 +79,7 @@ def one_of_two(rank: int, x: Tensor, sizes: tuple[int, int]) -> tuple[float, dic
         return float(processes.total({"loss": loss})["loss"]) / 2, gradients(model.module)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sizes", [(8, 8), (9, 7), (3, 0)])
 def test_two_processes_equal_one_with_both_batches(sizes: tuple[int, int]) -> None:
     torch.manual_seed(1)

@@ -135,6 +135,7 @@ def test_a_link_to_a_card_opens_it(opened) -> None:
     assert page.locator("details.card[open]").count() == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [390, 1440])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_body_never_scrolls_sideways(browser: Any, report: Path, width: int, scheme: str) -> None:

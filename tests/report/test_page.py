@@ -398,6 +398,7 @@ def test_paths_tell_nothing_of_the_machine(tmp_path):
     assert "runs/a/row.json" in html
 
 
+@pytest.mark.slow
 def test_two_hundred_results_stay_below_two_megabytes():
     tasks = {f"task-{t}": [f"C{c}" for c in range(n)] for t, n in enumerate((5, 23, 19, 12, 9, 38))}
     rows = []

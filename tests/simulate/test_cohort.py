@@ -80,6 +80,7 @@ def test_integers_obey_einthoven_and_goldberger(cohort: Path, record_list: pd.Da
         assert np.abs(rows["aVF"] - (rows["II"] - rows["I"] / 2)).max() <= 1
 
 
+@pytest.mark.slow
 def test_annotations_mark_beats_of_the_signal(cohort: Path, record_list: pd.DataFrame, labels: list[set[str]]) -> None:
     for path, found in zip(record_list["path"][:40], labels, strict=False):
         beats = wfdb.rdann(str(cohort / path), "atr")

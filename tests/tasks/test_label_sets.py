@@ -26,6 +26,7 @@ def load(name: str, *settings: str) -> Task:
     return load_task(host().get(TaskEntry, name), settings)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label_set", ["exact", "shipped"])
 def test_csn_labels_give_the_published_counts(label_set: str, shared: Path) -> None:
     task = load("csn", f"label_set={label_set}")

@@ -56,6 +56,7 @@ def run(own: Path, cohort_store: Path, tmp_path_factory: pytest.TempPathFactory)
     return out
 
 
+@pytest.mark.slow
 def test_training_looking_and_scoring_take_it(
     own: Path, run: Path, cohort_store: Path, tmp_path: Path, ecgkit: Callable[..., Outcome]
 ) -> None:
@@ -81,6 +82,7 @@ def test_a_suite_takes_it(own: Path, cohort_store: Path, tmp_path: Path, ecgkit:
     assert (load_row(file).task, [score.label for score in load_row(file).classes]) == ("my", list(LABELS))
 
 
+@pytest.mark.slow
 def test_a_probe_during_pretraining_takes_it(
     own: Path, cohort_store: Path, tmp_path: Path, ecgkit: Callable[..., Outcome]
 ) -> None:

@@ -129,6 +129,7 @@ def test_what_is_right_passes(good: Case, check: str) -> None:
         assert (result.outcome, result.why) == ("ok", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("check", "name"), RIGHT)
 def test_other_methods_that_are_right_pass(module: Path, check: str, name: str) -> None:
     result = run_check(Case(entry_of(name)), check)

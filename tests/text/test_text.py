@@ -155,6 +155,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_language_model_is_loaded_from_a_folder(bert: Path) -> None:
     import transformers
 

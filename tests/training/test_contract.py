@@ -95,6 +95,7 @@ def test_two_processes_come_to_the_teacher_of_one(cohort_store: Path, tmp_path: 
     assert_equal(tmp_path / "one", tmp_path / "two", 1e-5)
 
 
+@pytest.mark.slow
 def test_a_compiled_step_follows_the_clock(cohort_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     compilations = []
 

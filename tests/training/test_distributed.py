@@ -86,6 +86,7 @@ def agreed(rank: int) -> tuple[list[bool], float, list[int], str]:
     return flags, total, ranks, "nothing"
 
 
+@pytest.mark.slow
 def test_processes_agree() -> None:
     assert [result[:3] for result in run_in_processes(2, agreed)] == [([True, False], 3.0, [0, 1])] * 2
     assert [result[3] for result in run_in_processes(2, agreed)] == ["its own error", "told"]

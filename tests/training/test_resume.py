@@ -124,6 +124,7 @@ def try_to_take(rank: int, out: Path) -> tuple[str, str]:
         return type(error).__name__, str(error)
 
 
+@pytest.mark.slow
 def test_another_number_of_processes_goes_on_with_a_warning(cohort_store: Path, tmp_path: Path) -> None:
     out, options = tmp_path / "run", {"workers": 0, "save_minutes": 0}
     run_in_processes(2, train_one, cohort_store, out, "Plain", PairConfig(), options, 4, killed=True, timeout=30)

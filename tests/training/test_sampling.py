@@ -154,6 +154,7 @@ def train_siblings_in_one(rank: int, *arguments: Any, **options: Any) -> None:
     train_siblings(*arguments[:-1], **arguments[-1])
 
 
+@pytest.mark.slow
 def test_siblings_train_the_same_in_any_number_of_workers_and_processes(cohort_store: Path, tmp_path: Path) -> None:
     recipe = replace(PairConfig().recipe, epochs=1)
     one = train_siblings(cohort_store, tmp_path / "one", recipe, workers=0)

@@ -160,6 +160,7 @@ def test_crops_stay_in_the_record(cohort_store: Path) -> None:
     assert len(np.unique(starts[:, 0])) > 20
 
 
+@pytest.mark.slow
 def test_pretraining_writes_a_run_that_opens_again(stmem: MethodEntry, cohort_store: Path, tmp_path: Path) -> None:
     seen: list[Any] = []
     watcher = Watcher(step=lambda done, total: seen.append((done, total)))

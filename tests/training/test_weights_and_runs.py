@@ -86,6 +86,7 @@ def test_the_device_that_was_used_is_recorded(monkeypatch: pytest.MonkeyPatch, t
     assert environment(torch.device("cuda"))["device"] == "a cuda"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("content", "message"),
     [
