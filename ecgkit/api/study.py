@@ -1,7 +1,7 @@
 """``ecgkit.study_layers`` and ``ecgkit.study_perturbations``: probe each layer, and probe perturbed test records."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -107,25 +107,7 @@ def study_layers(
         RunError: The encoder does not return its layers, or the head cannot be fitted on a layer.
         EcgkitError: As for `ecgkit.probe`.
     """
-    encoder, head_settings = chosen_encoder(run, method, random_init, False, preset, config, settings)
-    check_overlap(encoder, allow_overlap)
-    check_cache(encoder, head, cache)
-    request = _request(
-        data=str(data),
-        task=str(task),
-        encoder=encoder,
-        head=head,
-        head_settings=tuple(head_settings),
-        leads=leads,
-        protocol=protocol,
-        splits=str(splits or ""),
-        label_set=label_set,
-        allow_overlap=allow_overlap,
-        seed=seed,
-        task_settings=tuple(assignments(task_settings)),
-        device=device,
-        cache=cache_choice(cache, no_cache),
-    )
+    request = _request(locals())
     which = layers if isinstance(layers, str) else ",".join(map(str, layers))
     folder = _folder(request, f"layers-{which}", out, LAYERS)
     probe = Probe(request, progress=progress)
@@ -199,26 +181,7 @@ def study_perturbations(
         EcgkitError: As for `ecgkit.probe`.
     """
     disturbances = parse_disturbances(perturb)
-    encoder, head_settings = chosen_encoder(run, method, random_init, False, preset, config, settings)
-    check_overlap(encoder, allow_overlap)
-    check_cache(encoder, head, cache)
-    head_settings += zero_shot_settings(head, prompts, independent_queries)
-    request = _request(
-        data=str(data),
-        task=str(task),
-        encoder=encoder,
-        head=head,
-        head_settings=tuple(head_settings),
-        leads=leads,
-        protocol=protocol,
-        splits=str(splits or ""),
-        label_set=label_set,
-        allow_overlap=allow_overlap,
-        seed=seed,
-        task_settings=tuple(assignments(task_settings)),
-        device=device,
-        cache=cache_choice(cache, no_cache),
-    )
+    request = _request(locals())
     levels = ",".join(f"{level:g}" for level in disturbances.levels)
     folder = _folder(request, f"{disturbances.name}-{levels}", out, LEVELS)
     probe = Probe(request, progress=progress)
@@ -227,8 +190,34 @@ def study_perturbations(
     return StudyResults(folder, _title(probe, head=True), table, leak_warnings(probe.leak), disturbances=disturbances)
 
 
-def _request(*, leads: str, **values: Any) -> ProbeRequest:
-    return build(ProbeRequest, {**values, "leads": lead_set(leads).name if leads else ""}, source="study")
+def _request(options: Mapping[str, Any]) -> ProbeRequest:
+    """Return what the probe of a study is asked to do.
+
+    Args:
+        options: The arguments of `study_layers` or `study_perturbations` by name.
+
+    Raises:
+        ConfigError: Options contradict each other.
+    """
+    head, cache = options["head"], options["cache"]
+    model = (options[name] for name in ("preset", "config", "settings"))
+    encoder, head_settings = chosen_encoder(options["run"], options["method"], options["random_init"], False, *model)
+    check_overlap(encoder, options["allow_overlap"])
+    check_cache(encoder, head, cache)
+    head_settings += zero_shot_settings(head, options.get("prompts"), options.get("independent_queries", False))
+    as_given = ("head", "protocol", "label_set", "allow_overlap", "seed", "device")
+    values = {
+        **{name: options[name] for name in as_given},
+        "data": str(options["data"]),
+        "task": str(options["task"]),
+        "encoder": encoder,
+        "head_settings": tuple(head_settings),
+        "leads": lead_set(options["leads"]).name if options["leads"] else "",
+        "splits": str(options["splits"] or ""),
+        "task_settings": tuple(assignments(options["task_settings"])),
+        "cache": cache_choice(cache, options["no_cache"]),
+    }
+    return build(ProbeRequest, values, source="study")
 
 
 def _folder(request: ProbeRequest, kind: str, out: PathLike | None, folder_kind: str) -> Path:

@@ -191,7 +191,7 @@ def _check_segments(root: Path, path: str, header: Any) -> None:
                 raise RecordError(f"segment {name} has {segment.sig_len} samples", f"{samples} as {path}.hea says")
             _check_sizes(root, beside(path, name), segment)
     if sum(header.seg_len) != header.sig_len:
-        raise RecordError(f"{path}.hea gives {header.sig_len} samples, but its segments {sum(header.seg_len)}")
+        raise RecordError(f"{path}.hea gives {header.sig_len} samples, but its segments have {sum(header.seg_len)}")
     if gaps > MOST_GAPS * (header.sig_len - gaps):
         raise RecordError(f"{gaps} of {header.sig_len} samples of {path} are in gaps", f"gaps up to {MOST_GAPS} to 1")
 
