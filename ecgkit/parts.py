@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-from ecgkit.executor import Executor, open_executor, stop_on_interrupt
+from ecgkit.executor import Executor, open_executor
+from ecgkit.interrupt import NOTHING, Left, keeps, safe_points
 from ecgkit.progress import Advance
 from ecgkit.unfinished import Unfinished
 
 A = TypeVar("A")
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C stopped the work; finished parts are kept."""
 
 
 @dataclass(frozen=True)
@@ -52,29 +49,25 @@ def make_parts(
         progress: Called with records done and records in total, those of earlier calls included.
 
     Raises:
-        Interrupted: Ctrl-C was pressed.
+        Interrupted: Ctrl-C was pressed; finished parts are kept.
         WorkerError: A worker ended before its work was done.
     """
     left = [part for part in parts if not unfinished.is_done(part.name)]
     total = sum(part.records for part in parts)
     done = total - sum(part.records for part in left)
     records = {part.name: part.records for part in left}
-    with stop_on_interrupt() as stopped, open_executor() as here:
-        try:
-            for name in (executor or here).run(partial(_make, make), left, stopped):
-                done += records[name]
-                if progress:
-                    progress(done, total)
-        except KeyboardInterrupt:
-            raise _interrupted(done, total) from None
-    if done < total:
-        raise _interrupted(done, total)
+
+    def kept() -> Left:
+        return Left(f"{done} of {total} records are done and kept in {unfinished.folder}") if done else NOTHING
+
+    with keeps(kept), safe_points() as stop, open_executor() as here:
+        for name in (executor or here).run(partial(_make, make), left, stop):
+            done += records[name]
+            if progress:
+                progress(done, total)
+        stop.check()
 
 
 def _make(make: Callable[[A], object], part: Part[A]) -> str:
     make(part.call)
     return part.name
-
-
-def _interrupted(done: int, total: int) -> Interrupted:
-    return Interrupted(f"stopped after {done} of {total} records; the same command goes on from there")

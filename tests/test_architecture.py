@@ -13,6 +13,7 @@ ROOMS = (
     "errors",
     "wording",
     "progress",
+    "interrupt",
     "schedules",
     "entries",
     "hookspecs",

@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import ConfigError
 from ecgkit.evaluation.probe.online import OnlineProbe
 from ecgkit.evaluation.probe.request import ProbeRequest
+from ecgkit.interrupt import keeps
 from ecgkit.methods import chosen_config
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
@@ -22,7 +24,7 @@ from ecgkit.training.launch import ProcessError, is_started_by_a_launcher, launc
 from ecgkit.training.options import PretrainOptions, Watcher
 from ecgkit.training.processes import placement
 from ecgkit.training.run import check_gpus, read_config, read_metrics
-from ecgkit.training.unfinished import RESUME, check_free, finished, read_resume, unfinished
+from ecgkit.training.unfinished import RESUME, check_free, finished, left_of, read_resume, unfinished
 
 PROCESSES, PROBE_TASK, PROBE_DATA = "processes", "probe_task", "probe_data"  # notes of a training's options
 
@@ -154,7 +156,8 @@ def _start_processes(training: Training, command: Sequence[str]) -> None:
         check_gpus(training.processes)
     check_free(training.out, overwrite=options.overwrite, resume=options.resume)
     Store(training.data)
-    code = launch(training.processes, command)
+    with keeps(partial(left_of, training.out)):
+        code = launch(training.processes, command)
     if code:
         raise ProcessError(code)
 

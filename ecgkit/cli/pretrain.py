@@ -117,14 +117,14 @@ def pretrain(
     if resume is not None:
         _check_alone(ctx)
         arguments = given(ecgkit.resume_pretraining, {**options, "run": resume})
-        _train(lambda watcher: ecgkit.resume_pretraining(**arguments, watcher=watcher), resume, as_json)
+        _train(lambda watcher: ecgkit.resume_pretraining(**arguments, watcher=watcher), as_json)
         return
     _check_described(method, data, out, dry_run=dry_run)
     if dry_run:
         _show_estimate(ecgkit.estimate_pretraining(**given(ecgkit.estimate_pretraining, options)), as_json)
         return
     arguments = given(ecgkit.pretrain, options)
-    _train(lambda watcher: ecgkit.pretrain(**arguments, watcher=watcher), Path(str(out)), as_json)
+    _train(lambda watcher: ecgkit.pretrain(**arguments, watcher=watcher), as_json)
 
 
 def _check_alone(ctx: typer.Context) -> None:
@@ -156,7 +156,7 @@ def _check_described(method: str, data: Path | None, out: Path | None, *, dry_ru
         )
 
 
-def _train(train: "Callable[[Watcher], Pretraining]", out: Path, as_json: bool) -> None:
+def _train(train: "Callable[[Watcher], Pretraining]", as_json: bool) -> None:
     """Train, show the progress, and print the outcome."""
     from ecgkit.training.launch import ProcessError, tells_the_end
 
@@ -165,22 +165,12 @@ def _train(train: "Callable[[Watcher], Pretraining]", out: Path, as_json: bool) 
     try:
         with training_view() as watcher:
             done = train(watcher)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(_how_to_continue(out) if tells_the_end() else "") from None
     except ProcessError as failure:  # that process has said why
         raise typer.Exit(failure.code) from None
     if tells_the_end():
         _show(done)
         if as_json:
             print_json({"run": str(done.run), "seconds": done.seconds, "epochs": done.metrics})
-
-
-def _how_to_continue(out: Path) -> str:
-    """Return the message of a training that was stopped; empty if nothing of it was kept."""
-    from ecgkit.training.unfinished import finished, is_unfinished, resume_command, unfinished
-
-    run = finished(out)
-    return f"interrupted; continue with: {resume_command(run)}" if is_unfinished(unfinished(run)) else ""
 
 
 def _show(done: "Pretraining") -> None:

@@ -14,11 +14,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from ecgkit.datasets.base import Dataset
-from ecgkit.executor import Executor, open_executor, stop_on_interrupt
+from ecgkit.executor import Executor, open_executor
 from ecgkit.ingestion.options import EVERYTHING, IngestOptions
 from ecgkit.ingestion.part import Job, make_part
 from ecgkit.ingestion.plan import Plan, Progress, Slots, make_plan, nothing_read
 from ecgkit.ingestion.source import find_dataset
+from ecgkit.interrupt import safe_points
 from ecgkit.parts import Part, make_parts
 from ecgkit.store.assembly import KIND, assemble
 from ecgkit.store.writer import LEDGER, ROWS, LedgerRow, part_file, read_ledger
@@ -95,12 +96,12 @@ def ingest(
     dataset = find_dataset(src, options.dataset, options.fs)
     with unfinished.open(), open_executor() as here:
         at = executor or here
-        with stop_on_interrupt() as stopped:
-            plan = make_plan(dataset, options, at, stopped, progress)
-        unfinished.begin(plan.fingerprint(options))
-        job = Job(dataset, options, plan.layout, unfinished.parts)
-        watch = partial(progress, "signals") if progress else None
-        make_parts(unfinished, partial(make_part, job), _parts(plan), at, watch)
+        with safe_points() as stop:
+            plan = make_plan(dataset, options, at, stop, progress)
+            unfinished.begin(plan.fingerprint(options))
+            job = Job(dataset, options, plan.layout, unfinished.parts)
+            watch = partial(progress, "signals") if progress else None
+            make_parts(unfinished, partial(make_part, job), _parts(plan), at, watch)
         return _finish(plan, unfinished, dataset)
 
 

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ecgkit.atomic import atomic_file
 from ecgkit.errors import RunError
+from ecgkit.interrupt import TO_SAVE, Stop, safe_points
 from ecgkit.methods import Batch, Clock, Method
 from ecgkit.training import checkpoints as ckpt
 from ecgkit.training.checkpoints import Checkpoint, Progress
@@ -34,7 +35,6 @@ from ecgkit.training.processes import Processes
 from ecgkit.training.profiling import StepProfiler
 from ecgkit.training.run import WEIGHTS
 from ecgkit.training.setup import Setup
-from ecgkit.training.stopping import Stop, stopping
 from ecgkit.training.unfinished import BEST, DIVERGED
 from ecgkit.training.weights import save_tensors
 
@@ -95,11 +95,12 @@ class Trainer:
         )
         profiler = StepProfiler(self.folder, self.device) if self.options.profile and self.processes.first else None
         batches = self._batches()
-        with stopping() as stop:
+        with safe_points(*TO_SAVE) as stop:
             for epoch in range(self.progress.epoch, self.recipe.epochs):
                 self._train_epoch(epoch, batches, stop, profiler)
                 self._end_epoch(epoch)
-                if epoch + 1 < self.recipe.epochs and self.processes.agree([bool(stop.asked)])[0]:
+                if epoch + 1 < self.recipe.epochs and self.processes.agree([stop()])[0]:
+                    stop.reached = True
                     self._save(and_stop=True)
             self._keep_weights()
         if profiler:
@@ -147,12 +148,13 @@ class Trainer:
         """Do what all processes must do together: end on a loss that is NaN or infinite, save, and stop."""
         due = self.processes.first and time.monotonic() - self._saved > 60 * self.options.save_minutes
         look = self.device.type == "cpu" or len(self._unseen) >= LOOK
-        stops, saves, bad = self.processes.agree([bool(stop.asked), due, look and self._diverged()])
+        stops, saves, bad = self.processes.agree([stop(), due, look and self._diverged()])
         if (stops or saves) and not bad:
             bad = self.processes.agree([self._diverged()])[0]
         if bad:
             raise self._divergence()
         if stops or saves:
+            stop.reached = stops
             self._save(and_stop=stops)
 
     def _diverged(self) -> bool:

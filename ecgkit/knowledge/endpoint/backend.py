@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import ecgkit
+from ecgkit.interrupt import Left, keeps
 from ecgkit.knowledge.backends import Readings, Watch
 from ecgkit.knowledge.endpoint import schemas
 from ecgkit.knowledge.endpoint.address import check_address
@@ -103,7 +104,8 @@ class OpenAIBackend:
                     finally:
                         self.mode = desk.mode or self.mode
 
-        return asyncio.run(run())
+        with keeps(lambda: Left(f"the answers so far are kept in {self._folder}")):
+            return asyncio.run(run())
 
     async def _read(self, texts: Sequence[str], watch: Watch, desk: Desk) -> Readings:
         prompt = load_prompt("extract")
