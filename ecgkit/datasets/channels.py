@@ -104,7 +104,9 @@ class Rows:
     @property
     def microvolts(self) -> tuple[Fraction, ...]:
         """Microvolts per unit of each row, including the row's sign; thousandths of the unit for ``NU``."""
-        return tuple(sign * (microvolts_of(unit) or 1000) for sign, unit in zip(self.signs, self.units, strict=True))
+        return tuple(
+            sign * (microvolts_of(unit) or Fraction(1000)) for sign, unit in zip(self.signs, self.units, strict=True)
+        )
 
     @property
     def millivolts(self) -> NDArray[np.float64]:
