@@ -7,6 +7,7 @@ from ecgkit.api.arguments import PathLike, Settings
 from ecgkit.api.training import (
     Pretraining,
     Training,
+    check_gpus,
     command_line,
     configured,
     probe_notes,
@@ -46,6 +47,7 @@ def pretrain(
     all_folds: bool = False,
     tensorboard: bool = False,
     profile: bool = False,
+    prepare: bool = False,
     overwrite: bool = False,
     watcher: Watcher | None = None,
 ) -> Pretraining:
@@ -82,6 +84,7 @@ def pretrain(
         all_folds: Also train on fold 10.
         tensorboard: Also write TensorBoard event files.
         profile: Profile some steps: write a trace and a table of operations.
+        prepare: First add what the store lacks: R peaks, and entities read by the lexicon.
         overwrite: Replace an existing run, finished or unfinished.
         watcher: Functions to call during the training.
 
@@ -93,11 +96,13 @@ def pretrain(
         PluginError: There is no such method or task.
         StoreError: The store lacks what the method needs, or has too few records.
         TaskError: The store has no labels of the task.
-        RunError: The loss is not a number, the device does not exist, or a process failed.
+        RunError: The loss is not a number, the device does not exist, torch sees fewer than `gpus` GPUs, or a process
+            failed.
         OutputError: `out` exists, or an unfinished run of this name exists.
         KeyboardInterrupt: A signal asked to stop. A checkpoint is saved, and `resume_pretraining` continues.
     """
-    command = partial(command_line, {name: value for name, value in locals().items() if name != "watcher"})
+    command = partial(command_line, {name: value for name, value in locals().items() if name != "watcher"}, pretrain)
+    check_gpus(gpus, command())
     entry, preset, chosen = configured(method, preset, config, settings, epochs, accumulate)
     options = PretrainOptions(
         preset=preset,
@@ -113,6 +118,7 @@ def pretrain(
         tensorboard=tensorboard,
         profile=profile,
         measure_every=probe_every,
+        prepare=prepare,
         notes={**process_notes(gpus, processes), **probe_notes(probe_task, probe_data or data)},
     )
     return train(Training(entry, chosen, Path(data), Path(out), task_of(task), options), watcher, command)
@@ -145,9 +151,11 @@ def resume_pretraining(
         OutputError: Another process trains it, or its store has changed.
     """
     path = Path(run)
-    training = read_unfinished(path, device, profile, process_notes(gpus, processes))
+    training = read_unfinished(path, _device(device, processes), profile, process_notes(gpus, processes))
     asked = {"resume": path, "device": device, "gpus": gpus, "processes": processes, "profile": profile}
-    return train(training, watcher, partial(command_line, asked))
+    command = partial(command_line, asked, resume_pretraining)
+    check_gpus(gpus, command())
+    return train(training, watcher, command)
 
 
 def estimate_pretraining(

@@ -18,10 +18,12 @@ from ecgkit.cli.render import (
     print_facts,
     print_json,
     say,
+    warn,
 )
 from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption
 from ecgkit.cli.training_view import training_view
 from ecgkit.errors import ConfigError
+from ecgkit.wording import duration
 
 if TYPE_CHECKING:
     from ecgkit.api.training import Pretraining
@@ -101,6 +103,10 @@ def pretrain(
     tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard event files.")] = False,
     profile: Annotated[
         bool, typer.Option("--profile", help="Profile some steps: write a trace and a table of operations.")
+    ] = False,
+    prepare: Annotated[
+        bool,
+        typer.Option("--prepare", help="First add what the store lacks: R peaks, and entities read by the lexicon."),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Estimate parameters, memory, steps and time without training.")
@@ -187,22 +193,20 @@ def _show_estimate(found: "Estimate", as_json: bool) -> None:
     cost = found.beginning.cost
     if as_json:
         costs = {name: getattr(cost, name) for name in ("parameters", "trained", "tokens", "flops")}
-        times = {name: getattr(found, name) for name in ("memory", "steps", "step_seconds", "seconds")}
+        times = {name: getattr(found, name) for name in ("memory", "steps", "step_seconds", "measured", "seconds")}
         print_json({**costs, **times})
     say(str(found.beginning))
+    for line in found.beginning.warnings():
+        warn(line)
     rows = {
         "parameters": f"{cost.parameters:,} ({cost.trained:,} trained)",
         "tokens per record": "-" if cost.tokens is None else f"{cost.tokens:,} before any is dropped",
         "FLOPs per record": f"{cost.flops / 1e9:.2f} G, forward and backward",
         "memory per process": f"{found.memory / 2**30:.2f} GiB (estimate)",
         "steps": f"{found.steps:,} ({found.beginning.steps:,} per epoch)",
-        "time per step": f"{found.step_seconds:.3f} s in one process, without loading (measured)",
-        "time of all steps": f"{_hours(found.seconds)} (estimate)",
+        "time per step": f"{found.step_seconds:.3f} s in one process, without loading (measured)"
+        if found.measured
+        else f"at least {found.step_seconds:.1f} s (counted, not measured: at {found.peak / 1e9:,.0f} GFLOP/s)",
+        "time of all steps": f"{'' if found.measured else 'at least '}{duration(found.seconds)} (estimate)",
     }
     print_facts("dry run: nothing was trained", rows)
-
-
-def _hours(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -39,6 +39,7 @@ from ecgkit.training.unfinished import BEST, DIVERGED
 from ecgkit.training.weights import save_tensors
 
 LOOK = 50  # number of steps on a GPU between reads of the losses
+MEASURED_STEPS = 2  # at least, before the expected time is announced
 LIVE = 1.0  # seconds between calls of `Watcher.live`
 GPU_WORKERS = 8  # at most
 REMEDY = "Lower the learning rate with --set recipe.lr=..., or set recipe.clip."
@@ -74,6 +75,8 @@ class Trainer:
         self.progress = Progress()
         self._unseen: list[tuple[int, Piece, dict[str, Tensor]]] = []  # losses that have not been read yet
         self._saved = self._shown = time.monotonic()
+        self._measured_from: tuple[int, float] | None = None  # step and time
+        self._announced = False
 
     def train(self) -> list[dict[str, Any]]:
         """Train to the end and return the metrics of every epoch; the folder then holds the final weights.
@@ -84,7 +87,7 @@ class Trainer:
         """
         torch.manual_seed(_seed(self.options.seed, self.processes.rank))
         self._go_on()
-        beginning = self.setup.beginning(self.processes.size, self.cost)
+        beginning = self.setup.beginning(self.processes.size, self.cost, self.peak)
         self.watcher.start(beginning)
         for line in beginning.warnings():
             self.watcher.warn(line)
@@ -178,7 +181,19 @@ class Trainer:
             f"the loss is NaN or infinite at step {self.progress.step}; its records are in {files}", remedy=REMEDY
         )
 
+    def _expect(self) -> None:
+        """Announce the expected time once, from steps after the first, which warms up."""
+        now = time.monotonic()
+        if self._measured_from is None:
+            self._measured_from = self.progress.step, now
+        first, began = self._measured_from
+        done = self.progress.step - first
+        if not self._announced and done >= MEASURED_STEPS and now - began >= LIVE:
+            self._announced = True
+            self.watcher.expect((self.steps - self.progress.step) * (now - began) / done)
+
     def _show(self) -> None:
+        self._expect()
         self.watcher.step(self.progress.step, self.steps)
         if self.watcher.live is not None and time.monotonic() - self._shown > LIVE:
             self._shown = time.monotonic()
