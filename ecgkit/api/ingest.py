@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ecgkit.api.arguments import Leads, PathLike, chosen_leads
+from ecgkit.choices import notes_choices
 from ecgkit.datasets.paths import open_folder
 from ecgkit.executor import open_executor
 from ecgkit.ingestion import IngestOptions, IngestReport
@@ -11,12 +12,14 @@ from ecgkit.ingestion import ingest as run_ingest
 from ecgkit.ingestion.options import Window, read_patients
 from ecgkit.ingestion.part import warm_up
 from ecgkit.progress import Progress, silent
+from ecgkit.workspace.defaults import new_store
 
 
+@notes_choices
 def ingest(
     src: PathLike,
     *,
-    out: PathLike,
+    out: PathLike | None = None,
     dataset: str = "",
     leads: Leads = "",
     fs: float | None = None,
@@ -37,7 +40,8 @@ def ingest(
 
     Args:
         src: Folder of the dataset, or a URL such as ``s3://bucket/ptb-xl``.
-        out: Store to write. It appears when it is complete.
+        out: Store to write. It appears when it is complete. By default ``NAME.zarr`` in the current folder.
+            NAME is that of the source's folder; for a downloaded archive, the short name of its dataset.
         dataset: Dataset layout of the folder. By default detected from its files.
         leads: Leads that every record must have. By default each record keeps the leads that it has.
         fs: Sampling rate in Hz. Records at this rate are chosen if the dataset has them; others are resampled. By
@@ -72,5 +76,7 @@ def ingest(
         drop=tuple(drop),
     )
     options.check()
+    folder = open_folder(str(src))
+    store = new_store(out, folder, dataset)
     with open_executor(workers, dask, warm_up) as executor:
-        return run_ingest(open_folder(str(src)), Path(out), options, progress, overwrite=overwrite, executor=executor)
+        return run_ingest(folder, store, options, progress, overwrite=overwrite, executor=executor)

@@ -14,6 +14,7 @@ import typer
 from rich.markup import escape
 
 import ecgkit
+from ecgkit.choices import command_typed
 from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.render import as_json_wanted, errors
 from ecgkit.entries import CommandEntry
@@ -92,7 +93,8 @@ def main() -> None:
     arguments = [a for a in sys.argv[1:] if a != DEBUG_FLAG]  # it may stand anywhere on the command line
     as_json_wanted(False)
     try:
-        _program()(arguments, prog_name="ecgkit")
+        with command_typed(arguments):
+            _program()(arguments, prog_name="ecgkit")
     except EcgkitError as error:
         _fail(str(error), debug, code=Exit.BAD_INPUT)
     except SystemExit as stop:

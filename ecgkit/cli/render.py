@@ -26,6 +26,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from ecgkit.choices import INHERITED, chosen
 from ecgkit.cli.layout import blocks, boxed, columns, facts, fits
 
 
@@ -77,6 +78,12 @@ def say(line: str) -> None:
     """
     through = errors if console.is_terminal and _shown else _people[0]
     through.print(escape(_wrapped(line, through)), soft_wrap=True)
+
+
+def say_choices() -> None:
+    """Print the values that the command chose itself in one line; nothing if it chose none, or has said so before."""
+    if chosen() and INHERITED not in os.environ:
+        say(f"using {', '.join(map(str, chosen()))}")
 
 
 def warn(line: str) -> None:
