@@ -17,6 +17,7 @@ from ecgkit.cli.render import (
     JsonOption,
     OverwriteOption,
     WorkersOption,
+    next_is,
     print_json,
     print_table,
     progress,
@@ -90,6 +91,7 @@ def ingest(
     options, began = locals(), time.perf_counter()
     from ecgkit.datasets.paths import open_folder
     from ecgkit.workspace.defaults import new_store
+    from ecgkit.workspace.next_step import after_store
 
     store = new_store(out, open_folder(src), dataset)
     say_choices()
@@ -100,6 +102,7 @@ def ingest(
     _show(report, store, took)
     if as_json:
         print_json(_as_json(report, store, took))
+    next_is(after_store(store))
     if report.failed > max_rejected / 100 * report.found:
         raise typer.Exit(Exit.INCOMPLETE)
 

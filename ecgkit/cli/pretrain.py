@@ -15,6 +15,7 @@ from ecgkit.cli.render import (
     JsonOption,
     OverwriteOption,
     SeedOption,
+    next_is,
     print_facts,
     print_json,
     say,
@@ -40,7 +41,10 @@ def pretrain(
         str, typer.Option(help="Method family. List them with: ecgkit methods", autocompletion=completion.methods)
     ] = "",
     data: Annotated[
-        Path | None, typer.Option(help="Store to train on. Default: the only store in this folder.")
+        Path | None,
+        typer.Option(
+            help="Store to train on. Default: the only store in this folder.", autocompletion=completion.stores
+        ),
     ] = None,
     out: Annotated[
         Path | None,
@@ -174,6 +178,7 @@ def _places(method: str, preset: str, data: Path | None, out: Path | None, *, dr
 def _train(train: "Callable[[Watcher], Pretraining]", out: Path, as_json: bool) -> None:
     """Train, show the progress, and print the outcome."""
     from ecgkit.training.launch import ProcessError, tells_the_end
+    from ecgkit.workspace.next_step import after_run
 
     if as_json:
         os.environ["ECGKIT_PRETRAIN_AS_JSON"] = "1"  # the processes that may be started leave stdout alone too
@@ -186,6 +191,7 @@ def _train(train: "Callable[[Watcher], Pretraining]", out: Path, as_json: bool) 
         raise typer.Exit(failure.code) from None
     if tells_the_end():
         _show(done)
+        next_is(after_run(done.run))
         if as_json:
             print_json({"run": str(done.run), "seconds": done.seconds, "epochs": done.metrics})
 

@@ -4,18 +4,21 @@
 the store          the only store of the current folder
 the run            the last finished run, directly in the folder or below ``runs``
 the store of a run the store that it was trained on, if it is still there
+the task           the only task that fits the store: `ecgkit.workspace.fitting`
 a new store        ``NAME.zarr``, with the name of the source's folder
+the results        ``runs``
 a new run          ``runs/METHOD-PRESET``, then ``-2``, ``-3``; never one that exists
 =================  =====================================================================
 """
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ecgkit.atomic import kind_of
 from ecgkit.choices import choose
-from ecgkit.errors import ConfigError, OutputError, RunError, StoreError
+from ecgkit.errors import ConfigError, OutputError, ResultsError, RunError, StoreError
 from ecgkit.training.unfinished import resume_command, unfinished
 from ecgkit.workspace.names import free_run, store_name
 from ecgkit.workspace.runs import RUNS, RunInfo, read_run, runs_of
@@ -144,6 +147,23 @@ def new_run(given: PathLike | None, method: str, preset: str) -> Path:
         )
     choose("--out", path, f"{folder / name} exists" if again else "a new run")
     return path
+
+
+def the_results(given: Sequence[PathLike]) -> list[Path]:
+    """Return the given folders of results, or ``runs``.
+
+    Raises:
+        ResultsError: There is no folder ``runs``.
+    """
+    if given:
+        return [Path(path) for path in given]
+    if not Path(RUNS).is_dir():
+        raise ResultsError(
+            f"this folder has no folder {RUNS!r} with results",
+            remedy="Make a result with 'ecgkit probe', or name a folder of results.",
+        )
+    choose("RESULTS", RUNS, "the folder of runs")
+    return [Path(RUNS)]
 
 
 def _numbered(run: RunInfo, folder: Path, name: str) -> bool:
