@@ -39,7 +39,7 @@ LAYOUTS = (
     ("cinc", "CinC Challenge 2020 or 2021, all sources", "cinc:Cinc", 5),
     ("wfdb", "any folder of WFDB records", "wfdb_folder:WfdbFolder", 0),
 )
-GENERAL = ("stores", "manifest", "wfdb")
+GENERAL = ("stores", "manifest", "wfdb")  # any dataset may have these layouts
 
 
 @hookimpl
