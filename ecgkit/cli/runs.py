@@ -1,5 +1,6 @@
 """``ecgkit runs``: the runs of a folder; compare, show, tag and delete them."""
 
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -217,8 +218,7 @@ def delete(
 
 
 def _ask(run: "RunInfo", results: int) -> bool:
+    if not sys.stdin.isatty():
+        raise RunError(f"{run.folder} is not deleted, because nobody can be asked", remedy="Add --yes to delete it.")
     what = f"{run.folder} ({run.method} {run.preset}, {run_state(run)}"
-    try:
-        return typer.confirm(f"Delete {what}{f', with {results} results' if results else ''})?", err=True)
-    except typer.Abort:
-        raise RunError(f"{run.folder} is not deleted: nobody answered", remedy="Add --yes to delete it.") from None
+    return typer.confirm(f"Delete {what}{f', with {results} results' if results else ''})?", err=True)

@@ -86,7 +86,7 @@ def read_run(path: Path) -> RunInfo:
     """
     details = read_yaml(path / CONFIG)
     metrics, done = _metrics(path), kind_of(path) != KIND
-    config = details.get("config") if isinstance(details.get("config"), dict) else {}
+    recipe = dict(dict(details.get("config") or {}).get("recipe") or {})
     return RunInfo(
         path=finished(path),
         method=str(details.get("method", "")),
@@ -94,7 +94,7 @@ def read_run(path: Path) -> RunInfo:
         finished=done,
         holder="" if done else holder_of(path / LOCK),
         epochs=len(metrics),
-        planned=0 if "imported" in details else int(config.get("recipe", {}).get("epochs", 0)),
+        planned=0 if "imported" in details else int(recipe.get("epochs", 0)),
         metrics=metrics,
         ended=datetime.fromtimestamp(_changed(path)),
         store=dict(details.get("store") or {}),

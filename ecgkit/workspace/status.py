@@ -120,8 +120,8 @@ def _result(row: Path, values: dict[str, Any]) -> ResultInfo:
     targets = values.get("targets") or []
     score = targets[0]["metrics"]["mae"]["value"] if targets else values["macro_auroc"]
     measure = f"MAE of {targets[0]['name']} in {targets[0]['unit']}" if targets else "macro AUROC"
-    of = (str(values[name]) for name in ("run", "task", "head"))
-    return ResultInfo(row.parent, *of, str(values.get("lead_set", "")), score, measure)
+    run, task, head = (str(values[name]) for name in ("run", "task", "head"))
+    return ResultInfo(row.parent, run, task, head, str(values.get("lead_set", "")), score, measure)
 
 
 def _next(
