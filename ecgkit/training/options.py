@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 LONG = 3600.0  # seconds; a longer training on a CPU is announced
 
+CHOSEN = "defaults"  # note of the values that were not given but chosen, which config.yaml records
+
 
 @dataclass(frozen=True)
 class PretrainOptions:

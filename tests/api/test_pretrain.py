@@ -81,11 +81,12 @@ def test_the_command_of_other_processes_says_the_same() -> None:
         "all_folds": True,
         "tensorboard": True,
         "profile": True,
+        "prepare": True,
         "overwrite": True,
     }
     assert set(other) == set(inspect.signature(ecgkit.pretrain).parameters) - {"watcher"}
     program: Any = typer.main.get_command(build_app())
-    name, *line = command_line(other)
+    name, *line = command_line(other, ecgkit.pretrain)
     parsed = program.commands[name].make_context(name, line).params
     assert list(parsed.pop("settings")) == ["depth=4", 'signal={"fs": 100}']
     del other["settings"]
