@@ -109,6 +109,7 @@ def pretrain(
         KeyboardInterrupt: A signal asked to stop. A checkpoint is saved, and `resume_pretraining` continues.
     """
     given = {name: value for name, value in locals().items() if name != "watcher"}
+    many = process_notes(gpus, processes)
     entry, preset, chosen = configured(method, preset, config, settings, epochs, accumulate)
     store = the_store(data, f"ecgkit pretrain --method {method}", "--data")
     run = run_folder(out, method, preset)
@@ -129,7 +130,7 @@ def pretrain(
         profile=profile,
         measure_every=probe_every,
         prepare=prepare,
-        notes={**process_notes(gpus, processes), **probe_notes(probe_task, probe_data or store), **choice_notes()},
+        notes={**many, **probe_notes(probe_task, probe_data or store), **choice_notes()},
     )
     return train(Training(entry, chosen, store, run, task_of(task), options), watcher, command)
 
@@ -171,8 +172,8 @@ def resume_pretraining(
         RunError: There is no unfinished run of this name, or it is finished.
         OutputError: Another process trains it, or its store has changed.
     """
-    path = Path(run)
-    training = read_unfinished(path, _device(device, processes), profile, process_notes(gpus, processes))
+    path, many = Path(run), process_notes(gpus, processes)
+    training = read_unfinished(path, _device(device, processes), profile, many)
     asked = {"resume": path, "device": device, "gpus": gpus, "processes": processes, "profile": profile}
     command = partial(command_line, asked, resume_pretraining)
     check_gpus(gpus, command())

@@ -110,9 +110,10 @@ def check_gpus(wanted: int, command: Sequence[str]) -> None:
     if found >= wanted:
         return
     line = list(command)
-    if "--gpus" in line:
-        at = line.index("--gpus")
-        del line[at : at + 2]
+    for flag in ("--gpus", "--device"):
+        if flag in line:
+            at = line.index(flag)
+            del line[at : at + 2]
     share = min(wanted, len(os.sched_getaffinity(0)))
     others = {"on fewer GPUs": ["--gpus", str(found)]} if found else {}
     others["on the CPU"] = ["--processes", str(share)] if share > 1 else ["--device", "cpu"]
