@@ -8,9 +8,10 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -23,6 +24,11 @@ SHOWN = 80  # longest value that a message shows, in characters
 # PyYAML lets some Python errors through: ``!!bool x`` is a KeyError, ``!!timestamp x`` an AttributeError, and too deep
 # nesting a RecursionError.
 YAML_ERRORS = (yaml.YAMLError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError)
+
+
+@lru_cache(maxsize=256)
+def _adapter(kind: type) -> TypeAdapter:
+    return TypeAdapter(kind)
 
 
 def build(kind: type[C], values: Mapping[str, Any], *, source: str = "config") -> C:
@@ -38,7 +44,7 @@ def build(kind: type[C], values: Mapping[str, Any], *, source: str = "config") -
     """
     _check_keys(kind, values, source)
     try:
-        return TypeAdapter(kind).validate_python(values)
+        return cast(C, _adapter(kind).validate_python(values))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -103,7 +109,7 @@ def _parse(text: str, source: str) -> Any:
 
 def to_dict(config: Any) -> dict[str, Any]:
     """Return a config as plain mappings, lists and scalars, ready for YAML and JSON."""
-    plain = TypeAdapter(type(config)).dump_python(config, mode="json")
+    plain = _adapter(type(config)).dump_python(config, mode="json")
     assert isinstance(plain, dict)
     return plain
 

@@ -29,6 +29,7 @@ ROOMS = (
     "executor",
     "parts",
     "store",
+    "archives",
     "datasets",
     "ingestion",
     "beats",

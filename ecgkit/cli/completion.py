@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from ecgkit.entries import (
+    ArchiveEntry,
     DatasetEntry,
     DetectorEntry,
     Entry,
@@ -35,6 +36,7 @@ methods = _names_of(MethodEntry)
 tasks = _names_of(TaskEntry)
 heads = _names_of(HeadEntry)
 datasets = _names_of(DatasetEntry)
+archives = _names_of(ArchiveEntry)
 detectors = _names_of(DetectorEntry)
 protocols = _names_of(ProtocolEntry)
 

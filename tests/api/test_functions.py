@@ -19,6 +19,7 @@ from tests.conftest import PROJECT
 FUNCTIONS = {
     "demo": ("run_demo",),
     "simulate": ("simulate_cohort",),
+    "datasets": ("list_datasets",),
     "inspect": (
         "inspect_store",
         "inspect_record",
