@@ -8,7 +8,6 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -23,12 +22,8 @@ C = TypeVar("C")
 SHOWN = 80  # longest value that a message shows, in characters
 # PyYAML lets some Python errors through: ``!!bool x`` is a KeyError, ``!!timestamp x`` an AttributeError, and too deep
 # nesting a RecursionError.
+_adapters: dict[type, TypeAdapter[Any]] = {}
 YAML_ERRORS = (yaml.YAMLError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError)
-
-
-@lru_cache(maxsize=256)
-def _adapter(kind: type) -> TypeAdapter:
-    return TypeAdapter(kind)
 
 
 def build(kind: type[C], values: Mapping[str, Any], *, source: str = "config") -> C:
@@ -68,6 +63,13 @@ def merge(config: C, values: Mapping[str, Any], *, source: str = "config") -> C:
 def _merged(old: dict[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     both = {k: _merged(old[k], v) for k, v in new.items() if isinstance(v, Mapping) and isinstance(old.get(k), dict)}
     return {**old, **new, **both}
+
+
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    """Return pydantic's adapter of a dataclass; making it takes much longer than using it."""
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
 
 
 def override(config: C, assignments: Sequence[str]) -> C:
