@@ -22,8 +22,9 @@ C = TypeVar("C")
 SHOWN = 80  # longest value that a message shows, in characters
 # PyYAML lets some Python errors through: ``!!bool x`` is a KeyError, ``!!timestamp x`` an AttributeError, and too deep
 # nesting a RecursionError.
-_adapters: dict[type, TypeAdapter[Any]] = {}
 YAML_ERRORS = (yaml.YAMLError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError)
+
+_adapters: dict[type, TypeAdapter[Any]] = {}
 
 
 def build(kind: type[C], values: Mapping[str, Any], *, source: str = "config") -> C:

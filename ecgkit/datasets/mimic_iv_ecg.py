@@ -34,6 +34,7 @@ class MimicIvEcg(Dataset):
     """MIMIC-IV-ECG as PhysioNet publishes it. It ships no labels; labels come from a header's ``Dx`` line, if any."""
 
     name = "mimic-iv-ecg"
+    archives = ("mimic-iv-ecg",)
     code_system = "snomed"
 
     @classmethod

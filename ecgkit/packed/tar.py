@@ -11,16 +11,16 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from ecgkit.errors import DatasetError
 from ecgkit.packed.index import BOMB_BYTES, BOMB_RATIO, Member, Refused
 
-_OPENERS: dict[str, Callable[[Path], IO[bytes]]] = {
-    ".gz": lambda file: gzip.open(file, "rb"),
-    ".tgz": lambda file: gzip.open(file, "rb"),
-    ".bz2": lambda file: bz2.open(file, "rb"),
-    ".xz": lambda file: lzma.open(file, "rb"),
+_OPENERS: dict[str, Callable[[Path, Any], Any]] = {
+    ".gz": gzip.open,
+    ".tgz": gzip.open,
+    ".bz2": bz2.open,
+    ".xz": lzma.open,
 }
 _STEP = 2**22
 _BLOCK = tarfile.BLOCKSIZE
@@ -39,7 +39,7 @@ def decompress(file: Path, out: Path) -> None:
     """
     most = max(BOMB_BYTES, BOMB_RATIO * file.stat().st_size)
     try:
-        with _OPENERS[file.suffix.lower()](file) as packed, out.open("wb") as plain:
+        with _OPENERS[file.suffix.lower()](file, "rb") as packed, out.open("wb") as plain:
             size = 0
             while piece := packed.read(_STEP):
                 size += len(piece)
@@ -73,14 +73,30 @@ def members(file: Path) -> Iterator[Member | Refused]:
     length = file.stat().st_size
     try:
         with tarfile.open(file, "r:") as archive:
-            while (info := archive.next()) is not None:
-                archive.members = []  # type: ignore[attr-defined]  # tarfile would keep every member in memory
+            for info in _infos(archive):
                 if not info.isdir():
                     yield _member(info, length)
             if _is_broken_off(file, archive.offset):
-                yield Refused("(rest of the archive)", f"the header at byte {archive.offset:,} is damaged")
+                yield Refused(
+                    "(rest of the archive)", f"the archive is damaged or cut short at byte {archive.offset:,}"
+                )
     except (OSError, tarfile.TarError, ValueError, OverflowError) as error:
         raise DatasetError(f"{file} cannot be read as a .tar archive ({error})", "a complete archive") from None
+
+
+def _infos(archive: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    """Yield the members as far as they can be found."""
+    while True:
+        try:
+            info = archive.next()
+        except tarfile.ReadError:
+            if not archive.offset:
+                raise
+            return
+        if info is None:
+            return
+        archive.members = []  # type: ignore[attr-defined]  # tarfile would keep every member in memory
+        yield info
 
 
 def _member(info: tarfile.TarInfo, length: int) -> Member | Refused:
@@ -97,4 +113,5 @@ def _is_broken_off(file: Path, at: int) -> bool:
     """Return whether something other than the end mark follows the last member that could be read."""
     with file.open("rb") as raw:
         raw.seek(at)
-        return bool(raw.read(_BLOCK).strip(b"\0"))
+        block = raw.read(_BLOCK)
+    return len(block) < _BLOCK or bool(block.strip(b"\0"))
