@@ -72,8 +72,8 @@ class Reading:
         code_system: Code system of the labels.
         labels: Table of the labels. None: labels are in the comments.
         comments: Regular expressions for the comments of a header, one comment per line. Their named groups are read:
-            ``patient``, ``age``, ``sex``, ``label`` (each match is one label) and ``report``; any other group becomes a
-            column of the record table.
+            ``patient``, ``age``, ``sex``, ``label`` (each match is one label), ``labels`` (joined by commas) and
+            ``report``; any other group becomes a column of the record table.
     """
 
     headers: str

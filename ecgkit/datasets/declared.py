@@ -26,7 +26,7 @@ from ecgkit.recording import Recording
 
 # What publishers write where they know nothing.
 UNKNOWN = frozenset({"", "-", "?", "n/a", "nan", "no", "none", "unknown"})
-_FIELDS = frozenset({"patient", "age", "sex", "label", "report"})
+_FIELDS = frozenset({"patient", "age", "sex", "label", "labels", "report"})
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,8 @@ class DeclaredFolder(HeaderFolder):
         age, sex = _first(found, "age"), (_first(found, "sex") or "")[:1].upper()
         own = {name: _first(found, name) for name in self._columns}
         if source.labels is None:
-            row["labels"] = list(dict.fromkeys(found.get("label", ())))
+            joined = (label.strip() for text in found.get("labels", ()) for label in text.split(","))
+            row["labels"] = list(dict.fromkeys((*found.get("label", ()), *(label for label in joined if label))))
         return {
             **row,
             **own,
