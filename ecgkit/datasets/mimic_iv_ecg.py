@@ -1,9 +1,9 @@
 """MIMIC-IV-ECG 1.0.
 
 Gow et al., MIMIC-IV-ECG: Diagnostic Electrocardiogram Matched Subset, PhysioNet (2023), doi 10.13026/4nqg-sb35.
-``record_list.csv`` lists the records. ``waveform_note_links.csv`` names the cardiologist's note of a record. ``machine_measurements.csv`` holds the machine's report (up to 18 statements)
-and intervals; both tables are joined by ``study_id``. The files order the leads I II III aVR aVF aVL V1..V6, so leads
-are always found by name.
+``record_list.csv`` lists the records. ``waveform_note_links.csv`` names the cardiologist's note of a record.
+``machine_measurements.csv`` holds the machine's report (up to 18 statements) and intervals. All tables are joined by
+``study_id``. The files order the leads I II III aVR aVF aVL V1..V6, so leads are always found by name.
 """
 
 from collections.abc import Sequence

@@ -4,7 +4,7 @@ import io
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple
 
 from ecgkit.packed.archive import Archive
 
@@ -118,7 +118,7 @@ class PackedPath:
         if member is None:
             raise FileNotFoundError(f"{self} does not exist")
         file = self.archive.open(member)
-        return file if "b" in mode else io.TextIOWrapper(cast(IO[bytes], file), encoding=encoding or "utf-8")
+        return file if "b" in mode else io.TextIOWrapper(file, encoding=encoding or "utf-8")
 
     def read_bytes(self) -> bytes:
         """Return the bytes of a file. Raises the errors of `open`."""
