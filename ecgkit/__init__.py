@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ecgkit.api.beats import find_beats, score_beats
     from ecgkit.api.datasets import list_datasets
     from ecgkit.api.demo import run_demo
+    from ecgkit.api.download import download_dataset
     from ecgkit.api.export import export_encoder
     from ecgkit.api.ingest import ingest
     from ecgkit.api.inspect import (
@@ -70,6 +71,7 @@ __all__ = [
     "check_plugin",
     "compare_knowledge",
     "compare_runs",
+    "download_dataset",
     "estimate_pretraining",
     "export_encoder",
     "extract_knowledge",
@@ -112,6 +114,7 @@ _FUNCTIONS = {
     "ecgkit.api.beats": "find_beats score_beats",
     "ecgkit.api.datasets": "list_datasets",
     "ecgkit.api.demo": "run_demo",
+    "ecgkit.api.download": "download_dataset",
     "ecgkit.api.export": "export_encoder",
     "ecgkit.api.ingest": "ingest",
     "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store",

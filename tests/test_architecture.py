@@ -30,6 +30,8 @@ ROOMS = (
     "parts",
     "store",
     "archives",
+    "packed",
+    "download",
     "datasets",
     "ingestion",
     "beats",

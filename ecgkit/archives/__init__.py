@@ -11,6 +11,8 @@ ARCHIVES = {
     "mimic-iv-ecg": "MIMIC-IV-ECG",
     "mimic-iv-ecg-ext-icd": "MIMIC-IV-ECG-Ext-ICD: diagnoses for MIMIC-IV-ECG",
     "cpsc2018": "China Physiological Signal Challenge 2018",
+    "cpsc2019": "China Physiological Signal Challenge 2019, R peaks",
+    "cpsc2020": "China Physiological Signal Challenge 2020, premature beats",
     "cpsc2021": "China Physiological Signal Challenge 2021, atrial fibrillation",
     "cinc2017": "PhysioNet/CinC Challenge 2017, one lead",
     "cinc2020": "PhysioNet/CinC Challenge 2020",
@@ -27,6 +29,10 @@ ARCHIVES = {
     "ludb": "Lobachevsky University Database, marks of every lead",
     "norwegian-athletes": "Norwegian Endurance Athlete ECG Database",
     "code-15": "CODE-15 %",
+    "code-test": "CODE-test",
+    "sph": "Shandong Provincial Hospital",
+    "zzu-pecg": "ZZU pECG, children",
+    "echonext": "EchoNext, findings of echocardiography",
 }
 
 

@@ -68,11 +68,12 @@ class Reading:
         each_record_is_a_patient: Whether no two records come from one patient, except those in `same_patient`.
         same_patient: Records that share a patient: the record, and the id of its patient.
         leads: Lead of each signal whose name does not say it.
+        lead_order: Leads of all signals in order, where their names are of no use.
         code_system: Code system of the labels.
         labels: Table of the labels. None: labels are in the comments.
         comments: Regular expressions for the comments of a header, one comment per line. Their named groups are read:
-            ``patient``, ``age``, ``sex``, ``label`` (each match is one label) and ``report``; any other group becomes a
-            column of the record table.
+            ``patient``, ``age``, ``sex``, ``label`` (each match is one label), ``labels`` (joined by commas) and
+            ``report``; any other group becomes a column of the record table.
     """
 
     headers: str
@@ -82,6 +83,7 @@ class Reading:
     each_record_is_a_patient: bool = False
     same_patient: Mapping[str, str] = field(default_factory=dict)
     leads: Mapping[str, str] = field(default_factory=dict)
+    lead_order: tuple[str, ...] = ()
     code_system: str = ""
     labels: LabelTable | None = None
     comments: tuple[str, ...] = ()

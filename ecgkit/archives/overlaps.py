@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from ecgkit.archives.card import ArchiveCard, all_cards
+from ecgkit.archives.card import all_cards
 
 
 def overlaps_of(name: str) -> dict[str, str]:
@@ -17,23 +17,18 @@ def shared_archives(first: Iterable[str], second: Iterable[str]) -> list[tuple[s
     """Return the pairs of archives, one of each group, that are one archive or share recordings.
 
     Args:
-        first: Names of archives.
-        second: Names of archives.
+        first: Names of archives; a name without a card is ignored.
+        second: The same.
 
     Returns:
         The two names, and what they share; empty for one and the same archive.
     """
     found = []
-    theirs = sorted(set(second))
-    for own in sorted(set(first)):
+    known = all_cards().keys()
+    theirs = sorted(set(second) & known)
+    for own in sorted(set(first) & known):
         shared = overlaps_of(own)
         found += [
             (own, other, "" if own == other else shared[other]) for other in theirs if other == own or other in shared
         ]
     return found
-
-
-def by_name(names: Iterable[str]) -> list[ArchiveCard]:
-    """Return the cards of some archives; names without a card are left out."""
-    cards = all_cards()
-    return [cards[name] for name in names if name in cards]

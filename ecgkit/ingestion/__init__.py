@@ -127,7 +127,11 @@ def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset) -> IngestRepor
         plan.layout,
         slots=plan.slots,
         rejected=plan.rejected,
-        attributes={"dataset": dataset.name, "code_system": dataset.code_system},
+        attributes={
+            "dataset": dataset.name,
+            "archives": list(dataset.archives),
+            "code_system": dataset.code_system,
+        },
     )
     unfinished.finish()
     return report

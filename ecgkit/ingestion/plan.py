@@ -17,6 +17,7 @@ from typing import cast
 
 from ecgkit.datasets.base import Dataset, Source, settle
 from ecgkit.datasets.header import Header
+from ecgkit.datasets.paths import refused_members
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.executor import Executor
 from ecgkit.ingestion.options import IngestOptions
@@ -170,7 +171,8 @@ def make_plan(
     if done < found:
         raise KeyboardInterrupt
     ordered = [blocks[start] for start in sorted(blocks)]
-    rejected = [row for block in ordered for row in block.rejected]
+    rejected = [LedgerRow(name, name, "archive", reason) for name, reason in refused_members(dataset.root)]
+    rejected += [row for block in ordered for row in block.rejected]
     if not any(block.slots for block in ordered):
         raise nothing_read(dataset, found, rejected)
     leads = options.leads or _lead_axis(frozenset().union(*(block.kinds for block in ordered)))

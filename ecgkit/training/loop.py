@@ -101,7 +101,12 @@ def _write_run(folder: Path, setup: Setup) -> None:
         "all_folds": options.all_folds,
         "task": setup.task,
         "precision": precision(setup.recipe, setup.device),
-        "store": {"name": store.name, "dataset": store.attributes["dataset"], "sha256": store.content_hash},
+        "store": {
+            "name": store.name,
+            "dataset": store.attributes["dataset"],
+            "archives": list(store.archives),
+            "sha256": store.content_hash,
+        },
         "records": {name: len(rows) for name, rows in parts.items()},
         **({"built_on": [parent.details for parent in setup.parents]} if setup.parents else {}),
     }

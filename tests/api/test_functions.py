@@ -20,6 +20,7 @@ FUNCTIONS = {
     "demo": ("run_demo",),
     "simulate": ("simulate_cohort",),
     "datasets": ("list_datasets",),
+    "download": ("download_dataset",),
     "inspect": (
         "inspect_store",
         "inspect_record",
@@ -48,7 +49,7 @@ FUNCTIONS = {
     "pretrain": ("pretrain", "resume_pretraining", "estimate_pretraining"),
 }
 # Options that only a program has: what is printed, when the exit code is 3, and which function is called.
-OF_THE_PROGRAM = {"as_json", "attention", "dry_run", "help", "quality", "reconstruct"} | {
+OF_THE_PROGRAM = {"as_json", "attention", "dry_run", "help", "quality", "reconstruct", "yes"} | {
     "max_rejected",
     "max_unread",
     "price_in",
@@ -59,7 +60,7 @@ RENAMED = {("pretrain", "run"): "resume", ("inspect", "run"): "store"}
 # Options that choose a function by being given; the function has a default of its own.
 CHOOSING = {("probe", "layers"): "all"}
 # Arguments that only a function has.
-OF_PYTHON = {"announce", "progress", "say", "watcher"}
+OF_PYTHON = {"announce", "confirm", "progress", "say", "watcher"}
 
 
 def commands() -> Iterator[tuple[str, Any]]:
