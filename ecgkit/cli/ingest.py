@@ -103,6 +103,9 @@ def _as_json(report: "IngestReport", out: Path, seconds: float) -> dict[str, Any
         "taken": report.taken,
         "failed": report.failed,
         "flagged": dict(report.flagged),
+        "clipped": report.clipped,
+        "rescaled": report.rescaled,
+        "offset": report.offset,
         "rejected": rejected,
         "seconds": seconds,
     }
@@ -120,6 +123,8 @@ def _show(report: "IngestReport", out: Path, seconds: float) -> None:
     rejected = Counter(_kind(row.stage, row.reason) for row in report.rejected)
     rows = [{"what": "read", "records": report.taken}]
     rows += [{"what": f"flagged {flag}", "records": count} for flag, count in report.flagged.most_common()]
+    amplitudes = {"clipped": report.clipped, "rescaled": report.rescaled, "offset": report.offset}
+    rows += [{"what": what, "records": count} for what, count in amplitudes.items() if count]
     rows += [{"what": kind, "records": count} for kind, count in rejected.most_common(SHOWN)]
     print_table("Summary", rows, numeric=["records"])
     if report.rejected:

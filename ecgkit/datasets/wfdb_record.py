@@ -19,7 +19,7 @@ from ecgkit.datasets.wfdb_header import NotPlain, WfdbHeader, parse_header
 from ecgkit.datasets.wfdb_signal import PlainLayout, measure, read_counts, to_amplitudes
 from ecgkit.errors import RecordError
 from ecgkit.recording import Amplitudes, Recording
-from ecgkit.signal.microvolts import MISSING
+from ecgkit.signal.microvolts import MISSING, Scaling
 
 
 def read_header(root: Path, path: str) -> Header:
@@ -60,12 +60,18 @@ def read_signal(root: Path, path: str, header: Header) -> Recording:
         RecordError: The signal file is damaged, or contains no sample.
     """
     with one_error(path, "a WFDB signal"):
-        amplitudes = _read_amplitudes(root, path, header)
-    return recording_of(amplitudes, header, path, rpeaks=_reference_beats(root, path, header.fs))
+        amplitudes, scaling = _read_amplitudes(root, path, header)
+    rpeaks = _reference_beats(root, path, header.fs)
+    return recording_of(amplitudes, header, path, rpeaks=rpeaks, scaling=scaling)
 
 
 def recording_of(
-    amplitudes: Amplitudes, header: Header, path: str, *, rpeaks: NDArray[np.integer] | None = None
+    amplitudes: Amplitudes,
+    header: Header,
+    path: str,
+    *,
+    rpeaks: NDArray[np.integer] | None = None,
+    scaling: Scaling | None = None,
 ) -> Recording:
     """Return the recording of a header and its samples.
 
@@ -84,6 +90,7 @@ def recording_of(
         other=header.other,
         comments=header.comments,
         rpeaks=rpeaks,
+        scaling=scaling,
     )
 
 
@@ -131,12 +138,12 @@ def _describe(header: WfdbHeader, samples: int) -> Header:
     )
 
 
-def _read_amplitudes(root: Path, path: str, header: Header) -> Amplitudes:
+def _read_amplitudes(root: Path, path: str, header: Header) -> tuple[Amplitudes, Scaling | None]:
     if isinstance(header.layout, PlainLayout):
         return to_amplitudes(read_counts(root, path, header.samples, header.layout), header.layout.scheme)
     from ecgkit.datasets import wfdb_fallback
 
-    return wfdb_fallback.read_signal(root, path, header)
+    return wfdb_fallback.read_signal(root, path, header), None
 
 
 def _reference_beats(root: Path, path: str, fs: float) -> NDArray[np.int64] | None:

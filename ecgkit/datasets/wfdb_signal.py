@@ -19,7 +19,7 @@ from ecgkit.datasets.paths import beside, read_bytes, size_of
 from ecgkit.datasets.wfdb_header import Channel, NotPlain, Scheme, WfdbHeader
 from ecgkit.errors import RecordError
 from ecgkit.recording import Amplitudes
-from ecgkit.signal.microvolts import LIMIT, MISSING
+from ecgkit.signal.microvolts import LIMIT, MISSING, Scaling, are_lost, keep_counts
 
 Counts = NDArray[np.int16] | NDArray[np.int32]
 
@@ -201,26 +201,33 @@ def _scale_of(scheme: Scheme) -> tuple[_Scale, bool]:
     return scale, scale.is_identity
 
 
-def to_amplitudes(counts: Counts, scheme: Scheme) -> Amplitudes:
+def to_amplitudes(counts: Counts, scheme: Scheme) -> tuple[Amplitudes, Scaling | None]:
     """Convert digital samples of the ECG leads to whole microvolts where that is exact, else to mV.
+
+    Counts that whole microvolts would clip or flatten are kept as they are.
 
     Args:
         counts: Samples ``[L, T]``, as `read_counts` returns them.
         scheme: The record's rows.
 
     Returns:
-        ``[L, T]`` int16 in microvolts, or float64 in mV. For unit ``NU``: thousandths of the unit, or the unit.
+        ``[L, T]`` int16 in microvolts, or in counts, or float64 in mV; and what counts stand for, None otherwise. For
+        unit ``NU``: thousandths of the unit, or the unit.
     """
     scale, is_identity = _scale_of(scheme)
     if is_identity and counts.dtype == np.int16:
-        return cast(NDArray[np.int16], counts)
+        return cast(NDArray[np.int16], counts), None
     missing = counts == scale.missing
     from_zero = counts - scale.baselines
     if scale.steps is not None:
         microvolts = from_zero * scale.steps
         if ((np.abs(microvolts) <= LIMIT) | missing).all():
             microvolts[missing] = MISSING
-            return microvolts.astype(np.int16)
+            return microvolts.astype(np.int16), None
+    steps = scale.microvolts / scale.gains
+    if are_lost(from_zero, missing, steps):
+        signs = np.sign(steps).astype(np.int64)
+        return keep_counts(from_zero * signs, missing, np.abs(steps)[:, 0].tolist())
     signal = from_zero / scale.gains * (scale.microvolts / 1000)
     signal[missing] = np.nan
-    return signal
+    return signal, None

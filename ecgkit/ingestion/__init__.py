@@ -21,6 +21,7 @@ from ecgkit.ingestion.plan import Plan, Progress, Slots, make_plan, nothing_read
 from ecgkit.ingestion.source import find_dataset
 from ecgkit.parts import Part, make_parts
 from ecgkit.store.assembly import KIND, assemble
+from ecgkit.store.format import OFFSETS, STEPS, scaling_of
 from ecgkit.store.writer import LEDGER, ROWS, LedgerRow, part_file, read_ledger
 from ecgkit.unfinished import Unfinished
 
@@ -40,6 +41,9 @@ class IngestReport:
         fewer_leads: Number of records per set of leads, for records that lack some of the store's leads.
         derived: Number of records per set of limb leads that were computed.
         other: Number of records per signal that is not an ECG lead.
+        clipped: Number of records with infinite samples, which were clipped.
+        rescaled: Number of records with a lead in steps other than a microvolt.
+        offset: Number of records with a lead that has an offset of its own.
         content_hash: Hash of the store.
     """
 
@@ -51,6 +55,9 @@ class IngestReport:
     fewer_leads: Counter[tuple[str, ...]] = field(default_factory=Counter)
     derived: Counter[tuple[str, ...]] = field(default_factory=Counter)
     other: Counter[str] = field(default_factory=Counter)
+    clipped: int = 0
+    rescaled: int = 0
+    offset: int = 0
     content_hash: str = ""
 
     @property
@@ -144,3 +151,8 @@ def _count(report: IngestReport, rows: Path, axis: tuple[str, ...]) -> None:
     report.derived.update(tuple(names) for names in derived if names)
     report.other.update(name for names in other for name in names)
     report.flagged.update(flag for names in flags for flag in names)
+    report.clipped += sum(samples > 0 for samples in table["clipped_samples"].to_pylist())
+    if STEPS in table.column_names:
+        scalings = [scaling for row in table.select([STEPS, OFFSETS]).to_pylist() if (scaling := scaling_of(row))]
+        report.rescaled += sum(any(step != 1 for step in scaling.steps) for scaling in scalings)
+        report.offset += sum(any(scaling.offsets) for scaling in scalings)

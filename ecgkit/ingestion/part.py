@@ -82,7 +82,7 @@ def fit(recording: Recording, options: IngestOptions) -> Recording:
         if rpeaks is not None:
             rpeaks = (rpeaks * fs / recording.fs).round().astype(int)
             rpeaks = rpeaks[rpeaks < signal.shape[-1]]
-        recording = replace(recording, amplitudes=signal, fs=fs, rpeaks=rpeaks)
+        recording = replace(recording, amplitudes=signal, fs=fs, rpeaks=rpeaks, scaling=None)
     # If no lead can be derived, the order of leads does not matter here: the store puts them into its own order.
     complete = recording if set(DERIVED) <= set(recording.leads) else recording.with_derived_leads()
     return complete.only(options.leads) if options.leads else complete

@@ -61,7 +61,7 @@ class Block:
     Args:
         packed: Items of these records; see `pack`.
         slots: Number of items.
-        samples: Length of the longest item, as stored.
+        lengths: Number of items by their length in samples, as stored.
         kinds: Leads and unit of each kind of header.
         digest: Hash of everything that decides what is stored of these records.
         rejected: Ledger rows of the records that get no slot.
@@ -70,7 +70,7 @@ class Block:
 
     packed: bytes
     slots: int
-    samples: int
+    lengths: Counter[int]
     kinds: frozenset[tuple[tuple[str, ...], str]]
     digest: bytes
     rejected: list[LedgerRow]
@@ -174,7 +174,7 @@ def make_plan(
     if not any(block.slots for block in ordered):
         raise nothing_read(dataset, found, rejected)
     leads = options.leads or _lead_axis(frozenset().union(*(block.kinds for block in ordered)))
-    layout = Layout.of(leads, max(block.samples for block in ordered))
+    layout = Layout.of(leads, sum((block.lengths for block in ordered), Counter()))
     return Plan(found, layout, ordered, rejected)
 
 
@@ -241,8 +241,8 @@ def plan_block(dataset: Dataset, options: IngestOptions, call: tuple[int, list[S
             digest.update(repr((source, told, [(item.start, item.stop, item.number) for item in own])).encode())
             items += own
     kinds = frozenset((item.header.leads, item.header.unit) for item in items)
-    samples = max((_stored_samples(item.start, item.stop, item.header, options) for item in items), default=0)
-    return call[0], Block(pack(items), len(items), samples, kinds, digest.digest(), rejected, len(call[1]))
+    lengths = Counter(_stored_samples(item.start, item.stop, item.header, options) for item in items)
+    return call[0], Block(pack(items), len(items), lengths, kinds, digest.digest(), rejected, len(call[1]))
 
 
 def pack(items: list[Item]) -> bytes:
