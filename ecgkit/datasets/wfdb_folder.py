@@ -6,7 +6,8 @@ from pathlib import Path
 from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.header_folder import HEADER, headers_below
 from ecgkit.datasets.paths import beside, read_bytes
-from ecgkit.datasets.wfdb_header import first_wfdb_line, wfdb_lines
+from ecgkit.datasets.wfdb_segments import segment_names
+from ecgkit.errors import RecordError
 
 
 class WfdbFolder(Dataset):
@@ -31,8 +32,8 @@ class WfdbFolder(Dataset):
         """Yield the segments that a multi-segment header names; yield nothing for any other header."""
         try:
             raw = read_bytes(self.root, f"{path}{HEADER}")
-        except OSError:  # reported when the header is read as a record
+            names = segment_names(raw)
+        except (OSError, RecordError):  # reported when the header is read as a record
             return
-        if any("/" in word for word in first_wfdb_line(raw).split(None, 1)[:1]):
-            for line in wfdb_lines(raw)[1:]:
-                yield beside(path, line.split()[0])
+        for name in dict.fromkeys(names):
+            yield beside(path, name)

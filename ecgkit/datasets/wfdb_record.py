@@ -1,8 +1,7 @@
 """Read one WFDB record: header, signals, comments and reference beats.
 
-Plain records, which are nearly all records, are read here with numpy; any other record is read with wfdb. Both ways
-find leads by name, never read a file outside the folder, verify sizes and checksums, and raise one `RecordError`
-with its cause on failure.
+Leads are found by name, no file outside the folder is read, sizes and checksums are verified, and every failure is one
+`RecordError` with its cause. A long record is read in stretches, so that its conversion takes little memory.
 """
 
 from collections.abc import Iterator
@@ -13,10 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgkit.datasets.annotations import BEATS, parse_annotations
+from ecgkit.datasets.budget import check_memory
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.paths import beside, check_inside, read_bytes
-from ecgkit.datasets.wfdb_header import NotPlain, WfdbHeader, parse_header
-from ecgkit.datasets.wfdb_signal import PlainLayout, measure, read_counts, to_amplitudes
+from ecgkit.datasets.wfdb_amplitudes import to_amplitudes
+from ecgkit.datasets.wfdb_header import is_segmented, parse_header, split_header
+from ecgkit.datasets.wfdb_segments import JoinedLayout, read_segmented_header, read_segments
+from ecgkit.datasets.wfdb_signal import layout_of, measure, read_counts
 from ecgkit.errors import RecordError
 from ecgkit.recording import Amplitudes, Recording
 from ecgkit.signal.microvolts import MISSING, Scaling
@@ -37,9 +39,10 @@ def read_header(root: Path, path: str) -> Header:
         check_inside(root, f"{path}.hea")
         header = _read_header(root, path)
         if header.samples < 1:
-            raise RecordError(f"{path}.hea gives no number of samples")
+            raise RecordError(f"{path} contains no sample")
         if not 0 < header.fs < float("inf"):
             raise RecordError(f"{path}.hea gives {header.fs:g} Hz", "a sampling rate above 0")
+        check_memory(header.samples * len(header.leads), path)
         return header
 
 
@@ -111,39 +114,30 @@ def _read_header(root: Path, path: str) -> Header:
         raw = read_bytes(root, f"{path}.hea")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise RecordError(f"header {path}.hea does not exist as a file") from None
-    try:
-        parsed = parse_header(raw)
-        for name in parsed.files:
-            check_inside(root, beside(path, name))
-        return _describe(parsed, measure(root, path, parsed))
-    except NotPlain:
-        from ecgkit.datasets import wfdb_fallback
-
-        return wfdb_fallback.read_header(root, path)
-
-
-def _describe(header: WfdbHeader, samples: int) -> Header:
-    rows = header.scheme.rows
-    # header(5): a header without a number of samples has no checksum to verify either.
-    checksums = header.checksums if header.samples is not None else (None,) * len(header.checksums)
+    if is_segmented(split_header(raw)[0][0]):
+        return read_segmented_header(root, path, raw)
+    parsed = parse_header(raw)
+    for name in parsed.files:
+        check_inside(root, beside(path, name))
+    rows, frame = parsed.scheme.rows, parsed.scheme.frame
+    frames = measure(root, path, parsed)
     return Header(
-        header.fs,
-        samples,
+        parsed.fs * frame,
+        frames * frame,
         rows.leads,
         rows.unit,
         rows.source_leads,
         rows.other,
-        header.comments,
-        PlainLayout(header.files, checksums, header.scheme),
+        parsed.comments,
+        layout_of(parsed),
     )
 
 
 def _read_amplitudes(root: Path, path: str, header: Header) -> tuple[Amplitudes, Scaling | None]:
-    if isinstance(header.layout, PlainLayout):
-        return to_amplitudes(read_counts(root, path, header.samples, header.layout), header.layout.scheme)
-    from ecgkit.datasets import wfdb_fallback
-
-    return wfdb_fallback.read_signal(root, path, header), None
+    layout = header.layout
+    if isinstance(layout, JoinedLayout):
+        return read_segments(root, path, header), None
+    return to_amplitudes(read_counts(root, path, header.samples // layout.scheme.frame, layout), layout.scheme)
 
 
 def _reference_beats(root: Path, path: str, fs: float) -> NDArray[np.int64] | None:
