@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ecgkit.datasets.wfdb_formats import MISSING_COUNTS, Counts
 from ecgkit.datasets.wfdb_header import Channel, Scheme
 from ecgkit.recording import Amplitudes
-from ecgkit.signal.microvolts import LIMIT, MISSING, Scaling, are_lost, keep_counts
+from ecgkit.signal.microvolts import LIMIT, MISSING, UNITS_PER_MV, Scaling, are_lost, keep_counts
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class _Scale:
     gains: NDArray[np.float64]
     baselines: NDArray[np.int64]
     missing: NDArray[np.int64]
-    microvolts: NDArray[np.int64]
+    millivolts: NDArray[np.float64]
     steps: NDArray[np.int64] | None
 
     @property
@@ -36,7 +36,7 @@ def _scale_of(scheme: Scheme) -> tuple[_Scale, bool]:
     channels: list[Channel] = [scheme.channels[row] for row in scheme.rows.index]
     microvolts = scheme.rows.microvolts
     # Computed from the gain as written: 0.2 counts per microvolt has no exact binary number, but 1/5 is exact.
-    steps = [Fraction(unit) / Fraction(repr(channel.gain)) for unit, channel in zip(microvolts, channels, strict=True)]
+    steps = [unit / Fraction(repr(channel.gain)) for unit, channel in zip(microvolts, channels, strict=True)]
 
     def column(values: list, dtype: type) -> NDArray:
         return np.array(values, dtype)[:, None]
@@ -45,7 +45,7 @@ def _scale_of(scheme: Scheme) -> tuple[_Scale, bool]:
         column([channel.gain for channel in channels], np.float64),
         column([channel.baseline for channel in channels], np.int64),
         column([MISSING_COUNTS[channel.format] for channel in channels], np.int64),
-        column(list(microvolts), np.int64),
+        scheme.rows.millivolts,
         column([int(step) for step in steps], np.int64) if all(step.denominator == 1 for step in steps) else None,
     )
     return scale, scale.is_identity
@@ -74,10 +74,10 @@ def to_amplitudes(counts: Counts, scheme: Scheme) -> tuple[Amplitudes, Scaling |
         if ((np.abs(microvolts) <= LIMIT) | missing).all():
             microvolts[missing] = MISSING
             return microvolts.astype(np.int16), None
-    steps = scale.microvolts / scale.gains
+    steps = scale.millivolts * UNITS_PER_MV / scale.gains
     if are_lost(from_zero, missing, steps):
         signs = np.sign(steps).astype(np.int64)
         return keep_counts(from_zero * signs, missing, np.abs(steps)[:, 0].tolist())
-    signal = from_zero / scale.gains * (scale.microvolts / 1000)
+    signal = from_zero / scale.gains * scale.millivolts
     signal[missing] = np.nan
     return signal, None

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from math import isfinite
 
-from ecgkit.datasets.channels import NO_UNIT, Rows, find_rows
+from ecgkit.datasets.channels import AS_WRITTEN, NO_UNIT, Naming, Rows, find_rows
 from ecgkit.errors import RecordError
 
 DEFAULT_FS = 250.0
@@ -71,6 +71,7 @@ class Scheme:
     """
 
     channels: tuple[Channel, ...]
+    naming: Naming = AS_WRITTEN
 
     @cached_property
     def rows(self) -> Rows:
@@ -79,7 +80,8 @@ class Scheme:
         Raises:
             RecordError: No row is an ECG lead.
         """
-        return find_rows([channel.name for channel in self.channels], [channel.unit for channel in self.channels])
+        names, units = [channel.name for channel in self.channels], [channel.unit for channel in self.channels]
+        return find_rows(names, units, self.naming)
 
     @cached_property
     def frame(self) -> int:
@@ -192,11 +194,12 @@ def parse_segments(raw: bytes) -> SegmentedHeader:
     return SegmentedHeader(fs, samples or None, tuple(segments), comments)
 
 
-def parse_header(raw: bytes) -> WfdbHeader:
+def parse_header(raw: bytes, naming: Naming = AS_WRITTEN) -> WfdbHeader:
     """Parse the header of a record of one segment.
 
     Args:
         raw: Content of the file.
+        naming: What the user says of names and units.
 
     Raises:
         RecordError: The header breaks the rules.
@@ -220,7 +223,7 @@ def parse_header(raw: bytes) -> WfdbHeader:
         fs,
         samples or None,
         tuple(files),
-        _scheme(tuple(tokens)),
+        _scheme(tuple(tokens), naming),
         tuple(initials),
         tuple(checksums),
         comments,
@@ -271,8 +274,8 @@ def _signal_line(line: str) -> tuple[str, str, str, str, str, int | None, int | 
 
 
 @lru_cache(maxsize=4096)
-def _scheme(tokens: tuple[tuple[int, str, str, str, str, str], ...]) -> Scheme:
-    return Scheme(tuple(_channel(*token) for token in tokens))
+def _scheme(tokens: tuple[tuple[int, str, str, str, str, str], ...], naming: Naming) -> Scheme:
+    return Scheme(tuple(_channel(*token) for token in tokens), naming)
 
 
 def _channel(file: int, form: str, gain: str, bits: str, zero: str, name: str) -> Channel:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from ecgkit.datasets.annotations import BEATS, parse_annotations
 from ecgkit.datasets.budget import check_memory
+from ecgkit.datasets.channels import AS_WRITTEN, Naming
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.paths import beside, check_inside, read_bytes
 from ecgkit.datasets.wfdb_amplitudes import to_amplitudes
@@ -24,12 +25,13 @@ from ecgkit.recording import Amplitudes, Recording
 from ecgkit.signal.microvolts import MISSING, Scaling
 
 
-def read_header(root: Path, path: str) -> Header:
+def read_header(root: Path, path: str, naming: Naming = AS_WRITTEN) -> Header:
     """Read the header of a record, and compare its length with the size of the signal files.
 
     Args:
         root: The dataset's folder.
         path: The record's path relative to it, without suffix.
+        naming: What the user says of names and units.
 
     Raises:
         RecordError: The header is missing, malformed, names a file outside `root`, or holds no ECG lead; or a signal
@@ -37,7 +39,7 @@ def read_header(root: Path, path: str) -> Header:
     """
     with one_error(f"{path}.hea", "a WFDB header"):
         check_inside(root, f"{path}.hea")
-        header = _read_header(root, path)
+        header = _read_header(root, path, naming)
         if header.samples < 1:
             raise RecordError(f"{path} contains no sample")
         if not 0 < header.fs < float("inf"):
@@ -109,14 +111,14 @@ def one_error(name: str, expected: str) -> Iterator[None]:
         raise RecordError(f"{name} is not readable ({cause})", expected) from None
 
 
-def _read_header(root: Path, path: str) -> Header:
+def _read_header(root: Path, path: str, naming: Naming) -> Header:
     try:
         raw = read_bytes(root, f"{path}.hea")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise RecordError(f"header {path}.hea does not exist as a file") from None
     if is_segmented(split_header(raw)[0][0]):
-        return read_segmented_header(root, path, raw)
-    parsed = parse_header(raw)
+        return read_segmented_header(root, path, raw, naming)
+    parsed = parse_header(raw, naming)
     for name in parsed.files:
         check_inside(root, beside(path, name))
     rows, frame = parsed.scheme.rows, parsed.scheme.frame

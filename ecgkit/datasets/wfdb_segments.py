@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgkit.datasets.budget import check_memory
-from ecgkit.datasets.channels import Rows
+from ecgkit.datasets.channels import Naming, Rows
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.paths import beside, check_inside, read_bytes
 from ecgkit.datasets.wfdb_amplitudes import to_amplitudes
@@ -41,10 +41,11 @@ class JoinedLayout:
     frame: int
 
 
-def read_segmented_header(root: Path, path: str, raw: bytes) -> Header:
+def read_segmented_header(root: Path, path: str, raw: bytes, naming: Naming) -> Header:
     """Read the headers of all segments; see `ecgkit.datasets.wfdb_record.read_header`."""
     joined = parse_segments(raw)
-    headers = dict(_segment_headers(root, path, dict.fromkeys(name for name, _ in joined.segments if name != GAP)))
+    names = dict.fromkeys(name for name, _ in joined.segments if name != GAP)
+    headers = dict(_segment_headers(root, path, names, naming))
     first = joined.segments[0]
     is_layout = first[0] != GAP and not first[1]
     real = [(name, frames) for name, frames in joined.segments[is_layout:] if frames]
@@ -107,7 +108,7 @@ def _segment(root: Path, path: str, frames: int, layout: SegmentLayout) -> NDArr
     return signal
 
 
-def _segment_headers(root: Path, path: str, names: dict[str, None]) -> Iterator[tuple[str, WfdbHeader]]:
+def _segment_headers(root: Path, path: str, names: dict[str, None], naming: Naming) -> Iterator[tuple[str, WfdbHeader]]:
     missing = []
     for name in names:
         segment = beside(path, name)
@@ -119,7 +120,7 @@ def _segment_headers(root: Path, path: str, names: dict[str, None]) -> Iterator[
             continue
         if is_segmented(split_header(raw)[0][0]):
             raise RecordError(f"segment {name} of {path} has segments itself, which is not supported")
-        header = parse_header(raw)
+        header = parse_header(raw, naming)
         for file in header.files:
             if file != GAP:
                 check_inside(root, beside(segment, file))

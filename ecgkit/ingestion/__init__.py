@@ -44,6 +44,7 @@ class IngestReport:
         clipped: Number of records with infinite samples, which were clipped.
         rescaled: Number of records with a lead in steps other than a microvolt.
         offset: Number of records with a lead that has an offset of its own.
+        findings: What was found by looking, such as the order of axes, one line each.
         content_hash: Hash of the store.
     """
 
@@ -58,6 +59,7 @@ class IngestReport:
     clipped: int = 0
     rescaled: int = 0
     offset: int = 0
+    findings: list[str] = field(default_factory=list)
     content_hash: str = ""
 
     @property
@@ -99,7 +101,7 @@ def ingest(
     options.check()
     unfinished = Unfinished(out, KIND, overwrite=overwrite)
     unfinished.check_free()
-    dataset = find_dataset(src, options.dataset, options.fs)
+    dataset = find_dataset(src, options.dataset, options.fs, options.given)
     with unfinished.open(), open_executor() as here:
         at = executor or here
         with stop_on_interrupt() as stopped:
@@ -118,7 +120,7 @@ def _parts(plan: Plan) -> list[Part[tuple[int, Slots]]]:
 
 def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset) -> IngestReport:
     """Assemble the store, move it into place, and return its report."""
-    report = IngestReport(dataset.name, plan.found, rejected=list(plan.rejected))
+    report = IngestReport(dataset.name, plan.found, rejected=list(plan.rejected), findings=list(dataset.findings))
     parts = range(plan.parts)
     report.rejected += [row for index in parts for row in read_ledger(part_file(unfinished.parts, index, LEDGER))]
     for index in parts:
