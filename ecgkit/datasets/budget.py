@@ -13,7 +13,7 @@ from types import FrameType
 
 from ecgkit.errors import RecordError
 
-MEGABYTES = 4096.0  # 24 hours of 12 leads at 500 Hz need 3,955
+MEGABYTES = 2048.0  # 24 hours of 12 leads at 250 Hz need 1,978
 SECONDS = 600.0
 BYTES_PER_SAMPLE = 8  # of one number while it is converted
 

@@ -85,18 +85,19 @@ def open_binary(root: Path, path: str) -> Any:
     return open(f"{root}/{path}", "rb")
 
 
-def size_of(root: Path, path: str) -> int:
-    """Return the size of a file in bytes, given its path relative to the dataset's folder.
+def size_and_time(root: Path, path: str) -> tuple[int, float]:
+    """Return the size of a file in bytes and the time of its last change, given its path below the dataset's folder.
 
     Raises:
         RecordError: It is not a regular file.
     """
     if not is_local(root):
-        return (root / path).stat().st_size
+        remote = (root / path).stat()
+        return remote.st_size, getattr(remote, "st_mtime", 0.0)
     found = os.stat(f"{root}/{path}")
     if not stat.S_ISREG(found.st_mode):
         raise RecordError(f"{path} is not a regular file")
-    return found.st_size
+    return found.st_size, found.st_mtime
 
 
 def check_inside(root: Path, path: str) -> None:

@@ -23,7 +23,8 @@ class WfdbFolder(Dataset):
 
     def sources(self) -> Sequence[Source]:
         """List every record once; the segments of a multi-segment record are not listed on their own."""
-        segments = {path: set(self._segments(path)) for path in headers_below(self.root)}
+        paths, self.not_entered = headers_below(self.root)
+        segments = {path: set(self._segments(path)) for path in paths}
         parts = set().union(*segments.values())
         # A header that has segments is never itself a segment: two headers that name each other must not both vanish.
         return [Source(record_id=path, path=path) for path, own in segments.items() if own or path not in parts]

@@ -19,7 +19,8 @@ from ecgkit.datasets.paths import beside, check_inside, read_bytes
 from ecgkit.datasets.wfdb_amplitudes import to_amplitudes
 from ecgkit.datasets.wfdb_header import is_segmented, parse_header, split_header
 from ecgkit.datasets.wfdb_segments import JoinedLayout, read_segmented_header, read_segments
-from ecgkit.datasets.wfdb_signal import layout_of, measure, read_counts
+from ecgkit.datasets.wfdb_signal import layout_of, measure, read_counts, stamp
+from ecgkit.datasets.wfdb_stretches import is_long, read_stretches
 from ecgkit.errors import RecordError
 from ecgkit.recording import Amplitudes, Recording
 from ecgkit.signal.microvolts import MISSING, Scaling
@@ -51,6 +52,21 @@ def read_header(root: Path, path: str, naming: Naming = AS_WRITTEN) -> Header:
 def read_record(root: Path, path: str) -> Recording:
     """Read the header and the signal of a record. Raises the errors of `read_header` and `read_signal`."""
     return read_signal(root, path, read_header(root, path))
+
+
+def read_part(root: Path, path: str, header: Header, start: int, stop: int) -> Recording:
+    """Read the ECG leads of a record from sample `start` up to `stop`. Of a long record, only this part is in memory.
+
+    Raises the errors of `read_signal`.
+    """
+    if not is_long(header):
+        return read_signal(root, path, header).part(start, stop)
+    with one_error(path, "a WFDB signal"):
+        amplitudes, scaling = read_stretches(root, path, header, start, stop)
+    rpeaks = _reference_beats(root, path, header.fs)
+    if rpeaks is not None:
+        rpeaks = rpeaks[(rpeaks >= start) & (rpeaks < stop)] - start
+    return _recording(amplitudes, header, rpeaks, scaling)
 
 
 def read_signal(root: Path, path: str, header: Header) -> Recording:
@@ -86,6 +102,12 @@ def recording_of(
     is_empty = amplitudes.max() == MISSING if amplitudes.dtype == np.int16 else not np.isfinite(amplitudes).any()
     if is_empty:
         raise RecordError(f"every sample of {path} is missing")
+    return _recording(amplitudes, header, rpeaks, scaling)
+
+
+def _recording(
+    amplitudes: Amplitudes, header: Header, rpeaks: NDArray[np.integer] | None, scaling: Scaling | None
+) -> Recording:
     return Recording(
         amplitudes,
         header.fs,
@@ -122,7 +144,7 @@ def _read_header(root: Path, path: str, naming: Naming) -> Header:
     for name in parsed.files:
         check_inside(root, beside(path, name))
     rows, frame = parsed.scheme.rows, parsed.scheme.frame
-    frames = measure(root, path, parsed)
+    frames, states = measure(root, path, parsed)
     return Header(
         parsed.fs * frame,
         frames * frame,
@@ -132,11 +154,14 @@ def _read_header(root: Path, path: str, naming: Naming) -> Header:
         rows.other,
         parsed.comments,
         layout_of(parsed),
+        stamp(raw, states),
     )
 
 
 def _read_amplitudes(root: Path, path: str, header: Header) -> tuple[Amplitudes, Scaling | None]:
     layout = header.layout
+    if is_long(header):
+        return read_stretches(root, path, header, 0, header.samples)
     if isinstance(layout, JoinedLayout):
         return read_segments(root, path, header), None
     return to_amplitudes(read_counts(root, path, header.samples // layout.scheme.frame, layout), layout.scheme)

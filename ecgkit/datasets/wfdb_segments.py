@@ -17,7 +17,7 @@ from ecgkit.datasets.header import Header
 from ecgkit.datasets.paths import beside, check_inside, read_bytes
 from ecgkit.datasets.wfdb_amplitudes import to_amplitudes
 from ecgkit.datasets.wfdb_header import WfdbHeader, is_segmented, parse_header, parse_segments, split_header
-from ecgkit.datasets.wfdb_signal import SegmentLayout, layout_of, measure, read_counts
+from ecgkit.datasets.wfdb_signal import SegmentLayout, layout_of, measure, read_counts, stamp
 from ecgkit.errors import RecordError
 from ecgkit.recording import Recording
 
@@ -52,9 +52,13 @@ def read_segmented_header(root: Path, path: str, raw: bytes, naming: Naming) -> 
     own = {name: headers[name] for name, _ in real if name != GAP}
     _check_lengths(path, joined.samples, real)
     _check_rates(path, joined.fs, own)
+    states: list[object] = []
     for name, frames in dict.fromkeys(real):
-        if name != GAP and (found := measure(root, beside(path, name), own[name])) != frames:
-            raise RecordError(f"segment {name} has {found} samples", f"{frames} as {path}.hea says")
+        if name != GAP:
+            found, files = measure(root, beside(path, name), own[name])
+            states.append((own[name], files))
+            if found != frames:
+                raise RecordError(f"segment {name} has {found} samples", f"{frames} as {path}.hea says")
     rows = {name: _rows_or_none(header) for name, header in own.items()}
     model = headers[first[0]].scheme.rows if is_layout else _first(rows, own)
     frame = _frame(own, rows)
@@ -71,6 +75,7 @@ def read_segmented_header(root: Path, path: str, raw: bytes, naming: Naming) -> 
         model.other,
         joined.comments,
         JoinedLayout(segments, layouts, frame),
+        stamp(raw, states),
     )
 
 

@@ -1,5 +1,6 @@
 """Read the samples of one WFDB segment with numpy; sizes and checksums are verified."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,7 +10,7 @@ from typing import cast
 
 import numpy as np
 
-from ecgkit.datasets.paths import beside, open_binary, read_bytes, read_range, size_of
+from ecgkit.datasets.paths import beside, open_binary, read_bytes, read_range, size_and_time
 from ecgkit.datasets.wfdb_formats import (
     DIFFERENCES,
     FLAC_BITS,
@@ -94,24 +95,32 @@ def layout_of(header: WfdbHeader) -> SegmentLayout:
     return SegmentLayout(header.files, checksums, header.scheme, initials)
 
 
-def measure(root: Path, path: str, header: WfdbHeader) -> int:
-    """Return the number of frames, checked against the sizes of the signal files, or taken from them if it is unknown.
+def measure(root: Path, path: str, header: WfdbHeader) -> tuple[int, list[tuple[int, float]]]:
+    """Return the number of frames, and the size and time of each signal file.
+
+    The number is checked against the sizes, or taken from them if the header does not say it.
 
     Raises:
         RecordError: A signal file is missing, or shorter than the header says.
     """
-    lengths = []
+    lengths, states = [], []
     for name, file in zip(header.files, files_of(header.scheme), strict=True):
         try:
-            size = size_of(root, beside(path, name))
+            size, changed = size_and_time(root, beside(path, name))
         except (FileNotFoundError, NotADirectoryError):
             raise RecordError(f"signal file {name} of {path}.hea does not exist") from None
         wanted = _least_size(file, header.samples or 0)
         if size < wanted:
             raise RecordError(f"{name} is cut short: {size} bytes", f"at least {wanted} bytes")
+        states.append((size, changed))
         if not header.samples:
             lengths.append(_frames_in(root, beside(path, name), file, size))
-    return header.samples or min(lengths)
+    return header.samples or min(lengths), states
+
+
+def stamp(raw: bytes, states: object) -> str:
+    """Return a hash of a header's text and of the states of its files; see `ecgkit.datasets.header.Header`."""
+    return hashlib.blake2b(raw + repr(states).encode(), digest_size=8).hexdigest()
 
 
 def _least_size(file: SignalFile, frames: int) -> int:
@@ -151,7 +160,7 @@ def read_counts(
             continue
         channels = [layout.scheme.channels[row] for row in file.rows]
         beyond = max(channel.skew for channel in channels)
-        counts = _unpack(root, beside(path, name), file, layout, (first, min(last + beyond, frames)))
+        counts = _unpack(root, beside(path, name), file, layout, (first, min(last + beyond, frames)), frames)
         table = _rows_of(counts, channels)
         if (first, last) == (0, frames):
             _check_sums(name, table, file.rows, layout)
@@ -163,8 +172,8 @@ def read_counts(
     return cast(Counts, np.stack([rows[row] for row in wanted]))
 
 
-def _unpack(root: Path, path: str, file: SignalFile, layout: SegmentLayout, frames: tuple[int, int]) -> Counts:
-    """Return the counts of some frames, in the order of the file."""
+def _unpack(root: Path, path: str, file: SignalFile, layout: SegmentLayout, frames: tuple[int, int], of: int) -> Counts:
+    """Return the counts of some of the file's frames, in the order of the file; `of` is the number of all frames."""
     first, last = (frame * file.width for frame in frames)
     name = path.rpartition("/")[2]
     if file.format in FLAC_BITS:
@@ -173,8 +182,8 @@ def _unpack(root: Path, path: str, file: SignalFile, layout: SegmentLayout, fram
     begin = 0 if file.format == DIFFERENCES else first // kind.group * kind.group
     size = kind.size(last - begin)
     start = file.offset + begin // kind.group * kind.group_bytes
-    raw = memoryview(read_bytes(root, path) if not begin else read_range(root, path, start, size))
-    raw = raw[file.offset :] if not begin else raw
+    is_part = frames != (0, of)
+    raw = memoryview(read_range(root, path, start, size) if is_part else read_bytes(root, path)[start:])
     if len(raw) < size:
         raise RecordError(f"{name} is cut short: {len(raw)} bytes", f"{size} bytes")
     counts = kind.unpack(raw, last - begin)

@@ -159,7 +159,7 @@ class Store:
         for row in range(start, stop):
             longest, real = max(longest, int(lengths[row])), real + int(lengths[row])
             is_full = row - first == self.chunk_records
-            if row > first and (is_full or longest * (row + 1 - first) > max(self._array.chunks[2], 2 * real)):
+            if row > first and (is_full or longest * (row + 1 - first) > max(self._array.chunks[2], 1.5 * real)):
                 yield first, row
                 first, longest, real = row, int(lengths[row]), int(lengths[row])
         if first < stop:

@@ -37,7 +37,7 @@ class LedgerRow:
         record_id: Id of the record in the dataset.
         path: Path of the record, relative to the source folder.
         stage: Stage that failed: ``table``, ``header``, ``signal`` or ``leads``; ``dropped`` for an unwanted quality
-            flag.
+            flag; ``folder`` for a folder that could not be entered, ``link`` for a link to one that is read anyway.
         reason: Reason, in words.
     """
 
