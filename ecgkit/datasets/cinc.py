@@ -60,7 +60,7 @@ class Cinc(HeaderFolder):
     @property
     def archives(self) -> tuple[str, ...]:  # type: ignore[override]
         """The archives of the sources that are in the folder."""
-        sources = {source_of(path.rpartition("/")[2]) for path in headers_below(self.root)} - {""}
+        sources = {source_of(path.rpartition("/")[2]) for path in headers_below(self.root)[0]} - {""}
         return tuple(sorted({ARCHIVES[source] for source in sources}))
 
     @classmethod

@@ -79,7 +79,7 @@ class DeclaredFolder(HeaderFolder):
         Raises:
             DatasetError: The table of labels cannot be read.
         """
-        paths = headers_below(self.root)
+        paths, self.not_entered = headers_below(self.root)
         names = Counter(path.rpartition("/")[2] for path in paths)
         labels = self._labels()
         return [self._source(path, names, labels) for path in paths]

@@ -9,10 +9,11 @@ from typing import IO, Any, NamedTuple
 from ecgkit.packed.archive import Archive
 
 
-class Size(NamedTuple):
-    """What is known of a member without reading it."""
+class Status(NamedTuple):
+    """What is known of a member without reading it: its size, and the time of the archive's last change."""
 
     st_size: int
+    st_mtime: float
 
 
 class PackedPath:
@@ -96,8 +97,8 @@ class PackedPath:
         found = (PackedPath(self.archive, path) for path in self.archive.below(self.path, f"*{pattern}"))
         return (path for path in found if fnmatchcase(path.name, pattern))
 
-    def stat(self) -> Size:
-        """Return the size of a file.
+    def stat(self) -> Status:
+        """Return the size and the time of a file.
 
         Raises:
             FileNotFoundError: There is no file at this path.
@@ -105,7 +106,7 @@ class PackedPath:
         member = self.archive.member(self.path)
         if member is None:
             raise FileNotFoundError(f"{self} does not exist")
-        return Size(member.size)
+        return Status(member.size, self.archive.file.stat().st_mtime)
 
     def open(self, mode: str = "rb", encoding: str | None = None, **_: Any) -> IO[Any]:
         """Open a file for reading.
