@@ -30,7 +30,7 @@ def open_folder(text: str | os.PathLike[str]) -> Path:
     try:
         from upath import UPath
 
-        folder: Any = UPath(name)
+        folder: Any = UPath(name, **_patience(name))
         folder.fs  # noqa: B018  the package of the protocol is loaded on first use
     except ImportError as error:
         raise DatasetError(
@@ -41,6 +41,15 @@ def open_folder(text: str | os.PathLike[str]) -> Path:
             f"{name} cannot be opened ({error})", "a path, or a URL such as s3://bucket/folder"
         ) from None
     return cast(Path, folder)
+
+
+def _patience(name: str) -> dict[str, Any]:
+    """Return the options of fsspec with which a busy HTTP server is asked again. S3's own client does so by itself."""
+    if not name.startswith(("http://", "https://")):
+        return {}
+    from ecgkit.datasets.http import patient_client
+
+    return {"get_client": patient_client}
 
 
 def _open_local(path: Path) -> Path:

@@ -62,6 +62,8 @@ def find_dataset(src: Path, name: str = "", fs: float | None = None, given: Give
         DatasetError: The folder is missing or empty, no layout recognises it, or its dataset lies one level below.
         PluginError: There is no layout of this name.
     """
+    if not is_local(src):
+        _check_listable(src)
     if not src.is_dir():
         what = "is a file" if src.exists() else "does not exist"
         raise DatasetError(f"{src} {what}", "the folder of a downloaded dataset, or a .zip or .tar of it")
@@ -83,6 +85,23 @@ def find_dataset(src: Path, name: str = "", fs: float | None = None, given: Give
         raise PluginError(f"dataset layout {broken[0]} does not work")
     _refuse_parent(src, known)
     raise _unknown(src, entries, broken)
+
+
+def _check_listable(src: Path) -> None:
+    """Raise if a server cannot list a folder; for fsspec, such a folder is only one that does not exist.
+
+    Raises:
+        DatasetError: The server refuses, is busy for long, or does not answer in time.
+    """
+    try:
+        next(iter(src.iterdir()), None)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except Exception as error:  # each protocol has errors of its own
+        cause = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        raise DatasetError(
+            f"{src} cannot be listed ({cause})", remedy="Check the address, or try again later."
+        ) from None
 
 
 def _loaded(entries: "dict[str, DatasetEntry | _Declared]", broken: list[str]) -> Iterator[tuple[str, Layout]]:
