@@ -3,8 +3,7 @@
 import inspect
 import shutil
 from pathlib import Path
-from typing import ClassVar
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import typer
