@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from ecgkit.choices import recorded
 from ecgkit.datasets.base import Dataset
 from ecgkit.executor import Executor, open_executor, stop_on_interrupt
 from ecgkit.ingestion.options import EVERYTHING, IngestOptions
@@ -154,6 +155,7 @@ def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, options: Inges
             "dataset": dataset.name,
             "archives": list(dataset.archives),
             "code_system": dataset.code_system,
+            **({"defaults": recorded()} if recorded() else {}),
         },
     )
     unfinished.finish()
