@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from ecgkit.knowledge.endpoint.backend import OpenAIBackend
-from ecgkit.knowledge.endpoint.client import EndpointSettings
+from ecgkit.knowledge.endpoint.client import ServerSettings
 from ecgkit.knowledge.endpoint.prompts import load_prompt
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.lexicon.terms import load_lexicon
@@ -139,7 +139,7 @@ def read_all(texts: list[str], delay: float = 0.0, concurrency: int = 64) -> Pac
     peak = multiprocessing.Value("i", 0)
     server = multiprocessing.Process(target=serve, args=(there, delay, peak), daemon=True)
     server.start()
-    settings = EndpointSettings(f"http://127.0.0.1:{here.recv()}/v1", "m", concurrency=concurrency)
+    settings = ServerSettings(f"http://127.0.0.1:{here.recv()}/v1", "m", concurrency=concurrency)
     with tempfile.TemporaryDirectory() as folder:
         backend = OpenAIBackend(settings, Path(folder), verify=False)
         backend.read(["warm up"], lambda *_: None)

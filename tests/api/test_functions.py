@@ -41,6 +41,8 @@ FUNCTIONS = {
     "extract-knowledge run": ("extract_knowledge",),
     "extract-knowledge compare": ("compare_knowledge",),
     "extract-knowledge audit": ("audit_knowledge",),
+    "extract-knowledge vote": ("vote_knowledge",),
+    "extract-knowledge prompts": ("write_prompts",),
     "beats": ("find_beats",),
     "beats score": ("score_beats",),
     "ingest": ("ingest",),
@@ -58,7 +60,7 @@ RENAMED = {("pretrain", "run"): "resume", ("inspect", "run"): "store"}
 # Options that choose a function by being given; the function has a default of its own.
 CHOOSING = {("probe", "layers"): "all"}
 # Arguments that only a function has.
-OF_PYTHON = {"announce", "progress", "say", "watcher"}
+OF_PYTHON = {"announce", "notify", "progress", "say", "watcher"}
 
 
 def commands() -> Iterator[tuple[str, Any]]:
