@@ -110,11 +110,15 @@ def vote(reports: Reports, paths: Sequence[Path], options: ExtractOptions) -> Vo
 
 
 def _entity_readings(path: Path, corpus: Corpus) -> list[tuple[Mention, ...] | None]:
-    """Return the mentions of an extraction by entity; names that its vocabulary lacks are left out."""
+    """Return the mentions of an extraction by entity; names that its vocabulary lacks are left out.
+
+    A model's vocabulary lacks the names that are only ever denied. Such a name stands for itself.
+    """
     entity_of = read_vocabulary(path / VOCABULARY).entity_of
 
     def by_entity(mentions: Sequence[Mention]) -> tuple[Mention, ...]:
-        return merge_mentions(replace(m, name=entity_of[m.name]) for m in mentions if m.name in entity_of)
+        named = ((m, entity_of.get(m.name, m.name if m.polarity == "absent" else "")) for m in mentions)
+        return merge_mentions(replace(m, name=entity) for m, entity in named if entity)
 
     found = read_readings(path, corpus).mentions
     return [None if mentions is None else by_entity(mentions) for mentions in found]

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -151,15 +151,14 @@ class OpenAIBackend:
         ]
         extract = self._prompts["extract"]
         desk = LiveDesk(endpoints, servers, self.model, cache, extract=extract, repair=repair, notify=self._notify)
-        opened.callback(self._note, desk, cache, replace(self.counters))
+        opened.callback(self._note, desk, cache)
         return desk
 
-    def _note(self, desk: LiveDesk, cache: Cache, before: Counters) -> None:
+    def _note(self, desk: LiveDesk, cache: Cache) -> None:
         """Keep what the servers took, and what their answers cost."""
         self.dialects |= {url: dialect.to_dict(self.model) for url, dialect in desk.dialects.items()}
-        done = [getattr(self.counters, n) - getattr(before, n) for n in ("prompt_tokens", "completion_tokens")]
-        if desk.extracted:
-            cache.measure(self._measure_key, desk.extracted, *done, desk.seconds)
+        if desk.spent.answers:
+            cache.measure(self._measure_key, desk.spent)
 
     async def _read(self, texts: Sequence[str], watch: Watch, desk: Desk) -> Readings:
         answers = await desk.answers(self._extractions(texts), partial(watch, "extract"))

@@ -9,7 +9,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -116,13 +116,10 @@ class Cache:
             "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?)", (key, stage, reason, raw, time.time())
         )
 
-    def measure(self, key: str, answers: int, prompt_tokens: int, completion_tokens: int, seconds: float) -> None:
+    def measure(self, key: str, spent: Measured) -> None:
         """Add what some statements took, under the key of model, prompt and settings."""
-        old = self.measured(key)
-        values = (old.answers + answers, old.prompt_tokens + prompt_tokens, old.completion_tokens + completion_tokens)
-        self._db.execute(
-            "INSERT OR REPLACE INTO measured VALUES (?, ?, ?, ?, ?)", (key, *values, old.seconds + seconds)
-        )
+        values = [old + new for old, new in zip(astuple(self.measured(key)), astuple(spent), strict=True)]
+        self._db.execute("INSERT OR REPLACE INTO measured VALUES (?, ?, ?, ?, ?)", (key, *values))
 
     def measured(self, key: str) -> Measured:
         """Return what statements took so far."""

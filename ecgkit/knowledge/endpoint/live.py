@@ -3,10 +3,11 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from ecgkit.errors import EndpointError
-from ecgkit.knowledge.endpoint.cache import Cache
+from ecgkit.knowledge.endpoint.cache import Cache, Measured
 from ecgkit.knowledge.endpoint.client import Endpoint, Notify, RequestRefusedError
 from ecgkit.knowledge.endpoint.negotiate import MADE_UP, Dialect, negotiate
 from ecgkit.knowledge.endpoint.prompts import Prompt
@@ -46,25 +47,32 @@ class LiveDesk(Desk):
     ) -> None:
         super().__init__(model, cache, repair)
         self._extract, self._notify = extract, notify
+        self._counters = endpoints[0].counters  # which all of them share
         self._servers = Servers(endpoints, servers.concurrency, notify)
         self.dialects: dict[str, Dialect] = {}  # by address
-        self.seconds = 0.0  # spent on asking
-        self.extracted = 0  # statements that were read
+        self.spent = Measured()
 
     async def _ask_all(self, todo: Mapping[str, Question[T]], results: dict[str, T | Problem], done: Done) -> None:
         if not self.dialects:
             await self._negotiate()
-        total, began = len(results) + len(todo), time.monotonic()
+        total, began, extracted = len(results) + len(todo), time.monotonic(), [0]
+        before = replace(self._counters)
 
         async def do(endpoint: Endpoint, key: str) -> None:
             results[key] = await self._ask(endpoint, key, todo[key])
-            self.extracted += todo[key].prompt.stage == "extract"
+            extracted[0] += todo[key].prompt.stage == "extract"
             done(len(results), total)
 
         try:
             await self._servers.work(list(todo), do)
         finally:
-            self.seconds += time.monotonic() - began
+            now, spent = self._counters, self.spent
+            self.spent = Measured(
+                spent.answers + extracted[0],
+                spent.prompt_tokens + now.prompt_tokens - before.prompt_tokens,
+                spent.completion_tokens + now.completion_tokens - before.completion_tokens,
+                spent.seconds + time.monotonic() - began,
+            )
 
     async def _ask(self, endpoint: Endpoint, key: str, question: Question[T]) -> T | Problem:
         """Ask once, and once more for a repair; what cannot be read then is kept raw in quarantine."""

@@ -25,6 +25,8 @@ _DECODER = json.JSONDecoder(strict=False, parse_int=float)  # Python refuses who
 _START = re.compile(r"[{\[]")
 _LAST_COMMA = re.compile(r",\s*(?=[}\]])")
 AGAIN = 200  # characters behind the start of what is no JSON that are searched once more
+WINDOW = 256  # characters that are tried first
+LONGEST_WORD = 16  # characters at the end of a window that may be half a word, such as ``-Infinity``
 MOST_VALUES = 1000  # JSON values of one answer that are compared with the form, from the last
 
 
@@ -116,12 +118,28 @@ def _values(text: str) -> Iterator[Any]:
     """
     at = 0
     while start := _START.search(text, at):
+        found, end = _decode(text, start.start())
+        if found is not None:
+            yield found
+            at = end
+        else:
+            at = start.end() if end - start.start() < AGAIN else end
+
+
+def _decode(text: str, start: int) -> tuple[Any, int]:
+    """Return the value that begins at a place, and its end; or None, and where it breaks.
+
+    Python counts the lines before a broken place, so the text is given to it in windows that grow only as needed.
+    """
+    size = WINDOW
+    while True:
         try:
-            value, at = _DECODER.raw_decode(text, start.start())
+            value, end = _DECODER.raw_decode(text[start : start + size])
+            return value, start + end
         except json.JSONDecodeError as error:
-            near = error.pos - start.start() < AGAIN
-            at = start.end() if near else max(error.pos, start.end())
+            whole = start + size >= len(text)
+            if whole or (error.pos < size - LONGEST_WORD and not error.msg.startswith("Unterminated")):
+                return None, start + error.pos
         except RecursionError:
             raise AnswerError("JSON nested too deeply") from None
-        else:
-            yield value
+        size *= 4

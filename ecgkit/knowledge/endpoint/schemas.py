@@ -129,6 +129,9 @@ class Schema(Generic[T]):
         problem = ""
         only = fields(self.kind)[0].name  # type: ignore[arg-type]  # every kind is a dataclass
         for value in json_values(answer):
+            if not _is_text(value):
+                problem = problem or "half a character"
+                continue
             try:
                 return self._adapter.validate_python({only: value} if isinstance(value, list) else value)
             except ValidationError as error:
@@ -139,6 +142,15 @@ class Schema(Generic[T]):
     def write(self, value: T) -> str:
         """Return an answer as it is kept."""
         return self._adapter.dump_json(value).decode()
+
+
+def _is_text(value: Any) -> bool:
+    """Return whether all strings of a value can be written: JSON lets half of a pair of surrogates through."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _reason(error: ValidationError) -> str:
