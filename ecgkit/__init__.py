@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         compare_knowledge,
         extract_knowledge,
         vote_knowledge,
+        write_mentions,
         write_prompts,
     )
     from ecgkit.api.plugins import check_plugin, list_methods, list_plugins, new_plugin
@@ -106,6 +107,7 @@ __all__ = [
     "study_layers",
     "study_perturbations",
     "vote_knowledge",
+    "write_mentions",
     "write_prompts",
 ]
 
@@ -120,7 +122,8 @@ _FUNCTIONS = {
     "ecgkit.api.export": "export_encoder",
     "ecgkit.api.ingest": "ingest",
     "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store",
-    "ecgkit.api.knowledge": "audit_knowledge compare_knowledge extract_knowledge vote_knowledge write_prompts",
+    "ecgkit.api.knowledge": "audit_knowledge compare_knowledge extract_knowledge vote_knowledge "
+    "write_mentions write_prompts",
     "ecgkit.api.plugins": "check_plugin list_methods list_plugins new_plugin",
     "ecgkit.api.pretrain": "estimate_pretraining pretrain resume_pretraining",
     "ecgkit.api.report": "report",

@@ -21,6 +21,7 @@ from ecgkit.knowledge.endpoint.settings import (
     parse_extra_body,
     parse_headers,
 )
+from ecgkit.knowledge.evidence import write_evidence
 from ecgkit.knowledge.extract import ExtractOptions, Summary, relabel
 from ecgkit.knowledge.labels import MENTIONS, read_labels
 from ecgkit.knowledge.reports import FOLDER, Reports, open_reports
@@ -264,6 +265,41 @@ def audit_knowledge(
         folder=path_or_none(out),
     )
     return write_audit(read, sample, name=name, seed=seed)
+
+
+def write_mentions(
+    source: PathLike,
+    *,
+    report_columns: str | Sequence[str] = "",
+    reports: PathLike | None = None,
+    id_column: str = "",
+    out: PathLike | None = None,
+    name: str = "labels",
+) -> Path:
+    """Write a table of every finding of every record, with the quote that supports it and its place in the report.
+
+    Args:
+        source: Store or CSV file whose reports were read.
+        report_columns: Columns of texts that were read.
+        reports: For a store, CSV file whose texts were read.
+        id_column: Column of record ids of a CSV file.
+        out: Folder of the results of a CSV file. By default ``NAME.knowledge`` beside the file.
+        name: Name of the extraction.
+
+    Returns:
+        The CSV file. It holds report text, and only its owner can read it.
+
+    Raises:
+        StoreError: There is no extraction of this name, or it belongs to other reports.
+    """
+    read = open_reports(
+        Path(source),
+        columns=_columns(report_columns),
+        table=path_or_none(reports),
+        id_column=id_column,
+        folder=path_or_none(out),
+    )
+    return write_evidence(read, name=name)
 
 
 def vote_knowledge(

@@ -156,6 +156,19 @@ def audit(
     _show_sheet(*ecgkit.audit_knowledge(**given(ecgkit.audit_knowledge, locals())))
 
 
+@app.command("mentions")
+def mentions(
+    source: Annotated[Path, typer.Argument(metavar="STORE", help="Store or CSV file whose reports were read.")],
+    report_columns: options.ReportColumnsOption = "",
+    reports: options.ReportsOption = None,
+    id_column: options.IdOption = "",
+    out: options.OutOption = None,
+    name: options.NameOption = "labels",
+) -> None:
+    """Write a CSV file of every finding of every record, with its quote and the quote's place in the report."""
+    say(str(ecgkit.write_mentions(**given(ecgkit.write_mentions, locals()))))
+
+
 @app.command("vote")
 def vote(
     extractions: Annotated[list[Path], typer.Argument(help="Folders of two or more extractions of the same reports.")],

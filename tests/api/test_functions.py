@@ -42,6 +42,7 @@ FUNCTIONS = {
     "extract-knowledge compare": ("compare_knowledge",),
     "extract-knowledge audit": ("audit_knowledge",),
     "extract-knowledge vote": ("vote_knowledge",),
+    "extract-knowledge mentions": ("write_mentions",),
     "extract-knowledge prompts": ("write_prompts",),
     "beats": ("find_beats",),
     "beats score": ("score_beats",),

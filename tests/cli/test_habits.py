@@ -27,6 +27,7 @@ WITHOUT_JSON = {
     "import-weights": "prints a line",
     "report": "writes its table to a file: report --json FILE",
     "extract-knowledge audit": "prints where the sheet is",
+    "extract-knowledge mentions": "prints the path of its table",
     "extract-knowledge prompts": "prints the paths of the files",
     "plugins new": "prints where the package is",
 }

@@ -55,12 +55,13 @@ class LiveDesk(Desk):
     async def _ask_all(self, todo: Mapping[str, Question[T]], results: dict[str, T | Problem], done: Done) -> None:
         if not self.dialects:
             await self._negotiate()
-        total, began, extracted = len(results) + len(todo), time.monotonic(), [0]
+        total, began, extracted = len(results) + len(todo), time.monotonic(), 0
         before = replace(self._counters)
 
         async def do(endpoint: Endpoint, key: str) -> None:
+            nonlocal extracted
             results[key] = await self._ask(endpoint, key, todo[key])
-            extracted[0] += todo[key].prompt.stage == "extract"
+            extracted += todo[key].prompt.stage == "extract"
             done(len(results), total)
 
         try:
@@ -68,7 +69,7 @@ class LiveDesk(Desk):
         finally:
             now, spent = self._counters, self.spent
             self.spent = Measured(
-                spent.answers + extracted[0],
+                spent.answers + extracted,
                 spent.prompt_tokens + now.prompt_tokens - before.prompt_tokens,
                 spent.completion_tokens + now.completion_tokens - before.completion_tokens,
                 spent.seconds + time.monotonic() - began,
