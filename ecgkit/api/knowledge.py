@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ecgkit.api.arguments import PathLike, Settings, assignments, path_or_none
+from ecgkit.choices import notes_choices
 from ecgkit.errors import ConfigError
 from ecgkit.knowledge import extract
 from ecgkit.knowledge import vote as voting
@@ -28,6 +29,7 @@ from ecgkit.knowledge.reports import FOLDER, Reports, open_reports
 from ecgkit.knowledge.statements import Unit, corpus_of
 from ecgkit.knowledge.vote import Vote
 from ecgkit.progress import Progress, silent
+from ecgkit.workspace.defaults import the_store
 
 LEXICON, OPENAI = "lexicon", "openai"
 PILOT = "-pilot"  # end of the name of an extraction from a sample
@@ -50,8 +52,9 @@ class ServerCost:
     cost: Cost
 
 
+@notes_choices
 def extract_knowledge(
-    source: PathLike,
+    source: PathLike | None = None,
     *,
     backend: str = "",
     base_url: str | Sequence[str] = (),
@@ -97,7 +100,7 @@ def extract_knowledge(
     alone, an edited vocabulary is applied to the readings of an earlier call.
 
     Args:
-        source: Store with reports, or CSV file with columns of texts.
+        source: Store with reports, or CSV file with columns of texts. By default the only store of the current folder.
         backend: ``lexicon`` (offline), ``openai`` (model servers), or one of a plugin. By default ``openai`` if
             `base_url` or `batch` is given, otherwise ``lexicon``.
         base_url: OpenAI-compatible server, such as ``http://localhost:8000/v1``, or several that serve one model.
@@ -155,8 +158,9 @@ def extract_knowledge(
     """
     edited = path_or_none(vocabulary)
     columns = _columns(report_columns)
+    place = the_store(source, "ecgkit extract-knowledge")
     given = open_reports(
-        Path(source), columns=columns, table=path_or_none(reports), id_column=id_column, folder=path_or_none(out)
+        place, columns=columns, table=path_or_none(reports), id_column=id_column, folder=path_or_none(out)
     )
     read = given if limit is None else given.sample(limit, seed)
     if limit is not None:

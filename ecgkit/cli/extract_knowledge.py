@@ -8,11 +8,23 @@ import typer
 from typer.core import TyperGroup
 
 import ecgkit
+from ecgkit.cli import completion
 from ecgkit.cli import knowledge_options as options
 from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.given import given
 from ecgkit.cli.knowledge_output import Prices, announce, kappa, show, show_batch, show_vote
-from ecgkit.cli.render import JsonOption, OverwriteOption, SeedOption, print_json, print_table, progress, say, warn
+from ecgkit.cli.render import (
+    JsonOption,
+    OverwriteOption,
+    SeedOption,
+    next_is,
+    print_json,
+    print_table,
+    progress,
+    say,
+    say_choices,
+    warn,
+)
 from ecgkit.errors import BatchWaitingError
 from ecgkit.wording import percent
 
@@ -24,7 +36,7 @@ class _WithDefault(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or args[0] not in self.commands:
-            args = [DEFAULT, *(args or ["--help"])]
+            args = [DEFAULT, *args]
         return super().parse_args(ctx, args)
 
 
@@ -39,8 +51,13 @@ def extract_knowledge() -> None:
 @app.command(DEFAULT)
 def run(
     source: Annotated[
-        Path, typer.Argument(metavar="STORE", help="Store with reports, or CSV file with columns of texts.")
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="STORE",
+            help="Store with reports, or CSV file with columns of texts. Default: the only store in this folder.",
+            autocompletion=completion.stores,
+        ),
+    ] = None,
     backend: options.BackendOption = "",
     base_url: options.BaseUrlOption = None,
     model: options.ModelOption = "",
@@ -95,7 +112,13 @@ def run(
     makes labels from the votes of several. 'extract-knowledge audit STORE' writes a sheet of sampled reports to check
     by hand. 'extract-knowledge prompts FOLDER' writes the prompts, to be edited.
     """
-    arguments = given(ecgkit.extract_knowledge, locals())
+    chosen = locals()
+    from ecgkit.workspace.defaults import the_store
+    from ecgkit.workspace.next_step import after_store
+
+    path = the_store(source, "ecgkit extract-knowledge")
+    say_choices()
+    arguments = given(ecgkit.extract_knowledge, {**chosen, "source": path})
     prices = Prices(price_in, price_out)
     try:
         with progress() as watch:
@@ -104,6 +127,7 @@ def run(
             )
     except BatchWaitingError as waiting:
         show_batch(waiting)
+        next_is("the same command, when the answers are there")
         if as_json:
             print_json({"waiting": waiting.count, "stage": waiting.stage, "questions": list(map(str, waiting.paths))})
         return
@@ -112,6 +136,7 @@ def run(
         print_json(summary.to_dict())
     if summary.audit:
         _show_sheet(*summary.audit)
+    next_is(after_store(path))
     if summary.incomplete > max_unread / 100 * max(1, summary.with_report):
         raise typer.Exit(Exit.INCOMPLETE)
 
@@ -134,6 +159,7 @@ def compare(
         print_json({"records": result.records, "rows": rows, "only_a": result.only_a, "only_b": result.only_b})
         return
     shown = [{**row, "agreement": f"{percent(row['agreement'], 2)} %", "kappa": kappa(row["kappa"])} for row in rows]
+    next_is("ecgkit extract-knowledge audit STORE")
     numeric = ["both", "only_a", "only_b", "neither", "agreement", "kappa"]
     print_table(f"{result.records} records", shown, numeric=numeric)
     for which, names in (("A", result.only_a), ("B", result.only_b)):
@@ -153,7 +179,9 @@ def audit(
     name: options.NameOption = "labels",
 ) -> None:
     """Sample reports and their extracted entities into a sheet (CSV and HTML) to check by hand."""
-    _show_sheet(*ecgkit.audit_knowledge(**given(ecgkit.audit_knowledge, locals())))
+    table, page = ecgkit.audit_knowledge(**given(ecgkit.audit_knowledge, locals()))
+    _show_sheet(table, page)
+    next_is(f"open {page} in a browser")
 
 
 @app.command("mentions")
@@ -191,6 +219,7 @@ def vote(
     """
     result = ecgkit.vote_knowledge(**given(ecgkit.vote_knowledge, locals()))
     show_vote(result)
+    next_is(f"decide the disputes in {result.disputes}")
     if as_json:
         rows = [row.to_dict() for row in result.rows]
         print_json(

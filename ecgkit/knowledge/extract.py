@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ecgkit.choices import recorded
 from ecgkit.config import fingerprint
 from ecgkit.errors import ConfigError, DatasetError, StoreError
 from ecgkit.knowledge.backends import Backend, Cost, Readings, Watch
@@ -237,6 +238,7 @@ def label_records(
             **provenance,
             "reports": dict(reports.source),
             "texts_sha256": reports.texts_hash,
+            **({"defaults": recorded()} if recorded() else {}),
             "options": {
                 **{k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items()},
                 "min_count": min_count,
