@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from ecgkit.choices import recorded
 from ecgkit.datasets.base import Dataset
 from ecgkit.executor import Executor, open_executor, stop_on_interrupt
 from ecgkit.ingestion.options import EVERYTHING, IngestOptions
@@ -150,7 +151,11 @@ def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, options: Inges
         plan.layout,
         slots=plan.slots,
         rejected=plan.rejected,
-        attributes={"dataset": dataset.name, "code_system": dataset.code_system},
+        attributes={
+            "dataset": dataset.name,
+            "code_system": dataset.code_system,
+            **({"defaults": recorded()} if recorded() else {}),
+        },
     )
     unfinished.finish()
     return report
