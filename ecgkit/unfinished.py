@@ -193,8 +193,8 @@ class Unfinished:
 
 def write_plan(folder: Path, fingerprint: str, source: str = "") -> None:
     """Write the hashes of settings and source, and the command, into an unfinished folder."""
-    told = {"source": source, "command": typed_command()}
-    plan = {"fingerprint": fingerprint, **{name: value for name, value in told.items() if value}}
+    plan = {"fingerprint": fingerprint, "source": source, "command": typed_command()}
+    plan = {name: value for name, value in plan.items() if value}
     with atomic_file(folder / PLAN) as path:
         path.write_text(json.dumps(plan), encoding="utf-8")
 

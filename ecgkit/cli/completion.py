@@ -16,6 +16,7 @@ from ecgkit.entries import (
     DetectorEntry,
     Entry,
     HeadEntry,
+    KnowledgeBackendEntry,
     MethodEntry,
     ProtocolEntry,
     TaskEntry,
@@ -40,6 +41,7 @@ heads = _names_of(HeadEntry)
 datasets = _names_of(DatasetEntry)
 archives = _names_of(ArchiveEntry)
 detectors = _names_of(DetectorEntry)
+knowledge_backends = _names_of(KnowledgeBackendEntry)
 protocols = _names_of(ProtocolEntry)
 
 

@@ -6,7 +6,8 @@ A damaged or hostile file may claim any size, and a small compressed file may ho
 
 import signal
 import threading
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from types import FrameType
@@ -16,6 +17,8 @@ from ecgkit.errors import RecordError
 MEGABYTES = 2048.0  # 24 hours of 12 leads at 250 Hz need 1,978
 SECONDS = 600.0
 BYTES_PER_SAMPLE = 8  # of one number while it is converted
+MOST_DEFLATED = 1032  # bytes that one compressed byte can stand for at most
+_INFLATED_AT_ONCE = 1 << 20
 
 _limit: ContextVar[float] = ContextVar("record_megabytes", default=MEGABYTES)
 
@@ -51,6 +54,31 @@ def time_budget(seconds: float) -> Iterator[None]:
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+
+
+def check_inflated(streams: Iterable[bytes], name: str) -> None:
+    """Refuse a file whose compressed parts hold more than a record's budget. No part is unpacked as a whole.
+
+    Args:
+        streams: The compressed parts (zlib).
+        name: Name of the file.
+
+    Raises:
+        RecordError: They hold more.
+    """
+    room, parts = _limit.get() * 2**20, list(streams)
+    if sum(map(len, parts)) * MOST_DEFLATED <= room:  # they cannot hold more, so nothing need be unpacked
+        return
+    for stream in parts:
+        unpacker, left = zlib.decompressobj(), stream
+        while left and room >= 0:
+            room -= len(unpacker.decompress(left, _INFLATED_AT_ONCE))
+            left = unpacker.unconsumed_tail
+        if room < 0:
+            raise RecordError(
+                f"{name} unpacks to more than {_limit.get():,.0f} MB",
+                remedy="Raise --max-record-mb if the record is sound.",
+            )
 
 
 def check_memory(samples: float, name: str, bytes_per_sample: int = BYTES_PER_SAMPLE) -> None:

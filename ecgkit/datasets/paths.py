@@ -81,15 +81,18 @@ def read_bytes(root: Path, path: str) -> bytes:
     """
     if not is_local(root):
         return (root / path).read_bytes()
-    with open(f"{root}/{path}", "rb", buffering=0, opener=_open_at_once) as file:
-        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+    # Without waiting: a named pipe would wait for a writer for ever.
+    descriptor = os.open(f"{root}/{path}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
             raise RecordError(f"{path} is not a regular file")
-        return file.readall()
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    """Open a file without waiting: a named pipe would wait for a writer for ever."""
-    return os.open(path, flags | os.O_NONBLOCK)
+        whole = os.read(descriptor, found.st_size)
+        while len(whole) < found.st_size and (more := os.read(descriptor, found.st_size - len(whole))):
+            whole += more  # one call reads at most 2 GB
+        return whole
+    finally:
+        os.close(descriptor)
 
 
 def read_range(root: Path, path: str, start: int, size: int) -> bytes:

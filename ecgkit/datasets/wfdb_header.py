@@ -151,9 +151,13 @@ def split_header(raw: bytes) -> tuple[list[str], tuple[str, ...]]:
     return lines, tuple(comments)
 
 
-def is_segmented(line: str) -> bool:
-    """Return whether a record line belongs to a record of several segments, such as ``a/2 12 500 1000``."""
-    return "/" in line.split(None, 1)[0]
+def is_segmented(raw: bytes) -> bool:
+    """Return whether a header is that of a record of several segments: its record line begins like ``a/2``."""
+    for line in raw.split(b"\n"):
+        line = line.strip()
+        if line and not line.startswith(b"#"):
+            return b"/" in line.split(None, 1)[0]
+    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from ecgkit.datasets.channels import AS_WRITTEN, Naming
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.paths import beside, check_inside, read_bytes
 from ecgkit.datasets.wfdb_amplitudes import to_amplitudes
-from ecgkit.datasets.wfdb_header import is_segmented, parse_header, split_header
+from ecgkit.datasets.wfdb_header import is_segmented, parse_header
 from ecgkit.datasets.wfdb_segments import JoinedLayout, read_segmented_header, read_segments
 from ecgkit.datasets.wfdb_signal import layout_of, measure, read_counts, stamp
 from ecgkit.datasets.wfdb_stretches import is_long, read_stretches
@@ -138,7 +138,7 @@ def _read_header(root: Path, path: str, naming: Naming) -> Header:
         raw = read_bytes(root, f"{path}.hea")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise RecordError(f"header {path}.hea does not exist as a file") from None
-    if is_segmented(split_header(raw)[0][0]):
+    if is_segmented(raw):
         return read_segmented_header(root, path, raw, naming)
     parsed = parse_header(raw, naming)
     for name in parsed.files:

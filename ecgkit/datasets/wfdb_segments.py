@@ -104,7 +104,7 @@ def segment_names(raw: bytes) -> list[str]:
         RecordError: The header has no line, or one that is too long.
     """
     lines, _ = split_header(raw)
-    return [line.split(None, 1)[0] for line in lines[1:]] if is_segmented(lines[0]) else []
+    return [line.split(None, 1)[0] for line in lines[1:]] if is_segmented(raw) else []
 
 
 def _segment(root: Path, path: str, frames: int, layout: SegmentLayout) -> NDArray[np.float64]:
@@ -123,7 +123,7 @@ def _segment_headers(root: Path, path: str, names: dict[str, None], naming: Nami
         except OSError:
             missing.append(segment)
             continue
-        if is_segmented(split_header(raw)[0][0]):
+        if is_segmented(raw):
             raise RecordError(f"segment {name} of {path} has segments itself, which is not supported")
         header = parse_header(raw, naming)
         for file in header.files:

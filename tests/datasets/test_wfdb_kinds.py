@@ -194,9 +194,3 @@ def test_a_segment_repeated_a_million_times_is_refused_or_read_quickly(segments:
     (segments / "many.hea").write_text(f"many/1000000 2 500 500000000\n{lines}")
     with time_budget(20), pytest.raises(RecordError, match="--max-record-mb"):
         read_header(segments, "many")
-
-
-def test_the_time_budget_stops_a_read() -> None:
-    with pytest.raises(RecordError, match=r"took more than 0\.05 s"), time_budget(0.05):
-        while True:
-            pass
