@@ -24,6 +24,7 @@ from ecgkit.entries import CommandEntry
 from ecgkit.errors import EcgkitError, PluginError
 from ecgkit.interrupt import DELEGATE, answered, end_at_once, end_with_parent
 from ecgkit.plugins import host
+from ecgkit.wording import visible
 
 DEBUG_FLAG = "--debug"
 ENVIRONMENT = "ECGKIT"  # prefix of the variables that stand for options
@@ -153,7 +154,7 @@ def _fail(message: str, debug: bool, *, code: int) -> None:
     if debug:
         traceback.print_exc()
     errors.print("[red]error:[/]", end=" ", soft_wrap=True)
-    print(" ".join(message.split()), file=sys.stderr)
+    print(visible(" ".join(message.split())), file=sys.stderr)
     sys.exit(code)
 
 

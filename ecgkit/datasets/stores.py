@@ -17,6 +17,7 @@ from ecgkit.datasets.header import Header
 from ecgkit.datasets.paths import check_inside, is_local
 from ecgkit.errors import DatasetError, RecordError, StoreError
 from ecgkit.recording import Recording
+from ecgkit.store.format import OFFSETS, STEPS
 from ecgkit.store.identity import JOINED, qualified
 from ecgkit.store.reader import Store
 
@@ -43,6 +44,8 @@ OWN = {
     "other_signals",
     "unit",
     "clipped_samples",
+    STEPS,
+    OFFSETS,
     "rpeaks",
     "flags",
     "limb_fault",
@@ -77,6 +80,11 @@ class Stores(Dataset):
         systems = {store.code_system for store in self.stores.values()}
         return systems.pop() if len(systems) == 1 else MIXED
 
+    @property
+    def archives(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The archives of all stores."""
+        return tuple(sorted({archive for store in self.stores.values() for archive in store.archives}))
+
     def sources(self) -> Sequence[Source]:
         """List the records of all stores."""
         return [source for name, store in self.stores.items() for source in _sources(name, store)]
@@ -99,7 +107,7 @@ class Stores(Dataset):
     def read(self, source: Source, header: Header) -> Recording:
         """Read one record, and compare it with its stored hash."""
         try:
-            return self.stores[source.path].recording(header.layout, verify=True)
+            return self.stores[source.path].recording(header.layout)
         except StoreError as error:
             raise RecordError(str(error)) from None
 
