@@ -11,6 +11,7 @@ a new run          ``runs/METHOD-PRESET``, then ``-2``, ``-3``; never one that e
 =================  =====================================================================
 """
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -118,7 +119,7 @@ def new_store(given: PathLike | None, src: Path, dataset: str = "") -> Path:
     """
     if given is not None:
         return Path(given)
-    _check_outputs("ecgkit ingest SRC", "--out STORE")
+    _check_outputs("ecgkit ingest SRC", "--out STORE", HERE)
     path = Path(store_name(src, dataset))
     choose("--out", path, "named after the source")
     return path
@@ -133,10 +134,10 @@ def new_run(given: PathLike | None, method: str, preset: str) -> Path:
     """
     if given is not None:
         return Path(given)
-    _check_outputs("ecgkit pretrain", "--out RUN")
     folder, name = Path(RUNS), f"{method}-{preset}" if preset else method
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{RUNS} is a file, but new runs are made in a folder of this name", remedy="Give --out RUN.")
+    _check_outputs("ecgkit pretrain", "--out RUN", folder if folder.exists() else HERE)
     path, again = free_run(folder, name)
     stopped = [run for run in runs_of(HERE) if not run.finished and not run.holder and _numbered(run, folder, name)]
     if stopped:
@@ -204,11 +205,19 @@ def _check_folder(command: str, option: str) -> None:
         raise StoreError(f"the current folder is itself a {kind}, and {command} looks for one in it", remedy=remedy)
 
 
-def _check_outputs(command: str, option: str) -> None:
+def _check_outputs(command: str, option: str, folder: Path) -> None:
+    """Refuse to write into a store or a run, or where this user may not write.
+
+    Raises:
+        OutputError: The current folder is a store or a run, or `folder` cannot be written to.
+    """
     kind = "store" if store_attributes(HERE) else kind_of(HERE)
     if kind:
         remedy = f"Go to the folder above it with 'cd ..', or give {option}."
         raise OutputError(f"the current folder is itself a {kind}, and {command} would write into it", remedy=remedy)
+    if not os.access(folder, os.W_OK):
+        place = "this folder" if folder == HERE else f"the folder {folder}"
+        raise OutputError(f"you may not write to {place}", remedy=f"Go to a folder of your own, or give {option}.")
 
 
 def _with(command: str, option: str, store: Path) -> str:
