@@ -92,6 +92,7 @@ def the_store_of(run: Path, given: PathLike | None, command: str) -> Path:
     """Return the given store, or the store that a run was trained on.
 
     Raises:
+        RunError: There is no such run.
         StoreError: The run names no store and the folder does not hold exactly one, or its store is not there.
     """
     if given is not None:
@@ -175,9 +176,16 @@ def _numbered(run: RunInfo, folder: Path, name: str) -> bool:
 
 
 def _store_noted_by(run: Path) -> dict[str, Any]:
-    """Return the store that a run notes; empty if it cannot be read, which the command will explain."""
+    """Return the store that a run notes; empty if it cannot be read, which the command will explain.
+
+    Raises:
+        RunError: There is no such run.
+    """
+    folder = run if run.exists() else unfinished(run)
+    if not folder.exists():
+        raise RunError(f"{run} does not exist", "a run made by 'ecgkit pretrain' or 'ecgkit import-weights'")
     try:
-        return read_run(run if run.exists() else unfinished(run)).store
+        return read_run(folder).store
     except (ConfigError, OSError, ValueError, TypeError, AttributeError):
         return {}
 
