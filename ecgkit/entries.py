@@ -150,6 +150,17 @@ class DatasetEntry(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ArchiveEntry(Entry):
+    """A published archive; `target` is ``"package:file.yaml"``, a data file inside that package: its card.
+
+    The file holds the fields of `ecgkit.archives.card.ArchiveCard`. If it says how the archive's folder is read, the
+    archive is a dataset layout too.
+    """
+
+    kind: ClassVar[str] = "archive"
+
+
+@dataclass(frozen=True, kw_only=True)
 class TaskEntry(Entry):
     """An evaluation task; `target` is ``"package:file.yaml"``, a data file inside that package."""
 
