@@ -6,6 +6,7 @@ project file too: `ecgkit.cli.project`.
 """
 
 import os
+import re
 import sys
 import traceback
 from functools import partial
@@ -70,26 +71,33 @@ def _program() -> Any:
 
 
 def _finish(command: Any) -> None:
-    """Keep help short: no variable for each option, no type for flags. Let each command say where options came from."""
-    for parameter in command.params:
-        parameter.show_envvar = False
-        if getattr(parameter, "is_flag", False):
-            parameter.metavar = ""  # for older releases of Typer
-            parameter.display_type_rich = _no_type
-    invoke = command.invoke
+    """Shorten the help of each command, and let each say where its options came from."""
+    if command.help:
+        command.help = re.sub(r"(?<!\n)\n(?!\n)", " ", command.help)  # a line of the source is not a line of the help
+    list_params, invoke = command.get_params, command.invoke
+
+    def short_params(context: Any) -> list[Any]:
+        return [_shortened(parameter) for parameter in list_params(context)]
 
     def invoke_telling(context: Any) -> Any:
         note_origins(context)
         say_choices()
         return invoke(context)
 
-    command.invoke = invoke_telling
+    command.get_params, command.invoke = short_params, invoke_telling
     for below in getattr(command, "commands", {}).values():
         _finish(below)
 
 
-def _no_type(ctx: Any) -> None:
-    """Stand for the type of a flag in its help: there is nothing to type."""
+def _shortened(parameter: Any) -> Any:
+    """Return a parameter whose help shows no variable, no type for a flag, and no word for the range beside it."""
+    parameter.show_envvar = False
+    if getattr(parameter, "is_flag", False):
+        parameter.metavar = ""  # for older releases of Typer
+        parameter.display_type_rich = lambda ctx: None
+    elif hasattr(parameter, "display_type"):
+        parameter.display_type_rich = lambda ctx: str(parameter.display_type(ctx)).replace(" range>", ">")
+    return parameter
 
 
 def _attach(app: typer.Typer, entry: CommandEntry, command: Any) -> None:
