@@ -24,6 +24,7 @@ from ecgkit.evaluation.protocols.draws import Amount
 from ecgkit.evaluation.results.row import ROW, find_rows
 from ecgkit.evaluation.suites.places import Places
 from ecgkit.ingestion import ingest
+from ecgkit.interrupt import Interrupted, Left
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
 from ecgkit.knowledge.labels import DEFAULT_NAME
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
@@ -51,7 +52,7 @@ Say = Callable[[str], None]
 def run_demo(
     out: PathLike = "ecgkit-demo",
     *,
-    records: int = 1000,
+    records: int = 2000,
     seed: int = 0,
     say: Say = lambda line: None,
     progress: Progress = silent,
@@ -82,7 +83,13 @@ def run_demo(
         raise ConfigError(f"--records {records} is too few for the demo", f"at least {FEWEST}")
     out = Path(out)
     _claim(out, {"records": records, "seed": seed})
-    show = Shown(say, progress)
+    try:
+        return _run_stages(out, records, seed, Shown(say, progress))
+    except Interrupted as stop:  # the command that goes on is the demo, not that of its stage
+        raise Interrupted(Left(stop.left.text)) from None
+
+
+def _run_stages(out: Path, records: int, seed: int, show: "Shown") -> Path:
     store = _make_store(out, records, seed, show)
     runs, report = out / "runs", out / "report.html"
     for entry in host().entries(MethodEntry).values():
