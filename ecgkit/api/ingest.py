@@ -77,7 +77,8 @@ def ingest(
         window: Part of a longer record to keep: ``first``, ``center``, or ``split`` into several records.
         limit: Largest number of records to take, from the first. By default all.
         patients_file: Text file of patient ids, one per line. Only records of these patients are taken.
-        drop: Quality flags. Records with one of them are left out.
+        drop: Quality flags. Records with one of them are left out. ``duplicates`` leaves out all records of a waveform
+            but the first.
         workers: Number of processes.
         dask: Address of a Dask scheduler to use instead.
         overwrite: Replace an existing store.

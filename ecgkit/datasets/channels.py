@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgkit.errors import RecordError
-from ecgkit.leads import LEADS, find_lead
+from ecgkit.leads import LEADS, find_leads
 from ecgkit.recording import Amplitudes
 from ecgkit.signal.microvolts import LIMIT
 
@@ -127,8 +127,8 @@ def find_rows(names: Sequence[str], units: Sequence[str], naming: Naming = AS_WR
     """
     found = [
         (row, *lead, _unit(unit, naming))
-        for row, (name, unit) in enumerate(zip(naming.name(names), units, strict=True))
-        if (lead := find_lead(name))
+        for row, (lead, unit) in enumerate(zip(find_leads(naming.name(names)), units, strict=True))
+        if lead
     ]
     if not found:
         raise _no_lead(names)

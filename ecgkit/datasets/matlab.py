@@ -4,8 +4,6 @@ import io
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from ecgkit.errors import RecordError
@@ -21,22 +19,6 @@ def load_struct(file: Path, name: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise RecordError(f"{file.name} contains no struct {name}")
     return value
-
-
-def load_matrix(file: Path) -> NDArray:
-    """Return the only numeric matrix in a file.
-
-    Raises:
-        RecordError: The file contains no matrix, or more than one.
-    """
-    found = {
-        name: value
-        for name, value in _load(file, None).items()
-        if isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype.kind in "iuf"
-    }
-    if len(found) != 1:
-        raise RecordError(f"{file.name} holds {', '.join(found) or 'no matrix'}", "one matrix of numbers")
-    return next(iter(found.values()))
 
 
 def _load(file: Path, names: list[str] | None) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from ecgkit.datasets.header import Header
 from ecgkit.datasets.paths import beside, check_inside, read_bytes
 from ecgkit.datasets.wfdb_header import NotPlain, WfdbHeader, parse_header
 from ecgkit.datasets.wfdb_signal import PlainLayout, measure, read_counts, to_amplitudes
-from ecgkit.errors import RecordError
+from ecgkit.errors import EcgkitError, RecordError
 from ecgkit.recording import Amplitudes, Recording
 from ecgkit.signal.microvolts import MISSING
 
@@ -94,7 +94,7 @@ def one_error(name: str, expected: str) -> Iterator[None]:
     """Turn any error that a library or the file system raises for a file into a `RecordError` with its cause."""
     try:
         yield
-    except RecordError:
+    except EcgkitError:
         raise
     except Exception as error:
         cause = " ".join(f"{type(error).__name__}: {error}".split())[:160]

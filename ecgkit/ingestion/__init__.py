@@ -11,17 +11,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ecgkit.datasets.base import Dataset
 from ecgkit.executor import Executor, open_executor, stop_on_interrupt
-from ecgkit.ingestion.options import EVERYTHING, IngestOptions
+from ecgkit.ingestion.duplicates import find_duplicates
+from ecgkit.ingestion.options import DUPLICATES, EVERYTHING, IngestOptions
 from ecgkit.ingestion.part import Job, make_part
 from ecgkit.ingestion.plan import Plan, Progress, Slots, make_plan, nothing_read
 from ecgkit.ingestion.source import find_dataset
 from ecgkit.parts import Part, make_parts
 from ecgkit.store.assembly import KIND, assemble
-from ecgkit.store.writer import LEDGER, ROWS, LedgerRow, part_file, read_ledger
+from ecgkit.store.writer import LEDGER, QUALITY, ROWS, LedgerRow, part_file, read_ledger
 from ecgkit.unfinished import Unfinished
 
 __all__ = ["IngestOptions", "IngestReport", "find_dataset", "ingest"]
@@ -40,6 +42,8 @@ class IngestReport:
         fewer_leads: Number of records per set of leads, for records that lack some of the store's leads.
         derived: Number of records per set of limb leads that were computed.
         other: Number of records per signal that is not an ECG lead.
+        unknown_patients: Number of records of which no patient is known.
+        duplicates: Record ids of each waveform that occurs more than once.
         findings: What was found by looking, such as the order of axes, one line each.
         content_hash: Hash of the store.
     """
@@ -52,6 +56,8 @@ class IngestReport:
     fewer_leads: Counter[tuple[str, ...]] = field(default_factory=Counter)
     derived: Counter[tuple[str, ...]] = field(default_factory=Counter)
     other: Counter[str] = field(default_factory=Counter)
+    unknown_patients: int = 0
+    duplicates: list[tuple[str, ...]] = field(default_factory=list)
     findings: list[str] = field(default_factory=list)
     content_hash: str = ""
 
@@ -103,7 +109,7 @@ def ingest(
         job = Job(dataset, options, plan.layout, unfinished.parts)
         watch = partial(progress, "signals") if progress else None
         make_parts(unfinished, partial(make_part, job), _parts(plan), at, watch)
-        return _finish(plan, unfinished, dataset)
+        return _finish(plan, unfinished, dataset, options)
 
 
 def _parts(plan: Plan) -> list[Part[tuple[int, Slots]]]:
@@ -111,13 +117,18 @@ def _parts(plan: Plan) -> list[Part[tuple[int, Slots]]]:
     return [Part(part_file(Path(), index, ROWS).name, len(some), (index, some)) for index, some in slots]
 
 
-def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset) -> IngestReport:
+def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, options: IngestOptions) -> IngestReport:
     """Assemble the store, move it into place, and return its report."""
     report = IngestReport(dataset.name, plan.found, rejected=list(plan.rejected), findings=list(dataset.findings))
-    parts = range(plan.parts)
-    report.rejected += [row for index in parts for row in read_ledger(part_file(unfinished.parts, index, LEDGER))]
-    for index in parts:
-        _count(report, part_file(unfinished.parts, index, ROWS), plan.layout.leads)
+    files = {
+        kind: [part_file(unfinished.parts, n, kind) for n in range(plan.parts)] for kind in (LEDGER, ROWS, QUALITY)
+    }
+    report.rejected += [row for file in files[LEDGER] for row in read_ledger(file)]
+    same = find_duplicates(files[ROWS], files[QUALITY], drop=DUPLICATES in options.drop)
+    report.duplicates = same.groups
+    report.rejected += same.dropped
+    for file in files[ROWS]:
+        _count(report, same.changes.apply(pq.read_table(file)), plan.layout.leads)
     if not report.taken:
         unfinished.clear()
         raise nothing_read(dataset, plan.found, report.rejected)
@@ -126,22 +137,28 @@ def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset) -> IngestRepor
         unfinished.made,
         plan.layout,
         slots=plan.slots,
-        rejected=plan.rejected,
-        attributes={"dataset": dataset.name, "code_system": dataset.code_system},
+        rejected=[*plan.rejected, *same.dropped],
+        attributes={
+            "dataset": dataset.name,
+            "code_system": dataset.code_system,
+            "findings": report.findings,
+            "unknown_patients": report.unknown_patients,
+        },
+        changes=same.changes,
     )
     unfinished.finish()
     return report
 
 
-def _count(report: IngestReport, rows: Path, axis: tuple[str, ...]) -> None:
+def _count(report: IngestReport, table: pa.Table, axis: tuple[str, ...]) -> None:
     """Add the rows of a part to the report."""
-    table = pq.read_table(rows)
     if not len(table):
         return
     leads, derived, other, flags = (
         table[name].to_pylist() for name in ("leads", "derived_leads", "other_signals", "flags")
     )
     report.taken += len(table)
+    report.unknown_patients += table["patient_id"].null_count
     report.fewer_leads.update(tuple(names) for names in leads if len(names) < len(axis))
     report.derived.update(tuple(names) for names in derived if names)
     report.other.update(name for names in other for name in names)

@@ -11,6 +11,7 @@ from ecgkit.signal.quality import FLAGS
 
 Window = Literal["first", "center", "split"]
 WINDOWS: tuple[Window, ...] = ("first", "center", "split")
+DUPLICATES = "duplicates"
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,8 @@ class IngestOptions:
         limit: Use only this many records, the first that the dataset lists.
         patients: Use only records of these patients.
         given: What the user says of the dataset that its files do not say.
-        drop: Quality flags. A record with one of them goes to the ledger; see `ecgkit.signal.quality.FLAGS`.
+        drop: Quality flags. A record with one of them goes to the ledger; see `ecgkit.signal.quality.FLAGS`. Or
+            ``duplicates``: records with the same waveform as an earlier record.
     """
 
     dataset: str = ""
@@ -55,8 +57,14 @@ class IngestOptions:
             raise ConfigError(f"--window {self.window} needs a length", remedy="Give it with --seconds.")
         self.given.check()
         for flag in self.drop:
-            if flag not in FLAGS:
-                raise ConfigError(f"no flag {flag!r}", f"one of {', '.join(FLAGS)}", did_you_mean(flag, FLAGS))
+            known = (*FLAGS, DUPLICATES)
+            if flag not in known:
+                raise ConfigError(f"no flag {flag!r}", f"one of {', '.join(known)}", did_you_mean(flag, known))
+
+    @property
+    def dropped_flags(self) -> tuple[str, ...]:
+        """The quality flags in `drop`."""
+        return tuple(flag for flag in self.drop if flag != DUPLICATES)
 
     def windows(self, header: Header) -> list[tuple[int, int]]:
         """Return the parts of a record to store, as first sample and sample after the last, at the record's rate."""

@@ -17,6 +17,7 @@ from typing import cast
 
 from ecgkit.datasets.base import Dataset, Source, settle
 from ecgkit.datasets.header import Header
+from ecgkit.datasets.people import introduce
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.executor import Executor
 from ecgkit.ingestion.options import IngestOptions
@@ -159,7 +160,7 @@ def make_plan(
         DatasetError: The dataset lists no record, two records with one id, or no record that can be read.
         KeyboardInterrupt: `stopped` returned True.
     """
-    sources = _distinct(_chosen(settle(dataset.sources()), options))
+    sources = _distinct(_chosen(settle(introduce(dataset)), options))
     found, blocks = len(sources), dict[int, Block]()
     done = 0
     for start, block in executor.run(partial(plan_block, dataset, options), _handed_out(sources), stopped):

@@ -109,6 +109,16 @@ def test_facts_survive_their_file(tmp_path: Path) -> None:
             "train folds 1, 2, val folds 9, test folds 10; folds go by patient",
         ),
         (
+            Facts(split=SplitFacts(kind="folds", folds={"test": (10,)}, unknown_patients=1.0)),
+            "split",
+            "test folds 10; no patient is known, so records of one patient may be in several parts",
+        ),
+        (
+            Facts(split=SplitFacts(kind="folds", folds={"test": (10,)}, unknown_patients=0.25)),
+            "split",
+            "test folds 10; folds go by patient, but the patient of 25.0 % of the records is unknown",
+        ),
+        (
             Facts(
                 split=SplitFacts(kind="folds", folds={"test": (10,)}, fold_column="fold"),
                 labels=LabelFacts(table="l.csv", table_sha256="ab", columns=("x",)),

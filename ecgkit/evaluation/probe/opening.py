@@ -77,20 +77,21 @@ def _by_task(task: Task, name: str, store: Store, view: View, protocol: Protocol
         view,
         data,
         data.parts["train"],
-        split_of(data),
+        split_of(data, store),
         label_set=data.task.label_set if data.task.has_shipped else "",
         departures=(lacks,) if wanted == "shipped" and not by_code else (),
     )
 
 
-def split_of(data: TaskData) -> SplitFacts:
-    """Return how a task splits records without published tables."""
+def split_of(data: TaskData, store: Store) -> SplitFacts:
+    """Return how a task splits the records of a store without published tables."""
+    unknown = float(store.table["patient_id"].isna().mean())
     if data.task.icd10 is not None:
-        return SplitFacts(kind="benchmark folds")
+        return SplitFacts(kind="benchmark folds", unknown_patients=unknown)
     if data.table is not None and data.table.split_column:
         return SplitFacts(kind="table column", column=data.table.split_column)
     column = data.table.fold_column if data.table is not None else ""
-    return SplitFacts(kind="folds", folds=data.task.split.folds, fold_column=column)
+    return SplitFacts(kind="folds", folds=data.task.split.folds, fold_column=column, unknown_patients=unknown)
 
 
 def _by_tables(

@@ -101,6 +101,7 @@ class SplitFacts:
         folds: Folds by part, where folds split.
         fold_column: Column of the label table that holds the folds; empty for the store's own.
         column: Column of the label table that holds the part.
+        unknown_patients: Share of the store's records of which no patient is known; None if the row does not state it.
         tables: Common part of the names of the published tables.
         tables_sha256: SHA-256 over the published tables.
         test_sha256: Fingerprint of the test records' ids: results on the same test records share it.
@@ -110,6 +111,7 @@ class SplitFacts:
     folds: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     fold_column: str = ""
     column: str = ""
+    unknown_patients: float | None = None
     tables: str = ""
     tables_sha256: str = ""
     test_sha256: str = ""

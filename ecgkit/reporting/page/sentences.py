@@ -9,6 +9,7 @@ from typing import Any
 from ecgkit.evaluation.results.facts import Departure, DrawFacts, Facts, LabelFacts, SplitFacts, TransferFacts
 from ecgkit.evaluation.results.row import ClassScore, ResultRow
 from ecgkit.tasks.regression import FORMULAS
+from ecgkit.wording import percent
 
 PARTS = ("train", "val", "test")
 RULES = {
@@ -125,15 +126,25 @@ def _split(split: SplitFacts, labels: LabelFacts) -> str:
         case "published tables":
             return f"published tables {split.tables}"
         case "benchmark folds":
-            return "the table's own folds: the last tests, the one before validates; folds go by patient"
+            return f"the table's own folds: the last tests, the one before validates; {_patients(split)}"
         case "table column":
             return f"column {split.column} of {labels.table}"
         case "folds":
             folds = ", ".join(f"{part} folds {_numbers(split.folds[part])}" for part in PARTS if part in split.folds)
             if labels.table:
                 return f"{folds}, by " + (f"column {split.fold_column}" if split.fold_column else "the store's folds")
-            return f"{folds}; folds go by patient"
+            return f"{folds}; {_patients(split)}"
     return "not stated"
+
+
+def _patients(split: SplitFacts) -> str:
+    """Return whether folds keep patients together."""
+    if not split.unknown_patients:
+        return "folds go by patient"
+    if split.unknown_patients == 1:
+        return "no patient is known, so records of one patient may be in several parts"
+    share = percent(split.unknown_patients)
+    return f"folds go by patient, but the patient of {share} % of the records is unknown"
 
 
 def _not_tested(transfer: TransferFacts) -> list[str]:
