@@ -148,9 +148,8 @@ class SampleTables(Dataset):
         self.columns |= {column, *others}
         first = _first_rows(self.folder, path, column, tuple(others))
         sources = [Source(record_id=str(key), path=path, extra={"csv_record": key}) for key in first.index]
-        rows: list[Row] = [
-            {column: str(key), **row} for key, row in zip(first.index, first.to_dict("records"), strict=True)
-        ]
+        cells: list[Row] = first.to_dict("records")  # type: ignore[assignment]
+        rows: list[Row] = [{column: str(key), **row} for key, row in zip(first.index, cells, strict=True)]
         if not others:
             return sources
         return describe(self, sources, Table(path, (column, *others), rows), in_order=True)
