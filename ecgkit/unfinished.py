@@ -4,7 +4,7 @@ Long work, such as making a store, finding its R peaks or a training, is done in
 
     OUT.partial/.ecgkit      the kind of the work, such as "unfinished store"
     OUT.partial/lock         the lock; it holds one line that names the process at work
-    OUT.partial/plan.json    fingerprint of the settings with which the work was begun
+    OUT.partial/plan.json    fingerprint of the settings with which the work was begun, and the command that was typed
     OUT.partial/parts/       finished parts
     OUT.partial/KIND/        the output while it is assembled; one rename moves it to OUT
 
@@ -23,6 +23,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from ecgkit.atomic import MARKER, atomic_file, check_output, kind_of, publish, sync, sync_tree
+from ecgkit.choices import typed_command
 from ecgkit.errors import LockedError, OutputError
 from ecgkit.lock import hold
 
@@ -184,8 +185,17 @@ class Unfinished:
 
 def write_plan(folder: Path, fingerprint: str) -> None:
     """Write the fingerprint of the settings into an unfinished folder."""
+    plan = {"fingerprint": fingerprint, **({"command": typed} if (typed := typed_command()) else {})}
     with atomic_file(folder / PLAN) as path:
-        path.write_text(json.dumps({"fingerprint": fingerprint}), encoding="utf-8")
+        path.write_text(json.dumps(plan), encoding="utf-8")
+
+
+def command_of(folder: Path) -> str:
+    """Return the command with which unfinished work was begun; empty if it is unknown."""
+    try:
+        return str(json.loads((folder / PLAN).read_text(encoding="utf-8"))["command"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
 
 
 @contextmanager

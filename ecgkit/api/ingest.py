@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ecgkit.api.arguments import Leads, PathLike, chosen_leads, path_or_none
+from ecgkit.choices import notes_choices
 from ecgkit.datasets.given import Given
 from ecgkit.datasets.paths import open_folder
 from ecgkit.executor import open_executor
@@ -12,12 +13,14 @@ from ecgkit.ingestion import ingest as run_ingest
 from ecgkit.ingestion.options import Window, read_patients
 from ecgkit.ingestion.part import warm_up
 from ecgkit.progress import Progress, silent
+from ecgkit.workspace.defaults import new_store
 
 
+@notes_choices
 def ingest(
     src: PathLike,
     *,
-    out: PathLike,
+    out: PathLike | None = None,
     dataset: str = "",
     source_fs: float | None = None,
     unit: str = "",
@@ -53,7 +56,8 @@ def ingest(
 
     Args:
         src: Folder of the dataset, or a URL such as ``s3://bucket/ptb-xl``.
-        out: Store to write. It appears when it is complete.
+        out: Store to write. It appears when it is complete. By default ``NAME.zarr`` in the current folder.
+            NAME is that of the source's folder; for a downloaded archive, the short name of its dataset.
         dataset: Dataset layout of the folder. By default detected from its files.
         source_fs: Sampling rate of the files in Hz, where they do not state it. Needed only if it differs from `fs`.
         unit: Unit of the samples where the files state none or an unknown one: ``V``, ``mV``, ``uV``, ``nV``, or the
@@ -120,8 +124,10 @@ def ingest(
         drop=tuple(drop),
     )
     options.check()
+    folder = open_folder(str(src))
+    store = new_store(out, folder, dataset)
     with open_executor(workers, dask, warm_up) as executor:
-        return run_ingest(open_folder(str(src)), Path(out), options, progress, overwrite=overwrite, executor=executor)
+        return run_ingest(folder, store, options, progress, overwrite=overwrite, executor=executor)
 
 
 def _lead_names(names: str | Sequence[str] | Mapping[str, str]) -> str:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ecgkit.api.arguments import PathLike, path_or_none
 from ecgkit.atomic import check_suffix
 from ecgkit.beats.peaks import has_peaks, read_peaks
+from ecgkit.choices import notes_choices
 from ecgkit.evaluation.studies.reconstruction import Rebuilt, rebuild_record
 from ecgkit.progress import Progress, silent
 from ecgkit.reporting.page.quality import write_quality_page
@@ -19,6 +20,7 @@ from ecgkit.store import summary
 from ecgkit.store.reader import Store
 from ecgkit.store.summary import FlagCount, Overlap, StoreSummary, count_flags
 from ecgkit.training.run import open_run
+from ecgkit.workspace.defaults import the_store
 
 
 @dataclass(frozen=True)
@@ -51,16 +53,17 @@ class QualityCounts:
     flags: list[FlagCount]
 
 
-def inspect_store(store: PathLike) -> StoreSummary:
+@notes_choices
+def inspect_store(store: PathLike | None = None) -> StoreSummary:
     """Return a summary of a store: records, patients, leads, rates, labels, flags, and rejected records.
 
     Args:
-        store: The store.
+        store: The store. By default the only store of the current folder.
 
     Raises:
         StoreError: `store` is not a store, or a damaged one.
     """
-    return summary.summarize(Store(Path(store)))
+    return summary.summarize(Store(the_store(store, "ecgkit inspect")))
 
 
 def inspect_record(store: PathLike, record: str, *, out: PathLike | None = None) -> RecordDetails:
@@ -112,11 +115,12 @@ def _known(value: Any) -> bool:
     return value is not None and bool(value == value)
 
 
-def inspect_quality(store: PathLike, *, html: PathLike | None = None) -> QualityCounts:
+@notes_choices
+def inspect_quality(store: PathLike | None = None, *, html: PathLike | None = None) -> QualityCounts:
     """Count the quality flags of a store; write a page with its worst records if `html` is given.
 
     Args:
-        store: The store.
+        store: The store. By default the only store of the current folder.
         html: HTML page to write.
 
     Raises:
@@ -126,7 +130,7 @@ def inspect_quality(store: PathLike, *, html: PathLike | None = None) -> Quality
     page = path_or_none(html)
     if page is not None:
         check_suffix(page, ".html")
-    opened = Store(Path(store))
+    opened = Store(the_store(store, "ecgkit inspect"))
     if page is not None:
         write_quality_page(opened, page)
     return QualityCounts(len(opened), count_flags(opened))

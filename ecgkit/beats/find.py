@@ -19,6 +19,7 @@ from ecgkit import __version__
 from ecgkit.beats.detector import Detector, Found
 from ecgkit.beats.peaks import FOLDER, Peaks, has_peaks, read_attributes, read_peaks, write_peaks
 from ecgkit.beats.plausible import Limits
+from ecgkit.choices import recorded
 from ecgkit.config import fingerprint
 from ecgkit.errors import OutputError, StoreError
 from ecgkit.executor import Executor
@@ -73,7 +74,8 @@ def find_beats(
         make = partial(_make_part, store, detector, limits, unfinished.parts)
         make_parts(unfinished, make, parts, executor, progress)
         tables = [pq.read_table(unfinished.parts / part.name, schema=SCHEMA) for part in parts]
-        write_peaks(unfinished.made, pa.concat_tables(tables).combine_chunks(), attributes)
+        about = {**attributes, **({"defaults": recorded()} if recorded() else {})}
+        write_peaks(unfinished.made, pa.concat_tables(tables).combine_chunks(), about)
         unfinished.finish()
     return read_peaks(store)
 

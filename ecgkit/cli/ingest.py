@@ -17,10 +17,12 @@ from ecgkit.cli.render import (
     JsonOption,
     OverwriteOption,
     WorkersOption,
+    next_is,
     print_json,
     print_table,
     progress,
     say,
+    say_choices,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +35,10 @@ FILES, PEOPLE, STORED = "What the files do not state", "Table of records and pat
 
 def ingest(
     src: Annotated[str, typer.Argument(help="Folder of a downloaded dataset, or a URL such as s3://bucket/ptb-xl.")],
-    out: Annotated[Path, typer.Option(help="Store to write, such as ptbxl.zarr.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Store to write. Default: NAME.zarr in this folder, with the name of the source's folder."),
+    ] = None,
     dataset: Annotated[
         str,
         typer.Option(
@@ -179,13 +184,21 @@ def ingest(
     A record that cannot be read is listed in the store's ledger with the reason. 'ecgkit inspect' shows the ledger. If
     the command is stopped, the same command continues where it stopped.
     """
-    arguments, began = given(ecgkit.ingest, locals()), time.perf_counter()
+    options, began = locals(), time.perf_counter()
+    from ecgkit.datasets.paths import open_folder
+    from ecgkit.workspace.defaults import new_store
+    from ecgkit.workspace.next_step import after_store
+
+    store = new_store(out, open_folder(src), dataset)
+    say_choices()
+    arguments = given(ecgkit.ingest, {**options, "out": store})
     with progress() as watch:
         report = ecgkit.ingest(**arguments, progress=watch)
     took = time.perf_counter() - began
-    _show(report, out, took)
+    _show(report, store, took)
     if as_json:
-        print_json(_as_json(report, out, took))
+        print_json(_as_json(report, store, took))
+    next_is(after_store(store))
     if report.failed > max_rejected / 100 * report.found:
         raise typer.Exit(Exit.INCOMPLETE)
 

@@ -41,10 +41,12 @@ LAYOUTS = (
     ("arrays", "arrays of records: .npy, .npz, HDF5, Zarr or MATLAB files", "arrays:Arrays", -10),
     ("csv", "CSV files of samples, one per record or one for all", "sample_tables:SampleTables", -20),
 )
+GENERAL = ("stores", "manifest", "wfdb")  # any dataset may have these layouts
 
 
 @hookimpl
 def register_datasets(register: Callable[[DatasetEntry], None]) -> None:
     """Register the dataset layouts that ship with ecgkit."""
     for name, summary, target, priority in LAYOUTS:
-        register(DatasetEntry(name=name, summary=summary, target=f"ecgkit.datasets.{target}", priority=priority))
+        at, general = f"ecgkit.datasets.{target}", name in GENERAL
+        register(DatasetEntry(name=name, summary=summary, target=at, priority=priority, general=general))

@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ecgkit.choices import recorded
 from ecgkit.datasets.base import Dataset
 from ecgkit.executor import Executor, open_executor, stop_on_interrupt
 from ecgkit.ingestion.duplicates import find_duplicates
@@ -143,6 +144,7 @@ def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, options: Inges
             "code_system": dataset.code_system,
             "findings": report.findings,
             "unknown_patients": report.unknown_patients,
+            **({"defaults": recorded()} if recorded() else {}),
         },
         changes=same.changes,
     )

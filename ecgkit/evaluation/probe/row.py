@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecgkit.choices import recorded
 from ecgkit.config import fingerprint, to_dict
 from ecgkit.evaluation.probe.leaks import leak_warnings
 from ecgkit.evaluation.results.facts import Facts
@@ -59,7 +60,7 @@ def result_row(fitted: "FittedProbe", facts: Facts) -> ResultRow:
             "checkpoint": encoder.checkpoint,
             **opened.hashes,
         },
-        environment=environment(probe.device),
+        environment={**environment(probe.device), **({"defaults": recorded()} if recorded() else {})},
         seconds=round(fitted.seconds, 2),
         training=fitted.training,
     )

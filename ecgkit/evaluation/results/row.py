@@ -248,7 +248,7 @@ def find_rows(paths: Sequence[Path]) -> list[tuple[Path, ResultRow]]:
         raise ResultsError(
             f"no result below {places}",
             "at least one",
-            "Make one with: ecgkit probe RUN --data STORE --task T",
+            "Make one with: ecgkit probe",
         )
     return list(found.items())
 
