@@ -7,6 +7,7 @@ is asked for in one error that names the options.
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -109,9 +110,9 @@ class Arrays(Dataset):
         stack, place, rows = header.layout
         with one_error(source.path, "a file of arrays"):
             samples = self._samples(stack, place)
-            return recording_of(amplitudes(samples[list(rows.index)], rows), header, source.record_id)
+            return recording_of(amplitudes(rows.pick(samples), rows), header, source.record_id)
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """The folder to which paths are relative."""
         return self.root.parent if _is_array_file(self.root) else self.root

@@ -6,6 +6,7 @@ with the file's real size, or with a budget of memory, before memory is taken.
 
 import io
 import math
+import mmap
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -107,7 +108,9 @@ def _open_npy(file: Path) -> Container:
 def _mapped(file: Path, dtype: np.dtype, offset: int, shape: tuple[int, ...], *, is_fortran: bool) -> np.ndarray:
     if not math.prod(shape):  # what is empty cannot be mapped
         return np.empty(shape, dtype)
-    return np.memmap(file, dtype, "r", offset, shape, "F" if is_fortran else "C")
+    mapped = np.memmap(file, dtype, "r", offset, shape, "F" if is_fortran else "C")
+    mapped._mmap.madvise(mmap.MADV_SEQUENTIAL)  # type: ignore[attr-defined]  # records are read in their order
+    return mapped
 
 
 def _single(array: Any) -> Container:

@@ -62,7 +62,7 @@ class Manifest(Dataset):
         rows, name, letters = header.layout
         with one_error(source.path, "an array of numbers"):
             array = read_from(self.root, source.path, name, letters, 0)
-            return recording_of(amplitudes(array[list(rows.index)], rows), header, source.path)
+            return recording_of(amplitudes(rows.pick(array), rows), header, source.path)
 
 
 def _source(row: Row) -> Source:

@@ -98,14 +98,18 @@ class SampleTables(Dataset):
             units = [unit or stated.unit for unit in form.units] or [stated.unit] * len(names)
             naming = Naming(renames=self.given.naming.renames)
             rows = find_rows(names, units, naming)
-            samples = self._samples(source).shape[1]
+            samples = _count_lines(self.folder, source.path) if _is_whole(source) else self._samples(source).shape[1]
         return Header(fs, samples, rows.leads, rows.unit, rows.source_leads, rows.other, layout=rows)
 
     def read(self, source: Source, header: Header) -> Recording:
         """Read one record."""
         with one_error(source.path, "a CSV file of samples"):
             samples = self._samples(source)
-            return recording_of(amplitudes(samples[list(header.layout.index)], header.layout), header, source.record_id)
+            if samples.shape[1] != header.samples:
+                raise RecordError(
+                    f"{source.path} has {samples.shape[1]} rows of samples", f"{header.samples}, one per line"
+                )
+            return recording_of(amplitudes(header.layout.pick(samples), header.layout), header, source.record_id)
 
     def _is_signal(self, path: str) -> bool:
         table = self.given.table
@@ -133,7 +137,7 @@ class SampleTables(Dataset):
     def _samples(self, source: Source) -> np.ndarray:
         """Return the samples ``[L, T]`` of a record, of all columns that are leads."""
         form = self._form_of(source)
-        if "csv_record" not in source.extra:
+        if _is_whole(source):
             return _matrix(_read(self.folder, source.path, form.columns, ""), source.path)
         whole = _read(self.folder, source.path, form.columns, self._record_column(form))
         own = whole.loc[[source.extra["csv_record"]]]
@@ -153,6 +157,19 @@ class SampleTables(Dataset):
         if not others:
             return sources
         return describe(self, sources, Table(path, (column, *others), rows), in_order=True)
+
+
+def _is_whole(source: Source) -> bool:
+    """Return whether a record is a whole file."""
+    return "csv_record" not in source.extra
+
+
+def _count_lines(folder: Path, path: str) -> int:
+    """Return the number of lines with samples, which is much faster than reading the numbers."""
+    form = _form(folder, path)
+    assert form is not None  # the caller has it already
+    lines = (folder / path).read_bytes().decode(form.encoding, "replace").splitlines()
+    return sum(bool(line) for line in lines) - form.has_header - len(form.skipped)
 
 
 def _csv_files(root: Path) -> list[str]:

@@ -35,7 +35,7 @@ def read_from(root: Path, path: str, name: str, letters: str, record: int) -> ND
     """
     container = open_container(root, path)
     array = container.arrays[name]
-    size = _block_size(array, letters, f"{name} of {path}" if name else path)
+    size = _block_size(container, name, letters)
     start = record // size * size
     block = (
         _block(container, name, letters, start, start + size) if size > 1 else _cut(array, letters, start, start + 1)
@@ -43,18 +43,20 @@ def read_from(root: Path, path: str, name: str, letters: str, record: int) -> ND
     return np.ascontiguousarray(block[record - start])
 
 
-def _block_size(array: Any, letters: str, name: str) -> int:
+@lru_cache(maxsize=64)
+def _block_size(container: Container, name: str, letters: str) -> int:
     """Return the number of records that are read at once."""
+    array = container.arrays[name]
     record = size_of_record(letters, array.shape) * array.dtype.itemsize
     chunks = getattr(array, "chunks", None)
-    check_budget(f"a record of {name}", [size_of_record(letters, array.shape)], np.dtype(np.float64))
+    check_budget(f"a record of {name or 'the array'}", [size_of_record(letters, array.shape)], np.dtype(np.float64))
     if "N" not in letters:
         return 1
     if chunks is None and letters[0] == "N":  # in one piece on the disk
         return 1
     chunk = chunks[letters.index("N")] if chunks else 1
     size = chunk * max(1, BLOCK_BYTES // max(1, chunk * record))
-    check_budget(f"a chunk of {name}", [chunk, size_of_record(letters, array.shape)], array.dtype)
+    check_budget(f"a chunk of {name or 'the array'}", [chunk, size_of_record(letters, array.shape)], array.dtype)
     return int(min(size, count(letters, array.shape, "N")))
 
 
