@@ -44,7 +44,7 @@ def report(
         out: HTML file of the page. Default: ``report.html``, or no page if another output is named.
         title: Title of the page.
         examples: Store of the results. The page then shows ECGs with the highest losses and the most confident errors.
-        tests: Compare each result with the best of its column by a paired bootstrap over patients.
+        tests: Compare each result with the best of its column by a paired test over patients.
         md: Markdown file for the summary table.
         latex: LaTeX file for the summary table.
         csv: CSV file for the scores of every class of every result.

@@ -29,7 +29,7 @@ def report(
         ),
     ] = None,
     tests: Annotated[
-        bool, typer.Option(help="Compare each result with the best of its column by a paired bootstrap over patients.")
+        bool, typer.Option(help="Compare each result with the best of its column by a paired test over patients.")
     ] = True,
     md: Annotated[Path | None, typer.Option(help="Markdown file for the summary table.")] = None,
     latex: Annotated[Path | None, typer.Option(help="LaTeX file for the summary table.")] = None,

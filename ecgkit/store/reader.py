@@ -193,3 +193,12 @@ def _attributes(path: Path) -> dict[str, Any]:
             "Ingest it again, or use the release of ecgkit that wrote it.",
         )
     return attributes
+
+
+def independent_units(table: pd.DataFrame) -> NDArray[np.str_]:
+    """Return what each record of a record table belongs to: its patient, or its recording if the patient is unknown.
+
+    Windows that were cut from one recording have its id, followed by ``#`` and their number.
+    """
+    recordings = table["record_id"].str.replace(r"#[1-9][0-9]*$", "", regex=True)
+    return table["patient_id"].fillna("recording " + recordings).to_numpy(dtype=str)

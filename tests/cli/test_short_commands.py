@@ -3,7 +3,7 @@
 import inspect
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import typer
@@ -131,7 +131,7 @@ def test_completion_of_stores_runs_and_settings(here: Path) -> None:
     assert completion.runs("runs/") == [("runs/x", "stmem tiny, unfinished")]
 
     class Context:
-        params = {"method": "stmem", "preset": "tiny"}
+        params: ClassVar[dict[str, str]] = {"method": "stmem", "preset": "tiny"}
 
     assert completion.settings(Context, "recipe.ep")[0].startswith("recipe.epochs=")
     assert completion.settings(Context, "nothing") == []

@@ -109,16 +109,6 @@ def test_facts_survive_their_file(tmp_path: Path) -> None:
             "train folds 1, 2, val folds 9, test folds 10; folds go by patient",
         ),
         (
-            Facts(split=SplitFacts(kind="folds", folds={"test": (10,)}, unknown_patients=1.0)),
-            "split",
-            "test folds 10; no patient is known, so records of one patient may be in several parts",
-        ),
-        (
-            Facts(split=SplitFacts(kind="folds", folds={"test": (10,)}, unknown_patients=0.25)),
-            "split",
-            "test folds 10; folds go by patient, but the patient of 25.0 % of the records is unknown",
-        ),
-        (
             Facts(
                 split=SplitFacts(kind="folds", folds={"test": (10,)}, fold_column="fold"),
                 labels=LabelFacts(table="l.csv", table_sha256="ab", columns=("x",)),
@@ -134,7 +124,11 @@ def test_facts_survive_their_file(tmp_path: Path) -> None:
         (Facts(labels=LabelFacts(unlabelled="keep")), "unlabelled records", "kept as negatives"),
         (Facts(leads=LeadFacts(given=("I",))), "leads", "the model saw nothing else"),
         (Facts(leads=LeadFacts(given=("I",), fill="zeros")), "leads", "the model puts zeros in place of the others"),
-        (Facts(leak_guard=LeakFacts(checked=True)), "leak guard", "no test record or patient in the pretraining data"),
+        (
+            Facts(leak_guard=LeakFacts(checked=True)),
+            "leak guard",
+            "no test record has the very samples of a pretraining record",
+        ),
         (
             Facts(leak_guard=LeakFacts(checked=True, built_on=("tokenizer",))),
             "leak guard",

@@ -11,6 +11,7 @@ from ecgkit.errors import TaskError
 from ecgkit.evaluation.features.encoder import ProbedEncoder
 from ecgkit.evaluation.probe.opened import OpenedTask
 from ecgkit.evaluation.probe.other_store import transfer_task
+from ecgkit.evaluation.probe.parts import find_overlap, refuse_overlap
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.protocols.lead_sets import lead_set
 from ecgkit.evaluation.protocols.protocol import Protocol
@@ -48,12 +49,17 @@ def open_task(
     Raises:
         TaskError: The store lacks the task's labels, or split tables do not fit.
         LeadError: The store lacks the encoder's leads.
+        LeakError: The test part shares recordings or patients with the other parts.
     """
     store, name = Store(Path(request.data)), find_task(request.task).name
     view = given_view(store, encoder.spec, request.leads, progress)
     split_by = _by_tables if request.splits else _by_task
     opened = split_by(task, name, store, view, protocol, request)
     if not request.eval_data:
+        # A published split is used as it is; the result says where it leaks.
+        allowed = request.allow_overlap or bool(request.splits)
+        opened = replace(opened, overlap=find_overlap(store, opened.data, allowed=allowed))
+        refuse_overlap(store, name, opened.overlap)
         return opened
     other = Store(Path(request.eval_data))
     joined = transfer_task(opened, other, encoder, given_view(other, encoder.spec, request.leads, progress))
@@ -77,21 +83,20 @@ def _by_task(task: Task, name: str, store: Store, view: View, protocol: Protocol
         view,
         data,
         data.parts["train"],
-        split_of(data, store),
+        split_of(data),
         label_set=data.task.label_set if data.task.has_shipped else "",
         departures=(lacks,) if wanted == "shipped" and not by_code else (),
     )
 
 
-def split_of(data: TaskData, store: Store) -> SplitFacts:
-    """Return how a task splits the records of a store without published tables."""
-    unknown = float(store.table["patient_id"].isna().mean())
+def split_of(data: TaskData) -> SplitFacts:
+    """Return how a task splits records without published tables."""
     if data.task.icd10 is not None:
-        return SplitFacts(kind="benchmark folds", unknown_patients=unknown)
+        return SplitFacts(kind="benchmark folds")
     if data.table is not None and data.table.split_column:
         return SplitFacts(kind="table column", column=data.table.split_column)
     column = data.table.fold_column if data.table is not None else ""
-    return SplitFacts(kind="folds", folds=data.task.split.folds, fold_column=column, unknown_patients=unknown)
+    return SplitFacts(kind="folds", folds=data.task.split.folds, fold_column=column)
 
 
 def _by_tables(
