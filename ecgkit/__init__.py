@@ -13,6 +13,7 @@ from ecgkit.entries import (
     DatasetEntry,
     DetectorEntry,
     HeadEntry,
+    KnowledgeBackendEntry,
     MethodEntry,
     ProtocolEntry,
     SectionEntry,
@@ -35,7 +36,14 @@ if TYPE_CHECKING:
         inspect_record,
         inspect_store,
     )
-    from ecgkit.api.knowledge import audit_knowledge, compare_knowledge, extract_knowledge
+    from ecgkit.api.knowledge import (
+        audit_knowledge,
+        compare_knowledge,
+        extract_knowledge,
+        vote_knowledge,
+        write_mentions,
+        write_prompts,
+    )
     from ecgkit.api.plugins import check_plugin, list_methods, list_plugins, new_plugin
     from ecgkit.api.pretrain import estimate_pretraining, pretrain, resume_pretraining
     from ecgkit.api.probe import probe
@@ -57,6 +65,7 @@ __all__ = [
     "DatasetEntry",
     "DetectorEntry",
     "HeadEntry",
+    "KnowledgeBackendEntry",
     "MethodEntry",
     "ProtocolEntry",
     "SectionEntry",
@@ -105,6 +114,9 @@ __all__ = [
     "study_layers",
     "study_perturbations",
     "tag_run",
+    "vote_knowledge",
+    "write_mentions",
+    "write_prompts",
 ]
 
 # The functions of each module.
@@ -118,7 +130,8 @@ _FUNCTIONS = {
     "ecgkit.api.export": "export_encoder",
     "ecgkit.api.ingest": "ingest",
     "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store",
-    "ecgkit.api.knowledge": "audit_knowledge compare_knowledge extract_knowledge",
+    "ecgkit.api.knowledge": "audit_knowledge compare_knowledge extract_knowledge vote_knowledge "
+    "write_mentions write_prompts",
     "ecgkit.api.plugins": "check_plugin list_methods list_plugins new_plugin",
     "ecgkit.api.pretrain": "estimate_pretraining pretrain resume_pretraining",
     "ecgkit.api.report": "report",

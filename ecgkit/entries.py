@@ -199,6 +199,21 @@ class TextEncoderEntry(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class KnowledgeBackendEntry(Entry):
+    """A reader of reports; `target` is a class with the interface of `ecgkit.knowledge.backends.Backend`.
+
+    Args:
+        settings: Import path of a frozen dataclass of settings. `target` is then called with an instance of it, with
+            the folder where it may keep answers, and with a function that takes a line for the user. Empty for a
+            backend without settings, whose `target` is called without arguments.
+    """
+
+    kind: ClassVar[str] = "knowledge backend"
+
+    settings: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class AugmentationEntry(Entry):
     """An augmentation; `target` is a frozen dataclass of settings, an `ecgkit.signal.augment.base.Augmentation`."""
 

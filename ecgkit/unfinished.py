@@ -95,17 +95,23 @@ class Unfinished:
             with _telling_of_a_full_disk(self.out):
                 yield
 
-    def begin(self, fingerprint: str) -> None:
+    def begin(self, fingerprint: str, source: str = "") -> bool:
         """Begin the work, or continue work that was begun with the same settings.
 
         Args:
-            fingerprint: Hash of everything that decides the content of the output.
+            fingerprint: Hash of the settings, and of everything else that decides the content of the output.
+            source: Hash of the source. If it has changed since the work was begun, the work begins anew.
+
+        Returns:
+            Whether finished parts were thrown away because the source has changed.
 
         Raises:
             OutputError: There is unfinished work with other settings, and it may not be replaced.
         """
-        if self._begun() != fingerprint:
-            if self._keep(self.folder) and not self.overwrite:
+        begun, begun_source = self._begun()
+        is_changed = begun == fingerprint and begun_source != source and self._keep(self.folder)
+        if begun != fingerprint or begun_source != source:
+            if self._keep(self.folder) and not self.overwrite and not is_changed:
                 raise OutputError(
                     f"{self.folder} is unfinished work with other settings or another source",
                     remedy="Finish it with the same command as before, or start again with --overwrite.",
@@ -113,7 +119,8 @@ class Unfinished:
             self.clear()
         for folder in (self.made,) if self.in_place else (self.made, self.parts):
             folder.mkdir(exist_ok=True)
-        write_plan(self.folder, fingerprint)
+        write_plan(self.folder, fingerprint, source)
+        return is_changed
 
     def clear(self) -> None:
         """Remove all finished work. The folder and its lock stay."""
@@ -175,17 +182,19 @@ class Unfinished:
                 remedy="Move it away, or give another --out.",
             )
 
-    def _begun(self) -> str:
-        """Return the fingerprint with which the work was begun; empty if it was not begun, or is unknown."""
+    def _begun(self) -> tuple[str, str]:
+        """Return the hashes of settings and source with which the work was begun; empty if they are unknown."""
         try:
-            return str(json.loads((self.folder / PLAN).read_text(encoding="utf-8"))["fingerprint"])
-        except (OSError, ValueError, LookupError, TypeError):
-            return ""
+            plan = json.loads((self.folder / PLAN).read_text(encoding="utf-8"))
+            return str(plan["fingerprint"]), str(plan.get("source", ""))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return "", ""
 
 
-def write_plan(folder: Path, fingerprint: str) -> None:
-    """Write the fingerprint of the settings into an unfinished folder."""
-    plan = {"fingerprint": fingerprint, **({"command": typed} if (typed := typed_command()) else {})}
+def write_plan(folder: Path, fingerprint: str, source: str = "") -> None:
+    """Write the hashes of settings and source, and the command, into an unfinished folder."""
+    plan = {"fingerprint": fingerprint, "source": source, "command": typed_command()}
+    plan = {name: value for name, value in plan.items() if value}
     with atomic_file(folder / PLAN) as path:
         path.write_text(json.dumps(plan), encoding="utf-8")
 

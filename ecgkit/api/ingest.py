@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ecgkit.api.arguments import Leads, PathLike, chosen_leads, path_or_none
 from ecgkit.choices import notes_choices
+from ecgkit.datasets.budget import MEGABYTES, SECONDS
 from ecgkit.datasets.given import Given
 from ecgkit.datasets.paths import open_folder
 from ecgkit.executor import open_executor
@@ -41,6 +42,8 @@ def ingest(
     limit: int | None = None,
     patients_file: PathLike | None = None,
     drop: Sequence[str] = (),
+    max_record_mb: float = MEGABYTES,
+    max_record_seconds: float = SECONDS,
     workers: int = 1,
     dask: str = "",
     overwrite: bool = False,
@@ -83,6 +86,9 @@ def ingest(
         patients_file: Text file of patient ids, one per line. Only records of these patients are taken.
         drop: Quality flags. Records with one of them are left out. ``duplicates`` leaves out all records of a waveform
             but the first.
+        max_record_mb: Largest memory in MB that reading one record may need, as far as its header shows it. A larger
+            record goes to the ledger.
+        max_record_seconds: Longest time in s that reading one record may take. A slower record goes to the ledger.
         workers: Number of processes.
         dask: Address of a Dask scheduler to use instead.
         overwrite: Replace an existing store.
@@ -121,6 +127,8 @@ def ingest(
             report_column=report_column,
             patient_from=patient_from,
         ),
+        max_record_mb=max_record_mb,
+        max_record_seconds=max_record_seconds,
         drop=tuple(drop),
     )
     options.check()

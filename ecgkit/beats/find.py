@@ -25,7 +25,6 @@ from ecgkit.errors import OutputError, StoreError
 from ecgkit.executor import Executor
 from ecgkit.parts import Part, make_parts
 from ecgkit.progress import Advance
-from ecgkit.signal.microvolts import decode
 from ecgkit.store.reader import Store
 from ecgkit.unfinished import Unfinished, whole_file
 
@@ -148,7 +147,11 @@ def block_table(store: Store, detector: Detector, limits: Limits, start: int, st
 
 def find_in_block(store: Store, detector: Detector, start: int, stop: int) -> list[Found]:
     """Find the peaks of records `start` to `stop`. Records of one rate, length and lead set go together."""
-    block = store.verified(start, stop)
+    return [found for span in store.spans(start, stop) for found in _find(store, detector, *span)]
+
+
+def _find(store: Store, detector: Detector, start: int, stop: int) -> list[Found]:
+    block = store.signals(start, stop)
     records = store.table.iloc[start:stop]
     keys = list(zip(records["fs"], records["samples"], map(tuple, records["leads"]), strict=True))
     found: list[Found] = [(np.empty(0, np.int64), "")] * (stop - start)
@@ -156,7 +159,7 @@ def find_in_block(store: Store, detector: Detector, start: int, stop: int) -> li
         fs, samples, have = key
         same = np.flatnonzero([other == key for other in keys])
         leads = detector.choose_leads(have)
-        signal = decode(block[same][:, [store.leads.index(lead) for lead in leads], : int(samples)])
+        signal = block[same][:, [store.leads.index(lead) for lead in leads], : int(samples)]
         for row, result in zip(same, detector.find(signal, float(fs), leads), strict=True):
             found[row] = result if leads else (result[0], "none of the leads asked for")
     return found

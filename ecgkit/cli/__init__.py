@@ -21,6 +21,7 @@ from ecgkit.cli.render import begin, errors, next_is, say_choices, say_next
 from ecgkit.entries import CommandEntry
 from ecgkit.errors import EcgkitError, PluginError
 from ecgkit.plugins import host
+from ecgkit.wording import visible
 
 DEBUG_FLAG = "--debug"
 ENVIRONMENT = "ECGKIT"  # prefix of the variables that stand for options
@@ -148,7 +149,7 @@ def _fail(message: str, debug: bool, *, code: int) -> None:
     if debug:
         traceback.print_exc()
     errors.print("[red]error:[/]", end=" ", soft_wrap=True)
-    print(" ".join(message.split()), file=sys.stderr)
+    print(visible(" ".join(message.split())), file=sys.stderr)
     sys.exit(code)
 
 

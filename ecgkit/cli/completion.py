@@ -15,6 +15,7 @@ from ecgkit.entries import (
     DetectorEntry,
     Entry,
     HeadEntry,
+    KnowledgeBackendEntry,
     MethodEntry,
     ProtocolEntry,
     TaskEntry,
@@ -38,6 +39,7 @@ tasks = _names_of(TaskEntry)
 heads = _names_of(HeadEntry)
 datasets = _names_of(DatasetEntry)
 detectors = _names_of(DetectorEntry)
+knowledge_backends = _names_of(KnowledgeBackendEntry)
 protocols = _names_of(ProtocolEntry)
 
 

@@ -170,6 +170,20 @@ def ingest(
             rich_help_panel=STORED,
         ),
     ] = None,
+    max_record_mb: Annotated[
+        float,
+        typer.Option(
+            min=1,
+            help="Largest memory in MB that reading one record may need, as far as its header shows it. A larger "
+            "record goes to the ledger.",
+        ),
+    ] = 2048.0,
+    max_record_seconds: Annotated[
+        float,
+        typer.Option(
+            min=0.1, help="Longest time in s that reading one record may take. A slower record goes to the ledger."
+        ),
+    ] = 600.0,
     max_rejected: Annotated[
         float,
         typer.Option(min=0, max=100, help="Exit with code 3 if more than this percentage of the records is rejected."),
@@ -210,18 +224,24 @@ def _as_json(report: "IngestReport", out: Path, seconds: float) -> dict[str, Any
         "dataset": report.dataset,
         "found": report.found,
         "taken": report.taken,
+        "records": report.records,
         "failed": report.failed,
         "findings": report.findings,
         "unknown_patients": report.unknown_patients,
         "duplicates": [list(group) for group in report.duplicates],
         "flagged": dict(report.flagged),
+        "clipped": report.clipped,
+        "rescaled": report.rescaled,
+        "offset": report.offset,
         "rejected": rejected,
         "seconds": seconds,
     }
 
 
 def _show(report: "IngestReport", out: Path, seconds: float) -> None:
-    say(f"{report.dataset}: {report.taken} of {report.found} records into {out} in {seconds:.1f} s")
+    say(f"{report.dataset}: {_taken(report)} into {out} in {seconds:.1f} s")
+    if report.source_changed:
+        say("  the source has changed since the stopped run, so what that run had done was made anew")
     for line in report.findings:
         say(f"  {line}")
     for leads, count in report.fewer_leads.most_common():
@@ -233,8 +253,10 @@ def _show(report: "IngestReport", out: Path, seconds: float) -> None:
         say(f"  channels left out because they are not ECG leads: {others}")
     _show_patients(report)
     rejected = Counter(_kind(row.stage, row.reason) for row in report.rejected)
-    rows = [{"what": "read", "records": report.taken}]
+    rows = [{"what": "read", "records": report.records}]
     rows += [{"what": f"flagged {flag}", "records": count} for flag, count in report.flagged.most_common()]
+    amplitudes = {"clipped": report.clipped, "rescaled": report.rescaled, "offset": report.offset}
+    rows += [{"what": what, "records": count} for what, count in amplitudes.items() if count]
     rows += [{"what": kind, "records": count} for kind, count in rejected.most_common(SHOWN)]
     print_table("Summary", rows, numeric=["records"])
     if report.rejected:
@@ -245,7 +267,7 @@ def _show_patients(report: "IngestReport") -> None:
     """Say what is known of patients, and which records have the same waveform."""
     if report.unknown_patients == report.taken:
         say(
-            "  no patient is known: each record has a fold of its own, so records of one patient may be in training and"
+            "  no patient is known: each record has a fold of its own, so records of one patient may be in several parts"
         )
         say("  name patients with --table and --patient-column, or with --patient-from")
     elif report.unknown_patients:
@@ -258,6 +280,13 @@ def _show_patients(report: "IngestReport") -> None:
             say(f"    {' = '.join(group[:SHOWN])}{more}")
         if len(report.duplicates) > SHOWN:
             say(f"    ... and {len(report.duplicates) - SHOWN} more groups")
+
+
+def _taken(report: "IngestReport") -> str:
+    """Say how many of the records were taken, and in how many windows."""
+    if report.records == report.taken:
+        return f"{report.taken} of {report.found} records"
+    return f"{report.taken:,} windows of {report.records:,} record{'s' * (report.records != 1)} (of {report.found:,})"
 
 
 def _show_rejected(report: "IngestReport", out: Path) -> None:

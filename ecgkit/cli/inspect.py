@@ -27,6 +27,13 @@ def inspect(
     ] = None,
     record: Annotated[str, typer.Option(help="Id of a record to show.")] = "",
     out: Annotated[Path | None, typer.Option(help="PNG file of the drawing.")] = None,
+    start: Annotated[
+        str,
+        typer.Option(help="With --record, where the drawing begins: seconds, or H:MM:SS. Default: the record's start."),
+    ] = "",
+    seconds: Annotated[
+        float, typer.Option(min=0.1, max=10, help="With --record, length of the drawing in s, at most 10.")
+    ] = 10.0,
     quality: Annotated[
         bool, typer.Option("--quality", help="Show the number of records with each quality flag.")
     ] = False,
@@ -85,7 +92,7 @@ def inspect(
     path = the_store(store, "ecgkit inspect")
     say_choices()
     if record:
-        _show_record(path, record, out, as_json)
+        _show_record(path, record, out, start, seconds, as_json)
     elif overlap is not None:
         _show_overlap(path, overlap, as_json)
     elif quality or html:
@@ -139,8 +146,8 @@ def _show_overlap(first: Path, second: Path, as_json: bool) -> None:
         inspect_view.show_overlap(first.name, second.name, both)
 
 
-def _show_record(store: Path, record: str, out: Path | None, as_json: bool) -> None:
-    details = ecgkit.inspect_record(store, record, out=out)
+def _show_record(store: Path, record: str, out: Path | None, start: str, seconds: float, as_json: bool) -> None:
+    details = ecgkit.inspect_record(store, record, out=out, start=start, seconds=seconds)
     if as_json:
         print_json(details.values)
     elif out is None:

@@ -25,16 +25,26 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from ecgkit.choices import INHERITED, Choice, chosen
 from ecgkit.cli.layout import blocks, boxed, columns, facts, fits
+from ecgkit.wording import visible
+
+
+class _SafeConsole(Console):
+    """A console on which no text controls the terminal. Names of files and texts of datasets pass through it."""
+
+    def render_str(self, text: str, *args: Any, **kwargs: Any) -> Text:
+        """Return a text as it is shown."""
+        return super().render_str(visible(text), *args, **kwargs)
 
 
 def _console(*, stderr: bool) -> Console:
     """Return a console; with ``NO_COLOR`` it writes no escape sequences at all, not even for bold."""
     if os.environ.get("NO_COLOR"):
-        return Console(stderr=stderr, highlight=False, color_system=None)
-    return Console(stderr=stderr, highlight=False)
+        return _SafeConsole(stderr=stderr, highlight=False, color_system=None)
+    return _SafeConsole(stderr=stderr, highlight=False)
 
 
 console = _console(stderr=False)

@@ -1,97 +1,101 @@
-"""How much memory the content of one file may take: a quarter of this machine's memory.
+"""The budget of one record: memory and time, checked before anything is allocated.
 
-A file may claim any size, and a compressed file of a few kilobytes may unpack to terabytes. So sizes are compared with
-this budget before memory is taken.
+A damaged or hostile file may claim any size, and a small compressed file may hold a large one. Readers call
+`check_memory` with what a file claims. `record_budget` sets the limits for all that is read within it.
 """
 
-import math
-import os
+import signal
+import threading
 import zlib
-from collections.abc import Sequence
-from functools import cache
-from typing import Literal
-
-import numpy as np
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from types import FrameType
 
 from ecgkit.errors import RecordError
 
-SHARE = 4
-# Bytes per byte on the disk. Deflate packs 1,032 bytes into one at best (https://www.zlib.net/zlib_tech.html).
-_DEFLATED, _MOST_PACKED = 1032, 5000
-_MATLAB_HEADER, _MATLAB_COMPRESSED = 128, 15
+MEGABYTES = 2048.0  # 24 hours of 12 leads at 250 Hz need 1,978
+SECONDS = 600.0
+BYTES_PER_SAMPLE = 8  # of one number while it is converted
+MOST_DEFLATED = 1032  # bytes that one compressed byte can stand for at most
+_INFLATED_AT_ONCE = 1 << 20
+
+_limit: ContextVar[float] = ContextVar("record_megabytes", default=MEGABYTES)
 
 
-@cache
-def memory_budget() -> int:
-    """Return the number of bytes that the content of one file may take."""
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // SHARE
+@contextmanager
+def memory_budget(megabytes: float) -> Iterator[None]:
+    """Limit the memory of each record that is read in the block."""
+    token = _limit.set(megabytes)
+    try:
+        yield
+    finally:
+        _limit.reset(token)
 
 
-def check_budget(name: str, shape: Sequence[int], dtype: np.dtype, remedy: str = "") -> None:
-    """Refuse an array that takes more memory than the budget.
-
-    Args:
-        name: Name of the array, for the error.
-        shape: Its shape.
-        dtype: Its type.
-        remedy: What to do instead.
-
-    Raises:
-        RecordError: The array is too large.
-    """
-    size = math.prod(shape) * dtype.itemsize
-    if size > memory_budget():
-        raise RecordError(
-            f"{name} of shape {list(shape)} would take {size / 1e9:,.1f} GB of memory",
-            f"at most {memory_budget() / 1e9:,.1f} GB, a quarter of this machine's",
-            remedy,
-        )
-
-
-def check_held(name: str, claimed: int, held: int) -> None:
-    """Refuse an array that is mostly a hole: one that claims far more bytes than the disk holds of it.
-
-    Args:
-        name: Name of the array, for the error.
-        claimed: Bytes of the array.
-        held: Bytes on the disk.
+@contextmanager
+def time_budget(seconds: float) -> Iterator[None]:
+    """Stop the block after this time, as far as it runs in a process's main thread.
 
     Raises:
-        RecordError: The array is mostly a hole.
+        RecordError: The time is over.
     """
-    if claimed > 1 << 20 and claimed > held * _MOST_PACKED:
-        raise RecordError(f"{name} claims {claimed / 1e9:,.1f} GB, but the disk holds only {held} bytes of it")
-
-
-def check_inflated(content: bytes, name: str) -> None:
-    """Refuse a MATLAB file (version 5) whose compressed elements unpack to more than the budget.
-
-    "MAT-File Format", MathWorks, 2024: after a header of 128 bytes, each element is a tag (type, number of bytes) and
-    its data; type 15 is a compressed element.
-
-    Raises:
-        RecordError: The file unpacks to more.
-    """
-    if len(content) * _DEFLATED <= memory_budget() or not content.startswith(b"MATLAB 5.0"):
+    if threading.current_thread() is not threading.main_thread() or signal.getitimer(signal.ITIMER_REAL)[0]:
+        yield  # only the main thread gets signals; and another timer, such as an outer budget, keeps its right
         return
-    order: Literal["little", "big"] = "little" if content[126:128] == b"IM" else "big"
-    place, total = _MATLAB_HEADER, 0
-    while place + 8 <= len(content):
-        kind, size = (int.from_bytes(content[place + at : place + at + 4], order) for at in (0, 4))
-        if kind == _MATLAB_COMPRESSED:
-            total += _inflated(content[place + 8 : place + 8 + size], memory_budget() - total)
-            if total >= memory_budget():
-                raise RecordError(
-                    f"{name} unpacks to more than {total / 1e9:,.1f} GB, a quarter of this machine's memory",
-                    remedy="Save it with -v7.3.",
-                )
-        place += 8 + size
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        raise RecordError(f"reading the record took more than {seconds:g} s", remedy="Raise --max-record-seconds.")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
-def _inflated(packed: bytes, most: int) -> int:
-    """Return the size of unpacked data, counted without keeping them, and only up to `most`."""
-    unpacker, total, rest = zlib.decompressobj(), 0, packed
-    while rest and total < most and not unpacker.eof:
-        total += len(unpacker.decompress(rest, 1 << 24))
-        rest = unpacker.unconsumed_tail
-    return total
+def check_inflated(streams: Iterable[bytes], name: str) -> None:
+    """Refuse a file whose compressed parts hold more than a record's budget. No part is unpacked as a whole.
+
+    Args:
+        streams: The compressed parts (zlib).
+        name: Name of the file.
+
+    Raises:
+        RecordError: They hold more.
+    """
+    room, parts = _limit.get() * 2**20, list(streams)
+    if sum(map(len, parts)) * MOST_DEFLATED <= room:  # they cannot hold more, so nothing need be unpacked
+        return
+    for stream in parts:
+        unpacker, left = zlib.decompressobj(), stream
+        while left and room >= 0:
+            room -= len(unpacker.decompress(left, _INFLATED_AT_ONCE))
+            left = unpacker.unconsumed_tail
+        if room < 0:
+            raise RecordError(
+                f"{name} unpacks to more than {_limit.get():,.0f} MB",
+                remedy="Raise --max-record-mb if the record is sound.",
+            )
+
+
+def check_memory(samples: float, name: str, bytes_per_sample: int = BYTES_PER_SAMPLE) -> None:
+    """Refuse a record that needs more memory than its budget.
+
+    Args:
+        samples: Number of samples in all leads, as the file claims it.
+        name: Name of the file or record.
+        bytes_per_sample: Bytes per sample while it is read.
+
+    Raises:
+        RecordError: It needs more.
+    """
+    megabytes = samples * bytes_per_sample / 2**20
+    if megabytes > _limit.get():
+        raise RecordError(
+            f"{name} needs {megabytes:,.0f} MB of memory",
+            f"at most {_limit.get():,.0f} MB per record",
+            "Raise --max-record-mb if the record is sound.",
+        )

@@ -19,11 +19,14 @@ import numpy as np
 from numpy.lib import format as npy
 from scipy.io import loadmat, whosmat
 
-from ecgkit.datasets.budget import check_budget, check_held, check_inflated
+from ecgkit.datasets.budget import check_inflated, check_memory
+from ecgkit.datasets.matlab import compressed_elements
 from ecgkit.datasets.paths import check_inside, is_local, stamp_of
 from ecgkit.distribution import install_extra
 from ecgkit.errors import DatasetError, RecordError
 
+# Bytes of an array per byte on the disk, at most; beyond that it is mostly a hole.
+MOST_PACKED = 5000
 NUMBERS, TEXTS = "iuf", "SUOT"
 # An HDF5 file of version 7.3 of MATLAB begins with this text too.
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
@@ -86,6 +89,21 @@ def _opened(root: Path, path: str, stamp: tuple[int, int]) -> Container:
     return opener(root / path)
 
 
+def check_held(name: str, claimed: int, held: int) -> None:
+    """Refuse an array that is mostly a hole: one that claims far more bytes than the disk holds of it.
+
+    Args:
+        name: Name of the array, for the error.
+        claimed: Bytes of the array.
+        held: Bytes on the disk.
+
+    Raises:
+        RecordError: The array is mostly a hole.
+    """
+    if claimed > 1 << 20 and claimed > held * MOST_PACKED:
+        raise RecordError(f"{name} claims {claimed / 1e9:,.1f} GB, but the disk holds only {held} bytes of it")
+
+
 def suffix_of(path: str) -> str:
     """Return the suffix of a path in lower case."""
     name = path.rpartition("/")[2]
@@ -101,7 +119,7 @@ def _open_npy(file: Path) -> Container:
     if is_local(file):
         check_held(file.name, wanted, status.st_blocks * 512)
         return _single(_mapped(file, dtype, offset, shape, is_fortran=fortran))
-    check_budget(file.name, shape, dtype)
+    check_memory(math.prod(shape), file.name, dtype.itemsize)
     return _single(np.load(io.BytesIO(file.read_bytes()), allow_pickle=False))
 
 
@@ -165,9 +183,7 @@ class _Packed:
 
     def __getitem__(self, index: Any) -> Any:
         if self._array is None:
-            check_budget(
-                f"{self.member} in {self.file.name}", self.shape, self.dtype, "Save it with numpy.save, as a .npy file."
-            )
+            check_memory(math.prod(self.shape), f"{self.member} in {self.file.name}", self.dtype.itemsize)
             with self.file.open("rb") as raw, zipfile.ZipFile(raw) as archive, archive.open(self.member) as stream:
                 self._array = npy.read_array(stream, allow_pickle=False)
         return self._array[index]
@@ -250,11 +266,11 @@ def _open_mat(file: Path) -> Container:
     if head.startswith(_HDF5_MAGIC) or _HDF5_MAGIC in head or b"MATLAB 7.3" in head[:32]:
         return _open_hdf5(file)
     content = file.read_bytes()
-    check_inflated(content, file.name)
+    check_inflated(compressed_elements(content), file.name)
     listed = whosmat(io.BytesIO(content), appendmat=False)
     numeric = [(name, shape) for name, shape, kind in listed if kind in _MATLAB_CLASSES]
     for name, shape in numeric:
-        check_budget(f"{name} in {file.name}", shape, np.dtype(np.float64), "Save it with -v7.3.")
+        check_memory(math.prod(shape), f"{name} in {file.name}")
     texts = [name for name, shape, kind in listed if kind in ("char", "cell") and math.prod(shape) < 1 << 20]
     wanted = [name for name, _ in numeric] + texts
     loaded = (

@@ -14,7 +14,7 @@ import pandas as pd
 
 from ecgkit.datasets.arrays import stem
 from ecgkit.datasets.base import Dataset, Source
-from ecgkit.datasets.budget import check_budget
+from ecgkit.datasets.budget import check_memory
 from ecgkit.datasets.channels import Naming, amplitudes, find_rows
 from ecgkit.datasets.csv_form import Form, find_form
 from ecgkit.datasets.header import Header
@@ -203,7 +203,7 @@ def _read(folder: Path, path: str, columns: tuple[str, ...], by: str) -> pd.Data
 def _read_now(folder: Path, path: str, columns: tuple[str, ...], by: str, stamp: tuple[int, int]) -> pd.DataFrame:
     """Return the columns of leads, indexed by record if `by` names the column of records."""
     file = folder / path
-    check_budget(path, [file.stat().st_size * _UNPACKED], np.dtype(np.uint8), "Split it into one file per record.")
+    check_memory(file.stat().st_size, path, _UNPACKED)
     form = _form(folder, path)
     assert form is not None  # the caller has it already
     with file.open("rb") as stream:

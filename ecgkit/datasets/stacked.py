@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgkit.datasets.axes import count, size_of_record
-from ecgkit.datasets.budget import check_budget
+from ecgkit.datasets.budget import check_memory
 from ecgkit.datasets.containers import Container, open_container
 from ecgkit.errors import RecordError
 
@@ -49,14 +49,16 @@ def _block_size(container: Container, name: str, letters: str) -> int:
     array = container.arrays[name]
     record = size_of_record(letters, array.shape) * array.dtype.itemsize
     chunks = getattr(array, "chunks", None)
-    check_budget(f"a record of {name or 'the array'}", [size_of_record(letters, array.shape)], np.dtype(np.float64))
+    check_memory(size_of_record(letters, array.shape), f"a record of {name or 'the array'}")
     if "N" not in letters:
         return 1
     if chunks is None and letters[0] == "N":  # in one piece on the disk
         return 1
     chunk = chunks[letters.index("N")] if chunks else 1
     size = chunk * max(1, BLOCK_BYTES // max(1, chunk * record))
-    check_budget(f"a chunk of {name or 'the array'}", [chunk, size_of_record(letters, array.shape)], array.dtype)
+    check_memory(
+        chunk * size_of_record(letters, array.shape), f"a chunk of {name or 'the array'}", array.dtype.itemsize
+    )
     return int(min(size, count(letters, array.shape, "N")))
 
 

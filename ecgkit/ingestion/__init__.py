@@ -7,7 +7,7 @@ shards are kept. The same call continues from there and gives the same bytes.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from ecgkit.ingestion.plan import Plan, Progress, Slots, make_plan, nothing_read
 from ecgkit.ingestion.source import find_dataset
 from ecgkit.parts import Part, make_parts
 from ecgkit.store.assembly import KIND, assemble
+from ecgkit.store.format import OFFSETS, STEPS, scaling_of
 from ecgkit.store.writer import LEDGER, QUALITY, ROWS, LedgerRow, part_file, read_ledger
 from ecgkit.unfinished import Unfinished
 
@@ -38,6 +39,7 @@ class IngestReport:
         dataset: Name of the dataset layout.
         found: Number of records that the dataset lists and the options select.
         taken: Number of records in the store; a record that was split counts once per window.
+        records: Number of records of the dataset that they come from.
         rejected: Rows of the ledger.
         flagged: Number of records per quality flag.
         fewer_leads: Number of records per set of leads, for records that lack some of the store's leads.
@@ -45,13 +47,18 @@ class IngestReport:
         other: Number of records per signal that is not an ECG lead.
         unknown_patients: Number of records of which no patient is known.
         duplicates: Record ids of each waveform that occurs more than once.
+        clipped: Number of records with infinite samples, which were clipped.
+        rescaled: Number of records with a lead in steps other than a microvolt.
+        offset: Number of records with a lead that has an offset of its own.
         findings: What was found by looking, such as the order of axes, one line each.
+        source_changed: Whether the source had changed since a stopped run, so that its parts were made anew.
         content_hash: Hash of the store.
     """
 
     dataset: str
     found: int
     taken: int = 0
+    records: int = 0
     rejected: list[LedgerRow] = field(default_factory=list)
     flagged: Counter[str] = field(default_factory=Counter)
     fewer_leads: Counter[tuple[str, ...]] = field(default_factory=Counter)
@@ -59,13 +66,17 @@ class IngestReport:
     other: Counter[str] = field(default_factory=Counter)
     unknown_patients: int = 0
     duplicates: list[tuple[str, ...]] = field(default_factory=list)
+    clipped: int = 0
+    rescaled: int = 0
+    offset: int = 0
     findings: list[str] = field(default_factory=list)
+    source_changed: bool = False
     content_hash: str = ""
 
     @property
     def failed(self) -> int:
-        """Number of records that could not be read. Records dropped because of a flag are not counted."""
-        return len({row.record_id for row in self.rejected if row.stage != "dropped"})
+        """Number of records and folders that could not be read, without records dropped because of a flag."""
+        return len({row.record_id for row in self.rejected if row.stage not in ("dropped", "link")})
 
 
 def ingest(
@@ -106,30 +117,36 @@ def ingest(
         at = executor or here
         with stop_on_interrupt() as stopped:
             plan = make_plan(dataset, options, at, stopped, progress)
-        unfinished.begin(plan.fingerprint(options))
+        is_changed = unfinished.begin(plan.fingerprint(options), plan.source())
         job = Job(dataset, options, plan.layout, unfinished.parts)
-        watch = partial(progress, "signals") if progress else None
-        make_parts(unfinished, partial(make_part, job), _parts(plan), at, watch)
-        return _finish(plan, unfinished, dataset, options)
+        is_long = plan.layout.tiles > 1  # then records say little about how far the work is
+        watch = partial(progress, "samples" if is_long else "signals") if progress else None
+        make_parts(unfinished, partial(make_part, job), _parts(plan, by_samples=is_long), at, watch)
+        return replace(_finish(plan, unfinished, dataset, options), source_changed=is_changed)
 
 
-def _parts(plan: Plan) -> list[Part[tuple[int, Slots]]]:
+def _parts(plan: Plan, *, by_samples: bool) -> list[Part[tuple[int, Slots]]]:
     slots = ((index, plan.part(index)) for index in range(plan.parts))
-    return [Part(part_file(Path(), index, ROWS).name, len(some), (index, some)) for index, some in slots]
+    return [
+        Part(part_file(Path(), index, ROWS).name, len(some), (index, some), plan.samples(index) if by_samples else 0)
+        for index, some in slots
+    ]
 
 
 def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, options: IngestOptions) -> IngestReport:
     """Assemble the store, move it into place, and return its report."""
     report = IngestReport(dataset.name, plan.found, rejected=list(plan.rejected), findings=list(dataset.findings))
-    files = {
-        kind: [part_file(unfinished.parts, n, kind) for n in range(plan.parts)] for kind in (LEDGER, ROWS, QUALITY)
-    }
+    parts, folder = range(plan.parts), unfinished.parts
+    files = {kind: [part_file(folder, index, kind) for index in parts] for kind in (LEDGER, ROWS, QUALITY)}
     report.rejected += [row for file in files[LEDGER] for row in read_ledger(file)]
     same = find_duplicates(files[ROWS], files[QUALITY], drop=DUPLICATES in options.drop)
     report.duplicates = same.groups
     report.rejected += same.dropped
+    taken: set[str] = set()
     for file in files[ROWS]:
-        _count(report, same.changes.apply(pq.read_table(file)), plan.layout.leads)
+        table = same.changes.apply(pq.read_table(file))
+        _count(report, table, plan.layout.leads, taken, is_split=options.window == "split")
+    report.records = len(taken)
     if not report.taken:
         unfinished.clear()
         raise nothing_read(dataset, plan.found, report.rejected)
@@ -152,8 +169,8 @@ def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, options: Inges
     return report
 
 
-def _count(report: IngestReport, table: pa.Table, axis: tuple[str, ...]) -> None:
-    """Add the rows of a part to the report."""
+def _count(report: IngestReport, table: pa.Table, axis: tuple[str, ...], taken: set[str], *, is_split: bool) -> None:
+    """Add the rows of a part to the report, and the ids of their records, without numbers of windows, to `taken`."""
     if not len(table):
         return
     leads, derived, other, flags = (
@@ -161,7 +178,14 @@ def _count(report: IngestReport, table: pa.Table, axis: tuple[str, ...]) -> None
     )
     report.taken += len(table)
     report.unknown_patients += table["patient_id"].null_count
+    ids = table["record_id"].to_pylist()
+    taken.update((record.rpartition("#")[0] or record for record in ids) if is_split else ids)
     report.fewer_leads.update(tuple(names) for names in leads if len(names) < len(axis))
     report.derived.update(tuple(names) for names in derived if names)
     report.other.update(name for names in other for name in names)
     report.flagged.update(flag for names in flags for flag in names)
+    report.clipped += sum(samples > 0 for samples in table["clipped_samples"].to_pylist())
+    if STEPS in table.column_names:
+        scalings = [scaling for row in table.select([STEPS, OFFSETS]).to_pylist() if (scaling := scaling_of(row))]
+        report.rescaled += sum(any(step != 1 for step in scaling.steps) for scaling in scalings)
+        report.offset += sum(any(scaling.offsets) for scaling in scalings)

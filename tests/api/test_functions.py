@@ -47,6 +47,9 @@ FUNCTIONS = {
     "extract-knowledge run": ("extract_knowledge",),
     "extract-knowledge compare": ("compare_knowledge",),
     "extract-knowledge audit": ("audit_knowledge",),
+    "extract-knowledge vote": ("vote_knowledge",),
+    "extract-knowledge mentions": ("write_mentions",),
+    "extract-knowledge prompts": ("write_prompts",),
     "beats": ("find_beats",),
     "beats score": ("score_beats",),
     "ingest": ("ingest",),
@@ -65,7 +68,7 @@ RENAMED = {("pretrain", "run"): "resume", ("inspect", "run"): "store"}
 # Options that choose a function by being given; the function has a default of its own.
 CHOOSING = {("probe", "layers"): "all"}
 # Arguments that only a function has.
-OF_PYTHON = {"announce", "confirm", "progress", "say", "watcher"}
+OF_PYTHON = {"announce", "confirm", "notify", "progress", "say", "watcher"}
 
 
 def commands() -> Iterator[tuple[str, Any]]:
