@@ -266,9 +266,7 @@ def _show(report: "IngestReport", out: Path, seconds: float) -> None:
 def _show_patients(report: "IngestReport") -> None:
     """Say what is known of patients, and which records have the same waveform."""
     if report.unknown_patients == report.taken:
-        say(
-            "  no patient is known: each record has a fold of its own, so records of one patient may be in several parts"
-        )
+        say("  no patient is known: each record has a fold of its own, so one patient may be in several parts")
         say("  name patients with --table and --patient-column, or with --patient-from")
     elif report.unknown_patients:
         say(f"  the patient of {report.unknown_patients} records is unknown: each of them has a fold of its own")
