@@ -18,9 +18,10 @@ from ecgkit.errors import LeadError
 LIMB_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF")
 PRECORDIAL_LEADS = ("V1", "V2", "V3", "V4", "V5", "V6")
 STANDARD_LEADS = LIMB_LEADS + PRECORDIAL_LEADS
-# Leads that some datasets have besides the standard twelve: right-sided, posterior, and Frank's orthogonal leads. New
-# ones are added at the end, since a lead's place in `LEADS` is its id.
-EXTRA_LEADS = ("V3R", "V4R", "V7", "V8", "V9", "VX", "VY", "VZ", "V5R", "V6R", "V1R", "V2R")
+# Leads that some datasets have besides the standard twelve: right-sided, posterior, and Frank's orthogonal leads. ECG1
+# and ECG2 are the first and second signal of archives that do not say which leads they are. New leads are added at the
+# end, since a lead's place in `LEADS` is its id.
+EXTRA_LEADS = ("V3R", "V4R", "V7", "V8", "V9", "VX", "VY", "VZ", "ECG1", "ECG2", "V5R", "V6R", "V1R", "V2R")
 LEADS = STANDARD_LEADS + EXTRA_LEADS
 
 LEAD_SETS: dict[str, tuple[str, ...]] = {
@@ -102,6 +103,8 @@ def find_lead(name: str) -> tuple[str, int] | None:
     text = _IN_BRACKETS.sub("", unicodedata.normalize("NFKC", name)).strip().upper()
     sign = -1 if text.startswith(("-", "\u2212")) else 1
     text = text.lstrip("+-\u2212").strip()
+    if text in _ALIASES:
+        return _ALIASES[text], sign
     prefix, short = _split_prefix(text)
     # "Lead 1" is lead I, but "ECG 1" is only the first channel.
     number = _LIMB_NUMBERS.get(short) if _IS_LEAD.search(prefix) else None

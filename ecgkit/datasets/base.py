@@ -89,7 +89,8 @@ class Dataset(ABC):
     columns of the tables that describe the records. `not_entered` are the folders that `sources` could not look into.
     """
 
-    name: ClassVar[str]
+    # Name of the layout. An instance may override the value of its class.
+    name: str
     # Whether a table beside the files may say more of the records. A published layout has tables of its own.
     takes_table: ClassVar[bool] = False
     # Whether the folder may also be one file.
@@ -100,6 +101,9 @@ class Dataset(ABC):
     described_by: str = ""
     # Code system of the labels. An instance may override the value of its class.
     code_system: str = ""
+
+    # Archives that the records come from, as `ecgkit.archives` names them.
+    archives: Sequence[str] = ()
 
     def __init__(self, root: Path, *, fs: float | None = None, given: Given = NOTHING_GIVEN) -> None:
         self.root = root
@@ -113,6 +117,14 @@ class Dataset(ABC):
     @abstractmethod
     def recognises(cls, root: Path) -> bool:
         """Return whether the folder has this layout."""
+
+    @classmethod
+    def is_certain(cls, root: Path) -> bool:
+        """Return whether the folder itself shows this layout, by a table of its own or the names of its folders.
+
+        The names of records are no proof: they may lie in the folder of another dataset one level below.
+        """
+        return cls.recognises(root)
 
     @abstractmethod
     def sources(self) -> Sequence[Source]:

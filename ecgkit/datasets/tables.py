@@ -5,10 +5,12 @@ named in the table's notes if they are not UTF-8 and comma.
 """
 
 import csv
+import gzip
 import io
 import math
 import re
 import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -61,7 +63,14 @@ def read_table(path: Path) -> Table:
         frame, notes = _frame(path)
     except FileNotFoundError:
         raise DatasetError(f"{path} does not exist; the dataset needs this table") from None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:  # pandas and pyarrow raise ValueErrors
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        zlib.error,
+        zipfile.BadZipFile,
+    ) as error:  # pandas and pyarrow raise ValueErrors
         kind = path.suffix.lstrip(".").upper() or "CSV"
         raise DatasetError(f"{path} cannot be read as a {kind} table ({' '.join(str(error).split())[:160]})") from None
     frame = frame.astype(object).where(frame.notna(), None)
@@ -92,7 +101,8 @@ def _frame(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
             return _parquet(path), ()
         case ".xlsx":
             return _workbook(path), ()
-    return _read_csv(path.read_bytes(), path.name)
+    raw = path.read_bytes()
+    return _read_csv(gzip.decompress(raw) if path.suffix == ".gz" else raw, path.name)
 
 
 def _read_csv(raw: bytes, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
