@@ -23,10 +23,10 @@ LINES = (
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Six WFDB records of three patients, each with a folder, as PTB Diagnostic has them."""
+    """Six WFDB records of three patients, each with a folder, as PTB Diagnostic has them, under other names."""
     for n in range(6):
         name = f"s{n:04d}_re"
-        below = tmp_path / "in" / f"patient{n // 2:03d}"
+        below = tmp_path / "in" / f"person{n // 2:03d}"
         write_wfdb(below, name, synthetic_signal(400, seed=n))
         with (below / f"{name}.hea").open("a") as file:
             file.write("\n".join(LINES[n % 2]) + "\n")
@@ -49,10 +49,10 @@ def test_unknown_patients_are_told(folder: Path, tmp_path: Path) -> None:
 
 
 def test_patients_from_paths(folder: Path, tmp_path: Path) -> None:
-    report, table = stored(folder, tmp_path, patient_from=r"patient(\d+)/")
+    report, table = stored(folder, tmp_path, patient_from=r"person(\d+)/")
     assert list(table["patient_id"]) == ["000", "000", "001", "001", "002", "002"]
     assert folds_per_patient(table) == 1 and not report.unknown_patients
-    with pytest.raises(DatasetError, match="matches none of the paths .*patient000/s0000_re"):
+    with pytest.raises(DatasetError, match="matches none of the paths .*person000/s0000_re"):
         stored(folder, tmp_path, patient_from=r"subject(\d+)")
     for pattern in ("patient", "(", r"patient\d+"):
         with pytest.raises(ConfigError, match="--patient-from"):
@@ -91,7 +91,7 @@ def test_diagnoses_of_several_lines_and_separators() -> None:
 
 
 TABLE = {
-    "ecg": [f"patient{n // 2:03d}/s{n:04d}_re.dat" for n in range(6)],
+    "ecg": [f"person{n // 2:03d}/s{n:04d}_re.dat" for n in range(6)],
     "Subject ID": ["p1", " p1", "p1 ", "p2", "p2", "p3"],
     "sex": ["male", "F", "", "M", "f", "?"],
     "age": ["61", "", "8 months", "90+", "40", "41"],
