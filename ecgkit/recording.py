@@ -96,7 +96,7 @@ class Recording:
         """
         if self.unit != "mV":
             return self
-        if set(DERIVED) <= set(self.leads):
+        if set(DERIVED) <= set(self.leads) or not {"I", "II"} <= set(self.leads):
             return self.ordered()
         if self.stored is None:
             amplitudes, leads, derived = derive_limb_leads(self.signal, self.leads)
