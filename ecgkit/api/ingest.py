@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ecgkit.api.arguments import Leads, PathLike, chosen_leads
+from ecgkit.datasets.identity import Identity, read_key
 from ecgkit.datasets.paths import open_folder
 from ecgkit.executor import open_executor
 from ecgkit.ingestion import IngestOptions, IngestReport
@@ -25,6 +26,8 @@ def ingest(
     limit: int | None = None,
     patients_file: PathLike | None = None,
     drop: Sequence[str] = (),
+    keep_identity: bool = False,
+    hash_patients: str = "",
     workers: int = 1,
     dask: str = "",
     overwrite: bool = False,
@@ -47,6 +50,10 @@ def ingest(
         limit: Largest number of records to take, from the first. By default all.
         patients_file: Text file of patient ids, one per line. Only records of these patients are taken.
         drop: Quality flags. Records with one of them are left out.
+        keep_identity: Keep columns that name a person, such as the patient's name or birth date. By default they are
+            left out.
+        hash_patients: File with a key, or ``key:SECRET``. Patient ids are stored as HMAC-SHA-256 under this key, so one
+            patient has the same id in all stores made with the same key. By default ids are stored as they are.
         workers: Number of processes.
         dask: Address of a Dask scheduler to use instead.
         overwrite: Replace an existing store.
@@ -56,7 +63,7 @@ def ingest(
         The numbers of records found, taken, flagged and rejected, with the reasons.
 
     Raises:
-        ConfigError: Options contradict each other, or the patient file cannot be read.
+        ConfigError: Options contradict each other, or the patient file or the key file cannot be read.
         DatasetError: `src` does not exist, has no known layout, or holds no readable record.
         OutputError: `out` exists, another process is making it, or the disk is full.
         KeyboardInterrupt: Ctrl-C was pressed. What is done is kept.
@@ -70,6 +77,7 @@ def ingest(
         limit=limit,
         patients=None if patients_file is None else read_patients(Path(patients_file)),
         drop=tuple(drop),
+        identity=Identity(keep_identity, read_key(hash_patients)),
     )
     options.check()
     with open_executor(workers, dask, warm_up) as executor:

@@ -112,16 +112,18 @@ class Dataset(ABC):
         """
         comments = parse_comments(recording.comments)
         labels = comments.labels if source.labels is None else source.labels
+        facts = recording.facts
         return {
+            **facts,
             **source.extra,
             "record_id": source.record_id,
             "patient_id": source.patient_id,
             "fold": source.fold,
             "labels": list(labels),
             "likelihoods": None if source.likelihoods is None else list(source.likelihoods),
-            "report": source.report,
-            "age": comments.age if source.age is None else source.age,
-            "sex": source.sex or comments.sex,
+            "report": facts.get("report") if source.report is None else source.report,
+            "age": facts.get("age", comments.age) if source.age is None else source.age,
+            "sex": source.sex or facts.get("sex", comments.sex),
             "path": source.path,
         }
 

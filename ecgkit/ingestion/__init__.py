@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from ecgkit.datasets.base import Dataset
+from ecgkit.datasets.identity import Identity
 from ecgkit.executor import Executor, open_executor, stop_on_interrupt
 from ecgkit.ingestion.options import EVERYTHING, IngestOptions
 from ecgkit.ingestion.part import Job, make_part
@@ -40,6 +41,7 @@ class IngestReport:
         fewer_leads: Number of records per set of leads, for records that lack some of the store's leads.
         derived: Number of records per set of limb leads that were computed.
         other: Number of records per signal that is not an ECG lead.
+        telling: Number of records whose id tells the patient's id, although that is hashed.
         content_hash: Hash of the store.
     """
 
@@ -51,6 +53,7 @@ class IngestReport:
     fewer_leads: Counter[tuple[str, ...]] = field(default_factory=Counter)
     derived: Counter[tuple[str, ...]] = field(default_factory=Counter)
     other: Counter[str] = field(default_factory=Counter)
+    telling: int = 0
     content_hash: str = ""
 
     @property
@@ -101,7 +104,7 @@ def ingest(
         job = Job(dataset, options, plan.layout, unfinished.parts)
         watch = partial(progress, "signals") if progress else None
         make_parts(unfinished, partial(make_part, job), _parts(plan), at, watch)
-        return _finish(plan, unfinished, dataset)
+        return _finish(plan, unfinished, dataset, options.identity)
 
 
 def _parts(plan: Plan) -> list[Part[tuple[int, Slots]]]:
@@ -109,9 +112,9 @@ def _parts(plan: Plan) -> list[Part[tuple[int, Slots]]]:
     return [Part(part_file(Path(), index, ROWS).name, len(some), (index, some)) for index, some in slots]
 
 
-def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset) -> IngestReport:
+def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, identity: Identity) -> IngestReport:
     """Assemble the store, move it into place, and return its report."""
-    report = IngestReport(dataset.name, plan.found, rejected=list(plan.rejected))
+    report = IngestReport(dataset.name, plan.found, rejected=list(plan.rejected), telling=plan.telling)
     parts = range(plan.parts)
     report.rejected += [row for index in parts for row in read_ledger(part_file(unfinished.parts, index, LEDGER))]
     for index in parts:
@@ -125,7 +128,7 @@ def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset) -> IngestRepor
         plan.layout,
         slots=plan.slots,
         rejected=plan.rejected,
-        attributes={"dataset": dataset.name, "code_system": dataset.code_system},
+        attributes={"dataset": dataset.name, "code_system": dataset.code_system} | identity.attributes,
     )
     unfinished.finish()
     return report

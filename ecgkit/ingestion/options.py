@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from ecgkit.datasets.header import Header
+from ecgkit.datasets.identity import ANONYMOUS, Identity
 from ecgkit.errors import ConfigError, did_you_mean
 from ecgkit.signal.quality import FLAGS
 
@@ -26,6 +27,7 @@ class IngestOptions:
         limit: Use only this many records, the first that the dataset lists.
         patients: Use only records of these patients.
         drop: Quality flags. A record with one of them goes to the ledger; see `ecgkit.signal.quality.FLAGS`.
+        identity: What of a patient is kept: names and birth dates or not, ids as they are or hashed.
     """
 
     dataset: str = ""
@@ -36,6 +38,7 @@ class IngestOptions:
     limit: int | None = None
     patients: frozenset[str] | None = None
     drop: tuple[str, ...] = ()
+    identity: Identity = ANONYMOUS
 
     def check(self) -> None:
         """Check the options.

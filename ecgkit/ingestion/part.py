@@ -58,7 +58,7 @@ def _take(job: Job, windows: list[Item], writer: PartWriter) -> None:
     source, header = windows[0].source, windows[0].header
     try:
         recording = job.dataset.read(source, header)
-        row = job.dataset.row(source, recording)
+        row = job.options.identity.columns(job.dataset.row(source, recording))
     except RecordError as error:
         writer.reject(LedgerRow(source.record_id, source.path, "signal", str(error)), slots=len(windows))
         return

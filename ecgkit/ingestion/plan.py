@@ -10,13 +10,14 @@ import zlib
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import accumulate
 from typing import cast
 
-from ecgkit.datasets.base import Dataset, Source, settle
+from ecgkit.datasets.base import Dataset, Source, hashed_fold, settle
 from ecgkit.datasets.header import Header
+from ecgkit.datasets.identity import Identity
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.executor import Executor
 from ecgkit.ingestion.options import IngestOptions
@@ -66,6 +67,8 @@ class Block:
         digest: Hash of everything that decides what is stored of these records.
         rejected: Ledger rows of the records that get no slot.
         read: Number of records that were read.
+        others: Number of records that turned out to be of patients that were not asked for.
+        telling: Number of records whose id tells the patient's id, although that is hashed.
     """
 
     packed: bytes
@@ -75,6 +78,8 @@ class Block:
     digest: bytes
     rejected: list[LedgerRow]
     read: int
+    others: int = 0
+    telling: int = 0
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,11 @@ class Plan:
     layout: Layout
     blocks: list[Block]
     rejected: list[LedgerRow]
+
+    @property
+    def telling(self) -> int:
+        """Number of records whose id tells the patient's id, although that is hashed."""
+        return sum(block.telling for block in self.blocks)
 
     @cached_property
     def starts(self) -> list[int]:
@@ -159,17 +169,20 @@ def make_plan(
         DatasetError: The dataset lists no record, two records with one id, or no record that can be read.
         KeyboardInterrupt: `stopped` returned True.
     """
-    sources = _distinct(_chosen(settle(dataset.sources()), options))
-    found, blocks = len(sources), dict[int, Block]()
+    listed = dataset.sources()
+    make_block = partial(plan_block, dataset, options, any(source.fold is not None for source in listed))
+    sources = _distinct(_chosen(settle(listed), options))
+    listing, blocks = len(sources), dict[int, Block]()
     done = 0
-    for start, block in executor.run(partial(plan_block, dataset, options), _handed_out(sources), stopped):
+    for start, block in executor.run(make_block, _handed_out(sources), stopped):
         blocks[start] = block
         done += block.read
         if progress:
-            progress("headers", done, found)
-    if done < found:
+            progress("headers", done, listing)
+    if done < listing:
         raise KeyboardInterrupt
     ordered = [blocks[start] for start in sorted(blocks)]
+    found = listing - sum(block.others for block in ordered)
     rejected = [row for block in ordered for row in block.rejected]
     if not any(block.slots for block in ordered):
         raise nothing_read(dataset, found, rejected)
@@ -190,7 +203,8 @@ def nothing_read(dataset: Dataset, found: int, rejected: Sequence[LedgerRow]) ->
 
 def _chosen(sources: Sequence[Source], options: IngestOptions) -> list[Source]:
     if options.patients is not None:
-        sources = [source for source in sources if source.patient_id in options.patients]
+        # Where the dataset does not name a patient, the header may; see `plan_block`.
+        sources = [s for s in sources if s.patient_id is None or s.patient_id in options.patients]
     return list(sources[: options.limit])
 
 
@@ -214,12 +228,15 @@ def _handed_out(sources: list[Source]) -> Iterator[tuple[int, list[Source]]]:
 _GONE = Source(record_id="", path="")
 
 
-def plan_block(dataset: Dataset, options: IngestOptions, call: tuple[int, list[Source]]) -> tuple[int, Block]:
+def plan_block(
+    dataset: Dataset, options: IngestOptions, published: bool, call: tuple[int, list[Source]]
+) -> tuple[int, Block]:
     """Read the headers of some sources, and plan what to store of their records.
 
     Args:
         dataset: The dataset of the sources.
         options: Options of the ingest.
+        published: Whether the dataset publishes folds.
         call: Index of the first source, and the sources.
 
     Returns:
@@ -227,9 +244,16 @@ def plan_block(dataset: Dataset, options: IngestOptions, call: tuple[int, list[S
     """
     items: list[Item] = []
     rejected: list[LedgerRow] = []
+    others = telling = 0
     digest = hashlib.sha256()
-    for source in call[1]:
-        header = _header(dataset, source)
+    for listed in call[1]:
+        header = _header(dataset, listed)
+        patient = listed.patient_id or (header.patient_id if isinstance(header, Header) else None)
+        if options.patients is not None and patient not in options.patients:
+            others += 1
+            continue
+        telling += bool(options.identity.key and patient and patient in listed.record_id)
+        source = _settled(listed, header, options.identity, published)
         if isinstance(header, LedgerRow):
             rejected.append(header)
         elif _stored_samples(*options.windows(header)[0], header, options) < 1:
@@ -242,7 +266,8 @@ def plan_block(dataset: Dataset, options: IngestOptions, call: tuple[int, list[S
             items += own
     kinds = frozenset((item.header.leads, item.header.unit) for item in items)
     samples = max((_stored_samples(item.start, item.stop, item.header, options) for item in items), default=0)
-    return call[0], Block(pack(items), len(items), samples, kinds, digest.digest(), rejected, len(call[1]))
+    block = Block(pack(items), len(items), samples, kinds, digest.digest(), rejected, len(call[1]), others, telling)
+    return call[0], block
 
 
 def pack(items: list[Item]) -> bytes:
@@ -253,6 +278,17 @@ def pack(items: list[Item]) -> bytes:
 def unpack(packed: bytes) -> list[Item]:
     """Undo `pack`."""
     return cast(list[Item], pickle.loads(zlib.decompress(packed)))  # made by `pack`, and never written to a file
+
+
+def _settled(source: Source, header: Header | LedgerRow, identity: Identity, published: bool) -> Source:
+    """Return a source with its patient's id as the store keeps it, and with a fold that follows from the patient."""
+    stated, text = (header.patient_id, header.patient_text) if isinstance(header, Header) else (None, None)
+    patient = source.patient_id or stated or (text if identity.key or identity.keep else None)
+    if not patient and not text:
+        return source
+    kept = identity.patient(patient) if patient else None
+    fold = source.fold if published else hashed_fold(kept or text or source.record_id)
+    return source if (kept, fold) == (source.patient_id, source.fold) else replace(source, patient_id=kept, fold=fold)
 
 
 def _header(dataset: Dataset, source: Source) -> Header | LedgerRow:
