@@ -42,6 +42,7 @@ class IngestReport:
         derived: Number of records per set of limb leads that were computed.
         other: Number of records per signal that is not an ECG lead.
         telling: Number of records whose id tells the patient's id, although that is hashed.
+        findings: What was found by looking, such as the order of axes, one line each.
         content_hash: Hash of the store.
     """
 
@@ -54,6 +55,7 @@ class IngestReport:
     derived: Counter[tuple[str, ...]] = field(default_factory=Counter)
     other: Counter[str] = field(default_factory=Counter)
     telling: int = 0
+    findings: list[str] = field(default_factory=list)
     content_hash: str = ""
 
     @property
@@ -95,7 +97,7 @@ def ingest(
     options.check()
     unfinished = Unfinished(out, KIND, overwrite=overwrite)
     unfinished.check_free()
-    dataset = find_dataset(src, options.dataset, options.fs)
+    dataset = find_dataset(src, options.dataset, options.fs, options.given)
     with unfinished.open(), open_executor() as here:
         at = executor or here
         with stop_on_interrupt() as stopped:
@@ -114,7 +116,13 @@ def _parts(plan: Plan) -> list[Part[tuple[int, Slots]]]:
 
 def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, identity: Identity) -> IngestReport:
     """Assemble the store, move it into place, and return its report."""
-    report = IngestReport(dataset.name, plan.found, rejected=list(plan.rejected), telling=plan.telling)
+    report = IngestReport(
+        dataset.name,
+        plan.found,
+        rejected=list(plan.rejected),
+        findings=list(dataset.findings),
+        telling=plan.telling,
+    )
     parts = range(plan.parts)
     report.rejected += [row for index in parts for row in read_ledger(part_file(unfinished.parts, index, LEDGER))]
     for index in parts:
