@@ -64,6 +64,8 @@ class Dataset(ABC):
     """
 
     name: ClassVar[str]
+    # Whether the folder may also be one file.
+    takes_file: ClassVar[bool] = False
     # Code system of the labels. An instance may override the value of its class.
     code_system: str = ""
 

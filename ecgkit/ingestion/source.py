@@ -10,16 +10,15 @@ from ecgkit.plugins import host
 
 
 def find_dataset(src: Path, name: str = "", fs: float | None = None, given: Given = NOTHING_GIVEN) -> Dataset:
-    """Return the dataset in a folder. Its layout is detected unless it is named.
+    """Return the dataset in a folder, or in one file. Its layout is detected unless it is named.
 
     Raises:
         DatasetError: The folder is missing or empty, or no layout recognises it.
         PluginError: There is no layout of this name.
     """
-    if not src.is_dir():
-        what = "is a file" if src.exists() else "does not exist"
-        raise DatasetError(f"{src} {what}", "the folder of a downloaded dataset")
-    if next(src.iterdir(), None) is None:
+    if not src.exists():
+        raise DatasetError(f"{src} does not exist", "the folder of a dataset, or a file of records")
+    if src.is_dir() and next(src.iterdir(), None) is None:
         raise DatasetError(f"{src} is empty", "the folder of a downloaded dataset")
     entries = host().entries(DatasetEntry)
     if name:
@@ -28,7 +27,7 @@ def find_dataset(src: Path, name: str = "", fs: float | None = None, given: Give
     for entry in sorted(entries.values(), key=lambda e: -e.priority):
         try:
             layout: type[Dataset] = entry.load()
-            fits = layout.recognises(src)
+            fits = (src.is_dir() or layout.takes_file) and layout.recognises(src)
         except Exception as error:  # a plugin's broken layout must not hide the layouts that work
             broken.append(f"{entry.name} ({type(error).__name__}: {error})")
             continue
