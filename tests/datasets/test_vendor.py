@@ -1,4 +1,4 @@
-"""Every kind of vendor's file: amplitudes, leads, rate, patient, report; bad files go to the ledger, and nothing else."""
+"""Every kind of vendor's file: amplitudes, leads, rate, patient, report; bad files, and only they, go to the ledger."""
 
 import base64
 import os

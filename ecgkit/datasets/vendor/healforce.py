@@ -1,9 +1,9 @@
 """Read the SCP form of Healforce hand-held devices, which is not that of the standard and which no library reads.
 
-Source: a file of such a device, and the notes of github.com/KaibinBao/healforcescpecg. Sections are counted from byte 0,
-times are big-endian, and section 6 holds all leads sample by sample, 4 samples of 12 bits in 3 words of 16 bits. A word
-has a sample in its bits 0 to 9 and marks of beats in bits 14 and 15; its bits 10 to 13 are a third of the fourth sample.
-A sample is in steps of 10 uV, with 512 for 0.
+Source: a file of such a device, and the notes of github.com/KaibinBao/healforcescpecg. Sections are counted from byte
+0, times are big-endian, and section 6 holds all leads sample by sample, 4 samples of 12 bits in 3 words of 16 bits. A
+word has a sample in its bits 0 to 9 and marks of beats in bits 14 and 15; its bits 10 to 13 are a third of the fourth
+sample. A sample is in steps of 10 uV, with 512 for 0.
 
 The file does not name its leads. In a file with three leads, the second is the sum of the first and the third, as II is
 of I and III; they are named so. Other numbers of leads are not named, so `--lead-names` has to name them.

@@ -1,7 +1,8 @@
 """Read a file with ecgdatakit, and correct what its model cannot hold or what it only warns about.
 
 ecgdatakit rounds sampling rates to whole Hz; the exact ones come from its raw metadata. It warns of a wrong checksum
-and of a cut recording; here both are errors. It takes the calibration pulse at the end of Philips recordings for a signal.
+and of a cut recording; here both are errors. It takes the calibration pulse at the end of a Philips recording for a
+signal.
 """
 
 import re
