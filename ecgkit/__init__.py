@@ -42,9 +42,10 @@ if TYPE_CHECKING:
     from ecgkit.api.pretrain import estimate_pretraining, pretrain, resume_pretraining
     from ecgkit.api.probe import probe
     from ecgkit.api.report import report
-    from ecgkit.api.runs import compare_runs, import_weights
+    from ecgkit.api.runs import best_run, compare_runs, delete_runs, import_weights, list_runs, show_run, tag_run
     from ecgkit.api.score import score_challenge
     from ecgkit.api.simulate import simulate_cohort
+    from ecgkit.api.status import doctor, status
     from ecgkit.api.study import study_layers, study_perturbations
     from ecgkit.api.suite import probe_suite
     from ecgkit.arrays.encoder import load
@@ -66,9 +67,12 @@ __all__ = [
     "TextEncoderEntry",
     "__version__",
     "audit_knowledge",
+    "best_run",
     "check_plugin",
     "compare_knowledge",
     "compare_runs",
+    "delete_runs",
+    "doctor",
     "estimate_pretraining",
     "export_encoder",
     "extract_knowledge",
@@ -85,6 +89,7 @@ __all__ = [
     "inspect_store",
     "list_methods",
     "list_plugins",
+    "list_runs",
     "load",
     "new_plugin",
     "open_store",
@@ -97,9 +102,12 @@ __all__ = [
     "run_demo",
     "score_beats",
     "score_challenge",
+    "show_run",
     "simulate_cohort",
+    "status",
     "study_layers",
     "study_perturbations",
+    "tag_run",
 ]
 
 # The functions of each module.
@@ -118,9 +126,10 @@ _FUNCTIONS = {
     "ecgkit.api.plugins": "check_plugin list_methods list_plugins new_plugin",
     "ecgkit.api.pretrain": "estimate_pretraining pretrain resume_pretraining",
     "ecgkit.api.report": "report",
-    "ecgkit.api.runs": "compare_runs import_weights",
+    "ecgkit.api.runs": "best_run compare_runs delete_runs import_weights list_runs show_run tag_run",
     "ecgkit.api.score": "score_challenge",
     "ecgkit.api.simulate": "simulate_cohort",
+    "ecgkit.api.status": "doctor status",
     "ecgkit.arrays.encoder": "load",
     "ecgkit.arrays.store": "open_store",
 }

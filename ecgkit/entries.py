@@ -134,11 +134,13 @@ class DatasetEntry(Entry):
 
     Args:
         priority: Layouts with a higher priority are tried first. If several layouts recognise a folder, the first wins.
+        general: Whether any dataset may have this layout, so that its name says nothing about the data.
     """
 
     kind: ClassVar[str] = "dataset"
 
     priority: int = 0
+    general: bool = False
 
     def check(self) -> None:
         """Check the fields, including that the priority is a whole number."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ecgkit.api.arguments import PathLike, path_or_none
+from ecgkit.choices import notes_choices
 from ecgkit.errors import ConfigError
 from ecgkit.knowledge import extract
 from ecgkit.knowledge.agreement import Comparison, compare
@@ -15,6 +16,7 @@ from ecgkit.knowledge.labels import MENTIONS, read_labels
 from ecgkit.knowledge.reports import Reports, open_reports
 from ecgkit.knowledge.statements import Unit, corpus_of
 from ecgkit.progress import Progress, silent
+from ecgkit.workspace.defaults import the_store
 
 LEXICON, OPENAI = "lexicon", "openai"
 
@@ -40,8 +42,9 @@ class ServerCost:
     answer_tokens: int
 
 
+@notes_choices
 def extract_knowledge(
-    source: PathLike,
+    source: PathLike | None = None,
     *,
     backend: str = "",
     base_url: str = "",
@@ -73,7 +76,7 @@ def extract_knowledge(
     alone, an edited vocabulary is applied to the readings of an earlier call.
 
     Args:
-        source: Store with reports, or CSV file with a column of texts.
+        source: Store with reports, or CSV file with a column of texts. By default the only store of the current folder.
         backend: ``lexicon`` (offline) or ``openai`` (a model server). By default ``openai`` if `base_url` is given,
             otherwise ``lexicon``.
         base_url: OpenAI-compatible server, such as ``http://localhost:8000/v1``.
@@ -110,7 +113,8 @@ def extract_knowledge(
     """
     edited = path_or_none(vocabulary)
     options = ExtractOptions(unit, min_count, max_entities, keep_children, edited, name, overwrite)
-    reports = open_reports(Path(source), column=column, id_column=id_column, folder=path_or_none(out))
+    place = the_store(source, "ecgkit extract-knowledge")
+    reports = open_reports(place, column=column, id_column=id_column, folder=path_or_none(out))
     chosen = backend or (OPENAI if base_url else "")
     if not chosen and edited and (reports.folder / name / MENTIONS).is_file():
         summary = relabel(reports, options)

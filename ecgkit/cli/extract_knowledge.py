@@ -8,9 +8,21 @@ import typer
 from typer.core import TyperGroup
 
 import ecgkit
+from ecgkit.cli import completion
 from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.given import given
-from ecgkit.cli.render import JsonOption, OverwriteOption, SeedOption, print_json, print_table, progress, say, warn
+from ecgkit.cli.render import (
+    JsonOption,
+    OverwriteOption,
+    SeedOption,
+    next_is,
+    print_json,
+    print_table,
+    progress,
+    say,
+    say_choices,
+    warn,
+)
 from ecgkit.wording import percent
 
 if TYPE_CHECKING:
@@ -26,7 +38,7 @@ class _WithDefault(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or args[0] not in self.commands:
-            args = [DEFAULT, *(args or ["--help"])]
+            args = [DEFAULT, *args]
         return super().parse_args(ctx, args)
 
 
@@ -54,8 +66,13 @@ def extract_knowledge() -> None:
 @app.command(DEFAULT)
 def run(
     source: Annotated[
-        Path, typer.Argument(metavar="STORE", help="Store with reports, or CSV file with a column of texts.")
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="STORE",
+            help="Store with reports, or CSV file with a column of texts. Default: the only store in this folder.",
+            autocompletion=completion.stores,
+        ),
+    ] = None,
     backend: Annotated[
         str,
         typer.Option(
@@ -127,7 +144,13 @@ def run(
     Two more commands: 'extract-knowledge compare A B' shows where two extractions differ. 'extract-knowledge audit
     STORE' writes a sheet of sampled reports to check by hand.
     """
-    arguments = given(ecgkit.extract_knowledge, locals())
+    options = locals()
+    from ecgkit.workspace.defaults import the_store
+    from ecgkit.workspace.next_step import after_store
+
+    path = the_store(source, "ecgkit extract-knowledge")
+    say_choices()
+    arguments = given(ecgkit.extract_knowledge, {**options, "source": path})
     announce = partial(_announce, price_in=price_in, price_out=price_out)
     with progress() as watch:
         summary = ecgkit.extract_knowledge(**arguments, announce=announce, progress=watch)
@@ -136,6 +159,7 @@ def run(
         print_json(summary.to_dict())
     if summary.audit:
         _show_sheet(*summary.audit)
+    next_is(after_store(path))
     if summary.incomplete > max_unread / 100 * max(1, summary.with_report):
         raise typer.Exit(Exit.INCOMPLETE)
 
@@ -158,6 +182,7 @@ def compare(
         print_json({"records": result.records, "rows": rows, "only_a": result.only_a, "only_b": result.only_b})
         return
     shown = [{**row, "agreement": f"{percent(row['agreement'], 2)} %", "kappa": _kappa(row["kappa"])} for row in rows]
+    next_is("ecgkit extract-knowledge audit STORE")
     numeric = ["both", "only_a", "only_b", "neither", "agreement", "kappa"]
     print_table(f"{result.records} records", shown, numeric=numeric)
     for which, names in (("A", result.only_a), ("B", result.only_b)):
@@ -180,7 +205,9 @@ def audit(
     name: NameOption = "labels",
 ) -> None:
     """Sample reports and their extracted entities into a sheet (CSV and HTML) to check by hand."""
-    _show_sheet(*ecgkit.audit_knowledge(**given(ecgkit.audit_knowledge, locals())))
+    table, page = ecgkit.audit_knowledge(**given(ecgkit.audit_knowledge, locals()))
+    _show_sheet(table, page)
+    next_is(f"open {page} in a browser")
 
 
 def _announce(cost: "ServerCost", price_in: float, price_out: float) -> None:

@@ -46,10 +46,12 @@ LAYOUTS = (
         -5,
     ),
 )
+GENERAL = ("stores", "manifest", "wfdb")  # any dataset may have these layouts
 
 
 @hookimpl
 def register_datasets(register: Callable[[DatasetEntry], None]) -> None:
     """Register the dataset layouts that ship with ecgkit."""
     for name, summary, target, priority in LAYOUTS:
-        register(DatasetEntry(name=name, summary=summary, target=f"ecgkit.datasets.{target}", priority=priority))
+        at, general = f"ecgkit.datasets.{target}", name in GENERAL
+        register(DatasetEntry(name=name, summary=summary, target=at, priority=priority, general=general))

@@ -15,6 +15,7 @@ from ecgkit.datasets import wfdb_record
 from ecgkit.datasets.comments import parse_comments
 from ecgkit.datasets.given import NOTHING_GIVEN, Given
 from ecgkit.datasets.header import Header
+from ecgkit.datasets.walk import Refused
 from ecgkit.errors import RecordError
 from ecgkit.recording import Recording
 
@@ -60,7 +61,8 @@ class Dataset(ABC):
         fs: Preferred sampling rate in Hz, for datasets that ship several rates.
         given: What the user says of the dataset that its files do not say.
 
-    `findings` are lines for the user: what the layout found by looking, such as the order of axes.
+    `findings` are lines for the user: what the layout found by looking, such as the order of axes. `not_entered` are
+    the folders that `sources` could not look into.
     """
 
     name: ClassVar[str]
@@ -74,6 +76,7 @@ class Dataset(ABC):
         self.fs = fs
         self.given = given
         self.findings: list[str] = []
+        self.not_entered: list[Refused] = []
 
     @classmethod
     @abstractmethod
@@ -111,25 +114,36 @@ class Dataset(ABC):
         """
         return wfdb_record.read_signal(self.root, source.path, header)
 
+    def read_part(self, source: Source, header: Header, start: int, stop: int) -> Recording:
+        """Read one record from sample `start` up to `stop`. A layout whose `read` is this class's own reads no more.
+
+        Raises:
+            RecordError: The record cannot be read or is damaged.
+        """
+        if type(self).read is Dataset.read:
+            return wfdb_record.read_part(self.root, source.path, header, start, stop)
+        return self.read(source, header).part(start, stop)
+
     def row(self, source: Source, recording: Recording) -> dict[str, Any]:
         """Return a record's columns of the record table, including those from its header comments.
 
         Args:
-            source: A source that `settle` returned, with its fold.
+            source: A source that `settle` returned.
             recording: The recording that `read` returned for it.
         """
         comments = parse_comments(recording.comments)
         labels = comments.labels if source.labels is None else source.labels
         facts = recording.facts
+        patient = source.patient_id or facts.get("patient_id")
         return {
             **facts,
             **source.extra,
             "record_id": source.record_id,
-            "patient_id": source.patient_id,
-            "fold": source.fold,
+            "patient_id": patient,
+            "fold": source.fold or hashed_fold(patient or facts.get("patient_text") or source.record_id),
             "labels": list(labels),
             "likelihoods": None if source.likelihoods is None else list(source.likelihoods),
-            "report": facts.get("report") if source.report is None else source.report,
+            "report": source.report or facts.get("report"),
             "age": facts.get("age", comments.age) if source.age is None else source.age,
             "sex": source.sex or facts.get("sex", comments.sex),
             "path": source.path,
@@ -137,15 +151,15 @@ class Dataset(ABC):
 
 
 def settle(sources: Sequence[Source]) -> list[Source]:
-    """Give every source its fold, or the problem why it cannot be ingested.
+    """Give every source its published fold, or the problem why it cannot be ingested.
 
     If the dataset publishes folds, a source without one takes the fold of its patient. Published folds are never mixed
     with hashed folds, since that could put one patient into training and test. Only if a dataset publishes no folds at
-    all are folds hashed from the patient ids.
+    all are folds hashed from the patient ids, by `Dataset.row`: some files name the patient themselves.
     """
     checked = [_checked(source, n) for n, source in enumerate(sources, 1)]
     if all(source.fold is None for source in sources):
-        return [replace(s, fold=hashed_fold(s.patient_id or s.record_id)) for s in checked]
+        return checked
     good = [source for source in checked if source.fold is not None and not source.problem]
     of_patient = {source.patient_id: source.fold for source in good if source.patient_id}
     return [source if source.problem else _with_published_fold(source, of_patient) for source in checked]
@@ -153,7 +167,20 @@ def settle(sources: Sequence[Source]) -> list[Source]:
 
 def _checked(source: Source, number: int) -> Source:
     problem = "" if source.problem else _problem(source, number)
+    named = {"record_id": utf8(source.record_id), "path": utf8(source.path)}
+    if named["record_id"] is not source.record_id or named["path"] is not source.path:
+        problem = str(RecordError("the file's name is not valid UTF-8", remedy="Rename the file."))
+        return replace(source, problem=problem, **named)
     return replace(source, problem=problem) if problem else source
+
+
+def utf8(name: str) -> str:
+    """Return a name itself if it is valid UTF-8, else one in which the other bytes are written as escapes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return name
 
 
 def _problem(source: Source, number: int) -> str:

@@ -20,8 +20,8 @@ class Header:
         other: Names of the rows that are not ECG leads.
         comments: Comment lines of the source's header.
         layout: Private data of the reader that made this header; no other code reads it.
-        patient_id: The patient's id, if the file states it.
-        patient_text: Free text about the patient of a file without an id. It decides the fold, and is not stored.
+        stamp: Hash that changes with the source's files: with their sizes and times, and with the text of the header.
+        patient_id: The patient's id, if the file states it and the dataset's list may not.
     """
 
     fs: float
@@ -32,5 +32,5 @@ class Header:
     other: tuple[str, ...] = ()
     comments: tuple[str, ...] = ()
     layout: Any = None
+    stamp: str = ""
     patient_id: str | None = None
-    patient_text: str | None = None

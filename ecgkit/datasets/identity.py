@@ -17,7 +17,7 @@ from ecgkit.errors import ConfigError
 # Columns that name a person, in lower case and without blanks, dots, dashes and underscores.
 _PERSONAL = re.compile(
     r"(patients?|subjects?|persons?|pat)?"
-    r"((first|last|middle|family|given|maiden|full|sur)?names?|initials|birth(date|day|time|year)?|dateofbirth|dob"
+    r"(text|(first|last|middle|family|given|maiden|full|sur)?names?|initials|birth(date|day|time|year)?|dateofbirth|dob"
     r"|(home|postal|email)?address|street|zip(code)?|postcode|phone(number)?|telephone|mobile|email|ssn"
     r"|socialsecuritynumber|nationalid|insurance(number|id)?)"
 )
@@ -54,9 +54,16 @@ class Identity:
             return patient_id
         return hmac.new(self.key, patient_id.encode(), hashlib.sha256).hexdigest()[:_DIGITS]
 
-    def columns(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a row without the columns that name a person, unless they are to be kept."""
-        return {name: value for name, value in row.items() if self.keep or not is_personal(name)}
+    def row(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a record's columns without those that name a person, unless they are to be kept, and with a hashed id.
+
+        ``patient_text`` is free text about the patient of a file without an id. It serves as id if it is hashed or
+        kept.
+        """
+        text = row.get("patient_text") if self.key or self.keep else None
+        patient = row.get("patient_id") or text
+        kept = {name: value for name, value in row.items() if self.keep or not is_personal(name)}
+        return {**kept, "patient_id": self.patient(patient) if patient else None}
 
 
 ANONYMOUS = Identity()

@@ -7,17 +7,19 @@ a million records fits into memory, and the planning process can pass blocks on 
 import hashlib
 import pickle  # used between the processes of one ingest only, never for a file
 import zlib
+from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import accumulate
+from itertools import accumulate, chain, islice
 from typing import cast
 
-from ecgkit.datasets.base import Dataset, Source, hashed_fold, settle
+from ecgkit.datasets.base import Dataset, Source, settle, utf8
+from ecgkit.datasets.budget import check_memory, memory_budget, time_budget
 from ecgkit.datasets.header import Header
-from ecgkit.datasets.identity import Identity
+from ecgkit.datasets.paths import size_and_time
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.executor import Executor
 from ecgkit.ingestion.options import IngestOptions
@@ -62,7 +64,7 @@ class Block:
     Args:
         packed: Items of these records; see `pack`.
         slots: Number of items.
-        samples: Length of the longest item, as stored.
+        lengths: Length of each item in samples, as stored.
         kinds: Leads and unit of each kind of header.
         digest: Hash of everything that decides what is stored of these records.
         rejected: Ledger rows of the records that get no slot.
@@ -73,7 +75,7 @@ class Block:
 
     packed: bytes
     slots: int
-    samples: int
+    lengths: "array[int]"
     kinds: frozenset[tuple[tuple[str, ...], str]]
     digest: bytes
     rejected: list[LedgerRow]
@@ -148,9 +150,23 @@ class Plan:
         packed = tuple(block.packed for block in self.blocks[first:last])
         return Slots(packed, start - self.starts[first], stop - self.starts[first])
 
+    def samples(self, index: int) -> int:
+        """Return the number of samples per lead in a shard."""
+        start = index * self.layout.shard
+        stop = min(start + self.layout.shard, self.slots)
+        first, last = bisect_right(self.starts, start) - 1, bisect_left(self.starts, stop)
+        lengths = chain.from_iterable(block.lengths for block in self.blocks[first:last])
+        return sum(islice(lengths, start - self.starts[first], stop - self.starts[first]))
+
     def fingerprint(self, options: IngestOptions) -> str:
-        """Return a hash of everything that decides the store's content, as far as headers and tables show it."""
-        digest = hashlib.sha256(repr((options.drop, options.leads, options.fs, options.given, self.layout)).encode())
+        """Return a hash of the options that decide the store's content."""
+        patients = None if options.patients is None else sorted(options.patients)
+        key = options.identity.attributes
+        return hashlib.sha256(repr((replace(options, patients=None), patients, key)).encode()).hexdigest()
+
+    def source(self) -> str:
+        """Return a hash of the source: of its records, and of the names, sizes, times and headers of their files."""
+        digest = hashlib.sha256(repr(self.layout).encode())
         for block in self.blocks:
             digest.update(block.digest)
         return digest.hexdigest()
@@ -169,12 +185,10 @@ def make_plan(
         DatasetError: The dataset lists no record, two records with one id, or no record that can be read.
         KeyboardInterrupt: `stopped` returned True.
     """
-    listed = dataset.sources()
-    make_block = partial(plan_block, dataset, options, any(source.fold is not None for source in listed))
-    sources = _distinct(_chosen(settle(listed), options))
+    sources = _distinct(_chosen(settle(dataset.sources()), options))
     listing, blocks = len(sources), dict[int, Block]()
     done = 0
-    for start, block in executor.run(make_block, _handed_out(sources), stopped):
+    for start, block in executor.run(partial(plan_block, dataset, options), _handed_out(sources), stopped):
         blocks[start] = block
         done += block.read
         if progress:
@@ -183,11 +197,11 @@ def make_plan(
         raise KeyboardInterrupt
     ordered = [blocks[start] for start in sorted(blocks)]
     found = listing - sum(block.others for block in ordered)
-    rejected = [row for block in ordered for row in block.rejected]
+    rejected = [*_not_entered(dataset), *(row for block in ordered for row in block.rejected)]
     if not any(block.slots for block in ordered):
         raise nothing_read(dataset, found, rejected)
     leads = options.leads or _lead_axis(frozenset().union(*(block.kinds for block in ordered)))
-    layout = Layout.of(leads, max(block.samples for block in ordered))
+    layout = Layout.of(leads, Counter(chain.from_iterable(block.lengths for block in ordered)))
     return Plan(found, layout, ordered, rejected)
 
 
@@ -199,6 +213,14 @@ def nothing_read(dataset: Dataset, found: int, rejected: Sequence[LedgerRow]) ->
     return DatasetError(
         f"none of the {found} records of {dataset.root} can be taken; record {first.record_id}: {first.reason}"
     )
+
+
+def _not_entered(dataset: Dataset) -> list[LedgerRow]:
+    """Return a ledger row for each folder that was not entered."""
+    paths = [utf8(folder.path) for folder in dataset.not_entered]
+    stages = ["folder" if folder.is_lost else "link" for folder in dataset.not_entered]
+    reasons = [folder.reason for folder in dataset.not_entered]
+    return [LedgerRow(path, path, *rest) for path, *rest in zip(paths, stages, reasons, strict=True)]
 
 
 def _chosen(sources: Sequence[Source], options: IngestOptions) -> list[Source]:
@@ -228,15 +250,12 @@ def _handed_out(sources: list[Source]) -> Iterator[tuple[int, list[Source]]]:
 _GONE = Source(record_id="", path="")
 
 
-def plan_block(
-    dataset: Dataset, options: IngestOptions, published: bool, call: tuple[int, list[Source]]
-) -> tuple[int, Block]:
+def plan_block(dataset: Dataset, options: IngestOptions, call: tuple[int, list[Source]]) -> tuple[int, Block]:
     """Read the headers of some sources, and plan what to store of their records.
 
     Args:
         dataset: The dataset of the sources.
         options: Options of the ingest.
-        published: Whether the dataset publishes folds.
         call: Index of the first source, and the sources.
 
     Returns:
@@ -246,14 +265,13 @@ def plan_block(
     rejected: list[LedgerRow] = []
     others = telling = 0
     digest = hashlib.sha256()
-    for listed in call[1]:
-        header = _header(dataset, listed)
-        patient = listed.patient_id or (header.patient_id if isinstance(header, Header) else None)
+    for source in call[1]:
+        header = _header(dataset, source, options)
+        patient = source.patient_id or (header.patient_id if isinstance(header, Header) else None)
         if options.patients is not None and patient not in options.patients:
             others += 1
             continue
-        telling += bool(options.identity.key and patient and patient in listed.record_id)
-        source = _settled(listed, header, options.identity, published)
+        telling += bool(options.identity.key and patient and patient in source.record_id)
         if isinstance(header, LedgerRow):
             rejected.append(header)
         elif _stored_samples(*options.windows(header)[0], header, options) < 1:
@@ -261,12 +279,13 @@ def plan_block(
             rejected.append(LedgerRow(source.record_id, source.path, "header", str(error)))
         else:
             own = list(_items(source, header, options))
-            told = (header.fs, header.samples, header.leads, header.unit, header.comments)
+            state = header.stamp or _state(dataset, source)
+            told = (header.fs, header.samples, header.leads, header.unit, header.comments, state)
             digest.update(repr((source, told, [(item.start, item.stop, item.number) for item in own])).encode())
             items += own
     kinds = frozenset((item.header.leads, item.header.unit) for item in items)
-    samples = max((_stored_samples(item.start, item.stop, item.header, options) for item in items), default=0)
-    block = Block(pack(items), len(items), samples, kinds, digest.digest(), rejected, len(call[1]), others, telling)
+    lengths = array("Q", (_stored_samples(item.start, item.stop, item.header, options) for item in items))
+    block = Block(pack(items), len(items), lengths, kinds, digest.digest(), rejected, len(call[1]), others, telling)
     return call[0], block
 
 
@@ -280,24 +299,25 @@ def unpack(packed: bytes) -> list[Item]:
     return cast(list[Item], pickle.loads(zlib.decompress(packed)))  # made by `pack`, and never written to a file
 
 
-def _settled(source: Source, header: Header | LedgerRow, identity: Identity, published: bool) -> Source:
-    """Return a source with its patient's id as the store keeps it, and with a fold that follows from the patient."""
-    stated, text = (header.patient_id, header.patient_text) if isinstance(header, Header) else (None, None)
-    patient = source.patient_id or stated or (text if identity.key or identity.keep else None)
-    if not patient and not text:
-        return source
-    kept = identity.patient(patient) if patient else None
-    fold = source.fold if published else hashed_fold(kept or text or source.record_id)
-    return source if (kept, fold) == (source.patient_id, source.fold) else replace(source, patient_id=kept, fold=fold)
-
-
-def _header(dataset: Dataset, source: Source) -> Header | LedgerRow:
+def _header(dataset: Dataset, source: Source, options: IngestOptions) -> Header | LedgerRow:
     if source.problem:
         return LedgerRow(source.record_id, source.path, "table", str(RecordError(source.problem)))
     try:
-        return dataset.header(source)
+        with memory_budget(options.max_record_mb), time_budget(options.max_record_seconds):
+            header = dataset.header(source)
+            longest = max(header.samples, resampled_length(header.samples, header.fs, options.fs or header.fs))
+            check_memory(longest * len(header.leads), source.record_id)
+            return header
     except RecordError as error:
         return LedgerRow(source.record_id, source.path, "header", str(error))
+
+
+def _state(dataset: Dataset, source: Source) -> tuple[int, float] | None:
+    """Return the size of a record's file and the time of its last change; None if its path is no single file."""
+    try:
+        return size_and_time(dataset.root, source.path)
+    except (OSError, ValueError, RecordError):
+        return None
 
 
 def _items(source: Source, header: Header, options: IngestOptions) -> Iterator[Item]:

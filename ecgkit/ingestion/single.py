@@ -34,8 +34,6 @@ def read_single(file: Path, options: IngestOptions) -> Recording:
         raise RecordError(source.problem)
     header = dataset.header(source)
     recording = dataset.read(source, header)
-    row = options.identity.columns(dataset.row(source, recording))
-    if header.patient_id and not row["patient_id"]:
-        row["patient_id"] = options.identity.patient(header.patient_id)
+    row = options.identity.row(dataset.row(source, recording))
     facts = {name: value for name, value in row.items() if value is not None and name not in _NOT_FACTS}
     return replace(fit(recording, options), facts=facts)

@@ -18,6 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import sparse
 
+from ecgkit.choices import recorded
 from ecgkit.config import fingerprint
 from ecgkit.errors import ConfigError, DatasetError, StoreError
 from ecgkit.knowledge.backends import Backend, Readings, Watch
@@ -213,6 +214,7 @@ def _label_records(
         vocabulary.parent_of,
         {
             **provenance,
+            **({"defaults": recorded()} if recorded() else {}),
             "options": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items()},
         },
         reports.content_hash,

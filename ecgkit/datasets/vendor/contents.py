@@ -83,7 +83,6 @@ def header_of(contents: Contents, naming: Naming) -> Header:
         (*rows.other, *contents.left),
         layout=rows,
         patient_id=contents.patient_id,
-        patient_text=contents.patient_text,
     )
 
 
@@ -108,7 +107,12 @@ def recording_from(contents: Contents, header: Header, name: str) -> Recording:
         values[: len(own)] = own
     amplitudes = _whole_microvolts(millivolts * rows.millivolts)
     changed = [f"{lead.name} ({lead.fs:g} Hz)" for lead in leads if lead.fs != header.fs]
-    facts = {**contents.facts, **({"resampled_leads": ", ".join(changed)} if changed else {})}
+    known = {
+        "patient_id": contents.patient_id,
+        "patient_text": contents.patient_text,
+        "resampled_leads": ", ".join(changed),
+    }
+    facts = {**contents.facts, **{name: value for name, value in known.items() if value}}
     return replace(recording_of(amplitudes, header, name), facts=facts)
 
 

@@ -5,13 +5,14 @@ The record id is the file's path. Patient, report, measurements, device and time
 
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.header_folder import relative
-from ecgkit.datasets.paths import is_local
+from ecgkit.datasets.paths import is_local, size_and_time
 from ecgkit.datasets.vendor.contents import header_of, recording_from
 from ecgkit.datasets.vendor.kinds import HEAD, SUFFIXES, is_candidate, kind_of
 from ecgkit.datasets.vendor.reading import read_contents
@@ -62,7 +63,8 @@ class VendorFiles(Dataset):
         """Read what a file says of its recording. Files of most kinds have to be read whole for it."""
         contents = read_contents(self.folder, source.path)
         with one_error(source.path, "an ECG"):
-            return header_of(contents, self.given.naming)
+            changed = str(size_and_time(self.folder, source.path))
+            return replace(header_of(contents, self.given.naming), stamp=changed)
 
     def read(self, source: Source, header: Header) -> Recording:
         """Read the recording of a file."""

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ecgkit.datasets.paths import check_inside, is_local, size_of
+from ecgkit.datasets.budget import check_memory
+from ecgkit.datasets.paths import check_inside, is_local, size_and_time
 from ecgkit.datasets.vendor import kinds, safety
 from ecgkit.datasets.vendor.contents import Contents
 from ecgkit.datasets.vendor.kinds import HEAD, Kind, kind_of
@@ -49,8 +50,7 @@ def _here(root: Path, path: str) -> Iterator[Path]:
     if is_local(root):
         yield root / path
         return
-    if size_of(root, path) > safety.MEGABYTES * 2**20:
-        raise RecordError(f"{path} has more than {safety.MEGABYTES:,} MB")
+    check_memory(size_and_time(root, path)[0], path, bytes_per_sample=1)
     with tempfile.TemporaryDirectory(prefix="ecgkit-") as folder:
         copy = Path(folder) / path.rpartition("/")[2]
         copy.write_bytes((root / path).read_bytes())

@@ -12,11 +12,11 @@ import struct
 import zlib
 from collections.abc import Iterator
 
+from ecgkit.datasets.budget import check_memory
 from ecgkit.datasets.vendor import kinds
 from ecgkit.datasets.vendor.kinds import Kind
 from ecgkit.errors import RecordError
 
-MEGABYTES = 4096  # of memory for one record
 _LONGEST_SCP = 16 * 2**20  # bytes; ecgdatakit decodes a megabyte in about 4 s
 _UNPACKED = 64 * 2**20  # bytes of one unpacked waveform or dataset
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
@@ -29,8 +29,8 @@ def check_size(kind: Kind, size: int, path: str) -> None:
     Raises:
         RecordError: It would.
     """
-    needed = size * kind.expansion / 2**20
-    if needed > MEGABYTES or (kind is kinds.SCP and size > _LONGEST_SCP):
+    check_memory(size * kind.expansion, path, bytes_per_sample=1)
+    if kind is kinds.SCP and size > _LONGEST_SCP:
         raise RecordError(f"{path} has {size / 2**20:,.0f} MB, which is too much for one record in {kind.name}")
 
 
