@@ -9,11 +9,13 @@ what it needs on first use.
 from typing import TYPE_CHECKING, Any
 
 from ecgkit.entries import (
+    ArchiveEntry,
     AugmentationEntry,
     CommandEntry,
     DatasetEntry,
     DetectorEntry,
     HeadEntry,
+    KnowledgeBackendEntry,
     MethodEntry,
     ProtocolEntry,
     SectionEntry,
@@ -26,7 +28,9 @@ from ecgkit.hookspecs import hookimpl
 if TYPE_CHECKING:
     from ecgkit.api.attention import inspect_attention, inspect_lead_worth
     from ecgkit.api.beats import find_beats, score_beats
+    from ecgkit.api.datasets import list_datasets
     from ecgkit.api.demo import run_demo
+    from ecgkit.api.download import download_dataset
     from ecgkit.api.ecg import read_ecg
     from ecgkit.api.export import export_encoder
     from ecgkit.api.ingest import ingest
@@ -37,7 +41,14 @@ if TYPE_CHECKING:
         inspect_record,
         inspect_store,
     )
-    from ecgkit.api.knowledge import audit_knowledge, compare_knowledge, extract_knowledge
+    from ecgkit.api.knowledge import (
+        audit_knowledge,
+        compare_knowledge,
+        extract_knowledge,
+        vote_knowledge,
+        write_mentions,
+        write_prompts,
+    )
     from ecgkit.api.plugins import check_plugin, list_methods, list_plugins, new_plugin
     from ecgkit.api.pretrain import estimate_pretraining, pretrain, resume_pretraining
     from ecgkit.api.probe import probe
@@ -54,11 +65,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArchiveEntry",
     "AugmentationEntry",
     "CommandEntry",
     "DatasetEntry",
     "DetectorEntry",
     "HeadEntry",
+    "KnowledgeBackendEntry",
     "MethodEntry",
     "ProtocolEntry",
     "SectionEntry",
@@ -73,6 +86,7 @@ __all__ = [
     "compare_runs",
     "delete_runs",
     "doctor",
+    "download_dataset",
     "estimate_pretraining",
     "export_encoder",
     "extract_knowledge",
@@ -87,6 +101,7 @@ __all__ = [
     "inspect_reconstruction",
     "inspect_record",
     "inspect_store",
+    "list_datasets",
     "list_methods",
     "list_plugins",
     "list_runs",
@@ -108,6 +123,9 @@ __all__ = [
     "study_layers",
     "study_perturbations",
     "tag_run",
+    "vote_knowledge",
+    "write_mentions",
+    "write_prompts",
 ]
 
 # The functions of each module.
@@ -117,12 +135,15 @@ _FUNCTIONS = {
     "ecgkit.api.study": "study_layers study_perturbations",
     "ecgkit.api.suite": "probe_suite",
     "ecgkit.api.beats": "find_beats score_beats",
+    "ecgkit.api.datasets": "list_datasets",
     "ecgkit.api.demo": "run_demo",
     "ecgkit.api.ecg": "read_ecg",
+    "ecgkit.api.download": "download_dataset",
     "ecgkit.api.export": "export_encoder",
     "ecgkit.api.ingest": "ingest",
     "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store",
-    "ecgkit.api.knowledge": "audit_knowledge compare_knowledge extract_knowledge",
+    "ecgkit.api.knowledge": "audit_knowledge compare_knowledge extract_knowledge vote_knowledge "
+    "write_mentions write_prompts",
     "ecgkit.api.plugins": "check_plugin list_methods list_plugins new_plugin",
     "ecgkit.api.pretrain": "estimate_pretraining pretrain resume_pretraining",
     "ecgkit.api.report": "report",

@@ -150,6 +150,17 @@ class DatasetEntry(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ArchiveEntry(Entry):
+    """A published archive; `target` is ``"package:file.yaml"``, a data file inside that package: its card.
+
+    The file holds the fields of `ecgkit.archives.card.ArchiveCard`. If it says how the archive's folder is read, the
+    archive is a dataset layout too.
+    """
+
+    kind: ClassVar[str] = "archive"
+
+
+@dataclass(frozen=True, kw_only=True)
 class TaskEntry(Entry):
     """An evaluation task; `target` is ``"package:file.yaml"``, a data file inside that package."""
 
@@ -196,6 +207,21 @@ class TextEncoderEntry(Entry):
     """A text encoder; `target` is an `ecgkit.text.encoder.TextEncoder` class."""
 
     kind: ClassVar[str] = "text encoder"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnowledgeBackendEntry(Entry):
+    """A reader of reports; `target` is a class with the interface of `ecgkit.knowledge.backends.Backend`.
+
+    Args:
+        settings: Import path of a frozen dataclass of settings. `target` is then called with an instance of it, with
+            the folder where it may keep answers, and with a function that takes a line for the user. Empty for a
+            backend without settings, whose `target` is called without arguments.
+    """
+
+    kind: ClassVar[str] = "knowledge backend"
+
+    settings: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,6 +45,10 @@ class DatasetError(EcgkitError):
     """A folder is not the dataset that it should be, or contains no readable record."""
 
 
+class DownloadError(EcgkitError):
+    """An archive cannot be downloaded, or what arrived is not what its publisher lists."""
+
+
 class StoreError(EcgkitError):
     """A path is not an ecgkit store, or the store lacks something that is needed."""
 
@@ -87,3 +91,18 @@ class WorkerError(EcgkitError):
 
 class EndpointError(EcgkitError):
     """A model server cannot be used, or its answers cannot be read."""
+
+
+class BatchWaitingError(EcgkitError):
+    """Questions to a model were written into files, and their answers are needed before the work goes on.
+
+    Args:
+        paths: Files of questions.
+        count: Number of questions.
+        stage: Stage of the questions, such as ``extract``.
+    """
+
+    def __init__(self, paths: Iterable[str], count: int, stage: str) -> None:
+        self.paths, self.count, self.stage = tuple(paths), count, stage
+        found = f"{count} questions of the stage {stage} wait for their answers: {', '.join(self.paths)}"
+        super().__init__(found, remedy="Put the files of answers beside them, and give the same command again.")

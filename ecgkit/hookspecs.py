@@ -17,11 +17,13 @@ from collections.abc import Callable
 import pluggy
 
 from ecgkit.entries import (
+    ArchiveEntry,
     AugmentationEntry,
     CommandEntry,
     DatasetEntry,
     DetectorEntry,
     HeadEntry,
+    KnowledgeBackendEntry,
     MethodEntry,
     ProtocolEntry,
     SectionEntry,
@@ -50,6 +52,11 @@ def register_datasets(register: Callable[[DatasetEntry], None]) -> None:
 
 
 @hookspec
+def register_archives(register: Callable[[ArchiveEntry], None]) -> None:
+    """Register published archives, which ``ecgkit datasets`` lists and ``ecgkit download`` gets."""
+
+
+@hookspec
 def register_tasks(register: Callable[[TaskEntry], None]) -> None:
     """Register evaluation tasks, which ``ecgkit probe --task NAME`` scores."""
 
@@ -67,6 +74,11 @@ def register_detectors(register: Callable[[DetectorEntry], None]) -> None:
 @hookspec
 def register_text_encoders(register: Callable[[TextEncoderEntry], None]) -> None:
     """Register text encoders, for method families that learn from reports."""
+
+
+@hookspec
+def register_knowledge_backends(register: Callable[[KnowledgeBackendEntry], None]) -> None:
+    """Register readers of reports, which ``ecgkit extract-knowledge STORE --backend NAME`` uses."""
 
 
 @hookspec

@@ -161,6 +161,7 @@ def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, options: Inges
         rejected=plan.rejected,
         attributes={
             "dataset": dataset.name,
+            "archives": list(dataset.archives),
             "code_system": dataset.code_system,
             **options.identity.attributes,
             **({"defaults": recorded()} if recorded() else {}),

@@ -19,7 +19,7 @@ from typing import cast
 from ecgkit.datasets.base import Dataset, Source, settle, utf8
 from ecgkit.datasets.budget import check_memory, memory_budget, time_budget
 from ecgkit.datasets.header import Header
-from ecgkit.datasets.paths import size_and_time
+from ecgkit.datasets.paths import refused_members, size_and_time
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.executor import Executor
 from ecgkit.ingestion.options import IngestOptions
@@ -216,11 +216,12 @@ def nothing_read(dataset: Dataset, found: int, rejected: Sequence[LedgerRow]) ->
 
 
 def _not_entered(dataset: Dataset) -> list[LedgerRow]:
-    """Return a ledger row for each folder that was not entered."""
+    """Return a ledger row for each folder that was not entered, and each member of an archive that was refused."""
     paths = [utf8(folder.path) for folder in dataset.not_entered]
     stages = ["folder" if folder.is_lost else "link" for folder in dataset.not_entered]
     reasons = [folder.reason for folder in dataset.not_entered]
-    return [LedgerRow(path, path, *rest) for path, *rest in zip(paths, stages, reasons, strict=True)]
+    rows = [LedgerRow(path, path, *rest) for path, *rest in zip(paths, stages, reasons, strict=True)]
+    return rows + [LedgerRow(path, path, "archive", reason) for path, reason in refused_members(dataset.root)]
 
 
 def _chosen(sources: Sequence[Source], options: IngestOptions) -> list[Source]:

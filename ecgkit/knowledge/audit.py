@@ -5,9 +5,7 @@ its owner. The reports are a random sample with a fixed seed, so nobody chooses 
 """
 
 import csv
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -15,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ecgkit.atomic import atomic_file
-from ecgkit.errors import StoreError
-from ecgkit.knowledge.extract import read_mentions
+from ecgkit.knowledge.extract import check_reports
 from ecgkit.knowledge.labels import DEFAULT_NAME, read_labels
+from ecgkit.knowledge.mention_table import read_mentions
 from ecgkit.knowledge.mentions import Mention
 from ecgkit.knowledge.reports import Reports
+from ecgkit.knowledge.sheets import inert, private_file
 from ecgkit.knowledge.statements import clean, split_statements, text_hash
 
 HERE = Path(__file__).parent
@@ -81,11 +79,11 @@ def write_audit(reports: Reports, count: int, *, name: str = DEFAULT_NAME, seed:
     records = sample_audit(reports, count, name=name, seed=seed)
     stem = reports.folder / f"audit-{name}"
     table, page = stem.with_suffix(".csv"), stem.with_suffix(".html")
-    with _private_file(table) as staging, staging.open("w", encoding="utf-8", newline="") as file:
+    with private_file(table) as staging, staging.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
         writer.writerows(_rows(records))
-    with _private_file(page) as staging:
+    with private_file(page) as staging:
         staging.write_text(render_audit(records, title=f"Audit of {name}"), encoding="utf-8", newline="\n")
     return table, page
 
@@ -94,8 +92,7 @@ def sample_audit(reports: Reports, count: int, *, name: str = DEFAULT_NAME, seed
     """Sample records, with the mentions found in their reports; see `write_audit`."""
     path = reports.folder / name
     labels = read_labels(path)
-    if labels.content_hash != reports.content_hash:
-        raise StoreError(f"{path} belongs to other reports", remedy="Extract again, with --overwrite.")
+    reports = check_reports(labels, reports, path)
     mentions = read_mentions(path)
     unit = labels.provenance["options"]["unit"]
     entity_of = _entities(path)
@@ -148,17 +145,4 @@ def _rows(records: Sequence[AuditedRecord]) -> Iterator[tuple[str, ...]]:
     for record in records:
         for text in record.texts:
             for entity, polarity in text.mentions or (("", ""),):
-                yield tuple(_inert(cell) for cell in (record.record_id, text.text, entity, polarity, "", ""))
-
-
-def _inert(cell: str) -> str:
-    """Return a cell that no spreadsheet treats as a formula."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
-
-
-@contextmanager
-def _private_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path that replaces `path` when the block ends; only its owner can read the file."""
-    with atomic_file(path) as staging:
-        os.close(os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
-        yield staging
+                yield tuple(inert(cell) for cell in (record.record_id, text.text, entity, polarity, "", ""))

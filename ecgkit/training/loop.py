@@ -105,6 +105,7 @@ def _write_run(folder: Path, setup: Setup) -> None:
             "name": store.name,
             "path": str(store.path.resolve()),
             "dataset": store.attributes["dataset"],
+            "archives": list(store.archives),
             "sha256": store.content_hash,
         },
         "records": {name: len(rows) for name, rows in parts.items()},

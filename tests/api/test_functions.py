@@ -19,6 +19,8 @@ from tests.conftest import PROJECT
 FUNCTIONS = {
     "demo": ("run_demo",),
     "simulate": ("simulate_cohort",),
+    "datasets": ("list_datasets",),
+    "download": ("download_dataset",),
     "inspect": (
         "inspect_store",
         "inspect_record",
@@ -47,13 +49,16 @@ FUNCTIONS = {
     "extract-knowledge run": ("extract_knowledge",),
     "extract-knowledge compare": ("compare_knowledge",),
     "extract-knowledge audit": ("audit_knowledge",),
+    "extract-knowledge vote": ("vote_knowledge",),
+    "extract-knowledge mentions": ("write_mentions",),
+    "extract-knowledge prompts": ("write_prompts",),
     "beats": ("find_beats",),
     "beats score": ("score_beats",),
     "ingest": ("ingest",),
     "pretrain": ("pretrain", "resume_pretraining", "estimate_pretraining"),
 }
 # Options that only a program has: what is printed, when the exit code is 3, and which function is called.
-OF_THE_PROGRAM = {"as_json", "attention", "dry_run", "help", "quality", "reconstruct"} | {
+OF_THE_PROGRAM = {"as_json", "attention", "dry_run", "help", "quality", "reconstruct", "yes"} | {
     "max_rejected",
     "max_unread",
     "price_in",
@@ -65,7 +70,7 @@ RENAMED = {("pretrain", "run"): "resume", ("inspect", "run"): "store"}
 # Options that choose a function by being given; the function has a default of its own.
 CHOOSING = {("probe", "layers"): "all"}
 # Arguments that only a function has.
-OF_PYTHON = {"announce", "confirm", "progress", "say", "watcher"}
+OF_PYTHON = {"announce", "confirm", "notify", "progress", "say", "watcher"}
 
 
 def commands() -> Iterator[tuple[str, Any]]:

@@ -27,6 +27,8 @@ WITHOUT_JSON = {
     "import-weights": "prints a line",
     "report": "writes its table to a file: report --json FILE",
     "extract-knowledge audit": "prints where the sheet is",
+    "extract-knowledge mentions": "prints the path of its table",
+    "extract-knowledge prompts": "prints the paths of the files",
     "plugins new": "prints where the package is",
 }
 
@@ -226,7 +228,7 @@ def completed(line: str) -> list[str]:
         text=True,
         check=False,
     )
-    assert not {"torch", "zarr", "wfdb", "sklearn", "openai", "numba", "pandas"} & set(done.stderr.split())
+    assert not {"torch", "zarr", "wfdb", "sklearn", "aiohttp", "numba", "pandas"} & set(done.stderr.split())
     return done.stdout.split()
 
 

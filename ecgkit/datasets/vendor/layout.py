@@ -37,6 +37,11 @@ class VendorFiles(Dataset):
             return any(_is_known(root, path) for path in _candidates(root))
         return _is_announced(root.name) or _is_known(root.parent, root.name)
 
+    @classmethod
+    def is_certain(cls, root: Path) -> bool:
+        """Return False: such files may lie beside the records of any dataset."""
+        return False
+
     def sources(self) -> Sequence[Source]:
         """List every file of a known kind, and every other file with the suffix of one, which the ledger will tell.
 
