@@ -9,6 +9,7 @@ import os
 import re
 import sys
 import traceback
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -16,11 +17,13 @@ from rich.markup import escape
 
 import ecgkit
 from ecgkit.choices import command_typed
+from ecgkit.cli import stopping
 from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.project import name_variables, note_origins, read_project
 from ecgkit.cli.render import begin, errors, next_is, say_choices, say_next
 from ecgkit.entries import CommandEntry
 from ecgkit.errors import EcgkitError, PluginError
+from ecgkit.interrupt import DELEGATE, answered, end_at_once, end_with_parent
 from ecgkit.plugins import host
 from ecgkit.wording import visible
 
@@ -115,13 +118,25 @@ def _note(entry: CommandEntry, error: Exception) -> None:
         owner.error = f"{owner.error}; {line}" if owner.error else line
 
 
+def program() -> None:
+    """Run the program as a process of its own, which ends at once when it has stopped on Ctrl-C."""
+    try:
+        main()
+    except SystemExit as stop:
+        if stop.code == Exit.INTERRUPTED:
+            end_at_once()
+        raise
+
+
 def main() -> None:
     """Run the program; print any error as one line and exit with its code."""
     debug = DEBUG_FLAG in sys.argv or bool(os.environ.get("ECGKIT_DEBUG"))
     arguments = [a for a in sys.argv[1:] if a != DEBUG_FLAG]  # it may stand anywhere on the command line
     begin()
+    if DELEGATE in os.environ:
+        end_with_parent()
     try:
-        with command_typed(arguments):
+        with answered(stopping.answer, partial(stopping.at_once, arguments)), command_typed(arguments):
             program = _program()
             defaults = {} if {*HELP, "--version"} & set(arguments) else read_project(program)
             program(arguments, prog_name="ecgkit", default_map=defaults)
@@ -130,9 +145,9 @@ def main() -> None:
     except SystemExit as stop:
         if stop.code in (None, Exit.DONE, Exit.INCOMPLETE):
             say_next()
-        if stop.code != Exit.INTERRUPTED:  # Typer turns Ctrl-C into this code, without a word
-            raise
-        _fail(_why_interrupted(stop), debug=False, code=Exit.INTERRUPTED)
+        if stop.code == Exit.INTERRUPTED:  # Typer turns Ctrl-C into this code, without a word
+            stopping.stopped(stop, arguments)
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.DONE)
@@ -141,16 +156,6 @@ def main() -> None:
     except Exception as error:
         hint = "" if debug else " (a bug in ecgkit or a plugin: please report it with the output of --debug)"
         _fail(f"{type(error).__name__}: {error}{hint}", debug, code=Exit.UNEXPECTED)
-
-
-def _why_interrupted(stop: BaseException) -> str:
-    """Return the message of the interrupted work; Typer hides its exception behind others."""
-    error: BaseException | None = stop
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt) and str(error):
-            return str(error)
-        error = error.__cause__ or error.__context__
-    return "interrupted; no partly written file is left"
 
 
 def _fail(message: str, debug: bool, *, code: int) -> None:
