@@ -8,6 +8,7 @@ encoder that takes arrays, and `open_store` a store that reads like a list. The 
 from typing import TYPE_CHECKING, Any
 
 from ecgkit.entries import (
+    ArchiveEntry,
     AugmentationEntry,
     CommandEntry,
     DatasetEntry,
@@ -26,7 +27,9 @@ from ecgkit.hookspecs import hookimpl
 if TYPE_CHECKING:
     from ecgkit.api.attention import inspect_attention, inspect_lead_worth
     from ecgkit.api.beats import find_beats, score_beats
+    from ecgkit.api.datasets import list_datasets
     from ecgkit.api.demo import run_demo
+    from ecgkit.api.download import download_dataset
     from ecgkit.api.export import export_encoder
     from ecgkit.api.ingest import ingest
     from ecgkit.api.inspect import (
@@ -60,6 +63,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArchiveEntry",
     "AugmentationEntry",
     "CommandEntry",
     "DatasetEntry",
@@ -80,6 +84,7 @@ __all__ = [
     "compare_runs",
     "delete_runs",
     "doctor",
+    "download_dataset",
     "estimate_pretraining",
     "export_encoder",
     "extract_knowledge",
@@ -94,6 +99,7 @@ __all__ = [
     "inspect_reconstruction",
     "inspect_record",
     "inspect_store",
+    "list_datasets",
     "list_methods",
     "list_plugins",
     "list_runs",
@@ -126,7 +132,9 @@ _FUNCTIONS = {
     "ecgkit.api.study": "study_layers study_perturbations",
     "ecgkit.api.suite": "probe_suite",
     "ecgkit.api.beats": "find_beats score_beats",
+    "ecgkit.api.datasets": "list_datasets",
     "ecgkit.api.demo": "run_demo",
+    "ecgkit.api.download": "download_dataset",
     "ecgkit.api.export": "export_encoder",
     "ecgkit.api.ingest": "ingest",
     "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store",

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from ecgkit.datasets import wfdb_record
 from ecgkit.datasets.comments import parse_comments
@@ -65,9 +65,13 @@ class Dataset(ABC):
     the folders that `sources` could not look into.
     """
 
-    name: ClassVar[str]
+    # Name of the layout. An instance may override the value of its class.
+    name: str
     # Code system of the labels. An instance may override the value of its class.
     code_system: str = ""
+
+    # Archives that the records come from, as `ecgkit.archives` names them.
+    archives: Sequence[str] = ()
 
     def __init__(self, root: Path, *, fs: float | None = None, given: Given = NOTHING_GIVEN) -> None:
         self.root = root
@@ -80,6 +84,14 @@ class Dataset(ABC):
     @abstractmethod
     def recognises(cls, root: Path) -> bool:
         """Return whether the folder has this layout."""
+
+    @classmethod
+    def is_certain(cls, root: Path) -> bool:
+        """Return whether the folder itself shows this layout, by a table of its own or the names of its folders.
+
+        The names of records are no proof: they may lie in the folder of another dataset one level below.
+        """
+        return cls.recognises(root)
 
     @abstractmethod
     def sources(self) -> Sequence[Source]:

@@ -1,4 +1,4 @@
-"""The shortest commands, typed as a user types them in a folder with a cohort."""
+"""The shortest commands of docs/workspace.md, typed as a user types them in a folder with a cohort."""
 
 import inspect
 import shutil
