@@ -14,6 +14,7 @@ ROOMS = (
     "wording",
     "choices",
     "progress",
+    "interrupt",
     "schedules",
     "entries",
     "hookspecs",

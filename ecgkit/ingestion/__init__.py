@@ -15,11 +15,12 @@ import pyarrow.parquet as pq
 
 from ecgkit.choices import recorded
 from ecgkit.datasets.base import Dataset
-from ecgkit.executor import Executor, open_executor, stop_on_interrupt
+from ecgkit.executor import Executor, open_executor
 from ecgkit.ingestion.options import EVERYTHING, IngestOptions
 from ecgkit.ingestion.part import Job, make_part
 from ecgkit.ingestion.plan import Plan, Progress, Slots, make_plan, nothing_read
 from ecgkit.ingestion.source import find_dataset
+from ecgkit.interrupt import safe_points
 from ecgkit.parts import Part, make_parts
 from ecgkit.store.assembly import KIND, assemble
 from ecgkit.store.format import OFFSETS, STEPS, scaling_of
@@ -109,13 +110,13 @@ def ingest(
     dataset = find_dataset(src, options.dataset, options.fs, options.given)
     with unfinished.open(), open_executor() as here:
         at = executor or here
-        with stop_on_interrupt() as stopped:
-            plan = make_plan(dataset, options, at, stopped, progress)
-        is_changed = unfinished.begin(plan.fingerprint(options), plan.source())
-        job = Job(dataset, options, plan.layout, unfinished.parts)
-        is_long = plan.layout.tiles > 1  # then records say little about how far the work is
-        watch = partial(progress, "samples" if is_long else "signals") if progress else None
-        make_parts(unfinished, partial(make_part, job), _parts(plan, by_samples=is_long), at, watch)
+        with safe_points() as stop:
+            plan = make_plan(dataset, options, at, stop, progress)
+            is_changed = unfinished.begin(plan.fingerprint(options), plan.source())
+            job = Job(dataset, options, plan.layout, unfinished.parts)
+            is_long = plan.layout.tiles > 1  # then records say little about how far the work is
+            watch = partial(progress, "samples" if is_long else "signals") if progress else None
+            make_parts(unfinished, partial(make_part, job), _parts(plan, by_samples=is_long), at, watch)
         return replace(_finish(plan, unfinished, dataset, options), source_changed=is_changed)
 
 

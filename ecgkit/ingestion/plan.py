@@ -23,6 +23,7 @@ from ecgkit.datasets.paths import refused_members, size_and_time
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.executor import Executor
 from ecgkit.ingestion.options import IngestOptions
+from ecgkit.interrupt import Stop
 from ecgkit.leads import DERIVED, canonical_order
 from ecgkit.signal.resample import resampled_length
 from ecgkit.store.format import Layout
@@ -166,25 +167,24 @@ def make_plan(
     dataset: Dataset,
     options: IngestOptions,
     executor: Executor,
-    stopped: Callable[[], bool],
+    stop: Stop,
     progress: Progress | None = None,
 ) -> Plan:
     """List the records of a dataset and read their headers.
 
     Raises:
         DatasetError: The dataset lists no record, two records with one id, or no record that can be read.
-        KeyboardInterrupt: `stopped` returned True.
+        KeyboardInterrupt: Ctrl-C was pressed.
     """
     sources = _distinct(_chosen(settle(dataset.sources()), options))
     found, blocks = len(sources), dict[int, Block]()
     done = 0
-    for start, block in executor.run(partial(plan_block, dataset, options), _handed_out(sources), stopped):
+    for start, block in executor.run(partial(plan_block, dataset, options), _handed_out(sources), stop):
         blocks[start] = block
         done += block.read
         if progress:
             progress("headers", done, found)
-    if done < found:
-        raise KeyboardInterrupt
+    stop.check()
     ordered = [blocks[start] for start in sorted(blocks)]
     rejected = [*_not_entered(dataset), *(row for block in ordered for row in block.rejected)]
     if not any(block.slots for block in ordered):
