@@ -44,6 +44,7 @@ class IngestReport:
         fewer_leads: Number of records per set of leads, for records that lack some of the store's leads.
         derived: Number of records per set of limb leads that were computed.
         other: Number of records per signal that is not an ECG lead.
+        telling: Number of records whose id tells the patient's id, although that is hashed.
         clipped: Number of records with infinite samples, which were clipped.
         rescaled: Number of records with a lead in steps other than a microvolt.
         offset: Number of records with a lead that has an offset of its own.
@@ -61,6 +62,7 @@ class IngestReport:
     fewer_leads: Counter[tuple[str, ...]] = field(default_factory=Counter)
     derived: Counter[tuple[str, ...]] = field(default_factory=Counter)
     other: Counter[str] = field(default_factory=Counter)
+    telling: int = 0
     clipped: int = 0
     rescaled: int = 0
     offset: int = 0
@@ -130,7 +132,13 @@ def _parts(plan: Plan, *, by_samples: bool) -> list[Part[tuple[int, Slots]]]:
 
 def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, options: IngestOptions) -> IngestReport:
     """Assemble the store, move it into place, and return its report."""
-    report = IngestReport(dataset.name, plan.found, rejected=list(plan.rejected), findings=list(dataset.findings))
+    report = IngestReport(
+        dataset.name,
+        plan.found,
+        rejected=list(plan.rejected),
+        findings=list(dataset.findings),
+        telling=plan.telling,
+    )
     parts = range(plan.parts)
     report.rejected += [row for index in parts for row in read_ledger(part_file(unfinished.parts, index, LEDGER))]
     taken: set[str] = set()
@@ -156,6 +164,7 @@ def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, options: Inges
             "dataset": dataset.name,
             "archives": list(dataset.archives),
             "code_system": dataset.code_system,
+            **options.identity.attributes,
             **({"defaults": recorded()} if recorded() else {}),
         },
     )
