@@ -46,6 +46,13 @@ LAYOUTS = (
     ),
     ("cinc", "CinC Challenge 2020 or 2021, all sources", "cinc:Cinc", 5),
     ("wfdb", "any folder of WFDB records", "wfdb_folder:WfdbFolder", 0),
+    (
+        "vendor",
+        "files of devices and hospital systems: HL7 aECG, Philips, GE MUSE, Mortara, AliveCor, DICOM, SCP-ECG, EDF, "
+        "BDF, ISHNE, MFER",
+        "vendor.layout:VendorFiles",
+        -5,
+    ),
     ("arrays", "arrays of records: .npy, .npz, HDF5, Zarr or MATLAB files", "arrays:Arrays", -10),
     ("csv", "CSV files of samples, one per record or one for all", "sample_tables:SampleTables", -20),
 )

@@ -187,23 +187,24 @@ class Dataset(ABC):
         """
         comments = parse_comments(recording.comments)
         named = NOTHING_GIVEN if self.described_by else self.given  # columns of the table, or keys of the comments
-        labels = source.labels
+        labels, facts = source.labels, recording.facts
         if labels is None:
             codes = [code for key in named.label_columns for code in split_codes(comments.find(key) or "")]
             labels = tuple(codes) or comments.labels
-        patient = source.patient_id or comments.find(named.patient_column)
+        patient = source.patient_id or comments.find(named.patient_column) or facts.get("patient_id")
         columns = {f"comment_{key}" if key in RESERVED else key: value for key, value in comments.columns.items()}
         return {
             **columns,
+            **facts,
             **source.extra,
             "record_id": source.record_id,
             "patient_id": patient,
-            "fold": source.fold or hashed_fold(patient or source.record_id),
+            "fold": source.fold or hashed_fold(patient or facts.get("patient_text") or source.record_id),
             "labels": list(labels),
             "likelihoods": None if source.likelihoods is None else list(source.likelihoods),
-            "report": source.report or comments.find(named.report_column),
-            "age": comments.age if source.age is None else source.age,
-            "sex": source.sex or comments.sex,
+            "report": source.report or comments.find(named.report_column) or facts.get("report"),
+            "age": facts.get("age", comments.age) if source.age is None else source.age,
+            "sex": source.sex or facts.get("sex", comments.sex),
             "path": source.path,
         }
 

@@ -48,6 +48,7 @@ class IngestReport:
         other: Number of records per signal that is not an ECG lead.
         unknown_patients: Number of records of which no patient is known.
         duplicates: Record ids of each waveform that occurs more than once.
+        telling: Number of records whose id tells the patient's id, although that is hashed.
         clipped: Number of records with infinite samples, which were clipped.
         rescaled: Number of records with a lead in steps other than a microvolt.
         offset: Number of records with a lead that has an offset of its own.
@@ -67,6 +68,7 @@ class IngestReport:
     other: Counter[str] = field(default_factory=Counter)
     unknown_patients: int = 0
     duplicates: list[tuple[str, ...]] = field(default_factory=list)
+    telling: int = 0
     clipped: int = 0
     rescaled: int = 0
     offset: int = 0
@@ -136,7 +138,13 @@ def _parts(plan: Plan, *, by_samples: bool) -> list[Part[tuple[int, Slots]]]:
 
 def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, options: IngestOptions) -> IngestReport:
     """Assemble the store, move it into place, and return its report."""
-    report = IngestReport(dataset.name, plan.found, rejected=list(plan.rejected), findings=list(dataset.findings))
+    report = IngestReport(
+        dataset.name,
+        plan.found,
+        rejected=list(plan.rejected),
+        findings=list(dataset.findings),
+        telling=plan.telling,
+    )
     parts, folder = range(plan.parts), unfinished.parts
     files = {kind: [part_file(folder, index, kind) for index in parts] for kind in (LEDGER, ROWS, QUALITY)}
     report.rejected += [row for file in files[LEDGER] for row in read_ledger(file)]
@@ -163,6 +171,7 @@ def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, options: Inges
             "code_system": dataset.code_system,
             "findings": report.findings,
             "unknown_patients": report.unknown_patients,
+            **options.identity.attributes,
             **({"defaults": recorded()} if recorded() else {}),
         },
         changes=same.changes,
