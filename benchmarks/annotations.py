@@ -1,6 +1,10 @@
 """Draw the statements that are annotated by hand: 300 for development and 300 for the test, from real reports.
 
-    python benchmarks/annotations.py draw SHARED    writes one table per set to the terminal, with the text: read it there
+    python benchmarks/annotations.py draw SHARED --set test          the drawn statements, with their texts
+    python benchmarks/annotations.py sheet SHARED --set test > F.csv a sheet of the lexicon's findings with the verdicts
+    ecgkit extract-knowledge audit --score F.csv                     the scores
+
+SHARED is the folder that contains ``data/reports/ptbxl_reports.csv`` and ``data/norwegian-athletes``.
 
 Drawn are unique statements, evenly over languages, and within a language evenly over four groups: short or long,
 frequent or rare. PTB-XL's odd folds give the development set and its even folds the test set, since the lexicon's first
@@ -22,8 +26,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.statements import split_statements, text_hash
+from ecgkit.knowledge.verdicts import COLUMNS
 
+LABELS = Path(__file__).parent.parent / "tests/knowledge/annotations"
 SEED = 20240517
 SHARES = {"de": 120, "en": 120, "sv": 60}  # statements of each set
 LONG_WORDS = 6  # a statement of this many words or more is long
@@ -118,21 +125,54 @@ def draw(pool: Sequence[Drawn], counts: Counter[str], rng: np.random.Generator) 
     return chosen
 
 
+def print_draw(shared: Path, test: bool) -> None:
+    """Print the drawn statements of a set, with their places and texts."""
+    *sets, counts = candidates(shared)
+    rows = draw(list(sets[test].values()), counts, np.random.default_rng(SEED + test))
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    for row in rows:
+        writer.writerow((row.language, row.source, row.record, row.start, row.stop, text_hash(row.text), row.text))
+
+
+def annotated(shared: Path, name: str) -> Iterator[tuple[str, str, str, dict[str, str]]]:
+    """Yield record, language, statement as it stands in the report, and polarity by entity."""
+    reports = {(source, record): report for source, record, _, report in reports_of(shared)}
+    with (LABELS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            text = reports[row["source"], row["record"]][int(row["start"]) : int(row["stop"])]
+            if text_hash(" ".join(text.lower().split())) != row["sha256"]:
+                raise SystemExit(f"{row['source']} {row['record']}: the report is not the one that was annotated")
+            findings = dict(part.split(": ") for part in row["findings"].split("; ") if part)
+            yield f"{row['source']} {row['record']}", row["language"], text, findings
+
+
+def print_sheet(shared: Path, name: str, language: str) -> None:
+    """Print a sheet of what the lexicon finds, with verdicts that follow from the annotation."""
+    backend = LexiconBackend()
+    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    for record, spoken, text, stated in annotated(shared, name):
+        if language in ("", spoken):
+            found = {m.name: m.polarity for part in split_statements(text) for m in backend.read_text(part)}
+            stated.pop("other", None)
+            rows = [(e, p, "", "ok" if stated.get(e) == p else stated.get(e, "no")) for e, p in found.items()]
+            rows += [(e, "", "", p) for e, p in stated.items() if e not in found]
+            for row in rows or [("", "", "", "ok")]:
+                writer.writerow((record, text, *row, ""))
+
+
 def main() -> None:
-    """Print both sets."""
+    """Run one part."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("part", choices=["draw"])
+    parser.add_argument("part", choices=["draw", "sheet"])
     parser.add_argument("shared", type=Path)
     parser.add_argument("--set", choices=["development", "test"], default="test")
+    parser.add_argument("--language", choices=["", *SHARES], default="")
     a = parser.parse_args()
-    development, test, counts = candidates(a.shared)
-    pool, seed = (test, SEED + 1) if a.set == "test" else (development, SEED)
-    rows = draw(list(pool.values()), counts, np.random.default_rng(seed))
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    for index, row in enumerate(rows):
-        writer.writerow(
-            (index, row.language, row.source, row.record, row.start, row.stop, text_hash(row.text), row.text)
-        )
+    if a.part == "draw":
+        print_draw(a.shared, a.set == "test")
+    else:
+        print_sheet(a.shared, a.set, a.language)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``ecgkit.extract_knowledge``, ``compare_knowledge`` and ``audit_knowledge``: cardiac entities from reports."""
+"""``ecgkit.extract_knowledge`` and what is done with its labels: ``compare_``, ``audit_`` and ``score_knowledge``."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,12 +8,14 @@ from ecgkit.api.arguments import PathLike, path_or_none
 from ecgkit.errors import ConfigError
 from ecgkit.knowledge import extract
 from ecgkit.knowledge.agreement import Comparison, compare
-from ecgkit.knowledge.audit import write_audit
+from ecgkit.knowledge.audit import check_no_verdicts, write_audit
 from ecgkit.knowledge.backends import Backend, find_backend
 from ecgkit.knowledge.extract import ExtractOptions, Summary, relabel
 from ecgkit.knowledge.labels import MENTIONS, read_labels
 from ecgkit.knowledge.reports import Reports, open_reports
+from ecgkit.knowledge.scoring import LEAST, Scores, score
 from ecgkit.knowledge.statements import Unit, corpus_of
+from ecgkit.knowledge.verdicts import read_verdicts
 from ecgkit.progress import Progress, silent
 
 LEXICON, OPENAI = "lexicon", "openai"
@@ -106,11 +108,13 @@ def extract_knowledge(
         StoreError: `source` is not a store, or holds no reports.
         DatasetError: No text could be read, or no entity is frequent enough.
         EndpointError: The model server failed after all retries. Its earlier answers are kept.
-        OutputError: An extraction of this name exists.
+        OutputError: An extraction of this name exists, or its audit sheet holds verdicts.
     """
     edited = path_or_none(vocabulary)
     options = ExtractOptions(unit, min_count, max_entities, keep_children, edited, name, overwrite)
     reports = open_reports(Path(source), column=column, id_column=id_column, folder=path_or_none(out))
+    if audit:
+        check_no_verdicts(reports, name)
     chosen = backend or (OPENAI if base_url else "")
     if not chosen and edited and (reports.folder / name / MENTIONS).is_file():
         summary = relabel(reports, options)
@@ -161,27 +165,48 @@ def audit_knowledge(
     *,
     sample: int = 50,
     seed: int = 0,
+    xlsx: bool = False,
+    overwrite: bool = False,
     column: str = "report",
     id_column: str = "",
     out: PathLike | None = None,
     name: str = "labels",
-) -> tuple[Path, Path]:
+) -> tuple[Path, ...]:
     """Write a sheet of sampled reports with what was read in them, to check by hand.
 
     Args:
         source: Store or CSV file whose reports were read.
         sample: Number of reports to draw.
         seed: Seed of the draw.
+        xlsx: Write an Excel workbook too. Needs ``ecgkit-learn[xlsx]``.
+        overwrite: Replace a sheet that holds verdicts.
         column: Column of texts.
         id_column: Column of ids of a CSV file. By default its first column.
         out: Folder of the results of a CSV file. By default ``NAME.knowledge`` beside the file.
         name: Name of the extraction.
 
     Returns:
-        The sheet as a CSV file, and as an HTML page.
+        The sheet as a CSV file, as an HTML page and, if wanted, as a workbook.
 
     Raises:
         StoreError: There is no extraction of this name, or it belongs to other reports.
+        OutputError: The earlier sheet holds verdicts.
+        ConfigError: The package for workbooks is missing.
     """
     reports = open_reports(Path(source), column=column, id_column=id_column, folder=path_or_none(out))
-    return write_audit(reports, sample, name=name, seed=seed)
+    return write_audit(reports, sample, name=name, seed=seed, xlsx=xlsx, overwrite=overwrite)
+
+
+def score_knowledge(sheet: PathLike, *, least: int = LEAST) -> Scores:
+    """Score an extraction by the verdicts in its audit sheet: precision, recall and F1 of each entity.
+
+    Args:
+        sheet: Audit sheet with verdicts, a CSV file or an Excel workbook.
+        least: Number of texts that must state an entity for it to count in the macro F1.
+
+    Raises:
+        DatasetError: The sheet is missing, holds no verdict, or holds one that does not fit.
+        ConfigError: The package for workbooks is missing.
+    """
+    verdicts = read_verdicts(Path(sheet))
+    return score(verdicts.judgements, verdicts.texts, least, verdicts.open_rows)

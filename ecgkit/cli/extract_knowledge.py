@@ -10,7 +10,9 @@ from typer.core import TyperGroup
 import ecgkit
 from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.given import given
+from ecgkit.cli.knowledge_scores import show_scores
 from ecgkit.cli.render import JsonOption, OverwriteOption, SeedOption, print_json, print_table, progress, say, warn
+from ecgkit.errors import ConfigError
 from ecgkit.wording import percent
 
 if TYPE_CHECKING:
@@ -124,8 +126,8 @@ def run(
     of the server comes from ECGKIT_API_KEY or OPENAI_API_KEY. If the command is stopped, the same command continues
     where it stopped. With --vocabulary alone, an edited vocabulary is applied to the earlier readings.
 
-    Two more commands: 'extract-knowledge compare A B' shows where two extractions differ. 'extract-knowledge audit
-    STORE' writes a sheet of sampled reports to check by hand.
+    More commands: 'extract-knowledge compare A B' shows where two extractions differ. 'extract-knowledge audit STORE'
+    writes a sheet of sampled reports to check by hand, and scores it.
     """
     arguments = given(ecgkit.extract_knowledge, locals())
     announce = partial(_announce, price_in=price_in, price_out=price_out)
@@ -140,9 +142,9 @@ def run(
         raise typer.Exit(Exit.INCOMPLETE)
 
 
-def _show_sheet(table: Path, page: Path) -> None:
-    say(f"to check by hand: {page}")
-    say(f"and as a table:   {table}")
+def _show_sheet(table: Path, page: Path, *workbook: Path) -> None:
+    say(f"to read:          {page}")
+    say(f"for the verdicts: {', or '.join(map(str, (table, *workbook)))}")
 
 
 @app.command("compare")
@@ -171,16 +173,50 @@ def _kappa(value: float | None) -> str:
 
 @app.command("audit")
 def audit(
-    source: Annotated[Path, typer.Argument(metavar="STORE", help="Store or CSV file whose reports were read.")],
+    source: Annotated[
+        Path | None, typer.Argument(metavar="[STORE]", help="Store or CSV file whose reports were read.")
+    ] = None,
     sample: Annotated[int, typer.Option(min=1, help="Number of reports to draw.")] = 50,
     seed: SeedOption = 0,
+    xlsx: Annotated[
+        bool, typer.Option("--xlsx", help="Write an Excel workbook too. Needs ecgkit-learn[xlsx].")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a sheet that holds verdicts.")] = False,
+    sheet: Annotated[
+        Path | None,
+        typer.Option("--score", metavar="SHEET", help="Read the verdicts of this sheet (CSV or XLSX) and score them."),
+    ] = None,
+    least: Annotated[
+        int,
+        typer.Option(min=1, help="With --score, texts that must state an entity for it to count in the macro F1."),
+    ] = 5,
+    errors: Annotated[bool, typer.Option("--errors", help="With --score, list the errors.")] = False,
     column: ColumnOption = "report",
     id_column: IdOption = "",
     out: OutOption = None,
     name: NameOption = "labels",
+    as_json: JsonOption = False,
 ) -> None:
-    """Sample reports and their extracted entities into a sheet (CSV and HTML) to check by hand."""
-    _show_sheet(*ecgkit.audit_knowledge(**given(ecgkit.audit_knowledge, locals())))
+    """Sample reports and their entities into a sheet to check by hand, or score the verdicts of such a sheet.
+
+    The sheet is a CSV file and an HTML page, and with --xlsx a workbook. The column verdict takes: ok; no, if the text
+    does not state the entity; or the right word of present, uncertain and absent. For a finding that was missed, add a
+    row with the text, the entity and that word as the verdict. Then: extract-knowledge audit --score SHEET
+    """
+    if sheet:
+        scores = ecgkit.score_knowledge(**given(ecgkit.score_knowledge, locals()))
+        if as_json:
+            print_json(scores.to_dict())
+        else:
+            show_scores(scores, errors)
+        return
+    if source is None:
+        raise ConfigError("neither a store nor a sheet is given", remedy="Name a store, or a sheet with --score.")
+    paths = ecgkit.audit_knowledge(**given(ecgkit.audit_knowledge, locals()))
+    if as_json:
+        print_json({"files": [str(path) for path in paths]})
+    else:
+        _show_sheet(*paths)
 
 
 def _announce(cost: "ServerCost", price_in: float, price_out: float) -> None:

@@ -87,7 +87,7 @@ class Summary:
         incomplete: Number of records whose report was not read completely.
         unknown: Number of records per name that the vocabulary lacks.
         counters: Counters of the backend, such as requests and tokens.
-        audit: The sheet to check by hand, as CSV and HTML, if one was asked for.
+        audit: The files of the sheet to check by hand, if one was asked for.
     """
 
     path: Path
@@ -100,7 +100,7 @@ class Summary:
     incomplete: int
     unknown: Mapping[str, int]
     counters: Mapping[str, Any]
-    audit: tuple[Path, Path] | None = None
+    audit: tuple[Path, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts and the entities as plain values."""

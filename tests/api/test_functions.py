@@ -40,14 +40,14 @@ FUNCTIONS = {
     "plugins new": ("new_plugin",),
     "extract-knowledge run": ("extract_knowledge",),
     "extract-knowledge compare": ("compare_knowledge",),
-    "extract-knowledge audit": ("audit_knowledge",),
+    "extract-knowledge audit": ("audit_knowledge", "score_knowledge"),
     "beats": ("find_beats",),
     "beats score": ("score_beats",),
     "ingest": ("ingest",),
     "pretrain": ("pretrain", "resume_pretraining", "estimate_pretraining"),
 }
 # Options that only a program has: what is printed, when the exit code is 3, and which function is called.
-OF_THE_PROGRAM = {"as_json", "attention", "dry_run", "help", "quality", "reconstruct"} | {
+OF_THE_PROGRAM = {"as_json", "attention", "dry_run", "errors", "help", "quality", "reconstruct"} | {
     "max_rejected",
     "max_unread",
     "price_in",
