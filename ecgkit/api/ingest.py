@@ -1,9 +1,10 @@
 """``ecgkit.ingest``: convert a downloaded dataset into a store."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ecgkit.api.arguments import Leads, PathLike, chosen_leads
+from ecgkit.api.arguments import Leads, PathLike, chosen_leads, path_or_none
+from ecgkit.datasets.given import Given
 from ecgkit.datasets.paths import open_folder
 from ecgkit.executor import open_executor
 from ecgkit.ingestion import IngestOptions, IngestReport
@@ -18,6 +19,18 @@ def ingest(
     *,
     out: PathLike,
     dataset: str = "",
+    source_fs: float | None = None,
+    unit: str = "",
+    axes: str = "",
+    array: str = "",
+    lead_names: str | Sequence[str] | Mapping[str, str] = "",
+    table: PathLike | None = None,
+    record_column: str = "",
+    patient_column: str = "",
+    label_columns: str | Sequence[str] = "",
+    fold_column: str = "",
+    report_column: str = "",
+    patient_from: str = "",
     leads: Leads = "",
     fs: float | None = None,
     seconds: float | None = None,
@@ -30,18 +43,36 @@ def ingest(
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> IngestReport:
-    """Convert a downloaded dataset into a store.
+    r"""Convert a downloaded dataset into a store.
 
     If the work is stopped, the same call continues where it stopped. A record that cannot be read is listed in the
     store's ledger, with the reason.
+
+    The options from `source_fs` to `patient_from` say what the files do not say. What can be found by looking is found,
+    and is listed in the report (`IngestReport.findings`).
 
     Args:
         src: Folder of the dataset, or a URL such as ``s3://bucket/ptb-xl``.
         out: Store to write. It appears when it is complete.
         dataset: Dataset layout of the folder. By default detected from its files.
-        leads: Leads that every record must have. By default each record keeps the leads that it has.
-        fs: Sampling rate in Hz. Records at this rate are chosen if the dataset has them; others are resampled. By
-            default the dataset's own.
+        source_fs: Sampling rate of the files in Hz, where they do not state it. Needed only if it differs from `fs`.
+        unit: Unit of the samples where the files state none or an unknown one: ``V``, ``mV``, ``uV``, ``nV``, or the
+            step of a converter such as ``4.88uV``.
+        axes: Order of the axes of an array: ``N`` records, ``L`` leads, ``T`` time, ``1`` an axis of length 1. By
+            default found from the number of leads.
+        array: Name of the array in files that hold several. By default the only one with signals.
+        lead_names: Names of all rows in order, or renamings such as ``{"ECG": "I"}`` or ``"ECG=I, MLII=II"``.
+        table: CSV, TSV, Parquet or Excel table with one row per record. By default the only one beside the files.
+        record_column: Column of the table that holds the record's id, path or file name.
+        patient_column: Column of the table that holds the patient's id.
+        label_columns: One column of codes, or several columns with one label each.
+        fold_column: Column of the table that holds the fold, 1 to 10.
+        report_column: Column of the table that holds the report.
+        patient_from: Regular expression that finds the patient's id in a record's path, such as ``patient(\d+)/``.
+        leads: Leads that every record must have. By default each record keeps the leads that it has. In arrays without
+            names, they are also the names of the rows.
+        fs: Sampling rate of the store in Hz. Records at this rate are chosen if the dataset has them; others are
+            resampled. By default the dataset's own. If the files state no rate, this is their rate.
         seconds: Longest part of a record to keep, in s. By default the whole record.
         window: Part of a longer record to keep: ``first``, ``center``, or ``split`` into several records.
         limit: Largest number of records to take, from the first. By default all.
@@ -61,16 +92,43 @@ def ingest(
         OutputError: `out` exists, another process is making it, or the disk is full.
         KeyboardInterrupt: Ctrl-C was pressed. What is done is kept.
     """
+    wanted = chosen_leads(leads)
     options = IngestOptions(
         dataset=dataset,
         fs=fs,
         seconds=seconds,
         window=window,
-        leads=chosen_leads(leads) or None,
+        leads=wanted or None,
         limit=limit,
         patients=None if patients_file is None else read_patients(Path(patients_file)),
+        given=Given(
+            source_fs=source_fs,
+            leads=wanted,
+            unit=unit,
+            axes=axes,
+            array=array,
+            lead_names=_lead_names(lead_names),
+            table=path_or_none(table),
+            record_column=record_column,
+            patient_column=patient_column,
+            label_columns=_columns(label_columns),
+            fold_column=fold_column,
+            report_column=report_column,
+            patient_from=patient_from,
+        ),
         drop=tuple(drop),
     )
     options.check()
     with open_executor(workers, dask, warm_up) as executor:
         return run_ingest(open_folder(str(src)), Path(out), options, progress, overwrite=overwrite, executor=executor)
+
+
+def _lead_names(names: str | Sequence[str] | Mapping[str, str]) -> str:
+    if isinstance(names, Mapping):
+        return ", ".join(f"{name}={lead}" for name, lead in names.items())
+    return names if isinstance(names, str) else ",".join(names)
+
+
+def _columns(names: str | Sequence[str]) -> tuple[str, ...]:
+    several = names.split(",") if isinstance(names, str) else names
+    return tuple(name.strip() for name in several if name.strip())

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ecgkit.datasets.channels import MICROVOLTS, NO_UNIT
+from ecgkit.datasets.channels import NO_UNIT, microvolts_of
 from ecgkit.errors import LeadError, SignalError
 from ecgkit.leads import LEADS, derive_limb_leads, find_lead, parse_leads
 from ecgkit.signal.microvolts import UNITS_PER_MV
@@ -115,12 +115,12 @@ def _lead_rows(leads: Sequence[str] | str | None, shape: tuple[int, ...]) -> tup
     return names, [sign for _, sign in rows]
 
 
-def _scale(unit: str | None) -> int:
+def _scale(unit: str | None) -> float:
     """Return microvolts per unit; for a unit that is not one of voltage, its thousandths per unit."""
     expected = "mV, uV, V, or NU for an amplitude without calibration"
     if unit is None:
         raise SignalError("the unit of the signal is missing", expected)
-    scale = MICROVOLTS.get(str(unit).lower(), 1000 if str(unit).lower() == NO_UNIT else 0)
+    scale = 1000 if str(unit).lower() == NO_UNIT else microvolts_of(str(unit))
     if not scale:
         raise SignalError(f"unit {unit!r}", expected)
-    return scale
+    return float(scale)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ecgkit.ingestion import IngestReport
 
 SHOWN = 20
+# Panels of the help.
+FILES, PEOPLE, STORED = "What the files do not state", "Table of records and patients", "What is stored"
 
 
 def ingest(
@@ -38,36 +40,126 @@ def ingest(
             help="Dataset layout of the folder. Default: detected from its files.", autocompletion=completion.datasets
         ),
     ] = "",
+    source_fs: Annotated[
+        float | None,
+        typer.Option(
+            min=0.001,
+            help="Sampling rate of the files in Hz, where they do not state it. Needed only if it differs from --fs.",
+            rich_help_panel=FILES,
+        ),
+    ] = None,
+    unit: Annotated[
+        str,
+        typer.Option(
+            help="Unit of the samples where the files state none or an unknown one: V, mV, uV, nV, or the step of a "
+            "converter such as 4.88uV.",
+            rich_help_panel=FILES,
+        ),
+    ] = "",
+    axes: Annotated[
+        str,
+        typer.Option(
+            help="Order of the axes of an array: N records, L leads, T time, 1 an axis of length 1, such as NTL. "
+            "Default: found from the number of leads.",
+            rich_help_panel=FILES,
+        ),
+    ] = "",
+    array: Annotated[
+        str,
+        typer.Option(
+            help="Name of the array in files that hold several. Default: the only one with signals.",
+            rich_help_panel=FILES,
+        ),
+    ] = "",
+    lead_names: Annotated[
+        str,
+        typer.Option(
+            help="Names of all rows in order, such as I,II,V2, or new names for some, such as 'ECG=I, MLII=II'.",
+            rich_help_panel=FILES,
+        ),
+    ] = "",
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            help="Table with one row per record: CSV, TSV, Parquet or Excel. Default: the only one beside the files.",
+            rich_help_panel=PEOPLE,
+        ),
+    ] = None,
+    record_column: Annotated[
+        str,
+        typer.Option(help="Column of the table that holds the record's id, path or file name.", rich_help_panel=PEOPLE),
+    ] = "",
+    patient_column: Annotated[
+        str, typer.Option(help="Column of the table that holds the patient's id.", rich_help_panel=PEOPLE)
+    ] = "",
+    label_columns: Annotated[
+        str,
+        typer.Option(
+            help="One column of codes, or several columns with one label each, joined by commas.",
+            rich_help_panel=PEOPLE,
+        ),
+    ] = "",
+    fold_column: Annotated[
+        str, typer.Option(help="Column of the table that holds the fold, 1 to 10.", rich_help_panel=PEOPLE)
+    ] = "",
+    report_column: Annotated[
+        str, typer.Option(help="Column of the table that holds the report.", rich_help_panel=PEOPLE)
+    ] = "",
+    patient_from: Annotated[
+        str,
+        typer.Option(
+            help=r"Regular expression that finds the patient's id in a record's path, such as 'patient(\d+)/'.",
+            rich_help_panel=PEOPLE,
+        ),
+    ] = "",
     leads: Annotated[
         str,
         typer.Option(
-            help="Leads that every record must have, such as 12, limb or I,II,V2. Default: all leads of each record."
+            help="Leads that every record must have, such as 12, limb or I,II,V2. In arrays without names, they are "
+            "also the names of the rows. Default: all leads of each record.",
+            rich_help_panel=STORED,
         ),
     ] = "",
     fs: Annotated[
         float | None,
         typer.Option(
             min=1,
-            help="Sampling rate in Hz. Records at this rate are chosen if the dataset has them; others are resampled. "
-            "Default: the dataset's own.",
+            help="Sampling rate of the store in Hz. Records at this rate are chosen if the dataset has them; others "
+            "are resampled. If the files state no rate, this is their rate. Default: the dataset's own.",
+            rich_help_panel=STORED,
         ),
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option(min=0.1, help="Longest part of a record to keep, in s. Default: the whole record.")
+        float | None,
+        typer.Option(
+            min=0.1,
+            help="Longest part of a record to keep, in s. Default: the whole record.",
+            rich_help_panel=STORED,
+        ),
     ] = None,
     window: Annotated[
         str,
-        typer.Option(help="Part of a longer record to keep: first, center, or split (cut into several records)."),
+        typer.Option(
+            help="Part of a longer record to keep: first, center, or split (cut into several records).",
+            rich_help_panel=STORED,
+        ),
     ] = "first",
     limit: Annotated[
-        int | None, typer.Option(min=1, help="Largest number of records to take, from the first. Default: all.")
+        int | None,
+        typer.Option(
+            min=1, help="Largest number of records to take, from the first. Default: all.", rich_help_panel=STORED
+        ),
     ] = None,
     patients_file: Annotated[
         Path | None,
-        typer.Option(help="Text file of patient ids, one per line. Only records of these patients are taken."),
+        typer.Option(
+            help="Text file of patient ids, one per line. Only records of these patients are taken.",
+            rich_help_panel=STORED,
+        ),
     ] = None,
     drop: Annotated[
-        list[str] | None, typer.Option(help="Quality flag. Records with this flag are left out. Repeatable.")
+        list[str] | None,
+        typer.Option(help="Quality flag. Records with this flag are left out. Repeatable.", rich_help_panel=STORED),
     ] = None,
     max_rejected: Annotated[
         float,
@@ -102,6 +194,7 @@ def _as_json(report: "IngestReport", out: Path, seconds: float) -> dict[str, Any
         "found": report.found,
         "taken": report.taken,
         "failed": report.failed,
+        "findings": report.findings,
         "flagged": dict(report.flagged),
         "rejected": rejected,
         "seconds": seconds,
@@ -110,6 +203,8 @@ def _as_json(report: "IngestReport", out: Path, seconds: float) -> dict[str, Any
 
 def _show(report: "IngestReport", out: Path, seconds: float) -> None:
     say(f"{report.dataset}: {report.taken} of {report.found} records into {out} in {seconds:.1f} s")
+    for line in report.findings:
+        say(f"  {line}")
     for leads, count in report.fewer_leads.most_common():
         say(f"  {count} with leads {', '.join(leads)} only")
     for leads, count in report.derived.most_common():

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 
 from ecgkit.datasets import wfdb_record
 from ecgkit.datasets.comments import parse_comments
+from ecgkit.datasets.given import NOTHING_GIVEN, Given
 from ecgkit.datasets.header import Header
 from ecgkit.errors import RecordError
 from ecgkit.recording import Recording
@@ -57,15 +58,20 @@ class Dataset(ABC):
     Args:
         root: The dataset's folder.
         fs: Preferred sampling rate in Hz, for datasets that ship several rates.
+        given: What the user says of the dataset that its files do not say.
+
+    `findings` are lines for the user: what the layout found by looking, such as the order of axes.
     """
 
     name: ClassVar[str]
     # Code system of the labels. An instance may override the value of its class.
     code_system: str = ""
 
-    def __init__(self, root: Path, *, fs: float | None = None) -> None:
+    def __init__(self, root: Path, *, fs: float | None = None, given: Given = NOTHING_GIVEN) -> None:
         self.root = root
         self.fs = fs
+        self.given = given
+        self.findings: list[str] = []
 
     @classmethod
     @abstractmethod
@@ -89,7 +95,7 @@ class Dataset(ABC):
         Raises:
             RecordError: The header cannot be read, or names a file outside the folder.
         """
-        return wfdb_record.read_header(self.root, source.path)
+        return wfdb_record.read_header(self.root, source.path, self.given.naming)
 
     def read(self, source: Source, header: Header) -> Recording:
         """Read one record.

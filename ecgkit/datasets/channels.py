@@ -1,14 +1,79 @@
 """Find the rows of a record that are ECG leads, by their names and units."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ecgkit.errors import RecordError
-from ecgkit.leads import find_lead
+from ecgkit.leads import LEADS, find_lead
+from ecgkit.recording import Amplitudes
+from ecgkit.signal.microvolts import LIMIT
 
-# Microvolts per unit of voltage. Units are in lower case; Unicode has two micro signs.
-MICROVOLTS = {"mv": 1000, "uv": 1, "\u00b5v": 1, "\u03bcv": 1, "v": 1_000_000}
+# Microvolts per unit of voltage, by the unit's first letters.
+_PREFIXES: Mapping[str, Fraction] = {
+    "": Fraction(1_000_000),
+    "m": Fraction(1000),
+    "milli": Fraction(1000),
+    "u": Fraction(1),
+    "mc": Fraction(1),
+    "micro": Fraction(1),
+    "n": Fraction(1, 1000),
+    "nano": Fraction(1, 1000),
+}
+_UNIT = re.compile(r"(?P<step>\d+\.?\d*(?:e[+-]?\d+)?)?(?P<prefix>milli|micro|nano|mc|m|u|n|)v(?:olts?)?")
+_MICRO_SIGNS = str.maketrans({"\u00b5": "u", "\u03bc": "u"})  # Unicode has two
 NO_UNIT = "nu"
+
+
+@lru_cache(maxsize=1024)
+def microvolts_of(unit: str) -> Fraction | None:
+    """Return the microvolts in a unit of voltage; None for any other unit.
+
+    Every spelling of V, mV, uV and nV is known, in any case: ``millivolt``, ``MDC_DIM_MICRO_VOLT``, ``(mV)``. A number
+    before the unit is the step of a converter: ``4.88uV``.
+    """
+    text = unit.strip().lower().translate(_MICRO_SIGNS)
+    text = re.sub(r"[\s_\-()\[\]]", "", text.removeprefix("mdc_dim_"))
+    match = _UNIT.fullmatch(text)
+    if not match:
+        return None
+    step = Fraction(match["step"] or 1)
+    return step * _PREFIXES[match["prefix"]] if step > 0 else None
+
+
+@dataclass(frozen=True)
+class Naming:
+    """What a user says of the names and the unit of a record's rows.
+
+    Args:
+        order: Canonical names of all rows, in order.
+        renames: Pairs of a row's name in lower case and the name of its lead.
+        unit: Unit of the rows that have none, or an unknown one.
+    """
+
+    order: tuple[str, ...] = ()
+    renames: tuple[tuple[str, str], ...] = ()
+    unit: str = ""
+
+    def name(self, names: Sequence[str]) -> list[str]:
+        """Return the names of a record's rows, after renaming.
+
+        Raises:
+            RecordError: `order` has another number of names than the record has rows.
+        """
+        if self.order and len(self.order) != len(names):
+            raise RecordError(f"the record has {len(names)} rows, but --lead-names gives {len(self.order)} names")
+        renamed = dict(self.renames)
+        return list(self.order) or [renamed.get(name.strip().lower(), name) for name in names]
+
+
+AS_WRITTEN = Naming()
 
 
 @dataclass(frozen=True)
@@ -37,32 +102,42 @@ class Rows:
         return "NU" if self.units[0] == NO_UNIT else "mV"
 
     @property
-    def microvolts(self) -> tuple[int, ...]:
+    def microvolts(self) -> tuple[Fraction, ...]:
         """Microvolts per unit of each row, including the row's sign; thousandths of the unit for ``NU``."""
-        return tuple(sign * MICROVOLTS.get(unit, 1000) for sign, unit in zip(self.signs, self.units, strict=True))
+        return tuple(
+            sign * (microvolts_of(unit) or Fraction(1000)) for sign, unit in zip(self.signs, self.units, strict=True)
+        )
+
+    @property
+    def millivolts(self) -> NDArray[np.float64]:
+        """``[L, 1]``: mV per unit of each row, including the row's sign; 1 or -1 for ``NU``."""
+        return np.array([float(value / 1000) for value in self.microvolts])[:, None]
 
 
-def find_rows(names: Sequence[str], units: Sequence[str]) -> Rows:
+def find_rows(names: Sequence[str], units: Sequence[str], naming: Naming = AS_WRITTEN) -> Rows:
     """Find the first row of each ECG lead among the rows in volts; if there are none, among the rows without a unit.
 
     Args:
         names: Names of all rows.
         units: Units of all rows.
+        naming: What the user says of names and units.
 
     Raises:
-        RecordError: No row is an ECG lead.
+        RecordError: No row is an ECG lead, or the unit of all leads is unknown.
     """
     found = [
-        (row, *lead, unit.strip().lower())
-        for row, (name, unit) in enumerate(zip(names, units, strict=True))
+        (row, *lead, _unit(unit, naming))
+        for row, (name, unit) in enumerate(zip(naming.name(names), units, strict=True))
         if (lead := find_lead(name))
     ]
-    calibrated = [entry for entry in found if entry[3] in MICROVOLTS]
+    if not found:
+        raise _no_lead(names)
+    calibrated = [entry for entry in found if microvolts_of(entry[3])]
     first: dict[str, tuple[int, str, int, str]] = {}
     for entry in calibrated or [entry for entry in found if entry[3] == NO_UNIT]:
         first.setdefault(entry[1], entry)
     if not first:
-        raise RecordError(f"no signal of the record is an ECG lead (signals: {', '.join(names) or 'none'})")
+        raise _no_unit([entry[1] for entry in found], [entry[3] for entry in found])
     index, leads, signs, kept = zip(*first.values(), strict=True)
     return Rows(
         index,
@@ -71,4 +146,48 @@ def find_rows(names: Sequence[str], units: Sequence[str]) -> Rows:
         kept,
         source_leads=tuple(names[row].strip() for row in index),
         other=tuple(name.strip() for row, name in enumerate(names) if row not in index),
+    )
+
+
+def amplitudes(array: NDArray[Any], rows: Rows) -> Amplitudes:
+    """Scale samples as a source has them to a recording's amplitudes.
+
+    Args:
+        array: ``[L, T]``, one row per lead of `rows`; NaN for a missing sample.
+        rows: Their units and signs.
+
+    Returns:
+        int16 in microvolts if the samples are whole numbers and stay whole and in range, else float64 in mV.
+    """
+    steps = rows.microvolts
+    if array.dtype.kind in "iu" and all(step.denominator == 1 for step in steps):
+        exact: NDArray[np.int64] = array.astype(np.int64) * np.array([int(step) for step in steps])[:, None]
+        if (np.abs(exact) <= LIMIT).all():
+            return exact.astype(np.int16)
+    return array.astype(np.float64) * rows.millivolts
+
+
+def _unit(unit: str, naming: Naming) -> str:
+    """Return a row's unit in lower case; the user's unit where the source's is not one of voltage."""
+    own = unit.strip().lower()
+    return own if microvolts_of(own) or not naming.unit else naming.unit.lower()
+
+
+def _no_lead(names: Sequence[str]) -> RecordError:
+    shown = ", ".join(name.strip()[:20] for name in names[:20]) or "none"
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    example = names[0].strip()[:20] if names else "ECG"
+    return RecordError(
+        f"no signal of the record is an ECG lead (signals: {shown}{more})",
+        f"names such as {' '.join(LEADS)}",
+        f"Name the leads with --lead-names, such as --lead-names '{example}=I'.",
+    )
+
+
+def _no_unit(leads: Sequence[str], units: Sequence[str]) -> RecordError:
+    unknown = ", ".join(repr(unit[:20]) for unit in dict.fromkeys(units))
+    return RecordError(
+        f"leads {', '.join(leads)} have the unknown unit {unknown}",
+        "V, mV, uV, nV, or NU for none",
+        "Give the unit with --unit, such as --unit uV.",
     )

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ecgkit.datasets.base import Source
 from ecgkit.datasets.comments import parse_comments
+from ecgkit.datasets.given import NOTHING_GIVEN, Given
 from ecgkit.datasets.header_folder import HEADER, HeaderFolder, first_headers
 from ecgkit.datasets.wfdb_header import decode_text
 
@@ -89,8 +90,8 @@ class Cpsc2018(CincSource):
     name = "cpsc2018"
     names = re.compile(r"A\d{4}")
 
-    def __init__(self, root: Path, *, fs: float | None = None) -> None:
-        super().__init__(root, fs=fs)
+    def __init__(self, root: Path, *, fs: float | None = None, given: Given = NOTHING_GIVEN) -> None:
+        super().__init__(root, fs=fs, given=given)
         if set(_first_labels(root)) & set(WORDS):
             self.code_system = "cpsc2018"
 

@@ -11,14 +11,13 @@ import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from ecgkit.datasets.base import Dataset, Source
-from ecgkit.datasets.channels import MICROVOLTS, NO_UNIT, Rows, find_rows
+from ecgkit.datasets.channels import NO_UNIT, amplitudes, find_rows, microvolts_of
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.matlab import load_matrix
 from ecgkit.datasets.paths import check_inside
@@ -26,8 +25,7 @@ from ecgkit.datasets.tables import Row, number, read_rows, sources_of, text
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import RecordError
 from ecgkit.leads import LEAD_SETS
-from ecgkit.recording import Amplitudes, Recording
-from ecgkit.signal.microvolts import LIMIT
+from ecgkit.recording import Recording
 
 TABLE = "manifest.csv"
 REQUIRED = ("path", "fs", "leads", "unit")
@@ -69,7 +67,7 @@ class Manifest(Dataset):
         with one_error(source.path, "an array of numbers"):
             array = _load(self.root / source.path)
             array = array.T if is_transposed else array
-            return recording_of(_amplitudes(array[list(rows.index)], rows), header, source.path)
+            return recording_of(amplitudes(array[list(rows.index)], rows), header, source.path)
 
 
 def _source(row: Row) -> Source:
@@ -98,7 +96,7 @@ def _facts(source: Source) -> tuple[float, list[str], str, str]:
     if fs is None or fs <= 0:
         raise RecordError(f"column fs holds {cells['fs'][:20]!r}", "a rate in Hz above 0")
     names = list(LEAD_SETS.get(cells["leads"].lower(), ())) or re.split(r"[,;\s]+", cells["leads"])
-    if cells["unit"].lower() not in {*MICROVOLTS, NO_UNIT}:
+    if microvolts_of(cells["unit"]) is None and cells["unit"].lower() != NO_UNIT:
         raise RecordError(f"column unit holds {cells['unit'][:20]!r}", "mV, uV, V, or NU for none")
     if cells["orientation"].upper() not in {"", *ORIENTATIONS}:
         raise RecordError(f"column orientation holds {cells['orientation'][:20]!r}", "LT, TL, or nothing")
@@ -139,13 +137,3 @@ def _load(file: Path) -> NDArray:
     if file.suffix == ".mat":
         return load_matrix(file)
     return np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
-
-
-def _amplitudes(array: NDArray, rows: Rows) -> Amplitudes:
-    """Return whole microvolts unchanged, and all other amplitudes in mV."""
-    microvolts: Any = np.array(rows.microvolts)[:, None]
-    if array.dtype.kind in "iu":
-        exact = array.astype(np.int64) * microvolts
-        if (np.abs(exact) <= LIMIT).all():
-            return exact.astype(np.int16)
-    return array.astype(np.float64) * (microvolts / 1000)

@@ -16,7 +16,7 @@ import numpy as np
 import wfdb
 from numpy.typing import NDArray
 
-from ecgkit.datasets.channels import NO_UNIT, Rows, find_rows
+from ecgkit.datasets.channels import AS_WRITTEN, NO_UNIT, Naming, Rows, find_rows
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.paths import beside, check_inside, is_local
 from ecgkit.datasets.wfdb_header import wfdb_lines
@@ -49,11 +49,11 @@ class WfdbLayout:
     rows: Rows
 
 
-def read_header(root: Path, path: str) -> Header:
+def read_header(root: Path, path: str, naming: Naming = AS_WRITTEN) -> Header:
     """Read a header with wfdb; see `ecgkit.datasets.wfdb_record.read_header`."""
     with _here(root, path, signals=False) as folder:
         raw = _load_header(folder, path)
-        header = _describe(raw, path)
+        header = _describe(raw, path, naming)
         _check_sizes(root, path, raw)
         return header
 
@@ -137,8 +137,8 @@ def _mark_uncalibrated(record: Path, header: Any) -> None:
             header.units[i] = NO_UNIT.upper()
 
 
-def _describe(header: Any, path: str) -> Header:
-    rows = find_rows(*_names_and_units(header))
+def _describe(header: Any, path: str, naming: Naming) -> Header:
+    rows = find_rows(*_names_and_units(header), naming)
     if not header.sig_len:
         raise RecordError(f"{path}.hea gives no number of samples")
     return Header(
@@ -209,7 +209,7 @@ def _load_signal(record: Path, raw: Any, rows: Rows) -> NDArray[np.float64]:
         raise RecordError(f"{record.name} has segments in several units", "one unit per lead")
     names, _ = _names_and_units(raw)
     columns = [loaded.sig_name.index(names[i]) for i in channels]
-    return np.ascontiguousarray(physical[:, columns].T * (np.array(rows.microvolts) / 1000)[:, None])
+    return np.ascontiguousarray(physical[:, columns].T * rows.millivolts)
 
 
 def _check_sums(record: Path, raw: Any, loaded: Any, channels: list[int]) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from ecgkit.datasets.channels import NO_UNIT, Rows, find_rows
+from ecgkit.datasets.channels import AS_WRITTEN, NO_UNIT, Naming, Rows, find_rows
 
 DEFAULT_FS = 250.0
 DEFAULT_GAIN = 200.0
@@ -69,6 +69,7 @@ class Scheme:
     """
 
     channels: tuple[Channel, ...]
+    naming: Naming = AS_WRITTEN
 
     @cached_property
     def rows(self) -> Rows:
@@ -77,7 +78,8 @@ class Scheme:
         Raises:
             RecordError: No row is an ECG lead.
         """
-        return find_rows([channel.name for channel in self.channels], [channel.unit for channel in self.channels])
+        names, units = [channel.name for channel in self.channels], [channel.unit for channel in self.channels]
+        return find_rows(names, units, self.naming)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +135,12 @@ def _significant(raw: bytes) -> Iterator[str]:
             yield line
 
 
-def parse_header(raw: bytes) -> WfdbHeader:
+def parse_header(raw: bytes, naming: Naming = AS_WRITTEN) -> WfdbHeader:
     """Parse a plain header.
 
     Args:
         raw: Content of the file.
+        naming: What the user says of names and units.
 
     Raises:
         NotPlain: The header is of another kind, or breaks the rules in an uncommon way.
@@ -166,7 +169,7 @@ def parse_header(raw: bytes) -> WfdbHeader:
         fs,
         samples,
         tuple(files),
-        _scheme(tuple(tokens)),
+        _scheme(tuple(tokens), naming),
         tuple(initials),
         tuple(checksums),
         tuple(comments),
@@ -217,8 +220,8 @@ def _signal_line(line: str) -> tuple[str, str, str, str, str, int | None, int | 
 
 
 @lru_cache(maxsize=4096)
-def _scheme(tokens: tuple[tuple[int, str, str, str, str, str], ...]) -> Scheme:
-    return Scheme(tuple(_channel(*token) for token in tokens))
+def _scheme(tokens: tuple[tuple[int, str, str, str, str, str], ...], naming: Naming) -> Scheme:
+    return Scheme(tuple(_channel(*token) for token in tokens), naming)
 
 
 def _channel(file: int, form: str, gain: str, bits: str, zero: str, name: str) -> Channel:

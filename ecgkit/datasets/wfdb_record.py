@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgkit.datasets.annotations import BEATS, parse_annotations
+from ecgkit.datasets.channels import AS_WRITTEN, Naming
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.paths import beside, check_inside, read_bytes
 from ecgkit.datasets.wfdb_header import NotPlain, WfdbHeader, parse_header
@@ -22,12 +23,13 @@ from ecgkit.recording import Amplitudes, Recording
 from ecgkit.signal.microvolts import MISSING
 
 
-def read_header(root: Path, path: str) -> Header:
+def read_header(root: Path, path: str, naming: Naming = AS_WRITTEN) -> Header:
     """Read the header of a record, and compare its length with the size of the signal files.
 
     Args:
         root: The dataset's folder.
         path: The record's path relative to it, without suffix.
+        naming: What the user says of names and units.
 
     Raises:
         RecordError: The header is missing, malformed, names a file outside `root`, or holds no ECG lead; or a signal
@@ -35,7 +37,7 @@ def read_header(root: Path, path: str) -> Header:
     """
     with one_error(f"{path}.hea", "a WFDB header"):
         check_inside(root, f"{path}.hea")
-        header = _read_header(root, path)
+        header = _read_header(root, path, naming)
         if header.samples < 1:
             raise RecordError(f"{path}.hea gives no number of samples")
         if not 0 < header.fs < float("inf"):
@@ -99,20 +101,20 @@ def one_error(name: str, expected: str) -> Iterator[None]:
         raise RecordError(f"{name} is not readable ({cause})", expected) from None
 
 
-def _read_header(root: Path, path: str) -> Header:
+def _read_header(root: Path, path: str, naming: Naming) -> Header:
     try:
         raw = read_bytes(root, f"{path}.hea")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise RecordError(f"header {path}.hea does not exist as a file") from None
     try:
-        parsed = parse_header(raw)
+        parsed = parse_header(raw, naming)
         for name in parsed.files:
             check_inside(root, beside(path, name))
         return _describe(parsed, measure(root, path, parsed))
     except NotPlain:
         from ecgkit.datasets import wfdb_fallback
 
-        return wfdb_fallback.read_header(root, path)
+        return wfdb_fallback.read_header(root, path, naming)
 
 
 def _describe(header: WfdbHeader, samples: int) -> Header:

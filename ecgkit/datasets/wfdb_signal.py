@@ -171,7 +171,7 @@ class _Scale:
     gains: NDArray[np.float64]
     baselines: NDArray[np.int64]
     missing: NDArray[np.int64]
-    microvolts: NDArray[np.int64]
+    millivolts: NDArray[np.float64]
     steps: NDArray[np.int64] | None
 
     @property
@@ -186,7 +186,7 @@ def _scale_of(scheme: Scheme) -> tuple[_Scale, bool]:
     channels: list[Channel] = [scheme.channels[row] for row in scheme.rows.index]
     microvolts = scheme.rows.microvolts
     # Computed from the gain as written: 0.2 counts per microvolt has no exact binary number, but 1/5 is exact.
-    steps = [Fraction(unit) / Fraction(repr(channel.gain)) for unit, channel in zip(microvolts, channels, strict=True)]
+    steps = [unit / Fraction(repr(channel.gain)) for unit, channel in zip(microvolts, channels, strict=True)]
 
     def column(values: list, dtype: type) -> NDArray:
         return np.array(values, dtype)[:, None]
@@ -195,7 +195,7 @@ def _scale_of(scheme: Scheme) -> tuple[_Scale, bool]:
         column([channel.gain for channel in channels], np.float64),
         column([channel.baseline for channel in channels], np.int64),
         column([FORMATS[channel.format].missing for channel in channels], np.int64),
-        column(list(microvolts), np.int64),
+        scheme.rows.millivolts,
         column([int(step) for step in steps], np.int64) if all(step.denominator == 1 for step in steps) else None,
     )
     return scale, scale.is_identity
@@ -221,6 +221,6 @@ def to_amplitudes(counts: Counts, scheme: Scheme) -> Amplitudes:
         if ((np.abs(microvolts) <= LIMIT) | missing).all():
             microvolts[missing] = MISSING
             return microvolts.astype(np.int16)
-    signal = from_zero / scale.gains * (scale.microvolts / 1000)
+    signal = from_zero / scale.gains * scale.millivolts
     signal[missing] = np.nan
     return signal

@@ -40,6 +40,7 @@ class IngestReport:
         fewer_leads: Number of records per set of leads, for records that lack some of the store's leads.
         derived: Number of records per set of limb leads that were computed.
         other: Number of records per signal that is not an ECG lead.
+        findings: What was found by looking, such as the order of axes, one line each.
         content_hash: Hash of the store.
     """
 
@@ -51,6 +52,7 @@ class IngestReport:
     fewer_leads: Counter[tuple[str, ...]] = field(default_factory=Counter)
     derived: Counter[tuple[str, ...]] = field(default_factory=Counter)
     other: Counter[str] = field(default_factory=Counter)
+    findings: list[str] = field(default_factory=list)
     content_hash: str = ""
 
     @property
@@ -92,7 +94,7 @@ def ingest(
     options.check()
     unfinished = Unfinished(out, KIND, overwrite=overwrite)
     unfinished.check_free()
-    dataset = find_dataset(src, options.dataset, options.fs)
+    dataset = find_dataset(src, options.dataset, options.fs, options.given)
     with unfinished.open(), open_executor() as here:
         at = executor or here
         with stop_on_interrupt() as stopped:
@@ -111,7 +113,7 @@ def _parts(plan: Plan) -> list[Part[tuple[int, Slots]]]:
 
 def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset) -> IngestReport:
     """Assemble the store, move it into place, and return its report."""
-    report = IngestReport(dataset.name, plan.found, rejected=list(plan.rejected))
+    report = IngestReport(dataset.name, plan.found, rejected=list(plan.rejected), findings=list(dataset.findings))
     parts = range(plan.parts)
     report.rejected += [row for index in parts for row in read_ledger(part_file(unfinished.parts, index, LEDGER))]
     for index in parts:

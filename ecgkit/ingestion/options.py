@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ecgkit.datasets.given import NOTHING_GIVEN, Given
 from ecgkit.datasets.header import Header
 from ecgkit.errors import ConfigError, did_you_mean
 from ecgkit.signal.quality import FLAGS
@@ -25,6 +26,7 @@ class IngestOptions:
         leads: Leads to keep; a record that lacks one goes to the ledger. None keeps the leads that each record has.
         limit: Use only this many records, the first that the dataset lists.
         patients: Use only records of these patients.
+        given: What the user says of the dataset that its files do not say.
         drop: Quality flags. A record with one of them goes to the ledger; see `ecgkit.signal.quality.FLAGS`.
     """
 
@@ -35,6 +37,7 @@ class IngestOptions:
     leads: tuple[str, ...] | None = None
     limit: int | None = None
     patients: frozenset[str] | None = None
+    given: Given = NOTHING_GIVEN
     drop: tuple[str, ...] = ()
 
     def check(self) -> None:
@@ -50,6 +53,7 @@ class IngestOptions:
             raise ConfigError(f"--window {self.window}", " or ".join(WINDOWS))
         if self.window != "first" and self.seconds is None:
             raise ConfigError(f"--window {self.window} needs a length", remedy="Give it with --seconds.")
+        self.given.check()
         for flag in self.drop:
             if flag not in FLAGS:
                 raise ConfigError(f"no flag {flag!r}", f"one of {', '.join(FLAGS)}", did_you_mean(flag, FLAGS))

@@ -140,7 +140,7 @@ class Plan:
 
     def fingerprint(self, options: IngestOptions) -> str:
         """Return a hash of everything that decides the store's content, as far as headers and tables show it."""
-        digest = hashlib.sha256(repr((options.drop, options.leads, options.fs, self.layout)).encode())
+        digest = hashlib.sha256(repr((options.drop, options.leads, options.fs, options.given, self.layout)).encode())
         for block in self.blocks:
             digest.update(block.digest)
         return digest.hexdigest()

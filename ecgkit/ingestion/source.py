@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from ecgkit.datasets.base import Dataset
+from ecgkit.datasets.given import NOTHING_GIVEN, Given
 from ecgkit.entries import DatasetEntry
 from ecgkit.errors import DatasetError, PluginError
 from ecgkit.plugins import host
 
 
-def find_dataset(src: Path, name: str = "", fs: float | None = None) -> Dataset:
+def find_dataset(src: Path, name: str = "", fs: float | None = None, given: Given = NOTHING_GIVEN) -> Dataset:
     """Return the dataset in a folder. Its layout is detected unless it is named.
 
     Raises:
@@ -32,7 +33,7 @@ def find_dataset(src: Path, name: str = "", fs: float | None = None) -> Dataset:
             broken.append(f"{entry.name} ({type(error).__name__}: {error})")
             continue
         if fits:
-            return layout(src, fs=fs)
+            return layout(src, fs=fs, given=given)
     if name and broken:
         raise PluginError(f"dataset layout {broken[0]} does not work")
     raise DatasetError(

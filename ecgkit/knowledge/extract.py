@@ -32,7 +32,7 @@ from ecgkit.knowledge.labels import (
     read_labels,
     write_labels,
 )
-from ecgkit.knowledge.mentions import Mention
+from ecgkit.knowledge.mentions import ATTRIBUTES, Mention
 from ecgkit.knowledge.reports import Reports
 from ecgkit.knowledge.statements import Corpus, Unit, corpus_of, text_hash
 from ecgkit.knowledge.vocabulary import Vocabulary, read_vocabulary
@@ -317,11 +317,12 @@ def _mention_table(
             "entity": vocabulary.entity_of.get(m.name, ""),
             "polarity": m.polarity,
             "spans": [list(span) for span in m.spans],
+            **{attribute: getattr(m, attribute) for attribute in ATTRIBUTES},
         }
         for i, found in enumerate(mentions)
         for m in found or ()
     ]
-    return pd.DataFrame(rows, columns=["text", "name", "entity", "polarity", "spans"])
+    return pd.DataFrame(rows, columns=["text", "name", "entity", "polarity", "spans", *ATTRIBUTES])
 
 
 def read_mentions(path: Path) -> dict[str, tuple[Mention, ...]]:
@@ -332,10 +333,12 @@ def read_mentions(path: Path) -> dict[str, tuple[Mention, ...]]:
     """
     table = read_frame(path / MENTIONS)
     by_text: dict[str, list[Mention]] = {}
-    columns = (table[column].tolist() for column in ("text", "name", "polarity", "spans"))
-    for text, name, polarity, spans in zip(*columns, strict=True):
+    known = [attribute for attribute in ATTRIBUTES if attribute in table]  # tables of earlier versions have none
+    columns = (table[column].tolist() for column in ("text", "name", "polarity", "spans", *known))
+    for text, name, polarity, spans, *values in zip(*columns, strict=True):
         where = tuple((int(start), int(stop)) for start, stop in spans)
-        by_text.setdefault(text, []).append(Mention(name, polarity, where))
+        attributes = dict(zip(known, values, strict=True))
+        by_text.setdefault(text, []).append(Mention(name, polarity, where, **attributes))
     return {text: tuple(found) for text, found in by_text.items()}
 
 

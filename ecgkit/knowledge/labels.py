@@ -1,7 +1,8 @@
 """The label matrix: which entities each record's report mentions. It is stored beside the records and bound to them.
 
     FOLDER/NAME/                  a Zarr v3 array, uint8 [R, Q]; names, parents and provenance are its attributes
-    FOLDER/NAME/mentions.parquet  one row per unique text and name: hash of the text, name, entity, polarity, spans
+    FOLDER/NAME/mentions.parquet  one row per unique text and name: hash of the text, name, entity, polarity, spans,
+                                  certainty, severity, location, change
     FOLDER/NAME/unread.parquet    one row per unique text that could not be read: hash and reason
     FOLDER/NAME/records.parquet   one row per record: its id, and whether its whole report was read
     FOLDER/NAME/entities.csv      one row per entity: number of records by value, parent
