@@ -94,12 +94,13 @@ def _marked(text: str, spans: Spans) -> Any:
     """Return a text whose spans are bold and coloured."""
     from openpyxl.cell.rich_text import CellRichText, TextBlock
     from openpyxl.cell.text import InlineFont
+    from openpyxl.styles.colors import Color
 
     text, parts, last = _legal(text), CellRichText(), 0
     for start, stop in sorted(spans):
         start, stop = max(start, last), min(stop, len(text))
         if start < stop:
-            parts.extend([text[last:start], TextBlock(InlineFont(b=True, color=MARKED), text[start:stop])])
+            parts.extend([text[last:start], TextBlock(InlineFont(b=True, color=Color(MARKED)), text[start:stop])])
             last = stop
     if not last:
         return text
