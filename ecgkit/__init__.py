@@ -35,7 +35,13 @@ if TYPE_CHECKING:
         inspect_record,
         inspect_store,
     )
-    from ecgkit.api.knowledge import audit_knowledge, compare_knowledge, extract_knowledge, score_knowledge
+    from ecgkit.api.knowledge import (
+        audit_knowledge,
+        compare_knowledge,
+        export_knowledge,
+        extract_knowledge,
+        score_knowledge,
+    )
     from ecgkit.api.plugins import check_plugin, list_methods, list_plugins, new_plugin
     from ecgkit.api.pretrain import estimate_pretraining, pretrain, resume_pretraining
     from ecgkit.api.probe import probe
@@ -69,6 +75,7 @@ __all__ = [
     "compare_runs",
     "estimate_pretraining",
     "export_encoder",
+    "export_knowledge",
     "extract_knowledge",
     "find_beats",
     "hookimpl",
@@ -111,7 +118,7 @@ _FUNCTIONS = {
     "ecgkit.api.export": "export_encoder",
     "ecgkit.api.ingest": "ingest",
     "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store",
-    "ecgkit.api.knowledge": "audit_knowledge compare_knowledge extract_knowledge score_knowledge",
+    "ecgkit.api.knowledge": "audit_knowledge compare_knowledge export_knowledge extract_knowledge score_knowledge",
     "ecgkit.api.plugins": "check_plugin list_methods list_plugins new_plugin",
     "ecgkit.api.pretrain": "estimate_pretraining pretrain resume_pretraining",
     "ecgkit.api.report": "report",

@@ -10,6 +10,7 @@ from ecgkit.knowledge import extract
 from ecgkit.knowledge.agreement import Comparison, compare
 from ecgkit.knowledge.audit import check_no_verdicts, write_audit
 from ecgkit.knowledge.backends import Backend, find_backend
+from ecgkit.knowledge.export import Form, write_labels_csv
 from ecgkit.knowledge.extract import ExtractOptions, Summary, relabel
 from ecgkit.knowledge.labels import MENTIONS, read_labels
 from ecgkit.knowledge.reports import Reports, open_reports
@@ -210,3 +211,23 @@ def score_knowledge(sheet: PathLike, *, least: int = LEAST) -> Scores:
     """
     verdicts = read_verdicts(Path(sheet))
     return score(verdicts.judgements, verdicts.texts, least, verdicts.open_rows)
+
+
+def export_knowledge(
+    source: PathLike, to: PathLike, *, form: Form = "long", name: str = "labels", overwrite: bool = False
+) -> Path:
+    """Write the labels of an extraction as a CSV file, with SCP-ECG, SNOMED CT and ICD-10 codes.
+
+    Args:
+        source: Store, or folder of an extraction.
+        to: CSV file to write.
+        form: ``long`` (one row per record and entity, with codes) or ``wide`` (one row per record, one column per
+            entity: 1 present, 2 uncertain, 0 absent or not mentioned, empty if the report was not read completely).
+        name: Name of the extraction.
+        overwrite: Replace an earlier file.
+
+    Raises:
+        StoreError: There is no extraction.
+        OutputError: The file exists.
+    """
+    return write_labels_csv(read_labels(Path(source), name), Path(to), form=form, overwrite=overwrite)

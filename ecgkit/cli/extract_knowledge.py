@@ -219,6 +219,30 @@ def audit(
         _show_sheet(*paths)
 
 
+@app.command("export")
+def export(
+    source: Annotated[Path, typer.Argument(metavar="STORE", help="Store, or folder of an extraction.")],
+    to: Annotated[Path, typer.Argument(metavar="FILE", help="CSV file to write.")],
+    form: Annotated[
+        str,
+        typer.Option(help="long (one row per record and entity, with codes) or wide (one row per record)."),
+    ] = "long",
+    name: NameOption = "labels",
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the labels as a CSV file, with SCP-ECG, SNOMED CT and ICD-10 codes.
+
+    In the wide form there is one column per entity: 1 present, 2 uncertain, 0 absent or not mentioned, and empty if the
+    report was not read completely.
+    """
+    path = ecgkit.export_knowledge(**given(ecgkit.export_knowledge, locals()))
+    if as_json:
+        print_json({"file": str(path)})
+    else:
+        say(f"labels in {path}")
+
+
 def _announce(cost: "ServerCost", price_in: float, price_out: float) -> None:
     """Print the number of requests and their estimated cost before the first request."""
     say(f"{cost.records} records, {cost.texts} unique texts, {cost.saved} calls saved, {cost.requests} to ask")

@@ -41,6 +41,7 @@ FUNCTIONS = {
     "extract-knowledge run": ("extract_knowledge",),
     "extract-knowledge compare": ("compare_knowledge",),
     "extract-knowledge audit": ("audit_knowledge", "score_knowledge"),
+    "extract-knowledge export": ("export_knowledge",),
     "beats": ("find_beats",),
     "beats score": ("score_beats",),
     "ingest": ("ingest",),
