@@ -26,8 +26,8 @@ import pandas as pd
 
 from ecgkit.knowledge.codes import load_codes
 from ecgkit.knowledge.endpoint.backend import OpenAIBackend
-from ecgkit.knowledge.endpoint.client import EndpointSettings
 from ecgkit.knowledge.endpoint.prompts import load_prompt
+from ecgkit.knowledge.endpoint.settings import ModelSettings, OpenAISettings, ServerSettings
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.lexicon.terms import load_lexicon
 from ecgkit.knowledge.reports import open_reports
@@ -141,13 +141,14 @@ def read_all(texts: list[str], delay: float = 0.0, concurrency: int = 64) -> Pac
     peak = multiprocessing.Value("i", 0)
     server = multiprocessing.Process(target=serve, args=(there, delay, peak), daemon=True)
     server.start()
-    settings = EndpointSettings(f"http://127.0.0.1:{here.recv()}/v1", "m", concurrency=concurrency)
+    url = f"http://127.0.0.1:{here.recv()}/v1"
+    settings = OpenAISettings(ModelSettings("m"), ServerSettings((url,), concurrency=concurrency), verify=False)
     with tempfile.TemporaryDirectory() as folder:
-        backend = OpenAIBackend(settings, Path(folder), verify=False)
+        backend = OpenAIBackend(settings, Path(folder))
         backend.read(["warm up"], lambda *_: None)
-        bare(settings.base_url, 1, 1)
+        bare(url, 1, 1)
         asked, cached = (timed(lambda: backend.read(texts, lambda *_: None)) for _ in range(2))
-        alone = timed(lambda: bare(settings.base_url, len(texts), concurrency))
+        alone = timed(lambda: bare(url, len(texts), concurrency))
     server.kill()
     return Pace(asked, cached, alone, peak.value)
 

@@ -13,6 +13,7 @@ from ecgkit.entries import (
     DatasetEntry,
     DetectorEntry,
     HeadEntry,
+    KnowledgeBackendEntry,
     MethodEntry,
     ProtocolEntry,
     SectionEntry,
@@ -41,14 +42,18 @@ if TYPE_CHECKING:
         export_knowledge,
         extract_knowledge,
         score_knowledge,
+        vote_knowledge,
+        write_mentions,
+        write_prompts,
     )
     from ecgkit.api.plugins import check_plugin, list_methods, list_plugins, new_plugin
     from ecgkit.api.pretrain import estimate_pretraining, pretrain, resume_pretraining
     from ecgkit.api.probe import probe
     from ecgkit.api.report import report
-    from ecgkit.api.runs import compare_runs, import_weights
+    from ecgkit.api.runs import best_run, compare_runs, delete_runs, import_weights, list_runs, show_run, tag_run
     from ecgkit.api.score import score_challenge
     from ecgkit.api.simulate import simulate_cohort
+    from ecgkit.api.status import doctor, status
     from ecgkit.api.study import study_layers, study_perturbations
     from ecgkit.api.suite import probe_suite
     from ecgkit.arrays.encoder import load
@@ -62,6 +67,7 @@ __all__ = [
     "DatasetEntry",
     "DetectorEntry",
     "HeadEntry",
+    "KnowledgeBackendEntry",
     "MethodEntry",
     "ProtocolEntry",
     "SectionEntry",
@@ -70,9 +76,12 @@ __all__ = [
     "TextEncoderEntry",
     "__version__",
     "audit_knowledge",
+    "best_run",
     "check_plugin",
     "compare_knowledge",
     "compare_runs",
+    "delete_runs",
+    "doctor",
     "estimate_pretraining",
     "export_encoder",
     "export_knowledge",
@@ -90,6 +99,7 @@ __all__ = [
     "inspect_store",
     "list_methods",
     "list_plugins",
+    "list_runs",
     "load",
     "new_plugin",
     "open_store",
@@ -102,9 +112,15 @@ __all__ = [
     "score_beats",
     "score_challenge",
     "score_knowledge",
+    "show_run",
     "simulate_cohort",
+    "status",
     "study_layers",
     "study_perturbations",
+    "tag_run",
+    "vote_knowledge",
+    "write_mentions",
+    "write_prompts",
 ]
 
 # The functions of each module.
@@ -118,13 +134,15 @@ _FUNCTIONS = {
     "ecgkit.api.export": "export_encoder",
     "ecgkit.api.ingest": "ingest",
     "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store",
-    "ecgkit.api.knowledge": "audit_knowledge compare_knowledge export_knowledge extract_knowledge score_knowledge",
+    "ecgkit.api.knowledge": "audit_knowledge compare_knowledge export_knowledge extract_knowledge score_knowledge "
+    "vote_knowledge write_mentions write_prompts",
     "ecgkit.api.plugins": "check_plugin list_methods list_plugins new_plugin",
     "ecgkit.api.pretrain": "estimate_pretraining pretrain resume_pretraining",
     "ecgkit.api.report": "report",
-    "ecgkit.api.runs": "compare_runs import_weights",
+    "ecgkit.api.runs": "best_run compare_runs delete_runs import_weights list_runs show_run tag_run",
     "ecgkit.api.score": "score_challenge",
     "ecgkit.api.simulate": "simulate_cohort",
+    "ecgkit.api.status": "doctor status",
     "ecgkit.arrays.encoder": "load",
     "ecgkit.arrays.store": "open_store",
 }

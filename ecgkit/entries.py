@@ -134,11 +134,13 @@ class DatasetEntry(Entry):
 
     Args:
         priority: Layouts with a higher priority are tried first. If several layouts recognise a folder, the first wins.
+        general: Whether any dataset may have this layout, so that its name says nothing about the data.
     """
 
     kind: ClassVar[str] = "dataset"
 
     priority: int = 0
+    general: bool = False
 
     def check(self) -> None:
         """Check the fields, including that the priority is a whole number."""
@@ -194,6 +196,21 @@ class TextEncoderEntry(Entry):
     """A text encoder; `target` is an `ecgkit.text.encoder.TextEncoder` class."""
 
     kind: ClassVar[str] = "text encoder"
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnowledgeBackendEntry(Entry):
+    """A reader of reports; `target` is a class with the interface of `ecgkit.knowledge.backends.Backend`.
+
+    Args:
+        settings: Import path of a frozen dataclass of settings. `target` is then called with an instance of it, with
+            the folder where it may keep answers, and with a function that takes a line for the user. Empty for a
+            backend without settings, whose `target` is called without arguments.
+    """
+
+    kind: ClassVar[str] = "knowledge backend"
+
+    settings: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

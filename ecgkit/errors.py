@@ -87,3 +87,18 @@ class WorkerError(EcgkitError):
 
 class EndpointError(EcgkitError):
     """A model server cannot be used, or its answers cannot be read."""
+
+
+class BatchWaitingError(EcgkitError):
+    """Questions to a model were written into files, and their answers are needed before the work goes on.
+
+    Args:
+        paths: Files of questions.
+        count: Number of questions.
+        stage: Stage of the questions, such as ``extract``.
+    """
+
+    def __init__(self, paths: Iterable[str], count: int, stage: str) -> None:
+        self.paths, self.count, self.stage = tuple(paths), count, stage
+        found = f"{count} questions of the stage {stage} wait for their answers: {', '.join(self.paths)}"
+        super().__init__(found, remedy="Put the files of answers beside them, and give the same command again.")

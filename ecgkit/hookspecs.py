@@ -22,6 +22,7 @@ from ecgkit.entries import (
     DatasetEntry,
     DetectorEntry,
     HeadEntry,
+    KnowledgeBackendEntry,
     MethodEntry,
     ProtocolEntry,
     SectionEntry,
@@ -67,6 +68,11 @@ def register_detectors(register: Callable[[DetectorEntry], None]) -> None:
 @hookspec
 def register_text_encoders(register: Callable[[TextEncoderEntry], None]) -> None:
     """Register text encoders, for method families that learn from reports."""
+
+
+@hookspec
+def register_knowledge_backends(register: Callable[[KnowledgeBackendEntry], None]) -> None:
+    """Register readers of reports, which ``ecgkit extract-knowledge STORE --backend NAME`` uses."""
 
 
 @hookspec

@@ -58,6 +58,16 @@ def hold(path: Path, of: Path, doing: str = "made", *, wait: bool = False) -> It
             return
 
 
+def holder_of(path: Path) -> str:
+    """Return the process that holds a lock, as it signed the lock file; empty if no process does."""
+    with suppress(OSError), path.open(encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return _holder(file) or "another process"
+    return ""
+
+
 def _take(file: IO[str], wait: bool) -> bool:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))

@@ -28,11 +28,13 @@ class Part(Generic[A]):
         name: Name of the part's file that is written last.
         records: Number of records in the part.
         call: Argument of the function that makes the part.
+        work: Size of the part for progress, such as its samples; 0 for the number of its records.
     """
 
     name: str
     records: int
     call: A
+    work: int = 0
 
 
 def make_parts(
@@ -49,22 +51,24 @@ def make_parts(
         make: A function of a module, or a partial of one. It writes the part's files into the folder of parts.
         parts: All parts of the work.
         executor: Runs the calls; None for this process.
-        progress: Called with records done and records in total, those of earlier calls included.
+        progress: Called with work done and work in total (records, unless the parts say otherwise), that of earlier
+            calls included.
 
     Raises:
         Interrupted: Ctrl-C was pressed.
         WorkerError: A worker ended before its work was done.
     """
-    left = [part for part in parts if not unfinished.is_done(part.name)]
-    total = sum(part.records for part in parts)
-    done = total - sum(part.records for part in left)
-    records = {part.name: part.records for part in left}
+    left = {part.name: part for part in parts if not unfinished.is_done(part.name)}
+    total, work = sum(part.records for part in parts), sum(part.work or part.records for part in parts)
+    done = total - sum(part.records for part in left.values())
+    worked = work - sum(part.work or part.records for part in left.values())
     with stop_on_interrupt() as stopped, open_executor() as here:
         try:
-            for name in (executor or here).run(partial(_make, make), left, stopped):
-                done += records[name]
+            for name in (executor or here).run(partial(_make, make), list(left.values()), stopped):
+                done += left[name].records
+                worked += left[name].work or left[name].records
                 if progress:
-                    progress(done, total)
+                    progress(worked, work)
         except KeyboardInterrupt:
             raise _interrupted(done, total) from None
     if done < total:

@@ -29,6 +29,7 @@ BUILTIN = {
     "core-text": "ecgkit.text",
     "core-tasks": "ecgkit.tasks",
     "core-detectors": "ecgkit.beats",
+    "core-knowledge": "ecgkit.knowledge",
     "core-supplies": "ecgkit.training",
     "core-heads": "ecgkit.evaluation.heads",
     "core-protocols": "ecgkit.evaluation.protocols",

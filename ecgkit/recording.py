@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ecgkit.errors import LeadError
 from ecgkit.leads import DERIVED, canonical_order, derive_limb_leads, select_leads
-from ecgkit.signal.microvolts import decode, encode
+from ecgkit.signal.microvolts import UNITS_PER_MV, Scaling, decode, encode, quantise
 
 Amplitudes = NDArray[np.int16] | NDArray[np.floating]
 
@@ -18,13 +18,13 @@ Amplitudes = NDArray[np.int16] | NDArray[np.floating]
 class Recording:
     """A multi-lead recording.
 
-    The samples are held once: as whole microvolts if the source's samples are whole microvolts (int16, exact,
-    `stored`), else as floating point. `signal` is always in mV.
+    The samples are held once: as int16 counts (`stored`) if that is exact, else as floating point. `signal` is always
+    in mV.
 
     Args:
-        amplitudes: ``[L, T]``; either int16 in whole microvolts, with `ecgkit.signal.microvolts.MISSING` for a missing
-            sample, or floating point in mV, with NaN for a missing sample. If `unit` is ``NU``, the source's unit
-            replaces mV, and its thousandths replace microvolts.
+        amplitudes: ``[L, T]``; either int16 counts, with `ecgkit.signal.microvolts.MISSING` for a missing sample, or
+            floating point in mV, with NaN for a missing sample. If `unit` is ``NU``, the source's unit replaces mV, and
+            its thousandths replace microvolts.
         fs: Sampling rate in Hz.
         leads: Canonical names of the L rows.
         unit: ``mV``, or ``NU`` if the source gives no physical unit (then 1.0 is one unit of the source).
@@ -33,6 +33,7 @@ class Recording:
         other: Names of the source's signals that are not ECG leads and therefore not in `amplitudes`.
         comments: Comment lines of the source's header.
         rpeaks: Reference R peaks as sample indices at `fs`; None if the source has none.
+        scaling: What int16 counts stand for; None if they are whole microvolts.
     """
 
     amplitudes: Amplitudes
@@ -44,16 +45,19 @@ class Recording:
     other: tuple[str, ...] = ()
     comments: tuple[str, ...] = ()
     rpeaks: NDArray[np.integer] | None = field(default=None, compare=False)
+    scaling: Scaling | None = None
 
     @property
     def stored(self) -> NDArray[np.int16] | None:
-        """``[L, T]`` in whole microvolts as a store keeps it; None if the conversion would not be exact."""
+        """``[L, T]``, the counts as a store keeps them; None if the samples are floating point."""
         return cast(NDArray[np.int16], self.amplitudes) if self.amplitudes.dtype == np.int16 else None
 
     @cached_property
     def signal(self) -> NDArray[np.floating]:
         """``[L, T]`` in mV (or in the source's unit), NaN for a missing sample."""
-        return cast(NDArray[np.floating], self.amplitudes) if self.stored is None else decode(self.stored, np.float64)
+        if self.stored is None:
+            return cast(NDArray[np.floating], self.amplitudes)
+        return decode(self.stored, np.float64, scaling=self.scaling)
 
     @property
     def samples(self) -> int:
@@ -75,10 +79,18 @@ class Recording:
             rpeaks = rpeaks[(rpeaks >= start) & (rpeaks < stop)] - start
         return replace(self, amplitudes=self.amplitudes[:, start:stop], rpeaks=rpeaks)
 
+    def quantised(self) -> tuple["Recording", int]:
+        """Return the recording in counts, and the number of infinite samples, which are clipped."""
+        if self.stored is not None:
+            return self, 0
+        stored, scaling, clipped = quantise(self.signal)
+        return replace(self, amplitudes=stored, scaling=None if scaling.is_plain else scaling), clipped
+
     def with_derived_leads(self) -> "Recording":
         """Return the recording with missing ones of III, aVR, aVL and aVF computed from I and II.
 
-        Whole microvolts are rounded to the nearest (half to even) as long as they are in range. A recording without a
+        Whole microvolts are rounded to the nearest (half to even) as long as they are in range. The counts of recorded
+        leads stay as they are. A recording without a
         physical unit is returned unchanged: its leads may have been scaled one by one, so the relations between them
         may not hold.
         """
@@ -86,17 +98,23 @@ class Recording:
             return self
         if set(DERIVED) <= set(self.leads):
             return self.ordered()
-        amplitudes, leads, derived = self._derive()
-        names = (*self.source_leads, *[""] * len(derived)) if self.source_leads else ()
-        return replace(self, amplitudes=amplitudes, leads=leads, derived=derived, source_leads=names).ordered()
-
-    def _derive(self) -> tuple[Amplitudes, tuple[str, ...], tuple[str, ...]]:
-        if self.stored is not None:
-            microvolts, leads, derived = derive_limb_leads(decode(self.stored, np.float64, 1.0), self.leads)
+        if self.stored is None:
+            amplitudes, leads, derived = derive_limb_leads(self.signal, self.leads)
+            return self._extended(amplitudes, leads, derived, None).ordered()
+        microvolts, leads, derived = derive_limb_leads(decode(self.stored, np.float64, 1.0, self.scaling), self.leads)
+        if self.scaling is None:
             stored, clipped = encode(microvolts, 1.0)
             if not clipped:
-                return stored, leads, derived
-        return derive_limb_leads(self.signal, self.leads)
+                return self._extended(stored, leads, derived, None).ordered()
+        own = self.scaling or Scaling.plain(len(self.leads))
+        added, scaling, _ = quantise(microvolts[len(self.leads) :] / UNITS_PER_MV)
+        return self._extended(np.concatenate([self.stored, added]), leads, derived, own + scaling).ordered()
+
+    def _extended(
+        self, amplitudes: Amplitudes, leads: tuple[str, ...], derived: tuple[str, ...], scaling: Scaling | None
+    ) -> "Recording":
+        names = (*self.source_leads, *[""] * len(derived)) if self.source_leads else ()
+        return replace(self, amplitudes=amplitudes, leads=leads, derived=derived, source_leads=names, scaling=scaling)
 
     def ordered(self) -> "Recording":
         """Return the recording with its rows in canonical order."""
@@ -122,4 +140,5 @@ class Recording:
             leads=leads,
             derived=tuple(lead for lead in self.derived if lead in leads),
             source_leads=tuple(names[lead] for lead in leads) if names else (),
+            scaling=self.scaling and self.scaling.of([self.leads.index(lead) for lead in leads]),
         )

@@ -4,7 +4,7 @@ Long work, such as making a store, finding its R peaks or a training, is done in
 
     OUT.partial/.ecgkit      the kind of the work, such as "unfinished store"
     OUT.partial/lock         the lock; it holds one line that names the process at work
-    OUT.partial/plan.json    fingerprint of the settings with which the work was begun
+    OUT.partial/plan.json    fingerprint of the settings with which the work was begun, and the command that was typed
     OUT.partial/parts/       finished parts
     OUT.partial/KIND/        the output while it is assembled; one rename moves it to OUT
 
@@ -23,6 +23,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from ecgkit.atomic import MARKER, atomic_file, check_output, kind_of, publish, sync, sync_tree
+from ecgkit.choices import typed_command
 from ecgkit.errors import LockedError, OutputError
 from ecgkit.lock import hold
 
@@ -94,17 +95,23 @@ class Unfinished:
             with _telling_of_a_full_disk(self.out):
                 yield
 
-    def begin(self, fingerprint: str) -> None:
+    def begin(self, fingerprint: str, source: str = "") -> bool:
         """Begin the work, or continue work that was begun with the same settings.
 
         Args:
-            fingerprint: Hash of everything that decides the content of the output.
+            fingerprint: Hash of the settings, and of everything else that decides the content of the output.
+            source: Hash of the source. If it has changed since the work was begun, the work begins anew.
+
+        Returns:
+            Whether finished parts were thrown away because the source has changed.
 
         Raises:
             OutputError: There is unfinished work with other settings, and it may not be replaced.
         """
-        if self._begun() != fingerprint:
-            if self._keep(self.folder) and not self.overwrite:
+        begun, begun_source = self._begun()
+        is_changed = begun == fingerprint and begun_source != source and self._keep(self.folder)
+        if begun != fingerprint or begun_source != source:
+            if self._keep(self.folder) and not self.overwrite and not is_changed:
                 raise OutputError(
                     f"{self.folder} is unfinished work with other settings or another source",
                     remedy="Finish it with the same command as before, or start again with --overwrite.",
@@ -112,7 +119,8 @@ class Unfinished:
             self.clear()
         for folder in (self.made,) if self.in_place else (self.made, self.parts):
             folder.mkdir(exist_ok=True)
-        write_plan(self.folder, fingerprint)
+        write_plan(self.folder, fingerprint, source)
+        return is_changed
 
     def clear(self) -> None:
         """Remove all finished work. The folder and its lock stay."""
@@ -174,18 +182,29 @@ class Unfinished:
                 remedy="Move it away, or give another --out.",
             )
 
-    def _begun(self) -> str:
-        """Return the fingerprint with which the work was begun; empty if it was not begun, or is unknown."""
+    def _begun(self) -> tuple[str, str]:
+        """Return the hashes of settings and source with which the work was begun; empty if they are unknown."""
         try:
-            return str(json.loads((self.folder / PLAN).read_text(encoding="utf-8"))["fingerprint"])
-        except (OSError, ValueError, LookupError, TypeError):
-            return ""
+            plan = json.loads((self.folder / PLAN).read_text(encoding="utf-8"))
+            return str(plan["fingerprint"]), str(plan.get("source", ""))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError):
+            return "", ""
 
 
-def write_plan(folder: Path, fingerprint: str) -> None:
-    """Write the fingerprint of the settings into an unfinished folder."""
+def write_plan(folder: Path, fingerprint: str, source: str = "") -> None:
+    """Write the hashes of settings and source, and the command, into an unfinished folder."""
+    plan = {"fingerprint": fingerprint, "source": source, "command": typed_command()}
+    plan = {name: value for name, value in plan.items() if value}
     with atomic_file(folder / PLAN) as path:
-        path.write_text(json.dumps({"fingerprint": fingerprint}), encoding="utf-8")
+        path.write_text(json.dumps(plan), encoding="utf-8")
+
+
+def command_of(folder: Path) -> str:
+    """Return the command with which unfinished work was begun; empty if it is unknown."""
+    try:
+        return str(json.loads((folder / PLAN).read_text(encoding="utf-8"))["command"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
 
 
 @contextmanager

@@ -1,12 +1,22 @@
 """Numbers of result rows as text: always with the same digits, and a dash with its reason if there is no number."""
 
 import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
 DASH = "–"
 # Headings of the metrics of regression tasks.
 REGRESSION_METRICS = {"mae": "MAE ({unit})", "rmse": "RMSE ({unit})", "r2": "R²", "pearson": "Pearson's r"}
+
+
+# Control characters except line feed and tab; marks that turn the direction of text; bytes of names that are no UTF-8.
+_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def visible(text: str) -> str:
+    """Return a text in which no character controls the terminal: each such character is written as an escape."""
+    return _HIDDEN.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def is_number(value: Any) -> bool:

@@ -76,7 +76,7 @@ def test_the_content_hash_of_a_store_is_the_same_text_under_every_pandas() -> No
 
 
 def test_a_user_sees_null_and_never_nan(tmp_path: Path, ecgkit: Callable[..., Outcome]) -> None:
-    layout = Layout.of(STANDARD_LEADS, 300)
+    layout = Layout.of(STANDARD_LEADS, {300: 1})
     parts = tmp_path / "parts"
     parts.mkdir()
     shared = {"fold": 1, "labels": ["X"], "report": None}

@@ -131,7 +131,7 @@ def test_unknown_names_get_the_nearest_one() -> None:
 
 def test_every_hook_is_documented() -> None:
     hooks = [f for name, f in vars(hookspecs).items() if name.startswith("register_")]
-    assert len(hooks) == 11
+    assert len(hooks) == 12
     for hook in hooks:
         assert hook.__doc__
         assert "register" in hook.__annotations__
@@ -155,7 +155,7 @@ try:
     main()
 except SystemExit as stop:
     print("EXIT", stop.code)
-print("HEAVY", [m for m in ("torch", "neurokit2", "wfdb", "zarr", "sklearn", "openai", "pandas", "scipy", "numpy",
+print("HEAVY", [m for m in ("torch", "neurokit2", "wfdb", "zarr", "sklearn", "aiohttp", "pandas", "scipy", "numpy",
                             "matplotlib") if m in sys.modules])
 """
 

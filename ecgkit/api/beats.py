@@ -9,15 +9,18 @@ from ecgkit.beats import find
 from ecgkit.beats.detector import Detector
 from ecgkit.beats.peaks import Peaks
 from ecgkit.beats.score import TOLERANCES, Report, score_folder
+from ecgkit.choices import notes_choices
 from ecgkit.executor import open_executor
 from ecgkit.progress import Progress, of_stage, silent
 from ecgkit.reporting.pictures.beats import plot_beats
 from ecgkit.reporting.pictures.worst_beats import plot_worst
 from ecgkit.store.reader import Store
+from ecgkit.workspace.defaults import the_store
 
 
+@notes_choices
 def find_beats(
-    store: PathLike,
+    store: PathLike | None = None,
     *,
     detector: str = "consensus",
     leads: Leads = "",
@@ -38,7 +41,7 @@ def find_beats(
     it stopped. Records with doubtful peaks are flagged with a reason; none is dropped.
 
     Args:
-        store: The store.
+        store: The store. By default the only store of the current folder.
         detector: Name of the detector.
         leads: Leads that the detector is given. By default it chooses.
         fs: Sampling rate in Hz at which the detector works. By default each record's own rate.
@@ -65,7 +68,7 @@ def find_beats(
     picture = path_or_none(plot)
     if picture is not None:
         check_suffix(picture, ".png")
-    opened = Store(Path(store))
+    opened = Store(the_store(store, "ecgkit beats"))
     chosen = _detector(detector, leads, fs, settings)
     advance = of_stage(progress, "records")
     with open_executor(workers, dask) as executor:

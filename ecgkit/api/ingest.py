@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ecgkit.api.arguments import Leads, PathLike, chosen_leads, path_or_none
+from ecgkit.choices import notes_choices
+from ecgkit.datasets.budget import MEGABYTES, SECONDS
 from ecgkit.datasets.given import Given
 from ecgkit.datasets.paths import open_folder
 from ecgkit.executor import open_executor
@@ -12,12 +14,14 @@ from ecgkit.ingestion import ingest as run_ingest
 from ecgkit.ingestion.options import Window, read_patients
 from ecgkit.ingestion.part import warm_up
 from ecgkit.progress import Progress, silent
+from ecgkit.workspace.defaults import new_store
 
 
+@notes_choices
 def ingest(
     src: PathLike,
     *,
-    out: PathLike,
+    out: PathLike | None = None,
     dataset: str = "",
     source_fs: float | None = None,
     unit: str = "",
@@ -38,6 +42,8 @@ def ingest(
     limit: int | None = None,
     patients_file: PathLike | None = None,
     drop: Sequence[str] = (),
+    max_record_mb: float = MEGABYTES,
+    max_record_seconds: float = SECONDS,
     workers: int = 1,
     dask: str = "",
     overwrite: bool = False,
@@ -53,7 +59,8 @@ def ingest(
 
     Args:
         src: Folder of the dataset, or a URL such as ``s3://bucket/ptb-xl``.
-        out: Store to write. It appears when it is complete.
+        out: Store to write. It appears when it is complete. By default ``NAME.zarr`` in the current folder.
+            NAME is that of the source's folder; for a downloaded archive, the short name of its dataset.
         dataset: Dataset layout of the folder. By default detected from its files.
         source_fs: Sampling rate of the files in Hz, where they do not state it. Needed only if it differs from `fs`.
         unit: Unit of the samples where the files state none or an unknown one: ``V``, ``mV``, ``uV``, ``nV``, or the
@@ -78,6 +85,9 @@ def ingest(
         limit: Largest number of records to take, from the first. By default all.
         patients_file: Text file of patient ids, one per line. Only records of these patients are taken.
         drop: Quality flags. Records with one of them are left out.
+        max_record_mb: Largest memory in MB that reading one record may need, as far as its header shows it. A larger
+            record goes to the ledger.
+        max_record_seconds: Longest time in s that reading one record may take. A slower record goes to the ledger.
         workers: Number of processes.
         dask: Address of a Dask scheduler to use instead.
         overwrite: Replace an existing store.
@@ -116,11 +126,15 @@ def ingest(
             report_column=report_column,
             patient_from=patient_from,
         ),
+        max_record_mb=max_record_mb,
+        max_record_seconds=max_record_seconds,
         drop=tuple(drop),
     )
     options.check()
+    folder = open_folder(str(src))
+    store = new_store(out, folder, dataset)
     with open_executor(workers, dask, warm_up) as executor:
-        return run_ingest(open_folder(str(src)), Path(out), options, progress, overwrite=overwrite, executor=executor)
+        return run_ingest(folder, store, options, progress, overwrite=overwrite, executor=executor)
 
 
 def _lead_names(names: str | Sequence[str] | Mapping[str, str]) -> str:

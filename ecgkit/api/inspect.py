@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from ecgkit.api.arguments import PathLike, path_or_none
 from ecgkit.atomic import check_suffix
 from ecgkit.beats.peaks import has_peaks, read_peaks
+from ecgkit.choices import notes_choices
+from ecgkit.errors import ConfigError, StoreError
 from ecgkit.evaluation.studies.reconstruction import Rebuilt, rebuild_record
 from ecgkit.progress import Progress, silent
 from ecgkit.reporting.page.quality import write_quality_page
@@ -19,6 +21,7 @@ from ecgkit.store import summary
 from ecgkit.store.reader import Store
 from ecgkit.store.summary import FlagCount, Overlap, StoreSummary, count_flags
 from ecgkit.training.run import open_run
+from ecgkit.workspace.defaults import the_store
 
 
 @dataclass(frozen=True)
@@ -51,20 +54,23 @@ class QualityCounts:
     flags: list[FlagCount]
 
 
-def inspect_store(store: PathLike) -> StoreSummary:
+@notes_choices
+def inspect_store(store: PathLike | None = None) -> StoreSummary:
     """Return a summary of a store: records, patients, leads, rates, labels, flags, and rejected records.
 
     Args:
-        store: The store.
+        store: The store. By default the only store of the current folder.
 
     Raises:
         StoreError: `store` is not a store, or a damaged one.
     """
-    return summary.summarize(Store(Path(store)))
+    return summary.summarize(Store(the_store(store, "ecgkit inspect")))
 
 
-def inspect_record(store: PathLike, record: str, *, out: PathLike | None = None) -> RecordDetails:
-    """Return the metadata of one record; draw the record if `out` is given.
+def inspect_record(
+    store: PathLike, record: str, *, out: PathLike | None = None, start: str = "", seconds: float = 10.0
+) -> RecordDetails:
+    """Return the metadata of one record; draw the record, or a stretch of it, if `out` is given.
 
     The drawing has the clinical layout: 25 mm/s, 10 mm/mV, three rows of four leads and a rhythm strip.
 
@@ -72,9 +78,12 @@ def inspect_record(store: PathLike, record: str, *, out: PathLike | None = None)
         store: The store.
         record: Id of the record.
         out: PNG file to draw the record into.
+        start: Where the drawing begins: seconds, or ``H:MM:SS``. By default the start of the record.
+        seconds: Length of the drawing in s, at most 10.
 
     Raises:
-        StoreError: The store has no such record, or its signal is damaged.
+        ConfigError: `start` is no time.
+        StoreError: The store has no such record, its signal is damaged, or it ends before `start`.
         OutputError: `out` does not end in ``.png``, or cannot be written.
     """
     picture = path_or_none(out)
@@ -83,12 +92,30 @@ def inspect_record(store: PathLike, record: str, *, out: PathLike | None = None)
     opened = Store(Path(store))
     row = opened.row(record)
     values = {str(name): value for name, value in opened.table.iloc[row].items() if name != "rpeaks"}
-    recording = opened.recording(row)
-    details = RecordDetails(values, *_rpeaks(opened, row, recording.rpeaks))
+    fs, samples = float(values["fs"]), int(values["samples"])
+    first = round(_seconds(start) * fs)
+    if first >= samples:
+        raise StoreError(f"record {record} ends after {samples / fs:g} s, before {start}", remedy="Lower --start.")
+    recording = opened.recording(row, first, first + max(1, round(seconds * fs)))
+    details = RecordDetails(values, *_rpeaks(opened, row, opened.table["rpeaks"].iat[row]))
     if picture is not None:
-        title, subtitle = f"{opened.name}  record {record}", _subtitle(values)
-        plot_ecg(recording, picture, title=title, subtitle=subtitle, rpeaks=details.rpeaks)
+        title, subtitle = f"{opened.name}  record {record}{f'  from {start}' if first else ''}", _subtitle(values)
+        rpeaks = None if details.rpeaks is None else details.rpeaks - first
+        if rpeaks is not None:
+            rpeaks = rpeaks[(rpeaks >= 0) & (rpeaks < recording.samples)]
+        plot_ecg(recording, picture, title=title, subtitle=subtitle, rpeaks=rpeaks)
     return details
+
+
+def _seconds(text: str) -> float:
+    """Return a time in s that is written as seconds, ``M:SS`` or ``H:MM:SS``; 0 for an empty text."""
+    try:
+        parts = [float(part) for part in text.split(":")] if text else [0.0]
+        if len(parts) > 3 or not all(0 <= part < float("inf") for part in parts):
+            raise ValueError
+    except ValueError:
+        raise ConfigError(f"--start {text}", "a time in seconds, or as H:MM:SS, such as 1:02:03") from None
+    return sum(part * 60**power for power, part in enumerate(reversed(parts)))
 
 
 def _rpeaks(store: Store, row: int, reference: Any) -> tuple[NDArray[np.int64] | None, str, str]:
@@ -112,11 +139,12 @@ def _known(value: Any) -> bool:
     return value is not None and bool(value == value)
 
 
-def inspect_quality(store: PathLike, *, html: PathLike | None = None) -> QualityCounts:
+@notes_choices
+def inspect_quality(store: PathLike | None = None, *, html: PathLike | None = None) -> QualityCounts:
     """Count the quality flags of a store; write a page with its worst records if `html` is given.
 
     Args:
-        store: The store.
+        store: The store. By default the only store of the current folder.
         html: HTML page to write.
 
     Raises:
@@ -126,7 +154,7 @@ def inspect_quality(store: PathLike, *, html: PathLike | None = None) -> Quality
     page = path_or_none(html)
     if page is not None:
         check_suffix(page, ".html")
-    opened = Store(Path(store))
+    opened = Store(the_store(store, "ecgkit inspect"))
     if page is not None:
         write_quality_page(opened, page)
     return QualityCounts(len(opened), count_flags(opened))

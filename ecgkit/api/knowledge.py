@@ -1,72 +1,99 @@
-"""``ecgkit.extract_knowledge`` and what is done with its labels: ``compare_``, ``audit_`` and ``score_knowledge``."""
+"""``ecgkit.extract_knowledge`` and its like: cardiac entities from reports, compared, put to the vote, and checked."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from ecgkit.api.arguments import PathLike, path_or_none
+from ecgkit.api.arguments import PathLike, Settings, assignments, path_or_none
+from ecgkit.choices import notes_choices
 from ecgkit.errors import ConfigError
 from ecgkit.knowledge import extract
+from ecgkit.knowledge import vote as voting
 from ecgkit.knowledge.agreement import Comparison, compare
 from ecgkit.knowledge.audit import check_no_verdicts, write_audit
-from ecgkit.knowledge.backends import Backend, find_backend
+from ecgkit.knowledge.backends import Cost, Costly, Notify, make_backend
+from ecgkit.knowledge.endpoint.settings import (
+    ModelSettings,
+    OpenAISettings,
+    Reasoning,
+    ServerSettings,
+    parse_extra_body,
+    parse_headers,
+)
+from ecgkit.knowledge.evidence import write_evidence
 from ecgkit.knowledge.export import Form, write_labels_csv
 from ecgkit.knowledge.extract import ExtractOptions, Summary, relabel
 from ecgkit.knowledge.labels import MENTIONS, read_labels
-from ecgkit.knowledge.reports import Reports, open_reports
+from ecgkit.knowledge.reports import FOLDER, Reports, open_reports
 from ecgkit.knowledge.scoring import LEAST, Scores, score
 from ecgkit.knowledge.statements import Unit, corpus_of
 from ecgkit.knowledge.verdicts import read_verdicts
+from ecgkit.knowledge.vote import Vote
 from ecgkit.progress import Progress, silent
+from ecgkit.workspace.defaults import the_store
 
 LEXICON, OPENAI = "lexicon", "openai"
+PILOT = "-pilot"  # end of the name of an extraction from a sample
 
 
 @dataclass(frozen=True)
 class ServerCost:
-    """Estimate of the requests to a model server.
+    """Estimate of what a backend has to do.
 
     Args:
         records: Number of records.
         texts: Number of unique texts.
         saved: Number of texts that need no request because an equal text is read.
-        requests: Number of requests: texts that are not in the cache of answers.
-        prompt_tokens: Estimate of the tokens sent.
-        answer_tokens: Estimate of the tokens received.
+        cost: Requests, tokens and time.
     """
 
     records: int
     texts: int
     saved: int
-    requests: int
-    prompt_tokens: int
-    answer_tokens: int
+    cost: Cost
 
 
+@notes_choices
 def extract_knowledge(
-    source: PathLike,
+    source: PathLike | None = None,
     *,
     backend: str = "",
-    base_url: str = "",
+    base_url: str | Sequence[str] = (),
     model: str = "",
     allow_remote: bool = False,
+    batch: PathLike | None = None,
     unit: Unit = "statement",
+    limit: int | None = None,
+    seed: int = 0,
     vocabulary: PathLike | None = None,
-    min_count: int = 50,
+    min_count: int | None = None,
     max_entities: int | None = None,
     keep_children: bool = False,
     verify: bool = True,
     retry_unread: bool = False,
-    concurrency: int = 16,
+    max_tokens: int = 4096,
+    temperature: float | None = None,
+    reasoning: Reasoning = "",
+    samples: int = 1,
+    language: str = "",
+    prompts: PathLike | None = None,
+    extra_body: str | Mapping[str, Any] = "",
+    header: str | Sequence[str] = (),
+    settings: Settings = (),
+    concurrency: int = 64,
     timeout: float = 120.0,
     retries: int = 7,
     audit: int = 0,
-    column: str = "report",
+    report_columns: str | Sequence[str] = "",
+    reports: PathLike | None = None,
     id_column: str = "",
     out: PathLike | None = None,
     name: str = "labels",
     overwrite: bool = False,
     announce: Callable[[ServerCost], None] | None = None,
+    notify: Notify = lambda _: None,
     progress: Progress = silent,
 ) -> Summary:
     """Extract a matrix of cardiac entities (absent, present or uncertain) from reports.
@@ -76,76 +103,125 @@ def extract_knowledge(
     alone, an edited vocabulary is applied to the readings of an earlier call.
 
     Args:
-        source: Store with reports, or CSV file with a column of texts.
-        backend: ``lexicon`` (offline) or ``openai`` (a model server). By default ``openai`` if `base_url` is given,
-            otherwise ``lexicon``.
-        base_url: OpenAI-compatible server, such as ``http://localhost:8000/v1``.
-        model: Name of the model on that server.
+        source: Store with reports, or CSV file with columns of texts. By default the only store of the current folder.
+        backend: ``lexicon`` (offline), ``openai`` (model servers), or one of a plugin. By default ``openai`` if
+            `base_url` or `batch` is given, otherwise ``lexicon``.
+        base_url: OpenAI-compatible server, such as ``http://localhost:8000/v1``, or several that serve one model.
+        model: Name of the model on these servers.
         allow_remote: Allow report text to be sent outside this machine and its private network.
+        batch: Folder for files of questions and answers, instead of a server. The same call is repeated after each
+            batch.
         unit: Unit of text to read at a time: ``statement`` or ``report``.
+        limit: Number of reports of a pilot, drawn at random. Its labels have ``-pilot`` after their name, and the
+            summary says what the whole would take. By default all reports are read.
+        seed: Seed of that draw.
         vocabulary: YAML or CSV file of synonyms and parents.
-        min_count: Smallest number of records in which an entity must be present to be kept.
+        min_count: Smallest number of records in which an entity must be present to be kept. By default a fifth of the
+            square root of the number of reports, at most 50.
         max_entities: Largest number of entities to keep, by frequency. By default all.
         keep_children: Keep the column of each subtype beside that of its parent.
         verify: Ask the model again about entities that the text does not name literally.
         retry_unread: Ask again about texts whose earlier answer could not be read.
-        concurrency: Largest number of simultaneous requests.
+        max_tokens: Longest answer in tokens, thoughts included.
+        temperature: Temperature of the answers. By default 0, or 0.7 with several samples.
+        reasoning: How much the model thinks first: ``off``, ``low``, ``medium`` or ``high``. By default its own way.
+        samples: How often each statement is read. With more than one, the readings vote.
+        language: Language of the reports, such as ``German``, which the model is told.
+        prompts: Folder of prompts to use instead of those that ship with ecgkit.
+        extra_body: Further fields of each request, as a mapping or a JSON object. None leaves a field out.
+        header: Further header of each request, such as ``Name: value``, or several.
+        settings: Settings of another backend, such as ``{"depth": 4}``.
+        concurrency: Most simultaneous requests per server. Fewer are sent where more bring nothing.
         timeout: Time limit of one request, in s.
         retries: Number of retries of a failed request.
         audit: Number of reports to sample into a sheet to check by hand. By default no sheet is written.
-        column: Name of the column that holds the texts.
-        id_column: For a CSV file, name of the column of record ids. By default the first column.
+        report_columns: Columns of texts, by name or pattern such as ``report_*``; several are joined. By default
+            ``report``, or ``report_0``, ``report_1`` and so on.
+        reports: For a store, CSV file whose texts are read instead of its own, such as notes with record ids.
+        id_column: Column of record ids of a CSV file. By default ``record_id``, ``study_id``, ``ecg_id``, or the first
+            column.
         out: For a CSV file, folder for the results. By default ``NAME.knowledge`` beside the file.
         name: Name of the extraction. A store can hold several extractions.
         overwrite: Replace an extraction of the same name.
-        announce: Called with the estimated requests before the first one is sent.
+        announce: Called with the estimated work before the first request is sent.
+        notify: Called with what a person should know, such as a server that asks to wait.
         progress: Called with stage, texts done and texts in all.
 
     Returns:
         The entities with their counts, the folder of the results, and the texts that could not be read.
 
     Raises:
-        ConfigError: An option does not fit, or the vocabulary cannot be read.
+        ConfigError: An option does not fit, or the vocabulary or a prompt cannot be read.
+        PluginError: There is no such backend.
         StoreError: `source` is not a store, or holds no reports.
         DatasetError: No text could be read, or no entity is frequent enough.
-        EndpointError: The model server failed after all retries. Its earlier answers are kept.
+        EndpointError: The model servers failed after all retries. Their earlier answers are kept.
+        BatchWaitingError: Questions were written into `batch`, and wait for their answers.
         OutputError: An extraction of this name exists, or its audit sheet holds verdicts.
     """
     edited = path_or_none(vocabulary)
+    columns = _columns(report_columns)
+    place = the_store(source, "ecgkit extract-knowledge")
+    given = open_reports(
+        place, columns=columns, table=path_or_none(reports), id_column=id_column, folder=path_or_none(out)
+    )
+    read = given if limit is None else given.sample(limit, seed)
+    if limit is not None:
+        name, overwrite = f"{name}{PILOT}", True
     options = ExtractOptions(unit, min_count, max_entities, keep_children, edited, name, overwrite)
-    reports = open_reports(Path(source), column=column, id_column=id_column, folder=path_or_none(out))
     if audit:
-        check_no_verdicts(reports, name)
-    chosen = backend or (OPENAI if base_url else "")
-    if not chosen and edited and (reports.folder / name / MENTIONS).is_file():
-        summary = relabel(reports, options)
+        check_no_verdicts(given, name)
+    urls = (base_url,) if isinstance(base_url, str) else tuple(base_url)
+    urls = tuple(url for url in urls if url)
+    chosen = backend or (OPENAI if urls or batch else "")
+    whole = None
+    if not chosen and edited and (given.folder / name / MENTIONS).is_file():
+        summary = relabel(read, options)
     else:
-        server = (base_url, model, allow_remote, concurrency, timeout, retries)
-        reader = (
-            _server(server, reports, verify, retry_unread) if chosen == OPENAI else find_backend(chosen or LEXICON)()
+        server = None
+        if chosen == OPENAI:
+            _check_server(urls, model, batch)
+            body = parse_extra_body(extra_body if isinstance(extra_body, str) else json.dumps(dict(extra_body)))
+            asked = ModelSettings(
+                model, max_tokens, temperature, reasoning, body, samples, language, path_or_none(prompts)
+            )
+            headers = parse_headers((header,) if isinstance(header, str) else tuple(header))
+            where = ServerSettings(urls, allow_remote, headers, concurrency, timeout, retries)
+            server = OpenAISettings(asked, None if batch else where, path_or_none(batch), verify, retry_unread)
+        reader = make_backend(
+            chosen or LEXICON, given.folder, settings=server, assignments=assignments(settings), notify=notify
         )
-        if announce and chosen == OPENAI:
-            announce(_cost(reader, reports, unit))
-        summary = extract.extract_knowledge(reports, reader, options, progress)
-    return replace(summary, audit=write_audit(reports, audit, name=name)) if audit else summary
+        if announce and isinstance(reader, Costly):
+            announce(_cost(reader, read, unit))
+        summary = extract.extract_knowledge(read, reader, options, progress)
+        if limit is not None and isinstance(reader, Costly):
+            whole = reader.estimate(corpus_of(given.texts, unit).texts)
+    sheet = write_audit(read, audit, name=name) if audit else None
+    return replace(summary, audit=sheet, whole=whole)
 
 
-def _server(server: tuple[str, str, bool, int, float, int], reports: Reports, verify: bool, retry: bool) -> Backend:
-    """Return the backend that asks a model server; `server` holds the fields of `EndpointSettings`, in order."""
-    from ecgkit.knowledge.endpoint.client import EndpointSettings
+def _columns(columns: str | Sequence[str]) -> tuple[str, ...]:
+    names = columns.split(",") if isinstance(columns, str) else columns
+    return tuple(name.strip() for name in names if name.strip())
 
-    for option, value in zip(("--base-url", "--model"), server[:2], strict=True):
+
+def _check_server(urls: Sequence[str], model: str, batch: PathLike | None) -> None:
+    """Refuse a server or batch that cannot be asked.
+
+    Raises:
+        ConfigError: An option is missing, or two exclude each other.
+    """
+    if urls and batch:
+        raise ConfigError("--base-url and --batch exclude each other", remedy="Give one of them.")
+    for option, value in (("--base-url or --batch", urls or batch), ("--model", model)):
         if not value:
-            remedy = "Give --base-url and --model, or use --backend lexicon."
+            remedy = "Give --model with --base-url or --batch, or use --backend lexicon."
             raise ConfigError(f"the openai backend needs {option}", "", remedy)
-    settings = EndpointSettings(*server)
-    return find_backend(OPENAI)(settings, reports.folder, verify=verify, retry_quarantined=retry)
 
 
-def _cost(backend: Backend, reports: Reports, unit: Unit) -> ServerCost:
+def _cost(backend: Costly, reports: Reports, unit: Unit) -> ServerCost:
     corpus = corpus_of(reports.texts, unit)
-    asked, tokens_in, tokens_out = backend.estimate(corpus.texts)  # type: ignore[attr-defined]  # of a server's backend
-    return ServerCost(len(reports), len(corpus.texts), corpus.repeats, asked, tokens_in, tokens_out)
+    return ServerCost(len(reports), len(corpus.texts), corpus.repeats, backend.estimate(corpus.texts))
 
 
 def compare_knowledge(a: PathLike, b: PathLike) -> Comparison:
@@ -168,7 +244,8 @@ def audit_knowledge(
     seed: int = 0,
     xlsx: bool = False,
     overwrite: bool = False,
-    column: str = "report",
+    report_columns: str | Sequence[str] = "",
+    reports: PathLike | None = None,
     id_column: str = "",
     out: PathLike | None = None,
     name: str = "labels",
@@ -181,8 +258,9 @@ def audit_knowledge(
         seed: Seed of the draw.
         xlsx: Write an Excel workbook too. Needs ``ecgkit-learn[xlsx]``.
         overwrite: Replace a sheet that holds verdicts.
-        column: Column of texts.
-        id_column: Column of ids of a CSV file. By default its first column.
+        report_columns: Columns of texts that were read.
+        reports: For a store, CSV file whose texts were read.
+        id_column: Column of record ids of a CSV file.
         out: Folder of the results of a CSV file. By default ``NAME.knowledge`` beside the file.
         name: Name of the extraction.
 
@@ -194,8 +272,111 @@ def audit_knowledge(
         OutputError: The earlier sheet holds verdicts.
         ConfigError: The package for workbooks is missing.
     """
-    reports = open_reports(Path(source), column=column, id_column=id_column, folder=path_or_none(out))
-    return write_audit(reports, sample, name=name, seed=seed, xlsx=xlsx, overwrite=overwrite)
+    read = open_reports(
+        Path(source),
+        columns=_columns(report_columns),
+        table=path_or_none(reports),
+        id_column=id_column,
+        folder=path_or_none(out),
+    )
+    return write_audit(read, sample, name=name, seed=seed, xlsx=xlsx, overwrite=overwrite)
+
+
+def write_mentions(
+    source: PathLike,
+    *,
+    report_columns: str | Sequence[str] = "",
+    reports: PathLike | None = None,
+    id_column: str = "",
+    out: PathLike | None = None,
+    name: str = "labels",
+) -> Path:
+    """Write a table of every finding of every record, with the quote that supports it and its place in the report.
+
+    Args:
+        source: Store or CSV file whose reports were read.
+        report_columns: Columns of texts that were read.
+        reports: For a store, CSV file whose texts were read.
+        id_column: Column of record ids of a CSV file.
+        out: Folder of the results of a CSV file. By default ``NAME.knowledge`` beside the file.
+        name: Name of the extraction.
+
+    Returns:
+        The CSV file. It holds report text, and only its owner can read it.
+
+    Raises:
+        StoreError: There is no extraction of this name, or it belongs to other reports.
+    """
+    read = open_reports(
+        Path(source),
+        columns=_columns(report_columns),
+        table=path_or_none(reports),
+        id_column=id_column,
+        folder=path_or_none(out),
+    )
+    return write_evidence(read, name=name)
+
+
+def vote_knowledge(
+    extractions: Sequence[PathLike],
+    *,
+    min_count: int | None = None,
+    max_entities: int | None = None,
+    keep_children: bool = False,
+    report_columns: str | Sequence[str] = "",
+    reports: PathLike | None = None,
+    id_column: str = "",
+    name: str = "vote",
+    overwrite: bool = False,
+) -> Vote:
+    """Make labels from the votes of several extractions of the same reports.
+
+    In each text, an entity counts if more than half of the extractions mention it, with the polarity that most of them
+    give it. The texts on which they differ are written into a table for a person to decide.
+
+    Args:
+        extractions: Folders of two or more extractions, in the same store or folder.
+        min_count: Smallest number of records in which an entity must be present to be kept. By default a fifth of the
+            square root of the number of reports, at most 50.
+        max_entities: Largest number of entities to keep, by frequency. By default all.
+        keep_children: Keep the column of each subtype beside that of its parent.
+        report_columns: Columns of texts that were read.
+        reports: CSV file whose texts were read. It is needed where the extractions are not in a store.
+        id_column: Column of record ids of the CSV file.
+        name: Name of the new extraction.
+        overwrite: Replace an extraction of the same name.
+
+    Raises:
+        ConfigError: There are fewer than two extractions, or they do not fit each other.
+        StoreError: An extraction does not exist, or was made from other reports.
+        OutputError: An extraction of this name exists.
+    """
+    paths = [Path(path).resolve() for path in extractions]
+    folder = paths[0].parent if paths else Path()
+    columns, table = _columns(report_columns), path_or_none(reports)
+    if folder.name == FOLDER and (folder.parent / "signal").is_dir():
+        read = open_reports(folder.parent, columns=columns, table=table, id_column=id_column)
+    elif table is None:
+        raise ConfigError(f"{folder} is not in a store", remedy="Name the table of their reports with --reports.")
+    else:
+        read = open_reports(table, columns=columns, id_column=id_column, folder=folder)
+    options = ExtractOptions("statement", min_count, max_entities, keep_children, None, name, overwrite)
+    return voting.vote(read, paths, options)
+
+
+def write_prompts(folder: PathLike, *, overwrite: bool = False) -> tuple[Path, ...]:
+    """Write the prompts that ship with ecgkit into a folder, to be edited and given to `extract_knowledge`.
+
+    Args:
+        folder: The folder.
+        overwrite: Replace prompts that are there.
+
+    Raises:
+        OutputError: A prompt is there already, or the folder cannot be written.
+    """
+    from ecgkit.knowledge.endpoint import prompts
+
+    return prompts.write_prompts(Path(folder), overwrite=overwrite)
 
 
 def score_knowledge(sheet: PathLike, *, least: int = LEAST) -> Scores:

@@ -7,6 +7,7 @@ from ecgkit.api.arguments import PathLike, Settings
 from ecgkit.api.training import (
     Pretraining,
     Training,
+    choice_notes,
     command_line,
     configured,
     probe_notes,
@@ -15,16 +16,21 @@ from ecgkit.api.training import (
     task_of,
     train,
 )
+from ecgkit.choices import notes_choices
+from ecgkit.errors import ConfigError
 from ecgkit.store.reader import Store
 from ecgkit.training.estimate import Estimate, estimate
+from ecgkit.training.launch import is_started_by_a_launcher
 from ecgkit.training.options import PretrainOptions, Watcher
+from ecgkit.workspace.defaults import new_run, the_store
 
 
+@notes_choices
 def pretrain(
     *,
     method: str,
-    data: PathLike,
-    out: PathLike,
+    data: PathLike | None = None,
+    out: PathLike | None = None,
     preset: str = "",
     task: str = "",
     epochs: int | None = None,
@@ -58,8 +64,9 @@ def pretrain(
 
     Args:
         method: Method family; ``ecgkit.list_methods()`` lists them.
-        data: Store to train on.
-        out: Run folder to write. It appears when training is complete; until then it is ``OUT.partial``.
+        data: Store to train on. By default the only store of the current folder.
+        out: Run folder to write. It appears when training is complete; until then it is ``OUT.partial``. By default
+            ``runs/METHOD-PRESET``, or with ``-2``, ``-3`` and so on behind it if that exists.
         preset: Preset of the method. By default the first.
         task: For a supervised method, task that gives the labels: a name or a YAML file.
         epochs: Number of epochs; the setting ``recipe.epochs``.
@@ -97,8 +104,11 @@ def pretrain(
         OutputError: `out` exists, or an unfinished run of this name exists.
         KeyboardInterrupt: A signal asked to stop. A checkpoint is saved, and `resume_pretraining` continues.
     """
-    command = partial(command_line, {name: value for name, value in locals().items() if name != "watcher"})
+    given = {name: value for name, value in locals().items() if name != "watcher"}
     entry, preset, chosen = configured(method, preset, config, settings, epochs, accumulate)
+    store = the_store(data, f"ecgkit pretrain --method {method}", "--data")
+    run = run_folder(out, method, preset)
+    command = partial(command_line, {**given, "data": store, "out": run})
     options = PretrainOptions(
         preset=preset,
         seed=seed,
@@ -113,9 +123,20 @@ def pretrain(
         tensorboard=tensorboard,
         profile=profile,
         measure_every=probe_every,
-        notes={**process_notes(gpus, processes), **probe_notes(probe_task, probe_data or data)},
+        notes={**process_notes(gpus, processes), **probe_notes(probe_task, probe_data or store), **choice_notes()},
     )
-    return train(Training(entry, chosen, Path(data), Path(out), task_of(task), options), watcher, command)
+    return train(Training(entry, chosen, store, run, task_of(task), options), watcher, command)
+
+
+def run_folder(out: PathLike | None, method: str, preset: str) -> Path:
+    """Return the folder of the new run.
+
+    Raises:
+        ConfigError: Several processes of another launcher would each choose a name.
+    """
+    if out is None and is_started_by_a_launcher():
+        raise ConfigError("missing --out: the processes of a launcher must share one name", remedy="Give --out RUN.")
+    return new_run(out, method, preset)
 
 
 def resume_pretraining(
@@ -150,10 +171,11 @@ def resume_pretraining(
     return train(training, watcher, partial(command_line, asked))
 
 
+@notes_choices
 def estimate_pretraining(
     *,
     method: str,
-    data: PathLike,
+    data: PathLike | None = None,
     preset: str = "",
     task: str = "",
     epochs: int | None = None,
@@ -173,7 +195,7 @@ def estimate_pretraining(
 
     Args:
         method: Method family.
-        data: Store to train on.
+        data: Store to train on. By default the only store of the current folder.
         preset: Preset of the method.
         task: For a supervised method, task that gives the labels.
         epochs: Number of epochs.
@@ -195,7 +217,8 @@ def estimate_pretraining(
         preset=preset, seed=seed, device=_device(device, processes), compile=compile, all_folds=all_folds
     )
     many = process_notes(gpus, processes).get("processes", 1)
-    return estimate(entry, chosen, Store(Path(data)), options, processes=many, task=task_of(task))
+    store = Store(the_store(data, f"ecgkit pretrain --method {method}", "--data"))
+    return estimate(entry, chosen, store, options, processes=many, task=task_of(task))
 
 
 def _device(device: str, processes: int) -> str:

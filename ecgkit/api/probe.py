@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ecgkit.api.arguments import PathLike, Settings, assignments
 from ecgkit.atomic import atomic_file
+from ecgkit.choices import notes_choices
 from ecgkit.config import build
 from ecgkit.entries import HeadEntry
 from ecgkit.errors import ConfigError, EcgkitError, TaskError
@@ -23,6 +24,7 @@ from ecgkit.progress import Progress, silent
 from ecgkit.reporting.pictures.heat_map import draw_heat_map
 from ecgkit.reporting.tables.formats import to_csv
 from ecgkit.reporting.tables.lead_matrix import lead_map
+from ecgkit.workspace.fitting import probe_inputs
 
 Numbers = str | float | Sequence[float]
 Names = str | Sequence[str]
@@ -49,11 +51,12 @@ class ProbeResults:
     heat_map: Path | None = None
 
 
+@notes_choices
 def probe(
     run: PathLike | None = None,
     *,
-    data: PathLike,
-    task: Names | Path,
+    data: PathLike | None = None,
+    task: Names | Path = "",
     eval_data: PathLike | None = None,
     method: str = "",
     random_init: bool = False,
@@ -88,9 +91,12 @@ def probe(
     continues where it stopped. A single result is always computed again.
 
     Args:
-        run: Run folder of a pretrained model.
-        data: Store with the task's labels.
-        task: Name or YAML file of a task. Give several as a list, or joined by commas.
+        run: Run folder of a pretrained model. By default the run of the current folder that finished last; none if
+            `method` is given.
+        data: Store with the task's labels. By default the store of the run; without a run, the only store of the
+            current folder.
+        task: Name or YAML file of a task. Give several as a list, or joined by commas. By default the only task that
+            fits the store.
         eval_data: Other store to test on. Only classes that both stores have are tested.
         method: Method family to evaluate without a run. Needs `random_init` or `scratch`.
         random_init: Probe the untrained encoder of `method`.
@@ -131,13 +137,15 @@ def probe(
         RunError: The run is not finished, or the head does not fit the encoder or the task.
         OutputError: A result's folder holds something else.
     """
+    untrained = bool(method or random_init or scratch)
+    run, data, task = probe_inputs(run, data, joined(task), untrained=untrained)
     encoder, head_settings = chosen_encoder(run, method, random_init, scratch, preset, config, settings)
     head_settings += zero_shot_settings(head, prompts, independent_queries)
     fractions, counts = percentages(fraction), numbers_of_records(label_counts)
     check_training(encoder, head, head_settings, epochs, draws=bool(fractions or counts or seeds))
     check_overlap(encoder, allow_overlap)
     check_cache(encoder, head, cache)
-    tasks = [name.strip() for name in (str(task).split(",") if isinstance(task, str | Path) else map(str, task))]
+    tasks = [name.strip() for name in task.split(",")]
     sets = (
         [each.name for each in parse_lead_sets(leads if isinstance(leads, str) else ",".join(leads))] if leads else []
     )
@@ -176,6 +184,11 @@ def probe(
         details=_write_details(found, beside / f"{kinds[0]}-{name}.csv") if len(wanted) > 1 else None,
         heat_map=_draw_lead_sets(found, beside / f"{kinds[1]}-{name}.png") if sets else None,
     )
+
+
+def joined(names: Names | Path) -> str:
+    """Return names joined by commas."""
+    return str(names) if isinstance(names, str | Path) else ",".join(map(str, names))
 
 
 def _write_details(found: ProbeResults, file: Path) -> Path:

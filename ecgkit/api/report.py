@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ecgkit.api.arguments import PathLike, path_or_none
 from ecgkit.atomic import atomic_file, check_suffix
+from ecgkit.choices import notes_choices
 from ecgkit.errors import OutputError
 from ecgkit.evaluation.results.row import find_rows
 from ecgkit.progress import Progress, of_stage, silent
@@ -14,12 +15,14 @@ from ecgkit.reporting.sections.examples import examples_section
 from ecgkit.reporting.tables.formats import to_csv, to_json, to_latex, to_markdown
 from ecgkit.reporting.tables.report_tables import report_tables
 from ecgkit.store.reader import Store
+from ecgkit.workspace.defaults import the_results
 
 PAGE = Path("report.html")
 
 
+@notes_choices
 def report(
-    results: PathLike | Sequence[PathLike],
+    results: PathLike | Sequence[PathLike] = (),
     *,
     out: PathLike | None = None,
     title: str = "ecgkit report",
@@ -36,11 +39,12 @@ def report(
     The page is a single file and needs no network.
 
     Args:
-        results: Folder to search for results, such as a run folder, or several folders.
+        results: Folder to search for results, such as a run folder, or several folders. By default ``runs`` in the
+            current folder.
         out: HTML file of the page. Default: ``report.html``, or no page if another output is named.
         title: Title of the page.
         examples: Store of the results. The page then shows ECGs with the highest losses and the most confident errors.
-        tests: Compare each result with the best of its column by a paired bootstrap over patients.
+        tests: Compare each result with the best of its column by a paired test over patients.
         md: Markdown file for the summary table.
         latex: LaTeX file for the summary table.
         csv: CSV file for the scores of every class of every result.
@@ -60,7 +64,7 @@ def report(
     forms |= {".json": path_or_none(json)}
     page = _page(out, forms, with_examples=examples is not None)
     several = [results] if isinstance(results, str | Path) else results
-    rows = find_rows([Path(path) for path in several])
+    rows = find_rows(the_results(several))
     tables = report_tables(rows, tests=tests, progress=of_stage(progress, "tests"))
     if page is not None:
         more = [] if examples is None else _examples(rows, Path(examples), progress)

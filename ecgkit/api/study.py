@@ -11,6 +11,7 @@ import pandas as pd
 from ecgkit.api.arguments import PathLike, Settings, assignments
 from ecgkit.api.probe import cache_choice, check_cache, check_overlap, chosen_encoder, zero_shot_settings
 from ecgkit.atomic import check_output
+from ecgkit.choices import notes_choices
 from ecgkit.config import build, to_dict
 from ecgkit.evaluation.probe.facts import facts_of
 from ecgkit.evaluation.probe.leaks import leak_warnings
@@ -24,6 +25,7 @@ from ecgkit.evaluation.studies.robustness import study_perturbation
 from ecgkit.evaluation.suites.places import Places
 from ecgkit.progress import Progress, silent
 from ecgkit.reporting.tables.study_folder import LAYERS, LEVELS, write_layer_study, write_perturbation_study
+from ecgkit.workspace.fitting import probe_inputs
 
 
 @dataclass(frozen=True)
@@ -47,11 +49,12 @@ class StudyResults:
     disturbances: Disturbances | None = None
 
 
+@notes_choices
 def study_layers(
     run: PathLike | None = None,
     *,
-    data: PathLike,
-    task: PathLike,
+    data: PathLike | None = None,
+    task: PathLike = "",
     layers: str | Sequence[int] = "all",
     method: str = "",
     random_init: bool = False,
@@ -77,7 +80,7 @@ def study_layers(
     The arguments from `method` on are those of `ecgkit.probe`.
 
     Args:
-        run: Run folder of a pretrained model.
+        run: Run folder of a pretrained model. Run, store and task have the defaults of `ecgkit.probe`.
         data: Store with the task's labels.
         task: Name of a task, or path of a task's YAML file.
         layers: ``all``, or numbers of layers from 1.
@@ -116,11 +119,12 @@ def study_layers(
     return StudyResults(folder, _title(probe), found.table, leak_warnings(probe.leak), layers=found)
 
 
+@notes_choices
 def study_perturbations(
     run: PathLike | None = None,
     *,
-    data: PathLike,
-    task: PathLike,
+    data: PathLike | None = None,
+    task: PathLike = "",
     perturb: str,
     method: str = "",
     random_init: bool = False,
@@ -148,7 +152,8 @@ def study_perturbations(
     The arguments from `method` on are those of `ecgkit.probe`.
 
     Args:
-        run: Run folder of a pretrained model. Its pretraining loss is measured too.
+        run: Run folder of a pretrained model. Its pretraining loss is measured too. Run, store and task have the
+            defaults of `ecgkit.probe`.
         data: Store with the task's labels.
         task: Name of a task, or path of a task's YAML file.
         perturb: Perturbation with its levels, such as ``lead-shift=0,10,50ms`` or ``noise=em,bw,ma:24,12,0dB``.
@@ -199,17 +204,19 @@ def _request(options: Mapping[str, Any]) -> ProbeRequest:
     Raises:
         ConfigError: Options contradict each other.
     """
+    untrained = bool(options["method"] or options["random_init"])
+    run, data, task = probe_inputs(options["run"], options["data"], str(options["task"]), untrained=untrained)
     head, cache = options["head"], options["cache"]
     model = (options[name] for name in ("preset", "config", "settings"))
-    encoder, head_settings = chosen_encoder(options["run"], options["method"], options["random_init"], False, *model)
+    encoder, head_settings = chosen_encoder(run, options["method"], options["random_init"], False, *model)
     check_overlap(encoder, options["allow_overlap"])
     check_cache(encoder, head, cache)
     head_settings += zero_shot_settings(head, options.get("prompts"), options.get("independent_queries", False))
     as_given = ("head", "protocol", "label_set", "allow_overlap", "seed", "device")
     values = {
         **{name: options[name] for name in as_given},
-        "data": str(options["data"]),
-        "task": str(options["task"]),
+        "data": str(data),
+        "task": task,
         "encoder": encoder,
         "head_settings": tuple(head_settings),
         "leads": lead_set(options["leads"]).name if options["leads"] else "",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ecgkit.api.arguments import PathLike, Settings, assignments, path_or_none
+from ecgkit.choices import handed_on, recorded
 from ecgkit.config import build
 from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import ConfigError
@@ -19,12 +20,13 @@ from ecgkit.store.reader import Store
 from ecgkit.tasks.loading import find_task, task_reference
 from ecgkit.training import loop
 from ecgkit.training.launch import ProcessError, is_started_by_a_launcher, launch
-from ecgkit.training.options import PretrainOptions, Watcher
+from ecgkit.training.options import CHOSEN, PretrainOptions, Watcher
 from ecgkit.training.processes import placement
 from ecgkit.training.run import check_gpus, read_config, read_metrics
 from ecgkit.training.unfinished import RESUME, check_free, finished, read_resume, unfinished
 
-PROCESSES, PROBE_TASK, PROBE_DATA = "processes", "probe_task", "probe_data"  # notes of a training's options
+# Notes of a training's options.
+PROCESSES, PROBE_TASK, PROBE_DATA = "processes", "probe_task", "probe_data"
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,11 @@ def probe_notes(task: str, data: PathLike) -> dict[str, str]:
     return {PROBE_TASK: task_reference(find_task(task)), PROBE_DATA: str(Path(data).resolve())} if task else {}
 
 
+def choice_notes() -> dict[str, dict[str, str]]:
+    """Return the values that were chosen for this training, as a note for the options."""
+    return {CHOSEN: recorded()} if recorded() else {}
+
+
 def task_of(name: str) -> TaskEntry | None:
     """Return the task whose labels a supervised method trains on."""
     return find_task(name) if name else None
@@ -154,7 +161,8 @@ def _start_processes(training: Training, command: Sequence[str]) -> None:
         check_gpus(training.processes)
     check_free(training.out, overwrite=options.overwrite, resume=options.resume)
     Store(training.data)
-    code = launch(training.processes, command)
+    with handed_on():
+        code = launch(training.processes, command)
     if code:
         raise ProcessError(code)
 

@@ -19,12 +19,12 @@ from ecgkit import __version__
 from ecgkit.beats.detector import Detector, Found
 from ecgkit.beats.peaks import FOLDER, Peaks, has_peaks, read_attributes, read_peaks, write_peaks
 from ecgkit.beats.plausible import Limits
+from ecgkit.choices import recorded
 from ecgkit.config import fingerprint
 from ecgkit.errors import OutputError, StoreError
 from ecgkit.executor import Executor
 from ecgkit.parts import Part, make_parts
 from ecgkit.progress import Advance
-from ecgkit.signal.microvolts import decode
 from ecgkit.store.reader import Store
 from ecgkit.unfinished import Unfinished, whole_file
 
@@ -73,7 +73,8 @@ def find_beats(
         make = partial(_make_part, store, detector, limits, unfinished.parts)
         make_parts(unfinished, make, parts, executor, progress)
         tables = [pq.read_table(unfinished.parts / part.name, schema=SCHEMA) for part in parts]
-        write_peaks(unfinished.made, pa.concat_tables(tables).combine_chunks(), attributes)
+        about = {**attributes, **({"defaults": recorded()} if recorded() else {})}
+        write_peaks(unfinished.made, pa.concat_tables(tables).combine_chunks(), about)
         unfinished.finish()
     return read_peaks(store)
 
@@ -146,7 +147,11 @@ def block_table(store: Store, detector: Detector, limits: Limits, start: int, st
 
 def find_in_block(store: Store, detector: Detector, start: int, stop: int) -> list[Found]:
     """Find the peaks of records `start` to `stop`. Records of one rate, length and lead set go together."""
-    block = store.verified(start, stop)
+    return [found for span in store.spans(start, stop) for found in _find(store, detector, *span)]
+
+
+def _find(store: Store, detector: Detector, start: int, stop: int) -> list[Found]:
+    block = store.signals(start, stop)
     records = store.table.iloc[start:stop]
     keys = list(zip(records["fs"], records["samples"], map(tuple, records["leads"]), strict=True))
     found: list[Found] = [(np.empty(0, np.int64), "")] * (stop - start)
@@ -154,7 +159,7 @@ def find_in_block(store: Store, detector: Detector, start: int, stop: int) -> li
         fs, samples, have = key
         same = np.flatnonzero([other == key for other in keys])
         leads = detector.choose_leads(have)
-        signal = decode(block[same][:, [store.leads.index(lead) for lead in leads], : int(samples)])
+        signal = block[same][:, [store.leads.index(lead) for lead in leads], : int(samples)]
         for row, result in zip(same, detector.find(signal, float(fs), leads), strict=True):
             found[row] = result if leads else (result[0], "none of the leads asked for")
     return found

@@ -6,7 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgkit.beats.peaks import Peaks
-from ecgkit.signal.microvolts import decode
 from ecgkit.signal.repair import interpolate_gaps
 from ecgkit.signal.resample import resample
 from ecgkit.store.reader import Store
@@ -50,11 +49,10 @@ def mean_beats(
     L, W = len(store.leads), len(offsets)
     total, squares, count = np.zeros((L, W)), np.zeros((L, W)), np.zeros(L, np.int64)
     samples, columns = store.table["samples"].to_numpy(), [set(leads) for leads in store.table["leads"]]
-    for start in range(0, len(store), store.chunk_records):
-        block = store.verified(start, min(start + store.chunk_records, len(store)))
-        for row, stored in enumerate(block, start):
+    for start, stop in store.spans(0, len(store)):
+        for row, signal in enumerate(store.signals(start, stop), start):
             leads = [i for i, lead in enumerate(store.leads) if lead in columns[row]]
-            beats = _beats(decode(stored[leads, : samples[row]]), peaks.of(row), float(peaks.fs[row]), offsets, most)
+            beats = _beats(signal[leads, : samples[row]], peaks.of(row), float(peaks.fs[row]), offsets, most)
             good = np.all(np.isfinite(beats), axis=-1)  # [L, N]
             beats = np.where(good[..., None], beats, 0.0)
             total[leads] += beats.sum(1)

@@ -1,8 +1,8 @@
 """The ``ecgkit`` program: thin commands over the library.
 
 Importing this package imports no heavy library; a command imports what it needs when it runs. Every command does one
-documented library call. `ecgkit.cli.exit_codes` says how it may end. Every option can come from the environment too:
-``ECGKIT_PRETRAIN_SEED=3`` is ``ecgkit pretrain --seed 3``, unless the option is given.
+documented library call. `ecgkit.cli.exit_codes` says how it may end. Every option can come from the environment or the
+project file too: `ecgkit.cli.project`.
 """
 
 import os
@@ -14,24 +14,28 @@ import typer
 from rich.markup import escape
 
 import ecgkit
+from ecgkit.choices import command_typed
 from ecgkit.cli.exit_codes import Exit
-from ecgkit.cli.render import as_json_wanted, errors
+from ecgkit.cli.project import name_variables, note_origins, read_project
+from ecgkit.cli.render import begin, errors, next_is, say_choices, say_next
 from ecgkit.entries import CommandEntry
 from ecgkit.errors import EcgkitError, PluginError
 from ecgkit.plugins import host
+from ecgkit.wording import visible
 
 DEBUG_FLAG = "--debug"
 ENVIRONMENT = "ECGKIT"  # prefix of the variables that stand for options
+HELP = ("-h", "--help")
 
 
 def build_app() -> typer.Typer:
     """Return the program with every registered command; ``ecgkit plugins list`` shows commands that fail to load."""
     app = typer.Typer(
         name="ecgkit",
-        no_args_is_help=True,
+        invoke_without_command=True,
         pretty_exceptions_enable=False,
         rich_markup_mode="rich" if _on_terminal() else None,
-        context_settings={"auto_envvar_prefix": ENVIRONMENT},
+        context_settings={"auto_envvar_prefix": ENVIRONMENT, "help_option_names": list(HELP)},
         help="From WFDB recordings to a results table: representation learning on the 12-lead ECG.",
         epilog="Start with: ecgkit demo",
     )
@@ -55,17 +59,34 @@ def _on_terminal() -> bool:
 
 
 def _program() -> Any:
-    """Return the program as a command whose help does not list an environment variable per option."""
+    """Return the program as a command that takes options from the environment and says which it took."""
     command = typer.main.get_command(build_app())
-    _hide_variables(command)
+    name_variables(command)
+    _finish(command)
     return command
 
 
-def _hide_variables(command: Any) -> None:
+def _finish(command: Any) -> None:
+    """Keep help short: no variable for each option, no type for flags. Let each command say where options came from."""
     for parameter in command.params:
         parameter.show_envvar = False
+        if getattr(parameter, "is_flag", False):
+            parameter.metavar = ""  # for older releases of Typer
+            parameter.display_type_rich = _no_type
+    invoke = command.invoke
+
+    def invoke_telling(context: Any) -> Any:
+        note_origins(context)
+        say_choices()
+        return invoke(context)
+
+    command.invoke = invoke_telling
     for below in getattr(command, "commands", {}).values():
-        _hide_variables(below)
+        _finish(below)
+
+
+def _no_type(ctx: Any) -> None:
+    """Stand for the type of a flag in its help: there is nothing to type."""
 
 
 def _attach(app: typer.Typer, entry: CommandEntry, command: Any) -> None:
@@ -90,12 +111,17 @@ def main() -> None:
     """Run the program; print any error as one line and exit with its code."""
     debug = DEBUG_FLAG in sys.argv or bool(os.environ.get("ECGKIT_DEBUG"))
     arguments = [a for a in sys.argv[1:] if a != DEBUG_FLAG]  # it may stand anywhere on the command line
-    as_json_wanted(False)
+    begin()
     try:
-        _program()(arguments, prog_name="ecgkit")
+        with command_typed(arguments):
+            program = _program()
+            defaults = {} if {*HELP, "--version"} & set(arguments) else read_project(program)
+            program(arguments, prog_name="ecgkit", default_map=defaults)
     except EcgkitError as error:
         _fail(str(error), debug, code=Exit.BAD_INPUT)
     except SystemExit as stop:
+        if stop.code in (None, Exit.DONE, Exit.INCOMPLETE):
+            say_next()
         if stop.code != Exit.INTERRUPTED:  # Typer turns Ctrl-C into this code, without a word
             raise
         _fail(_why_interrupted(stop), debug=False, code=Exit.INTERRUPTED)
@@ -123,7 +149,7 @@ def _fail(message: str, debug: bool, *, code: int) -> None:
     if debug:
         traceback.print_exc()
     errors.print("[red]error:[/]", end=" ", soft_wrap=True)
-    print(" ".join(message.split()), file=sys.stderr)
+    print(visible(" ".join(message.split())), file=sys.stderr)
     sys.exit(code)
 
 
@@ -134,6 +160,7 @@ def _version(wanted: bool) -> None:
 
 
 def _globals(
+    context: typer.Context,
     version: Annotated[
         bool,
         typer.Option(
@@ -145,3 +172,18 @@ def _globals(
     ] = False,
 ) -> None:
     """Options of every command."""
+    if context.invoked_subcommand is None:
+        _greet(context)
+
+
+def _greet(context: typer.Context) -> None:
+    """Show what the current folder holds; the help if it holds nothing."""
+    from ecgkit.cli.project import origins
+    from ecgkit.cli.status import show_status
+
+    found = ecgkit.status()
+    if found.empty:
+        print(context.get_help())
+        return
+    show_status(found, origins(context))
+    next_is(found.next)

@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from ecgkit.evaluation.studies.attention import LeadWorth, RecordAttention
 
 
-def show_attention(run: Path, data: Path | None, record: str, task: str, out: Path | None, as_json: bool) -> None:
+def show_attention(run: Path, data: Path, record: str, task: str, out: Path | None, as_json: bool) -> None:
     """Draw the attention over --record, or measure the importance of each lead on the test records of --task."""
-    if data is None or bool(record) == bool(task):
+    if bool(record) == bool(task):
         raise ConfigError(
-            "--attention needs --data and either --record or --task",
-            remedy="Give --data STORE, with --record ID for a drawing or --task NAME for a table.",
+            "--attention needs either --record or --task",
+            remedy="Give --record ID for a drawing, or --task NAME for a table.",
         )
     if task:
         with progress() as watch:

@@ -1,26 +1,27 @@
 """``ecgkit beats STORE`` and ``ecgkit beats score RECORDS``."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperGroup
 
 import ecgkit
 from ecgkit.cli import completion
 from ecgkit.cli.given import given
+from ecgkit.cli.path_or_command import PathOrCommand
 from ecgkit.cli.render import (
     DaskOption,
     JsonOption,
     OverwriteOption,
     WorkersOption,
+    next_is,
     print_facts,
     print_json,
     print_table,
     progress,
     say,
+    say_choices,
 )
-from ecgkit.errors import ConfigError
 from ecgkit.wording import percent
 
 if TYPE_CHECKING:
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from ecgkit.beats.score import RecordScore, Report, Score
 
 SHOWN = 20
-_NAMED = "ecgkit.beats.named"  # whether the first argument is a command, not a store
 
 DetectorOption = Annotated[
     str,
@@ -53,27 +53,20 @@ SetOption = Annotated[
 ]
 
 
-class _StoreOrCommand(TyperGroup):
-    """A group whose first argument is a command, or a store with options before or after it."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        ctx.meta[_NAMED] = bool(args) and args[0] in self.commands
-        ctx.allow_interspersed_args = not ctx.meta[_NAMED]
-        return super().parse_args(ctx, args)
-
-    def get_params(self, ctx: Any) -> list[Any]:
-        """Return the parameters; if a command is named, without the store."""
-        named = ctx.command is not self or ctx.meta.get(_NAMED)
-        return [p for p in super().get_params(ctx) if not named or p.param_type_name == "option"]
-
-
-app = typer.Typer(cls=_StoreOrCommand, invoke_without_command=True, no_args_is_help=True)
+app = typer.Typer(cls=PathOrCommand, invoke_without_command=True, no_args_is_help=False)
 
 
 @app.callback()
 def beats(
     ctx: typer.Context,
-    store: Annotated[Path | None, typer.Argument(help="Store to find R peaks in.", metavar="STORE")] = None,
+    store: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Store to find R peaks in. Default: the only store in this folder.",
+            metavar="STORE",
+            autocompletion=completion.stores,
+        ),
+    ] = None,
     detector: DetectorOption = "consensus",
     leads: LeadsOption = "",
     fs: RateOption = None,
@@ -102,17 +95,21 @@ def beats(
     options = locals()
     if ctx.invoked_subcommand:
         return
-    if store is None:
-        raise ConfigError("the store is missing", remedy="Run: ecgkit beats STORE")
+    from ecgkit.workspace.defaults import the_store
+    from ecgkit.workspace.next_step import after_store
+
+    path = the_store(store, "ecgkit beats")
+    say_choices()
     with progress() as watch:
-        peaks = ecgkit.find_beats(**given(ecgkit.find_beats, options), progress=watch)
+        peaks = ecgkit.find_beats(**given(ecgkit.find_beats, {**options, "store": path}), progress=watch)
     summary = peaks.summary()
     if as_json:
         print_json(summary.to_dict())
     else:
-        _show(store.name, summary)
+        _show(path.name, summary)
     if plot is not None:
         say(f"drew {plot}")
+    next_is(after_store(path))
 
 
 @app.command("score")
@@ -156,6 +153,7 @@ def score(
         _show_report(report, detector, against)
     if plot is not None and report.worst():
         say(f"drew {plot}")
+    next_is("ecgkit beats STORE")
 
 
 def _show(name: str, summary: "PeaksSummary") -> None:

@@ -6,6 +6,7 @@ from ecgkit.entries import CommandEntry
 from ecgkit.hookspecs import hookimpl
 
 COMMANDS = {
+    "status": ("show what this folder holds, and the next command", "status:status"),
     "demo": ("run every stage on a simulated cohort and write a report", "demo:demo"),
     "simulate": ("write a synthetic 12-lead cohort in the MIMIC-IV-ECG layout", "simulate:simulate"),
     "ingest": ("convert a downloaded dataset into a store", "ingest:ingest"),
@@ -13,13 +14,14 @@ COMMANDS = {
     "beats": ("find the R peaks of a store, or evaluate a detector", "beats:app"),
     "extract-knowledge": ("extract cardiac entities from reports", "extract_knowledge:app"),
     "pretrain": ("pretrain a method on a store", "pretrain:pretrain"),
-    "runs": ("compare the training curves of runs", "runs:runs"),
+    "runs": ("list, compare, tag and delete runs", "runs:app"),
     "import-weights": ("make a run folder from published weights", "import_weights:import_weights"),
     "probe": ("evaluate an encoder on a task", "probe:probe"),
     "score": ("compute PhysioNet/CinC Challenge scores", "score:score"),
     "export": ("export a trained encoder to ONNX or a model hub folder", "export:export"),
     "report": ("make one HTML page from results", "report:report"),
     "methods": ("list method families with their inputs, presets and papers", "methods:methods"),
+    "doctor": ("check the installation, and what is missing for which command", "doctor:doctor"),
     "plugins": ("list plugins, check one, or create a new one", "plugins:app"),
 }
 

@@ -1,11 +1,13 @@
-"""Shell completion of registered names, without importing the registered code.
+"""Shell completion of registered names, and of the stores and runs of the folder.
 
-Install it once with ``ecgkit --install-completion``. Presets are read from the config of the method that was typed
-before, which loads no model.
+Install it once with ``ecgkit --install-completion``. Presets and settings are read from the config of the
+method that was typed before.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from ecgkit.entries import (
@@ -13,6 +15,7 @@ from ecgkit.entries import (
     DetectorEntry,
     Entry,
     HeadEntry,
+    KnowledgeBackendEntry,
     MethodEntry,
     ProtocolEntry,
     TaskEntry,
@@ -36,7 +39,55 @@ tasks = _names_of(TaskEntry)
 heads = _names_of(HeadEntry)
 datasets = _names_of(DatasetEntry)
 detectors = _names_of(DetectorEntry)
+knowledge_backends = _names_of(KnowledgeBackendEntry)
 protocols = _names_of(ProtocolEntry)
+
+
+def stores(incomplete: str) -> list[str]:
+    """Return the stores of the folder that is being typed, and its other folders to go on from."""
+    from ecgkit.workspace.stores import stores_of
+
+    folder = Path(incomplete).parent if not incomplete.endswith("/") else Path(incomplete)
+    with suppress(OSError):
+        found = [str(path) for path in stores_of(folder)]
+        inner = [f"{path}/" for path in folder.iterdir() if path.is_dir() and str(path) not in found]
+        return [name for name in [*found, *sorted(inner)] if name.startswith(incomplete.removeprefix("./"))]
+    return []
+
+
+def runs(incomplete: str) -> list[tuple[str, str]]:
+    """Return the runs of the current folder, with method and state."""
+    from ecgkit.workspace.runs import runs_of
+
+    with suppress(OSError):
+        found = [
+            (str(run.path), f"{run.method} {run.preset}{'' if run.finished else ', unfinished'}")
+            for run in runs_of(Path())
+        ]
+        return [pair for pair in reversed(found) if pair[0].startswith(incomplete)]
+    return []
+
+
+def settings(ctx: Any, incomplete: str) -> list[str]:
+    """Return the settings of the method on the command line as ``name=value``, with the values of its preset."""
+    from ecgkit.config import to_dict
+    from ecgkit.methods import method_config
+
+    entry = host().entries(MethodEntry).get(str(ctx.params.get("method") or ""))
+    if entry is None:
+        return []
+    with suppress(Exception):  # a broken family completes to nothing
+        _, config = method_config(entry, str(ctx.params.get("preset") or ""))
+        return [text for text in _assignments(to_dict(config), "") if text.startswith(incomplete)]
+    return []
+
+
+def _assignments(values: Mapping[str, Any], before: str) -> Iterator[str]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _assignments(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}={json.dumps(value, default=str)}"
 
 
 def presets(ctx: Any, incomplete: str) -> list[str]:

@@ -1,5 +1,6 @@
 """``ecgkit demo``."""
 
+import shlex
 import time
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +8,7 @@ from typing import Annotated
 import typer
 
 import ecgkit
-from ecgkit.cli.render import SeedOption, progress, say
+from ecgkit.cli.render import SeedOption, next_is, progress, say
 
 
 def demo(
@@ -24,4 +25,5 @@ def demo(
     began = time.perf_counter()
     with progress() as watch:
         report = ecgkit.run_demo(out, records=records, seed=seed, say=say, progress=watch)
+    next_is(f"cd {shlex.quote(str(out))} && ecgkit status")
     say(f"done in {time.perf_counter() - began:.0f} s: open {report.resolve()}")

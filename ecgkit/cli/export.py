@@ -1,5 +1,6 @@
 """``ecgkit export``."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 import ecgkit
 from ecgkit.cli.given import given
-from ecgkit.cli.render import JsonOption, OverwriteOption, print_json, print_table, progress, say
+from ecgkit.cli.render import JsonOption, OverwriteOption, next_is, print_json, print_table, progress, say
 
 if TYPE_CHECKING:
     from ecgkit.export.onnx import Exported
@@ -56,6 +57,7 @@ def export(
         what = "the whole method" if whole else "the encoder"
         say(f"{hub}: {made.hub.parameters:,} parameters of {what}, {made.hub.results} results on the card")
         written["hub"] = {"folder": str(hub), "parameters": made.hub.parameters, "results": made.hub.results}
+    next_is("ecgkit probe " + shlex.quote(str(hub)) if hub else f"ecgkit export {shlex.quote(str(run))} --hub FOLDER")
     if as_json:
         print_json(written)
 

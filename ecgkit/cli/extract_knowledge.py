@@ -2,24 +2,33 @@
 
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 import ecgkit
+from ecgkit.cli import completion
+from ecgkit.cli import knowledge_options as options
 from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.given import given
+from ecgkit.cli.knowledge_output import Prices, announce, kappa, show, show_batch, show_vote
 from ecgkit.cli.knowledge_scores import show_scores
-from ecgkit.cli.render import JsonOption, OverwriteOption, SeedOption, print_json, print_table, progress, say, warn
-from ecgkit.errors import ConfigError
+from ecgkit.cli.render import (
+    JsonOption,
+    OverwriteOption,
+    SeedOption,
+    next_is,
+    print_json,
+    print_table,
+    progress,
+    say,
+    say_choices,
+    warn,
+)
+from ecgkit.errors import BatchWaitingError, ConfigError
 from ecgkit.wording import percent
 
-if TYPE_CHECKING:
-    from ecgkit.api.knowledge import ServerCost
-    from ecgkit.knowledge.extract import Summary
-
-SHOWN = 20
 DEFAULT = "run"
 
 
@@ -28,24 +37,11 @@ class _WithDefault(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if not args or args[0] not in self.commands:
-            args = [DEFAULT, *(args or ["--help"])]
+            args = [DEFAULT, *args]
         return super().parse_args(ctx, args)
 
 
 app = typer.Typer(cls=_WithDefault, no_args_is_help=False)
-
-NameOption = Annotated[
-    str, typer.Option("--name", help="Name of the extraction. A store can hold several extractions.")
-]
-ColumnOption = Annotated[str, typer.Option("--column", help="Name of the column that holds the texts.")]
-IdOption = Annotated[
-    str,
-    typer.Option("--id-column", help="For a CSV file, name of the column of record ids. Default: the first column."),
-]
-OutOption = Annotated[
-    Path | None,
-    typer.Option("--out", help="For a CSV file, folder for the results. Default: NAME.knowledge beside the file."),
-]
 
 
 @app.callback()
@@ -56,67 +52,54 @@ def extract_knowledge() -> None:
 @app.command(DEFAULT)
 def run(
     source: Annotated[
-        Path, typer.Argument(metavar="STORE", help="Store with reports, or CSV file with a column of texts.")
-    ],
-    backend: Annotated[
-        str,
-        typer.Option(
-            help="Backend that reads the texts: lexicon (offline) or openai (a model server). Default: openai with "
-            "--base-url, otherwise lexicon."
-        ),
-    ] = "",
-    base_url: Annotated[str, typer.Option(help="OpenAI-compatible server, such as http://localhost:8000/v1.")] = "",
-    model: Annotated[str, typer.Option(help="Name of the model on that server.")] = "",
-    allow_remote: Annotated[
-        bool,
-        typer.Option(
-            "--allow-remote", help="Allow report text to be sent outside this machine and its private network."
-        ),
-    ] = False,
-    unit: Annotated[str, typer.Option(help="Unit of text to read at a time: statement or report.")] = "statement",
-    vocabulary: Annotated[
         Path | None,
-        typer.Option(
-            help="YAML or CSV file of synonyms and parents. An edited file can be applied again without a model server."
+        typer.Argument(
+            metavar="STORE",
+            help="Store with reports, or CSV file with columns of texts. Default: the only store in this folder.",
+            autocompletion=completion.stores,
         ),
     ] = None,
-    min_count: Annotated[
-        int, typer.Option(min=1, help="Smallest number of records in which an entity must be present to be kept.")
-    ] = 50,
-    max_entities: Annotated[
-        int | None, typer.Option(min=1, help="Largest number of entities to keep, by frequency. Default: all.")
-    ] = None,
-    keep_children: Annotated[
-        bool, typer.Option("--keep-children", help="Keep the column of each subtype beside that of its parent.")
-    ] = False,
+    backend: options.BackendOption = "",
+    base_url: options.BaseUrlOption = None,
+    model: options.ModelOption = "",
+    allow_remote: options.AllowRemoteOption = False,
+    batch: options.BatchOption = None,
+    unit: Annotated[str, typer.Option(help="Unit of text to read at a time: statement or report.")] = "statement",
+    limit: options.LimitOption = None,
+    seed: SeedOption = 0,
+    vocabulary: options.VocabularyOption = None,
+    min_count: options.MinCountOption = None,
+    max_entities: options.MaxEntitiesOption = None,
+    keep_children: options.KeepChildrenOption = False,
     verify: Annotated[
         bool, typer.Option(help="Ask the model again about entities that the text does not name literally.")
     ] = True,
     retry_unread: Annotated[
         bool, typer.Option("--retry-unread", help="Ask again about texts whose earlier answer could not be read.")
     ] = False,
-    concurrency: Annotated[int, typer.Option(min=1, help="Largest number of simultaneous requests.")] = 16,
+    max_tokens: options.MaxTokensOption = 4096,
+    temperature: options.TemperatureOption = None,
+    reasoning: options.ReasoningOption = "",
+    samples: options.SamplesOption = 1,
+    language: options.LanguageOption = "",
+    prompts: options.PromptsOption = None,
+    extra_body: options.ExtraBodyOption = "",
+    header: options.HeaderOption = None,
+    settings: options.BackendSetOption = None,
+    concurrency: options.ConcurrencyOption = 64,
     timeout: Annotated[float, typer.Option(min=0.1, help="Time limit of one request, in s.")] = 120.0,
     retries: Annotated[int, typer.Option(min=0, help="Number of retries of a failed request.")] = 7,
-    price_in: Annotated[
-        float, typer.Option(min=0, help="Price per million prompt tokens, for the cost estimate.")
-    ] = 0.0,
-    price_out: Annotated[
-        float, typer.Option(min=0, help="Price per million answer tokens, for the cost estimate.")
-    ] = 0.0,
+    price_in: options.PriceInOption = 0.0,
+    price_out: options.PriceOutOption = 0.0,
     audit: Annotated[
         int, typer.Option(min=0, help="Number of reports to sample into a sheet to check by hand. Default: no sheet.")
     ] = 0,
-    max_unread: Annotated[
-        float,
-        typer.Option(
-            min=0, max=100, help="Exit with code 3 if more than this percentage of the records is not read completely."
-        ),
-    ] = 5.0,
-    column: ColumnOption = "report",
-    id_column: IdOption = "",
-    out: OutOption = None,
-    name: NameOption = "labels",
+    max_unread: options.MaxUnreadOption = 5.0,
+    report_columns: options.ReportColumnsOption = "",
+    reports: options.ReportsOption = None,
+    id_column: options.IdOption = "",
+    out: options.OutOption = None,
+    name: options.NameOption = "labels",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -126,18 +109,36 @@ def run(
     of the server comes from ECGKIT_API_KEY or OPENAI_API_KEY. If the command is stopped, the same command continues
     where it stopped. With --vocabulary alone, an edited vocabulary is applied to the earlier readings.
 
-    More commands: 'extract-knowledge compare A B' shows where two extractions differ. 'extract-knowledge audit STORE'
-    writes a sheet of sampled reports to check by hand, and scores it.
+    More commands: 'extract-knowledge compare A B' shows where two extractions differ. 'extract-knowledge vote A B C'
+    makes labels from the votes of several. 'extract-knowledge audit STORE' writes a sheet of sampled reports to check
+    by hand, and scores it. 'extract-knowledge export STORE FILE' writes the labels as CSV. 'extract-knowledge prompts
+    FOLDER' writes the prompts, to be edited.
     """
-    arguments = given(ecgkit.extract_knowledge, locals())
-    announce = partial(_announce, price_in=price_in, price_out=price_out)
-    with progress() as watch:
-        summary = ecgkit.extract_knowledge(**arguments, announce=announce, progress=watch)
-    _show(summary, price_in, price_out)
+    chosen = locals()
+    from ecgkit.workspace.defaults import the_store
+    from ecgkit.workspace.next_step import after_store
+
+    path = the_store(source, "ecgkit extract-knowledge")
+    say_choices()
+    arguments = given(ecgkit.extract_knowledge, {**chosen, "source": path})
+    prices = Prices(price_in, price_out)
+    try:
+        with progress() as watch:
+            summary = ecgkit.extract_knowledge(
+                **arguments, announce=partial(announce, prices=prices), notify=warn, progress=watch
+            )
+    except BatchWaitingError as waiting:
+        show_batch(waiting)
+        next_is("the same command, when the answers are there")
+        if as_json:
+            print_json({"waiting": waiting.count, "stage": waiting.stage, "questions": list(map(str, waiting.paths))})
+        return
+    show(summary, prices)
     if as_json:
         print_json(summary.to_dict())
     if summary.audit:
         _show_sheet(*summary.audit)
+    next_is(after_store(path))
     if summary.incomplete > max_unread / 100 * max(1, summary.with_report):
         raise typer.Exit(Exit.INCOMPLETE)
 
@@ -159,16 +160,13 @@ def compare(
     if as_json:
         print_json({"records": result.records, "rows": rows, "only_a": result.only_a, "only_b": result.only_b})
         return
-    shown = [{**row, "agreement": f"{percent(row['agreement'], 2)} %", "kappa": _kappa(row["kappa"])} for row in rows]
+    shown = [{**row, "agreement": f"{percent(row['agreement'], 2)} %", "kappa": kappa(row["kappa"])} for row in rows]
+    next_is("ecgkit extract-knowledge audit STORE")
     numeric = ["both", "only_a", "only_b", "neither", "agreement", "kappa"]
     print_table(f"{result.records} records", shown, numeric=numeric)
     for which, names in (("A", result.only_a), ("B", result.only_b)):
         if names:
             say(f"only in {which}: {', '.join(names)}")
-
-
-def _kappa(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
 
 
 @app.command("audit")
@@ -191,10 +189,11 @@ def audit(
         typer.Option(min=1, help="With --score, texts that must state an entity for it to count in the macro F1."),
     ] = 5,
     errors: Annotated[bool, typer.Option("--errors", help="With --score, list the errors.")] = False,
-    column: ColumnOption = "report",
-    id_column: IdOption = "",
-    out: OutOption = None,
-    name: NameOption = "labels",
+    report_columns: options.ReportColumnsOption = "",
+    reports: options.ReportsOption = None,
+    id_column: options.IdOption = "",
+    out: options.OutOption = None,
+    name: options.NameOption = "labels",
     as_json: JsonOption = False,
 ) -> None:
     """Sample reports and their entities into a sheet to check by hand, or score the verdicts of such a sheet.
@@ -217,6 +216,7 @@ def audit(
         print_json({"files": [str(path) for path in paths]})
     else:
         _show_sheet(*paths)
+        next_is(f"open {paths[1]} in a browser")
 
 
 @app.command("export")
@@ -227,7 +227,7 @@ def export(
         str,
         typer.Option(help="long (one row per record and entity, with codes) or wide (one row per record)."),
     ] = "long",
-    name: NameOption = "labels",
+    name: options.NameOption = "labels",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -243,45 +243,60 @@ def export(
         say(f"labels in {path}")
 
 
-def _announce(cost: "ServerCost", price_in: float, price_out: float) -> None:
-    """Print the number of requests and their estimated cost before the first request."""
-    say(f"{cost.records} records, {cost.texts} unique texts, {cost.saved} calls saved, {cost.requests} to ask")
-    price = (cost.prompt_tokens * price_in + cost.answer_tokens * price_out) / 1e6
-    priced = f", about {price:.2f}" if price_in or price_out else ""
-    say(f"estimate: {cost.prompt_tokens} prompt tokens and {cost.answer_tokens} answer tokens{priced}")
+@app.command("mentions")
+def mentions(
+    source: Annotated[Path, typer.Argument(metavar="STORE", help="Store or CSV file whose reports were read.")],
+    report_columns: options.ReportColumnsOption = "",
+    reports: options.ReportsOption = None,
+    id_column: options.IdOption = "",
+    out: options.OutOption = None,
+    name: options.NameOption = "labels",
+) -> None:
+    """Write a CSV file of every finding of every record, with its quote and the quote's place in the report."""
+    say(str(ecgkit.write_mentions(**given(ecgkit.write_mentions, locals()))))
 
 
-def _show(summary: "Summary", price_in: float, price_out: float) -> None:
-    entities = summary.entities
-    say(f"{len(entities.names)} entities of {summary.records} records ({summary.with_report} with a report)")
-    say(f"{summary.texts} unique texts read, {summary.saved} calls saved")
-    say(f"labels in {summary.path}")
-    _show_counters(summary.counters, price_in, price_out)
-    for reason, count in summary.problems.items():
-        warn(f"{count} texts not read ({reason})")
-    if summary.incomplete:
-        warn(
-            f"{summary.incomplete} records are not read completely. Run the command again; with --retry-unread, it "
-            "also asks again about unreadable answers"
+@app.command("vote")
+def vote(
+    extractions: Annotated[list[Path], typer.Argument(help="Folders of two or more extractions of the same reports.")],
+    min_count: options.MinCountOption = None,
+    max_entities: options.MaxEntitiesOption = None,
+    keep_children: options.KeepChildrenOption = False,
+    report_columns: options.ReportColumnsOption = "",
+    reports: Annotated[
+        Path | None,
+        typer.Option(help="CSV file whose texts were read. It is needed where the extractions are not in a store."),
+    ] = None,
+    id_column: options.IdOption = "",
+    name: options.NameOption = "vote",
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Make labels from the votes of several extractions, and list the texts on which they differ.
+
+    In each text, an entity counts if more than half of the extractions mention it.
+    """
+    result = ecgkit.vote_knowledge(**given(ecgkit.vote_knowledge, locals()))
+    show_vote(result)
+    next_is(f"decide the disputes in {result.disputes}")
+    if as_json:
+        rows = [row.to_dict() for row in result.rows]
+        print_json(
+            {
+                **result.summary.to_dict(),
+                "voters": result.voters,
+                "rows": rows,
+                "disputed": result.disputed,
+                "disputes": str(result.disputes),
+            }
         )
-    if summary.unknown:
-        warn(f"{len(summary.unknown)} names are not in the vocabulary and are left out. mentions.parquet lists them")
-    rows = [
-        {"entity": name, "present": int(p), "uncertain": int(u), "parent": entities.parents.get(name, "")}
-        for name, p, u in zip(entities.names[:SHOWN], entities.counts, entities.uncertain, strict=False)
-    ]
-    more = len(entities.names) > SHOWN
-    title = f"The {SHOWN} most frequent of {len(entities.names)} entities" if more else "Entities"
-    print_table(title, rows, numeric=["present", "uncertain"])
 
 
-def _show_counters(counters: Any, price_in: float, price_out: float) -> None:
-    """Print the number of requests, tokens and the cost."""
-    if counters:
-        say(", ".join(f"{name.replace('_', ' ')} {count}" for name, count in counters.items()))
-    if counters.get("verify_asked"):
-        dropped = counters["verify_dropped"] / counters["verify_asked"]
-        say(f"entities that verification rejected: {percent(dropped)} % of those asked about")
-    if price_in or price_out:
-        cost = counters.get("prompt_tokens", 0) * price_in + counters.get("completion_tokens", 0) * price_out
-        say(f"cost: {cost / 1e6:.2f}")
+@app.command("prompts")
+def prompts(
+    folder: Annotated[Path, typer.Argument(help="Folder to write the prompts into.")],
+    overwrite: OverwriteOption = False,
+) -> None:
+    """Write the prompts that ship with ecgkit into FOLDER, to be edited and given with --prompts."""
+    for path in ecgkit.write_prompts(folder, overwrite=overwrite):
+        say(str(path))

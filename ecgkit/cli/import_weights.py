@@ -1,5 +1,6 @@
 """``ecgkit import-weights``."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -7,7 +8,7 @@ import typer
 
 import ecgkit
 from ecgkit.cli import completion
-from ecgkit.cli.render import OverwriteOption, say
+from ecgkit.cli.render import OverwriteOption, next_is, say
 
 
 def import_weights(
@@ -21,5 +22,6 @@ def import_weights(
     """Make a run folder for 'ecgkit probe' from published weights with their official parameter names."""
     imported = ecgkit.import_weights(file, method=method, out=out, overwrite=overwrite)
     say(f"{out}: {imported.values:,} parameters of {method} from {file.name}")
+    next_is(f"ecgkit probe {shlex.quote(str(out))} --data STORE")
     if imported.left_out:
         say(f"left out, because a run does not hold the classifier of a task: {', '.join(imported.left_out)}")

@@ -17,10 +17,12 @@ from ecgkit.cli.render import (
     JsonOption,
     OverwriteOption,
     WorkersOption,
+    next_is,
     print_json,
     print_table,
     progress,
     say,
+    say_choices,
 )
 
 if TYPE_CHECKING:
@@ -33,7 +35,10 @@ FILES, PEOPLE, STORED = "What the files do not state", "Table of records and pat
 
 def ingest(
     src: Annotated[str, typer.Argument(help="Folder of a downloaded dataset, or a URL such as s3://bucket/ptb-xl.")],
-    out: Annotated[Path, typer.Option(help="Store to write, such as ptbxl.zarr.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Store to write. Default: NAME.zarr in this folder, with the name of the source's folder."),
+    ] = None,
     dataset: Annotated[
         str,
         typer.Option(
@@ -161,6 +166,20 @@ def ingest(
         list[str] | None,
         typer.Option(help="Quality flag. Records with this flag are left out. Repeatable.", rich_help_panel=STORED),
     ] = None,
+    max_record_mb: Annotated[
+        float,
+        typer.Option(
+            min=1,
+            help="Largest memory in MB that reading one record may need, as far as its header shows it. A larger "
+            "record goes to the ledger.",
+        ),
+    ] = 2048.0,
+    max_record_seconds: Annotated[
+        float,
+        typer.Option(
+            min=0.1, help="Longest time in s that reading one record may take. A slower record goes to the ledger."
+        ),
+    ] = 600.0,
     max_rejected: Annotated[
         float,
         typer.Option(min=0, max=100, help="Exit with code 3 if more than this percentage of the records is rejected."),
@@ -175,13 +194,21 @@ def ingest(
     A record that cannot be read is listed in the store's ledger with the reason. 'ecgkit inspect' shows the ledger. If
     the command is stopped, the same command continues where it stopped.
     """
-    arguments, began = given(ecgkit.ingest, locals()), time.perf_counter()
+    options, began = locals(), time.perf_counter()
+    from ecgkit.datasets.paths import open_folder
+    from ecgkit.workspace.defaults import new_store
+    from ecgkit.workspace.next_step import after_store
+
+    store = new_store(out, open_folder(src), dataset)
+    say_choices()
+    arguments = given(ecgkit.ingest, {**options, "out": store})
     with progress() as watch:
         report = ecgkit.ingest(**arguments, progress=watch)
     took = time.perf_counter() - began
-    _show(report, out, took)
+    _show(report, store, took)
     if as_json:
-        print_json(_as_json(report, out, took))
+        print_json(_as_json(report, store, took))
+    next_is(after_store(store))
     if report.failed > max_rejected / 100 * report.found:
         raise typer.Exit(Exit.INCOMPLETE)
 
@@ -193,16 +220,22 @@ def _as_json(report: "IngestReport", out: Path, seconds: float) -> dict[str, Any
         "dataset": report.dataset,
         "found": report.found,
         "taken": report.taken,
+        "records": report.records,
         "failed": report.failed,
         "findings": report.findings,
         "flagged": dict(report.flagged),
+        "clipped": report.clipped,
+        "rescaled": report.rescaled,
+        "offset": report.offset,
         "rejected": rejected,
         "seconds": seconds,
     }
 
 
 def _show(report: "IngestReport", out: Path, seconds: float) -> None:
-    say(f"{report.dataset}: {report.taken} of {report.found} records into {out} in {seconds:.1f} s")
+    say(f"{report.dataset}: {_taken(report)} into {out} in {seconds:.1f} s")
+    if report.source_changed:
+        say("  the source has changed since the stopped run, so what that run had done was made anew")
     for line in report.findings:
         say(f"  {line}")
     for leads, count in report.fewer_leads.most_common():
@@ -213,12 +246,21 @@ def _show(report: "IngestReport", out: Path, seconds: float) -> None:
         others = ", ".join(f"{name} ({count})" for name, count in report.other.most_common())
         say(f"  channels left out because they are not ECG leads: {others}")
     rejected = Counter(_kind(row.stage, row.reason) for row in report.rejected)
-    rows = [{"what": "read", "records": report.taken}]
+    rows = [{"what": "read", "records": report.records}]
     rows += [{"what": f"flagged {flag}", "records": count} for flag, count in report.flagged.most_common()]
+    amplitudes = {"clipped": report.clipped, "rescaled": report.rescaled, "offset": report.offset}
+    rows += [{"what": what, "records": count} for what, count in amplitudes.items() if count]
     rows += [{"what": kind, "records": count} for kind, count in rejected.most_common(SHOWN)]
     print_table("Summary", rows, numeric=["records"])
     if report.rejected:
         _show_rejected(report, out)
+
+
+def _taken(report: "IngestReport") -> str:
+    """Say how many of the records were taken, and in how many windows."""
+    if report.records == report.taken:
+        return f"{report.taken} of {report.found} records"
+    return f"{report.taken:,} windows of {report.records:,} record{'s' * (report.records != 1)} (of {report.found:,})"
 
 
 def _show_rejected(report: "IngestReport", out: Path) -> None:

@@ -8,7 +8,7 @@ import typer
 
 import ecgkit
 from ecgkit.cli import completion, inspect_view
-from ecgkit.cli.render import JsonOption, print_json, progress, say
+from ecgkit.cli.render import JsonOption, next_is, print_json, progress, say, say_choices
 from ecgkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -17,11 +17,23 @@ if TYPE_CHECKING:
 
 def inspect(
     store: Annotated[
-        Path,
-        typer.Argument(metavar="STORE|RUN", help="Store to inspect. With --reconstruct or --attention, a run folder."),
-    ],
+        Path | None,
+        typer.Argument(
+            metavar="STORE|RUN",
+            help="Store to inspect. Default: the only store in this folder. With --reconstruct or --attention, a run "
+            "folder. Default: the run that finished last.",
+            autocompletion=completion.stores,
+        ),
+    ] = None,
     record: Annotated[str, typer.Option(help="Id of a record to show.")] = "",
     out: Annotated[Path | None, typer.Option(help="PNG file of the drawing.")] = None,
+    start: Annotated[
+        str,
+        typer.Option(help="With --record, where the drawing begins: seconds, or H:MM:SS. Default: the record's start."),
+    ] = "",
+    seconds: Annotated[
+        float, typer.Option(min=0.1, max=10, help="With --record, length of the drawing in s, at most 10.")
+    ] = 10.0,
     quality: Annotated[
         bool, typer.Option("--quality", help="Show the number of records with each quality flag.")
     ] = False,
@@ -61,23 +73,33 @@ def inspect(
 
     The drawing has the clinical layout: 25 mm/s, 10 mm/mV, three rows of four leads and a rhythm strip.
     """
-    if attention:
-        from ecgkit.cli.attention import show_attention
+    from ecgkit.workspace.defaults import the_run, the_store, the_store_of
+    from ecgkit.workspace.next_step import after_run, after_store
 
-        show_attention(store, data, record, task, out, as_json)
-        return
-    if reconstruct:
-        _reconstruct(store, data, record, out)
+    if attention or reconstruct:
+        run = the_run(store, "ecgkit inspect")
+        of = the_store_of(run, data, "ecgkit inspect")
+        say_choices()
+        if attention:
+            from ecgkit.cli.attention import show_attention
+
+            show_attention(run, of, record, task, out, as_json)
+        else:
+            _reconstruct(run, of, record, out)
+        next_is(after_run(run))
         return
     _check_store(record, out, html, data, task, asked=[bool(record), bool(quality or html), overlap is not None])
+    path = the_store(store, "ecgkit inspect")
+    say_choices()
     if record:
-        _show_record(store, record, out, as_json)
+        _show_record(path, record, out, start, seconds, as_json)
     elif overlap is not None:
-        _show_overlap(store, overlap, as_json)
+        _show_overlap(path, overlap, as_json)
     elif quality or html:
-        _show_quality(store, html, as_json)
+        _show_quality(path, html, as_json)
     else:
-        _show_store(store, as_json)
+        _show_store(path, as_json)
+    next_is(after_store(path))
 
 
 def _check_store(
@@ -124,8 +146,8 @@ def _show_overlap(first: Path, second: Path, as_json: bool) -> None:
         inspect_view.show_overlap(first.name, second.name, both)
 
 
-def _show_record(store: Path, record: str, out: Path | None, as_json: bool) -> None:
-    details = ecgkit.inspect_record(store, record, out=out)
+def _show_record(store: Path, record: str, out: Path | None, start: str, seconds: float, as_json: bool) -> None:
+    details = ecgkit.inspect_record(store, record, out=out, start=start, seconds=seconds)
     if as_json:
         print_json(details.values)
     elif out is None:
@@ -144,11 +166,10 @@ def _peaks(details: "RecordDetails") -> str:
     return f" with {len(details.rpeaks)} R peaks by {details.rpeaks_by}{flag}"
 
 
-def _reconstruct(run: Path, data: Path | None, record: str, out: Path | None) -> None:
+def _reconstruct(run: Path, data: Path, record: str, out: Path | None) -> None:
     """Draw a record and its reconstruction by a masked model."""
-    if data is None or out is None:
-        missing = "--data STORE" if data is None else "--out PICTURE.png"
-        raise ConfigError(f"--reconstruct without {missing.split()[0]}", "", f"Add {missing}.")
+    if out is None:
+        raise ConfigError("--reconstruct without --out", "", "Add --out PICTURE.png.")
     with progress() as watch:
         rebuilt = ecgkit.inspect_reconstruction(run, data=data, out=out, record=record, progress=watch)
     inspect_view.show_reconstruction(out, rebuilt)

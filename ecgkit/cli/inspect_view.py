@@ -56,7 +56,11 @@ def _lines(summary: "StoreSummary") -> dict[str, str]:
     if "NU" in summary.units:
         lines["unit"] += " (NU: the source gives no unit; the amplitudes are not in mV)"
     if summary.clipped:
-        lines["beyond +-32.767 mV"] = f"{summary.clipped} records, clipped to this range"
+        lines["clipped"] = f"{summary.clipped} records with samples beyond what can be stored"
+    if summary.rescaled:
+        lines["rescaled"] = f"{summary.rescaled} records with a lead in steps of its own instead of 1 uV"
+    if summary.offset:
+        lines["offset"] = f"{summary.offset} records with a lead that has an offset of its own"
     return lines
 
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 import ecgkit
-from ecgkit.cli.render import JsonOption, print_facts, print_json
+from ecgkit.cli.render import JsonOption, next_is, print_facts, print_json
 
 if TYPE_CHECKING:
     from ecgkit.api.plugins import MethodDetails
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 def methods(as_json: JsonOption = False) -> None:
     """List method families: the data that they train on, their kinds of features, their presets and papers."""
     found = ecgkit.list_methods()
+    next_is("ecgkit pretrain --method NAME")
     if as_json:
         print_json([{"method": method.name, "what": method.summary, **_cells(method)} for method in found])
         return

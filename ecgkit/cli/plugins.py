@@ -9,7 +9,7 @@ import typer
 import ecgkit
 from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.given import given
-from ecgkit.cli.render import JsonOption, print_facts, print_json, print_table, progress, say
+from ecgkit.cli.render import JsonOption, next_is, print_facts, print_json, print_table, progress, say
 
 if TYPE_CHECKING:
     from ecgkit.plugins import Plugin
@@ -27,6 +27,7 @@ def plugins() -> None:
 def list_plugins(as_json: JsonOption = False) -> None:
     """List every plugin with its distribution, the entries that it registers, and its error if it cannot be loaded."""
     found = ecgkit.list_plugins()
+    next_is("ecgkit plugins check NAME")
     if as_json:
         print_json([_as_json(plugin) for plugin in found])
         return
@@ -88,6 +89,8 @@ def check(
 
 def _show(name: str, results: "list[CheckResult]") -> None:
     counts = {outcome: sum(r.outcome == outcome for r in results) for outcome in ("ok", "failed", "skipped")}
+    failed = [result.check for result in results if result.outcome == "failed"]
+    next_is(f"ecgkit plugins check {name} --only {failed[0]}" if failed else f"ecgkit pretrain --method {name}")
     say(f"{name}: " + ", ".join(f"{count} {outcome}" for outcome, count in counts.items() if count))
     several = len({result.subject for result in results}) > 1
     rows = [
@@ -108,4 +111,4 @@ def new(
     made = ecgkit.new_plugin(name, out=out)
     say(f"{made}: a method, its presets, its test and a README")
     say(f"install it:  pip install --no-deps -e {made}")
-    say(f"check it:    ecgkit plugins check {name}")
+    next_is(f"ecgkit plugins check {name}, after the installation")

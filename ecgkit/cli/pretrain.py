@@ -15,13 +15,17 @@ from ecgkit.cli.render import (
     JsonOption,
     OverwriteOption,
     SeedOption,
+    next_is,
     print_facts,
     print_json,
     say,
+    say_choices,
 )
 from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption
 from ecgkit.cli.training_view import training_view
+from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError
+from ecgkit.plugins import host
 
 if TYPE_CHECKING:
     from ecgkit.api.training import Pretraining
@@ -36,8 +40,16 @@ def pretrain(
     method: Annotated[
         str, typer.Option(help="Method family. List them with: ecgkit methods", autocompletion=completion.methods)
     ] = "",
-    data: Annotated[Path | None, typer.Option(help="Store to train on.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder to write.")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Store to train on. Default: the only store in this folder.", autocompletion=completion.stores
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Run folder to write. Default: runs/METHOD-PRESET; if it exists, with -2, -3 and so on."),
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option(help="Unfinished run to continue, with its own settings and store.")
     ] = None,
@@ -119,12 +131,13 @@ def pretrain(
         arguments = given(ecgkit.resume_pretraining, {**options, "run": resume})
         _train(lambda watcher: ecgkit.resume_pretraining(**arguments, watcher=watcher), resume, as_json)
         return
-    _check_described(method, data, out, dry_run=dry_run)
+    options["data"], run = _places(method, preset, data, out, dry_run=dry_run)
+    say_choices()
     if dry_run:
         _show_estimate(ecgkit.estimate_pretraining(**given(ecgkit.estimate_pretraining, options)), as_json)
         return
-    arguments = given(ecgkit.pretrain, options)
-    _train(lambda watcher: ecgkit.pretrain(**arguments, watcher=watcher), Path(str(out)), as_json)
+    arguments = given(ecgkit.pretrain, {**options, "out": run})
+    _train(lambda watcher: ecgkit.pretrain(**arguments, watcher=watcher), run, as_json)
 
 
 def _check_alone(ctx: typer.Context) -> None:
@@ -142,23 +155,30 @@ def _check_alone(ctx: typer.Context) -> None:
             )
 
 
-def _check_described(method: str, data: Path | None, out: Path | None, *, dry_run: bool) -> None:
-    """Refuse a new training without method, store or run folder.
+def _places(method: str, preset: str, data: Path | None, out: Path | None, *, dry_run: bool) -> tuple[Path, Path]:
+    """Return the store and the run folder of a new training: those that were given, or the defaults.
 
     Raises:
-        ConfigError: An option is missing.
+        ConfigError: No method is given, or the processes of a launcher are given no run folder.
+        StoreError: No store is given, and the folder does not hold exactly one.
+        OutputError: No run folder is given, and an unfinished run has the name.
     """
-    needed = {"--method": method, "--data": data, **({} if dry_run else {"--out": out})}
-    missing = [name for name, value in needed.items() if not value]
-    if missing:
-        raise ConfigError(
-            f"missing {' and '.join(missing)}", remedy="Give --method, --data and --out, or --resume RUN."
-        )
+    from ecgkit.api.pretrain import run_folder
+    from ecgkit.methods import method_config
+    from ecgkit.workspace.defaults import the_store
+
+    methods = host().entries(MethodEntry)
+    if not method:
+        raise ConfigError("missing --method", f"one of {', '.join(methods)}", "'ecgkit methods' describes them.")
+    name, _ = method_config(host().get(MethodEntry, method), preset)
+    store = the_store(data, f"ecgkit pretrain --method {method}", "--data")
+    return store, Path() if dry_run else run_folder(out, method, name)
 
 
 def _train(train: "Callable[[Watcher], Pretraining]", out: Path, as_json: bool) -> None:
     """Train, show the progress, and print the outcome."""
     from ecgkit.training.launch import ProcessError, tells_the_end
+    from ecgkit.workspace.next_step import after_run
 
     if as_json:
         os.environ["ECGKIT_PRETRAIN_AS_JSON"] = "1"  # the processes that may be started leave stdout alone too
@@ -171,6 +191,7 @@ def _train(train: "Callable[[Watcher], Pretraining]", out: Path, as_json: bool) 
         raise typer.Exit(failure.code) from None
     if tells_the_end():
         _show(done)
+        next_is(after_run(done.run))
         if as_json:
             print_json({"run": str(done.run), "seconds": done.seconds, "epochs": done.metrics})
 

@@ -10,7 +10,17 @@ import typer
 from ecgkit.cli import probe_options as given
 from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.probe_roads import refuse_unused
-from ecgkit.cli.render import DeviceOption, JsonOption, SeedOption, print_json, progress, say, warn
+from ecgkit.cli.render import (
+    DeviceOption,
+    JsonOption,
+    SeedOption,
+    next_is,
+    print_json,
+    progress,
+    say,
+    say_choices,
+    warn,
+)
 from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption
 
 if TYPE_CHECKING:
@@ -68,10 +78,22 @@ def probe(
     road = refuse_unused(ctx)
     if road == "suite":
         _suite(suite, as_json, options)
-    elif road in ("layers", "perturb"):
+        return
+    _fill_in(options)
+    if road in ("layers", "perturb"):
         _study(road, layers or perturb, as_json, options)
     else:
         _results(as_json, options)
+
+
+def _fill_in(options: dict[str, Any]) -> None:
+    """Put run, store and task into the options where they were not given, and say so."""
+    from ecgkit.workspace.fitting import probe_inputs
+
+    untrained = bool(options["method"] or options["random_init"] or options["scratch"])
+    found = probe_inputs(options["run"], options["data"], options["task"], untrained=untrained)
+    options["run"], options["data"], options["task"] = found
+    say_choices()
 
 
 def _taken(options: Mapping[str, Any], *, without: tuple[str, ...]) -> dict[str, Any]:
@@ -85,12 +107,14 @@ def _results(as_json: bool, options: Mapping[str, Any]) -> None:
     """Probe and print the results; end with exit code 3 if some probes of a grid failed."""
     from ecgkit.api.probe import probe as run_probe
     from ecgkit.cli.probe_show import show_results
+    from ecgkit.workspace.next_step import after_results
 
     with progress() as watch:
         found = run_probe(**_taken(options, without=("stores",)), progress=watch)
     show_results(found)
     if as_json:
         print_json([{"folder": str(folder), **asdict(row)} for folder, row in found.rows])
+    next_is(after_results(found.rows[0][0]))
     _end(found)
 
 
@@ -115,6 +139,7 @@ def _study(road: str, asked: str, as_json: bool, options: Mapping[str, Any]) -> 
         else:
             found = study_perturbations(**_taken(options, without=unused), perturb=asked, progress=watch)
     show_study(found)
+    next_is("ecgkit report")
     if as_json:
         print_json([{str(name): value for name, value in row.items()} for row in found.table.to_dict("records")])
 
@@ -123,6 +148,7 @@ def _suite(name: str, as_json: bool, options: Mapping[str, Any]) -> None:
     """Run a suite and print its summary; end with exit code 3 if some of its probes failed."""
     from ecgkit.api.suite import open_suite, run_opened
     from ecgkit.cli.probe_show import show_suite
+    from ecgkit.workspace.next_step import after_results
 
     opened = open_suite(name, options["run"], stores=_paths(options["stores"] or []), out=options["out"])
     for task, store in opened.suite.left_out().items():
@@ -132,6 +158,7 @@ def _suite(name: str, as_json: bool, options: Mapping[str, Any]) -> None:
         kept = {name: options[name] for name in ("jobs", "device", "cache", "no_cache")}
         result = run_opened(opened, **kept, progress=watch)
     show_suite(result, opened.title)
+    next_is(after_results(opened.out))
     if as_json:
         results = [{"folder": str(folder), **asdict(row)} for folder, row in result.rows]
         print_json(

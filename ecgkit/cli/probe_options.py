@@ -8,42 +8,67 @@ import typer
 from ecgkit.cli import completion
 
 # Encoder
-Run = Annotated[Path | None, typer.Argument(help="Run folder of a pretrained model.")]
+Run = Annotated[
+    Path | None,
+    typer.Argument(
+        help="Run folder of a pretrained model. Default: the run in this folder that finished last.",
+        autocompletion=completion.runs,
+    ),
+]
 Method = Annotated[
     str,
     typer.Option(
+        rich_help_panel="Encoder",
         help="Method family to evaluate without a run. Needs --random-init or --scratch. List them with: "
         "ecgkit methods",
         autocompletion=completion.methods,
     ),
 ]
-RandomInit = Annotated[bool, typer.Option("--random-init", help="Probe the untrained encoder of --method.")]
-Scratch = Annotated[
-    bool, typer.Option("--scratch", help="Train the encoder of --method from scratch on the task's labels.")
+RandomInit = Annotated[
+    bool, typer.Option("--random-init", rich_help_panel="Encoder", help="Probe the untrained encoder of --method.")
 ]
-Epochs = Annotated[int | None, typer.Option(min=1, help="With --scratch, number of epochs.")]
+Scratch = Annotated[
+    bool,
+    typer.Option(
+        "--scratch", rich_help_panel="Encoder", help="Train the encoder of --method from scratch on the task's labels."
+    ),
+]
+Epochs = Annotated[int | None, typer.Option(rich_help_panel="Encoder", min=1, help="With --scratch, number of epochs.")]
 
 # Data
-Data = Annotated[Path | None, typer.Option(help="Store with the task's labels.")]
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        rich_help_panel="Data",
+        help="Store with the task's labels. Default: the store of the run, or the only store in this folder.",
+        autocompletion=completion.stores,
+    ),
+]
 Task = Annotated[
     str,
     typer.Option(
-        help="Name or YAML file of a task, such as ptbxl-super or my.yaml. Join several by commas.",
+        rich_help_panel="Data",
+        help="Name or YAML file of a task, such as ptbxl-super or my.yaml. Join several by commas. Default: the only "
+        "task that fits the store.",
         autocompletion=completion.tasks,
     ),
 ]
 TaskSettings = Annotated[
     list[str] | None,
-    typer.Option("--task-set", help="One setting of the task, such as icd10.count_on=train. Repeatable."),
+    typer.Option(
+        "--task-set", rich_help_panel="Data", help="One setting of the task, such as icd10.count_on=train. Repeatable."
+    ),
 ]
 EvalData = Annotated[
-    Path | None, typer.Option(help="Other store to test on. Only classes that both stores have are tested.")
+    Path | None,
+    typer.Option(rich_help_panel="Data", help="Other store to test on. Only classes that both stores have are tested."),
 ]
 
 # Evaluation
 Head = Annotated[
     str,
     typer.Option(
+        rich_help_panel="Evaluation",
         help="Head to fit on the encoder's features. List them with: ecgkit plugins list",
         autocompletion=completion.heads,
     ),
@@ -51,39 +76,52 @@ Head = Annotated[
 Leads = Annotated[
     str,
     typer.Option(
+        rich_help_panel="Evaluation",
         help="Lead sets to test, such as 12,6,3,2,1, limb, I+II, all-single or random:3:20. Each lead set gives one "
-        "result. Default: all leads."
+        "result. Default: all leads.",
     ),
 ]
 Prompts = Annotated[
-    Path | None, typer.Option(help="With --head zero-shot, JSON file that holds a prompt for each class.")
+    Path | None,
+    typer.Option(
+        rich_help_panel="Evaluation", help="With --head zero-shot, JSON file that holds a prompt for each class."
+    ),
 ]
 IndependentQueries = Annotated[
     bool,
     typer.Option(
-        "--independent-queries", help="With --head zero-shot, predict each class independently of the others."
+        "--independent-queries",
+        rich_help_panel="Evaluation",
+        help="With --head zero-shot, predict each class independently of the others.",
     ),
 ]
 Protocol = Annotated[
     str,
     typer.Option(
-        help="Evaluation protocol to follow. List them with: ecgkit plugins list", autocompletion=completion.protocols
+        rich_help_panel="Evaluation",
+        help="Evaluation protocol to follow. List them with: ecgkit plugins list",
+        autocompletion=completion.protocols,
     ),
 ]
 Splits = Annotated[
     Path | None,
-    typer.Option(help="Published split tables to follow: their folder, or the part that their file names share."),
+    typer.Option(
+        rich_help_panel="Evaluation",
+        help="Published split tables to follow: their folder, or the part that their file names share.",
+    ),
 ]
 LabelSet = Annotated[
     str,
     typer.Option(
-        help="With --splits, source of the labels: exact (the store's codes) or shipped (the labels in the tables)."
+        rich_help_panel="Evaluation",
+        help="With --splits, source of the labels: exact (the store's codes) or shipped (the labels in the tables).",
     ),
 ]
 AllowOverlap = Annotated[
     bool,
     typer.Option(
         "--allow-overlap",
+        rich_help_panel="Evaluation",
         help="Probe even if pretraining saw test records or their patients. The result states the overlap.",
     ),
 ]
@@ -92,20 +130,23 @@ AllowOverlap = Annotated[
 Fraction = Annotated[
     str,
     typer.Option(
+        rich_help_panel="Amounts of labels",
         help="Percentages of the training records to use, such as 1,10,100. Each percentage and each random draw "
-        "gives one result."
+        "gives one result.",
     ),
 ]
 LabelCounts = Annotated[
     str,
     typer.Option(
+        rich_help_panel="Amounts of labels",
         help="Numbers of labelled training records to use, such as 50,100,500. Each number and each random draw "
-        "gives one result."
+        "gives one result.",
     ),
 ]
 Seeds = Annotated[
     int | None,
     typer.Option(
+        rich_help_panel="Amounts of labels",
         min=1,
         help="Number of random draws per amount of labels. Their seeds count up from --seed. Default: set by the "
         "protocol.",
@@ -114,28 +155,50 @@ Seeds = Annotated[
 
 # Output
 Out = Annotated[
-    Path | None, typer.Option(help="Folder of the result, or the folder above several results. Default: below the run.")
+    Path | None,
+    typer.Option(
+        rich_help_panel="Output",
+        help="Folder of the result, or the folder above several results. Default: below the run.",
+    ),
 ]
-Cache = Annotated[Path | None, typer.Option(help="Folder of the feature cache. Default: below the run.")]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Neither read nor write the feature cache.")]
+Cache = Annotated[
+    Path | None, typer.Option(rich_help_panel="Output", help="Folder of the feature cache. Default: below the run.")
+]
+NoCache = Annotated[
+    bool, typer.Option("--no-cache", rich_help_panel="Output", help="Neither read nor write the feature cache.")
+]
 
 # Suites and studies
 Suite = Annotated[
     str,
-    typer.Option(help="Run a grid of probes instead of one: a YAML file, or the name of a shipped suite, such as six."),
+    typer.Option(
+        rich_help_panel="Suites and studies",
+        help="Run a grid of probes instead of one: a YAML file, or the name of a shipped suite, such as six.",
+    ),
 ]
 Stores = Annotated[
     list[str] | None,
-    typer.Option("--store", help="With --suite, path of a store that the suite names: NAME=PATH. Repeatable."),
+    typer.Option(
+        "--store",
+        rich_help_panel="Suites and studies",
+        help="With --suite, path of a store that the suite names: NAME=PATH. Repeatable.",
+    ),
 ]
-Jobs = Annotated[int, typer.Option(min=1, help="Number of processes for a grid of probes.")]
+Jobs = Annotated[
+    int, typer.Option(rich_help_panel="Suites and studies", min=1, help="Number of processes for a grid of probes.")
+]
 Layers = Annotated[
-    str, typer.Option(help="Study the layers of the encoder instead: all, or numbers such as 3,6. One head per layer.")
+    str,
+    typer.Option(
+        rich_help_panel="Suites and studies",
+        help="Study the layers of the encoder instead: all, or numbers such as 3,6. One head per layer.",
+    ),
 ]
 Perturb = Annotated[
     str,
     typer.Option(
+        rich_help_panel="Suites and studies",
         help="Study perturbed test records instead, such as lead-shift=0,10,50ms, lead-off=0,1,3 or "
-        "noise=em,bw,ma:24,12,0dB."
+        "noise=em,bw,ma:24,12,0dB.",
     ),
 ]

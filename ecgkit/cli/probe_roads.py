@@ -74,7 +74,7 @@ def refuse_unused(ctx: typer.Context) -> str:
     """Return the road that the options choose, and refuse options that have no effect on it.
 
     Raises:
-        ConfigError: An option has no effect, an option is missing, or a study is given several tasks.
+        ConfigError: An option has no effect, or a study is given several tasks.
     """
     from ecgkit.errors import ConfigError
 
@@ -84,8 +84,6 @@ def refuse_unused(ctx: typer.Context) -> str:
     for name, why in REFUSED[road].items():
         if ctx.get_parameter_source(name).name == "COMMANDLINE":  # type: ignore[union-attr]
             raise ConfigError(f"{titles[name]} with {asked}: {why}", remedy=f"Leave {titles[name]} out.")
-    if road != "suite" and (ctx.params["data"] is None or not ctx.params["task"]):
-        raise ConfigError("--data or --task is missing", remedy="Give --data STORE and --task TASK, or --suite FILE.")
     if road in ("layers", "perturb") and "," in ctx.params["task"]:
         raise ConfigError(f"several tasks with {asked}: {ctx.params['task']}", remedy="Give one task.")
     return road

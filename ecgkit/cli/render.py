@@ -25,15 +25,26 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
+from ecgkit.choices import INHERITED, Choice, chosen
 from ecgkit.cli.layout import blocks, boxed, columns, facts, fits
+from ecgkit.wording import visible
+
+
+class _SafeConsole(Console):
+    """A console on which no text controls the terminal. Names of files and texts of datasets pass through it."""
+
+    def render_str(self, text: str, *args: Any, **kwargs: Any) -> Text:
+        """Return a text as it is shown."""
+        return super().render_str(visible(text), *args, **kwargs)
 
 
 def _console(*, stderr: bool) -> Console:
     """Return a console; with ``NO_COLOR`` it writes no escape sequences at all, not even for bold."""
     if os.environ.get("NO_COLOR"):
-        return Console(stderr=stderr, highlight=False, color_system=None)
-    return Console(stderr=stderr, highlight=False)
+        return _SafeConsole(stderr=stderr, highlight=False, color_system=None)
+    return _SafeConsole(stderr=stderr, highlight=False)
 
 
 console = _console(stderr=False)
@@ -42,12 +53,21 @@ errors = _console(stderr=True)
 
 _shown: list[Progress] = []  # the bars that are on the screen
 _people = [console]  # where text for people goes
+_told: list[Choice] = []  # the choices that have been printed
+_next: list[str] = []  # what to do next
 
 
 def as_json_wanted(wanted: bool) -> bool:
     """Send all text except JSON to stderr if JSON is wanted; ``--json`` calls this before the command runs."""
     _people[0] = errors if wanted else console
     return wanted
+
+
+def begin() -> None:
+    """Forget what an earlier command of this process has said."""
+    as_json_wanted(False)
+    _told.clear()
+    _next.clear()
 
 
 Watch = Callable[[str, int, int], None]
@@ -77,6 +97,25 @@ def say(line: str) -> None:
     """
     through = errors if console.is_terminal and _shown else _people[0]
     through.print(escape(_wrapped(line, through)), soft_wrap=True)
+
+
+def say_choices() -> None:
+    """Print in one line the values that the command chose itself and has not said yet; nothing if there are none."""
+    new = [choice for choice in chosen() if choice not in _told]
+    if new and INHERITED not in os.environ:
+        say(f"using {', '.join(map(str, new))}")
+    _told[:] = chosen()
+
+
+def next_is(command: str) -> None:
+    """State what a user would sensibly do next; the program prints it last, on stderr, if the command succeeds."""
+    _next[:] = [command]
+
+
+def say_next() -> None:
+    """Print what to do next, if the command has stated it."""
+    if _next and INHERITED not in os.environ:
+        errors.print(f"[dim]next:[/] {escape(_wrapped(_next.pop(), errors))}", soft_wrap=True)
 
 
 def warn(line: str) -> None:

@@ -6,11 +6,17 @@ from typing import Annotated
 import typer
 
 import ecgkit
-from ecgkit.cli.render import progress, say
+from ecgkit.cli import completion
+from ecgkit.cli.render import next_is, progress, say, say_choices
 
 
 def report(
-    results: Annotated[list[Path], typer.Argument(help="Folders to search for results, such as run folders.")],
+    results: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            help="Folders to search for results, such as run folders. Default: runs.", autocompletion=completion.runs
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="HTML file of the page. Default: report.html, or no page if another output is named."),
@@ -23,7 +29,7 @@ def report(
         ),
     ] = None,
     tests: Annotated[
-        bool, typer.Option(help="Compare each result with the best of its column by a paired bootstrap over patients.")
+        bool, typer.Option(help="Compare each result with the best of its column by a paired test over patients.")
     ] = True,
     md: Annotated[Path | None, typer.Option(help="Markdown file for the summary table.")] = None,
     latex: Annotated[Path | None, typer.Option(help="LaTeX file for the summary table.")] = None,
@@ -34,9 +40,13 @@ def report(
 
     The page is a single file and needs no network.
     """
+    from ecgkit.workspace.defaults import the_results
+
+    folders = the_results(results or ())
+    say_choices()
     with progress() as watch:
         rows = ecgkit.report(
-            results,
+            folders,
             out=out,
             title=title,
             examples=examples,
@@ -51,3 +61,4 @@ def report(
     page = out or (None if others else Path("report.html"))
     for path in ([page] if page else []) + others:
         say(f"{len(rows)} results in {path}")
+    next_is(f"open {page} in a browser" if page else "ecgkit report")

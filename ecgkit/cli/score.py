@@ -8,7 +8,7 @@ import typer
 import ecgkit
 from ecgkit.cli import completion
 from ecgkit.cli.given import given
-from ecgkit.cli.render import JsonOption, print_json, print_table, progress, say, warn
+from ecgkit.cli.render import JsonOption, next_is, print_json, print_table, progress, say, warn
 
 TITLES = {
     "challenge": "Challenge score",
@@ -55,6 +55,7 @@ def score(
         result = ecgkit.score_challenge(**given(ecgkit.score_challenge, options), progress=watch)
     scored, classes = result.scored, result.classes()
     macro = scored.scores.macro()
+    next_is("ecgkit probe RUN --task " + task)
     for warning in scored.warnings:
         warn(warning)
     if as_json:

@@ -20,5 +20,9 @@ ConfigOption = Annotated[
 ]
 SetOption = Annotated[
     list[str] | None,
-    typer.Option("--set", help="One setting, such as depth=4 or recipe.lr=1e-3. Repeatable."),
+    typer.Option(
+        "--set",
+        help="One setting, such as depth=4 or recipe.lr=1e-3. Repeatable.",
+        autocompletion=completion.settings,
+    ),
 ]

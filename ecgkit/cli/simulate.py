@@ -1,12 +1,13 @@
 """``ecgkit simulate``."""
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 import ecgkit
-from ecgkit.cli.render import JsonOption, OverwriteOption, SeedOption, print_json, print_table, progress, say
+from ecgkit.cli.render import JsonOption, OverwriteOption, SeedOption, next_is, print_json, print_table, progress, say
 
 
 def simulate(
@@ -26,5 +27,6 @@ def simulate(
     say(f"{made.records} records of {made.patients} simulated patients in {out}")
     rows = [{"finding": name, "records": count} for name, count in made.labels.items()]
     print_table("Findings", rows, numeric=["records"])
+    next_is(f"ecgkit ingest {shlex.quote(str(out))}")
     if as_json:
         print_json({"folder": str(out), "records": made.records, "patients": made.patients, "findings": made.labels})

@@ -39,10 +39,12 @@ LAYOUTS = (
     ("cinc", "CinC Challenge 2020 or 2021, all sources", "cinc:Cinc", 5),
     ("wfdb", "any folder of WFDB records", "wfdb_folder:WfdbFolder", 0),
 )
+GENERAL = ("stores", "manifest", "wfdb")  # any dataset may have these layouts
 
 
 @hookimpl
 def register_datasets(register: Callable[[DatasetEntry], None]) -> None:
     """Register the dataset layouts that ship with ecgkit."""
     for name, summary, target, priority in LAYOUTS:
-        register(DatasetEntry(name=name, summary=summary, target=f"ecgkit.datasets.{target}", priority=priority))
+        at, general = f"ecgkit.datasets.{target}", name in GENERAL
+        register(DatasetEntry(name=name, summary=summary, target=at, priority=priority, general=general))

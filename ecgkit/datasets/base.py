@@ -15,6 +15,7 @@ from ecgkit.datasets import wfdb_record
 from ecgkit.datasets.comments import parse_comments
 from ecgkit.datasets.given import NOTHING_GIVEN, Given
 from ecgkit.datasets.header import Header
+from ecgkit.datasets.walk import Refused
 from ecgkit.errors import RecordError
 from ecgkit.recording import Recording
 
@@ -60,7 +61,8 @@ class Dataset(ABC):
         fs: Preferred sampling rate in Hz, for datasets that ship several rates.
         given: What the user says of the dataset that its files do not say.
 
-    `findings` are lines for the user: what the layout found by looking, such as the order of axes.
+    `findings` are lines for the user: what the layout found by looking, such as the order of axes. `not_entered` are
+    the folders that `sources` could not look into.
     """
 
     name: ClassVar[str]
@@ -72,6 +74,7 @@ class Dataset(ABC):
         self.fs = fs
         self.given = given
         self.findings: list[str] = []
+        self.not_entered: list[Refused] = []
 
     @classmethod
     @abstractmethod
@@ -108,6 +111,16 @@ class Dataset(ABC):
             RecordError: The record cannot be read or is damaged.
         """
         return wfdb_record.read_signal(self.root, source.path, header)
+
+    def read_part(self, source: Source, header: Header, start: int, stop: int) -> Recording:
+        """Read one record from sample `start` up to `stop`. A layout whose `read` is this class's own reads no more.
+
+        Raises:
+            RecordError: The record cannot be read or is damaged.
+        """
+        if type(self).read is Dataset.read:
+            return wfdb_record.read_part(self.root, source.path, header, start, stop)
+        return self.read(source, header).part(start, stop)
 
     def row(self, source: Source, recording: Recording) -> dict[str, Any]:
         """Return a record's columns of the record table, including those from its header comments.
@@ -149,7 +162,20 @@ def settle(sources: Sequence[Source]) -> list[Source]:
 
 def _checked(source: Source, number: int) -> Source:
     problem = "" if source.problem else _problem(source, number)
+    named = {"record_id": utf8(source.record_id), "path": utf8(source.path)}
+    if named["record_id"] is not source.record_id or named["path"] is not source.path:
+        problem = str(RecordError("the file's name is not valid UTF-8", remedy="Rename the file."))
+        return replace(source, problem=problem, **named)
     return replace(source, problem=problem) if problem else source
+
+
+def utf8(name: str) -> str:
+    """Return a name itself if it is valid UTF-8, else one in which the other bytes are written as escapes."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return name
 
 
 def _problem(source: Source, number: int) -> str:

@@ -20,6 +20,7 @@ class Header:
         other: Names of the rows that are not ECG leads.
         comments: Comment lines of the source's header.
         layout: Private data of the reader that made this header; no other code reads it.
+        stamp: Hash that changes with the source's files: with their sizes and times, and with the text of the header.
     """
 
     fs: float
@@ -30,3 +31,4 @@ class Header:
     other: tuple[str, ...] = ()
     comments: tuple[str, ...] = ()
     layout: Any = None
+    stamp: str = ""

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.paths import is_local
+from ecgkit.datasets.walk import Refused, walk
 
 HEADER = ".hea"
 # Downloads nest their folders. The deepest known layout is training/SOURCE/gN/.
@@ -41,29 +42,24 @@ class HeaderFolder(Dataset):
 
     def sources(self) -> Sequence[Source]:
         """List every header below the folder."""
-        return [self.source(path) for path in headers_below(self.root)]
+        paths, self.not_entered = headers_below(self.root)
+        return [self.source(path) for path in paths]
 
     def source(self, path: str) -> Source:
         """Return what the path of a record says about it."""
         return Source(record_id=path.rpartition("/")[2], path=path)
 
 
-def headers_below(root: Path) -> list[str]:
+def headers_below(root: Path) -> tuple[list[str], list[Refused]]:
     """Return the paths of all headers below a folder in order, relative to it and without suffix.
 
-    Links to folders are not followed.
+    The second list names the folders that were not entered; see `ecgkit.datasets.walk`.
     """
     if is_local(root):
-        above = len(os.path.join(root, ""))
-        found = [
-            os.path.join(folder, name)[above:].replace(os.sep, "/")
-            for folder, folders, files in os.walk(root)
-            for name in (*folders, *files)
-            if name.endswith(HEADER)
-        ]
+        found, refused = walk(root)
     else:
-        found = [relative(root, file) for file in root.rglob(f"*{HEADER}")]
-    return sorted(path.removesuffix(HEADER) for path in found)
+        found, refused = [relative(root, file) for file in root.rglob(f"*{HEADER}")], []
+    return sorted(path.removesuffix(HEADER) for path in found if path.endswith(HEADER)), refused
 
 
 def relative(root: Path, file: Path) -> str:

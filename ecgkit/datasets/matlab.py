@@ -1,6 +1,8 @@
 """Read arrays from Matlab files (versions 4 to 7.2) with scipy, which only reads data and runs no code."""
 
 import io
+import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import loadmat
 
+from ecgkit.datasets.budget import check_inflated
 from ecgkit.errors import RecordError
+
+_HEADER_BYTES, _COMPRESSED = 128, 15
+_VERSION_5 = (b"\x00\x01", b"\x01\x00")
 
 
 def load_struct(file: Path, name: str) -> dict[str, Any]:
@@ -40,5 +46,21 @@ def load_matrix(file: Path) -> NDArray:
 
 
 def _load(file: Path, names: list[str] | None) -> dict[str, Any]:
-    content = loadmat(io.BytesIO(file.read_bytes()), variable_names=names, simplify_cells=True)
+    raw = file.read_bytes()
+    check_inflated(_compressed(raw), file.name)
+    content = loadmat(io.BytesIO(raw), variable_names=names, simplify_cells=True)
     return {name: value for name, value in content.items() if not name.startswith("__")}
+
+
+def _compressed(raw: bytes) -> Iterator[bytes]:
+    """Yield the compressed elements of a file of version 5 to 7.2.
+
+    Source: "MAT-File Format", The MathWorks, sections "Level 5 MAT-File Format" and "Data Compression".
+    """
+    order = "<" if raw[126:128] == b"IM" else ">"
+    at = _HEADER_BYTES
+    while raw[124:126] in _VERSION_5 and at + 8 <= len(raw):
+        kind, size = struct.unpack_from(f"{order}II", raw, at)
+        if kind == _COMPRESSED:
+            yield raw[at + 8 : at + 8 + size]
+        at += 8 + size

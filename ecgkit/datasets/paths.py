@@ -54,13 +54,53 @@ def read_bytes(root: Path, path: str) -> bytes:
     """
     if not is_local(root):
         return (root / path).read_bytes()
-    with open(f"{root}/{path}", "rb", buffering=0) as file:
-        return file.readall()
+    # Without waiting: a named pipe would wait for a writer for ever.
+    descriptor = os.open(f"{root}/{path}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode):
+            raise RecordError(f"{path} is not a regular file")
+        whole = os.read(descriptor, found.st_size)
+        while len(whole) < found.st_size and (more := os.read(descriptor, found.st_size - len(whole))):
+            whole += more  # one call reads at most 2 GB
+        return whole
+    finally:
+        os.close(descriptor)
 
 
-def size_of(root: Path, path: str) -> int:
-    """Return the size of a file in bytes, given its path relative to the dataset's folder."""
-    return os.stat(f"{root}/{path}").st_size if is_local(root) else (root / path).stat().st_size
+def read_range(root: Path, path: str, start: int, size: int) -> bytes:
+    """Return up to `size` bytes of a file from byte `start`, given its path relative to the dataset's folder."""
+    with open_binary(root, path) as file:
+        file.seek(start)
+        return cast(bytes, file.read(size))
+
+
+def open_binary(root: Path, path: str) -> Any:
+    """Open a file for reading, given its path relative to the dataset's folder.
+
+    Raises:
+        RecordError: It is not a regular file.
+    """
+    if not is_local(root):
+        return (root / path).open("rb")
+    if not stat.S_ISREG(os.stat(f"{root}/{path}").st_mode):
+        raise RecordError(f"{path} is not a regular file")
+    return open(f"{root}/{path}", "rb")
+
+
+def size_and_time(root: Path, path: str) -> tuple[int, float]:
+    """Return the size of a file in bytes and the time of its last change, given its path below the dataset's folder.
+
+    Raises:
+        RecordError: It is not a regular file.
+    """
+    if not is_local(root):
+        remote = (root / path).stat()
+        return remote.st_size, getattr(remote, "st_mtime", 0.0)
+    found = os.stat(f"{root}/{path}")
+    if not stat.S_ISREG(found.st_mode):
+        raise RecordError(f"{path} is not a regular file")
+    return found.st_size, found.st_mtime
 
 
 def check_inside(root: Path, path: str) -> None:

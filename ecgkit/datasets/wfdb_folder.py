@@ -6,7 +6,8 @@ from pathlib import Path
 from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.header_folder import HEADER, headers_below
 from ecgkit.datasets.paths import beside, read_bytes
-from ecgkit.datasets.wfdb_header import first_wfdb_line, wfdb_lines
+from ecgkit.datasets.wfdb_segments import segment_names
+from ecgkit.errors import RecordError
 
 
 class WfdbFolder(Dataset):
@@ -22,7 +23,8 @@ class WfdbFolder(Dataset):
 
     def sources(self) -> Sequence[Source]:
         """List every record once; the segments of a multi-segment record are not listed on their own."""
-        segments = {path: set(self._segments(path)) for path in headers_below(self.root)}
+        paths, self.not_entered = headers_below(self.root)
+        segments = {path: set(self._segments(path)) for path in paths}
         parts = set().union(*segments.values())
         # A header that has segments is never itself a segment: two headers that name each other must not both vanish.
         return [Source(record_id=path, path=path) for path, own in segments.items() if own or path not in parts]
@@ -31,8 +33,8 @@ class WfdbFolder(Dataset):
         """Yield the segments that a multi-segment header names; yield nothing for any other header."""
         try:
             raw = read_bytes(self.root, f"{path}{HEADER}")
-        except OSError:  # reported when the header is read as a record
+            names = segment_names(raw)
+        except (OSError, RecordError):  # reported when the header is read as a record
             return
-        if any("/" in word for word in first_wfdb_line(raw).split(None, 1)[:1]):
-            for line in wfdb_lines(raw)[1:]:
-                yield beside(path, line.split()[0])
+        for name in dict.fromkeys(names):
+            yield beside(path, name)

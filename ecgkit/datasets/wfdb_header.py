@@ -1,24 +1,26 @@
-"""Parse plain WFDB headers: one segment, one sample per frame, no skew.
+"""Parse WFDB headers.
 
 Format: header(5) of the WFDB Applications Guide, https://physionet.org/physiotools/wag/header-5.htm. Headers that break
-the rules in a common way are read too: a record line that names the signal file (``E00271.mat``) or puts the date
-before the time, units in any case, comments in any encoding, a missing number of samples. All other headers are left
-to wfdb.
+the rules in a common way are read too: a record line that names the signal file (``E00271.mat``), a date in any form,
+units in any case, comments in any encoding, a missing number of samples, further lines that are no signal lines.
 
 Within one dataset, headers differ only in file names, first samples and checksums. The rest is parsed once.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from math import isfinite
 
 from ecgkit.datasets.channels import AS_WRITTEN, NO_UNIT, Naming, Rows, find_rows
+from ecgkit.errors import RecordError
 
 DEFAULT_FS = 250.0
 DEFAULT_GAIN = 200.0
 
-_FS = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(?:/.*)?")
+LONGEST_LINE = 4096  # characters of a record line, a signal line or a segment line
+
+_FS = re.compile(r"\+?((?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)(?:/.*)?")
 _FORMAT = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
 _NUMBER = r"-?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 _GAIN = re.compile(rf"({_NUMBER})(?:\((-?\d+)\))?(?:/(\S*))?")
@@ -28,10 +30,6 @@ _LINE = re.compile(
     + r"(?:[ \t]+(-?\d+)(?=[ \t]|$))?" * 5
     + r"(.*)"
 )
-
-
-class NotPlain(Exception):  # noqa: N818  a finding, not a failure
-    """The header is not plain, or could not be parsed."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +46,8 @@ class Channel:
         name: Description of the row.
         adc_bits: ADC resolution in bits; 0 if unknown.
         adc_zero: The count in the middle of the ADC's range.
+        frame: Samples per frame.
+        skew: Frames in the file that precede the first one of the record.
     """
 
     file: int
@@ -59,6 +59,8 @@ class Channel:
     name: str
     adc_bits: int
     adc_zero: int
+    frame: int = 1
+    skew: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,15 +83,28 @@ class Scheme:
         names, units = [channel.name for channel in self.channels], [channel.unit for channel in self.channels]
         return find_rows(names, units, self.naming)
 
+    @cached_property
+    def frame(self) -> int:
+        """Samples per frame of the ECG leads.
+
+        Raises:
+            RecordError: The ECG leads differ in it, or there are none.
+        """
+        frames = {lead: self.channels[row].frame for lead, row in zip(self.rows.leads, self.rows.index, strict=True)}
+        if len(set(frames.values())) > 1:
+            told = ", ".join(f"{lead} {frame}" for lead, frame in frames.items())
+            raise RecordError(f"the leads have different rates ({told} samples per frame)", "one rate for all leads")
+        return next(iter(frames.values()))
+
 
 @dataclass(frozen=True, slots=True)
 class WfdbHeader:
-    """A plain header.
+    """The header of a record of one segment.
 
     Args:
         name: Record name from the record line.
-        fs: Sampling rate in Hz.
-        samples: Samples per row; None if the header does not say.
+        fs: Frames per second; the sampling rate, if a frame has one sample of each row.
+        samples: Number of frames; None if the header does not say.
         files: Names of the signal files.
         scheme: The rows and their storage.
         initials: First sample of each row, as the header says.
@@ -115,35 +130,11 @@ def decode_text(raw: bytes) -> str:
         return raw.decode("latin-1")
 
 
-def wfdb_lines(raw: bytes) -> list[str]:
-    """Return the lines of a header that are neither empty nor comments, split exactly as wfdb splits them.
-
-    Like wfdb, this first drops every byte that is not ASCII, and also splits lines at a form feed.
-    """
-    return list(_significant(raw))
-
-
-def first_wfdb_line(raw: bytes) -> str:
-    """Return the record line, the first of `wfdb_lines`; empty if there is none."""
-    return next(_significant(raw), "")
-
-
-def _significant(raw: bytes) -> Iterator[str]:
-    for line in raw.decode("ascii", "ignore").splitlines():
-        line = line.strip()
-        if line and not line.startswith("#"):
-            yield line
-
-
-def parse_header(raw: bytes, naming: Naming = AS_WRITTEN) -> WfdbHeader:
-    """Parse a plain header.
-
-    Args:
-        raw: Content of the file.
-        naming: What the user says of names and units.
+def split_header(raw: bytes) -> tuple[list[str], tuple[str, ...]]:
+    """Return the lines of a header that are neither empty nor comments, and the comments without their marks.
 
     Raises:
-        NotPlain: The header is of another kind, or breaks the rules in an uncommon way.
+        RecordError: There is no such line, or one is too long.
     """
     lines, comments = [], []
     for line in decode_text(raw).split("\n"):
@@ -153,45 +144,112 @@ def parse_header(raw: bytes, naming: Naming = AS_WRITTEN) -> WfdbHeader:
         elif line:
             lines.append(line)
     if not lines:
-        raise NotPlain("an empty header")
-    name, signals, fs, samples = _record_line(lines[0])
-    if not signals or len(lines) != signals + 1:
-        raise NotPlain(f"{len(lines) - 1} signal lines for {signals} signals")
+        raise RecordError("the header is an empty file" if not raw.strip() else "the header has only comments")
+    longest = max(map(len, lines))
+    if longest > LONGEST_LINE:
+        raise RecordError(f"the header has a line of {longest} characters", f"at most {LONGEST_LINE}")
+    return lines, tuple(comments)
+
+
+def is_segmented(raw: bytes) -> bool:
+    """Return whether a header is that of a record of several segments: its record line begins like ``a/2``."""
+    for line in raw.split(b"\n"):
+        line = line.strip()
+        if line and not line.startswith(b"#"):
+            return b"/" in line.split(None, 1)[0]
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentedHeader:
+    """The header of a record of several segments.
+
+    Args:
+        fs: Frames per second.
+        samples: Number of frames; None if the header does not say.
+        segments: Name and number of frames of each segment; ``~`` is a gap.
+        comments: Comments without their marks.
+    """
+
+    fs: float
+    samples: int | None
+    segments: tuple[tuple[str, int], ...]
+    comments: tuple[str, ...]
+
+
+def parse_segments(raw: bytes) -> SegmentedHeader:
+    """Parse the header of a record of several segments.
+
+    Raises:
+        RecordError: The header breaks the rules.
+    """
+    lines, comments = split_header(raw)
+    number = lines[0].split(None, 1)[0].partition("/")[2]
+    _, fs, samples = _record_line(lines[0])
+    if not number.isdecimal() or int(number) != len(lines) - 1 or not int(number):
+        raise RecordError(f"the header has {len(lines) - 1} segment lines for {number[:20]} segments")
+    segments = []
+    for line in lines[1:]:
+        word, _, length = line.partition(" ")
+        length = length.strip()
+        if not length.isdecimal():
+            raise RecordError(f"segment line {line[:80]!r}", "a name and a number of samples")
+        segments.append((word, int(length)))
+    return SegmentedHeader(fs, samples or None, tuple(segments), comments)
+
+
+def parse_header(raw: bytes, naming: Naming = AS_WRITTEN) -> WfdbHeader:
+    """Parse the header of a record of one segment.
+
+    Args:
+        raw: Content of the file.
+        naming: What the user says of names and units.
+
+    Raises:
+        RecordError: The header breaks the rules.
+    """
+    lines, comments = split_header(raw)
+    signals, fs, samples = _record_line(lines[0])
+    if not signals:
+        raise RecordError("the record has no signals")
+    found = len(lines) - 1
+    if found < signals or any(_LINE.fullmatch(line) for line in lines[signals + 1 :]):
+        raise RecordError(f"{found} signal lines for {signals} signals")
     files: dict[str, int] = {}
     tokens, initials, checksums = [], [], []
-    for line in lines[1:]:
+    for line in lines[1 : signals + 1]:
         file, *token, initial, checksum, description = _signal_line(line)
         tokens.append((files.setdefault(file, len(files)), *token, description))
         initials.append(initial)
         checksums.append(checksum)
     return WfdbHeader(
-        name,
+        lines[0].split(None, 1)[0],
         fs,
-        samples,
+        samples or None,
         tuple(files),
         _scheme(tuple(tokens), naming),
         tuple(initials),
         tuple(checksums),
-        tuple(comments),
+        comments,
     )
 
 
-def _record_line(line: str) -> tuple[str, int, float, int | None]:
-    """Return the record's name, the number of signals, the sampling rate, and the number of samples, if given."""
-    name, *rest = line.split()
-    if "/" in name or not rest or not rest[0].isdecimal():
-        raise NotPlain(f"record line {line[:80]!r}")
+def _record_line(line: str) -> tuple[int, float, int | None]:
+    """Return the number of signals, the frames per second, and the number of frames, if given."""
+    _, *rest = line.split()
+    if not rest or not rest[0].isdecimal():
+        raise RecordError(f"record line {line[:80]!r}", "a name and a number of signals")
     fs, samples = DEFAULT_FS, None
     if len(rest) > 1:
         match = _FS.fullmatch(rest[1])
-        if not match:
-            raise NotPlain(f"rate {rest[1][:20]!r}")
+        if not match or not 0 < float(match[1]) < float("inf"):
+            raise RecordError(f"rate {rest[1][:20]!r}", "a number of Hz above 0")
         fs = float(match[1])
     if len(rest) > 2:
         if not rest[2].isdecimal():
-            raise NotPlain(f"number of samples {rest[2][:20]!r}")
+            raise RecordError(f"number of samples {rest[2][:20]!r}", "a whole number")
         samples = int(rest[2])
-    return name, int(rest[0]), fs, samples
+    return int(rest[0]), fs, samples
 
 
 def _signal_line(line: str) -> tuple[str, str, str, str, str, int | None, int | None, str]:
@@ -205,7 +263,7 @@ def _signal_line(line: str) -> tuple[str, str, str, str, str, int | None, int | 
             pass
     match = _LINE.fullmatch(line)
     if not match:
-        raise NotPlain(f"signal line {line[:80]!r}")
+        raise RecordError(f"signal line {line[:80]!r}", "a file name, a format and a gain")
     file, form, gain, bits, zero, initial, checksum, _, description = match.groups()
     return (
         file,
@@ -226,10 +284,11 @@ def _scheme(tokens: tuple[tuple[int, str, str, str, str, str], ...], naming: Nam
 
 def _channel(file: int, form: str, gain: str, bits: str, zero: str, name: str) -> Channel:
     parsed, scale = _FORMAT.fullmatch(form), _GAIN.fullmatch(gain or "0")
-    if not parsed or not scale:
-        raise NotPlain(f"format {form[:20]!r} and gain {gain[:40]!r}")
-    if parsed[2] not in (None, "1") or parsed[3] not in (None, "0"):
-        raise NotPlain("several samples per frame, or a skew")
+    if not parsed or not scale or not isfinite(float(scale[1])):
+        raise RecordError(f"format {form[:20]!r} and gain {gain[:40]!r}", "such as 16 and 200(0)/mV")
+    frame = int(parsed[2] or 1)
+    if not frame:
+        raise RecordError(f"format {form[:20]!r}", "at least one sample per frame")
     counts, baseline, unit = float(scale[1]), scale[2], scale[3] or "mV"
     return Channel(
         file=file,
@@ -241,4 +300,6 @@ def _channel(file: int, form: str, gain: str, bits: str, zero: str, name: str) -
         name=name,
         adc_bits=int(bits or 0),
         adc_zero=int(zero or 0),
+        frame=frame,
+        skew=int(parsed[3] or 0),
     )

@@ -1,8 +1,7 @@
 """Read one WFDB record: header, signals, comments and reference beats.
 
-Plain records, which are nearly all records, are read here with numpy; any other record is read with wfdb. Both ways
-find leads by name, never read a file outside the folder, verify sizes and checksums, and raise one `RecordError`
-with its cause on failure.
+Leads are found by name, no file outside the folder is read, sizes and checksums are verified, and every failure is one
+`RecordError` with its cause. A long record is read in stretches, so that its conversion takes little memory.
 """
 
 from collections.abc import Iterator
@@ -13,14 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgkit.datasets.annotations import BEATS, parse_annotations
+from ecgkit.datasets.budget import check_memory
 from ecgkit.datasets.channels import AS_WRITTEN, Naming
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.paths import beside, check_inside, read_bytes
-from ecgkit.datasets.wfdb_header import NotPlain, WfdbHeader, parse_header
-from ecgkit.datasets.wfdb_signal import PlainLayout, measure, read_counts, to_amplitudes
+from ecgkit.datasets.wfdb_amplitudes import to_amplitudes
+from ecgkit.datasets.wfdb_header import is_segmented, parse_header
+from ecgkit.datasets.wfdb_segments import JoinedLayout, read_segmented_header, read_segments
+from ecgkit.datasets.wfdb_signal import layout_of, measure, read_counts, stamp
+from ecgkit.datasets.wfdb_stretches import is_long, read_stretches
 from ecgkit.errors import RecordError
 from ecgkit.recording import Amplitudes, Recording
-from ecgkit.signal.microvolts import MISSING
+from ecgkit.signal.microvolts import MISSING, Scaling
 
 
 def read_header(root: Path, path: str, naming: Naming = AS_WRITTEN) -> Header:
@@ -39,15 +42,31 @@ def read_header(root: Path, path: str, naming: Naming = AS_WRITTEN) -> Header:
         check_inside(root, f"{path}.hea")
         header = _read_header(root, path, naming)
         if header.samples < 1:
-            raise RecordError(f"{path}.hea gives no number of samples")
+            raise RecordError(f"{path} contains no sample")
         if not 0 < header.fs < float("inf"):
             raise RecordError(f"{path}.hea gives {header.fs:g} Hz", "a sampling rate above 0")
+        check_memory(header.samples * len(header.leads), path)
         return header
 
 
 def read_record(root: Path, path: str) -> Recording:
     """Read the header and the signal of a record. Raises the errors of `read_header` and `read_signal`."""
     return read_signal(root, path, read_header(root, path))
+
+
+def read_part(root: Path, path: str, header: Header, start: int, stop: int) -> Recording:
+    """Read the ECG leads of a record from sample `start` up to `stop`. Of a long record, only this part is in memory.
+
+    Raises the errors of `read_signal`.
+    """
+    if not is_long(header):
+        return read_signal(root, path, header).part(start, stop)
+    with one_error(path, "a WFDB signal"):
+        amplitudes, scaling = read_stretches(root, path, header, start, stop)
+    rpeaks = _reference_beats(root, path, header.fs)
+    if rpeaks is not None:
+        rpeaks = rpeaks[(rpeaks >= start) & (rpeaks < stop)] - start
+    return _recording(amplitudes, header, rpeaks, scaling)
 
 
 def read_signal(root: Path, path: str, header: Header) -> Recording:
@@ -62,12 +81,18 @@ def read_signal(root: Path, path: str, header: Header) -> Recording:
         RecordError: The signal file is damaged, or contains no sample.
     """
     with one_error(path, "a WFDB signal"):
-        amplitudes = _read_amplitudes(root, path, header)
-    return recording_of(amplitudes, header, path, rpeaks=_reference_beats(root, path, header.fs))
+        amplitudes, scaling = _read_amplitudes(root, path, header)
+    rpeaks = _reference_beats(root, path, header.fs)
+    return recording_of(amplitudes, header, path, rpeaks=rpeaks, scaling=scaling)
 
 
 def recording_of(
-    amplitudes: Amplitudes, header: Header, path: str, *, rpeaks: NDArray[np.integer] | None = None
+    amplitudes: Amplitudes,
+    header: Header,
+    path: str,
+    *,
+    rpeaks: NDArray[np.integer] | None = None,
+    scaling: Scaling | None = None,
 ) -> Recording:
     """Return the recording of a header and its samples.
 
@@ -77,6 +102,12 @@ def recording_of(
     is_empty = amplitudes.max() == MISSING if amplitudes.dtype == np.int16 else not np.isfinite(amplitudes).any()
     if is_empty:
         raise RecordError(f"every sample of {path} is missing")
+    return _recording(amplitudes, header, rpeaks, scaling)
+
+
+def _recording(
+    amplitudes: Amplitudes, header: Header, rpeaks: NDArray[np.integer] | None, scaling: Scaling | None
+) -> Recording:
     return Recording(
         amplitudes,
         header.fs,
@@ -86,6 +117,7 @@ def recording_of(
         other=header.other,
         comments=header.comments,
         rpeaks=rpeaks,
+        scaling=scaling,
     )
 
 
@@ -106,39 +138,33 @@ def _read_header(root: Path, path: str, naming: Naming) -> Header:
         raw = read_bytes(root, f"{path}.hea")
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise RecordError(f"header {path}.hea does not exist as a file") from None
-    try:
-        parsed = parse_header(raw, naming)
-        for name in parsed.files:
-            check_inside(root, beside(path, name))
-        return _describe(parsed, measure(root, path, parsed))
-    except NotPlain:
-        from ecgkit.datasets import wfdb_fallback
-
-        return wfdb_fallback.read_header(root, path, naming)
-
-
-def _describe(header: WfdbHeader, samples: int) -> Header:
-    rows = header.scheme.rows
-    # header(5): a header without a number of samples has no checksum to verify either.
-    checksums = header.checksums if header.samples is not None else (None,) * len(header.checksums)
+    if is_segmented(raw):
+        return read_segmented_header(root, path, raw, naming)
+    parsed = parse_header(raw, naming)
+    for name in parsed.files:
+        check_inside(root, beside(path, name))
+    rows, frame = parsed.scheme.rows, parsed.scheme.frame
+    frames, states = measure(root, path, parsed)
     return Header(
-        header.fs,
-        samples,
+        parsed.fs * frame,
+        frames * frame,
         rows.leads,
         rows.unit,
         rows.source_leads,
         rows.other,
-        header.comments,
-        PlainLayout(header.files, checksums, header.scheme),
+        parsed.comments,
+        layout_of(parsed),
+        stamp(raw, states),
     )
 
 
-def _read_amplitudes(root: Path, path: str, header: Header) -> Amplitudes:
-    if isinstance(header.layout, PlainLayout):
-        return to_amplitudes(read_counts(root, path, header.samples, header.layout), header.layout.scheme)
-    from ecgkit.datasets import wfdb_fallback
-
-    return wfdb_fallback.read_signal(root, path, header)
+def _read_amplitudes(root: Path, path: str, header: Header) -> tuple[Amplitudes, Scaling | None]:
+    layout = header.layout
+    if is_long(header):
+        return read_stretches(root, path, header, 0, header.samples)
+    if isinstance(layout, JoinedLayout):
+        return read_segments(root, path, header), None
+    return to_amplitudes(read_counts(root, path, header.samples // layout.scheme.frame, layout), layout.scheme)
 
 
 def _reference_beats(root: Path, path: str, fs: float) -> NDArray[np.int64] | None:

@@ -1,160 +1,244 @@
-"""Read the samples of a plain WFDB record with numpy: sizes and checksums are verified, amplitudes are exact.
+"""Read the samples of one WFDB segment with numpy; sizes and checksums are verified."""
 
-Formats: signal(5) of the WFDB Applications Guide, https://physionet.org/physiotools/wag/signal-5.htm. Each format
-interleaves the rows of a file (rows 1, 2, ... of sample 0, then of sample 1, ...), and reserves one count for a
-missing sample.
-"""
-
-from collections.abc import Callable
+import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ecgkit.datasets.paths import beside, read_bytes, size_of
-from ecgkit.datasets.wfdb_header import Channel, NotPlain, Scheme, WfdbHeader
+from ecgkit.datasets.paths import beside, open_binary, read_bytes, read_range, size_and_time
+from ecgkit.datasets.wfdb_formats import (
+    DIFFERENCES,
+    FLAC_BITS,
+    FORMATS,
+    MISSING_COUNTS,
+    Counts,
+    open_flac,
+    read_flac,
+)
+from ecgkit.datasets.wfdb_header import Channel, Scheme, WfdbHeader
 from ecgkit.errors import RecordError
-from ecgkit.recording import Amplitudes
-from ecgkit.signal.microvolts import LIMIT, MISSING
 
-Counts = NDArray[np.int16] | NDArray[np.int32]
+FLAC_BLOCK = 65_536  # largest number of samples in a FLAC block, which takes at least one byte per channel
 
 
 @dataclass(frozen=True)
-class Format:
-    """A storage format of WFDB.
-
-    Args:
-        bits: Bits per sample.
-        missing: The count that marks a missing sample.
-        unpack: Unpacks a number of counts from bytes.
-    """
-
-    bits: int
-    missing: int
-    unpack: Callable[[memoryview, int], Counts]
-
-    def size(self, samples: int) -> int:
-        """Return the number of bytes that hold this many samples."""
-        return -(-samples * self.bits // 8)
-
-
-def _unpack_212(raw: memoryview, count: int) -> NDArray[np.int16]:
-    """Unpack pairs of 12-bit samples from three bytes: low byte, both high nibbles (first sample in the lower half),
-    low byte.
-    """
-    pairs = -(-count // 2)
-    packed = np.frombuffer(bytes(raw[: 3 * pairs]).ljust(3 * pairs, b"\0"), np.uint8).reshape(pairs, 3).astype(np.int16)
-    out = np.empty((pairs, 2), np.int16)
-    out[:, 0] = packed[:, 0] | (packed[:, 1] & 0x0F) << 8
-    out[:, 1] = packed[:, 2] | (packed[:, 1] & 0xF0) << 4
-    return ((out.reshape(-1)[:count] ^ 0x800) - 0x800).astype(np.int16)
-
-
-def _unpack_24(raw: memoryview, count: int) -> NDArray[np.int32]:
-    packed = np.frombuffer(raw, np.uint8, 3 * count).reshape(count, 3).astype(np.int32)
-    return (packed[:, 0] | packed[:, 1] << 8 | packed[:, 2] << 16) - ((packed[:, 2] >> 7) << 24)
-
-
-FORMATS = {
-    "16": Format(16, -(1 << 15), lambda raw, n: np.frombuffer(raw, "<i2", n)),
-    "61": Format(16, -(1 << 15), lambda raw, n: np.frombuffer(raw, ">i2", n).astype(np.int16)),
-    "160": Format(16, -(1 << 15), lambda raw, n: (np.frombuffer(raw, "<u2", n) ^ 0x8000).view(np.int16)),
-    "80": Format(8, -(1 << 7), lambda raw, n: np.frombuffer(raw, np.uint8, n).astype(np.int16) - np.int16(128)),
-    "212": Format(12, -(1 << 11), _unpack_212),
-    "24": Format(24, -(1 << 23), _unpack_24),
-    "32": Format(32, -(1 << 31), lambda raw, n: np.frombuffer(raw, "<i4", n)),
-}
-
-
-@dataclass(frozen=True)
-class PlainLayout:
-    """Location of a plain record's samples. Between records of one dataset only `files` and `checksums` differ.
+class SegmentLayout:
+    """Location of a segment's samples. Between records of one dataset only `files` and `checksums` differ.
 
     Args:
         files: Names of the signal files, beside the header.
         checksums: Checksum of each row; None where there is none to verify.
         scheme: The rows and their storage.
+        initials: First sample of each row; empty if no row is stored as differences.
     """
 
     files: tuple[str, ...]
     checksums: tuple[int | None, ...]
     scheme: Scheme
+    initials: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class SignalFile:
+    """How the rows of one signal file are stored.
+
+    Args:
+        format: Name of the format.
+        offset: Bytes before the first sample; for FLAC, samples.
+        rows: The rows in the record.
+        width: Samples per frame of all rows together.
+    """
+
+    format: str
+    offset: int
+    rows: tuple[int, ...]
+    width: int
 
 
 @lru_cache(maxsize=4096)
-def files_of(scheme: Scheme) -> tuple[tuple[Format, int, tuple[int, ...]], ...]:
-    """Return each signal file's format, the number of bytes before its first sample, and its rows in the record.
+def files_of(scheme: Scheme) -> tuple[SignalFile, ...]:
+    """Return how each signal file is stored.
 
     Raises:
-        NotPlain: The format is not supported here, or rows of one file differ in format or offset.
+        RecordError: The format is unknown, or rows of one file differ in format or offset.
     """
     rows: dict[int, list[int]] = {}
     for row, channel in enumerate(scheme.channels):
         rows.setdefault(channel.file, []).append(row)
     files = []
     for own in rows.values():
-        kinds = {(scheme.channels[row].format, scheme.channels[row].offset) for row in own}
-        name, offset = kinds.pop()
-        if kinds or name not in FORMATS:
-            raise NotPlain(f"format {name}")
-        files.append((FORMATS[name], offset, tuple(own)))
+        channels = [scheme.channels[row] for row in own]
+        kinds = sorted({(channel.format, channel.offset) for channel in channels})
+        form, offset = kinds[0]
+        if len(kinds) > 1:
+            raise RecordError(f"one signal file has formats {', '.join(name for name, _ in kinds)}", "one per file")
+        if form not in MISSING_COUNTS:
+            raise RecordError(f"a signal file has format {form}", f"one of {', '.join(MISSING_COUNTS)}")
+        files.append(SignalFile(form, offset, tuple(own), sum(channel.frame for channel in channels)))
     return tuple(files)
 
 
-def measure(root: Path, path: str, header: WfdbHeader) -> int:
-    """Return the number of samples per row, checked against the sizes of the signal files.
+def layout_of(header: WfdbHeader) -> SegmentLayout:
+    """Return the location of a segment's samples.
+
+    header(5): without a number of samples there is no checksum to verify. Writers that compute none write 0 everywhere.
+    """
+    is_known = bool(header.samples) and any(header.checksums)
+    checksums = header.checksums if is_known else (None,) * len(header.checksums)
+    is_change = any(channel.format == DIFFERENCES for channel in header.scheme.channels)
+    initials = tuple(initial or 0 for initial in header.initials) if is_change else ()
+    return SegmentLayout(header.files, checksums, header.scheme, initials)
+
+
+def measure(root: Path, path: str, header: WfdbHeader) -> tuple[int, list[tuple[int, float]]]:
+    """Return the number of frames, and the size and time of each signal file.
+
+    The number is checked against the sizes, or taken from them if the header does not say it.
 
     Raises:
-        NotPlain: See `files_of`.
         RecordError: A signal file is missing, or shorter than the header says.
     """
-    lengths = []
-    for name, (kind, offset, rows) in zip(header.files, files_of(header.scheme), strict=True):
+    lengths, states = [], []
+    for name, file in zip(header.files, files_of(header.scheme), strict=True):
         try:
-            size = size_of(root, beside(path, name))
+            size, changed = size_and_time(root, beside(path, name))
         except (FileNotFoundError, NotADirectoryError):
             raise RecordError(f"signal file {name} of {path}.hea does not exist") from None
-        wanted = kind.size((header.samples or 0) * len(rows)) + offset
+        wanted = _least_size(file, header.samples or 0)
         if size < wanted:
             raise RecordError(f"{name} is cut short: {size} bytes", f"at least {wanted} bytes")
-        lengths.append((size - offset) * 8 // (kind.bits * len(rows)))
-    return min(lengths) if header.samples is None else header.samples
+        states.append((size, changed))
+        if not header.samples:
+            lengths.append(_frames_in(root, beside(path, name), file, size))
+    return header.samples or min(lengths), states
 
 
-def read_counts(root: Path, path: str, samples: int, layout: PlainLayout) -> Counts:
-    """Return the digital samples ``[L, T]`` of the ECG leads, with verified checksums.
+def stamp(raw: bytes, states: object) -> str:
+    """Return a hash of a header's text and of the states of its files; see `ecgkit.datasets.header.Header`."""
+    return hashlib.blake2b(raw + repr(states).encode(), digest_size=8).hexdigest()
+
+
+def _least_size(file: SignalFile, frames: int) -> int:
+    if file.format in FLAC_BITS:
+        return frames * file.width // FLAC_BLOCK
+    return FORMATS[file.format].size(frames * file.width) + file.offset
+
+
+def _frames_in(root: Path, path: str, file: SignalFile, size: int) -> int:
+    if file.format not in FLAC_BITS:
+        return FORMATS[file.format].count(max(0, size - file.offset)) // file.width
+    with open_binary(root, path) as stream, open_flac(stream, path, file.format, len(file.rows)) as sound:
+        return (int(sound.frames) - file.offset) * len(file.rows) // file.width
+
+
+def read_counts(
+    root: Path, path: str, frames: int, layout: SegmentLayout, first: int = 0, last: int | None = None
+) -> Counts:
+    """Return the digital samples ``[L, T]`` of the ECG leads. If all frames are read, checksums are verified.
+
+    Args:
+        root: The dataset's folder.
+        path: The record's path relative to it, without suffix.
+        frames: Number of frames of the segment.
+        layout: Location of the samples.
+        first: First frame.
+        last: Frame after the last one; None for all.
 
     Raises:
         RecordError: A file has become shorter, or a checksum is wrong.
     """
     wanted = layout.scheme.rows.index
+    last = frames if last is None else last
     rows: dict[int, Counts] = {}
-    for name, (kind, offset, own) in zip(layout.files, files_of(layout.scheme), strict=True):
-        if not set(own) & set(wanted):
+    for name, file in zip(layout.files, files_of(layout.scheme), strict=True):
+        if not set(file.rows) & set(wanted):
             continue
-        raw = memoryview(read_bytes(root, beside(path, name)))[offset:]
-        if len(raw) < kind.size(samples * len(own)):
-            raise RecordError(f"{name} is cut short: {len(raw)} bytes", f"{kind.size(samples * len(own))} bytes")
-        table = _rows_of(kind.unpack(raw, samples * len(own)), len(own))
-        _check_sums(name, table, own, layout)
-        if own == wanted:
+        channels = [layout.scheme.channels[row] for row in file.rows]
+        beyond = max(channel.skew for channel in channels)
+        counts = _unpack(root, beside(path, name), file, layout, (first, min(last + beyond, frames)), frames)
+        table = _rows_of(counts, channels)
+        if (first, last) == (0, frames):
+            _check_sums(name, table, file.rows, layout)
+        if beyond:
+            table = [_shifted(row, channel, last - first) for row, channel in zip(table, channels, strict=True)]
+        if file.rows == wanted and isinstance(table, np.ndarray):
             return table
-        rows.update(zip(own, table, strict=True))
+        rows.update(zip(file.rows, table, strict=True))
     return cast(Counts, np.stack([rows[row] for row in wanted]))
 
 
-def _rows_of(counts: Counts, rows: int) -> Counts:
-    return cast(Counts, np.array(counts.reshape(-1, rows).T, order="C"))
+def _unpack(root: Path, path: str, file: SignalFile, layout: SegmentLayout, frames: tuple[int, int], of: int) -> Counts:
+    """Return the counts of some of the file's frames, in the order of the file; `of` is the number of all frames."""
+    first, last = (frame * file.width for frame in frames)
+    name = path.rpartition("/")[2]
+    if file.format in FLAC_BITS:
+        return _unpack_flac(root, path, file, frames)
+    kind = FORMATS[file.format]
+    begin = 0 if file.format == DIFFERENCES else first // kind.group * kind.group
+    size = kind.size(last - begin)
+    start = file.offset + begin // kind.group * kind.group_bytes
+    is_part = frames != (0, of)
+    raw = memoryview(read_range(root, path, start, size) if is_part else read_bytes(root, path)[start:])
+    if len(raw) < size:
+        raise RecordError(f"{name} is cut short: {len(raw)} bytes", f"{size} bytes")
+    counts = kind.unpack(raw, last - begin)
+    if file.format == DIFFERENCES:
+        counts = _summed(
+            counts, [layout.scheme.channels[row] for row in file.rows], [layout.initials[r] for r in file.rows]
+        )
+    return cast(Counts, counts[first - begin :])
 
 
-def _check_sums(file: str, table: Counts, rows: tuple[int, ...], layout: PlainLayout) -> None:
+def _unpack_flac(root: Path, path: str, file: SignalFile, frames: tuple[int, int]) -> Counts:
+    name, per_frame = path.rpartition("/")[2], file.width // len(file.rows)
+    with open_binary(root, path) as stream, open_flac(stream, name, file.format, len(file.rows)) as sound:
+        wanted = (frames[1] - frames[0]) * per_frame
+        samples = read_flac(sound, frames[0] * per_frame + file.offset, wanted)
+    if len(samples) < wanted:
+        raise RecordError(f"{name} is cut short: {len(samples)} samples", f"{wanted} samples")
+    return cast(Counts, samples.reshape(-1, per_frame, len(file.rows)).transpose(0, 2, 1).reshape(-1))
+
+
+def _summed(changes: Counts, channels: Sequence[Channel], initials: Sequence[int]) -> Counts:
+    """Return the samples of format 8: the first sample of each row plus the sum of all changes up to each one."""
+    block = changes.reshape(-1, sum(channel.frame for channel in channels)).copy()
+    stop = 0
+    for channel, initial in zip(channels, initials, strict=True):
+        start, stop = stop, stop + channel.frame
+        own = block[:, start:stop]
+        block[:, start:stop] = (own.reshape(-1).cumsum(dtype=np.int32) + initial).reshape(own.shape)
+    return cast(Counts, block.reshape(-1))
+
+
+def _rows_of(counts: Counts, channels: Sequence[Channel]) -> Counts | list[Counts]:
+    """Return the samples row by row: a table if each row has one sample per frame, otherwise a list."""
+    widths = [channel.frame for channel in channels]
+    if all(width == 1 for width in widths):
+        return cast(Counts, np.array(counts.reshape(-1, len(channels)).T, order="C"))
+    block = counts.reshape(-1, sum(widths))
+    return [block[:, stop - width : stop].reshape(-1) for stop, width in zip(accumulate(widths), widths, strict=True)]
+
+
+def _shifted(row: Counts, channel: Channel, frames: int) -> Counts:
+    """Return a row without the samples that precede the record's first; those beyond the file's end are missing."""
+    if channel.format == DIFFERENCES and channel.skew:
+        raise RecordError(f"{channel.name} has a skew in format {DIFFERENCES}", "another format, which can mark gaps")
+    own = row[channel.skew * channel.frame :][: frames * channel.frame]
+    gone = frames * channel.frame - len(own)
+    return cast(Counts, np.pad(own, (0, gone), constant_values=MISSING_COUNTS[channel.format] if gone else 0))
+
+
+def _check_sums(file: str, table: Counts | list[Counts], rows: tuple[int, ...], layout: SegmentLayout) -> None:
     """Compare the checksums of the ECG leads: the lowest 16 bits of the sum of all samples."""
-    sums = table.sum(1, dtype=np.int16).tolist() if table.dtype == np.int16 else table.sum(1, dtype=np.int64).tolist()
+    if isinstance(table, np.ndarray) and table.dtype == np.int16:
+        sums = table.sum(1, dtype=np.int16).tolist()
+    else:
+        sums = [int(row.sum(dtype=np.int64)) for row in table]
     for row, found in zip(rows, sums, strict=True):
         expected = layout.checksums[row]
         if expected is not None and (expected - found) & 0xFFFF and row in layout.scheme.rows.index:
@@ -162,65 +246,3 @@ def _check_sums(file: str, table: Counts, rows: tuple[int, ...], layout: PlainLa
             raise RecordError(
                 f"{file} lead {name} has checksum {found & 0xFFFF}", f"{expected & 0xFFFF} as its header says"
             )
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """Scale from counts to amplitudes, each ``[L, 1]``; `steps` are whole microvolts per count, or None."""
-
-    gains: NDArray[np.float64]
-    baselines: NDArray[np.int64]
-    missing: NDArray[np.int64]
-    millivolts: NDArray[np.float64]
-    steps: NDArray[np.int64] | None
-
-    @property
-    def is_identity(self) -> bool:
-        """Whether 16-bit counts already are microvolts, with missing samples marked as a store marks them."""
-        exact = self.steps is not None and bool((self.steps == 1).all())
-        return exact and not self.baselines.any() and bool((self.missing == MISSING).all())
-
-
-@lru_cache(maxsize=4096)
-def _scale_of(scheme: Scheme) -> tuple[_Scale, bool]:
-    channels: list[Channel] = [scheme.channels[row] for row in scheme.rows.index]
-    microvolts = scheme.rows.microvolts
-    # Computed from the gain as written: 0.2 counts per microvolt has no exact binary number, but 1/5 is exact.
-    steps = [unit / Fraction(repr(channel.gain)) for unit, channel in zip(microvolts, channels, strict=True)]
-
-    def column(values: list, dtype: type) -> NDArray:
-        return np.array(values, dtype)[:, None]
-
-    scale = _Scale(
-        column([channel.gain for channel in channels], np.float64),
-        column([channel.baseline for channel in channels], np.int64),
-        column([FORMATS[channel.format].missing for channel in channels], np.int64),
-        scheme.rows.millivolts,
-        column([int(step) for step in steps], np.int64) if all(step.denominator == 1 for step in steps) else None,
-    )
-    return scale, scale.is_identity
-
-
-def to_amplitudes(counts: Counts, scheme: Scheme) -> Amplitudes:
-    """Convert digital samples of the ECG leads to whole microvolts where that is exact, else to mV.
-
-    Args:
-        counts: Samples ``[L, T]``, as `read_counts` returns them.
-        scheme: The record's rows.
-
-    Returns:
-        ``[L, T]`` int16 in microvolts, or float64 in mV. For unit ``NU``: thousandths of the unit, or the unit.
-    """
-    scale, is_identity = _scale_of(scheme)
-    if is_identity and counts.dtype == np.int16:
-        return cast(NDArray[np.int16], counts)
-    missing = counts == scale.missing
-    from_zero = counts - scale.baselines
-    if scale.steps is not None:
-        microvolts = from_zero * scale.steps
-        if ((np.abs(microvolts) <= LIMIT) | missing).all():
-            microvolts[missing] = MISSING
-            return microvolts.astype(np.int16)
-    signal = from_zero / scale.gains * scale.millivolts
-    signal[missing] = np.nan
-    return signal

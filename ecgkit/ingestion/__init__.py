@@ -7,12 +7,13 @@ shards are kept. The same call continues from there and gives the same bytes.
 """
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from ecgkit.choices import recorded
 from ecgkit.datasets.base import Dataset
 from ecgkit.executor import Executor, open_executor, stop_on_interrupt
 from ecgkit.ingestion.options import EVERYTHING, IngestOptions
@@ -21,6 +22,7 @@ from ecgkit.ingestion.plan import Plan, Progress, Slots, make_plan, nothing_read
 from ecgkit.ingestion.source import find_dataset
 from ecgkit.parts import Part, make_parts
 from ecgkit.store.assembly import KIND, assemble
+from ecgkit.store.format import OFFSETS, STEPS, scaling_of
 from ecgkit.store.writer import LEDGER, ROWS, LedgerRow, part_file, read_ledger
 from ecgkit.unfinished import Unfinished
 
@@ -35,30 +37,40 @@ class IngestReport:
         dataset: Name of the dataset layout.
         found: Number of records that the dataset lists and the options select.
         taken: Number of records in the store; a record that was split counts once per window.
+        records: Number of records of the dataset that they come from.
         rejected: Rows of the ledger.
         flagged: Number of records per quality flag.
         fewer_leads: Number of records per set of leads, for records that lack some of the store's leads.
         derived: Number of records per set of limb leads that were computed.
         other: Number of records per signal that is not an ECG lead.
+        clipped: Number of records with infinite samples, which were clipped.
+        rescaled: Number of records with a lead in steps other than a microvolt.
+        offset: Number of records with a lead that has an offset of its own.
         findings: What was found by looking, such as the order of axes, one line each.
+        source_changed: Whether the source had changed since a stopped run, so that its parts were made anew.
         content_hash: Hash of the store.
     """
 
     dataset: str
     found: int
     taken: int = 0
+    records: int = 0
     rejected: list[LedgerRow] = field(default_factory=list)
     flagged: Counter[str] = field(default_factory=Counter)
     fewer_leads: Counter[tuple[str, ...]] = field(default_factory=Counter)
     derived: Counter[tuple[str, ...]] = field(default_factory=Counter)
     other: Counter[str] = field(default_factory=Counter)
+    clipped: int = 0
+    rescaled: int = 0
+    offset: int = 0
     findings: list[str] = field(default_factory=list)
+    source_changed: bool = False
     content_hash: str = ""
 
     @property
     def failed(self) -> int:
-        """Number of records that could not be read. Records dropped because of a flag are not counted."""
-        return len({row.record_id for row in self.rejected if row.stage != "dropped"})
+        """Number of records and folders that could not be read, without records dropped because of a flag."""
+        return len({row.record_id for row in self.rejected if row.stage not in ("dropped", "link")})
 
 
 def ingest(
@@ -99,25 +111,37 @@ def ingest(
         at = executor or here
         with stop_on_interrupt() as stopped:
             plan = make_plan(dataset, options, at, stopped, progress)
-        unfinished.begin(plan.fingerprint(options))
+        is_changed = unfinished.begin(plan.fingerprint(options), plan.source())
         job = Job(dataset, options, plan.layout, unfinished.parts)
-        watch = partial(progress, "signals") if progress else None
-        make_parts(unfinished, partial(make_part, job), _parts(plan), at, watch)
-        return _finish(plan, unfinished, dataset)
+        is_long = plan.layout.tiles > 1  # then records say little about how far the work is
+        watch = partial(progress, "samples" if is_long else "signals") if progress else None
+        make_parts(unfinished, partial(make_part, job), _parts(plan, by_samples=is_long), at, watch)
+        return replace(_finish(plan, unfinished, dataset, options), source_changed=is_changed)
 
 
-def _parts(plan: Plan) -> list[Part[tuple[int, Slots]]]:
+def _parts(plan: Plan, *, by_samples: bool) -> list[Part[tuple[int, Slots]]]:
     slots = ((index, plan.part(index)) for index in range(plan.parts))
-    return [Part(part_file(Path(), index, ROWS).name, len(some), (index, some)) for index, some in slots]
+    return [
+        Part(part_file(Path(), index, ROWS).name, len(some), (index, some), plan.samples(index) if by_samples else 0)
+        for index, some in slots
+    ]
 
 
-def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset) -> IngestReport:
+def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, options: IngestOptions) -> IngestReport:
     """Assemble the store, move it into place, and return its report."""
     report = IngestReport(dataset.name, plan.found, rejected=list(plan.rejected), findings=list(dataset.findings))
     parts = range(plan.parts)
     report.rejected += [row for index in parts for row in read_ledger(part_file(unfinished.parts, index, LEDGER))]
+    taken: set[str] = set()
     for index in parts:
-        _count(report, part_file(unfinished.parts, index, ROWS), plan.layout.leads)
+        _count(
+            report,
+            part_file(unfinished.parts, index, ROWS),
+            plan.layout.leads,
+            taken,
+            is_split=options.window == "split",
+        )
+    report.records = len(taken)
     if not report.taken:
         unfinished.clear()
         raise nothing_read(dataset, plan.found, report.rejected)
@@ -127,14 +151,18 @@ def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset) -> IngestRepor
         plan.layout,
         slots=plan.slots,
         rejected=plan.rejected,
-        attributes={"dataset": dataset.name, "code_system": dataset.code_system},
+        attributes={
+            "dataset": dataset.name,
+            "code_system": dataset.code_system,
+            **({"defaults": recorded()} if recorded() else {}),
+        },
     )
     unfinished.finish()
     return report
 
 
-def _count(report: IngestReport, rows: Path, axis: tuple[str, ...]) -> None:
-    """Add the rows of a part to the report."""
+def _count(report: IngestReport, rows: Path, axis: tuple[str, ...], taken: set[str], *, is_split: bool) -> None:
+    """Add the rows of a part to the report, and the ids of their records, without numbers of windows, to `taken`."""
     table = pq.read_table(rows)
     if not len(table):
         return
@@ -142,7 +170,14 @@ def _count(report: IngestReport, rows: Path, axis: tuple[str, ...]) -> None:
         table[name].to_pylist() for name in ("leads", "derived_leads", "other_signals", "flags")
     )
     report.taken += len(table)
+    ids = table["record_id"].to_pylist()
+    taken.update((record.rpartition("#")[0] or record for record in ids) if is_split else ids)
     report.fewer_leads.update(tuple(names) for names in leads if len(names) < len(axis))
     report.derived.update(tuple(names) for names in derived if names)
     report.other.update(name for names in other for name in names)
     report.flagged.update(flag for names in flags for flag in names)
+    report.clipped += sum(samples > 0 for samples in table["clipped_samples"].to_pylist())
+    if STEPS in table.column_names:
+        scalings = [scaling for row in table.select([STEPS, OFFSETS]).to_pylist() if (scaling := scaling_of(row))]
+        report.rescaled += sum(any(step != 1 for step in scaling.steps) for scaling in scalings)
+        report.offset += sum(any(scaling.offsets) for scaling in scalings)

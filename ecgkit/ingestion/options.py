@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from ecgkit.datasets.budget import MEGABYTES, SECONDS
 from ecgkit.datasets.given import NOTHING_GIVEN, Given
 from ecgkit.datasets.header import Header
 from ecgkit.errors import ConfigError, did_you_mean
@@ -27,6 +28,8 @@ class IngestOptions:
         limit: Use only this many records, the first that the dataset lists.
         patients: Use only records of these patients.
         given: What the user says of the dataset that its files do not say.
+        max_record_mb: Largest memory in MB that one record may need while it is read; a larger one goes to the ledger.
+        max_record_seconds: Longest time in s that reading one record may take.
         drop: Quality flags. A record with one of them goes to the ledger; see `ecgkit.signal.quality.FLAGS`.
     """
 
@@ -38,6 +41,8 @@ class IngestOptions:
     limit: int | None = None
     patients: frozenset[str] | None = None
     given: Given = NOTHING_GIVEN
+    max_record_mb: float = MEGABYTES
+    max_record_seconds: float = SECONDS
     drop: tuple[str, ...] = ()
 
     def check(self) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ecgkit.datasets.base import Dataset
+from ecgkit.datasets.budget import memory_budget, time_budget
 from ecgkit.errors import LeadError, RecordError, SignalError
 from ecgkit.ingestion.options import IngestOptions
 from ecgkit.ingestion.plan import Item, Slots
@@ -55,16 +56,17 @@ def make_part(job: Job, call: tuple[int, Slots]) -> None:
 
 def _take(job: Job, windows: list[Item], writer: PartWriter) -> None:
     """Read one record and append its windows, or note in the ledger why that failed."""
-    source, header = windows[0].source, windows[0].header
+    source, header, first = windows[0].source, windows[0].header, windows[0].start
     try:
-        recording = job.dataset.read(source, header)
+        with memory_budget(job.options.max_record_mb), time_budget(job.options.max_record_seconds):
+            recording = job.dataset.read_part(source, header, first, windows[-1].stop)
         row = job.dataset.row(source, recording)
     except RecordError as error:
         writer.reject(LedgerRow(source.record_id, source.path, "signal", str(error)), slots=len(windows))
         return
     for item in windows:
         try:
-            fitted = fit(recording.part(item.start, item.stop), job.options)
+            fitted = fit(recording.part(item.start - first, item.stop - first), job.options)
         except LeadError as error:
             writer.reject(LedgerRow(item.record_id, source.path, "leads", str(error)))
         except SignalError as error:
@@ -82,7 +84,7 @@ def fit(recording: Recording, options: IngestOptions) -> Recording:
         if rpeaks is not None:
             rpeaks = (rpeaks * fs / recording.fs).round().astype(int)
             rpeaks = rpeaks[rpeaks < signal.shape[-1]]
-        recording = replace(recording, amplitudes=signal, fs=fs, rpeaks=rpeaks)
+        recording = replace(recording, amplitudes=signal, fs=fs, rpeaks=rpeaks, scaling=None)
     # If no lead can be derived, the order of leads does not matter here: the store puts them into its own order.
     complete = recording if set(DERIVED) <= set(recording.leads) else recording.with_derived_leads()
     return complete.only(options.leads) if options.leads else complete

@@ -7,16 +7,19 @@ a million records fits into memory, and the planning process can pass blocks on 
 import hashlib
 import pickle  # used between the processes of one ingest only, never for a file
 import zlib
+from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from itertools import accumulate
+from itertools import accumulate, chain, islice
 from typing import cast
 
-from ecgkit.datasets.base import Dataset, Source, settle
+from ecgkit.datasets.base import Dataset, Source, settle, utf8
+from ecgkit.datasets.budget import check_memory, memory_budget, time_budget
 from ecgkit.datasets.header import Header
+from ecgkit.datasets.paths import size_and_time
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.executor import Executor
 from ecgkit.ingestion.options import IngestOptions
@@ -61,7 +64,7 @@ class Block:
     Args:
         packed: Items of these records; see `pack`.
         slots: Number of items.
-        samples: Length of the longest item, as stored.
+        lengths: Length of each item in samples, as stored.
         kinds: Leads and unit of each kind of header.
         digest: Hash of everything that decides what is stored of these records.
         rejected: Ledger rows of the records that get no slot.
@@ -70,7 +73,7 @@ class Block:
 
     packed: bytes
     slots: int
-    samples: int
+    lengths: "array[int]"
     kinds: frozenset[tuple[tuple[str, ...], str]]
     digest: bytes
     rejected: list[LedgerRow]
@@ -138,9 +141,22 @@ class Plan:
         packed = tuple(block.packed for block in self.blocks[first:last])
         return Slots(packed, start - self.starts[first], stop - self.starts[first])
 
+    def samples(self, index: int) -> int:
+        """Return the number of samples per lead in a shard."""
+        start = index * self.layout.shard
+        stop = min(start + self.layout.shard, self.slots)
+        first, last = bisect_right(self.starts, start) - 1, bisect_left(self.starts, stop)
+        lengths = chain.from_iterable(block.lengths for block in self.blocks[first:last])
+        return sum(islice(lengths, start - self.starts[first], stop - self.starts[first]))
+
     def fingerprint(self, options: IngestOptions) -> str:
-        """Return a hash of everything that decides the store's content, as far as headers and tables show it."""
-        digest = hashlib.sha256(repr((options.drop, options.leads, options.fs, options.given, self.layout)).encode())
+        """Return a hash of the options that decide the store's content."""
+        patients = None if options.patients is None else sorted(options.patients)
+        return hashlib.sha256(repr((replace(options, patients=None), patients)).encode()).hexdigest()
+
+    def source(self) -> str:
+        """Return a hash of the source: of its records, and of the names, sizes, times and headers of their files."""
+        digest = hashlib.sha256(repr(self.layout).encode())
         for block in self.blocks:
             digest.update(block.digest)
         return digest.hexdigest()
@@ -170,11 +186,11 @@ def make_plan(
     if done < found:
         raise KeyboardInterrupt
     ordered = [blocks[start] for start in sorted(blocks)]
-    rejected = [row for block in ordered for row in block.rejected]
+    rejected = [*_not_entered(dataset), *(row for block in ordered for row in block.rejected)]
     if not any(block.slots for block in ordered):
         raise nothing_read(dataset, found, rejected)
     leads = options.leads or _lead_axis(frozenset().union(*(block.kinds for block in ordered)))
-    layout = Layout.of(leads, max(block.samples for block in ordered))
+    layout = Layout.of(leads, Counter(chain.from_iterable(block.lengths for block in ordered)))
     return Plan(found, layout, ordered, rejected)
 
 
@@ -186,6 +202,14 @@ def nothing_read(dataset: Dataset, found: int, rejected: Sequence[LedgerRow]) ->
     return DatasetError(
         f"none of the {found} records of {dataset.root} can be taken; record {first.record_id}: {first.reason}"
     )
+
+
+def _not_entered(dataset: Dataset) -> list[LedgerRow]:
+    """Return a ledger row for each folder that was not entered."""
+    paths = [utf8(folder.path) for folder in dataset.not_entered]
+    stages = ["folder" if folder.is_lost else "link" for folder in dataset.not_entered]
+    reasons = [folder.reason for folder in dataset.not_entered]
+    return [LedgerRow(path, path, *rest) for path, *rest in zip(paths, stages, reasons, strict=True)]
 
 
 def _chosen(sources: Sequence[Source], options: IngestOptions) -> list[Source]:
@@ -229,7 +253,7 @@ def plan_block(dataset: Dataset, options: IngestOptions, call: tuple[int, list[S
     rejected: list[LedgerRow] = []
     digest = hashlib.sha256()
     for source in call[1]:
-        header = _header(dataset, source)
+        header = _header(dataset, source, options)
         if isinstance(header, LedgerRow):
             rejected.append(header)
         elif _stored_samples(*options.windows(header)[0], header, options) < 1:
@@ -237,12 +261,13 @@ def plan_block(dataset: Dataset, options: IngestOptions, call: tuple[int, list[S
             rejected.append(LedgerRow(source.record_id, source.path, "header", str(error)))
         else:
             own = list(_items(source, header, options))
-            told = (header.fs, header.samples, header.leads, header.unit, header.comments)
+            state = header.stamp or _state(dataset, source)
+            told = (header.fs, header.samples, header.leads, header.unit, header.comments, state)
             digest.update(repr((source, told, [(item.start, item.stop, item.number) for item in own])).encode())
             items += own
     kinds = frozenset((item.header.leads, item.header.unit) for item in items)
-    samples = max((_stored_samples(item.start, item.stop, item.header, options) for item in items), default=0)
-    return call[0], Block(pack(items), len(items), samples, kinds, digest.digest(), rejected, len(call[1]))
+    lengths = array("Q", (_stored_samples(item.start, item.stop, item.header, options) for item in items))
+    return call[0], Block(pack(items), len(items), lengths, kinds, digest.digest(), rejected, len(call[1]))
 
 
 def pack(items: list[Item]) -> bytes:
@@ -255,13 +280,25 @@ def unpack(packed: bytes) -> list[Item]:
     return cast(list[Item], pickle.loads(zlib.decompress(packed)))  # made by `pack`, and never written to a file
 
 
-def _header(dataset: Dataset, source: Source) -> Header | LedgerRow:
+def _header(dataset: Dataset, source: Source, options: IngestOptions) -> Header | LedgerRow:
     if source.problem:
         return LedgerRow(source.record_id, source.path, "table", str(RecordError(source.problem)))
     try:
-        return dataset.header(source)
+        with memory_budget(options.max_record_mb), time_budget(options.max_record_seconds):
+            header = dataset.header(source)
+            longest = max(header.samples, resampled_length(header.samples, header.fs, options.fs or header.fs))
+            check_memory(longest * len(header.leads), source.record_id)
+            return header
     except RecordError as error:
         return LedgerRow(source.record_id, source.path, "header", str(error))
+
+
+def _state(dataset: Dataset, source: Source) -> tuple[int, float] | None:
+    """Return the size of a record's file and the time of its last change; None if its path is no single file."""
+    try:
+        return size_and_time(dataset.root, source.path)
+    except (OSError, ValueError, RecordError):
+        return None
 
 
 def _items(source: Source, header: Header, options: IngestOptions) -> Iterator[Item]:

@@ -9,9 +9,7 @@ its owner. The reports are a random sample with a fixed seed, so nobody chooses 
 """
 
 import csv
-import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,12 +17,13 @@ from pathlib import Path
 import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ecgkit.atomic import atomic_file
-from ecgkit.errors import DatasetError, OutputError, StoreError
-from ecgkit.knowledge.extract import read_mentions
+from ecgkit.errors import DatasetError, OutputError
+from ecgkit.knowledge.extract import check_reports
 from ecgkit.knowledge.labels import DEFAULT_NAME, VOCABULARY, read_labels
+from ecgkit.knowledge.mention_table import read_mentions
 from ecgkit.knowledge.mentions import Mention
 from ecgkit.knowledge.reports import Reports
+from ecgkit.knowledge.sheets import inert, private_file
 from ecgkit.knowledge.statements import clean, split_statements, text_hash
 from ecgkit.knowledge.verdicts import COLUMNS, read_sheet
 from ecgkit.knowledge.vocabulary import read_vocabulary
@@ -148,13 +147,13 @@ def write_audit(
     if xlsx:
         from ecgkit.knowledge.workbook import write_workbook
 
-        with _private_file(paths[2]) as staging:
+        with private_file(paths[2]) as staging:
             write_workbook(staging, _rows(records))
-    with _private_file(paths[0]) as staging, staging.open("w", encoding="utf-8", newline="") as file:
+    with private_file(paths[0]) as staging, staging.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
-        writer.writerows([_inert(cell) for cell in row] for row, _ in _rows(records))
-    with _private_file(paths[1]) as staging:
+        writer.writerows([inert(cell) for cell in row] for row, _ in _rows(records))
+    with private_file(paths[1]) as staging:
         page = render_audit(records, title=f"Audit of {name}", table=paths[0].name)
         staging.write_text(page, encoding="utf-8", newline="\n")
     return paths
@@ -164,8 +163,7 @@ def sample_audit(reports: Reports, count: int, *, name: str = DEFAULT_NAME, seed
     """Sample records, with the mentions found in their reports; see `write_audit`."""
     path = reports.folder / name
     labels = read_labels(path)
-    if labels.content_hash != reports.content_hash:
-        raise StoreError(f"{path} belongs to other reports", remedy="Extract again, with --overwrite.")
+    reports = check_reports(labels, reports, path)
     mentions = read_mentions(path)
     unit = labels.provenance["options"]["unit"]
     entity_of = dict(read_vocabulary(path / VOCABULARY).entity_of)
@@ -212,16 +210,3 @@ def _rows(records: Sequence[AuditedRecord]) -> Iterator[tuple[tuple[str, ...], t
                 yield (record.record_id, text.text, f.entity, f.polarity, text.quote(f), "", ""), f.spans
             if not text.findings:
                 yield (record.record_id, text.text, "", "", "", "", ""), ()
-
-
-def _inert(cell: str) -> str:
-    """Return a cell that no spreadsheet treats as a formula."""
-    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@", "\t", "\r") else cell
-
-
-@contextmanager
-def _private_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path that replaces `path` when the block ends; only its owner can read the file."""
-    with atomic_file(path) as staging:
-        os.close(os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
-        yield staging

@@ -1,20 +1,38 @@
-"""The interface of extractors, and the list of those that exist."""
+"""The interface of extractors of entities, and how one is made from its entry."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
 
-from ecgkit.errors import ConfigError, did_you_mean
+from ecgkit.config import override
+from ecgkit.entries import KnowledgeBackendEntry, load_target
+from ecgkit.errors import ConfigError
 from ecgkit.knowledge.mentions import Mention
 from ecgkit.knowledge.vocabulary import Vocabulary
+from ecgkit.plugins import host
 
 Watch = Callable[[str, int, int], None]
+Notify = Callable[[str], None]
 
-BACKENDS = {
-    "lexicon": "ecgkit.knowledge.lexicon.backend:LexiconBackend",
-    "openai": "ecgkit.knowledge.endpoint.backend:OpenAIBackend",
-}
+
+@dataclass(frozen=True)
+class Cost:
+    """Estimate of what reading some texts takes.
+
+    Args:
+        requests: Number of requests for texts that are not yet answered.
+        prompt_tokens: Tokens to send.
+        answer_tokens: Tokens to receive.
+        seconds: Time; None if nothing was measured yet.
+        measured: Number of answers that the estimate was measured on; 0 for a rough guess.
+    """
+
+    requests: int
+    prompt_tokens: int
+    answer_tokens: int
+    seconds: float | None = None
+    measured: int = 0
 
 
 @dataclass(frozen=True)
@@ -56,13 +74,35 @@ class Backend(Protocol):
         """
 
 
-def find_backend(name: str) -> Callable[..., Backend]:
-    """Return the class of a backend.
+@runtime_checkable
+class Costly(Protocol):
+    """A backend whose reading costs money or much time."""
+
+    def estimate(self, texts: Sequence[str]) -> Cost:
+        """Return what reading these texts would take; texts that are answered already cost nothing."""
+
+
+def make_backend(
+    name: str, folder: Path, *, settings: Any = None, assignments: Sequence[str] = (), notify: Notify = lambda _: None
+) -> Backend:
+    """Make a backend.
+
+    Args:
+        name: Name of its entry.
+        folder: Folder of the reports, where the backend may keep answers.
+        settings: Its settings; None for their defaults.
+        assignments: Changes of the settings, such as ``depth=4``.
+        notify: Called with what a person should know while it works.
 
     Raises:
-        ConfigError: There is no backend of this name.
+        ConfigError: A setting is unknown or impossible.
+        PluginError: There is no backend of this name, or it cannot be loaded.
     """
-    if name not in BACKENDS:
-        raise ConfigError(f"unknown backend {name!r}", f"one of {', '.join(BACKENDS)}", did_you_mean(name, BACKENDS))
-    module, _, attribute = BACKENDS[name].partition(":")
-    return getattr(import_module(module), attribute)
+    entry = host().get(KnowledgeBackendEntry, name)
+    if not entry.settings:
+        if assignments:
+            raise ConfigError(f"--set {assignments[0]} does not apply: backend {name} has no settings")
+        return entry.load()()  # type: ignore[no-any-return]
+    if settings is None:
+        settings = load_target(entry.settings, f"the settings of {name}")()
+    return entry.load()(override(settings, assignments) if assignments else settings, folder, notify)  # type: ignore[no-any-return]

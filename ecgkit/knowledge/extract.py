@@ -7,7 +7,7 @@ another statement doubts or denies it.
 
 import datetime
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -15,28 +15,17 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy import sparse
 
+from ecgkit.choices import recorded
 from ecgkit.config import fingerprint
 from ecgkit.errors import ConfigError, DatasetError, StoreError
-from ecgkit.knowledge.backends import Backend, Readings, Watch
-from ecgkit.knowledge.labels import (
-    DEFAULT_NAME,
-    KIND,
-    MENTIONS,
-    PRESENT,
-    UNCERTAIN,
-    UNREAD,
-    Entities,
-    read_labels,
-    write_labels,
-)
-from ecgkit.knowledge.mentions import ATTRIBUTES, Mention
+from ecgkit.knowledge.backends import Backend, Cost, Readings, Watch
+from ecgkit.knowledge.labelling import default_min_count, label_matrix, name_counts
+from ecgkit.knowledge.labels import DEFAULT_NAME, KIND, Entities, read_labels, write_labels
+from ecgkit.knowledge.mention_table import mention_table, read_readings
 from ecgkit.knowledge.reports import Reports
 from ecgkit.knowledge.statements import Corpus, Unit, corpus_of, text_hash
 from ecgkit.knowledge.vocabulary import Vocabulary, read_vocabulary
-from ecgkit.parquet import read_frame
 from ecgkit.unfinished import Unfinished
 
 
@@ -46,7 +35,8 @@ class ExtractOptions:
 
     Args:
         unit: Unit that is read as one text: ``statement`` or ``report``.
-        min_count: Number of records in which an entity must be present to be kept.
+        min_count: Number of records in which an entity must be present to be kept. None for a number that grows with
+            the corpus; see `ecgkit.knowledge.labelling.default_min_count`.
         max_entities: Keep at most this many entities, the most frequent ones.
         keep_children: Whether a subtype keeps its own column beside that of its parent. If not, it counts as its
             parent.
@@ -56,7 +46,7 @@ class ExtractOptions:
     """
 
     unit: Unit = "statement"
-    min_count: int = 50
+    min_count: int | None = None
     max_entities: int | None = None
     keep_children: bool = False
     vocabulary: Path | None = None
@@ -66,7 +56,7 @@ class ExtractOptions:
     def __post_init__(self) -> None:
         if self.unit not in ("statement", "report"):
             raise ConfigError(f"unit {self.unit!r}", "statement or report")
-        if self.min_count < 1 or (self.max_entities is not None and self.max_entities < 1):
+        if any(number is not None and number < 1 for number in (self.min_count, self.max_entities)):
             raise ConfigError(f"min_count {self.min_count}, max_entities {self.max_entities}", "1 or more")
         if not self.name.replace("-", "").replace("_", "").isalnum():
             raise ConfigError(f"name {self.name!r}", "letters, digits, - and _")
@@ -86,7 +76,10 @@ class Summary:
         problems: Number of unread texts per reason.
         incomplete: Number of records whose report was not read completely.
         unknown: Number of records per name that the vocabulary lacks.
+        min_count: Number of records in which an entity had to be present.
+        rare: Number of records per entity that was left out because it is present in fewer.
         counters: Counters of the backend, such as requests and tokens.
+        whole: What the whole corpus would take, after a pilot.
         audit: The files of the sheet to check by hand, if one was asked for.
     """
 
@@ -99,7 +92,10 @@ class Summary:
     problems: Mapping[str, int]
     incomplete: int
     unknown: Mapping[str, int]
+    min_count: int
+    rare: Mapping[str, int]
     counters: Mapping[str, Any]
+    whole: Cost | None = None
     audit: tuple[Path, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
@@ -114,8 +110,11 @@ class Summary:
             "incomplete": self.incomplete,
             "problems": dict(self.problems),
             "unknown": list(self.unknown),
+            "min_count": self.min_count,
+            "rare": dict(self.rare),
             "counters": dict(self.counters),
             "labels": str(self.path),
+            **({"whole": asdict(self.whole)} if self.whole else {}),
             "entities": [
                 {"entity": name, "present": int(p), "uncertain": int(u), "parent": entities.parents.get(name)}
                 for name, p, u in rows
@@ -143,15 +142,15 @@ def extract_knowledge(
         OutputError: Labels of this name exist, another process is making them, or they cannot be written.
     """
     vocabulary = read_vocabulary(options.vocabulary) if options.vocabulary else None
-    with _in_progress(reports, options) as folder:
+    with in_progress(reports, options) as folder:
         corpus = corpus_of(reports.texts, options.unit)
         readings = backend.read(corpus.texts, watch)
         if corpus.texts and all(found is None for found in readings.mentions):
             reason, _ = Counter(readings.problems.values()).most_common(1)[0]
             raise DatasetError(f"none of {len(corpus.texts)} texts could be read ({reason})")
-        vocabulary = vocabulary or backend.vocabulary(_name_counts(corpus, readings.mentions), watch)
-        provenance = {**backend.provenance, "date": _today()}
-        return _label_records(folder, reports, corpus, readings, vocabulary, provenance, options)
+        vocabulary = vocabulary or backend.vocabulary(name_counts(corpus, readings.mentions), watch)
+        provenance = {**backend.provenance, "date": today()}
+        return label_records(folder, reports, corpus, readings, vocabulary, provenance, options)
 
 
 def relabel(reports: Reports, options: ExtractOptions) -> Summary:
@@ -170,19 +169,34 @@ def relabel(reports: Reports, options: ExtractOptions) -> Summary:
     vocabulary = read_vocabulary(options.vocabulary)
     path = reports.folder / options.name
     before = read_labels(path)
-    if before.content_hash != reports.content_hash:
-        raise StoreError(f"{path} was made from other reports", remedy="Extract again, with --overwrite.")
+    reports = check_reports(before, reports, path)
     options = replace(options, unit=before.provenance["options"]["unit"], overwrite=True)
     corpus = corpus_of(reports.texts, options.unit)
-    readings = _readings_of(path, corpus)
-    kept = {k: v for k, v in before.provenance.items() if k not in ("options", "vocabulary")}
-    with _in_progress(reports, options) as folder:
-        provenance = {**kept, "relabelled": _today()}
-        return _label_records(folder, reports, corpus, readings, vocabulary, provenance, options)
+    readings = read_readings(path, corpus)
+    kept = {k: v for k, v in before.provenance.items() if k not in ("options", "reports", "texts_sha256")}
+    with in_progress(reports, options) as folder:
+        provenance = {**kept, "relabelled": today()}
+        return label_records(folder, reports, corpus, readings, vocabulary, provenance, options)
+
+
+def check_reports(labels: Entities, reports: Reports, path: Path) -> Reports:
+    """Return the reports that labels were made from: all of them, or the sample of a pilot.
+
+    Raises:
+        StoreError: The labels were made from others: of another store, or of other columns or tables.
+    """
+    pilot = labels.provenance.get("reports", {}).get("pilot")
+    if pilot and "pilot" not in reports.source:
+        reports = reports.sample(pilot["records"], pilot["seed"])
+    texts = labels.provenance.get("texts_sha256", reports.texts_hash)  # labels of earlier versions have none
+    if labels.content_hash != reports.content_hash or texts != reports.texts_hash:
+        remedy = "Name the same reports with --report-columns and --reports, or extract again with --overwrite."
+        raise StoreError(f"{path} was made from other reports", remedy=remedy)
+    return reports
 
 
 @contextmanager
-def _in_progress(reports: Reports, options: ExtractOptions) -> Iterator[Path]:
+def in_progress(reports: Reports, options: ExtractOptions) -> Iterator[Path]:
     """Yield a folder for new labels, held by this process; it is moved into place when the block ends."""
     path = reports.folder / options.name
     unfinished = Unfinished(path, KIND, overwrite=options.overwrite, hidden=True)
@@ -192,7 +206,7 @@ def _in_progress(reports: Reports, options: ExtractOptions) -> Iterator[Path]:
         unfinished.finish()
 
 
-def _label_records(
+def label_records(
     folder: Path,
     reports: Reports,
     corpus: Corpus,
@@ -202,157 +216,57 @@ def _label_records(
     options: ExtractOptions,
 ) -> Summary:
     """Write the labels that follow from the readings into a folder, and return a summary."""
-    names, values = _label(corpus, readings.mentions, vocabulary, options)
+    with_report = sum(map(bool, corpus.records))
+    min_count = options.min_count or default_min_count(with_report)
+    labelled = label_matrix(
+        corpus,
+        readings.mentions,
+        vocabulary,
+        min_count=min_count,
+        max_entities=options.max_entities,
+        keep_children=options.keep_children,
+    )
     unread = np.array([found is None for found in readings.mentions], bool)
     complete = np.array([bool(record) and not unread[list(record)].any() for record in corpus.records], bool)
     entities = Entities(
-        names,
-        values,
+        labelled.names,
+        labelled.values,
         complete,
         reports.ids,
         vocabulary.parent_of,
         {
             **provenance,
-            "options": {k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items()},
+            "reports": dict(reports.source),
+            "texts_sha256": reports.texts_hash,
+            **({"defaults": recorded()} if recorded() else {}),
+            "options": {
+                **{k: str(v) if isinstance(v, Path) else v for k, v in asdict(options).items()},
+                "min_count": min_count,
+            },
         },
         reports.content_hash,
     )
-    table = _mention_table(corpus, readings.mentions, vocabulary)
+    table = mention_table(corpus, readings.mentions, vocabulary)
     problems = {text_hash(corpus.texts[i]): reason for i, reason in readings.problems.items()}
     unread_table = pd.DataFrame({"text": list(problems), "reason": list(problems.values())}, dtype=str)
     write_labels(folder, entities, table, unread_table, vocabulary)
-    counts = _name_counts(corpus, readings.mentions)
+    counts = name_counts(corpus, readings.mentions)
     return Summary(
         path=reports.folder / options.name,
         entities=entities,
         records=len(reports),
-        with_report=sum(map(bool, corpus.records)),
+        with_report=with_report,
         texts=len(corpus.texts),
         saved=corpus.repeats,
         problems=Counter(problems.values()),
-        incomplete=int(sum(map(bool, corpus.records)) - complete.sum()),
+        incomplete=int(with_report - complete.sum()),
         unknown={n: c for n, c in counts.items() if n not in vocabulary.entity_of and n not in vocabulary.ignored},
+        min_count=min_count,
+        rare=labelled.rare,
         counters=readings.counters,
     )
 
 
-def _name_counts(corpus: Corpus, mentions: Sequence[tuple[Mention, ...] | None]) -> dict[str, int]:
-    """Count the records that mention each name as present or uncertain."""
-    names: dict[str, list[int]] = {}
-    for text, found in enumerate(mentions):
-        for mention in found or ():
-            if mention.polarity != "absent":
-                names.setdefault(mention.name, []).append(text)
-    matrix = _records_by_text(corpus)
-    columns = _indicator(list(names.values()), len(corpus.texts))
-    counts = np.asarray(((matrix @ columns) > 0).sum(0)).ravel()
-    return {name: int(count) for name, count in zip(names, counts, strict=True)}
-
-
-def _label(
-    corpus: Corpus,
-    mentions: Sequence[tuple[Mention, ...] | None],
-    vocabulary: Vocabulary,
-    options: ExtractOptions,
-) -> tuple[tuple[str, ...], NDArray[np.uint8]]:
-    """Return the entities that are kept, and the label matrix ``[R, Q]``."""
-    saying: dict[str, dict[str, list[int]]] = {polarity: {} for polarity in ("present", "uncertain")}
-    for text, found in enumerate(mentions):
-        for mention in found or ():
-            for entity in _columns(mention, vocabulary, options.keep_children):
-                saying[mention.polarity].setdefault(entity, []).append(text)
-    every = sorted({entity for texts in saying.values() for entity in texts})
-    matrix = _records_by_text(corpus)
-    present, uncertain = (
-        (matrix @ _indicator([saying[polarity].get(entity, []) for entity in every], len(corpus.texts))).toarray() > 0
-        for polarity in ("present", "uncertain")
-    )
-    counts = present.sum(0)
-    kept = [
-        i for i in sorted(range(len(every)), key=lambda i: (-counts[i], every[i])) if counts[i] >= options.min_count
-    ]
-    kept = kept[: options.max_entities]
-    if not kept:
-        most = int(counts.max()) if len(counts) else 0
-        raise DatasetError(
-            f"no entity is present in {options.min_count} records (the most frequent is in {most})",
-            remedy="Lower --min-count.",
-        )
-    values = np.where(uncertain, UNCERTAIN, 0).astype(np.uint8)
-    values[present] = PRESENT
-    return tuple(every[i] for i in kept), np.ascontiguousarray(values[:, kept])
-
-
-def _columns(mention: Mention, vocabulary: Vocabulary, keep_children: bool) -> tuple[str, ...]:
-    """Return the entities whose columns a mention sets. An absent subtype does not make its parent absent."""
-    entity = vocabulary.entity_of.get(mention.name)
-    if entity is None or mention.polarity == "absent":
-        return ()
-    lineage = (entity, *vocabulary.ancestors(entity))
-    return lineage if keep_children else lineage[-1:]
-
-
-def _records_by_text(corpus: Corpus) -> sparse.csr_array:
-    """Return a matrix ``[R, U]`` with a one where a record contains a text."""
-    starts = np.cumsum([0, *map(len, corpus.records)])
-    columns = np.fromiter((i for record in corpus.records for i in record), np.int64, starts[-1])
-    shape = (len(corpus.records), len(corpus.texts))
-    return sparse.csr_array((np.ones(len(columns), np.int32), columns, starts), shape=shape)
-
-
-def _indicator(columns: Sequence[Sequence[int]], rows: int) -> sparse.csc_array:
-    """Return a matrix ``[rows, len(columns)]`` with a one at each row index that a column lists."""
-    starts = np.cumsum([0, *map(len, columns)])
-    indices = np.fromiter((i for column in columns for i in column), np.int64, starts[-1])
-    return sparse.csc_array((np.ones(len(indices), np.int32), indices, starts), shape=(rows, len(columns)))
-
-
-def _mention_table(
-    corpus: Corpus, mentions: Sequence[tuple[Mention, ...] | None], vocabulary: Vocabulary
-) -> pd.DataFrame:
-    rows = [
-        {
-            "text": text_hash(corpus.texts[i]),
-            "name": m.name,
-            "entity": vocabulary.entity_of.get(m.name, ""),
-            "polarity": m.polarity,
-            "spans": [list(span) for span in m.spans],
-            **{attribute: getattr(m, attribute) for attribute in ATTRIBUTES},
-        }
-        for i, found in enumerate(mentions)
-        for m in found or ()
-    ]
-    return pd.DataFrame(rows, columns=["text", "name", "entity", "polarity", "spans", *ATTRIBUTES])
-
-
-def read_mentions(path: Path) -> dict[str, tuple[Mention, ...]]:
-    """Return the mentions that an extraction found, by the hash of the text.
-
-    Args:
-        path: Folder of its labels.
-    """
-    table = read_frame(path / MENTIONS)
-    by_text: dict[str, list[Mention]] = {}
-    known = [attribute for attribute in ATTRIBUTES if attribute in table]  # tables of earlier versions have none
-    columns = (table[column].tolist() for column in ("text", "name", "polarity", "spans", *known))
-    for text, name, polarity, spans, *values in zip(*columns, strict=True):
-        where = tuple((int(start), int(stop)) for start, stop in spans)
-        attributes = dict(zip(known, values, strict=True))
-        by_text.setdefault(text, []).append(Mention(name, polarity, where, **attributes))
-    return {text: tuple(found) for text, found in by_text.items()}
-
-
-def _readings_of(path: Path, corpus: Corpus) -> Readings:
-    """Return the readings of an earlier extraction for these texts."""
-    by_text = read_mentions(path)
-    table = read_frame(path / UNREAD)
-    unread = dict(zip(table["text"], table["reason"], strict=True))
-    hashes = [text_hash(text) for text in corpus.texts]
-    return Readings(
-        [None if h in unread else tuple(by_text.get(h, ())) for h in hashes],
-        {i: unread[h] for i, h in enumerate(hashes) if h in unread},
-    )
-
-
-def _today() -> str:
+def today() -> str:
+    """Return the date in UTC."""
     return datetime.datetime.now(datetime.UTC).date().isoformat()

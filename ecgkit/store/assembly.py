@@ -47,20 +47,22 @@ def assemble(
     """
     shards = range(-(-slots // layout.shard))
     for index in shards:
-        shard = store / "signal" / "c" / str(index) / "0" / "0"
+        shard = store / fmt.shard_path(index)
         shard.parent.mkdir(parents=True, exist_ok=True)
         if part_file(parts, index, SHARD).exists():
             os.replace(part_file(parts, index, SHARD), shard)
     records, content_hash = _join_tables(parts, store, shards, rejected)
+    is_plain = fmt.STEPS not in pq.read_schema(store / fmt.RECORDS).names
     described = {
         "format": fmt.FORMAT,
-        "version": fmt.VERSION,
+        "version": fmt.PLAIN_VERSION if is_plain else fmt.VERSION,
         **attributes,
         "records": records,
         "leads": list(layout.leads),
         "missing": int(MISSING),
         "scale": UNITS_PER_MV,
         "content_sha256": content_hash,
+        "records_sha256": fmt.file_hash(store / fmt.RECORDS),
     }
     for name, data in {**_zarr_metadata(layout, slots, described), MARKER: f"{KIND}\n".encode()}.items():
         (parts / SCRATCH).write_bytes(data)
@@ -124,8 +126,8 @@ def _zarr_metadata(layout: fmt.Layout, slots: int, attributes: Mapping[str, Any]
     group.create_array(
         "signal",
         shape=(slots, len(layout.leads), layout.samples),
-        chunks=(layout.chunk, len(layout.leads), layout.samples),
-        shards=(layout.shard, len(layout.leads), layout.samples),
+        chunks=(layout.chunk, len(layout.leads), layout.tile),
+        shards=(layout.shard, len(layout.leads), layout.tile * layout.tiles),
         dtype="int16",
         fill_value=int(MISSING),
         compressors=BloscCodec(cname=fmt.COMPRESSOR, clevel=fmt.LEVEL, shuffle=fmt.SHUFFLE),

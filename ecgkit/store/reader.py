@@ -1,7 +1,7 @@
 """Reading stores."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ecgkit.errors import StoreError
 from ecgkit.parquet import read_frame
 from ecgkit.recording import Recording
+from ecgkit.signal.microvolts import Scaling, decode
 from ecgkit.signal.quality import MEASURES, Measures
 from ecgkit.store import format as fmt
 from ecgkit.store.identity import qualified
@@ -39,6 +40,7 @@ class Store:
         self.leads: tuple[str, ...] = tuple(self.attributes["leads"])
         self._array: Any = self._read("signal", lambda part: zarr.open_array(part, mode="r"))
         self._slots = self.table["slot"].to_numpy(np.int64)
+        self._sound: set[int] = set()  # rows of records that were compared with their hashes
         if len(self) != self.attributes["records"] or (len(self) and self._slots.max() >= self._array.shape[0]):
             raise StoreError(f"{path} has {len(self)} rows for {self.attributes['records']} records", remedy=REMAKE)
 
@@ -73,8 +75,22 @@ class Store:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """The record table, one row per record in the order of the signals."""
-        return self._read(fmt.RECORDS, read_frame)
+        """The record table, one row per record in the order of the signals.
+
+        Raises:
+            StoreError: The table cannot be read, or is not the one that was stored.
+        """
+        table = self._read(fmt.RECORDS, read_frame)
+        expected = self.attributes.get("records_sha256")  # stores of earlier releases have none
+        if expected and fmt.file_hash(self.path / fmt.RECORDS) != expected:
+            raise StoreError(f"{self.path / fmt.RECORDS} has been changed since the store was made", remedy=REMAKE)
+        return table
+
+    @cached_property
+    def _columns(self) -> dict[str, NDArray[Any]]:
+        """The columns that reading a signal needs, which are several times as fast as those of a frame."""
+        names = ("record_id", "samples", "leads", "sha256", fmt.STEPS, fmt.OFFSETS)
+        return {name: self.table[name].to_numpy() for name in names if name in self.table}
 
     @cached_property
     def quality(self) -> Measures:
@@ -96,13 +112,20 @@ class Store:
         return len(self.table)
 
     def stored(self, start: int, stop: int) -> NDArray[np.int16]:
-        """Return records `start` to `stop` as stored: int16 ``[n, L, T]`` in microvolts."""
+        """Return records `start` to `stop` as stored: int16 ``[n, L, T]``, T the length of the longest of them.
+
+        A count is a microvolt, unless the record has a scaling; see `scaling`.
+        """
         slots = self._slots[start:stop]
         if not len(slots):
             return np.empty((0, *self._array.shape[1:]), np.int16)
-        block = self._read("signal", lambda part: np.asarray(self._array[slots[0] : slots[-1] + 1]))
+        longest = int(self._columns["samples"][start:stop].max())
+        block = self._signals(slice(slots[0], slots[-1] + 1), slice(0, longest))
         # Slots of dropped records may lie between those of the records.
         return block if len(block) == len(slots) else block[slots - slots[0]]
+
+    def _signals(self, slots: slice | int, time: slice) -> NDArray[np.int16]:
+        return self._read("signal", lambda part: np.asarray(self._array[slots, :, time]))
 
     def verified(self, start: int, stop: int) -> NDArray[np.int16]:
         """Return records as `stored` does, after comparing each with its stored hash.
@@ -111,13 +134,55 @@ class Store:
             StoreError: A record differs from what was stored.
         """
         block = self.stored(start, stop)
-        records = self.table.iloc[start:stop]
-        columns = (records[name].tolist() for name in ("record_id", "leads", "samples", "sha256"))
-        for signal, record_id, leads, samples, expected in zip(block, *columns, strict=True):
-            rows = [self.leads.index(lead) for lead in leads]
-            if fmt.waveform_hash(signal, rows, samples) != expected:
-                raise StoreError(f"record {record_id} of {self.path} is damaged: its signal has changed", remedy=REMAKE)
+        for row, signal in enumerate(block, start):
+            self._check(row, signal)
         return block
+
+    def signals(self, start: int, stop: int) -> NDArray[np.float32]:
+        """Return records as `verified` does, in mV: float32 ``[n, L, T]``, NaN for a missing sample."""
+        block = self.verified(start, stop)
+        signals: NDArray[np.float32] = decode(block)
+        for n, row in enumerate(range(start, stop)):
+            scaling = self.scaling(row)
+            if scaling is not None:
+                rows = self._rows_of(row)
+                signals[n, rows] = decode(block[n, rows], scaling=scaling)
+        return signals
+
+    def spans(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """Yield the records from `start` to `stop` in runs that need little memory: at most a chunk of records each.
+
+        A record that is much longer than its neighbours is a run of its own.
+        """
+        lengths = self._columns["samples"]
+        first, longest, real = start, 0, 0
+        for row in range(start, stop):
+            longest, real = max(longest, int(lengths[row])), real + int(lengths[row])
+            is_full = row - first == self.chunk_records
+            if row > first and (is_full or longest * (row + 1 - first) > max(self._array.chunks[2], 1.5 * real)):
+                yield first, row
+                first, longest, real = row, int(lengths[row]), int(lengths[row])
+        if first < stop:
+            yield first, stop
+
+    def scaling(self, row: int) -> Scaling | None:
+        """Return what the counts of a record's leads stand for; None if they are whole microvolts."""
+        return fmt.scaling_of({name: column[row] for name, column in self._columns.items()})
+
+    def _rows_of(self, row: int) -> list[int]:
+        """Return the rows of a record's leads on the lead axis, in the record's order."""
+        return [self.leads.index(lead) for lead in self._columns["leads"][row]]
+
+    def _check(self, row: int, signal: NDArray[np.int16]) -> None:
+        """Compare a record ``[L, T]`` with its hash."""
+        samples = int(self._columns["samples"][row])
+        found = fmt.waveform_hash(signal, self._rows_of(row), samples, self.scaling(row))
+        if found == self._columns["sha256"][row]:
+            return
+        shard = self.path / fmt.shard_path(int(self._slots[row]) // int(self._array.shards[0]))
+        record_id = self._columns["record_id"][row]
+        cause = "its signal, its leads or its row have changed" if shard.exists() else "the file does not exist"
+        raise StoreError(f"record {record_id} of {self.path} is damaged in {shard}: {cause}", remedy=REMAKE)
 
     def _read(self, part: str, reader: Callable[[Path], T]) -> T:
         """Read a part of the store. Any error that a library raises for a damaged file becomes one clear error."""
@@ -139,25 +204,40 @@ class Store:
             raise StoreError(f"{self.path} has no record {record_id!r}", f"an id such as {ids}")
         return int(rows[0])
 
-    def recording(self, row: int, *, verify: bool = False) -> Recording:
-        """Return one record with its own leads and length.
+    def recording(self, row: int, start: int = 0, stop: int | None = None) -> Recording:
+        """Return one record with its own leads and length, or a stretch of it.
+
+        The whole record is compared with its hash, once per process. A stretch is then read by itself.
 
         Args:
             row: Row of the record.
-            verify: Whether to compare the record with its hash; see `verified`.
+            start: First sample.
+            stop: Sample after the last one; None for the end.
+
+        Raises:
+            StoreError: The record differs from what was stored.
         """
         record = self.table.iloc[row]
-        leads = tuple(record["leads"])
-        read = self.verified if verify else self.stored
+        leads, rows, slot = tuple(record["leads"]), self._rows_of(row), int(self._slots[row])
+        start, stop, _ = slice(start, stop).indices(int(record["samples"]))
+        if row in self._sound:
+            stored = self._signals(slot, slice(start, stop))
+        else:
+            whole = self._signals(slot, slice(0, int(record["samples"])))
+            self._check(row, whole)
+            self._sound.add(row)
+            stored = whole[:, start:stop]
+        rpeaks = None if record["rpeaks"] is None else np.asarray(record["rpeaks"], np.int64)
         return Recording(
-            read(row, row + 1)[0, [self.leads.index(lead) for lead in leads], : record["samples"]],
+            stored[rows],
             float(record["fs"]),
             leads,
             str(record["unit"]),
             tuple(record["source_leads"]),
             tuple(record["derived_leads"]),
             tuple(record["other_signals"]),
-            rpeaks=None if record["rpeaks"] is None else np.asarray(record["rpeaks"], np.int64),
+            rpeaks=None if rpeaks is None else rpeaks[(rpeaks >= start) & (rpeaks < stop)] - start,
+            scaling=self.scaling(row),
         )
 
     def present(self, leads: Sequence[str]) -> NDArray[np.bool_]:
@@ -186,10 +266,19 @@ def _attributes(path: Path) -> dict[str, Any]:
         attributes = {}
     if attributes.get("format") != fmt.FORMAT or "leads" not in attributes or not (path / fmt.RECORDS).is_file():
         raise StoreError(f"{path} is not a store", expected, "Make one with: ecgkit ingest SRC --out STORE")
-    if attributes.get("version") != fmt.VERSION:
+    if attributes.get("version") not in (fmt.PLAIN_VERSION, fmt.VERSION):
         raise StoreError(
             f"{path} has format version {attributes.get('version')}",
-            f"version {fmt.VERSION}",
+            f"version {fmt.PLAIN_VERSION} or {fmt.VERSION}",
             "Ingest it again, or use the release of ecgkit that wrote it.",
         )
     return attributes
+
+
+def independent_units(table: pd.DataFrame) -> NDArray[np.str_]:
+    """Return what each record of a record table belongs to: its patient, or its recording if the patient is unknown.
+
+    Windows that were cut from one recording have its id, followed by ``#`` and their number.
+    """
+    recordings = table["record_id"].str.replace(r"#[1-9][0-9]*$", "", regex=True)
+    return table["patient_id"].fillna("recording " + recordings).to_numpy(dtype=str)

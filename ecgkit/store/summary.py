@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecgkit.signal.quality import FLAGS, flagged
+from ecgkit.store.format import OFFSETS, STEPS
 from ecgkit.store.identity import JOINED
 from ecgkit.store.reader import Store
 
@@ -31,7 +32,10 @@ class StoreSummary:
         labels: Number of records by code, the most frequent first.
         reports: Number of records with a report.
         rpeaks: Number of records with reference R peaks.
-        clipped: Number of records with samples beyond the range of the format.
+        clipped: Number of records with infinite samples, or, in a store of an earlier release, with samples beyond
+            +-32.767 mV. They were clipped.
+        rescaled: Number of records with a lead in steps other than a microvolt.
+        offset: Number of records with a lead that has an offset of its own.
         flags: Number of records by quality flag.
         duplicates: Number of records with the same waveform as an earlier record.
         rejected: Number of ledger rows by stage.
@@ -52,6 +56,8 @@ class StoreSummary:
     reports: int
     rpeaks: int
     clipped: int
+    rescaled: int
+    offset: int
     flags: dict[str, int]
     duplicates: int
     rejected: dict[str, int]
@@ -78,6 +84,8 @@ def summarize(store: Store) -> StoreSummary:
         reports=int(table["report"].notna().sum()),
         rpeaks=int(table["rpeaks"].notna().sum()),
         clipped=int((table["clipped_samples"] > 0).sum()),
+        rescaled=_count_other(table, STEPS, 1.0),
+        offset=_count_other(table, OFFSETS, 0.0),
         flags={flag: flags[flag] for flag in FLAGS if flag in flags},
         duplicates=int(table["sha256"].duplicated().sum()),
         rejected={str(stage): int(n) for stage, n in store.ledger["stage"].value_counts().items()},
@@ -151,6 +159,12 @@ def overlap(first: Store, second: Store) -> Overlap:
         records=(int(of_first.isin(shared).sum()), int(of_second.isin(shared).sum())),
         comparable=len(datasets) == 1 or JOINED in datasets,
     )
+
+
+def _count_other(table: pd.DataFrame, column: str, plain: float) -> int:
+    """Return the number of rows whose list in a column has a value other than that of whole microvolts."""
+    lists = table[column].dropna() if column in table else ()
+    return sum(any(value != plain for value in values) for values in lists)
 
 
 def _count_members(lists: Any) -> dict[str, int]:

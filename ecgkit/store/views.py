@@ -21,7 +21,6 @@ from ecgkit.errors import LeadError
 from ecgkit.executor import Executor
 from ecgkit.parts import Part, make_parts
 from ecgkit.progress import Advance
-from ecgkit.signal.microvolts import decode
 from ecgkit.signal.spec import SignalSpec, window_of
 from ecgkit.store.reader import Store
 from ecgkit.unfinished import Unfinished, whole_file
@@ -193,9 +192,8 @@ def _windows(store: Store, spec: SignalSpec, first: int, last: int) -> Iterator[
     columns = [store.leads.index(lead) for lead in spec.leads if lead in store.leads]
     places = np.array([spec.leads.index(store.leads[c]) for c in columns])
     rates, samples = store.table["fs"].to_numpy(), store.table["samples"].to_numpy()
-    for start in range(first, last, store.chunk_records):
-        stop = min(start + store.chunk_records, last)
-        block = decode(store.verified(start, stop))[:, columns]
+    for start, stop in store.spans(first, last):
+        block = store.signals(start, stop)[:, columns]
         windows = np.zeros((stop - start, len(spec.leads), spec.window_samples), np.float32)
         lengths = np.zeros(stop - start, np.int64)
         for fs, T in sorted(set(zip(rates[start:stop], samples[start:stop], strict=True))):

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 
 from ecgkit.leads import limb_lead_fault
 from ecgkit.recording import Recording
-from ecgkit.signal.microvolts import MISSING, decode, encode
-from ecgkit.signal.quality import FLAGS, MEASURES, Measures, flagged, measure
+from ecgkit.signal.microvolts import decode
+from ecgkit.signal.quality import FLAGS, MEASURES, Measures, flagged
 from ecgkit.store import format as fmt
+from ecgkit.store.chunk import Chunk
+from ecgkit.store.quality import record_quality
 from ecgkit.unfinished import whole_file
 
 SHARD, ROWS, QUALITY, LEDGER = "shard", "rows.parquet", "quality.parquet", "ledger.parquet"
@@ -35,7 +37,7 @@ class LedgerRow:
         record_id: Id of the record in the dataset.
         path: Path of the record, relative to the source folder.
         stage: Stage that failed: ``table``, ``header``, ``signal`` or ``leads``; ``dropped`` for an unwanted quality
-            flag.
+            flag; ``folder`` for a folder that could not be entered, ``link`` for a link to one that is read anyway.
         reason: Reason, in words.
     """
 
@@ -84,10 +86,11 @@ class PartWriter:
         self.shard = shard
         self.first = first
         self.drop = tuple(drop)
-        self._block = layout.empty_chunk()
+        self._chunk = Chunk(layout)
         self._waiting: list[tuple[int, dict[str, Any]]] = []  # position in the chunk, and row
         self._slots = 0
-        self._sizes: list[int] = []  # bytes of each written chunk
+        self._chunks = 0  # rows of chunks that are written
+        self._sizes: list[int] = []  # bytes of each written chunk, 0 for an empty one
         self._rows: list[dict[str, Any]] = []
         self._quality: list[Measures] = []
         self._ledger: list[LedgerRow] = []
@@ -100,9 +103,9 @@ class PartWriter:
             row: Further columns: ids, labels, report and any other columns. Leads are put into the store's order.
         """
         place = self._slots % self.layout.chunk
-        stored, clipped = (recording.stored, 0) if recording.stored is not None else encode(recording.signal)
+        recording, clipped = recording.quantised()
         rows, order = _placing(recording.leads, self.layout.leads)
-        self._block[place, rows, : recording.samples] = stored
+        self._chunk.put(place, rows, cast(NDArray[np.int16], recording.stored))
         columns = {
             **row,
             "slot": self.first + self._slots,
@@ -116,6 +119,9 @@ class PartWriter:
             "clipped_samples": clipped,
             "rpeaks": None if recording.rpeaks is None else recording.rpeaks.astype(np.int32),
         }
+        if recording.scaling is not None:
+            scaling = recording.scaling.of(order)
+            columns |= {fmt.STEPS: list(scaling.steps), fmt.OFFSETS: list(scaling.offsets)}
         self._waiting.append((place, columns))
         self._advance()
 
@@ -128,7 +134,7 @@ class PartWriter:
     def finish(self) -> dict[str, pa.Table]:
         """End the shard, and return the part's tables by kind, in the order in which they must be written."""
         self._flush()
-        absent = [0] * (self.layout.shard // self.layout.chunk - len(self._sizes))
+        absent = [0] * (self.layout.shard // self.layout.chunk * self.layout.tiles - len(self._sizes))
         self.shard.write(fmt.shard_index([*self._sizes, *absent]))
         return {
             LEDGER: ledger_table(self._ledger),
@@ -143,24 +149,24 @@ class PartWriter:
 
     def _flush(self) -> None:
         """Judge the records of the current chunk, compress it and write it."""
-        if self._slots == len(self._sizes) * self.layout.chunk:
+        if self._slots == self._chunks * self.layout.chunk:
             return
-        kept = self._judge() if self._waiting else []
-        for place, row in kept:
+        for place, row in self._judge() if self._waiting else []:
             leads = [self.layout.leads.index(lead) for lead in row["leads"]]
-            row["sha256"] = fmt.waveform_hash(self._block[place], leads, row["samples"])
+            signal = self._chunk.signal(place)
+            row["sha256"] = fmt.waveform_hash(signal, leads, row["samples"], fmt.scaling_of(row))
             self._rows.append(row)
-        packed = fmt.pack_chunk(self._block) if kept else b""
-        self.shard.write(packed)
-        self._sizes.append(len(packed))
-        self._block[:] = MISSING
+        for packed in self._chunk.packed():
+            self.shard.write(packed)
+            self._sizes.append(len(packed))
+        self._chunks += 1
+        self._chunk.clear()
         self._waiting = []
 
     def _judge(self) -> list[tuple[int, dict[str, Any]]]:
         """Measure the waiting records, flag them, and return the rows of those that are kept."""
         places, rows = [place for place, _ in self._waiting], [row for _, row in self._waiting]
-        block = self._block if len(places) == len(self._block) else self._block[places]
-        quality = record_quality(block, self.layout.leads, rows)
+        quality = record_quality(self._chunk.signals(places), self.layout.leads, rows)
         seconds = np.array([row["samples"] / row["fs"] for row in rows])
         flags = flagged(quality, seconds, np.array([row["unit"] == "mV" for row in rows]))
         found: dict[str, NDArray[np.bool_]] = {flag: np.any(leads, axis=1) for flag, leads in flags.items()}
@@ -169,9 +175,9 @@ class PartWriter:
             unwanted |= found[flag]
         for n, row in enumerate(rows):
             row["flags"] = [flag for flag in FLAGS if found[flag][n]]
-            row["limb_fault"] = self._limb_fault(block[n], row) if found["limb-leads"][n] else None
+            row["limb_fault"] = self._limb_fault(places[n], row) if found["limb-leads"][n] else None
             if unwanted[n]:
-                self._block[places[n]] = MISSING
+                self._chunk.drop(places[n])
                 raised = {
                     flag: _chosen(self.layout.leads, flags[flag][n]) for flag in row["flags"] if flag in self.drop
                 }
@@ -180,10 +186,11 @@ class PartWriter:
         self._quality.append({name: values[~unwanted] for name, values in quality.items()})
         return [waiting for waiting, out in zip(self._waiting, unwanted, strict=True) if not out]
 
-    def _limb_fault(self, stored: NDArray[np.int16], row: Mapping[str, Any]) -> str | None:
-        """Return the fault of a record's limb leads ``[L, T]``, if there is one."""
+    def _limb_fault(self, place: int, row: Mapping[str, Any]) -> str | None:
+        """Return the fault of a record's limb leads, if there is one."""
         rows = [self.layout.leads.index(lead) for lead in row["leads"]]
-        return str(limb_lead_fault(decode(stored[rows, : row["samples"]]), row["leads"])) or None
+        stored = self._chunk.signal(place)[rows, : row["samples"]]
+        return str(limb_lead_fault(decode(stored, scaling=fmt.scaling_of(row)), row["leads"])) or None
 
 
 @lru_cache(maxsize=256)
@@ -193,35 +200,6 @@ def _placing(leads: tuple[str, ...], axis: tuple[str, ...]) -> tuple[slice | lis
     order = sorted(range(len(rows)), key=rows.__getitem__)
     together = rows == list(range(rows[0], rows[0] + len(rows)))
     return slice(rows[0], rows[0] + len(rows)) if together else rows, order
-
-
-def record_quality(block: NDArray[np.int16], leads: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> Measures:
-    """Measure records of any sampling rates and lengths.
-
-    Args:
-        block: int16 ``[R, L, T]``.
-        leads: Canonical names of the L rows.
-        rows: Rows of the record table, one per record: fs, samples, leads, derived leads and unit.
-
-    Returns:
-        Each measure as float32 ``[R, L]``, NaN for a lead that a record lacks.
-    """
-    shape = (len(rows), len(leads))
-    quality = {name: np.full(shape, np.nan, np.float32) for name in MEASURES}
-    kinds = [(row["fs"], row["samples"]) for row in rows]
-    for fs, samples in sorted(set(kinds)):
-        same = [n for n, kind in enumerate(kinds) if kind == (fs, samples)]
-        alike = block if len(same) == len(block) else block[same]  # usually all are alike, and nothing is copied
-        for name, values in measure(alike[..., :samples], fs, leads).items():
-            quality[name][same] = values
-    # Leads derived from I and II cannot contradict them. Leads without a unit may be scaled one by one.
-    told = _among(leads, [() if row["unit"] != "mV" else row["leads"] for row in rows])
-    told &= ~_among(leads, [row["derived_leads"] for row in rows])
-    quality["residual"][~told] = np.nan
-    present = _among(leads, [row["leads"] for row in rows])
-    for values in quality.values():
-        values[~present] = np.nan
-    return quality
 
 
 def ledger_table(rows: Sequence[LedgerRow]) -> pa.Table:
@@ -237,12 +215,6 @@ def read_ledger(path: Path) -> list[LedgerRow]:
 
 def _chosen(leads: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:
     return [lead for lead, yes in zip(leads, chosen, strict=True) if yes]
-
-
-def _among(leads: Sequence[str], named: Sequence[Collection[str]]) -> NDArray[np.bool_]:
-    """Return bool ``[R, L]``: whether a record names a lead. Most records name the same leads."""
-    known = {key: [lead in key for lead in leads] for key in {tuple(names) for names in named}}
-    return np.array([known[tuple(names)] for names in named], bool).reshape(len(named), len(leads))
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> pa.Table:

@@ -18,7 +18,7 @@ from ecgkit.store.reader import Store
 from ecgkit.training import run as run_folder
 from ecgkit.training.card import write_card
 from ecgkit.training.optimization import precision
-from ecgkit.training.options import PretrainOptions, Watcher
+from ecgkit.training.options import CHOSEN, PretrainOptions, Watcher
 from ecgkit.training.processes import Processes, joined, requeued
 from ecgkit.training.setup import Setup, resume_settings, set_up
 from ecgkit.training.trainer import Trainer
@@ -101,8 +101,14 @@ def _write_run(folder: Path, setup: Setup) -> None:
         "all_folds": options.all_folds,
         "task": setup.task,
         "precision": precision(setup.recipe, setup.device),
-        "store": {"name": store.name, "dataset": store.attributes["dataset"], "sha256": store.content_hash},
+        "store": {
+            "name": store.name,
+            "path": str(store.path.resolve()),
+            "dataset": store.attributes["dataset"],
+            "sha256": store.content_hash,
+        },
         "records": {name: len(rows) for name, rows in parts.items()},
+        **({CHOSEN: options.notes[CHOSEN]} if CHOSEN in options.notes else {}),
         **({"built_on": [parent.details for parent in setup.parents]} if setup.parents else {}),
     }
     run_folder.write_config(folder, setup.entry, options.preset, setup.config, details, setup.device)

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from ecgkit.training.cost import Cost
     from ecgkit.training.data import Split
 
+CHOSEN = "defaults"  # note of the values that were not given but chosen, which config.yaml records
+
 
 @dataclass(frozen=True)
 class PretrainOptions:

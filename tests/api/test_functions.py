@@ -30,7 +30,13 @@ FUNCTIONS = {
     ),
     "probe": ("probe", "study_layers", "study_perturbations", "probe_suite"),
     "report": ("report",),
-    "runs": ("compare_runs",),
+    "status": ("status",),
+    "doctor": ("doctor",),
+    "runs": ("compare_runs", "list_runs"),
+    "runs show": ("show_run",),
+    "runs best": ("best_run",),
+    "runs tag": ("tag_run",),
+    "runs delete": ("delete_runs",),
     "import-weights": ("import_weights",),
     "score": ("score_challenge",),
     "export": ("export_encoder",),
@@ -42,6 +48,9 @@ FUNCTIONS = {
     "extract-knowledge compare": ("compare_knowledge",),
     "extract-knowledge audit": ("audit_knowledge", "score_knowledge"),
     "extract-knowledge export": ("export_knowledge",),
+    "extract-knowledge vote": ("vote_knowledge",),
+    "extract-knowledge mentions": ("write_mentions",),
+    "extract-knowledge prompts": ("write_prompts",),
     "beats": ("find_beats",),
     "beats score": ("score_beats",),
     "ingest": ("ingest",),
@@ -53,13 +62,14 @@ OF_THE_PROGRAM = {"as_json", "attention", "dry_run", "errors", "help", "quality"
     "max_unread",
     "price_in",
     "price_out",
+    "yes",
 }
 # Arguments whose option has another name, for it chooses the function too.
 RENAMED = {("pretrain", "run"): "resume", ("inspect", "run"): "store"}
 # Options that choose a function by being given; the function has a default of its own.
 CHOOSING = {("probe", "layers"): "all"}
 # Arguments that only a function has.
-OF_PYTHON = {"announce", "progress", "say", "watcher"}
+OF_PYTHON = {"announce", "confirm", "notify", "progress", "say", "watcher"}
 
 
 def commands() -> Iterator[tuple[str, Any]]:

@@ -26,6 +26,8 @@ WITHOUT_JSON = {
     "demo": "prints what its stages print",
     "import-weights": "prints a line",
     "report": "writes its table to a file: report --json FILE",
+    "extract-knowledge mentions": "prints the path of its table",
+    "extract-knowledge prompts": "prints the paths of the files",
     "plugins new": "prints where the package is",
 }
 
@@ -225,7 +227,7 @@ def completed(line: str) -> list[str]:
         text=True,
         check=False,
     )
-    assert not {"torch", "zarr", "wfdb", "sklearn", "openai", "numba", "pandas"} & set(done.stderr.split())
+    assert not {"torch", "zarr", "wfdb", "sklearn", "aiohttp", "numba", "pandas"} & set(done.stderr.split())
     return done.stdout.split()
 
 

@@ -205,7 +205,7 @@ def test_test_records_that_pretraining_saw_are_refused_or_told(cohort_store: Pat
     assert "cannot be excluded" in unknown.warnings[0] and "leak guard" not in sentences(unknown)
     assert not unknown.facts.leak_guard.checked
     told = {name: sentences(row)["leak guard"] for name, row in rows.items()}
-    assert told["clean"].startswith("no test record or patient in the pretraining data")
+    assert told["clean"].startswith("no test record has the very samples")
     assert told["leaky"].startswith("overlap allowed")
     assert rows["leaky"].facts.leak_guard.allowed and not rows["clean"].facts.leak_guard.found
     assert not [w for w in rows["clean"].warnings if "LEAK" in w]

@@ -124,7 +124,11 @@ def test_facts_survive_their_file(tmp_path: Path) -> None:
         (Facts(labels=LabelFacts(unlabelled="keep")), "unlabelled records", "kept as negatives"),
         (Facts(leads=LeadFacts(given=("I",))), "leads", "the model saw nothing else"),
         (Facts(leads=LeadFacts(given=("I",), fill="zeros")), "leads", "the model puts zeros in place of the others"),
-        (Facts(leak_guard=LeakFacts(checked=True)), "leak guard", "no test record or patient in the pretraining data"),
+        (
+            Facts(leak_guard=LeakFacts(checked=True)),
+            "leak guard",
+            "no test record has the very samples of a pretraining record",
+        ),
         (
             Facts(leak_guard=LeakFacts(checked=True, built_on=("tokenizer",))),
             "leak guard",

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm, t
 from sklearn.metrics import average_precision_score, f1_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from ecgkit.evaluation.results.averages import Average, average_over_seeds
+from ecgkit.evaluation.scores.areas import areas, class_intervals, macro_interval
 from ecgkit.evaluation.scores.bootstrap import Difference, Resampled, auroc_difference, bootstrap_counts, intervals
 from ecgkit.evaluation.scores.metrics import RANKING, auroc, calibration, f1, f1_at, macro_auroc, ranking_metrics
-from ecgkit.evaluation.scores.significance import delong, delong_p, holm
+from ecgkit.evaluation.scores.significance import class_tests, holm
 from ecgkit.evaluation.scores.thresholds import best_f1_thresholds
 
 EXACT = 1e-12
@@ -132,31 +134,57 @@ def plain_delong(y: np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[
 def test_delong_against_all_pairs(R: int, seed: int) -> None:
     targets, first = sample(R, 1, seed)
     second = sample(R, 1, seed + 1)[1]
-    y = targets[:, 0]
-    difference, variance = delong(targets, first, second)
+    y, alone = targets[:, 0], np.arange(R)
+    one, other = areas(targets, first, alone), areas(targets, second, alone)
+    difference, p = class_tests(one, other)
     if min(y.sum(), (1 - y).sum()) < 2:
-        assert np.isnan([difference[0], variance[0]]).all()
+        assert np.isnan([difference[0], p[0]]).all()
         return
-    expected = plain_delong(y, first[:, 0], second[:, 0])
-    assert (difference[0], variance[0]) == pytest.approx(expected, abs=EXACT)
-    area, alone = delong(targets, first)
-    assert area[0] == pytest.approx(auroc(targets, first)[0], abs=EXACT)
-    assert alone[0] == pytest.approx(plain_delong(y, first[:, 0], np.zeros(R))[1], abs=EXACT)
+    value, variance = plain_delong(y, first[:, 0], second[:, 0])
+    assert difference[0] == pytest.approx(value, abs=EXACT)
+    assert ((one.shares - other.shares) ** 2).sum() == pytest.approx(variance, abs=EXACT)
+    assert one.values[0] == pytest.approx(auroc(targets, first)[0], abs=EXACT)
+    assert one.variances[0] == pytest.approx(plain_delong(y, first[:, 0], np.zeros(R))[1], abs=EXACT)
+    assert p[0] == pytest.approx(
+        1
+        if variance < 1e-15 and value == 0
+        else 2 * t.sf(abs(value) / variance**0.5, min(y.sum(), (1 - y).sum()) - 1)
+        if variance > 1e-15
+        else 0
+    )
 
 
-def test_delongs_p_is_right_under_the_null_and_small_under_a_difference() -> None:
-    found = []
-    for trial in range(200):
-        rng = np.random.default_rng(trial)
-        y = rng.integers(0, 2, (80, 1))
-        common = rng.normal(size=(80, 1)) + y
-        first, second = (common + 0.5 * rng.normal(size=(80, 1)) for _ in range(2))
-        found.append(delong_p(*delong(y, first, second))[0])
-    assert 0.01 <= np.mean(np.array(found) < 0.05) <= 0.10
-    y = np.arange(100)[:, None] % 2
-    good, bad = y + 0.1 * np.random.default_rng(0).normal(size=(2, 100, 1)) * [[[1]], [[30]]]
-    assert delong_p(*delong(y, good, bad))[0] < 1e-3
-    assert delong_p(*delong(y, good, good))[0] == 1
+def test_the_variance_of_records_of_patients_is_obuchowskis() -> None:
+    rng = np.random.default_rng(3)
+    y, s, patient = rng.integers(0, 2, 60), rng.normal(size=60), rng.integers(0, 15, 60)
+    found = areas(y[:, None], s[:, None] + y[:, None], patient)
+    s = s + y
+    kernel = (s[y == 1][:, None] > s[y == 0][None]) + 0.5 * (s[y == 1][:, None] == s[y == 0][None])
+    area, m, n = kernel.mean(), (y == 1).sum(), (y == 0).sum()
+    above, below = kernel.mean(1) - area, kernel.mean(0) - area
+    u = np.array([above[patient[y == 1] == i].sum() for i in range(15)])
+    v = np.array([below[patient[y == 0] == i].sum() for i in range(15)])
+    positive, negative = (len(np.unique(patient[y == side])) for side in (1, 0))
+    a, b = positive / (positive - 1), negative / (negative - 1)
+    expected = a * (u**2).sum() / m**2 + b * (v**2).sum() / n**2 + 2 * np.sqrt(a * b) * (u * v).sum() / (m * n)
+    assert found.variances[0] == pytest.approx(expected, rel=1e-12)
+    assert (found.units[0], found.sides[:, 0].tolist()) == (min(positive, negative), [positive, negative])
+
+
+def test_limits_of_an_auroc_are_newcombes_and_none_is_stated_for_few_patients() -> None:
+    y = np.repeat([1, 0], [6, 40])[:, None]
+    perfect = areas(y, y.astype(float), np.arange(46))
+    low, high = class_intervals(perfect)[0]
+    assert high == 1 and 0.7 < low < 0.95  # the spread of the data is zero, so the model alone gives the width
+    z = norm.ppf(0.975)
+    middle = (6 + 40) / 2 - 1
+    variance = low * (1 - low) * (1 + middle * ((1 - low) / (2 - low) + low / (1 + low))) / (6 * 40)
+    assert (1 - low) ** 2 == pytest.approx(z**2 * variance, rel=1e-6)
+    few = areas(y[2:], y[2:].astype(float), np.arange(44))
+    assert np.isnan(class_intervals(few)).all()
+    together = areas(y, y.astype(float), np.r_[[0, 0, 0, 1, 1, 2], np.arange(3, 43)])
+    assert np.isnan(class_intervals(together)).all(), "six records of three patients"
+    assert np.isfinite(macro_interval(few, np.array([True]))).all()
 
 
 def test_paired_difference_sees_what_separate_intervals_do_not() -> None:

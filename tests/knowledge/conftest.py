@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from ecgkit.knowledge.endpoint.backend import OpenAIBackend
-from ecgkit.knowledge.endpoint.client import EndpointSettings
+from ecgkit.knowledge.endpoint.settings import ModelSettings, OpenAISettings, ServerSettings
 from ecgkit.knowledge.reports import Reports
 from tests.knowledge.server import ScriptedServer, serving
 
@@ -38,9 +38,12 @@ def server() -> Iterator[ScriptedServer]:
 def model(tmp_path: Path) -> Callable[..., OpenAIBackend]:
     """A backend that loses no time: ``model(server.url)``."""
 
-    def make(url: str, folder: Path | None = None, **settings) -> OpenAIBackend:
-        own = {"verify": settings.pop("verify", True), "retry_quarantined": settings.pop("retry_quarantined", False)}
-        fast = {"concurrency": 4, "timeout": 0.5, "retries": 6, "backoff": 0.02} | settings
-        return OpenAIBackend(EndpointSettings(url, "m", **fast), folder or tmp_path / "knowledge", **own)
+    def make(*urls: str, folder: Path | None = None, notify=lambda _: None, **given) -> OpenAIBackend:
+        own = {name: given.pop(name) for name in ("verify", "retry_quarantined", "batch") if name in given}
+        asked = {name: given.pop(name) for name in list(given) if name in ModelSettings.__dataclass_fields__}
+        fast = {"concurrency": 4, "timeout": 0.5, "retries": 6, "backoff": 0.02} | given
+        servers = ServerSettings(urls, **fast) if urls else None
+        settings = OpenAISettings(ModelSettings(**({"model": "m"} | asked)), servers, **own)
+        return OpenAIBackend(settings, folder or tmp_path / "knowledge", notify)
 
     return make

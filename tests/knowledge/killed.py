@@ -21,9 +21,9 @@ import numpy as np
 from ecgkit.knowledge.endpoint import schemas
 from ecgkit.knowledge.endpoint.backend import OpenAIBackend
 from ecgkit.knowledge.endpoint.cache import FILE
-from ecgkit.knowledge.endpoint.client import EndpointSettings
 from ecgkit.knowledge.endpoint.prompts import load_prompt
 from ecgkit.knowledge.endpoint.questions import Question
+from ecgkit.knowledge.endpoint.settings import ModelSettings, OpenAISettings, ServerSettings
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
 from ecgkit.knowledge.labels import read_labels
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
@@ -33,11 +33,12 @@ KILLS, WORKERS = 20, 4
 port, folder, log = int(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3])
 texts = tuple(f"sinus rhythm\natrial fibrillation {i}\nno pvc {i}" for i in range(150))
 reports = Reports(tuple(map(str, range(150))), texts, folder / "killed", "h")
-settings = EndpointSettings(f"http://127.0.0.1:{port}/v1", "m", concurrency=WORKERS, backoff=0.02)
+servers = ServerSettings((f"http://127.0.0.1:{port}/v1",), concurrency=WORKERS, backoff=0.02)
+settings = OpenAISettings(ModelSettings("m"), servers)
 options = ExtractOptions(min_count=1, overwrite=True)
 statements = ["sinus rhythm", *(t for i in range(150) for t in (f"atrial fibrillation {i}", f"no pvc {i}"))]
 questions = [Question(load_prompt("extract"), schemas.EXTRACT, {"text": text}) for text in statements]
-content_of = {question.key("m"): question.content for question in questions}
+content_of = {question.key(settings.model): question.content for question in questions}
 
 
 def requests() -> list[str]:

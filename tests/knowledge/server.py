@@ -33,8 +33,13 @@ def reader(stage: str, payload: dict[str, Any]) -> dict[str, Any]:
     return {"parents": [{"name": name, "parent": ""} for name in payload["names"]]}
 
 
+def question_of(body: dict[str, Any]) -> str:
+    """The question: the last JSON object of the user's, behind examples and before a request for a repair."""
+    return next(m["content"] for m in reversed(body["messages"]) if m["role"] == "user" and m["content"][0] == "{")
+
+
 def stage_of(body: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-    payload = json.loads(body["messages"][1]["content"])
+    payload = json.loads(question_of(body))
     keys = set(payload)
     if "candidates" in keys:
         return "verify", payload
@@ -95,7 +100,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        content = body["messages"][1]["content"]
+        content = question_of(body)
         server = self.server
         if server.dead:
             self.reset()

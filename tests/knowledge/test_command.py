@@ -66,7 +66,7 @@ def test_a_store_with_a_server(ecgkit, server, cohort_store: Path, tmp_path: Pat
         (["--base-url", "http://localhost:1/v1"], "--model"),
         (["--backend", "openai"], "--base-url"),
         (["--backend", "lexikon"], "Did you mean 'lexicon'?"),
-        (["--column", "text"], "lacks column"),
+        (["--report-columns", "text"], "lacks column"),
         (["--unit", "word"], "statement or report"),
         (["--vocabulary", "nowhere.yaml"], "cannot be read"),
         (["--name", "../x"], "letters"),
@@ -130,11 +130,11 @@ def test_a_real_model_server_that_ignores_the_schema_is_known_by_its_answers(tmp
     try:
         wait_for(f"http://127.0.0.1:{port}/health", served)
         texts = ("sinus rhythm", "atrial fibrillation")
-        settings = {"model": str(weights), "timeout": 60.0, "retries": 0, "max_tokens": 12, "concurrency": 1}
         from ecgkit.knowledge.endpoint.backend import OpenAIBackend
-        from ecgkit.knowledge.endpoint.client import EndpointSettings
+        from ecgkit.knowledge.endpoint.settings import ModelSettings, OpenAISettings, ServerSettings
 
-        backend = OpenAIBackend(EndpointSettings(f"http://127.0.0.1:{port}/v1", **settings), tmp_path / "k")
+        servers = ServerSettings((f"http://127.0.0.1:{port}/v1",), timeout=60.0, retries=0, concurrency=1)
+        backend = OpenAIBackend(OpenAISettings(ModelSettings(str(weights), max_tokens=12), servers), tmp_path / "k")
         reports = Reports(("1", "2"), texts, tmp_path / "k", "h")
         with pytest.raises(DatasetError, match="none of 2 texts could be read"):
             extract_knowledge(reports, backend, ExtractOptions(min_count=1))

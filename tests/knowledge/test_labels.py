@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 import zarr
 
-from ecgkit.errors import ConfigError, DatasetError, EcgkitError, OutputError, StoreError
+from ecgkit.errors import ConfigError, DatasetError, EcgkitError, OutputError, PluginError, StoreError
 from ecgkit.knowledge.agreement import Agreement, compare
 from ecgkit.knowledge.audit import write_audit
-from ecgkit.knowledge.backends import Readings, find_backend
+from ecgkit.knowledge.backends import Readings, make_backend
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
 from ecgkit.knowledge.labels import ABSENT, PRESENT, UNCERTAIN, read_labels
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
@@ -145,9 +145,9 @@ def test_reports_of_a_table(tmp_path: Path) -> None:
     reports = open_reports(table)
     assert (reports.ids, reports.texts) == (("7", "8"), ("Sinus rhythm", ""))
     assert reports.folder == tmp_path / "mine.knowledge"
-    other = open_reports(table, column="other", id_column="report")
+    other = open_reports(table, columns=["other"], id_column="report")
     assert (other.ids[0], other.texts) == ("Sinus rhythm", ("x", "LBBB")) and other.content_hash != reports.content_hash
-    for wrong in ({"column": "text"}, {"id_column": "nr"}):
+    for wrong in ({"columns": ["text"]}, {"id_column": "nr"}):
         with pytest.raises(EcgkitError, match="lacks column"):
             open_reports(table, **wrong)
     table.write_text("id,report\n7,\n", encoding="utf-8")
@@ -198,9 +198,11 @@ def test_names_are_short_noun_phrases() -> None:
         assert normalise_name(bad) == ""
 
 
-def test_an_unknown_backend_is_told() -> None:
-    with pytest.raises(ConfigError, match="lexicon"):
-        find_backend("lexikon")
+def test_an_unknown_backend_is_told(tmp_path: Path) -> None:
+    with pytest.raises(PluginError, match="lexicon"):
+        make_backend("lexikon", tmp_path)
+    with pytest.raises(ConfigError, match="has no settings"):
+        make_backend("lexicon", tmp_path, assignments=["depth=4"])
 
 
 def test_agreement_and_kappa(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import t
 
 from ecgkit.evaluation.results.row import PREDICTIONS, ROW, ClassScore, ResultRow
-from ecgkit.evaluation.scores.comparison import class_differences, compare_aurocs
+from ecgkit.evaluation.scores.areas import areas
+from ecgkit.evaluation.scores.comparison import ClassDifference, class_differences, compare_aurocs
 from ecgkit.reporting.tables.formats import to_csv, to_json, to_latex, to_markdown
 from ecgkit.reporting.tables.report_tables import report_tables
 from ecgkit.reporting.tables.summary import summary_table
@@ -84,19 +86,20 @@ def test_results_on_other_records_are_not_tested(tmp_path: Path) -> None:
 
 
 def test_much_worse_results_are_told_apart_however_many_there_are(tmp_path: Path) -> None:
-    best = write(tmp_path / "best", 1.0, records=120)
-    others = [write(tmp_path / str(n), 0.05, seed=n, records=120) for n in range(40)]
+    best = write(tmp_path / "best", 1.0, records=240)
+    others = [write(tmp_path / str(n), 0.05, seed=n, records=240) for n in range(40)]
     assert all(comparison.distinguishable for comparison in compare_aurocs(best, others).values())
 
 
 def plain_class_tests(first: pd.DataFrame, second: pd.DataFrame, labels: str) -> dict[str, tuple[float, float]]:
-    """By class the difference of AUROC and DeLong's p by all pairs; Holm's correction by going up from the lowest p."""
+    """By class the difference of AUROC and its p by all pairs and Student's t, and Holm's correction."""
     first, second = (frame.set_index("record_id").sort_index() for frame in (first, second))
     found = {}
     for label in labels:
         columns = (first[f"y_{label}"], first[f"p_{label}"], second[f"p_{label}"])
         found[label] = plain_delong(*(column.to_numpy() for column in columns))
-    p = {label: math.erfc(abs(d) / math.sqrt(2 * v)) for label, (d, v) in found.items()}
+    fewer = {label: min((n := first[f"y_{label}"].value_counts())[0], n[1]) for label in labels}
+    p = {label: 2 * t.sf(abs(d) / math.sqrt(v), fewer[label] - 1) for label, (d, v) in found.items()}
     corrected, highest = {}, 0.0
     for left, label in zip(range(len(p), 0, -1), sorted(p, key=p.__getitem__), strict=True):
         highest = max(highest, min(1.0, left * p[label]))
@@ -143,14 +146,18 @@ def test_a_class_that_cannot_be_tested_takes_no_part_in_the_correction() -> None
     rng = np.random.default_rng(0)
     targets = rng.integers(0, 2, (80, 3))
     first, second = targets + rng.normal(size=(2, 80, 3)) * [[[0.5]], [[2.0]]]
-    whole = class_differences("abc", targets, first, second)
+    alone = np.arange(80)
+
+    def differences(labels: str, y: np.ndarray, columns: list[int]) -> dict[str, ClassDifference]:
+        of = [areas(y[:, columns], scores[:, columns], alone) for scores in (first, second)]
+        return class_differences(labels, *of)
+
+    whole = differences("abc", targets, [0, 1, 2])
     targets[:, 1] = np.arange(80) == 0  # one positive has no variance
-    found = class_differences("abc", targets, first, second)
+    found = differences("abc", targets, [0, 1, 2])
     assert list(found) == ["a", "c"]
     assert found["a"].value == whole["a"].value
-    assert [d.p for d in found.values()] == pytest.approx(
-        [d.p for d in class_differences("ac", targets[:, [0, 2]], first[:, [0, 2]], second[:, [0, 2]]).values()]
-    )
+    assert [d.p for d in found.values()] == pytest.approx([d.p for d in differences("ac", targets, [0, 2]).values()])
 
 
 def test_every_form_holds_the_numbers_and_none_breaks_on_a_name(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 import pickle
 import shutil
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -47,13 +48,13 @@ def test_what_does_not_fit_is_cut_and_counted() -> None:
     ("leads", "samples", "expected"), [(12, 1000, (64, 2048)), (12, 5000, (16, 512)), (2, 650_000, (1, 24))]
 )
 def test_chunks_and_shards_stay_within_memory(leads: int, samples: int, expected: tuple[int, int]) -> None:
-    layout = Layout.of(STANDARD_LEADS[:leads], samples)
+    layout = Layout.of(STANDARD_LEADS[:leads], {samples: 1})
     assert (layout.chunk, layout.shard) == expected
     assert layout.shard * leads * samples * 2 <= 65e6
 
 
 def make_store(folder: Path, recordings: list[Recording], leads: tuple[str, ...] = STANDARD_LEADS) -> Store:
-    layout = Layout.of(leads, max(r.samples for r in recordings))
+    layout = Layout.of(leads, Counter(r.samples for r in recordings))
     parts = folder.with_name(f"{folder.name}.parts")
     parts.mkdir(exist_ok=True)
     for index, first in enumerate(range(0, len(recordings), layout.shard)):
@@ -182,7 +183,7 @@ def test_a_damaged_store_is_one_clear_error_and_never_a_number(tmp_path: Path) -
         open_view(Store(gone), spec)
     fewer = store("fewer")
     pd.read_parquet(fewer / "records.parquet").head(2).to_parquet(fewer / "records.parquet")
-    with pytest.raises(StoreError, match="2 rows for 3 records"):
+    with pytest.raises(StoreError, match=r"fewer/records\.parquet has been changed since"):
         Store(fewer)
 
 
@@ -283,7 +284,7 @@ def test_a_view_does_not_depend_on_how_it_was_batched(tmp_path: Path, monkeypatc
 
 
 def test_slots_of_records_that_were_left_out_are_skipped(tmp_path: Path) -> None:
-    layout = Layout.of(STANDARD_LEADS, 300)
+    layout = Layout.of(STANDARD_LEADS, {300: 1})
     recordings = [Recording(synthetic_signal(300, seed=s), 100.0, STANDARD_LEADS) for s in range(5)]
     (tmp_path / "parts").mkdir()
     with open_part(layout, tmp_path / "parts", 0) as writer:

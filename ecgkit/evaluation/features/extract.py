@@ -1,6 +1,6 @@
 """Extracts features of a store's records with a frozen encoder, under the encoder's own contract."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -72,7 +72,7 @@ def extract(
         progress: Called with batches done and batches in total.
 
     Raises:
-        RunError: The encoder does not fill one of the fields, or tokens would not fit into memory.
+        RunError: The encoder does not fill one of the fields, gives NaN, or tokens would not fit into memory.
     """
     encoder.eval()
     device = next(encoder.parameters()).device
@@ -88,13 +88,16 @@ def extract(
             features = encoder.encode(batch.to(device))
             at = np.array([place[int(row)] for row in batch.rows])
             if tokens is not None:
-                tokens.add(at, k, _field(features, "tokens"), features.token_real)
+                found = _field(features, "tokens")
+                _check_finite(found, batch.rows)
+                tokens.add(at, k, found, features.token_real)
             for need in needs:
                 if need == "tokens":
                     continue
                 values = _field(features, need)
                 if need == "per_lead":
                     values = _on_lead_axis(values, present[at[0]])
+                _check_finite(values, batch.rows)
                 total = sums.setdefault(need, np.zeros((len(rows), *values.shape[1:]), np.float32))
                 total[at] += values / len(offsets)
             if progress:
@@ -132,6 +135,16 @@ class _Tokens:
             tokens[at, crop, : values.shape[1]], real[at, crop, : values.shape[1]] = values, there
         N = self.crops * self.count
         return {"tokens": tokens.reshape(self.records, N, width), "token_real": real.reshape(self.records, N)}
+
+
+def _check_finite(values: NDArray[np.float32], rows: Iterable[int]) -> None:
+    broken = [int(row) for row, own in zip(rows, values, strict=True) if not np.isfinite(own).all()]
+    if broken:
+        raise RunError(
+            f"the encoder gives NaN or infinity for {len(broken)} of {len(values)} records, first for row {broken[0]}",
+            "finite features",
+            "The training may have diverged: train with a lower learning rate, or use an earlier checkpoint.",
+        )
 
 
 def _field(features: Features, need: str) -> NDArray[np.float32]:

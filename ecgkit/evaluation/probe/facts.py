@@ -22,7 +22,9 @@ from ecgkit.evaluation.results.facts import (
     ProtocolFacts,
     TargetFacts,
 )
+from ecgkit.evaluation.scores.areas import FEWEST_UNITS
 from ecgkit.evaluation.scores.bootstrap import DRAWS
+from ecgkit.evaluation.scores.classification import BOOTSTRAP_MEAN_UNITS, BOOTSTRAP_UNITS
 from ecgkit.store.reader import Store
 from ecgkit.tasks.data import TaskData
 from ecgkit.tasks.task import Task
@@ -74,7 +76,8 @@ def facts_of(
         leads=LeadFacts(given=opened.leads, fill=probe.reader.fill) if request.leads else None,
         leak_guard=probe.leak,
         transfer=opened.transfer,
-        interval=IntervalFacts(draws=DRAWS),
+        overlap=opened.overlap,
+        interval=_interval(opened.store, data),
         thresholds_from="" if task.regression is not None else "validation",
         seeds=seeds,
         unusable=data.unusable,
@@ -169,6 +172,21 @@ def _checkpoint(encoder: "ProbedEncoder", training: Sequence[Mapping[str, Any]])
         epoch=kept["epoch"],
         epochs=recipe.epochs,
         value=kept["val_loss"],
+    )
+
+
+def _interval(store: Store, data: TaskData) -> IntervalFacts:
+    known = store.table["patient_id"].iloc[data.rows[data.parts["test"]]].notna()
+    unit = "patient" if known.all() else "patient or recording" if known.any() else "recording"
+    if data.task.regression is not None:
+        return IntervalFacts(draws=DRAWS, unit=unit)
+    return IntervalFacts(
+        draws=DRAWS,
+        unit=unit,
+        auroc_method="clustered DeLong variance with Newcombe's limits",
+        fewest=FEWEST_UNITS,
+        fewest_other=BOOTSTRAP_UNITS,
+        fewest_mean=BOOTSTRAP_MEAN_UNITS,
     )
 
 

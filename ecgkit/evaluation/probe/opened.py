@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgkit.evaluation.results.facts import Departure, SplitFacts, TransferFacts
+from ecgkit.evaluation.results.facts import Departure, OverlapFacts, SplitFacts, TransferFacts
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
 from ecgkit.tasks.data import TaskData
@@ -26,6 +26,7 @@ class OpenedTask:
         label_set: ``exact`` or ``shipped``; empty if the task has only one set.
         departures: Departures from the protocol.
         transfer: Facts about the two stores, if another store is tested; else None.
+        overlap: What the test part shares with the other parts.
         hashes: Content hashes of every other input that changes the numbers.
     """
 
@@ -38,6 +39,7 @@ class OpenedTask:
     label_set: str = ""
     departures: tuple[Departure, ...] = ()
     transfer: TransferFacts | None = None
+    overlap: OverlapFacts = field(default_factory=OverlapFacts)
     hashes: dict[str, str] = field(default_factory=dict)
 
     @property

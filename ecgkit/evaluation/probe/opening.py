@@ -11,6 +11,7 @@ from ecgkit.errors import TaskError
 from ecgkit.evaluation.features.encoder import ProbedEncoder
 from ecgkit.evaluation.probe.opened import OpenedTask
 from ecgkit.evaluation.probe.other_store import transfer_task
+from ecgkit.evaluation.probe.parts import find_overlap, refuse_overlap
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.protocols.lead_sets import lead_set
 from ecgkit.evaluation.protocols.protocol import Protocol
@@ -48,12 +49,17 @@ def open_task(
     Raises:
         TaskError: The store lacks the task's labels, or split tables do not fit.
         LeadError: The store lacks the encoder's leads.
+        LeakError: The test part shares recordings or patients with the other parts.
     """
     store, name = Store(Path(request.data)), find_task(request.task).name
     view = given_view(store, encoder.spec, request.leads, progress)
     split_by = _by_tables if request.splits else _by_task
     opened = split_by(task, name, store, view, protocol, request)
     if not request.eval_data:
+        # A published split is used as it is; the result says where it leaks.
+        allowed = request.allow_overlap or bool(request.splits)
+        opened = replace(opened, overlap=find_overlap(store, opened.data, allowed=allowed))
+        refuse_overlap(store, name, opened.overlap)
         return opened
     other = Store(Path(request.eval_data))
     joined = transfer_task(opened, other, encoder, given_view(other, encoder.spec, request.leads, progress))

@@ -204,6 +204,7 @@ class Probe:
 
         Raises:
             TaskError: No training record is drawn.
+            RunError: Features or predictions are not finite.
         """
         amount = amount or self.request.amount
         seed = self.request.seed if seed is None else seed
@@ -227,6 +228,12 @@ class Probe:
                 choices=head.choices(),
                 training=self.encoder.training,
                 seen=head.seen,
+            )
+        if not np.isfinite(made.probabilities).all():
+            raise RunError(
+                f"{self.title} predicts NaN or infinity",
+                "finite predictions",
+                "The training of the head diverged: lower its learning rate with --set.",
             )
         began, self._began = self._began, time.perf_counter()
         return replace(made, seconds=self._began - began)

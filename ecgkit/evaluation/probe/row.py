@@ -7,15 +7,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecgkit.choices import recorded
 from ecgkit.config import fingerprint, to_dict
 from ecgkit.evaluation.probe.leaks import leak_warnings
+from ecgkit.evaluation.probe.parts import overlap_words
 from ecgkit.evaluation.results.facts import Facts
 from ecgkit.evaluation.results.row import ClassScore, ResultRow, finite
 from ecgkit.evaluation.scores.bootstrap import finite_interval
 from ecgkit.evaluation.scores.classification import FEW_POSITIVES, ClassificationScores, score_classes
 from ecgkit.evaluation.scores.metrics import calibration
 from ecgkit.evaluation.scores.regression import score_targets
-from ecgkit.store.reader import Store
+from ecgkit.store.reader import Store, independent_units
 from ecgkit.tasks.data import TaskData
 from ecgkit.training.run import environment
 
@@ -59,7 +61,7 @@ def result_row(fitted: "FittedProbe", facts: Facts) -> ResultRow:
             "checkpoint": encoder.checkpoint,
             **opened.hashes,
         },
-        environment=environment(probe.device),
+        environment={**environment(probe.device), **({"defaults": recorded()} if recorded() else {})},
         seconds=round(fitted.seconds, 2),
         training=fitted.training,
     )
@@ -115,23 +117,25 @@ def _class_scores(data: TaskData, measured: ClassificationScores, seen: Mapping[
 
 def _warnings(data: TaskData, classes: tuple[ClassScore, ...], facts: Facts) -> tuple[str, ...]:
     found = []
-    unscored = [c.label for c in classes if c.auroc is None]
+    unscored = [c.label for c in classes if c.auroc is None and not (c.positives and c.negatives)]
     if unscored:
         found.append(f"not scored, for test lacks positives or negatives: {', '.join(unscored)}")
+    unlearnt = [c.label for c in classes if c.auroc is None and c.positives and c.negatives]
+    if unlearnt:
+        found.append(f"not scored, for training has no positive: {', '.join(unlearnt)}")
     few = [f"{c.label} ({c.positives})" for c in classes if c.auroc is not None and c.positives < FEW_POSITIVES]
     if few:
         found.append(f"fewer than {FEW_POSITIVES} test positives: {', '.join(few)}")
     if data.left_out:
         why = ", ".join(f"{name} {count:,}" for name, count in data.left_out.items())
         found.append(f"records left out by what they lack: {why}")
-    unlearnt = [c.label for c in classes if c.auroc is not None and not c.train_positives]
-    if unlearnt and len(data.parts["train"]):
-        found.append(f"no training positive, so nothing could be learnt: {', '.join(unlearnt)}")
     if facts.unusable:
         found.append(f"{facts.unusable} labelled records left out: none of the model's leads, or hardly any signal")
     if facts.without_patient:
         found.append("some records have no patient id: one patient may be on both sides of the split")
     found += data.notes
+    if facts.overlap is not None and facts.overlap.found:
+        found.append(f"LEAK: {overlap_words(facts.overlap)}")
     if facts.seeds == 1:
         found.append("one seed only")
     return tuple(found)
@@ -164,9 +168,11 @@ def predictions(store: Store, data: TaskData, probabilities: NDArray[np.float64]
 
 
 def patients_of(store: Store, data: TaskData) -> NDArray[Any]:
-    """Return the patient id of each record, or the record id if the patient is unknown."""
-    table = store.table.iloc[data.rows]
-    return table["patient_id"].fillna("record " + table["record_id"]).to_numpy(dtype=str)
+    """Return the patient id of each record, or its recording if the patient is unknown.
+
+    Windows of one recording are never independent of each other.
+    """
+    return independent_units(store.table.iloc[data.rows])
 
 
 def _ids(store: Store, data: TaskData, rows: NDArray[np.int64]) -> list[str]:

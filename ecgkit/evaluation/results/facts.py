@@ -189,6 +189,26 @@ class LeakFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OverlapFacts:
+    """Whether the parts of the task share recordings or patients.
+
+    Args:
+        records: Test records whose waveform is also in the training or validation part.
+        patients: Test patients who are also in the training or validation part.
+        allowed: Whether an overlap was allowed.
+    """
+
+    records: int = 0
+    patients: int = 0
+    allowed: bool = False
+
+    @property
+    def found(self) -> bool:
+        """Whether the test part shares anything with the other parts."""
+        return bool(self.records or self.patients)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TransferFacts:
     """A head fitted on one store and tested on another.
 
@@ -224,16 +244,24 @@ class IntervalFacts:
     """How intervals were computed.
 
     Args:
-        method: Method of the interval.
-        level: Its coverage.
+        method: Method of the intervals.
+        auroc_method: Method of the intervals of the AUROC; empty if it is the same.
+        level: Their coverage.
         draws: Number of resamples.
-        unit: Unit of resampling, such as the patient.
+        unit: What counts as independent: ``patient``, ``recording`` where no patient is known, or both.
+        fewest: An AUROC has an interval if at least this many units are positive and as many are negative.
+        fewest_other: The same for the other metrics of a class.
+        fewest_mean: The same for the mean of another metric, in every class.
     """
 
     method: str = "percentile bootstrap"
+    auroc_method: str = ""
     level: float = 0.95
     draws: int = 1000
     unit: str = "patient"
+    fewest: int = 0
+    fewest_other: int = 0
+    fewest_mean: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -249,6 +277,7 @@ class Facts:
         checkpoint: Which weights of the encoder were evaluated.
         leads: The lead set that the encoder was given; None for all leads of its contract.
         leak_guard: Which test records pretraining saw; None for an encoder that was not pretrained.
+        overlap: What the test part shares with the other parts; None if the row does not state it.
         transfer: Facts about the two stores if another store was tested; None for one store.
         interval: How intervals were computed; None if the row does not state it.
         thresholds_from: Part on which decision thresholds were chosen; empty for numbers.
@@ -266,6 +295,7 @@ class Facts:
     checkpoint: CheckpointFacts = CheckpointFacts()
     leads: LeadFacts | None = None
     leak_guard: LeakFacts | None = None
+    overlap: OverlapFacts | None = None
     transfer: TransferFacts | None = None
     interval: IntervalFacts | None = None
     thresholds_from: Literal["", "validation"] = ""

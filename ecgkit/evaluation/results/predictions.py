@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ecgkit.errors import ResultsError
 from ecgkit.evaluation.results.row import PREDICTIONS, ResultRow
 from ecgkit.parquet import read_frame
+from ecgkit.store.reader import independent_units
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Predictions:
     Args:
         names: Names of the C classes or targets.
         records: ``[R]`` record ids.
-        patients: ``[R]`` patient ids, or the record id where the patient is unknown.
+        patients: ``[R]`` patient ids, or the recording where the patient is unknown.
         targets: ``[R, C]``: 0 and 1, or numbers.
         predicted: ``[R, C]``: probabilities, or numbers.
     """
@@ -78,7 +79,7 @@ def read_predictions(path: Path, part: str = "test", *, names: Sequence[str] | N
         table = read_frame(file)
         table = table[table["part"] == part]
         records = table["record_id"].astype(str).to_numpy(dtype=str)
-        patients = table["patient_id"].fillna("record " + table["record_id"]).to_numpy(dtype=str)
+        patients = independent_units(table)
     except Exception as error:  # pyarrow has many
         raise ResultsError(f"{file} cannot be read ({type(error).__name__})", "", hint) from None
     if names is None:

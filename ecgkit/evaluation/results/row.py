@@ -38,7 +38,7 @@ class ClassScore:
         negatives: Number of negative test records.
         train_positives: Number of positive training records.
         auroc: Area under the ROC curve; None if the class lacks positives or negatives.
-        interval: 95 % interval of the AUROC, (low, high).
+        interval: 95 % interval of the AUROC, (low, high); None if too few patients are positive or negative.
         auprc: Average precision.
         auprc_interval: 95 % interval of the average precision.
         f1: F1 at the threshold, which was chosen on the validation set.
@@ -47,7 +47,7 @@ class ClassScore:
         f1_max: Highest F1 over all thresholds on the test set itself. It is optimistic; it serves comparison with the
             literature.
         sensitivity: Highest sensitivity at a specificity of 0.9 or more.
-        standard_error: Standard error of the AUROC by DeLong's method, with records taken as independent.
+        standard_error: Standard error of the AUROC by DeLong's method over patients.
         seen: The name under which a zero-shot model was trained on the class; empty for an unseen class, None if
             the model is not zero-shot.
     """
@@ -248,7 +248,7 @@ def find_rows(paths: Sequence[Path]) -> list[tuple[Path, ResultRow]]:
         raise ResultsError(
             f"no result below {places}",
             "at least one",
-            "Make one with: ecgkit probe RUN --data STORE --task T",
+            "Make one with: ecgkit probe",
         )
     return list(found.items())
 

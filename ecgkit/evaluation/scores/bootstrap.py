@@ -16,7 +16,9 @@ DRAWS = 1000
 LEVEL = 0.95
 
 
-def bootstrap_counts(patients: Sequence[str], *, draws: int = DRAWS, seed: int = 0) -> NDArray[np.uint16]:
+def bootstrap_counts(
+    patients: Sequence[str] | NDArray[np.integer], *, draws: int = DRAWS, seed: int = 0
+) -> NDArray[np.uint16]:
     """Return how often each record counts in each resample, ``[draws, R]``.
 
     A record counts as often as its patient was drawn.
@@ -26,7 +28,7 @@ def bootstrap_counts(patients: Sequence[str], *, draws: int = DRAWS, seed: int =
         draws: Number of resamples.
         seed: Seed of the draws.
     """
-    _, patient_of = np.unique(np.asarray(patients, dtype=str), return_inverse=True)
+    _, patient_of = np.unique(np.asarray(patients), return_inverse=True)
     count = int(patient_of.max()) + 1
     rng = np.random.default_rng(seed)
     times = np.stack([np.bincount(rng.integers(0, count, count), minlength=count) for _ in range(draws)])

@@ -1,34 +1,25 @@
 """Tests whether one result is better than others, on the test records that they share.
 
-The test is paired: all results predict the same test records, and each resample of patients scores all results. If
-several results are compared with one, p values get Holm's correction. Two results are compared in each class by
-DeLong's test, with Holm's correction over the classes of the pair.
+The tests are paired: all results predict the same test records. Their p values hold for all pairs of the compared
+results together, because the best is known only after all were measured. Two results are compared in each class by
+DeLong's test over patients, with Holm's correction over the classes of the pair. See
+`ecgkit.evaluation.scores.significance`.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ecgkit.evaluation.results.predictions import Predictions, read_predictions
 from ecgkit.evaluation.results.row import ResultRow
-from ecgkit.evaluation.scores.bootstrap import (
-    DRAWS,
-    Difference,
-    Resampled,
-    auroc_difference,
-    bootstrap_counts,
-    difference_of,
-)
+from ecgkit.evaluation.scores.areas import Areas, areas, unit_numbers
+from ecgkit.evaluation.scores.bootstrap import Difference
 from ecgkit.evaluation.scores.metrics import Floats
-from ecgkit.evaluation.scores.regression import resampled_mae
-from ecgkit.evaluation.scores.significance import delong, delong_p, holm
+from ecgkit.evaluation.scores.significance import class_tests, differences_from, holm
 
 ALPHA = 0.05
-Scored = TypeVar("Scored")
 
 
 @dataclass(frozen=True)
@@ -37,8 +28,7 @@ class ClassDifference:
 
     Args:
         value: AUROC of the best minus that of this result; negative if this result is better in the class.
-        p: Two-sided p value of DeLong's test, which takes records as independent; corrected over the classes of the
-            pair.
+        p: Two-sided p value of DeLong's test over patients, corrected over the classes of the pair.
     """
 
     value: float
@@ -51,15 +41,19 @@ class Comparison:
 
     Args:
         best: Path of the ``row.json`` of the best result.
-        difference: Macro AUROC, or mean absolute error, of the best minus that of this result.
-        p: p value, corrected for the number of comparisons made together.
-        classes: Comparison in each class, by label; only classes with at least two positives and two negatives.
+        difference: Macro AUROC, or mean absolute error, of the best minus that of this result. Its p value holds for
+            all pairs of the compared results together.
+        classes: Comparison in each class, by label; only classes with positives and negatives in two patients each.
     """
 
     best: Path
     difference: Difference
-    p: float
     classes: Mapping[str, ClassDifference] = field(default_factory=dict)
+
+    @property
+    def p(self) -> float:
+        """The p value of the difference."""
+        return self.difference.p
 
     @property
     def distinguishable(self) -> bool:
@@ -81,17 +75,21 @@ def compare_aurocs(best: Path, others: Sequence[Path]) -> dict[Path, Comparison]
         ResultsError: Predictions cannot be read.
     """
     reference = read_predictions(best)
-    weights = bootstrap_counts(reference.patients.tolist(), draws=draws_for(len(others)))
     pairs = {path: other for path in others if (other := _same_records(read_predictions(path), reference)) is not None}
-    found = _differences(
-        reference, pairs, lambda p: Resampled.of(p.targets.astype(int), p.predicted, weights), auroc_difference
+    units = unit_numbers(reference.patients)
+    found = [areas(p.targets.astype(int), p.predicted, units) for p in (reference, *pairs.values())]
+    first, scored = found[0], np.isfinite(found[0].values)
+    if not scored.any():
+        return {}
+    differences = differences_from(
+        0,
+        [float(one.values[scored].mean()) for one in found],
+        np.stack([one.cautious_shares[:, scored].mean(1) for one in found]),
+        float(np.median([one.freedom(scored) for one in found])),
     )
-    targets = reference.targets.astype(int)
     return {
-        path: Comparison(
-            best, *found[path], class_differences(reference.names, targets, reference.predicted, other.predicted)
-        )
-        for path, other in pairs.items()
+        path: Comparison(best, difference, class_differences(reference.names, first, other))
+        for path, difference, other in zip(pairs, differences[1:], found[1:], strict=True)
     }
 
 
@@ -111,16 +109,22 @@ def compare_errors(best: Path, others: Sequence[Path], target: str) -> dict[Path
         ResultsError: Predictions cannot be read.
     """
     reference = read_predictions(best, names=[target])
-    weights = bootstrap_counts(reference.patients.tolist(), draws=draws_for(len(others)))
     read = {path: read_predictions(path) for path in others}
     having = {path: other.only([target]) for path, other in read.items() if target in other.names}
     pairs = {path: same for path, other in having.items() if (same := _same_records(other, reference)) is not None}
+    units = unit_numbers(reference.patients)
+    errors = np.stack([_errors(p) for p in (reference, *pairs.values())])
+    count = int(units.max()) + 1
+    if count < 2:
+        return {}
+    shares = np.stack([np.bincount(units, own - own.mean(), minlength=count) for own in errors]) / errors.shape[1]
+    differences = differences_from(0, errors.mean(1).tolist(), shares * np.sqrt(count / (count - 1)), count - 1)
+    return {path: Comparison(best, found) for path, found in zip(pairs, differences[1:], strict=True)}
 
-    def scored(p: Predictions) -> tuple[float, Floats]:
-        return resampled_mae(p.targets[:, 0].astype(float), p.predicted[:, 0], weights)
 
-    found = _differences(reference, pairs, scored, lambda a, b: difference_of(a[0] - b[0], a[1] - b[1]))
-    return {path: Comparison(best, *found[path]) for path in pairs}
+def _errors(predictions: Predictions) -> Floats:
+    """Return the absolute error of the only target in each record, ``[R]``."""
+    return np.abs(predictions.targets[:, 0].astype(float) - predictions.predicted[:, 0])
 
 
 def _same_records(other: Predictions, reference: Predictions) -> Predictions | None:
@@ -131,48 +135,21 @@ def _same_records(other: Predictions, reference: Predictions) -> Predictions | N
     return ordered if np.array_equal(ordered.targets, reference.targets) else None
 
 
-def _differences(
-    reference: Predictions,
-    others: Mapping[Path, Predictions],
-    score: Callable[[Predictions], Scored],
-    difference: Callable[[Scored, Scored], Difference],
-) -> dict[Path, tuple[Difference, float]]:
-    """Return the reference minus each other result, with p values after Holm's correction."""
-    first = score(reference)
-    found = {path: difference(first, score(other)) for path, other in others.items()}
-    corrected = holm([one.p for one in found.values()]).tolist()
-    return {path: (one, p) for (path, one), p in zip(found.items(), corrected, strict=True)}
-
-
-def draws_for(comparisons: int) -> int:
-    """Return the number of resamples for a number of comparisons that are corrected together.
-
-    The smallest p that K resamples can give is 2 / (K + 1), and Holm's correction multiplies it by up to the number of
-    comparisons. With a fixed K, no difference in a long table could be significant. Here the product stays at 0.02 for
-    up to 100 comparisons.
-    """
-    return min(max(DRAWS, 100 * comparisons), 10_000)
-
-
-def class_differences(
-    labels: Sequence[str], targets: NDArray[np.integer], first: Floats, second: Floats
-) -> dict[str, ClassDifference]:
-    """Compare two results class by class on the same records, by DeLong's test with Holm's correction.
+def class_differences(labels: Sequence[str], first: Areas, second: Areas) -> dict[str, ClassDifference]:
+    """Compare two results class by class on the same records.
 
     Args:
         labels: Names of the C classes.
-        targets: ``[R, C]`` of 0 and 1.
-        first: Scores of the better result, ``[R, C]``.
-        second: Scores of the other.
+        first: AUROCs of the better result.
+        second: AUROCs of the other.
 
     Returns:
-        Comparisons by label. Classes without two positives and two negatives are left out, and do not count in the
-        correction.
+        Comparisons by label. Classes with positives or negatives in one patient only are left out, and do not count
+        in the correction.
     """
-    values, variances = delong(targets, first, second)
-    p = delong_p(values, variances)
+    values, p = class_tests(first, second)
     tested = [c for c, value in enumerate(p.tolist()) if np.isfinite(value)]
-    corrected = holm(p[tested].tolist())
+    corrected = holm(p[tested]).tolist()
     return {labels[c]: ClassDifference(float(values[c]), float(q)) for c, q in zip(tested, corrected, strict=True)}
 
 

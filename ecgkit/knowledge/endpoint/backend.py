@@ -9,78 +9,117 @@ import asyncio
 import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import ecgkit
-from ecgkit.knowledge.backends import Readings, Watch
+from ecgkit.knowledge.backends import Cost, Notify, Readings, Watch
+from ecgkit.knowledge.consensus import consensus
 from ecgkit.knowledge.endpoint import schemas
 from ecgkit.knowledge.endpoint.address import check_address
+from ecgkit.knowledge.endpoint.batch import BatchDesk
 from ecgkit.knowledge.endpoint.cache import Cache
-from ecgkit.knowledge.endpoint.client import Counters, Endpoint, EndpointSettings
+from ecgkit.knowledge.endpoint.client import Counters, Endpoint
+from ecgkit.knowledge.endpoint.live import LiveDesk
 from ecgkit.knowledge.endpoint.prompts import load_prompt
 from ecgkit.knowledge.endpoint.questions import Desk, Problem, Question
+from ecgkit.knowledge.endpoint.reading import AnswerError
+from ecgkit.knowledge.endpoint.settings import OpenAISettings
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.lexicon.terms import load_lexicon
 from ecgkit.knowledge.mentions import Mention, merge_mentions, normalise_name
+from ecgkit.knowledge.statements import clean
 from ecgkit.knowledge.vocabulary import Vocabulary, make_vocabulary
 
 T = TypeVar("T")
 NAMES_A_QUESTION = 40
-LETTERS_A_TOKEN, TOKENS_AN_ANSWER = 4, 40  # rough, for an estimate before the run
+LETTERS_A_TOKEN, TOKENS_AN_ANSWER = 4, 90  # rough, for an estimate before anything is measured
 SHARED = 3  # records that must mention a name before it may stand in a question about others
 
 
 class OpenAIBackend:
-    """Asks a model behind an OpenAI-compatible endpoint.
+    """Asks a model behind OpenAI-compatible servers, or by files of a batch.
 
     Args:
-        settings: Server and model.
+        settings: Model and servers.
         folder: Where the cache of answers lies.
-        verify: Whether findings that the text does not hold literally are asked about again.
-        retry_quarantined: Whether answers that could not be read before are asked for again.
+        notify: Called with what a person should know.
 
     Raises:
-        ConfigError: The address is not allowed.
+        ConfigError: An address is not allowed, or a prompt cannot be used.
     """
 
-    def __init__(
-        self, settings: EndpointSettings, folder: Path, *, verify: bool = True, retry_quarantined: bool = False
-    ) -> None:
-        self.settings, self._folder, self._verify = settings, folder, verify
-        self._retry = retry_quarantined
-        self.host = check_address(settings.base_url, allow_remote=settings.allow_remote)
+    def __init__(self, settings: OpenAISettings, folder: Path, notify: Notify = lambda _: None) -> None:
+        self.settings, self._folder, self._notify = settings, folder, notify
+        self.model = settings.model
+        self._retry = settings.retry_quarantined
+        servers = settings.servers
+        urls = dict.fromkeys(servers.base_urls) if servers else ()
+        allow = bool(servers and servers.allow_remote)
+        self.addresses = tuple(check_address(url, allow_remote=allow) for url in urls)
+        self._prompts = {
+            stage: load_prompt(stage, self.model.prompts, self.model.language)
+            for stage in ("extract", "verify", "merge", "fold", "repair")
+        }
         self.counters = Counters()
-        self.asked_again = self.dropped = 0
-        self.mode = ""
+        self.asked_again = self.dropped = self.misquoted = self.disputed = 0
+        self.dialects: dict[str, dict[str, Any]] = {}
         self._lexicon = LexiconBackend()
+        self._entity_of: dict[str, str] = {}
+
+    @property
+    def host(self) -> str:
+        """Hosts and ports of the servers."""
+        return ", ".join(address.shown for address in self.addresses)
 
     @property
     def provenance(self) -> Mapping[str, Any]:
-        """Model, host, prompts and settings."""
-        stages = ("extract", *(["verify"] if self._verify else []), "merge", "fold")
+        """Model, hosts, prompts, settings, and the form of the requests."""
+        stages = ("extract", *(["verify"] if self.settings.verify else []), "merge", "fold")
+        prompts = {stage: self._prompts[stage] for stage in stages}
+        modes = dict.fromkeys(dialect["response_format"] for dialect in self.dialects.values())
         return {
             "backend": "openai",
-            "model": self.settings.model,
-            "host": self.host,
-            "response_format": self.mode,
-            "prompts": {stage: f"{load_prompt(stage).version} {load_prompt(stage).digest[:16]}" for stage in stages},
-            "verified": self._verify,
+            "model": self.model.model,
+            "host": self.host or "batch files",
+            "settings": self.model.to_dict(),
+            "response_format": ", ".join(modes),
+            "requests": self.dialects,
+            "prompts": {stage: f"{prompt.version} {prompt.digest[:16]}" for stage, prompt in prompts.items()},
+            "verified": self.settings.verify,
             "ecgkit": ecgkit.__version__,
         }
 
-    def estimate(self, texts: Sequence[str]) -> tuple[int, int, int]:
-        """Return how many of these texts must be asked about, and roughly how many tokens go out and come back."""
-        prompt = load_prompt("extract")
-        questions = [Question(prompt, schemas.EXTRACT, {"text": text}) for text in dict.fromkeys(texts)]
-        keys = {question.key(self.settings.model): question for question in questions}
+    def estimate(self, texts: Sequence[str]) -> Cost:
+        """Return how many of these texts must be asked about, and what that costs.
+
+        Tokens and time are those of the answers that were measured with the same model, prompt and settings, if there
+        are any. Otherwise the tokens are a rough guess, and the time is not known.
+        """
+        questions = self._extractions(list(dict.fromkeys(texts)))
+        by_key = {question.key(self.model): question for question in questions}
         with Cache(self._folder) as cache:
-            known = cache.get(list(keys)).keys() | cache.refused(list(keys)).keys()
-        todo = [question for key, question in keys.items() if key not in known]
-        letters = sum(len(prompt.text) + len(question.content) for question in todo)
-        return len(todo), letters // LETTERS_A_TOKEN, len(todo) * TOKENS_AN_ANSWER
+            known = cache.get(list(by_key)).keys()
+            measured = cache.measured(self._measure_key)
+        todo = [question for key, question in by_key.items() if key not in known]
+        if measured.answers:
+            each = len(todo) / measured.answers
+            tokens = (round(measured.prompt_tokens * each), round(measured.completion_tokens * each))
+            return Cost(len(todo), *tokens, measured.seconds * each, measured.answers)
+        asked = sum(len(message["content"]) for question in todo for message in question.messages())
+        return Cost(len(todo), asked // LETTERS_A_TOKEN, len(todo) * TOKENS_AN_ANSWER)
+
+    @property
+    def _measure_key(self) -> str:
+        return Question(self._prompts["extract"], schemas.EXTRACT, {"measured": True}).key(self.model)
+
+    def _extractions(self, texts: Sequence[str]) -> list[Question[schemas.Extracted]]:
+        """Return the questions about some texts, all samples of a text one after another."""
+        prompt, samples = self._prompts["extract"], range(self.model.samples)
+        return [Question(prompt, schemas.EXTRACT, {"text": t}, sample=sample) for t in texts for sample in samples]
 
     def read(self, texts: Sequence[str], watch: Watch) -> Readings:
         """Extract from each text, and verify what it does not hold literally; see `Backend`."""
@@ -96,38 +135,87 @@ class OpenAIBackend:
                 if self._retry:
                     cache.release()
                     self._retry = False
-                async with Endpoint(self.settings, self.counters) as endpoint:
-                    desk = Desk(endpoint, cache)
-                    try:
-                        return await work(desk)
-                    finally:
-                        self.mode = desk.mode or self.mode
+                async with AsyncExitStack() as opened:
+                    return await work(await self._desk(cache, opened))
 
         return asyncio.run(run())
 
+    async def _desk(self, cache: Cache, opened: AsyncExitStack) -> Desk:
+        servers, repair = self.settings.servers, self._prompts["repair"]
+        if self.settings.batch or servers is None:
+            assert self.settings.batch is not None
+            return BatchDesk(self.settings.batch, self.model, cache, repair)
+        endpoints = [
+            await opened.enter_async_context(Endpoint(address, servers, self.counters, self._notify))
+            for address in self.addresses
+        ]
+        extract = self._prompts["extract"]
+        desk = LiveDesk(endpoints, servers, self.model, cache, extract=extract, repair=repair, notify=self._notify)
+        opened.callback(self._note, desk, cache)
+        return desk
+
+    def _note(self, desk: LiveDesk, cache: Cache) -> None:
+        """Keep what the servers took, and what their answers cost."""
+        self.dialects |= {url: dialect.to_dict(self.model) for url, dialect in desk.dialects.items()}
+        if desk.spent.answers:
+            cache.measure(self._measure_key, desk.spent)
+
     async def _read(self, texts: Sequence[str], watch: Watch, desk: Desk) -> Readings:
-        prompt = load_prompt("extract")
-        questions = [Question(prompt, schemas.EXTRACT, {"text": text}) for text in texts]
-        answers = await desk.answers(questions, partial(watch, "extract"))
-        mentions = [None if isinstance(a, Problem) else _mentions(a) for a in answers]
-        problems = {i: f"extract: {a.reason}" for i, a in enumerate(answers) if isinstance(a, Problem)}
-        if self._verify:
-            await self._check(texts, mentions, problems, watch, desk)
+        answers = await desk.answers(self._extractions(texts), partial(watch, "extract"))
+        each = self.model.samples
+        mentions: list[tuple[Mention, ...] | None] = []
+        problems: dict[int, str] = {}
+        misquoted: dict[int, set[str]] = {}
+        for i, text in enumerate(texts):
+            own = answers[i * each : (i + 1) * each]
+            read = [a for a in own if not isinstance(a, Problem)]
+            if 2 * len(read) <= each:
+                problems[i] = f"extract: {next(a.reason for a in own if isinstance(a, Problem))}"
+                mentions.append(None)
+                continue
+            found, wrong = zip(*(self._mentions(answer, text) for answer in read), strict=True)
+            self.disputed += len({frozenset((m.name, m.polarity) for m in one) for one in found}) > 1
+            mentions.append(consensus(found))
+            misquoted[i] = set().union(*wrong)
+            self.misquoted += sum(map(len, wrong))
+        if self.settings.verify:
+            await self._check(texts, mentions, problems, misquoted, watch, desk)
         return Readings(mentions, problems, self._counted(desk))
+
+    def _mentions(self, answer: schemas.Extracted, text: str) -> tuple[tuple[Mention, ...], set[str]]:
+        """Return the mentions of an answer, and the names whose quote does not stand in the text."""
+        mentions, misquoted = list[Mention](), set[str]()
+        for found in answer.entities:
+            name = normalise_name(found.name)
+            if not name:
+                continue
+            if self.model.samples > 1:
+                name = next(iter(self._known_entities(name)), name)
+            spans = _place(found.quote, text)
+            if found.quote.strip() and not spans:
+                misquoted.add(name)
+            location = normalise_name(found.location)
+            mentions.append(
+                Mention(name, found.polarity, spans, found.certainty, found.severity, location, found.change)
+            )
+        return merge_mentions(mentions), misquoted
 
     async def _check(
         self,
         texts: Sequence[str],
         mentions: list[tuple[Mention, ...] | None],
         problems: dict[int, str],
+        misquoted: Mapping[int, set[str]],
         watch: Watch,
         desk: Desk,
     ) -> None:
         """Ask about findings that are not in the text by name, and drop those that it does not support."""
         doubtful = {
-            i: names for i, found in enumerate(mentions) if found and (names := self._doubtful(texts[i], found))
+            i: names
+            for i, found in enumerate(mentions)
+            if found and (names := self._doubtful(texts[i], found, misquoted[i]))
         }
-        prompt = load_prompt("verify")
+        prompt = self._prompts["verify"]
         questions = [
             Question(prompt, schemas.VERIFY, {"text": texts[i], "candidates": list(names)}, partial(_covers, names))
             for i, names in doubtful.items()
@@ -142,18 +230,22 @@ class OpenAIBackend:
             self.dropped += len(refuted)
             mentions[index] = tuple(m for m in mentions[index] or () if m.name not in refuted)
 
-    def _doubtful(self, text: str, mentions: Sequence[Mention]) -> tuple[str, ...]:
+    def _doubtful(self, text: str, mentions: Sequence[Mention], misquoted: set[str]) -> tuple[str, ...]:
         known = {mention.name for mention in self._lexicon.read_text(text)}
-        return tuple(
-            m.name
-            for m in mentions
-            if m.polarity != "absent" and not _stands_in(m.name, text) and not self._known_entities(m.name) & known
-        )
+
+        def plain(name: str) -> bool:
+            return name not in misquoted and (_stands_in(name, text) or bool(self._known_entities(name) & known))
+
+        return tuple(m.name for m in mentions if m.polarity != "absent" and not plain(m.name))
 
     def _known_entities(self, name: str) -> set[str]:
         """Return the lexicon's entity that a whole name stands for, if there is one."""
-        found = self._lexicon.read_text(name)
-        return {found[0].name} if len(found) == 1 and (0, len(name)) in found[0].spans else set()
+        if name not in self._entity_of:
+            found = self._lexicon.read_text(name)
+            whole = len(found) == 1 and (0, len(name)) in found[0].spans
+            self._entity_of[name] = found[0].name if whole else ""
+        entity = self._entity_of[name]
+        return {entity} if entity else set()
 
     async def _vocabulary(self, counts: Mapping[str, int], watch: Watch, desk: Desk) -> Vocabulary:
         entity_of = {name: next(iter(self._known_entities(name)), "") for name in counts}
@@ -173,7 +265,7 @@ class OpenAIBackend:
 
     async def _merge(self, names: Sequence[str], settled: set[str], watch: Watch, desk: Desk) -> dict[str, str]:
         """Ask batch after batch, since each must know what the earlier ones settled."""
-        prompt, entity_of = load_prompt("merge"), dict[str, str]()
+        prompt, entity_of = self._prompts["merge"], dict[str, str]()
         for start in range(0, len(names), NAMES_A_QUESTION):
             batch = names[start : start + NAMES_A_QUESTION]
             known = sorted(settled | set(entity_of.values()))
@@ -187,7 +279,7 @@ class OpenAIBackend:
         return entity_of
 
     async def _fold(self, names: Sequence[str], known: Sequence[str], watch: Watch, desk: Desk) -> dict[str, str]:
-        prompt = load_prompt("fold")
+        prompt = self._prompts["fold"]
         batches = [names[start : start + NAMES_A_QUESTION] for start in range(0, len(names), NAMES_A_QUESTION)]
         questions = [Question(prompt, schemas.FOLD, {"names": list(b), "known": list(known)}) for b in batches]
         answers = await desk.answers(questions, partial(watch, "fold"))
@@ -195,23 +287,28 @@ class OpenAIBackend:
         return {k.name: k.parent for k in pairs if k.name in names and k.parent in known and k.parent != k.name}
 
     def _counted(self, desk: Desk) -> dict[str, Any]:
+        asked = desk.counters if isinstance(desk, BatchDesk) else asdict(self.counters)
         return {
-            **asdict(self.counters),
+            **asked,
             "from_cache": desk.cached,
             "verify_asked": self.asked_again,
             "verify_dropped": self.dropped,
+            "quotes_not_in_text": self.misquoted,
+            **({"samples_differ": self.disputed} if self.model.samples > 1 else {}),
         }
 
 
-def _mentions(answer: schemas.Extracted) -> tuple[Mention, ...]:
-    found = ((normalise_name(entity.name), entity.polarity) for entity in answer.entities)
-    return merge_mentions(Mention(name, polarity) for name, polarity in found if name)
+def _place(quote: str, text: str) -> tuple[tuple[int, int], ...]:
+    """Return where a quote stands in a cleaned text; nothing if it does not."""
+    words = clean(quote)
+    start = text.find(words) if words else -1
+    return ((start, start + len(words)),) if start >= 0 else ()
 
 
 def _covers(names: Sequence[str], answer: schemas.Verified) -> None:
     """Refuse verdicts about anything but the candidates, each once."""
     if Counter(v.name for v in answer.verdicts) != Counter(names):
-        raise schemas.AnswerError("verdicts on other candidates")
+        raise AnswerError("verdicts on other candidates")
 
 
 def _stands_in(name: str, text: str) -> bool:

@@ -9,6 +9,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -23,7 +24,28 @@ CREATE TABLE IF NOT EXISTS answers (key TEXT PRIMARY KEY, stage TEXT NOT NULL, a
 CREATE TABLE IF NOT EXISTS quarantine (
     key TEXT PRIMARY KEY, stage TEXT NOT NULL, reason TEXT NOT NULL, raw TEXT NOT NULL, at REAL NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS measured (
+    key TEXT PRIMARY KEY, answers INTEGER NOT NULL, prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL,
+    seconds REAL NOT NULL
+) WITHOUT ROWID;
 """
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the extraction from some statements took, verification included.
+
+    Args:
+        answers: Number of statements that were read.
+        prompt_tokens: Tokens that were sent.
+        completion_tokens: Tokens that came back.
+        seconds: Time from the first question to the last answer, summed over the runs.
+    """
+
+    answers: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    seconds: float = 0.0
 
 
 class Cache:
@@ -75,16 +97,34 @@ class Cache:
         query = "SELECT key, reason FROM quarantine WHERE key IN"
         return dict(row for part in self._in_batches(query, keys) for row in part)
 
-    def put(self, key: str, stage: str, answer: str) -> None:
-        """Keep an answer."""
+    def put(self, key: str, stage: str, answer: str, quarantined: str = "") -> None:
+        """Keep an answer.
+
+        Args:
+            key: Hash of the question.
+            stage: Stage of the question.
+            answer: The answer.
+            quarantined: Key of an earlier bad answer to the same question, which is forgotten.
+        """
         self._db.execute("INSERT OR REPLACE INTO answers VALUES (?, ?, ?)", (key, stage, answer))
-        self._db.execute("DELETE FROM quarantine WHERE key = ?", (key,))
+        if quarantined:
+            self._db.execute("DELETE FROM quarantine WHERE key = ?", (quarantined,))
 
     def quarantine(self, key: str, stage: str, reason: str, raw: str) -> None:
         """Keep an answer that could not be read."""
         self._db.execute(
             "INSERT OR REPLACE INTO quarantine VALUES (?, ?, ?, ?, ?)", (key, stage, reason, raw, time.time())
         )
+
+    def measure(self, key: str, spent: Measured) -> None:
+        """Add what some statements took, under the key of model, prompt and settings."""
+        values = [old + new for old, new in zip(astuple(self.measured(key)), astuple(spent), strict=True)]
+        self._db.execute("INSERT OR REPLACE INTO measured VALUES (?, ?, ?, ?, ?)", (key, *values))
+
+    def measured(self, key: str) -> Measured:
+        """Return what statements took so far."""
+        row = self._db.execute("SELECT * FROM measured WHERE key = ?", (key,)).fetchone()
+        return Measured(*row[1:]) if row else Measured()
 
     def release(self) -> int:
         """Forget what is in quarantine, so that it is asked again; return how many."""

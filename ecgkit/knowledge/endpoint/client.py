@@ -1,61 +1,42 @@
 """One OpenAI-compatible server: requests with bounded time, retries with back-off, and counters.
 
-Errors name status codes and kinds of failure only: what a server says in a body may repeat the report that it was sent.
+Errors name status codes and kinds of failure. What a server says in a body may repeat the report that it was sent, so
+its own words are shown only where the question was a made-up one.
 """
 
 import asyncio
 import json
 import logging
-import os
 import random
+import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from types import TracebackType
 from typing import Any, Self
 
-import openai
-
 from ecgkit.errors import EndpointError
-from ecgkit.knowledge.endpoint.address import check_address
+from ecgkit.knowledge.endpoint.address import Address
+from ecgkit.knowledge.endpoint.reading import Answer, read_completion
+from ecgkit.knowledge.endpoint.settings import ServerSettings
+from ecgkit.knowledge.endpoint.transport import KEY_VARIABLES, LostError, Reply, Transport, UnusableError
 
-KEY_VARIABLES = ("ECGKIT_API_KEY", "OPENAI_API_KEY")
 FATAL = {401: "is not allowed in", 403: "is not allowed in", 404: "does not know the model or the path"}
 TRANSIENT = (408, 409, 425, 429)
 HOPELESS = 5  # requests in a row that no retry could save: the server is gone
-LONGEST_WAIT = 60.0  # s between two tries, unless the server asks for more
-LONGEST_RETRY_AFTER = 600.0
-
-
-@dataclass(frozen=True)
-class EndpointSettings:
-    """How to talk to a server.
-
-    Args:
-        base_url: Such as ``http://localhost:8000/v1``.
-        model: Name of the model there.
-        allow_remote: Whether text may leave this machine and its private network.
-        concurrency: Requests in flight.
-        timeout: Of one request, from first to last byte, in s.
-        retries: Further tries after a failure that may pass.
-        backoff: Wait before the first of them in s; doubled each time, with jitter.
-        max_tokens: Longest answer.
-    """
-
-    base_url: str
-    model: str
-    allow_remote: bool = False
-    concurrency: int = 16
-    timeout: float = 120.0
-    retries: int = 7
-    backoff: float = 0.5
-    max_tokens: int = 1024
+LONGEST_WAIT = 60.0  # s between two tries, whatever the server asks for
+TOLD_WAIT = 5.0  # s: a longer wait that a server asks for is told
+SHARED_RETRIES = 3  # of a request that another server could take
+UNUSABLE_TRIES = 2  # tries of a request whose replies cannot be used
+LONGEST_MESSAGE = 300  # characters of a server's own words
+_CODE = re.compile(r"[a-z][a-z0-9_]{2,39}")
+Notify = Callable[[str], None]
 
 
 @dataclass
 class Counters:
-    """What a run asked of a server."""
+    """What a run asked of its servers."""
 
     requests: int = 0
     answers: int = 0
@@ -66,133 +47,181 @@ class Counters:
     peak_in_flight: int = 0
 
 
-@dataclass(frozen=True)
-class Answer:
-    """A model's words; `whole` is false where it was cut short, filtered or refused."""
-
-    text: str
-    whole: bool
-
-
 class RequestRefusedError(Exception):
-    """The server will not take this one request; `reason` names the status."""
+    """A server does not answer this one request.
 
-    def __init__(self, reason: str, status: int) -> None:
-        self.reason, self.status = reason, status
+    Args:
+        reason: Why, in words that hold nothing of question or answer.
+        status: HTTP status; 0 if the request never got one.
+        message: The server's own words, which may repeat the question.
+        unusable: Whether replies came that cannot be used. Asking again would bring the same.
+    """
+
+    def __init__(self, reason: str, status: int = 0, message: str = "", *, unusable: bool = False) -> None:
+        self.reason, self.status, self.message, self.unusable = reason, status, message, unusable
         super().__init__(reason)
 
 
+class ServerGoneError(EndpointError):
+    """A server does not answer any more, or lets nobody in."""
+
+
 class _TransientError(Exception):
-    def __init__(self, reason: str, wait: float | None = None) -> None:
-        self.reason, self.wait = reason, wait
+    def __init__(self, reason: str, wait: float | None = None, *, unusable: bool = False) -> None:
+        self.reason, self.wait, self.unusable = reason, wait, unusable
         super().__init__(reason)
 
 
 @dataclass
 class Endpoint:
-    """A server in use; open it as an asynchronous context."""
+    """A server in use; open it as an asynchronous context.
 
-    settings: EndpointSettings
+    Args:
+        address: Its checked address.
+        settings: How to talk to servers.
+        counters: Where its work is counted.
+        notify: Called with what a person should know.
+    """
+
+    address: Address
+    settings: ServerSettings
     counters: Counters = field(default_factory=Counters)
+    notify: Notify = lambda _: None
 
     def __post_init__(self) -> None:
-        self.host = check_address(self.settings.base_url, allow_remote=self.settings.allow_remote)
-        self._in_flight = self._failed = 0
-        self._resume_at = 0.0
+        self.transport = Transport(self.address, self.settings.timeout, self.settings.headers)
+        self.in_flight = self.slowed = 0
+        self.alone = True  # no other server can take over
+        self.made_up: Mapping[str, Any] = {}  # a request that is known to be answered
+        self._failed = 0
+        self._resume_at = self._told_until = 0.0
 
     async def __aenter__(self) -> Self:
         _silence_loggers()
-        # No proxy and no redirect: either could carry the text to another machine than the one that was checked.
-        http = openai.DefaultAioHttpClient(trust_env=False, follow_redirects=False)
-        key = next((os.environ[name] for name in KEY_VARIABLES if os.environ.get(name)), "none")
-        self._client = openai.AsyncOpenAI(
-            base_url=self.settings.base_url, api_key=key, max_retries=0, timeout=self.settings.timeout, http_client=http
-        )
+        await self.transport.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._client.close()
+        await self.transport.__aexit__(kind, error, trace)
 
-    async def ask(self, messages: Sequence[Mapping[str, str]], response_format: Mapping[str, Any] | None) -> Answer:
+    async def ask(self, body: Mapping[str, Any], *, retries: int | None = None, made_up: bool = False) -> Answer:
         """Send one request until it is answered.
+
+        Args:
+            body: The whole request.
+            retries: Further tries after a failure that may pass; by default those of the settings.
+            made_up: Whether the question holds nothing of a report, so that the server's words may be shown.
 
         Raises:
             RequestRefusedError: The server refuses this request, or fails at it again and again.
-            EndpointError: The server is gone, or lets nobody in.
+            ServerGoneError: The server is gone, or lets nobody in.
         """
-        reason = ""
-        for attempt in range(self.settings.retries + 1):
+        tries = 1 + (self._retries if retries is None else retries)
+        failure, unusable = _TransientError("no answer"), 0
+        for attempt in range(tries):
             await self._wait_for_leave()
             try:
-                answer = await self._send(messages, response_format)
-            except _TransientError as failure:
-                reason = failure.reason
-                if attempt < self.settings.retries:
+                answer = await self._send(body, made_up)
+            except _TransientError as error:
+                failure = error
+                unusable += error.unusable
+                if unusable >= UNUSABLE_TRIES:
+                    break
+                if attempt + 1 < tries:
                     self.counters.retries += 1
                     await self._back_off(attempt, failure)
             else:
                 self._failed = 0
                 return answer
-        self._failed += 1
+        if not self.alone and not failure.unusable and not await self._lives():
+            raise self._gone(failure.reason)
+        self._failed += not failure.unusable
         if self._failed >= HOPELESS:
-            raise EndpointError(
-                f"the server at {self.host} does not answer ({reason})",
-                "a running server",
-                "What was answered is kept: run the same command again.",
-            )
-        raise RequestRefusedError(reason, 0)
+            raise self._gone(failure.reason)
+        raise RequestRefusedError(failure.reason, unusable=failure.unusable)
 
-    async def _send(self, messages: Sequence[Mapping[str, str]], response_format: Mapping[str, Any] | None) -> Answer:
-        # As an extra body the request goes out as it is; the package's own typing of it would cost more than the rest.
-        body: dict[str, Any] = {"messages": list(messages), "temperature": 0, "max_tokens": self.settings.max_tokens}
-        if response_format is not None:
-            body["response_format"] = response_format
-        self.counters.requests += 1
-        self._in_flight += 1
-        self.counters.peak_in_flight = max(self.counters.peak_in_flight, self._in_flight)
+    @property
+    def _retries(self) -> int:
+        """Where another server can take over, a dead one is not waited for."""
+        return self.settings.retries if self.alone else min(self.settings.retries, SHARED_RETRIES)
+
+    async def _lives(self) -> bool:
+        """Return whether the server still answers the made-up statement: if so, the question is to blame."""
         try:
-            async with asyncio.timeout(self.settings.timeout):
-                response = await self._client.chat.completions.with_raw_response.create(
-                    model=self.settings.model, messages=[], extra_body=body
-                )
-                return self._read(response.content)
-        except (TimeoutError, openai.APIConnectionError):  # transports take a reset for a timeout, or the reverse
-            raise _TransientError("connection lost or too slow") from None
-        except openai.APIStatusError as error:
-            raise self._judged(error.status_code, error.response.headers) from None
-        except openai.OpenAIError as error:
-            raise _TransientError(type(error).__name__) from None
-        finally:
-            self._in_flight -= 1
+            await self._send(self.made_up, made_up=True)
+        except (_TransientError, RequestRefusedError, ServerGoneError):
+            return False
+        return True
 
-    def _judged(self, status: int, headers: Mapping[str, str]) -> Exception:
+    def _gone(self, reason: str) -> ServerGoneError:
+        return ServerGoneError(
+            f"the server at {self.address.shown} does not answer ({reason})",
+            "a running server",
+            "What was answered is kept: run the same command again.",
+        )
+
+    async def _send(self, body: Mapping[str, Any], made_up: bool) -> Answer:
+        self.counters.requests += 1
+        self.in_flight += 1
+        self.counters.peak_in_flight = max(self.counters.peak_in_flight, self.in_flight)
+        try:
+            reply = await self.transport.post("/chat/completions", body)
+        except LostError as error:
+            self.slowed += 1
+            raise _TransientError(str(error)) from None
+        except UnusableError as error:
+            raise _TransientError(str(error), unusable=True) from None
+        finally:
+            self.in_flight -= 1
+        if reply.status != 200:
+            raise self._judged(reply, body, made_up)
+        return self._read(reply.content)
+
+    def _judged(self, reply: Reply, body: Mapping[str, Any], made_up: bool) -> Exception:
         """Return what a status means: an end of the run, of the request, or a wait."""
+        status, (code, message) = reply.status, self._words(reply.content)
+        known_code = code if _CODE.fullmatch(code) and code not in json.dumps(body["messages"]) else ""
         if status in FATAL:
-            return EndpointError(
-                f"the server at {self.host} {FATAL[status]} (status {status})",
+            said = f': "{message}"' if made_up and message else ""
+            return ServerGoneError(
+                f"the server at {self.address.shown} {FATAL[status]} (status {status}{said})",
                 "a model that it serves and, if it wants one, a key",
                 f"Give the key in {KEY_VARIABLES[0]}; look at --base-url and --model.",
             )
         if status in TRANSIENT or status >= 500:
             self.counters.rate_limited += status == 429
-            return _TransientError(f"status {status}", _retry_after(headers))
-        return RequestRefusedError(f"status {status}", status)
+            self.slowed += status in (429, 503)
+            return _TransientError(f"status {status}", _retry_after(reply.headers))
+        redirect = ", a redirect, which is not followed" if 300 <= status < 400 else ""
+        return RequestRefusedError(" ".join(filter(None, (f"status {status}", known_code))) + redirect, status, message)
+
+    def _words(self, content: bytes) -> tuple[str, str]:
+        """Return the code and the words of an error, bounded, printable and without secrets."""
+        try:
+            body = json.loads(content)
+            error = body.get("error", body)
+            error = error if isinstance(error, dict) else {"message": error}
+            words = error.get("message") or error.get("detail") or ""
+            code = str(error.get("code") or error.get("type") or "")
+        except (ValueError, AttributeError, RecursionError):
+            code, words = "", content[: 4 * LONGEST_MESSAGE].decode("utf-8", "replace")
+        text = words if isinstance(words, str) else json.dumps(words)
+        for secret in self.transport.secrets:
+            text = text.replace(secret, "***")
+        text = " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())
+        return code, text[:LONGEST_MESSAGE] + ("..." if len(text) > LONGEST_MESSAGE else "")
 
     def _read(self, content: bytes) -> Answer:
         try:
-            body = json.loads(content)
-            choice = body["choices"][0]
-            message = choice["message"]
-            text = message.get("content") or ""
-            whole = not message.get("refusal") and choice.get("finish_reason") in (None, "stop")
+            body = json.loads(content.removeprefix(b"\xef\xbb\xbf"))
+            answer = read_completion(body)
             usage = body.get("usage") or {}
             self.counters.prompt_tokens += int(usage.get("prompt_tokens") or 0)
             self.counters.completion_tokens += int(usage.get("completion_tokens") or 0)
-            answer = Answer(str(text), whole)
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-            raise _TransientError("a body that is no chat completion") from None
+        except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError):
+            raise _TransientError("a body that is no chat completion", unusable=True) from None
         self.counters.answers += 1
         return answer
 
@@ -204,8 +233,13 @@ class Endpoint:
     async def _back_off(self, attempt: int, failure: _TransientError) -> None:
         wait = min(self.settings.backoff * 2**attempt, LONGEST_WAIT) * random.uniform(0.5, 1.0)
         if failure.wait is not None:
-            wait = max(wait, min(failure.wait, LONGEST_RETRY_AFTER))
-            self._resume_at = max(self._resume_at, time.monotonic() + wait)
+            wait = max(wait, min(failure.wait, LONGEST_WAIT))
+            now = time.monotonic()
+            self._resume_at = max(self._resume_at, now + wait)
+            if failure.wait >= TOLD_WAIT and now >= self._told_until:
+                self._told_until = now + wait
+                asked = f"{self.address.shown} asks to wait {failure.wait:.0f} s ({failure.reason})"
+                self.notify(f"{asked}. Trying again in {wait:.0f} s")
         await asyncio.sleep(wait)
 
 
@@ -215,7 +249,8 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
     if value is None:
         return None
     try:
-        return max(0.0, float(value))
+        seconds = float(value)
+        return min(max(0.0, seconds), 1e9) if seconds == seconds else None  # not NaN
     except ValueError:
         pass
     try:
@@ -225,6 +260,6 @@ def _retry_after(headers: Mapping[str, str]) -> float | None:
 
 
 def _silence_loggers() -> None:
-    """Keep request bodies out of logs, whatever ``OPENAI_LOG`` asks for."""
-    for name in ("openai", "httpx", "httpx2", "httpcore", "httpcore2", "aiohttp"):
+    """Keep requests out of logs, whatever the environment asks for."""
+    for name in ("aiohttp", "asyncio"):
         logging.getLogger(name).setLevel(logging.ERROR)

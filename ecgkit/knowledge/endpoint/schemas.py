@@ -1,38 +1,47 @@
 """What a model's answers must look like: dataclasses that make the JSON schema and check each answer."""
 
 import json
-import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter, ValidationError
 
-from ecgkit.knowledge.mentions import Polarity
+from ecgkit.knowledge.endpoint.reading import Answer, AnswerError, json_values
+from ecgkit.knowledge.mentions import CERTAINTIES, CHANGES, SEVERITIES, Certainty, Change, Polarity, Severity
 
 T = TypeVar("T")
-_FORBID = ConfigDict(extra="forbid")
-_THOUGHT = re.compile(r"<think>.*?</think>", re.DOTALL)
 
 
-class AnswerError(Exception):
-    """An answer that cannot be read; its message says why and holds no word of it."""
+def _lower(value: Any) -> Any:
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def _one_of(known: tuple[str, ...]) -> BeforeValidator:
+    """Read what is none of the known words as nothing said: a doubtful detail is no reason to lose the finding."""
+    return BeforeValidator(lambda value: _lower(value) if _lower(value) in known else "")
+
+
+_Text = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
 
 
 @dataclass(frozen=True)
 class FoundEntity:
-    """A finding that a text mentions."""
+    """A finding that a text mentions, what the text says of it, and the words that say so."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _FORBID
     name: str
-    polarity: Polarity
+    polarity: Annotated[Polarity, BeforeValidator(_lower)]
+    quote: _Text = ""
+    certainty: Annotated[Certainty | Literal[""], _one_of(CERTAINTIES)] = ""
+    severity: Annotated[Severity | Literal[""], _one_of(SEVERITIES)] = ""
+    location: _Text = ""
+    change: Annotated[Change | Literal[""], _one_of(CHANGES)] = ""
 
 
 @dataclass(frozen=True)
 class Extracted:
     """All findings of a text."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _FORBID
     entities: tuple[FoundEntity, ...]
 
 
@@ -40,16 +49,14 @@ class Extracted:
 class Verdict:
     """Whether a text supports a finding."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _FORBID
     name: str
     supported: bool
 
 
 @dataclass(frozen=True)
 class Verified:
-    """A verdict a candidate."""
+    """A verdict per candidate."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _FORBID
     verdicts: tuple[Verdict, ...]
 
 
@@ -57,16 +64,14 @@ class Verified:
 class Synonym:
     """A name and the entity that it means."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _FORBID
     name: str
     entity: str
 
 
 @dataclass(frozen=True)
 class Merged:
-    """An entity a name."""
+    """An entity per name."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _FORBID
     synonyms: tuple[Synonym, ...]
 
 
@@ -74,16 +79,14 @@ class Merged:
 class Kinship:
     """An entity and the one that it is a kind of."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _FORBID
     name: str
     parent: str
 
 
 @dataclass(frozen=True)
 class Folded:
-    """A parent an entity, empty where it has none."""
+    """A parent per entity, empty where it has none."""
 
-    __pydantic_config__: ClassVar[ConfigDict] = _FORBID
     parents: tuple[Kinship, ...]
 
 
@@ -92,8 +95,8 @@ class Schema(Generic[T]):
     """One form of answer.
 
     Args:
-        name: Of the form.
-        kind: Its dataclass.
+        name: Name of the form.
+        kind: Its dataclass, which has one field, a list.
     """
 
     name: str
@@ -105,8 +108,8 @@ class Schema(Generic[T]):
 
     @cached_property
     def json_schema(self) -> dict[str, Any]:
-        """The JSON schema, as ``response_format`` takes it."""
-        return self._adapter.json_schema()
+        """The JSON schema, as ``response_format`` takes it: strict servers want every key required and no default."""
+        return _strict(self._adapter.json_schema())
 
     @cached_property
     def text(self) -> str:
@@ -114,32 +117,63 @@ class Schema(Generic[T]):
         return json.dumps(self.json_schema, sort_keys=True)
 
     def read(self, answer: str) -> T:
-        """Check a stored answer, or one of a model that kept to the form.
+        """Read an answer that `write` returned."""
+        return self._adapter.validate_json(answer)
+
+    def find(self, answer: Answer) -> T:
+        """Return the answer in a model's words, by the rule of `ecgkit.knowledge.endpoint.reading`.
 
         Raises:
-            AnswerError: It is of another form.
+            AnswerError: There is none.
         """
-        try:
-            return self._adapter.validate_json(answer)
-        except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False, include_context=False)[0]
-            where = ".".join(str(part) if isinstance(part, int) else "key" for part in first["loc"]) or "answer"
-            raise AnswerError(f"{first['type']} at {where}") from None
-
-    def find(self, answer: str) -> T:
-        """Read the JSON object in an answer, which may have thoughts, a code fence or words around it."""
-        answer = _THOUGHT.sub("", answer)
-        start, stop = answer.find("{"), answer.rfind("}")
-        if start < 0 or stop < start:
-            raise AnswerError("no JSON object")
-        return self.read(answer[start : stop + 1])
+        problem = ""
+        only = fields(self.kind)[0].name  # type: ignore[arg-type]  # every kind is a dataclass
+        for value in json_values(answer):
+            if not _is_text(value):
+                problem = problem or "half a character"
+                continue
+            try:
+                return self._adapter.validate_python({only: value} if isinstance(value, list) else value)
+            except ValidationError as error:
+                problem = problem or (_reason(error) if isinstance(value, dict) else "")
+        cause = "refused" if answer.refused else "cut short" if answer.cut else ""
+        raise AnswerError(cause or problem or "no complete JSON object")
 
     def write(self, value: T) -> str:
         """Return an answer as it is kept."""
         return self._adapter.dump_json(value).decode()
 
 
+def _is_text(value: Any) -> bool:
+    """Return whether all strings of a value can be written: JSON lets half of a pair of surrogates through."""
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _reason(error: ValidationError) -> str:
+    first = error.errors(include_input=False, include_url=False, include_context=False)[0]
+    where = ".".join(str(part) if isinstance(part, int) else "key" for part in first["loc"]) or "answer"
+    return f"{first['type']} at {where}"
+
+
+def _strict(schema: Any) -> Any:
+    """Return a JSON schema without titles and defaults, whose objects have all their keys and no other."""
+    if isinstance(schema, list):
+        return [_strict(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    kept = {k: _strict(v) for k, v in schema.items() if k not in ("title", "default", "description")}
+    if "properties" in schema:
+        kept["properties"] = {name: _strict(part) for name, part in schema["properties"].items()}
+        kept |= {"required": list(schema["properties"]), "additionalProperties": False}
+    return kept
+
+
 EXTRACT = Schema("extract", Extracted)
 VERIFY = Schema("verify", Verified)
 MERGE = Schema("merge", Merged)
 FOLD = Schema("fold", Folded)
+SCHEMAS: dict[str, Schema[Any]] = {schema.name: schema for schema in (EXTRACT, VERIFY, MERGE, FOLD)}

@@ -6,7 +6,7 @@ Pages and commands both show them. No code reads the sentences back; comparisons
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ecgkit.evaluation.results.facts import Departure, DrawFacts, Facts, LabelFacts, SplitFacts, TransferFacts
+from ecgkit.evaluation.results.facts import Departure, DrawFacts, Facts, IntervalFacts, LabelFacts, TransferFacts
 from ecgkit.evaluation.results.row import ClassScore, ResultRow
 from ecgkit.tasks.regression import FORMULAS
 
@@ -112,7 +112,7 @@ def _unlabelled(facts: Facts) -> dict[str, str]:
 
 def split_words(facts: Facts) -> str:
     """Return how records were split, in words."""
-    own, transfer = _split(facts.split, facts.labels), facts.transfer
+    own, transfer = _split(facts), facts.transfer
     if transfer is None:
         return own
     only = "" if transfer.known or transfer.test_fold is not None else "all of "
@@ -120,20 +120,32 @@ def split_words(facts: Facts) -> str:
     return "; ".join([f"{trained}; test is {only}{transfer.tested_on}", *_not_tested(transfer)])
 
 
-def _split(split: SplitFacts, labels: LabelFacts) -> str:
+def _split(facts: Facts) -> str:
+    split, labels, together = facts.split, facts.labels, _together(facts)
     match split.kind:
         case "published tables":
             return f"published tables {split.tables}"
         case "benchmark folds":
-            return "the table's own folds: the last tests, the one before validates; folds go by patient"
+            return f"the table's own folds: the last tests, the one before validates{together}"
         case "table column":
             return f"column {split.column} of {labels.table}"
         case "folds":
             folds = ", ".join(f"{part} folds {_numbers(split.folds[part])}" for part in PARTS if part in split.folds)
             if labels.table:
                 return f"{folds}, by " + (f"column {split.fold_column}" if split.fold_column else "the store's folds")
-            return f"{folds}; folds go by patient"
+            return f"{folds}{together}"
     return "not stated"
+
+
+def _together(facts: Facts) -> str:
+    """Say whether the records of a patient are in one part, as far as it is known."""
+    if facts.overlap is not None and facts.overlap.patients:
+        return f"; {facts.overlap.patients} test patients are in other parts too"
+    if facts.interval is not None and facts.interval.unit == "recording":
+        return "; no patient is known, so one patient may be in several parts"
+    if facts.without_patient:
+        return "; folds go by patient where the patient is known"
+    return "; folds go by patient"
 
 
 def _not_tested(transfer: TransferFacts) -> list[str]:
@@ -167,11 +179,24 @@ def _scoring(row: ResultRow) -> dict[str, str]:
         )
     found = {"test": "predicted once, after every choice was made on val", "metric": metric}
     if (interval := row.facts.interval) is not None:
-        found["interval"] = (
-            f"{100 * interval.level:g} %, {interval.method} over {interval.unit}s, {interval.draws} draws, over test "
-            "records only: it does not hold the variation between seeds"
-        )
+        found["interval"] = _interval(interval)
     return found
+
+
+def _interval(interval: IntervalFacts) -> str:
+    drawn = f"{interval.method} over {interval.unit}s, {interval.draws} draws"
+    methods = f"AUROC: {interval.auroc_method}; others: {drawn}" if interval.auroc_method else drawn
+    few = (
+        f". None where fewer {interval.unit}s are positive or negative than {interval.fewest} (AUROC), "
+        f"{interval.fewest_other} (other metrics) or {interval.fewest_mean} in every class (means of other metrics), "
+        "for it would be too narrow"
+        if interval.fewest
+        else ""
+    )
+    return (
+        f"{100 * interval.level:g} %, {methods}, over test records only: it does not hold the variation between "
+        f"seeds{few}"
+    )
 
 
 def checkpoint_words(facts: Facts) -> str:
@@ -202,10 +227,14 @@ def _leak_guard(facts: Facts) -> dict[str, str]:
     if found is None or not found.checked:
         return {}
     outcome = (
-        "overlap allowed by --allow-overlap" if found.found else "no test record or patient in the pretraining data"
+        "overlap allowed by --allow-overlap"
+        if found.found
+        else "no test record has the very samples of a pretraining record, and no test patient the id of a pretraining "
+        "patient"
     )
     parents = f", and with the runs that it was built on: {', '.join(found.built_on)}" if found.built_on else ""
-    return {"leak guard": f"{outcome}; compared with its train and val by waveform and by patient id{parents}"}
+    limits = "A copy at another rate, length or scale is not found"
+    return {"leak guard": f"{outcome}; compared with its train and val{parents}. {limits}"}
 
 
 def transfer_words(transfer: TransferFacts) -> dict[str, str]:

@@ -13,9 +13,9 @@ MOST = 600  # largest number of dots in a figure and of lines in its CSV
 NOTE = (
     "Numbers are in the unit of the target. Small: the 95 % interval over test patients, or ± one standard deviation "
     "over several seeds. “Alike”: all seeds gave the same number, because nothing was drawn. Behind the best: how much "
-    "larger the mean absolute error is on the same records, with its interval and p (paired bootstrap over patients, "
-    "Holm). †: not significantly larger at 5 %. Colour: R² from 0 to 1. The train mean predicts the mean of the "
-    "training part for every record."
+    "larger the mean absolute error is on the same records, with its interval and p (paired test over patients, "
+    "corrected for the choice of the best). †: not significantly larger at 5 %. Colour: R² from 0 to 1. The train mean "
+    "predicts the mean of the training part for every record."
 )
 BEHIND = "behind the best"
 

@@ -20,7 +20,7 @@ from ecgkit.reporting.tables.summary import Line, SummaryTable
 from ecgkit.wording import REGRESSION_METRICS
 
 SPREAD = "in brackets the 95 % interval over test patients, or +- the standard deviation over seeds that differ."
-DAGGER = "Dagger: not distinguishable from it (paired bootstrap, Holm, 5 %)."
+DAGGER = "Dagger: not distinguishable from it (paired test over patients, corrected for the choice of the best, 5 %)."
 SUMMARY_NOTE = f"Macro AUROC x 100; {SPREAD} Bold: highest of its column. {DAGGER}"
 TARGET_NOTE = (
     f"{SPREAD[0].upper()}{SPREAD[1:]} Bold: lowest mean absolute error. {DAGGER} Train mean: a predictor that says the "

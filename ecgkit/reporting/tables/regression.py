@@ -2,7 +2,7 @@
 
 Each table shows one target of a task, in its own unit. A line is a model with its head, leads and share of the training
 set, over all its seeds. The result with the lowest mean absolute error is the best. The others are tested against it by
-a paired bootstrap over patients, with Holm's correction.
+a paired test over patients that allows for the choice of the best.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,0 +1,54 @@
+"""All files below a folder, and the folders that could not be entered, each with the reason."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ecgkit.datasets.paths import check_inside
+from ecgkit.errors import RecordError
+
+
+@dataclass(frozen=True)
+class Refused:
+    """A folder that was not entered.
+
+    Args:
+        path: Its path below the root.
+        reason: Reason, in words.
+        is_lost: Whether its files may be missing from the dataset; not if it is a link to a folder that is read anyway.
+    """
+
+    path: str
+    reason: str
+    is_lost: bool
+
+
+def walk(root: Path) -> tuple[list[str], list[Refused]]:
+    """Return the paths of all files and folders below a local folder, relative to it, and the folders not entered.
+
+    A link to a folder within the root is not followed, since that folder is read in its own place. One that leads out
+    of the root is refused.
+    """
+    found: list[str] = []
+    refused: list[Refused] = []
+    above = len(os.path.join(root, ""))
+
+    def fail(error: OSError) -> None:
+        folder = os.fspath(error.filename)[above:].replace(os.sep, "/")
+        refused.append(Refused(folder or ".", f"the folder cannot be read ({error.strerror})", True))
+
+    for folder, folders, files in os.walk(root, onerror=fail):
+        below = folder[above:].replace(os.sep, "/")
+        prefix = f"{below}/" if below else ""
+        found += [f"{prefix}{name}" for name in (*folders, *files)]
+        refused += [_link(root, f"{prefix}{name}") for name in folders if os.path.islink(f"{folder}/{name}")]
+    return found, refused
+
+
+def _link(root: Path, path: str) -> Refused:
+    try:
+        check_inside(root, path)
+    except RecordError as error:
+        return Refused(path, str(error), True)
+    target = os.path.relpath(os.path.realpath(root / path), os.path.realpath(root))
+    return Refused(path, f"the folder is a link to {target}, which is read there", False)

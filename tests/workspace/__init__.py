@@ -1,0 +1,1 @@
+"""Tests of the current folder as a place of work."""
