@@ -36,6 +36,6 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(BAD_INPUT)
-    from ecgkit.cli import main as program
+    from ecgkit.cli import program
 
     program()

@@ -1,13 +1,15 @@
 """ecgkit: representation learning for 12-lead ECGs, from WFDB files to a results table.
 
 Every command of the program is also a function here, such as `ingest`; see `ecgkit.api`. `load` returns a trained
-encoder that takes arrays, and `open_store` a store that reads like a list. The other names are all that a plugin's
-``__init__.py`` needs. Importing ecgkit imports no heavy library: each function imports what it needs on first use.
+encoder that takes arrays, `open_store` a store that reads like a list, and `read_ecg` one ECG from a file. The other
+names are all that a plugin's ``__init__.py`` needs. Importing ecgkit imports no heavy library: each function imports
+what it needs on first use.
 """
 
 from typing import TYPE_CHECKING, Any
 
 from ecgkit.entries import (
+    ArchiveEntry,
     AugmentationEntry,
     CommandEntry,
     DatasetEntry,
@@ -26,7 +28,10 @@ from ecgkit.hookspecs import hookimpl
 if TYPE_CHECKING:
     from ecgkit.api.attention import inspect_attention, inspect_lead_worth
     from ecgkit.api.beats import find_beats, score_beats
+    from ecgkit.api.datasets import list_datasets
     from ecgkit.api.demo import run_demo
+    from ecgkit.api.download import download_dataset
+    from ecgkit.api.ecg import read_ecg
     from ecgkit.api.export import export_encoder
     from ecgkit.api.ingest import ingest
     from ecgkit.api.inspect import (
@@ -62,6 +67,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ArchiveEntry",
     "AugmentationEntry",
     "CommandEntry",
     "DatasetEntry",
@@ -82,6 +88,7 @@ __all__ = [
     "compare_runs",
     "delete_runs",
     "doctor",
+    "download_dataset",
     "estimate_pretraining",
     "export_encoder",
     "export_knowledge",
@@ -97,6 +104,7 @@ __all__ = [
     "inspect_reconstruction",
     "inspect_record",
     "inspect_store",
+    "list_datasets",
     "list_methods",
     "list_plugins",
     "list_runs",
@@ -106,6 +114,7 @@ __all__ = [
     "pretrain",
     "probe",
     "probe_suite",
+    "read_ecg",
     "report",
     "resume_pretraining",
     "run_demo",
@@ -130,7 +139,10 @@ _FUNCTIONS = {
     "ecgkit.api.study": "study_layers study_perturbations",
     "ecgkit.api.suite": "probe_suite",
     "ecgkit.api.beats": "find_beats score_beats",
+    "ecgkit.api.datasets": "list_datasets",
     "ecgkit.api.demo": "run_demo",
+    "ecgkit.api.ecg": "read_ecg",
+    "ecgkit.api.download": "download_dataset",
     "ecgkit.api.export": "export_encoder",
     "ecgkit.api.ingest": "ingest",
     "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store",

@@ -10,7 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
@@ -23,6 +23,8 @@ SHOWN = 80  # longest value that a message shows, in characters
 # PyYAML lets some Python errors through: ``!!bool x`` is a KeyError, ``!!timestamp x`` an AttributeError, and too deep
 # nesting a RecursionError.
 YAML_ERRORS = (yaml.YAMLError, ValueError, ArithmeticError, LookupError, AttributeError, RuntimeError)
+
+_adapters: dict[type, TypeAdapter[Any]] = {}
 
 
 def build(kind: type[C], values: Mapping[str, Any], *, source: str = "config") -> C:
@@ -38,7 +40,7 @@ def build(kind: type[C], values: Mapping[str, Any], *, source: str = "config") -
     """
     _check_keys(kind, values, source)
     try:
-        return TypeAdapter(kind).validate_python(values)
+        return cast(C, _adapter(kind).validate_python(values))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
@@ -62,6 +64,13 @@ def merge(config: C, values: Mapping[str, Any], *, source: str = "config") -> C:
 def _merged(old: dict[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     both = {k: _merged(old[k], v) for k, v in new.items() if isinstance(v, Mapping) and isinstance(old.get(k), dict)}
     return {**old, **new, **both}
+
+
+def _adapter(kind: type) -> TypeAdapter[Any]:
+    """Return pydantic's adapter of a dataclass; making it takes much longer than using it."""
+    if kind not in _adapters:
+        _adapters[kind] = TypeAdapter(kind)
+    return _adapters[kind]
 
 
 def override(config: C, assignments: Sequence[str]) -> C:
@@ -103,7 +112,7 @@ def _parse(text: str, source: str) -> Any:
 
 def to_dict(config: Any) -> dict[str, Any]:
     """Return a config as plain mappings, lists and scalars, ready for YAML and JSON."""
-    plain = TypeAdapter(type(config)).dump_python(config, mode="json")
+    plain = _adapter(type(config)).dump_python(config, mode="json")
     assert isinstance(plain, dict)
     return plain
 

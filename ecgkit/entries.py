@@ -150,6 +150,17 @@ class DatasetEntry(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class ArchiveEntry(Entry):
+    """A published archive; `target` is ``"package:file.yaml"``, a data file inside that package: its card.
+
+    The file holds the fields of `ecgkit.archives.card.ArchiveCard`. If it says how the archive's folder is read, the
+    archive is a dataset layout too.
+    """
+
+    kind: ClassVar[str] = "archive"
+
+
+@dataclass(frozen=True, kw_only=True)
 class TaskEntry(Entry):
     """An evaluation task; `target` is ``"package:file.yaml"``, a data file inside that package."""
 
@@ -193,9 +204,15 @@ class DetectorEntry(Entry):
 
 @dataclass(frozen=True, kw_only=True)
 class TextEncoderEntry(Entry):
-    """A text encoder; `target` is an `ecgkit.text.encoder.TextEncoder` class."""
+    """A text encoder; `target` is an `ecgkit.text.encoder.TextEncoder` class.
+
+    Args:
+        caution: What a user should know before a training with it, as a clause; empty for nothing.
+    """
 
     kind: ClassVar[str] = "text encoder"
+
+    caution: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -229,7 +246,14 @@ class SupplyEntry(Entry):
     not hold the supply, the function returns None or raises a `StoreError`.
 
     Args:
-        command: Command that adds the supply to a store, for the error if it is missing.
+        command: Command that adds the supply to a store, for the error if it is missing. ``{store}`` stands for the
+            path of the store.
+        holds: Import path of ``f(store) -> bool``, which tells quickly whether a store has the supply. Empty if only
+            `target` can tell.
+        prepare: Import path of ``f(store, progress)``, which adds the supply with the defaults of `command`. Empty if
+            it cannot be added without a choice of the user.
+        origin: Import path of ``f(store) -> str``, which says where the values of a store come from, such as a detector
+            or a model. Empty if there is nothing to say.
         joinable: Whether the supply means the same in every store. If so, a model may be tested on another store than
             the one that its head was fitted on.
     """
@@ -238,6 +262,9 @@ class SupplyEntry(Entry):
 
     command: str
     joinable: bool = False
+    holds: str = ""
+    prepare: str = ""
+    origin: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,6 +45,10 @@ class DatasetError(EcgkitError):
     """A folder is not the dataset that it should be, or contains no readable record."""
 
 
+class DownloadError(EcgkitError):
+    """An archive cannot be downloaded, or what arrived is not what its publisher lists."""
+
+
 class StoreError(EcgkitError):
     """A path is not an ecgkit store, or the store lacks something that is needed."""
 

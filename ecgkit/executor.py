@@ -19,7 +19,6 @@ from ecgkit.distribution import install_extra
 from ecgkit.errors import ConfigError, WorkerError
 
 CONNECT_SECONDS = 10.0
-GRACE_SECONDS = 1.5  # time that running calls have to finish after Ctrl-C
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -172,38 +171,6 @@ def _cluster(address: str) -> Iterator[Executor]:
                 f"workers or the scheduler of --dask {address} disappeared",
                 remedy="Look at their logs, and run the same command again.",
             ) from None
-
-
-@contextmanager
-def stop_on_interrupt() -> Iterator[Callable[[], bool]]:
-    """Yield a function that returns whether Ctrl-C was pressed.
-
-    The first Ctrl-C is only noted, so that running calls can finish. KeyboardInterrupt is raised `GRACE_SECONDS` later,
-    or at the second Ctrl-C.
-    """
-    pressed = threading.Event()
-    main = threading.main_thread()
-    if threading.current_thread() is not main:
-        yield pressed.is_set  # only the main thread can handle signals
-        return
-
-    def note(*_: Any) -> None:
-        pressed.set()
-        signal.signal(signal.SIGINT, before)
-        insist.start()
-
-    def interrupt() -> None:
-        if main.ident is not None:
-            signal.pthread_kill(main.ident, signal.SIGINT)
-
-    insist = threading.Timer(GRACE_SECONDS, interrupt)
-    insist.daemon = True
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield pressed.is_set
-    finally:
-        insist.cancel()
-        signal.signal(signal.SIGINT, before)
 
 
 def _begin_worker(stop: Connection, warm_up: Callable[[], object] | None) -> None:

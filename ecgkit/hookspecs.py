@@ -17,6 +17,7 @@ from collections.abc import Callable
 import pluggy
 
 from ecgkit.entries import (
+    ArchiveEntry,
     AugmentationEntry,
     CommandEntry,
     DatasetEntry,
@@ -48,6 +49,11 @@ def register_heads(register: Callable[[HeadEntry], None]) -> None:
 @hookspec
 def register_datasets(register: Callable[[DatasetEntry], None]) -> None:
     """Register dataset layouts, which ``ecgkit ingest`` recognises in a folder."""
+
+
+@hookspec
+def register_archives(register: Callable[[ArchiveEntry], None]) -> None:
+    """Register published archives, which ``ecgkit datasets`` lists and ``ecgkit download`` gets."""
 
 
 @hookspec

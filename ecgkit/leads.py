@@ -16,8 +16,9 @@ from ecgkit.errors import LeadError
 LIMB_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF")
 PRECORDIAL_LEADS = ("V1", "V2", "V3", "V4", "V5", "V6")
 STANDARD_LEADS = LIMB_LEADS + PRECORDIAL_LEADS
-# Leads that some datasets have besides the standard twelve: right-sided, posterior, and Frank's orthogonal leads.
-EXTRA_LEADS = ("V3R", "V4R", "V7", "V8", "V9", "VX", "VY", "VZ")
+# Leads that some datasets have besides the standard twelve: right-sided, posterior, and Frank's orthogonal leads. ECG1
+# and ECG2 are the first and second signal of archives that do not say which leads they are.
+EXTRA_LEADS = ("V3R", "V4R", "V7", "V8", "V9", "VX", "VY", "VZ", "ECG1", "ECG2")
 LEADS = STANDARD_LEADS + EXTRA_LEADS
 
 LEAD_SETS: dict[str, tuple[str, ...]] = {
@@ -62,6 +63,8 @@ def find_lead(name: str) -> tuple[str, int] | None:
     text = name.strip().upper()
     sign = -1 if text.startswith("-") else 1
     text = text.lstrip("+-").strip()
+    if text in _ALIASES:
+        return _ALIASES[text], sign
     for prefix in ("ECG", "LEAD"):
         text = text.removeprefix(prefix).lstrip(" _")
     lead = _ALIASES.get(text)

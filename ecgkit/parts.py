@@ -9,15 +9,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-from ecgkit.executor import Executor, open_executor, stop_on_interrupt
+from ecgkit.executor import Executor, open_executor
+from ecgkit.interrupt import NOTHING, Left, keeps, safe_points
 from ecgkit.progress import Advance
 from ecgkit.unfinished import Unfinished
 
 A = TypeVar("A")
-
-
-class Interrupted(KeyboardInterrupt):
-    """Ctrl-C stopped the work; finished parts are kept."""
 
 
 @dataclass(frozen=True)
@@ -55,30 +52,27 @@ def make_parts(
             calls included.
 
     Raises:
-        Interrupted: Ctrl-C was pressed.
+        Interrupted: Ctrl-C was pressed; finished parts are kept.
         WorkerError: A worker ended before its work was done.
     """
     left = {part.name: part for part in parts if not unfinished.is_done(part.name)}
     total, work = sum(part.records for part in parts), sum(part.work or part.records for part in parts)
     done = total - sum(part.records for part in left.values())
     worked = work - sum(part.work or part.records for part in left.values())
-    with stop_on_interrupt() as stopped, open_executor() as here:
-        try:
-            for name in (executor or here).run(partial(_make, make), list(left.values()), stopped):
-                done += left[name].records
-                worked += left[name].work or left[name].records
-                if progress:
-                    progress(worked, work)
-        except KeyboardInterrupt:
-            raise _interrupted(done, total) from None
-    if done < total:
-        raise _interrupted(done, total)
+
+    def kept() -> Left:
+        share = f"{done} of {total} records are" if done else f"{100 * worked // work} % of the work is"
+        return Left(f"{share} done and kept in {unfinished.folder}") if worked else NOTHING
+
+    with keeps(kept), safe_points() as stop, open_executor() as here:
+        for name in (executor or here).run(partial(_make, make), list(left.values()), stop):
+            done += left[name].records
+            worked += left[name].work or left[name].records
+            if progress:
+                progress(worked, work)
+        stop.check()
 
 
 def _make(make: Callable[[A], object], part: Part[A]) -> str:
     make(part.call)
     return part.name
-
-
-def _interrupted(done: int, total: int) -> Interrupted:
-    return Interrupted(f"stopped after {done} of {total} records; the same command goes on from there")

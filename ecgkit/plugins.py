@@ -25,6 +25,7 @@ RESTRICT = "ECGKIT_PLUGINS"
 # Modules of ecgkit that register its own entries, through the same hooks as plugins.
 BUILTIN = {
     "core-augmentations": "ecgkit.signal.augment",
+    "core-archives": "ecgkit.archives",
     "core-datasets": "ecgkit.datasets",
     "core-text": "ecgkit.text",
     "core-tasks": "ecgkit.tasks",

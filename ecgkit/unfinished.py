@@ -25,6 +25,7 @@ from uuid import uuid4
 from ecgkit.atomic import MARKER, atomic_file, check_output, kind_of, publish, sync, sync_tree
 from ecgkit.choices import typed_command
 from ecgkit.errors import LockedError, OutputError
+from ecgkit.interrupt import NOTHING, Left, keeps
 from ecgkit.lock import hold
 
 SUFFIX = ".partial"
@@ -41,6 +42,7 @@ class Unfinished:
         hidden: Whether the unfinished folder is hidden.
         in_place: Whether the unfinished folder itself becomes the output.
         keep: Function of the unfinished folder that returns whether anything in it is worth keeping. None: any part is.
+        left: Says what the work leaves behind if Ctrl-C stops it; None for the parts that are done.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Unfinished:
         hidden: bool = False,
         in_place: bool = False,
         keep: Callable[[Path], bool] | None = None,
+        left: Callable[[], Left] | None = None,
     ) -> None:
         self.out = out.absolute()
         self.kind = kind
@@ -61,6 +64,7 @@ class Unfinished:
         self.parts = self.folder / PARTS
         self.made = self.folder if in_place else self.folder / kind
         self._keep = keep or _has_parts
+        self._left = left or self._parts_left
         self._aside = self.out.with_name(f".{self.out.name}.replaced")
 
     def is_done(self, part: str) -> bool:
@@ -89,7 +93,7 @@ class Unfinished:
             OutputError: See `check_free`; or the folder cannot be written.
         """
         self.check_free()
-        with self._alone(wait):
+        with keeps(self._left), self._alone(wait):
             check_output(self.out, self.kind, overwrite=self.overwrite)
             (self.folder / MARKER).write_text(f"unfinished {self.kind}\n", encoding="utf-8")
             with _telling_of_a_full_disk(self.out):
@@ -150,6 +154,9 @@ class Unfinished:
             finally:
                 if self.folder.exists() and not self._keep(self.folder):
                     self._remove()
+
+    def _parts_left(self) -> Left:
+        return Left(f"what is done is kept in {self.folder}") if _has_parts(self.folder) else NOTHING
 
     def _remove(self) -> None:
         self.clear()  # the marker is removed last: without it nobody could tell what the folder is

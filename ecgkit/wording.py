@@ -69,6 +69,15 @@ def seconds(value: float) -> str:
     return f"{value:,.1f}" if value < 10 else f"{value:,.0f}"
 
 
+def duration(value: float) -> str:
+    """Write a number of seconds in the unit that a person would use."""
+    if value < 120:
+        return f"{value:.0f} s"
+    if value < 7200:
+        return f"{value / 60:.0f} min"
+    return f"{value / 3600:.1f} h" if value < 36000 else f"{value / 3600:,.0f} h"
+
+
 def count(value: int | None) -> str:
     """Write a number of records or patients."""
     return DASH if value is None else f"{value:,}"

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ecgkit.errors import ConfigError, RecordError, WorkerError
-from ecgkit.executor import open_executor, stop_on_interrupt
+from ecgkit.executor import open_executor
 
 
 def square(n: int) -> int:
@@ -58,25 +58,6 @@ def test_two_ways_at_once_are_refused() -> None:
         pass
 
 
-def test_the_first_ctrl_c_is_noted_and_the_second_one_interrupts() -> None:
-    with pytest.raises(KeyboardInterrupt), stop_on_interrupt() as stopped:
-        assert not stopped()
-        os.kill(os.getpid(), signal.SIGINT)
-        assert stopped()
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(1)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-def test_who_presses_ctrl_c_once_is_heard_after_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ecgkit.executor.GRACE_SECONDS", 0.1)
-    began = time.perf_counter()
-    with pytest.raises(KeyboardInterrupt), stop_on_interrupt():
-        os.kill(os.getpid(), signal.SIGINT)
-        time.sleep(5)
-    assert time.perf_counter() - began < 3
-
-
 def die(_: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
@@ -89,12 +70,13 @@ def test_a_worker_that_dies_is_one_clear_error() -> None:
 PARENT = """
 import os, time
 from calls import nap, pid_of
-from ecgkit.executor import open_executor, stop_on_interrupt
+from ecgkit.executor import open_executor
+from ecgkit.interrupt import safe_points
 
 if __name__ == "__main__":
-    with open_executor(2) as executor, stop_on_interrupt() as stopped:
+    with open_executor(2) as executor, safe_points() as stop:
         print(*executor.run(pid_of, [1]), flush=True)
-        list(executor.run(nap, range(2), stopped))
+        list(executor.run(nap, range(2), stop))
 """
 CALLS = """
 import os, time
@@ -129,7 +111,7 @@ def test_workers_end_soon_when_their_parent_is_killed_or_gets_ctrl_c(tmp_path: P
         os.killpg(parent.pid, number) if number == signal.SIGINT else parent.kill()
         began = time.perf_counter()
         parent.wait(20)
-        assert time.perf_counter() - began < 10  # a second or two, on a machine that does nothing else
+        assert time.perf_counter() - began < 15  # the grace, and a second or two
         errors = parent.stderr.read()
     for _ in range(100):
         if gone(worker):
@@ -137,7 +119,7 @@ def test_workers_end_soon_when_their_parent_is_killed_or_gets_ctrl_c(tmp_path: P
         time.sleep(0.1)
     else:
         pytest.fail("the worker lives on")
-    assert errors.count("KeyboardInterrupt") == (number == signal.SIGINT), "no worker complains of Ctrl-C"
+    assert errors.count("\nKeyboardInterrupt") == (number == signal.SIGINT), "no worker complains of Ctrl-C"
 
 
 def test_no_workers_is_one_clear_error() -> None:

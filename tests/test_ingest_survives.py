@@ -14,7 +14,7 @@ import pytest
 from ecgkit import ingestion as package
 from ecgkit.errors import OutputError
 from ecgkit.ingestion import IngestOptions, ingest
-from ecgkit.parts import Interrupted
+from ecgkit.interrupt import Interrupted
 from ecgkit.store import format as fmt
 from ecgkit.unfinished import Unfinished
 from tests.conftest import synthetic_signal, write_wfdb
@@ -138,7 +138,9 @@ def test_ctrl_c_finishes_the_shard_and_the_same_command_goes_on(
     out = tmp_path / "s.zarr"
     stopped = ecgkit("ingest", source, "--out", out)
     assert stopped.code == 130
-    assert "stopped after 8 of 11 records; the same command goes on from there" in stopped.err
+    assert stopped.err.endswith(
+        f"stopped: 8 of 11 records are done and kept in {out}.partial. Go on with: ecgkit ingest {source} --out {out}\n"
+    )
     assert begun == [0, 1]
     assert not out.exists()
     again = ecgkit("ingest", source, "--out", out, "--max-rejected", "50")

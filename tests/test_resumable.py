@@ -20,11 +20,11 @@ from ecgkit.beats.detector import Detector
 from ecgkit.errors import LockedError, OutputError
 from ecgkit.executor import Executor, open_executor
 from ecgkit.ingestion import IngestOptions
+from ecgkit.interrupt import Interrupted
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.reports import Reports
 from ecgkit.lock import hold
-from ecgkit.parts import Interrupted
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store import format as fmt
 from ecgkit.store import views
@@ -158,7 +158,9 @@ def test_ctrl_c_finishes_the_part_in_hand(
     store, output = work.prepare(original, tmp_path)
     with monkeypatch.context() as patch:
         counted(work, patch, 2, signal.SIGINT)
-        with pytest.raises(Interrupted, match="stopped after 4 of 7 records; the same command goes on from there"):
+        with pytest.raises(
+            Interrupted, match=r"stopped: 4 of 7 records are done and kept in .*partial; to go on: the same"
+        ):
             work.run(source, store, None)
     assert not output.exists()
     begun = counted(work, monkeypatch, 0, 0)
@@ -295,7 +297,9 @@ def test_the_program_tells_how_far_it_was_and_goes_on(
         counted(WORK["beats"], patch, 2, signal.SIGINT)
         done = ecgkit("beats", store)
     assert done.code == 130
-    assert done.err == "error: stopped after 4 of 7 records; the same command goes on from there\n"
+    assert done.err == (
+        f"stopped: 4 of 7 records are done and kept in {store}/.beats.partial. Go on with: ecgkit beats {store}\n"
+    )
     assert ecgkit("beats", store).code == 0
     assert files_of(store / "beats") == undisturbed["beats"]
 

@@ -15,10 +15,11 @@ from typing import Any, get_type_hints
 import typer
 
 from ecgkit import hookspecs
+from ecgkit.archives.card import ArchiveCard, all_cards
 from ecgkit.cli import build_app
 from ecgkit.config import to_dict
 from ecgkit.distribution import DISTRIBUTION
-from ecgkit.entries import AugmentationEntry, HeadEntry, MethodEntry
+from ecgkit.entries import ArchiveEntry, AugmentationEntry, HeadEntry, MethodEntry
 from ecgkit.evaluation.heads.settings import head_config
 from ecgkit.methods import method_config
 from ecgkit.plugins import host
@@ -33,7 +34,13 @@ MADE = "<!-- Written by docs/reference/build.py; do not edit. -->"
 
 def pages() -> dict[str, str]:
     """Return every page's text by its file name."""
-    return {"commands.md": commands(), "hooks.md": hooks(), "settings.md": settings(), "entries.md": entries()}
+    return {
+        "commands.md": commands(),
+        "hooks.md": hooks(),
+        "settings.md": settings(),
+        "entries.md": entries(),
+        "archives.md": archives(),
+    }
 
 
 def commands() -> str:
@@ -127,6 +134,47 @@ def entries() -> str:
         if rows:
             lines += [f"## {kind.kind.capitalize()}", "", "| name | what it is |", "| --- | --- |", *rows, ""]
     return _page(lines)
+
+
+def archives() -> str:
+    """Return the page of published archives: a table of all, and which of them share recordings."""
+    cards = {name: card for name, card in all_cards().items() if _ships(name)}
+    heads = ["archive", "records", "patients", "leads", "Hz", "licence", "labels", "cite"]
+    lines = [
+        "# Published archives",
+        "",
+        "`ecgkit datasets` lists them, and `ecgkit datasets NAME` shows one in full. A figure that could not be",
+        "verified is unknown.",
+        "",
+        f"| {' | '.join(heads)} |",
+        f"| {' | '.join('---' for _ in heads)} |",
+        *(f"| {' | '.join(map(_cell, _archive(card)))} |" for card in cards.values()),
+        "",
+        "## Archives that share recordings",
+        "",
+        "A model that was pretrained on one of a pair may have seen test records of the other. A probe warns of it.",
+        "",
+        "| archive | archive | what they share |",
+        "| --- | --- | --- |",
+        *(
+            f"| `{name}` | `{other}` | {_cell(what)} |"
+            for name, card in cards.items()
+            for other, what in card.overlaps.items()
+        ),
+    ]
+    return _page(lines)
+
+
+def _ships(name: str) -> bool:
+    return host().owner(host().get(ArchiveEntry, name)).distribution == DISTRIBUTION
+
+
+def _archive(card: ArchiveCard) -> list[str]:
+    counts = ["unknown" if number is None else f"{number:,}" for number in (card.records, card.patients)]
+    rates = ", ".join(f"{fs:g}" for fs in card.fs) or "-"
+    name = f"[`{card.name}`]({card.page})" if card.page else f"`{card.name}`"
+    cite = f"{card.citation}, doi {card.doi}" if card.doi else card.citation
+    return [name, *counts, card.leads, rates, card.licence or "unknown", card.labels, cite]
 
 
 def _kinds() -> list[type[Any]]:

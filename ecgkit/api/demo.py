@@ -135,7 +135,7 @@ def _run_method(
     if not run.exists():
         say(f"pretrain {entry.name} ({preset}, {config.recipe.epochs} epochs) -> {run}")
         watcher = Watcher(
-            view=lambda done, total: watch(f"{entry.name} view", done, total),
+            prepare=lambda stage, done, total: watch(f"{entry.name} {stage}", done, total),
             step=lambda done, total: watch(f"{entry.name} steps", done, total),
         )
         pretrain(entry, config, store, run, PretrainOptions(preset, seed, resume=True), watcher)

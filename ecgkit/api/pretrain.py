@@ -7,6 +7,7 @@ from ecgkit.api.arguments import PathLike, Settings
 from ecgkit.api.training import (
     Pretraining,
     Training,
+    check_gpus,
     choice_notes,
     command_line,
     configured,
@@ -52,6 +53,7 @@ def pretrain(
     all_folds: bool = False,
     tensorboard: bool = False,
     profile: bool = False,
+    prepare: bool = False,
     overwrite: bool = False,
     watcher: Watcher | None = None,
 ) -> Pretraining:
@@ -89,6 +91,7 @@ def pretrain(
         all_folds: Also train on fold 10.
         tensorboard: Also write TensorBoard event files.
         profile: Profile some steps: write a trace and a table of operations.
+        prepare: First add what the store lacks: R peaks, and entities read by the lexicon.
         overwrite: Replace an existing run, finished or unfinished.
         watcher: Functions to call during the training.
 
@@ -100,15 +103,18 @@ def pretrain(
         PluginError: There is no such method or task.
         StoreError: The store lacks what the method needs, or has too few records.
         TaskError: The store has no labels of the task.
-        RunError: The loss is not a number, the device does not exist, or a process failed.
+        RunError: The loss is not a number, the device does not exist, torch sees fewer than `gpus` GPUs, or a process
+            failed.
         OutputError: `out` exists, or an unfinished run of this name exists.
         KeyboardInterrupt: A signal asked to stop. A checkpoint is saved, and `resume_pretraining` continues.
     """
     given = {name: value for name, value in locals().items() if name != "watcher"}
+    many = process_notes(gpus, processes)
     entry, preset, chosen = configured(method, preset, config, settings, epochs, accumulate)
     store = the_store(data, f"ecgkit pretrain --method {method}", "--data")
     run = run_folder(out, method, preset)
-    command = partial(command_line, {**given, "data": store, "out": run})
+    command = partial(command_line, {**given, "data": store, "out": run}, pretrain)
+    check_gpus(gpus, command())
     options = PretrainOptions(
         preset=preset,
         seed=seed,
@@ -123,7 +129,8 @@ def pretrain(
         tensorboard=tensorboard,
         profile=profile,
         measure_every=probe_every,
-        notes={**process_notes(gpus, processes), **probe_notes(probe_task, probe_data or store), **choice_notes()},
+        prepare=prepare,
+        notes={**many, **probe_notes(probe_task, probe_data or store), **choice_notes()},
     )
     return train(Training(entry, chosen, store, run, task_of(task), options), watcher, command)
 
@@ -165,10 +172,12 @@ def resume_pretraining(
         RunError: There is no unfinished run of this name, or it is finished.
         OutputError: Another process trains it, or its store has changed.
     """
-    path = Path(run)
-    training = read_unfinished(path, device, profile, process_notes(gpus, processes))
+    path, many = Path(run), process_notes(gpus, processes)
+    training = read_unfinished(path, _device(device, processes), profile, many)
     asked = {"resume": path, "device": device, "gpus": gpus, "processes": processes, "profile": profile}
-    return train(training, watcher, partial(command_line, asked))
+    command = partial(command_line, asked, resume_pretraining)
+    check_gpus(gpus, command())
+    return train(training, watcher, command)
 
 
 @notes_choices

@@ -1,19 +1,25 @@
 """A requested training, new or resumed, and its execution in this process or in several."""
 
+import inspect
 import os
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from ecgkit.api.arguments import PathLike, Settings, assignments, path_or_none
 from ecgkit.choices import handed_on, recorded
 from ecgkit.config import build
 from ecgkit.entries import MethodEntry, TaskEntry
-from ecgkit.errors import ConfigError
+from ecgkit.errors import ConfigError, RunError
 from ecgkit.evaluation.probe.online import OnlineProbe
 from ecgkit.evaluation.probe.request import ProbeRequest
+from ecgkit.interrupt import keeps
 from ecgkit.methods import chosen_config
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
@@ -22,8 +28,8 @@ from ecgkit.training import loop
 from ecgkit.training.launch import ProcessError, is_started_by_a_launcher, launch
 from ecgkit.training.options import CHOSEN, PretrainOptions, Watcher
 from ecgkit.training.processes import placement
-from ecgkit.training.run import check_gpus, read_config, read_metrics
-from ecgkit.training.unfinished import RESUME, check_free, finished, read_resume, unfinished
+from ecgkit.training.run import read_config, read_metrics
+from ecgkit.training.unfinished import RESUME, check_free, finished, left_of, read_resume, unfinished
 
 # Notes of a training's options.
 PROCESSES, PROBE_TASK, PROBE_DATA = "processes", "probe_task", "probe_data"
@@ -88,6 +94,32 @@ def configured(
     of_recipe = [f"recipe.{name}={n}" for name, n in (("epochs", epochs), ("accumulate", accumulate)) if n is not None]
     name, chosen = chosen_config(entry, preset, path_or_none(config), assignments(settings) + of_recipe)
     return entry, name, chosen
+
+
+def check_gpus(wanted: int, command: Sequence[str]) -> None:
+    """Refuse to train on more GPUs than torch sees; the error names the command that trains without them.
+
+    Args:
+        wanted: Number of GPUs; 0 for no wish.
+        command: The arguments of ``ecgkit`` for this training.
+
+    Raises:
+        RunError: torch sees fewer GPUs.
+    """
+    found = torch.cuda.device_count()
+    if found >= wanted:
+        return
+    line = list(command)
+    for flag in ("--gpus", "--device"):
+        if flag in line:
+            at = line.index(flag)
+            del line[at : at + 2]
+    share = min(wanted, len(os.sched_getaffinity(0)))
+    others = {"on fewer GPUs": ["--gpus", str(found)]} if found else {}
+    others["on the CPU"] = ["--processes", str(share)] if share > 1 else ["--device", "cpu"]
+    ways = [f"{way}: {shlex.join(['ecgkit', *line, *new])}" for way, new in others.items()]
+    seen = f"{found} GPU{'s' * (found != 1)}"
+    raise RunError(f"--gpus {wanted}: torch sees {seen} on this machine", remedy=f"Train {', or '.join(ways)}")
 
 
 def process_notes(gpus: int, processes: int) -> dict[str, int]:
@@ -158,10 +190,10 @@ def _start_processes(training: Training, command: Sequence[str]) -> None:
     """Start the processes, after early checks in this process."""
     options = training.options
     if options.device != "cpu":
-        check_gpus(training.processes)
+        check_gpus(training.processes, command)
     check_free(training.out, overwrite=options.overwrite, resume=options.resume)
     Store(training.data)
-    with handed_on():
+    with keeps(partial(left_of, training.out)), handed_on():
         code = launch(training.processes, command)
     if code:
         raise ProcessError(code)
@@ -186,14 +218,18 @@ def _online_probe(training: Training) -> OnlineProbe | None:
     return OnlineProbe(asked, training.entry, training.config)
 
 
-def command_line(arguments: Mapping[str, Any]) -> list[str]:
+def command_line(arguments: Mapping[str, Any], function: Callable[..., Any]) -> list[str]:
     """Return the arguments of ``ecgkit pretrain`` that correspond to those of a function.
 
     Args:
-        arguments: Arguments by name. None and ``False`` are left out, except that ``compile=False`` is passed on.
+        arguments: Arguments by name.
+        function: The function; arguments with its defaults are left out.
     """
     line = ["pretrain"]
+    usual = {name: parameter.default for name, parameter in inspect.signature(function).parameters.items()}
     for name, value in arguments.items():
+        if name in usual and value == usual[name]:
+            continue
         flag = f"--{name.replace('_', '-')}"
         if name == "settings":
             line += [part for text in assignments(value) for part in ("--set", text)]

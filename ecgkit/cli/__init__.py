@@ -6,8 +6,10 @@ project file too: `ecgkit.cli.project`.
 """
 
 import os
+import re
 import sys
 import traceback
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -15,11 +17,13 @@ from rich.markup import escape
 
 import ecgkit
 from ecgkit.choices import command_typed
+from ecgkit.cli import stopping
 from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.project import name_variables, note_origins, read_project
 from ecgkit.cli.render import begin, errors, next_is, say_choices, say_next
 from ecgkit.entries import CommandEntry
 from ecgkit.errors import EcgkitError, PluginError
+from ecgkit.interrupt import DELEGATE, answered, end_at_once, end_with_parent
 from ecgkit.plugins import host
 from ecgkit.wording import visible
 
@@ -67,26 +71,33 @@ def _program() -> Any:
 
 
 def _finish(command: Any) -> None:
-    """Keep help short: no variable for each option, no type for flags. Let each command say where options came from."""
-    for parameter in command.params:
-        parameter.show_envvar = False
-        if getattr(parameter, "is_flag", False):
-            parameter.metavar = ""  # for older releases of Typer
-            parameter.display_type_rich = _no_type
-    invoke = command.invoke
+    """Shorten the help of each command, and let each say where its options came from."""
+    if command.help:
+        command.help = re.sub(r"(?<!\n)\n(?!\n)", " ", command.help)  # a line of the source is not a line of the help
+    list_params, invoke = command.get_params, command.invoke
+
+    def short_params(context: Any) -> list[Any]:
+        return [_shortened(parameter) for parameter in list_params(context)]
 
     def invoke_telling(context: Any) -> Any:
         note_origins(context)
         say_choices()
         return invoke(context)
 
-    command.invoke = invoke_telling
+    command.get_params, command.invoke = short_params, invoke_telling
     for below in getattr(command, "commands", {}).values():
         _finish(below)
 
 
-def _no_type(ctx: Any) -> None:
-    """Stand for the type of a flag in its help: there is nothing to type."""
+def _shortened(parameter: Any) -> Any:
+    """Return a parameter whose help shows no variable, no type for a flag, and no word for the range beside it."""
+    parameter.show_envvar = False
+    if getattr(parameter, "is_flag", False):
+        parameter.metavar = ""  # for older releases of Typer
+        parameter.display_type_rich = lambda ctx: None
+    elif hasattr(parameter, "display_type"):
+        parameter.display_type_rich = lambda ctx: str(parameter.display_type(ctx)).replace(" range>", ">")
+    return parameter
 
 
 def _attach(app: typer.Typer, entry: CommandEntry, command: Any) -> None:
@@ -107,13 +118,25 @@ def _note(entry: CommandEntry, error: Exception) -> None:
         owner.error = f"{owner.error}; {line}" if owner.error else line
 
 
+def program() -> None:
+    """Run the program as a process of its own, which ends at once when it has stopped on Ctrl-C."""
+    try:
+        main()
+    except SystemExit as stop:
+        if stop.code == Exit.INTERRUPTED:
+            end_at_once()
+        raise
+
+
 def main() -> None:
     """Run the program; print any error as one line and exit with its code."""
     debug = DEBUG_FLAG in sys.argv or bool(os.environ.get("ECGKIT_DEBUG"))
     arguments = [a for a in sys.argv[1:] if a != DEBUG_FLAG]  # it may stand anywhere on the command line
     begin()
+    if DELEGATE in os.environ:
+        end_with_parent()
     try:
-        with command_typed(arguments):
+        with answered(stopping.answer, partial(stopping.at_once, arguments)), command_typed(arguments):
             program = _program()
             defaults = {} if {*HELP, "--version"} & set(arguments) else read_project(program)
             program(arguments, prog_name="ecgkit", default_map=defaults)
@@ -122,9 +145,9 @@ def main() -> None:
     except SystemExit as stop:
         if stop.code in (None, Exit.DONE, Exit.INCOMPLETE):
             say_next()
-        if stop.code != Exit.INTERRUPTED:  # Typer turns Ctrl-C into this code, without a word
-            raise
-        _fail(_why_interrupted(stop), debug=False, code=Exit.INTERRUPTED)
+        if stop.code == Exit.INTERRUPTED:  # Typer turns Ctrl-C into this code, without a word
+            stopping.stopped(stop, arguments)
+        raise
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.DONE)
@@ -133,16 +156,6 @@ def main() -> None:
     except Exception as error:
         hint = "" if debug else " (a bug in ecgkit or a plugin: please report it with the output of --debug)"
         _fail(f"{type(error).__name__}: {error}{hint}", debug, code=Exit.UNEXPECTED)
-
-
-def _why_interrupted(stop: BaseException) -> str:
-    """Return the message of the interrupted work; Typer hides its exception behind others."""
-    error: BaseException | None = stop
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt) and str(error):
-            return str(error)
-        error = error.__cause__ or error.__context__
-    return "interrupted; no partly written file is left"
 
 
 def _fail(message: str, debug: bool, *, code: int) -> None:

@@ -9,6 +9,8 @@ COMMANDS = {
     "status": ("show what this folder holds, and the next command", "status:status"),
     "demo": ("run every stage on a simulated cohort and write a report", "demo:demo"),
     "simulate": ("write a synthetic 12-lead cohort in the MIMIC-IV-ECG layout", "simulate:simulate"),
+    "datasets": ("list published archives: size, leads, licence, citation", "datasets:datasets"),
+    "download": ("download an archive from PhysioNet, and verify it", "download:download"),
     "ingest": ("convert a downloaded dataset into a store", "ingest:ingest"),
     "inspect": ("show what a store holds, or draw one of its records", "inspect:inspect"),
     "beats": ("find the R peaks of a store, or evaluate a detector", "beats:app"),

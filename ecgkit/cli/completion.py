@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ecgkit.entries import (
+    ArchiveEntry,
     DatasetEntry,
     DetectorEntry,
     Entry,
@@ -38,6 +39,7 @@ methods = _names_of(MethodEntry)
 tasks = _names_of(TaskEntry)
 heads = _names_of(HeadEntry)
 datasets = _names_of(DatasetEntry)
+archives = _names_of(ArchiveEntry)
 detectors = _names_of(DetectorEntry)
 knowledge_backends = _names_of(KnowledgeBackendEntry)
 protocols = _names_of(ProtocolEntry)

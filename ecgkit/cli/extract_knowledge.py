@@ -111,8 +111,9 @@ def run(
 
     More commands: 'extract-knowledge compare A B' shows where two extractions differ. 'extract-knowledge vote A B C'
     makes labels from the votes of several. 'extract-knowledge audit STORE' writes a sheet of sampled reports to check
-    by hand, and scores it. 'extract-knowledge export STORE FILE' writes the labels as CSV. 'extract-knowledge prompts
-    FOLDER' writes the prompts, to be edited.
+    by hand, and scores it. 'extract-knowledge mentions STORE' writes a table of all findings with their quotes,
+    'extract-knowledge export STORE FILE' the labels as CSV, and 'extract-knowledge prompts FOLDER' the prompts, to be
+    edited.
     """
     chosen = locals()
     from ecgkit.workspace.defaults import the_store
@@ -138,7 +139,10 @@ def run(
         print_json(summary.to_dict())
     if summary.audit:
         _show_sheet(*summary.audit)
-    next_is(after_store(path))
+    if limit is not None:
+        next_is("the same command without --limit")
+    else:
+        next_is(after_store(path) if path.is_dir() else f"ecgkit extract-knowledge audit {path}")
     if summary.incomplete > max_unread / 100 * max(1, summary.with_report):
         raise typer.Exit(Exit.INCOMPLETE)
 

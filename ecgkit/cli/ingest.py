@@ -166,6 +166,21 @@ def ingest(
         list[str] | None,
         typer.Option(help="Quality flag. Records with this flag are left out. Repeatable.", rich_help_panel=STORED),
     ] = None,
+    keep_identity: Annotated[
+        bool,
+        typer.Option(
+            "--keep-identity",
+            help="Keep columns that name a person, such as a patient's name or birth date. Default: left out.",
+        ),
+    ] = False,
+    hash_patients: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="File with a key, or key:SECRET. Patient ids are stored as hashes under this key, the same in all "
+            "stores made with it. Default: ids are stored as they are.",
+        ),
+    ] = "",
     max_record_mb: Annotated[
         float,
         typer.Option(
@@ -245,6 +260,8 @@ def _show(report: "IngestReport", out: Path, seconds: float) -> None:
     if report.other:
         others = ", ".join(f"{name} ({count})" for name, count in report.other.most_common())
         say(f"  channels left out because they are not ECG leads: {others}")
+    if report.telling:
+        say(f"  {report.telling} record ids contain the patient's id, which --hash-patients does not change there")
     rejected = Counter(_kind(row.stage, row.reason) for row in report.rejected)
     rows = [{"what": "read", "records": report.records}]
     rows += [{"what": f"flagged {flag}", "records": count} for flag, count in report.flagged.most_common()]

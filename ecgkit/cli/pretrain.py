@@ -20,12 +20,14 @@ from ecgkit.cli.render import (
     print_json,
     say,
     say_choices,
+    warn,
 )
 from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption
 from ecgkit.cli.training_view import training_view
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError
 from ecgkit.plugins import host
+from ecgkit.wording import duration
 
 if TYPE_CHECKING:
     from ecgkit.api.training import Pretraining
@@ -114,6 +116,10 @@ def pretrain(
     profile: Annotated[
         bool, typer.Option("--profile", help="Profile some steps: write a trace and a table of operations.")
     ] = False,
+    prepare: Annotated[
+        bool,
+        typer.Option("--prepare", help="First add what the store lacks: R peaks, and entities read by the lexicon."),
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Estimate parameters, memory, steps and time without training.")
     ] = False,
@@ -129,7 +135,7 @@ def pretrain(
     if resume is not None:
         _check_alone(ctx)
         arguments = given(ecgkit.resume_pretraining, {**options, "run": resume})
-        _train(lambda watcher: ecgkit.resume_pretraining(**arguments, watcher=watcher), resume, as_json)
+        _train(lambda watcher: ecgkit.resume_pretraining(**arguments, watcher=watcher), as_json)
         return
     options["data"], run = _places(method, preset, data, out, dry_run=dry_run)
     say_choices()
@@ -137,7 +143,7 @@ def pretrain(
         _show_estimate(ecgkit.estimate_pretraining(**given(ecgkit.estimate_pretraining, options)), as_json)
         return
     arguments = given(ecgkit.pretrain, {**options, "out": run})
-    _train(lambda watcher: ecgkit.pretrain(**arguments, watcher=watcher), run, as_json)
+    _train(lambda watcher: ecgkit.pretrain(**arguments, watcher=watcher), as_json)
 
 
 def _check_alone(ctx: typer.Context) -> None:
@@ -175,7 +181,7 @@ def _places(method: str, preset: str, data: Path | None, out: Path | None, *, dr
     return store, Path() if dry_run else run_folder(out, method, name)
 
 
-def _train(train: "Callable[[Watcher], Pretraining]", out: Path, as_json: bool) -> None:
+def _train(train: "Callable[[Watcher], Pretraining]", as_json: bool) -> None:
     """Train, show the progress, and print the outcome."""
     from ecgkit.training.launch import ProcessError, tells_the_end
     from ecgkit.workspace.next_step import after_run
@@ -185,8 +191,6 @@ def _train(train: "Callable[[Watcher], Pretraining]", out: Path, as_json: bool) 
     try:
         with training_view() as watcher:
             done = train(watcher)
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(_how_to_continue(out) if tells_the_end() else "") from None
     except ProcessError as failure:  # that process has said why
         raise typer.Exit(failure.code) from None
     if tells_the_end():
@@ -194,14 +198,6 @@ def _train(train: "Callable[[Watcher], Pretraining]", out: Path, as_json: bool) 
         next_is(after_run(done.run))
         if as_json:
             print_json({"run": str(done.run), "seconds": done.seconds, "epochs": done.metrics})
-
-
-def _how_to_continue(out: Path) -> str:
-    """Return the message of a training that was stopped; empty if nothing of it was kept."""
-    from ecgkit.training.unfinished import finished, is_unfinished, resume_command, unfinished
-
-    run = finished(out)
-    return f"interrupted; continue with: {resume_command(run)}" if is_unfinished(unfinished(run)) else ""
 
 
 def _show(done: "Pretraining") -> None:
@@ -218,22 +214,20 @@ def _show_estimate(found: "Estimate", as_json: bool) -> None:
     cost = found.beginning.cost
     if as_json:
         costs = {name: getattr(cost, name) for name in ("parameters", "trained", "tokens", "flops")}
-        times = {name: getattr(found, name) for name in ("memory", "steps", "step_seconds", "seconds")}
+        times = {name: getattr(found, name) for name in ("memory", "steps", "step_seconds", "measured", "seconds")}
         print_json({**costs, **times})
     say(str(found.beginning))
+    for line in found.beginning.warnings():
+        warn(line)
     rows = {
         "parameters": f"{cost.parameters:,} ({cost.trained:,} trained)",
         "tokens per record": "-" if cost.tokens is None else f"{cost.tokens:,} before any is dropped",
         "FLOPs per record": f"{cost.flops / 1e9:.2f} G, forward and backward",
         "memory per process": f"{found.memory / 2**30:.2f} GiB (estimate)",
         "steps": f"{found.steps:,} ({found.beginning.steps:,} per epoch)",
-        "time per step": f"{found.step_seconds:.3f} s in one process, without loading (measured)",
-        "time of all steps": f"{_hours(found.seconds)} (estimate)",
+        "time per step": f"{found.step_seconds:.3f} s in one process, without loading (measured)"
+        if found.measured
+        else f"at least {found.step_seconds:.1f} s (counted, not measured: at {found.peak / 1e9:,.0f} GFLOP/s)",
+        "time of all steps": f"{'' if found.measured else 'at least '}{duration(found.seconds)} (estimate)",
     }
     print_facts("dry run: nothing was trained", rows)
-
-
-def _hours(seconds: float) -> str:
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

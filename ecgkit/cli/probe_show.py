@@ -3,7 +3,7 @@
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     Results = Sequence[tuple[Path, ResultRow]]
 
+MOST_KINDS = 4  # sentences of one kind below the summary of several results
 TOLD = ("trained on", "tested on", "shared classes", "classes left out")
 
 
@@ -161,13 +162,20 @@ def _show_common(rows: "Sequence[ResultRow]") -> None:
 
     told = [sentences(row) for row in rows]
     for heading in ("protocol", *TOLD):
-        for text, which in _counted(of[heading] for of in told if heading in of).items():
+        kinds = _counted(of[heading] for of in told if heading in of)
+        if len(kinds) > MOST_KINDS:
+            say(f"{heading}: differs between the results; the folder of each result says it")
+            continue
+        for text, which in kinds.items():
             say(f"{heading}: {text}{_of(which, len(rows))}")
-    for warning, which in _counted(warning for row in rows for warning in row.warnings).items():
+    warnings = _counted(warning for row in rows for warning in row.warnings)
+    for warning, which in warnings.most_common(MOST_KINDS):
         warn(f"{warning}{_of(which, len(rows))}")
+    if len(warnings) > MOST_KINDS:
+        warn(f"{len(warnings) - MOST_KINDS} other warnings stand in the folders of single results")
 
 
-def _counted(texts: Iterable[str]) -> Mapping[str, int]:
+def _counted(texts: Iterable[str]) -> Counter[str]:
     return Counter(texts)
 
 

@@ -25,6 +25,7 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.table import Column
 from rich.text import Text
 
 from ecgkit.choices import INHERITED, Choice, chosen
@@ -61,6 +62,11 @@ def as_json_wanted(wanted: bool) -> bool:
     """Send all text except JSON to stderr if JSON is wanted; ``--json`` calls this before the command runs."""
     _people[0] = errors if wanted else console
     return wanted
+
+
+BAR, NARROW_BAR, ROOMY = 40, 16, 120  # columns of a bar, and of a terminal that has room for the wide one
+WIDEST_NUMBERS = 42  # columns of spinner, counts, rate and time left
+MOST_BARS = 4  # at once
 
 
 def begin() -> None:
@@ -187,12 +193,13 @@ def plain(value: Any) -> Any:
 
 def bars(*, transient: bool = True) -> Progress:
     """Return progress bars with rate and time left; each task needs a field `rate`."""
+    room = max(12, errors.width - WIDEST_NUMBERS - (BAR if errors.width >= ROOMY else NARROW_BAR))
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
-        BarColumn(),
+        TextColumn("{task.description}", table_column=Column(no_wrap=True, overflow="ellipsis", max_width=room)),
+        BarColumn(BAR if errors.width >= ROOMY else NARROW_BAR),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[rate]}", table_column=Column(no_wrap=True)),
         TimeRemainingColumn(),
     )
     return Progress(*columns, console=errors, disable=not errors.is_terminal, transient=transient)
@@ -209,11 +216,17 @@ def on_screen(shown: Progress) -> Iterator[None]:
 
 
 def watch_on(shown: Progress) -> Watch:
-    """Return ``watch(stage, done, total)``, which moves one progress bar per stage."""
+    """Return ``watch(stage, done, total)``, which moves one progress bar per stage.
+
+    When a stage begins, the bars of finished stages are removed, and so is the oldest bar if there are many.
+    """
     tasks: dict[str, Any] = {}
 
     def watch(stage: str, done: int, total: int) -> None:
         if stage not in tasks:
+            ended = [name for name, task in tasks.items() if shown.tasks[shown.task_ids.index(task)].finished]
+            for name in ended or list(tasks)[: max(0, len(tasks) + 1 - MOST_BARS)]:
+                shown.remove_task(tasks.pop(name))
             tasks[stage] = shown.add_task(stage, total=total, rate="")
         speed = shown.tasks[shown.task_ids.index(tasks[stage])].speed
         shown.update(tasks[stage], completed=done, total=total, rate=f"{speed:.1f}/s" if speed else "")

@@ -1,19 +1,24 @@
 """Printed progress of a training: one line per epoch, and on a terminal running numbers and a progress bar."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
-from rich.columns import Columns
 from rich.console import Group
 from rich.live import Live
+from rich.markup import escape
+from rich.table import Table
 
 from ecgkit.cli.render import bars, errors, on_screen, say, warn, watch_on
-from ecgkit.wording import percent
+from ecgkit.progress import of_stage
+from ecgkit.wording import duration, percent
 
 if TYPE_CHECKING:
     from ecgkit.training.options import Beginning, Watcher
+
+
+GAP = 3  # columns between two cells
 
 
 @contextmanager
@@ -35,25 +40,22 @@ def training_view() -> "Iterator[Watcher]":
                 screen.enter_context(on_screen(shown))
                 screen.enter_context(live)
 
+        def prepare(stage: str, done: int, total: int) -> None:
+            show()
+            bar(stage, done, total)
+
         watcher = Watcher(
-            view=_on(bar, "view", show),
+            prepare=prepare,
             start=_started,
             resume=lambda step: say(f"continues from step {step}"),
-            step=_on(bar, "steps", show),
+            expect=lambda seconds: say(f"expected time: {duration(seconds)}"),
+            step=of_stage(prepare, "steps"),
             epoch=lambda metrics: say(epoch_line(metrics)),
             warn=warn,
         )
         if errors.is_terminal:
-            watcher.live = lambda metrics: live.update(Group(running_numbers(metrics), shown))
+            watcher.live = lambda metrics: live.update(Group(running_numbers(metrics, errors.width), shown))
         yield watcher
-
-
-def _on(bar: Callable[[str, int, int], None], stage: str, show: Callable[[], None]) -> Callable[[int, int], None]:
-    def move(done: int, total: int) -> None:
-        show()
-        bar(stage, done, total)
-
-    return move
 
 
 def _started(beginning: "Beginning") -> None:
@@ -73,20 +75,29 @@ def epoch_line(metrics: Mapping[str, Any]) -> str:
     )
 
 
-def running_numbers(metrics: Mapping[str, Any]) -> Columns:
-    """Return the running means and rates, in as many columns as fit."""
+def running_numbers(metrics: Mapping[str, Any], width: int) -> Table:
+    """Return the running means and rates as a grid that fits into so many columns of text."""
     parts = {name.removeprefix("train_"): f"{v:.4f}" for name, v in metrics.items() if name.startswith("train_")}
     tokens = metrics["tokens_per_second"]
     cells = {
         "epoch": str(metrics["epoch"]),
-        "step": f"{metrics['step']} of {metrics['steps']}",
+        "step": f"{metrics['step']:,} of {metrics['steps']:,}",
         **parts,
         "lr": f"{metrics['lr']:.2e}",
-        "records/s": f"{metrics['records_per_second']:.0f}",
+        "records/s": f"{metrics['records_per_second']:,.0f}",
         "tokens/s": "-" if tokens is None else f"{tokens:,}",
         "data wait": f"{percent(metrics['data_wait'])} %",
         "MFU": f"{percent(metrics['mfu'], 0)} %",
         "memory": f"{metrics['peak_memory_gib']:.1f} GiB",
         "time": time.strftime("%H:%M:%S"),
     }
-    return Columns([f"[bold]{name}[/] {value}" for name, value in cells.items()], padding=(0, 2), expand=False)
+    widest = max(map(len, cells)) + max(map(len, cells.values())) + 2 * GAP
+    side_by_side = max(1, width // widest)
+    grid = Table.grid(padding=(0, GAP, 0, 0))
+    for _ in range(side_by_side):
+        grid.add_column(style="bold", no_wrap=True)
+        grid.add_column(justify="right", no_wrap=True)
+    items = list(cells.items())
+    for start in range(0, len(items), side_by_side):
+        grid.add_row(*(escape(text) for pair in items[start : start + side_by_side] for text in pair))
+    return grid

@@ -1,4 +1,7 @@
-"""Dataset layouts, one module each. A layout finds a folder's records and reads metadata, labels and signals."""
+"""Dataset layouts. A layout finds a folder's records and reads metadata, labels and signals.
+
+Each layout is a module, or the card of an archive declares it (`ecgkit.datasets.declared`).
+"""
 
 from collections.abc import Callable
 
@@ -24,6 +27,13 @@ LAYOUTS = (
     ),
     ("ptb-xl", "PTB-XL, 100 or 500 Hz (ptbxl_database.csv)", "ptb_xl:PTBXL", 20),
     ("code-15", "CODE-15 % (exams.csv, exams_part*.hdf5)", "code15:Code15", 20),
+    ("code-test", "CODE-test (ecg_tracings.hdf5, attributes.csv, annotations/)", "code_test:CodeTest", 20),
+    ("sph", "Shandong Provincial Hospital (metadata.csv, records/A00001.h5)", "sph:Sph", 20),
+    ("zzu-pecg", "ZZU pECG, children (AttributesDictionary.csv)", "zzu_pecg:ZzuPecg", 20),
+    ("echonext", "EchoNext (EchoNext_metadata_100k.csv, EchoNext_train_waveforms.npy)", "echonext:EchoNext", 20),
+    ("fairseq-signals", "a folder that fairseq-signals made (meta.csv, org/)", "fairseq_signals:FairseqSignals", 20),
+    ("cpsc2019", "CPSC 2019 (data_00001.mat, R_00001.mat)", "cpsc_beats:Cpsc2019", 15),
+    ("cpsc2020", "CPSC 2020 (A01.mat, R01.mat)", "cpsc_beats:Cpsc2020", 15),
     ("ludb", "LUDB, marks of every lead (ludb.csv)", "ludb:Ludb", 20),
     ("cpsc2018-mat", "CPSC 2018, original files (REFERENCE.csv, A0001.mat)", "cpsc2018_mat:Cpsc2018Mat", 15),
     ("cpsc2018", "CPSC 2018 with headers (A0001.hea)", "cinc:Cpsc2018", 10),
@@ -34,10 +44,15 @@ LAYOUTS = (
         "cinc:ChapmanShaoxingNingbo",
         10,
     ),
-    ("norwegian-athletes", "Norwegian Endurance Athlete ECG Database", "norwegian_athletes:NorwegianAthletes", 10),
-    ("mit-bih", "MIT-BIH Arrhythmia Database, two leads with beats", "mit_bih:MitBih", 10),
     ("cinc", "CinC Challenge 2020 or 2021, all sources", "cinc:Cinc", 5),
     ("wfdb", "any folder of WFDB records", "wfdb_folder:WfdbFolder", 0),
+    (
+        "vendor",
+        "files of devices and hospital systems: HL7 aECG, Philips, GE MUSE, Mortara, AliveCor, DICOM, SCP-ECG, EDF, "
+        "BDF, ISHNE, MFER",
+        "vendor.layout:VendorFiles",
+        -5,
+    ),
 )
 GENERAL = ("stores", "manifest", "wfdb")  # any dataset may have these layouts
 

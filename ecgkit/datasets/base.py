@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from ecgkit.datasets import wfdb_record
 from ecgkit.datasets.comments import parse_comments
@@ -65,9 +65,15 @@ class Dataset(ABC):
     the folders that `sources` could not look into.
     """
 
-    name: ClassVar[str]
+    # Name of the layout. An instance may override the value of its class.
+    name: str
+    # Whether the folder may also be one file.
+    takes_file: bool = False
     # Code system of the labels. An instance may override the value of its class.
     code_system: str = ""
+
+    # Archives that the records come from, as `ecgkit.archives` names them.
+    archives: Sequence[str] = ()
 
     def __init__(self, root: Path, *, fs: float | None = None, given: Given = NOTHING_GIVEN) -> None:
         self.root = root
@@ -80,6 +86,14 @@ class Dataset(ABC):
     @abstractmethod
     def recognises(cls, root: Path) -> bool:
         """Return whether the folder has this layout."""
+
+    @classmethod
+    def is_certain(cls, root: Path) -> bool:
+        """Return whether the folder itself shows this layout, by a table of its own or the names of its folders.
+
+        The names of records are no proof: they may lie in the folder of another dataset one level below.
+        """
+        return cls.recognises(root)
 
     @abstractmethod
     def sources(self) -> Sequence[Source]:
@@ -126,35 +140,38 @@ class Dataset(ABC):
         """Return a record's columns of the record table, including those from its header comments.
 
         Args:
-            source: A source that `settle` returned, with its fold.
+            source: A source that `settle` returned.
             recording: The recording that `read` returned for it.
         """
         comments = parse_comments(recording.comments)
         labels = comments.labels if source.labels is None else source.labels
+        facts = recording.facts
+        patient = source.patient_id or facts.get("patient_id")
         return {
+            **facts,
             **source.extra,
             "record_id": source.record_id,
-            "patient_id": source.patient_id,
-            "fold": source.fold,
+            "patient_id": patient,
+            "fold": source.fold or hashed_fold(patient or facts.get("patient_text") or source.record_id),
             "labels": list(labels),
             "likelihoods": None if source.likelihoods is None else list(source.likelihoods),
-            "report": source.report,
-            "age": comments.age if source.age is None else source.age,
-            "sex": source.sex or comments.sex,
+            "report": source.report or facts.get("report"),
+            "age": facts.get("age", comments.age) if source.age is None else source.age,
+            "sex": source.sex or facts.get("sex", comments.sex),
             "path": source.path,
         }
 
 
 def settle(sources: Sequence[Source]) -> list[Source]:
-    """Give every source its fold, or the problem why it cannot be ingested.
+    """Give every source its published fold, or the problem why it cannot be ingested.
 
     If the dataset publishes folds, a source without one takes the fold of its patient. Published folds are never mixed
     with hashed folds, since that could put one patient into training and test. Only if a dataset publishes no folds at
-    all are folds hashed from the patient ids.
+    all are folds hashed from the patient ids, by `Dataset.row`: some files name the patient themselves.
     """
     checked = [_checked(source, n) for n, source in enumerate(sources, 1)]
     if all(source.fold is None for source in sources):
-        return [replace(s, fold=hashed_fold(s.patient_id or s.record_id)) for s in checked]
+        return checked
     good = [source for source in checked if source.fold is not None and not source.problem]
     of_patient = {source.patient_id: source.fold for source in good if source.patient_id}
     return [source if source.problem else _with_published_fold(source, of_patient) for source in checked]

@@ -12,7 +12,7 @@ from pathlib import Path
 from ecgkit.datasets.base import Source
 from ecgkit.datasets.comments import parse_comments
 from ecgkit.datasets.given import NOTHING_GIVEN, Given
-from ecgkit.datasets.header_folder import HEADER, HeaderFolder, first_headers
+from ecgkit.datasets.header_folder import HEADER, HeaderFolder, first_headers, headers_below
 from ecgkit.datasets.wfdb_header import decode_text
 
 # Folders of the Challenge download, by the first letters of their records' names.
@@ -24,6 +24,17 @@ SOURCES = {
     "HR": "ptb-xl",
     "E": "georgia",
     "JS": "chapman_shaoxing",
+}
+# The archive that each source comes from.
+ARCHIVES = {
+    "cpsc_2018": "cpsc2018",
+    "cpsc_2018_extra": "cpsc2018",
+    "st_petersburg_incart": "incartdb",
+    "ptb": "ptbdb",
+    "ptb-xl": "ptb-xl",
+    "georgia": "georgia",
+    "chapman_shaoxing": "chapman-shaoxing-ningbo",
+    "ningbo": "chapman-shaoxing-ningbo",
 }
 # JS records from this number on come from Ningbo.
 FIRST_NINGBO = 10647
@@ -42,6 +53,17 @@ class Cinc(HeaderFolder):
         return holds_sources(root) or super().recognises(root)
 
     @classmethod
+    def is_certain(cls, root: Path) -> bool:
+        """Return whether source folders of the Challenges lie side by side."""
+        return holds_sources(root)
+
+    @property
+    def archives(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The archives of the sources that are in the folder."""
+        sources = {source_of(path.rpartition("/")[2]) for path in headers_below(self.root)[0]} - {""}
+        return tuple(sorted({ARCHIVES[source] for source in sources}))
+
+    @classmethod
     def fits(cls, folder: Path, name: str) -> bool:
         """Return whether the signal of a record is in a Matlab file."""
         return (folder / f"{name}.mat").is_file()
@@ -54,6 +76,11 @@ class Cinc(HeaderFolder):
 
 class CincSource(Cinc):
     """A single source of the Challenges."""
+
+    @classmethod
+    def is_certain(cls, root: Path) -> bool:
+        """Return False: names of headers are no proof."""
+        return False
 
     @classmethod
     def recognises(cls, root: Path) -> bool:

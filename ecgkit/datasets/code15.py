@@ -9,7 +9,6 @@ the unit is ``NU`` (none).
 
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgkit.datasets.base import Dataset, Source
+from ecgkit.datasets.hdf5 import array_in, need_hdf5, open_hdf5
 from ecgkit.datasets.header import Header
-from ecgkit.datasets.paths import check_inside, is_local
+from ecgkit.datasets.paths import check_inside
 from ecgkit.datasets.tables import Row, number, read_rows, sources_of, text
 from ecgkit.datasets.wfdb_record import one_error, recording_of
-from ecgkit.distribution import install_extra
-from ecgkit.errors import DatasetError, RecordError
+from ecgkit.errors import RecordError
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.recording import Recording
 
@@ -38,6 +37,7 @@ class Code15(Dataset):
     """CODE-15 % as Zenodo publishes it, with unpacked parts. Exams of missing parts are listed in the ledger."""
 
     name = "code-15"
+    archives = ("code-15",)
     code_system = "code"
 
     @classmethod
@@ -51,8 +51,7 @@ class Code15(Dataset):
         Raises:
             DatasetError: h5py is not installed, or the table is missing or lacks a column.
         """
-        if find_spec("h5py") is None:
-            raise DatasetError("CODE-15 % needs the package h5py, which is not installed", remedy=install_extra("hdf5"))
+        need_hdf5("CODE-15 %")
         return sources_of(read_rows(self.root / TABLE, REQUIRED), _source, record_id="exam_id", path="trace_file")
 
     def header(self, source: Source) -> Header:
@@ -94,17 +93,15 @@ def strip_padding(tracing: NDArray[np.floating]) -> tuple[int, int]:
 class _Part:
     """An open part, with the row of each exam."""
 
-    def __init__(self, file: Any) -> None:
-        import h5py
-
-        self._file = h5py.File(file, "r")
-        self.tracings: Any = self._file["tracings"]
+    def __init__(self, root: Path, path: str) -> None:
+        self._file = open_hdf5(root, path)
+        self.tracings: Any = array_in(self._file, "tracings")
         if self.tracings.ndim != 3 or self.tracings.shape[2] != len(STANDARD_LEADS):
             raise RecordError(f"tracings are {list(self.tracings.shape)}", "[n, 4096, 12]")
         self.rows = dict(self._exams())
 
     def _exams(self) -> Iterator[tuple[int, int]]:
-        for row, exam in enumerate(self._file["exam_id"][: len(self.tracings)]):
+        for row, exam in enumerate(array_in(self._file, "exam_id")[: len(self.tracings)]):
             if exam:  # exam_id 0 is the dummy row
                 yield int(exam), row
 
@@ -112,8 +109,7 @@ class _Part:
 @lru_cache(maxsize=32)
 def _open(root: Path, path: str) -> _Part:
     """Open a part and index its exams, once per process."""
-    file = root / path
-    return _Part(file if is_local(root) else file.open("rb"))
+    return _Part(root, path)
 
 
 def _source(row: Row) -> Source:

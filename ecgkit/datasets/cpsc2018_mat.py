@@ -35,6 +35,7 @@ class Cpsc2018Mat(Dataset):
     """The original files. Labels are the words that the table's numbers 1 to 9 stand for."""
 
     name = "cpsc2018-mat"
+    archives = ("cpsc2018",)
     code_system = "cpsc2018"
 
     @classmethod

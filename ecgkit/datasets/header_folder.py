@@ -31,6 +31,11 @@ class HeaderFolder(Dataset):
         return bool(names) and all(cls.names.fullmatch(name) for name in names) and cls.fits(folder, names[0])
 
     @classmethod
+    def is_certain(cls, root: Path) -> bool:
+        """Return False: names of headers are no proof."""
+        return False
+
+    @classmethod
     def fits(cls, folder: Path, name: str) -> bool:
         """Return whether a header belongs to this dataset, judged here by its name alone.
 

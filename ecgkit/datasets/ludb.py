@@ -46,6 +46,7 @@ class Ludb(HeaderFolder):
     """LUDB as PhysioNet publishes it. The reference R peak of a beat is the median of its marks over the leads."""
 
     name = "ludb"
+    archives = ("ludb",)
     code_system = "ludb"
     names = re.compile(r"\d{1,3}")
 

@@ -45,6 +45,12 @@ def load_matrix(file: Path) -> NDArray:
     return next(iter(found.values()))
 
 
+def load_arrays(file: Path) -> dict[str, NDArray]:
+    """Return all numeric arrays of a file by name, in their own shapes; a number is an array of one element."""
+    content = loadmat(io.BytesIO(file.read_bytes()))
+    return {name: v for name, v in content.items() if isinstance(v, np.ndarray) and v.dtype.kind in "iuf"}
+
+
 def _load(file: Path, names: list[str] | None) -> dict[str, Any]:
     raw = file.read_bytes()
     check_inflated(_compressed(raw), file.name)

@@ -1,18 +1,22 @@
 """MIMIC-IV-ECG 1.0.
 
 Gow et al., MIMIC-IV-ECG: Diagnostic Electrocardiogram Matched Subset, PhysioNet (2023), doi 10.13026/4nqg-sb35.
-``record_list.csv`` lists the records. ``machine_measurements.csv`` holds the machine's report (up to 18 statements)
-and intervals; both tables are joined by ``study_id``. The files order the leads I II III aVR aVF aVL V1..V6, so leads
-are always found by name.
+``record_list.csv`` lists the records. ``waveform_note_links.csv`` names the cardiologist's note of a record.
+``machine_measurements.csv`` holds the machine's report (up to 18 statements) and intervals. All tables are joined by
+``study_id``. The files order the leads I II III aVR aVF aVL V1..V6, so leads are always found by name.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.tables import Row, number, read_rows, sources_of, text
 
 RECORDS = "record_list.csv"
+LINKS = "waveform_note_links.csv"
+# The cardiologists' notes belong to MIMIC-IV-Note. They are joined if the table lies in the folder or beside it.
+NOTES = ("ecg.csv", "ecg.csv.gz")
 MEASUREMENTS = "machine_measurements.csv"
 STATEMENTS = [f"report_{i}" for i in range(18)]
 INTERVALS = (
@@ -34,6 +38,7 @@ class MimicIvEcg(Dataset):
     """MIMIC-IV-ECG as PhysioNet publishes it. It ships no labels; labels come from a header's ``Dx`` line, if any."""
 
     name = "mimic-iv-ecg"
+    archives = ("mimic-iv-ecg",)
     code_system = "snomed"
 
     @classmethod
@@ -45,9 +50,12 @@ class MimicIvEcg(Dataset):
         """List the records of ``record_list.csv`` with their reports."""
         records = read_rows(self.root / RECORDS, ("subject_id", "study_id", "path"))
         measured = self._measurements()
+        notes, texts = self._links(), self._notes()
 
         def source(row: Row) -> Source:
-            return self._source(row, measured.get(text(row["study_id"]), {}))
+            found = self._source(row, measured.get(text(row["study_id"]), {}))
+            note = notes.get(text(row["study_id"]))
+            return replace(found, extra={**found.extra, "note_id": note, "cardiologist_report": texts.get(note)})
 
         return sources_of(records, source, record_id="study_id", path="path")
 
@@ -56,6 +64,19 @@ class MimicIvEcg(Dataset):
         if not (self.root / MEASUREMENTS).is_file():
             return {}
         return {text(row["study_id"]): row for row in read_rows(self.root / MEASUREMENTS, ("study_id",))}
+
+    def _links(self) -> dict[str | None, str | None]:
+        """Return the id of the cardiologist's note by study; empty if the table was not downloaded."""
+        file = self.root / LINKS
+        rows = read_rows(file, ("study_id", "note_id")) if file.is_file() else []
+        return {text(row["study_id"]): text(row["note_id"]) for row in rows}
+
+    def _notes(self) -> dict[str | None, str | None]:
+        """Return the cardiologists' notes by id; empty if their table is not there."""
+        for file in (folder / name for folder in (self.root, self.root.parent) for name in NOTES):
+            if file.is_file():
+                return {text(row["note_id"]): row["text"] for row in read_rows(file, ("note_id", "text"))}
+        return {}
 
     def _source(self, row: Row, measured: Row) -> Source:
         statements = [text(measured.get(name)) for name in STATEMENTS]

@@ -1,4 +1,4 @@
-"""Open a dataset's folder, local or remote (fsspec), and refuse paths that lead out of it."""
+"""Open a dataset's folder, local, remote (fsspec) or in an archive, and refuse paths that lead out of it."""
 
 import os
 import re
@@ -8,28 +8,29 @@ from typing import Any, cast
 
 from ecgkit.distribution import install_extra
 from ecgkit.errors import DatasetError, RecordError
+from ecgkit.packed.archive import is_packed, open_archive
+from ecgkit.packed.path import PackedPath
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 
 
 def open_folder(text: str | os.PathLike[str]) -> Path:
-    """Return the folder that a user named: a path, or a URL such as ``s3://bucket/folder``.
+    """Return the folder that a user named: a path, a ``.zip`` or ``.tar``, or a URL such as ``s3://bucket/folder``.
 
-    A URL needs the package universal-pathlib and the package for its protocol. The result then has the interface of
-    `Path`.
+    The folders of an archive stand behind its name: ``mimic.zip/files``. If it holds one folder alone, as most do, that
+    folder is meant. A URL needs the package universal-pathlib and the package for its protocol. Behind a URL and in an
+    archive, the result has the interface of `Path` and is none.
 
     Raises:
-        DatasetError: A package that the URL needs is not installed, or its protocol is unknown.
+        DatasetError: A package that the URL needs is not installed, its protocol is unknown, or the archive is damaged.
     """
-    name = os.fspath(text)
+    name = os.fspath(text).removeprefix("file://")
     if "://" not in name:
-        return Path(name)
-    if name.startswith("file://"):
-        return Path(name.removeprefix("file://"))
+        return _open_local(Path(name))
     try:
         from upath import UPath
 
-        folder: Any = UPath(name)
+        folder: Any = UPath(name, **_patience(name))
         folder.fs  # noqa: B018  the package of the protocol is loaded on first use
     except ImportError as error:
         raise DatasetError(
@@ -40,6 +41,32 @@ def open_folder(text: str | os.PathLike[str]) -> Path:
             f"{name} cannot be opened ({error})", "a path, or a URL such as s3://bucket/folder"
         ) from None
     return cast(Path, folder)
+
+
+def _patience(name: str) -> dict[str, Any]:
+    """Return the options of fsspec with which a busy HTTP server is asked again. S3's own client does so by itself."""
+    if not name.startswith(("http://", "https://")):
+        return {}
+    from ecgkit.datasets.http import patient_client
+
+    return {"get_client": patient_client}
+
+
+def _open_local(path: Path) -> Path:
+    if path.is_dir() or not any(is_packed(part) for part in path.parts):
+        return path
+    for file in (path, *path.parents):
+        if is_packed(file.name) and file.is_file():
+            inner = path.relative_to(file).as_posix()
+            root = PackedPath(open_archive(file.resolve()), "" if inner == "." else inner)
+            inside = list(root.iterdir())
+            return cast(Path, inside[0] if inner == "." and len(inside) == 1 and inside[0].is_dir() else root)
+    return path
+
+
+def refused_members(root: Path) -> list[tuple[str, str]]:
+    """Return the members of the archive that a dataset lies in which may not be read, each with the reason."""
+    return [(one.path, one.reason) for one in root.archive.refused] if isinstance(root, PackedPath) else []
 
 
 def is_local(root: Path) -> bool:

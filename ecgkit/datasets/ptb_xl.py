@@ -29,6 +29,7 @@ class PTBXL(Dataset):
     """PTB-XL as PhysioNet publishes it. `fs` picks ``records100/`` or ``records500/`` (default: the higher)."""
 
     name = "ptb-xl"
+    archives = ("ptb-xl",)
     code_system = "scp"
 
     @classmethod

@@ -80,6 +80,11 @@ class Stores(Dataset):
         systems = {store.code_system for store in self.stores.values()}
         return systems.pop() if len(systems) == 1 else MIXED
 
+    @property
+    def archives(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The archives of all stores."""
+        return tuple(sorted({archive for store in self.stores.values() for archive in store.archives}))
+
     def sources(self) -> Sequence[Source]:
         """List the records of all stores."""
         return [source for name, store in self.stores.items() for source in _sources(name, store)]

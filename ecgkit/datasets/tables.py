@@ -2,6 +2,7 @@
 
 import math
 import re
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,17 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
     """
     try:
         with path.open("rb") as file:
-            table = pd.read_csv(file, dtype=str)
+            table = pd.read_csv(file, dtype=str, compression="gzip" if path.suffix == ".gz" else None)
     except FileNotFoundError:
         raise DatasetError(f"{path} does not exist; the dataset needs this table") from None
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+    except (
+        OSError,
+        EOFError,
+        zlib.error,
+        UnicodeDecodeError,
+        pd.errors.ParserError,
+        pd.errors.EmptyDataError,
+    ) as error:
         raise DatasetError(f"{path} cannot be read as a CSV table ({error})") from None
     missing = [column for column in columns if column not in table]
     if missing:

@@ -21,6 +21,11 @@ class WfdbFolder(Dataset):
         """Return whether a WFDB header lies anywhere below the folder."""
         return next(iter(root.rglob(f"*{HEADER}")), None) is not None
 
+    @classmethod
+    def is_certain(cls, root: Path) -> bool:
+        """Return False: WFDB records lie in the folders of many datasets."""
+        return False
+
     def sources(self) -> Sequence[Source]:
         """List every record once; the segments of a multi-segment record are not listed on their own."""
         paths, self.not_entered = headers_below(self.root)

@@ -15,11 +15,12 @@ import pyarrow.parquet as pq
 
 from ecgkit.choices import recorded
 from ecgkit.datasets.base import Dataset
-from ecgkit.executor import Executor, open_executor, stop_on_interrupt
+from ecgkit.executor import Executor, open_executor
 from ecgkit.ingestion.options import EVERYTHING, IngestOptions
 from ecgkit.ingestion.part import Job, make_part
 from ecgkit.ingestion.plan import Plan, Progress, Slots, make_plan, nothing_read
 from ecgkit.ingestion.source import find_dataset
+from ecgkit.interrupt import safe_points
 from ecgkit.parts import Part, make_parts
 from ecgkit.store.assembly import KIND, assemble
 from ecgkit.store.format import OFFSETS, STEPS, scaling_of
@@ -43,6 +44,7 @@ class IngestReport:
         fewer_leads: Number of records per set of leads, for records that lack some of the store's leads.
         derived: Number of records per set of limb leads that were computed.
         other: Number of records per signal that is not an ECG lead.
+        telling: Number of records whose id tells the patient's id, although that is hashed.
         clipped: Number of records with infinite samples, which were clipped.
         rescaled: Number of records with a lead in steps other than a microvolt.
         offset: Number of records with a lead that has an offset of its own.
@@ -60,6 +62,7 @@ class IngestReport:
     fewer_leads: Counter[tuple[str, ...]] = field(default_factory=Counter)
     derived: Counter[tuple[str, ...]] = field(default_factory=Counter)
     other: Counter[str] = field(default_factory=Counter)
+    telling: int = 0
     clipped: int = 0
     rescaled: int = 0
     offset: int = 0
@@ -109,13 +112,13 @@ def ingest(
     dataset = find_dataset(src, options.dataset, options.fs, options.given)
     with unfinished.open(), open_executor() as here:
         at = executor or here
-        with stop_on_interrupt() as stopped:
-            plan = make_plan(dataset, options, at, stopped, progress)
-        is_changed = unfinished.begin(plan.fingerprint(options), plan.source())
-        job = Job(dataset, options, plan.layout, unfinished.parts)
-        is_long = plan.layout.tiles > 1  # then records say little about how far the work is
-        watch = partial(progress, "samples" if is_long else "signals") if progress else None
-        make_parts(unfinished, partial(make_part, job), _parts(plan, by_samples=is_long), at, watch)
+        with safe_points() as stop:
+            plan = make_plan(dataset, options, at, stop, progress)
+            is_changed = unfinished.begin(plan.fingerprint(options), plan.source())
+            job = Job(dataset, options, plan.layout, unfinished.parts)
+            is_long = plan.layout.tiles > 1  # then records say little about how far the work is
+            watch = partial(progress, "samples" if is_long else "signals") if progress else None
+            make_parts(unfinished, partial(make_part, job), _parts(plan, by_samples=is_long), at, watch)
         return replace(_finish(plan, unfinished, dataset, options), source_changed=is_changed)
 
 
@@ -129,7 +132,13 @@ def _parts(plan: Plan, *, by_samples: bool) -> list[Part[tuple[int, Slots]]]:
 
 def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, options: IngestOptions) -> IngestReport:
     """Assemble the store, move it into place, and return its report."""
-    report = IngestReport(dataset.name, plan.found, rejected=list(plan.rejected), findings=list(dataset.findings))
+    report = IngestReport(
+        dataset.name,
+        plan.found,
+        rejected=list(plan.rejected),
+        findings=list(dataset.findings),
+        telling=plan.telling,
+    )
     parts = range(plan.parts)
     report.rejected += [row for index in parts for row in read_ledger(part_file(unfinished.parts, index, LEDGER))]
     taken: set[str] = set()
@@ -153,7 +162,9 @@ def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, options: Inges
         rejected=plan.rejected,
         attributes={
             "dataset": dataset.name,
+            "archives": list(dataset.archives),
             "code_system": dataset.code_system,
+            **options.identity.attributes,
             **({"defaults": recorded()} if recorded() else {}),
         },
     )

@@ -7,6 +7,7 @@ from typing import Literal
 from ecgkit.datasets.budget import MEGABYTES, SECONDS
 from ecgkit.datasets.given import NOTHING_GIVEN, Given
 from ecgkit.datasets.header import Header
+from ecgkit.datasets.identity import ANONYMOUS, Identity
 from ecgkit.errors import ConfigError, did_you_mean
 from ecgkit.signal.quality import FLAGS
 
@@ -31,6 +32,7 @@ class IngestOptions:
         max_record_mb: Largest memory in MB that one record may need while it is read; a larger one goes to the ledger.
         max_record_seconds: Longest time in s that reading one record may take.
         drop: Quality flags. A record with one of them goes to the ledger; see `ecgkit.signal.quality.FLAGS`.
+        identity: What of a patient is kept: names and birth dates or not, ids as they are or hashed.
     """
 
     dataset: str = ""
@@ -44,6 +46,7 @@ class IngestOptions:
     max_record_mb: float = MEGABYTES
     max_record_seconds: float = SECONDS
     drop: tuple[str, ...] = ()
+    identity: Identity = ANONYMOUS
 
     def check(self) -> None:
         """Check the options.

@@ -60,7 +60,7 @@ def _take(job: Job, windows: list[Item], writer: PartWriter) -> None:
     try:
         with memory_budget(job.options.max_record_mb), time_budget(job.options.max_record_seconds):
             recording = job.dataset.read_part(source, header, first, windows[-1].stop)
-        row = job.dataset.row(source, recording)
+        row = job.options.identity.row(job.dataset.row(source, recording))
     except RecordError as error:
         writer.reject(LedgerRow(source.record_id, source.path, "signal", str(error)), slots=len(windows))
         return

@@ -7,7 +7,7 @@ signals into `Features`. Shapes: B batch, L leads, T samples, N tokens, D width.
 
 from ecgkit.entries import MethodEntry
 from ecgkit.methods.batch import VIEWS, Batch, Clock
-from ecgkit.methods.choice import MethodConfig, chosen_config, method_config
+from ecgkit.methods.choice import MethodConfig, chosen_config, lightest_preset, method_config
 from ecgkit.methods.encoder import Encoder
 from ecgkit.methods.features import AttentionMap, Features, Losses, Reconstruction
 from ecgkit.methods.method import Corpus, Method, Sampler, ZeroShot
@@ -22,6 +22,7 @@ __all__ = [
     "Features",
     "Losses",
     "Method",
+    "lightest_preset",
     "method_config",
     "MethodConfig",
     "MethodEntry",

@@ -1,8 +1,11 @@
 """Choose the config of a method family: a preset, changed by a file and by single settings."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
+
+import torch
 
 from ecgkit.config import merge, override, read_yaml
 from ecgkit.entries import MethodEntry, load_target
@@ -37,6 +40,22 @@ def method_config(entry: MethodEntry, preset: str = "") -> tuple[str, Any]:
     if name not in presets:
         raise ConfigError(f"{entry.name} has no preset {preset!r}", f"one of {', '.join(presets)}")
     return name, presets[name]
+
+
+LITTLE = 4  # times the least work of the presets
+
+
+def lightest_preset(entry: MethodEntry) -> str:
+    """Return the first of the family's presets that ask for little work: parameters times samples times epochs.
+
+    The models are built without weights. Presets that cannot be built so are left out; empty if none can.
+    """
+    work = {}
+    for name, config in load_target(entry.presets, f"the presets of {entry.name}").items():
+        with suppress(Exception), torch.device("meta"):
+            parameters = sum(p.numel() for p in entry.load()(config).parameters())
+            work[name] = parameters * config.signal.samples * config.recipe.epochs
+    return next((name for name in work if work[name] <= LITTLE * min(work.values())), "")
 
 
 def chosen_config(

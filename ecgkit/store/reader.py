@@ -69,6 +69,11 @@ class Store:
         return str(self.attributes.get("code_system", ""))
 
     @property
+    def archives(self) -> tuple[str, ...]:
+        """The published archives that the records come from; of an older store, its dataset."""
+        return tuple(map(str, self.attributes.get("archives", [self.attributes["dataset"]])))
+
+    @property
     def chunk_records(self) -> int:
         """Number of records per chunk, the unit of fast reading."""
         return int(self._array.chunks[0])

@@ -95,6 +95,29 @@ def open_view(
     return View(spec, signal, present, lengths)
 
 
+def preview(store: Store, spec: SignalSpec) -> View:
+    """Return a view whose windows are computed when they are read, one record at a time: for work on a few records."""
+    kinds = store.table[["fs", "samples"]].drop_duplicates().itertuples(index=False)
+    length = {
+        (fs, T): window_of(np.zeros((1, min(T, round(spec.window * fs) + 1))), fs, spec)[1] for fs, T in kinds if T
+    }
+    rows = zip(store.table["fs"], store.table["samples"], strict=True)
+    lengths = np.array([length.get(kind, 0) for kind in rows], np.int64)
+    return View(spec, _Windows(store, spec), store.present(spec.leads), lengths)  # type: ignore[arg-type]
+
+
+class _Windows:
+    """The windows of a store, ``[R, L, W]``, computed when they are read."""
+
+    def __init__(self, store: Store, spec: SignalSpec) -> None:
+        self.store, self.spec = store, spec
+
+    def __getitem__(self, row: int) -> NDArray[np.float32]:
+        """Return the window of a record, ``[L, W]``."""
+        windows, _ = next(_windows(self.store, self.spec, int(row), int(row) + 1))
+        return windows[0]
+
+
 def before_filter(store: Store, view: View) -> View:
     """Return a view without the contract's filter. If the filter follows the crop, this is the view itself."""
     if view.spec.window_filter is None:

@@ -54,7 +54,7 @@ def check_method(
         checks: Names from `CHECKS`; empty for all.
         compiler: Backend of torch.compile. ``aot_eager`` traces forward and backward, which takes seconds.
             ``inductor`` also generates code, which takes minutes on a CPU.
-        watch: Called with the current check, checks done and checks in all.
+        watch: Called with the method's name, checks done and checks in all.
 
     Returns:
         One result per check, in order.
@@ -120,8 +120,10 @@ def _check_case(case: Case, checks: Sequence[str], watch: Watch | None) -> list[
     results = []
     for done, check in enumerate(checks):
         if watch:
-            watch(f"{case.entry.name} {check}", done, len(checks))
+            watch(case.entry.name, done, len(checks))
         results.append(run_check(case, check))
+    if watch:
+        watch(case.entry.name, len(checks), len(checks))
     return results
 
 

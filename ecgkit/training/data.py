@@ -20,13 +20,13 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ecgkit.errors import StoreError
+from ecgkit.interrupt import STOPPING
 from ecgkit.leads import lead_ids
 from ecgkit.methods import Batch, Sampler
 from ecgkit.signal.spec import finish
 from ecgkit.store.views import View
 from ecgkit.tasks.data import TaskData
 from ecgkit.tasks.folds import TEST_FOLD, VAL_FOLD
-from ecgkit.training.stopping import SIGNALS
 from ecgkit.training.supply import Supply
 from ecgkit.training.views import AugmentedViews
 
@@ -252,7 +252,7 @@ def _leave_signals(worker: int) -> None:
 
     SIGTERM from the parent process must still end it, because Python terminates its child processes at exit and waits.
     """
-    for number in SIGNALS:
+    for number in STOPPING:
         if number != signal.SIGTERM:
             signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "sigwaitinfo"):  # Linux; elsewhere torch ends the process, whoever asks

@@ -8,6 +8,7 @@ import torch
 
 from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.methods import Clock
+from ecgkit.progress import silent
 from ecgkit.store.reader import Store
 from ecgkit.training.cost import Cost, peak_flops, timed
 from ecgkit.training.engine import Engine
@@ -17,6 +18,7 @@ from ecgkit.training.processes import Processes
 from ecgkit.training.setup import Setup, set_up
 
 STEPS = 3  # timed
+LONGEST_STEP = 1.0  # seconds at the device's peak; a longer step is not timed
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,16 @@ class Estimate:
 
     Args:
         beginning: Summary of the training.
-        step_seconds: Seconds of one optimiser step in one process, without data loading, measured on a copy of the
-            model.
+        step_seconds: Seconds of one optimiser step in one process, without data loading.
+        measured: Whether the step was measured. If not, because it would take long, it is the least time that its
+            FLOPs need at the device's peak.
         memory: Estimated bytes that a process needs for a step.
         peak: Peak FLOP/s of the device.
     """
 
     beginning: Beginning
     step_seconds: float
+    measured: bool
     memory: float
     peak: float
 
@@ -56,7 +60,7 @@ def estimate(
     processes: int = 1,
     task: TaskEntry | None = None,
 ) -> Estimate:
-    """Estimate a training; the only file written is the view.
+    """Estimate a training. Nothing is written: the records that it needs are read one by one.
 
     Args:
         entry: The method family.
@@ -66,15 +70,19 @@ def estimate(
         processes: Number of processes that would train.
         task: Task that gives the labels, for a method that needs them.
     """
-    setup = set_up(entry, config, store, options, Processes(), lambda done, total: None, task)
+    setup = set_up(entry, config, store, options, Processes(), silent, task, preview_only=True)
     cost = setup.cost()
     recipe = setup.recipe
     share = max(1, recipe.batch_size // (processes * recipe.accumulate))
+    peak = peak_flops(recipe, setup.device)
+    least = cost.flops * len(setup.split.train) / (setup.plan(Processes()).steps * processes * peak)
+    measured = least < LONGEST_STEP
     return Estimate(
-        setup.beginning(processes, cost),
-        _step_seconds(setup, cost, processes),
+        setup.beginning(processes, cost, peak),
+        _step_seconds(setup, cost, processes) if measured else least,
+        measured,
         cost.memory(share),
-        peak_flops(recipe, setup.device),
+        peak,
     )
 
 

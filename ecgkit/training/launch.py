@@ -20,11 +20,10 @@ from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
 from ecgkit.errors import RunError
+from ecgkit.interrupt import CODE, DELEGATE, delegated
 from ecgkit.training.processes import placement
 
-LAUNCHED = "ECGKIT_LAUNCHED"  # set in the processes that `launch` starts
 SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
-INTERRUPTED = 130  # the exit code of a process that was asked to stop
 SECONDS_TO_SAVE = "300"  # after a signal, before the launcher kills
 
 
@@ -48,7 +47,7 @@ def is_started_by_a_launcher() -> bool:
 def tells_the_end() -> bool:
     """Return whether this process reports the end of the training: one of its processes, or the one that started it."""
     me = placement(os.environ)
-    return me is None or (me.first and LAUNCHED not in os.environ)
+    return me is None or (me.first and DELEGATE not in os.environ)
 
 
 def launch(processes: int, arguments: Sequence[str]) -> int:
@@ -59,13 +58,13 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // processes)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SECONDS_TO_SAVE)
-    os.environ[LAUNCHED] = "1"
+    os.environ[DELEGATE] = "1"
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
-        with tempfile.TemporaryDirectory(prefix="ecgkit-") as logs:
+        with tempfile.TemporaryDirectory(prefix="ecgkit-") as logs, delegated():
             return _run(processes, arguments, Path(logs))
     finally:
-        del os.environ[LAUNCHED]
+        del os.environ[DELEGATE]
 
 
 def _run(processes: int, arguments: Sequence[str], logs: Path) -> int:
@@ -74,7 +73,7 @@ def _run(processes: int, arguments: Sequence[str], logs: Path) -> int:
         elastic_launch(_config(processes, quiet), sys.executable)("-P", "-m", "ecgkit", *arguments)
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
-        if failure.exitcode == INTERRUPTED:
+        if failure.exitcode == CODE:
             raise KeyboardInterrupt from None
         if rank != 0:
             _repeat(logs, rank)

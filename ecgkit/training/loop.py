@@ -64,7 +64,7 @@ def pretrain(
     options = replace(options, resume=options.resume or requeued(os.environ))
     check_free(out, overwrite=options.overwrite, resume=options.resume)
     with joined(run_folder.pick_device(options.device).type) as processes:
-        setup = set_up(entry, config, store, options, processes, watcher.view, task)
+        setup = set_up(entry, config, store, options, processes, watcher.prepare, task)
         with _run_folder(out, setup, processes) as folder:
             trainer = Trainer(setup, processes, folder, watcher if processes.first else Watcher())
             metrics = trainer.train()
@@ -105,9 +105,11 @@ def _write_run(folder: Path, setup: Setup) -> None:
             "name": store.name,
             "path": str(store.path.resolve()),
             "dataset": store.attributes["dataset"],
+            "archives": list(store.archives),
             "sha256": store.content_hash,
         },
         "records": {name: len(rows) for name, rows in parts.items()},
+        **setup.facts(),
         **({CHOSEN: options.notes[CHOSEN]} if CHOSEN in options.notes else {}),
         **({"built_on": [parent.details for parent in setup.parents]} if setup.parents else {}),
     }

@@ -4,12 +4,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ecgkit.progress import Progress, silent
+from ecgkit.wording import duration
+
 if TYPE_CHECKING:
     from ecgkit.methods import Method
     from ecgkit.recipe import Recipe
     from ecgkit.signal.spec import SignalSpec
     from ecgkit.training.cost import Cost
     from ecgkit.training.data import Split
+    from ecgkit.training.preparation import TextOrigin
+
+LONG = 3600.0  # seconds; a longer training on a CPU is announced
 
 CHOSEN = "defaults"  # note of the values that were not given but chosen, which config.yaml records
 
@@ -34,6 +40,7 @@ class PretrainOptions:
         tensorboard: Also write TensorBoard event files.
         profile: Record some steps with torch's profiler.
         measure_every: Number of epochs between calls of `Watcher.measure`.
+        prepare: Add what the store lacks, such as R peaks, before the training.
         notes: Values of the caller, which are restored when the run is resumed.
     """
 
@@ -51,11 +58,12 @@ class PretrainOptions:
     tensorboard: bool = False
     profile: bool = False
     measure_every: int = 1
+    prepare: bool = False
     notes: Mapping[str, Any] = field(default_factory=dict)
 
     def to_resume(self) -> dict[str, Any]:
         """Return the options with which a run is resumed."""
-        return {k: v for k, v in asdict(self).items() if k not in ("overwrite", "resume", "profile")}
+        return {k: v for k, v in asdict(self).items() if k not in ("overwrite", "resume", "profile", "prepare")}
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,8 @@ class Beginning:
     """Summary of a training before its first step.
 
     Args:
+        method: Name of the family.
+        preset: Name of the preset that the config started from.
         signal: The model's input.
         split: Rows of the training, validation and held-out parts.
         cost: Cost of a record.
@@ -71,8 +81,17 @@ class Beginning:
         precision: ``fp32`` or ``bf16``.
         steps: Optimiser steps per epoch.
         left_out: Training records that are in no batch.
+        patients: Number of known patients of each part of the split.
+        all_folds: Whether the test fold is trained on too.
+        task: Task that gives the labels and the split; empty for none.
+        origins: Where the values of the supplies come from, by need.
+        text: The text encoder; None if the method reads no text.
+        least_seconds: Seconds that the training needs at least, at the device's peak rate; None if unknown.
+        lighter: Name of the family's preset with the least work.
     """
 
+    method: str
+    preset: str
     signal: "SignalSpec"
     split: "Split"
     cost: "Cost"
@@ -81,6 +100,13 @@ class Beginning:
     precision: str
     steps: int
     left_out: int = 0
+    patients: Mapping[str, int] = field(default_factory=dict)
+    all_folds: bool = False
+    task: str = ""
+    origins: Mapping[str, str] = field(default_factory=dict)
+    text: "TextOrigin | None" = None
+    least_seconds: float | None = None
+    lighter: str = ""
 
     @property
     def reached_lr(self) -> float:
@@ -89,7 +115,7 @@ class Beginning:
 
     def warnings(self) -> list[str]:
         """Return warnings about the training, one line each."""
-        recipe, lines = self.recipe, []
+        recipe, lines = self.recipe, self._cautions()
         warmup = recipe.warmup(self.steps)
         if self.reached_lr < recipe.peak_lr:
             lines.append(
@@ -104,20 +130,51 @@ class Beginning:
             )
         return lines
 
+    def _cautions(self) -> list[str]:
+        lines = []
+        if self.text is not None and self.text.caution:
+            lines.append(f"the text encoder {self.text.name} {self.text.caution}")
+        if self.least_seconds is not None and self.least_seconds > LONG:
+            fits = f"; the preset that fits it is {self.lighter}: --preset {self.lighter}" if self.lighter else ""
+            lines.append(f"on this CPU the training takes at least {duration(self.least_seconds)}{fits}")
+        return lines
+
     def __str__(self) -> str:
-        """Return the summary as lines: input, records, parameters, batch and learning rate."""
-        split, cost, recipe = self.split, self.cost, self.recipe
-        share = recipe.batch_size / (self.processes * recipe.accumulate)
-        cut = f" (= {self.processes} processes x {recipe.accumulate} parts x {share:g})"
+        """Return the summary as lines: input, data, where they come from, model, batch and learning rate."""
         lines = {
+            "method": self.method + (f", preset {self.preset}" if self.preset else ""),
             "input": f"{self.signal}",
-            "records": f"{len(split.train)} train, {len(split.val)} validation, {len(split.held_out)} held out",
-            "model": f"{cost.trained:,} trained parameters, {self.precision}",
-            "training": f"{recipe.epochs} epochs of batch {recipe.batch_size}"
-            + (cut if share < recipe.batch_size else ""),
+            "records": self._of_parts({name: len(rows) for name, rows in self.split.parts().items()}),
+            "patients": self._of_parts(self.patients),
+            "split": f"of task {self.task}" if self.task else self._folds(),
+            **self.origins,
+            **({"text": f"{self.text.name}: {self.text.summary}"} if self.text else {}),
+            "model": f"{self.cost.trained:,} trained parameters, {self.precision}",
+            "training": self._batches(),
+            "schedule": self._schedule(),
             "peak lr": self._rate(),
         }
-        return "\n".join(f"{name + ':':<10}{value}" for name, value in lines.items())
+        return "\n".join(f"{name + ':':<10}{value}" for name, value in lines.items() if value)
+
+    def _of_parts(self, of: Mapping[str, int]) -> str:
+        names = {"train": "train", "val": "validation", "held_out": "held out"}
+        return ", ".join(f"{of[part]:,} {name}" for part, name in names.items() if part in of)
+
+    def _folds(self) -> str:
+        return (
+            "folds 1-8 and 10 train, 9 validation" if self.all_folds else "folds 1-8 train, 9 validation, 10 held out"
+        )
+
+    def _batches(self) -> str:
+        recipe = self.recipe
+        share = recipe.batch_size / (self.processes * recipe.accumulate)
+        cut = f" (= {self.processes} processes x {recipe.accumulate} parts x {share:g})"
+        batch = f"{recipe.epochs} epochs of global batch {recipe.batch_size}"
+        return f"{batch}{cut if share < recipe.batch_size else ''}, {self.steps * recipe.epochs:,} steps"
+
+    def _schedule(self) -> str:
+        recipe = self.recipe
+        return f"{recipe.schedule} after {recipe.warmup(self.steps):g} epochs of warm-up, {recipe.optimizer}"
 
     def _rate(self) -> str:
         recipe = self.recipe
@@ -131,9 +188,10 @@ class Watcher:
     """Functions that a training calls. Each is optional. Only the first process calls them.
 
     Args:
-        view: Called with records done and in all, while the view is made.
+        prepare: Called with stage, records done and records in all, while the data are prepared, such as the view.
         start: Called once before the first step, with the summary of the training.
         resume: Called with the step from which an unfinished run continues.
+        expect: Called once, after the first steps, with the expected seconds of the rest of the training.
         step: Called with steps done and in all.
         live: Called about once per second, with the running means and rates.
         epoch: Called with the metrics of an epoch.
@@ -142,9 +200,10 @@ class Watcher:
             that it returns become part of the epoch's metrics.
     """
 
-    view: Callable[[int, int], None] = lambda done, total: None
+    prepare: Progress = silent
     start: Callable[[Beginning], None] = lambda beginning: None
     resume: Callable[[int], None] = lambda step: None
+    expect: Callable[[float], None] = lambda seconds: None
     step: Callable[[int, int], None] = lambda done, total: None
     live: Callable[[Mapping[str, Any]], None] | None = None
     epoch: Callable[[dict[str, Any]], None] = lambda metrics: None

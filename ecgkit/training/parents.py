@@ -64,6 +64,7 @@ def _read_parent(path: Path) -> Parent:
         "method": run.entry.name,
         "weights_sha256": file_sha256(path / WEIGHTS),
         "records": len(seen),
+        "archives": list(run.details.get("store", {}).get("archives", [])),
         "built_on": run.details.get("built_on", []),
     }
     return Parent(path, details, seen.assign(part=part))

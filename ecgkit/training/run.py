@@ -212,17 +212,6 @@ def pick_device(name: str = "auto") -> torch.device:
     return torch.device(name)
 
 
-def check_gpus(wanted: int) -> None:
-    """Refuse to train on more GPUs than torch sees.
-
-    Raises:
-        RunError: torch sees fewer GPUs.
-    """
-    found = torch.cuda.device_count()
-    if found < wanted:
-        raise RunError(f"--gpus {wanted}: torch sees {found}", f"at most {found}" if found else "--processes on a CPU")
-
-
 def device_name(device: torch.device) -> str:
     """Return a readable name of a device."""
     if device.type == "cuda":

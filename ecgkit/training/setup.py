@@ -1,7 +1,7 @@
 """The setup of a training: data, split, config and model, equal in every process."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,12 @@ from ecgkit.config import fingerprint, to_dict
 from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import RunError, StoreError
 from ecgkit.executor import open_executor
-from ecgkit.methods import Batch, Corpus, Method, Sampler
+from ecgkit.methods import Batch, Corpus, Method, Sampler, lightest_preset
+from ecgkit.progress import Progress, of_stage
 from ecgkit.recipe import LATER, Recipe
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
-from ecgkit.store.views import View, open_view
+from ecgkit.store.views import View, open_view, preview
 from ecgkit.tasks.data import task_data
 from ecgkit.tasks.loading import load_task, task_reference
 from ecgkit.training.cost import Cost, count_cost
@@ -31,9 +32,10 @@ from ecgkit.training.data import (
     task_split,
 )
 from ecgkit.training.optimization import precision
-from ecgkit.training.options import Beginning, PretrainOptions
+from ecgkit.training.options import LONG, Beginning, PretrainOptions
 from ecgkit.training.parents import Parent, read_parents
 from ecgkit.training.plan import Plan
+from ecgkit.training.preparation import check_prepared, origins, text_origin
 from ecgkit.training.processes import Processes
 from ecgkit.training.run import pick_device
 from ecgkit.training.supply import open_supplies
@@ -58,6 +60,7 @@ class Setup:
         sampler: Gives groups of records that stay together in a batch; None for no groups.
         fewest: Fewest records of a training step.
         parents: The runs that the config is built on.
+        origins: Where the values of the supplies come from, by need.
     """
 
     entry: MethodEntry
@@ -73,6 +76,7 @@ class Setup:
     sampler: Sampler | None = None
     fewest: int = 1
     parents: tuple[Parent, ...] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def recipe(self) -> Recipe:
@@ -85,12 +89,52 @@ class Setup:
         """The device of the method."""
         return next(self.method.parameters()).device
 
-    def beginning(self, processes: int, cost: Cost) -> Beginning:
-        """Return the summary of the training before its first step."""
+    def beginning(self, processes: int, cost: Cost, peak: float) -> Beginning:
+        """Return the summary of the training before its first step; `peak` is the FLOP/s of the device at its best."""
         plan = self.plan(Processes())
         kind = precision(self.recipe, self.device)
-        signal: SignalSpec = self.config.signal
-        return Beginning(signal, self.split, cost, self.recipe, processes, kind, plan.steps, plan.left_out)
+        return Beginning(
+            method=self.entry.name,
+            preset=self.options.preset,
+            signal=self.config.signal,
+            split=self.split,
+            cost=cost,
+            recipe=self.recipe,
+            processes=processes,
+            precision=kind,
+            steps=plan.steps,
+            left_out=plan.left_out,
+            patients=self.patients(),
+            all_folds=self.options.all_folds,
+            task=self.task,
+            origins=self.origins,
+            text=text_origin(self.config),
+            **self._on_a_cpu(cost, peak),
+        )
+
+    def _on_a_cpu(self, cost: Cost, peak: float) -> dict[str, Any]:
+        """Return the least time of the training on a CPU, and if that is long the preset that fits; {} on a GPU."""
+        if self.device.type != "cpu":
+            return {}
+        least = cost.flops * len(self.split.train) * self.recipe.epochs / peak
+        if least <= LONG:
+            return {"least_seconds": least}
+        lighter = lightest_preset(self.entry)
+        return {"least_seconds": least, "lighter": lighter if lighter != self.options.preset else ""}
+
+    def patients(self) -> dict[str, int]:
+        """Return the number of known patients of each part of the split."""
+        ids = np.array(self.store.patients, dtype=object)
+        return {name: len({one for one in ids[rows] if one is not None}) for name, rows in self.split.parts().items()}
+
+    def facts(self) -> dict[str, Any]:
+        """Return what decides the meaning of the training besides its config, for the run."""
+        text = text_origin(self.config)
+        return {
+            "patients": self.patients(),
+            **({"origins": dict(self.origins)} if self.origins else {}),
+            **({"text_encoder": text.name} if text else {}),
+        }
 
     def plan(self, processes: Processes) -> Plan:
         """Return the order of the training's records for this process."""
@@ -142,23 +186,35 @@ def set_up(
     store: Store,
     options: PretrainOptions,
     processes: Processes,
-    watch: Callable[[int, int], None],
+    watch: Progress,
     task: TaskEntry | None = None,
+    *,
+    preview_only: bool = False,
 ) -> Setup:
-    """Open the data and build the model; the first process makes the view if it does not exist yet.
+    """Open the data and build the model; the first process makes what is missing of the view.
+
+    Args:
+        entry: The method family.
+        config: Its config.
+        store: The store.
+        options: Execution options.
+        processes: The processes that train together.
+        watch: Called with stage, records done and records in all, while the data are prepared.
+        task: Task that gives the labels, for a method that needs them.
+        preview_only: Read single records instead of making the view, for an estimate.
 
     Raises:
         StoreError: The store lacks what the method needs, or has too few records.
         TaskError: The store has no labels of the task.
     """
     device = own_device(options.device, processes)
-    with open_executor(options.workers or 1) as executor:  # starts no process where the view is there already
-        shown = watch if processes.first else None
-        view = processes.in_turn(lambda: open_view(store, config.signal, shown, executor))
-    data = task_data(load_task(task), task.name, store, view.usable) if task else None
-    split = task_split(data) if data else pretraining_split(store.table, view.usable, all_folds=options.all_folds)
     family: type[Method] = entry.load()
     needs = (*entry.needs, *family.further_needs(config))
+    prepare = watch if options.prepare else None
+    processes.in_turn(lambda: check_prepared(needs, store, owner=entry.name, prepare=prepare))
+    view = preview(store, config.signal) if preview_only else _view(store, config.signal, options, processes, watch)
+    data = task_data(load_task(task), task.name, store, view.usable) if task else None
+    split = task_split(data) if data else pretraining_split(store.table, view.usable, all_folds=options.all_folds)
     opened = open_supplies(needs, store, view, data, owner=entry.name)
     corpus = Corpus(store, split.train, data.labels if data else ())
     config = family.complete(config, corpus)
@@ -171,7 +227,29 @@ def set_up(
     check_batch(config.recipe, entry.name, fewest, 1 if sampler is None else sampler.group)
     method = _build(family, config, corpus, options.seed, synchronised=device.type == "cuda" and processes.size > 1)
     model = method.to(device)
-    return Setup(entry, config, store, view, supplies, split, model, name, options, identity, sampler, fewest, parents)
+    return Setup(
+        entry,
+        config,
+        store,
+        view,
+        supplies,
+        split,
+        model,
+        name,
+        options,
+        identity,
+        sampler,
+        fewest,
+        parents,
+        origins(needs, store),
+    )
+
+
+def _view(store: Store, signal: SignalSpec, options: PretrainOptions, processes: Processes, watch: Progress) -> View:
+    """Open the view; the first process makes it if it does not exist yet."""
+    with open_executor(options.workers or 1) as executor:  # starts no process where the view is there already
+        shown = of_stage(watch, "view") if processes.first else None
+        return processes.in_turn(lambda: open_view(store, signal, shown, executor))
 
 
 def _build(family: type[Method], config: Any, corpus: Corpus, seed: int, *, synchronised: bool) -> Method:

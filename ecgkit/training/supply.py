@@ -22,6 +22,7 @@ from ecgkit.store.reader import Store
 from ecgkit.store.views import View
 from ecgkit.tasks.data import TaskData
 from ecgkit.text.reports import report_table
+from ecgkit.training.preparation import command_of
 
 UNREAD = 255  # of an entity: nothing is known of it in this record
 
@@ -198,7 +199,8 @@ def open_supplies(
             supply = entry.load()(store, view, data)
             if supply is None:
                 raise StoreError(
-                    f"{store.path} holds no {need}, which {owner} needs", remedy=f"Add them with: {entry.command}"
+                    f"{store.path} holds no {need}, which {owner} needs",
+                    remedy=f"Add them with: {command_of(entry, store)}",
                 )
             supplies[need] = supply
     return supplies

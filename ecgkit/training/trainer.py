@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from ecgkit.atomic import atomic_file
 from ecgkit.errors import RunError
+from ecgkit.interrupt import TO_SAVE, Stop, safe_points
 from ecgkit.methods import Batch, Clock, Method
 from ecgkit.training import checkpoints as ckpt
 from ecgkit.training.checkpoints import Checkpoint, Progress
@@ -34,11 +35,11 @@ from ecgkit.training.processes import Processes
 from ecgkit.training.profiling import StepProfiler
 from ecgkit.training.run import WEIGHTS
 from ecgkit.training.setup import Setup
-from ecgkit.training.stopping import Stop, stopping
 from ecgkit.training.unfinished import BEST, DIVERGED
 from ecgkit.training.weights import save_tensors
 
 LOOK = 50  # number of steps on a GPU between reads of the losses
+MEASURED_STEPS = 2  # at least, before the expected time is announced
 LIVE = 1.0  # seconds between calls of `Watcher.live`
 GPU_WORKERS = 8  # at most
 REMEDY = "Lower the learning rate with --set recipe.lr=..., or set recipe.clip."
@@ -74,6 +75,8 @@ class Trainer:
         self.progress = Progress()
         self._unseen: list[tuple[int, Piece, dict[str, Tensor]]] = []  # losses that have not been read yet
         self._saved = self._shown = time.monotonic()
+        self._measured_from: tuple[int, float] | None = None  # step and time
+        self._announced = False
 
     def train(self) -> list[dict[str, Any]]:
         """Train to the end and return the metrics of every epoch; the folder then holds the final weights.
@@ -84,7 +87,7 @@ class Trainer:
         """
         torch.manual_seed(_seed(self.options.seed, self.processes.rank))
         self._go_on()
-        beginning = self.setup.beginning(self.processes.size, self.cost)
+        beginning = self.setup.beginning(self.processes.size, self.cost, self.peak)
         self.watcher.start(beginning)
         for line in beginning.warnings():
             self.watcher.warn(line)
@@ -95,11 +98,12 @@ class Trainer:
         )
         profiler = StepProfiler(self.folder, self.device) if self.options.profile and self.processes.first else None
         batches = self._batches()
-        with stopping() as stop:
+        with safe_points(*TO_SAVE) as stop:
             for epoch in range(self.progress.epoch, self.recipe.epochs):
                 self._train_epoch(epoch, batches, stop, profiler)
                 self._end_epoch(epoch)
-                if epoch + 1 < self.recipe.epochs and self.processes.agree([bool(stop.asked)])[0]:
+                if epoch + 1 < self.recipe.epochs and self.processes.agree([stop()])[0]:
+                    stop.reached = True
                     self._save(and_stop=True)
             self._keep_weights()
         if profiler:
@@ -147,12 +151,13 @@ class Trainer:
         """Do what all processes must do together: end on a loss that is NaN or infinite, save, and stop."""
         due = self.processes.first and time.monotonic() - self._saved > 60 * self.options.save_minutes
         look = self.device.type == "cpu" or len(self._unseen) >= LOOK
-        stops, saves, bad = self.processes.agree([bool(stop.asked), due, look and self._diverged()])
+        stops, saves, bad = self.processes.agree([stop(), due, look and self._diverged()])
         if (stops or saves) and not bad:
             bad = self.processes.agree([self._diverged()])[0]
         if bad:
             raise self._divergence()
         if stops or saves:
+            stop.reached = stops
             self._save(and_stop=stops)
 
     def _diverged(self) -> bool:
@@ -176,7 +181,19 @@ class Trainer:
             f"the loss is NaN or infinite at step {self.progress.step}; its records are in {files}", remedy=REMEDY
         )
 
+    def _expect(self) -> None:
+        """Announce the expected time once, from steps after the first, which warms up."""
+        now = time.monotonic()
+        if self._measured_from is None:
+            self._measured_from = self.progress.step, now
+        first, began = self._measured_from
+        done = self.progress.step - first
+        if not self._announced and done >= MEASURED_STEPS and now - began >= LIVE:
+            self._announced = True
+            self.watcher.expect((self.steps - self.progress.step) * (now - began) / done)
+
     def _show(self) -> None:
+        self._expect()
         self.watcher.step(self.progress.step, self.steps)
         if self.watcher.live is not None and time.monotonic() - self._shown > LIVE:
             self._shown = time.monotonic()

@@ -9,15 +9,18 @@ So a run folder exists if and only if its training is complete. An unfinished ru
 marker. A training that ends before its first checkpoint leaves no folder.
 """
 
+import shlex
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ecgkit.atomic import kind_of
 from ecgkit.config import read_yaml, write_yaml
 from ecgkit.errors import OutputError, RunError
+from ecgkit.interrupt import Left
 from ecgkit.unfinished import PLAN, SUFFIX, Unfinished, write_plan
 
 KIND = "unfinished run"
@@ -44,7 +47,17 @@ def is_unfinished(path: Path) -> bool:
 
 def resume_command(out: Path) -> str:
     """Return the command that continues a run."""
-    return f"ecgkit pretrain --resume {out}"
+    return f"ecgkit pretrain --resume {shlex.quote(str(out))}"
+
+
+def left_of(out: Path) -> Left:
+    """Return what a stopped training has left on disk, and the command that continues it."""
+    folder = unfinished(out)
+    if not (is_unfinished(folder) and (folder / RESUME).is_file()):
+        return Left("no checkpoint was written, so nothing is kept")
+    steps = sorted(path.name for path in (folder / CHECKPOINTS).glob("step-*"))
+    what = f"the checkpoint of step {int(steps[-1].removeprefix('step-')):,}" if steps else "the settings alone"
+    return Left(f"{folder} keeps {what}", resume_command(out))
 
 
 def read_resume(path: Path) -> dict[str, Any]:
@@ -109,7 +122,7 @@ def check_free(out: Path, *, overwrite: bool, resume: bool) -> None:
 
 
 def _work(out: Path, *, overwrite: bool) -> Unfinished:
-    return Unfinished(out, "run", overwrite=overwrite, in_place=True, keep=_worth_keeping)
+    return Unfinished(out, "run", overwrite=overwrite, in_place=True, keep=_worth_keeping, left=partial(left_of, out))
 
 
 def _take_over(folder: Path) -> None:

@@ -11,6 +11,7 @@ a new run          ``runs/METHOD-PRESET``, then ``-2``, ``-3``; never one that e
 =================  =====================================================================
 """
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,6 +92,7 @@ def the_store_of(run: Path, given: PathLike | None, command: str) -> Path:
     """Return the given store, or the store that a run was trained on.
 
     Raises:
+        RunError: There is no such run.
         StoreError: The run names no store and the folder does not hold exactly one, or its store is not there.
     """
     if given is not None:
@@ -118,7 +120,7 @@ def new_store(given: PathLike | None, src: Path, dataset: str = "") -> Path:
     """
     if given is not None:
         return Path(given)
-    _check_outputs("ecgkit ingest SRC", "--out STORE")
+    _check_outputs("ecgkit ingest SRC", "--out STORE", HERE)
     path = Path(store_name(src, dataset))
     choose("--out", path, "named after the source")
     return path
@@ -133,10 +135,10 @@ def new_run(given: PathLike | None, method: str, preset: str) -> Path:
     """
     if given is not None:
         return Path(given)
-    _check_outputs("ecgkit pretrain", "--out RUN")
     folder, name = Path(RUNS), f"{method}-{preset}" if preset else method
     if folder.exists() and not folder.is_dir():
         raise OutputError(f"{RUNS} is a file, but new runs are made in a folder of this name", remedy="Give --out RUN.")
+    _check_outputs("ecgkit pretrain", "--out RUN", folder if folder.exists() else HERE)
     path, again = free_run(folder, name)
     stopped = [run for run in runs_of(HERE) if not run.finished and not run.holder and _numbered(run, folder, name)]
     if stopped:
@@ -174,9 +176,16 @@ def _numbered(run: RunInfo, folder: Path, name: str) -> bool:
 
 
 def _store_noted_by(run: Path) -> dict[str, Any]:
-    """Return the store that a run notes; empty if it cannot be read, which the command will explain."""
+    """Return the store that a run notes; empty if it cannot be read, which the command will explain.
+
+    Raises:
+        RunError: There is no such run.
+    """
+    folder = run if run.exists() else unfinished(run)
+    if not folder.exists():
+        raise RunError(f"{run} does not exist", "a run made by 'ecgkit pretrain' or 'ecgkit import-weights'")
     try:
-        return read_run(run if run.exists() else unfinished(run)).store
+        return read_run(folder).store
     except (ConfigError, OSError, ValueError, TypeError, AttributeError):
         return {}
 
@@ -204,11 +213,19 @@ def _check_folder(command: str, option: str) -> None:
         raise StoreError(f"the current folder is itself a {kind}, and {command} looks for one in it", remedy=remedy)
 
 
-def _check_outputs(command: str, option: str) -> None:
+def _check_outputs(command: str, option: str, folder: Path) -> None:
+    """Refuse to write into a store or a run, or where this user may not write.
+
+    Raises:
+        OutputError: The current folder is a store or a run, or `folder` cannot be written to.
+    """
     kind = "store" if store_attributes(HERE) else kind_of(HERE)
     if kind:
         remedy = f"Go to the folder above it with 'cd ..', or give {option}."
         raise OutputError(f"the current folder is itself a {kind}, and {command} would write into it", remedy=remedy)
+    if not os.access(folder, os.W_OK):
+        place = "this folder" if folder == HERE else f"the folder {folder}"
+        raise OutputError(f"you may not write to {place}", remedy=f"Go to a folder of your own, or give {option}.")
 
 
 def _with(command: str, option: str, store: Path) -> str:

@@ -19,6 +19,8 @@ from tests.conftest import PROJECT
 FUNCTIONS = {
     "demo": ("run_demo",),
     "simulate": ("simulate_cohort",),
+    "datasets": ("list_datasets",),
+    "download": ("download_dataset",),
     "inspect": (
         "inspect_store",
         "inspect_record",
@@ -57,7 +59,7 @@ FUNCTIONS = {
     "pretrain": ("pretrain", "resume_pretraining", "estimate_pretraining"),
 }
 # Options that only a program has: what is printed, when the exit code is 3, and which function is called.
-OF_THE_PROGRAM = {"as_json", "attention", "dry_run", "errors", "help", "quality", "reconstruct"} | {
+OF_THE_PROGRAM = {"as_json", "attention", "dry_run", "errors", "help", "quality", "reconstruct", "yes"} | {
     "max_rejected",
     "max_unread",
     "price_in",

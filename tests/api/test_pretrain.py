@@ -1,16 +1,19 @@
 """Training from Python: the arguments of the command, a run that is continued, and what starts other processes."""
 
 import inspect
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer.main
+import yaml
 
 import ecgkit
 from ecgkit.api.training import command_line
 from ecgkit.cli import build_app
-from ecgkit.errors import ConfigError
+from ecgkit.errors import ConfigError, RunError, StoreError
 from ecgkit.training.options import Watcher
 
 TINY: dict[str, Any] = {
@@ -81,12 +84,57 @@ def test_the_command_of_other_processes_says_the_same() -> None:
         "all_folds": True,
         "tensorboard": True,
         "profile": True,
+        "prepare": True,
         "overwrite": True,
     }
     assert set(other) == set(inspect.signature(ecgkit.pretrain).parameters) - {"watcher"}
     program: Any = typer.main.get_command(build_app())
-    name, *line = command_line(other)
+    name, *line = command_line(other, ecgkit.pretrain)
     parsed = program.commands[name].make_context(name, line).params
     assert list(parsed.pop("settings")) == ["depth=4", 'signal={"fs": 100}']
     del other["settings"]
     assert {name: str(parsed[name]) for name in other} == {name: str(value) for name, value in other.items()}
+
+
+def test_fewer_gpus_than_wanted_name_the_command_for_this_machine(
+    cohort_store: Path, tmp_path: Path, monkeypatch
+) -> None:
+    asked: dict[str, Any] = {"method": "stmem", "data": cohort_store, "out": tmp_path / "run", "preset": "tiny"}
+    with pytest.raises(RunError) as none:
+        ecgkit.pretrain(**asked, gpus=4)
+    line = f"ecgkit pretrain --method stmem --data {cohort_store} --out {tmp_path / 'run'} --preset tiny"
+    cores = min(4, len(os.sched_getaffinity(0)))
+    assert str(none.value) == (
+        f"--gpus 4: torch sees 0 GPUs on this machine. Train on the CPU: {line} "
+        + (f"--processes {cores}" if cores > 1 else "--device cpu")
+    )
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    with pytest.raises(RunError, match=r"torch sees 2 GPUs.*on fewer GPUs: .* --gpus 2, or on the CPU: "):
+        ecgkit.pretrain(**asked, gpus=4)
+
+
+def test_four_gpus_train_in_four_processes(cohort_store: Path, tmp_path: Path, monkeypatch) -> None:
+    launched: list[Any] = []
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 4)
+    monkeypatch.setattr("ecgkit.api.training.launch", lambda *call: launched.append(call) or 0)
+    ecgkit.pretrain(method="stmem", data=cohort_store, out=tmp_path / "run", gpus=4)
+    [(processes, command)] = launched
+    assert processes == 4
+    assert command[-2:] == ["--gpus", "4"]
+
+
+def test_what_is_missing_is_named_with_the_store_or_added(cohort_store: Path, tmp_path: Path) -> None:
+    store = tmp_path / "my store.zarr"
+    shutil.copytree(cohort_store, store, ignore=shutil.ignore_patterns("knowledge", "beats"))
+    asked: dict[str, Any] = {"method": "clear", "data": store, "preset": "tiny", "epochs": 1, "workers": 0}
+    with pytest.raises(StoreError, match=r"holds no beats.*with: ecgkit beats '.*my store.zarr' \(or train with --pre"):
+        ecgkit.pretrain(**asked, out=tmp_path / "run")
+    with pytest.raises(StoreError, match=r"ecgkit extract-knowledge '.*my store.zarr'"):
+        ecgkit.pretrain(**{**asked, "method": "kmerl"}, out=tmp_path / "run")
+    stages: list[str] = []
+    watcher = Watcher(prepare=lambda stage, done, total: stages.append(stage))
+    ecgkit.pretrain(**asked, out=tmp_path / "run", prepare=True, watcher=watcher)
+    assert list(dict.fromkeys(stages)) == ["beats", "view"]
+    details = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert details["origins"]["beats"].startswith("found by the detector ")
+    assert details["patients"]["train"] > 10

@@ -241,7 +241,7 @@ WRONG = {
     "other labels": (["probe", "{run}", "--data", "{store}", "--task", "ptbxl-super"], "'scp' labels"),
     "no task": (["probe", "{run}", "--data", "{store}", "--task", "simulate"], "Did you mean 'simulated'"),
     "no head": (["probe", "{run}", "--data", "{store}", "--task", "simulated", "--head", "x"], "no head 'x'"),
-    "no model": (["probe", "--data", "{store}", "--task", "simulated"], "no model to probe"),
+    "no model": (["probe", "--data", "{store}", "--task", "simulated"], "this folder holds no run"),
     "two models": (["probe", "{run}", "--scratch", "--data", "{store}", "--task", "simulated"], "one or the other"),
     "no method": (["pretrain", "--method", "mae", "--data", "{store}", "--out", "r"], "no method 'mae'"),
     "no preset": (
@@ -268,7 +268,7 @@ WRONG = {
     "no run to go on with": (["pretrain", "--resume", "other"], "other has no unfinished run"),
     "finished run": (["pretrain", "--resume", "{run}"], "is finished. Only an unfinished run"),
     "resume and more": (["pretrain", "--resume", "{run}", "--method", "stmem"], "Leave it out"),
-    "nothing to train": (["pretrain", "--method", "stmem", "--out", "r"], "missing --data. Give"),
+    "nothing to train": (["pretrain", "--method", "stmem", "--out", "r"], "this folder holds no store. Make one with"),
     "too many GPUs": (
         ["pretrain", "--method", "stmem", "--gpus", "99", "--data", "{store}", "--out", "r"],
         "--gpus 99: torch sees",
@@ -277,7 +277,7 @@ WRONG = {
         ["pretrain", "--method", "stmem", "--gpus", "2", "--processes", "2", "--data", "{store}", "--out", "r"],
         "only one of them",
     ),
-    "no curves": (["runs", "other"], "expected a YAML file"),
+    "no curves": (["runs", "other"], "other: no run among them"),
     "no such curve": (["runs", "{run}", "--metric", "val_los"], "no run has 'val_los'; expected one of train_loss"),
     "existing run": (["pretrain", "--method", "stmem", "--data", "{store}", "--out", "other"], "other already exists"),
     "no weights file": (["import-weights", "absent.pth", "--method", "stmem", "--out", "r"], "absent.pth does not"),

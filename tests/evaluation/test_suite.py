@@ -211,7 +211,7 @@ def test_a_failing_cell_stops_no_other(grid: str, tmp_path: Path, ecgkit: Callab
 def test_what_the_command_refuses_and_leaves_out(
     grid: str, tmp_path: Path, cohort_store: Path, ecgkit: Callable[..., Outcome]
 ) -> None:
-    assert "--data or --task is missing" in ecgkit("probe", "run").err
+    assert "run does not exist; expected a run" in ecgkit("probe", "run").err
     assert ecgkit("probe", "--suite", "seven").code == 2
     assert "NAME=PATH" in ecgkit("probe", "--suite", grid, "--store", "cohort").err
     nothing = ecgkit("probe", "run", "--suite", "six")

@@ -121,6 +121,16 @@ def test_an_unfinished_run_is_offered_for_resumption_unless_it_is_in_training(he
         assert new_run(None, "m", "tiny") == Path("runs/m-tiny-2")
 
 
+def test_a_folder_that_cannot_be_written_to(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecgkit.workspace.defaults.os.access", lambda path, mode: path != Path())
+    with pytest.raises(OutputError, match="may not write to this folder.*give --out STORE"):
+        new_store(None, here)
+    with pytest.raises(OutputError, match="may not write to this folder.*give --out RUN"):
+        new_run(None, "m", "tiny")
+    (here / "runs").mkdir()
+    assert new_run(None, "m", "tiny") == Path("runs/m-tiny")
+
+
 def test_runs_may_be_a_file(here: Path) -> None:
     (here / "runs").touch()
     with pytest.raises(OutputError, match="runs is a file"):

@@ -34,6 +34,8 @@ class ProbedEncoder:
         training: Metrics of its pretraining, by epoch.
         seen: Hashes of the waveforms that its pretraining trained or validated on.
         seen_patients: Patients of those records, as ``DATASET:ID``.
+        archives: Published archives that its pretraining used.
+        store: Content hash of the store of its pretraining.
         built_on: Names of the runs that its pretraining was built on; `seen` holds their records too.
         silent: Names of the runs in `built_on` that do not state what they were trained on.
         method: Function that loads the whole method, for a head that needs more than the encoder; None without a run.
@@ -51,6 +53,8 @@ class ProbedEncoder:
     training: tuple[dict[str, Any], ...] = ()
     seen: frozenset[str] = frozenset()
     seen_patients: frozenset[str] = frozenset()
+    archives: tuple[str, ...] = ()
+    store: str = ""
     built_on: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
     method: Callable[[], Method] | None = None
@@ -184,11 +188,23 @@ def pretrained_encoder(path: Path) -> ProbedEncoder:
         training=tuple(read_metrics(path)),
         seen=frozenset(seen["sha256"]),
         seen_patients=frozenset(chain.from_iterable(patients)),
+        archives=_archives(run.details),
+        store=str(run.details.get("store", {}).get("sha256", "")),
         built_on=tuple(dict.fromkeys(name for name, _ in parents)),
         silent=tuple(dict.fromkeys(name for name, records in parents if not records)),
         method=run.method,
         run=path,
     )
+
+
+def _archives(details: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the archives that a run and the runs it is built on were trained on; of an older run, its dataset."""
+    store = details.get("store", {})
+    own = store.get("archives", [store["dataset"]] if "dataset" in store else [])
+    theirs = (
+        _archives({"store": {"archives": run.get("archives", [])}, **run}) for run in details.get("built_on") or []
+    )
+    return tuple(dict.fromkeys(map(str, (*own, *chain.from_iterable(theirs)))))
 
 
 def _ancestors(parents: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, int]]:

@@ -8,6 +8,7 @@ records of the runs that a pretraining was built on count as its own.
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgkit.archives.overlaps import shared_archives
 from ecgkit.errors import LeakError
 from ecgkit.evaluation.features.encoder import ProbedEncoder
 from ecgkit.evaluation.results.facts import LeakFacts
@@ -52,6 +53,22 @@ def refuse_leak(encoder: ProbedEncoder, store: Store, found: LeakFacts) -> None:
 def overlap(found: LeakFacts) -> str:
     """Describe in words what pretraining saw."""
     return f"pretraining saw {found.records} of the {found.tested} test records and {found.patients} test patients"
+
+
+def archive_warnings(encoder: ProbedEncoder, store: Store) -> tuple[str, ...]:
+    """Return a warning for each archive of the pretraining that shares recordings with one of another test store.
+
+    Waveforms that were filtered, resampled or scaled in another way have other hashes, so a shared recording can escape
+    the leak guard. That the archives share some is known from their cards.
+    """
+    same_store = store.hashes["store"] == encoder.store  # its folds keep training and test apart
+    found = [] if same_store else shared_archives(encoder.archives, store.archives)
+    return tuple(
+        f"pretraining and test both use {own}: the same recordings may be in both"
+        if own == other
+        else f"pretraining used {own} and the test uses {other}, which share recordings ({shared})"
+        for own, other, shared in found
+    )
 
 
 def leak_warnings(found: LeakFacts | None) -> tuple[str, ...]:

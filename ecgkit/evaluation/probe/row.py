@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ecgkit.choices import recorded
 from ecgkit.config import fingerprint, to_dict
-from ecgkit.evaluation.probe.leaks import leak_warnings
+from ecgkit.evaluation.probe.leaks import archive_warnings, leak_warnings
 from ecgkit.evaluation.probe.parts import overlap_words
 from ecgkit.evaluation.results.facts import Facts
 from ecgkit.evaluation.results.row import ClassScore, ResultRow, finite
@@ -53,7 +53,11 @@ def result_row(fitted: "FittedProbe", facts: Facts) -> ResultRow:
             **({"left out": data.left_out} if data.left_out else {}),
         },
         facts=facts,
-        warnings=(*leak_warnings(facts.leak_guard), *_warnings(data, scores["classes"], facts)),
+        warnings=(
+            *leak_warnings(facts.leak_guard),
+            *archive_warnings(encoder, store),
+            *_warnings(data, scores["classes"], facts),
+        ),
         contract=_contract(opened),
         hashes={
             **store.hashes,

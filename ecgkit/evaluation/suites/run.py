@@ -23,6 +23,7 @@ from ecgkit.evaluation.results.row import ROW, ResultRow, load_row
 from ecgkit.evaluation.results.table import write_table
 from ecgkit.evaluation.suites.places import Places
 from ecgkit.executor import open_executor
+from ecgkit.interrupt import Left, keeps
 from ecgkit.progress import Progress, silent
 
 ROWS, TABLE = "rows", "results.parquet"
@@ -95,14 +96,15 @@ def run_requests(placed: Sequence[Placed], *, jobs: int = 1, progress: Progress 
         counted += 1
         progress("probes", counted, len(placed))
 
-    if jobs == 1:
-        for group in groups.values():
-            failed |= run_group(group, progress, one_more)
-    else:
-        with open_executor(jobs) as executor:
-            for problems in executor.run(run_group, groups.values()):
-                failed |= problems
-                progress("probes", len(_done(placed)) + len(failed), len(placed))
+    with keeps(lambda: Left(f"{len(_done(placed))} of {len(placed)} probes are done and kept")):
+        if jobs == 1:
+            for group in groups.values():
+                failed |= run_group(group, progress, one_more)
+        else:
+            with open_executor(jobs) as executor:
+                for problems in executor.run(run_group, groups.values()):
+                    failed |= problems
+                    progress("probes", len(_done(placed)) + len(failed), len(placed))
     return SuiteResult(_done(placed), skipped, failed)
 
 

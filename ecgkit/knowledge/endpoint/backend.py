@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import ecgkit
+from ecgkit.interrupt import Left, keeps
 from ecgkit.knowledge.backends import Cost, Notify, Readings, Watch
 from ecgkit.knowledge.consensus import consensus
 from ecgkit.knowledge.endpoint import schemas
@@ -138,7 +139,8 @@ class OpenAIBackend:
                 async with AsyncExitStack() as opened:
                     return await work(await self._desk(cache, opened))
 
-        return asyncio.run(run())
+        with keeps(lambda: Left(f"the answers so far are kept in {self._folder}")):
+            return asyncio.run(run())
 
     async def _desk(self, cache: Cache, opened: AsyncExitStack) -> Desk:
         servers, repair = self.settings.servers, self._prompts["repair"]

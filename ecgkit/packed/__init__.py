@@ -1,0 +1,1 @@
+"""Archives of files (``.zip``, ``.tar``, ``.tar.gz``) that are read in place, without unpacking them."""

@@ -1,0 +1,117 @@
+"""What a store needs before a method can be trained on it: whether it is there, where it came from, and how to add it.
+
+Each need is a supply (`ecgkit.entries.SupplyEntry`), whose entry names the functions of this module.
+"""
+
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ecgkit.beats.find import find_beats
+from ecgkit.beats.peaks import read_attributes
+from ecgkit.entries import SupplyEntry, TextEncoderEntry, load_target
+from ecgkit.errors import StoreError
+from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
+from ecgkit.knowledge.labels import DEFAULT_NAME, label_folder, read_labels
+from ecgkit.knowledge.lexicon.backend import LexiconBackend
+from ecgkit.knowledge.reports import of_store
+from ecgkit.plugins import host
+from ecgkit.progress import Progress, of_stage
+from ecgkit.store.reader import Store
+from ecgkit.text.config import TextConfig
+
+
+def check_prepared(needs: Iterable[str], store: Store, *, owner: str, prepare: Progress | None) -> None:
+    """Refuse a store that lacks a need, or add what is missing.
+
+    Args:
+        needs: ``signal``, and names of supplies.
+        store: The store.
+        owner: Name of the method, for the error.
+        prepare: Adds what is missing, and is called with stage, records done and records in all; None refuses.
+
+    Raises:
+        StoreError: Something is missing; the message names the command that adds it.
+    """
+    for need in needs:
+        entry = host().entries(SupplyEntry).get(need)
+        if entry is None or not entry.holds or load_target(entry.holds, f"supply {need!r}")(store):
+            continue
+        if prepare is None or not entry.prepare:
+            raise StoreError(
+                f"{store.path} holds no {need}, which {owner} needs",
+                remedy=f"Add them with: {command_of(entry, store)}"
+                + (" (or train with --prepare, which does it first)" if entry.prepare else ""),
+            )
+        load_target(entry.prepare, f"supply {need!r}")(store, prepare)
+
+
+def command_of(entry: SupplyEntry, store: Store) -> str:
+    """Return the command that adds a supply to a store."""
+    return entry.command.replace("{store}", shlex.quote(str(store.path)))
+
+
+def origins(needs: Iterable[str], store: Store) -> Mapping[str, str]:
+    """Return where the values of each need come from, for needs that can say it."""
+    entries = host().entries(SupplyEntry)
+    known = {need: entries[need].origin for need in needs if need in entries and entries[need].origin}
+    return {need: str(load_target(origin, f"supply {need!r}")(store)) for need, origin in known.items()}
+
+
+@dataclass(frozen=True)
+class TextOrigin:
+    """What turns texts into vectors.
+
+    Args:
+        name: Name of the text encoder, with its model if it has one.
+        summary: One line about it.
+        caution: What a user should know of it; empty for nothing.
+    """
+
+    name: str
+    summary: str
+    caution: str
+
+
+def text_origin(config: Any) -> TextOrigin | None:
+    """Return the text encoder of a method's config; None if it has none."""
+    for part in vars(config).values():
+        if isinstance(part, TextConfig):
+            entry = host().get(TextEncoderEntry, part.encoder)
+            return TextOrigin(f"{part.encoder} {part.model}".strip(), entry.summary, entry.caution)
+    return None
+
+
+def find_all_beats(store: Store, progress: Progress) -> None:
+    """Find the R peaks of a store as ``ecgkit beats`` does."""
+    find_beats(store, progress=of_stage(progress, "beats"))
+
+
+def origin_of_beats(store: Store) -> str:
+    """Return the detector that found the R peaks of a store."""
+    return f"found by the detector {read_attributes(store).get('detector', 'unknown')}"
+
+
+def origin_of_reports(store: Store) -> str:
+    """Return the dataset whose reports a store holds."""
+    return f"as {store.attributes['dataset']} has them"
+
+
+def has_entities(store: Store) -> bool:
+    """Return whether the entities of a store's reports are there."""
+    return label_folder(store)[0].is_dir()
+
+
+def extract_by_lexicon(store: Store, progress: Progress) -> None:
+    """Extract the entities of a store's reports by the lexicon, as ``ecgkit extract-knowledge`` does."""
+    extract_knowledge(of_store(store), LexiconBackend(), ExtractOptions(), progress)
+
+
+def origin_of_entities(store: Store) -> str:
+    """Return what read the entities of a store: the lexicon and its version, or a model and its server."""
+    entities = read_labels(store, DEFAULT_NAME)
+    about = entities.provenance
+    if "model" in about:
+        return f"{len(entities.names)}, read by the model {about['model']} on {about.get('host', 'a server')}"
+    return f"{len(entities.names)}, read by the lexicon {about.get('lexicon_version', '')} and no language model"
