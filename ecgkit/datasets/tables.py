@@ -199,7 +199,7 @@ def _as_text(cell: Any) -> str | None:
 def _workbook(path: Path) -> pd.DataFrame:
     """Return the first sheet of an Excel workbook."""
     if find_spec("openpyxl") is None:
-        raise DatasetError(f"{path} needs the package openpyxl, which is not installed", remedy=install_extra("excel"))
+        raise DatasetError(f"{path} needs the package openpyxl, which is not installed", remedy=install_extra("xlsx"))
     raw = path.read_bytes()
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         size = sum(member.file_size for member in archive.infolist())
