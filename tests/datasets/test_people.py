@@ -25,7 +25,7 @@ LINES = (
 def folder(tmp_path: Path) -> Path:
     """Six WFDB records of three patients, each with a folder, as PTB Diagnostic has them, under other names."""
     for n in range(6):
-        name = f"s{n:04d}_re"
+        name = f"e{n:04d}_x"
         below = tmp_path / "in" / f"person{n // 2:03d}"
         write_wfdb(below, name, synthetic_signal(400, seed=n))
         with (below / f"{name}.hea").open("a") as file:
@@ -52,7 +52,7 @@ def test_patients_from_paths(folder: Path, tmp_path: Path) -> None:
     report, table = stored(folder, tmp_path, patient_from=r"person(\d+)/")
     assert list(table["patient_id"]) == ["000", "000", "001", "001", "002", "002"]
     assert folds_per_patient(table) == 1 and not report.unknown_patients
-    with pytest.raises(DatasetError, match="matches none of the paths .*person000/s0000_re"):
+    with pytest.raises(DatasetError, match="matches none of the paths .*person000/e0000_x"):
         stored(folder, tmp_path, patient_from=r"subject(\d+)")
     for pattern in ("patient", "(", r"patient\d+"):
         with pytest.raises(ConfigError, match="--patient-from"):
@@ -91,7 +91,7 @@ def test_diagnoses_of_several_lines_and_separators() -> None:
 
 
 TABLE = {
-    "ecg": [f"person{n // 2:03d}/s{n:04d}_re.dat" for n in range(6)],
+    "ecg": [f"person{n // 2:03d}/e{n:04d}_x.dat" for n in range(6)],
     "Subject ID": ["p1", " p1", "p1 ", "p2", "p2", "p3"],
     "sex": ["male", "F", "", "M", "f", "?"],
     "age": ["61", "", "8 months", "90+", "40", "41"],
@@ -138,7 +138,7 @@ def test_a_table_beside_the_files_is_found_and_told(folder: Path, tmp_path: Path
 
 def test_named_columns_and_a_table_elsewhere(folder: Path, tmp_path: Path) -> None:
     rows = {
-        "key": [f"s{n:04d}_re" for n in range(6)] + ["s9999_re"],
+        "key": [f"e{n:04d}_x" for n in range(6)] + ["e9999_x"],
         "who": [*"aabbccz"],
         "k": [0, 0, 4, 4, 9, 9, 1],
         "AF": [1, 0, 1, 0, 0, 0, 0],
@@ -151,7 +151,7 @@ def test_named_columns_and_a_table_elsewhere(folder: Path, tmp_path: Path) -> No
     assert list(table["patient_id"]) == list("aabbcc") and list(table["fold"]) == [1, 1, 5, 5, 10, 10]
     assert [list(labels) for labels in table["labels"]] == [["AF"], [], ["AF", "LBBB"], [], [], ["LBBB"]]
     told = "\n".join(report.findings)
-    assert "separated by semicolons" in told and "1 rows name no record: s9999_re" in told
+    assert "separated by semicolons" in told and "1 rows name no record: e9999_x" in told
     with pytest.raises(DatasetError, match="--patient-column wha: elsewhere.csv has no .*Did you mean 'who'"):
         stored(folder, tmp_path, **{**options, "patient_column": "wha"})
     with pytest.raises(DatasetError, match="--record-column nix"):
@@ -168,7 +168,7 @@ def test_ids_that_do_not_match_are_counted_on_both_sides(folder: Path, tmp_path:
 
 
 def test_a_bad_row_costs_its_record_alone(folder: Path, tmp_path: Path) -> None:
-    names = [f"s{n:04d}_re" for n in range(5)]
+    names = [f"e{n:04d}_x" for n in range(5)]
     rows = {
         "record": [*names, names[4]],
         "fold": ["1", "eleven", "3", "12", "5", "5"],
@@ -179,13 +179,13 @@ def test_a_bad_row_costs_its_record_alone(folder: Path, tmp_path: Path) -> None:
     reasons = {row.record_id.rpartition("/")[2]: row.reason for row in report.rejected}
     assert list(table["fold"]) == [3]
     expected = {
-        "s0000": "age holds 'x'",
-        "s0001": "eleven",
-        "s0003": "12",
-        "s0004": "more than once",
-        "s0005": "not list",
+        "e0000": "age holds 'x'",
+        "e0001": "eleven",
+        "e0003": "12",
+        "e0004": "more than once",
+        "e0005": "not list",
     }
-    assert all(text in reasons[f"{name}_re"] for name, text in expected.items())
+    assert all(text in reasons[f"{name}_x"] for name, text in expected.items())
     assert {row.stage for row in report.rejected} == {"table"}
 
 
