@@ -1,8 +1,9 @@
 """ecgkit: representation learning for 12-lead ECGs, from WFDB files to a results table.
 
 Every command of the program is also a function here, such as `ingest`; see `ecgkit.api`. `load` returns a trained
-encoder that takes arrays, and `open_store` a store that reads like a list. The other names are all that a plugin's
-``__init__.py`` needs. Importing ecgkit imports no heavy library: each function imports what it needs on first use.
+encoder that takes arrays, `open_store` a store that reads like a list, and `read_ecg` one ECG from a file. The other
+names are all that a plugin's ``__init__.py`` needs. Importing ecgkit imports no heavy library: each function imports
+what it needs on first use.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from ecgkit.api.datasets import list_datasets
     from ecgkit.api.demo import run_demo
     from ecgkit.api.download import download_dataset
+    from ecgkit.api.ecg import read_ecg
     from ecgkit.api.export import export_encoder
     from ecgkit.api.ingest import ingest
     from ecgkit.api.inspect import (
@@ -42,7 +44,9 @@ if TYPE_CHECKING:
     from ecgkit.api.knowledge import (
         audit_knowledge,
         compare_knowledge,
+        export_knowledge,
         extract_knowledge,
+        score_knowledge,
         vote_knowledge,
         write_mentions,
         write_prompts,
@@ -87,6 +91,7 @@ __all__ = [
     "download_dataset",
     "estimate_pretraining",
     "export_encoder",
+    "export_knowledge",
     "extract_knowledge",
     "find_beats",
     "hookimpl",
@@ -109,11 +114,13 @@ __all__ = [
     "pretrain",
     "probe",
     "probe_suite",
+    "read_ecg",
     "report",
     "resume_pretraining",
     "run_demo",
     "score_beats",
     "score_challenge",
+    "score_knowledge",
     "show_run",
     "simulate_cohort",
     "status",
@@ -134,12 +141,13 @@ _FUNCTIONS = {
     "ecgkit.api.beats": "find_beats score_beats",
     "ecgkit.api.datasets": "list_datasets",
     "ecgkit.api.demo": "run_demo",
+    "ecgkit.api.ecg": "read_ecg",
     "ecgkit.api.download": "download_dataset",
     "ecgkit.api.export": "export_encoder",
     "ecgkit.api.ingest": "ingest",
     "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store",
-    "ecgkit.api.knowledge": "audit_knowledge compare_knowledge extract_knowledge vote_knowledge "
-    "write_mentions write_prompts",
+    "ecgkit.api.knowledge": "audit_knowledge compare_knowledge export_knowledge extract_knowledge score_knowledge "
+    "vote_knowledge write_mentions write_prompts",
     "ecgkit.api.plugins": "check_plugin list_methods list_plugins new_plugin",
     "ecgkit.api.pretrain": "estimate_pretraining pretrain resume_pretraining",
     "ecgkit.api.report": "report",

@@ -9,7 +9,7 @@ from ecgkit.entries import DatasetEntry
 from ecgkit.hookspecs import hookimpl
 
 # Layouts with the highest number are tried first: tables identify a dataset best, then the names of its records.
-# "Any folder of WFDB records" fits nearly everything, so it comes last.
+# "Any folder of WFDB records" and what follows fit nearly everything, so they come last.
 LAYOUTS = (
     ("stores", "a folder of stores, joined into one", "stores:Stores", 50),
     ("manifest", "any .npy or .mat files that a manifest.csv lists", "manifest:Manifest", 40),
@@ -46,6 +46,15 @@ LAYOUTS = (
     ),
     ("cinc", "CinC Challenge 2020 or 2021, all sources", "cinc:Cinc", 5),
     ("wfdb", "any folder of WFDB records", "wfdb_folder:WfdbFolder", 0),
+    (
+        "vendor",
+        "files of devices and hospital systems: HL7 aECG, Philips, GE MUSE, Mortara, AliveCor, DICOM, SCP-ECG, EDF, "
+        "BDF, ISHNE, MFER",
+        "vendor.layout:VendorFiles",
+        -5,
+    ),
+    ("arrays", "arrays of records: .npy, .npz, HDF5, Zarr or MATLAB files", "arrays:Arrays", -10),
+    ("csv", "CSV files of samples, one per record or one for all", "sample_tables:SampleTables", -20),
 )
 GENERAL = ("stores", "manifest", "wfdb")  # any dataset may have these layouts
 

@@ -101,7 +101,7 @@ def _array(root: Path, path: str) -> _Array:
     read = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
     shape, fortran, dtype = read(file)
     if len(shape) != 4 or shape[1] != 1 or shape[3] != len(STANDARD_LEADS) or fortran or dtype.kind not in "iuf":
-        raise RecordError(f"{path} holds {dtype} {list(shape)}", "numbers [n, 1, 2500, 12]")
+        raise RecordError(f"{path} holds {dtype} {list(shape)}", "numbers [n, 1, 2500, 12] in C order")
     return _Array(file, file.tell(), int(shape[0]), int(shape[2]), dtype)
 
 

@@ -56,7 +56,7 @@ def layouts() -> "dict[str, DatasetEntry | _Declared]":
 
 
 def find_dataset(src: Path, name: str = "", fs: float | None = None, given: Given = NOTHING_GIVEN) -> Dataset:
-    """Return the dataset in a folder. Its layout is detected unless it is named.
+    """Return the dataset in a folder, or in one file. Its layout is detected unless it is named.
 
     Raises:
         DatasetError: The folder is missing or empty, no layout recognises it, or its dataset lies one level below.
@@ -64,10 +64,13 @@ def find_dataset(src: Path, name: str = "", fs: float | None = None, given: Give
     """
     if not is_local(src):
         _check_listable(src)
-    if not src.is_dir():
-        what = "is a file" if src.exists() else "does not exist"
-        raise DatasetError(f"{src} {what}", "the folder of a downloaded dataset, or a .zip or .tar of it")
-    if next(src.iterdir(), None) is None:
+    is_file = src.is_file()
+    if not is_file and not src.is_dir():
+        what = "is neither a file nor a folder" if src.exists() else "does not exist"
+        raise DatasetError(
+            f"{src} {what}", "the folder of a downloaded dataset, a .zip or .tar of it, or a file of records"
+        )
+    if not is_file and next(src.iterdir(), None) is None:
         raise DatasetError(f"{src} is empty", "the folder of a downloaded dataset", _refusals(src))
     if is_local(src) and (src / WORK).is_dir():
         raise DatasetError(f"the download of {src} is not complete", remedy="Finish it: run 'ecgkit download' again.")
@@ -77,12 +80,16 @@ def find_dataset(src: Path, name: str = "", fs: float | None = None, given: Give
     entries = {name: known[name]} if name else known
     broken: list[str] = []
     for entry, layout in _loaded(entries, broken):
+        if is_file and not getattr(layout, "takes_file", False):
+            continue
         if _asks(layout.recognises, src, entry, broken):
-            if not name and not layout.is_certain(src):
+            if not is_file and not name and not layout.is_certain(src):
                 _refuse_parent(src, known)
             return layout(src, fs=fs, given=given)
     if name and broken:
         raise PluginError(f"dataset layout {broken[0]} does not work")
+    if is_file:
+        raise DatasetError(f"{src.name} is of no layout that reads one file", remedy="Give the dataset's folder.")
     _refuse_parent(src, known)
     raise _unknown(src, entries, broken)
 
