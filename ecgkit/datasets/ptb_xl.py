@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ecgkit.datasets.base import Dataset, Source
+from ecgkit.datasets.comments import OLDEST
 from ecgkit.datasets.tables import Row, number, read_rows, sources_of, text
 from ecgkit.errors import DatasetError, RecordError
 
@@ -21,8 +22,6 @@ REQUIRED = ("ecg_id", "patient_id", "scp_codes", "strat_fold")
 # Columns that become fields of `Source`; all others are kept under their own names.
 OWN = {*REQUIRED, "age", "sex", "report", *FILES.values()}
 SEXES = {"0": "M", "1": "F"}
-# "The age of patients over 89 is set to 300" (HIPAA). 90 keeps them the oldest without distorting means.
-OLDEST = 90.0
 
 
 class PTBXL(Dataset):
