@@ -25,6 +25,7 @@ from ecgkit.tasks.data import TaskData
 from ecgkit.text.reports import report_table
 from ecgkit.training.preparation import command_of, extraction_for, setting_of
 
+THE_ONLY = EntitySource()  # the only extraction of a store
 UNREAD = 255  # of an entity: nothing is known of it in this record
 
 
@@ -128,7 +129,7 @@ def demographics(store: Store) -> Tensor:
     return torch.from_numpy(np.stack(columns, axis=1))
 
 
-def entity_values(store: Store, source: EntitySource = EntitySource()) -> NDArray[np.uint8]:
+def entity_values(store: Store, source: EntitySource = THE_ONLY) -> NDArray[np.uint8]:
     """Return uint8 ``[R, Q]``: 0 absent, 1 present, 2 uncertain, `UNREAD` for a record without a whole report.
 
     Raises:

@@ -98,7 +98,7 @@ class KMerlConfig:
     w_contrast: float = 1.0
     w_query: float = 1.0
     uncertain: Literal["negative", "positive", "ignore"] = "negative"
-    entities: EntityField = EntitySource()
+    entities: EntityField = field(default_factory=EntitySource)
     text: TextConfig = field(default_factory=TextConfig)
     signal: SignalSpec = SIGNAL
     recipe: Recipe = KMERL_RECIPE
