@@ -35,10 +35,10 @@ def load_arrays(file: Path) -> dict[str, NDArray]:
     The fields of a struct are returned by their own names.
     """
     raw = file.read_bytes()
-    check_inflated(_compressed(raw), file.name)
+    check_inflated(compressed_elements(raw), file.name)
     content = {name: v for name, v in loadmat(io.BytesIO(raw)).items() if isinstance(v, np.ndarray)}
     structs = [v for v in content.values() if v.dtype.names and v.size == 1]
-    fields = {name: struct[name].flat[0] for struct in structs for name in struct.dtype.names or ()}
+    fields = {name: one[name].flat[0] for one in structs for name in one.dtype.names or ()}
     return {name: v for name, v in {**content, **fields}.items() if _is_numeric(v)}
 
 
