@@ -44,7 +44,9 @@ if TYPE_CHECKING:
     from ecgkit.api.knowledge import (
         audit_knowledge,
         compare_knowledge,
+        export_knowledge,
         extract_knowledge,
+        score_knowledge,
         vote_knowledge,
         write_mentions,
         write_prompts,
@@ -90,6 +92,7 @@ __all__ = [
     "download_dataset",
     "estimate_pretraining",
     "export_encoder",
+    "export_knowledge",
     "extract_knowledge",
     "find_beats",
     "hookimpl",
@@ -121,6 +124,7 @@ __all__ = [
     "run_demo",
     "score_beats",
     "score_challenge",
+    "score_knowledge",
     "show_run",
     "simulate_cohort",
     "status",
@@ -146,8 +150,8 @@ _FUNCTIONS = {
     "ecgkit.api.export": "export_encoder",
     "ecgkit.api.ingest": "ingest",
     "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store",
-    "ecgkit.api.knowledge": "audit_knowledge compare_knowledge extract_knowledge vote_knowledge "
-    "write_mentions write_prompts",
+    "ecgkit.api.knowledge": "audit_knowledge compare_knowledge export_knowledge extract_knowledge score_knowledge "
+    "vote_knowledge write_mentions write_prompts",
     "ecgkit.api.listing": "list_encoders list_heads list_tasks",
     "ecgkit.api.plugins": "check_plugin list_methods list_plugins new_plugin",
     "ecgkit.api.pretrain": "estimate_pretraining pretrain resume_pretraining",

@@ -9,7 +9,7 @@ from ecgkit.entries import DatasetEntry
 from ecgkit.hookspecs import hookimpl
 
 # Layouts with the highest number are tried first: tables identify a dataset best, then the names of its records.
-# "Any folder of WFDB records" fits nearly everything, so it comes last.
+# "Any folder of WFDB records" and what follows fit nearly everything, so they come last.
 LAYOUTS = (
     ("stores", "a folder of stores, joined into one", "stores:Stores", 50),
     ("manifest", "any .npy or .mat files that a manifest.csv lists", "manifest:Manifest", 40),
@@ -53,6 +53,8 @@ LAYOUTS = (
         "vendor.layout:VendorFiles",
         -5,
     ),
+    ("arrays", "arrays of records: .npy, .npz, HDF5, Zarr or MATLAB files", "arrays:Arrays", -10),
+    ("csv", "CSV files of samples, one per record or one for all", "sample_tables:SampleTables", -20),
 )
 GENERAL = ("stores", "manifest", "wfdb")  # any dataset may have these layouts
 

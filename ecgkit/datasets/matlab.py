@@ -29,22 +29,6 @@ def load_struct(file: Path, name: str) -> dict[str, Any]:
     return value
 
 
-def load_matrix(file: Path) -> NDArray:
-    """Return the only numeric matrix in a file.
-
-    Raises:
-        RecordError: The file contains no matrix, or more than one.
-    """
-    found = {
-        name: value
-        for name, value in _load(file, None).items()
-        if isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype.kind in "iuf"
-    }
-    if len(found) != 1:
-        raise RecordError(f"{file.name} holds {', '.join(found) or 'no matrix'}", "one matrix of numbers")
-    return next(iter(found.values()))
-
-
 def load_arrays(file: Path) -> dict[str, NDArray]:
     """Return all numeric arrays of a file by name, in their own shapes; a number is an array of one element."""
     content = loadmat(io.BytesIO(file.read_bytes()))
@@ -53,12 +37,12 @@ def load_arrays(file: Path) -> dict[str, NDArray]:
 
 def _load(file: Path, names: list[str] | None) -> dict[str, Any]:
     raw = file.read_bytes()
-    check_inflated(_compressed(raw), file.name)
+    check_inflated(compressed_elements(raw), file.name)
     content = loadmat(io.BytesIO(raw), variable_names=names, simplify_cells=True)
     return {name: value for name, value in content.items() if not name.startswith("__")}
 
 
-def _compressed(raw: bytes) -> Iterator[bytes]:
+def compressed_elements(raw: bytes) -> Iterator[bytes]:
     """Yield the compressed elements of a file of version 5 to 7.2.
 
     Source: "MAT-File Format", The MathWorks, sections "Level 5 MAT-File Format" and "Data Compression".

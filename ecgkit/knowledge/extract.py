@@ -80,7 +80,7 @@ class Summary:
         rare: Number of records per entity that was left out because it is present in fewer.
         counters: Counters of the backend, such as requests and tokens.
         whole: What the whole corpus would take, after a pilot.
-        audit: The sheet to check by hand, as CSV and HTML, if one was asked for.
+        audit: The files of the sheet to check by hand, if one was asked for.
     """
 
     path: Path
@@ -96,7 +96,7 @@ class Summary:
     rare: Mapping[str, int]
     counters: Mapping[str, Any]
     whole: Cost | None = None
-    audit: tuple[Path, Path] | None = None
+    audit: tuple[Path, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts and the entities as plain values."""

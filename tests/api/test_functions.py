@@ -51,7 +51,8 @@ FUNCTIONS = {
     "plugins new": ("new_plugin",),
     "extract-knowledge run": ("extract_knowledge",),
     "extract-knowledge compare": ("compare_knowledge",),
-    "extract-knowledge audit": ("audit_knowledge",),
+    "extract-knowledge audit": ("audit_knowledge", "score_knowledge"),
+    "extract-knowledge export": ("export_knowledge",),
     "extract-knowledge vote": ("vote_knowledge",),
     "extract-knowledge mentions": ("write_mentions",),
     "extract-knowledge prompts": ("write_prompts",),
@@ -61,7 +62,7 @@ FUNCTIONS = {
     "pretrain": ("pretrain", "resume_pretraining", "estimate_pretraining"),
 }
 # Options that only a program has: what is printed, when the exit code is 3, and which function is called.
-OF_THE_PROGRAM = {"as_json", "attention", "dry_run", "help", "quality", "reconstruct", "yes"} | {
+OF_THE_PROGRAM = {"as_json", "attention", "dry_run", "errors", "help", "quality", "reconstruct", "yes"} | {
     "max_rejected",
     "max_unread",
     "price_in",

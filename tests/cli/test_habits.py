@@ -26,7 +26,6 @@ WITHOUT_JSON = {
     "demo": "prints what its stages print",
     "import-weights": "prints a line",
     "report": "writes its table to a file: report --json FILE",
-    "extract-knowledge audit": "prints where the sheet is",
     "extract-knowledge mentions": "prints the path of its table",
     "extract-knowledge prompts": "prints the paths of the files",
     "plugins new": "prints where the package is",
