@@ -87,7 +87,8 @@ def ingest(
         window: Part of a longer record to keep: ``first``, ``center``, or ``split`` into several records.
         limit: Largest number of records to take, from the first. By default all.
         patients_file: Text file of patient ids, one per line. Only records of these patients are taken.
-        drop: Quality flags. Records with one of them are left out.
+        drop: Quality flags. Records with one of them are left out. ``duplicates`` leaves out all records of a waveform
+            but the first.
         keep_identity: Keep columns that name a person, such as the patient's name or birth date. By default they are
             left out.
         hash_patients: File with a key, or ``key:SECRET``. Patient ids are stored as HMAC-SHA-256 under this key, so one

@@ -164,7 +164,11 @@ def ingest(
     ] = None,
     drop: Annotated[
         list[str] | None,
-        typer.Option(help="Quality flag. Records with this flag are left out. Repeatable.", rich_help_panel=STORED),
+        typer.Option(
+            help="Quality flag; records with it are left out. With duplicates, all records of a waveform but the first "
+            "are left out. Repeatable.",
+            rich_help_panel=STORED,
+        ),
     ] = None,
     keep_identity: Annotated[
         bool,
@@ -238,6 +242,8 @@ def _as_json(report: "IngestReport", out: Path, seconds: float) -> dict[str, Any
         "records": report.records,
         "failed": report.failed,
         "findings": report.findings,
+        "unknown_patients": report.unknown_patients,
+        "duplicates": [list(group) for group in report.duplicates],
         "flagged": dict(report.flagged),
         "clipped": report.clipped,
         "rescaled": report.rescaled,
@@ -260,6 +266,7 @@ def _show(report: "IngestReport", out: Path, seconds: float) -> None:
     if report.other:
         others = ", ".join(f"{name} ({count})" for name, count in report.other.most_common())
         say(f"  channels left out because they are not ECG leads: {others}")
+    _show_patients(report)
     if report.telling:
         say(f"  {report.telling} record ids contain the patient's id, which --hash-patients does not change there")
     rejected = Counter(_kind(row.stage, row.reason) for row in report.rejected)
@@ -271,6 +278,23 @@ def _show(report: "IngestReport", out: Path, seconds: float) -> None:
     print_table("Summary", rows, numeric=["records"])
     if report.rejected:
         _show_rejected(report, out)
+
+
+def _show_patients(report: "IngestReport") -> None:
+    """Say what is known of patients, and which records have the same waveform."""
+    if report.unknown_patients == report.taken:
+        say("  no patient is known: each record has a fold of its own, so one patient may be in several parts")
+        say("  name patients with --table and --patient-column, or with --patient-from")
+    elif report.unknown_patients:
+        say(f"  the patient of {report.unknown_patients} records is unknown: each of them has a fold of its own")
+    if report.duplicates:
+        later = sum(len(group) - 1 for group in report.duplicates)
+        say(f"  same waveform as an earlier record: {later} (--drop duplicates leaves them out)")
+        for group in report.duplicates[:SHOWN]:
+            more = f" and {len(group) - SHOWN} more" if len(group) > SHOWN else ""
+            say(f"    {' = '.join(group[:SHOWN])}{more}")
+        if len(report.duplicates) > SHOWN:
+            say(f"    ... and {len(report.duplicates) - SHOWN} more groups")
 
 
 def _taken(report: "IngestReport") -> str:

@@ -130,6 +130,12 @@ def size_and_time(root: Path, path: str) -> tuple[int, float]:
     return found.st_size, found.st_mtime
 
 
+def stamp_of(root: Path, path: str) -> tuple[int, int]:
+    """Return time of the last change and size of a file or folder, by which a cache knows that it was changed."""
+    found = (root / path).stat()
+    return int(found.st_mtime * 1e6), int(found.st_size)
+
+
 def check_inside(root: Path, path: str) -> None:
     """Refuse a path that leads out of the dataset's folder: through ``..``, as an absolute path, or through a link.
 

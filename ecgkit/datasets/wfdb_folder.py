@@ -15,6 +15,7 @@ class WfdbFolder(Dataset):
 
     name = "wfdb"
     code_system = "dx"
+    takes_table = True
 
     @classmethod
     def recognises(cls, root: Path) -> bool:

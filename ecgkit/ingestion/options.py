@@ -13,6 +13,7 @@ from ecgkit.signal.quality import FLAGS
 
 Window = Literal["first", "center", "split"]
 WINDOWS: tuple[Window, ...] = ("first", "center", "split")
+DUPLICATES = "duplicates"
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class IngestOptions:
         given: What the user says of the dataset that its files do not say.
         max_record_mb: Largest memory in MB that one record may need while it is read; a larger one goes to the ledger.
         max_record_seconds: Longest time in s that reading one record may take.
-        drop: Quality flags. A record with one of them goes to the ledger; see `ecgkit.signal.quality.FLAGS`.
+        drop: Quality flags. A record with one of them goes to the ledger; see `ecgkit.signal.quality.FLAGS`. Or
+            ``duplicates``: records with the same waveform as an earlier record.
         identity: What of a patient is kept: names and birth dates or not, ids as they are or hashed.
     """
 
@@ -63,8 +65,14 @@ class IngestOptions:
             raise ConfigError(f"--window {self.window} needs a length", remedy="Give it with --seconds.")
         self.given.check()
         for flag in self.drop:
-            if flag not in FLAGS:
-                raise ConfigError(f"no flag {flag!r}", f"one of {', '.join(FLAGS)}", did_you_mean(flag, FLAGS))
+            known = (*FLAGS, DUPLICATES)
+            if flag not in known:
+                raise ConfigError(f"no flag {flag!r}", f"one of {', '.join(known)}", did_you_mean(flag, known))
+
+    @property
+    def dropped_flags(self) -> tuple[str, ...]:
+        """The quality flags in `drop`."""
+        return tuple(flag for flag in self.drop if flag != DUPLICATES)
 
     def windows(self, header: Header) -> list[tuple[int, int]]:
         """Return the parts of a record to store, as first sample and sample after the last, at the record's rate."""

@@ -49,7 +49,7 @@ def make_part(job: Job, call: tuple[int, Slots]) -> None:
         call: The part's number, and its slots.
     """
     index, slots = call
-    with open_part(job.layout, job.folder, index, job.options.drop) as writer:
+    with open_part(job.layout, job.folder, index, job.options.dropped_flags) as writer:
         for _, windows in groupby(slots.items(), key=lambda item: item.source.record_id):
             _take(job, list(windows), writer)
 

@@ -20,6 +20,7 @@ from ecgkit.datasets.base import Dataset, Source, settle, utf8
 from ecgkit.datasets.budget import check_memory, memory_budget, time_budget
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.paths import refused_members, size_and_time
+from ecgkit.datasets.people import introduce
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.executor import Executor
 from ecgkit.ingestion.options import IngestOptions
@@ -186,7 +187,8 @@ def make_plan(
         DatasetError: The dataset lists no record, two records with one id, or no record that can be read.
         KeyboardInterrupt: Ctrl-C was pressed.
     """
-    sources = _distinct(_chosen(settle(dataset.sources()), options))
+    with memory_budget(options.max_record_mb):
+        sources = _distinct(_chosen(settle(introduce(dataset)), options))
     listing, blocks = len(sources), dict[int, Block]()
     done = 0
     for start, block in executor.run(partial(plan_block, dataset, options), _handed_out(sources), stop):
