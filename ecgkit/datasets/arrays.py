@@ -7,19 +7,20 @@ is asked for in one error that names the options.
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.channels import Naming, amplitudes, find_rows
-from ecgkit.datasets.containers import OPENERS, open_container, suffix_of
+from ecgkit.datasets.containers import OPENERS, Container, open_container, suffix_of
+from ecgkit.datasets.given import Given
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.header_folder import relative
 from ecgkit.datasets.missing import Stated, ask_for_missing
 from ecgkit.datasets.people import describe
 from ecgkit.datasets.stacked import largest_value, read_from
-from ecgkit.datasets.stacks import Stack, find_stacks, stated_in
+from ecgkit.datasets.stacks import Stack, find_stacks, stacks_of, stated_in
 from ecgkit.datasets.stores import is_store
 from ecgkit.datasets.tables import Table
 from ecgkit.datasets.wfdb_record import one_error, recording_of
@@ -88,28 +89,23 @@ class Arrays(Dataset):
         if first is None:
             return
         with one_error(first.path, "a file of arrays"):
-            stack = self._stack(first)
-            stated = self._stated(first)
+            container = open_container(self.folder, first.path)
+            stack = _only_stack(container, first.path, first.extra.get("array"), self.given)
+            stated = _stated(container, self.given, first.fs, first.unit, self.fs)
             ask_for_missing(f"{stack}", stated, stack.rows, lambda: largest_value(self._samples(stack, _place(first))))
 
     def header(self, source: Source) -> Header:
         """Return the header of a record, from the shape of its array and what is stated of it."""
         with one_error(source.path, "a file of arrays"):
-            stack, stated = self._stack(source), self._stated(source)
-            fs, names, unit = stated.complete(source.path)
-            if len(names) != stack.rows:
-                raise RecordError(f"{stack} has {stack.rows} rows, but {len(names)} leads are named")
-            rows = find_rows(names, [unit] * len(names), Naming(renames=self.given.naming.renames))
-            if not stack.samples:
-                raise RecordError(f"{stack} holds no sample")
-        layout = (stack, _place(source), rows)
-        return Header(fs, stack.samples, rows.leads, rows.unit, rows.source_leads, rows.other, layout=layout)
+            container = open_container(self.folder, source.path)
+            name = source.extra.get("array")
+            return _header(container, source.path, name, self.given, source.fs, source.unit, self.fs)
 
     def read(self, source: Source, header: Header) -> Recording:
         """Read one record."""
-        stack, place, rows = header.layout
+        stack, rows = header.layout
         with one_error(source.path, "a file of arrays"):
-            samples = self._samples(stack, place)
+            samples = self._samples(stack, _place(source))
             return recording_of(amplitudes(rows.pick(samples), rows), header, source.record_id)
 
     @cached_property
@@ -126,26 +122,6 @@ class Arrays(Dataset):
         if others:
             self.findings.append(f"the {kinds[kind]} {kind} files are read; not read: {others}")
         return [path for path in paths if suffix_of(path) == kind]
-
-    def _stack(self, source: Source) -> Stack:
-        name = source.extra.get("array")
-        try:
-            stacks = find_stacks(self.folder, source.path, self.given)
-        except DatasetError as error:  # of one file among many
-            raise RecordError(str(error)) from None
-        found = next((stack for stack in stacks if name is None or stack.name == name), None)
-        if found is None or (name is None and found.records > 1):
-            raise RecordError(f"{source.path} does not hold one record")
-        return found
-
-    def _stated(self, source: Source) -> Stated:
-        """Return what is stated of a record's signal: by the user, by the table, or by the file."""
-        given, in_file = self.given, stated_in(open_container(self.folder, source.path))
-        return Stated(
-            fs=source.fs or in_file.fs or given.source_fs or self.fs,
-            leads=given.naming.order or in_file.leads or given.leads,
-            unit=source.unit or in_file.unit or given.unit,
-        )
 
     def _samples(self, stack: Stack, place: int) -> Any:
         return read_from(self.folder, stack.path, stack.name, stack.letters, place)
@@ -168,6 +144,58 @@ class Arrays(Dataset):
         else:
             kinds = ", ".join(sorted({" ".join(letters.replace("1", "")) for letters, _ in shapes}))
             self.findings.append(f"{len(signals)} arrays with {records} records; axes {kinds}")
+
+
+@lru_cache(maxsize=64)
+def _header(
+    container: Container,
+    path: str,
+    name: str | None,
+    given: Given,
+    fs: float | None,
+    unit: str,
+    preferred: float | None,
+) -> Header:
+    """Return the header that all records of an array have in common."""
+    stack, stated = _only_stack(container, path, name, given), _stated(container, given, fs, unit, preferred)
+    rate, names, own_unit = stated.complete(path)
+    if len(names) != stack.rows:
+        raise RecordError(f"{stack} has {stack.rows} rows, but {len(names)} leads are named")
+    rows = find_rows(names, [own_unit] * len(names), Naming(renames=given.naming.renames))
+    if not stack.samples:
+        raise RecordError(f"{stack} holds no sample")
+    return Header(
+        rate,
+        stack.samples,
+        rows.leads,
+        rows.unit,
+        rows.source_leads,
+        rows.other,
+        layout=(stack, rows),
+        stamp=container.stamp,
+    )
+
+
+def _only_stack(container: Container, path: str, name: str | None, given: Given) -> Stack:
+    """Return the array of a name, or the one of a file with one record."""
+    try:
+        stacks = stacks_of(container, path, given)
+    except DatasetError as error:  # of one file among many
+        raise RecordError(str(error)) from None
+    found = next((stack for stack in stacks if name is None or stack.name == name), None)
+    if found is None or (name is None and found.records > 1):
+        raise RecordError(f"{path} does not hold one record")
+    return found
+
+
+def _stated(container: Container, given: Given, fs: float | None, unit: str, preferred: float | None) -> Stated:
+    """Return what is stated of a record's signal: by the table (`fs`, `unit`), by the file, or by the user."""
+    in_file = stated_in(container)
+    return Stated(
+        fs=fs or in_file.fs or given.source_fs or preferred,
+        leads=given.naming.order or in_file.leads or given.leads,
+        unit=unit or in_file.unit or given.unit,
+    )
 
 
 def array_files(root: Path) -> list[str]:
