@@ -16,13 +16,13 @@ from ecgkit.datasets.channels import Naming, amplitudes, find_rows
 from ecgkit.datasets.containers import OPENERS, Container, open_container, suffix_of
 from ecgkit.datasets.given import Given
 from ecgkit.datasets.header import Header
-from ecgkit.datasets.header_folder import relative
 from ecgkit.datasets.missing import Stated, ask_for_missing
 from ecgkit.datasets.people import describe
 from ecgkit.datasets.stacked import largest_value, read_from
 from ecgkit.datasets.stacks import Stack, find_stacks, stacks_of, stated_in
 from ecgkit.datasets.stores import is_store
 from ecgkit.datasets.tables import Table
+from ecgkit.datasets.walk import Refused, walk_for
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.recording import Recording
@@ -42,7 +42,7 @@ class Arrays(Dataset):
     @classmethod
     def recognises(cls, root: Path) -> bool:
         """Return whether this is an array file, or a folder of such files."""
-        return bool(array_files(root))
+        return bool(array_files(root)[0])
 
     def sources(self) -> Sequence[Source]:
         """List the records of all files.
@@ -115,7 +115,7 @@ class Arrays(Dataset):
 
     def _paths(self) -> list[str]:
         """Return the files of the most frequent kind; the others are told."""
-        paths = array_files(self.root)
+        paths, self.not_entered = array_files(self.root)
         kinds = Counter(suffix_of(path) for path in paths)
         kind = max(kinds, key=lambda suffix: (kinds[suffix], suffix))
         others = ", ".join(f"{count} {suffix}" for suffix, count in kinds.items() if suffix != kind)
@@ -198,20 +198,11 @@ def _stated(container: Container, given: Given, fs: float | None, unit: str, pre
     )
 
 
-def array_files(root: Path) -> list[str]:
-    """Return the paths of all array files of a folder in order, relative to it; or the name of the one file."""
+def array_files(root: Path) -> tuple[list[str], list[Refused]]:
+    """Return the array files of a folder in order, relative to it, and the folders not entered; or the one file."""
     if _is_array_file(root):
-        return [root.name]
-    return sorted(relative(root, file) for file in _below(root)) if root.is_dir() else []
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    """Yield the array files below a folder. A Zarr array is a folder, and is not entered. Links are not followed."""
-    for entry in sorted(folder.iterdir()):
-        if _is_array_file(entry):
-            yield entry
-        elif entry.is_dir() and not entry.is_symlink() and not entry.name.startswith("."):
-            yield from _below(entry)
+        return [root.name], []
+    return walk_for(root, _is_array_file) if root.is_dir() else ([], [])
 
 
 def _is_array_file(path: Path) -> bool:
