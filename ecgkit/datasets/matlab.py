@@ -30,9 +30,20 @@ def load_struct(file: Path, name: str) -> dict[str, Any]:
 
 
 def load_arrays(file: Path) -> dict[str, NDArray]:
-    """Return all numeric arrays of a file by name, in their own shapes; a number is an array of one element."""
-    content = loadmat(io.BytesIO(file.read_bytes()))
-    return {name: v for name, v in content.items() if isinstance(v, np.ndarray) and v.dtype.kind in "iuf"}
+    """Return all numeric arrays of a file by name, in their own shapes; a number is an array of one element.
+
+    The fields of a struct are returned by their own names.
+    """
+    raw = file.read_bytes()
+    check_inflated(compressed_elements(raw), file.name)
+    content = {name: v for name, v in loadmat(io.BytesIO(raw)).items() if isinstance(v, np.ndarray)}
+    structs = [v for v in content.values() if v.dtype.names and v.size == 1]
+    fields = {name: one[name].flat[0] for one in structs for name in one.dtype.names or ()}
+    return {name: v for name, v in {**content, **fields}.items() if _is_numeric(v)}
+
+
+def _is_numeric(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "iuf"
 
 
 def _load(file: Path, names: list[str] | None) -> dict[str, Any]:
