@@ -66,6 +66,7 @@ def _facts(archive: "ArchiveDetails") -> dict[str, Any]:
         "doi": card.doi,
         "overlaps": "; ".join(f"{other}: {what}" for other, what in archive.overlaps.items()) or "none known",
         "notes": card.notes,
+        "figures read at": ", ".join(card.read_at),
         "from": archive.distribution,
     }
     return {key: value for key, value in facts.items() if value}
@@ -91,6 +92,7 @@ def _as_json(archive: "ArchiveDetails") -> dict[str, Any]:
         "recognised_by": card.recognised_by,
         "overlaps": dict(archive.overlaps),
         "notes": card.notes,
+        "read_at": list(card.read_at),
         "distribution": archive.distribution,
     }
 

@@ -52,7 +52,8 @@ def layouts() -> "dict[str, DatasetEntry | _Declared]":
         for name, card in all_cards().items()
         if card.reading
     }
-    return dict(sorted({**declared, **host().entries(DatasetEntry)}.items(), key=lambda item: -item[1].priority))
+    known: dict[str, DatasetEntry | _Declared] = {**declared, **host().entries(DatasetEntry)}
+    return dict(sorted(known.items(), key=lambda item: -item[1].priority))
 
 
 def find_dataset(src: Path, name: str = "", fs: float | None = None, given: Given = NOTHING_GIVEN) -> Dataset:

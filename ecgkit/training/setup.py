@@ -211,13 +211,13 @@ def set_up(
     family: type[Method] = entry.load()
     needs = (*entry.needs, *family.further_needs(config))
     prepare = watch if options.prepare else None
-    processes.in_turn(lambda: check_prepared(needs, store, owner=entry.name, prepare=prepare))
+    processes.in_turn(lambda: check_prepared(needs, store, owner=entry.name, prepare=prepare, config=config))
     view = preview(store, config.signal) if preview_only else _view(store, config.signal, options, processes, watch)
     data = task_data(load_task(task), task.name, store, view.usable) if task else None
     split = task_split(data) if data else pretraining_split(store.table, view.usable, all_folds=options.all_folds)
-    opened = open_supplies(needs, store, view, data, owner=entry.name)
     corpus = Corpus(store, split.train, data.labels if data else ())
     config = family.complete(config, corpus)
+    opened = open_supplies(needs, store, view, data, owner=entry.name, config=config)
     supplies: Supplies = {**opened, **views_of(config, options.seed)}
     name = task_reference(task) if task else ""
     parents = read_parents(family.built_on(config))
@@ -241,7 +241,7 @@ def set_up(
         sampler,
         fewest,
         parents,
-        origins(needs, store),
+        origins(needs, store, config),
     )
 
 

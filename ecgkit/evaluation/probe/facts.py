@@ -172,6 +172,7 @@ def _checkpoint(encoder: "ProbedEncoder", training: Sequence[Mapping[str, Any]])
         epoch=kept["epoch"],
         epochs=recipe.epochs,
         value=kept["val_loss"],
+        origins=encoder.origins,
     )
 
 

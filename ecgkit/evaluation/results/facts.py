@@ -138,6 +138,7 @@ class CheckpointFacts:
         epochs: Number of epochs of the training.
         value: Value of the criterion in that epoch.
         random_seed: Seed of random weights.
+        origins: Where the further inputs of the pretraining came from, such as entities, in words by input.
     """
 
     selected_by: Selection = "not recorded"
@@ -145,6 +146,7 @@ class CheckpointFacts:
     epochs: int | None = None
     value: float | None = None
     random_seed: int | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -37,6 +37,7 @@ def sentences(row: ResultRow) -> dict[str, str]:
         **{name: _value(value) for name, value in facts.head.items()},
         **_scoring(row),
         "checkpoint selection": checkpoint_words(facts),
+        **{f"pretrained on {need}": origin for need, origin in facts.checkpoint.origins.items()},
         **_leads(facts),
         **_leak_guard(facts),
         **(transfer_words(facts.transfer) if facts.transfer else {}),
