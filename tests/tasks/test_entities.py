@@ -125,7 +125,8 @@ def test_the_dataset_s_own_classes_come_before_entities(store: Path) -> None:
 def test_a_result_says_which_extraction(store: Path, tmp_path: Path) -> None:
     path = tmp_path / "own.yaml"
     path.write_text(
-        "title: Rhythms\nunlabelled: keep\nentities: {name: labels, min_count: 2, only: [sinus rhythm, atrial fibrillation]}\n"
+        "title: Rhythms\nunlabelled: keep\n"
+        "entities: {name: labels, min_count: 2, only: [sinus rhythm, atrial fibrillation]}\n"
     )
     kit.probe(
         method="merl", preset="tiny", random_init=True, data=store, task=str(path), out=tmp_path / "r", device="cpu"
