@@ -110,8 +110,8 @@ def ingest(
 
     Raises:
         ConfigError: Options contradict each other, or the patient file or the key file cannot be read.
-        DatasetError: `src` does not exist, has no known layout, or holds no readable record. With `verify`: it has no list,
-            or a file differs that describes all records.
+        DatasetError: `src` does not exist, has no known layout, or holds no readable record. With `verify`: it has no
+            list, or a file differs that describes all records.
         OutputError: `out` exists, another process is making it, or the disk is full.
         KeyboardInterrupt: Ctrl-C was pressed. What is done is kept.
     """
