@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         write_mentions,
         write_prompts,
     )
+    from ecgkit.api.listing import list_encoders, list_heads, list_tasks
     from ecgkit.api.plugins import check_plugin, list_methods, list_plugins, new_plugin
     from ecgkit.api.pretrain import estimate_pretraining, pretrain, resume_pretraining
     from ecgkit.api.probe import probe
@@ -105,9 +106,12 @@ __all__ = [
     "inspect_record",
     "inspect_store",
     "list_datasets",
+    "list_encoders",
+    "list_heads",
     "list_methods",
     "list_plugins",
     "list_runs",
+    "list_tasks",
     "load",
     "new_plugin",
     "open_store",
@@ -148,6 +152,7 @@ _FUNCTIONS = {
     "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store",
     "ecgkit.api.knowledge": "audit_knowledge compare_knowledge export_knowledge extract_knowledge score_knowledge "
     "vote_knowledge write_mentions write_prompts",
+    "ecgkit.api.listing": "list_encoders list_heads list_tasks",
     "ecgkit.api.plugins": "check_plugin list_methods list_plugins new_plugin",
     "ecgkit.api.pretrain": "estimate_pretraining pretrain resume_pretraining",
     "ecgkit.api.report": "report",

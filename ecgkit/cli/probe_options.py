@@ -49,7 +49,7 @@ Task = Annotated[
     typer.Option(
         rich_help_panel="Data",
         help="Name or YAML file of a task, such as ptbxl-super or my.yaml. Join several by commas. Default: the only "
-        "task that fits the store.",
+        "task that fits the store. List them with: ecgkit tasks",
         autocompletion=completion.tasks,
     ),
 ]
@@ -69,7 +69,7 @@ Head = Annotated[
     str,
     typer.Option(
         rich_help_panel="Evaluation",
-        help="Head to fit on the encoder's features. List them with: ecgkit plugins list",
+        help="Head to fit on the encoder's features. List them with: ecgkit heads",
         autocompletion=completion.heads,
     ),
 ]

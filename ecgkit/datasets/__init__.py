@@ -30,7 +30,7 @@ LAYOUTS = (
     ("code-test", "CODE-test (ecg_tracings.hdf5, attributes.csv, annotations/)", "code_test:CodeTest", 20),
     ("sph", "Shandong Provincial Hospital (metadata.csv, records/A00001.h5)", "sph:Sph", 20),
     ("zzu-pecg", "ZZU pECG, children (AttributesDictionary.csv)", "zzu_pecg:ZzuPecg", 20),
-    ("echonext", "EchoNext (EchoNext_metadata_100k.csv, EchoNext_train_waveforms.npy)", "echonext:EchoNext", 20),
+    ("echonext", "EchoNext (echonext_metadata_100k.csv, EchoNext_train_waveforms.npy)", "echonext:EchoNext", 20),
     ("fairseq-signals", "a folder that fairseq-signals made (meta.csv, org/)", "fairseq_signals:FairseqSignals", 20),
     ("cpsc2019", "CPSC 2019 (data_00001.mat, R_00001.mat)", "cpsc_beats:Cpsc2019", 15),
     ("cpsc2020", "CPSC 2020 (A01.mat, R01.mat)", "cpsc_beats:Cpsc2020", 15),

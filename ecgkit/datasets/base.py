@@ -93,6 +93,8 @@ class Dataset(ABC):
     name: str
     # Whether a table beside the files may say more of the records. A published layout has tables of its own.
     takes_table: ClassVar[bool] = False
+    # Names of tables that the layout reads itself.
+    own_tables: Sequence[str] = ()
     # Whether the folder may also be one file.
     takes_file: ClassVar[bool] = False
     # Whether the records have an order of their own, which a table may follow instead of naming them.
@@ -226,10 +228,10 @@ def settle(sources: Sequence[Source]) -> list[Source]:
 
 def _checked(source: Source, number: int) -> Source:
     problem = "" if source.problem else _problem(source, number)
-    named = {"record_id": utf8(source.record_id), "path": utf8(source.path)}
-    if named["record_id"] is not source.record_id or named["path"] is not source.path:
+    record_id, path = utf8(source.record_id), utf8(source.path)
+    if record_id is not source.record_id or path is not source.path:
         problem = str(RecordError("the file's name is not valid UTF-8", remedy="Rename the file."))
-        return replace(source, problem=problem, **named)
+        return replace(source, problem=problem, record_id=record_id, path=path)
     return replace(source, problem=problem) if problem else source
 
 

@@ -132,7 +132,7 @@ def size_and_time(root: Path, path: str) -> tuple[int, float]:
 
 def stamp_of(root: Path, path: str) -> tuple[int, int]:
     """Return time of the last change and size of a file or folder, by which a cache knows that it was changed."""
-    found = (root / path).stat()
+    found = os.stat(f"{root}/{path}") if is_local(root) else (root / path).stat()
     return int(found.st_mtime * 1e6), int(found.st_size)
 
 

@@ -211,17 +211,18 @@ def set_up(
     family: type[Method] = entry.load()
     needs = (*entry.needs, *family.further_needs(config))
     prepare = watch if options.prepare else None
-    processes.in_turn(lambda: check_prepared(needs, store, owner=entry.name, prepare=prepare))
+    processes.in_turn(lambda: check_prepared(needs, store, owner=entry.name, prepare=prepare, config=config))
     view = preview(store, config.signal) if preview_only else _view(store, config.signal, options, processes, watch)
     data = task_data(load_task(task), task.name, store, view.usable) if task else None
     split = task_split(data) if data else pretraining_split(store.table, view.usable, all_folds=options.all_folds)
-    opened = open_supplies(needs, store, view, data, owner=entry.name)
     corpus = Corpus(store, split.train, data.labels if data else ())
     config = family.complete(config, corpus)
+    opened = open_supplies(needs, store, view, data, owner=entry.name, config=config)
     supplies: Supplies = {**opened, **views_of(config, options.seed)}
     name = task_reference(task) if task else ""
     parents = read_parents(family.built_on(config))
-    data_of = (store.content_hash, options.seed, options.all_folds, name)
+    extraction = data.extraction if data else None
+    data_of = (store.content_hash, options.seed, options.all_folds, name, *([extraction.sha256] if extraction else []))
     identity = fingerprint(entry.name, identity_of(config), *data_of, *(parent.sha256 for parent in parents))
     sampler, fewest = family.sampler(config, corpus), family.fewest_records(config)
     check_batch(config.recipe, entry.name, fewest, 1 if sampler is None else sampler.group)
@@ -241,7 +242,7 @@ def set_up(
         sampler,
         fewest,
         parents,
-        origins(needs, store),
+        {**origins(needs, store, config), **({"labels": str(extraction)} if extraction else {})},
     )
 
 

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from ecgkit.knowledge.source import EntityField, EntitySource
 from ecgkit.recipe import Recipe
 from ecgkit.signal.filters import Butterworth
 from ecgkit.signal.spec import SignalSpec
@@ -68,7 +69,7 @@ class KMerlConfig:
         w_query: Weight of the query loss; 0 leaves it out.
         uncertain: How the query loss counts an entity if the report is unsure of it: ``negative`` (the paper's labels
             are findings asserted as present), ``positive``, or ``ignore``.
-        entities: Names of the entities; filled in from the store.
+        entities: The extraction to learn from, ``entities.name``, and the names of its entities.
         text: The text encoder.
         signal: The input.
         recipe: The training.
@@ -97,7 +98,7 @@ class KMerlConfig:
     w_contrast: float = 1.0
     w_query: float = 1.0
     uncertain: Literal["negative", "positive", "ignore"] = "negative"
-    entities: tuple[str, ...] = ()
+    entities: EntityField = field(default_factory=EntitySource)
     text: TextConfig = field(default_factory=TextConfig)
     signal: SignalSpec = SIGNAL
     recipe: Recipe = KMERL_RECIPE

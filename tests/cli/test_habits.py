@@ -203,7 +203,7 @@ def test_options_come_from_the_environment(ecgkit, tmp_path: Path, monkeypatch) 
     monkeypatch.setenv("ECGKIT_SIMULATE_RECORDS", "many")
     done = ecgkit("simulate", tmp_path / "c")
     assert done.code == 2
-    assert "Invalid value for '--records'" in done.err
+    assert "--records 'many' (from ECGKIT_SIMULATE_RECORDS)" in done.err
     monkeypatch.setenv("ECGKIT_VERSION", "1")
     monkeypatch.setenv("ECGKIT_DEBUG", "2")
     assert json.loads(ecgkit("methods", "--json").out)  # no option: it would stop every command

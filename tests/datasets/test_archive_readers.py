@@ -46,6 +46,19 @@ def test_code_test_has_labels_of_a_consensus_and_of_annotators(tmp_path: Path) -
     assert (rows["0"]["labels_cardiologist1"], rows["0"]["labels_cardiologist2"]) == (["1dAVb"], None)
     assert (rows["1"]["sex"], rows["1"]["age"], rows["1"]["patient_id"]) == ("F", 61, "1")
     np.testing.assert_array_equal(signal_of(dataset), tracings[0, 10:54].T)
+    assert dataset.header(dataset.sources()[0]).leads[3:6] == ("aVL", "aVF", "aVR")
+
+
+def test_mimic_iv_ecg_names_the_note_of_a_cardiologist(tmp_path: Path) -> None:
+    (tmp_path / "record_list.csv").write_text("subject_id,study_id,path\n10,40,files/a\n11,41,files/b\n")
+    links = (
+        "subject_id,study_id,waveform_path,note_id,note_seq,charttime\n10,40,files/a,10-EK-1,1,2150-01-01 10:00:00\n"
+    )
+    (tmp_path / "waveform_note_links.csv").write_text(links)
+    noted, other = find_dataset(tmp_path).sources()
+    names = ("note_id", "note_seq", "note_time")
+    assert [noted.extra[name] for name in names] == ["10-EK-1", "1", "2150-01-01 10:00:00"]
+    assert [other.extra[name] for name in names] == [None, None, None]
 
 
 def test_sph_has_statements_with_modifiers(tmp_path: Path) -> None:
@@ -101,7 +114,8 @@ def test_zzu_has_children_with_ages_in_days(tmp_path: Path) -> None:
     assert dataset.header(dataset.sources()[1]).leads == nine
 
 
-def test_echonext_rows_lie_in_the_array_of_their_split(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["echonext_metadata_100k.csv", "EchoNext_metadata_100k.csv"])
+def test_echonext_rows_lie_in_the_array_of_their_split(tmp_path: Path, name: str) -> None:
     arrays = {
         split: np.stack([synthetic_signal(50, seed=n).T[None] for n in seeds]).astype(np.float32)
         for split, seeds in {"train": (1, 2), "val": (3,), "test": (4,), "no_split": (5,)}.items()
@@ -118,7 +132,7 @@ def test_echonext_rows_lie_in_the_array_of_their_split(tmp_path: Path) -> None:
             "lvef_lte_45_flag": [1, 0, 0, 0, 0, 0],
             "shd_moderate_or_greater_flag": [1, 0, 1, 0, 0, 0],
         }
-    ).to_csv(tmp_path / "EchoNext_metadata_100k.csv", index=False)
+    ).to_csv(tmp_path / name, index=False)
     dataset = find_dataset(tmp_path)
     sources = dataset.sources()
     assert dataset.name == "echonext"
@@ -151,7 +165,7 @@ def test_cpsc_2019_has_reference_peaks(tmp_path: Path) -> None:
 def test_cpsc_2020_has_premature_beats(tmp_path: Path) -> None:
     for number in (1, 2):
         savemat(tmp_path / f"A0{number}.mat", {"ecg": synthetic_signal(200, 1)[0][:, None]})
-    savemat(tmp_path / "R01.mat", {"V_ref": np.array([[11]]), "S_ref": np.zeros((0, 1))})
+    savemat(tmp_path / "R01.mat", {"ref": {"V_ref": np.array([[11]]), "S_ref": np.zeros((0, 1))}})
     dataset = find_dataset(tmp_path)
     rows = rows_of(dataset)
     assert dataset.name == "cpsc2020"

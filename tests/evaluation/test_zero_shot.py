@@ -74,9 +74,9 @@ def merl(store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 def test_a_run_keeps_the_entities_and_gives_the_whole_method(kmerl: Path, store: Path) -> None:
     run = open_run(kmerl)
-    assert "atrial fibrillation" in run.config.entities
+    assert "atrial fibrillation" in run.config.entities.names
     method = run.method().eval()
-    assert method.trained_names() == run.config.entities
+    assert method.trained_names() == run.config.entities.names
     x, ids = torch.randn(2, 3, 1000), torch.tensor([0, 1, 7])
     with torch.no_grad():
         scores = method.class_scores(Batch(x, ids, torch.arange(2)), method.class_vectors(["sinus rhythm", "pacing"]))

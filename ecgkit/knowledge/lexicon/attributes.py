@@ -8,9 +8,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal, cast
 
 from ecgkit.knowledge.lexicon.scope import Match
 from ecgkit.knowledge.lexicon.terms import Cues
+from ecgkit.knowledge.mentions import Change, Severity
 
 REACH = 2
 LONGEST_LOCATION = 60  # characters
@@ -37,13 +39,15 @@ class Attributes:
     def _graded(self) -> bool:
         return bool(self.cues.severity.search(self.text) or self.cues.change.search(self.text))
 
-    def severity(self, index: int) -> str:
+    def severity(self, index: int) -> Severity | Literal[""]:
         """Return the severity of a match, or nothing; see `ecgkit.knowledge.mentions.Mention`."""
-        return self._grade(index, self.cues.severity) if self._graded else ""
+        found = self._grade(index, self.cues.severity) if self._graded else ""
+        return cast(Severity | Literal[""], found)
 
-    def change(self, index: int) -> str:
+    def change(self, index: int) -> Change | Literal[""]:
         """Return how a match changed since an earlier ECG, or nothing."""
-        return self._grade(index, self.cues.change) if self._graded else ""
+        found = self._grade(index, self.cues.change) if self._graded else ""
+        return cast(Change | Literal[""], found)
 
     @cached_property
     def _places(self) -> list[tuple[int, int]]:
