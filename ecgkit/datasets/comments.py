@@ -19,7 +19,8 @@ _OWN = {"dx", "age", "sex", "gender"}
 # The form that WFDB's header(5) recommends holds several keys in one line: "<age>: 69 <sex>: M <diagnoses>: none".
 _KEYS_IN_LINE = re.compile(r"(?=<[^<>:]+>\s*:?)")
 _KEY = re.compile(r"\s*<(?P<key>[^<>:]+)>\s*:?(?P<value>.*)")
-_UNKNOWN = {"", "nan", "unknown", "none", "n/a", "na"}
+# Words that say that something is not known.
+UNKNOWN = {"", "nan", "unknown", "none", "n/a", "na"}
 # A header may hold anything; no more comments than these become columns, and no key longer than this.
 MOST_COLUMNS, LONGEST_KEY = 64, 60
 
@@ -66,7 +67,7 @@ def parse_comments(lines: tuple[str, ...]) -> Comments:
             columns.setdefault(key, []).append(value)
     joined = {key: "; ".join(dict.fromkeys(values)) for key, values in list(columns.items())[:MOST_COLUMNS]}
     labels = dict.fromkeys(code for key, value in _pairs(lines) if key.lower() == "dx" for code in split_codes(value))
-    known = tuple(label for label in labels if label.lower() not in _UNKNOWN)
+    known = tuple(label for label in labels if label.lower() not in UNKNOWN)
     sex = parse_sex(fields.get("sex", "")) or parse_sex(fields.get("gender", ""))
     return Comments(known, parse_age(fields.get("age", "")), sex, joined)
 
