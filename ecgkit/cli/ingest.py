@@ -185,6 +185,14 @@ def ingest(
             "stores made with it. Default: ids are stored as they are.",
         ),
     ] = "",
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Compare every file with the publisher's SHA256SUMS.txt first. Records with a file that differs go to "
+            "the ledger.",
+        ),
+    ] = False,
     max_record_mb: Annotated[
         float,
         typer.Option(
