@@ -1,9 +1,10 @@
 """Read the samples of single rows of a Parquet file, without reading it whole.
 
-Rows are read in their order, some at a time, so that each page is unpacked once and memory stays small, however large the
+Rows are read in their order, some at a time. So each page is unpacked once, and memory stays small, however large the
 groups of rows are.
 """
 
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import accumulate
@@ -59,10 +60,8 @@ class _Rows:
             about = pq.read_metadata(stream)
         groups = [about.row_group(n) for n in range(about.num_row_groups)]
         self._starts = [0, *accumulate(group.num_rows for group in groups)]
-        wanted = [
-            n for n in range(about.num_columns) if about.row_group(0).column(n).path_in_schema.split(".")[0] in columns
-        ]
-        values = sum(group.column(n).num_values for group in groups for n in wanted)
+        parts = [group.column(n) for group in groups for n in range(about.num_columns)]
+        values = sum(part.num_values for part in parts if part.path_in_schema.split(".")[0] in columns)
         own = values / max(1, about.num_rows)
         check_memory(own, f"a row of {file.name}")
         self._batch = max(1, int(BLOCK_BYTES / max(1.0, 8 * own)))
@@ -72,8 +71,8 @@ class _Rows:
 
     def find(self, row: int) -> Any:
         """Return a table of one row."""
-        if not self._start <= row < self._stop + 16 * self._batch or self._table is None:
-            group = next(n for n, stop in enumerate(self._starts[1:]) if row < stop)
+        group = bisect_right(self._starts, row) - 1
+        if self._table is None or row < self._start or self._starts[group] > self._stop:
             self._start = self._stop = self._starts[group]
             self._batches = self._from(group)
         while row >= self._stop:

@@ -1,5 +1,6 @@
-"""Tables with one row per record that hold the samples too: Parquet with columns of lists, Parquet and CSV with numbered
-columns. `ecgkit.datasets.row_form` says what such tables look like. Their other columns describe the records.
+"""Tables with one row per record that hold the samples too: Parquet and CSV files.
+
+`ecgkit.datasets.row_form` says what such tables look like. Their other columns describe the records.
 """
 
 from collections.abc import Sequence
@@ -183,9 +184,7 @@ def _csv_row(folder: Path, path: str, form: RowForm, place: int) -> NDArray[np.f
     try:
         numbers = np.array([[cells[n].strip() or "nan" for n in row] for row in at]).astype(np.float64)
     except ValueError:
-        raise RecordError(
-            f"a row of {path} holds a cell that is no number", "numbers in the columns of samples"
-        ) from None
+        raise RecordError(f"a row of {path} holds a cell that is no number", "numbers as samples") from None
     return numbers
 
 

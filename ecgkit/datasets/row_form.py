@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ecgkit.datasets.tables import csv_form
 from ecgkit.leads import find_lead
@@ -80,7 +81,7 @@ def _of_parquet(file: Path) -> RowForm | None:
     return _numbered(tuple(schema.names))
 
 
-def _depth(kind, types) -> int:  # type: ignore[no-untyped-def]  # of pyarrow, which has no types
+def _depth(kind: Any, types: Any) -> int:
     """Return 1 for a list of numbers, 2 for a list of such lists, 0 for anything else."""
     depth = 0
     while types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
@@ -100,14 +101,14 @@ def _of_csv(file: Path) -> RowForm | None:
     names = tuple(cell.strip() for cell in next(csv.reader([line], delimiter=separator), []))
     if encoding == "utf-16":
         return None
-    how = {"encoding": encoding, "separator": separator, "notes": notes}
+    how: dict[str, Any] = {"encoding": encoding, "separator": separator, "notes": notes}
     if len(names) >= FEWEST_SAMPLES and all(map(_is_number, names)) and names != tuple(map(str, range(len(names)))):
         numbers = tuple(map(str, range(len(names))))
-        return RowForm(numbers, (), (numbers,), False, (), has_header=False, **how)  # type: ignore[arg-type]
-    return _numbered(names, **how)  # type: ignore[arg-type]
+        return RowForm(numbers, (), (numbers,), False, (), has_header=False, **how)
+    return _numbered(names, **how)
 
 
-def _numbered(names: tuple[str, ...], **how: str) -> RowForm | None:
+def _numbered(names: tuple[str, ...], **how: Any) -> RowForm | None:
     """Return the form of a table with numbered columns of samples, if there are some."""
     for pattern, is_lead in ((_OF_LEAD, True), (_OF_RECORD, False)):
         groups: dict[str, list[tuple[int, str]]] = {}
@@ -121,7 +122,7 @@ def _numbered(names: tuple[str, ...], **how: str) -> RowForm | None:
         samples = {name for columns in series.values() for name in columns}
         others = tuple(name for name in names if name not in samples)
         leads = tuple(series) if is_lead else ()
-        return RowForm(names, leads, tuple(series.values()), False, others, **how)  # type: ignore[arg-type]
+        return RowForm(names, leads, tuple(series.values()), False, others, **how)
     return None
 
 
