@@ -22,13 +22,15 @@ def read_ecg(
 ) -> Recording:
     """Read the ECG of a file, as an ingest of the file would.
 
-    Files of devices and hospital systems (XML, DICOM, SCP-ECG, EDF, Holter) need the extra ``vendor``.
+    A WFDB record is named by its header or its signal file. Files of devices and hospital systems (XML, DICOM, SCP-ECG,
+    EDF, Holter) need the extra ``vendor``.
 
     Args:
         path: The file.
         dataset: Layout that reads the file. By default detected.
-        leads: Leads to return, in this order. By default all, in the usual order.
-        fs: Sampling rate in Hz to resample to. By default the file's own.
+        leads: Leads to return, in this order. By default all, in the usual order. For an array without names, the names
+            of its rows.
+        fs: Sampling rate in Hz to resample to. By default the file's own. For a file that states none, its rate.
         unit: Unit of the samples, where the file states none.
         lead_names: Names of the rows in order, or renamings such as ``ECG=I``.
         keep_identity: Keep facts that name a person, such as the patient's name.
@@ -47,7 +49,7 @@ def read_ecg(
         dataset=dataset,
         fs=fs,
         leads=chosen_leads(leads) or None,
-        given=Given(unit=unit, lead_names=lead_names),
+        given=Given(unit=unit, lead_names=lead_names, leads=chosen_leads(leads)),
         identity=Identity(keep_identity),
     )
     options.check()

@@ -45,6 +45,7 @@ def ingest(
     drop: Sequence[str] = (),
     keep_identity: bool = False,
     hash_patients: str = "",
+    verify: bool = False,
     max_record_mb: float = MEGABYTES,
     max_record_seconds: float = SECONDS,
     workers: int = 1,
@@ -93,6 +94,9 @@ def ingest(
             left out.
         hash_patients: File with a key, or ``key:SECRET``. Patient ids are stored as HMAC-SHA-256 under this key, so one
             patient has the same id in all stores made with the same key. By default ids are stored as they are.
+        verify: Compare every file with ``SHA256SUMS.txt``, the publisher's list in the folder, before anything is read.
+            Records with a file that differs go to the ledger. If a file differs that describes all records, such as a
+            table, nothing is ingested.
         max_record_mb: Largest memory in MB that reading one record may need, as far as its header shows it. A larger
             record goes to the ledger.
         max_record_seconds: Longest time in s that reading one record may take. A slower record goes to the ledger.
@@ -106,7 +110,8 @@ def ingest(
 
     Raises:
         ConfigError: Options contradict each other, or the patient file or the key file cannot be read.
-        DatasetError: `src` does not exist, has no known layout, or holds no readable record.
+        DatasetError: `src` does not exist, has no known layout, or holds no readable record. With `verify`: it has no
+            list, or a file differs that describes all records.
         OutputError: `out` exists, another process is making it, or the disk is full.
         KeyboardInterrupt: Ctrl-C was pressed. What is done is kept.
     """
@@ -138,9 +143,10 @@ def ingest(
         max_record_seconds=max_record_seconds,
         drop=tuple(drop),
         identity=Identity(keep_identity, read_key(hash_patients)),
+        verify=verify,
     )
     options.check()
-    folder = open_folder(str(src))
+    folder = open_folder(str(src), progress)
     store = new_store(out, folder, dataset)
     with open_executor(workers, dask, warm_up) as executor:
         return run_ingest(folder, store, options, progress, overwrite=overwrite, executor=executor)

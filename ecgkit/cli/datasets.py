@@ -6,7 +6,7 @@ import typer
 
 import ecgkit
 from ecgkit.cli import completion
-from ecgkit.cli.render import JsonOption, print_facts, print_json, print_table, say
+from ecgkit.cli.render import JsonOption, next_is, print_facts, print_json, print_table, say
 
 if TYPE_CHECKING:
     from ecgkit.api.datasets import ArchiveDetails
@@ -31,7 +31,8 @@ def datasets(
         print_facts(f"{name}: {found[0].card.title}", _facts(found[0]))
     else:
         print_table(f"{len(found)} archives", [_row(archive) for archive in found], numeric=["records", "patients"])
-        say("Show one in full: ecgkit datasets NAME. Get one: ecgkit download NAME.")
+        say("Show one in full: ecgkit datasets NAME")
+    next_is(f"ecgkit download {name or 'NAME'}")
 
 
 def _row(archive: "ArchiveDetails") -> dict[str, Any]:

@@ -7,21 +7,22 @@ is asked for in one error that names the options.
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.channels import Naming, amplitudes, find_rows
-from ecgkit.datasets.containers import OPENERS, open_container, suffix_of
+from ecgkit.datasets.containers import OPENERS, Container, open_container, suffix_of
+from ecgkit.datasets.given import Given
 from ecgkit.datasets.header import Header
-from ecgkit.datasets.header_folder import relative
 from ecgkit.datasets.missing import Stated, ask_for_missing
 from ecgkit.datasets.people import describe
 from ecgkit.datasets.stacked import largest_value, read_from
-from ecgkit.datasets.stacks import Stack, find_stacks, stated_in
+from ecgkit.datasets.stacks import Stack, find_stacks, stacks_of, stated_in
 from ecgkit.datasets.stores import is_store
 from ecgkit.datasets.tables import Table
+from ecgkit.datasets.walk import Refused, walk_for
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.recording import Recording
@@ -41,7 +42,7 @@ class Arrays(Dataset):
     @classmethod
     def recognises(cls, root: Path) -> bool:
         """Return whether this is an array file, or a folder of such files."""
-        return bool(array_files(root))
+        return bool(array_files(root)[0])
 
     def sources(self) -> Sequence[Source]:
         """List the records of all files.
@@ -88,28 +89,23 @@ class Arrays(Dataset):
         if first is None:
             return
         with one_error(first.path, "a file of arrays"):
-            stack = self._stack(first)
-            stated = self._stated(first)
+            container = open_container(self.folder, first.path)
+            stack = _only_stack(container, first.path, first.extra.get("array"), self.given)
+            stated = _stated(container, self.given, first.fs, first.unit, self.fs)
             ask_for_missing(f"{stack}", stated, stack.rows, lambda: largest_value(self._samples(stack, _place(first))))
 
     def header(self, source: Source) -> Header:
         """Return the header of a record, from the shape of its array and what is stated of it."""
         with one_error(source.path, "a file of arrays"):
-            stack, stated = self._stack(source), self._stated(source)
-            fs, names, unit = stated.complete(source.path)
-            if len(names) != stack.rows:
-                raise RecordError(f"{stack} has {stack.rows} rows, but {len(names)} leads are named")
-            rows = find_rows(names, [unit] * len(names), Naming(renames=self.given.naming.renames))
-            if not stack.samples:
-                raise RecordError(f"{stack} holds no sample")
-        layout = (stack, _place(source), rows)
-        return Header(fs, stack.samples, rows.leads, rows.unit, rows.source_leads, rows.other, layout=layout)
+            container = open_container(self.folder, source.path)
+            name = source.extra.get("array")
+            return _header(container, source.path, name, self.given, source.fs, source.unit, self.fs)
 
     def read(self, source: Source, header: Header) -> Recording:
         """Read one record."""
-        stack, place, rows = header.layout
+        stack, rows = header.layout
         with one_error(source.path, "a file of arrays"):
-            samples = self._samples(stack, place)
+            samples = self._samples(stack, _place(source))
             return recording_of(amplitudes(rows.pick(samples), rows), header, source.record_id)
 
     @cached_property
@@ -119,33 +115,13 @@ class Arrays(Dataset):
 
     def _paths(self) -> list[str]:
         """Return the files of the most frequent kind; the others are told."""
-        paths = array_files(self.root)
+        paths, self.not_entered = array_files(self.root)
         kinds = Counter(suffix_of(path) for path in paths)
         kind = max(kinds, key=lambda suffix: (kinds[suffix], suffix))
         others = ", ".join(f"{count} {suffix}" for suffix, count in kinds.items() if suffix != kind)
         if others:
             self.findings.append(f"the {kinds[kind]} {kind} files are read; not read: {others}")
         return [path for path in paths if suffix_of(path) == kind]
-
-    def _stack(self, source: Source) -> Stack:
-        name = source.extra.get("array")
-        try:
-            stacks = find_stacks(self.folder, source.path, self.given)
-        except DatasetError as error:  # of one file among many
-            raise RecordError(str(error)) from None
-        found = next((stack for stack in stacks if name is None or stack.name == name), None)
-        if found is None or (name is None and found.records > 1):
-            raise RecordError(f"{source.path} does not hold one record")
-        return found
-
-    def _stated(self, source: Source) -> Stated:
-        """Return what is stated of a record's signal: by the user, by the table, or by the file."""
-        given, in_file = self.given, stated_in(open_container(self.folder, source.path))
-        return Stated(
-            fs=source.fs or in_file.fs or given.source_fs or self.fs,
-            leads=given.naming.order or in_file.leads or given.leads,
-            unit=source.unit or in_file.unit or given.unit,
-        )
 
     def _samples(self, stack: Stack, place: int) -> Any:
         return read_from(self.folder, stack.path, stack.name, stack.letters, place)
@@ -170,20 +146,63 @@ class Arrays(Dataset):
             self.findings.append(f"{len(signals)} arrays with {records} records; axes {kinds}")
 
 
-def array_files(root: Path) -> list[str]:
-    """Return the paths of all array files of a folder in order, relative to it; or the name of the one file."""
+@lru_cache(maxsize=64)
+def _header(
+    container: Container,
+    path: str,
+    name: str | None,
+    given: Given,
+    fs: float | None,
+    unit: str,
+    preferred: float | None,
+) -> Header:
+    """Return the header that all records of an array have in common."""
+    stack, stated = _only_stack(container, path, name, given), _stated(container, given, fs, unit, preferred)
+    rate, names, own_unit = stated.complete(path)
+    if len(names) != stack.rows:
+        raise RecordError(f"{stack} has {stack.rows} rows, but {len(names)} leads are named")
+    rows = find_rows(names, [own_unit] * len(names), Naming(renames=given.naming.renames))
+    if not stack.samples:
+        raise RecordError(f"{stack} holds no sample")
+    return Header(
+        rate,
+        stack.samples,
+        rows.leads,
+        rows.unit,
+        rows.source_leads,
+        rows.other,
+        layout=(stack, rows),
+        stamp=container.stamp,
+    )
+
+
+def _only_stack(container: Container, path: str, name: str | None, given: Given) -> Stack:
+    """Return the array of a name, or the one of a file with one record."""
+    try:
+        stacks = stacks_of(container, path, given)
+    except DatasetError as error:  # of one file among many
+        raise RecordError(str(error)) from None
+    found = next((stack for stack in stacks if name is None or stack.name == name), None)
+    if found is None or (name is None and found.records > 1):
+        raise RecordError(f"{path} does not hold one record")
+    return found
+
+
+def _stated(container: Container, given: Given, fs: float | None, unit: str, preferred: float | None) -> Stated:
+    """Return what is stated of a record's signal: by the table (`fs`, `unit`), by the file, or by the user."""
+    in_file = stated_in(container)
+    return Stated(
+        fs=fs or in_file.fs or given.source_fs or preferred,
+        leads=given.naming.order or in_file.leads or given.leads,
+        unit=unit or in_file.unit or given.unit,
+    )
+
+
+def array_files(root: Path) -> tuple[list[str], list[Refused]]:
+    """Return the array files of a folder in order, relative to it, and the folders not entered; or the one file."""
     if _is_array_file(root):
-        return [root.name]
-    return sorted(relative(root, file) for file in _below(root)) if root.is_dir() else []
-
-
-def _below(folder: Path) -> Iterator[Path]:
-    """Yield the array files below a folder. A Zarr array is a folder, and is not entered. Links are not followed."""
-    for entry in sorted(folder.iterdir()):
-        if _is_array_file(entry):
-            yield entry
-        elif entry.is_dir() and not entry.is_symlink() and not entry.name.startswith("."):
-            yield from _below(entry)
+        return [root.name], []
+    return walk_for(root, _is_array_file) if root.is_dir() else ([], [])
 
 
 def _is_array_file(path: Path) -> bool:

@@ -93,6 +93,8 @@ class Dataset(ABC):
     name: str
     # Whether a table beside the files may say more of the records. A published layout has tables of its own.
     takes_table: ClassVar[bool] = False
+    # Names of tables that the layout reads itself.
+    own_tables: Sequence[str] = ()
     # Whether the folder may also be one file.
     takes_file: ClassVar[bool] = False
     # Whether the records have an order of their own, which a table may follow instead of naming them.

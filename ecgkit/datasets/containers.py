@@ -4,12 +4,13 @@ Only plain numbers and texts are read: no pickled objects, and nothing that lies
 with the file's real size, or with a budget of memory, before memory is taken.
 """
 
+import hashlib
 import io
 import math
 import mmap
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +22,7 @@ from scipy.io import loadmat, whosmat
 
 from ecgkit.datasets.budget import check_inflated, check_memory
 from ecgkit.datasets.matlab import compressed_elements
-from ecgkit.datasets.paths import check_inside, is_local, stamp_of
+from ecgkit.datasets.paths import check_inside, is_local, size_and_time, stamp_of
 from ecgkit.distribution import install_extra
 from ecgkit.errors import DatasetError, RecordError
 
@@ -42,11 +43,13 @@ class Container:
         arrays: Arrays of numbers by name. Each has a shape and a dtype, and reads what an index selects.
         attributes: Single numbers and texts by name, such as the sampling rate.
         texts: Lists of texts by name, such as lead names or ids.
+        stamp: Text that changes with the sizes and times of the files that hold it.
     """
 
     arrays: Mapping[str, Any]
     attributes: Mapping[str, Any] = field(default_factory=dict)
     texts: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    stamp: str = ""
 
     def lists(self, length: int, *, but: str | None = None, named: str = "") -> dict[str, list[str | None]]:
         """Return the lists of a length, such as ids or labels, with all values as texts.
@@ -77,16 +80,24 @@ def open_container(root: Path, path: str) -> Container:
         DatasetError: A package that the file needs is not installed.
         RecordError: The file is of no known kind, is damaged, or would take too much memory.
     """
-    check_inside(root, path)
     return _opened(root, path, stamp_of(root, path))
 
 
 @lru_cache(maxsize=64)
 def _opened(root: Path, path: str, stamp: tuple[int, int]) -> Container:
     opener = OPENERS.get(suffix_of(path))
+    check_inside(root, path)
     if opener is None:
         raise RecordError(f"{path} is of no known kind", f"one of {' '.join(OPENERS)}")
-    return opener(root / path)
+    return replace(opener(root / path), stamp=_stamp(root, path))
+
+
+def _stamp(root: Path, path: str) -> str:
+    """Return a text that changes with the files of an array, which may be a folder."""
+    file = root / path
+    inside = sorted(entry for entry in file.rglob("*") if entry.is_file()) if file.is_dir() else [file]
+    states = [size_and_time(root, f"{path}{str(entry).removeprefix(str(file))}") for entry in inside]
+    return hashlib.sha256(repr(states).encode()).hexdigest()
 
 
 def check_held(name: str, claimed: int, held: int) -> None:

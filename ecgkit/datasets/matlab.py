@@ -1,6 +1,7 @@
 """Read arrays from Matlab files (versions 4 to 7.2) with scipy, which only reads data and runs no code."""
 
 import io
+import math
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
+from scipy.io import loadmat, whosmat
 
-from ecgkit.datasets.budget import check_inflated
+from ecgkit.datasets.budget import check_inflated, check_memory
 from ecgkit.errors import RecordError
 
 _HEADER_BYTES, _COMPRESSED = 128, 15
@@ -33,9 +34,14 @@ def load_arrays(file: Path) -> dict[str, NDArray]:
     """Return all numeric arrays of a file by name, in their own shapes; a number is an array of one element.
 
     The fields of a struct are returned by their own names.
+
+    Raises:
+        RecordError: The file unpacks to more than a record's budget, or an array claims more.
     """
     raw = file.read_bytes()
     check_inflated(compressed_elements(raw), file.name)
+    for name, shape, _ in whosmat(io.BytesIO(raw)):
+        check_memory(math.prod(shape), f"{name} in {file.name}")
     content = {name: v for name, v in loadmat(io.BytesIO(raw)).items() if isinstance(v, np.ndarray)}
     structs = [v for v in content.values() if v.dtype.names and v.size == 1]
     fields = {name: one[name].flat[0] for one in structs for name in one.dtype.names or ()}

@@ -49,7 +49,7 @@ def _described_by_found_table(dataset: Dataset, sources: list[Source]) -> list[S
     found = []
     read = {source.path for source in sources}
     for path in tables_beside(dataset.root):
-        if path.name in read:  # its rows are samples
+        if path.name in read or path.name in dataset.own_tables:  # its rows are samples, or are read already
             continue
         try:
             table = read_table(path)

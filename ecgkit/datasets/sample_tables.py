@@ -4,13 +4,15 @@ Lead names and units come from the header, such as ``V1 (uV)``, and the rate fro
 header needs the names of its leads from the user. A file of records, whose rows are no samples, is not read as one.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pyarrow import csv
 
 from ecgkit.datasets.arrays import stem
 from ecgkit.datasets.base import Dataset, Source
@@ -18,12 +20,12 @@ from ecgkit.datasets.budget import check_memory
 from ecgkit.datasets.channels import Naming, amplitudes, find_rows
 from ecgkit.datasets.csv_form import Form, find_form
 from ecgkit.datasets.header import Header
-from ecgkit.datasets.header_folder import relative
 from ecgkit.datasets.missing import Stated, ask_for_missing
-from ecgkit.datasets.paths import check_inside, stamp_of
+from ecgkit.datasets.paths import check_inside, size_and_time, stamp_of
 from ecgkit.datasets.people import describe
 from ecgkit.datasets.stacked import largest_value
 from ecgkit.datasets.tables import Row, Table
+from ecgkit.datasets.walk import Refused, walk_for
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import RecordError
 from ecgkit.recording import Recording
@@ -45,7 +47,7 @@ class SampleTables(Dataset):
     def recognises(cls, root: Path) -> bool:
         """Return whether one of the first CSV files holds samples."""
         folder = root if root.is_dir() else root.parent
-        return any(_form(folder, path) for path in _csv_files(root)[:20])
+        return any(_form(folder, path) for path in _csv_files(root)[0][:20])
 
     @property
     def folder(self) -> Path:
@@ -58,7 +60,8 @@ class SampleTables(Dataset):
         Raises:
             DatasetError: A file with several records has no column that names them.
         """
-        paths = [path for path in _csv_files(self.root) if self._is_signal(path)]
+        files, self.not_entered = _csv_files(self.root)
+        paths = [path for path in files if self._is_signal(path)]
         first = next(form for path in paths if (form := _form(self.folder, path)))
         self.findings += [*first.notes, f"{len(paths)} CSV files of samples: {first.told}"]
         if not self._record_column(first):
@@ -99,7 +102,8 @@ class SampleTables(Dataset):
             naming = Naming(renames=self.given.naming.renames)
             rows = find_rows(names, units, naming)
             samples = _count_lines(self.folder, source.path) if _is_whole(source) else self._samples(source).shape[1]
-        return Header(fs, samples, rows.leads, rows.unit, rows.source_leads, rows.other, layout=rows)
+            stamp = str(size_and_time(self.folder, source.path))
+        return Header(fs, samples, rows.leads, rows.unit, rows.source_leads, rows.other, layout=rows, stamp=stamp)
 
     def read(self, source: Source, header: Header) -> Recording:
         """Read one record."""
@@ -168,22 +172,22 @@ def _count_lines(folder: Path, path: str) -> int:
     """Return the number of lines with samples, which is much faster than reading the numbers."""
     form = _form(folder, path)
     assert form is not None  # the caller has it already
-    lines = (folder / path).read_bytes().decode(form.encoding, "replace").splitlines()
-    return sum(bool(line) for line in lines) - form.has_header - len(form.skipped)
+    raw = (folder / path).read_bytes().rstrip()
+    if form.encoding == "utf-16" or b"\n" not in raw or b"\n\n" in raw or b"\n\r" in raw:
+        lines = sum(bool(line) for line in raw.decode(form.encoding, "replace").splitlines())
+    else:  # no blank lines
+        lines = raw.count(b"\n") + 1
+    return lines - form.has_header - len(form.skipped)
 
 
-def _csv_files(root: Path) -> list[str]:
+def _csv_files(root: Path) -> tuple[list[str], list[Refused]]:
     if root.is_file():
-        return [root.name] if root.suffix.lower() in SUFFIXES else []
-    return sorted(relative(root, file) for file in _below(root)) if root.is_dir() else []
+        return ([root.name] if _is_csv(root) else []), []
+    return walk_for(root, _is_csv) if root.is_dir() else ([], [])
 
 
-def _below(folder: Path) -> Iterator[Path]:
-    for entry in sorted(folder.iterdir()):
-        if entry.suffix.lower() in SUFFIXES and entry.is_file():
-            yield entry
-        elif entry.is_dir() and not entry.is_symlink() and not entry.name.startswith("."):
-            yield from _below(entry)
+def _is_csv(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and path.is_file()
 
 
 def _form(folder: Path, path: str) -> Form | None:
@@ -206,6 +210,9 @@ def _read_now(folder: Path, path: str, columns: tuple[str, ...], by: str, stamp:
     check_memory(file.stat().st_size, path, _UNPACKED)
     form = _form(folder, path)
     assert form is not None  # the caller has it already
+    fast = None if by else _read_plain(file, form, columns)
+    if fast is not None:
+        return fast
     with file.open("rb") as stream:
         frame = pd.read_csv(
             stream,
@@ -221,6 +228,27 @@ def _read_now(folder: Path, path: str, columns: tuple[str, ...], by: str, stamp:
     if by:
         frame = frame.set_index(frame[by].str.strip()).drop(columns=by).sort_index(kind="stable")
     return frame[list(columns)]
+
+
+def _read_plain(file: Path, form: Form, columns: tuple[str, ...]) -> pd.DataFrame | None:
+    """Return the columns of leads as the fastest parser reads them; None if it finds anything but plain numbers."""
+    try:
+        with file.open("rb") as stream:
+            table = csv.read_csv(
+                stream,
+                csv.ReadOptions(
+                    use_threads=False,  # records are read in many processes
+                    column_names=form.names,
+                    skip_rows=form.has_header + len(form.skipped),
+                    encoding=form.encoding,
+                ),
+                csv.ParseOptions(delimiter=form.separator),
+                csv.ConvertOptions(include_columns=columns, decimal_point="," if form.separator == ";" else "."),
+            )
+    except (pa.ArrowException, LookupError, UnicodeError):
+        return None
+    is_plain = all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in table.schema.types)
+    return table.to_pandas() if is_plain else None
 
 
 def _first_rows(folder: Path, path: str, by: str, columns: tuple[str, ...]) -> pd.DataFrame:

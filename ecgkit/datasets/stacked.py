@@ -1,9 +1,12 @@
 """Read single records out of an array of many, without reading it whole.
 
-An array that is chunked on the disk is read in blocks of whole chunks, of which the last few are kept: records are read
-in their order, so each chunk is unpacked once.
+An array is read in blocks, of which the last few are kept: records are read in their order. A block of an array that is
+chunked on the disk consists of whole chunks, so each chunk is unpacked once. An array that lies in one piece is read
+from one end to the other, and while a block is used, the system already reads the next one.
 """
 
+import math
+import os
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -37,9 +40,8 @@ def read_from(root: Path, path: str, name: str, letters: str, record: int) -> ND
     array = container.arrays[name]
     size = _block_size(container, name, letters)
     start = record // size * size
-    block = (
-        _block(container, name, letters, start, start + size) if size > 1 else _cut(array, letters, start, start + 1)
-    )
+    stop = min(start + size, count(letters, array.shape, "N"))
+    block = _block(container, name, letters, start, stop) if size > 1 else _cut(array, letters, start, stop)
     return np.ascontiguousarray(block[record - start])
 
 
@@ -51,8 +53,6 @@ def _block_size(container: Container, name: str, letters: str) -> int:
     chunks = getattr(array, "chunks", None)
     check_memory(size_of_record(letters, array.shape), f"a record of {name or 'the array'}")
     if "N" not in letters:
-        return 1
-    if chunks is None and letters[0] == "N":  # in one piece on the disk
         return 1
     chunk = chunks[letters.index("N")] if chunks else 1
     size = chunk * max(1, BLOCK_BYTES // max(1, chunk * record))
@@ -69,6 +69,8 @@ def _block(container: Container, name: str, letters: str, start: int, stop: int)
 
 def _cut(array: Any, letters: str, start: int, stop: int) -> NDArray[Any]:
     """Return some records as ``[N, L, T]``."""
+    if _is_in_one_piece(array, letters):
+        array, start, stop = _from_disk(array, letters, start, stop), 0, stop - start
     index = tuple(slice(start, stop) if letter == "N" else 0 if letter == "1" else slice(None) for letter in letters)
     cut = np.asarray(array[index])
     kept = letters.replace("1", "")
@@ -76,6 +78,30 @@ def _cut(array: Any, letters: str, start: int, stop: int) -> NDArray[Any]:
         if letter not in kept:
             cut, kept = cut[None], letter + kept
     return cut.transpose([kept.index(letter) for letter in "NLT"])
+
+
+def _is_in_one_piece(array: Any, letters: str) -> bool:
+    """Return whether records lie one behind the other in a file that is mapped."""
+    is_mapped = isinstance(array, np.memmap) and array.filename is not None and array.flags.c_contiguous
+    return is_mapped and ("N" not in letters or letters[0] == "N")
+
+
+def _from_disk(mapped: "np.memmap[Any, Any]", letters: str, start: int, stop: int) -> NDArray[Any]:
+    """Return some records of a mapped array by one read, which is much faster than one page after the other.
+
+    Raises:
+        RecordError: The file was cut short since it was opened.
+    """
+    shape = (stop - start, *mapped.shape[1:]) if "N" in letters else mapped.shape
+    step = math.prod(mapped.shape[1:]) * mapped.itemsize if "N" in letters else 0
+    with open(mapped.filename, "rb") as file:  # type: ignore[arg-type]  # checked by `_is_in_one_piece`
+        begin = mapped.offset + start * step
+        if step and hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(file.fileno(), begin, 2 * (stop - start) * step, os.POSIX_FADV_WILLNEED)
+        values = np.fromfile(file, mapped.dtype, math.prod(shape), offset=begin)
+    if values.size != math.prod(shape):
+        raise RecordError(f"{file.name} was cut short while it was read")
+    return values.reshape(shape)
 
 
 def largest_value(values: NDArray[Any]) -> float:

@@ -83,11 +83,12 @@ def find_stacks(root: Path, path: str, given: Given) -> tuple[Stack, ...]:
         DatasetError: The axes cannot be told apart.
         RecordError: The file cannot be read, or holds no array of numbers.
     """
-    return _stacks(open_container(root, path), path, given)
+    return stacks_of(open_container(root, path), path, given)
 
 
 @lru_cache(maxsize=64)
-def _stacks(container: Container, path: str, given: Given) -> tuple[Stack, ...]:
+def stacks_of(container: Container, path: str, given: Given) -> tuple[Stack, ...]:
+    """Return the same as `find_stacks`, of a file that is open."""
     arrays = {name: array for name, array in container.arrays.items() if array.shape and 0 not in array.shape}
     if given.array:
         arrays = {name: array for name, array in arrays.items() if name == given.array}

@@ -35,6 +35,7 @@ class IngestOptions:
         drop: Quality flags. A record with one of them goes to the ledger; see `ecgkit.signal.quality.FLAGS`. Or
             ``duplicates``: records with the same waveform as an earlier record.
         identity: What of a patient is kept: names and birth dates or not, ids as they are or hashed.
+        verify: Compare the files with the publisher's list of checksums first.
     """
 
     dataset: str = ""
@@ -49,6 +50,7 @@ class IngestOptions:
     max_record_seconds: float = SECONDS
     drop: tuple[str, ...] = ()
     identity: Identity = ANONYMOUS
+    verify: bool = False
 
     def check(self) -> None:
         """Check the options.

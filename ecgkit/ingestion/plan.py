@@ -24,8 +24,10 @@ from ecgkit.datasets.people import introduce
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.executor import Executor
 from ecgkit.ingestion.options import IngestOptions
+from ecgkit.ingestion.verify import verify
 from ecgkit.interrupt import Stop
 from ecgkit.leads import DERIVED, canonical_order
+from ecgkit.progress import silent
 from ecgkit.signal.resample import resampled_length
 from ecgkit.store.format import Layout
 from ecgkit.store.writer import LedgerRow
@@ -184,22 +186,28 @@ def make_plan(
     """List the records of a dataset and read their headers.
 
     Raises:
-        DatasetError: The dataset lists no record, two records with one id, or no record that can be read.
+        DatasetError: The dataset lists no record, two records with one id, or no record that can be read; or a table
+            differs from the publisher's list.
         KeyboardInterrupt: Ctrl-C was pressed.
     """
     with memory_budget(options.max_record_mb):
-        sources = _distinct(_chosen(settle(introduce(dataset)), options))
+        listed = settle(introduce(dataset))
+        sources, damaged = _distinct(_chosen(listed, options)), list[LedgerRow]()
     listing, blocks = len(sources), dict[int, Block]()
+    if options.verify:
+        checked = verify(dataset, listed, sources, executor, stop, progress or silent)
+        sources, damaged = checked.sources, checked.rejected
+    del listed
     done = 0
     for start, block in executor.run(partial(plan_block, dataset, options), _handed_out(sources), stop):
         blocks[start] = block
         done += block.read
         if progress:
-            progress("headers", done, listing)
+            progress("headers", done + len(damaged), listing)
     stop.check()
     ordered = [blocks[start] for start in sorted(blocks)]
     found = listing - sum(block.others for block in ordered)
-    rejected = [*_not_entered(dataset), *(row for block in ordered for row in block.rejected)]
+    rejected = [*_not_entered(dataset), *damaged, *(row for block in ordered for row in block.rejected)]
     if not any(block.slots for block in ordered):
         raise nothing_read(dataset, found, rejected)
     leads = options.leads or _lead_axis(frozenset().union(*(block.kinds for block in ordered)))

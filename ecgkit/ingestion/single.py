@@ -22,7 +22,7 @@ def read_single(file: Path, options: IngestOptions) -> Recording:
         options: As for an ingest; the same layouts read the file.
 
     Raises:
-        DatasetError: No layout reads the file, or it holds several records.
+        DatasetError: No layout reads the file, it holds several records, or its rate, leads or unit are unknown.
         RecordError: The record cannot be read.
     """
     dataset = find_dataset(file, options.dataset, options.fs, options.given)
@@ -32,6 +32,7 @@ def read_single(file: Path, options: IngestOptions) -> Recording:
     (source,) = sources
     if source.problem:
         raise RecordError(source.problem)
+    dataset.check(sources)
     header = dataset.header(source)
     recording = dataset.read(source, header)
     row = options.identity.row(dataset.row(source, recording))

@@ -159,6 +159,11 @@ def _certain_layout(folder: Path, entries: "dict[str, DatasetEntry | _Declared]"
 
 def _unknown(src: Path, entries: "dict[str, DatasetEntry | _Declared]", broken: list[str]) -> DatasetError:
     tried = f" Not tried: {'; '.join(broken)}." if broken else ""
+    if len(entries) == 1:
+        return DatasetError(
+            f"{src} is not laid out as {next(iter(entries))}; it holds {held(src)}",
+            remedy=f"Leave --dataset out, and the layout is detected.{_refusals(src)}",
+        )
     return DatasetError(
         f"the dataset layout of {src} is unknown; it holds {held(src)}",
         f"one of {', '.join(entries)}",

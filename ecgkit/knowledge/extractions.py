@@ -1,8 +1,11 @@
 """The extractions of a store: which there are, which one is meant, and where each came from."""
 
+import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
+
+import numpy as np
 
 from ecgkit.errors import StoreError, did_you_mean
 from ecgkit.knowledge.labels import DEFAULT_NAME, MENTIONS, REMAKE, Entities, read_labels
@@ -26,6 +29,7 @@ class Extraction:
         prompts: Version and hash of the model's prompt, by stage.
         voters: For a vote, the extractions that voted, each with its origin in words.
         date: Date of the extraction.
+        sha256: First 16 hex digits of a hash over the names of the entities and the labels of all records.
     """
 
     name: str
@@ -37,6 +41,7 @@ class Extraction:
     prompts: Mapping[str, str] = field(default_factory=dict)
     voters: Mapping[str, str] = field(default_factory=dict)
     date: str = ""
+    sha256: str = ""
 
     @property
     def reader(self) -> str:
@@ -100,15 +105,18 @@ def read_extraction(store: Store, name: str) -> Extraction:
 
 def extraction_of(entities: Entities, name: str) -> Extraction:
     """Return where labels come from."""
-    return _described(entities.provenance, name, len(entities.names))
+    digest = hashlib.sha256("\n".join(entities.names).encode())
+    digest.update(np.ascontiguousarray(entities.values))
+    digest.update(np.ascontiguousarray(entities.complete))
+    found = _described(entities.provenance, name)
+    return replace(found, entities=len(entities.names), sha256=digest.hexdigest()[:16])
 
 
-def _described(about: Mapping[str, Any], name: str, entities: int = 0) -> Extraction:
+def _described(about: Mapping[str, Any], name: str) -> Extraction:
     prompts = about.get("prompts") or {}
     voters = about.get("voters") or {}
     return Extraction(
         name=name,
-        entities=entities,
         backend=str(about.get("backend", "")),
         model=str(about.get("model", "")),
         host=str(about.get("host", "")),

@@ -230,7 +230,8 @@ def set_up(
     supplies: Supplies = {**opened, **views_of(config, options.seed)}
     name = task_reference(task) if task else ""
     parents = read_parents(family.built_on(config))
-    data_of = (store.content_hash, options.seed, options.all_folds, name)
+    extraction = data.extraction if data else None
+    data_of = (store.content_hash, options.seed, options.all_folds, name, *([extraction.sha256] if extraction else []))
     identity = fingerprint(entry.name, identity_of(config), *data_of, *(parent.sha256 for parent in parents))
     sampler, fewest = family.sampler(config, corpus), family.fewest_records(config)
     check_batch(config.recipe, entry.name, fewest, 1 if sampler is None else sampler.group)
@@ -250,7 +251,7 @@ def set_up(
         sampler,
         fewest,
         parents,
-        origins(needs, store, config),
+        {**origins(needs, store, config), **({"labels": str(extraction)} if extraction else {})},
     )
 
 

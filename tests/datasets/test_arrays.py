@@ -1,5 +1,6 @@
 """Arrays of many records in every kind of file and order of axes, and CSV files: found, asked for, or refused."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,16 @@ import zarr
 from numpy.typing import NDArray
 from scipy.io import savemat
 
+import ecgkit
 from ecgkit.api.ingest import ingest
+from ecgkit.datasets import stacked
 from ecgkit.datasets.axes import find_axes
-from ecgkit.errors import ConfigError, DatasetError
-from ecgkit.ingestion import IngestReport
+from ecgkit.datasets.given import Given
+from ecgkit.errors import ConfigError, DatasetError, RecordError
+from ecgkit.ingestion import IngestReport, find_dataset
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.store.reader import Store
-from tests.conftest import synthetic_signal
+from tests.conftest import synthetic_signal, write_wfdb
 
 RECORDS, SAMPLES = 6, 300
 STATED: dict[str, Any] = {"fs": 100, "leads": "12", "unit": "uV"}
@@ -345,3 +349,94 @@ def test_a_word_among_the_samples_costs_its_record(tmp_path: Path, stack: NDArra
     report, store = stored(folder, tmp_path, unit="uV")
     assert list(store.table["record_id"]) == ["r0", "r2"]
     assert "column I of r1.csv holds 'oops'" in report.rejected[0].reason
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".csv", ".zarr"])
+def test_a_source_that_changed_is_noticed(tmp_path: Path, stack: NDArray[np.int16], suffix: str) -> None:
+    file = tmp_path / f"x{suffix}"
+
+    def write(records: NDArray[np.int16]) -> None:
+        if suffix == ".npy":
+            np.save(file, records)
+        elif suffix == ".csv":
+            frame(records[0]).to_csv(file, index=False)
+        else:
+            zarr.create_array(str(file), data=records, chunks=(4, 12, 300), overwrite=True)
+
+    def stamps() -> set[str]:
+        dataset = find_dataset(file, given=Given(source_fs=500, leads=STANDARD_LEADS, unit="uV"))
+        return {dataset.header(source).stamp for source in dataset.sources()}
+
+    write(stack)
+    before = stamps()
+    assert before == stamps() and len(before) == 1
+    write(stack + 1)
+    for changed in [file, *file.rglob("*")]:
+        os.utime(changed, ns=(1, 1))
+    assert before != stamps()
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".csv"])
+def test_a_folder_that_cannot_be_read_is_in_the_ledger(
+    tmp_path: Path, stack: NDArray[np.int16], monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    folder = tmp_path / "in"
+    for name in ("open", "locked"):
+        (folder / name).mkdir(parents=True)
+        if suffix == ".npy":
+            np.save(folder / name / "a.npy", stack[0])
+        else:
+            frame(stack[0]).to_csv(folder / name / "a.csv", index=False)
+    listed = os.scandir
+
+    def scandir(path: Any = ".") -> Any:
+        if not isinstance(path, int) and os.fspath(path).endswith("locked"):
+            raise PermissionError(13, "Permission denied", os.fspath(path))
+        return listed(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    report, store = stored(folder, tmp_path, **(STATED if suffix == ".npy" else {"unit": "uV"}))
+    assert list(store.table["record_id"]) == ["open/a"]
+    assert [(row.path, row.stage) for row in report.rejected] == [("locked", "folder")]
+    assert "Permission denied" in report.rejected[0].reason
+
+
+def test_a_file_of_one_record_is_read_alone(tmp_path: Path, stack: NDArray[np.int16]) -> None:
+    np.save(tmp_path / "a.npy", stack[0])
+    savemat(tmp_path / "b.mat", {"val": stack[0]})
+    frame(stack[0], fs=100).to_csv(tmp_path / "c.csv", index=False)
+    write_wfdb(tmp_path, "d", stack[0] / 1000, fs=100)
+    stated = {"fs": 100, "leads": "12", "unit": "uV"}
+    for name, options in (
+        ("a.npy", stated),
+        ("b.mat", stated),
+        ("c.csv", {"unit": "uV"}),
+        ("d.hea", {}),
+        ("d.dat", {}),
+    ):
+        recording = ecgkit.read_ecg(tmp_path / name, **options)
+        assert recording.fs == 100 and recording.leads == STANDARD_LEADS, name
+        np.testing.assert_allclose(recording.signal, stack[0] / 1000, atol=0.0006, err_msg=name)
+    with pytest.raises(DatasetError, match="does not state the sampling rate.*--fs 500"):
+        ecgkit.read_ecg(tmp_path / "a.npy")
+
+
+def test_blocks_of_an_array_in_one_piece(
+    tmp_path: Path, stack: NDArray[np.int16], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stacked, "BLOCK_BYTES", 4 * stack[0].nbytes)  # the last block is shorter
+    np.save(tmp_path / "x.npy", stack)
+    _, store = stored(tmp_path / "x.npy", tmp_path, **STATED)
+    assert_same(store, stack)
+    with pytest.raises(RecordError, match="cut short while"):
+        mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
+        os.truncate(tmp_path / "x.npy", (tmp_path / "x.npy").stat().st_size - 2)
+        stacked._from_disk(mapped, "NLT", 4, 6)
+
+
+def test_blank_lines_of_a_csv_file_are_no_samples(tmp_path: Path, stack: NDArray[np.int16]) -> None:
+    text = frame(stack[0]).to_csv(index=False)
+    for name, changed in (("a", text), ("b", text.replace("\n", "\n\n")), ("c", text.replace("\n", "\r\n") + "\n")):
+        (tmp_path / f"{name}.csv").write_bytes(changed.encode())
+        _, store = stored(tmp_path / f"{name}.csv", tmp_path, unit="uV")
+        assert_same(store, stack[:1])

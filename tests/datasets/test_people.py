@@ -7,11 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import ecgkit
 from ecgkit.api.ingest import ingest
 from ecgkit.datasets.comments import parse_age, parse_comments, split_codes
 from ecgkit.datasets.people import codes_of
 from ecgkit.errors import ConfigError, DatasetError
 from ecgkit.ingestion import IngestReport
+from ecgkit.store import format as store_format
 from ecgkit.store.reader import Store
 from tests.conftest import synthetic_signal, write_wfdb
 
@@ -244,6 +246,45 @@ def test_duplicates_are_named_and_share_a_fold(tmp_path: Path) -> None:
     folds = dict(zip(table["record_id"], table["fold"], strict=True))
     assert len({folds[name] for name in "aceh"}) == 1
     assert len(table) == 8
+
+
+def test_duplicates_in_other_shards_share_a_fold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_format, "_CHUNK_RECORDS", 2)
+    monkeypatch.setattr(store_format, "_SHARD_CHUNKS", 1)
+    same_waves(tmp_path / "in")
+    _, table = stored(tmp_path / "in", tmp_path)
+    assert len(list((tmp_path / "out.zarr" / "signal" / "c").iterdir())) == 4, "two records each"
+    assert table[table["record_id"].isin(list("aceh"))]["fold"].nunique() == 1
+
+
+@pytest.mark.slow
+def test_the_plain_way_from_files_without_patients_ends_in_a_probe(tmp_path: Path) -> None:
+    """Duplicates and unknown patients stop neither the training nor the probe, and the probe says what is unknown."""
+    for n in range(120):
+        seed = n - 1 if n % 10 == 9 else n  # every tenth record is the one before it
+        write_wfdb(tmp_path / "in", f"r{n:03d}", synthetic_signal(1000, seed=seed), fs=100)
+    ids = [f"r{n:03d}" for n in range(120)]
+    pd.DataFrame({"id": ids, "odd": [n // 2 % 2 for n in range(120)]}).to_csv(tmp_path / "labels.csv", index=False)
+    (tmp_path / "task.yaml").write_text("title: Odd\ntable: {path: labels.csv, id: id, columns: [odd]}\n")
+    report, table = stored(tmp_path / "in", tmp_path)
+    assert len(report.duplicates) == 12 and report.unknown_patients == 120
+    assert all(table[table["record_id"].isin(same)]["fold"].nunique() == 1 for same in report.duplicates)
+    run = tmp_path / "run"
+    ecgkit.pretrain(
+        method="stmem",
+        preset="tiny",
+        settings={"recipe.batch_size": 16},
+        workers=0,
+        device="cpu",
+        data=tmp_path / "out.zarr",
+        out=run,
+        epochs=1,
+    )
+    results = tmp_path / "results"
+    done = ecgkit.probe(run, data=tmp_path / "out.zarr", task=tmp_path / "task.yaml", device="cpu", out=results)
+    ((_, row),) = done.rows
+    assert 0 <= row.macro_auroc <= 1
+    assert "patient" in " ".join(row.warnings)
 
 
 def test_duplicates_do_not_move_known_patients(tmp_path: Path) -> None:

@@ -28,6 +28,7 @@ class VendorFiles(Dataset):
     """Files of vendors, each with one recording."""
 
     name = "vendor"
+    takes_table = True
     takes_file = True
 
     @classmethod
