@@ -11,7 +11,7 @@ from ecgkit.errors import DatasetError
 
 # Without names of leads, an axis this short, and far shorter than the others, is that of the leads.
 MOST_LEADS = 16
-# No record is this short, so an axis below it is not time while another one may be. Files of MATLAB often have [T, L, N].
+# No record is this short, so an axis below it is not time while another one may be. MATLAB files often have [T, L, N].
 FEWEST_SAMPLES = 50
 
 
