@@ -54,6 +54,7 @@ LAYOUTS = (
         -5,
     ),
     ("arrays", "arrays of records: .npy, .npz, HDF5, Zarr or MATLAB files", "arrays:Arrays", -10),
+    ("rows", "tables with one row per record and its samples: Parquet, CSV", "record_rows:RecordRows", -15),
     ("csv", "CSV files of samples, one per record or one for all", "sample_tables:SampleTables", -20),
 )
 GENERAL = ("stores", "manifest", "wfdb")  # any dataset may have these layouts

@@ -178,6 +178,15 @@ def _parquet(path: Path) -> pd.DataFrame:
     return frame.map(_as_text)
 
 
+def parquet_rows(path: Path, columns: Sequence[str]) -> list[Row]:
+    """Return some columns of a Parquet file, with the text of every cell, or None for an empty one."""
+    import pyarrow.parquet as pq
+
+    with path.open("rb") as stream:
+        frame = pq.ParquetFile(stream).read(columns=list(columns)).to_pandas().map(_as_text)
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")  # type: ignore[return-value]
+
+
 def _is_signal(kind: Any, types: Any) -> bool:
     if not (types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)):
         return False
