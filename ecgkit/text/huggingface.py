@@ -2,8 +2,8 @@
 
 Jin et al., MedCPT, arXiv 2307.00589 (ncbi/MedCPT-Query-Encoder). `TextConfig.pooling` says what the vector of a text
 is. By default it is the hidden state of the first token ([CLS]), as MedCPT was trained and as its model card uses it.
-MERL's code (``ECGCLIP.get_text_emb`` in ``utils/utils_builder.py``) takes the model's ``pooler_output`` instead. Texts stay on
-the machine: a hub id only downloads weights. Code in a model's folder is never run.
+MERL's code (``ECGCLIP.get_text_emb`` in ``utils/utils_builder.py``) takes the model's ``pooler_output`` instead.
+Texts stay on the machine: a hub id only downloads weights. Code in a model's folder is never run.
 """
 
 import hashlib
