@@ -64,7 +64,7 @@ def find_dataset(src: Path, name: str = "", fs: float | None = None, given: Give
     """
     if not is_local(src):
         _check_listable(src)
-    is_file = src.is_file()
+    is_file = src.is_file() and not src.is_dir()  # a web server may answer for a folder as for a file
     if not is_file and not src.is_dir():
         what = "is neither a file nor a folder" if src.exists() else "does not exist"
         raise DatasetError(

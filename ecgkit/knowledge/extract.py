@@ -199,7 +199,7 @@ def check_reports(labels: Entities, reports: Reports, path: Path) -> Reports:
 def in_progress(reports: Reports, options: ExtractOptions) -> Iterator[Path]:
     """Yield a folder for new labels, held by this process; it is moved into place when the block ends."""
     path = reports.folder / options.name
-    unfinished = Unfinished(path, KIND, overwrite=options.overwrite, hidden=True)
+    unfinished = Unfinished(path, KIND, overwrite=options.overwrite, hidden=True, option="--name")
     with unfinished.open():
         unfinished.begin(fingerprint(reports.content_hash, options))
         yield unfinished.made
