@@ -20,6 +20,7 @@ from ecgkit_kmerl.kmerl import KMerl
 from torch import Tensor
 
 from ecgkit.cli.render import print_table
+from ecgkit.knowledge.source import EntitySource
 from ecgkit.methods import Batch, Clock
 from ecgkit.training.optimization import autocast
 
@@ -31,9 +32,9 @@ def prepared(config: KMerlConfig) -> KMerl:
     """Return a model with some reports and entities."""
     torch.manual_seed(0)
     model = KMerl(config)
-    model.language.encoder.fit([*REPORTS, *config.entities])
+    model.language.encoder.fit([*REPORTS, *config.entities.names])
     model.language.reports.fill(model.language.encoder, REPORTS)
-    model.language.names.fill(model.language.encoder, config.entities)
+    model.language.names.fill(model.language.encoder, config.entities.names)
     return model
 
 
@@ -65,7 +66,7 @@ def main() -> None:
     torch.set_num_threads(1)
     names = tuple(f"finding {i} of the heart" for i in range(options.entities))
     base = KMERL_PRESETS["vit-tiny"]
-    base = replace(base, entities=names, recipe=replace(base.recipe, precision=options.precision))
+    base = replace(base, entities=EntitySource(names=names), recipe=replace(base.recipe, precision=options.precision))
     cases = {"12 leads, unmasked": replace(base, dlm_prob=0.0, lsm_ratio=0.0)}
     cases["12 leads, segments masked"] = replace(base, dlm_prob=0.0)
     for kept in KEPT:

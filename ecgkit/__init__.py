@@ -1,8 +1,9 @@
 """ecgkit: representation learning for 12-lead ECGs, from WFDB files to a results table.
 
 Every command of the program is also a function here, such as `ingest`; see `ecgkit.api`. `load` returns a trained
-encoder that takes arrays, and `open_store` a store that reads like a list. The other names are all that a plugin's
-``__init__.py`` needs. Importing ecgkit imports no heavy library: each function imports what it needs on first use.
+encoder that takes arrays, `open_store` a store that reads like a list, and `read_ecg` one ECG from a file. The other
+names are all that a plugin's ``__init__.py`` needs. Importing ecgkit imports no heavy library: each function imports
+what it needs on first use.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -27,9 +28,11 @@ from ecgkit.hookspecs import hookimpl
 if TYPE_CHECKING:
     from ecgkit.api.attention import inspect_attention, inspect_lead_worth
     from ecgkit.api.beats import find_beats, score_beats
+    from ecgkit.api.cohort import find_records
     from ecgkit.api.datasets import list_datasets
     from ecgkit.api.demo import run_demo
     from ecgkit.api.download import download_dataset
+    from ecgkit.api.ecg import read_ecg
     from ecgkit.api.export import export_encoder
     from ecgkit.api.ingest import ingest
     from ecgkit.api.inspect import (
@@ -42,11 +45,14 @@ if TYPE_CHECKING:
     from ecgkit.api.knowledge import (
         audit_knowledge,
         compare_knowledge,
+        export_knowledge,
         extract_knowledge,
+        score_knowledge,
         vote_knowledge,
         write_mentions,
         write_prompts,
     )
+    from ecgkit.api.listing import list_encoders, list_heads, list_tasks
     from ecgkit.api.plugins import check_plugin, list_methods, list_plugins, new_plugin
     from ecgkit.api.pretrain import estimate_pretraining, pretrain, resume_pretraining
     from ecgkit.api.probe import probe
@@ -87,8 +93,10 @@ __all__ = [
     "download_dataset",
     "estimate_pretraining",
     "export_encoder",
+    "export_knowledge",
     "extract_knowledge",
     "find_beats",
+    "find_records",
     "hookimpl",
     "import_weights",
     "ingest",
@@ -100,20 +108,25 @@ __all__ = [
     "inspect_record",
     "inspect_store",
     "list_datasets",
+    "list_encoders",
+    "list_heads",
     "list_methods",
     "list_plugins",
     "list_runs",
+    "list_tasks",
     "load",
     "new_plugin",
     "open_store",
     "pretrain",
     "probe",
     "probe_suite",
+    "read_ecg",
     "report",
     "resume_pretraining",
     "run_demo",
     "score_beats",
     "score_challenge",
+    "score_knowledge",
     "show_run",
     "simulate_cohort",
     "status",
@@ -132,14 +145,17 @@ _FUNCTIONS = {
     "ecgkit.api.study": "study_layers study_perturbations",
     "ecgkit.api.suite": "probe_suite",
     "ecgkit.api.beats": "find_beats score_beats",
+    "ecgkit.api.cohort": "find_records",
     "ecgkit.api.datasets": "list_datasets",
     "ecgkit.api.demo": "run_demo",
+    "ecgkit.api.ecg": "read_ecg",
     "ecgkit.api.download": "download_dataset",
     "ecgkit.api.export": "export_encoder",
     "ecgkit.api.ingest": "ingest",
     "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store",
-    "ecgkit.api.knowledge": "audit_knowledge compare_knowledge extract_knowledge vote_knowledge "
-    "write_mentions write_prompts",
+    "ecgkit.api.knowledge": "audit_knowledge compare_knowledge export_knowledge extract_knowledge score_knowledge "
+    "vote_knowledge write_mentions write_prompts",
+    "ecgkit.api.listing": "list_encoders list_heads list_tasks",
     "ecgkit.api.plugins": "check_plugin list_methods list_plugins new_plugin",
     "ecgkit.api.pretrain": "estimate_pretraining pretrain resume_pretraining",
     "ecgkit.api.report": "report",

@@ -256,6 +256,8 @@ class SupplyEntry(Entry):
             or a model. Empty if there is nothing to say.
         joinable: Whether the supply means the same in every store. If so, a model may be tested on another store than
             the one that its head was fitted on.
+        setting: Import path of a dataclass with which a method's config chooses among the values of a store. The
+            functions above then take the config's own, or one with its defaults, as their last argument.
     """
 
     kind: ClassVar[str] = "supply"
@@ -265,6 +267,7 @@ class SupplyEntry(Entry):
     holds: str = ""
     prepare: str = ""
     origin: str = ""
+    setting: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

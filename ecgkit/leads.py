@@ -5,6 +5,8 @@ relations are Einthoven's (II = I + III) and Goldberger's (aVR = -(I + II)/2, aV
 Arrays are ``[..., L, T]``: leads on the second last axis.
 """
 
+import re
+import unicodedata
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -17,8 +19,9 @@ LIMB_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF")
 PRECORDIAL_LEADS = ("V1", "V2", "V3", "V4", "V5", "V6")
 STANDARD_LEADS = LIMB_LEADS + PRECORDIAL_LEADS
 # Leads that some datasets have besides the standard twelve: right-sided, posterior, and Frank's orthogonal leads. ECG1
-# and ECG2 are the first and second signal of archives that do not say which leads they are.
-EXTRA_LEADS = ("V3R", "V4R", "V7", "V8", "V9", "VX", "VY", "VZ", "ECG1", "ECG2")
+# and ECG2 are the first and second signal of archives that do not say which leads they are. New leads are added at the
+# end, since a lead's place in `LEADS` is its id.
+EXTRA_LEADS = ("V3R", "V4R", "V7", "V8", "V9", "VX", "VY", "VZ", "ECG1", "ECG2", "V5R", "V6R", "V1R", "V2R")
 LEADS = STANDARD_LEADS + EXTRA_LEADS
 
 LEAD_SETS: dict[str, tuple[str, ...]] = {
@@ -33,6 +36,8 @@ LEAD_SETS: dict[str, tuple[str, ...]] = {
     "1": ("I",),
 }
 
+_LIMB_NUMBERS = {"I": "I", "II": "II", "III": "III", "1": "I", "2": "II", "3": "III"}
+
 # Weights of I and II in the four limb leads that can be derived from them.
 DERIVED: dict[str, tuple[float, float]] = {
     "III": (-1.0, 1.0),
@@ -41,13 +46,47 @@ DERIVED: dict[str, tuple[float, float]] = {
     "aVF": (-0.5, 1.0),
 }
 
+# Besides the names themselves. IEC 60601-2-25 names the chest electrodes C1 to C6 and the limb electrodes R, L, F.
 _ALIASES = {name.upper(): name for name in LEADS} | {
-    "DI": "I",
-    "DII": "II",
-    "DIII": "III",
-    "MLI": "I",
-    "MLII": "II",
-    "MLIII": "III",
+    **{f"{letters}{number}": lead for letters in ("D", "L", "ML") for number, lead in _LIMB_NUMBERS.items()},
+    **{f"C{name[1:]}": name for name in LEADS if name[1:2].isdigit()},
+    **{f"{letter}{name[1]}": name for name in LEADS if name.endswith("R") and name != "aVR" for letter in ("RV", "VR")},
+    "R": "aVR",
+    "L": "aVL",
+    "F": "aVF",
+    "X": "VX",
+    "Y": "VY",
+    "Z": "VZ",
+}
+_PREFIX = re.compile(
+    "(MDC[ _]?ECG[ _]?LEAD|ECG|EKG|LEAD|ABLEITUNG|ABL"
+    "|D[EÉ]RIVATION|DERIVACI[OÓ]N|DERIVA[CÇ][AÃ]O|DERIVAZIONE|FRANK)"
+    r"[ _.:\-]*"
+)
+_IS_LEAD = re.compile("LEAD|ABL|D[EÉ]RIV")
+_SEPARATORS = re.compile(r"[ _.:\-]")
+_IN_BRACKETS = re.compile(r"[(\[][^()\[\]]*[)\]]")
+# Names of EEG electrodes (10-20 system). Among them, C3 and C4 are no chest leads, and F is no lead.
+_EEG = {
+    "FZ",
+    "CZ",
+    "PZ",
+    "OZ",
+    "FP1",
+    "FP2",
+    "F3",
+    "F4",
+    "P3",
+    "P4",
+    "O1",
+    "O2",
+    "T3",
+    "T4",
+    "T5",
+    "T6",
+    "A1",
+    "A2",
+    "M1",
 }
 
 A = TypeVar("A", bound=np.generic)
@@ -57,18 +96,41 @@ S = TypeVar("S", bound=np.floating)
 def find_lead(name: str) -> tuple[str, int] | None:
     """Return a lead's canonical name and its sign, or None if `name` is not an ECG lead.
 
-    Case, blanks and prefixes such as ``ECG`` or ``lead`` are ignored; ``DI`` is I and ``MLII`` is II. The sign is -1
-    for a name with a leading minus (an inverted lead, such as ``-aVR``), else 1.
+    Case, separators, a unit in brackets, and prefixes such as ``ECG``, ``EKG``, ``Lead`` or ``MDC_ECG_LEAD`` are
+    ignored. National and IEC names are known: ``D1`` and ``Lead 1`` are I, ``MLII`` is II, ``C1`` is V1, ``F`` is aVF.
+    The sign is -1 for a name with a leading minus (an inverted lead, such as ``-aVR``), else 1.
     """
-    text = name.strip().upper()
-    sign = -1 if text.startswith("-") else 1
-    text = text.lstrip("+-").strip()
+    text = _IN_BRACKETS.sub("", unicodedata.normalize("NFKC", name)).strip().upper()
+    sign = -1 if text.startswith(("-", "\u2212")) else 1
+    text = text.lstrip("+-\u2212").strip()
     if text in _ALIASES:
         return _ALIASES[text], sign
-    for prefix in ("ECG", "LEAD"):
-        text = text.removeprefix(prefix).lstrip(" _")
-    lead = _ALIASES.get(text)
+    prefix, short = _split_prefix(text)
+    # "Lead 1" is lead I, but "ECG 1" is only the first channel.
+    number = _LIMB_NUMBERS.get(short) if _IS_LEAD.search(prefix) else None
+    joined = _SEPARATORS.sub("", short)
+    # "I-II" is a difference of leads, not lead III.
+    lead = number or _ALIASES.get(joined if set(joined) != {"I"} else short)
     return (lead, sign) if lead else None
+
+
+def _split_prefix(text: str) -> tuple[str, str]:
+    """Return the words such as ECG and LEAD before a name, and the name; no words if nothing else would be left."""
+    rest = text
+    while (match := _PREFIX.match(rest)) and match.end() < len(rest):
+        rest = rest[match.end() :]
+    return text[: len(text) - len(rest)], rest
+
+
+def find_leads(names: Sequence[str]) -> list[tuple[str, int] | None]:
+    """Return `find_lead` of each name of one record. Beside EEG channels, names such as ``C3`` are no ECG leads."""
+    plain = {_SEPARATORS.sub("", name.strip().upper()) for name in names}
+    has_eeg = bool(plain & _EEG)
+    return [None if has_eeg and _is_iec(name) else find_lead(name) for name in names]
+
+
+def _is_iec(name: str) -> bool:
+    return bool(re.fullmatch(r"\s*(C\d|[RLF])\s*", name.upper()))
 
 
 def parse_lead(name: str) -> str:

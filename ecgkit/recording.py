@@ -1,8 +1,9 @@
 """One ECG in memory, as every reader returns it and every store keeps it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,8 @@ class Recording:
         other: Names of the source's signals that are not ECG leads and therefore not in `amplitudes`.
         comments: Comment lines of the source's header.
         rpeaks: Reference R peaks as sample indices at `fs`; None if the source has none.
+        facts: What else the source's file says of the record, such as ``age``, ``sex``, ``report``, ``pr_interval`` in
+            ms, or the device. Each becomes a column of the record table.
         scaling: What int16 counts stand for; None if they are whole microvolts.
     """
 
@@ -46,6 +49,7 @@ class Recording:
     comments: tuple[str, ...] = ()
     rpeaks: NDArray[np.integer] | None = field(default=None, compare=False)
     scaling: Scaling | None = None
+    facts: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def stored(self) -> NDArray[np.int16] | None:
@@ -96,7 +100,7 @@ class Recording:
         """
         if self.unit != "mV":
             return self
-        if set(DERIVED) <= set(self.leads):
+        if set(DERIVED) <= set(self.leads) or not {"I", "II"} <= set(self.leads):
             return self.ordered()
         if self.stored is None:
             amplitudes, leads, derived = derive_limb_leads(self.signal, self.leads)

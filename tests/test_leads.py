@@ -10,6 +10,7 @@ from ecgkit.leads import (
     canonical_order,
     derive_limb_leads,
     find_lead,
+    find_leads,
     lead_ids,
     limb_lead_fault,
     parse_leads,
@@ -33,6 +34,29 @@ from tests.conftest import synthetic_signal
         ("ECG II", ("II", 1)),
         ("lead_V2", ("V2", 1)),
         ("vx", ("VX", 1)),
+        ("MDC_ECG_LEAD_AVR", ("aVR", 1)),
+        ("MDC_ECG_LEAD_V3R", ("V3R", 1)),
+        ("D1", ("I", 1)),
+        ("L3", ("III", 1)),
+        ("Lead 1", ("I", 1)),
+        ("Abl. II", ("II", 1)),
+        ("Dérivation aVL", ("aVL", 1)),
+        ("Lead-I", ("I", 1)),
+        ("EKG V3 (uV)", ("V3", 1)),
+        ("aV-F", ("aVF", 1)),
+        ("V_1", ("V1", 1)),
+        ("C4", ("V4", 1)),
+        ("F", ("aVF", 1)),
+        ("rV4", ("V4R", 1)),
+        ("C3R", ("V3R", 1)),
+        ("V9", ("V9", 1)),
+        ("Frank X", ("VX", 1)),
+        ("Ⅲ", ("III", 1)),
+        ("−aVR", ("aVR", -1)),
+        ("ECG 1", None),
+        ("I-II", None),
+        ("1", None),
+        ("C3-M2", None),
         ("V", None),
         ("ABP", None),
         ("", None),
@@ -165,3 +189,8 @@ def test_faults_made_in_real_recordings_are_found(shared) -> None:
     found = limb_lead_fault(signal, STANDARD_LEADS).tolist()
     assert found.count("avf-avl-swapped") >= 95, "aVL and aVF are much alike in a few"
     assert set(found) <= {"avf-avl-swapped", ""}
+
+
+def test_names_of_chest_leads_are_electrodes_beside_an_eeg() -> None:
+    assert find_leads(["C3", "C4", "O1", "ECG II"]) == [None, None, None, ("II", 1)]
+    assert find_leads(["I", "II", "C1", "F"]) == [("I", 1), ("II", 1), ("V1", 1), ("aVF", 1)]

@@ -7,6 +7,7 @@ from ecgkit.api.arguments import Leads, PathLike, chosen_leads, path_or_none
 from ecgkit.choices import notes_choices
 from ecgkit.datasets.budget import MEGABYTES, SECONDS
 from ecgkit.datasets.given import Given
+from ecgkit.datasets.identity import Identity, read_key
 from ecgkit.datasets.paths import open_folder
 from ecgkit.executor import open_executor
 from ecgkit.ingestion import IngestOptions, IngestReport
@@ -42,6 +43,9 @@ def ingest(
     limit: int | None = None,
     patients_file: PathLike | None = None,
     drop: Sequence[str] = (),
+    keep_identity: bool = False,
+    hash_patients: str = "",
+    verify: bool = False,
     max_record_mb: float = MEGABYTES,
     max_record_seconds: float = SECONDS,
     workers: int = 1,
@@ -84,7 +88,15 @@ def ingest(
         window: Part of a longer record to keep: ``first``, ``center``, or ``split`` into several records.
         limit: Largest number of records to take, from the first. By default all.
         patients_file: Text file of patient ids, one per line. Only records of these patients are taken.
-        drop: Quality flags. Records with one of them are left out.
+        drop: Quality flags. Records with one of them are left out. ``duplicates`` leaves out all records of a waveform
+            but the first.
+        keep_identity: Keep columns that name a person, such as the patient's name or birth date. By default they are
+            left out.
+        hash_patients: File with a key, or ``key:SECRET``. Patient ids are stored as HMAC-SHA-256 under this key, so one
+            patient has the same id in all stores made with the same key. By default ids are stored as they are.
+        verify: Compare every file with ``SHA256SUMS.txt``, the publisher's list in the folder, before anything is read.
+            Records with a file that differs go to the ledger. If a file differs that describes all records, such as a
+            table, nothing is ingested.
         max_record_mb: Largest memory in MB that reading one record may need, as far as its header shows it. A larger
             record goes to the ledger.
         max_record_seconds: Longest time in s that reading one record may take. A slower record goes to the ledger.
@@ -97,8 +109,9 @@ def ingest(
         The numbers of records found, taken, flagged and rejected, with the reasons.
 
     Raises:
-        ConfigError: Options contradict each other, or the patient file cannot be read.
-        DatasetError: `src` does not exist, has no known layout, or holds no readable record.
+        ConfigError: Options contradict each other, or the patient file or the key file cannot be read.
+        DatasetError: `src` does not exist, has no known layout, or holds no readable record. With `verify`: it has no
+            list, or a file differs that describes all records.
         OutputError: `out` exists, another process is making it, or the disk is full.
         KeyboardInterrupt: Ctrl-C was pressed. What is done is kept.
     """
@@ -129,9 +142,11 @@ def ingest(
         max_record_mb=max_record_mb,
         max_record_seconds=max_record_seconds,
         drop=tuple(drop),
+        identity=Identity(keep_identity, read_key(hash_patients)),
+        verify=verify,
     )
     options.check()
-    folder = open_folder(str(src))
+    folder = open_folder(str(src), progress)
     store = new_store(out, folder, dataset)
     with open_executor(workers, dask, warm_up) as executor:
         return run_ingest(folder, store, options, progress, overwrite=overwrite, executor=executor)

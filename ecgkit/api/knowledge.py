@@ -12,7 +12,7 @@ from ecgkit.errors import ConfigError
 from ecgkit.knowledge import extract
 from ecgkit.knowledge import vote as voting
 from ecgkit.knowledge.agreement import Comparison, compare
-from ecgkit.knowledge.audit import write_audit
+from ecgkit.knowledge.audit import check_no_verdicts, write_audit
 from ecgkit.knowledge.backends import Cost, Costly, Notify, make_backend
 from ecgkit.knowledge.endpoint.settings import (
     ModelSettings,
@@ -23,10 +23,13 @@ from ecgkit.knowledge.endpoint.settings import (
     parse_headers,
 )
 from ecgkit.knowledge.evidence import write_evidence
+from ecgkit.knowledge.export import Form, write_labels_csv
 from ecgkit.knowledge.extract import ExtractOptions, Summary, relabel
 from ecgkit.knowledge.labels import MENTIONS, read_labels
 from ecgkit.knowledge.reports import FOLDER, Reports, open_reports
+from ecgkit.knowledge.scoring import LEAST, Scores, score
 from ecgkit.knowledge.statements import Unit, corpus_of
+from ecgkit.knowledge.verdicts import read_verdicts
 from ecgkit.knowledge.vote import Vote
 from ecgkit.progress import Progress, silent
 from ecgkit.workspace.defaults import the_store
@@ -154,7 +157,7 @@ def extract_knowledge(
         DatasetError: No text could be read, or no entity is frequent enough.
         EndpointError: The model servers failed after all retries. Their earlier answers are kept.
         BatchWaitingError: Questions were written into `batch`, and wait for their answers.
-        OutputError: An extraction of this name exists.
+        OutputError: An extraction of this name exists, or its audit sheet holds verdicts.
     """
     edited = path_or_none(vocabulary)
     columns = _columns(report_columns)
@@ -166,6 +169,8 @@ def extract_knowledge(
     if limit is not None:
         name, overwrite = f"{name}{PILOT}", True
     options = ExtractOptions(unit, min_count, max_entities, keep_children, edited, name, overwrite)
+    if audit:
+        check_no_verdicts(given, name)
     urls = (base_url,) if isinstance(base_url, str) else tuple(base_url)
     urls = tuple(url for url in urls if url)
     chosen = backend or (OPENAI if urls or batch else "")
@@ -237,18 +242,22 @@ def audit_knowledge(
     *,
     sample: int = 50,
     seed: int = 0,
+    xlsx: bool = False,
+    overwrite: bool = False,
     report_columns: str | Sequence[str] = "",
     reports: PathLike | None = None,
     id_column: str = "",
     out: PathLike | None = None,
     name: str = "labels",
-) -> tuple[Path, Path]:
+) -> tuple[Path, ...]:
     """Write a sheet of sampled reports with what was read in them, to check by hand.
 
     Args:
         source: Store or CSV file whose reports were read.
         sample: Number of reports to draw.
         seed: Seed of the draw.
+        xlsx: Write an Excel workbook too. Needs ``ecgkit-learn[xlsx]``.
+        overwrite: Replace a sheet that holds verdicts.
         report_columns: Columns of texts that were read.
         reports: For a store, CSV file whose texts were read.
         id_column: Column of record ids of a CSV file.
@@ -256,10 +265,12 @@ def audit_knowledge(
         name: Name of the extraction.
 
     Returns:
-        The sheet as a CSV file, and as an HTML page.
+        The sheet as a CSV file, as an HTML page and, if wanted, as a workbook.
 
     Raises:
         StoreError: There is no extraction of this name, or it belongs to other reports.
+        OutputError: The earlier sheet holds verdicts.
+        ConfigError: The package for workbooks is missing.
     """
     read = open_reports(
         Path(source),
@@ -268,7 +279,7 @@ def audit_knowledge(
         id_column=id_column,
         folder=path_or_none(out),
     )
-    return write_audit(read, sample, name=name, seed=seed)
+    return write_audit(read, sample, name=name, seed=seed, xlsx=xlsx, overwrite=overwrite)
 
 
 def write_mentions(
@@ -366,3 +377,38 @@ def write_prompts(folder: PathLike, *, overwrite: bool = False) -> tuple[Path, .
     from ecgkit.knowledge.endpoint import prompts
 
     return prompts.write_prompts(Path(folder), overwrite=overwrite)
+
+
+def score_knowledge(sheet: PathLike, *, least: int = LEAST) -> Scores:
+    """Score an extraction by the verdicts in its audit sheet: precision, recall and F1 of each entity.
+
+    Args:
+        sheet: Audit sheet with verdicts, a CSV file or an Excel workbook.
+        least: Number of texts that must state an entity for it to count in the macro F1.
+
+    Raises:
+        DatasetError: The sheet is missing, holds no verdict, or holds one that does not fit.
+        ConfigError: The package for workbooks is missing.
+    """
+    verdicts = read_verdicts(Path(sheet))
+    return score(verdicts.judgements, verdicts.texts, least, verdicts.open_rows)
+
+
+def export_knowledge(
+    source: PathLike, to: PathLike, *, form: Form = "long", name: str = "labels", overwrite: bool = False
+) -> Path:
+    """Write the labels of an extraction as a CSV file, with SCP-ECG, SNOMED CT and ICD-10 codes.
+
+    Args:
+        source: Store, or folder of an extraction.
+        to: CSV file to write.
+        form: ``long`` (one row per record and entity, with codes) or ``wide`` (one row per record, one column per
+            entity: 1 present, 2 uncertain, 0 absent or not mentioned, empty if the report was not read completely).
+        name: Name of the extraction.
+        overwrite: Replace an earlier file.
+
+    Raises:
+        StoreError: There is no extraction.
+        OutputError: The file exists.
+    """
+    return write_labels_csv(read_labels(Path(source), name), Path(to), form=form, overwrite=overwrite)

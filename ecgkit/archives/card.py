@@ -119,6 +119,7 @@ class ArchiveCard:
         labels: What its labels are, in words.
         overlaps: Archives that hold some of the same recordings, and what they share. Each pair is stated in one card.
         notes: Anything else that a user must know.
+        read_at: Addresses of the public pages where these figures were read.
     """
 
     name: str
@@ -139,6 +140,7 @@ class ArchiveCard:
     labels: str = ""
     overlaps: Mapping[str, str] = field(default_factory=dict)
     notes: str = ""
+    read_at: tuple[str, ...] = ()
 
     @property
     def page(self) -> str:

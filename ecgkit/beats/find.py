@@ -65,7 +65,9 @@ def find_beats(
     attributes = _attributes(store, detector, limits)
     if has_peaks(store) and not overwrite and not _useless(store):
         return _kept(store, attributes)
-    unfinished = Unfinished(store.path / FOLDER, FOLDER, overwrite=overwrite or has_peaks(store), hidden=True)
+    unfinished = Unfinished(
+        store.path / FOLDER, FOLDER, overwrite=overwrite or has_peaks(store), hidden=True, option=""
+    )
     with unfinished.open():
         _remove_old_format(store)
         parts = _parts(store)

@@ -19,6 +19,7 @@ import ecgkit
 from ecgkit.choices import command_typed
 from ecgkit.cli import stopping
 from ecgkit.cli.exit_codes import Exit
+from ecgkit.cli.mistyped import in_own_words
 from ecgkit.cli.project import name_variables, note_origins, read_project
 from ecgkit.cli.render import begin, errors, next_is, say_choices, say_next
 from ecgkit.entries import CommandEntry
@@ -74,6 +75,7 @@ def _finish(command: Any) -> None:
     """Shorten the help of each command, and let each say where its options came from."""
     if command.help:
         command.help = re.sub(r"(?<!\n)\n(?!\n)", " ", command.help)  # a line of the source is not a line of the help
+    in_own_words(command)
     list_params, invoke = command.get_params, command.invoke
 
     def short_params(context: Any) -> list[Any]:
@@ -126,6 +128,8 @@ def program() -> None:
         if stop.code == Exit.INTERRUPTED:
             end_at_once()
         raise
+    finally:
+        _leave_closed_pipes()
 
 
 def main() -> None:
@@ -143,19 +147,29 @@ def main() -> None:
     except EcgkitError as error:
         _fail(str(error), debug, code=Exit.BAD_INPUT)
     except SystemExit as stop:
+        if isinstance(stop.__context__, BrokenPipeError):  # the libraries that print end with 1 then
+            sys.exit(Exit.DONE)
         if stop.code in (None, Exit.DONE, Exit.INCOMPLETE):
             say_next()
         if stop.code == Exit.INTERRUPTED:  # Typer turns Ctrl-C into this code, without a word
             stopping.stopped(stop, arguments)
         raise
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # such as ecgkit runs | head -1
         sys.exit(Exit.DONE)
     except OSError as error:
         _fail(f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}", debug, code=Exit.BAD_INPUT)
     except Exception as error:
         hint = "" if debug else " (a bug in ecgkit or a plugin: please report it with the output of --debug)"
         _fail(f"{type(error).__name__}: {error}{hint}", debug, code=Exit.UNEXPECTED)
+
+
+def _leave_closed_pipes() -> None:
+    """Write what is still to be written; where nobody reads any more, drop it without a word."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _fail(message: str, debug: bool, *, code: int) -> None:

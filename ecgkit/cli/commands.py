@@ -23,6 +23,9 @@ COMMANDS = {
     "export": ("export a trained encoder to ONNX or a model hub folder", "export:export"),
     "report": ("make one HTML page from results", "report:report"),
     "methods": ("list method families with their inputs, presets and papers", "methods:methods"),
+    "encoders": ("list the presets of each method: input, size, epochs", "listing:encoders"),
+    "tasks": ("list tasks, and which of them fit a store", "listing:tasks"),
+    "heads": ("list heads, and which of them fit a run", "listing:heads"),
     "doctor": ("check the installation, and what is missing for which command", "doctor:doctor"),
     "plugins": ("list plugins, check one, or create a new one", "plugins:app"),
 }

@@ -6,7 +6,7 @@ import typer
 
 import ecgkit
 from ecgkit.cli import completion
-from ecgkit.cli.render import JsonOption, print_facts, print_json, print_table, say
+from ecgkit.cli.render import JsonOption, next_is, print_facts, print_json, print_table, say
 
 if TYPE_CHECKING:
     from ecgkit.api.datasets import ArchiveDetails
@@ -31,7 +31,8 @@ def datasets(
         print_facts(f"{name}: {found[0].card.title}", _facts(found[0]))
     else:
         print_table(f"{len(found)} archives", [_row(archive) for archive in found], numeric=["records", "patients"])
-        say("Show one in full: ecgkit datasets NAME. Get one: ecgkit download NAME.")
+        say("Show one in full: ecgkit datasets NAME")
+    next_is(f"ecgkit download {name or 'NAME'}")
 
 
 def _row(archive: "ArchiveDetails") -> dict[str, Any]:
@@ -66,6 +67,7 @@ def _facts(archive: "ArchiveDetails") -> dict[str, Any]:
         "doi": card.doi,
         "overlaps": "; ".join(f"{other}: {what}" for other, what in archive.overlaps.items()) or "none known",
         "notes": card.notes,
+        "figures read at": ", ".join(card.read_at),
         "from": archive.distribution,
     }
     return {key: value for key, value in facts.items() if value}
@@ -91,6 +93,7 @@ def _as_json(archive: "ArchiveDetails") -> dict[str, Any]:
         "recognised_by": card.recognised_by,
         "overlaps": dict(archive.overlaps),
         "notes": card.notes,
+        "read_at": list(card.read_at),
         "distribution": archive.distribution,
     }
 

@@ -1,5 +1,6 @@
 """``ecgkit download``."""
 
+import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,7 +10,7 @@ import typer
 import ecgkit
 from ecgkit.cli import completion
 from ecgkit.cli.given import given
-from ecgkit.cli.render import JsonOption, print_facts, print_json, progress, say
+from ecgkit.cli.render import JsonOption, next_is, print_facts, print_json, progress, say
 from ecgkit.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,9 +50,9 @@ def download(
         f"{name}: {outcome.files} files in {outcome.folder}, all verified; "
         f"{outcome.files - outcome.kept} downloaded ({outcome.bytes / 1e6:,.1f} MB in {outcome.seconds:.1f} s)"
     )
-    say(f"Make a store of it: ecgkit ingest {outcome.folder} --out {name}.zarr")
     if as_json:
         print_json({"name": name, **vars(outcome)})
+    next_is(f"ecgkit ingest {shlex.quote(str(outcome.folder))}")
 
 
 def _agreed(offer: "Offer", yes: bool) -> bool:

@@ -13,6 +13,7 @@ from ecgkit.cli import knowledge_options as options
 from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.given import given
 from ecgkit.cli.knowledge_output import Prices, announce, kappa, show, show_batch, show_vote
+from ecgkit.cli.knowledge_scores import show_scores
 from ecgkit.cli.render import (
     JsonOption,
     OverwriteOption,
@@ -25,7 +26,7 @@ from ecgkit.cli.render import (
     say_choices,
     warn,
 )
-from ecgkit.errors import BatchWaitingError
+from ecgkit.errors import BatchWaitingError, ConfigError
 from ecgkit.wording import percent
 
 DEFAULT = "run"
@@ -110,7 +111,9 @@ def run(
 
     More commands: 'extract-knowledge compare A B' shows where two extractions differ. 'extract-knowledge vote A B C'
     makes labels from the votes of several. 'extract-knowledge audit STORE' writes a sheet of sampled reports to check
-    by hand. 'extract-knowledge prompts FOLDER' writes the prompts, to be edited.
+    by hand, and scores it. 'extract-knowledge mentions STORE' writes a table of all findings with their quotes,
+    'extract-knowledge export STORE FILE' the labels as CSV, and 'extract-knowledge prompts FOLDER' the prompts, to be
+    edited.
     """
     chosen = locals()
     from ecgkit.workspace.defaults import the_store
@@ -136,14 +139,17 @@ def run(
         print_json(summary.to_dict())
     if summary.audit:
         _show_sheet(*summary.audit)
-    next_is(after_store(path))
+    if limit is not None:
+        next_is("the same command without --limit")
+    else:
+        next_is(after_store(path) if path.is_dir() else f"ecgkit extract-knowledge audit {path}")
     if summary.incomplete > max_unread / 100 * max(1, summary.with_report):
         raise typer.Exit(Exit.INCOMPLETE)
 
 
-def _show_sheet(table: Path, page: Path) -> None:
-    say(f"to check by hand: {page}")
-    say(f"and as a table:   {table}")
+def _show_sheet(table: Path, page: Path, *workbook: Path) -> None:
+    say(f"to read:          {page}")
+    say(f"for the verdicts: {', or '.join(map(str, (table, *workbook)))}")
 
 
 @app.command("compare")
@@ -169,19 +175,76 @@ def compare(
 
 @app.command("audit")
 def audit(
-    source: Annotated[Path, typer.Argument(metavar="STORE", help="Store or CSV file whose reports were read.")],
+    source: Annotated[
+        Path | None, typer.Argument(metavar="[STORE]", help="Store or CSV file whose reports were read.")
+    ] = None,
     sample: Annotated[int, typer.Option(min=1, help="Number of reports to draw.")] = 50,
     seed: SeedOption = 0,
+    xlsx: Annotated[
+        bool, typer.Option("--xlsx", help="Write an Excel workbook too. Needs ecgkit-learn[xlsx].")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a sheet that holds verdicts.")] = False,
+    sheet: Annotated[
+        Path | None,
+        typer.Option("--score", metavar="SHEET", help="Read the verdicts of this sheet (CSV or XLSX) and score them."),
+    ] = None,
+    least: Annotated[
+        int,
+        typer.Option(min=1, help="With --score, texts that must state an entity for it to count in the macro F1."),
+    ] = 5,
+    errors: Annotated[bool, typer.Option("--errors", help="With --score, list the errors.")] = False,
     report_columns: options.ReportColumnsOption = "",
     reports: options.ReportsOption = None,
     id_column: options.IdOption = "",
     out: options.OutOption = None,
     name: options.NameOption = "labels",
+    as_json: JsonOption = False,
 ) -> None:
-    """Sample reports and their extracted entities into a sheet (CSV and HTML) to check by hand."""
-    table, page = ecgkit.audit_knowledge(**given(ecgkit.audit_knowledge, locals()))
-    _show_sheet(table, page)
-    next_is(f"open {page} in a browser")
+    """Sample reports and their entities into a sheet to check by hand, or score the verdicts of such a sheet.
+
+    The sheet is a CSV file and an HTML page, and with --xlsx a workbook. The column verdict takes: ok; no, if the text
+    does not state the entity; or the right word of present, uncertain and absent. For a finding that was missed, add a
+    row with the text, the entity and that word as the verdict. Then: extract-knowledge audit --score SHEET
+    """
+    if sheet:
+        scores = ecgkit.score_knowledge(**given(ecgkit.score_knowledge, locals()))
+        if as_json:
+            print_json(scores.to_dict())
+        else:
+            show_scores(scores, errors)
+        return
+    if source is None:
+        raise ConfigError("neither a store nor a sheet is given", remedy="Name a store, or a sheet with --score.")
+    paths = ecgkit.audit_knowledge(**given(ecgkit.audit_knowledge, locals()))
+    if as_json:
+        print_json({"files": [str(path) for path in paths]})
+    else:
+        _show_sheet(*paths)
+        next_is(f"open {paths[1]} in a browser")
+
+
+@app.command("export")
+def export(
+    source: Annotated[Path, typer.Argument(metavar="STORE", help="Store, or folder of an extraction.")],
+    to: Annotated[Path, typer.Argument(metavar="FILE", help="CSV file to write.")],
+    form: Annotated[
+        str,
+        typer.Option(help="long (one row per record and entity, with codes) or wide (one row per record)."),
+    ] = "long",
+    name: options.NameOption = "labels",
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Write the labels as a CSV file, with SCP-ECG, SNOMED CT and ICD-10 codes.
+
+    In the wide form there is one column per entity: 1 present, 2 uncertain, 0 absent or not mentioned, and empty if the
+    report was not read completely.
+    """
+    path = ecgkit.export_knowledge(**given(ecgkit.export_knowledge, locals()))
+    if as_json:
+        print_json({"file": str(path)})
+    else:
+        say(f"labels in {path}")
 
 
 @app.command("mentions")

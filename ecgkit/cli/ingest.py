@@ -164,8 +164,35 @@ def ingest(
     ] = None,
     drop: Annotated[
         list[str] | None,
-        typer.Option(help="Quality flag. Records with this flag are left out. Repeatable.", rich_help_panel=STORED),
+        typer.Option(
+            help="Quality flag; records with it are left out. With duplicates, all records of a waveform but the first "
+            "are left out. Repeatable.",
+            rich_help_panel=STORED,
+        ),
     ] = None,
+    keep_identity: Annotated[
+        bool,
+        typer.Option(
+            "--keep-identity",
+            help="Keep columns that name a person, such as a patient's name or birth date. Default: left out.",
+        ),
+    ] = False,
+    hash_patients: Annotated[
+        str,
+        typer.Option(
+            metavar="FILE",
+            help="File with a key, or key:SECRET. Patient ids are stored as hashes under this key, the same in all "
+            "stores made with it. Default: ids are stored as they are.",
+        ),
+    ] = "",
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Compare every file with the publisher's SHA256SUMS.txt first. Records with a file that differs go to "
+            "the ledger.",
+        ),
+    ] = False,
     max_record_mb: Annotated[
         float,
         typer.Option(
@@ -199,7 +226,9 @@ def ingest(
     from ecgkit.workspace.defaults import new_store
     from ecgkit.workspace.next_step import after_store
 
-    store = new_store(out, open_folder(src), dataset)
+    with progress() as watch:  # a large archive is listed first
+        folder = open_folder(src, watch)
+    store = new_store(out, folder, dataset)
     say_choices()
     arguments = given(ecgkit.ingest, {**options, "out": store})
     with progress() as watch:
@@ -223,6 +252,8 @@ def _as_json(report: "IngestReport", out: Path, seconds: float) -> dict[str, Any
         "records": report.records,
         "failed": report.failed,
         "findings": report.findings,
+        "unknown_patients": report.unknown_patients,
+        "duplicates": [list(group) for group in report.duplicates],
         "flagged": dict(report.flagged),
         "clipped": report.clipped,
         "rescaled": report.rescaled,
@@ -245,6 +276,9 @@ def _show(report: "IngestReport", out: Path, seconds: float) -> None:
     if report.other:
         others = ", ".join(f"{name} ({count})" for name, count in report.other.most_common())
         say(f"  channels left out because they are not ECG leads: {others}")
+    _show_patients(report)
+    if report.telling:
+        say(f"  {report.telling} record ids contain the patient's id, which --hash-patients does not change there")
     rejected = Counter(_kind(row.stage, row.reason) for row in report.rejected)
     rows = [{"what": "read", "records": report.records}]
     rows += [{"what": f"flagged {flag}", "records": count} for flag, count in report.flagged.most_common()]
@@ -254,6 +288,23 @@ def _show(report: "IngestReport", out: Path, seconds: float) -> None:
     print_table("Summary", rows, numeric=["records"])
     if report.rejected:
         _show_rejected(report, out)
+
+
+def _show_patients(report: "IngestReport") -> None:
+    """Say what is known of patients, and which records have the same waveform."""
+    if report.unknown_patients == report.taken:
+        say("  no patient is known: each record has a fold of its own, so one patient may be in several parts")
+        say("  name patients with --table and --patient-column, or with --patient-from")
+    elif report.unknown_patients:
+        say(f"  the patient of {report.unknown_patients} records is unknown: each of them has a fold of its own")
+    if report.duplicates:
+        later = sum(len(group) - 1 for group in report.duplicates)
+        say(f"  same waveform as an earlier record: {later} (--drop duplicates leaves them out)")
+        for group in report.duplicates[:SHOWN]:
+            more = f" and {len(group) - SHOWN} more" if len(group) > SHOWN else ""
+            say(f"    {' = '.join(group[:SHOWN])}{more}")
+        if len(report.duplicates) > SHOWN:
+            say(f"    ... and {len(report.duplicates) - SHOWN} more groups")
 
 
 def _taken(report: "IngestReport") -> str:

@@ -82,10 +82,10 @@ def _show_rare(summary: "Summary") -> None:
     if not summary.rare:
         return
     most = ", ".join(f"{name} ({count})" for name, count in list(summary.rare.items())[:5])
-    say(
-        f"left out: {len(summary.rare)} entities that are present in fewer than {summary.min_count} records, such as "
-        f"{most}. Keep them with a lower --min-count"
-    )
+    count = len(summary.rare)
+    what = "1 more entity is" if count == 1 else f"{count} more entities are"
+    say(f"{what} left out, present in fewer than {summary.min_count} records: {most}{', ...' if count > 5 else ''}")
+    say("a lower --min-count keeps them")
 
 
 def _show_entities(summary: "Summary") -> None:

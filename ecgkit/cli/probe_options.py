@@ -49,7 +49,7 @@ Task = Annotated[
     typer.Option(
         rich_help_panel="Data",
         help="Name or YAML file of a task, such as ptbxl-super or my.yaml. Join several by commas. Default: the only "
-        "task that fits the store.",
+        "task that fits the store. List them with: ecgkit tasks",
         autocompletion=completion.tasks,
     ),
 ]
@@ -69,16 +69,17 @@ Head = Annotated[
     str,
     typer.Option(
         rich_help_panel="Evaluation",
-        help="Head to fit on the encoder's features. List them with: ecgkit plugins list",
+        help="Head to fit on the encoder's features. List them with: ecgkit heads",
         autocompletion=completion.heads,
     ),
 ]
 Leads = Annotated[
-    str,
+    list[str] | None,
     typer.Option(
+        "--leads",
         rich_help_panel="Evaluation",
-        help="Lead sets to test, such as 12,6,3,2,1, limb, I+II, all-single or random:3:20. Each lead set gives one "
-        "result. Default: all leads.",
+        help="Lead set to test, such as 12, limb, I,II, all-single or random:3:20. A comma joins the leads of one set. "
+        "Repeat the option for several sets; each set gives one result. Default: all leads.",
     ),
 ]
 Prompts = Annotated[

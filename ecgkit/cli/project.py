@@ -126,6 +126,12 @@ def _origin(source: str, parameter: Any) -> str:
     return f"from {names[0]}" if names else "from the environment"
 
 
+def origin_of(context: Any, parameter: Any) -> str:
+    """Return in brackets where the value of an option came from; empty if it was typed."""
+    source = context.get_parameter_source(str(parameter.name))
+    return f" ({_origin(source.name, parameter)})" if source is not None and source.name in _ORIGINS else ""
+
+
 def origins(context: Any) -> list[dict[str, str]]:
     """Return the options that environment and project file set, with where each comes from.
 

@@ -11,7 +11,7 @@ PresetOption = Annotated[
     str,
     typer.Option(
         "--preset",
-        help="Preset of the method, such as tiny. List them with: ecgkit methods",
+        help="Preset of the method, such as tiny. List them with: ecgkit encoders",
         autocompletion=completion.presets,
     ),
 ]

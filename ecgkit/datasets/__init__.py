@@ -9,7 +9,7 @@ from ecgkit.entries import DatasetEntry
 from ecgkit.hookspecs import hookimpl
 
 # Layouts with the highest number are tried first: tables identify a dataset best, then the names of its records.
-# "Any folder of WFDB records" fits nearly everything, so it comes last.
+# "Any folder of WFDB records" and what follows fit nearly everything, so they come last.
 LAYOUTS = (
     ("stores", "a folder of stores, joined into one", "stores:Stores", 50),
     ("manifest", "any .npy or .mat files that a manifest.csv lists", "manifest:Manifest", 40),
@@ -30,7 +30,7 @@ LAYOUTS = (
     ("code-test", "CODE-test (ecg_tracings.hdf5, attributes.csv, annotations/)", "code_test:CodeTest", 20),
     ("sph", "Shandong Provincial Hospital (metadata.csv, records/A00001.h5)", "sph:Sph", 20),
     ("zzu-pecg", "ZZU pECG, children (AttributesDictionary.csv)", "zzu_pecg:ZzuPecg", 20),
-    ("echonext", "EchoNext (EchoNext_metadata_100k.csv, EchoNext_train_waveforms.npy)", "echonext:EchoNext", 20),
+    ("echonext", "EchoNext (echonext_metadata_100k.csv, EchoNext_train_waveforms.npy)", "echonext:EchoNext", 20),
     ("fairseq-signals", "a folder that fairseq-signals made (meta.csv, org/)", "fairseq_signals:FairseqSignals", 20),
     ("cpsc2019", "CPSC 2019 (data_00001.mat, R_00001.mat)", "cpsc_beats:Cpsc2019", 15),
     ("cpsc2020", "CPSC 2020 (A01.mat, R01.mat)", "cpsc_beats:Cpsc2020", 15),
@@ -46,6 +46,16 @@ LAYOUTS = (
     ),
     ("cinc", "CinC Challenge 2020 or 2021, all sources", "cinc:Cinc", 5),
     ("wfdb", "any folder of WFDB records", "wfdb_folder:WfdbFolder", 0),
+    (
+        "vendor",
+        "files of devices and hospital systems: HL7 aECG, Philips, GE MUSE, Mortara, AliveCor, DICOM, SCP-ECG, EDF, "
+        "BDF, ISHNE, MFER",
+        "vendor.layout:VendorFiles",
+        -5,
+    ),
+    ("arrays", "arrays of records: .npy, .npz, HDF5, Zarr or MATLAB files", "arrays:Arrays", -10),
+    ("rows", "tables with one row per record and its samples: Parquet, CSV", "record_rows:RecordRows", -15),
+    ("csv", "CSV files of samples, one per record or one for all", "sample_tables:SampleTables", -20),
 )
 GENERAL = ("stores", "manifest", "wfdb")  # any dataset may have these layouts
 

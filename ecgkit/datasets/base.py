@@ -9,10 +9,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ecgkit.datasets import wfdb_record
-from ecgkit.datasets.comments import parse_comments
+from ecgkit.datasets.comments import parse_comments, split_codes
 from ecgkit.datasets.given import NOTHING_GIVEN, Given
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.walk import Refused
@@ -20,6 +20,26 @@ from ecgkit.errors import RecordError
 from ecgkit.recording import Recording
 
 FOLDS = 10
+# Columns of the record table that ecgkit fills itself. A column of a dataset with such a name gets another one.
+RESERVED = {
+    *(
+        "record_id",
+        "patient_id",
+        "path",
+        "labels",
+        "likelihoods",
+        "report",
+        "age",
+        "sex",
+        "fold",
+        "start",
+        "slot",
+        "fs",
+    ),
+    *("samples", "leads", "derived_leads", "source_leads", "other_signals", "unit", "clipped_samples", "rpeaks"),
+    *("amplitude_steps", "amplitude_offsets"),
+    *("flags", "limb_fault", "sha256"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +56,8 @@ class Source:
         age: Age in years.
         sex: ``M`` or ``F``.
         fold: The published fold, 1 to 10; None if there is none.
+        fs: Sampling rate of the signal in Hz, if the dataset's list states it and the file may not.
+        unit: Unit of the signal, if the dataset's list states it and the file may not.
         extra: Any other columns of the dataset, under their own names. All values of a column have one type.
         problem: Reason why the record cannot be ingested; such a record goes to the ledger.
     """
@@ -49,6 +71,8 @@ class Source:
     age: float | None = None
     sex: str | None = None
     fold: int | None = None
+    fs: float | None = None
+    unit: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
 
@@ -61,12 +85,22 @@ class Dataset(ABC):
         fs: Preferred sampling rate in Hz, for datasets that ship several rates.
         given: What the user says of the dataset that its files do not say.
 
-    `findings` are lines for the user: what the layout found by looking, such as the order of axes. `not_entered` are
-    the folders that `sources` could not look into.
+    `findings` are lines for the user: what the layout found by looking, such as the order of axes. `columns` are the
+    columns of the tables that describe the records. `not_entered` are the folders that `sources` could not look into.
     """
 
     # Name of the layout. An instance may override the value of its class.
     name: str
+    # Whether a table beside the files may say more of the records. A published layout has tables of its own.
+    takes_table: ClassVar[bool] = False
+    # Names of tables that the layout reads itself.
+    own_tables: Sequence[str] = ()
+    # Whether the folder may also be one file.
+    takes_file: ClassVar[bool] = False
+    # Whether the records have an order of their own, which a table may follow instead of naming them.
+    in_order: bool = False
+    # Name of the table that describes the records, once it is found.
+    described_by: str = ""
     # Code system of the labels. An instance may override the value of its class.
     code_system: str = ""
 
@@ -78,6 +112,7 @@ class Dataset(ABC):
         self.fs = fs
         self.given = given
         self.findings: list[str] = []
+        self.columns: set[str] = set()
         self.not_entered: list[Refused] = []
 
     @classmethod
@@ -100,6 +135,17 @@ class Dataset(ABC):
         Raises:
             DatasetError: A table is missing or lacks a column.
         """
+
+    def check(self, sources: Sequence[Source]) -> None:
+        """Refuse a dataset of which something is unknown that no record can do without.
+
+        Args:
+            sources: All records, with what tables and paths say of them.
+
+        Raises:
+            DatasetError: What is unknown, and the options that state it.
+        """
+        return
 
     def header(self, source: Source) -> Header:
         """Read what the plan of the store needs: sampling rate, length and leads.
@@ -138,35 +184,43 @@ class Dataset(ABC):
         """Return a record's columns of the record table, including those from its header comments.
 
         Args:
-            source: A source that `settle` returned, with its fold.
+            source: A source that `settle` returned.
             recording: The recording that `read` returned for it.
         """
         comments = parse_comments(recording.comments)
-        labels = comments.labels if source.labels is None else source.labels
+        named = NOTHING_GIVEN if self.described_by else self.given  # columns of the table, or keys of the comments
+        labels, facts = source.labels, recording.facts
+        if labels is None:
+            codes = [code for key in named.label_columns for code in split_codes(comments.find(key) or "")]
+            labels = tuple(codes) or comments.labels
+        patient = source.patient_id or comments.find(named.patient_column) or facts.get("patient_id")
+        columns = {f"comment_{key}" if key in RESERVED else key: value for key, value in comments.columns.items()}
         return {
+            **columns,
+            **facts,
             **source.extra,
             "record_id": source.record_id,
-            "patient_id": source.patient_id,
-            "fold": source.fold,
+            "patient_id": patient,
+            "fold": source.fold or hashed_fold(patient or facts.get("patient_text") or source.record_id),
             "labels": list(labels),
             "likelihoods": None if source.likelihoods is None else list(source.likelihoods),
-            "report": source.report,
-            "age": comments.age if source.age is None else source.age,
-            "sex": source.sex or comments.sex,
+            "report": source.report or comments.find(named.report_column) or facts.get("report"),
+            "age": facts.get("age", comments.age) if source.age is None else source.age,
+            "sex": source.sex or facts.get("sex", comments.sex),
             "path": source.path,
         }
 
 
 def settle(sources: Sequence[Source]) -> list[Source]:
-    """Give every source its fold, or the problem why it cannot be ingested.
+    """Give every source its published fold, or the problem why it cannot be ingested.
 
     If the dataset publishes folds, a source without one takes the fold of its patient. Published folds are never mixed
     with hashed folds, since that could put one patient into training and test. Only if a dataset publishes no folds at
-    all are folds hashed from the patient ids.
+    all are folds hashed from the patient ids, by `Dataset.row`: some files name the patient themselves.
     """
     checked = [_checked(source, n) for n, source in enumerate(sources, 1)]
     if all(source.fold is None for source in sources):
-        return [replace(s, fold=hashed_fold(s.patient_id or s.record_id)) for s in checked]
+        return checked
     good = [source for source in checked if source.fold is not None and not source.problem]
     of_patient = {source.patient_id: source.fold for source in good if source.patient_id}
     return [source if source.problem else _with_published_fold(source, of_patient) for source in checked]
@@ -174,10 +228,10 @@ def settle(sources: Sequence[Source]) -> list[Source]:
 
 def _checked(source: Source, number: int) -> Source:
     problem = "" if source.problem else _problem(source, number)
-    named = {"record_id": utf8(source.record_id), "path": utf8(source.path)}
-    if named["record_id"] is not source.record_id or named["path"] is not source.path:
+    record_id, path = utf8(source.record_id), utf8(source.path)
+    if record_id is not source.record_id or path is not source.path:
         problem = str(RecordError("the file's name is not valid UTF-8", remedy="Rename the file."))
-        return replace(source, problem=problem, **named)
+        return replace(source, problem=problem, record_id=record_id, path=path)
     return replace(source, problem=problem) if problem else source
 
 

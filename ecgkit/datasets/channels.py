@@ -4,14 +4,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import lru_cache
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ecgkit.errors import RecordError
-from ecgkit.leads import LEADS, find_lead
+from ecgkit.leads import LEADS, find_leads
 from ecgkit.recording import Amplitudes
 from ecgkit.signal.microvolts import LIMIT
 
@@ -78,7 +78,7 @@ AS_WRITTEN = Naming()
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of a record that are ECG leads.
+    """The rows of a record that are ECG leads. Equal rows of records in one process are one object.
 
     Args:
         index: Row numbers in the record.
@@ -96,19 +96,35 @@ class Rows:
     source_leads: tuple[str, ...]
     other: tuple[str, ...]
 
+    def pick(self, array: NDArray[Any]) -> NDArray[Any]:
+        """Return the rows that are leads, from an array ``[rows, T]``."""
+        return array if self.index == tuple(range(len(array))) else array[list(self.index)]
+
     @property
     def unit(self) -> str:
         """``mV``, or ``NU`` if the source gives no unit."""
         return "NU" if self.units[0] == NO_UNIT else "mV"
 
-    @property
+    @cached_property
     def microvolts(self) -> tuple[Fraction, ...]:
         """Microvolts per unit of each row, including the row's sign; thousandths of the unit for ``NU``."""
         return tuple(
             sign * (microvolts_of(unit) or Fraction(1000)) for sign, unit in zip(self.signs, self.units, strict=True)
         )
 
-    @property
+    @cached_property
+    def whole_steps(self) -> NDArray[np.int64] | None:
+        """``[L, 1]``: whole microvolts per unit of each row, including the row's sign; None if they are not whole."""
+        if any(step.denominator != 1 for step in self.microvolts):
+            return None
+        return np.array([int(step) for step in self.microvolts])[:, None]
+
+    @cached_property
+    def is_microvolts(self) -> bool:
+        """Whether the samples of all rows are microvolts as they are."""
+        return self.whole_steps is not None and bool((self.whole_steps == 1).all())
+
+    @cached_property
     def millivolts(self) -> NDArray[np.float64]:
         """``[L, 1]``: mV per unit of each row, including the row's sign; 1 or -1 for ``NU``."""
         return np.array([float(value / 1000) for value in self.microvolts])[:, None]
@@ -125,10 +141,15 @@ def find_rows(names: Sequence[str], units: Sequence[str], naming: Naming = AS_WR
     Raises:
         RecordError: No row is an ECG lead, or the unit of all leads is unknown.
     """
+    return _find_rows(tuple(names), tuple(units), naming)
+
+
+@lru_cache(maxsize=1024)
+def _find_rows(names: tuple[str, ...], units: tuple[str, ...], naming: Naming) -> Rows:
     found = [
         (row, *lead, _unit(unit, naming))
-        for row, (name, unit) in enumerate(zip(naming.name(names), units, strict=True))
-        if (lead := find_lead(name))
+        for row, (lead, unit) in enumerate(zip(find_leads(naming.name(names)), units, strict=True))
+        if lead
     ]
     if not found:
         raise _no_lead(names)
@@ -159,9 +180,10 @@ def amplitudes(array: NDArray[Any], rows: Rows) -> Amplitudes:
     Returns:
         int16 in microvolts if the samples are whole numbers and stay whole and in range, else float64 in mV.
     """
-    steps = rows.microvolts
-    if array.dtype.kind in "iu" and all(step.denominator == 1 for step in steps):
-        exact: NDArray[np.int64] = array.astype(np.int64) * np.array([int(step) for step in steps])[:, None]
+    if array.dtype == np.int16 and rows.is_microvolts and array.min() >= -LIMIT:
+        return cast(NDArray[np.int16], array)
+    if array.dtype.kind in "iu" and rows.whole_steps is not None:
+        exact: NDArray[np.int64] = array.astype(np.int64) * rows.whole_steps
         if (np.abs(exact) <= LIMIT).all():
             return exact.astype(np.int16)
     return array.astype(np.float64) * rows.millivolts

@@ -2,8 +2,8 @@
 
 Ribeiro et al., Automatic diagnosis of the 12-lead ECG using a deep neural network, Nature Communications 11:1760
 (2020), doi 10.5281/zenodo.3765780. ``ecg_tracings.hdf5`` holds `tracings` ``[827, 4096, 12]`` at 400 Hz, padded as in
-CODE-15 %. Row i of ``attributes.csv`` and of each table in ``annotations/`` belongs to tracing i. The publisher's note
-on the unit contradicts itself, so the unit is ``NU`` (none).
+CODE-15 %; its README orders the leads I II III aVL aVF aVR V1..V6. Row i of ``attributes.csv`` and of each table in
+``annotations/`` belongs to tracing i. The publisher's note on the unit contradicts itself, so the unit is ``NU``.
 """
 
 from collections.abc import Sequence
@@ -20,10 +20,10 @@ from ecgkit.datasets.header import Header
 from ecgkit.datasets.tables import Row, number, read_rows, text
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import DatasetError, RecordError
-from ecgkit.leads import STANDARD_LEADS
 from ecgkit.recording import Recording
 
 SIGNALS, PEOPLE = "ecg_tracings.hdf5", "attributes.csv"
+LEADS = ("I", "II", "III", "aVL", "aVF", "aVR", "V1", "V2", "V3", "V4", "V5", "V6")
 CONSENSUS = "gold_standard"
 ANNOTATORS = ("cardiologist1", "cardiologist2", "cardiology_residents", "emergency_residents", "medical_students")
 
@@ -86,7 +86,7 @@ class CodeTest(Dataset):
             if row >= len(tracings):
                 raise RecordError(f"{source.path} has {len(tracings)} tracings, and no tracing {row}")
             start, stop = strip_padding(tracings[row])
-        return Header(FS, stop - start, STANDARD_LEADS, "NU", STANDARD_LEADS, layout=(row, start, stop))
+        return Header(FS, stop - start, LEADS, "NU", LEADS, layout=(row, start, stop))
 
     def read(self, source: Source, header: Header) -> Recording:
         """Read one tracing without its padding."""
@@ -99,7 +99,7 @@ class CodeTest(Dataset):
 @lru_cache(maxsize=2)
 def _tracings(root: Path, path: str) -> Any:
     array = array_in(open_hdf5(root, path), "tracings")
-    if array.ndim != 3 or array.shape[2] != len(STANDARD_LEADS):
+    if array.ndim != 3 or array.shape[2] != len(LEADS):
         raise RecordError(f"tracings are {list(array.shape)}", "[n, 4096, 12]")
     return array
 

@@ -4,7 +4,8 @@ Gao et al., An Open-Access ECG Database for Algorithm Evaluation of QRS Detectio
 Imaging Health Inform. 9(9):1853-1858 (2019): ``data_00001.mat`` holds `ecg` at 500 Hz, ``R_00001.mat`` holds `R_peak`.
 Cai et al., An Open-Access Long-Term Wearable ECG Database for Premature Ventricular Contractions and Supraventricular
 Premature Beat Detection, J. Med. Imaging Health Inform. 10(11):2663-2667 (2020): ``A01.mat`` holds `ecg` at 400 Hz,
-``R01.mat`` the premature beats. Samples are counted from 1. Lead and scale are not stated: ``ECG1``, ``NU``.
+``R01.mat`` the premature beats, in the fields `S_ref` and `V_ref` of a struct `ref`. Samples are counted from 1. Lead
+and scale are not stated: ``ECG1``, ``NU``.
 """
 
 import re

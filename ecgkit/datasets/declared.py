@@ -40,10 +40,15 @@ class DeclaredLayout:
     card: ArchiveCard
 
     def recognises(self, root: Path) -> bool:
-        """Return whether all headers of the first folder that holds headers have names of this archive."""
+        """Return whether all headers of the first folder that holds headers have names of this archive.
+
+        Where the archive keeps patients in the names of folders or records, the path must name one.
+        """
         folder, names = first_headers(root)
         reading = _reading(self.card)
         fits = bool(names) and all(re.fullmatch(reading.headers, name) for name in names)
+        path = f"{root.name}{str(folder).removeprefix(str(root))}/{names[0]}" if names else ""
+        fits = fits and (not reading.patient or re.search(reading.patient, path) is not None)
         return fits and (not reading.beside or (folder / f"{names[0]}{reading.beside}").is_file())
 
     def is_certain(self, root: Path) -> bool:
@@ -56,7 +61,7 @@ class DeclaredLayout:
 
 
 class DeclaredFolder(HeaderFolder):
-    """A folder that a card says how to read.
+    """A folder that a card says how to read. A table beside the files may say more of the records.
 
     Args:
         card: The card.
@@ -65,6 +70,8 @@ class DeclaredFolder(HeaderFolder):
         given: See `ecgkit.datasets.base.Dataset`. Names of leads that a user gives replace those of the card.
     """
 
+    takes_table = True
+
     def __init__(self, card: ArchiveCard, root: Path, *, fs: float | None = None, given: Given = NOTHING_GIVEN) -> None:
         super().__init__(root, fs=fs, given=given)
         self.card = card
@@ -72,6 +79,7 @@ class DeclaredFolder(HeaderFolder):
         self.name = card.name
         self.code_system = self.reading.code_system
         self.archives = (card.name,)
+        self.own_tables = self.reading.labels.files if self.reading.labels else ()
 
     def sources(self) -> Sequence[Source]:
         """List every header below the folder. Where names of records repeat, their paths are the ids.

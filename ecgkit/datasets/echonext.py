@@ -1,9 +1,10 @@
 """EchoNext: 100,000 ECGs with findings of the echocardiogram.
 
 Elias and Finer, EchoNext: A Dataset for Detecting Echocardiogram-Confirmed Structural Heart Disease from ECGs,
-PhysioNet (2025), doi 10.13026/r9pp-3y42. ``EchoNext_metadata_100k.csv`` lists the records. The records of each
-split lie, in the order of the table, in ``EchoNext_SPLIT_waveforms.npy`` ``[n, 1, 2500, 12]`` at 250 Hz. The unit
-is not stated: ``NU``.
+PhysioNet (2025), doi 10.13026/r9pp-3y42. ``echonext_metadata_100k.csv`` lists the records (its README writes
+``EchoNext_metadata_100k.csv``). The records of each
+split lie, in the order of the table, in ``EchoNext_SPLIT_waveforms.npy`` ``[n, 1, 2500, 12]`` at 250 Hz. The
+publisher has z-scored them: ``NU``.
 """
 
 import io
@@ -27,7 +28,7 @@ from ecgkit.errors import RecordError
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.recording import Recording
 
-TABLE = "EchoNext_metadata_100k.csv"
+TABLES = ("echonext_metadata_100k.csv", "EchoNext_metadata_100k.csv")
 REQUIRED = ("ecg_key", "patient_key", "split")
 FLAG = "_flag"
 FS = 250.0
@@ -45,11 +46,11 @@ class EchoNext(Dataset):
     @classmethod
     def recognises(cls, root: Path) -> bool:
         """Return whether the table of this archive is there."""
-        return (root / TABLE).is_file()
+        return _table(root) is not None
 
     def sources(self) -> Sequence[Source]:
         """List the records of the table. Patients outside of validation and test are in training folds."""
-        rows = read_rows(self.root / TABLE, REQUIRED)
+        rows = read_rows(_table(self.root) or self.root / TABLES[0], REQUIRED)
         place: Counter[str] = Counter()
         sources = []
         for row in rows:
@@ -74,6 +75,10 @@ class EchoNext(Dataset):
         with one_error(source.path, "waveforms [n, 1, 2500, 12]"):
             signal = _array(self.root, source.path).read(header.layout)
         return recording_of(np.ascontiguousarray(signal.T, np.float64), header, source.record_id)
+
+
+def _table(root: Path) -> Path | None:
+    return next((root / name for name in TABLES if (root / name).is_file()), None)
 
 
 class _Array(NamedTuple):
@@ -101,7 +106,7 @@ def _array(root: Path, path: str) -> _Array:
     read = npy.read_array_header_1_0 if npy.read_magic(file) == (1, 0) else npy.read_array_header_2_0
     shape, fortran, dtype = read(file)
     if len(shape) != 4 or shape[1] != 1 or shape[3] != len(STANDARD_LEADS) or fortran or dtype.kind not in "iuf":
-        raise RecordError(f"{path} holds {dtype} {list(shape)}", "numbers [n, 1, 2500, 12]")
+        raise RecordError(f"{path} holds {dtype} {list(shape)}", "numbers [n, 1, 2500, 12] in C order")
     return _Array(file, file.tell(), int(shape[0]), int(shape[2]), dtype)
 
 

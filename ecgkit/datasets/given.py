@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 
-from ecgkit.datasets.channels import Naming, microvolts_of
+from ecgkit.datasets.channels import NO_UNIT, Naming, microvolts_of
 from ecgkit.errors import ConfigError
 from ecgkit.leads import find_lead, parse_leads
 
@@ -57,8 +57,10 @@ class Given:
         """
         if self.source_fs is not None and not 0 < self.source_fs < float("inf"):
             raise ConfigError(f"--source-fs is {self.source_fs:g}", "a finite rate in Hz above 0")
-        if self.unit and microvolts_of(self.unit) is None:
-            raise ConfigError(f"--unit {self.unit!r}", "V, mV, uV or nV, or a step of a converter such as 4.88uV")
+        if self.unit and microvolts_of(self.unit) is None and self.unit.lower() != NO_UNIT:
+            raise ConfigError(
+                f"--unit {self.unit!r}", "V, mV, uV, nV, a step of a converter such as 4.88uV, or NU for none"
+            )
         self._check_axes()
         _ = self.naming
         if self.table is not None and not self.table.is_file():

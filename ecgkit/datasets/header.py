@@ -21,6 +21,7 @@ class Header:
         comments: Comment lines of the source's header.
         layout: Private data of the reader that made this header; no other code reads it.
         stamp: Hash that changes with the source's files: with their sizes and times, and with the text of the header.
+        patient_id: The patient's id, if the file states it and the dataset's list may not.
     """
 
     fs: float
@@ -32,3 +33,4 @@ class Header:
     comments: tuple[str, ...] = ()
     layout: Any = None
     stamp: str = ""
+    patient_id: str | None = None

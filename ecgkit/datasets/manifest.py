@@ -6,21 +6,17 @@ Required columns: `path`, `fs` in Hz, `leads` (names in the order of the array, 
 number of leads decides). All other columns are kept as they are.
 """
 
-import io
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.lib import format as npy
-from numpy.typing import NDArray
-
+from ecgkit.datasets.axes import count, find_axes
 from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.channels import NO_UNIT, amplitudes, find_rows, microvolts_of
+from ecgkit.datasets.containers import open_container, suffix_of
 from ecgkit.datasets.header import Header
-from ecgkit.datasets.matlab import load_matrix
 from ecgkit.datasets.paths import check_inside
+from ecgkit.datasets.stacked import read_from
 from ecgkit.datasets.tables import Row, number, read_rows, sources_of, text
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import RecordError
@@ -53,21 +49,20 @@ class Manifest(Dataset):
         with one_error(source.path, "an array of numbers"):
             check_inside(self.root, source.path)
             fs, names, unit, orientation = _facts(source)
-            shape = _shape(self.root / source.path)
-            is_transposed = _is_transposed(shape, len(names), orientation, source.path)
-            rows = find_rows(names, [unit] * len(names))
-            samples = shape[0] if is_transposed else shape[1]
+            name, shape = _shape(self.root, source.path)
+            letters = _axes(shape, len(names), orientation, source.path)
+            rows = find_rows(names, [unit] * len(names), self.given.naming)
+            samples = count(letters, shape, "T")
             if not samples:
                 raise RecordError(f"{source.path} contains no sample")
-        return Header(fs, samples, rows.leads, rows.unit, rows.source_leads, rows.other, layout=(rows, is_transposed))
+        return Header(fs, samples, rows.leads, rows.unit, rows.source_leads, rows.other, layout=(rows, name, letters))
 
     def read(self, source: Source, header: Header) -> Recording:
         """Read one array."""
-        rows, is_transposed = header.layout
+        rows, name, letters = header.layout
         with one_error(source.path, "an array of numbers"):
-            array = _load(self.root / source.path)
-            array = array.T if is_transposed else array
-            return recording_of(amplitudes(array[list(rows.index)], rows), header, source.path)
+            array = read_from(self.root, source.path, name, letters, 0)
+            return recording_of(amplitudes(rows.pick(array), rows), header, source.path)
 
 
 def _source(row: Row) -> Source:
@@ -103,37 +98,26 @@ def _facts(source: Source) -> tuple[float, list[str], str, str]:
     return fs, names, cells["unit"], cells["orientation"].upper()
 
 
-def _is_transposed(shape: tuple[int, ...], leads: int, orientation: str, path: str) -> bool:
-    """Return whether time is the first axis of the array."""
-    if len(shape) != 2 or leads not in shape:
+def _axes(shape: tuple[int, ...], leads: int, orientation: str, path: str) -> str:
+    """Return the axes of an array, as letters; a single lead may have one axis only."""
+    if orientation and len(shape) == 2:
+        if shape[orientation.index("L")] != leads:
+            raise RecordError(f"{path} has shape {list(shape)} and orientation {orientation}", f"{leads} leads")
+        return orientation
+    long = [size for size in shape if size != 1]
+    if len(long) != 1 + (leads > 1) or (leads > 1 and leads not in long):
         raise RecordError(f"{path} has shape {list(shape)}", f"{leads} leads by time, or time by {leads} leads")
-    if not orientation and shape[0] == shape[1]:
+    if leads > 1 and long[0] == long[1]:
         raise RecordError(f"{path} has the square shape {list(shape)}", remedy="Set column orientation to LT or TL.")
-    is_transposed = orientation == "TL" or (not orientation and shape[1] == leads)
-    if shape[1 if is_transposed else 0] != leads:
-        raise RecordError(f"{path} has shape {list(shape)} and orientation {orientation}", f"{leads} leads")
-    return is_transposed
+    return find_axes(path, shape, leads=leads, records=0)
 
 
-def _shape(file: Path) -> tuple[int, ...]:
-    """Return an array's shape. For a ``.npy`` file it is read from the header and checked against the file's size."""
-    if file.suffix == ".mat":
-        return tuple(load_matrix(file).shape)
-    if file.suffix != ".npy":
-        raise RecordError(f"{file.name} is neither a .npy nor a .mat file")
-    with file.open("rb") as stream:
-        version = npy.read_magic(stream)
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, _, dtype = read(stream)
-        wanted = stream.tell() + math.prod(shape) * dtype.itemsize
-    if dtype.kind not in "iuf":
-        raise RecordError(f"{file.name} holds {dtype}", "numbers")
-    if file.stat().st_size < wanted:
-        raise RecordError(f"{file.name} is cut short: {file.stat().st_size} bytes", f"{wanted} bytes")
-    return tuple(shape)
-
-
-def _load(file: Path) -> NDArray:
-    if file.suffix == ".mat":
-        return load_matrix(file)
-    return np.load(io.BytesIO(file.read_bytes()), allow_pickle=False)
+def _shape(root: Path, path: str) -> tuple[str, tuple[int, ...]]:
+    """Return name and shape of the only array of numbers in a file."""
+    if suffix_of(path) not in (".npy", ".mat"):
+        raise RecordError(f"{path} is neither a .npy nor a .mat file")
+    arrays = open_container(root, path).arrays
+    if len(arrays) != 1:
+        raise RecordError(f"{path} holds {', '.join(arrays) or 'no matrix'}", "one matrix of numbers")
+    name, array = next(iter(arrays.items()))
+    return name, tuple(array.shape)

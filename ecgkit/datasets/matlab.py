@@ -1,6 +1,7 @@
 """Read arrays from Matlab files (versions 4 to 7.2) with scipy, which only reads data and runs no code."""
 
 import io
+import math
 import struct
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,9 +9,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat
+from scipy.io import loadmat, whosmat
 
-from ecgkit.datasets.budget import check_inflated
+from ecgkit.datasets.budget import check_inflated, check_memory
 from ecgkit.errors import RecordError
 
 _HEADER_BYTES, _COMPRESSED = 128, 15
@@ -29,36 +30,36 @@ def load_struct(file: Path, name: str) -> dict[str, Any]:
     return value
 
 
-def load_matrix(file: Path) -> NDArray:
-    """Return the only numeric matrix in a file.
+def load_arrays(file: Path) -> dict[str, NDArray]:
+    """Return all numeric arrays of a file by name, in their own shapes; a number is an array of one element.
+
+    The fields of a struct are returned by their own names.
 
     Raises:
-        RecordError: The file contains no matrix, or more than one.
+        RecordError: The file unpacks to more than a record's budget, or an array claims more.
     """
-    found = {
-        name: value
-        for name, value in _load(file, None).items()
-        if isinstance(value, np.ndarray) and value.ndim == 2 and value.dtype.kind in "iuf"
-    }
-    if len(found) != 1:
-        raise RecordError(f"{file.name} holds {', '.join(found) or 'no matrix'}", "one matrix of numbers")
-    return next(iter(found.values()))
+    raw = file.read_bytes()
+    check_inflated(compressed_elements(raw), file.name)
+    for name, shape, _ in whosmat(io.BytesIO(raw)):
+        check_memory(math.prod(shape), f"{name} in {file.name}")
+    content = {name: v for name, v in loadmat(io.BytesIO(raw)).items() if isinstance(v, np.ndarray)}
+    structs = [v for v in content.values() if v.dtype.names and v.size == 1]
+    fields = {name: one[name].flat[0] for one in structs for name in one.dtype.names or ()}
+    return {name: v for name, v in {**content, **fields}.items() if _is_numeric(v)}
 
 
-def load_arrays(file: Path) -> dict[str, NDArray]:
-    """Return all numeric arrays of a file by name, in their own shapes; a number is an array of one element."""
-    content = loadmat(io.BytesIO(file.read_bytes()))
-    return {name: v for name, v in content.items() if isinstance(v, np.ndarray) and v.dtype.kind in "iuf"}
+def _is_numeric(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "iuf"
 
 
 def _load(file: Path, names: list[str] | None) -> dict[str, Any]:
     raw = file.read_bytes()
-    check_inflated(_compressed(raw), file.name)
+    check_inflated(compressed_elements(raw), file.name)
     content = loadmat(io.BytesIO(raw), variable_names=names, simplify_cells=True)
     return {name: value for name, value in content.items() if not name.startswith("__")}
 
 
-def _compressed(raw: bytes) -> Iterator[bytes]:
+def compressed_elements(raw: bytes) -> Iterator[bytes]:
     """Yield the compressed elements of a file of version 5 to 7.2.
 
     Source: "MAT-File Format", The MathWorks, sections "Level 5 MAT-File Format" and "Data Compression".

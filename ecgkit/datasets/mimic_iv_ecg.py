@@ -1,7 +1,8 @@
 """MIMIC-IV-ECG 1.0.
 
 Gow et al., MIMIC-IV-ECG: Diagnostic Electrocardiogram Matched Subset, PhysioNet (2023), doi 10.13026/4nqg-sb35.
-``record_list.csv`` lists the records. ``waveform_note_links.csv`` names the cardiologist's note of a record.
+``record_list.csv`` lists the records. ``waveform_note_links.csv`` names the cardiologist's note of a record; the notes
+themselves are not published yet, so their ids are kept, and no text is joined.
 ``machine_measurements.csv`` holds the machine's report (up to 18 statements) and intervals. All tables are joined by
 ``study_id``. The files order the leads I II III aVR aVF aVL V1..V6, so leads are always found by name.
 """
@@ -15,8 +16,8 @@ from ecgkit.datasets.tables import Row, number, read_rows, sources_of, text
 
 RECORDS = "record_list.csv"
 LINKS = "waveform_note_links.csv"
-# The cardiologists' notes belong to MIMIC-IV-Note. They are joined if the table lies in the folder or beside it.
-NOTES = ("ecg.csv", "ecg.csv.gz")
+# Columns of the links that are kept, by the name that they get.
+NOTE = {"note_id": "note_id", "note_seq": "note_seq", "charttime": "note_time"}
 MEASUREMENTS = "machine_measurements.csv"
 STATEMENTS = [f"report_{i}" for i in range(18)]
 INTERVALS = (
@@ -50,12 +51,12 @@ class MimicIvEcg(Dataset):
         """List the records of ``record_list.csv`` with their reports."""
         records = read_rows(self.root / RECORDS, ("subject_id", "study_id", "path"))
         measured = self._measurements()
-        notes, texts = self._links(), self._notes()
+        notes = self._notes()
 
         def source(row: Row) -> Source:
             found = self._source(row, measured.get(text(row["study_id"]), {}))
-            note = notes.get(text(row["study_id"]))
-            return replace(found, extra={**found.extra, "note_id": note, "cardiologist_report": texts.get(note)})
+            note = notes.get(text(row["study_id"]), {})
+            return replace(found, extra={**found.extra, **{name: text(note.get(own)) for own, name in NOTE.items()}})
 
         return sources_of(records, source, record_id="study_id", path="path")
 
@@ -65,18 +66,11 @@ class MimicIvEcg(Dataset):
             return {}
         return {text(row["study_id"]): row for row in read_rows(self.root / MEASUREMENTS, ("study_id",))}
 
-    def _links(self) -> dict[str | None, str | None]:
-        """Return the id of the cardiologist's note by study; empty if the table was not downloaded."""
+    def _notes(self) -> dict[str | None, Row]:
+        """Return the link to the cardiologist's note by study; empty if the table was not downloaded."""
         file = self.root / LINKS
         rows = read_rows(file, ("study_id", "note_id")) if file.is_file() else []
-        return {text(row["study_id"]): text(row["note_id"]) for row in rows}
-
-    def _notes(self) -> dict[str | None, str | None]:
-        """Return the cardiologists' notes by id; empty if their table is not there."""
-        for file in (folder / name for folder in (self.root, self.root.parent) for name in NOTES):
-            if file.is_file():
-                return {text(row["note_id"]): row["text"] for row in read_rows(file, ("note_id", "text"))}
-        return {}
+        return {text(row["study_id"]): row for row in rows}
 
     def _source(self, row: Row, measured: Row) -> Source:
         statements = [text(measured.get(name)) for name in STATEMENTS]

@@ -3,17 +3,23 @@
 Wagner et al., PTB-XL, a large publicly available electrocardiography dataset, Scientific Data 7:154 (2020).
 ``ptbxl_database.csv`` lists the records. ``scp_codes`` is the text of a Python dict from SCP-ECG statement to
 likelihood, in which 0 means "not stated", not "absent". `strat_fold` keeps patients together; folds 9 and 10 were
-checked by humans.
+checked by humans. The features and statements of PTB-XL+ are joined if its folder lies in or beside that of PTB-XL.
 """
 
 import ast
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ecgkit.datasets.base import Dataset, Source
+from ecgkit.datasets.comments import OLDEST
+from ecgkit.datasets.given import NOTHING_GIVEN, Given
+from ecgkit.datasets.header import Header
+from ecgkit.datasets.ptb_xl_plus import Plus, find_plus, read_plus, stamp_of
 from ecgkit.datasets.tables import Row, number, read_rows, sources_of, text
 from ecgkit.errors import DatasetError, RecordError
+from ecgkit.recording import Recording
 
 TABLE = "ptbxl_database.csv"
 FILES = {100.0: "filename_lr", 500.0: "filename_hr"}
@@ -21,8 +27,6 @@ REQUIRED = ("ecg_id", "patient_id", "scp_codes", "strat_fold")
 # Columns that become fields of `Source`; all others are kept under their own names.
 OWN = {*REQUIRED, "age", "sex", "report", *FILES.values()}
 SEXES = {"0": "M", "1": "F"}
-# "The age of patients over 89 is set to 300" (HIPAA). 90 keeps them the oldest without distorting means.
-OLDEST = 90.0
 
 
 class PTBXL(Dataset):
@@ -37,11 +41,38 @@ class PTBXL(Dataset):
         """Return whether the folder holds ``ptbxl_database.csv``."""
         return (root / TABLE).is_file()
 
+    def __init__(self, root: Path, *, fs: float | None = None, given: Given = NOTHING_GIVEN) -> None:
+        super().__init__(root, fs=fs, given=given)
+        self.plus = find_plus(root)
+        self.plus_stamp = stamp_of(self.plus) if self.plus else ""
+
     def sources(self) -> Sequence[Source]:
-        """List the records of ``ptbxl_database.csv`` at the chosen rate."""
+        """List the records of ``ptbxl_database.csv`` at the chosen rate.
+
+        Raises:
+            DatasetError: The table is missing or lacks a column, or one of PTB-XL+ cannot be read.
+        """
         rows = read_rows(self.root / TABLE, REQUIRED)
         column = self._file_column(rows)
-        return sources_of(rows, lambda row: self._source(row, column), record_id="ecg_id", path=column)
+        sources = sources_of(rows, lambda row: self._source(row, column), record_id="ecg_id", path=column)
+        if plus := self._plus():
+            joined = plus.count(source.record_id for source in sources)
+            columns = f"{len(plus.of('')):,} columns of PTB-XL+ ({plus.folder})"
+            self.findings.append(f"{columns} are joined to {joined:,} of {len(sources):,} records")
+        return sources
+
+    def _plus(self) -> Plus | None:
+        return read_plus(self.plus, self.plus_stamp) if self.plus else None
+
+    def header(self, source: Source) -> Header:
+        """Read the header of a record. It also changes with the tables of PTB-XL+."""
+        header = super().header(source)
+        return replace(header, stamp=f"{header.stamp}{self.plus_stamp}")
+
+    def row(self, source: Source, recording: Recording) -> dict[str, Any]:
+        """Return the record's row, with what PTB-XL+ has of it."""
+        plus = self._plus()
+        return super().row(source, recording) | (plus.of(source.record_id) if plus else {})
 
     def _file_column(self, rows: list[Row]) -> str:
         """Choose the column of paths: the rate asked for, else the highest rate whose folder exists.

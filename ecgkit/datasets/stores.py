@@ -12,45 +12,17 @@ from typing import Any
 
 import pandas as pd
 
-from ecgkit.datasets.base import Dataset, Source
+from ecgkit.datasets.base import RESERVED, Dataset, Source
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.paths import check_inside, is_local
 from ecgkit.errors import DatasetError, RecordError, StoreError
 from ecgkit.recording import Recording
-from ecgkit.store.format import OFFSETS, STEPS
+from ecgkit.store.format import FORMAT
 from ecgkit.store.identity import JOINED, qualified
 from ecgkit.store.reader import Store
 
 ARRAY = "zarr.json"
 MIXED = "mixed"  # code system of stores with different code systems; no task reads it
-# Columns that are fields of `Source`, or that every store computes from the signal.
-OWN = {
-    "record_id",
-    "path",
-    "patient_id",
-    "labels",
-    "likelihoods",
-    "report",
-    "age",
-    "sex",
-    "fold",
-    "start",
-    "slot",
-    "fs",
-    "samples",
-    "leads",
-    "derived_leads",
-    "source_leads",
-    "other_signals",
-    "unit",
-    "clipped_samples",
-    STEPS,
-    OFFSETS,
-    "rpeaks",
-    "flags",
-    "limb_fault",
-    "sha256",
-}
 
 
 class Stores(Dataset):
@@ -112,8 +84,14 @@ class Stores(Dataset):
             raise RecordError(str(error)) from None
 
 
+def is_store(folder: Path) -> bool:
+    """Return whether a folder is a store of ecgkit, and not another Zarr array."""
+    metadata = folder / ARRAY
+    return metadata.is_file() and FORMAT.encode() in metadata.read_bytes()
+
+
 def _stores(root: Path) -> list[str]:
-    return sorted(folder.name for folder in root.iterdir() if (folder / ARRAY).is_file())
+    return sorted(folder.name for folder in root.iterdir() if is_store(folder))
 
 
 def _sources(name: str, store: Store) -> list[Source]:
@@ -131,7 +109,7 @@ def _sources(name: str, store: Store) -> list[Source]:
             sex=_known(row["sex"]),
             fold=int(row["fold"]),
             extra={
-                **{column: _known(value) for column, value in row.items() if column not in OWN},
+                **{column: _known(value) for column, value in row.items() if column not in RESERVED},
                 "store_row": number,
                 "store_path": row["path"],
             },

@@ -1,51 +1,220 @@
-"""Read the CSV tables of datasets. Every cell is read as text; a missing or unreadable table gives one clear error."""
+"""Read the tables of datasets: CSV, TSV, Parquet and Excel. Every cell is read as text.
 
+A missing or unreadable table gives one clear error. Encoding and separator of a CSV file are found by looking, and are
+named in the table's notes if they are not UTF-8 and comma.
+"""
+
+import csv
+import gzip
+import io
 import math
 import re
+import zipfile
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from ecgkit.datasets.base import Source
+from ecgkit.distribution import install_extra
 from ecgkit.errors import DatasetError, RecordError
 
 Row = dict[str, Any]
 
+CSV_SUFFIXES = (".csv", ".tsv", ".txt")
+SUFFIXES = (".csv", ".tsv", ".parquet", ".xlsx")
+# A workbook is compressed; unpacked, it may not be larger than this.
+LARGEST_WORKBOOK = 1 << 30
+_SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+_DECIMAL_COMMA = re.compile(r"\s*-?\d+,\d+\s*")
+_LOOKED_AT = 20
 
-def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
-    """Read a CSV file as one mapping per row, with the text of every cell, or None for an empty cell.
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a dataset.
+
+    Args:
+        name: Name of the file.
+        columns: Names of its columns.
+        rows: One mapping per row, with the text of every cell, or None for an empty cell.
+        notes: How it was read, where that is unusual, such as its encoding.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    rows: list[Row]
+    notes: tuple[str, ...] = ()
+
+
+def read_table(path: Path) -> Table:
+    """Read a table of any known kind.
 
     No type is guessed: one odd cell must not change how its whole column is read, and ids must keep every digit.
+
+    Raises:
+        DatasetError: The file is missing, is not a table of its kind, or needs a package that is not installed.
+    """
+    try:
+        frame, notes = _frame(path)
+    except FileNotFoundError:
+        raise DatasetError(f"{path} does not exist; the dataset needs this table") from None
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        KeyError,
+        zlib.error,
+        zipfile.BadZipFile,
+    ) as error:  # pandas and pyarrow raise ValueErrors
+        kind = path.suffix.lstrip(".").upper() or "CSV"
+        raise DatasetError(f"{path} cannot be read as a {kind} table ({' '.join(str(error).split())[:160]})") from None
+    frame = frame.astype(object).where(frame.notna(), None)
+    frame.columns = [str(name).strip() for name in frame.columns]
+    return Table(path.name, tuple(frame.columns), frame.to_dict("records"), notes)  # type: ignore[arg-type]
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
+    """Return the rows of a table that must have some columns.
 
     Args:
         path: The file.
         columns: Required columns.
 
     Raises:
-        DatasetError: The file is missing, is not a CSV file, or lacks a column.
+        DatasetError: See `read_table`; or the table lacks a column.
     """
-    try:
-        with path.open("rb") as file:
-            table = pd.read_csv(file, dtype=str, compression="gzip" if path.suffix == ".gz" else None)
-    except FileNotFoundError:
-        raise DatasetError(f"{path} does not exist; the dataset needs this table") from None
-    except (
-        OSError,
-        EOFError,
-        zlib.error,
-        UnicodeDecodeError,
-        pd.errors.ParserError,
-        pd.errors.EmptyDataError,
-    ) as error:
-        raise DatasetError(f"{path} cannot be read as a CSV table ({error})") from None
-    missing = [column for column in columns if column not in table]
+    table = read_table(path)
+    missing = [column for column in columns if column not in table.columns]
     if missing:
         raise DatasetError(f"{path} lacks column {', '.join(missing)}")
-    table = table.astype(object).where(table.notna(), None)
-    return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]
+    return table.rows
+
+
+def _frame(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    match path.suffix.lower():
+        case ".parquet":
+            return _parquet(path), ()
+        case ".xlsx":
+            return _workbook(path), ()
+    raw = path.read_bytes()
+    return _read_csv(gzip.decompress(raw) if path.suffix == ".gz" else raw, path.name)
+
+
+def _read_csv(raw: bytes, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    encoding, separator, notes = csv_form(raw, name)
+    frame = pd.read_csv(io.BytesIO(raw), dtype=str, encoding=encoding, sep=separator)
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas then takes the first columns as an index
+        raise ValueError("the rows have more cells than the header has names")
+    if separator == ";":  # where the comma separates decimals
+        frame = frame.map(lambda cell: cell.replace(",", ".") if _is_decimal(cell) else cell)
+    return frame, notes
+
+
+def csv_form(raw: bytes, name: str) -> tuple[str, str, tuple[str, ...]]:
+    """Return encoding and separator of a CSV file, and a note for each that is not UTF-8 or comma.
+
+    Raises:
+        ValueError: The file is empty, or is not a text.
+    """
+    encoding, notes = _encoding(raw), []
+    if encoding not in ("utf-8", "utf-8-sig"):
+        notes.append(f"{name} is read as {encoding}, since it is not UTF-8")
+    head = raw[: 1 << 16].decode(encoding, "replace")
+    if not head.strip():
+        raise ValueError("the file is empty")
+    if "\0" in head:
+        raise ValueError("the file is not a text")
+    lines = head.splitlines()
+    separator = _separator(lines[:-1] if len(raw) > 1 << 16 else lines)
+    if separator != ",":
+        notes.append(f"{name} is separated by {_SEPARATORS[separator]}")
+    return encoding, separator, tuple(notes)
+
+
+def _encoding(raw: bytes) -> str:
+    if raw.startswith(b"\xef\xbb\xbf"):
+        return "utf-8-sig"
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "utf-16"
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        try:
+            raw.decode("cp1252")
+        except UnicodeDecodeError:
+            return "latin-1"
+        return "cp1252"
+    return "utf-8"
+
+
+def _separator(lines: Sequence[str]) -> str:
+    """Return the separator with which the first lines have equal numbers of columns, and most of them."""
+
+    def score(separator: str) -> tuple[bool, int]:
+        widths = {len(row) for row in csv.reader(lines[:_LOOKED_AT], delimiter=separator) if row}
+        return len(widths) == 1 and widths != {1}, min(widths, default=0)
+
+    return max(_SEPARATORS, key=score)
+
+
+def _is_decimal(cell: Any) -> bool:
+    return isinstance(cell, str) and bool(_DECIMAL_COMMA.fullmatch(cell))
+
+
+def _parquet(path: Path) -> pd.DataFrame:
+    """Return the columns of a Parquet file that are no lists of numbers, as texts."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    with path.open("rb") as stream:
+        file = pq.ParquetFile(stream)
+        names = [field.name for field in file.schema_arrow if not _is_signal(field.type, pa.types)]
+        frame = file.read(columns=names).to_pandas()
+    return frame.map(_as_text)
+
+
+def parquet_rows(path: Path, columns: Sequence[str]) -> list[Row]:
+    """Return some columns of a Parquet file, with the text of every cell, or None for an empty one."""
+    import pyarrow.parquet as pq
+
+    with path.open("rb") as stream:
+        frame = pq.ParquetFile(stream).read(columns=list(columns)).to_pandas().map(_as_text)
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")  # type: ignore[return-value]
+
+
+def _is_signal(kind: Any, types: Any) -> bool:
+    if not (types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind)):
+        return False
+    return bool(
+        types.is_floating(kind.value_type) or types.is_integer(kind.value_type) or types.is_nested(kind.value_type)
+    )
+
+
+def _as_text(cell: Any) -> str | None:
+    if hasattr(cell, "tolist"):
+        cell = cell.tolist()
+    if isinstance(cell, list | tuple):
+        return "; ".join(str(item) for item in cell)
+    if cell is None or cell is pd.NaT or (isinstance(cell, float) and math.isnan(cell)):
+        return None
+    return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
+
+
+def _workbook(path: Path) -> pd.DataFrame:
+    """Return the first sheet of an Excel workbook."""
+    if find_spec("openpyxl") is None:
+        raise DatasetError(f"{path} needs the package openpyxl, which is not installed", remedy=install_extra("xlsx"))
+    raw = path.read_bytes()
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        size = sum(member.file_size for member in archive.infolist())
+    if size > LARGEST_WORKBOOK:
+        raise DatasetError(f"{path} unpacks to {size} bytes", f"at most {LARGEST_WORKBOOK}", "Save it as CSV.")
+    return pd.read_excel(io.BytesIO(raw), dtype=str, engine="openpyxl")
 
 
 def sources_of(rows: Sequence[Row], read: Callable[[Row], Source], *, record_id: str, path: str) -> list[Source]:

@@ -1,10 +1,11 @@
 """All files below a folder, and the folders that could not be entered, each with the reason."""
 
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ecgkit.datasets.paths import check_inside
+from ecgkit.datasets.paths import check_inside, is_local
 from ecgkit.errors import RecordError
 
 
@@ -34,8 +35,7 @@ def walk(root: Path) -> tuple[list[str], list[Refused]]:
     above = len(os.path.join(root, ""))
 
     def fail(error: OSError) -> None:
-        folder = os.fspath(error.filename)[above:].replace(os.sep, "/")
-        refused.append(Refused(folder or ".", f"the folder cannot be read ({error.strerror})", True))
+        refused.append(_unreadable(error, above))
 
     for folder, folders, files in os.walk(root, onerror=fail):
         below = folder[above:].replace(os.sep, "/")
@@ -43,6 +43,44 @@ def walk(root: Path) -> tuple[list[str], list[Refused]]:
         found += [f"{prefix}{name}" for name in (*folders, *files)]
         refused += [_link(root, f"{prefix}{name}") for name in folders if os.path.islink(f"{folder}/{name}")]
     return found, refused
+
+
+def walk_for(root: Path, is_wanted: Callable[[Path], bool]) -> tuple[list[str], list[Refused]]:
+    """Return the paths of the wanted files below a folder in order, relative to it, and the folders not entered.
+
+    A folder that is wanted itself, such as a Zarr array, is not entered, nor is one whose name begins with a dot.
+    """
+    if not is_local(root):
+        return sorted(_remote(root, "", is_wanted)), []
+    found: list[str] = []
+    refused: list[Refused] = []
+    above = len(os.path.join(root, ""))
+
+    def fail(error: OSError) -> None:
+        refused.append(_unreadable(error, above))
+
+    for folder, folders, files in os.walk(root, onerror=fail):
+        below = folder[above:].replace(os.sep, "/")
+        prefix = f"{below}/" if below else ""
+        wanted = {name for name in (*folders, *files) if is_wanted(Path(folder, name))}
+        folders[:] = [name for name in folders if name not in wanted and not name.startswith(".")]
+        found += [f"{prefix}{name}" for name in wanted]
+        refused += [_link(root, f"{prefix}{name}") for name in folders if os.path.islink(f"{folder}/{name}")]
+    return sorted(found), refused
+
+
+def _remote(folder: Path, prefix: str, is_wanted: Callable[[Path], bool]) -> Iterator[str]:
+    """Yield the wanted files below a folder that is not on this machine, or in an archive."""
+    for entry in folder.iterdir():
+        if is_wanted(entry):
+            yield f"{prefix}{entry.name}"
+        elif entry.is_dir() and not entry.name.startswith("."):
+            yield from _remote(entry, f"{prefix}{entry.name}/", is_wanted)
+
+
+def _unreadable(error: OSError, above: int) -> Refused:
+    folder = os.fspath(error.filename)[above:].replace(os.sep, "/")
+    return Refused(folder or ".", f"the folder cannot be read ({error.strerror})", True)
 
 
 def _link(root: Path, path: str) -> Refused:

@@ -1,13 +1,17 @@
-"""Any folder of WFDB records: every header below it that is not a segment of another record."""
+"""Any folder of WFDB records: every header below it that is not a segment of another record; or one record alone."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from ecgkit.datasets.base import Dataset, Source
+from ecgkit.datasets.given import NOTHING_GIVEN, Given
 from ecgkit.datasets.header_folder import HEADER, headers_below
 from ecgkit.datasets.paths import beside, read_bytes
 from ecgkit.datasets.wfdb_segments import segment_names
 from ecgkit.errors import RecordError
+
+# Suffixes of signal files that usually have the name of their header.
+_SIGNALS = (".dat", ".mat")
 
 
 class WfdbFolder(Dataset):
@@ -15,11 +19,18 @@ class WfdbFolder(Dataset):
 
     name = "wfdb"
     code_system = "dx"
+    takes_table = True
+    takes_file = True
+
+    def __init__(self, root: Path, *, fs: float | None = None, given: Given = NOTHING_GIVEN) -> None:
+        only = _record_of(root)
+        super().__init__(root.parent if only else root, fs=fs, given=given)
+        self._only = only
 
     @classmethod
     def recognises(cls, root: Path) -> bool:
-        """Return whether a WFDB header lies anywhere below the folder."""
-        return next(iter(root.rglob(f"*{HEADER}")), None) is not None
+        """Return whether a WFDB header lies anywhere below the folder, or whether the file is one of a record."""
+        return bool(_record_of(root)) or next(iter(root.rglob(f"*{HEADER}")), None) is not None
 
     @classmethod
     def is_certain(cls, root: Path) -> bool:
@@ -28,6 +39,8 @@ class WfdbFolder(Dataset):
 
     def sources(self) -> Sequence[Source]:
         """List every record once; the segments of a multi-segment record are not listed on their own."""
+        if self._only:
+            return [Source(record_id=self._only, path=self._only)]
         paths, self.not_entered = headers_below(self.root)
         segments = {path: set(self._segments(path)) for path in paths}
         parts = set().union(*segments.values())
@@ -43,3 +56,11 @@ class WfdbFolder(Dataset):
             return
         for name in dict.fromkeys(names):
             yield beside(path, name)
+
+
+def _record_of(root: Path) -> str:
+    """Return the record that a header, or a signal file with a header of its name, belongs to; empty for a folder."""
+    name = PurePosixPath(root.name)
+    if name.suffix not in (HEADER, *_SIGNALS) or not root.is_file():
+        return ""
+    return name.stem if (root.parent / f"{name.stem}{HEADER}").is_file() else ""

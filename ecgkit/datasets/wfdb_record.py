@@ -21,7 +21,7 @@ from ecgkit.datasets.wfdb_header import is_segmented, parse_header
 from ecgkit.datasets.wfdb_segments import JoinedLayout, read_segmented_header, read_segments
 from ecgkit.datasets.wfdb_signal import layout_of, measure, read_counts, stamp
 from ecgkit.datasets.wfdb_stretches import is_long, read_stretches
-from ecgkit.errors import RecordError
+from ecgkit.errors import EcgkitError, RecordError
 from ecgkit.recording import Amplitudes, Recording
 from ecgkit.signal.microvolts import MISSING, Scaling
 
@@ -126,7 +126,7 @@ def one_error(name: str, expected: str) -> Iterator[None]:
     """Turn any error that a library or the file system raises for a file into a `RecordError` with its cause."""
     try:
         yield
-    except RecordError:
+    except EcgkitError:
         raise
     except Exception as error:
         cause = " ".join(f"{type(error).__name__}: {error}".split())[:160]

@@ -109,8 +109,7 @@ def segment_names(raw: bytes) -> list[str]:
 
 def _segment(root: Path, path: str, frames: int, layout: SegmentLayout) -> NDArray[np.float64]:
     amplitudes, scaling = to_amplitudes(read_counts(root, path, frames, layout), layout.scheme)
-    signal: NDArray[np.float64] = Recording(amplitudes, 1.0, layout.scheme.rows.leads, scaling=scaling).signal
-    return signal
+    return Recording(amplitudes, 1.0, layout.scheme.rows.leads, scaling=scaling).signal.astype(np.float64)
 
 
 def _segment_headers(root: Path, path: str, names: dict[str, None], naming: Naming) -> Iterator[tuple[str, WfdbHeader]]:

@@ -191,7 +191,7 @@ def _unpack(root: Path, path: str, file: SignalFile, layout: SegmentLayout, fram
         counts = _summed(
             counts, [layout.scheme.channels[row] for row in file.rows], [layout.initials[r] for r in file.rows]
         )
-    return cast(Counts, counts[first - begin :])
+    return counts[first - begin :]
 
 
 def _unpack_flac(root: Path, path: str, file: SignalFile, frames: tuple[int, int]) -> Counts:

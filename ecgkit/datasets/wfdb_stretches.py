@@ -7,7 +7,6 @@ wanted, once per process.
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,7 +56,7 @@ def read_stretches(root: Path, path: str, header: Header, start: int, stop: int)
     frame = layout.scheme.frame
     first, last = start // frame, -(-stop // frame)
     counts = read_counts(root, path, header.samples // frame, layout, first, last)
-    return to_amplitudes(cast(Counts, counts[:, start - first * frame : stop - first * frame]), layout.scheme)
+    return to_amplitudes(counts[:, start - first * frame : stop - first * frame], layout.scheme)
 
 
 def _stretches(root: Path, path: str, header: Header, start: int, stop: int) -> Iterator[Counts]:
@@ -67,7 +66,7 @@ def _stretches(root: Path, path: str, header: Header, start: int, stop: int) -> 
     for first in range(start // frame, -(-stop // frame), step):
         last = min(first + step, -(-stop // frame))
         counts = read_counts(root, path, header.samples // frame, layout, first, last)
-        yield cast(Counts, counts[:, max(0, start - first * frame) : stop - first * frame])
+        yield counts[:, max(0, start - first * frame) : stop - first * frame]
 
 
 def _compare(path: str, layout: SegmentLayout, sums: NDArray[np.int64]) -> None:

@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from ecgkit.archives.card import ArchiveCard
+from ecgkit.atomic import atomic_file
 from ecgkit.download.checksums import LIST, parse_checksums, sha256_of
 from ecgkit.download.fetch import Client, Patience
 from ecgkit.errors import DownloadError, OutputError
@@ -30,12 +31,14 @@ class Offer:
     Args:
         card: The archive.
         files: SHA-256 of each chosen file by its path.
+        listed: The same of all files of the archive.
         gigabytes: Size of all of them in GB, estimated from some; None if the server does not state sizes.
         estimated: Whether the size is estimated.
     """
 
     card: ArchiveCard
     files: Mapping[str, str]
+    listed: Mapping[str, str]
     gigabytes: float | None
     estimated: bool
 
@@ -87,7 +90,8 @@ def look(card: ArchiveCard, client: Client, only: Sequence[str] = ()) -> Offer:
     """
     listed = parse_checksums(client.text(LIST), f"{client.base}/{LIST}")
     folder = _folder(card)
-    files = {path: own for path, own in listed.items() if path.startswith(folder) and _matches(path, only)}
+    listed = {path: own for path, own in listed.items() if path.startswith(folder)}
+    files = {path: own for path, own in listed.items() if _matches(path, only)}
     if not files:
         raise DownloadError(f"no file of {card.name} matches {', '.join(only) or folder}")
     paths = sorted(files)
@@ -95,7 +99,7 @@ def look(card: ArchiveCard, client: Client, only: Sequence[str] = ()) -> Offer:
     with ThreadPoolExecutor(PARALLEL) as pool:
         sizes = [size for size in pool.map(client.size, sample) if size is not None]
     size = sum(sizes) / len(sizes) * len(files) / 1e9 if sizes else None
-    return Offer(card, files, size, estimated=len(sizes) < len(files))
+    return Offer(card, files, listed, size, estimated=len(sizes) < len(files))
 
 
 def _folder(card: ArchiveCard) -> str:
@@ -131,6 +135,9 @@ def download_archive(
         paths = sorted(offer.files)
         try:
             saved = _in_parallel(job, [(n, path, offer.files[path]) for n, path in enumerate(paths)], progress)
+            lines = (f"{own} {path.removeprefix(job.folder)}\n" for path, own in offer.listed.items())
+            with atomic_file(out / LIST) as list_of_all:
+                list_of_all.write_text("".join(lines), encoding="utf-8")
         except OSError as error:
             raise OutputError(
                 f"{out} cannot be written ({error.strerror or error})",

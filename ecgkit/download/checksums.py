@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from ecgkit.errors import DatasetError
@@ -45,26 +45,24 @@ def sha256_of(file: Path) -> str:
     return digest.hexdigest()
 
 
-def wrong_files(
-    root: Path, checksums: Mapping[str, str], progress: Callable[[str, int, int], None] | None = None
-) -> tuple[list[str], int]:
+def wrong_files(root: Path, checksums: Mapping[str, str]) -> tuple[list[str], list[str], int]:
     """Compare the files of a folder with a list.
 
     Args:
         root: The folder.
         checksums: SHA-256 by path.
-        progress: Called with stage, files done and files in total.
 
     Returns:
-        The files whose checksum is wrong, and the number of listed files that are not there.
+        The files whose checksum is wrong or that cannot be read, those that are not there, and the number of all.
     """
-    wrong, missing = [], 0
-    for number, (path, expected) in enumerate(checksums.items(), 1):
+    wrong, missing = [], []
+    for path, expected in checksums.items():
         file = root / path
-        if not file.is_file():
-            missing += 1
-        elif sha256_of(file) != expected:
+        try:
+            if not file.is_file():
+                missing.append(path)
+            elif sha256_of(file) != expected:
+                wrong.append(path)
+        except OSError:
             wrong.append(path)
-        if progress:
-            progress("checksums", number, len(checksums))
-    return wrong, missing
+    return wrong, missing, len(checksums)

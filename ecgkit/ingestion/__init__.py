@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ecgkit.choices import recorded
 from ecgkit.datasets.base import Dataset
 from ecgkit.executor import Executor, open_executor
-from ecgkit.ingestion.options import EVERYTHING, IngestOptions
+from ecgkit.ingestion.duplicates import find_duplicates
+from ecgkit.ingestion.options import DUPLICATES, EVERYTHING, IngestOptions
 from ecgkit.ingestion.part import Job, make_part
 from ecgkit.ingestion.plan import Plan, Progress, Slots, make_plan, nothing_read
 from ecgkit.ingestion.source import find_dataset
@@ -24,7 +26,7 @@ from ecgkit.interrupt import safe_points
 from ecgkit.parts import Part, make_parts
 from ecgkit.store.assembly import KIND, assemble
 from ecgkit.store.format import OFFSETS, STEPS, scaling_of
-from ecgkit.store.writer import LEDGER, ROWS, LedgerRow, part_file, read_ledger
+from ecgkit.store.writer import LEDGER, QUALITY, ROWS, LedgerRow, part_file, read_ledger
 from ecgkit.unfinished import Unfinished
 
 __all__ = ["IngestOptions", "IngestReport", "find_dataset", "ingest"]
@@ -44,6 +46,9 @@ class IngestReport:
         fewer_leads: Number of records per set of leads, for records that lack some of the store's leads.
         derived: Number of records per set of limb leads that were computed.
         other: Number of records per signal that is not an ECG lead.
+        unknown_patients: Number of records of which no patient is known.
+        duplicates: Record ids of each waveform that occurs more than once.
+        telling: Number of records whose id tells the patient's id, although that is hashed.
         clipped: Number of records with infinite samples, which were clipped.
         rescaled: Number of records with a lead in steps other than a microvolt.
         offset: Number of records with a lead that has an offset of its own.
@@ -61,6 +66,9 @@ class IngestReport:
     fewer_leads: Counter[tuple[str, ...]] = field(default_factory=Counter)
     derived: Counter[tuple[str, ...]] = field(default_factory=Counter)
     other: Counter[str] = field(default_factory=Counter)
+    unknown_patients: int = 0
+    duplicates: list[tuple[str, ...]] = field(default_factory=list)
+    telling: int = 0
     clipped: int = 0
     rescaled: int = 0
     offset: int = 0
@@ -130,18 +138,23 @@ def _parts(plan: Plan, *, by_samples: bool) -> list[Part[tuple[int, Slots]]]:
 
 def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, options: IngestOptions) -> IngestReport:
     """Assemble the store, move it into place, and return its report."""
-    report = IngestReport(dataset.name, plan.found, rejected=list(plan.rejected), findings=list(dataset.findings))
-    parts = range(plan.parts)
-    report.rejected += [row for index in parts for row in read_ledger(part_file(unfinished.parts, index, LEDGER))]
+    report = IngestReport(
+        dataset.name,
+        plan.found,
+        rejected=list(plan.rejected),
+        findings=list(dataset.findings),
+        telling=plan.telling,
+    )
+    parts, folder = range(plan.parts), unfinished.parts
+    files = {kind: [part_file(folder, index, kind) for index in parts] for kind in (LEDGER, ROWS, QUALITY)}
+    report.rejected += [row for file in files[LEDGER] for row in read_ledger(file)]
+    same = find_duplicates(files[ROWS], files[QUALITY], drop=DUPLICATES in options.drop)
+    report.duplicates = same.groups
+    report.rejected += same.dropped
     taken: set[str] = set()
-    for index in parts:
-        _count(
-            report,
-            part_file(unfinished.parts, index, ROWS),
-            plan.layout.leads,
-            taken,
-            is_split=options.window == "split",
-        )
+    for file in files[ROWS]:
+        table = same.changes.apply(pq.read_table(file))
+        _count(report, table, plan.layout.leads, taken, is_split=options.window == "split")
     report.records = len(taken)
     if not report.taken:
         unfinished.clear()
@@ -151,27 +164,31 @@ def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, options: Inges
         unfinished.made,
         plan.layout,
         slots=plan.slots,
-        rejected=plan.rejected,
+        rejected=[*plan.rejected, *same.dropped],
         attributes={
             "dataset": dataset.name,
             "archives": list(dataset.archives),
             "code_system": dataset.code_system,
+            "findings": report.findings,
+            "unknown_patients": report.unknown_patients,
+            **options.identity.attributes,
             **({"defaults": recorded()} if recorded() else {}),
         },
+        changes=same.changes,
     )
     unfinished.finish()
     return report
 
 
-def _count(report: IngestReport, rows: Path, axis: tuple[str, ...], taken: set[str], *, is_split: bool) -> None:
+def _count(report: IngestReport, table: pa.Table, axis: tuple[str, ...], taken: set[str], *, is_split: bool) -> None:
     """Add the rows of a part to the report, and the ids of their records, without numbers of windows, to `taken`."""
-    table = pq.read_table(rows)
     if not len(table):
         return
     leads, derived, other, flags = (
         table[name].to_pylist() for name in ("leads", "derived_leads", "other_signals", "flags")
     )
     report.taken += len(table)
+    report.unknown_patients += table["patient_id"].null_count
     ids = table["record_id"].to_pylist()
     taken.update((record.rpartition("#")[0] or record for record in ids) if is_split else ids)
     report.fewer_leads.update(tuple(names) for names in leads if len(names) < len(axis))

@@ -7,11 +7,13 @@ from typing import Literal
 from ecgkit.datasets.budget import MEGABYTES, SECONDS
 from ecgkit.datasets.given import NOTHING_GIVEN, Given
 from ecgkit.datasets.header import Header
+from ecgkit.datasets.identity import ANONYMOUS, Identity
 from ecgkit.errors import ConfigError, did_you_mean
 from ecgkit.signal.quality import FLAGS
 
 Window = Literal["first", "center", "split"]
 WINDOWS: tuple[Window, ...] = ("first", "center", "split")
+DUPLICATES = "duplicates"
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,10 @@ class IngestOptions:
         given: What the user says of the dataset that its files do not say.
         max_record_mb: Largest memory in MB that one record may need while it is read; a larger one goes to the ledger.
         max_record_seconds: Longest time in s that reading one record may take.
-        drop: Quality flags. A record with one of them goes to the ledger; see `ecgkit.signal.quality.FLAGS`.
+        drop: Quality flags. A record with one of them goes to the ledger; see `ecgkit.signal.quality.FLAGS`. Or
+            ``duplicates``: records with the same waveform as an earlier record.
+        identity: What of a patient is kept: names and birth dates or not, ids as they are or hashed.
+        verify: Compare the files with the publisher's list of checksums first.
     """
 
     dataset: str = ""
@@ -44,6 +49,8 @@ class IngestOptions:
     max_record_mb: float = MEGABYTES
     max_record_seconds: float = SECONDS
     drop: tuple[str, ...] = ()
+    identity: Identity = ANONYMOUS
+    verify: bool = False
 
     def check(self) -> None:
         """Check the options.
@@ -60,8 +67,14 @@ class IngestOptions:
             raise ConfigError(f"--window {self.window} needs a length", remedy="Give it with --seconds.")
         self.given.check()
         for flag in self.drop:
-            if flag not in FLAGS:
-                raise ConfigError(f"no flag {flag!r}", f"one of {', '.join(FLAGS)}", did_you_mean(flag, FLAGS))
+            known = (*FLAGS, DUPLICATES)
+            if flag not in known:
+                raise ConfigError(f"no flag {flag!r}", f"one of {', '.join(known)}", did_you_mean(flag, known))
+
+    @property
+    def dropped_flags(self) -> tuple[str, ...]:
+        """The quality flags in `drop`."""
+        return tuple(flag for flag in self.drop if flag != DUPLICATES)
 
     def windows(self, header: Header) -> list[tuple[int, int]]:
         """Return the parts of a record to store, as first sample and sample after the last, at the record's rate."""

@@ -49,7 +49,7 @@ def make_part(job: Job, call: tuple[int, Slots]) -> None:
         call: The part's number, and its slots.
     """
     index, slots = call
-    with open_part(job.layout, job.folder, index, job.options.drop) as writer:
+    with open_part(job.layout, job.folder, index, job.options.dropped_flags) as writer:
         for _, windows in groupby(slots.items(), key=lambda item: item.source.record_id):
             _take(job, list(windows), writer)
 
@@ -60,7 +60,7 @@ def _take(job: Job, windows: list[Item], writer: PartWriter) -> None:
     try:
         with memory_budget(job.options.max_record_mb), time_budget(job.options.max_record_seconds):
             recording = job.dataset.read_part(source, header, first, windows[-1].stop)
-        row = job.dataset.row(source, recording)
+        row = job.options.identity.row(job.dataset.row(source, recording))
     except RecordError as error:
         writer.reject(LedgerRow(source.record_id, source.path, "signal", str(error)), slots=len(windows))
         return

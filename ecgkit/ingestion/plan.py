@@ -20,11 +20,14 @@ from ecgkit.datasets.base import Dataset, Source, settle, utf8
 from ecgkit.datasets.budget import check_memory, memory_budget, time_budget
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.paths import refused_members, size_and_time
+from ecgkit.datasets.people import introduce
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.executor import Executor
 from ecgkit.ingestion.options import IngestOptions
+from ecgkit.ingestion.verify import verify
 from ecgkit.interrupt import Stop
 from ecgkit.leads import DERIVED, canonical_order
+from ecgkit.progress import silent
 from ecgkit.signal.resample import resampled_length
 from ecgkit.store.format import Layout
 from ecgkit.store.writer import LedgerRow
@@ -70,6 +73,8 @@ class Block:
         digest: Hash of everything that decides what is stored of these records.
         rejected: Ledger rows of the records that get no slot.
         read: Number of records that were read.
+        others: Number of records that turned out to be of patients that were not asked for.
+        telling: Number of records whose id tells the patient's id, although that is hashed.
     """
 
     packed: bytes
@@ -79,6 +84,8 @@ class Block:
     digest: bytes
     rejected: list[LedgerRow]
     read: int
+    others: int = 0
+    telling: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,11 @@ class Plan:
     blocks: list[Block]
     rejected: list[LedgerRow]
 
+    @property
+    def telling(self) -> int:
+        """Number of records whose id tells the patient's id, although that is hashed."""
+        return sum(block.telling for block in self.blocks)
+
     @cached_property
     def starts(self) -> list[int]:
         """The first slot of each block, followed by the total number of slots."""
@@ -153,7 +165,8 @@ class Plan:
     def fingerprint(self, options: IngestOptions) -> str:
         """Return a hash of the options that decide the store's content."""
         patients = None if options.patients is None else sorted(options.patients)
-        return hashlib.sha256(repr((replace(options, patients=None), patients)).encode()).hexdigest()
+        key = options.identity.attributes
+        return hashlib.sha256(repr((replace(options, patients=None), patients, key)).encode()).hexdigest()
 
     def source(self) -> str:
         """Return a hash of the source: of its records, and of the names, sizes, times and headers of their files."""
@@ -173,20 +186,28 @@ def make_plan(
     """List the records of a dataset and read their headers.
 
     Raises:
-        DatasetError: The dataset lists no record, two records with one id, or no record that can be read.
+        DatasetError: The dataset lists no record, two records with one id, or no record that can be read; or a table
+            differs from the publisher's list.
         KeyboardInterrupt: Ctrl-C was pressed.
     """
-    sources = _distinct(_chosen(settle(dataset.sources()), options))
-    found, blocks = len(sources), dict[int, Block]()
+    with memory_budget(options.max_record_mb):
+        listed = settle(introduce(dataset))
+        sources, damaged = _distinct(_chosen(listed, options)), list[LedgerRow]()
+    listing, blocks = len(sources), dict[int, Block]()
+    if options.verify:
+        checked = verify(dataset, listed, sources, executor, stop, progress or silent)
+        sources, damaged = checked.sources, checked.rejected
+    del listed
     done = 0
     for start, block in executor.run(partial(plan_block, dataset, options), _handed_out(sources), stop):
         blocks[start] = block
         done += block.read
         if progress:
-            progress("headers", done, found)
+            progress("headers", done + len(damaged), listing)
     stop.check()
     ordered = [blocks[start] for start in sorted(blocks)]
-    rejected = [*_not_entered(dataset), *(row for block in ordered for row in block.rejected)]
+    found = listing - sum(block.others for block in ordered)
+    rejected = [*_not_entered(dataset), *damaged, *(row for block in ordered for row in block.rejected)]
     if not any(block.slots for block in ordered):
         raise nothing_read(dataset, found, rejected)
     leads = options.leads or _lead_axis(frozenset().union(*(block.kinds for block in ordered)))
@@ -215,7 +236,8 @@ def _not_entered(dataset: Dataset) -> list[LedgerRow]:
 
 def _chosen(sources: Sequence[Source], options: IngestOptions) -> list[Source]:
     if options.patients is not None:
-        sources = [source for source in sources if source.patient_id in options.patients]
+        # Where the dataset does not name a patient, the header may; see `plan_block`.
+        sources = [s for s in sources if s.patient_id is None or s.patient_id in options.patients]
     return list(sources[: options.limit])
 
 
@@ -252,9 +274,15 @@ def plan_block(dataset: Dataset, options: IngestOptions, call: tuple[int, list[S
     """
     items: list[Item] = []
     rejected: list[LedgerRow] = []
+    others = telling = 0
     digest = hashlib.sha256()
     for source in call[1]:
         header = _header(dataset, source, options)
+        patient = source.patient_id or (header.patient_id if isinstance(header, Header) else None)
+        if options.patients is not None and patient not in options.patients:
+            others += 1
+            continue
+        telling += bool(options.identity.key and patient and patient in source.record_id)
         if isinstance(header, LedgerRow):
             rejected.append(header)
         elif _stored_samples(*options.windows(header)[0], header, options) < 1:
@@ -268,7 +296,8 @@ def plan_block(dataset: Dataset, options: IngestOptions, call: tuple[int, list[S
             items += own
     kinds = frozenset((item.header.leads, item.header.unit) for item in items)
     lengths = array("Q", (_stored_samples(item.start, item.stop, item.header, options) for item in items))
-    return call[0], Block(pack(items), len(items), lengths, kinds, digest.digest(), rejected, len(call[1]))
+    block = Block(pack(items), len(items), lengths, kinds, digest.digest(), rejected, len(call[1]), others, telling)
+    return call[0], block
 
 
 def pack(items: list[Item]) -> bytes:

@@ -1,6 +1,5 @@
 """Find the layout of a dataset."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,10 @@ from ecgkit.datasets.paths import is_local, refused_members
 from ecgkit.download import WORK
 from ecgkit.entries import DatasetEntry
 from ecgkit.errors import DatasetError, PluginError, did_you_mean
+from ecgkit.ingestion.holdings import held, left_out
 from ecgkit.plugins import host
 
 SHOWN = 5
-_LOOKED_AT = 20_000  # files, for the words of an error
 
 
 class Layout(Protocol):
@@ -52,11 +51,12 @@ def layouts() -> "dict[str, DatasetEntry | _Declared]":
         for name, card in all_cards().items()
         if card.reading
     }
-    return dict(sorted({**declared, **host().entries(DatasetEntry)}.items(), key=lambda item: -item[1].priority))
+    known: dict[str, DatasetEntry | _Declared] = {**declared, **host().entries(DatasetEntry)}
+    return dict(sorted(known.items(), key=lambda item: -item[1].priority))
 
 
 def find_dataset(src: Path, name: str = "", fs: float | None = None, given: Given = NOTHING_GIVEN) -> Dataset:
-    """Return the dataset in a folder. Its layout is detected unless it is named.
+    """Return the dataset in a folder, or in one file. Its layout is detected unless it is named.
 
     Raises:
         DatasetError: The folder is missing or empty, no layout recognises it, or its dataset lies one level below.
@@ -64,10 +64,13 @@ def find_dataset(src: Path, name: str = "", fs: float | None = None, given: Give
     """
     if not is_local(src):
         _check_listable(src)
-    if not src.is_dir():
-        what = "is a file" if src.exists() else "does not exist"
-        raise DatasetError(f"{src} {what}", "the folder of a downloaded dataset, or a .zip or .tar of it")
-    if next(src.iterdir(), None) is None:
+    is_file = src.is_file() and not src.is_dir()  # a web server may answer for a folder as for a file
+    if not is_file and not src.is_dir():
+        what = "is neither a file nor a folder" if src.exists() else "does not exist"
+        raise DatasetError(
+            f"{src} {what}", "the folder of a downloaded dataset, a .zip or .tar of it, or a file of records"
+        )
+    if not is_file and next(src.iterdir(), None) is None:
         raise DatasetError(f"{src} is empty", "the folder of a downloaded dataset", _refusals(src))
     if is_local(src) and (src / WORK).is_dir():
         raise DatasetError(f"the download of {src} is not complete", remedy="Finish it: run 'ecgkit download' again.")
@@ -77,12 +80,18 @@ def find_dataset(src: Path, name: str = "", fs: float | None = None, given: Give
     entries = {name: known[name]} if name else known
     broken: list[str] = []
     for entry, layout in _loaded(entries, broken):
+        if is_file and not getattr(layout, "takes_file", False):
+            continue
         if _asks(layout.recognises, src, entry, broken):
-            if not name and not layout.is_certain(src):
+            if not is_file and not name and not layout.is_certain(src):
                 _refuse_parent(src, known)
-            return layout(src, fs=fs, given=given)
+            dataset = layout(src, fs=fs, given=given)
+            dataset.findings += [] if is_file else left_out(src, entry)
+            return dataset
     if name and broken:
         raise PluginError(f"dataset layout {broken[0]} does not work")
+    if is_file:
+        raise DatasetError(f"{src.name} is of no layout that reads one file", remedy="Give the dataset's folder.")
     _refuse_parent(src, known)
     raise _unknown(src, entries, broken)
 
@@ -151,24 +160,16 @@ def _certain_layout(folder: Path, entries: "dict[str, DatasetEntry | _Declared]"
 
 def _unknown(src: Path, entries: "dict[str, DatasetEntry | _Declared]", broken: list[str]) -> DatasetError:
     tried = f" Not tried: {'; '.join(broken)}." if broken else ""
+    if len(entries) == 1:
+        return DatasetError(
+            f"{src} is not laid out as {next(iter(entries))}; it holds {held(src)}",
+            remedy=f"Leave --dataset out, and the layout is detected.{_refusals(src)}",
+        )
     return DatasetError(
         f"the dataset layout of {src} is unknown; it holds {held(src)}",
         f"one of {', '.join(entries)}",
-        f"Give the dataset's own folder, or name --dataset.{tried}{_refusals(src)}",
+        f"Give the dataset's own folder, or name its layout with --dataset.{tried}{_refusals(src)}",
     )
-
-
-def held(src: Path) -> str:
-    """Say in words what a folder holds: its files by kind and count, the most frequent first."""
-    kinds: Counter[str] = Counter()
-    for looked_at, file in enumerate(src.rglob("*")):
-        if looked_at >= _LOOKED_AT:
-            break
-        if not file.is_dir():
-            kinds[file.suffix.lower() or "no suffix"] += 1
-    most = [f"{count:,} {'files' if count > 1 else 'file'} {kind}" for kind, count in kinds.most_common(SHOWN)]
-    rest = sum(kinds.values()) - sum(count for _, count in kinds.most_common(SHOWN))
-    return ", ".join(most) + (f" and {rest:,} others" if rest else "") or "no file"
 
 
 def _refusals(src: Path) -> str:

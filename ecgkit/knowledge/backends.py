@@ -102,7 +102,7 @@ def make_backend(
     if not entry.settings:
         if assignments:
             raise ConfigError(f"--set {assignments[0]} does not apply: backend {name} has no settings")
-        return entry.load()()  # type: ignore[no-any-return]
+        return entry.load()()
     if settings is None:
         settings = load_target(entry.settings, f"the settings of {name}")()
-    return entry.load()(override(settings, assignments) if assignments else settings, folder, notify)  # type: ignore[no-any-return]
+    return entry.load()(override(settings, assignments) if assignments else settings, folder, notify)

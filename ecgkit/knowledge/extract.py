@@ -80,7 +80,7 @@ class Summary:
         rare: Number of records per entity that was left out because it is present in fewer.
         counters: Counters of the backend, such as requests and tokens.
         whole: What the whole corpus would take, after a pilot.
-        audit: The sheet to check by hand, as CSV and HTML, if one was asked for.
+        audit: The files of the sheet to check by hand, if one was asked for.
     """
 
     path: Path
@@ -96,7 +96,7 @@ class Summary:
     rare: Mapping[str, int]
     counters: Mapping[str, Any]
     whole: Cost | None = None
-    audit: tuple[Path, Path] | None = None
+    audit: tuple[Path, ...] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts and the entities as plain values."""
@@ -199,7 +199,7 @@ def check_reports(labels: Entities, reports: Reports, path: Path) -> Reports:
 def in_progress(reports: Reports, options: ExtractOptions) -> Iterator[Path]:
     """Yield a folder for new labels, held by this process; it is moved into place when the block ends."""
     path = reports.folder / options.name
-    unfinished = Unfinished(path, KIND, overwrite=options.overwrite, hidden=True)
+    unfinished = Unfinished(path, KIND, overwrite=options.overwrite, hidden=True, option="--name")
     with unfinished.open():
         unfinished.begin(fingerprint(reports.content_hash, options))
         yield unfinished.made

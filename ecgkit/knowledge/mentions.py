@@ -87,7 +87,7 @@ def merge_mentions(mentions: Iterable[Mention]) -> tuple[Mention, ...]:
     by_name: dict[str, list[Mention]] = {}
     for mention in mentions:
         by_name.setdefault(mention.name, []).append(mention)
-    return tuple(_merged(name, group) for name, group in by_name.items())
+    return tuple(group[0] if len(group) == 1 else _merged(name, group) for name, group in by_name.items())
 
 
 def _merged(name: str, group: list[Mention]) -> Mention:

@@ -2,7 +2,8 @@
 
 Machine reports repeat a few thousand phrases over hundreds of thousands of records, so all later steps work on unique
 cleaned texts. A statement ends at a line break, at a semicolon, or at a full stop that is not part of an abbreviation.
-Cleaning keeps every word: Unicode NFC, lower case, single spaces, no ornaments at the ends.
+Cleaning keeps every word: Unicode NFC, lower case, single spaces, no ornaments at the ends; soft hyphens vanish, and
+ligatures are written as letters. A line that ends with a word such as "no" goes on in the next one.
 """
 
 import hashlib
@@ -23,10 +24,26 @@ ABBREVIATIONS = frozenset(
     re.findall(
         r"\S+",
         """abl ableit ant anterolat anteroinf anterosept auszuschl bes bzw ca chron dd ek evtl fragl gel ggf gr grad
-        hypertr inf infer inkompl insuff intermitt intraventr kompl komplett lat li max min mind mögl mäss neg nr parox
-        part path pathol patholog pos post postop re rechtsv rel sek sec supraventr susp tachyk typ unbest unspez
-        unspezif unvollst v.a va ventr verd vollst vs wahrsch z.b z.n z.t zb zn zt approx dr e.g i.e resp""",
+        hypertr inf infer inkompl amplitudkrit krit insuff intermitt intraventr kompl komplett lat li max min mind mögl
+        mäss neg nr parox part path pathol patholog pos post postop re rechtsv rel sek sec supraventr susp tachyk
+        typ unbest unspez unspezif unvollst v.a va ventr verd vollst vs wahrsch z.b z.n z.t zb zn zt approx dr e.g i.e
+        resp""",
     )
+)
+# Letters that other programs write for the same: ligatures, hyphens of all kinds, and signs without a width.
+_LETTERS = str.maketrans(
+    {
+        **dict(zip("ﬀﬁﬂﬃﬄﬅﬆ", ("ff", "fi", "fl", "ffi", "ffl", "st", "st"), strict=True)),
+        **dict.fromkeys("\u2010\u2011\u2012\u2212", "-"),
+        **dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff", ""),
+        "º": "°",
+    }
+)
+_SOFT_HYPHEN = re.compile("\u00ad[ \t]*[\r\n]*")
+# A line that ends with one of these words goes on in the next line.
+_OPEN_END = re.compile(
+    r"(?<!\w)(no|not|without|no evidence (?:of|for)|no signs? of|cannot (?:rule out|exclude)|possible|probable|consider"
+    r"|kein\w*|ohne|nicht|kein hinweis auf|verdacht auf|v\.a\.|ingen|inga|inget|ej|utan|misstänkt)[ \t]*\r?\n\s*"
 )
 _LINES = re.compile(r"[\r\n;]+")
 _STOP = re.compile(r"\.(?=\s|$)")
@@ -36,26 +53,39 @@ _WORD_BEFORE = re.compile(r"[^\s()/]*$")
 
 def clean(text: str) -> str:
     """Return a text in lower case, with single spaces and without ornaments at its ends."""
-    return _SPACE.sub(" ", unicodedata.normalize("NFC", text).lower()).strip(ORNAMENTS)
+    return _SPACE.sub(" ", _normalise(text)).strip(ORNAMENTS)
+
+
+def _normalise(text: str) -> str:
+    if text.isascii():
+        return text.lower()
+    text = unicodedata.normalize("NFC", _SOFT_HYPHEN.sub("", text))
+    return text.translate(_LETTERS).lower()
 
 
 def split_statements(report: str) -> list[str]:
     """Split a report into its cleaned statements, in order."""
-    parts = (part for line in _LINES.split(report) for part in _sentences(line))
-    return [statement for statement in map(clean, parts) if statement]
+    text = _normalise(report)
+    if "\n" in text:
+        text = _OPEN_END.sub(r"\1 ", text)
+    parts = (part for line in _LINES.split(text) for part in _sentences(line))
+    return [statement for part in parts if (statement := _SPACE.sub(" ", part).strip(ORNAMENTS))]
 
 
 def _sentences(line: str) -> Iterator[str]:
-    line = unicodedata.normalize("NFC", line).lower()
     start = 0
     for stop in _STOP.finditer(line):
-        word = _WORD_BEFORE.search(line, start, stop.start())
-        before = word[0] if word else ""
-        if before in ABBREVIATIONS or before.isdigit() or _is_initial(before):
-            continue
-        yield line[start : stop.start()]
-        start = stop.end()
+        if ends_sentence(line, stop.start(), start):
+            yield line[start : stop.start()]
+            start = stop.end()
     yield line[start:]
+
+
+def ends_sentence(text: str, stop: int, start: int = 0) -> bool:
+    """Return whether the full stop at a place of a text in lower case ends a sentence that begins at `start`."""
+    word = _WORD_BEFORE.search(text, start, stop)
+    before = word[0] if word else ""
+    return not (before in ABBREVIATIONS or before.isdigit() or _is_initial(before))
 
 
 def _is_initial(word: str) -> bool:

@@ -7,6 +7,7 @@ know where an earlier one was killed.
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,37 @@ KIND = "store"
 SCRATCH = "joined"
 
 
+@dataclass(frozen=True)
+class Changes:
+    """What changes in the tables of a store when its parts are joined.
+
+    Args:
+        folds: New folds by slot.
+        dropped: Slots of records that are left out. Their samples stay in the shard, and nothing refers to them.
+    """
+
+    folds: Mapping[int, int] = field(default_factory=dict)
+    dropped: frozenset[int] = frozenset()
+
+    def apply(self, table: pa.Table) -> pa.Table:
+        """Return a part's table of records with the changes."""
+        if not len(table):
+            return table
+        slots = table["slot"].to_pylist()
+        if any(slot in self.folds for slot in slots):
+            folds = [self.folds.get(slot, fold) for slot, fold in zip(slots, table["fold"].to_pylist(), strict=True)]
+            at = table.column_names.index("fold")
+            table = table.set_column(at, "fold", pa.array(folds, table.schema.field("fold").type))
+        return table.filter(self.kept(table)) if self.dropped else table
+
+    def kept(self, table: pa.Table) -> pa.Array:
+        """Return which records of a part's table are not left out."""
+        return pa.array([slot not in self.dropped for slot in table["slot"].to_pylist()], pa.bool_())
+
+
+NO_CHANGES = Changes()
+
+
 def assemble(
     parts: Path,
     store: Path,
@@ -31,6 +63,7 @@ def assemble(
     slots: int,
     rejected: Sequence[LedgerRow],
     attributes: Mapping[str, Any],
+    changes: Changes = NO_CHANGES,
 ) -> str:
     """Assemble a store from finished parts. The parts are used up.
 
@@ -41,6 +74,7 @@ def assemble(
         slots: Length of the record axis, including the slots of records that were left out.
         rejected: Ledger rows of records that belong to no part.
         attributes: Further attributes of the store.
+        changes: What changes in the tables.
 
     Returns:
         The content hash of the store.
@@ -51,7 +85,7 @@ def assemble(
         shard.parent.mkdir(parents=True, exist_ok=True)
         if part_file(parts, index, SHARD).exists():
             os.replace(part_file(parts, index, SHARD), shard)
-    records, content_hash = _join_tables(parts, store, shards, rejected)
+    records, content_hash = _join_tables(parts, store, shards, rejected, changes)
     is_plain = fmt.STEPS not in pq.read_schema(store / fmt.RECORDS).names
     described = {
         "format": fmt.FORMAT,
@@ -70,12 +104,21 @@ def assemble(
     return content_hash
 
 
-def _join_tables(parts: Path, store: Path, shards: Sequence[int], rejected: Sequence[LedgerRow]) -> tuple[int, str]:
+def _join_tables(
+    parts: Path, store: Path, shards: Sequence[int], rejected: Sequence[LedgerRow], changes: Changes
+) -> tuple[int, str]:
     """Write the store's tables; return the number of records and the content hash."""
     pq.write_table(ledger_table(rejected), parts / LEDGER)
     rows, quality, ledger = ([part_file(parts, i, kind) for i in shards] for kind in (ROWS, QUALITY, LEDGER))
     _join([parts / LEDGER, *ledger], parts / SCRATCH, store / fmt.LEDGER)
-    _join(quality, parts / SCRATCH, store / fmt.QUALITY)
+    rows_of = dict(zip(quality, rows, strict=True))
+
+    def without_dropped(table: pa.Table, file: Path) -> pa.Table:
+        if not changes.dropped or not len(table):
+            return table
+        return table.filter(changes.kept(pq.read_table(rows_of[file], columns=["slot"])))
+
+    _join(quality, parts / SCRATCH, store / fmt.QUALITY, change=without_dropped)
     digest, records = hashlib.sha256(), 0
 
     def count(table: pa.Table) -> None:
@@ -83,11 +126,18 @@ def _join_tables(parts: Path, store: Path, shards: Sequence[int], rejected: Sequ
         records += len(table)
         digest.update(json_lines(table))
 
-    _join(rows, parts / SCRATCH, store / fmt.RECORDS, count)
+    _join(rows, parts / SCRATCH, store / fmt.RECORDS, count, change=lambda table, _: changes.apply(table))
     return records, digest.hexdigest()
 
 
-def _join(files: Sequence[Path], scratch: Path, out: Path, each: Callable[[pa.Table], None] | None = None) -> None:
+def _join(
+    files: Sequence[Path],
+    scratch: Path,
+    out: Path,
+    each: Callable[[pa.Table], None] | None = None,
+    *,
+    change: Callable[[pa.Table, Path], pa.Table] = lambda table, _: table,
+) -> None:
     """Write the rows of all tables into one table, with the columns of all. One table is in memory at a time.
 
     Args:
@@ -95,12 +145,14 @@ def _join(files: Sequence[Path], scratch: Path, out: Path, each: Callable[[pa.Ta
         scratch: File to write first.
         out: Path to which `scratch` is renamed.
         each: Called with each table in its final columns.
+        change: Returns what is written of a table and its file.
     """
     schemas = [pq.read_schema(file).remove_metadata() for file in files]
     schema = pa.unify_schemas(schemas, promote_options="permissive")
     with pq.ParquetWriter(scratch, schema) as writer:
         for file in files:
-            table = pa.concat_tables([schema.empty_table(), pq.read_table(file)], promote_options="permissive")
+            own = change(pq.read_table(file), file)
+            table = pa.concat_tables([schema.empty_table(), own], promote_options="permissive")
             writer.write_table(table)
             if each:
                 each(table)

@@ -151,7 +151,7 @@ def _make(
     executor: Executor | None,
 ) -> Arrays:
     """Make a view part by part, unless another process has made it in the meantime, and return its arrays."""
-    unfinished = Unfinished(folder, "view", overwrite=True, hidden=True)
+    unfinished = Unfinished(folder, "view", overwrite=True, hidden=True, option="")
     with unfinished.open(wait=True):
         if there := _load(folder, shape):
             return there

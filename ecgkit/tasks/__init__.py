@@ -30,6 +30,7 @@ def register_tasks(register: Callable[[TaskEntry], None]) -> None:
         ("heart-rate", "heart rate in bpm: regression, from the measurement table or the store's R peaks"),
         ("qrs-duration", "QRS duration in ms: regression, from the measurement table"),
         ("qt", "QT interval and QTc in ms: regression, from the measurement table"),
+        ("entities", "entities that 'ecgkit extract-knowledge' found in the reports, folds of the store"),
         ("simulated", "findings of 'ecgkit simulate', folds by patient"),
     ):
         register(TaskEntry(name=name, summary=summary, target=f"{__name__}:{name}.yaml"))

@@ -8,7 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgkit.errors import TaskError
+from ecgkit.knowledge.extractions import Extraction
 from ecgkit.store.reader import Store
+from ecgkit.tasks.entity_targets import entity_targets
 from ecgkit.tasks.icd_targets import icd_targets
 from ecgkit.tasks.table import TableOrigin
 from ecgkit.tasks.targets import Targets, code_targets, regression_targets, table_targets
@@ -29,6 +31,7 @@ class TaskData:
         notes: Remarks on the labels for readers of a result.
         table: The table that labels and split came from; None if there was none.
         left_out: For a regression, the number of records of its folds without a value, by reason.
+        extraction: The extraction of entities that the labels came from; None if there was none.
     """
 
     rows: NDArray[np.int64]
@@ -40,6 +43,7 @@ class TaskData:
     notes: tuple[str, ...] = ()
     table: TableOrigin | None = None
     left_out: dict[str, int] = field(default_factory=dict)
+    extraction: Extraction | None = None
 
     def without_training(self) -> "TaskData":
         """Return the task without its training records, for a head that learns nothing from them."""
@@ -77,6 +81,8 @@ def _targets(task: Task, name: str, store: Store) -> Targets:
         return regression_targets(task, task.regression, name, store)
     if task.icd10 is not None:
         return icd_targets(task, task.icd10, name, store)
+    if task.entities is not None:
+        return entity_targets(task, task.entities, name, store)
     return code_targets(task, name, store)
 
 
@@ -98,6 +104,7 @@ def _assemble(found: Targets, name: str, store: Store, usable: NDArray[np.bool_]
         found.notes,
         found.table,
         found.left_out,
+        found.extraction,
     )
 
 

@@ -1,4 +1,6 @@
-"""Targets of a task for the records of a store: by code, from a table, or as numbers; `icd_targets` does ICD-10 codes.
+"""Targets of a task for the records of a store: by code, from a table, or as numbers.
+
+`icd_targets` does ICD-10 codes, and `entity_targets` the entities of reports.
 
 Each function returns targets for all rows of the store, and the split. `ecgkit.tasks.data` combines them into a task
 on a store.
@@ -11,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgkit.errors import TaskError
+from ecgkit.knowledge.extractions import Extraction
 from ecgkit.store.reader import Store
 from ecgkit.tasks.label_matrix import label_matrix
 from ecgkit.tasks.regression import Regression, target_values
@@ -29,6 +32,7 @@ class Targets:
         notes: Remarks for readers of a result.
         table: The table that labels and split came from; None if there was none.
         left_out: Number of records of the task's folds without a value, by reason.
+        extraction: The extraction of entities that the labels came from; None if there was none.
     """
 
     task: Task
@@ -37,6 +41,7 @@ class Targets:
     notes: tuple[str, ...] = ()
     table: TableOrigin | None = None
     left_out: dict[str, int] = field(default_factory=dict)
+    extraction: Extraction | None = None
 
 
 def code_targets(task: Task, name: str, store: Store) -> Targets:

@@ -9,6 +9,7 @@ unlabelled                     drop: leave out records with none of the labels; 
 icd10                          instead of labels: ICD-10 codes with their ancestors, as they occur in the data. A
                                scenario says whose codes, which records, and how frequent a label must be
 regression                     instead of labels: numbers to predict; see `ecgkit.tasks.regression`
+entities                       instead of labels: what an extraction found in the reports; see `EntityLabels`
 challenge                      for a task of the PhysioNet/CinC Challenges: the inputs of its score
 table                          instead of codes: a CSV file with the labels; see `ecgkit.tasks.table`
 
@@ -96,6 +97,28 @@ class Icd10:
 
 
 @dataclass(frozen=True)
+class EntityLabels:
+    """Labels from the entities of the reports; see `ecgkit.tasks.entity_targets`.
+
+    Args:
+        name: Name of the extraction; empty for the only one of the store.
+        min_count: Smallest number of training records in which an entity must be positive.
+        uncertain: How an entity counts if the report is unsure of it: ``negative``, ``positive``, or ``drop`` to leave
+            out the records whose report is unsure of any class.
+        only: Entities to keep; by default all.
+    """
+
+    name: str = ""
+    min_count: int = 10
+    uncertain: Literal["negative", "positive", "drop"] = "negative"
+    only: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.min_count < 1:
+            raise ValueError(f"min_count {self.min_count} must be at least 1")
+
+
+@dataclass(frozen=True)
 class Challenge:
     """The scoring of a PhysioNet/CinC Challenge.
 
@@ -123,6 +146,7 @@ class Task:
         label_set: Labels by code (``exact``), or as a published table ``shipped`` them.
         source: Reference that defines labels and split.
         icd10: Settings of labels from ICD-10 codes, if the task has them.
+        entities: Settings of labels from the reports' entities, if the task has them.
         challenge: Scoring of the PhysioNet/CinC Challenge, if the task belongs to one.
         table: Table of the labels, if they are not in the store.
         regression: Numbers to predict, instead of labels.
@@ -136,6 +160,7 @@ class Task:
     label_set: Literal["exact", "shipped"] = "exact"
     source: str = ""
     icd10: Icd10 | None = None
+    entities: EntityLabels | None = None
     challenge: Challenge | None = None
     table: Table | None = None
     regression: Regression | None = None
@@ -144,8 +169,13 @@ class Task:
         if self.challenge and self.challenge.normal not in self.labels:
             raise ValueError(f"challenge.normal {self.challenge.normal!r} must be one of the labels")
         if self.regression:
-            if self.labels or self.icd10 or self.challenge or self.table or self.code_system:
-                raise ValueError("regression must stand without code_system, labels, icd10, challenge and table")
+            if self.labels or self.icd10 or self.entities or self.challenge or self.table or self.code_system:
+                others = "code_system, labels, icd10, entities, challenge and table"
+                raise ValueError(f"regression must stand without {others}")
+            return
+        if self.entities:
+            if self.icd10 or self.challenge or self.table or self.code_system:
+                raise ValueError("entities must stand without code_system, icd10, challenge and table")
             return
         if not self.labels and not self.icd10 and not self.table:
             raise ValueError("labels must hold at least one label")

@@ -31,6 +31,7 @@ SUPPLIES = (
         holds="ecgkit.training.preparation:has_entities",
         prepare="ecgkit.training.preparation:extract_by_lexicon",
         origin="ecgkit.training.preparation:origin_of_entities",
+        setting="ecgkit.knowledge.source:EntitySource",
     ),
     SupplyEntry(
         name="labels",

@@ -21,6 +21,7 @@ def _card(setup: Setup, metrics: list[dict[str, Any]]) -> str:
     parameters = sum(p.numel() for p in setup.method.encoder.parameters()) if hasattr(setup.method, "encoder") else 0
     license_ = store.attributes.get("license") or "not recorded; the licence of the source applies"
     labels = f"\nTrained on the labels of task `{setup.task}`.\n" if setup.task else ""
+    origins = "".join(f"{need.capitalize()}: {origin}.\n" for need, origin in setup.origins.items())
     return f"""# {setup.entry.name}{f" ({setup.options.preset})" if setup.options.preset else ""}
 
 {setup.entry.summary}. {setup.entry.paper}
@@ -41,7 +42,7 @@ Store `{store.name}`, dataset {store.attributes["dataset"]}, content hash {store
 {len(split.train)} training records, {len(split.val)} validation records (the epoch may be chosen by them),
 {len(split.held_out)} held-out records, {len(split.unusable)} unusable records. `records.parquet` lists them by id and
 patient.
-Licence of the data: {license_}.
+{origins}Licence of the data: {license_}.
 
 ## Use
 

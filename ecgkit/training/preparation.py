@@ -13,16 +13,22 @@ from ecgkit.beats.peaks import read_attributes
 from ecgkit.entries import SupplyEntry, TextEncoderEntry, load_target
 from ecgkit.errors import StoreError
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
-from ecgkit.knowledge.labels import DEFAULT_NAME, label_folder, read_labels
+from ecgkit.knowledge.extractions import chosen_extraction, extractions, read_extraction
+from ecgkit.knowledge.labels import DEFAULT_NAME
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.reports import of_store
+from ecgkit.knowledge.source import EntitySource
 from ecgkit.plugins import host
 from ecgkit.progress import Progress, of_stage
 from ecgkit.store.reader import Store
 from ecgkit.text.config import TextConfig
 
+CHOOSE = "--set entities.name=NAME"
 
-def check_prepared(needs: Iterable[str], store: Store, *, owner: str, prepare: Progress | None) -> None:
+
+def check_prepared(
+    needs: Iterable[str], store: Store, *, owner: str, prepare: Progress | None, config: Any = None
+) -> None:
     """Refuse a store that lacks a need, or add what is missing.
 
     Args:
@@ -30,13 +36,17 @@ def check_prepared(needs: Iterable[str], store: Store, *, owner: str, prepare: P
         store: The store.
         owner: Name of the method, for the error.
         prepare: Adds what is missing, and is called with stage, records done and records in all; None refuses.
+        config: The method's config, which may choose among the values of a store.
 
     Raises:
         StoreError: Something is missing; the message names the command that adds it.
     """
     for need in needs:
         entry = host().entries(SupplyEntry).get(need)
-        if entry is None or not entry.holds or load_target(entry.holds, f"supply {need!r}")(store):
+        if entry is None or not entry.holds:
+            continue
+        setting = setting_of(entry, config)
+        if load_target(entry.holds, f"supply {need!r}")(store, *setting):
             continue
         if prepare is None or not entry.prepare:
             raise StoreError(
@@ -44,7 +54,16 @@ def check_prepared(needs: Iterable[str], store: Store, *, owner: str, prepare: P
                 remedy=f"Add them with: {command_of(entry, store)}"
                 + (" (or train with --prepare, which does it first)" if entry.prepare else ""),
             )
-        load_target(entry.prepare, f"supply {need!r}")(store, prepare)
+        load_target(entry.prepare, f"supply {need!r}")(store, prepare, *setting)
+
+
+def setting_of(entry: SupplyEntry, config: Any) -> tuple[Any, ...]:
+    """Return the further argument of a supply's functions, see `SupplyEntry.setting`; empty if it takes none."""
+    if not entry.setting:
+        return ()
+    kind = load_target(entry.setting, f"supply {entry.name!r}")
+    given = (part for part in ({} if config is None else vars(config)).values() if isinstance(part, kind))
+    return (next(given, None) or kind(),)
 
 
 def command_of(entry: SupplyEntry, store: Store) -> str:
@@ -52,11 +71,14 @@ def command_of(entry: SupplyEntry, store: Store) -> str:
     return entry.command.replace("{store}", shlex.quote(str(store.path)))
 
 
-def origins(needs: Iterable[str], store: Store) -> Mapping[str, str]:
+def origins(needs: Iterable[str], store: Store, config: Any = None) -> Mapping[str, str]:
     """Return where the values of each need come from, for needs that can say it."""
     entries = host().entries(SupplyEntry)
-    known = {need: entries[need].origin for need in needs if need in entries and entries[need].origin}
-    return {need: str(load_target(origin, f"supply {need!r}")(store)) for need, origin in known.items()}
+    known = [entries[need] for need in needs if need in entries and entries[need].origin]
+    return {
+        entry.name: str(load_target(entry.origin, f"supply {entry.name!r}")(store, *setting_of(entry, config)))
+        for entry in known
+    }
 
 
 @dataclass(frozen=True)
@@ -98,20 +120,27 @@ def origin_of_reports(store: Store) -> str:
     return f"as {store.attributes['dataset']} has them"
 
 
-def has_entities(store: Store) -> bool:
-    """Return whether the entities of a store's reports are there."""
-    return label_folder(store)[0].is_dir()
+def has_entities(store: Store, source: EntitySource) -> bool:
+    """Return whether the chosen extraction of a store is there.
+
+    Raises:
+        StoreError: The store holds others, and none of them is chosen.
+    """
+    if not extractions(store) and source.name in ("", DEFAULT_NAME):
+        return False
+    return bool(extraction_for(store, source))
 
 
-def extract_by_lexicon(store: Store, progress: Progress) -> None:
+def extraction_for(store: Store, source: EntitySource) -> str:
+    """Return the name of the extraction that a config chooses; see `chosen_extraction`."""
+    return chosen_extraction(store, source.name, CHOOSE)
+
+
+def extract_by_lexicon(store: Store, progress: Progress, source: EntitySource) -> None:
     """Extract the entities of a store's reports by the lexicon, as ``ecgkit extract-knowledge`` does."""
     extract_knowledge(of_store(store), LexiconBackend(), ExtractOptions(), progress)
 
 
-def origin_of_entities(store: Store) -> str:
-    """Return what read the entities of a store: the lexicon and its version, or a model and its server."""
-    entities = read_labels(store, DEFAULT_NAME)
-    about = entities.provenance
-    if "model" in about:
-        return f"{len(entities.names)}, read by the model {about['model']} on {about.get('host', 'a server')}"
-    return f"{len(entities.names)}, read by the lexicon {about.get('lexicon_version', '')} and no language model"
+def origin_of_entities(store: Store, source: EntitySource) -> str:
+    """Return which extraction the entities are of, and what read them: a lexicon, or a model with its prompt."""
+    return str(read_extraction(store, extraction_for(store, source)))

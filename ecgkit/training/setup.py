@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ecgkit.config import fingerprint, to_dict
 from ecgkit.entries import MethodEntry, TaskEntry
-from ecgkit.errors import RunError, StoreError
+from ecgkit.errors import ConfigError, RunError, StoreError
 from ecgkit.executor import open_executor
 from ecgkit.methods import Batch, Corpus, Method, Sampler, lightest_preset
 from ecgkit.progress import Progress, of_stage
@@ -180,6 +180,9 @@ class Setup:
         return count_cost(self.method, self.batch(2), self.recipe)
 
 
+LABELS = "labels"  # the supply that a task gives
+
+
 def set_up(
     entry: MethodEntry,
     config: Any,
@@ -204,24 +207,31 @@ def set_up(
         preview_only: Read single records instead of making the view, for an estimate.
 
     Raises:
+        ConfigError: A task is named, and the method uses no labels.
         StoreError: The store lacks what the method needs, or has too few records.
         TaskError: The store has no labels of the task.
     """
     device = own_device(options.device, processes)
     family: type[Method] = entry.load()
     needs = (*entry.needs, *family.further_needs(config))
+    if task is not None and LABELS not in needs:
+        raise ConfigError(
+            f"--task {task.name} with {entry.name}, whose training uses no labels",
+            remedy=f"Leave --task out. Probe the trained run on the task with: ecgkit probe RUN --task {task.name}",
+        )
     prepare = watch if options.prepare else None
-    processes.in_turn(lambda: check_prepared(needs, store, owner=entry.name, prepare=prepare))
+    processes.in_turn(lambda: check_prepared(needs, store, owner=entry.name, prepare=prepare, config=config))
     view = preview(store, config.signal) if preview_only else _view(store, config.signal, options, processes, watch)
     data = task_data(load_task(task), task.name, store, view.usable) if task else None
     split = task_split(data) if data else pretraining_split(store.table, view.usable, all_folds=options.all_folds)
-    opened = open_supplies(needs, store, view, data, owner=entry.name)
     corpus = Corpus(store, split.train, data.labels if data else ())
     config = family.complete(config, corpus)
+    opened = open_supplies(needs, store, view, data, owner=entry.name, config=config)
     supplies: Supplies = {**opened, **views_of(config, options.seed)}
     name = task_reference(task) if task else ""
     parents = read_parents(family.built_on(config))
-    data_of = (store.content_hash, options.seed, options.all_folds, name)
+    extraction = data.extraction if data else None
+    data_of = (store.content_hash, options.seed, options.all_folds, name, *([extraction.sha256] if extraction else []))
     identity = fingerprint(entry.name, identity_of(config), *data_of, *(parent.sha256 for parent in parents))
     sampler, fewest = family.sampler(config, corpus), family.fewest_records(config)
     check_batch(config.recipe, entry.name, fewest, 1 if sampler is None else sampler.group)
@@ -241,7 +251,7 @@ def set_up(
         sampler,
         fewest,
         parents,
-        origins(needs, store),
+        {**origins(needs, store, config), **({"labels": str(extraction)} if extraction else {})},
     )
 
 

@@ -3,6 +3,7 @@
 A method names its needs in its entry, and an encoder in its class. The loader supplies only these.
 """
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,14 +17,16 @@ from ecgkit.beats.peaks import Peaks, read_peaks
 from ecgkit.entries import SupplyEntry
 from ecgkit.errors import StoreError
 from ecgkit.knowledge.labels import read_labels
+from ecgkit.knowledge.source import EntitySource
 from ecgkit.plugins import host
 from ecgkit.store.pair import StorePair
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
 from ecgkit.tasks.data import TaskData
 from ecgkit.text.reports import report_table
-from ecgkit.training.preparation import command_of
+from ecgkit.training.preparation import command_of, extraction_for, setting_of
 
+THE_ONLY = EntitySource()  # the only extraction of a store
 UNREAD = 255  # of an entity: nothing is known of it in this record
 
 
@@ -127,9 +130,20 @@ def demographics(store: Store) -> Tensor:
     return torch.from_numpy(np.stack(columns, axis=1))
 
 
-def entity_values(store: Store) -> NDArray[np.uint8]:
-    """Return uint8 ``[R, Q]``: 0 absent, 1 present, 2 uncertain, `UNREAD` for a record without a whole report."""
-    entities = read_labels(store)
+def entity_values(store: Store, source: EntitySource = THE_ONLY) -> NDArray[np.uint8]:
+    """Return uint8 ``[R, Q]``: 0 absent, 1 present, 2 uncertain, `UNREAD` for a record without a whole report.
+
+    Raises:
+        StoreError: The store lacks the extraction, holds several and `source` names none, or the extraction holds other
+            entities than `source`.
+    """
+    name = extraction_for(store, source)
+    entities = read_labels(store, name)
+    if source.names and source.names != entities.names:
+        raise StoreError(
+            f"extraction {name} of {store.path} holds other entities than the model was trained on",
+            remedy="Give a store that was read with the same vocabulary.",
+        )
     return np.where(entities.complete[:, None], entities.values, np.uint8(UNREAD))
 
 
@@ -143,14 +157,24 @@ def open_reports(store: Store, view: View, data: TaskData | None) -> Supply:
     return ByRow(torch.from_numpy(report_table(store).index))
 
 
-def open_entities(store: Store, view: View, data: TaskData | None) -> Supply:
+def open_entities(store: Store, view: View, data: TaskData | None, source: EntitySource) -> Supply:
     """Open the state of each entity in the reports; see `entity_values`."""
-    return ByRow(torch.from_numpy(entity_values(store)))
+    return ByRow(torch.from_numpy(entity_values(store, source)))
 
 
-def open_labels(store: Store, view: View, data: TaskData | None) -> Supply | None:
-    """Open the targets of a task; None without a task."""
-    return None if data is None else Labels.of(data, len(store))
+def open_labels(store: Store, view: View, data: TaskData | None) -> Supply:
+    """Open the targets of a task.
+
+    Raises:
+        StoreError: No task is named.
+    """
+    if data is None:
+        raise StoreError(
+            "the method is trained on the labels of a task, and no task is named",
+            remedy=f"Name one with: pretrain --task NAME. List those that fit the store with: "
+            f"ecgkit tasks --data {shlex.quote(str(store.path))}",
+        )
+    return Labels.of(data, len(store))
 
 
 def open_demographics(store: Store, view: View, data: TaskData | None) -> Supply:
@@ -175,7 +199,13 @@ def supply_entries() -> dict[str, SupplyEntry]:
 
 
 def open_supplies(
-    needs: Iterable[str], store: Store, view: View, data: TaskData | None = None, *, owner: str = "the model"
+    needs: Iterable[str],
+    store: Store,
+    view: View,
+    data: TaskData | None = None,
+    *,
+    owner: str = "the model",
+    config: Any = None,
 ) -> dict[str, Supply]:
     """Open a supply for every need besides the signal.
 
@@ -185,6 +215,7 @@ def open_supplies(
         view: The store under the model's contract.
         data: The task that gives the labels, if any.
         owner: Name of the method or encoder that needs them, for the error.
+        config: The method's config, which may choose among the values of a store.
 
     Raises:
         StoreError: The store lacks a need; the message names the command that adds it.
@@ -196,7 +227,7 @@ def open_supplies(
     for need in needs:
         if need != "signal":
             entry = host().get(SupplyEntry, need)
-            supply = entry.load()(store, view, data)
+            supply = entry.load()(store, view, data, *setting_of(entry, config))
             if supply is None:
                 raise StoreError(
                     f"{store.path} holds no {need}, which {owner} needs",

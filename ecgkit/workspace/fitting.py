@@ -26,6 +26,7 @@ class FittingTask:
         records: Number of records that take part.
         labels: Number of its labels that occur, or of the numbers to predict.
         numbers: Whether it predicts numbers instead of classes.
+        of_reports: Whether its classes were read from the reports.
     """
 
     name: str
@@ -33,20 +34,21 @@ class FittingTask:
     records: int
     labels: int
     numbers: bool
+    of_reports: bool = False
 
     def __str__(self) -> str:
         return f"{self.name} ({self.records} records, {self.labels} {'numbers' if self.numbers else 'classes'})"
 
 
 def fitting_tasks(path: Path) -> list[FittingTask]:
-    """Return the registered tasks that fit a store; those with classes come first.
+    """Return the registered tasks that fit a store; those with the dataset's own classes come first, then entities.
 
     Raises:
         StoreError: The path is not a store.
     """
     store = Store(path)
     found = [_fit(entry, store) for entry in host().entries(TaskEntry).values()]
-    return sorted((task for task in found if task is not None), key=lambda task: task.numbers)
+    return sorted((task for task in found if task is not None), key=lambda task: (task.numbers, task.of_reports))
 
 
 def probe_inputs(
@@ -72,7 +74,8 @@ def probe_inputs(
 def the_task(given: str, path: Path, command: str) -> str:
     """Return the given task, or the only task whose labels a store holds.
 
-    A task with classes comes before one that predicts numbers, such as the heart rate, which fits nearly every store.
+    A task with the dataset's own classes comes before the entities of reports, and these before a task that predicts
+    numbers, such as the heart rate, which fits nearly every store.
 
     Raises:
         TaskError: No task fits, or several do.
@@ -81,7 +84,7 @@ def the_task(given: str, path: Path, command: str) -> str:
         return given
     fitting = fitting_tasks(path)
     classes = [task for task in fitting if not task.numbers]
-    candidates = classes or fitting
+    candidates = [task for task in classes if not task.of_reports] or classes or fitting
     if not candidates:
         raise TaskError(
             f"no registered task fits the labels of {path}",
@@ -103,4 +106,5 @@ def _fit(entry: TaskEntry, store: Store) -> FittingTask | None:
     occurring = [c for c in range(len(data.labels)) if data.task.regression or data.targets[:, c].any()]
     if not occurring:
         return None
-    return FittingTask(entry.name, data.task.title, len(data.rows), len(occurring), data.task.regression is not None)
+    numbers, of_reports = data.task.regression is not None, data.extraction is not None
+    return FittingTask(entry.name, data.task.title, len(data.rows), len(occurring), numbers, of_reports)

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from ecgkit.knowledge.source import EntityField, EntitySource
 from ecgkit.recipe import Recipe
 from ecgkit.signal.filters import Butterworth
 from ecgkit.signal.spec import SignalSpec
@@ -36,7 +37,9 @@ MERL_PAPER = replace(
 SMALL_RECIPE = Recipe(
     epochs=40, batch_size=16, lr=1.6e-2, warmup_epochs=2, weight_decay=0.05, betas=(0.9, 0.98), clip=1.0
 )
-SMALL_TEXT = TextConfig(width=128)
+# MERL's code takes the pooled output of the language model, and K-MERL is built on it.
+TEXT = TextConfig(pooling="pooler")
+SMALL_TEXT = replace(TEXT, width=128)
 
 
 @dataclass(frozen=True)
@@ -68,7 +71,7 @@ class KMerlConfig:
         w_query: Weight of the query loss; 0 leaves it out.
         uncertain: How the query loss counts an entity if the report is unsure of it: ``negative`` (the paper's labels
             are findings asserted as present), ``positive``, or ``ignore``.
-        entities: Names of the entities; filled in from the store.
+        entities: The extraction to learn from, ``entities.name``, and the names of its entities.
         text: The text encoder.
         signal: The input.
         recipe: The training.
@@ -97,8 +100,8 @@ class KMerlConfig:
     w_contrast: float = 1.0
     w_query: float = 1.0
     uncertain: Literal["negative", "positive", "ignore"] = "negative"
-    entities: tuple[str, ...] = ()
-    text: TextConfig = field(default_factory=TextConfig)
+    entities: EntityField = field(default_factory=EntitySource)
+    text: TextConfig = TEXT
     signal: SignalSpec = SIGNAL
     recipe: Recipe = KMERL_RECIPE
 
@@ -172,7 +175,7 @@ class MerlConfig:
     w_uma: float = 1.0
     dlm_counts: tuple[int, ...] = (9, 10, 11)
     dlm_prob: float = 0.0
-    text: TextConfig = field(default_factory=TextConfig)
+    text: TextConfig = TEXT
     signal: SignalSpec = SIGNAL
     recipe: Recipe = MERL_CODE
 

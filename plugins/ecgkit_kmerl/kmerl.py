@@ -16,10 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ecgkit.knowledge.labels import PRESENT, UNCERTAIN, read_labels
+from ecgkit.knowledge.source import EntitySource
 from ecgkit.methods import Batch, Clock, Corpus, Losses, Method
 from ecgkit.nn.contrastive import embedding_statistics
 from ecgkit.nn.query_network import QueryNetwork
 from ecgkit.text.encoder import completed
+from ecgkit.training.preparation import extraction_for
 from ecgkit.training.supply import UNREAD
 from ecgkit_kmerl.config import KMerlConfig
 from ecgkit_kmerl.contrast import clip_loss, ecg_projection, project, retrieval_accuracy, text_projection
@@ -73,7 +75,9 @@ class KMerl(Method):
     @classmethod
     def complete(cls, config: KMerlConfig, corpus: Corpus) -> KMerlConfig:
         """Fill in the store's entities and the text encoder's width."""
-        return replace(config, entities=read_labels(corpus.store).names, text=completed(config.text))
+        name = extraction_for(corpus.store, config.entities)
+        entities = EntitySource(name, read_labels(corpus.store, name).names)
+        return replace(config, entities=entities, text=completed(config.text))
 
     @classmethod
     def fewest_records(cls, config: KMerlConfig) -> int:
@@ -82,7 +86,7 @@ class KMerl(Method):
 
     def prepare(self, corpus: Corpus) -> None:
         """Fit the text encoder, and compute the vectors of reports and entity names once."""
-        self.language.prepare(corpus, self.config.entities)
+        self.language.prepare(corpus, self.config.entities.names)
 
     def training_step(self, batch: Batch, clock: Clock) -> Losses:
         """Hide leads and segments, and learn report and entities from what stays."""
@@ -145,4 +149,4 @@ class KMerl(Method):
 
     def trained_names(self) -> tuple[str, ...]:
         """Return the entities."""
-        return self.config.entities
+        return self.config.entities.names

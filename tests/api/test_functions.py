@@ -29,6 +29,7 @@ FUNCTIONS = {
         "inspect_reconstruction",
         "inspect_attention",
         "inspect_lead_worth",
+        "find_records",
     ),
     "probe": ("probe", "study_layers", "study_perturbations", "probe_suite"),
     "report": ("report",),
@@ -43,12 +44,16 @@ FUNCTIONS = {
     "score": ("score_challenge",),
     "export": ("export_encoder",),
     "methods": ("list_methods",),
+    "encoders": ("list_encoders",),
+    "tasks": ("list_tasks",),
+    "heads": ("list_heads",),
     "plugins list": ("list_plugins",),
     "plugins check": ("check_plugin",),
     "plugins new": ("new_plugin",),
     "extract-knowledge run": ("extract_knowledge",),
     "extract-knowledge compare": ("compare_knowledge",),
-    "extract-knowledge audit": ("audit_knowledge",),
+    "extract-knowledge audit": ("audit_knowledge", "score_knowledge"),
+    "extract-knowledge export": ("export_knowledge",),
     "extract-knowledge vote": ("vote_knowledge",),
     "extract-knowledge mentions": ("write_mentions",),
     "extract-knowledge prompts": ("write_prompts",),
@@ -58,7 +63,7 @@ FUNCTIONS = {
     "pretrain": ("pretrain", "resume_pretraining", "estimate_pretraining"),
 }
 # Options that only a program has: what is printed, when the exit code is 3, and which function is called.
-OF_THE_PROGRAM = {"as_json", "attention", "dry_run", "help", "quality", "reconstruct", "yes"} | {
+OF_THE_PROGRAM = {"as_json", "attention", "dry_run", "errors", "help", "quality", "reconstruct", "yes"} | {
     "max_rejected",
     "max_unread",
     "price_in",

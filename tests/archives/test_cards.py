@@ -1,6 +1,7 @@
 """The cards of archives: each is complete, its overlaps hold both ways, and a plugin's card is like one of ours."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from typer.testing import CliRunner
 
 from ecgkit.archives.card import all_cards, read_card
 from ecgkit.archives.overlaps import overlaps_of, shared_archives
-from ecgkit.cli import build_app
+from ecgkit.cli import build_app, completion
 from ecgkit.entries import ArchiveEntry, DatasetEntry
 from ecgkit.errors import ConfigError
 from ecgkit.plugins import host
@@ -18,6 +19,7 @@ from ecgkit.plugins import host
 def test_a_card_can_be_read_and_says_how_the_archive_is_read_and_cited(name: str) -> None:
     card = all_cards()[name]
     assert card.citation and card.recognised_by and card.leads
+    assert card.read_at and all(re.match("https?://", address) for address in card.read_at)
     assert bool(card.layouts) != bool(card.reading)
     assert set(card.layouts) <= set(host().entries(DatasetEntry))
     assert set(card.overlaps) <= set(all_cards())
@@ -67,5 +69,12 @@ def test_the_command_lists_all_and_shows_one() -> None:
     shown = run.invoke(build_app(), ["datasets", "ptb-xl"])
     assert "Wagner et al." in shown.stdout and "10.13026/kfzx-aw45" in shown.stdout
     assert "cinc2021" in shown.stdout
+    assert "figures read at" in shown.stdout
     wrong = run.invoke(build_app(), ["datasets", "ptbxl"])
     assert wrong.exit_code != 0
+
+
+def test_the_shell_completes_layouts_of_modules_and_of_cards() -> None:
+    names = [name for name, _ in completion.datasets("")]
+    assert {"ptb-xl", "wfdb", "ptbdb", "mit-bih"} <= set(names) and len(names) == len(set(names))
+    assert completion.datasets("ptbd") == [("ptbdb", "PTB Diagnostic ECG Database")]

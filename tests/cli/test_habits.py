@@ -26,7 +26,6 @@ WITHOUT_JSON = {
     "demo": "prints what its stages print",
     "import-weights": "prints a line",
     "report": "writes its table to a file: report --json FILE",
-    "extract-knowledge audit": "prints where the sheet is",
     "extract-knowledge mentions": "prints the path of its table",
     "extract-knowledge prompts": "prints the paths of the files",
     "plugins new": "prints where the package is",
@@ -204,7 +203,7 @@ def test_options_come_from_the_environment(ecgkit, tmp_path: Path, monkeypatch) 
     monkeypatch.setenv("ECGKIT_SIMULATE_RECORDS", "many")
     done = ecgkit("simulate", tmp_path / "c")
     assert done.code == 2
-    assert "Invalid value for '--records'" in done.err
+    assert "--records 'many' (from ECGKIT_SIMULATE_RECORDS)" in done.err
     monkeypatch.setenv("ECGKIT_VERSION", "1")
     monkeypatch.setenv("ECGKIT_DEBUG", "2")
     assert json.loads(ecgkit("methods", "--json").out)  # no option: it would stop every command

@@ -1,6 +1,7 @@
 """The shortest commands of docs/workspace.md, typed as a user types them in a folder with a cohort."""
 
 import inspect
+import json
 import shutil
 from pathlib import Path
 from typing import Any, ClassVar
@@ -71,6 +72,11 @@ def test_train_probe_and_report(here: Path, cohort_store: Path, ecgkit) -> None:
     first = probed.out.splitlines()[0]
     assert first == "using RUN runs/stmem-tiny-2 (the run that finished last), --data 'ä b.zarr' (the store of the run)"
     assert probed.err.splitlines()[-1] == "next: ecgkit report"
+    [row] = (here / "runs" / "stmem-tiny-2").rglob("row.json")
+    assert json.loads(row.read_text())["environment"]["defaults"] == {
+        "RUN": "runs/stmem-tiny-2 (the run that finished last)",
+        "--data": "ä b.zarr (the store of the run)",
+    }
     reported = ecgkit("report")
     assert reported.code == 0, reported.err
     assert (here / "report.html").is_file()

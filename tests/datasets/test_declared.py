@@ -7,6 +7,7 @@ import pytest
 import wfdb
 
 from ecgkit.datasets.base import settle
+from ecgkit.datasets.people import introduce
 from ecgkit.errors import DatasetError
 from ecgkit.ingestion import find_dataset
 from tests.conftest import synthetic_signal, write_wfdb
@@ -47,6 +48,34 @@ def test_ptb_diagnostic_has_patients_and_diagnoses(tmp_path: Path) -> None:
     assert rows["s0015lre"]["ecg_date"] == "01/10/1990"
 
 
+def test_records_named_like_an_archive_are_not_taken_for_it(tmp_path: Path) -> None:
+    for name in ("s0010_re", "s0014lre"):
+        write_wfdb(tmp_path / "mine" / "ward3", name, synthetic_signal(200, 3), ("i", "ii", "vx"), fs=1000)
+    assert find_dataset(tmp_path / "mine").name == "wfdb"  # no folder patient001
+
+
+def test_a_table_beside_an_archive_says_more_of_its_records(tmp_path: Path) -> None:
+    for patient, name in (("patient001", "s0010_re"), ("patient002", "s0015lre")):
+        write_wfdb(tmp_path / patient, name, synthetic_signal(200, 3), ("i", "ii", "vx"), fs=1000)
+    (tmp_path / "mine.csv").write_text("record,labels,reader\ns0010_re,MI; AF,b\ns0015lre,,c\n")
+    dataset = find_dataset(tmp_path)
+    rows = {s.record_id: dataset.row(s, dataset.read(s, dataset.header(s))) for s in settle(introduce(dataset))}
+    assert dataset.name == "ptbdb"
+    assert rows["s0010_re"]["labels"] == ["MI", "AF"] and rows["s0010_re"]["reader"] == "b"
+    assert rows["s0010_re"]["patient_id"] == "patient001"  # the table names no patients
+    assert "table mine.csv: 2 of 2 records" in " ".join(dataset.findings)
+
+
+def test_a_table_that_an_archive_reads_itself_is_not_read_twice(tmp_path: Path) -> None:
+    for n in (1, 2):
+        write_wfdb(tmp_path, f"A0000{n}", synthetic_signal(200, 1), ("ECG",), fs=300)
+    (tmp_path / "REFERENCE.csv").write_text("A00001,N\nA00002,A\n")
+    dataset = find_dataset(tmp_path)
+    sources = introduce(dataset)
+    assert dataset.name == "cinc2017" and not dataset.described_by
+    assert [source.labels for source in sources] == [("N",), ("A",)] and not any(s.problem for s in sources)
+
+
 def test_incart_has_patients_and_diagnoses_in_comments(tmp_path: Path) -> None:
     for name, comment in (
         ("I01", "<age>: 65 <sex>: F <diagnoses> Coronary artery disease, arterial hypertension"),
@@ -81,7 +110,8 @@ def test_families_whose_leads_are_not_stated(tmp_path: Path, archive: str, names
     assert (dataset.name, dataset.archives) == (archive, (archive,))
     header = dataset.header(dataset.sources()[0])
     assert (header.leads, header.source_leads) == (("ECG1", "ECG2"), leads)
-    assert [source.patient_id for source in dataset.sources()] == sorted(names)
+    patients = [None, None] if archive == "svdb" else sorted(names)  # SVDB does not say whose its records are
+    assert [source.patient_id for source in dataset.sources()] == patients
 
 
 def test_rhythm_marks_are_no_beats(tmp_path: Path) -> None:

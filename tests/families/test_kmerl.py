@@ -16,6 +16,7 @@ from ecgkit_kmerl.masking import Kept, draw_leads, draw_segments, rescale
 from torch import Tensor
 
 from ecgkit.errors import SignalError
+from ecgkit.knowledge.source import EntitySource
 from ecgkit.methods import Batch, Clock, Corpus, ZeroShot
 from ecgkit.nn.contrastive import across
 from ecgkit.nn.query_network import QueryNetwork
@@ -37,7 +38,7 @@ SMALL = replace(
     query_hidden=16,
     projection=8,
     text=TextConfig(width=8),
-    entities=("atrial fibrillation", "left bundle branch block", "sinus rhythm"),
+    entities=EntitySource(names=("atrial fibrillation", "left bundle branch block", "sinus rhythm")),
 )
 REPORTS = ["sinus rhythm. normal ecg.", "atrial fibrillation. abnormal ecg.", "left bundle branch block. abnormal."]
 ALL = torch.arange(12)
@@ -47,9 +48,9 @@ def prepared(config: KMerlConfig) -> KMerl:
     torch.manual_seed(0)
     model = KMerl(config)
     language = model.language
-    language.encoder.fit([*REPORTS, *config.entities])
+    language.encoder.fit([*REPORTS, *config.entities.names])
     language.reports.fill(language.encoder, REPORTS)
-    language.names.fill(language.encoder, config.entities)
+    language.names.fill(language.encoder, config.entities.names)
     return model
 
 
@@ -153,7 +154,7 @@ def test_permuting_leads_with_their_ids_changes_nothing(changes: dict[str, Any])
     x, order = batch().signal, torch.randperm(12, generator=torch.Generator().manual_seed(3))
     straight, permuted = model.encoder(x, ALL), model.encoder(x[:, order], order)
     torch.testing.assert_close(permuted.pooled, straight.pooled, atol=1e-5, rtol=1e-4)
-    classes = model.class_vectors(SMALL.entities)
+    classes = model.class_vectors(SMALL.entities.names)
     scores = [model.class_scores(Batch(x[:, o], o, torch.arange(4)), classes) for o in (ALL, order)]
     torch.testing.assert_close(scores[0], scores[1], atol=1e-5, rtol=1e-4)
     if straight.per_lead is not None:
@@ -292,7 +293,7 @@ def test_losses_equal_a_plain_computation() -> None:
     step = batch(5)
     losses = model.training_step(step, Clock.end())
     tokens = model.encoder.visible_tokens(step.signal, ALL)
-    logits = model.answer(tokens, model.class_vectors(SMALL.entities)).detach()
+    logits = model.answer(tokens, model.class_vectors(SMALL.entities.names)).detach()
     total, count = 0.0, 0
     for row, labels in zip(logits, step.extra["entities"], strict=True):
         for logit, label in zip(row, labels, strict=True):

@@ -5,11 +5,16 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from ecgkit.errors import ConfigError
+from ecgkit.knowledge.codes import load_codes
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
-from ecgkit.knowledge.lexicon.terms import compile_terms, load_lexicon
-from ecgkit.knowledge.statements import clean
+from ecgkit.knowledge.lexicon.literals import needed_words
+from ecgkit.knowledge.lexicon.terms import compile_terms, fold, load_lexicon
+from ecgkit.knowledge.mentions import Mention
+from ecgkit.knowledge.statements import clean, split_statements
 from ecgkit.simulate.report import DENIALS, DOUBTS, PHRASES
 
 LEXICON = LexiconBackend()
@@ -48,6 +53,32 @@ def said(text: str) -> dict[str, str]:
         ("förmaksflimmer", "atrial fibrillation", "present"),
         ("inferior myokardskada kan ej uteslutas", "inferior myocardial infarction", "uncertain"),
         ("vänster kammarhypertrofi", "left ventricular hypertrophy", "present"),
+        ("atrial fibrillation: no", "atrial fibrillation", "absent"),
+        ("AF (no), LVH: possible", "atrial fibrillation", "absent"),
+        ("AF: no, LVH: possible", "left ventricular hypertrophy", "uncertain"),
+        ("Vorhofflimmern: nein", "atrial fibrillation", "absent"),
+        ("förmaksflimmer: nej", "atrial fibrillation", "absent"),
+        ("r/o AF", "atrial fibrillation", "uncertain"),
+        ("rule out inferior infarct", "inferior myocardial infarction", "uncertain"),
+        ("AF ruled out", "atrial fibrillation", "absent"),
+        ("weder LSB noch RSB", "right bundle branch block", "absent"),
+        ("neither LBBB nor RBBB", "right bundle branch block", "absent"),
+        ("inga tecken på vänsterkammarhypertrofi", "left ventricular hypertrophy", "absent"),
+        ("ej förmaksflimmer", "atrial fibrillation", "absent"),
+        ("Ausschluss Vorhofflimmern", "atrial fibrillation", "absent"),
+        ("zum Ausschluss eines Infarkts", "myocardial infarction", "uncertain"),
+        ("V.a. Hinterwandinfarkt", "inferior myocardial infarction", "uncertain"),
+        ("fragl. chron. inferiorer infarkt", "inferior myocardial infarction", "uncertain"),
+        ("rhythm is probably junctional", "junctional rhythm", "uncertain"),
+        ("rhythm was previously sinus", "sinus rhythm", "absent"),
+        ("no longer in atrial fibrillation", "atrial fibrillation", "absent"),
+        ("wahrscheinlich normales ekg", "normal ecg", "uncertain"),
+        ("linksschenkelblock ueberdrehter linkstyp", "left axis deviation", "present"),
+        ("vorhofﬂimmern", "atrial fibrillation", "present"),
+        ("vorhof\u00adflimmern", "atrial fibrillation", "present"),
+        ("acute inferior myocardial infarction", "inferior myocardial infarction", "present"),
+        ("acute inferior myocardial infarction", "acute myocardial infarction", "present"),
+        ("anterior and lateral myocardial infarction", "lateral myocardial infarction", "present"),
     ],
 )
 def test_polarity(text: str, entity: str, polarity: str) -> None:
@@ -59,6 +90,120 @@ def test_the_longest_term_counts() -> None:
     assert said("unvollständiger rechtsschenkelblock") == {"incomplete right bundle branch block": "present"}
     assert said("supraventrikuläre extrasystole(n)") == {"premature atrial complex": "present"}
     assert said("second degree av block") == {"second degree atrioventricular block": "present"}
+
+
+def test_a_doubt_goes_on_through_a_list() -> None:
+    found = said("st & t abnorm, wahrscheinlich anteriore ischämie oder linksbelastung laterale ischämie rsb")
+    assert found["st-t abnormality"] == "present" and found["right bundle branch block"] == "present"
+    assert {found[e] for e in ("anterior ischaemia", "ventricular strain", "lateral ischaemia")} == {"uncertain"}
+
+
+def test_a_risk_is_no_finding() -> None:
+    found = said("trifascicular block, may be at increased risk of developing complete heart block")
+    assert found == {"trifascicular block": "present"}
+
+
+def test_a_line_that_ends_with_no_goes_on() -> None:
+    assert split_statements("Sinus rhythm\nNo\natrial fibrillation\nLBBB") == [
+        "sinus rhythm",
+        "no atrial fibrillation",
+        "lbbb",
+    ]
+    assert split_statements("kein Hinweis auf\r\n  LSB\nSoft\u00ad\nhyphen") == ["kein hinweis auf lsb", "softhyphen"]
+
+
+@pytest.mark.parametrize(
+    ("text", "attributes"),
+    [
+        ("st segments are depressed and t waves inverted in i, avl, v4,5,6", {"location": "i, avl, v4,5,6"}),
+        ("Q waves in II, III and aVF", {"location": "ii, iii and avf"}),
+        ("marked sinus bradycardia", {"severity": "severe"}),
+        ("st segment depression is marked", {"severity": "severe"}),
+        ("mässige amplitudenkriterien für linkshypertrophie", {"severity": "moderate"}),
+        ("new left bundle branch block", {"change": "new"}),
+        ("LBBB unchanged", {"change": "unchanged"}),
+        ("sinus tachycardia. atrial fibrillation no longer present", {}),
+        ("probable inferior infarct", {"certainty": "probable", "location": "inferior"}),
+        ("AF unlikely", {"certainty": "unlikely"}),
+        ("infarkt unwahrscheinlich", {"certainty": "unlikely"}),
+    ],
+)
+def test_attributes(text: str, attributes: dict[str, str]) -> None:
+    first = LEXICON.read_text(clean(text))[0]
+    expected = {"certainty": "certain", "severity": "", "location": "", "change": ""} | attributes
+    assert {name: getattr(first, name) for name in expected} == expected
+
+
+def test_what_is_gone_was_there_before() -> None:
+    mentions = {m.name: m for m in LEXICON.read_text(clean("sinus rhythm has replaced atrial fibrillation"))}
+    assert (
+        mentions["atrial fibrillation"].change == "resolved" and mentions["atrial fibrillation"].certainty == "denied"
+    )
+    assert mentions["sinus rhythm"].certainty == "certain"
+
+
+WORDS = st.sampled_from(
+    [
+        "no",
+        "kein",
+        "ej",
+        "possible",
+        "wahrscheinlich",
+        "möglich",
+        "AF:",
+        "LBBB",
+        "Überdrehter",
+        "Linkstyp",
+        ",",
+        "or",
+        "oder",
+        "in",
+        "V1-3",
+        "ischämie",
+        "new",
+        "ST-",
+        "depression",
+        "Vorhofﬂimmern",
+        "infarkt",
+        "?",
+        ".",
+        "not seen",
+        "förmaksflimmer",
+        "ß",
+        "İ",
+        "ǅ",
+        "Å",
+        "so\xadft",
+    ]
+)
+
+
+@given(st.lists(WORDS, max_size=12))
+def test_spans_lie_in_the_text_and_hold_a_term(words: list[str]) -> None:
+    for text in split_statements(" ".join(words)):
+        assert clean(text) == text and len(fold(text)) == len(text)
+        for mention in LEXICON.read_text(text):
+            assert isinstance(mention, Mention) and mention.spans
+            for start, stop in mention.spans:
+                assert 0 <= start < stop <= len(text)
+                assert load_lexicon().entities[mention.name].pattern.search(fold(text)[start:stop])
+
+
+def test_the_needed_words_leave_out_no_match() -> None:
+    texts = [fold(clean(line)) for lines in PHRASES.values() for line in lines]
+    texts += [fold(name) for name in load_lexicon().entities]
+    for entity in load_lexicon().entities.values():
+        for text in texts:
+            if entity.words and entity.pattern.search(text):
+                assert any(word in text for word in entity.words), (entity.name, text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "words"),
+    [("a(b|c)d+", {"a"}), ("left (axis|type)", {"left "}), ("(vorhof|atrial)x?", {"vorhof", "atrial"}), ("a*", set())],
+)
+def test_words_that_a_pattern_needs(pattern: str, words: set[str]) -> None:
+    assert needed_words(re.compile(pattern)) == words
 
 
 def test_a_cue_ends_with_its_entity() -> None:
@@ -110,14 +255,14 @@ def test_every_denial_and_doubt_of_the_simulator_is_read() -> None:
 
 
 def test_scp_statement_names_are_terms(shared: Path) -> None:
-    codes = {code: e.name for e in load_lexicon().entities.values() for code in e.scp}
+    codes = {code: entity for entity, found in load_codes().items() for code in found.scp_ecg}
     with (shared / "data" / "ptb-xl" / "scp_statements.csv").open(encoding="utf-8") as file:
         rows = {row[""]: row["description"] for row in csv.DictReader(file)}
     lineage = load_lexicon().vocabulary
     scored = {code: text for code, text in rows.items() if code in codes}
     assert len(scored) >= 65
     for code, text in scored.items():
-        meant = {e.name for e in load_lexicon().entities.values() if code in e.scp}
+        meant = {codes[code]}
         found = {entity for name in said(text) for entity in (name, *lineage.ancestors(name))}
         assert meant & found, f"{code}: {text}"
 

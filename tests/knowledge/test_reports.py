@@ -76,7 +76,7 @@ def test_what_is_too_rare_is_said(ecgkit, tmp_path: Path) -> None:
     assert done.code == 0, done.err
     assert "2 entities of 500 records" in done.out
     said = " ".join(done.out.split())
-    assert "left out: 1 entities that are present in fewer than 4 records, such as left bundle branch block (3)" in said
+    assert "1 more entity is left out, present in fewer than 4 records: left bundle branch block (3)" in said
 
 
 def test_a_pilot_estimates_the_whole_and_its_answers_count(ecgkit, tmp_path: Path) -> None:

@@ -234,6 +234,6 @@ def test_every_task_can_be_built_and_says_where_it_is_from() -> None:
     for entry in host().entries(TaskEntry).values():
         task = load_task(entry)
         assert task.source and task.title
-        assert task.icd10 or all(label.codes for label in task.labels.values())
+        assert task.icd10 or task.entities or all(label.codes for label in task.labels.values())
     with pytest.raises(ValueError, match=r"challenge\.normal"):
         replace(load_task(host().get(TaskEntry, "cinc2020")), labels={"AF": task.labels["AF"]})

@@ -1,7 +1,7 @@
 """The encoder that is probed: from a finished run, or with random weights as a baseline."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -38,6 +38,7 @@ class ProbedEncoder:
         store: Content hash of the store of its pretraining.
         built_on: Names of the runs that its pretraining was built on; `seen` holds their records too.
         silent: Names of the runs in `built_on` that do not state what they were trained on.
+        origins: Where the further inputs of its pretraining came from, such as entities, in words by input.
         method: Function that loads the whole method, for a head that needs more than the encoder; None without a run.
         run: Its run folder; None without a run.
     """
@@ -57,6 +58,7 @@ class ProbedEncoder:
     store: str = ""
     built_on: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
+    origins: Mapping[str, str] = field(default_factory=dict)
     method: Callable[[], Method] | None = None
     run: Path | None = None
 
@@ -192,6 +194,7 @@ def pretrained_encoder(path: Path) -> ProbedEncoder:
         store=str(run.details.get("store", {}).get("sha256", "")),
         built_on=tuple(dict.fromkeys(name for name, _ in parents)),
         silent=tuple(dict.fromkeys(name for name, records in parents if not records)),
+        origins={str(need): str(origin) for need, origin in (run.details.get("origins") or {}).items()},
         method=run.method,
         run=path,
     )

@@ -136,6 +136,14 @@ def _labels(task: Task, name: str, data: TaskData, store: Store, label_set: Any)
             table_sha256=data.table.sha256,
             columns=data.table.columns,
         )
+    if data.extraction is not None and task.entities is not None:
+        return LabelFacts(
+            source=task.source,
+            unlabelled=task.unlabelled,
+            extraction=data.extraction,
+            uncertain=task.entities.uncertain,
+            min_count=task.entities.min_count,
+        )
     return LabelFacts(source=task.source, label_set=label_set, unlabelled=task.unlabelled)
 
 
@@ -172,6 +180,7 @@ def _checkpoint(encoder: "ProbedEncoder", training: Sequence[Mapping[str, Any]])
         epoch=kept["epoch"],
         epochs=recipe.epochs,
         value=kept["val_loss"],
+        origins=encoder.origins,
     )
 
 

@@ -72,7 +72,7 @@ def _by_task(task: Task, name: str, store: Store, view: View, protocol: Protocol
     by_code = wanted == "shipped" and task.has_shipped
     if request.label_set == "shipped" and not by_code:
         raise TaskError("label set shipped without split tables", "the tables that the labels come with: --splits")
-    if request.label_set and (task.regression or task.icd10 or task.table):
+    if request.label_set and (task.regression or task.icd10 or task.entities or task.table):
         raise TaskError(f"label set {request.label_set} for task {name}", "a task whose labels are codes of the store")
     task = replace(task, label_set="shipped") if by_code else task
     data = task_data(task, name, store, view.usable, numbers=True)
@@ -86,6 +86,7 @@ def _by_task(task: Task, name: str, store: Store, view: View, protocol: Protocol
         split_of(data),
         label_set=data.task.label_set if data.task.has_shipped else "",
         departures=(lacks,) if wanted == "shipped" and not by_code else (),
+        hashes={"entities": data.extraction.sha256} if data.extraction else {},
     )
 
 

@@ -101,7 +101,7 @@ def split_data(
     Raises:
         TaskError: The tables have other labels or other records, or list a record twice.
     """
-    if task.icd10 is not None or task.regression is not None:
+    if task.icd10 or task.entities or task.regression:
         raise TaskError(f"--splits for task {name}, whose targets the data says", "a task whose labels are listed")
     places = {part: _places(table, store) for part, table in tables.tables.items()}
     _check_once(tables, places)

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from ecgkit.knowledge.extractions import Extraction
+
 Selection = Literal["lowest validation loss", "last epoch", "highest validation AUROC", "random", "not recorded"]
 
 
@@ -59,6 +61,9 @@ class LabelFacts:
         scenario: Scenario of an ICD-10 task.
         counted_in: Rows in which ICD-10 labels are counted: ``all`` or ``train``.
         targets: For a regression, the origin of each number by its short name.
+        extraction: The extraction of entities that the labels are; None if they are not.
+        uncertain: How an entity counts if the report is unsure of it.
+        min_count: Number of training records in which an entity had to be positive.
     """
 
     source: str = ""
@@ -70,6 +75,9 @@ class LabelFacts:
     scenario: str = ""
     counted_in: str = ""
     targets: Mapping[str, "TargetFacts"] = field(default_factory=dict)
+    extraction: Extraction | None = None
+    uncertain: Literal["", "negative", "positive", "drop"] = ""
+    min_count: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,6 +146,7 @@ class CheckpointFacts:
         epochs: Number of epochs of the training.
         value: Value of the criterion in that epoch.
         random_seed: Seed of random weights.
+        origins: Where the further inputs of the pretraining came from, such as entities, in words by input.
     """
 
     selected_by: Selection = "not recorded"
@@ -145,6 +154,7 @@ class CheckpointFacts:
     epochs: int | None = None
     value: float | None = None
     random_seed: int | None = None
+    origins: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -105,7 +105,7 @@ def class_intervals(found: Areas, level: float = LEVEL) -> Floats:
     ends = np.full((len(found.values), 2), np.nan)
     variances = found.variances
     for c in np.flatnonzero(found.units >= FEWEST_UNITS):
-        ends[c] = _interval(float(found.values[c]), float(variances[c]), *found.sides[:, c].tolist(), level)
+        ends[c] = _interval(float(found.values[c]), float(variances[c]), found.sides[:, c], level)
     return ends
 
 
@@ -125,7 +125,7 @@ def macro_interval(found: Areas, scored: NDArray[np.bool_], level: float = LEVEL
         return (float("nan"), float("nan"))
     z = scipy.stats.norm.ppf((1 + level) / 2)
     shares = found.shares[:, classes]
-    covered = np.array([_interval(float(found.values[c]), np.nan, *found.sides[:, c].tolist(), level) for c in classes])
+    covered = np.array([_interval(float(found.values[c]), np.nan, found.sides[:, c], level) for c in classes])
     own = class_intervals(found, level)[classes]
     widths = np.diff(np.where(np.isfinite(own), own, covered), axis=1)[:, 0]
     least = (widths / (2 * z)) ** 2
@@ -139,16 +139,16 @@ def macro_interval(found: Areas, scored: NDArray[np.bool_], level: float = LEVEL
     return (float(low), float(high))
 
 
-def _interval(area: float, variance: float, positives: int, negatives: int, level: float) -> tuple[float, float]:
+def _interval(area: float, variance: float, sides: NDArray[np.int64], level: float) -> tuple[float, float]:
     """Return the values of the AUROC from which the one that was found is not significantly far.
 
     Args:
         area: The AUROC that was found.
         variance: Its variance as the units show it; NaN for that of the model alone.
-        positives: Number of units with positives.
-        negatives: Number of units with negatives.
+        sides: Numbers of units with positives and with negatives.
         level: Coverage.
     """
+    positives, negatives = sides.tolist()
     fewer = min(positives, negatives)
     z = scipy.stats.norm.ppf((1 + level) / 2)
     quantile = z**2

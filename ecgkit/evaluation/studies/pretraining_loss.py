@@ -75,7 +75,8 @@ def open_pretraining_loss(run: Path | None, opened: OpenedTask, device: torch.de
     try:
         method = trained.method().to(device)
         needs = (*trained.entry.needs, *family.further_needs(config))
-        supplies: Supplies = {**open_supplies(needs, store, view, owner=trained.entry.name), **views_of(config)}
+        opening = open_supplies(needs, store, view, owner=trained.entry.name, config=config)
+        supplies: Supplies = {**opening, **views_of(config)}
         sampler = family.sampler(config, Corpus(store, opened.data.rows[opened.data.parts["train"]]))
         fewest = family.fewest_records(config)
         size = max(BATCH, fewest)

@@ -60,7 +60,7 @@ def rebuild_record(
     method = run.method().to(chosen).eval()
     view = open_view(store, run.config.signal, of_stage(progress, "view"))
     row = _row(store, view, record)
-    supplies = open_supplies(run.entry.needs, store, view, owner=run.entry.name)
+    supplies = open_supplies(run.entry.needs, store, view, owner=run.entry.name, config=run.config)
     windows = Windows(view, evaluation_starts(view, view.spec.eval_offsets[0]), supplies)
     batch = windows[np.array([row])].to(chosen)
     with torch.random.fork_rng(devices=[chosen] if chosen.type == "cuda" else []):

@@ -15,7 +15,9 @@ from ecgkit.evaluation.protocols.protocol import load_protocol
 from ecgkit.evaluation.protocols.split_tables import read_tables
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
+from ecgkit.tasks.entity_targets import labels_hash
 from ecgkit.tasks.loading import find_task, load_task
+from ecgkit.tasks.task import Task
 from ecgkit.training.run import CONFIG, WEIGHTS, open_run
 from ecgkit.training.weights import file_sha256
 
@@ -68,13 +70,20 @@ class Places:
             self._encoder(request.encoder),
             [self._store(path) for path in (request.data, request.eval_data) if path],
             find_task(request.task).name,
-            [to_dict(task), file_sha256(Path(task.table.path)) if task.table else ""],
+            [to_dict(task), _labels_hash(task, request.data)],
             {**plain, "amount": to_dict(request.amount)},
             request.head_name,
             [head, *(file_sha256(value) for value in _values(head) if isinstance(value, Path))],
             [request.protocol, to_dict(load_protocol(request.protocol))],
             read_tables(Path(request.splits)).sha256 if request.splits else "",
         )[:DIGITS]
+
+
+def _labels_hash(task: Task, data: str) -> str:
+    """Return a hash of labels that lie outside of a store's record table; empty for others."""
+    if task.entities is not None:
+        return labels_hash(Store(Path(data)), task.entities)
+    return file_sha256(Path(task.table.path)) if task.table else ""
 
 
 def _values(head: Any) -> list[Any]:

@@ -177,7 +177,7 @@ class OpenAIBackend:
                 continue
             found, wrong = zip(*(self._mentions(answer, text) for answer in read), strict=True)
             self.disputed += len({frozenset((m.name, m.polarity) for m in one) for one in found}) > 1
-            mentions.append(consensus(found))
+            mentions.append(found[0] if each == 1 else consensus(found))
             misquoted[i] = set().union(*wrong)
             self.misquoted += sum(map(len, wrong))
         if self.settings.verify:

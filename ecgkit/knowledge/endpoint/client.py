@@ -136,10 +136,10 @@ class Endpoint:
                 self._failed = 0
                 return answer
         if not self.alone and not failure.unusable and not await self._lives():
-            raise self._gone(failure.reason)
+            raise self.gone(failure.reason)
         self._failed += not failure.unusable
         if self._failed >= HOPELESS:
-            raise self._gone(failure.reason)
+            raise self.gone(failure.reason)
         raise RequestRefusedError(failure.reason, unusable=failure.unusable)
 
     @property
@@ -155,7 +155,8 @@ class Endpoint:
             return False
         return True
 
-    def _gone(self, reason: str) -> ServerGoneError:
+    def gone(self, reason: str) -> ServerGoneError:
+        """Return the error of a server that does not answer."""
         return ServerGoneError(
             f"the server at {self.address.shown} does not answer ({reason})",
             "a running server",

@@ -60,7 +60,8 @@ class LiveDesk(Desk):
 
         async def do(endpoint: Endpoint, key: str) -> None:
             nonlocal extracted
-            results[key] = await self._ask(endpoint, key, todo[key])
+            answer: T | Problem = await self._ask(endpoint, key, todo[key])
+            results[key] = answer
             extracted += todo[key].prompt.stage == "extract"
             done(len(results), total)
 

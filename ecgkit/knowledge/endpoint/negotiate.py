@@ -24,6 +24,7 @@ Limit = Literal["max_tokens", "max_completion_tokens", ""]
 LIMITS: tuple[Limit, ...] = get_args(Limit)
 MADE_UP = {"text": "atrial fibrillation, no left bundle branch block"}
 MOST_TRIES = 12
+FAILED = "status 500"  # what some servers answer to a field that they cannot handle
 # Ways to say how much a model thinks, from the most to the least common.
 THINKING: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "": ({},),
@@ -99,8 +100,10 @@ async def negotiate(endpoint: Endpoint, model: ModelSettings, prompt: Prompt) ->
             EXTRACT.find(answer)
         except RequestRefusedError as error:
             refusal = error
+            if not error.status and not error.unusable and error.reason != FAILED:
+                raise endpoint.gone(error.reason) from None  # no field of the request is to blame
             if not error.status and dialect.mode == MODES[-1]:
-                break  # no field of the request is to blame
+                break
             dialect = next((d for d in _without(dialect, error, model) if d not in tried), dialect)
         except AnswerError:
             usable = dialect
@@ -126,8 +129,9 @@ async def _first_answer(endpoint: Endpoint, body: Mapping[str, Any]) -> Answer:
     try:
         return await endpoint.ask(body, made_up=True, retries=1)
     except RequestRefusedError as error:
-        if error.status or error.unusable or error.reason == "status 500":
+        if error.status or error.unusable or error.reason == FAILED:
             raise
+        endpoint.notify(f"{endpoint.address.shown} does not answer yet ({error.reason}). Trying for a while")
         return await endpoint.ask(body, made_up=True)
 
 

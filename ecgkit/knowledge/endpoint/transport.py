@@ -82,7 +82,7 @@ class Transport:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 limit=0,
-                ssl=_certificates(),
+                ssl=_certificates() if self.address.scheme == "https" else True,
                 use_dns_cache=False,
                 resolver=aiohttp.ThreadedResolver() if proxy else _Pinned(self.address),
             ),

@@ -5,9 +5,10 @@ from typing import Any
 
 import ecgkit
 from ecgkit.knowledge.backends import Readings, Watch
-from ecgkit.knowledge.lexicon.scope import find_entities, read_polarities
-from ecgkit.knowledge.lexicon.terms import load_cues, load_lexicon
-from ecgkit.knowledge.mentions import Mention, merge_mentions
+from ecgkit.knowledge.lexicon.attributes import Attributes
+from ecgkit.knowledge.lexicon.scope import find_entities, read_cues
+from ecgkit.knowledge.lexicon.terms import fold, load_cues, load_lexicon
+from ecgkit.knowledge.mentions import Mention, merge_mentions, polarity_of
 from ecgkit.knowledge.vocabulary import Vocabulary
 
 STEP = 500  # texts between two reports of progress
@@ -28,7 +29,21 @@ class LexiconBackend:
 
     def read_text(self, text: str) -> tuple[Mention, ...]:
         """Return the mentions of one cleaned text, each entity once."""
-        return merge_mentions(read_polarities(text, find_entities(text, self._entities), self._cues))
+        folded, cues = fold(text), self._cues
+        matches = find_entities(folded, self._entities)
+        attributes = Attributes(folded, text, matches, cues)
+        return merge_mentions(
+            Mention(
+                matches[i].entity,
+                polarity_of(said.certainty),
+                ((matches[i].start, matches[i].stop),),
+                said.certainty,
+                attributes.severity(i),
+                attributes.location(i),
+                "resolved" if said.resolved else attributes.change(i),
+            )
+            for i, said in sorted(read_cues(folded, matches, cues).items())
+        )
 
     def read(self, texts: Sequence[str], watch: Watch) -> Readings:
         """Read texts one after another; see `Backend`."""

@@ -1,4 +1,4 @@
-"""Which entities of a statement are denied or doubted: scopes of cues, after NegEx.
+"""Which entities of a statement are denied or doubted, and how surely: scopes of cues, after NegEx.
 
 Chapman et al., A Simple Algorithm for Identifying Negated Findings and Diseases in Discharge Summaries, J. Biomed.
 Inform. 34(5):301-310 (2001): a cue acts on what stands within a few words before or after it. Here a cue acts on the
@@ -7,63 +7,99 @@ machine reports set findings one after another without any punctuation.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ecgkit.knowledge.lexicon.terms import Cues, Entity
-from ecgkit.knowledge.mentions import Mention, Polarity
+from ecgkit.knowledge.mentions import Certainty
+from ecgkit.knowledge.statements import ends_sentence
 
 REACH = 5  # words between a cue and the first entity that it acts on
 REACH_BACK = 2
 REACH_JOINED = 3  # words between entities that are joined
+_STOP = re.compile(r"\.(?=\s|$)")
 
 
 @dataclass(frozen=True)
 class Match:
-    """A term in a text: ``text[start:stop]``."""
+    """A term in a text: ``text[start:stop]``. Its `kind` is the topmost parent of its entity."""
 
     entity: str
     start: int
     stop: int
+    kind: str
+    aspect: bool = False
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What the cues say of one match; `resolved` is an entity that was there before and no longer is."""
+
+    certainty: Certainty
+    resolved: bool = False
 
 
 def find_entities(text: str, entities: Sequence[Entity]) -> list[Match]:
-    """Return the terms of a text in order; what a longer term of another entity covers is left out."""
-    found = [Match(e.name, *m.span()) for e in entities for m in e.pattern.finditer(text)]
+    """Return the terms of a text in order.
+
+    What a longer term of another entity covers is left out. An aspect, such as the age of an infarct, covers only what
+    it is a kind of, and is not covered.
+    """
+    found = [
+        Match(e.name, *m.span(), e.kind, e.aspect)
+        for e in entities
+        if not e.words or any(word in text for word in e.words)
+        for m in e.pattern.finditer(text)
+    ]
+    if len(found) < 2:
+        return found
 
     def covered(match: Match) -> bool:
         length = match.stop - match.start
-        return any(o.start <= match.start and match.stop <= o.stop and o.stop - o.start > length for o in found)
+        return any(
+            o.start <= match.start
+            and match.stop <= o.stop
+            and o.stop - o.start > length
+            and (o.aspect == match.aspect or o.kind == match.entity)
+            for o in found
+        )
 
     return sorted((m for m in found if not covered(m)), key=lambda m: (m.start, m.stop))
 
 
-def read_polarities(text: str, matches: Sequence[Match], cues: Cues) -> list[Mention]:
-    """Return each match as a mention with its polarity.
+def read_cues(text: str, matches: Sequence[Match], cues: Cues) -> Mapping[int, Reading]:
+    """Return what a text says of each match, by its index. Matches that the text only mentions are left out.
 
     Args:
-        text: A cleaned statement.
+        text: A cleaned statement, folded by `ecgkit.knowledge.lexicon.terms.fold`.
         matches: As `find_entities` gives them.
         cues: See ``cues.yaml``.
     """
     # A cue that belongs to a neutral phrase or to a term is none: "keine p-welle erkannt", "fehlende r-progression".
     open_text = _blank(text, [m.span() for m in cues.neutral.finditer(text)])
     inner = _blank(open_text, [(m.start, m.stop) for m in matches])
+    said: dict[int, Reading] = {i: _inside(text[m.start : m.stop], cues) for i, m in enumerate(matches)}
     # Words of doubt may hold one that denies ("cannot be excluded", "nicht auszuschliessen"): they are read first.
-    doubts = [m.span() for cue in (cues.uncertainty_before, cues.uncertainty_after) for m in cue.finditer(inner)]
-    doubted = _Scope(inner, matches, cues).reached(cues.uncertainty_before, cues.uncertainty_after)
-    denied = _Scope(_blank(inner, doubts), matches, cues).reached(cues.negation_before, cues.negation_after)
-    polarity: dict[int, Polarity] = dict.fromkeys(range(len(matches)), "present")
-    polarity |= dict.fromkeys(doubted, "uncertain")
-    polarity |= dict.fromkeys(denied, "absent")
-    for index, match in enumerate(matches):
-        if polarity[index] == "present" and _DENIED_INSIDE.search(open_text[match.start : match.stop]):
-            polarity[index] = "absent"
-    return [Mention(m.entity, polarity[i], ((m.start, m.stop),)) for i, m in enumerate(matches)]
+    doubts = [list(cue.finditer(inner)) for cue in (cues.doubt_before, cues.doubt_after)]
+    for index, grade in _Scope(inner, matches, cues).reached(*doubts).items():
+        said[index] = Reading(grade)  # type: ignore[arg-type]  # the groups are named after the certainties
+    inner = _blank(inner, [m.span() for found in doubts for m in found])
+    denials = [list(cue.finditer(inner)) for cue in (cues.denial_before, cues.denial_after)]
+    for index, kind in _Scope(inner, matches, cues).reached(*denials).items():
+        said[index] = Reading("denied", kind == "resolved")
+    for index in _Scope(inner, matches, cues).reached(list(cues.unsaid.finditer(inner)), []):
+        said.pop(index, None)
+    return said
 
 
-# What the gap of a term may hold, as in "PR interval is not prolonged".
-_DENIED_INSIDE = re.compile(r"(?<!\w)(?:is|are|was|were|ist|sind) (?:not|nicht)(?!\w)")
+def _inside(term: str, cues: Cues) -> Reading:
+    """Return what the gap of a term says, as in "PR interval is not prolonged" or "rhythm is probably junctional"."""
+    if " " in term:
+        if denial := cues.denied_inside.search(term):
+            return Reading("denied", denial.lastgroup == "resolved")
+        if doubt := cues.doubt_before.search(term):
+            return Reading(doubt.lastgroup)  # type: ignore[arg-type]  # the groups are named after the certainties
+    return Reading("certain")
 
 
 @dataclass(frozen=True)
@@ -72,17 +108,22 @@ class _Scope:
     matches: Sequence[Match]
     cues: Cues
 
-    def reached(self, before: re.Pattern[str], after: re.Pattern[str]) -> set[int]:
-        """Return the matches in the scope of any cue; a cue right behind an entity looks back rather than ahead."""
-        found: set[int] = set()
-        back_ends = set()
-        for cue in after.finditer(self.text):
+    def reached(self, before: Sequence[re.Match[str]], after: Sequence[re.Match[str]]) -> dict[int, str]:
+        """Return the matches in the scope of any cue, with the group of the cue that reached them.
+
+        A cue right behind an entity looks back rather than ahead.
+        """
+        found: dict[int, str] = {}
+        looks_back: list[tuple[int, int]] = []
+        for cue in after:
             if (nearest := self._nearest_before(cue.start())) is not None:
-                found |= self._joined(nearest, -1)
-                back_ends.add(cue.start())
-        for cue in before.finditer(self.text):
-            if cue.start() not in back_ends and (nearest := self._nearest_after(cue.end())) is not None:
-                found |= self._joined(nearest, +1)
+                found |= dict.fromkeys(self._joined(nearest, -1), cue.lastgroup or "")
+                looks_back.append(cue.span())
+        for cue in before:
+            if any(start < cue.end() and cue.start() < stop for start, stop in looks_back):
+                continue
+            if (nearest := self._nearest_after(cue.end())) is not None:
+                found |= dict.fromkeys(self._listed(nearest), cue.lastgroup or "")
         return found
 
     def _nearest_before(self, position: int) -> int | None:
@@ -97,20 +138,38 @@ class _Scope:
         begun = [i for i, match in enumerate(self.matches) if match.start >= position]
         if not begun:
             return None
-        between = self.text[position : self.matches[begun[0]].start]
-        stopped = self.cues.stops.search(between) or "." in between
+        start = self.matches[begun[0]].start
+        between = self.text[position:start]
+        stopped = self.cues.stops.search(between) or any(
+            ends_sentence(self.text, stop.start()) for stop in _STOP.finditer(self.text, position, start)
+        )
         return begun[0] if len(between.split()) <= REACH and not stopped else None
+
+    def _listed(self, index: int) -> set[int]:
+        """Return a match, those joined to it, and what goes on without a word: "probably A or B C or D".
+
+        A list goes on only with an entity of a kind that it holds already.
+        """
+        found = self._joined(index, +1)
+        while len(found) > 1:
+            last = max(found)
+            kinds = {self.matches[i].kind for i in found}
+            if last + 1 == len(self.matches) or self.matches[last + 1].kind not in kinds:
+                break
+            if self.text[self.matches[last].stop : self.matches[last + 1].start].strip():
+                break
+            found |= self._joined(last + 1, +1)
+        return found
 
     def _joined(self, index: int, step: int) -> set[int]:
         """Return a match with those that are joined to it in one direction, and those that lie at the same place."""
+        joins = self.cues.joins if step > 0 else self.cues.joins_back
         found = {index}
         while 0 <= index + step < len(self.matches):
             near, far = sorted((self.matches[index], self.matches[index + step]), key=lambda m: m.start)
             between = self.text[near.stop : far.start]
             joined = far.start < near.stop or (
-                len(between.split()) <= REACH_JOINED
-                and self.cues.joins.search(between)
-                and not self.cues.stops.search(between)
+                len(between.split()) <= REACH_JOINED and joins.search(between) and not self.cues.stops.search(between)
             )
             if not joined:
                 break

@@ -23,6 +23,12 @@ UNLABELLED = {
     "drop without diagnosis": "left out where the stay has no diagnosis, else kept as negatives",
 }
 
+UNSURE = {
+    "negative": "counted as negative",
+    "positive": "counted as positive",
+    "drop": "records whose report is unsure of a class are left out",
+}
+
 
 def sentences(row: ResultRow) -> dict[str, str]:
     """Return everything that a result's numbers depend on, as sentences by heading."""
@@ -37,6 +43,7 @@ def sentences(row: ResultRow) -> dict[str, str]:
         **{name: _value(value) for name, value in facts.head.items()},
         **_scoring(row),
         "checkpoint selection": checkpoint_words(facts),
+        **{f"pretrained on {need}": origin for need, origin in facts.checkpoint.origins.items()},
         **_leads(facts),
         **_leak_guard(facts),
         **(transfer_words(facts.transfer) if facts.transfer else {}),
@@ -82,7 +89,8 @@ def _labels(facts: Facts) -> dict[str, str]:
     }
     scenario = {"scenario": f"{labels.scenario}, labels counted in {labels.counted_in} rows"} if labels.scenario else {}
     return {
-        **({"labels": _origin(labels)} if labels.source or labels.table else {}),
+        **({"labels": _origin(labels)} if labels.source or labels.table or labels.extraction else {}),
+        **({"uncertain entities": UNSURE[labels.uncertain]} if labels.uncertain else {}),
         **({"label set": labels.label_set} if labels.label_set else {}),
         **scenario,
         **targets,
@@ -91,6 +99,11 @@ def _labels(facts: Facts) -> dict[str, str]:
 
 
 def _origin(labels: LabelFacts) -> str:
+    if labels.extraction is not None:
+        return (
+            f"entities of the reports, positive in at least {labels.min_count} training records, out of "
+            f"{labels.extraction}, hash {labels.extraction.sha256}"
+        )
     if not labels.table:
         return labels.source
     columns = f"column{'s' * (len(labels.columns) > 1)} {', '.join(labels.columns)}"
