@@ -122,6 +122,8 @@ def _note(entry: CommandEntry, error: Exception) -> None:
 
 def program() -> None:
     """Run the program as a process of its own, which ends at once when it has stopped on Ctrl-C."""
+    # Python's tracker frees the semaphores of workers that ended at once, and need not warn of them.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker:UserWarning")
     try:
         main()
     except SystemExit as stop:
