@@ -23,6 +23,7 @@ GRACE = 8.0  # seconds that work has to reach its next safe point
 LIMIT = 10.0  # seconds until the process ends, whatever it is doing
 CODE = 130  # the exit code
 DELEGATE = "ECGKIT_LAUNCHED"  # set in the processes that a process of ecgkit starts
+_STARTED_BY_ECGKIT = DELEGATE in os.environ  # read at once: a process that starts others sets it for them
 TO_SAVE = (signal.SIGTERM, signal.SIGUSR1)  # a scheduler's signals; Slurm sends the second with --signal=USR1@120
 STOPPING = (signal.SIGINT, *TO_SAVE)
 
@@ -155,7 +156,7 @@ def delegated() -> Iterator[None]:
 
 def is_delegate() -> bool:
     """Return whether another process of ecgkit started this one and answers for it, or the first of several does."""
-    return DELEGATE in os.environ or os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) != "0"
+    return _STARTED_BY_ECGKIT or os.environ.get("RANK", os.environ.get("SLURM_PROCID", "0")) != "0"
 
 
 def end_with_parent() -> None:
