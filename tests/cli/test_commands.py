@@ -196,7 +196,11 @@ def bad_record(folder: Path, kind: str) -> None:
         ("three leads", ["--leads", "12"], "leads V1, V3, V4, V5, V6 are missing"),
         ("three leads", ["--leads", "I,Q"], "lead 'Q' is unknown"),
         ("good", ["--dataset", "ptbxl"], "wfdb, zzu-pecg. Did you mean 'ptb-xl'?"),
-        ("good", ["--dataset", "ptb-xl"], "is not laid out as ptb-xl; it holds 1 file .hea, 1 file .dat"),
+        (
+            "good",
+            ["--dataset", "ptb-xl"],
+            "is not laid out as ptb-xl; it holds 1 file .hea (--dataset wfdb)",
+        ),
     ],
 )
 def test_bad_records_are_one_line_and_leave_nothing(ecgkit, tmp_path: Path, kind, options, message) -> None:
