@@ -1,8 +1,8 @@
 """Writes result rows as one self-contained HTML page. It needs no network or other file, and works without scripts.
 
-The page shows what the rows hold or point to. Its date is that of the results, so the same rows give the same bytes. Templates escape
-every name, and a content security policy allows only the page's own script and embedded pictures. The summary is
-followed by the sections from `register_report_sections`, then by each task.
+The page shows what the rows hold or point to. Its date is that of the results, so the same rows give the same bytes.
+Templates escape every name, and a content security policy allows only the page's own script and embedded pictures. The
+summary is followed by the sections from `register_report_sections`, then by each task.
 """
 
 import base64
