@@ -1,9 +1,9 @@
 """How fast each kind of file is read, against what its library or the disk allows: ``python -m benchmarks.doors``.
 
-Records of 12 x 5000 int16 are written in each form, those of vendors with the leads that the form has. Each form is then
-read by its library alone, whole and without any conversion, and record by record as ingest does. The file cache is emptied
-before each reading, so an array that is not compressed is read at the speed of the disk. The two ways take turns; ratios
-are of medians of three rounds. For files of vendors only the speed of ecgkit is stated.
+Records of 12 x 5000 int16 are written in each form, those of vendors with the leads that the form has. Each form is
+then read by its library alone, whole and without any conversion, and record by record as ingest does. The file cache is
+emptied before each reading, so an array that is not compressed is read at the speed of the disk. The two ways take
+turns; ratios are of medians of three rounds. For files of vendors only the speed of ecgkit is stated.
 
 Usage: ``python -m benchmarks.doors [RECORDS]``.
 """
