@@ -27,6 +27,7 @@ from tests.docs.running import call
 PAGE = PROJECT / "docs" / "howto" / "your-data.md"
 TEST = "tests/docs/test_your_data.py"
 FS, SECONDS, RECORDS = 100, 10, 6
+_HASH = re.compile(r"\b[0-9a-f]{64}\b")
 _TOOK = re.compile(r"\bin \d+\.\d s\b")
 _HOLTER_SECONDS = 60
 
@@ -147,6 +148,11 @@ def _with_output(written: str, folder: Path) -> str:
 def without_time(text: str) -> str:
     """Return a text with every time that a command took replaced by 0.3 s."""
     return _TOOK.sub("in 0.3 s", text)
+
+
+def without_hash(text: str) -> str:
+    """Return a text without the hashes of stores, which depend on the versions of libraries."""
+    return _HASH.sub("", text)
 
 
 def main() -> None:
