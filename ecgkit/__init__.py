@@ -28,6 +28,7 @@ from ecgkit.hookspecs import hookimpl
 if TYPE_CHECKING:
     from ecgkit.api.attention import inspect_attention, inspect_lead_worth
     from ecgkit.api.beats import find_beats, score_beats
+    from ecgkit.api.cohort import find_records
     from ecgkit.api.datasets import list_datasets
     from ecgkit.api.demo import run_demo
     from ecgkit.api.download import download_dataset
@@ -95,6 +96,7 @@ __all__ = [
     "export_knowledge",
     "extract_knowledge",
     "find_beats",
+    "find_records",
     "hookimpl",
     "import_weights",
     "ingest",
@@ -143,6 +145,7 @@ _FUNCTIONS = {
     "ecgkit.api.study": "study_layers study_perturbations",
     "ecgkit.api.suite": "probe_suite",
     "ecgkit.api.beats": "find_beats score_beats",
+    "ecgkit.api.cohort": "find_records",
     "ecgkit.api.datasets": "list_datasets",
     "ecgkit.api.demo": "run_demo",
     "ecgkit.api.ecg": "read_ecg",

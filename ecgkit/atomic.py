@@ -17,25 +17,27 @@ from ecgkit.errors import OutputError
 MARKER = ".ecgkit"  # file in every folder that ecgkit makes; it holds the kind of the output
 
 
-def check_output(path: Path, kind: str, *, overwrite: bool = False) -> None:
+def check_output(path: Path, kind: str, *, overwrite: bool = False, option: str = "--out") -> None:
     """Check early whether an output may be written. Only an earlier output of the same kind is ever replaced.
 
     Args:
         path: Path of the output.
         kind: Kind of the output, such as ``store`` or ``run``; see `atomic_folder`.
         overwrite: Whether an earlier output may be replaced.
+        option: Option or argument of the command that names the output, for the error; empty if none does.
 
     Raises:
         OutputError: `path` exists and may not be replaced.
     """
     if not path.exists():
         return
+    other = f"Give another {option}" if option else "Move it away"
     if not overwrite:
-        raise OutputError(f"{path} already exists", remedy="Give another --out, or replace it with --overwrite.")
+        raise OutputError(f"{path} already exists", remedy=f"{other}, or replace it with --overwrite.")
     found = kind_of(path)
     if found != kind:
         what = f"ecgkit made it as a {found}" if found else "ecgkit did not make it"
-        raise OutputError(f"{path} is not a {kind} and is not replaced: {what}", remedy="Give another --out.")
+        raise OutputError(f"{path} is not a {kind} and is not replaced: {what}", remedy=f"{other}.")
 
 
 @contextlib.contextmanager
@@ -78,7 +80,7 @@ def publish(staging: Path, path: Path, kind: str, *, replace: bool, aside: Path 
         os.replace(staging, path)
         return
     if not replace:
-        raise OutputError(f"{path} was made by another process in the meantime", remedy="Give another --out.")
+        raise OutputError(f"{path} was made by another process in the meantime", remedy="Name another output.")
     if aside is None:
         aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
     os.replace(path, aside)

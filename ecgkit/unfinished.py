@@ -43,6 +43,7 @@ class Unfinished:
         in_place: Whether the unfinished folder itself becomes the output.
         keep: Function of the unfinished folder that returns whether anything in it is worth keeping. None: any part is.
         left: Says what the work leaves behind if Ctrl-C stops it; None for the parts that are done.
+        option: Option that names the output, for errors; empty if none does.
     """
 
     def __init__(
@@ -55,11 +56,13 @@ class Unfinished:
         in_place: bool = False,
         keep: Callable[[Path], bool] | None = None,
         left: Callable[[], Left] | None = None,
+        option: str = "--out",
     ) -> None:
         self.out = out.absolute()
         self.kind = kind
         self.overwrite = overwrite
         self.in_place = in_place
+        self.option = option
         self.folder = self.out.with_name(f"{'.' if hidden else ''}{self.out.name}{SUFFIX}")
         self.parts = self.folder / PARTS
         self.made = self.folder if in_place else self.folder / kind
@@ -79,7 +82,7 @@ class Unfinished:
         """
         self._check_name()
         self._settle()
-        check_output(self.out, self.kind, overwrite=self.overwrite)
+        check_output(self.out, self.kind, overwrite=self.overwrite, option=self.option)
 
     @contextmanager
     def open(self, *, wait: bool = False) -> Iterator[None]:
@@ -94,7 +97,7 @@ class Unfinished:
         """
         self.check_free()
         with keeps(self._left), self._alone(wait):
-            check_output(self.out, self.kind, overwrite=self.overwrite)
+            check_output(self.out, self.kind, overwrite=self.overwrite, option=self.option)
             (self.folder / MARKER).write_text(f"unfinished {self.kind}\n", encoding="utf-8")
             with _telling_of_a_full_disk(self.out):
                 yield
@@ -186,7 +189,7 @@ class Unfinished:
         if not self.folder.is_dir() or {path.name for path in self.folder.iterdir()} - {LOCK, MARKER}:
             raise OutputError(
                 f"{self.folder} already exists, but it is not unfinished work, which is kept under this name",
-                remedy="Move it away, or give another --out.",
+                remedy=f"Move it away{f', or give another {self.option}' if self.option else ''}.",
             )
 
     def _begun(self) -> tuple[str, str]:

@@ -38,6 +38,7 @@ ROOMS = (
     "ingestion",
     "beats",
     "knowledge",
+    "cohort",
     "simulate",
     "nn",
     "text",

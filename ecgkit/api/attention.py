@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ecgkit.api.arguments import PathLike, path_or_none
 from ecgkit.atomic import check_suffix
+from ecgkit.errors import RunError
 from ecgkit.evaluation.features.encoder import EncoderChoice, pretrained_encoder
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
@@ -11,6 +12,7 @@ from ecgkit.evaluation.studies.attention import LeadWorth, RecordAttention, lead
 from ecgkit.progress import Progress, silent
 from ecgkit.reporting.pictures.attention import plot_attention
 from ecgkit.store.reader import Store
+from ecgkit.training.run import read_config
 
 OWN_HEAD = "own"  # the classifier that the run was trained with
 
@@ -55,5 +57,11 @@ def inspect_lead_worth(run: PathLike, *, data: PathLike, task: str, progress: Pr
         RunError: The model has no classes, or other classes than the task.
         TaskError: The store has no labels of the task.
     """
+    entry, _, _ = read_config(Path(run))
+    if "logits" not in entry.features:
+        raise RunError(
+            f"{run} is a run of {entry.name}, which has no classifier of its own",
+            remedy="Name a run that was trained on the labels of the task.",
+        )
     request = ProbeRequest(str(data), task, EncoderChoice(run=str(run)), head=OWN_HEAD)
     return lead_worth(Probe(request, progress=progress))

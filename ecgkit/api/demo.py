@@ -1,30 +1,37 @@
 """The demo: every stage of ecgkit on a simulated cohort, up to one HTML report, without a network.
 
-Each stage is the library call of one command. A stage whose output exists is skipped, so a stopped demo continues where
-it stopped. A method family takes part through the `demo` field of its `MethodEntry`.
+Each stage is the library call of one command, which is shown as a user would type it. A stage whose output exists is
+skipped, so a stopped demo continues where it stopped. A method family takes part through the `demo` field of its
+`MethodEntry`.
 """
 
-from collections.abc import Callable, Mapping
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ecgkit.api.arguments import PathLike
+from ecgkit.beats.find import find_beats
+from ecgkit.beats.peaks import has_peaks
 from ecgkit.config import override, read_yaml, write_yaml
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError, OutputError
 from ecgkit.evaluation.features.encoder import EncoderChoice
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
+from ecgkit.evaluation.protocols.draws import Amount
 from ecgkit.evaluation.results.row import ROW, find_rows
 from ecgkit.evaluation.suites.places import Places
 from ecgkit.ingestion import ingest
+from ecgkit.interrupt import Interrupted, Left
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
 from ecgkit.knowledge.labels import DEFAULT_NAME
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.reports import of_store
 from ecgkit.methods import method_config
 from ecgkit.plugins import host
-from ecgkit.progress import Progress, silent
+from ecgkit.progress import Progress, of_stage, silent
 from ecgkit.reporting.page.write import write_report
 from ecgkit.reporting.pictures.ecg import plot_ecg
 from ecgkit.simulate import simulate_cohort
@@ -34,7 +41,10 @@ from ecgkit.wording import percent
 
 SETTINGS = "demo.yaml"
 TASK = "simulated"
-HEAD = "linear"
+HEAD, ZERO_SHOT = "linear", "zero-shot"
+ONE_LEAD = "II"
+LABELS = 10.0  # per cent of the training labels: with all of them, a random encoder is hard to tell from a trained one
+FEWEST = 100  # records; fewer leave a fold without some of the findings
 
 Say = Callable[[str], None]
 
@@ -42,49 +52,73 @@ Say = Callable[[str], None]
 def run_demo(
     out: PathLike = "ecgkit-demo",
     *,
-    records: int = 1000,
+    records: int = 2000,
     seed: int = 0,
     say: Say = lambda line: None,
     progress: Progress = silent,
 ) -> Path:
     """Run every stage on a simulated cohort and write a report.
 
+    Two families are pretrained and probed beside their random initialisation, with a tenth of the labels. A family that
+    scores classes by their names is also tested without any label, on twelve leads and on one.
+
     The demo needs no network and takes a few minutes on two CPU cores. If it is stopped, the same call continues where
     it stopped.
 
     Args:
         out: Folder for all output of the demo.
-        records: Number of simulated ECGs.
+        records: Number of simulated ECGs, at least 100.
         seed: Seed of all random numbers.
-        say: Called with one line per stage.
+        say: Called with one line per stage: the command that does the same, then its outcome.
         progress: Called with stage, units done and units in all.
 
     Returns:
         The report, an HTML page.
 
     Raises:
+        ConfigError: `records` is below 100.
         OutputError: `out` holds something else, or a demo with other arguments.
     """
+    if records < FEWEST:
+        raise ConfigError(f"--records {records} is too few for the demo", f"at least {FEWEST}")
     out = Path(out)
     _claim(out, {"records": records, "seed": seed})
-    cohort, store_path, runs = out / "cohort", out / "cohort.zarr", out / "runs"
-    if not cohort.exists():
-        say(f"simulate {records} ECGs with reports -> {cohort}")
-        simulate_cohort(cohort, records=records, seed=seed, progress=lambda d, n: progress("simulate", d, n))
-    if not store_path.exists():
-        say(f"ingest -> {store_path}")
-        ingest(cohort, store_path, progress=progress)
-    store = Store(store_path)
-    _extract_entities(store, say, progress)
-    say(f"draw a record of every kind -> {out / 'ecg'}")
-    _draw_examples(store, out / "ecg")
+    try:
+        return _run_stages(out, records, seed, Shown(say, progress))
+    except Interrupted as stop:  # the command that goes on is the demo, not that of its stage
+        raise Interrupted(Left(stop.left.text)) from None
+
+
+def _run_stages(out: Path, records: int, seed: int, show: "Shown") -> Path:
+    store = _make_store(out, records, seed, show)
+    runs, report = out / "runs", out / "report.html"
     for entry in host().entries(MethodEntry).values():
         if entry.demo is not None:
-            _run_method(entry, entry.demo, store, runs, seed, say, progress)
-    report = out / "report.html"
-    say(f"report -> {report}")
+            _run_method(entry, entry.demo, store, runs, seed, show)
+    show.command("report", runs, "--out", report)
     write_report(find_rows([runs]), report, title="ecgkit demo: simulated ECGs")
     return report
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a person sees of the demo.
+
+    Args:
+        say: Called with a line.
+        progress: Called with stage, units done and units in all.
+    """
+
+    say: Say
+    progress: Progress
+
+    def command(self, *words: object) -> None:
+        """Show the command that does what follows."""
+        self.say(f"$ {shlex.join(['ecgkit', *map(str, words)])}")
+
+    def outcome(self, line: str) -> None:
+        """Show what came of it."""
+        self.say(f"    {line}")
 
 
 def _claim(out: Path, wanted: dict[str, int]) -> None:
@@ -98,13 +132,37 @@ def _claim(out: Path, wanted: dict[str, int]) -> None:
     write_yaml(file, wanted)
 
 
-def _extract_entities(store: Store, say: Say, watch: Progress) -> None:
-    """Extract entities by the offline lexicon, and keep those present in at least 1 % of the reports."""
+def _make_store(out: Path, records: int, seed: int, show: Shown) -> Store:
+    """Simulate the cohort, ingest it, look at its quality, find its beats and extract its entities."""
+    cohort, path = out / "cohort", out / "cohort.zarr"
+    if not cohort.exists():
+        show.command("simulate", cohort, "--records", records, "--seed", seed)
+        simulate_cohort(cohort, records=records, seed=seed, progress=of_stage(show.progress, "simulate"))
+    if not path.exists():
+        show.command("ingest", cohort, "--out", path)
+        taken = ingest(cohort, path, progress=show.progress)
+        flags = ", ".join(f"{name} {count}" for name, count in taken.flagged.most_common(4)) or "none"
+        show.outcome(f"{taken.taken} records; quality flags: {flags}")
+    store = Store(path)
+    if not has_peaks(store):
+        show.command("beats", path)
+        find_beats(store, progress=of_stage(show.progress, "beats"))
+    _extract_entities(store, show)
+    _draw_examples(store, out / "ecg")
+    show.outcome(f"an ECG of every kind is drawn in {out / 'ecg'}")
+    return store
+
+
+def _extract_entities(store: Store, show: Shown) -> None:
+    """Extract the entities of the reports by the offline lexicon."""
     reports = of_store(store)
     if (reports.folder / DEFAULT_NAME).exists():
         return
-    done = extract_knowledge(reports, LexiconBackend(), ExtractOptions(min_count=max(1, len(reports) // 100)), watch)
-    say(f"read {done.texts} unique statements of {done.with_report} reports: {len(done.entities.names)} entities")
+    show.command("extract-knowledge", store.path)
+    done = extract_knowledge(reports, LexiconBackend(), ExtractOptions(), show.progress)
+    show.outcome(
+        f"{len(done.entities.names)} entities from {done.texts} unique statements of {done.with_report} reports"
+    )
 
 
 def _draw_examples(store: Store, folder: Path) -> None:
@@ -120,9 +178,7 @@ def _draw_examples(store: Store, folder: Path) -> None:
             plot_ecg(recording, file, title=f"simulated {file.stem}", subtitle=report, rpeaks=recording.rpeaks)
 
 
-def _run_method(
-    entry: MethodEntry, demo: Mapping[str, Any], store: Store, runs: Path, seed: int, say: Say, watch: Progress
-) -> None:
+def _run_method(entry: MethodEntry, demo: Mapping[str, Any], store: Store, runs: Path, seed: int, show: Shown) -> None:
     """Pretrain a family, and probe it and its random initialisation."""
     unknown = set(demo) - {"preset", "set"}
     if unknown:
@@ -130,31 +186,46 @@ def _run_method(
             f"the demo field of method {entry.name} has unknown keys {', '.join(sorted(unknown))}", "preset and set"
         )
     preset, config = method_config(entry, str(demo["preset"]))
-    config = override(config, demo.get("set", ()))
+    changes = tuple(demo.get("set", ()))
+    config = override(config, changes)
     run = runs / f"{entry.name}-{preset}"
+    chosen = ["--method", entry.name, "--preset", preset, *(word for change in changes for word in ("--set", change))]
+    seeded = ["--seed", seed] if seed else []
     if not run.exists():
-        say(f"pretrain {entry.name} ({preset}, {config.recipe.epochs} epochs) -> {run}")
+        show.command("pretrain", *chosen, "--data", store.path, "--out", run, *seeded)
         watcher = Watcher(
-            prepare=lambda stage, done, total: watch(f"{entry.name} {stage}", done, total),
-            step=lambda done, total: watch(f"{entry.name} steps", done, total),
+            prepare=lambda stage, done, total: show.progress(f"{entry.name} {stage}", done, total),
+            step=of_stage(show.progress, f"{entry.name} steps"),
         )
         pretrain(entry, config, store, run, PretrainOptions(preset, seed, resume=True), watcher)
-    for encoder, parent in (
-        (EncoderChoice(run=str(run)), run),
-        (
-            EncoderChoice(method=entry.name, weights="random-init", preset=preset, settings=tuple(demo.get("set", ()))),
-            runs / f"{entry.name}-{preset}-random-init",
-        ),
-    ):
-        _probe(ProbeRequest(str(store.path), TASK, encoder, head=HEAD, seed=seed, cache=None), parent, say, watch)
+    untrained = EncoderChoice(method=entry.name, weights="random-init", preset=preset, settings=changes)
+    asked = ProbeRequest(
+        str(store.path), TASK, EncoderChoice(run=str(run)), head=HEAD, amount=Amount(LABELS), seed=seed, cache=None
+    )
+    tail = ["--data", store.path, "--task", TASK]
+    few = ["--fraction", f"{LABELS:g}"]
+    _probe(asked, run, ["probe", run, *tail, *few, *seeded], "trained, linear probe", show)
+    random = replace(asked, encoder=untrained)
+    beside = runs / f"{entry.name}-{preset}-random-init"
+    _probe(random, beside, ["probe", "--random-init", *chosen, *tail, *few, *seeded], "random, linear probe", show)
+    if hasattr(entry.load(), "class_scores"):
+        for leads in ("", ONE_LEAD):
+            untaught = replace(asked, head=ZERO_SHOT, leads=leads, amount=Amount())
+            words = ["probe", run, *tail, "--head", ZERO_SHOT, *(["--leads", leads] if leads else []), *seeded]
+            _probe(untaught, run, words, f"no label, {f'lead {leads}' if leads else '12 leads'}", show)
 
 
-def _probe(request: ProbeRequest, parent: Path, say: Say, watch: Progress) -> None:
+def _probe(request: ProbeRequest, parent: Path, words: Sequence[object], title: str, show: Shown) -> None:
     folder = parent / "probes" / Places().name(request)
     if (folder / ROW).exists():
         return
-    say(f"probe {parent.name} on {TASK}")
-    row = Probe(request, progress=lambda stage, done, total: watch(f"{parent.name} {stage}", done, total)).run(folder)
+    show.command(*words)
+    stage = f"{parent.name} {request.head}"
+    row = Probe(request, progress=lambda name, done, total: show.progress(f"{stage} {name}", done, total)).run(
+        folder, request.amount, request.seed
+    )
     if row.macro_auroc is not None and row.macro_interval is not None:
         low, high = row.macro_interval
-        say(f"    macro AUROC {percent(row.macro_auroc)} (95 % interval {percent(low)} to {percent(high)})")
+        show.outcome(
+            f"{title}: macro AUROC {percent(row.macro_auroc)} (95 % interval {percent(low)} to {percent(high)})"
+        )

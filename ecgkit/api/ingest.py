@@ -146,7 +146,7 @@ def ingest(
         verify=verify,
     )
     options.check()
-    folder = open_folder(str(src))
+    folder = open_folder(str(src), progress)
     store = new_store(out, folder, dataset)
     with open_executor(workers, dask, warm_up) as executor:
         return run_ingest(folder, store, options, progress, overwrite=overwrite, executor=executor)

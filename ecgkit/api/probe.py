@@ -1,5 +1,6 @@
 """``ecgkit.probe``: evaluate an encoder on tasks, for one result or a grid of tasks, lead sets and label amounts."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 from ecgkit.api.arguments import PathLike, Settings, assignments
 from ecgkit.atomic import atomic_file
 from ecgkit.choices import notes_choices
-from ecgkit.config import build
+from ecgkit.config import build, fingerprint
 from ecgkit.entries import HeadEntry
 from ecgkit.errors import ConfigError, EcgkitError, TaskError
 from ecgkit.evaluation.features.encoder import EncoderChoice
@@ -28,6 +29,7 @@ from ecgkit.workspace.fitting import probe_inputs
 
 Numbers = str | float | Sequence[float]
 Names = str | Sequence[str]
+LONGEST_NAME = 80  # characters of the lead sets in the name of a file
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,8 @@ def probe(
         settings: Settings of the head, such as ``{"gate": "frozen"}``. Without a run: settings of the model, and those
             of the head with ``head.`` before their names.
         head: Head to fit on the encoder's features.
-        leads: Lead sets to test, such as ``["12", "limb", "I+II"]``. Each gives one result. By default all leads.
+        leads: Lead sets to test, such as ``["12", "limb", "I,II"]``. Each gives one result; a comma joins the leads
+            of one set. By default all leads.
         prompts: For head ``zero-shot``: JSON file that holds a prompt for each class.
         independent_queries: For head ``zero-shot``: predict each class independently of the others.
         epochs: With `scratch`, number of epochs.
@@ -146,9 +149,7 @@ def probe(
     check_overlap(encoder, allow_overlap)
     check_cache(encoder, head, cache)
     tasks = [name.strip() for name in task.split(",")]
-    sets = (
-        [each.name for each in parse_lead_sets(leads if isinstance(leads, str) else ",".join(leads))] if leads else []
-    )
+    sets = [each.name for each in parse_lead_sets(leads)] if leads else []
     if not fractions and not counts:
         fractions = (100.0,)
     alone = seeds is None and fractions == (100.0,) and not counts
@@ -176,7 +177,7 @@ def probe(
     wanted = requests_of(suite, device=device, cache=cache_choice(cache, no_cache))
     found = _run(wanted, None if out is None else Path(out), jobs, progress)
     beside = Path(out) if out else wanted[0].below / "probes"
-    name = f"{'-'.join(Path(name).stem for name in tasks)}-{head}-seed{seed}"
+    name = _grid_name(tasks, head, leads, {"fraction": () if alone else fractions, "labels": counts}, seed)
     kinds = ("results", "leads") if alone else ("results-curve", "leads-curve")
     return replace(
         found,
@@ -184,6 +185,16 @@ def probe(
         details=_write_details(found, beside / f"{kinds[0]}-{name}.csv") if len(wanted) > 1 else None,
         heat_map=_draw_lead_sets(found, beside / f"{kinds[1]}-{name}.png") if sets else None,
     )
+
+
+def _grid_name(tasks: Sequence[str], head: str, leads: Names, amounts: Mapping[str, Sequence[float]], seed: int) -> str:
+    """Return the name of the files of a grid, so that another grid of the run does not replace them."""
+    sets = [leads] if isinstance(leads, str) else leads
+    named = "_".join(re.sub(r"[^\w+]+", "-", name.strip().replace(",", "+")) for name in sets)
+    if len(named) > LONGEST_NAME:
+        named = f"{len(sets)}-sets-{fingerprint(list(sets))[:8]}"
+    shares = [f"{kind}-{'-'.join(f'{value:g}' for value in values)}" for kind, values in amounts.items() if values]
+    return "-".join([*(Path(name).stem for name in tasks), head, *filter(None, [named, *shares]), f"seed{seed}"])
 
 
 def joined(names: Names | Path) -> str:

@@ -13,6 +13,7 @@ from ecgkit.api.probe import cache_choice, check_cache, check_overlap, chosen_en
 from ecgkit.atomic import check_output
 from ecgkit.choices import notes_choices
 from ecgkit.config import build, to_dict
+from ecgkit.errors import ConfigError
 from ecgkit.evaluation.probe.facts import facts_of
 from ecgkit.evaluation.probe.leaks import leak_warnings
 from ecgkit.evaluation.probe.probe import Probe
@@ -62,7 +63,7 @@ def study_layers(
     config: PathLike | None = None,
     settings: Settings = (),
     head: str = "linear",
-    leads: str = "",
+    leads: str | Sequence[str] = "",
     protocol: str = "default",
     splits: PathLike | None = None,
     label_set: str = "",
@@ -132,7 +133,7 @@ def study_perturbations(
     config: PathLike | None = None,
     settings: Settings = (),
     head: str = "linear",
-    leads: str = "",
+    leads: str | Sequence[str] = "",
     prompts: PathLike | None = None,
     independent_queries: bool = False,
     protocol: str = "default",
@@ -219,12 +220,24 @@ def _request(options: Mapping[str, Any]) -> ProbeRequest:
         "task": task,
         "encoder": encoder,
         "head_settings": tuple(head_settings),
-        "leads": lead_set(options["leads"]).name if options["leads"] else "",
+        "leads": _one_lead_set(options["leads"]),
         "splits": str(options["splits"] or ""),
         "task_settings": tuple(assignments(options["task_settings"])),
         "cache": cache_choice(cache, options["no_cache"]),
     }
     return build(ProbeRequest, values, source="study")
+
+
+def _one_lead_set(leads: str | Sequence[str]) -> str:
+    """Return the name of the lead set of a study; empty for all leads.
+
+    Raises:
+        ConfigError: Several sets are given.
+    """
+    given = [leads] if isinstance(leads, str) else list(leads)
+    if len(given) > 1:
+        raise ConfigError(f"a study with {len(given)} lead sets: {', '.join(given)}", remedy="Give --leads once.")
+    return lead_set(given[0]).name if given and given[0] else ""
 
 
 def _folder(request: ProbeRequest, kind: str, out: PathLike | None, folder_kind: str) -> Path:

@@ -38,11 +38,19 @@ def _names_of(kind: type[Entry]) -> Completion:
 methods = _names_of(MethodEntry)
 tasks = _names_of(TaskEntry)
 heads = _names_of(HeadEntry)
-datasets = _names_of(DatasetEntry)
+_modules = _names_of(DatasetEntry)
 archives = _names_of(ArchiveEntry)
 detectors = _names_of(DetectorEntry)
 knowledge_backends = _names_of(KnowledgeBackendEntry)
 protocols = _names_of(ProtocolEntry)
+
+
+def datasets(incomplete: str) -> list[tuple[str, str]]:
+    """Return the names of layouts: those with a module, and those that the card of an archive declares."""
+    from ecgkit.archives.card import read_card
+
+    declared = [(e.name, e.summary) for e in host().entries(ArchiveEntry).values() if read_card(e).reading]
+    return _modules(incomplete) + [pair for pair in declared if pair[0].startswith(incomplete)]
 
 
 def stores(incomplete: str) -> list[str]:

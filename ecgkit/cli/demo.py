@@ -13,7 +13,7 @@ from ecgkit.cli.render import SeedOption, next_is, progress, say
 
 def demo(
     out: Annotated[Path, typer.Option(help="Folder for all output of the demo.")] = Path("ecgkit-demo"),
-    records: Annotated[int, typer.Option(min=50, help="Number of simulated ECGs.")] = 1000,
+    records: Annotated[int, typer.Option(min=100, help="Number of simulated ECGs.")] = 2000,
     seed: SeedOption = 0,
 ) -> None:
     """Run every stage on a simulated cohort and write a report.

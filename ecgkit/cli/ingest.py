@@ -226,7 +226,9 @@ def ingest(
     from ecgkit.workspace.defaults import new_store
     from ecgkit.workspace.next_step import after_store
 
-    store = new_store(out, open_folder(src), dataset)
+    with progress() as watch:  # a large archive is listed first
+        folder = open_folder(src, watch)
+    store = new_store(out, folder, dataset)
     say_choices()
     arguments = given(ecgkit.ingest, {**options, "out": store})
     with progress() as watch:

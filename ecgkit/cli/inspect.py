@@ -44,6 +44,19 @@ def inspect(
     overlap: Annotated[
         Path | None, typer.Option(help="Second store. Shows the records and patients that both stores share.")
     ] = None,
+    where: Annotated[
+        str,
+        typer.Option(
+            help="Show which records a statement is true of, such as: atrial fibrillation and not (paced or age < 18). "
+            "It names entities of the reports, labels, flags and columns."
+        ),
+    ] = "",
+    entities: Annotated[
+        str, typer.Option(help="With --where, name of the extraction whose entities are meant. Default: the only one.")
+    ] = "",
+    csv: Annotated[
+        Path | None, typer.Option(help="With --where, CSV file for record id, patient id and fold of each record.")
+    ] = None,
     attention: Annotated[
         bool,
         typer.Option(
@@ -88,7 +101,10 @@ def inspect(
             _reconstruct(run, of, record, out)
         next_is(after_run(run))
         return
-    _check_store(record, out, html, data, task, asked=[bool(record), bool(quality or html), overlap is not None])
+    asked = [bool(record), bool(quality or html), overlap is not None, bool(where)]
+    _check_store(record, out, html, data, task, asked=asked)
+    if (entities or csv) and not where:
+        raise ConfigError("--entities or --csv without --where", "", "Add --where STATEMENT, or leave the option out.")
     path = the_store(store, "ecgkit inspect")
     say_choices()
     if record:
@@ -97,6 +113,8 @@ def inspect(
         _show_overlap(path, overlap, as_json)
     elif quality or html:
         _show_quality(path, html, as_json)
+    elif where:
+        _show_records(path, where, entities, csv, as_json)
     else:
         _show_store(path, as_json)
     next_is(after_store(path))
@@ -117,7 +135,7 @@ def _check_store(
     if out is not None and not record:
         raise ConfigError("--out without --record", "", "Name the record to draw: --record ID.")
     if sum(asked) > 1:
-        raise ConfigError("--record, --quality and --overlap at once", "", "Give only one of them.")
+        raise ConfigError("--record, --quality, --overlap and --where at once", "", "Give only one of them.")
 
 
 def _show_store(store: Path, as_json: bool) -> None:
@@ -144,6 +162,16 @@ def _show_overlap(first: Path, second: Path, as_json: bool) -> None:
         print_json(asdict(both))
     else:
         inspect_view.show_overlap(first.name, second.name, both)
+
+
+def _show_records(store: Path, where: str, entities: str, csv: Path | None, as_json: bool) -> None:
+    found = ecgkit.find_records(store, where, entities=entities, csv=csv)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        inspect_view.show_cohort(store.name, found)
+    if csv is not None:
+        say(f"wrote {csv}")
 
 
 def _show_record(store: Path, record: str, out: Path | None, start: str, seconds: float, as_json: bool) -> None:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ecgkit.api.inspect import QualityCounts, RecordDetails
+    from ecgkit.cohort.find import Cohort
     from ecgkit.evaluation.studies.reconstruction import Rebuilt
     from ecgkit.store.summary import FlagCount, Overlap, StoreSummary
 
@@ -32,6 +33,25 @@ def show_store(name: str, summary: "StoreSummary", ledger: "pd.DataFrame") -> No
         print_table(f"Ledger: {len(ledger)} rejected records", rejected)
         if len(ledger) > SHOWN:
             say(f"... and {len(ledger) - SHOWN} more in {name}/ledger.parquet")
+
+
+def show_cohort(name: str, cohort: "Cohort") -> None:
+    """Print what a statement means, how many records it is true of, and the first of them."""
+    facts = {
+        **{f"{term!r}": meaning for term, meaning in cohort.meanings.items() if meaning != f"column {term}"},
+        **({"entities": cohort.extraction} if cohort.extraction else {}),
+        "records": f"{len(cohort)} of {cohort.records}",
+        "patients": f"{cohort.patients}" if cohort.patients else "ids unknown" if len(cohort) else "0",
+        "records per fold": ", ".join(f"{fold}: {n}" for fold, n in cohort.folds.items()) or "none",
+        "neither true nor false": f"{cohort.unknown}: the report is unsure or was not read, or a value is missing",
+    }
+    if not cohort.unknown:
+        facts["neither true nor false"] = "0"
+    print_facts(f"{name}: {cohort.statement}", facts)
+    if len(cohort):
+        rows = [{str(k): v for k, v in row.items()} for row in cohort.table.head(SHOWN).to_dict("records")]
+        more = f", the first {SHOWN}" if len(cohort) > SHOWN else ""
+        print_table(f"Records{more}", rows, numeric=["fold"])
 
 
 def _lines(summary: "StoreSummary") -> dict[str, str]:

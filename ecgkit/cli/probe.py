@@ -40,7 +40,7 @@ def probe(
     config: ConfigOption = None,
     settings: SetOption = None,
     head: given.Head = "linear",
-    leads: given.Leads = "",
+    leads: given.Leads = None,
     prompts: given.Prompts = None,
     independent_queries: given.IndependentQueries = False,
     epochs: given.Epochs = None,
@@ -98,7 +98,7 @@ def _fill_in(options: dict[str, Any]) -> None:
 
 def _taken(options: Mapping[str, Any], *, without: tuple[str, ...]) -> dict[str, Any]:
     """Return the options without those named; a list option that was not given becomes an empty tuple."""
-    lists = ("settings", "task_settings")
+    lists = ("settings", "task_settings", "leads")
     kept = {name: value for name, value in options.items() if name not in without}
     return {name: value or () if name in lists else value for name, value in kept.items()}
 

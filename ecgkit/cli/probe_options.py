@@ -74,11 +74,12 @@ Head = Annotated[
     ),
 ]
 Leads = Annotated[
-    str,
+    list[str] | None,
     typer.Option(
+        "--leads",
         rich_help_panel="Evaluation",
-        help="Lead sets to test, such as 12,6,3,2,1, limb, I+II, all-single or random:3:20. Each lead set gives one "
-        "result. Default: all leads.",
+        help="Lead set to test, such as 12, limb, I,II, all-single or random:3:20. A comma joins the leads of one set. "
+        "Repeat the option for several sets; each set gives one result. Default: all leads.",
     ),
 ]
 Prompts = Annotated[

@@ -44,6 +44,11 @@ class Arrays(Dataset):
         """Return whether this is an array file, or a folder of such files."""
         return bool(array_files(root)[0])
 
+    @classmethod
+    def is_certain(cls, root: Path) -> bool:
+        """Return whether the folder holds array files that are no signal files of WFDB records."""
+        return next(root.rglob("*.hea"), None) is None and cls.recognises(root)
+
     def sources(self) -> Sequence[Source]:
         """List the records of all files.
 

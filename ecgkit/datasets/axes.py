@@ -11,6 +11,8 @@ from ecgkit.errors import DatasetError
 
 # Without names of leads, an axis this short, and far shorter than the others, is that of the leads.
 MOST_LEADS = 16
+# No record is this short, so an axis below it is not time while another one may be. MATLAB files often have [T, L, N].
+FEWEST_SAMPLES = 50
 
 
 def find_axes(name: str, shape: Sequence[int], *, leads: int, records: int, given: str = "") -> str:
@@ -64,8 +66,11 @@ def _of_three(sizes: Sequence[int], lead_axis: int, rest: list[int], records: in
     """Return the letters of three axes, of which that of the leads is known."""
     letters = {lead_axis: "L"}
     named = [axis for axis in rest if sizes[axis] == records]
+    short = [axis for axis in rest if sizes[axis] < FEWEST_SAMPLES]
     if len(named) == 1:
         first = named[0]
+    elif len(short) == 1:
+        first = short[0]
     elif lead_axis > 0:  # records first, as every library of this field stacks them
         first = rest[0]
     else:

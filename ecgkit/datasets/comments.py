@@ -12,8 +12,15 @@ _AGE = re.compile(
 _YEARS = {"y": 1.0, "a": 1.0, "m": 1 / 12, "w": 7 / 365.25, "d": 1 / 365.25}
 _CODES = re.compile(r"[\d\s,;|/&+]+")
 _MARKS = " <>#"
-# Comments whose content has columns of its own.
-_OWN = {"dx", "age", "sex"}
+# "The age of patients over 89 is set to 300" (PTB-XL, HIPAA). 90 keeps them the oldest without distorting means.
+HIDDEN_AGE, OLDEST = 300.0, 90.0
+# Comments whose content has columns of their own.
+_OWN = {"dx", "age", "sex", "gender"}
+# The form that WFDB's header(5) recommends holds several keys in one line: "<age>: 69 <sex>: M <diagnoses>: none".
+_KEYS_IN_LINE = re.compile(r"(?=<[^<>:]+>\s*:?)")
+_KEY = re.compile(r"\s*<(?P<key>[^<>:]+)>\s*:?(?P<value>.*)")
+# Words that say that something is not known.
+UNKNOWN = {"", "nan", "unknown", "none", "n/a", "na"}
 # A header may hold anything; no more comments than these become columns, and no key longer than this.
 MOST_COLUMNS, LONGEST_KEY = 64, 60
 
@@ -60,7 +67,9 @@ def parse_comments(lines: tuple[str, ...]) -> Comments:
             columns.setdefault(key, []).append(value)
     joined = {key: "; ".join(dict.fromkeys(values)) for key, values in list(columns.items())[:MOST_COLUMNS]}
     labels = dict.fromkeys(code for key, value in _pairs(lines) if key.lower() == "dx" for code in split_codes(value))
-    return Comments(tuple(labels), parse_age(fields.get("age", "")), parse_sex(fields.get("sex", "")), joined)
+    known = tuple(label for label in labels if label.lower() not in UNKNOWN)
+    sex = parse_sex(fields.get("sex", "")) or parse_sex(fields.get("gender", ""))
+    return Comments(known, parse_age(fields.get("age", "")), sex, joined)
 
 
 def split_codes(text: str) -> list[str]:
@@ -69,7 +78,7 @@ def split_codes(text: str) -> list[str]:
     Codes that are numbers may also be separated by blanks, ``/``, ``&`` or ``+``.
     """
     parts = re.split(r"[\s,;|/&+]+" if _CODES.fullmatch(text) else r"[,;|]", text)
-    return [part.strip() for part in parts if part.strip()]
+    return [code for part in parts if (code := part.strip().strip("\"'").strip())]
 
 
 def parse_age(text: str) -> float | None:
@@ -77,7 +86,8 @@ def parse_age(text: str) -> float | None:
     match = _AGE.fullmatch(text.strip())
     if not match:
         return None
-    return float(match["number"].replace(",", ".")) * _YEARS[(match["unit"] or "y")[0].lower()]
+    age = float(match["number"].replace(",", ".")) * _YEARS[(match["unit"] or "y")[0].lower()]
+    return OLDEST if age == HIDDEN_AGE else age
 
 
 def parse_sex(text: str) -> str | None:
@@ -88,6 +98,11 @@ def parse_sex(text: str) -> str | None:
 
 def _pairs(lines: tuple[str, ...]) -> Iterator[tuple[str, str]]:
     for line in lines:
-        key, colon, value = line.strip().lstrip("#").partition(":")
+        content = line.strip().lstrip("#")
+        if _KEY.match(content):
+            found = (_KEY.fullmatch(part) for part in _KEYS_IN_LINE.split(content))
+            yield from ((match["key"].strip(_MARKS), match["value"].strip()) for match in found if match)
+            continue
+        key, colon, value = content.partition(":")
         if colon:
             yield key.strip(_MARKS), value.strip()

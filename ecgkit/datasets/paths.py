@@ -10,23 +10,28 @@ from ecgkit.distribution import install_extra
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.packed.archive import is_packed, open_archive
 from ecgkit.packed.path import PackedPath
+from ecgkit.progress import Progress, silent
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*:")
 
 
-def open_folder(text: str | os.PathLike[str]) -> Path:
+def open_folder(text: str | os.PathLike[str], progress: Progress = silent) -> Path:
     """Return the folder that a user named: a path, a ``.zip`` or ``.tar``, or a URL such as ``s3://bucket/folder``.
 
     The folders of an archive stand behind its name: ``mimic.zip/files``. If it holds one folder alone, as most do, that
     folder is meant. A URL needs the package universal-pathlib and the package for its protocol. Behind a URL and in an
     archive, the result has the interface of `Path` and is none.
 
+    Args:
+        text: What the user named.
+        progress: Called while an archive is decompressed and listed.
+
     Raises:
         DatasetError: A package that the URL needs is not installed, its protocol is unknown, or the archive is damaged.
     """
     name = os.fspath(text).removeprefix("file://")
     if "://" not in name:
-        return _open_local(Path(name))
+        return _open_local(Path(name), progress)
     try:
         from upath import UPath
 
@@ -52,13 +57,13 @@ def _patience(name: str) -> dict[str, Any]:
     return {"get_client": patient_client}
 
 
-def _open_local(path: Path) -> Path:
+def _open_local(path: Path, progress: Progress) -> Path:
     if path.is_dir() or not any(is_packed(part) for part in path.parts):
         return path
     for file in (path, *path.parents):
         if is_packed(file.name) and file.is_file():
             inner = path.relative_to(file).as_posix()
-            root = PackedPath(open_archive(file.resolve()), "" if inner == "." else inner)
+            root = PackedPath(open_archive(file.resolve(), progress=progress), "" if inner == "." else inner)
             inside = list(root.iterdir())
             return cast(Path, inside[0] if inner == "." and len(inside) == 1 and inside[0].is_dir() else root)
     return path

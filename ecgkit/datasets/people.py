@@ -11,8 +11,9 @@ from pathlib import Path
 
 from ecgkit.datasets.base import FOLDS, RESERVED, Dataset, Source, hashed_fold
 from ecgkit.datasets.comments import Comments, parse_age, parse_comments, parse_sex, split_codes
-from ecgkit.datasets.matching import Match, likely_column, match_rows, no_match
+from ecgkit.datasets.matching import likely_column, match_rows, no_match
 from ecgkit.datasets.roles import Roles, check_column, find_roles, is_true
+from ecgkit.datasets.table_notes import notes_of_folds, notes_of_match
 from ecgkit.datasets.tables import SUFFIXES, Row, Table, number, read_table, text
 from ecgkit.errors import DatasetError, RecordError
 
@@ -41,7 +42,9 @@ def introduce(dataset: Dataset) -> list[Source]:
     if given.patient_from:
         sources = _patients_from_paths(dataset, sources)
     dataset.check(sources)
-    return _without_blanks(dataset, sources)
+    sources = _without_blanks(dataset, sources)
+    dataset.findings += notes_of_folds(sources)
+    return sources
 
 
 def _described_by_found_table(dataset: Dataset, sources: list[Source]) -> list[Source]:
@@ -61,7 +64,8 @@ def _described_by_found_table(dataset: Dataset, sources: list[Source]) -> list[S
         if is_known and match_rows(table, sources, wanted, in_order=dataset.in_order):
             found.append(table)
         else:
-            dataset.findings.append(f"not used: {table.name} names none of the records")
+            reason = no_match(table, sources, wanted or likely_column(table))
+            dataset.findings.append(f"not used: {reason}")
     if len(found) > 1:
         names = ", ".join(table.name for table in found)
         dataset.findings.append(f"not used: {names} all name the records; choose one with --table")
@@ -94,7 +98,7 @@ def describe(dataset: Dataset, sources: list[Source], table: Table, *, in_order:
         raise no_match(table, sources, roles.record or likely_column(table))
     dataset.described_by = table.name
     dataset.columns |= set(table.columns)
-    dataset.findings += [*table.notes, *_told(table, sources, match, roles)]
+    dataset.findings += [*table.notes, *notes_of_match(table, sources, match, roles)]
     by_order = likely_column(table) if not match.column else ""
     if by_order and len({row[by_order] for row in table.rows}) < len(table.rows):
         by_order = ""
@@ -109,12 +113,12 @@ def _introduced(source: Source, row: Row | None, is_twice: bool, reader: "_Reade
     if row is None or is_twice:
         reason = "lists it more than once" if is_twice else "does not list it"
         return source if source.problem else replace(source, problem=f"{reader.table.name} {reason}")
-    try:
-        described = reader.describe(source, row)
-    except RecordError as error:
-        return source if source.problem else replace(source, problem=f"{reader.table.name}: {error}")
     record_id = (row.get(named_by) or "").strip() if named_by else ""
-    return replace(described, record_id=text(record_id) or record_id) if record_id else described
+    named = replace(source, record_id=text(record_id) or record_id) if record_id else source
+    try:
+        return reader.describe(named, row)
+    except RecordError as error:
+        return named if named.problem else replace(named, problem=f"{reader.table.name}: {error}")
 
 
 class _Reader:
@@ -145,7 +149,7 @@ class _Reader:
         age = row.get(roles.age)
         sex = row.get(roles.sex)
         if age and parse_age(age) is None:
-            raise RecordError(f"column {roles.age} holds {age[:20]!r}", "an age, or an empty cell")
+            kept[f"table_{roles.age}"] = age
         if sex and not parse_sex(sex):
             kept[f"table_{roles.sex}"] = sex
         return replace(
@@ -174,16 +178,16 @@ class _Reader:
         cell = (row.get(self.roles.fold) or "").strip().lower()
         if cell in _PARTS:
             return _PARTS[cell] or (hashed_fold(key) - 1) % 8 + 1
-        fold = number(row, self.roles.fold) if cell else None
-        if fold is None:
+        if not cell:
             return None
-        fold += 1 - self._first_fold
-        if not fold.is_integer() or not 1 <= fold <= FOLDS:
+        whole = cell.removesuffix(".0")
+        fold = int(whole) + 1 - self._first_fold if whole.isascii() and whole.isdecimal() else 0
+        if not 1 <= fold <= FOLDS:
             raise RecordError(
                 f"column {self.roles.fold} holds {cell[:20]!r}",
                 f"a whole number from 1 to {FOLDS}, or train, val or test",
             )
-        return int(fold)
+        return fold
 
 
 def codes_of(cell: str) -> list[str]:
@@ -258,24 +262,3 @@ def _first_comments(dataset: Dataset, sources: Sequence[Source]) -> Comments:
             except RecordError:
                 continue
     return parse_comments(())
-
-
-def _told(table: Table, sources: Sequence[Source], match: Match, roles: Roles) -> list[str]:
-    """Return what the user should know of the match of a table with the records."""
-    how = f"by column {match.column}" if match.column else "in the order of the records"
-    lines = [f"table {table.name}: {len(match.rows)} of {len(sources)} records, {how}"]
-    if str(roles):
-        lines.append(f"  {roles}")
-    lacking = [source.record_id for place, source in enumerate(sources) if place not in match.rows]
-    if lacking:
-        lines.append(f"  {len(lacking)} records have no row: {_some(lacking)}")
-    if match.spare:
-        ids = [str(row[match.column]) for row in table.rows]
-        named = {str(row[match.column]) for row in match.rows.values()}
-        lines.append(f"  {match.spare} rows name no record: {_some([i for i in ids if i not in named])}")
-    return lines
-
-
-def _some(names: Sequence[str]) -> str:
-    shown = ", ".join(name[:40] for name in names[:_EXAMPLES])
-    return f"{shown} ..." if len(names) > _EXAMPLES else shown

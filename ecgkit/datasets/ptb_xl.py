@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ecgkit.datasets.base import Dataset, Source
+from ecgkit.datasets.comments import OLDEST
 from ecgkit.datasets.given import NOTHING_GIVEN, Given
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.ptb_xl_plus import Plus, find_plus, read_plus, stamp_of
@@ -26,8 +27,6 @@ REQUIRED = ("ecg_id", "patient_id", "scp_codes", "strat_fold")
 # Columns that become fields of `Source`; all others are kept under their own names.
 OWN = {*REQUIRED, "age", "sex", "report", *FILES.values()}
 SEXES = {"0": "M", "1": "F"}
-# "The age of patients over 89 is set to 300" (HIPAA). 90 keeps them the oldest without distorting means.
-OLDEST = 90.0
 
 
 class PTBXL(Dataset):

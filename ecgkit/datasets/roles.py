@@ -1,7 +1,7 @@
 """Find out which column of a table holds what: the patient, the labels, the fold, and so on."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from ecgkit.datasets.given import Given
@@ -117,6 +117,13 @@ def _is_indicator(rows: Sequence[Row], column: str) -> bool:
     """Return whether a column only says yes or no, and says yes at least once."""
     values = {_plain(row[column]) for row in rows}
     return values <= FALSE | TRUE and bool(values & TRUE)
+
+
+def indicators_in(table: Table, used: Set[str]) -> list[str]:
+    """Return the columns without a role that only say yes or no, and say both."""
+    rows = table.rows
+    free = [column for column in table.columns if column not in used and _is_indicator(rows, column)]
+    return [column for column in free if {_plain(row[column]) for row in rows} & FALSE - {""}]
 
 
 def is_true(cell: str | None) -> bool:

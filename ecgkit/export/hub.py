@@ -71,7 +71,7 @@ def export_hub(
         ConfigError: A row belongs to other weights, or the licence is not an identifier.
         OutputError: `folder` cannot be written.
     """
-    check_output(folder, KIND, overwrite=overwrite)
+    check_output(folder, KIND, overwrite=overwrite, option="--hub")
     opened = open_run(run)
     opened.encoder()  # refuses weights that do not fit
     if license and not all(c.isalnum() or c in ".-+" for c in license):

@@ -1,6 +1,5 @@
 """Find the layout of a dataset."""
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +13,10 @@ from ecgkit.datasets.paths import is_local, refused_members
 from ecgkit.download import WORK
 from ecgkit.entries import DatasetEntry
 from ecgkit.errors import DatasetError, PluginError, did_you_mean
+from ecgkit.ingestion.holdings import held, left_out
 from ecgkit.plugins import host
 
 SHOWN = 5
-_LOOKED_AT = 20_000  # files, for the words of an error
 
 
 class Layout(Protocol):
@@ -65,7 +64,7 @@ def find_dataset(src: Path, name: str = "", fs: float | None = None, given: Give
     """
     if not is_local(src):
         _check_listable(src)
-    is_file = src.is_file()
+    is_file = src.is_file() and not src.is_dir()  # a web server may answer for a folder as for a file
     if not is_file and not src.is_dir():
         what = "is neither a file nor a folder" if src.exists() else "does not exist"
         raise DatasetError(
@@ -86,7 +85,9 @@ def find_dataset(src: Path, name: str = "", fs: float | None = None, given: Give
         if _asks(layout.recognises, src, entry, broken):
             if not is_file and not name and not layout.is_certain(src):
                 _refuse_parent(src, known)
-            return layout(src, fs=fs, given=given)
+            dataset = layout(src, fs=fs, given=given)
+            dataset.findings += [] if is_file else left_out(src, entry)
+            return dataset
     if name and broken:
         raise PluginError(f"dataset layout {broken[0]} does not work")
     if is_file:
@@ -167,21 +168,8 @@ def _unknown(src: Path, entries: "dict[str, DatasetEntry | _Declared]", broken: 
     return DatasetError(
         f"the dataset layout of {src} is unknown; it holds {held(src)}",
         f"one of {', '.join(entries)}",
-        f"Give the dataset's own folder, or name --dataset.{tried}{_refusals(src)}",
+        f"Give the dataset's own folder, or name its layout with --dataset.{tried}{_refusals(src)}",
     )
-
-
-def held(src: Path) -> str:
-    """Say in words what a folder holds: its files by kind and count, the most frequent first."""
-    kinds: Counter[str] = Counter()
-    for looked_at, file in enumerate(src.rglob("*")):
-        if looked_at >= _LOOKED_AT:
-            break
-        if not file.is_dir():
-            kinds[file.suffix.lower() or "no suffix"] += 1
-    most = [f"{count:,} {'files' if count > 1 else 'file'} {kind}" for kind, count in kinds.most_common(SHOWN)]
-    rest = sum(kinds.values()) - sum(count for _, count in kinds.most_common(SHOWN))
-    return ", ".join(most) + (f" and {rest:,} others" if rest else "") or "no file"
 
 
 def _refusals(src: Path) -> str:

@@ -34,7 +34,7 @@ def write_labels_csv(entities: Entities, path: Path, *, form: Form = "long", ove
     if form not in get_args(Form):
         raise ConfigError(f"form {form!r}", " or ".join(get_args(Form)))
     if path.exists() and not overwrite:
-        raise OutputError(f"{path} already exists", remedy="Give another --to, or replace it with --overwrite.")
+        raise OutputError(f"{path} already exists", remedy="Give another FILE, or replace it with --overwrite.")
     table = _long(entities) if form == "long" else _wide(entities)
     with atomic_file(path) as staging:
         table.to_csv(staging, index=False)

@@ -7,12 +7,13 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 
 from ecgkit.packed import tar, zip
 from ecgkit.packed.index import Member, Refused, write_index
+from ecgkit.progress import Progress, silent
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
 INDEX, PLAIN = "index.sqlite", "plain.tar"
@@ -33,15 +34,16 @@ class Archive:
     Args:
         file: The archive.
         folder: Temporary folder of another process, to be shared; it is made anew if this machine does not have it.
+        progress: Called while the archive is decompressed and listed.
 
     Raises:
         DatasetError: The archive is damaged, or there is no room for its index.
     """
 
-    def __init__(self, file: Path, folder: Path | None = None) -> None:
+    def __init__(self, file: Path, folder: Path | None = None, progress: Progress = silent) -> None:
         self.file = file
         shared = folder is not None and (folder / INDEX).is_file()
-        self.folder = folder if folder is not None and shared else _indexed(file)
+        self.folder = folder if folder is not None and shared else _indexed(file, progress)
 
     def __reduce__(self) -> tuple[object, ...]:
         return open_archive, (self.file, self.folder)
@@ -151,21 +153,29 @@ class _Slice(io.RawIOBase):
         return self._at
 
 
-@lru_cache(maxsize=8)
-def open_archive(file: Path, folder: Path | None = None) -> Archive:
-    """Return an archive; within one process, the same for the same arguments."""
-    return Archive(file, folder)
+_opened: dict[tuple[Path, Path | None], Archive] = {}
 
 
-def _indexed(file: Path) -> Path:
+def open_archive(file: Path, folder: Path | None = None, progress: Progress = silent) -> Archive:
+    """Return an archive; within one process, the same for the same file. The arguments are those of `Archive`."""
+    if (file, folder) not in _opened:
+        _opened[file, folder] = Archive(file, folder, progress)
+    return _opened[file, folder]
+
+
+def _indexed(file: Path, progress: Progress) -> Path:
     """Make a temporary folder with the index of an archive, and the plain ``.tar`` of a compressed one."""
     folder = Path(tempfile.mkdtemp(prefix="ecgkit-archive-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    if file.suffix.lower() == ".zip":
-        write_index(folder / INDEX, zip.members(file))
-    elif tar.is_compressed(file):
-        tar.decompress(file, folder / PLAIN)
-        write_index(folder / INDEX, tar.members(folder / PLAIN))
-    else:
-        write_index(folder / INDEX, tar.members(file))
+    try:
+        if file.suffix.lower() == ".zip":
+            write_index(folder / INDEX, zip.members(file, progress))
+        elif tar.is_compressed(file):
+            tar.decompress(file, folder / PLAIN, progress)
+            write_index(folder / INDEX, tar.members(folder / PLAIN, progress))
+        else:
+            write_index(folder / INDEX, tar.members(file, progress))
+    except BaseException:  # Ctrl-C too: it may be many GB
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return folder

@@ -14,6 +14,7 @@ SKIPPED = "__MACOSX/"  # what macOS adds to a .zip; no file of the dataset
 BOMB_RATIO = 200  # ECGs compress to a half or a third
 BOMB_BYTES = 100 * 2**20
 LONGEST_NAME = 4096
+MEMBERS_A_REPORT = 1000
 
 _TABLES = """
 PRAGMA journal_mode = OFF;

@@ -11,12 +11,13 @@ import tarfile
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from ecgkit.errors import DatasetError
-from ecgkit.packed.index import BOMB_BYTES, BOMB_RATIO, Member, Refused
+from ecgkit.packed.index import BOMB_BYTES, BOMB_RATIO, MEMBERS_A_REPORT, Member, Refused
+from ecgkit.progress import Progress, silent
 
-_OPENERS: dict[str, Callable[[Path, Any], Any]] = {
+_OPENERS: dict[str, Callable[[IO[bytes], Any], Any]] = {
     ".gz": gzip.open,
     ".tgz": gzip.open,
     ".bz2": bz2.open,
@@ -24,6 +25,7 @@ _OPENERS: dict[str, Callable[[Path, Any], Any]] = {
 }
 _STEP = 2**22
 _BLOCK = tarfile.BLOCKSIZE
+_MB = 10**6
 
 
 def is_compressed(file: Path) -> bool:
@@ -31,17 +33,24 @@ def is_compressed(file: Path) -> bool:
     return file.suffix.lower() in _OPENERS
 
 
-def decompress(file: Path, out: Path) -> None:
+def decompress(file: Path, out: Path, progress: Progress = silent) -> None:
     """Decompress a ``.tar.gz``, ``.tar.bz2`` or ``.tar.xz`` to one plain ``.tar``, in pieces.
+
+    Args:
+        file: The archive.
+        out: The file to write.
+        progress: Called with the stage, and the MB of the archive that are done and that there are.
 
     Raises:
         DatasetError: The file is damaged or cut short, expands to far more than its size, or the disk is full.
     """
-    most = max(BOMB_BYTES, BOMB_RATIO * file.stat().st_size)
+    length = file.stat().st_size
+    most = max(BOMB_BYTES, BOMB_RATIO * length)
     try:
-        with _OPENERS[file.suffix.lower()](file, "rb") as packed, out.open("wb") as plain:
+        with file.open("rb") as raw, _OPENERS[file.suffix.lower()](raw, "rb") as packed, out.open("wb") as plain:
             size = 0
             while piece := packed.read(_STEP):
+                progress("MB decompressed", raw.tell() // _MB, length // _MB)
                 size += len(piece)
                 if size > most:
                     raise DatasetError(
@@ -64,8 +73,12 @@ def _no_room(folder: Path) -> DatasetError:
     )
 
 
-def members(file: Path) -> Iterator[Member | Refused]:
+def members(file: Path, progress: Progress = silent) -> Iterator[Member | Refused]:
     """Yield the members of a plain ``.tar``.
+
+    Args:
+        file: The archive.
+        progress: Called with the stage, and the MB of the archive that are looked through and that there are.
 
     Raises:
         DatasetError: The file is no ``.tar``.
@@ -73,7 +86,9 @@ def members(file: Path) -> Iterator[Member | Refused]:
     length = file.stat().st_size
     try:
         with tarfile.open(file, "r:") as archive:
-            for info in _infos(archive):
+            for number, info in enumerate(_infos(archive)):
+                if not number % MEMBERS_A_REPORT:
+                    progress("MB listed", archive.offset // _MB, length // _MB)
                 if not info.isdir():
                     yield _member(info, length)
             if _is_broken_off(file, archive.offset):

@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ecgkit.errors import DatasetError
-from ecgkit.packed.index import Member, Refused
+from ecgkit.packed.index import MEMBERS_A_REPORT, Member, Refused
+from ecgkit.progress import Progress, silent
 
 STORED, DEFLATED = zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED
 _ENCRYPTED = 0x1
@@ -21,8 +22,12 @@ _LOCAL = struct.Struct("<4s22x2H")  # signature, then the lengths of the name an
 _STEP = 2**20
 
 
-def members(file: Path) -> Iterator[Member | Refused]:
+def members(file: Path, progress: Progress = silent) -> Iterator[Member | Refused]:
     """Yield the members of a ``.zip``.
+
+    Args:
+        file: The archive.
+        progress: Called with the stage, members done and members in total.
 
     Raises:
         DatasetError: The file is no ``.zip``, or its central directory is damaged.
@@ -32,7 +37,9 @@ def members(file: Path) -> Iterator[Member | Refused]:
             infos = archive.infolist()
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
         raise DatasetError(f"{file} cannot be read as a .zip archive ({error})", "a complete archive") from None
-    for info in infos:
+    for number, info in enumerate(infos):
+        if not number % MEMBERS_A_REPORT:
+            progress("members", number, len(infos))
         if info.is_dir():
             continue
         reason = _refusal(info)

@@ -113,7 +113,7 @@ def simulate_cohort(
         OutputError: `out` exists and may not be replaced.
     """
     _check(records, seed, fs, seconds)
-    check_output(out, "simulated cohort", overwrite=overwrite)
+    check_output(out, "simulated cohort", overwrite=overwrite, option="OUT")
     visits = _plan(records, seed)
     findings, measurements = [], []
     with atomic_folder(out, "simulated cohort") as folder:

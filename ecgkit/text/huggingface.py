@@ -1,14 +1,15 @@
 """Language models in the Hugging Face format, from a local folder or a hub id; MedCPT is one of them.
 
-Jin et al., MedCPT, arXiv 2307.00589 (ncbi/MedCPT-Query-Encoder). The vector of a text is the hidden state of its first
-token ([CLS]), as in MedCPT's training. Texts stay on the machine: a hub id only downloads weights. Code in a model's
-folder is never run.
+Jin et al., MedCPT, arXiv 2307.00589 (ncbi/MedCPT-Query-Encoder). `TextConfig.pooling` says what the vector of a text
+is. By default it is the hidden state of the first token ([CLS]), as MedCPT was trained and as its model card uses it.
+MERL's code (``ECGCLIP.get_text_emb`` in ``utils/utils_builder.py``) takes the model's ``pooler_output`` instead.
+Texts stay on the machine: a hub id only downloads weights. Code in a model's folder is never run.
 """
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -48,7 +49,7 @@ class HuggingFaceEncoder(TextEncoder):
     """A language model. By default it is frozen, and then it is not part of a run's weights.
 
     Args:
-        config: Settings; `model`, `frozen` and `max_tokens` are used.
+        config: Settings; `model`, `pooling`, `frozen` and `max_tokens` are used.
     """
 
     default: ClassVar[str] = ""
@@ -58,6 +59,7 @@ class HuggingFaceEncoder(TextEncoder):
         self.name = self.name_of(config)
         self.width = config.width
         self.max_tokens = config.max_tokens
+        self.pooling = config.pooling
         self.frozen = config.frozen
         # A frozen model is loaded on first use and held outside the module, so it is neither saved nor moved.
         self._held: list[nn.Module] = []
@@ -85,7 +87,19 @@ class HuggingFaceEncoder(TextEncoder):
         return replace(config, width=int(_load("AutoConfig", cls.name_of(config)).hidden_size))
 
     def _language_model(self) -> nn.Module:
-        model: nn.Module = _load("AutoModel", self.name)
+        """Load the model.
+
+        Raises:
+            ConfigError: Its pooled output is asked for, and it has none with trained weights.
+        """
+        model: nn.Module
+        model, report = _load("AutoModel", self.name, output_loading_info=True)
+        drawn = any("pooler" in name for name in report["missing_keys"])  # such weights are random
+        if self.pooling == "pooler" and (drawn or getattr(model, "pooler", None) is None):
+            raise ConfigError(
+                f"text.model {self.name!r} has no weights for a pooled output",
+                remedy="Choose another vector with --set text.pooling=first (or mean).",
+            )
         return model
 
     def _model(self) -> nn.Module:
@@ -96,8 +110,8 @@ class HuggingFaceEncoder(TextEncoder):
         return self._held[0]
 
     def identity(self) -> str:
-        """Return a hash over the model's weights and the length to which texts are cut."""
-        digest = hashlib.sha256(f"{type(self).__name__} {self.max_tokens}".encode())
+        """Return a hash over the model's weights, the pooling, and the length to which texts are cut."""
+        digest = hashlib.sha256(f"{type(self).__name__} {self.pooling} {self.max_tokens}".encode())
         for name, value in sorted(self._model().state_dict().items()):
             digest.update(name.encode())
             digest.update(value.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes())
@@ -112,8 +126,15 @@ class HuggingFaceEncoder(TextEncoder):
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Encode word pieces, ``[U, 2, T] -> [U, D]``."""
-        hidden: Tensor = self._model()(input_ids=tokens[:, 0], attention_mask=tokens[:, 1]).last_hidden_state[:, 0]
-        return hidden
+        real = tokens[:, 1]
+        out = self._model()(input_ids=tokens[:, 0], attention_mask=real)
+        if self.pooling == "pooler":
+            return cast(Tensor, out.pooler_output)
+        hidden: Tensor = out.last_hidden_state  # [U, T, D]
+        if self.pooling == "first":
+            return hidden[:, 0]
+        weights = real.unsqueeze(-1).to(hidden.dtype)
+        return (hidden * weights).sum(1) / weights.sum(1).clamp_min(1)
 
 
 class MedCptEncoder(HuggingFaceEncoder):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ecgkit.config import fingerprint, to_dict
 from ecgkit.entries import MethodEntry, TaskEntry
-from ecgkit.errors import RunError, StoreError
+from ecgkit.errors import ConfigError, RunError, StoreError
 from ecgkit.executor import open_executor
 from ecgkit.methods import Batch, Corpus, Method, Sampler, lightest_preset
 from ecgkit.progress import Progress, of_stage
@@ -180,6 +180,9 @@ class Setup:
         return count_cost(self.method, self.batch(2), self.recipe)
 
 
+LABELS = "labels"  # the supply that a task gives
+
+
 def set_up(
     entry: MethodEntry,
     config: Any,
@@ -204,12 +207,18 @@ def set_up(
         preview_only: Read single records instead of making the view, for an estimate.
 
     Raises:
+        ConfigError: A task is named, and the method uses no labels.
         StoreError: The store lacks what the method needs, or has too few records.
         TaskError: The store has no labels of the task.
     """
     device = own_device(options.device, processes)
     family: type[Method] = entry.load()
     needs = (*entry.needs, *family.further_needs(config))
+    if task is not None and LABELS not in needs:
+        raise ConfigError(
+            f"--task {task.name} with {entry.name}, whose training uses no labels",
+            remedy=f"Leave --task out. Probe the trained run on the task with: ecgkit probe RUN --task {task.name}",
+        )
     prepare = watch if options.prepare else None
     processes.in_turn(lambda: check_prepared(needs, store, owner=entry.name, prepare=prepare, config=config))
     view = preview(store, config.signal) if preview_only else _view(store, config.signal, options, processes, watch)

@@ -3,6 +3,7 @@
 A method names its needs in its entry, and an encoder in its class. The loader supplies only these.
 """
 
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -161,9 +162,19 @@ def open_entities(store: Store, view: View, data: TaskData | None, source: Entit
     return ByRow(torch.from_numpy(entity_values(store, source)))
 
 
-def open_labels(store: Store, view: View, data: TaskData | None) -> Supply | None:
-    """Open the targets of a task; None without a task."""
-    return None if data is None else Labels.of(data, len(store))
+def open_labels(store: Store, view: View, data: TaskData | None) -> Supply:
+    """Open the targets of a task.
+
+    Raises:
+        StoreError: No task is named.
+    """
+    if data is None:
+        raise StoreError(
+            "the method is trained on the labels of a task, and no task is named",
+            remedy=f"Name one with: pretrain --task NAME. List those that fit the store with: "
+            f"ecgkit tasks --data {shlex.quote(str(store.path))}",
+        )
+    return Labels.of(data, len(store))
 
 
 def open_demographics(store: Store, view: View, data: TaskData | None) -> Supply:

@@ -42,7 +42,7 @@ train merl-masked merl --set dlm_prob=1
 
 for name in kmerl merl merl-masked; do
     [ -f "$out/$name.probed" ] && continue
-    ecgkit probe "$out/$name" --data "$store" --task ptbxl-super --head zero-shot --leads 12,6,3,I,II --device "$device"
+    ecgkit probe "$out/$name" --data "$store" --task ptbxl-super --head zero-shot --leads 12 --leads 6 --leads 3 --leads I --leads II --device "$device"
     touch "$out/$name.probed"
 done
 ecgkit report "$out" --out "$out/report.html"

@@ -23,6 +23,7 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
             paper="K-MERL, arXiv 2502.17900 (2025)",
             needs=("signal", "reports", "entities"),
             features=("per_lead", "tokens", "layers", "layer_input"),
+            demo={"preset": "tiny", "set": ("recipe.epochs=10",)},
         )
     )
     register(

@@ -37,7 +37,9 @@ MERL_PAPER = replace(
 SMALL_RECIPE = Recipe(
     epochs=40, batch_size=16, lr=1.6e-2, warmup_epochs=2, weight_decay=0.05, betas=(0.9, 0.98), clip=1.0
 )
-SMALL_TEXT = TextConfig(width=128)
+# MERL's code takes the pooled output of the language model, and K-MERL is built on it.
+TEXT = TextConfig(pooling="pooler")
+SMALL_TEXT = replace(TEXT, width=128)
 
 
 @dataclass(frozen=True)
@@ -99,7 +101,7 @@ class KMerlConfig:
     w_query: float = 1.0
     uncertain: Literal["negative", "positive", "ignore"] = "negative"
     entities: EntityField = field(default_factory=EntitySource)
-    text: TextConfig = field(default_factory=TextConfig)
+    text: TextConfig = TEXT
     signal: SignalSpec = SIGNAL
     recipe: Recipe = KMERL_RECIPE
 
@@ -173,7 +175,7 @@ class MerlConfig:
     w_uma: float = 1.0
     dlm_counts: tuple[int, ...] = (9, 10, 11)
     dlm_prob: float = 0.0
-    text: TextConfig = field(default_factory=TextConfig)
+    text: TextConfig = TEXT
     signal: SignalSpec = SIGNAL
     recipe: Recipe = MERL_CODE
 

@@ -17,7 +17,7 @@ from ecgkit_kmerl.config import MERL, MerlConfig
 from ecgkit_kmerl.resnet import DEPTHS
 
 MIMIC_LEADS = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
-MEDCPT = TextConfig(encoder="medcpt", width=768)
+MEDCPT = TextConfig(encoder="medcpt", width=768, pooling="pooler")  # as the published code
 HEAD_WIDTH = 64
 EXPECTED = "a complete published MERL checkpoint"
 # Of the trained model but of no use here: the text model, and a classifier that the encoder's class brings along.

@@ -29,6 +29,7 @@ FUNCTIONS = {
         "inspect_reconstruction",
         "inspect_attention",
         "inspect_lead_worth",
+        "find_records",
     ),
     "probe": ("probe", "study_layers", "study_perturbations", "probe_suite"),
     "report": ("report",),

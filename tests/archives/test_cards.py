@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from ecgkit.archives.card import all_cards, read_card
 from ecgkit.archives.overlaps import overlaps_of, shared_archives
-from ecgkit.cli import build_app
+from ecgkit.cli import build_app, completion
 from ecgkit.entries import ArchiveEntry, DatasetEntry
 from ecgkit.errors import ConfigError
 from ecgkit.plugins import host
@@ -72,3 +72,9 @@ def test_the_command_lists_all_and_shows_one() -> None:
     assert "figures read at" in shown.stdout
     wrong = run.invoke(build_app(), ["datasets", "ptbxl"])
     assert wrong.exit_code != 0
+
+
+def test_the_shell_completes_layouts_of_modules_and_of_cards() -> None:
+    names = [name for name, _ in completion.datasets("")]
+    assert {"ptb-xl", "wfdb", "ptbdb", "mit-bih"} <= set(names) and len(names) == len(set(names))
+    assert completion.datasets("ptbd") == [("ptbdb", "PTB Diagnostic ECG Database")]

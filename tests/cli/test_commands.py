@@ -196,7 +196,11 @@ def bad_record(folder: Path, kind: str) -> None:
         ("three leads", ["--leads", "12"], "leads V1, V3, V4, V5, V6 are missing"),
         ("three leads", ["--leads", "I,Q"], "lead 'Q' is unknown"),
         ("good", ["--dataset", "ptbxl"], "wfdb, zzu-pecg. Did you mean 'ptb-xl'?"),
-        ("good", ["--dataset", "ptb-xl"], "is not laid out as ptb-xl; it holds 1 file .hea, 1 file .dat"),
+        (
+            "good",
+            ["--dataset", "ptb-xl"],
+            "is not laid out as ptb-xl; it holds 1 file .hea (--dataset wfdb)",
+        ),
     ],
 )
 def test_bad_records_are_one_line_and_leave_nothing(ecgkit, tmp_path: Path, kind, options, message) -> None:
@@ -363,14 +367,19 @@ def test_the_demo_runs_stops_and_goes_on(ecgkit, tmp_path: Path, monkeypatch) ->
     from ecgkit.entries import MethodEntry
     from ecgkit.plugins import host
 
-    entry = host().get(MethodEntry, "stmem")
-    assignments = tuple(a for a in SMALL if a != "--set")
-    small = replace(entry, demo={"preset": "tiny", "set": ("recipe.epochs=1", *assignments)})
-    monkeypatch.setitem(host()._entries["method"], "stmem", small)
+    sizes = {"stmem": [a for a in SMALL if a != "--set"], "kmerl": ["depth=1"]}
+    for name, changes in sizes.items():
+        demo = {"preset": "tiny", "set": ("recipe.epochs=1", *changes)}
+        small = replace(host().get(MethodEntry, name), demo=demo)
+        monkeypatch.setitem(host()._entries["method"], name, small)
     out = tmp_path / "demo"
     first = ecgkit("demo", "--out", out, "--records", 100)
     assert first.code == 0, first.err
-    assert "2 results" in (out / "report.html").read_text()
+    assert "6 results" in (out / "report.html").read_text()
+    typed = [line for line in first.out.splitlines() if line.startswith("$ ")]
+    assert [line.split()[2] for line in typed[:4]] == ["simulate", "ingest", "beats", "extract-knowledge"]
+    assert f"$ ecgkit probe {out}/runs/kmerl-tiny --data {out}/cohort.zarr --task simulated --head zero-shot" in typed
+    assert "no label, lead II: macro AUROC" in first.out
     assert len(list((out / "ecg").glob("*.png"))) >= 5
     before = {
         p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file() and p.name not in ("report.html", "demo.yaml")

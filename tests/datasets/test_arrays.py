@@ -279,11 +279,13 @@ def test_axes_are_told_apart_or_asked_for() -> None:
     assert find_axes("x", (20, 600, 12), leads=12, records=0) == "NTL"
     assert find_axes("x", (20, 1, 600, 12), leads=12, records=0) == "N1TL"
     assert find_axes("x", (12, 600, 20), leads=12, records=20) == "LTN"
+    assert find_axes("x", (600, 12, 6), leads=12, records=0) == "TLN"
+    assert find_axes("x", (12, 600, 20), leads=12, records=0) == "LTN"
     assert find_axes("x", (600, 12), leads=12, records=0) == "TL"
     assert find_axes("x", (9000, 1), leads=1, records=0) == "T1"
     assert find_axes("x", (600, 20), leads=1, records=20) == "TN"
     assert find_axes("x", (50, 600, 8), leads=0, records=0) == "NTL"
-    for shape, leads in (((12, 12, 600), 12), ((12, 600, 20), 12), ((12, 12), 12), ((20, 600), 1)):
+    for shape, leads in (((12, 12, 600), 12), ((12, 600, 200), 12), ((12, 12), 12), ((20, 600), 1)):
         with pytest.raises(DatasetError, match="--axes"):
             find_axes("x", shape, leads=leads, records=0)
     with pytest.raises(DatasetError, match="length 600; expected 12"):

@@ -166,22 +166,21 @@ def test_ids_that_do_not_match_are_counted_on_both_sides(folder: Path, tmp_path:
         stored(folder, tmp_path, table=tmp_path / "t.csv")
     (folder / "other.csv").write_bytes((tmp_path / "t.csv").read_bytes())
     report, _ = stored(folder, tmp_path)
-    assert "not used: other.csv names none of the records" in report.findings
+    (unused,) = [line for line in report.findings if line.startswith("not used")]
+    assert "of other.csv (2 ids, such as 'x1', 'x2') names none of the 6 records (such as " in unused
 
 
 def test_a_bad_row_costs_its_record_alone(folder: Path, tmp_path: Path) -> None:
     names = [f"e{n:04d}_x" for n in range(5)]
     rows = {
         "record": [*names, names[4]],
-        "fold": ["1", "eleven", "3", "12", "5", "5"],
-        "age": ["x", "", "", "", "", ""],
+        "fold": ["", "eleven", "3", "12", "5", "5"],
     }
     write_table(folder / "t.csv", rows)
     report, table = stored(folder, tmp_path)
     reasons = {row.record_id.rpartition("/")[2]: row.reason for row in report.rejected}
     assert list(table["fold"]) == [3]
     expected = {
-        "e0000": "age holds 'x'",
         "e0001": "eleven",
         "e0003": "12",
         "e0004": "more than once",
@@ -189,6 +188,19 @@ def test_a_bad_row_costs_its_record_alone(folder: Path, tmp_path: Path) -> None:
     }
     assert all(text in reasons[f"{name}_x"] for name, text in expected.items())
     assert {row.stage for row in report.rejected} == {"table"}
+
+
+def test_a_strange_age_costs_no_record(folder: Path, tmp_path: Path) -> None:
+    ages = ["unknown", "-", "sixty", "NaN", "300", "45,5"]
+    rows = {"record": [f"e{n:04d}_x" for n in range(6)], "age": ages, "patient_id": list("aabbcc")}
+    write_table(folder / "t.csv", {**rows, "fold": list("111233"), "AF": list("010101")})
+    report, table = stored(folder, tmp_path)
+    assert not report.rejected
+    assert list(table["age"]) == pytest.approx([61, 7 / 12, 61, 7 / 12, 90, 45.5])
+    assert list(table["table_age"])[:3] == ["unknown", "-", "sixty"]
+    assert "  2 cells of column age hold no age: -, sixty" in report.findings
+    assert "  columns of 0 and 1 become labels with --label-columns AF" in report.findings
+    assert any("1 patients are in more than one fold" in line and ": b;" in line for line in report.findings)
 
 
 @pytest.mark.parametrize(

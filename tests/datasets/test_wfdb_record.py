@@ -141,12 +141,20 @@ def test_all_missing_and_no_lead_are_refused(tmp_path: Path) -> None:
         (("<age>: 51", "<sex>: M"), (), 51, "M"),
         (("# Dx: RBBB", "Age: NaN", "Sex: Unknown"), ("RBBB",), None, None),
         (("75 F 1011 654 x1", "Diapres"), (), None, None),
+        (("<age>: 65 <sex>: F <diagnoses> Coronary artery disease",), (), 65, "F"),
+        (("age: 300", "gender: male", "Dx: Unknown"), (), 90, "M"),
+        (('Dx: "426783006","164934002"', "Age: 6 months"), ("426783006", "164934002"), 0.5, None),
         ((), (), None, None),
     ],
 )
 def test_comments_of_real_datasets(lines, labels, age, sex) -> None:
     comments = parse_comments(lines)
     assert (comments.labels, comments.age, comments.sex) == (labels, age, sex)
+
+
+def test_keys_of_one_line_are_told_apart() -> None:
+    comments = parse_comments(("<age>: 65 <sex>: F <diagnoses>: LBBB <medications>: none", "pH: 7 < 8 > 6"))
+    assert comments.columns == {"diagnoses": "LBBB", "medications": "none", "pH": "7 < 8 > 6"}
 
 
 def test_odd_real_records(shared: Path) -> None:

@@ -14,6 +14,7 @@ from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.protocols.draws import Amount
 from ecgkit.evaluation.results.row import find_rows
 from ecgkit.evaluation.studies.learning_curve import curve
+from tests.api.runs import make_run
 from tests.conftest import Outcome
 
 SMALL = EncoderChoice(method="lamae", weights="random-init", preset="tiny", settings=("depth=1", "width=16", "heads=2"))
@@ -166,7 +167,7 @@ def test_lead_sets_and_fractions_are_crossed(
         tmp_path / "cache",
     )
     sets, shares = ("12", "random:2#1", "random:2#2"), (0.3, 1.0)
-    given = ("--leads", "12,random:2:2", "--fraction", "30,100")
+    given = ("--leads", "12", "--leads", "random:2:2", "--fraction", "30,100")
     shown = ecgkit(*words, "--task", "simulated", *given, "--out", tmp_path / "r")
     assert shown.code == 0, shown.err
     found = {(row.lead_set, row.fraction, row.seed): row for _, row in find_rows([tmp_path / "r"])}
@@ -183,7 +184,11 @@ def test_lead_sets_and_fractions_are_crossed(
     mean = np.mean([found[leads, 0.3, seed].macro_auroc for leads in sets[1:] for seed in (0, 1)])
     assert lines[2][5] == f"{100 * mean:.1f}"
     assert "12 results" in shown.out
-    assert (tmp_path / "r" / "leads-curve-simulated-linear-seed0.png").read_bytes().startswith(b"\x89PNG")
+    assert (
+        (tmp_path / "r" / "leads-curve-simulated-linear-12_random-2-2-fraction-30-100-seed0.png")
+        .read_bytes()
+        .startswith(b"\x89PNG")
+    )
 
 
 def test_tasks_and_fractions_are_crossed(ecgkit: Callable[..., Outcome], cohort_store: Path, tmp_path: Path) -> None:
@@ -214,3 +219,22 @@ def test_tasks_and_fractions_are_crossed(ecgkit: Callable[..., Outcome], cohort_
     rows = [row for _, row in find_rows([tmp_path / "r"])]
     assert {(row.task, row.fraction) for row in rows} == {(t, f) for t in ("simulated", "heart-rate") for f in (0.4, 1)}
     assert "heart rate (bpm)" in shown.out and "I, 40 % of training, seed 0" in shown.out and "AUROC" in shown.out
+
+
+@pytest.mark.slow
+def test_draws_without_a_difference_count_as_one_seed_and_a_lack_of_records_is_said(
+    ecgkit: Callable[..., Outcome], cohort_store: Path, tmp_path: Path
+) -> None:
+    run = make_run(tmp_path / "run", "lamae")
+    words = ("--data", cohort_store, "--task", "simulated", "--seeds", "2")
+    shown = ecgkit("probe", run, *words, "--fraction", "100", "--label-counts", "5000")
+    assert shown.code == 0, shown.err
+    lines = [line.split() for line in shown.out.splitlines() if line.split()[:1] in (["100"], ["5,000"])]
+    assert len(lines) == 2
+    assert not any("±" in line for line in lines)
+    assert "training 100 %: all 2 draws gave the same number; it counts as one seed" in shown.err
+    rows = [row for _, row in find_rows([run])]
+    [there] = {row.counts["train"]["records"] for row in rows if row.label_count is None}
+    asked = f"5,000 labelled training records were asked for; the task has {there}, and all of them were used"
+    assert [asked in row.warnings for row in rows] == [row.label_count is not None for row in rows]
+    assert asked in shown.err

@@ -85,7 +85,7 @@ def _write_splits(folder: Path, store: Store) -> None:
 ROADS: dict[str, Callable[[Place], Sequence[str]]] = {
     "plain": lambda p: (*ENCODER, "--random-init"),
     "run": lambda p: (p / "leaky", "--allow-overlap"),
-    "lead sets": lambda p: (*ENCODER, "--random-init", "--leads", "I,II"),
+    "lead sets": lambda p: (*ENCODER, "--random-init", "--leads", "I", "--leads", "II"),
     "fractions": lambda p: (*ENCODER, "--random-init", "--fraction", "50", "--seeds", "1"),
     "layers": lambda p: (*ENCODER, "--random-init", "--layers", "all"),
     "perturb": lambda p: (*ENCODER, "--random-init", "--perturb", "lead-off=6"),

@@ -254,10 +254,17 @@ def test_f1_of_decisions_is_sklearns_and_has_no_value_where_nothing_is_true_or_p
 
 
 def test_an_average_states_a_deviation_only_of_seeds_that_differ() -> None:
-    one, other = (0.8, (0.7, 0.9)), (0.9, (0.85, 0.95))
-    assert average_over_seeds([one]) == average_over_seeds([one, one]) == Average(0.8, None, (0.7, 0.9))
-    assert average_over_seeds([one, one]).percent == "80.0 (70.0–90.0)"
-    several = average_over_seeds([one, other, (None, None)])
+    one, again, other = (0, 0.8, (0.7, 0.9)), (1, 0.8, (0.7, 0.9)), (2, 0.9, (0.85, 0.95))
+    assert average_over_seeds([one]) == Average(0.8, None, (0.7, 0.9), seeds=1)
+    assert average_over_seeds([one, again]) == Average(0.8, None, (0.7, 0.9), seeds=2)
+    assert average_over_seeds([one, again]).percent == "80.0 (70.0–90.0)"
+    several = average_over_seeds([one, other, (3, None, None)])
     assert (several.value, several.deviation) == pytest.approx((0.85, 0.1 / 2**0.5))
     assert (several.interval, several.percent, several.quantity) == (None, "85.0 ± 7.1", "0.850 ± 0.071")
-    assert average_over_seeds([(None, None)]).percent == "–"
+    assert average_over_seeds([(0, None, None)]).percent == "–"
+
+
+def test_two_results_of_one_seed_count_once() -> None:
+    zero, twice, one = (0, 0.8, None), (0, 0.8, None), (1, 0.9, None)
+    assert average_over_seeds([zero, twice, one]) == average_over_seeds([zero, one])
+    assert average_over_seeds([zero, twice, one]).seeds == 2

@@ -30,6 +30,7 @@ from ecgkit.store.views import open_view
 from ecgkit.training.data import Windows
 from ecgkit.training.run import open_run
 from ecgkit.training.supply import UNREAD, entity_values
+from tests.api.runs import make_run
 
 FAST = ["recipe.epochs=1", "width=16", "depth=1", "heads=1", "head_width=16", "projection=16", "text.width=16"]
 FASTER = ["channels=4", "hidden=16", "projection=16", "recipe.epochs=1", "text.width=16"]
@@ -97,7 +98,11 @@ def test_rows_of_zero_shot_say_what_was_seen_and_asked(
         "--head",
         "zero-shot",
         "--leads",
-        "12,I+II,random:2:2",
+        "12",
+        "--leads",
+        "I,II",
+        "--leads",
+        "random:2:2",
         "--device",
         "cpu",
         "--out",
@@ -118,8 +123,8 @@ def test_rows_of_zero_shot_say_what_was_seen_and_asked(
         assert "the model saw nothing else" in sentences(row)["leads"]
         scored = [c.auroc for c in row.classes if c.auroc is not None]
         assert row.macro_auroc == pytest.approx(np.mean(scored))
-    assert (out / "leads-simulated-zero-shot-seed0.png").read_bytes().startswith(b"\x89PNG")
-    details = out / "results-simulated-zero-shot-seed0.csv"
+    assert (out / "leads-simulated-zero-shot-12_I+II_random-2-2-seed0.png").read_bytes().startswith(b"\x89PNG")
+    details = out / "results-simulated-zero-shot-12_I+II_random-2-2-seed0.csv"
     assert str(details) in done.out.replace("\n", "")
     assert len(details.read_text().splitlines()) == 1 + sum(1 + len(row.classes) for row in rows)
     assert "range" in done.out  # over the two random sets
@@ -213,7 +218,7 @@ def test_zero_shot_on_disturbed_records(kmerl: Path, store: Path, ecgkit: Callab
 
 
 def test_other_heads_take_lead_sets_too(merl: Path, store: Path, ecgkit: Callable, tmp_path: Path) -> None:
-    command = ("probe", merl, "--data", store, "--task", "simulated", "--leads", "3,1", "--device", "cpu")
+    command = ("probe", merl, "--data", store, "--task", "simulated", "--leads", "3", "--leads", "1", "--device", "cpu")
     done = ecgkit(*command, "--out", tmp_path / "r")
     assert done.code == 0, done.err
     assert {row.lead_set: row.leads for _, row in find_rows([tmp_path / "r"])} == {"3": ("I", "II", "V2"), "1": ("I",)}
@@ -233,14 +238,18 @@ def test_a_view_of_few_leads_is_scaled_over_those_alone(cohort_store: Path) -> N
 
 
 def test_named_lead_sets() -> None:
-    named = {found.name: found.leads for found in parse_lead_sets("12,6,3,2,1,limb,precordial,II,I+II,V2+I+II,8,watch")}
+    names = "12 6 3 2 1 limb precordial II I+II V2,I,II 8 watch"
+    named = {found.name: found.leads for found in parse_lead_sets(names.split())}
     assert [len(leads) for leads in named.values()] == [12, 6, 3, 2, 1, 6, 6, 1, 2, 3, 8, 1]
     assert named["watch"] == ("I",)
     assert named["I+II+V2"] == ("I", "II", "V2")
     singles = parse_lead_sets("all-single")
     assert [found.leads for found in singles] == [(lead,) for lead in STANDARD_LEADS]
-    for text in ("", "I+I", "I+X", "random:13:2", "random:3", "random:1:13", "random:0:1", "random:a:1"):
+    for text in ("", "I+I", "I,I", "I+Q", "random:13:2", "random:3", "random:1:13", "random:0:1", "random:a:1"):
         with pytest.raises(ConfigError, match="expected"):
+            parse_lead_sets(text)
+    for text in ("12,limb", "12,6,3,I,II", "1,2", "I,random:2:2", "limb+all-single"):
+        with pytest.raises(ConfigError, match="repeat the option"):
             parse_lead_sets(text)
 
 
@@ -319,3 +328,28 @@ def test_the_matrix_holds_every_row_once_and_random_sets_are_summarised(tmp_path
     assert lines[1].text == "80.0 (range 70.0–90.0)"
     draw_heat_map(heat, tmp_path / "m.png", title="r")
     assert (tmp_path / "m.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_comma_joins_the_leads_of_one_set_and_several_sets_are_named_one_by_one(ecgkit, tmp_path: Path) -> None:
+    [pair] = parse_lead_sets("II,I")
+    assert (pair.name, pair.leads) == ("I+II", ("I", "II"))
+    assert parse_lead_sets(["I,II", "I+II", "V1"]) == (pair, *parse_lead_sets("V1"))
+    run = make_run(tmp_path / "run", "lamae")
+    done = ecgkit("probe", run, "--data", "x.zarr", "--task", "simulated", "--leads", "12,limb")
+    assert done.code == 2
+    assert done.err.strip().endswith("For several sets, repeat the option, such as: --leads 12 --leads limb")
+    two = ("--leads", "I", "--leads", "II", "--perturb", "lead-off=0,1")
+    assert "a study with 2 lead sets: I, II" in ecgkit("probe", run, "--data", "x", "--task", "simulated", *two).err
+
+
+def test_the_files_of_a_grid_are_named_after_its_lead_sets_and_amounts() -> None:
+    from ecgkit.api.probe import LONGEST_NAME, _grid_name
+
+    asked = (["simulated"], "linear")
+    grids = ("12", ["12", "limb"], ["I,II"], ["I", "II"], ["random:3:20"], [f"V{i}" for i in range(1, 7)] * 9)
+    names = [
+        _grid_name(*asked, sets, {"fraction": share, "labels": ()}, 0) for sets in grids for share in ((), (1, 10))
+    ]
+    assert len(set(names)) == len(names)
+    assert all(len(name) < LONGEST_NAME + 60 and not set(name) & set(":/, ") for name in names)
+    assert "simulated-linear-I+II-fraction-1-10-seed0" in names

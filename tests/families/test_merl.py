@@ -167,7 +167,7 @@ def test_every_official_key_is_consumed(golden: Path, kind: str, part: str) -> N
     listed = official_shapes(golden, f"merl_{kind}_{part}")
     config, state = import_official({f"module.{n}": torch.empty(s, device="meta") for n, s in listed.items()})
     assert config.signal.leads == MIMIC_LEADS
-    assert config.text == replace(TextConfig(), encoder="medcpt", width=768)
+    assert config.text == TextConfig(encoder="medcpt", width=768, pooling="pooler")
     expected = replace(MERL_PRESETS[kind.replace("_", "-")], signal=config.signal, text=config.text)
     assert config == expected
     with torch.device("meta"):

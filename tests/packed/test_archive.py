@@ -239,3 +239,25 @@ def test_a_full_disk_is_told(folder: Path, tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setattr("ecgkit.packed.tar.shutil.disk_usage", lambda folder: type("Usage", (), {"free": 0}))
     with pytest.raises(DatasetError, match="TMPDIR"):
         open_folder(archive)
+
+
+@pytest.mark.parametrize("name", ["x.zip", "x.tar", "x.tar.gz"])
+def test_progress_is_told_and_an_interruption_leaves_nothing(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    archive = PACKERS[name](folder, tmp_path / name)
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    told: list[tuple[str, int, int]] = []
+
+    def interrupt(*values) -> None:
+        told.append(values)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        open_folder(archive, interrupt)
+    assert not list(temporary.iterdir())
+    open_folder(archive, lambda *values: told.append(values))
+    assert {"x.zip": "members", "x.tar": "MB listed"}.get(name, "MB decompressed") == told[0][0]
+    assert all(0 <= done <= total for _, done, total in told)

@@ -171,6 +171,44 @@ def test_a_language_model_is_loaded_from_a_folder(bert: Path) -> None:
     assert encoder.state_dict() == {}  # frozen: nothing of it is in a run
 
 
+def pooled(bert: Path, pooling: str) -> Tensor:
+    config = TextConfig(encoder="medcpt", model=str(bert), width=16, max_tokens=32, pooling=pooling)  # type: ignore[arg-type]
+    return build_text_encoder(config).embed(REPORTS)
+
+
+def test_the_pooled_output_is_that_of_the_published_code(bert: Path) -> None:
+    """MERL pads every text to 256 word pieces and takes ``pooler_output``; here all texts are padded to 64."""
+    import transformers
+
+    model = transformers.AutoModel.from_pretrained(bert).eval()
+    tokens = transformers.AutoTokenizer.from_pretrained(bert)(
+        REPORTS, add_special_tokens=True, truncation=True, max_length=64, padding="max_length", return_tensors="pt"
+    )
+    with torch.no_grad():
+        out = model(input_ids=tokens.input_ids, attention_mask=tokens.attention_mask)
+    close = {"atol": 1e-5, "rtol": 1e-4}
+    torch.testing.assert_close(pooled(bert, "pooler"), out.pooler_output, **close)
+    torch.testing.assert_close(pooled(bert, "first"), out.last_hidden_state[:, 0], **close)
+    rows = zip(out.last_hidden_state, tokens.attention_mask, strict=True)
+    torch.testing.assert_close(pooled(bert, "mean"), torch.stack([h[m.bool()].mean(0) for h, m in rows]), **close)
+    assert not torch.allclose(pooled(bert, "pooler"), pooled(bert, "first"), atol=1e-2)
+
+
+def test_each_pooling_has_vectors_of_its_own_in_the_cache(bert: Path) -> None:
+    configs = [TextConfig(encoder="medcpt", model=str(bert), width=16, pooling=p) for p in ("first", "mean", "pooler")]
+    assert len({build_text_encoder(config).identity() for config in configs}) == 3
+
+
+def test_a_pooler_without_weights_is_refused(bert: Path, tmp_path: Path) -> None:
+    import transformers
+
+    transformers.BertModel.from_pretrained(bert, add_pooling_layer=False).save_pretrained(tmp_path / "bare")
+    transformers.AutoTokenizer.from_pretrained(bert).save_pretrained(tmp_path / "bare")
+    assert pooled(tmp_path / "bare", "first").shape == (len(REPORTS), 16)
+    with pytest.raises(ConfigError, match=r"no weights for a pooled output.*text\.pooling=first"):
+        pooled(tmp_path / "bare", "pooler")
+
+
 def test_a_language_model_that_is_trained_lies_in_the_run(bert: Path) -> None:
     encoder = build_text_encoder(TextConfig(encoder="medcpt", model=str(bert), width=16, frozen=False))
     encoder(encoder.tokens(REPORTS)).sum().backward()

@@ -38,16 +38,17 @@ class OwnHead(Head):
         }
 
 
-def check_classes(own: Sequence[str], asked: Sequence[str], head: str) -> None:
+def check_classes(own: Sequence[str], asked: Sequence[str], remedy: str) -> None:
     """Raise if the classes of the encoder's own classifier are not those of the task.
+
+    Args:
+        own: The encoder's classes.
+        asked: The classes of the task.
+        remedy: What to do, for the error.
 
     Raises:
         RunError: The classes or their order differ.
     """
     if tuple(own) != tuple(asked):
         has = f"classes {', '.join(own)}" if own else "no classifier of its own"
-        raise RunError(
-            f"the encoder has {has}",
-            f"{', '.join(asked)}, for head {head}",
-            "Probe it with another head, or on the task that it was trained on.",
-        )
+        raise RunError(f"the encoder has {has}", f"the classes of the task: {', '.join(asked)}", remedy)

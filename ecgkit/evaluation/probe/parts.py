@@ -46,8 +46,8 @@ def refuse_overlap(store: Store, task: str, found: OverlapFacts) -> None:
         raise LeakError(
             f"{task} on {store.name}: {overlap_words(found)}",
             "a test part of recordings and patients that no other part has",
-            "Ingest again with --drop duplicates, correct the folds, or go on with --allow-overlap, which the result "
-            "will say.",
+            "Make the store again with 'ecgkit ingest SRC --drop duplicates', correct the folds, or go on with "
+            "--allow-overlap, which the result will say.",
         )
 
 

@@ -46,6 +46,8 @@ from ecgkit.tasks.task import Task
 from ecgkit.training.run import pick_device
 from ecgkit.training.supply import Supply, open_supplies
 
+OTHER_HEAD = "Probe it with another --head, or on the task that it was trained on."
+
 
 class Probe:
     """An encoder, a store, a task and a head, opened once for any number of results.
@@ -152,7 +154,7 @@ class Probe:
     def features(self) -> RecordFeatures:
         """The features that the head reads, of all records of the task."""
         if "logits" in self.needs:
-            check_classes(self.reader.classes, self.data.labels, self.head.name)
+            check_classes(self.reader.classes, self.data.labels, OTHER_HEAD)
         return self.features_of(self.needs)
 
     def features_of(self, needs: Sequence[str]) -> RecordFeatures:

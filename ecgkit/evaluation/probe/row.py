@@ -1,6 +1,7 @@
 """Makes a result row from predictions: scores, intervals and warnings."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +57,7 @@ def result_row(fitted: "FittedProbe", facts: Facts) -> ResultRow:
         warnings=(
             *leak_warnings(facts.leak_guard),
             *archive_warnings(encoder, store),
+            *_amount_warnings(fitted),
             *_warnings(data, scores["classes"], facts),
         ),
         contract=_contract(opened),
@@ -65,7 +67,11 @@ def result_row(fitted: "FittedProbe", facts: Facts) -> ResultRow:
             "checkpoint": encoder.checkpoint,
             **opened.hashes,
         },
-        environment={**environment(probe.device), **({"defaults": recorded()} if recorded() else {})},
+        environment={
+            "date": datetime.now(UTC).date().isoformat(),
+            **environment(probe.device),
+            **({"defaults": recorded()} if recorded() else {}),
+        },
         seconds=round(fitted.seconds, 2),
         training=fitted.training,
     )
@@ -117,6 +123,16 @@ def _class_scores(data: TaskData, measured: ClassificationScores, seen: Mapping[
         )
         found.append(score)
     return tuple(found)
+
+
+def _amount_warnings(fitted: "FittedProbe") -> tuple[str, ...]:
+    """Return a warning if more training records were asked for than the task has."""
+    asked, used = fitted.amount.count, len(fitted.data.parts["train"])
+    there = len(fitted.probe.data.parts["train"])
+    if asked is None or asked <= there:
+        return ()
+    of = "all" if used == there else f"{used:,}"
+    return (f"{asked:,} labelled training records were asked for; the task has {there:,}, and {of} of them were used",)
 
 
 def _warnings(data: TaskData, classes: tuple[ClassScore, ...], facts: Facts) -> tuple[str, ...]:

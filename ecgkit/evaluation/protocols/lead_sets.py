@@ -4,6 +4,8 @@ A model that accepts any leads gets only the given ones. Any other model fills t
 states with what. Filters and scaling see only the given leads.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import comb
 
@@ -22,7 +24,7 @@ EVALUATION_SETS: dict[str, tuple[str, ...]] = {
 EACH = "all-single"
 RANDOM = "random"
 DRAW_SEED = 20  # seed of the random subsets: the same subsets for every model and store
-EXPECTED = f"sets such as {', '.join(EVALUATION_SETS)}, leads joined by + such as I+II, {EACH}, or {RANDOM}:k:subsets"
+EXPECTED = f"one of {', '.join(EVALUATION_SETS)}, leads such as I,II or I+II, {EACH}, or {RANDOM}:k:subsets"
 
 
 @dataclass(frozen=True)
@@ -40,15 +42,16 @@ class LeadSet:
     group: str = ""
 
 
-def parse_lead_sets(text: str) -> tuple[LeadSet, ...]:
-    """Return the lead sets of a comma-separated list, without repeats.
+def parse_lead_sets(names: str | Sequence[str]) -> tuple[LeadSet, ...]:
+    """Return the lead sets that one name or several stand for, without repeats.
+
+    A comma joins the leads of one set, as in the other commands: ``I,II`` is the set that results call ``I+II``.
 
     Raises:
-        ConfigError: A name is not a lead set, or contains an unknown lead.
+        ConfigError: A name is not a lead set, contains an unknown lead, or joins sets by a comma.
     """
-    sets = [found for part in text.split(",") if part.strip() for found in _parse(part.strip())]
-    if not sets:
-        raise ConfigError(f"--leads {text!r}", EXPECTED)
+    given = [names] if isinstance(names, str) else names
+    sets = [found for name in given for found in _parse(name.strip())]
     return tuple({found.name: found for found in sets}.values())
 
 
@@ -72,8 +75,16 @@ def _parse(part: str) -> list[LeadSet]:
         return random_sets(part)
     if part.lower() in EVALUATION_SETS:
         return [LeadSet(part.lower(), EVALUATION_SETS[part.lower()], part.lower())]
+    names = [name.strip() for name in re.split("[+,]", part)]
+    joined = [name for name in names if name.lower() in EVALUATION_SETS or name.split(":")[0] in (EACH, RANDOM)]
+    if joined:
+        each = " ".join(f"--leads {name}" for name in part.replace("+", ",").split(","))
+        raise ConfigError(
+            f"--leads {part!r} joins sets of leads, such as {joined[0]}",
+            remedy=f"A comma joins the leads of one set. For several sets, repeat the option, such as: {each}",
+        )
     try:
-        leads = tuple(parse_lead(name) for name in part.split("+"))
+        leads = tuple(parse_lead(name) for name in names)
     except LeadError as error:
         raise ConfigError(f"--leads {part!r} ({error.found})", EXPECTED) from None
     if len(set(leads)) < len(leads):

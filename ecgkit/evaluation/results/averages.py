@@ -4,9 +4,10 @@ The command line, suites and the report page all use `Average`, so they show the
 """
 
 import statistics
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import dataclass
 
+from ecgkit.evaluation.results.row import ResultRow
 from ecgkit.wording import bounds, has_interval, interval, percent, quantity
 
 Interval = tuple[float, float] | None
@@ -22,11 +23,13 @@ class Average:
             number: a linear solve on frozen features has no randomness, and a deviation of 0 would look like
             certainty.
         interval: 95 % interval of a single result, or of several results that are all the same.
+        seeds: Number of seeds. Two results of one seed count once.
     """
 
     value: float | None
     deviation: float | None
     interval: Interval
+    seeds: int = 1
 
     @property
     def percent(self) -> str:
@@ -44,12 +47,33 @@ class Average:
         return number(self.value) + (f" ({ends(self.interval)})" if has_interval(self.interval) else "")
 
 
-def average_over_seeds(results: Iterable[tuple[float | None, Interval]]) -> Average:
-    """Return the mean and the spread of several results; each result is a value with its interval."""
-    found = [(value, ends) for value, ends in results if value is not None]
+Result = tuple[Hashable, float | None, Interval]
+
+
+def average_over_seeds(results: Iterable[Result]) -> Average:
+    """Return the mean and the spread of several results.
+
+    Args:
+        results: The seed of each result (see `seed_of`), its value and its interval. Results of one seed, such as
+            those of a probe that was made twice, count as one result: the first.
+    """
+    of_seed: dict[Hashable, tuple[float | None, Interval]] = {}
+    for seed, value, ends in results:
+        of_seed.setdefault(seed, (value, ends))
+    found = [(value, ends) for value, ends in of_seed.values() if value is not None]
     if not found:
-        return Average(None, None, None)
+        return Average(None, None, None, len(of_seed))
     values = [value for value, _ in found]
     if len(set(values)) > 1:
-        return Average(statistics.fmean(values), statistics.stdev(values), None)
-    return Average(values[0], None, found[0][1])
+        return Average(statistics.fmean(values), statistics.stdev(values), None, len(of_seed))
+    return Average(values[0], None, found[0][1], len(of_seed))
+
+
+def average_auroc(rows: Iterable[ResultRow]) -> Average:
+    """Return the mean and the spread of the macro AUROC of several results."""
+    return average_over_seeds((seed_of(row), row.macro_auroc, row.macro_interval) for row in rows)
+
+
+def seed_of(row: ResultRow) -> Hashable:
+    """Return what distinguishes results that are averaged: their seed, their weights and their lead set."""
+    return row.seed, row.hashes.get("checkpoint", ""), row.lead_set

@@ -133,7 +133,7 @@ def lead_worth(probe: Probe) -> LeadWorth:
     """
     if probe.head.needs != ("logits",):
         raise RunError(f"head {probe.head.name}", "head own: a lead's worth is that to the encoder's own classes")
-    check_classes(probe.reader.classes, probe.data.labels, probe.head.name)
+    check_classes(probe.reader.classes, probe.data.labels, "Name the task that the run was trained on with --task.")
     data, view = probe.data, probe.opened.view
     present = np.array(view.present)
     own = data.parts["test"]

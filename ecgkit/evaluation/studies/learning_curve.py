@@ -7,7 +7,7 @@ The results come from a grid of probes (`ecgkit.evaluation.suites`). Validation 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ecgkit.evaluation.results.averages import Average, average_over_seeds
+from ecgkit.evaluation.results.averages import Average, average_auroc
 from ecgkit.evaluation.results.row import ResultRow
 
 
@@ -44,7 +44,7 @@ def _point(asked: str, rows: Sequence[ResultRow]) -> CurvePoint:
     return CurvePoint(
         asked,
         tuple(row.counts["train"]["records"] for row in rows),
-        average_over_seeds((row.macro_auroc, row.macro_interval) for row in rows),
+        average_auroc(rows),
         min(known, default=None),
         max(known, default=None),
     )

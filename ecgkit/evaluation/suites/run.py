@@ -18,7 +18,7 @@ from typing import Any
 from ecgkit.errors import EcgkitError
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
-from ecgkit.evaluation.results.averages import average_over_seeds
+from ecgkit.evaluation.results.averages import average_auroc
 from ecgkit.evaluation.results.row import ROW, ResultRow, load_row
 from ecgkit.evaluation.results.table import write_table
 from ecgkit.evaluation.suites.places import Places
@@ -162,13 +162,13 @@ def summary(result: SuiteResult) -> Iterator[Mapping[str, Any]]:
         return row.run, row.weights, row.task, row.lead_set, row.head, round(100 * row.fraction, 1)
 
     for (run, _, task, leads, head, percent), pairs in groupby(sorted(result.rows, key=line), key=line):
-        found = [(row.macro_auroc, row.macro_interval) for _, row in pairs]
+        average = average_auroc(row for _, row in pairs)
         yield {
             "run": run,
             "task": task,
             **({"leads": leads or "all"} if any(row.lead_set for _, row in result.rows) else {}),
             "head": head,
             "% of labels": f"{percent:g}",
-            "AUROC": average_over_seeds(found).percent,
-            "seeds": len(found),
+            "AUROC": average.percent,
+            "seeds": average.seeds,
         }

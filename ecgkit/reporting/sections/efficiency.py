@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from ecgkit.evaluation.results.averages import average_over_seeds
+from ecgkit.evaluation.results.averages import average_auroc
 from ecgkit.evaluation.results.row import ResultRow
 from ecgkit.reporting.elements.names import leads_name
 from ecgkit.reporting.elements.section import Figure, Plot, Point, Rows, Section, Series, Table
@@ -81,7 +81,7 @@ def _series(name: str, rows: Sequence[ResultRow], counted: bool) -> Series:
 
 def _point(rows: Sequence[ResultRow], counted: bool) -> Point:
     x = statistics.fmean(_records(row) or 0 for row in rows) if counted else 100 * rows[0].fraction
-    score = average_over_seeds((row.macro_auroc, row.macro_interval) for row in rows)
+    score = average_auroc(rows)
     mean = 100 * (score.value or 0)
     if score.deviation is not None:
         return Point(x, mean, mean - 100 * score.deviation, mean + 100 * score.deviation)

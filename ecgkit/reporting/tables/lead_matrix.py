@@ -8,7 +8,7 @@ which shows the classes that suffer from missing leads.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ecgkit.evaluation.results.averages import Average, Interval, average_over_seeds
+from ecgkit.evaluation.results.averages import Average, Interval, Result, average_over_seeds, seed_of
 from ecgkit.evaluation.results.row import ResultRow
 from ecgkit.reporting.elements.names import leads_or_all, task_and_share
 from ecgkit.reporting.elements.section import HeatMap
@@ -73,10 +73,10 @@ def lead_map(rows: Sequence[ResultRow]) -> HeatMap:
         columns |= {column: None for row in rows for column, _ in _scores(row)}
     macro = ", macro" if any(label for _, label in columns) else ""
     lines = tuple(dict.fromkeys(leads_or_all(row) for row in ordered))
-    cells: dict[tuple[str, Column], list[Score]] = {}
+    cells: dict[tuple[str, Column], list[Result]] = {}
     for row in rows:
         for column, score in _scores(row):
-            cells.setdefault((leads_or_all(row), column), []).append(score)
+            cells.setdefault((leads_or_all(row), column), []).append((seed_of(row), *score))
     found = [[cells.get((line, column), []) for column in columns] for line in lines]
     return HeatMap(
         corner="leads",

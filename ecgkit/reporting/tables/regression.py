@@ -5,12 +5,12 @@ set, over all its seeds. The result with the lowest mean absolute error is the b
 a paired test over patients that allows for the choice of the best.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ecgkit.evaluation.results.averages import Average, average_over_seeds
+from ecgkit.evaluation.results.averages import Average, average_over_seeds, seed_of
 from ecgkit.evaluation.results.predictions import has_predictions
 from ecgkit.evaluation.results.row import Estimate, ResultRow, TargetScore
 from ecgkit.evaluation.scores.comparison import Comparison, compare_errors
@@ -146,14 +146,17 @@ def _lines(results: Sequence[_Scored]) -> list[TargetLine]:
 
 def _line(group: Sequence[_Scored], name: str) -> TargetLine:
     (path, row, first), scores = group[0], [score for _, _, score in group]
-    metrics, baseline = _averages([s.metrics for s in scores]), _averages([s.baseline for s in scores])
-    return TargetLine(path, row, name, first, metrics, baseline, len(group))
+    seeds = [seed_of(row) for _, row, _ in group]
+    metrics, baseline = _averages(seeds, [s.metrics for s in scores]), _averages(seeds, [s.baseline for s in scores])
+    return TargetLine(path, row, name, first, metrics, baseline, len(set(seeds)))
 
 
-def _averages(estimates: Sequence[Mapping[str, Estimate]]) -> dict[str, Average]:
+def _averages(seeds: Sequence[Hashable], estimates: Sequence[Mapping[str, Estimate]]) -> dict[str, Average]:
     """Return each metric over seeds."""
     return {
-        metric: average_over_seeds((of[metric].value, of[metric].interval) for of in estimates)
+        metric: average_over_seeds(
+            (seed, of[metric].value, of[metric].interval) for seed, of in zip(seeds, estimates, strict=True)
+        )
         for metric in estimates[0]
     }
 

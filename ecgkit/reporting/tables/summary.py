@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ecgkit.evaluation.results.averages import Average, average_over_seeds
+from ecgkit.evaluation.results.averages import Average, average_auroc
 from ecgkit.evaluation.results.predictions import has_predictions
 from ecgkit.evaluation.results.row import ResultRow
 from ecgkit.evaluation.scores.comparison import Comparison, comparable, compare_aurocs
@@ -126,4 +126,5 @@ def _column(
 
 
 def _cell(rows: Sequence[ResultRow]) -> Cell:
-    return Cell(average_over_seeds((row.macro_auroc, row.macro_interval) for row in rows), len(rows))
+    average = average_auroc(rows)
+    return Cell(average, average.seeds)
