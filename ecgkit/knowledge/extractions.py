@@ -105,8 +105,8 @@ def read_extraction(store: Store, name: str) -> Extraction:
 def extraction_of(entities: Entities, name: str) -> Extraction:
     """Return where labels come from."""
     digest = hashlib.sha256("\n".join(entities.names).encode())
-    digest.update(np.ascontiguousarray(entities.values))
-    digest.update(np.ascontiguousarray(entities.complete))
+    digest.update(np.ascontiguousarray(entities.values).data)
+    digest.update(np.ascontiguousarray(entities.complete).data)
     found = _described(entities.provenance, name)
     return replace(found, entities=len(entities.names), sha256=digest.hexdigest()[:16])
 
