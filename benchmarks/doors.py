@@ -1,10 +1,11 @@
-"""How fast arrays and CSV files are read, against what the library or the disk allows: ``python benchmarks/doors.py``.
+"""How fast each kind of file is read, against what its library or the disk allows: ``python -m benchmarks.doors``.
 
-Records of 12 x 5000 int16 are written in each form. Each form is then read by its library alone, whole and without any
-conversion, and record by record as ingest does. The file cache is emptied before each reading, so an array that is not
-compressed is read at the speed of the disk. The two ways take turns; ratios are of medians of five rounds.
+Records of 12 x 5000 int16 are written in each form, those of vendors with the leads that the form has. Each form is
+then read by its library alone, whole and without any conversion, and record by record as ingest does. The file cache is
+emptied before each reading, so an array that is not compressed is read at the speed of the disk. The two ways take
+turns; ratios are of medians of three rounds. For files of vendors only the speed of ecgkit is stated.
 
-Usage: ``python benchmarks/doors.py [RECORDS]``.
+Usage: ``python -m benchmarks.doors [RECORDS]``.
 """
 
 import os
@@ -18,17 +19,25 @@ from statistics import median
 import h5py
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import wfdb
 import zarr
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
+from scipy.io import loadmat, savemat
 
 from ecgkit.datasets.given import Given
 from ecgkit.datasets.people import introduce
 from ecgkit.ingestion import find_dataset
 from ecgkit.leads import STANDARD_LEADS
+from tests.conftest import write_wfdb
+from tests.datasets import vendor_files as make
 
-ROUNDS, SAMPLES, CSV_RECORDS = 5, 5000, 40
+Writer = Callable[[Path, NDArray[np.int16]], Path]
+
+ROUNDS, SAMPLES, FEW_RECORDS = 3, 5000, 40
 
 
 def main() -> None:
@@ -40,11 +49,12 @@ def main() -> None:
     table = Table("form", "MB", "records/s", "library alone", "share of the library's speed")
     with tempfile.TemporaryDirectory(dir=os.environ.get("ECGKIT_BENCHMARK_FOLDER")) as temporary:
         for name, write in FORMS.items():
-            own = signals[:CSV_RECORDS] if name == "csv" else signals
+            own = signals if name in LARGE else signals[:FEW_RECORDS]
             path = write(Path(temporary), own)
-            library, ours = _speeds(path, LIBRARIES[name], len(own))
+            library, ours = _speeds(path, LIBRARIES.get(name), len(own))
             size = sum(file.stat().st_size for file in _files(path)) / 1e6
-            table.add_row(name, f"{size:,.0f}", f"{ours:,.0f}", f"{library:,.0f}", f"{ours / library:.0%}")
+            alone = (f"{library:,.0f}", f"{ours / library:.0%}") if library else ("", "")
+            table.add_row(name, f"{size:,.0f}", f"{ours:,.0f}", *alone)
     Console().print(table)
 
 
@@ -77,9 +87,48 @@ def _write_csv(folder: Path, signals: NDArray[np.int16]) -> Path:
     return folder / "csv"
 
 
+def _write_parquet(folder: Path, signals: NDArray[np.int16]) -> Path:
+    leads = {lead: list(signals[:, row]) for row, lead in enumerate(STANDARD_LEADS)}
+    pq.write_table(pa.table(leads), folder / "x.parquet")
+    return folder / "x.parquet"
+
+
+def _write_mat(folder: Path, signals: NDArray[np.int16]) -> Path:
+    (folder / "mat").mkdir()
+    for number, record in enumerate(signals):
+        savemat(folder / "mat" / f"{number}.mat", {"val": record})
+    return folder / "mat"
+
+
+def _write_wfdb(folder: Path, signals: NDArray[np.int16]) -> Path:
+    for number, record in enumerate(signals):
+        write_wfdb(folder / "wfdb", f"r{number}", record / 1000)
+    return folder / "wfdb"
+
+
+def _of_vendor(write: Callable[[Path, NDArray[np.int16]], Path], suffix: str, leads: int) -> Writer:
+    def write_all(folder: Path, signals: NDArray[np.int16]) -> Path:
+        (folder / suffix).mkdir()
+        for number, record in enumerate(signals):
+            write(folder / suffix / f"{number}.{suffix}", record[:leads] // 4)
+        return folder / suffix
+
+    return write_all
+
+
 def _read_hdf5(path: Path) -> None:
     with h5py.File(path) as file:
         file["x"][...]
+
+
+def _read_mat(path: Path) -> None:
+    for file in sorted(path.iterdir()):
+        loadmat(file)
+
+
+def _read_wfdb(path: Path) -> None:
+    for file in sorted(path.glob("*.hea")):
+        wfdb.rdrecord(str(file.with_suffix("")), physical=False)
 
 
 def _read_csv(path: Path) -> None:
@@ -87,37 +136,55 @@ def _read_csv(path: Path) -> None:
         pd.read_csv(file)
 
 
-FORMS: dict[str, Callable[[Path, NDArray[np.int16]], Path]] = {
+FORMS: dict[str, Writer] = {
     "npy, N x L x T": _write_npy,
     "npy, N x T x L": _write_turned,
     "hdf5, gzip": _write_hdf5,
     "zarr, zstd": _write_zarr,
+    "parquet, snappy": _write_parquet,
+    "mat": _write_mat,
     "csv": _write_csv,
+    "wfdb": _write_wfdb,
+    "HL7 aECG": _of_vendor(make.write_aecg, "xml", 12),
+    "Philips XML": _of_vendor(make.write_sierra, "sierra.xml", 12),
+    "GE MUSE XML": _of_vendor(make.write_muse, "muse.xml", 8),
+    "DICOM": _of_vendor(make.write_dicom, "dcm", 12),
+    "SCP-ECG": _of_vendor(make.write_scp, "scp", 8),
+    "EDF": _of_vendor(make.write_edf, "edf", 12),
+    "ISHNE": _of_vendor(make.write_ishne, "ecg", 3),
 }
+LARGE = ("npy, N x L x T", "npy, N x T x L", "hdf5, gzip", "zarr, zstd", "parquet, snappy")
 LIBRARIES: dict[str, Callable[[Path], object]] = {
     "npy, N x L x T": np.load,
     "npy, N x T x L": np.load,
     "hdf5, gzip": _read_hdf5,
     "zarr, zstd": lambda path: zarr.open_array(str(path), mode="r")[:],  # type: ignore[index]
+    "parquet, snappy": pq.read_table,
+    "mat": _read_mat,
     "csv": _read_csv,
+    "wfdb": _read_wfdb,
 }
 
 
-def _speeds(path: Path, library: Callable[[Path], object], records: int) -> tuple[float, float]:
-    """Return records per second by the library alone, and by ecgkit."""
+def _speeds(path: Path, library: Callable[[Path], object] | None, records: int) -> tuple[float, float]:
+    """Return records per second by the library alone (0 if there is none), and by ecgkit."""
     taken: dict[str, list[float]] = {"library": [], "ecgkit": []}
+    _read_all(path)  # imports
     for _ in range(ROUNDS):
         for way, read in (("library", library), ("ecgkit", _read_all)):
+            if read is None:
+                continue
             _forget(path)
             began = time.perf_counter()
             read(path)
             taken[way].append(time.perf_counter() - began)
-    return records / median(taken["library"]), records / median(taken["ecgkit"])
+    return records / median(taken["library"]) if library else 0.0, records / median(taken["ecgkit"])
 
 
 def _read_all(path: Path) -> None:
     dataset = find_dataset(path, given=Given(source_fs=500, leads=STANDARD_LEADS, unit="uV"))
     for source in introduce(dataset):
+        assert not source.problem, source.problem
         dataset.read(source, dataset.header(source))
 
 

@@ -175,7 +175,7 @@ def extract_knowledge(
     urls = tuple(url for url in urls if url)
     chosen = backend or (OPENAI if urls or batch else "")
     whole = None
-    if not chosen and edited and (given.folder / name / MENTIONS).is_file():
+    if not chosen and edited and (given.extraction(name) / MENTIONS).is_file():
         summary = relabel(read, options)
     else:
         server = None

@@ -5,6 +5,7 @@ Each part is a block of consecutive records. Finished parts are kept in the hidd
 appear in ``STORE/beats/`` at once.
 """
 
+import os
 import shutil
 from dataclasses import asdict
 from functools import partial
@@ -25,6 +26,7 @@ from ecgkit.errors import OutputError, StoreError
 from ecgkit.executor import Executor
 from ecgkit.parts import Part, make_parts
 from ecgkit.progress import Advance
+from ecgkit.store.products import note_own_folder, own_folder
 from ecgkit.store.reader import Store
 from ecgkit.unfinished import Unfinished, whole_file
 
@@ -65,9 +67,9 @@ def find_beats(
     attributes = _attributes(store, detector, limits)
     if has_peaks(store) and not overwrite and not _useless(store):
         return _kept(store, attributes)
-    unfinished = Unfinished(
-        store.path / FOLDER, FOLDER, overwrite=overwrite or has_peaks(store), hidden=True, option=""
-    )
+    folder = own_folder(store.path, store.content_hash, FOLDER)
+    note_own_folder(store.path, folder)
+    unfinished = Unfinished(folder, FOLDER, overwrite=overwrite or has_peaks(store), hidden=True, option="")
     with unfinished.open():
         _remove_old_format(store)
         parts = _parts(store)
@@ -93,6 +95,8 @@ def _attributes(store: Store, detector: Detector, limits: Limits) -> dict[str, A
 
 def _remove_old_format(store: Store) -> None:
     """Remove unfinished work of earlier releases, which used one folder for each set of settings."""
+    if not os.access(store.path, os.W_OK):
+        return
     for folder in store.path.glob(f".{FOLDER}-*.partial"):
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ecgkit.errors import StoreError
+from ecgkit.store.products import found_folder
 from ecgkit.store.reader import Store
 
 FOLDER, TABLE, ATTRIBUTES = "beats", "peaks.parquet", "beats.json"
@@ -115,9 +116,13 @@ class PeaksSummary:
         }
 
 
+def _folder(store: Store) -> Path:
+    return found_folder(store.path, store.content_hash, FOLDER)
+
+
 def has_peaks(store: Store) -> bool:
     """Return whether a store has peaks. `read_peaks` checks whether they belong to it."""
-    return (store.path / FOLDER).is_dir()
+    return _folder(store).is_dir()
 
 
 def read_peaks(store: Store) -> Peaks:
@@ -133,7 +138,7 @@ def read_peaks(store: Store) -> Peaks:
     if attributes.get("store_sha256") != store.content_hash:
         raise StoreError(f"the R peaks of {store.path} were found in other signals", remedy=command)
     try:
-        table = pq.read_table(store.path / FOLDER / TABLE, columns=["record_id", "rpeaks", "flag"]).combine_chunks()
+        table = pq.read_table(_folder(store) / TABLE, columns=["record_id", "rpeaks", "flag"]).combine_chunks()
         peaks = _peaks_of(table, store.table["fs"].to_numpy(np.float64), attributes)
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise _damaged(store, type(error).__name__) from None
@@ -149,7 +154,7 @@ def read_attributes(store: Store) -> dict[str, Any]:
         StoreError: They cannot be read, or have another format.
     """
     try:
-        attributes = json.loads((store.path / FOLDER / ATTRIBUTES).read_text(encoding="utf-8"))
+        attributes = json.loads((_folder(store) / ATTRIBUTES).read_text(encoding="utf-8"))
         known = attributes["format"] == FORMAT and attributes["version"] == VERSION
     except (OSError, ValueError, KeyError, TypeError):
         known = False

@@ -102,6 +102,7 @@ def beats(
     say_choices()
     with progress() as watch:
         peaks = ecgkit.find_beats(**given(ecgkit.find_beats, {**options, "store": path}), progress=watch)
+    say_choices()
     summary = peaks.summary()
     if as_json:
         print_json(summary.to_dict())

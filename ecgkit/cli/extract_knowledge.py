@@ -134,6 +134,7 @@ def run(
         if as_json:
             print_json({"waiting": waiting.count, "stage": waiting.stage, "questions": list(map(str, waiting.paths))})
         return
+    say_choices()
     show(summary, prices)
     if as_json:
         print_json(summary.to_dict())

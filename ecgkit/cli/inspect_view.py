@@ -38,7 +38,7 @@ def show_store(name: str, summary: "StoreSummary", ledger: "pd.DataFrame") -> No
 def show_cohort(name: str, cohort: "Cohort") -> None:
     """Print what a statement means, how many records it is true of, and the first of them."""
     facts = {
-        **{f"{term!r}": meaning for term, meaning in cohort.meanings.items() if meaning != f"column {term}"},
+        **{term: meaning for term, meaning in cohort.meanings.items() if not meaning.endswith(f" {term}")},
         **({"entities": cohort.extraction} if cohort.extraction else {}),
         "records": f"{len(cohort)} of {cohort.records}",
         "patients": f"{cohort.patients}" if cohort.patients else "ids unknown" if len(cohort) else "0",

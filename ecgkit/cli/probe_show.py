@@ -142,7 +142,7 @@ def _show_curve(rows: "Sequence[ResultRow]") -> None:
         f"{_title(rows[0])} by labelled training records", lines, numeric=[name for name in lines[0] if name != "leads"]
     )
     for line in lines:
-        if line["draws"] != 1 and line["lowest"] == line["highest"] and "±" not in line["AUROC"]:
+        if line["draws"] != 1 and line["lowest"] == line["highest"] and "±" not in str(line["AUROC"]):
             warn(f"training {line['training']}: all {line['draws']} draws gave the same number; it counts as one seed")
     say("Macro AUROC. Over different draws: ± one standard deviation. Otherwise: (95 % confidence interval)")
 

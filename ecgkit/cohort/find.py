@@ -52,7 +52,8 @@ class Cohort:
     @property
     def folds(self) -> dict[int, int]:
         """Number of records by fold."""
-        return {int(fold): int(count) for fold, count in self.table["fold"].value_counts().sort_index().items()}
+        counts = self.table["fold"].value_counts().sort_index()
+        return dict(zip(counts.index.astype(int).tolist(), counts.astype(int).tolist(), strict=True))
 
     def to_dict(self) -> dict[str, Any]:
         """Return the cohort as plain values."""

@@ -122,16 +122,18 @@ class Names:
         if self.entities is None:
             return None
         known = {normalise_name(entity): entity for entity in self.entities.names}
-        plain = normalise_name(name)
-        if plain in known:
+        if (plain := normalise_name(name)) in known:
             return known[plain]
+        return next((known[one] for one in map(normalise_name, self._synonyms(name)) if one in known), None)
+
+    def _synonyms(self, name: str) -> list[str]:
+        """Return the entities that a name may stand for: by the vocabulary, and by what the lexicon reads in it."""
         path = label_folder(self.store, self.extraction)[0] / VOCABULARY
         aliases = read_vocabulary(path).entity_of if path.is_file() else {}
-        read = [
-            mention.name for text in (name, f"{name} rhythm") for mention in LexiconBackend().read_text(clean(text))
-        ]
-        candidates = (aliases.get(plain, ""), *read)
-        return next((known[normalise_name(one)] for one in candidates if normalise_name(one) in known), None)
+        known = [aliases[plain]] if (plain := normalise_name(name)) in aliases else []
+        lexicon = LexiconBackend()  # reads findings, and rhythms by their first word, such as "paced"
+        read = (lexicon.read_text(clean(text)) for text in (name, f"{name} rhythm"))
+        return list(dict.fromkeys([*known, *(mention.name for mentions in read for mention in mentions)]))
 
     def _known_entity(self, name: str) -> str:
         if self.entities is None:
@@ -176,6 +178,9 @@ class Names:
         """Return the error for a name that means nothing."""
         if self.entities is None and len(extractions(self.store)) > 1:
             chosen_extraction(self.store, "", "--entities NAME")
+        if self.entities is not None and (meant := self._synonyms(name)):
+            found = f"--where {name!r} is the entity {meant[0]!r}, which extraction {self.extraction} does not hold"
+            raise ConfigError(found, remedy="Too few reports state it; extract again with a lower --min-count.")
         known: list[str] = [*self.columns, *(item for items in self.lists.values() for item in items)]
         known += [] if self.entities is None else list(self.entities.names)
         has = "an entity, a label or a column of the store"

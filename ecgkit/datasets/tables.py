@@ -184,7 +184,7 @@ def parquet_rows(path: Path, columns: Sequence[str]) -> list[Row]:
 
     with path.open("rb") as stream:
         frame = pq.ParquetFile(stream).read(columns=list(columns)).to_pandas().map(_as_text)
-    return frame.astype(object).where(frame.notna(), None).to_dict("records")  # type: ignore[return-value]
+    return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 
 def _is_signal(kind: Any, types: Any) -> bool:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
-from ecgkit.datasets.arrays import OPENERS
+from ecgkit.datasets.containers import OPENERS
 from ecgkit.datasets.vendor.kinds import SUFFIXES as DEVICES
 from ecgkit.packed.archive import is_packed
 

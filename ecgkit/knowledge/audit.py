@@ -161,7 +161,7 @@ def write_audit(
 
 def sample_audit(reports: Reports, count: int, *, name: str = DEFAULT_NAME, seed: int = 0) -> tuple[AuditedRecord, ...]:
     """Sample records, with the mentions found in their reports; see `write_audit`."""
-    path = reports.folder / name
+    path = reports.extraction(name)
     labels = read_labels(path)
     reports = check_reports(labels, reports, path)
     mentions = read_mentions(path)

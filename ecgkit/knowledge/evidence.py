@@ -30,7 +30,7 @@ def write_evidence(reports: Reports, *, name: str = DEFAULT_NAME) -> Path:
     Raises:
         StoreError: There are no labels of this name, or they belong to other reports.
     """
-    path = reports.folder / name
+    path = reports.extraction(name)
     labels = read_labels(path)
     reports = check_reports(labels, reports, path)
     table = reports.folder / f"mentions-{name}.csv"

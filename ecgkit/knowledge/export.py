@@ -35,7 +35,7 @@ def write_labels_csv(entities: Entities, path: Path, *, form: Form = "long", ove
         raise ConfigError(f"form {form!r}", " or ".join(get_args(Form)))
     if path.exists() and not overwrite:
         raise OutputError(f"{path} already exists", remedy="Give another FILE, or replace it with --overwrite.")
-    table = _long(entities) if form == "long" else _wide(entities)
+    table = _long(entities) if form == "long" else entity_table(entities)
     with atomic_file(path) as staging:
         table.to_csv(staging, index=False)
     return path
@@ -56,7 +56,12 @@ def _long(entities: Entities) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["record_id", "entity", "polarity", *SYSTEMS])
 
 
-def _wide(entities: Entities) -> pd.DataFrame:
+def entity_table(entities: Entities) -> pd.DataFrame:
+    """Return one row per record, in the order of the store: ``record_id``, and one Int64 column per entity.
+
+    A cell is 1 for present, 2 for uncertain, and 0 for absent or not mentioned. It is missing if the report was not
+    read completely. Join it to another table of records by ``record_id``.
+    """
     values = pd.DataFrame(entities.values, columns=list(entities.names)).astype("Int64")
     values.loc[~entities.complete] = pd.NA
     values.insert(0, "record_id", list(entities.record_ids))

@@ -26,6 +26,7 @@ from ecgkit.knowledge.mention_table import mention_table, read_readings
 from ecgkit.knowledge.reports import Reports
 from ecgkit.knowledge.statements import Corpus, Unit, corpus_of, text_hash
 from ecgkit.knowledge.vocabulary import Vocabulary, read_vocabulary
+from ecgkit.store.products import note_own_folder
 from ecgkit.unfinished import Unfinished
 
 
@@ -167,7 +168,7 @@ def relabel(reports: Reports, options: ExtractOptions) -> Summary:
     if options.vocabulary is None:
         raise ConfigError("no vocabulary to apply", remedy="Name its file with --vocabulary.")
     vocabulary = read_vocabulary(options.vocabulary)
-    path = reports.folder / options.name
+    path = reports.extraction(options.name)
     before = read_labels(path)
     reports = check_reports(before, reports, path)
     options = replace(options, unit=before.provenance["options"]["unit"], overwrite=True)
@@ -199,6 +200,8 @@ def check_reports(labels: Entities, reports: Reports, path: Path) -> Reports:
 def in_progress(reports: Reports, options: ExtractOptions) -> Iterator[Path]:
     """Yield a folder for new labels, held by this process; it is moved into place when the block ends."""
     path = reports.folder / options.name
+    if reports.shared is not None:
+        note_own_folder(reports.shared.parent, reports.folder)
     unfinished = Unfinished(path, KIND, overwrite=options.overwrite, hidden=True, option="--name")
     with unfinished.open():
         unfinished.begin(fingerprint(reports.content_hash, options))

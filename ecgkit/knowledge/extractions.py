@@ -10,6 +10,7 @@ import numpy as np
 from ecgkit.errors import StoreError, did_you_mean
 from ecgkit.knowledge.labels import DEFAULT_NAME, MENTIONS, REMAKE, Entities, read_labels
 from ecgkit.knowledge.reports import FOLDER
+from ecgkit.store.products import folders
 from ecgkit.store.reader import Store
 
 SHOWN = 8  # digits of a prompt's hash in a sentence
@@ -60,10 +61,8 @@ class Extraction:
 
 def extractions(store: Store) -> tuple[str, ...]:
     """Return the names of a store's extractions."""
-    folder = store.path / FOLDER
-    if not folder.is_dir():
-        return ()
-    return tuple(sorted(path.name for path in folder.iterdir() if path.name[0] != "." and (path / MENTIONS).is_file()))
+    paths = [path for folder in folders(store.path, store.content_hash, FOLDER) for path in folder.iterdir()]
+    return tuple(sorted({path.name for path in paths if path.name[0] != "." and (path / MENTIONS).is_file()}))
 
 
 def chosen_extraction(store: Store, name: str, option: str) -> str:
@@ -106,8 +105,8 @@ def read_extraction(store: Store, name: str) -> Extraction:
 def extraction_of(entities: Entities, name: str) -> Extraction:
     """Return where labels come from."""
     digest = hashlib.sha256("\n".join(entities.names).encode())
-    digest.update(np.ascontiguousarray(entities.values))
-    digest.update(np.ascontiguousarray(entities.complete))
+    digest.update(np.ascontiguousarray(entities.values).data)
+    digest.update(np.ascontiguousarray(entities.complete).data)
     found = _described(entities.provenance, name)
     return replace(found, entities=len(entities.names), sha256=digest.hexdigest()[:16])
 

@@ -27,6 +27,7 @@ from ecgkit.errors import StoreError
 from ecgkit.knowledge.reports import FOLDER
 from ecgkit.knowledge.vocabulary import Vocabulary, as_yaml
 from ecgkit.parquet import read_frame, write_frame
+from ecgkit.store.products import found_folder
 from ecgkit.store.reader import Store
 
 KIND = "entity labels"
@@ -93,7 +94,7 @@ def read_labels(store: Store | Path, name: str = DEFAULT_NAME) -> Entities:
 def label_folder(store: Store | Path, name: str = DEFAULT_NAME) -> tuple[Path, Store | None]:
     """Return the folder of labels, and the store that they must fit, if there is one; see `read_labels`."""
     if isinstance(store, Store):
-        return store.path / FOLDER / name, store
+        return found_folder(store.path, store.content_hash, FOLDER, name), store
     if (store / MENTIONS).is_file():
         return store, None
     if (store / "signal").is_dir():
@@ -130,6 +131,8 @@ def _read(path: Path) -> Entities:
 
 def _owner(path: Path) -> Path:
     """Return the path to name in a command: the store if the path lies in one."""
+    if path.parent.parent.name == FOLDER:  # in the cache of a store that this user may not write to
+        return Path("STORE")
     return path.parent.parent if path.parent.name == FOLDER else path.parent
 
 

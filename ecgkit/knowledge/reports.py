@@ -12,6 +12,7 @@ import numpy as np
 from ecgkit.datasets.tables import Row, read_rows
 from ecgkit.datasets.tables import text as whole_number
 from ecgkit.errors import DatasetError, StoreError
+from ecgkit.store.products import own_folder
 from ecgkit.store.reader import Store
 
 FOLDER = "knowledge"  # inside a store
@@ -31,6 +32,7 @@ class Reports:
         folder: Folder for what is extracted from them.
         content_hash: Hash that labels are bound to: that of the store, or one over the ids and texts of a table.
         source: Where the texts come from: columns, and the name of a table that was joined to a store.
+        shared: Folder of the store, which may hold extractions of somebody else; None for reports of a table.
     """
 
     ids: tuple[str, ...]
@@ -38,6 +40,12 @@ class Reports:
     folder: Path
     content_hash: str
     source: Mapping[str, object] = field(default_factory=dict)
+    shared: Path | None = None
+
+    def extraction(self, name: str) -> Path:
+        """Return the folder from which an extraction is read: the user's own, or else that of the store."""
+        own = self.folder / name
+        return self.shared / name if self.shared is not None and not own.is_dir() else own
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -103,7 +111,10 @@ def of_store(store: Store, *, columns: Sequence[str] = ()) -> Reports:
     if not any(text.strip() for text in texts):
         raise StoreError(f"{store.path} contains no reports", "a dataset with reports, such as MIMIC-IV-ECG or PTB-XL")
     ids = tuple(map(str, store.table["record_id"]))
-    return Reports(ids, texts, store.path / FOLDER, store.content_hash, {"columns": list(names)})
+    source = {"columns": list(names)}
+    return Reports(
+        ids, texts, own_folder(store.path, store.content_hash, FOLDER), store.content_hash, source, store.path / FOLDER
+    )
 
 
 def _of_table(path: Path, columns: Sequence[str], id_column: str, folder: Path | None) -> Reports:
@@ -126,7 +137,8 @@ def _joined(store: Store, table: Path, columns: Sequence[str], id_column: str) -
             remedy="Name the column of record ids with --id-column.",
         )
     source = {"columns": list(names), "table": table.name}
-    return Reports(own, found, store.path / FOLDER, store.content_hash, source)
+    folder = own_folder(store.path, store.content_hash, FOLDER)
+    return Reports(own, found, folder, store.content_hash, source, store.path / FOLDER)
 
 
 def _read_table(

@@ -22,6 +22,7 @@ from ecgkit.executor import Executor
 from ecgkit.parts import Part, make_parts
 from ecgkit.progress import Advance
 from ecgkit.signal.spec import SignalSpec, window_of
+from ecgkit.store.products import own_folder
 from ecgkit.store.reader import Store
 from ecgkit.unfinished import Unfinished, whole_file
 
@@ -89,7 +90,7 @@ def open_view(
     present = store.present(spec.leads)
     if not present.any():
         raise LeadError(f"{store.path} has leads {', '.join(store.leads)}", f"at least one of {', '.join(spec.leads)}")
-    folder = cache_root(store, "views") / spec.view_key()
+    folder = own_folder(store.path, store.content_hash, "views") / spec.view_key()
     shape = (len(store), len(spec.leads), spec.window_samples)
     signal, lengths = _load(folder, shape) or _make(store, spec, folder, shape, progress, executor)
     return View(spec, signal, present, lengths)
@@ -132,14 +133,6 @@ def _load(folder: Path, shape: tuple[int, ...]) -> Arrays | None:
     except (OSError, ValueError, EOFError):
         return None
     return (signal, lengths) if signal.shape == shape and lengths.shape == shape[:1] else None
-
-
-def cache_root(store: Store, what: str) -> Path:
-    """Return the folder for a cache of a store: ``STORE/WHAT`` if the store can be written."""
-    if os.access(store.path, os.W_OK):
-        return store.path / what
-    cache = Path(os.environ.get("ECGKIT_CACHE", "~/.cache/ecgkit")).expanduser()
-    return cache / what / fingerprint(store.content_hash)
 
 
 def _make(

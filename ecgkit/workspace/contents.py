@@ -10,9 +10,10 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from ecgkit.store.format import RECORDS
+from ecgkit.store.products import folders, found_folder
 from ecgkit.workspace.stores import store_attributes
 
-BEATS, BEATS_TABLE = ("beats", "beats.json"), ("beats", "peaks.parquet")
+BEATS, BEATS_ABOUT, BEATS_TABLE = "beats", "beats.json", "peaks.parquet"
 KNOWLEDGE, ENTITIES = "knowledge", "entities.csv"
 
 
@@ -57,6 +58,7 @@ def read_store(path: Path) -> StoreInfo:
     """
     attributes = store_attributes(path)
     table = pq.ParquetFile(path / RECORDS)
+    content = str(attributes.get("content_sha256", ""))
     labels: Counter[str] = Counter()
     if attributes.get("code_system"):
         for batch in table.iter_batches(columns=["labels"]):
@@ -68,8 +70,8 @@ def read_store(path: Path) -> StoreInfo:
         reports=_filled(table, "report"),
         code_system=str(attributes.get("code_system") or ""),
         labels=dict(labels.most_common()),
-        beats=_detector(path),
-        entities={folder.name: _entities(folder / ENTITIES) for folder in _extractions(path)},
+        beats=_detector(found_folder(path, content, BEATS)),
+        entities={folder.name: _entities(folder / ENTITIES) for folder in _extractions(path, content)},
         views=sum(1 for view in _inside(path / "views") if not view.name.startswith(".")),
     )
 
@@ -83,17 +85,19 @@ def _filled(table: pq.ParquetFile, column: str) -> int:
 
 
 def _detector(path: Path) -> str:
-    if not path.joinpath(*BEATS_TABLE).is_file():
+    if not (path / BEATS_TABLE).is_file():
         return ""
     try:
-        about: dict[str, Any] = json.loads(path.joinpath(*BEATS).read_text(encoding="utf-8"))
+        about: dict[str, Any] = json.loads((path / BEATS_ABOUT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return "unreadable"
     return str(about.get("detector", "unknown"))
 
 
-def _extractions(path: Path) -> list[Path]:
-    return [folder for folder in _inside(path / KNOWLEDGE) if (folder / ENTITIES).is_file()]
+def _extractions(path: Path, content: str) -> list[Path]:
+    """Return the folders of the extractions of a store; the user's own come before those in the store."""
+    found = {folder.name: folder for place in folders(path, content, KNOWLEDGE) for folder in _inside(place)}
+    return [folder for _, folder in sorted(found.items()) if (folder / ENTITIES).is_file()]
 
 
 def _entities(file: Path) -> int:

@@ -19,7 +19,9 @@ LITTLE_DISK = 5 * 2**30  # bytes; a store of 100,000 ten-second records has abou
 # Extra of the distribution, the modules that it brings, and what works only with it.
 EXTRAS = (
     ("text", ("tokenizers", "transformers"), "pretrain with the text encoders tiny and huggingface"),
-    ("hdf5", ("h5py",), "ingest of CODE-15 %"),
+    ("hdf5", ("h5py",), "ingest of HDF5 and MATLAB 7.3 files"),
+    ("vendor", ("ecgdatakit", "edfio", "pydicom", "defusedxml"), "ingest of XML, DICOM, SCP-ECG and EDF files"),
+    ("xlsx", ("openpyxl",), "tables in Excel, extract-knowledge audit --xlsx"),
     ("remote", ("upath",), "ingest of s3://, gs:// and other addresses"),
     ("dask", ("distributed",), "ingest --dask and beats --dask"),
     ("sleepecg", ("sleepecg",), "beats --detector sleepecg"),

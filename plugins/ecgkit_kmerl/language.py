@@ -6,7 +6,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from ecgkit.methods import Corpus
-from ecgkit.store.views import cache_root
+from ecgkit.store.products import own_folder
 from ecgkit.text.config import TextConfig
 from ecgkit.text.encoder import build_text_encoder
 from ecgkit.text.reports import read_corpus, report_table
@@ -42,7 +42,7 @@ class Language(nn.Module):
         table = report_table(corpus.store)
         further = read_corpus(Path(self.corpus)) if self.corpus else ()
         self.encoder.fit([*dict.fromkeys([*table.of(corpus.train), *further]), *names])
-        cache = cache_root(corpus.store, "text")
+        cache = own_folder(corpus.store.path, corpus.store.content_hash, "text")
         self.reports.fill(self.encoder, table.texts, cache)
         if names:
             self.names.fill(self.encoder, names, cache)

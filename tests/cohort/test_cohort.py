@@ -149,6 +149,7 @@ def test_unknown_names_are_refused_with_a_hint(store: Path, cohort_store: Path, 
         ("sex > F", "= or !="),
         ("sinus rhythm > 3", "absent, present, uncertain"),
         ("entity:nothing here", "is unknown"),
+        ("paced", "'paced' is the entity 'pacemaker rhythm', which extraction labels does not hold"),
         ("report = x", "is unknown"),
     ):
         with pytest.raises(ConfigError, match=told):

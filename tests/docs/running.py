@@ -12,7 +12,7 @@ import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -121,16 +121,23 @@ def run_line(line: str, folder: Path, where: str = "") -> Path:
 
 
 def program(line: str, folder: Path, where: str = "") -> str:
-    """Run one `ecgkit` line in this process and return what it printed."""
+    """Run one `ecgkit` line in this process, with small sizes, and return what it printed."""
+    words = shlex.split(smaller(line), comments=True)
+    with shallow_presets():
+        code, printed = call(words, folder, ENVIRONMENT)
+    assert code == 0, f"{where} {' '.join(words)}\n{printed}"
+    return printed
+
+
+def call(words: list[str], folder: Path, environment: Mapping[str, str]) -> tuple[int, str]:
+    """Run `ecgkit` in this process and return its exit code and what it printed."""
     from ecgkit.cli import main
 
-    words = shlex.split(smaller(line), comments=True)
     kept, arguments = dict(os.environ), sys.argv
-    os.environ.update(ENVIRONMENT)
+    os.environ.update(environment)
     sys.argv, printed, code = words, io.StringIO(), 0
     try:
         with (
-            shallow_presets(),
             contextlib.chdir(folder),
             contextlib.redirect_stdout(printed),
             contextlib.redirect_stderr(printed),
@@ -142,5 +149,4 @@ def program(line: str, folder: Path, where: str = "") -> str:
         sys.argv = arguments
         os.environ.clear()
         os.environ.update(kept)
-    assert code == 0, f"{where} {' '.join(words)}\n{printed.getvalue()}"
-    return printed.getvalue()
+    return code, printed.getvalue()

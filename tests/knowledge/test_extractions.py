@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from ecgkit.config import build, override, read_yaml, to_dict
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import StoreError
 from ecgkit.evaluation.features.encoder import pretrained_encoder
+from ecgkit.knowledge.export import entity_table
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
 from ecgkit.knowledge.extractions import chosen_extraction, extraction_of, extractions
 from ecgkit.knowledge.labels import read_labels
@@ -131,3 +132,17 @@ def test_a_run_and_its_card_name_the_extraction(two: Path, tmp_path: Path) -> No
     assert f"Entities: {told}.\n" in (run / "README.md").read_text()
     assert pretrained_encoder(run).origins["entities"] == told
     json.dumps(pretrained_encoder(run).origins)
+
+
+def test_the_table_of_entities_joins_the_records_of_a_store(two: Path) -> None:
+    store = Store(two)
+    labels = read_labels(store)
+    complete, values = labels.complete.copy(), labels.values.copy()
+    complete[3], values[:, 0], values[5, 1] = False, 0, 2
+    table = entity_table(replace(labels, complete=complete, values=values))
+    joined = store.table[["record_id", "fold"]].merge(table, on="record_id", validate="one_to_one")
+    assert joined["record_id"].tolist() == store.table["record_id"].tolist()
+    assert table.columns.tolist() == ["record_id", *labels.names]
+    assert any(" " in name for name in labels.names)
+    assert table.iloc[3, 1:].isna().all() and table[labels.names[0]].sum() == 0
+    assert table[labels.names[1]].iloc[5] == 2

@@ -1,5 +1,6 @@
 """The ECG page: true to scale, complete, and never an error or a warning on an odd recording."""
 
+import itertools
 import struct
 import warnings
 from dataclasses import replace
@@ -236,3 +237,19 @@ def test_real_recordings(shared, tmp_path, folder, record, strips):
     assert len(traces(ecg_figure(recording))) == strips
     plot_ecg(recording, tmp_path / "ecg.png", subtitle=" ".join(recording.comments))
     assert png_size(tmp_path / "ecg.png")[0] == PAGE_WIDTH * PIXELS_PER_MM
+
+
+def test_no_label_stands_below_or_in_its_trace() -> None:
+    from ecgkit.reporting.pictures import ecg_layout
+
+    leads = ecg_layout.panels_of(STANDARD_LEADS, 10.0)
+    for height, first in itertools.product((0.5, 1.5, 2.4, 3.5), (0.02, 0.1, 0.2, 0.3)):
+        times = np.arange(int(2.5 * FS)) / FS
+        beats = sum(height * np.exp(-(((times - at) / 0.02) ** 2)) for at in np.arange(first, 2.5, 0.8))
+        gain = ecg_layout.Gain(10.0, "")
+        for panel in leads[:4]:
+            trace = ecg_layout.Trace(panel.left + 25 * times, beats)
+            right, up = ecg_layout.label_place(panel, trace, gain)
+            assert up > 0 and 0 < right < 25
+            over = (trace.x > panel.left + right) & (trace.x < panel.left + right + 2 * len(panel.lead))
+            assert not ((trace.y[over] * 10 > up) & (trace.y[over] * 10 < up + 3)).any()

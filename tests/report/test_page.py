@@ -169,6 +169,8 @@ def test_every_row_class_and_warning_appears(rows, page):
     assert len([a for a in page.of("details") if "card" in a.get("class", "") and "id" in a]) == len(rows)
     assert page.text.count("What all 4 results share") == 1
     assert "5 results · 3 runs · 2 tasks" in page.text
+    data = ", ".join(dict.fromkeys(f"{row.store} ({row.dataset})" for _, row in rows))
+    assert f"Data: {data}" in page.text
 
 
 def test_summary_shows_the_numbers_of_the_row(page):
@@ -428,3 +430,16 @@ def test_failures_leave_no_file(tmp_path):
     with pytest.raises(AttributeError):
         write_report([(Path("a/row.json"), None)], tmp_path / "page.html")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_head_names_the_data_and_the_days_of_the_results():
+    from ecgkit.reporting.page.write import _days, _stores
+
+    days = ("2026-11-29", "2026-12-02", "2026-11-30")
+    rows = [(Path(day), replace(make_row(), environment={"date": day}, store=f"{day}.zarr")) for day in days]
+    assert _days(rows) == "2026-11-29 to 2026-12-02"
+    assert _days(rows[:1]) == "2026-11-29"
+    assert _days([(Path("old"), replace(make_row(), environment={}))]) == ""
+    assert _stores(rows * 2).count(".zarr") == 3
+    many = [(path, replace(row, store=f"{n}.zarr")) for n, (path, row) in enumerate(rows * 3)]
+    assert _stores(many).endswith(" and 5 more")

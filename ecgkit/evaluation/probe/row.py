@@ -1,6 +1,7 @@
 """Makes a result row from predictions: scores, intervals and warnings."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -66,7 +67,11 @@ def result_row(fitted: "FittedProbe", facts: Facts) -> ResultRow:
             "checkpoint": encoder.checkpoint,
             **opened.hashes,
         },
-        environment={**environment(probe.device), **({"defaults": recorded()} if recorded() else {})},
+        environment={
+            "date": datetime.now(UTC).date().isoformat(),
+            **environment(probe.device),
+            **({"defaults": recorded()} if recorded() else {}),
+        },
         seconds=round(fitted.seconds, 2),
         training=fitted.training,
     )

@@ -156,7 +156,7 @@ class ResultRow:
         warnings: What a reader must know before believing the numbers.
         contract: The model's input, and what was done to the store's signals to get it.
         hashes: Content hashes of the store, the split and the checkpoint.
-        environment: Software versions, device and command.
+        environment: Day of the result (UTC), software versions, device and command.
         seconds: Wall time in seconds.
         training: Metrics of each epoch of the run; empty if nothing was trained.
         lead_set: Name of the lead set that the model was given; empty if it was given all leads of its contract.

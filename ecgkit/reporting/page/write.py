@@ -1,8 +1,8 @@
 """Writes result rows as one self-contained HTML page. It needs no network or other file, and works without scripts.
 
-The page shows what the rows hold or point to. It has no date, so the same rows give the same bytes. Templates escape
-every name, and a content security policy allows only the page's own script and embedded pictures. The summary is
-followed by the sections from `register_report_sections`, then by each task.
+The page shows what the rows hold or point to. Its date is that of the results, so the same rows give the same bytes.
+Templates escape every name, and a content security policy allows only the page's own script and embedded pictures. The
+summary is followed by the sections from `register_report_sections`, then by each task.
 """
 
 import base64
@@ -32,6 +32,7 @@ from ecgkit.reporting.tables.report_tables import ReportTables, report_tables
 HERE = Path(__file__).parent
 # Largest number of table lines shown below a figure; the CSV holds all lines.
 SHOWN = 60
+MOST_STORES = 4  # in the head of the page
 
 
 def write_report(
@@ -77,6 +78,8 @@ def render_report(
             version=ecgkit.__version__,
             runs=len({row.run for _, row in rows}),
             total=len(rows),
+            made=_days(rows),
+            data=_stores(rows),
             numbers=any(row.targets for _, row in rows),
             overview=overview(rows, tables.summary),
             tasks=task_parts(rows, tables.summary.comparisons),
@@ -89,6 +92,19 @@ def render_report(
     # Indentation is a seventh of a large page, so it is removed. The script must not change, because its hash is given.
     body, start, rest = html.partition("<script>")
     return re.sub(r"(?m)^ +", "", body) + start + rest
+
+
+def _days(rows: Rows) -> str:
+    """Return the day on which the results were made, or the first and the last; empty if no row states it."""
+    days = sorted({str(row.environment["date"]) for _, row in rows if row.environment.get("date")})
+    return " to ".join(dict.fromkeys(days[:1] + days[-1:]))
+
+
+def _stores(rows: Rows) -> str:
+    """Return the names of the stores with their datasets."""
+    names = list(dict.fromkeys(f"{row.store} ({row.dataset})" for _, row in rows))
+    more = len(names) - MOST_STORES
+    return ", ".join(names[:MOST_STORES]) + (f" and {more} more" if more > 0 else "")
 
 
 def _environment() -> Environment:

@@ -29,18 +29,18 @@ def plot_beats(
     beats = mean_beats(store, peaks, before=before, after=after, most=most)
     if not beats.beats.any():
         raise StoreError(f"no beat of {store.path} fits {before:g} s before and {after:g} s after its R peak", "one")
-    figure = beats_figure(store.name, beats, rr_intervals(peaks), peaks)
+    figure = beats_figure(store.name, beats, rr_intervals(peaks), peaks, most)
     with atomic_file(out) as staging:
         figure.savefig(staging, format="png", dpi=120)
 
 
-def beats_figure(name: str, beats: MeanBeats, rr: NDArray[np.float64], peaks: Peaks) -> Figure:
+def beats_figure(name: str, beats: MeanBeats, rr: NDArray[np.float64], peaks: Peaks, most: int | None = None) -> Figure:
     """Return the page as a figure: leads in rows of four, with the histogram below."""
     rows = -(-len(beats.leads) // 4)
-    figure = Figure(figsize=(11, 2.0 * rows + 2.9), layout="constrained")
+    figure = Figure(figsize=(11, 2.0 * rows + 3.3), layout="constrained")
     FigureCanvasAgg(figure)
     grid = figure.add_gridspec(rows + 1, 4, height_ratios=[*[1.0] * rows, 1.25])
-    limit = 1.1 * float(np.nanmax(np.abs(beats.mean)))
+    limit = 1.05 * float(np.nanmax(np.abs(beats.mean) + beats.spread))
     for i, lead in enumerate(beats.leads):
         axes = figure.add_subplot(grid[i // 4, i % 4])
         _draw_lead(axes, beats, i, limit)
@@ -53,7 +53,20 @@ def beats_figure(name: str, beats: MeanBeats, rr: NDArray[np.float64], peaks: Pe
     flagged = int(np.count_nonzero(peaks.flags != ""))
     title = f"{name}: {len(peaks.samples):,} beats in {len(peaks):,} records, by {peaks.attributes.get('detector', '')}"
     figure.suptitle(f"{title}; {flagged:,} records flagged", fontsize=12, family=FONT, color=INK, parse_math=False)
+    figure.supxlabel(_note(beats, most), fontsize=8, color=QUIET, family=FONT, x=0.01, ha="left")
     return figure
+
+
+def _note(beats: MeanBeats, most: int | None) -> str:
+    """Return what line and band are, and why a lead averages fewer beats than were found."""
+    step = beats.seconds[1] - beats.seconds[0]
+    before, after = -beats.seconds[0], beats.seconds[-1] + step
+    first = f"Only the first {most:,} beats of each record are averaged. " if most else ""
+    return (
+        "Line: mean beat; each beat is centred on its own median. Band: one standard deviation over beats, up and "
+        f"down.\n{first}A beat is left out of a lead if its window, from {before:.2g} s before the R peak to "
+        f"{after:.2g} s after it, reaches beyond the record or holds a missing sample."
+    )
 
 
 def _draw_lead(axes: Axes, beats: MeanBeats, i: int, limit: float) -> None:

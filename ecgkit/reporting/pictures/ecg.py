@@ -157,8 +157,8 @@ def _draw_panel(axes: Axes, panel: Panel, trace: Trace | None, line: float, gain
         for low in (-6.0, 3.0):
             axes.plot([left, left], [line + low, line + low + 3], color=QUIET, linewidth=0.2 * POINTS_PER_MM)
     there = trace is not None and bool(np.isfinite(trace.y).any())
-    height = line + (ecg_layout.label_height(panel, trace, gain))
-    _draw_label(axes, panel.lead, left + LABEL_LEFT, height, color=INK if there else QUIET, note="derived" * derived)
+    right, up = ecg_layout.label_place(panel, trace, gain)
+    _draw_label(axes, panel.lead, left + right, line + up, color=INK if there else QUIET, note="derived" * derived)
     if trace is None or not there:
         text = "not recorded" if trace is None else "no samples here"
         _write(axes, left + LABEL_LEFT, line, text, size=7.5, color=QUIET, style="italic", va="center")

@@ -35,7 +35,8 @@ USUAL_MM = (25.0, 40.0, 20.0)
 LEAST_MM = (20.0, 30.0, 10.0)
 CLEARANCE_MM = 4.0
 # Possible heights of a label in mm above the baseline, best first; its start, and its size with a margin.
-LABEL_HEIGHTS = (9.0, 13.0, 17.0, -13.0)
+LABEL_HEIGHTS = (9.0, 13.0, 17.0)
+LABEL_SHIFTS = (0.0, 3.0, 6.0, 9.0, 12.0, 15.0, 18.0)
 LABEL_LEFT, LETTER_WIDTH, LETTER_HEIGHT = 1.5, 3.0, 3.5
 
 
@@ -214,13 +215,19 @@ def gaps_of(trace: Trace) -> list[tuple[float, float]]:
     return [(float(trace.x[first]), float(trace.x[last - 1])) for first, last in edges]
 
 
-def label_height(panel: Panel, trace: Trace | None, gain: Gain) -> float:
-    """Return the first height above the baseline at which the trace leaves room for its lead's label."""
-    if trace is not None:
-        end = panel.left + LABEL_LEFT + LETTER_WIDTH * len(panel.lead)
-        near = trace.y[trace.x <= end] * gain.mm_per_unit
-        low, high = np.fmin(near[1:], near[:-1]), np.fmax(near[1:], near[:-1])
-        for height in LABEL_HEIGHTS:
-            if not np.any((low < height + LETTER_HEIGHT) & (high > height - 1)):
-                return height
-    return LABEL_HEIGHTS[0]
+def label_place(panel: Panel, trace: Trace | None, gain: Gain) -> tuple[float, float]:
+    """Return where the trace leaves room for its lead's label: mm from the left of the panel, and above the baseline.
+
+    The label stands above its trace, at the left if there is room, otherwise a little further to the right.
+    """
+    places = [(LABEL_LEFT + shift, height) for shift in LABEL_SHIFTS for height in LABEL_HEIGHTS]
+    return places[0] if trace is None else next((at for at in places if _is_free(at, panel, trace, gain)), places[0])
+
+
+def _is_free(place: tuple[float, float], panel: Panel, trace: Trace, gain: Gain) -> bool:
+    """Return whether a trace does not run through the label of its lead at a place."""
+    left, height = panel.left + place[0], place[1]
+    inside = (trace.x >= left - LETTER_WIDTH / 2) & (trace.x <= left + LETTER_WIDTH * len(panel.lead))
+    near = trace.y[inside] * gain.mm_per_unit
+    low, high = np.fmin(near[1:], near[:-1]), np.fmax(near[1:], near[:-1])
+    return not np.any((low < height + LETTER_HEIGHT) & (high > height - 1))
