@@ -24,7 +24,7 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
             features=("per_lead", "tokens", "layers", "layer_input", "token_leads"),
             importer="ecgkit_stmem.official:import_official",
             # One crop per record: the demo shows the steps, so the small gain of more crops is not needed.
-            demo={"preset": "tiny", "set": ("recipe.epochs=4", "signal.eval_starts=[0.5]")},
+            demo={"preset": "tiny", "set": ("recipe.epochs=2", "recipe.warmup_epochs=0.5", "signal.eval_starts=[0.5]")},
         )
     )
 
