@@ -221,7 +221,6 @@ ODD_HEADERS = {
     "unreadable": unreadable,
     "loop": lambda file: file.symlink_to(file),
     "no rate": lambda file: file.write_text("odd 1 0 10\na.dat 16 1000/mV 16 0 0 0 0 II\n"),
-    "no sample": lambda file: file.write_text("odd 1 500 0\na.dat 16 1000/mV 16 0 0 0 0 II\n"),
     "absurd length": lambda file: file.write_text("odd 1 500 900000000000\na.dat 16 1000/mV 16 0 0 0 0 II\n"),
     "absurd, packed": lambda file: file.write_text("odd 1 500 900000000000\na.dat 310 1000/mV 16 0 0 0 0 II\n"),
     "absurd, flac": lambda file: file.write_text("odd 1 500 900000000000\na.dat 516 1000/mV 16 0 0 0 0 II\n"),

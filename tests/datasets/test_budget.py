@@ -10,19 +10,19 @@ import pytest
 from scipy.io import savemat
 
 from ecgkit.datasets.budget import check_inflated, check_memory, memory_budget, time_budget
-from ecgkit.datasets.matlab import load_matrix
+from ecgkit.datasets.matlab import load_arrays
 from ecgkit.errors import RecordError
 
 
 def test_a_compressed_bomb_is_refused_and_an_honest_file_is_read(tmp_path: Path) -> None:
     array = np.arange(24_000, dtype=np.int16).reshape(12, 2000)
     savemat(tmp_path / "good.mat", {"val": array}, do_compression=True)
-    np.testing.assert_array_equal(load_matrix(tmp_path / "good.mat"), array)
+    np.testing.assert_array_equal(load_arrays(tmp_path / "good.mat")["val"], array)
     bomb = zlib.compress(bytes(64 * 2**20), 9)
     head = (tmp_path / "good.mat").read_bytes()[:128]
     (tmp_path / "bomb.mat").write_bytes(head + struct.pack("<II", 15, len(bomb)) + bomb)
     with memory_budget(32), pytest.raises(RecordError, match=r"bomb\.mat unpacks to more than 32 MB"):
-        load_matrix(tmp_path / "bomb.mat")
+        load_arrays(tmp_path / "bomb.mat")
 
 
 def test_many_small_parts_count_together() -> None:
