@@ -79,7 +79,7 @@ def render_report(
             runs=len({row.run for _, row in rows}),
             total=len(rows),
             made=_days(rows),
-            data=_stores(rows),
+            stores=_stores(rows),
             numbers=any(row.targets for _, row in rows),
             overview=overview(rows, tables.summary),
             tasks=task_parts(rows, tables.summary.comparisons),
