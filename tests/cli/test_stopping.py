@@ -69,6 +69,8 @@ def typed(command: Sequence[object], ready: Callable[[Typed], bool], presses: in
         run.press()
         for _ in range(presses - 1):
             while ANSWER not in run.text:
+                assert process.poll() is None, run.text
+                assert time.monotonic() - began < PATIENCE, run.text
                 time.sleep(0.02)
             pressed = time.monotonic()
             run.press()
