@@ -28,6 +28,7 @@ from ecgkit.datasets.tables import Row, Table
 from ecgkit.datasets.walk import Refused, walk_for
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import RecordError
+from ecgkit.parquet import as_frame
 from ecgkit.recording import Recording
 
 SUFFIXES = (".csv", ".tsv")
@@ -248,7 +249,7 @@ def _read_plain(file: Path, form: Form, columns: tuple[str, ...]) -> pd.DataFram
     except (pa.ArrowException, LookupError, UnicodeError):
         return None
     is_plain = all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in table.schema.types)
-    return table.to_pandas() if is_plain else None
+    return as_frame(table) if is_plain else None
 
 
 def _first_rows(folder: Path, path: str, by: str, columns: tuple[str, ...]) -> pd.DataFrame:

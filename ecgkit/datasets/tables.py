@@ -22,6 +22,7 @@ import pandas as pd
 from ecgkit.datasets.base import Source
 from ecgkit.distribution import install_extra
 from ecgkit.errors import DatasetError, RecordError
+from ecgkit.parquet import as_frame
 
 Row = dict[str, Any]
 
@@ -174,7 +175,7 @@ def _parquet(path: Path) -> pd.DataFrame:
     with path.open("rb") as stream:
         file = pq.ParquetFile(stream)
         names = [field.name for field in file.schema_arrow if not _is_signal(field.type, pa.types)]
-        frame = file.read(columns=names).to_pandas()
+        frame = as_frame(file.read(columns=names))
     return frame.map(_as_text)
 
 
@@ -183,7 +184,7 @@ def parquet_rows(path: Path, columns: Sequence[str]) -> list[Row]:
     import pyarrow.parquet as pq
 
     with path.open("rb") as stream:
-        frame = pq.ParquetFile(stream).read(columns=list(columns)).to_pandas().map(_as_text)
+        frame = as_frame(pq.ParquetFile(stream).read(columns=list(columns))).map(_as_text)
     return frame.astype(object).where(frame.notna(), None).to_dict("records")
 
 

@@ -45,8 +45,7 @@ def check_prepared(
         entry = host().entries(SupplyEntry).get(need)
         if entry is None or not entry.holds:
             continue
-        setting = setting_of(entry, config)
-        if load_target(entry.holds, f"supply {need!r}")(store, *setting):
+        if is_there(entry, config, store):
             continue
         if prepare is None or not entry.prepare:
             raise StoreError(
@@ -54,7 +53,7 @@ def check_prepared(
                 remedy=f"Add them with: {command_of(entry, store)}"
                 + (" (or train with --prepare, which does it first)" if entry.prepare else ""),
             )
-        load_target(entry.prepare, f"supply {need!r}")(store, prepare, *setting)
+        load_target(entry.prepare, f"supply {need!r}")(store, prepare, *setting_of(entry, config))
 
 
 def setting_of(entry: SupplyEntry, config: Any) -> tuple[Any, ...]:
@@ -118,6 +117,15 @@ def origin_of_beats(store: Store) -> str:
 def origin_of_reports(store: Store) -> str:
     """Return the dataset whose reports a store holds."""
     return f"as {store.attributes['dataset']} has them"
+
+
+def is_there(entry: SupplyEntry, config: Any, store: Store) -> bool:
+    """Return whether a store has what a supply reads, as the method's config chooses it.
+
+    Raises:
+        StoreError: The store holds several, and none of them is chosen.
+    """
+    return bool(load_target(entry.holds, f"supply {entry.name!r}")(store, *setting_of(entry, config)))
 
 
 def has_entities(store: Store, source: EntitySource) -> bool:

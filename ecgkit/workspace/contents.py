@@ -60,7 +60,7 @@ def read_store(path: Path) -> StoreInfo:
     table = pq.ParquetFile(path / RECORDS)
     content = str(attributes.get("content_sha256", ""))
     labels: Counter[str] = Counter()
-    if attributes.get("code_system"):
+    if attributes.get("code_system") and "labels" in table.schema_arrow.names:
         for batch in table.iter_batches(columns=["labels"]):
             labels.update(batch.column(0).flatten().to_pylist())
     return StoreInfo(

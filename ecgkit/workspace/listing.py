@@ -205,12 +205,12 @@ def _count(module: Any) -> int:
 
 def _missing(entry: MethodEntry, config: Any, store: Store) -> Iterator[str]:
     """Yield what a store lacks for the training of a method."""
-    from ecgkit.training.preparation import command_of
+    from ecgkit.training.preparation import command_of, is_there
 
     if not set(config.signal.leads) & set(store.leads):
         yield f"the leads {', '.join(config.signal.leads)}"
     supplies = host().entries(SupplyEntry)
     for need in entry.needs:
         supply = supplies.get(need)
-        if supply is not None and supply.holds and not load_target(supply.holds, f"supply {need!r}")(store):
+        if supply is not None and supply.holds and not is_there(supply, config, store):
             yield f"{need} ({command_of(supply, store)})"

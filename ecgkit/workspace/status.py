@@ -91,7 +91,7 @@ def _stopped(runs: list[RunInfo]) -> list[RunInfo]:
 
 
 def _training(run: RunInfo) -> UnfinishedWork:
-    return UnfinishedWork(run.path, "run", run.holder, resume_command(Path(quoted(run.path))))
+    return UnfinishedWork(run.path, "run", run.holder, resume_command(run.path))
 
 
 def _inside(stores: list[StoreInfo]) -> Iterator[UnfinishedWork]:

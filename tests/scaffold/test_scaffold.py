@@ -155,5 +155,5 @@ def test_the_command_says_what_comes_next(tmp_path: Path, ecgkit, monkeypatch: p
     monkeypatch.chdir(tmp_path)
     shown = ecgkit("plugins", "new", "mine")
     assert shown.code == 0
-    assert "ecgkit plugins check mine" in shown.out
+    assert "next: ecgkit plugins check mine" in shown.err
     assert (tmp_path / "ecgkit-mine" / "ecgkit_mine" / "model.py").is_file()
