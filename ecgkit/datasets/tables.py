@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
@@ -185,7 +185,7 @@ def parquet_rows(path: Path, columns: Sequence[str]) -> list[Row]:
 
     with path.open("rb") as stream:
         frame = as_frame(pq.ParquetFile(stream).read(columns=list(columns))).map(_as_text)
-    return frame.astype(object).where(frame.notna(), None).to_dict("records")
+    return cast(list[Row], frame.astype(object).where(frame.notna(), None).to_dict("records"))
 
 
 def _is_signal(kind: Any, types: Any) -> bool:
