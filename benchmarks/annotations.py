@@ -135,7 +135,7 @@ def print_draw(shared: Path, test: bool) -> None:
 
 
 def annotated(shared: Path, name: str) -> Iterator[tuple[str, str, str, dict[str, str]]]:
-    """Yield record, language, statement as it stands in the report, and polarity by entity."""
+    """Yield each statement: its record, its language, its text in the report, and the polarity of each entity."""
     reports = {(source, record): report for source, record, _, report in reports_of(shared)}
     with (LABELS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
         for row in csv.DictReader(file):

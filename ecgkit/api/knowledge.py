@@ -162,9 +162,7 @@ def extract_knowledge(
     edited = path_or_none(vocabulary)
     columns = _columns(report_columns)
     place = the_store(source, "ecgkit extract-knowledge")
-    given = open_reports(
-        place, columns=columns, table=path_or_none(reports), id_column=id_column, folder=path_or_none(out)
-    )
+    given = _reports(place, columns, reports, id_column, out)
     read = given if limit is None else given.sample(limit, seed)
     if limit is not None:
         name, overwrite = f"{name}{PILOT}", True
@@ -198,6 +196,18 @@ def extract_knowledge(
             whole = reader.estimate(corpus_of(given.texts, unit).texts)
     sheet = write_audit(read, audit, name=name) if audit else None
     return replace(summary, audit=sheet, whole=whole)
+
+
+def _reports(
+    source: Path, columns: str | Sequence[str], table: PathLike | None, id_column: str, out: PathLike | None
+) -> Reports:
+    return open_reports(
+        source,
+        columns=_columns(columns),
+        table=path_or_none(table),
+        id_column=id_column,
+        folder=path_or_none(out),
+    )
 
 
 def _columns(columns: str | Sequence[str]) -> tuple[str, ...]:
@@ -272,13 +282,7 @@ def audit_knowledge(
         OutputError: The earlier sheet holds verdicts.
         ConfigError: The package for workbooks is missing.
     """
-    read = open_reports(
-        Path(source),
-        columns=_columns(report_columns),
-        table=path_or_none(reports),
-        id_column=id_column,
-        folder=path_or_none(out),
-    )
+    read = _reports(Path(source), report_columns, reports, id_column, out)
     return write_audit(read, sample, name=name, seed=seed, xlsx=xlsx, overwrite=overwrite)
 
 
@@ -307,13 +311,7 @@ def write_mentions(
     Raises:
         StoreError: There is no extraction of this name, or it belongs to other reports.
     """
-    read = open_reports(
-        Path(source),
-        columns=_columns(report_columns),
-        table=path_or_none(reports),
-        id_column=id_column,
-        folder=path_or_none(out),
-    )
+    read = _reports(Path(source), report_columns, reports, id_column, out)
     return write_evidence(read, name=name)
 
 

@@ -139,7 +139,7 @@ def run_folder(out: PathLike | None, method: str, preset: str) -> Path:
     """Return the folder of the new run.
 
     Raises:
-        ConfigError: Several processes of another launcher would each choose a name.
+        ConfigError: Another launcher started several processes, and each would choose a run name of its own.
     """
     if out is None and is_started_by_a_launcher():
         raise ConfigError("missing --out: the processes of a launcher must share one name", remedy="Give --out RUN.")

@@ -1,4 +1,4 @@
-"""``ecgkit doctor``: what is installed, and what is missing for which command."""
+"""``ecgkit doctor`` lists what is installed. For each missing part it names the commands that need it."""
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING

@@ -25,7 +25,7 @@ def answer(signal: str) -> None:
 
 
 def at_once(arguments: Sequence[str]) -> None:
-    """Say what is left by work that is ended wherever it is."""
+    """Say what is left of work that has no safe point and was ended at once."""
     if is_delegate():
         return
     left = None

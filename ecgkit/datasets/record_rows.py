@@ -23,7 +23,7 @@ from ecgkit.datasets.people import describe
 from ecgkit.datasets.row_form import RowForm, cells_of, csv_rows, find_row_form
 from ecgkit.datasets.stacked import largest_value
 from ecgkit.datasets.tables import Row, Table, parquet_rows
-from ecgkit.datasets.walk import Refused, walk_for
+from ecgkit.datasets.walk import walk_for
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.recording import Recording
@@ -45,7 +45,7 @@ class RecordRows(Dataset):
     def recognises(cls, root: Path) -> bool:
         """Return whether one of the first tables holds samples."""
         folder = root if root.is_dir() else root.parent
-        return any(_form(folder, path) for path in _files(root)[0][:_LOOKED_AT])
+        return any(_form(folder, path) for path in walk_for(root, _is_table)[0][:_LOOKED_AT])
 
     @property
     def folder(self) -> Path:
@@ -54,7 +54,7 @@ class RecordRows(Dataset):
 
     def sources(self) -> Sequence[Source]:
         """List the rows of all tables that hold samples, with what their other columns say."""
-        files, self.not_entered = _files(self.root)
+        files, self.not_entered = walk_for(self.root, _is_table)
         found: list[Source] = []
         for path in files:
             form = _form(self.folder, path)
@@ -135,12 +135,6 @@ class RecordRows(Dataset):
             leads = self.given.naming.order or form.leads or self.given.leads
             return _parquet_row(self.folder, source.path, form, place, len(leads))
         return _csv_row(self.folder, source.path, form, place)
-
-
-def _files(root: Path) -> tuple[list[str], list[Refused]]:
-    if root.is_file():
-        return ([root.name] if _is_table(root) else []), []
-    return walk_for(root, _is_table) if root.is_dir() else ([], [])
 
 
 def _is_table(path: Path) -> bool:

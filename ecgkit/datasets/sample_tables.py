@@ -25,7 +25,7 @@ from ecgkit.datasets.paths import check_inside, size_and_time, stamp_of
 from ecgkit.datasets.people import describe
 from ecgkit.datasets.stacked import largest_value
 from ecgkit.datasets.tables import Row, Table
-from ecgkit.datasets.walk import Refused, walk_for
+from ecgkit.datasets.walk import walk_for
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import RecordError
 from ecgkit.parquet import as_frame
@@ -48,7 +48,7 @@ class SampleTables(Dataset):
     def recognises(cls, root: Path) -> bool:
         """Return whether one of the first CSV files holds samples."""
         folder = root if root.is_dir() else root.parent
-        return any(_form(folder, path) for path in _csv_files(root)[0][:20])
+        return any(_form(folder, path) for path in walk_for(root, _is_csv)[0][:20])
 
     @property
     def folder(self) -> Path:
@@ -61,7 +61,7 @@ class SampleTables(Dataset):
         Raises:
             DatasetError: A file with several records has no column that names them.
         """
-        files, self.not_entered = _csv_files(self.root)
+        files, self.not_entered = walk_for(self.root, _is_csv)
         paths = [path for path in files if self._is_signal(path)]
         first = next(form for path in paths if (form := _form(self.folder, path)))
         self.findings += [*first.notes, f"{len(paths)} CSV files of samples: {first.told}"]
@@ -179,12 +179,6 @@ def _count_lines(folder: Path, path: str) -> int:
     else:  # no blank lines
         lines = raw.count(b"\n") + 1
     return lines - form.has_header - len(form.skipped)
-
-
-def _csv_files(root: Path) -> tuple[list[str], list[Refused]]:
-    if root.is_file():
-        return ([root.name] if _is_csv(root) else []), []
-    return walk_for(root, _is_csv) if root.is_dir() else ([], [])
 
 
 def _is_csv(path: Path) -> bool:

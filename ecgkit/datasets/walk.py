@@ -32,28 +32,38 @@ def walk(root: Path) -> tuple[list[str], list[Refused]]:
     """
     found: list[str] = []
     refused: list[Refused] = []
-    above = len(os.path.join(root, ""))
-
-    def fail(error: OSError) -> None:
-        refused.append(_unreadable(error, above))
-
-    for folder, folders, files in os.walk(root, onerror=fail):
-        below = folder[above:].replace(os.sep, "/")
-        prefix = f"{below}/" if below else ""
+    for _, prefix, folders, files in _entered(root, refused):
         found += [f"{prefix}{name}" for name in (*folders, *files)]
-        refused += [_link(root, f"{prefix}{name}") for name in folders if os.path.islink(f"{folder}/{name}")]
     return found, refused
 
 
 def walk_for(root: Path, is_wanted: Callable[[Path], bool]) -> tuple[list[str], list[Refused]]:
     """Return the paths of the wanted files below a folder in order, relative to it, and the folders not entered.
 
-    A folder that is wanted itself, such as a Zarr array, is not entered, nor is one whose name begins with a dot.
+    A folder that is wanted itself, such as a Zarr array, is not entered, nor is one whose name begins with a dot. If
+    the root is wanted itself, it is the only file.
     """
+    if is_wanted(root):
+        return [root.name], []
+    if not root.is_dir():
+        return [], []
     if not is_local(root):
         return sorted(_remote(root, "", is_wanted)), []
     found: list[str] = []
     refused: list[Refused] = []
+    for folder, prefix, folders, files in _entered(root, refused):
+        wanted = {name for name in (*folders, *files) if is_wanted(Path(folder, name))}
+        folders[:] = [name for name in folders if name not in wanted and not name.startswith(".")]
+        found += [f"{prefix}{name}" for name in wanted]
+    return sorted(found), refused
+
+
+def _entered(root: Path, refused: list[Refused]) -> Iterator[tuple[str, str, list[str], list[str]]]:
+    """Yield each folder that is entered: its path, its prefix below the root, and the names of its folders and files.
+
+    The caller may take folders out of the list before they are entered. Those that cannot be entered, and links that
+    are still in the list, are added to `refused`.
+    """
     above = len(os.path.join(root, ""))
 
     def fail(error: OSError) -> None:
@@ -62,11 +72,8 @@ def walk_for(root: Path, is_wanted: Callable[[Path], bool]) -> tuple[list[str], 
     for folder, folders, files in os.walk(root, onerror=fail):
         below = folder[above:].replace(os.sep, "/")
         prefix = f"{below}/" if below else ""
-        wanted = {name for name in (*folders, *files) if is_wanted(Path(folder, name))}
-        folders[:] = [name for name in folders if name not in wanted and not name.startswith(".")]
-        found += [f"{prefix}{name}" for name in wanted]
+        yield folder, prefix, folders, files
         refused += [_link(root, f"{prefix}{name}") for name in folders if os.path.islink(f"{folder}/{name}")]
-    return sorted(found), refused
 
 
 def _remote(folder: Path, prefix: str, is_wanted: Callable[[Path], bool]) -> Iterator[str]:

@@ -31,7 +31,7 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Judgement:
-    """What was found about one entity in one text, and what the text states about it; None for nothing."""
+    """One entity in one text: what was found, and what the text states. None means nothing."""
 
     record: str
     text: str

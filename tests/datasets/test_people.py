@@ -25,7 +25,7 @@ LINES = (
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Six WFDB records of three patients, each with a folder, as PTB Diagnostic has them, under other names."""
+    """Write six WFDB records of three patients. Each patient has a folder, as in PTB Diagnostic; the names differ."""
     for n in range(6):
         name = f"e{n:04d}_x"
         below = tmp_path / "in" / f"person{n // 2:03d}"

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import norm
 
 from ecgkit.evaluation.results.row import PREDICTIONS, ROW
-from ecgkit.evaluation.scores.areas import Areas, areas, class_intervals, macro_interval
+from ecgkit.evaluation.scores.areas import Areas, areas, macro_interval
 from ecgkit.evaluation.scores.comparison import compare_aurocs
 from ecgkit.evaluation.scores.significance import class_tests, differences_from, holm
 
@@ -49,7 +49,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say(patients: int, prevalence
         found = areas(y, scores, patient)
         low, high = macro_interval(found, np.isfinite(found.values))
         means.append(low <= true <= high)
-        ends = class_intervals(found)
+        ends = found.intervals
         classes += ((ends[:, 0] <= true) & (true <= ends[:, 1]))[np.isfinite(ends[:, 0])].tolist()
     assert 0.93 <= np.mean(means) <= 0.985
     assert 0.93 <= np.mean(classes) <= 0.985
@@ -62,9 +62,8 @@ def test_intervals_of_rare_classes_are_wide_enough(positives: int, auroc: float)
     for trial in range(300):
         rng = np.random.default_rng(trial)
         y = np.repeat([1, 0], [positives, 200])
-        low, high = class_intervals(
-            areas(y[:, None], (rng.normal(size=len(y)) + apart * y)[:, None], np.arange(len(y)))
-        )[0]
+        scores = rng.normal(size=len(y)) + apart * y
+        low, high = areas(y[:, None], scores[:, None], np.arange(len(y))).intervals[0]
         inside.append(low <= auroc <= high)
     assert np.mean(inside) >= 0.93
 

@@ -8,7 +8,7 @@ from scipy.stats import norm, t
 from sklearn.metrics import average_precision_score, f1_score, precision_recall_curve, roc_auc_score, roc_curve
 
 from ecgkit.evaluation.results.averages import Average, average_over_seeds
-from ecgkit.evaluation.scores.areas import areas, class_intervals, macro_interval
+from ecgkit.evaluation.scores.areas import areas, macro_interval
 from ecgkit.evaluation.scores.bootstrap import Difference, Resampled, auroc_difference, bootstrap_counts, intervals
 from ecgkit.evaluation.scores.metrics import RANKING, auroc, calibration, f1, f1_at, macro_auroc, ranking_metrics
 from ecgkit.evaluation.scores.significance import class_tests, holm
@@ -174,16 +174,16 @@ def test_the_variance_of_records_of_patients_is_obuchowskis() -> None:
 def test_limits_of_an_auroc_are_newcombes_and_none_is_stated_for_few_patients() -> None:
     y = np.repeat([1, 0], [6, 40])[:, None]
     perfect = areas(y, y.astype(float), np.arange(46))
-    low, high = class_intervals(perfect)[0]
+    low, high = perfect.intervals[0]
     assert high == 1 and 0.7 < low < 0.95  # the spread of the data is zero, so the model alone gives the width
     z = norm.ppf(0.975)
     middle = (6 + 40) / 2 - 1
     variance = low * (1 - low) * (1 + middle * ((1 - low) / (2 - low) + low / (1 + low))) / (6 * 40)
     assert (1 - low) ** 2 == pytest.approx(z**2 * variance, rel=1e-6)
     few = areas(y[2:], y[2:].astype(float), np.arange(44))
-    assert np.isnan(class_intervals(few)).all()
+    assert np.isnan(few.intervals).all()
     together = areas(y, y.astype(float), np.r_[[0, 0, 0, 1, 1, 2], np.arange(3, 43)])
-    assert np.isnan(class_intervals(together)).all(), "six records of three patients"
+    assert np.isnan(together.intervals).all(), "six records of three patients"
     assert np.isfinite(macro_interval(few, np.array([True]))).all()
 
 

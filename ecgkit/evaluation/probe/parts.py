@@ -5,7 +5,6 @@ Recordings are recognised by the hash of their waveform, patients by their id.
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from ecgkit.errors import LeakError
 from ecgkit.evaluation.results.facts import OverlapFacts
@@ -26,14 +25,10 @@ def find_overlap(store: Store, data: TaskData, *, allowed: bool = False) -> Over
     waveforms, patients = store.table["sha256"], pd.Series(store.patients)
     met = set(patients.iloc[known].dropna())
     return OverlapFacts(
-        records=_shared(waveforms, tested, known),
+        records=int(waveforms.iloc[tested].isin(waveforms.iloc[known]).sum()),
         patients=len(met.intersection(patients.iloc[tested].dropna())),
         allowed=allowed,
     )
-
-
-def _shared(waveforms: "pd.Series[str]", tested: NDArray[np.int64], known: NDArray[np.int64]) -> int:
-    return int(waveforms.iloc[tested].isin(waveforms.iloc[known]).sum())
 
 
 def refuse_overlap(store: Store, task: str, found: OverlapFacts) -> None:

@@ -6,6 +6,7 @@ Where no patient is known, the recording takes the patient's place; both are cal
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import scipy.optimize
@@ -48,6 +49,21 @@ class Areas:
         """The shares, larger for classes with few units, whose spread is known poorly: by Student's t over z."""
         t = scipy.stats.t.ppf((1 + LEVEL) / 2, np.maximum(self.units - 1, 1))
         return self.shares * (t / scipy.stats.norm.ppf((1 + LEVEL) / 2))
+
+    @cached_property
+    def intervals(self) -> Floats:
+        """The interval of each class, ``[C, 2]``; NaN for a class with fewer than `FEWEST_UNITS` units on a side.
+
+        The interval holds the values from which the AUROC is not significantly far, as Newcombe's method 5 (Statist.
+        Med. 25:559-573, 2006) does, so it stays within 0 and 1 and does not collapse at an AUROC of 1. With few units
+        the variance is that of Newcombe's model at each value. With more, it is scaled to the variance that the units
+        show, and Student's t replaces the normal distribution.
+        """
+        ends = np.full((len(self.values), 2), np.nan)
+        variances = self.variances
+        for c in np.flatnonzero(self.units >= FEWEST_UNITS):
+            ends[c] = _interval(float(self.values[c]), float(variances[c]), self.sides[:, c])
+        return ends
 
     def freedom(self, scored: NDArray[np.bool_]) -> float:
         """Return the degrees of freedom of the variance of the mean over some classes, by Satterthwaite's formula."""
@@ -94,22 +110,7 @@ def areas(targets: Targets, scores: Scores, units: NDArray[np.int64]) -> Areas:
     return found
 
 
-def class_intervals(found: Areas, level: float = LEVEL) -> Floats:
-    """Return the interval of each class, ``[C, 2]``; NaN for a class with fewer than `FEWEST_UNITS` units on a side.
-
-    The interval holds the values from which the AUROC is not significantly far, as Newcombe's method 5 (Statist. Med.
-    25:559-573, 2006) does, so it stays within 0 and 1 and does not collapse at an AUROC of 1. With few units the
-    variance is that of Newcombe's model at each value. With more, it is scaled to the variance that the units show, and
-    Student's t replaces the normal distribution.
-    """
-    ends = np.full((len(found.values), 2), np.nan)
-    variances = found.variances
-    for c in np.flatnonzero(found.units >= FEWEST_UNITS):
-        ends[c] = _interval(float(found.values[c]), float(variances[c]), found.sides[:, c], level)
-    return ends
-
-
-def macro_interval(found: Areas, scored: NDArray[np.bool_], level: float = LEVEL) -> tuple[float, float]:
+def macro_interval(found: Areas, scored: NDArray[np.bool_]) -> tuple[float, float]:
     """Return the interval of the mean over some classes, on the logit scale; NaN if no class is scored.
 
     The covariance of classes comes from the units that they share. The variance of each class is at least the one that
@@ -118,15 +119,14 @@ def macro_interval(found: Areas, scored: NDArray[np.bool_], level: float = LEVEL
     Args:
         found: The AUROCs.
         scored: ``[C]``, the classes of the mean.
-        level: Coverage.
     """
     classes = np.flatnonzero(scored & np.isfinite(found.values))
     if not len(classes):
         return (float("nan"), float("nan"))
-    z = scipy.stats.norm.ppf((1 + level) / 2)
+    z = scipy.stats.norm.ppf((1 + LEVEL) / 2)
     shares = found.shares[:, classes]
-    covered = np.array([_interval(float(found.values[c]), np.nan, found.sides[:, c], level) for c in classes])
-    own = class_intervals(found, level)[classes]
+    covered = np.array([_interval(float(found.values[c]), np.nan, found.sides[:, c]) for c in classes])
+    own = found.intervals[classes]
     widths = np.diff(np.where(np.isfinite(own), own, covered), axis=1)[:, 0]
     least = (widths / (2 * z)) ** 2
     lacking = np.maximum(least - (shares**2).sum(0), 0)
@@ -139,23 +139,22 @@ def macro_interval(found: Areas, scored: NDArray[np.bool_], level: float = LEVEL
     return (float(low), float(high))
 
 
-def _interval(area: float, variance: float, sides: NDArray[np.int64], level: float) -> tuple[float, float]:
+def _interval(area: float, variance: float, sides: NDArray[np.int64]) -> tuple[float, float]:
     """Return the values of the AUROC from which the one that was found is not significantly far.
 
     Args:
         area: The AUROC that was found.
         variance: Its variance as the units show it; NaN for that of the model alone.
         sides: Numbers of units with positives and with negatives.
-        level: Coverage.
     """
     positives, negatives = sides.tolist()
     fewer = min(positives, negatives)
-    z = scipy.stats.norm.ppf((1 + level) / 2)
+    z = scipy.stats.norm.ppf((1 + LEVEL) / 2)
     quantile = z**2
     model = _model_variance(area, positives, negatives)
     if np.isfinite(variance) and model > 0 and variance > 0:
         trust, ratio = fewer / (fewer + _TRUSTED_UNITS), variance / model
-        t = scipy.stats.t.ppf((1 + level) / 2, max(1, fewer - 1))
+        t = scipy.stats.t.ppf((1 + LEVEL) / 2, max(1, fewer - 1))
         quantile = (1 - trust) * z**2 * max(1.0, ratio) + trust * t**2 * ratio
 
     def excess(true: float) -> float:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgkit.evaluation.results.row import Mean
-from ecgkit.evaluation.scores.areas import Areas, areas, class_intervals, macro_interval, unit_numbers
+from ecgkit.evaluation.scores.areas import Areas, areas, macro_interval, unit_numbers
 from ecgkit.evaluation.scores.bootstrap import Intervals, bootstrap_counts, finite_interval, intervals
 from ecgkit.evaluation.scores.metrics import Floats, Weights, f1_at, ranking_metrics
 from ecgkit.evaluation.scores.thresholds import best_f1_thresholds
@@ -82,7 +82,7 @@ def _learnt(data: TaskData) -> NDArray[np.bool_]:
 
 def _area_spread(measured: Areas, scored: NDArray[np.bool_]) -> Intervals:
     """Return the intervals of the AUROC of some classes, and of their mean."""
-    return Intervals(macro_interval(measured, scored), np.where(scored[:, None], class_intervals(measured), np.nan))
+    return Intervals(macro_interval(measured, scored), np.where(scored[:, None], measured.intervals, np.nan))
 
 
 def _spread(drawn: Floats, scored: NDArray[np.bool_], measured: Areas) -> Intervals:
