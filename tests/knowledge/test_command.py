@@ -92,7 +92,7 @@ def test_help_shows_the_options_of_the_default(ecgkit) -> None:
     assert "--json" in ecgkit("extract-knowledge", "compare", "--help").out
 
 
-NEEDED = ("transformers", "tokenizers", "accelerate", "fastapi", "uvicorn")
+NEEDED = ("transformers", "tokenizers", "accelerate", "fastapi", "openai", "uvicorn")
 # Makes the model and serves it, in one process.
 SERVE = """
 import sys, torch
