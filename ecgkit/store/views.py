@@ -120,10 +120,9 @@ class _Windows:
 
 
 def before_filter(store: Store, view: View) -> View:
-    """Return a view without the contract's filter. If the filter follows the crop, this is the view itself."""
-    if view.spec.window_filter is None:
-        return view
-    return replace(open_view(store, replace(view.spec, filter=None)), present=view.present)
+    """Return a view in mV, without the steps that the contract does on the window; the view itself if it has none."""
+    raw = view.spec.raw
+    return view if raw is view.spec else replace(open_view(store, raw), present=view.present)
 
 
 def _load(folder: Path, shape: tuple[int, ...]) -> Arrays | None:
