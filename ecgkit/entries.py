@@ -256,8 +256,8 @@ class SupplyEntry(Entry):
             path of the store.
         holds: Import path of ``f(store) -> bool``, which tells quickly whether a store has the supply. Empty if only
             `target` can tell.
-        prepare: Import path of ``f(store, progress)``, which adds the supply with the defaults of `command`. Empty if
-            it cannot be added without a choice of the user.
+        prepare: Import path of ``f(store, executor, progress)``, which adds the supply with the defaults of `command`.
+            Empty if it cannot be added without a choice of the user. `executor` is None for work in this process.
         origin: Import path of ``f(store) -> str``, which says where the values of a store come from, such as a detector
             or a model. Empty if there is nothing to say.
         joinable: Whether the supply means the same in every store. If so, a model may be tested on another store than

@@ -25,6 +25,7 @@ from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.tasks.loading import find_task, task_reference
 from ecgkit.training import loop
+from ecgkit.training.groundwork import Groundwork
 from ecgkit.training.launch import ProcessError, is_started_by_a_launcher, launch
 from ecgkit.training.options import CHOSEN, PretrainOptions, Watcher
 from ecgkit.training.processes import placement
@@ -185,20 +186,21 @@ def train(training: Training, watcher: Watcher | None, command: Callable[[], Seq
     """
     began = time.perf_counter()
     if training.processes > 1 and not is_started_by_a_launcher():
-        _start_processes(training, command())
+        _start_processes(training, command(), watcher or Watcher())
         metrics = read_metrics(training.out)
     else:
         metrics = _train_here(training, watcher or Watcher())
     return Pretraining(training.out, metrics, time.perf_counter() - began)
 
 
-def _start_processes(training: Training, command: Sequence[str]) -> None:
+def _start_processes(training: Training, command: Sequence[str], watcher: Watcher) -> None:
     """Start the processes, after early checks in this process."""
     options = training.options
     if options.device != "cpu":
         check_gpus(training.processes, command)
     check_free(training.out, overwrite=options.overwrite, resume=options.resume)
-    Store(training.data)
+    groundwork = Groundwork(training.entry, training.config, Store(training.data), options.prepare)
+    groundwork.lay(watcher.prepare)
     with keeps(partial(left_of, training.out)), handed_on():
         code = launch(training.processes, command)
     if code:

@@ -263,6 +263,10 @@ def _reopen(path: Path, content_hash: str) -> Store:
 def _attributes(path: Path) -> dict[str, Any]:
     expected = "a store made by 'ecgkit ingest'"
     if not path.exists():
+        aside = path.absolute().with_name(f".{path.name}.replaced")
+        if aside.exists():
+            remedy = f"Repeat that command, or bring the earlier store back with: mv {aside} {path}"
+            raise StoreError(f"{path} was being replaced by 'ecgkit ingest --overwrite', which was killed", "", remedy)
         raise StoreError(f"{path} does not exist", expected, "Make it with: ecgkit ingest SRC --out STORE")
     try:
         meta = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
