@@ -98,7 +98,7 @@ def open_view(
         store: The store.
         spec: The signal contract.
         progress: Called with records done and records in total while the view is made.
-        executor: Makes the view; None for this process. The result is the same to the last bit.
+        executor: Makes the view; None for as many processes as pay. The result is the same to the last bit.
 
     Raises:
         LeadError: The store has none of the contract's leads.
@@ -109,10 +109,19 @@ def open_view(
     present = store.present(spec.leads)
     if not present.any():
         raise LeadError(f"{store.path} has leads {', '.join(store.leads)}", f"at least one of {', '.join(spec.leads)}")
-    folder = own_folder(store.path, store.content_hash, "views") / spec.view_key()
-    shape = (len(store), len(spec.leads), spec.window_samples)
+    folder, shape = _place(store, spec)
     signal, lengths = _load(folder, shape) or _make(store, spec, folder, shape, progress, executor)
     return View(spec, signal, present, lengths)
+
+
+def is_made(store: Store, spec: SignalSpec) -> bool:
+    """Return whether the view of a store under a signal contract is there."""
+    return _load(*_place(store, spec)) is not None
+
+
+def maker_of_view(store: Store, spec: SignalSpec) -> str:
+    """Return the process that makes a view at present; empty if none does."""
+    return _unfinished(_place(store, spec)[0]).holder()
 
 
 def preview(store: Store, spec: SignalSpec) -> View:
@@ -139,10 +148,23 @@ class _Windows:
 
 
 def before_filter(store: Store, view: View) -> View:
-    """Return a view without the contract's filter. If the filter follows the crop, this is the view itself."""
-    if view.spec.window_filter is None:
-        return view
-    return replace(open_view(store, replace(view.spec, filter=None)), present=view.present)
+    """Return a view in mV, without the steps that the contract does on the window; the view itself if it has none."""
+    raw = view.spec.raw
+    return view if raw is view.spec else replace(open_view(store, raw), present=view.present)
+
+
+def view_folder(store: Store, spec: SignalSpec) -> Path:
+    """Return the folder of the view of a store under a signal contract."""
+    return own_folder(store.path, store.content_hash, "views") / spec.view_key()
+
+
+def _place(store: Store, spec: SignalSpec) -> tuple[Path, tuple[int, ...]]:
+    """Return the folder and the shape of a view."""
+    return view_folder(store, spec), (len(store), len(spec.leads), spec.window_samples)
+
+
+def _unfinished(folder: Path) -> Unfinished:
+    return Unfinished(folder, "view", overwrite=True, hidden=True, option="")
 
 
 def _load(folder: Path, shape: tuple[int, ...]) -> Arrays | None:
@@ -234,7 +256,7 @@ def _make(
     executor: Executor | None,
 ) -> Arrays:
     """Make a view part by part, unless another process has made it in the meantime, and return its arrays."""
-    unfinished = Unfinished(folder, "view", overwrite=True, hidden=True, option="")
+    unfinished = _unfinished(folder)
     with unfinished.open(wait=True):
         if there := _load(folder, shape):
             return there
