@@ -20,7 +20,7 @@ from ecgkit.errors import ConfigError, RunError
 from ecgkit.evaluation.probe.online import OnlineProbe
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.interrupt import keeps
-from ecgkit.methods import chosen_config
+from ecgkit.methods import chosen_config, refuse_pretraining
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.tasks.loading import find_task, task_reference
@@ -90,8 +90,14 @@ def configured(
     epochs: int | None,
     accumulate: int | None,
 ) -> tuple[MethodEntry, str, Any]:
-    """Return a method, the name of its preset, and its config."""
+    """Return a method that can be pretrained, the name of its preset, and its config.
+
+    Raises:
+        RunError: The method only encodes.
+    """
     entry = host().get(MethodEntry, method)
+    if not entry.pretrains:
+        refuse_pretraining(entry)
     of_recipe = [f"recipe.{name}={n}" for name, n in (("epochs", epochs), ("accumulate", accumulate)) if n is not None]
     name, chosen = chosen_config(entry, preset, path_or_none(config), assignments(settings) + of_recipe)
     return entry, name, chosen

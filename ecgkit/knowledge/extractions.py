@@ -10,8 +10,7 @@ import numpy as np
 from ecgkit.errors import StoreError, did_you_mean
 from ecgkit.knowledge.labels import DEFAULT_NAME, MENTIONS, REMAKE, Entities, read_labels
 from ecgkit.knowledge.reports import FOLDER
-from ecgkit.store.products import folders
-from ecgkit.store.reader import Store
+from ecgkit.store.products import StoreFolder, folders
 
 SHOWN = 8  # digits of a prompt's hash in a sentence
 
@@ -59,13 +58,13 @@ class Extraction:
         return f"{self.entities} of extraction {self.name}, read by {self.reader}"
 
 
-def extractions(store: Store) -> tuple[str, ...]:
+def extractions(store: StoreFolder) -> tuple[str, ...]:
     """Return the names of a store's extractions."""
     paths = [path for folder in folders(store.path, store.content_hash, FOLDER) for path in folder.iterdir()]
     return tuple(sorted({path.name for path in paths if path.name[0] != "." and (path / MENTIONS).is_file()}))
 
 
-def chosen_extraction(store: Store, name: str, option: str) -> str:
+def chosen_extraction(store: StoreFolder, name: str, option: str) -> str:
     """Return the name of an extraction: the given one, or the only one that the store has.
 
     Args:
@@ -93,7 +92,7 @@ def chosen_extraction(store: Store, name: str, option: str) -> str:
     return found[0]
 
 
-def read_extraction(store: Store, name: str) -> Extraction:
+def read_extraction(store: StoreFolder, name: str) -> Extraction:
     """Return where the entities of an extraction come from.
 
     Raises:

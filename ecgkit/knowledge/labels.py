@@ -32,7 +32,7 @@ from ecgkit.knowledge.reports import FOLDER
 from ecgkit.knowledge.vocabulary import Vocabulary, as_yaml, read_vocabulary
 from ecgkit.parquet import read_frame, write_frame
 from ecgkit.store.format import file_hash
-from ecgkit.store.products import found_folder
+from ecgkit.store.products import StoreFolder, found_folder
 from ecgkit.store.reader import Store
 
 KIND = "entity labels"
@@ -80,7 +80,7 @@ class Entities:
         return np.count_nonzero(self.values == UNCERTAIN, axis=0)
 
 
-def read_labels(store: Store | Path, name: str = DEFAULT_NAME) -> Entities:
+def read_labels(store: StoreFolder | Path, name: str = DEFAULT_NAME) -> Entities:
     """Read the labels of a store, or of a table's reports.
 
     Args:
@@ -97,9 +97,9 @@ def read_labels(store: Store | Path, name: str = DEFAULT_NAME) -> Entities:
     return entities
 
 
-def label_folder(store: Store | Path, name: str = DEFAULT_NAME) -> tuple[Path, Store | None]:
+def label_folder(store: StoreFolder | Path, name: str = DEFAULT_NAME) -> tuple[Path, StoreFolder | None]:
     """Return the folder of labels, and the store that they must fit, if there is one; see `read_labels`."""
-    if isinstance(store, Store):
+    if not isinstance(store, Path):
         return found_folder(store.path, store.content_hash, FOLDER, name), store
     if (store / MENTIONS).is_file():
         return store, None
