@@ -17,7 +17,9 @@ def test_counts_become_whole_microvolts(top: int) -> None:
         missing = rng.choice(counts.ravel(), 3).astype(np.int64)
         plain = [
             [int(MISSING) if c == gone else (c - base) * step for c in row]
-            for row, base, step, gone in zip(counts.tolist(), *(v.tolist() for v in (baselines, steps, missing)))
+            for row, base, step, gone in zip(
+                counts.tolist(), *(v.tolist() for v in (baselines, steps, missing)), strict=True
+            )
         ]
         fits = all(abs(value) <= LIMIT or value == int(MISSING) for row in plain for value in row)
         out = np.empty(counts.shape, np.int16)
