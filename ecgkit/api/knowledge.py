@@ -25,7 +25,7 @@ from ecgkit.knowledge.endpoint.settings import (
 from ecgkit.knowledge.evidence import write_evidence
 from ecgkit.knowledge.export import Form, write_labels_csv
 from ecgkit.knowledge.extract import ExtractOptions, Summary, relabel
-from ecgkit.knowledge.labels import MENTIONS, read_labels
+from ecgkit.knowledge.labels import MENTIONS, label_folder, read_labels
 from ecgkit.knowledge.reports import FOLDER, Reports, open_reports
 from ecgkit.knowledge.scoring import LEAST, Scores, score
 from ecgkit.knowledge.statements import Unit, corpus_of
@@ -33,6 +33,7 @@ from ecgkit.knowledge.verdicts import read_verdicts
 from ecgkit.knowledge.vote import Vote
 from ecgkit.progress import Progress, silent
 from ecgkit.workspace.defaults import the_store
+from ecgkit.workspace.stores import store_of_product
 
 LEXICON, OPENAI = "lexicon", "openai"
 PILOT = "-pilot"  # end of the name of an extraction from a sample
@@ -352,10 +353,16 @@ def vote_knowledge(
     paths = [Path(path).resolve() for path in extractions]
     folder = paths[0].parent if paths else Path()
     columns, table = _columns(report_columns), path_or_none(reports)
-    if folder.name == FOLDER and (folder.parent / "signal").is_dir():
-        read = open_reports(folder.parent, columns=columns, table=table, id_column=id_column)
+    store = next(filter(None, (store_of_product(path, FOLDER) for path in paths)), None)
+    if store is not None:
+        read = open_reports(store, columns=columns, table=table, id_column=id_column)
+        paths = [label_folder(path)[0] for path in paths]
     elif table is None:
-        raise ConfigError(f"{folder} is not in a store", remedy="Name the table of their reports with --reports.")
+        raise ConfigError(
+            f"{folder} belongs to no store that is known here",
+            remedy="Name extractions of a store as STORE/knowledge/NAME, wherever they lie, or name the table of their "
+            "reports with --reports.",
+        )
     else:
         read = open_reports(table, columns=columns, id_column=id_column, folder=folder)
     options = ExtractOptions("statement", min_count, max_entities, keep_children, None, name, overwrite)
