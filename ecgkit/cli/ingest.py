@@ -3,6 +3,7 @@
 import re
 import time
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -336,6 +337,6 @@ def _show_rejected(report: "IngestReport", out: Path) -> None:
 
 
 def _kind(stage: str, reason: str) -> str:
-    """Return a reason without its record-specific parts, so that equal reasons are counted together."""
-    words = [word for word in reason.split(";")[0].split() if not re.search(r"[\d/]", word)]
-    return f"rejected ({stage}): {' '.join(words)}"
+    """Return a reason with dots for its record-specific parts, so that equal reasons are counted together."""
+    words = ["..." if re.search(r"[\d/]", word) else word for word in re.split(r";|\. ", reason)[0].split()]
+    return f"rejected ({stage}): {' '.join(word for word, _ in groupby(words))}"
