@@ -198,7 +198,7 @@ def audit(
     reports: options.ReportsOption = None,
     id_column: options.IdOption = "",
     out: options.OutOption = None,
-    name: options.NameOption = "labels",
+    name: options.WhichOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Sample reports and their entities into a sheet to check by hand, or score the verdicts of such a sheet.
@@ -232,7 +232,7 @@ def export(
         str,
         typer.Option(help="long (one row per record and entity, with codes) or wide (one row per record)."),
     ] = "long",
-    name: options.NameOption = "labels",
+    name: options.WhichOption = "",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -255,7 +255,7 @@ def mentions(
     reports: options.ReportsOption = None,
     id_column: options.IdOption = "",
     out: options.OutOption = None,
-    name: options.NameOption = "labels",
+    name: options.WhichOption = "",
 ) -> None:
     """Write a CSV file of every finding of every record, with its quote and the quote's place in the report."""
     say(str(ecgkit.write_mentions(**given(ecgkit.write_mentions, locals()))))

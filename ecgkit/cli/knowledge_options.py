@@ -10,6 +10,7 @@ from ecgkit.cli import completion
 NameOption = Annotated[
     str, typer.Option("--name", help="Name of the extraction. A store can hold several extractions.")
 ]
+WhichOption = Annotated[str, typer.Option("--name", help="Name of the extraction. Default: the only one.")]
 ReportColumnsOption = Annotated[
     str,
     typer.Option(

@@ -131,16 +131,19 @@ class OpenAIBackend:
         return self._with_desk(partial(self._vocabulary, counts, watch))
 
     def _with_desk(self, work: Callable[[Desk], Awaitable[T]]) -> T:
-        async def run() -> T:
+        result: list[T] = []  # not the task's own, which asyncio would write out in words when it ends
+
+        async def run() -> None:
             with Cache(self._folder) as cache:
                 if self._retry:
                     cache.release()
                     self._retry = False
                 async with AsyncExitStack() as opened:
-                    return await work(await self._desk(cache, opened))
+                    result.append(await work(await self._desk(cache, opened)))
 
         with keeps(lambda: Left(f"the answers so far are kept in {self._folder}")):
-            return asyncio.run(run())
+            asyncio.run(run())
+        return result[0]
 
     async def _desk(self, cache: Cache, opened: AsyncExitStack) -> Desk:
         servers, repair = self.settings.servers, self._prompts["repair"]
