@@ -26,6 +26,7 @@ from ecgkit.knowledge.extractions import PILOT
 from ecgkit.knowledge.labels import MENTIONS
 from ecgkit.knowledge.reports import Reports
 from ecgkit.knowledge.statements import Unit, corpus_of
+from ecgkit.knowledge.vocabulary import read_vocabulary
 from ecgkit.progress import Progress, silent
 from ecgkit.workspace.defaults import the_store
 
@@ -62,6 +63,7 @@ def extract_knowledge(
     limit: int | None = None,
     seed: int = 0,
     vocabulary: PathLike | None = None,
+    closed: PathLike | None = None,
     min_count: int | None = None,
     max_entities: int | None = None,
     keep_children: bool = False,
@@ -109,7 +111,9 @@ def extract_knowledge(
         limit: Number of reports of a pilot, drawn at random. Its labels have ``-pilot`` after their name, and the
             summary says what the whole would take. By default all reports are read.
         seed: Seed of that draw.
-        vocabulary: YAML or CSV file of synonyms and parents.
+        vocabulary: YAML or CSV file of synonyms, parents and codes.
+        closed: Such a file that a model must keep to: it may name no other entity, and what it names otherwise is left
+            out and counted. It is also applied as `vocabulary`.
         min_count: Smallest number of records in which an entity must be present to be kept. By default a fifth of the
             square root of the number of reports, at most 50.
         max_entities: Largest number of entities to keep, by frequency. By default all.
@@ -153,7 +157,9 @@ def extract_knowledge(
         BatchWaitingError: Questions were written into `batch`, and wait for their answers.
         OutputError: An extraction of this name exists, or its audit sheet holds verdicts.
     """
-    edited = path_or_none(vocabulary)
+    if vocabulary and closed:
+        raise ConfigError("--vocabulary and --closed exclude each other", remedy="Give one of them.")
+    edited = path_or_none(closed or vocabulary)
     place = the_store(source, "ecgkit extract-knowledge")
     given = reports_of(place, report_columns, reports, id_column, out)
     read = given if limit is None else given.sample(limit, seed)
@@ -178,7 +184,8 @@ def extract_knowledge(
             )
             headers = parse_headers((header,) if isinstance(header, str) else tuple(header))
             where = ServerSettings(urls, allow_remote, headers, concurrency, timeout, retries)
-            server = OpenAISettings(asked, None if batch else where, path_or_none(batch), verify, retry_unread)
+            only = read_vocabulary(Path(closed)) if closed else None
+            server = OpenAISettings(asked, None if batch else where, path_or_none(batch), verify, retry_unread, only)
         reader = make_backend(
             chosen or LEXICON, given.folder, settings=server, assignments=assignments(settings), notify=notify
         )

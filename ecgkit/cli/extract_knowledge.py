@@ -68,6 +68,7 @@ def run(
     limit: options.LimitOption = None,
     seed: SeedOption = 0,
     vocabulary: options.VocabularyOption = None,
+    closed: options.ClosedOption = None,
     min_count: options.MinCountOption = None,
     max_entities: options.MaxEntitiesOption = None,
     keep_children: options.KeepChildrenOption = False,
@@ -143,7 +144,8 @@ def run(
     if limit is not None:
         next_is("the same command without --limit")
     else:
-        next_is(after_store(path) if path.is_dir() else f"ecgkit extract-knowledge audit {path}")
+        folder = f" --out {out}" if out else ""
+        next_is(after_store(path) if path.is_dir() else f"ecgkit extract-knowledge audit {path}{folder}")
     if summary.incomplete > max_unread / 100 * max(1, summary.with_report):
         raise typer.Exit(Exit.INCOMPLETE)
 

@@ -67,7 +67,14 @@ LimitOption = Annotated[
 VocabularyOption = Annotated[
     Path | None,
     typer.Option(
-        help="YAML or CSV file of synonyms and parents. An edited file can be applied again without a model server."
+        help="YAML or CSV file of synonyms, parents and codes. An edited file can be applied again without a model "
+        "server."
+    ),
+]
+ClosedOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="File such as that of --vocabulary, which the model must keep to: it may name only these entities."
     ),
 ]
 MinCountOption = Annotated[
