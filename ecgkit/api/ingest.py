@@ -102,7 +102,8 @@ def ingest(
         max_record_seconds: Longest time in s that reading one record may take. A slower record goes to the ledger.
         workers: Number of processes.
         dask: Address of a Dask scheduler to use instead.
-        overwrite: Replace an existing store.
+        overwrite: Replace an existing store. Entities, verdicts and R peaks in it stay if the content is the same;
+            otherwise they are moved to ``STORE.kept-1``.
         progress: Called with stage, records done and records in all.
 
     Returns:

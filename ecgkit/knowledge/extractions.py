@@ -11,12 +11,12 @@ import numpy as np
 from ecgkit.errors import StoreError, did_you_mean
 from ecgkit.knowledge.labels import DEFAULT_NAME, MENTIONS, REMAKE, Entities, read_labels
 from ecgkit.knowledge.reports import FOLDER, Reports
-from ecgkit.store.products import folders
+from ecgkit.store.products import StoreFolder, folders
 from ecgkit.store.reader import Store
 
 SHOWN = 8  # digits of a prompt's hash in a sentence
 PILOT = "-pilot"  # end of the name of an extraction from a sample
-Source = Store | Reports | Path  # a store, reports, or a folder that holds extractions
+Source = StoreFolder | Reports | Path  # a store, reports, or a folder that holds extractions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +69,11 @@ def extractions(source: Source) -> tuple[str, ...]:
 
 
 def _folders(source: Source) -> list[Path]:
-    if isinstance(source, Store):
-        return folders(source.path, source.content_hash, FOLDER)
-    places = [source] if isinstance(source, Path) else [source.shared, source.folder]
-    return [place for place in places if place is not None and place.is_dir()]
+    if isinstance(source, Path):
+        return [source] if source.is_dir() else []
+    if isinstance(source, Reports):
+        return [place for place in (source.shared, source.folder) if place is not None and place.is_dir()]
+    return folders(source.path, source.content_hash, FOLDER)
 
 
 def _owner(source: Source) -> Path:

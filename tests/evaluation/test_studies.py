@@ -269,7 +269,7 @@ def test_the_picture_of_what_is_rebuilt(
     error = ((one.parts.rebuilt - one.parts.original) ** 2).mean(-1)[hidden].mean()
     assert one.error == pytest.approx(float(error))
     for wrong, message in (
-        ((), "--data"),
+        ((), "--out"),
         (("--data", beat_store), "--out"),
         (("--data", beat_store, "--out", tmp_path / "x"), ".png"),
         (("--data", beat_store, "--out", out, "--record", "nobody"), "no record 'nobody'"),
