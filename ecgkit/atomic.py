@@ -1,7 +1,8 @@
 """Outputs that appear complete or not at all.
 
-A file or folder is made under a hidden name beside its destination, and renamed when it is finished. A reader never
-sees a partial output, and a failure leaves nothing behind. Work that can be resumed is in `ecgkit.unfinished`.
+A file or folder is made under a hidden name beside its destination, and renamed when it is finished and on disk. A
+reader never sees a partial output, and a failure leaves nothing behind. Work that can be resumed is in
+`ecgkit.unfinished`.
 """
 
 import contextlib
@@ -9,12 +10,16 @@ import errno
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from ecgkit.errors import OutputError
 
 MARKER = ".ecgkit"  # file in every folder that ecgkit makes; it holds the kind of the output
+AGAIN = "Free some space and run the same command again."
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors of a full disk, and of a quota or a limit that is reached
+# What libraries say when a file could not be written completely; numpy and safetensors raise no error number.
+_FULL_WORDS = ("No space left on device", "Disk quota exceeded", "File too large", " requested and ")
 
 
 def check_output(path: Path, kind: str, *, overwrite: bool = False, option: str = "--out") -> None:
@@ -56,28 +61,38 @@ def atomic_folder(path: Path, kind: str) -> Iterator[Path]:
         staging = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
     staging.chmod(0o777 & ~_umask())
     try:
-        yield staging
-        publish(staging, path, kind, replace=existed)
+        with telling_of_a_full_disk(path):
+            yield staging
+            mark(staging, kind)
+            sync_tree(staging)
+            publish(staging, path, replace=existed)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def publish(staging: Path, path: Path, kind: str, *, replace: bool, aside: Path | None = None) -> None:
-    """Move a finished folder to `path` by one rename.
+def publish(
+    staging: Path,
+    path: Path,
+    *,
+    replace: bool,
+    aside: Path | None = None,
+    rescue: Callable[[Path], object] = lambda _: None,
+) -> None:
+    """Move a finished and marked folder to `path` by one rename.
 
     Args:
         staging: The finished folder, in the same file system as `path`.
         path: Where the output is to appear.
-        kind: Kind of the output; see `atomic_folder`.
         replace: Whether an earlier output may be replaced.
         aside: Where to move an earlier output until it is replaced; None for a new hidden folder beside `path`.
+        rescue: Called with the earlier output before it is removed.
 
     Raises:
         OutputError: `path` exists and may not be replaced.
     """
-    (staging / MARKER).write_text(f"{kind}\n", encoding="utf-8")
     if not path.exists():
         os.replace(staging, path)
+        sync(path.parent)
         return
     if not replace:
         raise OutputError(f"{path} was made by another process in the meantime", remedy="Name another output.")
@@ -85,7 +100,17 @@ def publish(staging: Path, path: Path, kind: str, *, replace: bool, aside: Path 
         aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
     os.replace(path, aside)
     os.replace(staging, path)
+    sync(path.parent)
+    rescue(aside)
     shutil.rmtree(aside)
+
+
+def mark(folder: Path, kind: str) -> None:
+    """Write the `MARKER` of a folder that ecgkit makes. A reader sees the earlier marker or this one."""
+    staging = folder / f"{MARKER}.new"
+    staging.write_text(f"{kind}\n", encoding="utf-8")
+    sync(staging)
+    os.replace(staging, folder / MARKER)
 
 
 def kind_of(path: Path) -> str:
@@ -104,8 +129,10 @@ def atomic_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
     staging = path.with_name(f".{path.stem}.{os.getpid()}.partial{path.suffix}")
     try:
-        yield staging
-        os.replace(staging, path)
+        with telling_of_a_full_disk(path):
+            yield staging
+            sync(staging)
+            os.replace(staging, path)
     finally:
         staging.unlink(missing_ok=True)
 
@@ -146,6 +173,70 @@ def naming(path: Path) -> Iterator[None]:
     except OSError as error:
         remedy = "Give a path in a folder that you may write to."
         raise OutputError(f"{path} cannot be written ({error.strerror})", remedy=remedy) from None
+
+
+@contextlib.contextmanager
+def telling_of_a_full_disk(
+    path: Path, remedy: str = "Free some space and run the same command again."
+) -> Iterator[None]:
+    """Turn the many errors of a full disk into one that names the output and the free space.
+
+    Args:
+        path: The output.
+        remedy: What to do.
+    """
+    try:
+        yield
+    except Exception as error:  # each library raises its own errors
+        if not is_full(error):
+            raise
+        raise OutputError(f"the disk is full and {path} is not finished ({_free(path)})", remedy=remedy) from None
+
+
+def check_space(path: Path, needed: int, what: str) -> None:
+    """Check that an output fits on the disk before any of it is written.
+
+    Args:
+        path: Where the output is to appear.
+        needed: Its size in bytes.
+        what: What is written, for the error.
+
+    Raises:
+        OutputError: The disk has less free space.
+    """
+    free = shutil.disk_usage(_existing(path)).free
+    if needed > free:
+        raise OutputError(
+            f"{what} needs {_size(needed)} in {path.parent}, where {_size(free)} are free",
+            remedy=AGAIN,
+        )
+
+
+def is_full(error: BaseException) -> bool:
+    """Return whether an error says that a disk is full, or that a quota or the limit of a file's size is reached."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return error.errno in FULL
+    return any(words in str(error) for words in _FULL_WORDS)
+
+
+def _free(path: Path) -> str:
+    folder = _existing(path)
+    return f"{_size(shutil.disk_usage(folder).free)} free in {folder}"
+
+
+def _existing(path: Path) -> Path:
+    """Return the nearest folder above a path that exists."""
+    return next(folder for folder in path.absolute().parents if folder.is_dir())
+
+
+def _size(count: int) -> str:
+    """Return a number of bytes in words, such as ``1.5 GB``."""
+    amount, unit = float(count), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if amount < 1000:
+            break
+        amount, unit = amount / 1000, larger
+    return f"{amount:.3g} {unit}"
 
 
 def _umask() -> int:

@@ -13,7 +13,6 @@ folder becomes OUT. Whatever stops a process, including ``kill -9`` and power cu
 finished parts. `ecgkit.parts` makes the parts.
 """
 
-import errno
 import json
 import os
 import shutil
@@ -22,14 +21,25 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
-from ecgkit.atomic import MARKER, atomic_file, check_output, kind_of, publish, sync, sync_tree
+from ecgkit.atomic import (
+    MARKER,
+    atomic_file,
+    check_output,
+    kind_of,
+    mark,
+    publish,
+    sync,
+    sync_tree,
+    telling_of_a_full_disk,
+)
 from ecgkit.choices import typed_command
 from ecgkit.errors import LockedError, OutputError
 from ecgkit.interrupt import NOTHING, Left, keeps
-from ecgkit.lock import hold
+from ecgkit.lock import hold, holder_of
 
 SUFFIX = ".partial"
 LOCK, PLAN, PARTS = "lock", "plan.json", "parts"
+CONTINUES = "Free some space and run the same command again: it continues from there."
 
 
 class Unfinished:
@@ -42,6 +52,10 @@ class Unfinished:
         hidden: Whether the unfinished folder is hidden.
         in_place: Whether the unfinished folder itself becomes the output.
         keep: Function of the unfinished folder that returns whether anything in it is worth keeping. None: any part is.
+        spare: Names of files and folders in the unfinished folder that only unfinished work needs. With `in_place`
+            they are removed when the work is complete.
+        rescue: Called with an earlier output that is replaced, before it is removed, to save what it alone holds. It
+            may be called again after it was killed.
         left: Says what the work leaves behind if Ctrl-C stops it; None for the parts that are done.
         option: Option that names the output, for errors; empty if none does.
     """
@@ -55,6 +69,8 @@ class Unfinished:
         hidden: bool = False,
         in_place: bool = False,
         keep: Callable[[Path], bool] | None = None,
+        spare: tuple[str, ...] = (),
+        rescue: Callable[[Path], object] = lambda _: None,
         left: Callable[[], Left] | None = None,
         option: str = "--out",
     ) -> None:
@@ -67,6 +83,8 @@ class Unfinished:
         self.parts = self.folder / PARTS
         self.made = self.folder if in_place else self.folder / kind
         self._keep = keep or _has_parts
+        self._spare = (*spare, PLAN)
+        self._rescue = rescue
         self._left = left or self._parts_left
         self._aside = self.out.with_name(f".{self.out.name}.replaced")
 
@@ -74,14 +92,17 @@ class Unfinished:
         """Return whether a part is done, given the name of its last file."""
         return (self.parts / part).exists()
 
+    def holder(self) -> str:
+        """Return the process that is at work in the folder; empty if none is."""
+        return holder_of(self.folder / LOCK)
+
     def check_free(self) -> None:
         """Check early whether `open` would fail, and tidy up after a process that was killed after its final rename.
 
         Raises:
             OutputError: The output exists and may not be replaced, or the folder's name is already in use.
         """
-        self._check_name()
-        self._settle()
+        self.settle()
         check_output(self.out, self.kind, overwrite=self.overwrite, option=self.option)
 
     @contextmanager
@@ -98,8 +119,8 @@ class Unfinished:
         self.check_free()
         with keeps(self._left), self._alone(wait):
             check_output(self.out, self.kind, overwrite=self.overwrite, option=self.option)
-            (self.folder / MARKER).write_text(f"unfinished {self.kind}\n", encoding="utf-8")
-            with _telling_of_a_full_disk(self.out):
+            with telling_of_a_full_disk(self.out, CONTINUES):
+                mark(self.folder, f"unfinished {self.kind}")
                 yield
 
     def begin(self, fingerprint: str, source: str = "") -> bool:
@@ -138,16 +159,45 @@ class Unfinished:
                 path.unlink()
 
     def finish(self) -> None:
-        """Move the output to its destination by one rename, and remove the folder."""
-        if self.in_place:
-            (self.folder / PLAN).unlink(missing_ok=True)
+        """Move the output to its destination by one rename, and remove the folder.
+
+        Raises:
+            OutputError: The destination was made by another process in the meantime; the finished output is kept.
+        """
+        for path in self.made.glob(".*.partial*"):
+            path.unlink()  # of `atomic_file`, in a process that was killed
         sync_tree(self.made)
-        publish(self.made, self.out, self.kind, replace=self.overwrite, aside=self._aside)
-        sync(self.out.parent)
-        if self.in_place:
-            (self.out / LOCK).unlink(missing_ok=True)
-        else:
+        if not self.in_place:
+            mark(self.made, self.kind)
+            publish(self.made, self.out, replace=self.overwrite, aside=self._aside, rescue=self._rescue)
             self._remove()
+            return
+        if self.out.exists() and not self.overwrite:
+            raise OutputError(
+                f"{self.out} was made by another process in the meantime",
+                remedy=f"Move it away and run the same command again. The finished output is kept in {self.folder}.",
+            )
+        if self.out.exists():
+            os.replace(self.out, self._aside)
+        mark(self.folder, self.kind)  # from here on the work is complete: `settle` takes the last steps
+        self._take_place()
+
+    def _take_place(self) -> None:
+        """Let the marked folder become the output."""
+        for name in self._spare:
+            path = self.folder / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink(missing_ok=True)
+        publish(self.folder, self.out, replace=False)
+        (self.out / LOCK).unlink(missing_ok=True)
+        self._remove_replaced()
+
+    def _remove_replaced(self) -> None:
+        if self._aside.exists():
+            self._rescue(self._aside)
+            shutil.rmtree(self._aside)
 
     @contextmanager
     def _alone(self, wait: bool = False) -> Iterator[None]:
@@ -155,7 +205,8 @@ class Unfinished:
             try:
                 yield
             finally:
-                if self.folder.exists() and not self._keep(self.folder):
+                complete = self.in_place and kind_of(self.folder) == self.kind
+                if self.folder.exists() and not complete and not self._keep(self.folder):
                     self._remove()
 
     def _parts_left(self) -> Left:
@@ -165,18 +216,22 @@ class Unfinished:
         self.clear()  # the marker is removed last: without it nobody could tell what the folder is
         shutil.rmtree(self.folder)
 
-    def _settle(self) -> None:
-        """Complete or undo the last step of a process that was killed during it."""
+    def settle(self) -> None:
+        """Complete or undo the last step of a process that was killed during it.
+
+        Raises:
+            OutputError: The folder's name is already in use.
+        """
+        self._check_name()
         whole = self.in_place and kind_of(self.folder) == self.kind
         left = self.folder.exists() and self.out.exists() and not self.made.exists()
         if not (whole or left or self._aside.exists()):
             return
         with suppress(LockedError), self._alone():
             if whole and not self.out.exists():
-                os.replace(self.folder, self.out)
-                (self.out / LOCK).unlink(missing_ok=True)
-            if self._aside.exists() and self.out.exists():
-                shutil.rmtree(self._aside)
+                self._take_place()
+            if self.out.exists():
+                self._remove_replaced()
             elif self._aside.exists():
                 os.replace(self._aside, self.out)
             if self.folder.exists() and self.out.exists() and not self.made.exists():
@@ -217,19 +272,6 @@ def command_of(folder: Path) -> str:
         return ""
 
 
-@contextmanager
-def _telling_of_a_full_disk(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise OutputError(
-            f"the disk is full and {out} is not finished",
-            remedy="Free some space and run the same command again: it continues from there.",
-        ) from None
-
-
 def _has_parts(folder: Path) -> bool:
     parts = folder / PARTS
     return parts.is_dir() and any(not file.name.startswith(".") for file in parts.iterdir())
@@ -246,5 +288,6 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield staging
         sync(staging)
         os.replace(staging, path)
+        sync(path.parent)  # a later file never outlives an earlier one
     finally:
         staging.unlink(missing_ok=True)

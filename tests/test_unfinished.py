@@ -2,13 +2,14 @@
 
 import multiprocessing
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ecgkit.atomic import MARKER, atomic_folder
+from ecgkit.atomic import MARKER, atomic_file, atomic_folder
 from ecgkit.errors import LockedError, OutputError
 from ecgkit.lock import hold
 from ecgkit.unfinished import Unfinished, whole_file
@@ -237,3 +238,87 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(Path, "mkdir", denied)  # whoever runs the tests may write everywhere
     with pytest.raises(OutputError, match=r"s cannot be written \(Permission denied\)"), work_on(tmp_path / "s").open():
         pass
+
+
+@pytest.mark.parametrize("fatal", [1, 2, 3, 4])
+@pytest.mark.parametrize("replaces", [False, True])
+def test_finished_work_that_becomes_the_output_survives_a_kill_at_its_last_steps(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fatal: int, replaces: bool
+) -> None:
+    def run() -> Unfinished:
+        def keep(folder: Path) -> bool:
+            return (folder / "checkpoints").exists()
+
+        return Unfinished(tmp_path / "r", "run", in_place=True, keep=keep, spare=("checkpoints",), overwrite=replaces)
+
+    if replaces:
+        with atomic_folder(tmp_path / "r", "run") as folder:
+            (folder / "old").write_text("old")
+    with run().open():
+        run().begin("a")
+        (run().folder / "checkpoints").mkdir()
+        (run().folder / "weights").write_text("weights")
+    steps = []
+
+    def step(real: Callable[..., object]) -> Callable[..., object]:
+        def do(*arguments: object, **more: object) -> object:
+            steps.append(arguments)
+            if len(steps) == fatal:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return real(*arguments, **more)
+
+        return do
+
+    def child() -> None:
+        with run().open():
+            monkeypatch.setattr("os.replace", step(os.replace))
+            monkeypatch.setattr("shutil.rmtree", step(shutil.rmtree))
+            run().finish()
+
+    killed = in_a_child(child)
+    run().settle()
+    is_whole = (tmp_path / "r" / "weights").exists()
+    if is_whole:
+        assert names(tmp_path) == ["r"]
+        assert names(tmp_path / "r") == [MARKER, "weights"]
+        return
+    assert killed
+    assert (run().folder / "checkpoints").exists(), "what is not whole can be continued"
+    assert (tmp_path / "r" / "old").exists() == replaces
+    with run().open():
+        run().finish()
+    assert names(tmp_path) == ["r"]
+    assert names(tmp_path / "r") == [MARKER, "weights"]
+
+
+def test_a_file_is_on_disk_before_its_name_says_that_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A power cut may forget whatever was not synced: each rename follows a sync of the file, and syncs its folder."""
+    done: list[tuple[str, str]] = []
+    real_sync, real_replace = os.fsync, os.replace
+
+    def fsync(descriptor: int) -> None:
+        done.append(("sync", os.readlink(f"/proc/self/fd/{descriptor}")))
+        real_sync(descriptor)
+
+    def replace(source: Path, target: Path) -> None:
+        done.append(("name", str(source)))
+        real_replace(source, target)
+        done.append(("named", str(Path(target).parent)))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    work = work_on(tmp_path / "s")
+    with work.open():
+        work.begin("a")
+        add_part(work, "0")
+        (work.made / "file").write_text("whole")
+        work.finish()
+    with atomic_file(tmp_path / "f.txt") as path:
+        path.write_text("whole")
+    renamed = [(n, path) for n, (what, path) in enumerate(done) if what == "name"]
+    assert len(renamed) >= 6
+    for n, path in renamed:
+        assert ("sync", path) in done[:n], path
+    assert ("sync", str(work.parts)) in done[done.index(("named", str(work.parts))) :]

@@ -20,11 +20,12 @@ from ecgkit.errors import ConfigError, RunError
 from ecgkit.evaluation.probe.online import OnlineProbe
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.interrupt import keeps
-from ecgkit.methods import chosen_config
+from ecgkit.methods import chosen_config, refuse_pretraining
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.tasks.loading import find_task, task_reference
 from ecgkit.training import loop
+from ecgkit.training.groundwork import Groundwork
 from ecgkit.training.launch import ProcessError, is_started_by_a_launcher, launch
 from ecgkit.training.options import CHOSEN, PretrainOptions, Watcher
 from ecgkit.training.processes import placement
@@ -89,8 +90,14 @@ def configured(
     epochs: int | None,
     accumulate: int | None,
 ) -> tuple[MethodEntry, str, Any]:
-    """Return a method, the name of its preset, and its config."""
+    """Return a method that can be pretrained, the name of its preset, and its config.
+
+    Raises:
+        RunError: The method only encodes.
+    """
     entry = host().get(MethodEntry, method)
+    if not entry.pretrains:
+        refuse_pretraining(entry)
     of_recipe = [f"recipe.{name}={n}" for name, n in (("epochs", epochs), ("accumulate", accumulate)) if n is not None]
     name, chosen = chosen_config(entry, preset, path_or_none(config), assignments(settings) + of_recipe)
     return entry, name, chosen
@@ -179,20 +186,21 @@ def train(training: Training, watcher: Watcher | None, command: Callable[[], Seq
     """
     began = time.perf_counter()
     if training.processes > 1 and not is_started_by_a_launcher():
-        _start_processes(training, command())
+        _start_processes(training, command(), watcher or Watcher())
         metrics = read_metrics(training.out)
     else:
         metrics = _train_here(training, watcher or Watcher())
     return Pretraining(training.out, metrics, time.perf_counter() - began)
 
 
-def _start_processes(training: Training, command: Sequence[str]) -> None:
+def _start_processes(training: Training, command: Sequence[str], watcher: Watcher) -> None:
     """Start the processes, after early checks in this process."""
     options = training.options
     if options.device != "cpu":
         check_gpus(training.processes, command)
     check_free(training.out, overwrite=options.overwrite, resume=options.resume)
-    Store(training.data)
+    groundwork = Groundwork(training.entry, training.config, Store(training.data), options.prepare)
+    groundwork.lay(watcher.prepare)
     with keeps(partial(left_of, training.out)), handed_on():
         code = launch(training.processes, command)
     if code:

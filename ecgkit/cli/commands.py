@@ -15,6 +15,7 @@ COMMANDS = {
     "inspect": ("show what a store holds, or draw one of its records", "inspect:inspect"),
     "beats": ("find the R peaks of a store, or evaluate a detector", "beats:app"),
     "extract-knowledge": ("extract cardiac entities from reports", "extract_knowledge:app"),
+    "prepare": ("make what a method reads from a store, before a training", "prepare:prepare"),
     "pretrain": ("pretrain a method on a store", "pretrain:pretrain"),
     "runs": ("list, compare, tag and delete runs", "runs:app"),
     "import-weights": ("make a run folder from published weights", "import_weights:import_weights"),

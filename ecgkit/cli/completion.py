@@ -36,6 +36,14 @@ def _names_of(kind: type[Entry]) -> Completion:
 
 
 methods = _names_of(MethodEntry)
+
+
+def pretrained_methods(incomplete: str) -> list[str]:
+    """Return the methods that ``ecgkit pretrain`` can train."""
+    entries = host().entries(MethodEntry)
+    return [name for name, entry in entries.items() if entry.pretrains and name.startswith(incomplete)]
+
+
 tasks = _names_of(TaskEntry)
 heads = _names_of(HeadEntry)
 _modules = _names_of(DatasetEntry)

@@ -273,6 +273,9 @@ def _as_json(report: "IngestReport", out: Path, seconds: float) -> dict[str, Any
         "clipped": report.clipped,
         "rescaled": report.rescaled,
         "offset": report.offset,
+        "moved_products": list(report.rescued.moved),
+        "kept_products": list(report.rescued.kept),
+        "kept_in": str(report.rescued.folder or ""),
         "rejected": rejected,
         "seconds": seconds,
     }
@@ -282,6 +285,11 @@ def _show(report: "IngestReport", out: Path, seconds: float) -> None:
     say(f"{report.dataset}: {_taken(report)} into {out} in {seconds:.1f} s")
     if report.source_changed:
         say("  the source has changed since the stopped run, so what that run had done was made anew")
+    if report.rescued.moved:
+        say(f"  the content is that of the replaced store, so its {', '.join(report.rescued.moved)} stay in the store")
+    if report.rescued.kept:
+        say(f"  the content differs from that of the replaced store: {', '.join(report.rescued.kept)} of that store")
+        say(f"  were moved to {report.rescued.folder}")
     for line in report.findings:
         say(f"  {line}")
     for leads, count in report.fewer_leads.most_common():

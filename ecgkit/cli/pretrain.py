@@ -40,7 +40,10 @@ WITH_RESUME = {"resume", "device", "gpus", "processes", "profile", "as_json"}
 def pretrain(
     ctx: typer.Context,
     method: Annotated[
-        str, typer.Option(help="Method family. List them with: ecgkit methods", autocompletion=completion.methods)
+        str,
+        typer.Option(
+            help="Method family. List them with: ecgkit methods", autocompletion=completion.pretrained_methods
+        ),
     ] = "",
     data: Annotated[
         Path | None,
@@ -170,13 +173,16 @@ def _places(method: str, preset: str, data: Path | None, out: Path | None, *, dr
         OutputError: No run folder is given, and an unfinished run has the name.
     """
     from ecgkit.api.pretrain import run_folder
-    from ecgkit.methods import method_config
+    from ecgkit.methods import method_config, refuse_pretraining
     from ecgkit.workspace.defaults import the_store
 
-    methods = host().entries(MethodEntry)
+    methods = [name for name, entry in host().entries(MethodEntry).items() if entry.pretrains]
     if not method:
         raise ConfigError("missing --method", f"one of {', '.join(methods)}", "'ecgkit methods' describes them.")
-    name, _ = method_config(host().get(MethodEntry, method), preset)
+    entry = host().get(MethodEntry, method)
+    if not entry.pretrains:
+        refuse_pretraining(entry)
+    name, _ = method_config(entry, preset)
     store = the_store(data, f"ecgkit pretrain --method {method}", "--data")
     return store, Path() if dry_run else run_folder(out, method, name)
 

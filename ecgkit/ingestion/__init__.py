@@ -26,6 +26,7 @@ from ecgkit.interrupt import safe_points
 from ecgkit.parts import Part, make_parts
 from ecgkit.store.assembly import KIND, assemble
 from ecgkit.store.format import OFFSETS, STEPS, scaling_of
+from ecgkit.store.replaced import Rescued, rescue
 from ecgkit.store.writer import LEDGER, QUALITY, ROWS, LedgerRow, part_file, read_ledger
 from ecgkit.unfinished import Unfinished
 
@@ -54,6 +55,7 @@ class IngestReport:
         offset: Number of records with a lead that has an offset of its own.
         findings: What was found by looking, such as the order of axes, one line each.
         source_changed: Whether the source had changed since a stopped run, so that its parts were made anew.
+        rescued: What became of the products of a store that was replaced.
         content_hash: Hash of the store.
     """
 
@@ -74,6 +76,7 @@ class IngestReport:
     offset: int = 0
     findings: list[str] = field(default_factory=list)
     source_changed: bool = False
+    rescued: Rescued = field(default_factory=Rescued)
     content_hash: str = ""
 
     @property
@@ -99,7 +102,8 @@ def ingest(
             are done.
         options: Options that decide the store's content.
         progress: Called with the stage, records done and records in total.
-        overwrite: Replace an existing store, and unfinished work with other options.
+        overwrite: Replace an existing store, and unfinished work with other options. The products in the store, such
+            as entities and verdicts, are not lost; see `ecgkit.store.replaced`.
         executor: Runs the work; None for this process.
 
     Returns:
@@ -113,7 +117,10 @@ def ingest(
         WorkerError: A worker ended before its work was done.
     """
     options.check()
-    unfinished = Unfinished(out, KIND, overwrite=overwrite)
+    rescued: list[Rescued] = []
+    unfinished = Unfinished(
+        out, KIND, overwrite=overwrite, rescue=lambda old: rescued.append(rescue(old, unfinished.out))
+    )
     unfinished.check_free()
     dataset = find_dataset(src, options.dataset, options.fs, options.given)
     with unfinished.open(), open_executor() as here:
@@ -125,7 +132,8 @@ def ingest(
             is_long = plan.layout.tiles > 1  # then records say little about how far the work is
             watch = partial(progress, "samples" if is_long else "signals") if progress else None
             make_parts(unfinished, partial(make_part, job), _parts(plan, by_samples=is_long), at, watch)
-        return replace(_finish(plan, unfinished, dataset, options), source_changed=is_changed)
+        report = _finish(plan, unfinished, dataset, options)
+        return replace(report, source_changed=is_changed, rescued=rescued[-1] if rescued else Rescued())
 
 
 def _parts(plan: Plan, *, by_samples: bool) -> list[Part[tuple[int, Slots]]]:

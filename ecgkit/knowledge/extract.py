@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ecgkit.choices import recorded
+from ecgkit.choices import choose, recorded
 from ecgkit.config import fingerprint
 from ecgkit.errors import ConfigError, DatasetError, StoreError
 from ecgkit.knowledge.backends import Backend, Cost, Readings, Watch
 from ecgkit.knowledge.labelling import default_min_count, label_matrix, name_counts
-from ecgkit.knowledge.labels import DEFAULT_NAME, KIND, Entities, read_labels, write_labels
+from ecgkit.knowledge.labels import DEFAULT_NAME, KIND, Entities, keep_edited_vocabulary, read_labels, write_labels
 from ecgkit.knowledge.mention_table import mention_table, read_readings
 from ecgkit.knowledge.reports import Reports
 from ecgkit.knowledge.statements import Corpus, Unit, corpus_of, text_hash
@@ -202,7 +202,13 @@ def in_progress(reports: Reports, options: ExtractOptions) -> Iterator[Path]:
     path = reports.folder / options.name
     if reports.shared is not None:
         note_own_folder(reports.shared.parent, reports.folder)
-    unfinished = Unfinished(path, KIND, overwrite=options.overwrite, hidden=True, option="--name")
+
+    def rescue(old: Path) -> None:
+        kept = keep_edited_vocabulary(old, path)
+        if kept is not None:
+            choose("kept", kept, "the vocabulary of the replaced labels was edited by hand")
+
+    unfinished = Unfinished(path, KIND, overwrite=options.overwrite, hidden=True, option="--name", rescue=rescue)
     with unfinished.open():
         unfinished.begin(fingerprint(reports.content_hash, options))
         yield unfinished.made
@@ -248,6 +254,7 @@ def label_records(
             },
         },
         reports.content_hash,
+        vocabulary.codes,
     )
     table = mention_table(corpus, readings.mentions, vocabulary)
     problems = {text_hash(corpus.texts[i]): reason for i, reason in readings.problems.items()}

@@ -12,8 +12,12 @@ FOLDER is ``STORE/knowledge``, or the folder for a table's reports. NAME is ``la
 no text of a report.
 """
 
+import json
+import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,17 +27,20 @@ import zarr
 from numpy.typing import NDArray
 
 from ecgkit.config import write_yaml
-from ecgkit.errors import StoreError
+from ecgkit.errors import ConfigError, StoreError
+from ecgkit.knowledge.codes import Codes, codes_from
 from ecgkit.knowledge.reports import FOLDER
-from ecgkit.knowledge.vocabulary import Vocabulary, as_yaml
+from ecgkit.knowledge.vocabulary import Vocabulary, as_yaml, read_vocabulary
 from ecgkit.parquet import read_frame, write_frame
-from ecgkit.store.products import found_folder, store_around
+from ecgkit.store.format import file_hash
+from ecgkit.store.products import StoreFolder, found_folder, store_around
 from ecgkit.store.reader import Store
 
 KIND = "entity labels"
 DEFAULT_NAME = "labels"
 MENTIONS, UNREAD, RECORDS = "mentions.parquet", "unread.parquet", "records.parquet"
 ENTITIES, VOCABULARY = "entities.csv", "vocabulary.yaml"
+VOCABULARY_HASH = "vocabulary_sha256"  # attribute: the vocabulary as it was written
 FORMAT, VERSION = "ecgkit-entities", 1
 ABSENT: Final = 0  # denied, or not mentioned
 PRESENT: Final = 1
@@ -53,6 +60,7 @@ class Entities:
         parents: Parent by entity, including all ancestors, whether or not they are in `names`.
         provenance: How the labels were made: backend, model, prompts, host, date, options.
         content_hash: Hash of the reports that the labels belong to.
+        codes: Codes by entity, where the vocabulary gave an entity codes of its own.
     """
 
     names: tuple[str, ...]
@@ -62,6 +70,7 @@ class Entities:
     parents: Mapping[str, str]
     provenance: Mapping[str, Any]
     content_hash: str
+    codes: Mapping[str, Codes] = field(default_factory=dict)
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -74,7 +83,7 @@ class Entities:
         return np.count_nonzero(self.values == UNCERTAIN, axis=0)
 
 
-def read_labels(store: Store | Path, name: str = DEFAULT_NAME) -> Entities:
+def read_labels(store: StoreFolder | Path, name: str = DEFAULT_NAME) -> Entities:
     """Read the labels of a store, or of a table's reports.
 
     Args:
@@ -91,9 +100,9 @@ def read_labels(store: Store | Path, name: str = DEFAULT_NAME) -> Entities:
     return entities
 
 
-def label_folder(store: Store | Path, name: str = DEFAULT_NAME) -> tuple[Path, Store | None]:
+def label_folder(store: StoreFolder | Path, name: str = DEFAULT_NAME) -> tuple[Path, StoreFolder | None]:
     """Return the folder of labels, and the store that they must fit, if there is one; see `read_labels`."""
-    if isinstance(store, Store):
+    if not isinstance(store, Path):
         return found_folder(store.path, store.content_hash, FOLDER, name), store
     if (store / MENTIONS).is_file():
         return store, None
@@ -125,6 +134,7 @@ def _read(path: Path) -> Entities:
             parents=dict(about["parents"]),
             provenance=dict(about["provenance"]),
             content_hash=str(about["content_sha256"]),
+            codes={entity: codes_from(codes) for entity, codes in about.get("codes", {}).items()},
         )
     except StoreError:
         raise
@@ -151,17 +161,45 @@ def write_labels(
         unread: Table of texts that could not be read; the module's docstring lists its columns.
         vocabulary: The vocabulary that was applied.
     """
-    _write_matrix(folder, entities)
+    counts = {name: int(count) for name, count in zip(entities.names, entities.counts, strict=True)}
+    write_yaml(folder / VOCABULARY, as_yaml(vocabulary, counts))
+    _write_matrix(folder, entities, file_hash(folder / VOCABULARY))
     write_frame(folder / MENTIONS, mentions)
     write_frame(folder / UNREAD, unread)
     records = pd.DataFrame({"record_id": entities.record_ids, "complete": entities.complete})
     write_frame(folder / RECORDS, records)
     _table(entities).to_csv(folder / ENTITIES, index=False)
-    counts = {name: int(count) for name, count in zip(entities.names, entities.counts, strict=True)}
-    write_yaml(folder / VOCABULARY, as_yaml(vocabulary, counts))
 
 
-def _write_matrix(folder: Path, entities: Entities) -> None:
+def keep_edited_vocabulary(old: Path, new: Path) -> Path | None:
+    """Keep the vocabulary of labels that are replaced, if it was edited by hand, beside the new labels.
+
+    Args:
+        old: Folder of the labels that are replaced.
+        new: Folder of the labels in their place.
+
+    Returns:
+        Where it is kept; None if it was not edited, or the new labels were made with it.
+    """
+    edited = old / VOCABULARY
+    try:
+        attributes = json.loads((old / "zarr.json").read_text(encoding="utf-8"))["attributes"]
+        written = str(attributes[VOCABULARY_HASH])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None  # labels of an earlier release, or damaged ones
+    if not edited.is_file() or file_hash(edited) == written:
+        return None
+    with suppress(ConfigError):
+        if read_vocabulary(edited) == read_vocabulary(new / VOCABULARY):
+            return None
+    kept = next(
+        path for n in count(1) if not (path := new.with_name(f"{new.name}-{edited.stem}-kept-{n}.yaml")).exists()
+    )
+    os.replace(edited, kept)
+    return kept
+
+
+def _write_matrix(folder: Path, entities: Entities, vocabulary_hash: str) -> None:
     rows, columns = entities.values.shape
     array = zarr.create_array(
         folder,
@@ -180,8 +218,10 @@ def _write_matrix(folder: Path, entities: Entities) -> None:
             "names": list(entities.names),
             "counts": entities.counts.tolist(),
             "parents": dict(entities.parents),
+            **({"codes": {e: c.to_dict() for e, c in entities.codes.items()}} if entities.codes else {}),
             "provenance": dict(entities.provenance),
             "content_sha256": entities.content_hash,
+            VOCABULARY_HASH: vocabulary_hash,
         }
     )
 

@@ -22,6 +22,7 @@ VERSION, PLAIN_VERSION = 3, 2
 # Columns of the record table, lists by lead; absent, or empty in a row, if all leads are in whole microvolts.
 STEPS, OFFSETS = "amplitude_steps", "amplitude_offsets"
 RECORDS, QUALITY, LEDGER = "records.parquet", "quality.parquet", "ledger.parquet"
+LOG = "changes.jsonl"  # one line per 'ecgkit relabel'
 
 # A chunk of about a million samples is read at full speed, and fits into a core's cache while it is written. Up to 32
 # chunks, 64 MB before compression, make a shard: a file that one process writes once and completely. It is small enough

@@ -9,9 +9,22 @@ They lie in the store. If this user may not write to the store, the user's own p
 
 import os
 from pathlib import Path
+from typing import Protocol
 
 from ecgkit.choices import choose
 from ecgkit.config import fingerprint
+
+
+class StoreFolder(Protocol):
+    """A store, as far as its products need to know it."""
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+
+    @property
+    def content_hash(self) -> str:
+        """Hash over all waveforms and the record table."""
 
 
 def own_folder(path: Path, content_hash: str, what: str) -> Path:

@@ -30,7 +30,7 @@ from ecgkit.errors import ConfigError, RunError
 from ecgkit.methods import Encoder, Method
 from ecgkit.parquet import read_frame
 from ecgkit.plugins import host
-from ecgkit.training.unfinished import finished, is_unfinished, resume_command, unfinished
+from ecgkit.training.unfinished import finished, is_unfinished, resume_command, settle, unfinished
 from ecgkit.training.weights import load_weights
 
 CONFIG = "config.yaml"
@@ -99,6 +99,8 @@ def open_run(path: Path) -> Run:
     """
     expected = "a run made by 'ecgkit pretrain' or 'ecgkit import-weights'"
     out = finished(path)
+    settle(out)
+    path = path if path.exists() or not out.exists() else out
     if is_unfinished(path) or (not path.exists() and is_unfinished(unfinished(out))):
         raise RunError(f"the training of {out} is not finished", remedy=f"Continue it with: {resume_command(out)}")
     if not path.is_dir():

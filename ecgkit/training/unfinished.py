@@ -10,14 +10,13 @@ marker. A training that ends before its first checkpoint leaves no folder.
 """
 
 import shlex
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ecgkit.atomic import kind_of
+from ecgkit.atomic import atomic_file, kind_of
 from ecgkit.config import read_yaml, write_yaml
 from ecgkit.errors import OutputError, RunError
 from ecgkit.interrupt import Left
@@ -38,6 +37,12 @@ def unfinished(out: Path) -> Path:
 def finished(path: Path) -> Path:
     """Return the folder of a run when it is finished, given its finished or unfinished folder."""
     return path.with_name(path.name.removesuffix(SUFFIX))
+
+
+def settle(out: Path) -> None:
+    """Take the last steps of a training that was complete when its process was killed. `out` then exists."""
+    if unfinished(out).is_dir():
+        _work(out, overwrite=False).settle()
 
 
 def is_unfinished(path: Path) -> bool:
@@ -71,10 +76,13 @@ def read_resume(path: Path) -> dict[str, Any]:
     """
     out = finished(path)
     folder = unfinished(out)
+    settle(out)
     if not is_unfinished(folder):
         if kind_of(out) == "run":
             raise RunError(f"{out} is finished", remedy="Only an unfinished run can be resumed.")
         raise RunError(f"{out} has no unfinished run: there is no folder {folder}", remedy="Check --resume.")
+    if not (folder / RESUME).is_file():
+        raise RunError(f"{folder} holds no checkpoint yet", remedy="Start the training again with --overwrite.")
     return read_yaml(folder / RESUME)
 
 
@@ -99,10 +107,9 @@ def run_in_progress(out: Path, settings: dict[str, Any], *, overwrite: bool, res
         _take_over(work.folder)
         _check_parents(work.folder, settings)
         work.begin(str(settings["identity"]))
-        write_yaml(work.folder / RESUME, settings)
+        with atomic_file(work.folder / RESUME) as path:
+            write_yaml(path, settings)
         yield work.folder
-        shutil.rmtree(work.folder / CHECKPOINTS, ignore_errors=True)
-        (work.folder / RESUME).unlink(missing_ok=True)
         work.finish()
 
 
@@ -122,7 +129,15 @@ def check_free(out: Path, *, overwrite: bool, resume: bool) -> None:
 
 
 def _work(out: Path, *, overwrite: bool) -> Unfinished:
-    return Unfinished(out, "run", overwrite=overwrite, in_place=True, keep=_worth_keeping, left=partial(left_of, out))
+    return Unfinished(
+        out,
+        "run",
+        overwrite=overwrite,
+        in_place=True,
+        keep=_worth_keeping,
+        spare=(CHECKPOINTS, RESUME),
+        left=partial(left_of, out),
+    )
 
 
 def _take_over(folder: Path) -> None:

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ecgkit.methods import Encoder, Features
+from ecgkit.nn.lead_check import LeadRows
 from ecgkit_kmerl.config import MerlConfig
-from ecgkit_kmerl.vit import LeadRows
 
 # Blocks of the four stages, and whether blocks are bottlenecks.
 DEPTHS: dict[str, tuple[tuple[int, ...], bool]] = {

@@ -60,6 +60,7 @@ FUNCTIONS = {
     "beats": ("find_beats",),
     "beats score": ("score_beats",),
     "ingest": ("ingest",),
+    "prepare": ("prepare",),
     "pretrain": ("pretrain", "resume_pretraining", "estimate_pretraining"),
 }
 # Options that only a program has: what is printed, when the exit code is 3, and which function is called.

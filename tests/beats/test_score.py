@@ -110,8 +110,8 @@ def test_the_commands(ecgkit, annotated: Path, tmp_path: Path, monkeypatch) -> N
     monkeypatch.chdir(tmp_path)
     store = tmp_path / "s.zarr"
     ecgkit("ingest", annotated, "--out", store)
-    assert ecgkit("beats").code == 2
-    first = ecgkit("beats", store, "--plot", "beats.png", "--before", 0.2)
+    assert ecgkit("beats", "nothing.zarr").code == 2
+    first = ecgkit("beats", "--plot", "beats.png", "--before", 0.2)
     assert first.code == 0, first.err
     assert "drew beats.png" in first.out
     assert Path("beats.png").read_bytes().startswith(b"\x89PNG")

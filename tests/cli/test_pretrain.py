@@ -74,7 +74,7 @@ def test_two_processes_are_launched_stopped_and_gone_on_with(ecgkit, cohort_stor
     assert process.returncode == 130, err
     assert "batch 16 (= 2 processes x 1 parts x 8)" in out
     assert out.count("input:") == 1  # only one process speaks
-    assert f"continue with: ecgkit pretrain --resume {run}" in err
+    assert f"Go on with: ecgkit pretrain --resume {run}" in err
     assert list(tmp_path.iterdir()) == [tmp_path / "run.partial"]
     assert list((tmp_path / "run.partial" / "checkpoints").iterdir())
     [shown] = json.loads(ecgkit("runs", run, "--json").out)
@@ -93,7 +93,7 @@ def test_ctrl_c_is_code_130_and_the_run_can_be_gone_on_with(ecgkit, cohort_store
     with started(*command, "--out", run) as process:
         _, err = stop_after_the_first_epoch(process, signal.SIGINT)
     assert process.returncode == 130, err
-    assert "interrupted" in err
+    assert f"stopped: {run}" in err
     assert ecgkit("probe", run, "--data", cohort_store, "--task", "simulated").code == 2
     with one_thread():  # bit for bit holds for one number of threads
         resumed = ecgkit("pretrain", "--resume", run)

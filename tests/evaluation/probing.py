@@ -2,11 +2,29 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from ecgkit.evaluation.features.encoder import ProbedEncoder
+from ecgkit.evaluation.features.extract import extract
+from ecgkit.evaluation.probe.classifier import Classifier, open_classifier
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
-from ecgkit.evaluation.results.row import ResultRow
+from ecgkit.evaluation.results.predictions import predictions_of
+from ecgkit.evaluation.results.row import ROW, ResultRow, load_row
 from ecgkit.store.reader import Store
+from ecgkit.store.views import open_view
+
+
+def check_predicts_again(folder: Path, store: Path) -> Classifier:
+    """Open the classifier of a result and compare what it predicts with what the probe wrote."""
+    written, opened = predictions_of(folder / ROW, load_row(folder / ROW)), Store(store)
+    classifier = open_classifier(folder)
+    assert classifier.kept.names == written.names
+    view = classifier.given(open_view(opened, classifier.kept.signal))
+    rows = np.array([opened.row(record) for record in written.records])
+    again = classifier.predict(extract(classifier.reader, view, rows, classifier.needs))
+    np.testing.assert_allclose(again, written.predicted, rtol=0, atol=1e-6 * max(1, np.abs(written.predicted).max()))
+    return classifier
 
 
 def probe(

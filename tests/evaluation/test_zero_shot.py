@@ -32,6 +32,7 @@ from ecgkit.training.data import Windows
 from ecgkit.training.run import open_run
 from ecgkit.training.supply import UNREAD, entity_values
 from tests.api.runs import make_run
+from tests.evaluation.probing import check_predicts_again
 
 FAST = ["recipe.epochs=1", "width=16", "depth=1", "heads=1", "head_width=16", "projection=16", "text.width=16"]
 FASTER = ["channels=4", "hidden=16", "projection=16", "recipe.epochs=1", "text.width=16"]
@@ -110,7 +111,9 @@ def test_rows_of_zero_shot_say_what_was_seen_and_asked(
         out,
     )
     assert done.code == 0, done.err
-    rows = [row for _, row in find_rows([out])]
+    found = find_rows([out])
+    rows = [row for _, row in found]
+    check_predicts_again(found[0][0].parent, store)
     assert {row.lead_set: row.leads for row in rows} | {"12": STANDARD_LEADS, "I+II": ("I", "II")} == {
         row.lead_set: row.leads for row in rows
     }

@@ -93,7 +93,7 @@ def test_a_store_with_codes_of_the_challenges_has_the_task(tmp_path: Path) -> No
     codes = [of[0] for of in load("cpsc2018").codes("snomed").values()]
     for number in range(60):
         name = f"A{number:04d}"
-        write_wfdb(tmp_path / "cpsc", name, synthetic_signal(600), comments=(f"Dx: {codes[number % 9]}",))
+        write_wfdb(tmp_path / "cpsc", name, synthetic_signal(600, seed=number), comments=(f"Dx: {codes[number % 9]}",))
         (tmp_path / "cpsc" / f"{name}.mat").touch()
     ingest(tmp_path / "cpsc", tmp_path / "codes.zarr")
     store = Store(tmp_path / "codes.zarr")

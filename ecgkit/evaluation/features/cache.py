@@ -11,11 +11,10 @@ further files. A file is named by the SHA-256 of its bytes; a damaged file is de
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -28,7 +27,7 @@ from safetensors.numpy import load, save
 from torch import Tensor
 
 from ecgkit.atomic import atomic_file
-from ecgkit.config import fingerprint, to_dict
+from ecgkit.config import fingerprint, source_hash, to_dict
 from ecgkit.errors import RunError
 from ecgkit.evaluation.features.extract import RecordFeatures, extract
 from ecgkit.evaluation.features.gathered import Fields, Gathered
@@ -180,11 +179,12 @@ def cache_folder(folder: Path, asked: Path | None = None) -> Path:
 
 def key_of(encoder: Encoder, config: Any, store: Store, view: View, supplies: Mapping[str, Supply]) -> dict[str, Any]:
     """Return everything that features depend on, as JSON text."""
+    package = type(encoder).__module__.split(".")[0]
     return {
         "encoder": f"{type(encoder).__module__}.{type(encoder).__qualname__}",
         "config": to_dict(config),
         "weights": weights_sha256(encoder),
-        "code": _code_sha256(type(encoder).__module__.split(".")[0]),
+        "code": source_hash(CODE if package == "ecgkit" else (*CODE, package)),
         "torch": str(torch.__version__),
         "device": next(encoder.parameters()).device.type,
         "store": store.content_hash,
@@ -208,24 +208,6 @@ def _supply_sha256(supply: Supply, view: View) -> str:
     rows = np.arange(len(view.signal))
     given = [supply.at(rows, evaluation_starts(view, offset)) for offset in view.spec.eval_offsets]
     return _sha256(*(value.numpy() if isinstance(value, Tensor) else np.asarray(value) for value in given))
-
-
-@cache
-def _code_sha256(package: str) -> str:
-    """Return a hash of the source code of a method's package and of the core's signal processing."""
-    digest = hashlib.sha256()
-    for name in CODE if package == "ecgkit" else (*CODE, package):
-        for file in _sources(name):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-def _sources(name: str) -> Iterator[Path]:
-    spec = find_spec(name)
-    if spec is None or spec.origin is None:
-        return
-    origin = Path(spec.origin)
-    yield from sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
 
 
 def _bytes(value: Tensor) -> bytes:

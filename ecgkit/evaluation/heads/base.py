@@ -1,7 +1,7 @@
 """The base class of heads. A head is fitted on training features, chooses settings on validation, and predicts."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,6 +15,7 @@ from ecgkit.methods import Encoder, Method
 from ecgkit.tasks.task import Task
 
 CPU = torch.device("cpu")
+Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -54,12 +55,12 @@ class Head(ABC):
         """Register `watch`, which heads that fit in steps call with steps done and steps in total."""
         self.watch = watch
 
-    def reader(self, method: Method, task: Task, owner: str) -> Encoder:
+    def reader(self, method: Method, task: Task | None, owner: str) -> Encoder:
         """Return the encoder that gives this head's features, for heads that need the whole ``method``.
 
         Args:
             method: The method with its weights.
-            task: The task that is probed.
+            task: The task that is probed; None for a head that was restored.
             owner: Name of the method for error messages.
 
         Raises:
@@ -74,6 +75,23 @@ class Head(ABC):
     @abstractmethod
     def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
         """Return probabilities ``[R, C]``; a regressor returns numbers."""
+
+    def state(self) -> Arrays | None:
+        """Return all that `predict` reads, as arrays by name; None if this fitted head cannot be kept."""
+        return None
+
+    def restore(self, state: Arrays, like: Part) -> None:
+        """Become the fitted head that a state describes. Its predictions are then the same numbers.
+
+        Args:
+            state: The arrays that `state` returned. An array is missing or of another shape in a damaged file only.
+            like: A part without records, whose features and targets have the shapes of the training part.
+
+        Raises:
+            KeyError: An array is missing.
+            RuntimeError: An array has another shape.
+        """
+        raise RunError(f"{type(self).__name__} cannot be restored", "a head whose `state` returns arrays")
 
     @abstractmethod
     def choices(self) -> dict[str, Any]:

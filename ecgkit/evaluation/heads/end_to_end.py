@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ecgkit.evaluation.features.extract import extract
+from ecgkit.evaluation.features.extract import RecordFeatures, extract
 from ecgkit.evaluation.results.row import finite
 from ecgkit.evaluation.scores.metrics import macro_auroc
 from ecgkit.methods import Batch, Encoder
@@ -50,6 +50,10 @@ class Supervised:
     choices: dict[str, Any]
     metrics: tuple[dict[str, Any], ...]
     model: nn.ModuleDict
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """Return the weights of ``encoder`` and ``head`` by name."""
+        return {name: value.detach().cpu().numpy() for name, value in self.model.state_dict().items()}
 
     def predict(self, view: View, rows: NDArray[np.int64], supplies: Mapping[str, Supply]) -> NDArray[np.float64]:
         """Return probabilities ``[len(rows), C]`` for any rows of a store under the encoder's contract."""
@@ -143,6 +147,12 @@ def _predict(
 ) -> NDArray[np.float64]:
     encoder = model["encoder"]
     assert isinstance(encoder, Encoder)
-    head = model["head"]
-    pooled = torch.from_numpy(extract(encoder, view, rows, supplies=supplies)["pooled"])
-    return head(pooled.to(next(head.parameters()).device)).sigmoid().double().cpu().numpy()
+    return layer_probabilities(model["head"], extract(encoder, view, rows, supplies=supplies))
+
+
+@torch.no_grad()
+def layer_probabilities(layer: nn.Module, features: RecordFeatures) -> NDArray[np.float64]:
+    """Return probabilities ``[R, C]`` from the pooled features and the linear layer that was trained on them."""
+    pooled = torch.from_numpy(features["pooled"]).to(next(layer.parameters()).device)
+    probabilities: NDArray[np.float64] = layer(pooled).sigmoid().double().cpu().numpy()
+    return probabilities

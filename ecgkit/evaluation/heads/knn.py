@@ -19,10 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ecgkit.evaluation.features.extract import RecordFeatures
-from ecgkit.evaluation.heads.base import Head, Part
+from ecgkit.evaluation.heads.base import Arrays, Head, Part
 from ecgkit.evaluation.scores.metrics import macro_auroc
 
 PIECE = 256  # records per batch
+LARGEST = 2**29  # largest size of the training features that a result keeps, in bytes
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,26 @@ class KnnHead(Head):
     def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
         """Return probabilities ``[R, C]``: the weighted share of neighbours that have each label."""
         return self._votes(features, [self._best])[0]
+
+    def state(self) -> Arrays | None:
+        """Return the training features and labels with the chosen k; None if they are larger than `LARGEST`."""
+        if self._train.nbytes > LARGEST:
+            return None
+        k, temperature = self._best
+        return {
+            "mean": self._mean,
+            "spread": self._spread,
+            "train": self._train.numpy(),
+            "labels": self._labels.numpy().astype(np.int8),
+            "k": np.array([k]),
+            "temperature": np.array([temperature]),
+        }
+
+    def restore(self, state: Arrays, like: Part) -> None:
+        """Become the fitted head that a state describes."""
+        self._mean, self._spread = state["mean"], state["spread"]
+        self._train, self._labels = torch.from_numpy(state["train"]), torch.from_numpy(state["labels"]).double()
+        self._best = int(state["k"][0]), float(state["temperature"][0])
 
     def choices(self) -> dict[str, Any]:
         """Return the grid, its validation scores, and the chosen values."""

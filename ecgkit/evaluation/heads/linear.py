@@ -12,8 +12,9 @@ from scipy.special import expit
 from sklearn.preprocessing import StandardScaler
 
 from ecgkit.evaluation.features.extract import RecordFeatures
-from ecgkit.evaluation.heads.base import Head, Part
-from ecgkit.evaluation.heads.logistic import TOLERANCE, fit_logistic
+from ecgkit.evaluation.heads.base import Arrays, Head, Part
+from ecgkit.evaluation.heads.logistic import TOLERANCE, LogisticModels, fit_logistic
+from ecgkit.evaluation.heads.scaling import scaler_of
 from ecgkit.evaluation.scores.metrics import macro_auroc
 
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
@@ -33,10 +34,28 @@ class LinearHead(Head):
         self._scores = {C: macro_auroc(val.targets, p) for C, p in zip(GRID, probabilities, strict=True)}
         # If no class can be scored on the validation set, every score is NaN and the strongest penalty is chosen.
         self._C = max(GRID, key=lambda C: np.nan_to_num(self._scores[C], nan=-1.0))
+        self._chosen = self._models.only(GRID.index(self._C))
 
     def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
         """Return probabilities ``[R, C]``."""
-        return self._probabilities(features)[GRID.index(self._C)]
+        return self._spread(self._chosen.logits(self._scaled(features)))[0]
+
+    def state(self) -> Arrays:
+        """Return the scaling, the chosen weights, and the labels that were constant in training (-1 if they vary)."""
+        return {
+            "mean": self._scaler.mean_,
+            "scale": self._scaler.scale_,
+            "weights": self._chosen.weights[0],
+            "bias": self._chosen.bias[0],
+            "constant": self._constant.astype(np.int64),
+        }
+
+    def restore(self, state: Arrays, like: Part) -> None:
+        """Become the fitted head that a state describes."""
+        self._scaler = scaler_of(state)
+        self._constant = state["constant"]
+        self._learnt = np.flatnonzero(self._constant < 0)
+        self._chosen = LogisticModels.of(state["weights"], state["bias"])
 
     def choices(self) -> dict[str, Any]:
         """Return the grid, its validation scores, and the chosen C."""
@@ -54,7 +73,10 @@ class LinearHead(Head):
 
     def _probabilities(self, features: RecordFeatures) -> NDArray[np.float64]:
         """Return probabilities ``[G, R, C]`` for the G penalties of the grid."""
-        logits = self._models.logits(self._scaled(features))
+        return self._spread(self._models.logits(self._scaled(features)))
+
+    def _spread(self, logits: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return probabilities ``[G, R, C]`` of all labels from logits of those that were learnt."""
         out = np.tile(self._constant.astype(np.float64), (*logits.shape[:2], 1))
         out[..., self._learnt] = expit(logits)
         return out

@@ -44,6 +44,16 @@ class LogisticModels:
     objective: NDArray[np.float64]
     iterations: int
 
+    @classmethod
+    def of(cls, weights: NDArray[np.float64], bias: NDArray[np.float64]) -> "LogisticModels":
+        """Return the solutions under one penalty from coefficients ``[C, D]`` and intercepts ``[C]``."""
+        solved = np.ones((1, len(bias)), bool)
+        return cls(weights[None], bias[None], solved, np.zeros_like(bias)[None], 0)
+
+    def only(self, penalty: int) -> "LogisticModels":
+        """Return the solutions under one of the penalties."""
+        return LogisticModels.of(self.weights[penalty], self.bias[penalty])
+
     def logits(self, x: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return ``[G, R, C]`` for features ``[R, D]``."""
         return np.einsum("rd,gcd->grc", x, self.weights, optimize=True) + self.bias[:, None]

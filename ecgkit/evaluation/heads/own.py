@@ -13,7 +13,7 @@ from scipy.special import expit
 
 from ecgkit.errors import RunError
 from ecgkit.evaluation.features.extract import RecordFeatures
-from ecgkit.evaluation.heads.base import Head, Part
+from ecgkit.evaluation.heads.base import Arrays, Head, Part
 from ecgkit.evaluation.scores.metrics import macro_auroc
 
 
@@ -28,6 +28,13 @@ class OwnHead(Head):
         """Return probabilities ``[R, C]``."""
         probabilities: NDArray[np.float64] = expit(features["logits"].astype(np.float64))
         return probabilities
+
+    def state(self) -> Arrays:
+        """Return no array: the encoder holds the classifier."""
+        return {}
+
+    def restore(self, state: Arrays, like: Part) -> None:
+        """Do nothing: the encoder holds the classifier."""
 
     def choices(self) -> dict[str, Any]:
         """Return a note for the protocol card that nothing was fitted."""

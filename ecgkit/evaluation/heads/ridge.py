@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
 
 from ecgkit.evaluation.features.extract import RecordFeatures
-from ecgkit.evaluation.heads.base import Head, Part
+from ecgkit.evaluation.heads.base import Arrays, Head, Part
+from ecgkit.evaluation.heads.scaling import scaler_of
 
 # Our choice: from almost no penalty to one that shrinks predictions to almost the mean.
 GRID = (1e3, 1e2, 1e1, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
@@ -52,11 +53,20 @@ class RidgeHead(Head):
         predicted = self._scaled(val.features) @ self._path + self._mean  # (G, R, C)
         self._errors = np.square(predicted - val.targets).mean(axis=1)
         self._best = self._errors.argmin(axis=0)  # argmin takes the first of a tie, which has the strongest penalty
+        self._chosen = self._path[self._best, :, np.arange(len(self._best))]  # (C, D)
 
     def predict(self, features: RecordFeatures) -> Floats:
         """Return predictions ``[R, C]``."""
-        chosen = self._path[self._best, :, np.arange(len(self._best))]  # (C, D)
-        return np.asarray(self._scaled(features) @ chosen.T + self._mean)
+        return np.asarray(self._scaled(features) @ self._chosen.T + self._mean)
+
+    def state(self) -> Arrays:
+        """Return the scaling, the chosen coefficients and the means of the targets."""
+        scaler = self._scaler
+        return {"mean": scaler.mean_, "scale": scaler.scale_, "weights": self._chosen, "bias": self._mean}
+
+    def restore(self, state: Arrays, like: Part) -> None:
+        """Become the fitted head that a state describes."""
+        self._scaler, self._chosen, self._mean = scaler_of(state), state["weights"], state["bias"]
 
     def choices(self) -> dict[str, Any]:
         """Return the grid, its root mean squared errors on the validation set, and the chosen penalties."""

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from ecgkit.config import to_dict
 from ecgkit.evaluation.features.extract import RecordFeatures
-from ecgkit.evaluation.heads.base import Head, Part
+from ecgkit.evaluation.heads.base import Arrays, Head, Part
 from ecgkit.evaluation.scores.metrics import macro_auroc
 from ecgkit.optimizers import OPTIMIZERS, build_optimizer
 from ecgkit.recipe import Recipe
@@ -126,6 +126,17 @@ class TrainedHead(Head):
         logits = [self._model(*(piece.to(self.device) for piece in pieces)) for pieces in parts]
         probabilities: NDArray[np.float64] = torch.cat(logits).double().sigmoid().cpu().numpy()
         return probabilities
+
+    def state(self) -> Arrays:
+        """Return the weights of the module."""
+        return {name: value.detach().cpu().numpy() for name, value in self._model.state_dict().items()}
+
+    def restore(self, state: Arrays, like: Part) -> None:
+        """Become the fitted head that a state describes."""
+        with torch.random.fork_rng(devices=[]):
+            self._model = self.build(like)
+        self._model.load_state_dict({name: torch.from_numpy(np.asarray(value)) for name, value in state.items()})
+        self._model.to(self.device).eval()
 
     def choices(self) -> dict[str, Any]:
         """Return the settings, the number of parameters and the chosen epoch."""

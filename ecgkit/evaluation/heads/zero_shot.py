@@ -18,7 +18,7 @@ from torch import Tensor
 
 from ecgkit.errors import ConfigError, RunError
 from ecgkit.evaluation.features.extract import RecordFeatures
-from ecgkit.evaluation.heads.base import Head, Part
+from ecgkit.evaluation.heads.base import Arrays, Head, Part
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.statements import clean
 from ecgkit.methods import Batch, Encoder, Features, Method, ZeroShot
@@ -43,21 +43,20 @@ class ClassScorer(Encoder):
 
     Args:
         method: A method that is a `ZeroShot`.
-        texts: C class names or prompts.
+        vectors: ``[C, ...]``, what the method made of C class names or prompts.
         independent: Score each class on its own; see `ZeroShotConfig`.
     """
 
     vectors: Tensor
 
-    def __init__(self, method: Method, texts: tuple[str, ...], *, independent: bool = False) -> None:
+    def __init__(self, method: Method, vectors: Tensor, *, independent: bool = False) -> None:
         super().__init__()
         self.method = method.eval()
-        self.width = len(texts)
+        self.width = len(vectors)
         self.independent = independent
         self.needs = method.encoder.needs  # type: ignore[misc]  # of the encoder at hand, not of a class
         self.fill = method.encoder.fill  # type: ignore[misc]
-        assert isinstance(method, ZeroShot)
-        self.register_buffer("vectors", method.class_vectors(texts), persistent=False)
+        self.register_buffer("vectors", vectors, persistent=False)
 
     def encode(self, batch: Batch) -> Features:
         """Return the scores ``[B, C]`` as pooled features."""
@@ -81,13 +80,14 @@ class ZeroShotHead(Head):
 
     config: ZeroShotConfig
     settings = ZeroShotConfig
+    _vectors: Tensor | None = None
 
-    def reader(self, method: Method, task: Task, owner: str) -> ClassScorer:
+    def reader(self, method: Method, task: Task | None, owner: str) -> ClassScorer:
         """Return the encoder that gives the scores of the task's classes.
 
         Args:
             method: The whole method, with its weights.
-            task: The task; its class names are scored.
+            task: The task; its class names are scored. None for a restored head, which asks as it was fitted.
             owner: Name of the method for error messages.
 
         Raises:
@@ -96,10 +96,13 @@ class ZeroShotHead(Head):
         """
         if not isinstance(method, ZeroShot):
             raise RunError(f"{owner} scores no classes by their names", "a method with zero-shot classification")
-        names = {label: entry.name for label, entry in task.labels.items()}
-        self.seen = seen_as(names, tuple(method.trained_names()))
-        texts = tuple(names.values()) if self.config.prompts is None else read_prompts(self.config.prompts, names)
-        return ClassScorer(method, texts, independent=self.config.independent)
+        if task is not None:
+            names = {label: entry.name for label, entry in task.labels.items()}
+            self.seen = seen_as(names, tuple(method.trained_names()))
+            texts = tuple(names.values()) if self.config.prompts is None else read_prompts(self.config.prompts, names)
+            self._vectors = method.class_vectors(texts).detach()
+        assert self._vectors is not None, "a head without a task was restored"
+        return ClassScorer(method, self._vectors, independent=self.config.independent)
 
     def fit(self, train: Part, val: Part) -> None:
         """Do nothing, because zero-shot classification uses no labels of the task."""
@@ -107,6 +110,15 @@ class ZeroShotHead(Head):
     def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
         """Return scores ``[R, C]`` in [0, 1]."""
         return features["pooled"].astype(np.float64)
+
+    def state(self) -> Arrays:
+        """Return what the method made of the class names or prompts."""
+        assert self._vectors is not None, "the encoder that `reader` returns gave the features"
+        return {"vectors": self._vectors.cpu().numpy()}
+
+    def restore(self, state: Arrays, like: Part) -> None:
+        """Become the head that a state describes. `reader` then needs no names."""
+        self._vectors = torch.from_numpy(state["vectors"])
 
     def choices(self) -> dict[str, Any]:
         """Return how the classes were queried, for the protocol card."""

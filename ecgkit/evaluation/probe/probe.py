@@ -28,6 +28,7 @@ from ecgkit.evaluation.heads.fine_tune import FineTune, Scratch
 from ecgkit.evaluation.heads.own import check_classes
 from ecgkit.evaluation.heads.settings import build_head, check_head, check_regresses, head_config, head_title
 from ecgkit.evaluation.probe.fitted import FittedProbe
+from ecgkit.evaluation.probe.kept import keep_head
 from ecgkit.evaluation.probe.leaks import find_leak, refuse_leak
 from ecgkit.evaluation.probe.opening import given_view, open_task
 from ecgkit.evaluation.probe.request import ProbeRequest
@@ -258,7 +259,7 @@ class Probe:
     def run(
         self, out: Path, amount: Amount | None = None, seed: int | None = None, seeds: int | None = None
     ) -> ResultRow:
-        """Fit, score the test part, and write the result row with its predictions; see `fit`.
+        """Fit, score the test part, and write the result row with its predictions and the fitted head; see `fit`.
 
         Args:
             out: Folder of the result; an earlier result there is replaced.
@@ -272,7 +273,7 @@ class Probe:
         check_output(out, RESULT, overwrite=True)
         fitted = self.fit(amount, seed, seeds)
         row = fitted.score()
-        save_row(out, row, fitted.predictions())
+        save_row(out, row, fitted.predictions(), partial(keep_head, fitted=fitted, row=row, out=out))
         return row
 
     def _train(self, data: TaskData, seed: int) -> Any:

@@ -4,11 +4,13 @@ A row holds or points to everything that a report shows about it. A report compu
 
     FOLDER/row.json              the row
     FOLDER/predictions.parquet   record_id, patient_id, part, and y_NAME, p_NAME for each label or target
+
+The fitted head lies beside them; see `ecgkit.evaluation.probe.kept`.
 """
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -196,11 +198,22 @@ class ResultRow:
     schema: int = SCHEMA
 
 
-def save_row(folder: Path, row: ResultRow, predictions: pd.DataFrame) -> None:
-    """Write a row and its predictions. The folder appears complete, and replaces an earlier one."""
+def save_row(
+    folder: Path, row: ResultRow, predictions: pd.DataFrame, beside: Callable[[Path], None] | None = None
+) -> None:
+    """Write a row and its predictions. The folder appears complete, and replaces an earlier one.
+
+    Args:
+        folder: Folder of the result.
+        row: The row.
+        predictions: Its predictions.
+        beside: Writes further files into the folder.
+    """
     with atomic_folder(folder, RESULT) as staging:
         write_frame(staging / PREDICTIONS, predictions)
         (staging / ROW).write_text(json.dumps(asdict(row), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        if beside is not None:
+            beside(staging)
 
 
 def load_row(path: Path) -> ResultRow:
