@@ -48,7 +48,7 @@ class SampleTables(Dataset):
     def recognises(cls, root: Path) -> bool:
         """Return whether one of the first CSV files holds samples."""
         folder = root if root.is_dir() else root.parent
-        return any(_form(folder, path) for path in walk_for(root, _is_csv)[0][:20])
+        return any(_form(folder, path) for path in walk_for(root, _is_csv, SUFFIXES)[0][:20])
 
     @property
     def folder(self) -> Path:
@@ -61,7 +61,7 @@ class SampleTables(Dataset):
         Raises:
             DatasetError: A file with several records has no column that names them.
         """
-        files, self.not_entered = walk_for(self.root, _is_csv)
+        files, self.not_entered = walk_for(self.root, _is_csv, SUFFIXES)
         paths = [path for path in files if self._is_signal(path)]
         first = next(form for path in paths if (form := _form(self.folder, path)))
         self.findings += [*first.notes, f"{len(paths)} CSV files of samples: {first.told}"]
