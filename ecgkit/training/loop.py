@@ -102,6 +102,7 @@ def _write_run(folder: Path, setup: Setup) -> None:
         "seed": options.seed,
         "all_folds": options.all_folds,
         "task": setup.task,
+        **({"task_settings": list(options.task_settings)} if options.task_settings else {}),
         "precision": precision(setup.recipe, setup.device),
         "store": {
             "name": store.name,
