@@ -16,6 +16,7 @@ from ecgkit.entries import (
     DetectorEntry,
     HeadEntry,
     KnowledgeBackendEntry,
+    LoggerEntry,
     MethodEntry,
     ProtocolEntry,
     SectionEntry,
@@ -56,6 +57,7 @@ if TYPE_CHECKING:
     from ecgkit.api.prepare import prepare
     from ecgkit.api.pretrain import estimate_pretraining, pretrain, resume_pretraining
     from ecgkit.api.probe import probe
+    from ecgkit.api.relabel import relabel
     from ecgkit.api.report import report
     from ecgkit.api.runs import best_run, compare_runs, delete_runs, import_weights, list_runs, show_run, tag_run
     from ecgkit.api.score import score_challenge
@@ -76,6 +78,7 @@ __all__ = [
     "DetectorEntry",
     "HeadEntry",
     "KnowledgeBackendEntry",
+    "LoggerEntry",
     "MethodEntry",
     "ProtocolEntry",
     "SectionEntry",
@@ -122,6 +125,7 @@ __all__ = [
     "probe",
     "probe_suite",
     "read_ecg",
+    "relabel",
     "report",
     "resume_pretraining",
     "run_demo",
@@ -161,6 +165,7 @@ _FUNCTIONS = {
     "ecgkit.api.plugins": "check_plugin list_methods list_plugins new_plugin",
     "ecgkit.api.prepare": "prepare",
     "ecgkit.api.pretrain": "estimate_pretraining pretrain resume_pretraining",
+    "ecgkit.api.relabel": "relabel",
     "ecgkit.api.report": "report",
     "ecgkit.api.runs": "best_run compare_runs delete_runs import_weights list_runs show_run tag_run",
     "ecgkit.api.score": "score_challenge",

@@ -1,5 +1,6 @@
 """``ecgkit.pretrain``, ``resume_pretraining`` and ``estimate_pretraining``: pretrain a method on a store."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -53,7 +54,7 @@ def pretrain(
     probe_data: PathLike | None = None,
     probe_every: int = 5,
     all_folds: bool = False,
-    tensorboard: bool = False,
+    log: str | Sequence[str] = (),
     profile: bool = False,
     prepare: bool = False,
     overwrite: bool = False,
@@ -92,7 +93,7 @@ def pretrain(
         probe_data: Store with the labels of `probe_task`. By default `data`.
         probe_every: Number of epochs between probes.
         all_folds: Also train on fold 10.
-        tensorboard: Also write TensorBoard event files.
+        log: Loggers that follow the training, such as ``tensorboard``, ``wandb`` or ``mlflow``.
         profile: Profile some steps: write a trace and a table of operations.
         prepare: First add what the store lacks: R peaks, and entities read by the lexicon.
         overwrite: Replace an existing run, finished or unfinished.
@@ -131,7 +132,7 @@ def pretrain(
         compile=compile,
         save_minutes=save_minutes,
         keep=keep,
-        tensorboard=tensorboard,
+        log=(log,) if isinstance(log, str) else tuple(log),
         profile=profile,
         measure_every=probe_every,
         prepare=prepare,

@@ -183,7 +183,10 @@ def read_unfinished(run: Path, device: str, profile: bool, notes: Mapping[str, A
     out = finished(run)
     folder = unfinished(out)
     entry, config, _ = read_config(folder)
-    options = build(PretrainOptions, saved["options"], source=str(folder / RESUME))
+    kept = dict(saved["options"])
+    if kept.pop("tensorboard", False):  # as ecgkit 0.1 wrote it
+        kept["log"] = ["tensorboard"]
+    options = build(PretrainOptions, kept, source=str(folder / RESUME))
     options = replace(options, resume=True, profile=profile, notes={**options.notes, **notes})
     if device != "auto":
         options = replace(options, device=device)
@@ -263,6 +266,8 @@ def command_line(arguments: Mapping[str, Any], function: Callable[..., Any]) -> 
             line += [part for text in assignments(value) for part in (SETTINGS[name], text)]
         elif isinstance(value, bool):
             line += [flag] * value + ["--no-compile"] * (name == "compile" and not value)
+        elif isinstance(value, list | tuple):
+            line += [part for one in value for part in (flag, str(one))]
         elif value is not None and value != "":
             line += [flag, str(value)]
     return line

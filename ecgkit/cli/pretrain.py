@@ -123,7 +123,13 @@ def pretrain(
             "--all-folds", help="Also train on fold 10, which is otherwise held out as the test set of probes."
         ),
     ] = False,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard event files.")] = False,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Logger that follows the training: tensorboard, wandb or mlflow. Repeatable.",
+            autocompletion=completion.loggers,
+        ),
+    ] = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Profile some steps: write a trace and a table of operations.")
     ] = False,

@@ -38,7 +38,7 @@ class PretrainOptions:
         compile: Compile the step. None: only on a GPU.
         save_minutes: Minutes between checkpoints.
         keep: Number of checkpoints to keep.
-        tensorboard: Also write TensorBoard event files.
+        log: Names of the loggers that follow the training.
         profile: Record some steps with torch's profiler.
         measure_every: Number of epochs between calls of `Watcher.measure`.
         prepare: Add what the store lacks, such as R peaks, before the training.
@@ -57,7 +57,7 @@ class PretrainOptions:
     compile: bool | None = None
     save_minutes: float = 15.0
     keep: int = 2
-    tensorboard: bool = False
+    log: tuple[str, ...] = ()
     profile: bool = False
     measure_every: int = 1
     prepare: bool = False

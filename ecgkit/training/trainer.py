@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ecgkit.atomic import atomic_file
+from ecgkit.config import read_yaml
 from ecgkit.errors import RunError
 from ecgkit.interrupt import TO_SAVE, Stop, safe_points
 from ecgkit.methods import Batch, Clock, Method
@@ -28,14 +29,15 @@ from ecgkit.training.cost import peak_flops
 from ecgkit.training.data import Epochs, Windows, evaluation_starts, loader
 from ecgkit.training.engine import Engine
 from ecgkit.training.journal import Journal
+from ecgkit.training.loggers.base import LoggedRun
 from ecgkit.training.meters import Means, Stopwatch
 from ecgkit.training.options import Watcher
 from ecgkit.training.plan import Piece, Rows, deal
 from ecgkit.training.processes import Processes
 from ecgkit.training.profiling import StepProfiler
-from ecgkit.training.run import WEIGHTS
+from ecgkit.training.run import CONFIG, WEIGHTS
 from ecgkit.training.setup import Setup
-from ecgkit.training.unfinished import BEST, DIVERGED
+from ecgkit.training.unfinished import BEST, DIVERGED, finished
 from ecgkit.training.weights import save_tensors
 
 LOOK = 50  # number of steps on a GPU between reads of the losses
@@ -92,10 +94,19 @@ class Trainer:
         for line in beginning.warnings():
             self.watcher.warn(line)
         self.journal = (
-            Journal(self.folder, self.progress.metrics, tensorboard=self.options.tensorboard)
+            Journal(self._logged_run(), self.progress.metrics, self.options.log, self.watcher.warn)
             if self.processes.first
             else None
         )
+        try:
+            self._train_epochs()
+        except BaseException:
+            self._end_log(finished=False)
+            raise
+        self._end_log(finished=True)
+        return self.progress.metrics
+
+    def _train_epochs(self) -> None:
         profiler = StepProfiler(self.folder, self.device) if self.options.profile and self.processes.first else None
         batches = self._batches()
         with safe_points(*TO_SAVE) as stop:
@@ -108,7 +119,13 @@ class Trainer:
             self._keep_weights()
         if profiler:
             profiler.close()
-        return self.progress.metrics
+
+    def _end_log(self, *, finished: bool) -> None:
+        if self.journal is not None:
+            self.journal.close(finished=finished)
+
+    def _logged_run(self) -> LoggedRun:
+        return LoggedRun(self.folder, finished(self.folder), read_yaml(self.folder / CONFIG), self.progress.epoch)
 
     def _batches(self) -> Iterator[Batch]:
         """Yield this process's batches from here to the end of the training."""
