@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from ecgkit.api.arguments import PathLike, Settings
+from ecgkit.api.arguments import PathLike, Settings, assignments
 from ecgkit.api.training import (
     Pretraining,
     Training,
@@ -15,6 +15,7 @@ from ecgkit.api.training import (
     probe_notes,
     process_notes,
     read_unfinished,
+    split_settings,
     task_of,
     train,
 )
@@ -35,6 +36,7 @@ def pretrain(
     out: PathLike | None = None,
     preset: str = "",
     task: str = "",
+    task_settings: Settings = (),
     epochs: int | None = None,
     accumulate: int | None = None,
     config: PathLike | None = None,
@@ -73,6 +75,7 @@ def pretrain(
             ``runs/METHOD-PRESET``, or with ``-2``, ``-3`` and so on behind it if that exists.
         preset: Preset of the method. By default the first.
         task: For a supervised method, task that gives the labels: a name or a YAML file.
+        task_settings: Settings of that task, such as ``{"entities.name": "model"}``; without `task`, of `probe_task`.
         epochs: Number of epochs; the setting ``recipe.epochs``.
         accumulate: Number of parts in which each batch is computed (gradient accumulation); the setting
             ``recipe.accumulate``.
@@ -119,8 +122,10 @@ def pretrain(
     run = run_folder(out, method, preset)
     command = partial(command_line, {**given, "data": store, "out": run}, pretrain)
     check_gpus(gpus, command())
+    of_task, of_probe = split_settings(task_settings, task, probe_task)
     options = PretrainOptions(
         preset=preset,
+        task_settings=of_task,
         seed=seed,
         device=_device(device, processes),
         workers=workers,
@@ -135,7 +140,7 @@ def pretrain(
         profile=profile,
         measure_every=probe_every,
         prepare=prepare,
-        notes={**many, **probe_notes(probe_task, probe_data or store), **choice_notes()},
+        notes={**many, **probe_notes(probe_task, probe_data or store, of_probe), **choice_notes()},
     )
     return train(Training(entry, chosen, store, run, task_of(task), options), watcher, command)
 
@@ -192,6 +197,7 @@ def estimate_pretraining(
     data: PathLike | None = None,
     preset: str = "",
     task: str = "",
+    task_settings: Settings = (),
     epochs: int | None = None,
     accumulate: int | None = None,
     config: PathLike | None = None,
@@ -213,6 +219,7 @@ def estimate_pretraining(
         data: Store to train on. By default the only store of the current folder.
         preset: Preset of the method.
         task: For a supervised method, task that gives the labels.
+        task_settings: Settings of that task.
         epochs: Number of epochs.
         accumulate: Number of parts in which each batch is computed.
         config: YAML file of settings.
@@ -230,7 +237,13 @@ def estimate_pretraining(
     """
     entry, preset, chosen = configured(method, preset, config, settings, epochs, accumulate)
     options = PretrainOptions(
-        preset=preset, seed=seed, device=_device(device, processes), compile=compile, all_folds=all_folds, subset=subset
+        preset=preset,
+        task_settings=tuple(assignments(task_settings)) if task else (),
+        seed=seed,
+        device=_device(device, processes),
+        compile=compile,
+        all_folds=all_folds,
+        subset=subset,
     )
     many = process_notes(gpus, processes).get("processes", 1)
     store = Store(the_store(data, f"ecgkit pretrain --method {method}", "--data"))

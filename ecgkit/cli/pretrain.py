@@ -66,6 +66,14 @@ def pretrain(
             autocompletion=completion.tasks,
         ),
     ] = "",
+    task_settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task-set",
+            help="One setting of the task of --task, or without it of --probe-task, such as entities.name=model. "
+            "Repeatable.",
+        ),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Number of epochs. Same as --set recipe.epochs=N. Default: the preset's.")
     ] = None,

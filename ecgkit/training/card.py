@@ -19,7 +19,8 @@ def _card(setup: Setup, metrics: list[dict[str, Any]]) -> str:
     recipe, store, split = setup.recipe, setup.store, setup.split
     parameters = sum(p.numel() for p in setup.method.encoder.parameters()) if hasattr(setup.method, "encoder") else 0
     license_ = store.attributes.get("license") or "not recorded; the licence of the source applies"
-    labels = f"\nTrained on the labels of task `{setup.task}`.\n" if setup.task else ""
+    changes = f", with {', '.join(setup.options.task_settings)}" if setup.options.task_settings else ""
+    labels = f"\nTrained on the labels of task `{setup.task}`{changes}.\n" if setup.task else ""
     origins = "".join(f"{need.capitalize()}: {origin}.\n" for need, origin in setup.origins.items())
     return f"""# {setup.entry.name}{f" ({setup.options.preset})" if setup.options.preset else ""}
 

@@ -26,6 +26,7 @@ class PretrainOptions:
 
     Args:
         preset: Name of the preset that the config started from; it is only recorded.
+        task_settings: Changes of the task that gives the labels, such as ``entities.name=model``.
         seed: Seed of weights, order, crops and masks.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         workers: Number of loading processes per training process; 0 loads in the training process. None: several for
@@ -46,6 +47,7 @@ class PretrainOptions:
     """
 
     preset: str = ""
+    task_settings: tuple[str, ...] = ()
     seed: int = 0
     device: str = "auto"
     workers: int | None = None

@@ -220,7 +220,7 @@ def set_up(
         )
     groundwork.check(None)
     view = preview(store, config.signal) if preview_only else open_view(store, config.signal)
-    data = task_data(load_task(task), task.name, store, view.usable) if task else None
+    data = task_data(load_task(task, options.task_settings), task.name, store, view.usable) if task else None
     split = task_split(data) if data else pretraining_split(store.table, view.usable, all_folds=options.all_folds)
     if options.subset is not None:
         split = subset_by_patient(split, store.patients, options.subset, options.seed)
@@ -231,8 +231,9 @@ def set_up(
     name = task_reference(task) if task else ""
     parents = read_parents(family.built_on(config))
     extraction = data.extraction if data else None
-    data_of = (store.content_hash, options.seed, options.all_folds, name, *([extraction.sha256] if extraction else []))
-    data_of += (options.subset,) if options.subset is not None else ()
+    chosen = () if options.subset is None else (options.subset,)
+    asked = (name, *options.task_settings, *([extraction.sha256] if extraction else []))
+    data_of = (store.content_hash, options.seed, options.all_folds, *asked, *chosen)
     identity = fingerprint(entry.name, identity_of(config), *data_of, *(parent.sha256 for parent in parents))
     sampler, fewest = family.sampler(config, corpus), family.fewest_records(config)
     check_batch(config.recipe, entry.name, fewest, 1 if sampler is None else sampler.group)

@@ -280,6 +280,11 @@ def test_a_supervised_method_trains_on_a_tasks_labels_and_split(cohort_store: Pa
     saved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert (saved["task"], saved["config"]["labels"]) == ("simulated", list(data.labels))
     assert load_weights(tmp_path / "run" / "model.safetensors")["trained_on"] == len(data.parts["train"])
+    changed = PretrainOptions(task_settings=("split.train=[1, 2]",))
+    pretrain(supervised, LabelConfig(), store, tmp_path / "changed", changed, task=task)
+    few = task_data(load_task(task, changed.task_settings), task.name, store).parts["train"]
+    assert load_weights(tmp_path / "changed" / "model.safetensors")["trained_on"] == len(few) < len(data.parts["train"])
+    assert "with split.train=[1, 2]." in (tmp_path / "changed" / "README.md").read_text()
     # What a batch holds are the targets of just its rows.
     view = open_view(store, ProbeConfig().signal)
     labels = open_supplies(["signal", "labels"], store, view, data)
