@@ -16,6 +16,7 @@ from ecgkit.entries import (
     DetectorEntry,
     HeadEntry,
     KnowledgeBackendEntry,
+    LoggerEntry,
     MethodEntry,
     ProtocolEntry,
     SectionEntry,
@@ -35,6 +36,14 @@ if TYPE_CHECKING:
     from ecgkit.api.download import download_dataset
     from ecgkit.api.ecg import read_ecg
     from ecgkit.api.export import export_encoder
+    from ecgkit.api.extractions import (
+        audit_knowledge,
+        compare_knowledge,
+        export_knowledge,
+        score_knowledge,
+        vote_knowledge,
+        write_mentions,
+    )
     from ecgkit.api.ingest import ingest
     from ecgkit.api.inspect import (
         inspect_overlap,
@@ -43,21 +52,13 @@ if TYPE_CHECKING:
         inspect_record,
         inspect_store,
     )
-    from ecgkit.api.knowledge import (
-        audit_knowledge,
-        compare_knowledge,
-        export_knowledge,
-        extract_knowledge,
-        score_knowledge,
-        vote_knowledge,
-        write_mentions,
-        write_prompts,
-    )
+    from ecgkit.api.knowledge import extract_knowledge, write_prompts
     from ecgkit.api.listing import list_encoders, list_heads, list_tasks
     from ecgkit.api.plugins import check_plugin, list_methods, list_plugins, new_plugin
     from ecgkit.api.prepare import prepare
     from ecgkit.api.pretrain import estimate_pretraining, pretrain, resume_pretraining
     from ecgkit.api.probe import probe
+    from ecgkit.api.relabel import relabel
     from ecgkit.api.report import report
     from ecgkit.api.runs import best_run, compare_runs, delete_runs, import_weights, list_runs, show_run, tag_run
     from ecgkit.api.score import score_challenge
@@ -78,6 +79,7 @@ __all__ = [
     "DetectorEntry",
     "HeadEntry",
     "KnowledgeBackendEntry",
+    "LoggerEntry",
     "MethodEntry",
     "ProtocolEntry",
     "SectionEntry",
@@ -125,6 +127,7 @@ __all__ = [
     "probe",
     "probe_suite",
     "read_ecg",
+    "relabel",
     "report",
     "resume_pretraining",
     "run_demo",
@@ -158,12 +161,14 @@ _FUNCTIONS = {
     "ecgkit.api.export": "export_encoder",
     "ecgkit.api.ingest": "ingest",
     "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store",
-    "ecgkit.api.knowledge": "audit_knowledge compare_knowledge export_knowledge extract_knowledge score_knowledge "
-    "vote_knowledge write_mentions write_prompts",
+    "ecgkit.api.extractions": "audit_knowledge compare_knowledge export_knowledge score_knowledge vote_knowledge "
+    "write_mentions",
+    "ecgkit.api.knowledge": "extract_knowledge write_prompts",
     "ecgkit.api.listing": "list_encoders list_heads list_tasks",
     "ecgkit.api.plugins": "check_plugin list_methods list_plugins new_plugin",
     "ecgkit.api.prepare": "prepare",
     "ecgkit.api.pretrain": "estimate_pretraining pretrain resume_pretraining",
+    "ecgkit.api.relabel": "relabel",
     "ecgkit.api.report": "report",
     "ecgkit.api.runs": "best_run compare_runs delete_runs import_weights list_runs show_run tag_run",
     "ecgkit.api.score": "score_challenge",

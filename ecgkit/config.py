@@ -8,6 +8,8 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -135,6 +137,24 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
     """Write a mapping as YAML, keys in their own order."""
     path.write_text(yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+@cache
+def source_hash(names: tuple[str, ...]) -> str:
+    """Return a hash of the source code of modules and packages, which changes when a release computes differently.
+
+    Args:
+        names: Their names, such as ``ecgkit.signal``.
+    """
+    digest = hashlib.sha256()
+    for name in names:
+        spec = find_spec(name)
+        if spec is None or spec.origin is None:
+            continue
+        origin = Path(spec.origin)
+        for file in sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def fingerprint(*parts: Any) -> str:

@@ -85,11 +85,19 @@ class Store:
         Raises:
             StoreError: The table cannot be read, or is not the one that was stored.
         """
-        table = self._read(fmt.RECORDS, read_frame)
         expected = self.attributes.get("records_sha256")  # stores of earlier releases have none
-        if expected and fmt.file_hash(self.path / fmt.RECORDS) != expected:
-            raise StoreError(f"{self.path / fmt.RECORDS} has been changed since the store was made", remedy=REMAKE)
-        return table
+        fits = fmt.RECORDS
+        if expected and self._read(fmt.RECORDS, fmt.file_hash) != expected:
+            # 'ecgkit relabel' was killed at its last step, or the table was changed by other means.
+            fits = fmt.NEW_RECORDS
+            if not (self.path / fits).is_file() or self._read(fits, fmt.file_hash) != expected:
+                table = self.path / fmt.RECORDS
+                self._read(fmt.RECORDS, read_frame)
+                raise StoreError(
+                    f"{table} has been changed since the store was made",
+                    remedy=f"{REMAKE} To change labels or other facts: ecgkit relabel {self.path} TABLE",
+                )
+        return self._read(fits, read_frame)
 
     @cached_property
     def _columns(self) -> dict[str, NDArray[Any]]:
@@ -290,7 +298,7 @@ def read_attributes(path: Path) -> dict[str, Any]:
             raise StoreError(f"{path} was being replaced by 'ecgkit ingest --overwrite', which was killed", "", remedy)
         raise StoreError(f"{path} does not exist", expected, "Make it with: ecgkit ingest SRC --out STORE")
     try:
-        meta = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+        meta = json.loads((path / fmt.META).read_text(encoding="utf-8"))
         attributes = dict(meta["attributes"])
     except (OSError, ValueError, KeyError, TypeError):
         attributes = {}
