@@ -12,10 +12,12 @@ from ecgkit.knowledge.evidence import write_evidence
 from ecgkit.knowledge.export import Form, write_labels_csv
 from ecgkit.knowledge.extract import ExtractOptions
 from ecgkit.knowledge.extractions import chosen_extraction, chosen_labels
+from ecgkit.knowledge.labels import label_folder
 from ecgkit.knowledge.reports import FOLDER, Reports, open_reports
 from ecgkit.knowledge.scoring import LEAST, Scores, score
 from ecgkit.knowledge.verdicts import read_verdicts
 from ecgkit.knowledge.vote import Vote
+from ecgkit.workspace.stores import store_of_product
 
 
 def reports_of(
@@ -152,10 +154,16 @@ def vote_knowledge(
     paths = [Path(path).resolve() for path in extractions]
     folder = paths[0].parent if paths else Path()
     columns, table = several(report_columns), path_or_none(reports)
-    if folder.name == FOLDER and (folder.parent / "signal").is_dir():
-        read = open_reports(folder.parent, columns=columns, table=table, id_column=id_column)
+    store = next(filter(None, (store_of_product(path, FOLDER) for path in paths)), None)
+    if store is not None:
+        read = open_reports(store, columns=columns, table=table, id_column=id_column)
+        paths = [label_folder(path)[0] for path in paths]
     elif table is None:
-        raise ConfigError(f"{folder} is not in a store", remedy="Name the table of their reports with --reports.")
+        raise ConfigError(
+            f"{folder} belongs to no store that is known here",
+            remedy="Name extractions of a store as STORE/knowledge/NAME, wherever they lie, or name the table of their "
+            "reports with --reports.",
+        )
     else:
         read = open_reports(table, columns=columns, id_column=id_column, folder=folder)
     options = ExtractOptions("statement", min_count, max_entities, keep_children, None, name, overwrite)

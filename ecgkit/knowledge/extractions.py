@@ -11,7 +11,7 @@ import numpy as np
 from ecgkit.errors import StoreError, did_you_mean
 from ecgkit.knowledge.labels import DEFAULT_NAME, MENTIONS, REMAKE, Entities, read_labels
 from ecgkit.knowledge.reports import FOLDER, Reports
-from ecgkit.store.products import StoreFolder, folders
+from ecgkit.store.products import StoreFolder, folders, store_around
 from ecgkit.store.reader import Store
 
 SHOWN = 8  # digits of a prompt's hash in a sentence
@@ -132,7 +132,7 @@ def chosen_labels(path: Path, name: str, option: str) -> Entities:
     Raises:
         StoreError: See `chosen_extraction` and `read_labels`.
     """
-    if (path / MENTIONS).is_file():
+    if (path / MENTIONS).is_file() or store_around(path, FOLDER) is not None:
         return read_labels(path)
     source = Store(path) if (path / "signal").is_dir() else path
     return read_labels(source, chosen_extraction(source, name, option))

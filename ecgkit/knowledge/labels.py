@@ -33,7 +33,7 @@ from ecgkit.knowledge.reports import FOLDER
 from ecgkit.knowledge.vocabulary import Vocabulary, as_yaml, read_vocabulary
 from ecgkit.parquet import read_frame, write_frame
 from ecgkit.store.format import file_hash
-from ecgkit.store.products import StoreFolder, found_folder
+from ecgkit.store.products import StoreFolder, found_folder, store_around
 from ecgkit.store.reader import Store
 
 KIND = "entity labels"
@@ -108,6 +108,9 @@ def label_folder(store: StoreFolder | Path, name: str = DEFAULT_NAME) -> tuple[P
         return store, None
     if (store / "signal").is_dir():
         return label_folder(Store(store), name)
+    within = store_around(store, FOLDER)
+    if within is not None:  # may lie in the cache of a user who may not write to the store
+        return label_folder(Store(within), store.name)
     return store / name, None
 
 

@@ -30,6 +30,7 @@ from ecgkit.atomic import atomic_file
 from ecgkit.config import fingerprint, source_hash, to_dict
 from ecgkit.errors import RunError
 from ecgkit.evaluation.features.extract import RecordFeatures, extract
+from ecgkit.evaluation.features.gathered import Fields, Gathered
 from ecgkit.lock import hold
 from ecgkit.methods import Encoder
 from ecgkit.store.reader import Store
@@ -54,8 +55,6 @@ CODE = (
     "ecgkit.training.supply",
     "ecgkit.evaluation.features.extract",
 )
-
-Fields = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -108,7 +107,7 @@ class FeatureCache:
         with hold(folder / ".lock", folder, wait=True):
             _write_key(folder, key)
             found = _gather(folder, rows, fields)
-            missing = np.flatnonzero(~np.logical_and.reduce([found.has[field] for field in fields]))
+            missing = found.lacks(np.arange(len(rows)))
             for start in range(0, len(missing), SHARE):
                 at = missing[start : start + SHARE]
                 told = _within(progress, start, at, missing)
@@ -223,35 +222,9 @@ def _sha256(*arrays: NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
-class _Found:
-    """Features of rows, collected piece by piece.
-
-    Args:
-        records: Number R of requested rows.
-    """
-
-    def __init__(self, records: int, fields: Sequence[str]) -> None:
-        self.records = records
-        self.values: Fields = {}
-        self.has = {field: np.zeros(records, bool) for field in fields}
-
-    def put(self, field: str, at: NDArray[np.int64], values: NDArray[Any]) -> None:
-        """Set a field for some of the rows. The number of tokens may differ between calls."""
-        old = self.values.get(field)
-        if old is None or old.shape[1:] != values.shape[1:]:
-            shape = values.shape[1:] if old is None else np.maximum(old.shape[1:], values.shape[1:])
-            wider = np.zeros((self.records, *shape), values.dtype)
-            if old is not None:
-                wider[tuple(slice(n) for n in old.shape)] = old
-            self.values[field] = wider
-        inside: tuple[Any, ...] = (at, *(slice(n) for n in values.shape[1:]))
-        self.values[field][inside] = values
-        self.has[field][at] = True
-
-
-def _gather(folder: Path, rows: NDArray[np.int64], fields: Sequence[str]) -> _Found:
+def _gather(folder: Path, rows: NDArray[np.int64], fields: Sequence[str]) -> Gathered:
     """Read the features of some rows that a folder holds."""
-    found = _Found(len(rows), fields)
+    found = Gathered(len(rows), fields)
     order = np.argsort(rows, kind="stable")
     for file in sorted(folder.glob("*.safetensors")):
         held = _read(file)

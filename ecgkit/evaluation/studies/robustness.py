@@ -125,7 +125,7 @@ class _Judge:
     def clean(self) -> _Scores:
         """Score the clean records."""
         probe = self.fitted.probe
-        features = probe.features.take(probe.data.parts["test"])
+        features = probe.features_at(probe.data.parts["test"])
         return self._scores(probe.opened.view, self.fitted.predictor.predict(features))
 
     def disturbed(self, perturbation: Perturbation, level: float) -> _Scores:
