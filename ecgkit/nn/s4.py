@@ -37,7 +37,9 @@ def legs(states: int) -> tuple[Tensor, Tensor, Tensor]:
     values, vectors = np.linalg.eigh(-1j * skew)
     kept = values > 0
     w, V = -0.5 + 1j * values[kept], vectors[:, kept]
-    return tuple(torch.from_numpy(x) for x in (w, V.conj().T @ P, V.conj().T @ root))  # type: ignore[return-value]
+    device = torch.get_default_device()  # so that sizes can be counted without memory for weights
+    made = (torch.from_numpy(x).to(device) for x in (w, V.conj().T @ P, V.conj().T @ root))
+    return tuple(made)  # type: ignore[return-value]
 
 
 class S4Kernel(nn.Module):

@@ -110,3 +110,22 @@ def without_prefix(state: Mapping[str, Tensor], *prefixes: str) -> dict[str, Ten
         if kept and all(name.startswith(prefix) for name in kept):
             kept = {name.removeprefix(prefix): value for name, value in kept.items()}
     return kept
+
+
+def s4_reach(state: Mapping[str, Tensor], tables: str, depth: int, *, of: str) -> int:
+    """Return the longest input of the S4 kernels of a file, which the length of their tables tells.
+
+    Args:
+        state: Tensors by their official names.
+        tables: Official name of a table, with braces for the layer and for ``omega`` or ``z``.
+        depth: Number of layers.
+        of: Name of the model, for errors.
+
+    Raises:
+        RunError: A table is missing, or two tell different lengths.
+    """
+    names = [tables.format(layer, table) for layer in range(depth) for table in ("omega", "z")]
+    lengths = {2 * (size(state, name, of=of) - 1) for name in names}
+    if len(lengths) != 1:
+        raise RunError(f"the file's kernels reach {sorted(lengths)} samples", "the same number in all layers")
+    return lengths.pop()

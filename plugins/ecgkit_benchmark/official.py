@@ -8,7 +8,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from ecgkit.errors import RunError
-from ecgkit.training.official import count, renamed, size, without_prefix
+from ecgkit.training.official import count, renamed, s4_reach, size, without_prefix
 from ecgkit_benchmark.config import INCEPTION, KED, S4, XRESNET, InceptionConfig, S4Config, XResNetConfig
 
 HEAD = range(2, 20, 2)  # places of BatchNorm and linear layers behind two of pooling
@@ -107,14 +107,7 @@ def import_s4(state: State) -> tuple[S4Config, State, Left]:
         elif name == "encoder.embed.weight" and ours[name].ndim == 2:
             ours[name] = ours[name][..., None]
     depth = count(ours, "encoder.trunk.layers")
-    tables = [f"s4_layers.{i}.kernel.kernel.{table}" for i in range(depth) for table in ("omega", "z")]
-    missing = [name for name in tables if name not in left]
-    if missing:
-        raise RunError(f"the file holds no {missing[0]}", f"an official checkpoint of {of}")
-    reach = {2 * (len(state[name]) - 1) for name in tables}
     C = "encoder.trunk.layers.0.kernel.C"
-    if len(reach) > 1:
-        raise RunError(f"the file's kernels reach {sorted(reach)} samples", "the same number in all layers")
     batch = "encoder.trunk.norms.0.running_mean" in ours
     try:
         config = replace(
@@ -122,7 +115,7 @@ def import_s4(state: State) -> tuple[S4Config, State, Left]:
             width=size(ours, C, 1, of=of),
             depth=depth,
             states=2 * size(ours, C, 2, of=of),
-            reach=reach.pop(),
+            reach=s4_reach(state, "s4_layers.{}.kernel.kernel.{}", depth, of=of),
             bidirectional=size(ours, C, of=of) == 2,
             norm="batch-alone" if batch else "layer",
             classes=_numbered(size(ours, "encoder.head.weight", of=of)),

@@ -17,7 +17,17 @@ SMALL = {
     "stmem": "width=16 depth=1 heads=1 head_width=16 decoder_width=16 decoder_depth=1 decoder_heads=1",
 }
 # Families that only encode, at the sizes of their preset for tests.
-ENCODERS = ("ecgfounder", "inception1d", "ked", "s4", "xresnet1d101")
+ENCODERS = (
+    "ecgcpc",
+    "ecgfm",
+    "ecgfounder",
+    "ecgjepa",
+    "hubertecg",
+    "inception1d",
+    "ked",
+    "s4",
+    "xresnet1d101",
+)
 
 # These compile code, train twice or start processes.
 SLOW = ("compile", "resume", "step", "two-processes")
