@@ -8,6 +8,8 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -100,7 +102,7 @@ def _assigned(kind: type, path: list[str], value: Any, source: str) -> dict[str,
     nested = _nested(kind).get(key)
     if nested is None:
         raise ConfigError(f"{source}: {key} has no fields of its own", f"{key}=VALUE")
-    return {key: _assigned(nested, rest, value, source)}
+    return {key: _assigned(_meant(nested, {rest[0]: value}), rest, value, source)}
 
 
 def _parse(text: str, source: str) -> Any:
@@ -137,6 +139,24 @@ def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
     path.write_text(yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True), encoding="utf-8")
 
 
+@cache
+def source_hash(names: tuple[str, ...]) -> str:
+    """Return a hash of the source code of modules and packages, which changes when a release computes differently.
+
+    Args:
+        names: Their names, such as ``ecgkit.signal``.
+    """
+    digest = hashlib.sha256()
+    for name in names:
+        spec = find_spec(name)
+        if spec is None or spec.origin is None:
+            continue
+        origin = Path(spec.origin)
+        for file in sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
 def fingerprint(*parts: Any) -> str:
     """Return 16 hex digits that identify these values: the start of the SHA-256 of their canonical JSON."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=to_dict)
@@ -162,14 +182,19 @@ def _check_keys(kind: type, values: Mapping[str, Any], source: str) -> None:
             hint = did_you_mean(str(key), known)
             raise ConfigError(f"{source}: unknown key {key!r}", f"one of {', '.join(known)}", hint)
         if key in nested and isinstance(value, Mapping):
-            _check_keys(nested[key], value, f"{source}: {key}")
+            _check_keys(_meant(nested[key], value), value, f"{source}: {key}")
 
 
-def _nested(kind: type) -> dict[str, type]:
-    """Return the fields of a dataclass that are dataclasses themselves, including optional ones."""
-    found = {}
+def _nested(kind: type) -> dict[str, list[type]]:
+    """Return the fields of a dataclass that are dataclasses themselves, with the dataclasses that each may be."""
+    found: dict[str, list[type]] = {}
     for name, hint in get_type_hints(kind).items():
         for part in get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,):
             if dataclasses.is_dataclass(part) and isinstance(part, type):
-                found[name] = part
+                found.setdefault(name, []).append(part)
     return found
+
+
+def _meant(kinds: Sequence[type], values: Mapping[str, Any]) -> type:
+    """Return the dataclass that knows most of the keys; the first of several."""
+    return max(kinds, key=lambda kind: sum(f.name in values for f in dataclasses.fields(kind)))

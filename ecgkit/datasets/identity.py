@@ -9,6 +9,7 @@ import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ _DIGITS = 16  # 64 bits: among a million patients, two get the same hash with a 
 IN_LINE = "key:"
 
 
+@lru_cache(maxsize=4096)
 def is_personal(column: str) -> bool:
     """Return whether a column's name says that it holds a name, a birth date, an address or the like."""
     return _PERSONAL.fullmatch(re.sub(r"[\s._\-']", "", column).lower()) is not None

@@ -22,6 +22,8 @@ VERSION, PLAIN_VERSION = 3, 2
 # Columns of the record table, lists by lead; absent, or empty in a row, if all leads are in whole microvolts.
 STEPS, OFFSETS = "amplitude_steps", "amplitude_offsets"
 RECORDS, QUALITY, LEDGER = "records.parquet", "quality.parquet", "ledger.parquet"
+META = "zarr.json"
+NEW_RECORDS = ".records.new.parquet"  # the changed table of 'ecgkit relabel', while it replaces the earlier one
 LOG = "changes.jsonl"  # one line per 'ecgkit relabel'
 
 # A chunk of about a million samples is read at full speed, and fits into a core's cache while it is written. Up to 32

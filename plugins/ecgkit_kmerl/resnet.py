@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from ecgkit.methods import Encoder, Features
+from ecgkit.nn.lead_check import LeadRows
 from ecgkit.nn.resnet import ResNet1d
 from ecgkit_kmerl.config import MerlConfig
-from ecgkit_kmerl.vit import LeadRows
 
 
 class ResNetEncoder(Encoder):

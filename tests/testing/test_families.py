@@ -8,7 +8,7 @@ import pytest
 from ecgkit.distribution import DISTRIBUTION
 from ecgkit.entries import MethodEntry
 from ecgkit.plugins import host
-from ecgkit.testing import CHECKS
+from ecgkit.testing import CHECKS, OF_ENCODERS, method_tests
 from ecgkit.testing.case import Case
 from ecgkit.testing.conformance import run_check
 
@@ -40,6 +40,18 @@ SMALL = {
     "ts_tcc": "channels=4 context=8 context_depth=1 context_heads=2 context_hidden=8",
     "vicreg": RESNET,
 }
+# Families that only encode, at the sizes of their preset for tests.
+ENCODERS = (
+    "ecgcpc",
+    "ecgfm",
+    "ecgfounder",
+    "ecgjepa",
+    "hubertecg",
+    "inception1d",
+    "ked",
+    "s4",
+    "xresnet1d101",
+)
 
 # These compile code, train twice or start processes.
 SLOW = ("compile", "resume", "step", "two-processes")
@@ -84,6 +96,12 @@ def test_family_slow(name: str, check: str) -> None:
     keeps(name, check)
 
 
+test_encoders = method_tests(*ENCODERS, checks=OF_ENCODERS)
+
+
 def test_no_family_is_missing_here() -> None:
     methods = host().entries(MethodEntry)
-    assert {name for name, entry in methods.items() if host().owner(entry).distribution == DISTRIBUTION} == set(SMALL)
+    assert {name for name, entry in methods.items() if host().owner(entry).distribution == DISTRIBUTION} == {
+        *SMALL,
+        *ENCODERS,
+    }
