@@ -98,7 +98,8 @@ class XResNet1d(nn.Module):
                 nn.init.kaiming_normal_(module.weight)
             elif isinstance(module, XResBlock):
                 last = module.convs[-1]
-                assert isinstance(last, nn.Sequential) and isinstance(last[1], nn.BatchNorm1d)
+                assert isinstance(last, nn.Sequential)
+                assert isinstance(last[1], nn.BatchNorm1d)
                 nn.init.zeros_(last[1].weight)
 
     def forward_stem(self, x: Tensor) -> Tensor:
