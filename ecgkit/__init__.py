@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     )
     from ecgkit.api.listing import list_encoders, list_heads, list_tasks
     from ecgkit.api.plugins import check_plugin, list_methods, list_plugins, new_plugin
+    from ecgkit.api.predict import predict
     from ecgkit.api.pretrain import estimate_pretraining, pretrain, resume_pretraining
     from ecgkit.api.probe import probe
     from ecgkit.api.report import report
@@ -117,6 +118,7 @@ __all__ = [
     "load",
     "new_plugin",
     "open_store",
+    "predict",
     "pretrain",
     "probe",
     "probe_suite",
@@ -157,6 +159,7 @@ _FUNCTIONS = {
     "vote_knowledge write_mentions write_prompts",
     "ecgkit.api.listing": "list_encoders list_heads list_tasks",
     "ecgkit.api.plugins": "check_plugin list_methods list_plugins new_plugin",
+    "ecgkit.api.predict": "predict",
     "ecgkit.api.pretrain": "estimate_pretraining pretrain resume_pretraining",
     "ecgkit.api.report": "report",
     "ecgkit.api.runs": "best_run compare_runs delete_runs import_weights list_runs show_run tag_run",

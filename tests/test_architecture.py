@@ -50,6 +50,7 @@ ROOMS = (
     "evaluation",
     "reporting",
     "arrays",
+    "inference",
     "export",
     "testing",
     "scaffold",

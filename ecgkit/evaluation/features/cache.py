@@ -30,6 +30,7 @@ from torch import Tensor
 from ecgkit.atomic import atomic_file
 from ecgkit.config import fingerprint, to_dict
 from ecgkit.errors import RunError
+from ecgkit.evaluation.features.collected import Collected, Fields
 from ecgkit.evaluation.features.extract import RecordFeatures, extract
 from ecgkit.lock import hold
 from ecgkit.methods import Encoder
@@ -55,8 +56,6 @@ CODE = (
     "ecgkit.training.supply",
     "ecgkit.evaluation.features.extract",
 )
-
-Fields = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -241,35 +240,9 @@ def _sha256(*arrays: NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
-class _Found:
-    """Features of rows, collected piece by piece.
-
-    Args:
-        records: Number R of requested rows.
-    """
-
-    def __init__(self, records: int, fields: Sequence[str]) -> None:
-        self.records = records
-        self.values: Fields = {}
-        self.has = {field: np.zeros(records, bool) for field in fields}
-
-    def put(self, field: str, at: NDArray[np.int64], values: NDArray[Any]) -> None:
-        """Set a field for some of the rows. The number of tokens may differ between calls."""
-        old = self.values.get(field)
-        if old is None or old.shape[1:] != values.shape[1:]:
-            shape = values.shape[1:] if old is None else np.maximum(old.shape[1:], values.shape[1:])
-            wider = np.zeros((self.records, *shape), values.dtype)
-            if old is not None:
-                wider[tuple(slice(n) for n in old.shape)] = old
-            self.values[field] = wider
-        inside: tuple[Any, ...] = (at, *(slice(n) for n in values.shape[1:]))
-        self.values[field][inside] = values
-        self.has[field][at] = True
-
-
-def _gather(folder: Path, rows: NDArray[np.int64], fields: Sequence[str]) -> _Found:
+def _gather(folder: Path, rows: NDArray[np.int64], fields: Sequence[str]) -> Collected:
     """Read the features of some rows that a folder holds."""
-    found = _Found(len(rows), fields)
+    found = Collected(len(rows), fields)
     order = np.argsort(rows, kind="stable")
     for file in sorted(folder.glob("*.safetensors")):
         held = _read(file)
