@@ -106,7 +106,7 @@ def prepared(store: Store, name: str, preset: str, settings: tuple[str, ...], op
     config = override(method_config(entry, preset)[1], settings)
     task = host().get(TaskEntry, "simulated") if "labels" in entry.needs else None
     pretrain = PretrainOptions(preset=preset, device=options.device, workers=0)
-    return set_up(entry, config, store, pretrain, Processes(), lambda done, total: None, task)
+    return set_up(entry, config, store, pretrain, Processes(), task)
 
 
 def processor_time(work: Callable[[], None], device: torch.device) -> float:

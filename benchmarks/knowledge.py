@@ -1,7 +1,8 @@
 """What entity extraction costs: calls saved, requests a second, cache hits a second, requests in flight.
 
     python benchmarks/knowledge.py calls [REPORTS.csv]   unique statements a thousand reports, simulated and given
-    python benchmarks/knowledge.py client                bookkeeping against an instant server in another process
+    python benchmarks/knowledge.py client                bookkeeping against an instant server in another process,
+                                                         beside aiohttp and, if it is installed, the openai package
     python benchmarks/knowledge.py quality REPORTS.csv   the lexicon against SCP codes (columns patient_id, strat_fold,
                                                          report, scp_codes), halves by fold; --held-out for the second
     python benchmarks/knowledge.py speed REPORTS.csv     statements that the lexicon reads per second
@@ -12,12 +13,13 @@ The bars: at most 100 calls a thousand simulated reports; 1,000 requests/s; 20,0
 import argparse
 import ast
 import asyncio
+import importlib.util
 import multiprocessing
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,23 +101,48 @@ def serve(port: "multiprocessing.connection.Connection", delay: float, peak: "mu
 
 
 def bare(url: str, count: int, concurrency: int) -> None:
-    """Send as many requests by the openai package alone, with its aiohttp transport and nothing kept."""
+    """Send as many requests by aiohttp alone, with nothing checked and nothing kept."""
+    import aiohttp
+
+    async def run() -> None:
+        async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=concurrency)) as session:
+
+            async def ask(messages: list[dict[str, str]]) -> None:
+                body = {"model": "m", "messages": messages, "temperature": 0}
+                async with session.post(f"{url}/chat/completions", json=body) as response:
+                    await response.json()
+
+            await ask_all(ask, count, concurrency)
+
+    asyncio.run(run())
+
+
+def package(url: str, count: int, concurrency: int) -> None:
+    """Send as many requests by the openai package alone, with its aiohttp transport."""
     import openai
 
     async def run() -> None:
         http = openai.DefaultAioHttpClient()
         async with openai.AsyncOpenAI(base_url=url, api_key="none", max_retries=0, http_client=http) as client:
-            todo = iter(range(count))
-            messages = [{"role": "system", "content": load_prompt("extract").text}]
 
-            async def work() -> None:
-                for i in todo:
-                    said = [*messages, {"role": "user", "content": f"statement {i}"}]
-                    await client.chat.completions.create(model="m", messages=said, temperature=0)  # type: ignore[arg-type]
+            async def ask(messages: list[dict[str, str]]) -> None:
+                await client.chat.completions.create(model="m", messages=messages, temperature=0)  # type: ignore[arg-type]
 
-            await asyncio.gather(*(work() for _ in range(concurrency)))
+            await ask_all(ask, count, concurrency)
 
     asyncio.run(run())
+
+
+async def ask_all(ask: Callable[[list[dict[str, str]]], Awaitable[None]], count: int, concurrency: int) -> None:
+    """Ask a number of questions, so many at a time."""
+    todo = iter(range(count))
+    system = {"role": "system", "content": load_prompt("extract").text}
+
+    async def work() -> None:
+        for i in todo:
+            await ask([system, {"role": "user", "content": f"statement {i}"}])
+
+    await asyncio.gather(*(work() for _ in range(concurrency)))
 
 
 def timed(work: Callable[[], object]) -> tuple[float, float]:
@@ -127,11 +154,12 @@ def timed(work: Callable[[], object]) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class Pace:
-    """Seconds (wall, own) for all texts, and the most in flight at the server."""
+    """Seconds (wall, own) for all texts, and the most in flight at the server. None without the openai package."""
 
     asked: tuple[float, float]
     cached: tuple[float, float]
     bare: tuple[float, float]
+    package: tuple[float, float] | None
     peak: int
 
 
@@ -149,8 +177,12 @@ def read_all(texts: list[str], delay: float = 0.0, concurrency: int = 64) -> Pac
         bare(url, 1, 1)
         asked, cached = (timed(lambda: backend.read(texts, lambda *_: None)) for _ in range(2))
         alone = timed(lambda: bare(url, len(texts), concurrency))
+        rival = None
+        if importlib.util.find_spec("openai"):
+            package(url, 1, 1)
+            rival = timed(lambda: package(url, len(texts), concurrency))
     server.kill()
-    return Pace(asked, cached, alone, peak.value)
+    return Pace(asked, cached, alone, rival, peak.value)
 
 
 def client(count: int, runs: int) -> None:
@@ -160,10 +192,15 @@ def client(count: int, runs: int) -> None:
     print(f"{'':<42}{'a second':>10}{'a second of own time':>22}")
     for name, part in (
         ("requests, instant server (bar 1,000)", "asked"),
-        ("the openai package alone", "bare"),
+        ("aiohttp alone", "bare"),
+        ("the openai package alone", "package"),
         ("statements from the cache (bar 20,000)", "cached"),
     ):
-        wall, own = (statistics.median(getattr(pace, part)[i] for pace in done) for i in (0, 1))
+        times = [time for pace in done if (time := getattr(pace, part))]
+        if not times:
+            print(f"{name:<42}{'not installed':>32}")
+            continue
+        wall, own = (statistics.median(time[i] for time in times) for i in (0, 1))
         print(f"{name:<42}{count / wall:>10.0f}{count / own:>22.0f}")
     print(f"{'in flight of 64, answers after 0.1 s':<42}{read_all(texts[:1024], 0.1).peak:>10}")
 

@@ -8,6 +8,8 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from types import UnionType
 from typing import Any, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -19,6 +21,7 @@ from ecgkit.errors import ConfigError, did_you_mean
 
 C = TypeVar("C")
 
+MOST_VALUES = 1_000_000  # in one YAML file
 SHOWN = 80  # longest value that a message shows, in characters
 # PyYAML lets some Python errors through: ``!!bool x`` is a KeyError, ``!!timestamp x`` an AttributeError, and too deep
 # nesting a RecursionError.
@@ -100,12 +103,12 @@ def _assigned(kind: type, path: list[str], value: Any, source: str) -> dict[str,
     nested = _nested(kind).get(key)
     if nested is None:
         raise ConfigError(f"{source}: {key} has no fields of its own", f"{key}=VALUE")
-    return {key: _assigned(nested, rest, value, source)}
+    return {key: _assigned(_meant(nested, {rest[0]: value}), rest, value, source)}
 
 
 def _parse(text: str, source: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return _load(text)
     except YAML_ERRORS as error:
         raise ConfigError(f"{source} = {_short(text)} cannot be read ({_reason(error)})", "a YAML value") from None
 
@@ -124,7 +127,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: The file is missing, is not YAML, or does not hold a mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = _load(path.read_text(encoding="utf-8"))
     except (OSError, *YAML_ERRORS) as error:
         raise ConfigError(f"{path} cannot be read ({_reason(error)})", "a YAML file") from None
     if not isinstance(values, dict):
@@ -132,9 +135,62 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return values
 
 
+def _load(text: str) -> Any:
+    """Return what a YAML text holds.
+
+    Raises:
+        yaml.YAMLError: It is no YAML, or its aliases stand for more than `MOST_VALUES` values: a few lines of aliases
+            of aliases could otherwise take all memory and time.
+    """
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _size(node, {}) > MOST_VALUES:
+            raise yaml.YAMLError(f"with its aliases it holds more than {MOST_VALUES:,} values")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Return the number of values in a node, those behind aliases counted each time."""
+    if id(node) in sizes:
+        if not sizes[id(node)]:
+            raise yaml.YAMLError("an alias contains itself")
+        return sizes[id(node)]
+    sizes[id(node)] = 0  # it is being counted
+    below: list[yaml.Node] = []
+    if isinstance(node, yaml.SequenceNode):
+        below = node.value
+    elif isinstance(node, yaml.MappingNode):
+        below = [part for pair in node.value for part in pair]
+    sizes[id(node)] = 1 + sum(_size(part, sizes) for part in below)
+    return sizes[id(node)]
+
+
 def write_yaml(path: Path, values: Mapping[str, Any]) -> None:
     """Write a mapping as YAML, keys in their own order."""
     path.write_text(yaml.safe_dump(dict(values), sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+
+@cache
+def source_hash(names: tuple[str, ...]) -> str:
+    """Return a hash of the source code of modules and packages, which changes when a release computes differently.
+
+    Args:
+        names: Their names, such as ``ecgkit.signal``.
+    """
+    digest = hashlib.sha256()
+    for name in names:
+        spec = find_spec(name)
+        if spec is None or spec.origin is None:
+            continue
+        origin = Path(spec.origin)
+        for file in sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]:
+            digest.update(file.read_bytes())
+    return digest.hexdigest()
 
 
 def fingerprint(*parts: Any) -> str:
@@ -162,14 +218,19 @@ def _check_keys(kind: type, values: Mapping[str, Any], source: str) -> None:
             hint = did_you_mean(str(key), known)
             raise ConfigError(f"{source}: unknown key {key!r}", f"one of {', '.join(known)}", hint)
         if key in nested and isinstance(value, Mapping):
-            _check_keys(nested[key], value, f"{source}: {key}")
+            _check_keys(_meant(nested[key], value), value, f"{source}: {key}")
 
 
-def _nested(kind: type) -> dict[str, type]:
-    """Return the fields of a dataclass that are dataclasses themselves, including optional ones."""
-    found = {}
+def _nested(kind: type) -> dict[str, list[type]]:
+    """Return the fields of a dataclass that are dataclasses themselves, with the dataclasses that each may be."""
+    found: dict[str, list[type]] = {}
     for name, hint in get_type_hints(kind).items():
         for part in get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,):
             if dataclasses.is_dataclass(part) and isinstance(part, type):
-                found[name] = part
+                found.setdefault(name, []).append(part)
     return found
+
+
+def _meant(kinds: Sequence[type], values: Mapping[str, Any]) -> type:
+    """Return the dataclass that knows most of the keys; the first of several."""
+    return max(kinds, key=lambda kind: sum(f.name in values for f in dataclasses.fields(kind)))

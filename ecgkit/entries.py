@@ -95,6 +95,10 @@ class MethodEntry(Entry):
         importer: Import path of ``f(state) -> (config, state)`` for published weights; empty if there is none. The
             function may return a third item: the names of the published parameters that it leaves out.
         demo: Settings for ``ecgkit demo``: ``preset``, and ``set`` with assignments as for --set. None for no demo.
+        pretrains: Whether ``ecgkit pretrain`` can train the family. False for one that only encodes, such as an
+            encoder whose weights are imported: its `target` is an `ecgkit.methods.EncoderOnly`.
+        containers: Keys under which a published file may hold the weights, in the order in which they are tried. A
+            dot leads into a dict within a dict.
     """
 
     kind: ClassVar[str] = "method"
@@ -106,6 +110,8 @@ class MethodEntry(Entry):
     features: tuple[str, ...] = ()
     importer: str = ""
     demo: Mapping[str, Any] | None = field(default=None, compare=False)
+    pretrains: bool = True
+    containers: tuple[str, ...] = ("model.state_dict", "model", "state_dict")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,6 +237,13 @@ class KnowledgeBackendEntry(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoggerEntry(Entry):
+    """A program that shows the curves of a training; `target` is an `ecgkit.training.loggers.base.Logger` class."""
+
+    kind: ClassVar[str] = "logger"
+
+
+@dataclass(frozen=True, kw_only=True)
 class AugmentationEntry(Entry):
     """An augmentation; `target` is a frozen dataclass of settings, an `ecgkit.signal.augment.base.Augmentation`."""
 
@@ -250,8 +263,8 @@ class SupplyEntry(Entry):
             path of the store.
         holds: Import path of ``f(store) -> bool``, which tells quickly whether a store has the supply. Empty if only
             `target` can tell.
-        prepare: Import path of ``f(store, progress)``, which adds the supply with the defaults of `command`. Empty if
-            it cannot be added without a choice of the user.
+        prepare: Import path of ``f(store, executor, progress)``, which adds the supply with the defaults of `command`.
+            Empty if it cannot be added without a choice of the user. `executor` is None for work in this process.
         origin: Import path of ``f(store) -> str``, which says where the values of a store come from, such as a detector
             or a model. Empty if there is nothing to say.
         joinable: Whether the supply means the same in every store. If so, a model may be tested on another store than

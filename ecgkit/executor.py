@@ -15,10 +15,12 @@ from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
+from ecgkit.choices import typed_command
 from ecgkit.distribution import install_extra
 from ecgkit.errors import ConfigError, WorkerError
 
 CONNECT_SECONDS = 10.0
+RECORDS_PER_WORKER = 4096  # with fewer, starting a process takes longer than the work that it does
 
 A = TypeVar("A")
 R = TypeVar("R")
@@ -131,6 +133,17 @@ def open_executor(workers: int = 1, dask: str = "", warm_up: Callable[[], object
             yield executor
     else:
         yield Executor(InProcess(), lambda: 1)
+
+
+def fitting_workers(records: int) -> int:
+    """Return the number of processes that pay for work on some records, where the user asked for no number.
+
+    It is 1 in a script of the user's: every process that it starts would run the script again from its first line,
+    unless it is guarded, so a script has to ask.
+    """
+    if not typed_command():
+        return 1
+    return max(1, min(len(os.sched_getaffinity(0)), records // RECORDS_PER_WORKER))
 
 
 @contextmanager

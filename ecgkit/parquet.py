@@ -4,12 +4,17 @@ pandas 3 reads a text column as its own string type, with NaN for a missing text
 None. Tables that pass through this module hold Python strings and None in both, and equal frames give equal files.
 """
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+HEAD = 1000  # rows of a long table that can be read before all are
 
 
 def read_frame(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
@@ -40,3 +45,53 @@ def as_frame(table: pa.Table) -> pd.DataFrame:
 def _cells(column: pa.ChunkedArray) -> pd.Series:
     text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
     return pd.Series(column.to_numpy(), dtype=object) if text else column.to_pandas()
+
+
+class LongTable:
+    """A Parquet file of which a few rows are wanted at a time.
+
+    Opening takes as long for a million rows as for a thousand: only the first `HEAD` rows are read. All others need the
+    whole file, which is read once, when the first of them is wanted. Several threads may share a table.
+
+    Args:
+        path: The file.
+
+    Raises:
+        OSError: The file cannot be read.
+        pyarrow.ArrowException: The file is no Parquet file, or is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock = threading.Lock()
+        self._all: pa.Table | None = None
+        with pq.ParquetFile(path, buffer_size=1 << 16) as file:
+            self._length, self.schema = int(file.metadata.num_rows), file.schema_arrow
+            first = next(file.iter_batches(batch_size=HEAD), None)
+        self._head = self.schema.empty_table() if first is None else pa.Table.from_batches([first])
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the whole file is in memory."""
+        return self._all is not None
+
+    def read(self) -> pa.Table:
+        """Return the whole table, and keep it."""
+        with self._lock:
+            if self._all is None:
+                self._all = pq.read_table(self.path, partitioning=None).combine_chunks()
+            return self._all
+
+    def take(self, rows: NDArray[np.integer], columns: Sequence[str] | None = None) -> pa.Table:
+        """Return some rows, in the given order."""
+        in_head = not self.is_read and (not len(rows) or int(rows.max()) < len(self._head))
+        table = self._head if in_head else self.read()
+        names = [name for name in columns if name in table.column_names] if columns is not None else table.column_names
+        return table.select(names).take(pa.array(rows))
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """Return a whole column."""
+        return self.read()[name]

@@ -5,11 +5,12 @@ the same to the last byte, whichever process makes them, in any order, and howev
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-from ecgkit.executor import Executor, open_executor
+from ecgkit.executor import Executor, fitting_workers, open_executor
 from ecgkit.interrupt import NOTHING, Left, keeps, safe_points
 from ecgkit.progress import Advance
 from ecgkit.unfinished import Unfinished
@@ -47,7 +48,7 @@ def make_parts(
         unfinished: The folder, open and begun.
         make: A function of a module, or a partial of one. It writes the part's files into the folder of parts.
         parts: All parts of the work.
-        executor: Runs the calls; None for this process.
+        executor: Runs the calls; None for as many processes as pay, see `fitting_workers`.
         progress: Called with work done and work in total (records, unless the parts say otherwise), that of earlier
             calls included.
 
@@ -64,8 +65,9 @@ def make_parts(
         share = f"{done} of {total} records are" if done else f"{100 * worked // work} % of the work is"
         return Left(f"{share} done and kept in {unfinished.folder}") if worked else NOTHING
 
-    with keeps(kept), safe_points() as stop, open_executor() as here:
-        for name in (executor or here).run(partial(_make, make), list(left.values()), stop):
+    own = nullcontext(executor) if executor else open_executor(fitting_workers(total - done))
+    with keeps(kept), safe_points() as stop, own as here:
+        for name in here.run(partial(_make, make), list(left.values()), stop):
             done += left[name].records
             worked += left[name].work or left[name].records
             if progress:

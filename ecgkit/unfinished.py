@@ -36,7 +36,7 @@ from ecgkit.atomic import (
 from ecgkit.choices import typed_command
 from ecgkit.errors import LockedError, OutputError
 from ecgkit.interrupt import NOTHING, Left, keeps
-from ecgkit.lock import hold
+from ecgkit.lock import hold, holder_of
 
 SUFFIX = ".partial"
 LOCK, PLAN, PARTS = "lock", "plan.json", "parts"
@@ -95,6 +95,10 @@ class Unfinished:
     def is_done(self, part: str) -> bool:
         """Return whether a part is done, given the name of its last file."""
         return (self.parts / part).exists()
+
+    def holder(self) -> str:
+        """Return the process that is at work in the folder; empty if none is."""
+        return holder_of(self.folder / LOCK)
 
     def check_free(self) -> None:
         """Check early whether `open` would fail, and tidy up after a process that was killed after its final rename.

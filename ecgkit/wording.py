@@ -78,6 +78,11 @@ def duration(value: float) -> str:
     return f"{value / 3600:.1f} h" if value < 36000 else f"{value / 3600:,.0f} h"
 
 
+def plural(number: int, noun: str) -> str:
+    """Return a number with its noun, such as "1 patient" or "1,200 patients"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
+
+
 def count(value: int | None) -> str:
     """Write a number of records or patients."""
     return DASH if value is None else f"{value:,}"

@@ -41,8 +41,10 @@ class Reference:
     def filled(self, prefix: str = "") -> dict[str, Tensor]:
         """Return the parameters that the fill rule draws from their place in the sorted list of names."""
         names, shapes = (self.arrays[f"{prefix}{what}"].tolist() for what in ("names", "shapes"))
+        base = self.sizes["fill_base"]
+        base = base[prefix.rstrip("/")] if isinstance(base, dict) else base
         return {
-            name: _drawn(self.sizes["fill_base"] + i, name, tuple(map(int, re.findall(r"\d+", shape))))
+            name: _drawn(base + i, name, tuple(map(int, re.findall(r"\d+", shape))))
             for i, (name, shape) in enumerate(zip(names, shapes, strict=True))
         }
 

@@ -30,6 +30,12 @@ def chosen_leads(leads: Leads) -> tuple[str, ...]:
     return parse_leads(text) if text else ()
 
 
+def several(names: str | Sequence[str]) -> tuple[str, ...]:
+    """Return names, such as those of columns, from a sequence or from a text with commas."""
+    parts = names.split(",") if isinstance(names, str) else names
+    return tuple(part.strip() for part in parts if part.strip())
+
+
 def assignments(settings: Settings) -> list[str]:
     """Return settings as texts such as ``recipe.lr=0.001``, from a mapping or from texts of this form."""
     if isinstance(settings, Mapping):

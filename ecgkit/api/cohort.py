@@ -5,7 +5,7 @@ from pathlib import Path
 from ecgkit.api.arguments import PathLike, path_or_none
 from ecgkit.choices import notes_choices
 from ecgkit.cohort.find import Cohort, find_cohort
-from ecgkit.store.reader import Store
+from ecgkit.store.records import RecordTable
 from ecgkit.workspace.defaults import the_store
 
 
@@ -30,7 +30,9 @@ def find_records(
         StoreError: `store` is not a store, or has several extractions and none is chosen.
         OutputError: The CSV file cannot be written.
     """
-    found = find_cohort(Store(the_store(store, "ecgkit inspect")), where, entities)
+    records = RecordTable(the_store(store, "ecgkit inspect"))
+    records.read()  # compares the table with its hash
+    found = find_cohort(records, where, entities)
     path = path_or_none(csv)
     if path is not None:
         found.write(Path(path))

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ecgkit.api.arguments import Leads, PathLike, chosen_leads, path_or_none
+from ecgkit.api.arguments import Leads, PathLike, chosen_leads, path_or_none, several
 from ecgkit.choices import notes_choices
 from ecgkit.datasets.budget import MEGABYTES, SECONDS
 from ecgkit.datasets.given import Given
@@ -135,7 +135,7 @@ def ingest(
             table=path_or_none(table),
             record_column=record_column,
             patient_column=patient_column,
-            label_columns=_columns(label_columns),
+            label_columns=several(label_columns),
             fold_column=fold_column,
             report_column=report_column,
             patient_from=patient_from,
@@ -157,8 +157,3 @@ def _lead_names(names: str | Sequence[str] | Mapping[str, str]) -> str:
     if isinstance(names, Mapping):
         return ", ".join(f"{name}={lead}" for name, lead in names.items())
     return names if isinstance(names, str) else ",".join(names)
-
-
-def _columns(names: str | Sequence[str]) -> tuple[str, ...]:
-    several = names.split(",") if isinstance(names, str) else names
-    return tuple(name.strip() for name in several if name.strip())

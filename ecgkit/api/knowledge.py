@@ -1,4 +1,4 @@
-"""``ecgkit.extract_knowledge`` and its like: cardiac entities from reports, compared, put to the vote, and checked."""
+"""``ecgkit.extract_knowledge``: cardiac entities from reports. What is done with them: `ecgkit.api.extractions`."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ecgkit.api.arguments import PathLike, Settings, assignments, path_or_none
+from ecgkit.api.extractions import reports_of
 from ecgkit.choices import notes_choices
 from ecgkit.errors import ConfigError
 from ecgkit.knowledge import extract
-from ecgkit.knowledge import vote as voting
-from ecgkit.knowledge.agreement import Comparison, compare
 from ecgkit.knowledge.audit import check_no_verdicts, write_audit
 from ecgkit.knowledge.backends import Cost, Costly, Notify, make_backend
 from ecgkit.knowledge.endpoint.settings import (
@@ -22,20 +21,16 @@ from ecgkit.knowledge.endpoint.settings import (
     parse_extra_body,
     parse_headers,
 )
-from ecgkit.knowledge.evidence import write_evidence
-from ecgkit.knowledge.export import Form, write_labels_csv
 from ecgkit.knowledge.extract import ExtractOptions, Summary, relabel
-from ecgkit.knowledge.labels import MENTIONS, read_labels
-from ecgkit.knowledge.reports import FOLDER, Reports, open_reports
-from ecgkit.knowledge.scoring import LEAST, Scores, score
+from ecgkit.knowledge.extractions import PILOT
+from ecgkit.knowledge.labels import MENTIONS
+from ecgkit.knowledge.reports import Reports
 from ecgkit.knowledge.statements import Unit, corpus_of
-from ecgkit.knowledge.verdicts import read_verdicts
-from ecgkit.knowledge.vote import Vote
+from ecgkit.knowledge.vocabulary import read_vocabulary
 from ecgkit.progress import Progress, silent
 from ecgkit.workspace.defaults import the_store
 
 LEXICON, OPENAI = "lexicon", "openai"
-PILOT = "-pilot"  # end of the name of an extraction from a sample
 
 
 @dataclass(frozen=True)
@@ -68,6 +63,7 @@ def extract_knowledge(
     limit: int | None = None,
     seed: int = 0,
     vocabulary: PathLike | None = None,
+    closed: PathLike | None = None,
     min_count: int | None = None,
     max_entities: int | None = None,
     keep_children: bool = False,
@@ -115,7 +111,9 @@ def extract_knowledge(
         limit: Number of reports of a pilot, drawn at random. Its labels have ``-pilot`` after their name, and the
             summary says what the whole would take. By default all reports are read.
         seed: Seed of that draw.
-        vocabulary: YAML or CSV file of synonyms and parents.
+        vocabulary: YAML or CSV file of synonyms, parents and codes.
+        closed: Such a file that a model must keep to: it may name no other entity, and what it names otherwise is left
+            out and counted. It is also applied as `vocabulary`.
         min_count: Smallest number of records in which an entity must be present to be kept. By default a fifth of the
             square root of the number of reports, at most 50.
         max_entities: Largest number of entities to keep, by frequency. By default all.
@@ -159,10 +157,11 @@ def extract_knowledge(
         BatchWaitingError: Questions were written into `batch`, and wait for their answers.
         OutputError: An extraction of this name exists, or its audit sheet holds verdicts.
     """
-    edited = path_or_none(vocabulary)
-    columns = _columns(report_columns)
+    if vocabulary and closed:
+        raise ConfigError("--vocabulary and --closed exclude each other", remedy="Give one of them.")
+    edited = path_or_none(closed or vocabulary)
     place = the_store(source, "ecgkit extract-knowledge")
-    given = _reports(place, columns, reports, id_column, out)
+    given = reports_of(place, report_columns, reports, id_column, out)
     read = given if limit is None else given.sample(limit, seed)
     if limit is not None:
         name, overwrite = f"{name}{PILOT}", True
@@ -185,7 +184,8 @@ def extract_knowledge(
             )
             headers = parse_headers((header,) if isinstance(header, str) else tuple(header))
             where = ServerSettings(urls, allow_remote, headers, concurrency, timeout, retries)
-            server = OpenAISettings(asked, None if batch else where, path_or_none(batch), verify, retry_unread)
+            only = read_vocabulary(Path(closed)) if closed else None
+            server = OpenAISettings(asked, None if batch else where, path_or_none(batch), verify, retry_unread, only)
         reader = make_backend(
             chosen or LEXICON, given.folder, settings=server, assignments=assignments(settings), notify=notify
         )
@@ -196,23 +196,6 @@ def extract_knowledge(
             whole = reader.estimate(corpus_of(given.texts, unit).texts)
     sheet = write_audit(read, audit, name=name) if audit else None
     return replace(summary, audit=sheet, whole=whole)
-
-
-def _reports(
-    source: Path, columns: str | Sequence[str], table: PathLike | None, id_column: str, out: PathLike | None
-) -> Reports:
-    return open_reports(
-        source,
-        columns=_columns(columns),
-        table=path_or_none(table),
-        id_column=id_column,
-        folder=path_or_none(out),
-    )
-
-
-def _columns(columns: str | Sequence[str]) -> tuple[str, ...]:
-    names = columns.split(",") if isinstance(columns, str) else columns
-    return tuple(name.strip() for name in names if name.strip())
 
 
 def _check_server(urls: Sequence[str], model: str, batch: PathLike | None) -> None:
@@ -234,134 +217,6 @@ def _cost(backend: Costly, reports: Reports, unit: Unit) -> ServerCost:
     return ServerCost(len(reports), len(corpus.texts), corpus.repeats, backend.estimate(corpus.texts))
 
 
-def compare_knowledge(a: PathLike, b: PathLike) -> Comparison:
-    """Compare two extractions of the same reports: counts, agreement and Cohen's kappa of each entity.
-
-    Args:
-        a: Store, or folder of an extraction.
-        b: Another extraction of the same reports.
-
-    Raises:
-        StoreError: There is no extraction, they are of different records, or they share no entity.
-    """
-    return compare(read_labels(Path(a)), read_labels(Path(b)))
-
-
-def audit_knowledge(
-    source: PathLike,
-    *,
-    sample: int = 50,
-    seed: int = 0,
-    xlsx: bool = False,
-    overwrite: bool = False,
-    report_columns: str | Sequence[str] = "",
-    reports: PathLike | None = None,
-    id_column: str = "",
-    out: PathLike | None = None,
-    name: str = "labels",
-) -> tuple[Path, ...]:
-    """Write a sheet of sampled reports with what was read in them, to check by hand.
-
-    Args:
-        source: Store or CSV file whose reports were read.
-        sample: Number of reports to draw.
-        seed: Seed of the draw.
-        xlsx: Write an Excel workbook too. Needs ``ecgkit-learn[xlsx]``.
-        overwrite: Replace a sheet that holds verdicts.
-        report_columns: Columns of texts that were read.
-        reports: For a store, CSV file whose texts were read.
-        id_column: Column of record ids of a CSV file.
-        out: Folder of the results of a CSV file. By default ``NAME.knowledge`` beside the file.
-        name: Name of the extraction.
-
-    Returns:
-        The sheet as a CSV file, as an HTML page and, if wanted, as a workbook.
-
-    Raises:
-        StoreError: There is no extraction of this name, or it belongs to other reports.
-        OutputError: The earlier sheet holds verdicts.
-        ConfigError: The package for workbooks is missing.
-    """
-    read = _reports(Path(source), report_columns, reports, id_column, out)
-    return write_audit(read, sample, name=name, seed=seed, xlsx=xlsx, overwrite=overwrite)
-
-
-def write_mentions(
-    source: PathLike,
-    *,
-    report_columns: str | Sequence[str] = "",
-    reports: PathLike | None = None,
-    id_column: str = "",
-    out: PathLike | None = None,
-    name: str = "labels",
-) -> Path:
-    """Write a table of every finding of every record, with the quote that supports it and its place in the report.
-
-    Args:
-        source: Store or CSV file whose reports were read.
-        report_columns: Columns of texts that were read.
-        reports: For a store, CSV file whose texts were read.
-        id_column: Column of record ids of a CSV file.
-        out: Folder of the results of a CSV file. By default ``NAME.knowledge`` beside the file.
-        name: Name of the extraction.
-
-    Returns:
-        The CSV file. It holds report text, and only its owner can read it.
-
-    Raises:
-        StoreError: There is no extraction of this name, or it belongs to other reports.
-    """
-    read = _reports(Path(source), report_columns, reports, id_column, out)
-    return write_evidence(read, name=name)
-
-
-def vote_knowledge(
-    extractions: Sequence[PathLike],
-    *,
-    min_count: int | None = None,
-    max_entities: int | None = None,
-    keep_children: bool = False,
-    report_columns: str | Sequence[str] = "",
-    reports: PathLike | None = None,
-    id_column: str = "",
-    name: str = "vote",
-    overwrite: bool = False,
-) -> Vote:
-    """Make labels from the votes of several extractions of the same reports.
-
-    In each text, an entity counts if more than half of the extractions mention it, with the polarity that most of them
-    give it. The texts on which they differ are written into a table for a person to decide.
-
-    Args:
-        extractions: Folders of two or more extractions, in the same store or folder.
-        min_count: Smallest number of records in which an entity must be present to be kept. By default a fifth of the
-            square root of the number of reports, at most 50.
-        max_entities: Largest number of entities to keep, by frequency. By default all.
-        keep_children: Keep the column of each subtype beside that of its parent.
-        report_columns: Columns of texts that were read.
-        reports: CSV file whose texts were read. It is needed where the extractions are not in a store.
-        id_column: Column of record ids of the CSV file.
-        name: Name of the new extraction.
-        overwrite: Replace an extraction of the same name.
-
-    Raises:
-        ConfigError: There are fewer than two extractions, or they do not fit each other.
-        StoreError: An extraction does not exist, or was made from other reports.
-        OutputError: An extraction of this name exists.
-    """
-    paths = [Path(path).resolve() for path in extractions]
-    folder = paths[0].parent if paths else Path()
-    columns, table = _columns(report_columns), path_or_none(reports)
-    if folder.name == FOLDER and (folder.parent / "signal").is_dir():
-        read = open_reports(folder.parent, columns=columns, table=table, id_column=id_column)
-    elif table is None:
-        raise ConfigError(f"{folder} is not in a store", remedy="Name the table of their reports with --reports.")
-    else:
-        read = open_reports(table, columns=columns, id_column=id_column, folder=folder)
-    options = ExtractOptions("statement", min_count, max_entities, keep_children, None, name, overwrite)
-    return voting.vote(read, paths, options)
-
-
 def write_prompts(folder: PathLike, *, overwrite: bool = False) -> tuple[Path, ...]:
     """Write the prompts that ship with ecgkit into a folder, to be edited and given to `extract_knowledge`.
 
@@ -375,38 +230,3 @@ def write_prompts(folder: PathLike, *, overwrite: bool = False) -> tuple[Path, .
     from ecgkit.knowledge.endpoint import prompts
 
     return prompts.write_prompts(Path(folder), overwrite=overwrite)
-
-
-def score_knowledge(sheet: PathLike, *, least: int = LEAST) -> Scores:
-    """Score an extraction by the verdicts in its audit sheet: precision, recall and F1 of each entity.
-
-    Args:
-        sheet: Audit sheet with verdicts, a CSV file or an Excel workbook.
-        least: Number of texts that must state an entity for it to count in the macro F1.
-
-    Raises:
-        DatasetError: The sheet is missing, holds no verdict, or holds one that does not fit.
-        ConfigError: The package for workbooks is missing.
-    """
-    verdicts = read_verdicts(Path(sheet))
-    return score(verdicts.judgements, verdicts.texts, least, verdicts.open_rows)
-
-
-def export_knowledge(
-    source: PathLike, to: PathLike, *, form: Form = "long", name: str = "labels", overwrite: bool = False
-) -> Path:
-    """Write the labels of an extraction as a CSV file, with SCP-ECG, SNOMED CT and ICD-10 codes.
-
-    Args:
-        source: Store, or folder of an extraction.
-        to: CSV file to write.
-        form: ``long`` (one row per record and entity, with codes) or ``wide`` (one row per record, one column per
-            entity: 1 present, 2 uncertain, 0 absent or not mentioned, empty if the report was not read completely).
-        name: Name of the extraction.
-        overwrite: Replace an earlier file.
-
-    Raises:
-        StoreError: There is no extraction.
-        OutputError: The file exists.
-    """
-    return write_labels_csv(read_labels(Path(source), name), Path(to), form=form, overwrite=overwrite)

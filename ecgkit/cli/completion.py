@@ -17,6 +17,7 @@ from ecgkit.entries import (
     Entry,
     HeadEntry,
     KnowledgeBackendEntry,
+    LoggerEntry,
     MethodEntry,
     ProtocolEntry,
     TaskEntry,
@@ -36,12 +37,21 @@ def _names_of(kind: type[Entry]) -> Completion:
 
 
 methods = _names_of(MethodEntry)
+
+
+def pretrained_methods(incomplete: str) -> list[str]:
+    """Return the methods that ``ecgkit pretrain`` can train."""
+    entries = host().entries(MethodEntry)
+    return [name for name, entry in entries.items() if entry.pretrains and name.startswith(incomplete)]
+
+
 tasks = _names_of(TaskEntry)
 heads = _names_of(HeadEntry)
 _modules = _names_of(DatasetEntry)
 archives = _names_of(ArchiveEntry)
 detectors = _names_of(DetectorEntry)
 knowledge_backends = _names_of(KnowledgeBackendEntry)
+loggers = _names_of(LoggerEntry)
 protocols = _names_of(ProtocolEntry)
 
 

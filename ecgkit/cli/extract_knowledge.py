@@ -68,6 +68,7 @@ def run(
     limit: options.LimitOption = None,
     seed: SeedOption = 0,
     vocabulary: options.VocabularyOption = None,
+    closed: options.ClosedOption = None,
     min_count: options.MinCountOption = None,
     max_entities: options.MaxEntitiesOption = None,
     keep_children: options.KeepChildrenOption = False,
@@ -143,7 +144,8 @@ def run(
     if limit is not None:
         next_is("the same command without --limit")
     else:
-        next_is(after_store(path) if path.is_dir() else f"ecgkit extract-knowledge audit {path}")
+        folder = f" --out {out}" if out else ""
+        next_is(after_store(path) if path.is_dir() else f"ecgkit extract-knowledge audit {path}{folder}")
     if summary.incomplete > max_unread / 100 * max(1, summary.with_report):
         raise typer.Exit(Exit.INCOMPLETE)
 
@@ -198,7 +200,7 @@ def audit(
     reports: options.ReportsOption = None,
     id_column: options.IdOption = "",
     out: options.OutOption = None,
-    name: options.NameOption = "labels",
+    name: options.WhichOption = "",
     as_json: JsonOption = False,
 ) -> None:
     """Sample reports and their entities into a sheet to check by hand, or score the verdicts of such a sheet.
@@ -232,7 +234,7 @@ def export(
         str,
         typer.Option(help="long (one row per record and entity, with codes) or wide (one row per record)."),
     ] = "long",
-    name: options.NameOption = "labels",
+    name: options.WhichOption = "",
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -255,7 +257,7 @@ def mentions(
     reports: options.ReportsOption = None,
     id_column: options.IdOption = "",
     out: options.OutOption = None,
-    name: options.NameOption = "labels",
+    name: options.WhichOption = "",
 ) -> None:
     """Write a CSV file of every finding of every record, with its quote and the quote's place in the report."""
     say(str(ecgkit.write_mentions(**given(ecgkit.write_mentions, locals()))))

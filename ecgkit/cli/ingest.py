@@ -3,6 +3,7 @@
 import re
 import time
 from collections import Counter
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,6 +17,7 @@ from ecgkit.cli.render import (
     DaskOption,
     JsonOption,
     OverwriteOption,
+    Watch,
     WorkersOption,
     next_is,
     print_json,
@@ -24,11 +26,13 @@ from ecgkit.cli.render import (
     say,
     say_choices,
 )
+from ecgkit.wording import plural
 
 if TYPE_CHECKING:
     from ecgkit.ingestion import IngestReport
 
 SHOWN = 20
+READING = ("signals", "samples")  # stages of the progress in which the store is made
 # Panels of the help.
 FILES, PEOPLE, STORED = "What the files do not state", "Table of records and patients", "What is stored"
 
@@ -229,10 +233,10 @@ def ingest(
     with progress() as watch:  # a large archive is listed first
         folder = open_folder(src, watch)
     store = new_store(out, folder, dataset)
-    say_choices()
     arguments = given(ecgkit.ingest, {**options, "out": store})
     with progress() as watch:
-        report = ecgkit.ingest(**arguments, progress=watch)
+        report = ecgkit.ingest(**arguments, progress=_telling(watch))
+    say_choices()
     took = time.perf_counter() - began
     _show(report, store, took)
     if as_json:
@@ -240,6 +244,17 @@ def ingest(
     next_is(after_store(store))
     if report.failed > max_rejected / 100 * report.found:
         raise typer.Exit(Exit.INCOMPLETE)
+
+
+def _telling(watch: Watch) -> Watch:
+    """Say what was chosen as soon as signals are read: an error before that is one line alone."""
+
+    def told(stage: str, done: int, total: int) -> None:
+        if stage in READING:
+            say_choices()
+        watch(stage, done, total)
+
+    return told
 
 
 def _as_json(report: "IngestReport", out: Path, seconds: float) -> dict[str, Any]:
@@ -319,7 +334,7 @@ def _taken(report: "IngestReport") -> str:
     """Say how many of the records were taken, and in how many windows."""
     if report.records == report.taken:
         return f"{report.taken} of {report.found} records"
-    return f"{report.taken:,} windows of {report.records:,} record{'s' * (report.records != 1)} (of {report.found:,})"
+    return f"{plural(report.taken, 'window')} of {plural(report.records, 'record')} (of {report.found:,})"
 
 
 def _show_rejected(report: "IngestReport", out: Path) -> None:
@@ -330,6 +345,6 @@ def _show_rejected(report: "IngestReport", out: Path) -> None:
 
 
 def _kind(stage: str, reason: str) -> str:
-    """Return a reason without its record-specific parts, so that equal reasons are counted together."""
-    words = [word for word in reason.split(";")[0].split() if not re.search(r"[\d/]", word)]
-    return f"rejected ({stage}): {' '.join(words)}"
+    """Return a reason with dots for its record-specific parts, so that equal reasons are counted together."""
+    words = ["..." if re.search(r"[\d/]", word) else word for word in re.split(r";|\. ", reason)[0].split()]
+    return f"rejected ({stage}): {' '.join(word for word, _ in groupby(words))}"

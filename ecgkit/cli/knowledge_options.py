@@ -10,6 +10,7 @@ from ecgkit.cli import completion
 NameOption = Annotated[
     str, typer.Option("--name", help="Name of the extraction. A store can hold several extractions.")
 ]
+WhichOption = Annotated[str, typer.Option("--name", help="Name of the extraction. Default: the only one.")]
 ReportColumnsOption = Annotated[
     str,
     typer.Option(
@@ -66,7 +67,14 @@ LimitOption = Annotated[
 VocabularyOption = Annotated[
     Path | None,
     typer.Option(
-        help="YAML or CSV file of synonyms and parents. An edited file can be applied again without a model server."
+        help="YAML or CSV file of synonyms, parents and codes. An edited file can be applied again without a model "
+        "server."
+    ),
+]
+ClosedOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="File such as that of --vocabulary, which the model must keep to: it may name only these entities."
     ),
 ]
 MinCountOption = Annotated[

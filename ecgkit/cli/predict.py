@@ -1,6 +1,7 @@
 """``ecgkit predict``."""
 
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,6 +28,7 @@ from ecgkit.workspace.next_step import after_predictions
 
 if TYPE_CHECKING:
     from ecgkit.inference.predict import Predicted
+    from ecgkit.store.writer import LedgerRow
 
 SHOWN = 20
 FILES = "Files that need explaining"
@@ -113,12 +115,25 @@ def show(made: "Predicted", out: Path, seconds: float) -> None:
     print_table("predictions", rows[:SHOWN], numeric=[name for name in rows[0] if name != "name"])
     if len(rows) > SHOWN:
         say(f"and {len(rows) - SHOWN} more")
-    for words, count in made.notes.items():
-        say(f"{count:,} records {words}")
-    if made.rejected:
-        first = made.rejected[0]
-        warn(f"{len(made.rejected):,} records gave no prediction; they are listed in {made.ledger}")
-        warn(f"the first is {first.record_id}: {first.reason}")
+    say_left_out(made.notes, made.rejected, made.ledger, "prediction")
+
+
+def say_left_out(notes: Mapping[str, int], rejected: "Sequence[LedgerRow]", ledger: Path | None, what: str) -> None:
+    """Say what records lacked, and which gave nothing.
+
+    Args:
+        notes: Number of records with each kind of note.
+        rejected: The records that gave nothing.
+        ledger: The file that lists them.
+        what: What they did not give.
+    """
+    for words, count in notes.items():
+        say(f"{count:,} record{'s' * (count != 1)} {words}")
+    if rejected:
+        warn(
+            f"{len(rejected):,} record{'s' * (len(rejected) != 1)} gave no {what}; see {ledger}. "
+            f"The first is {rejected[0].record_id}: {rejected[0].reason}"
+        )
 
 
 def _row(made: "Predicted", name: str) -> dict[str, Any]:

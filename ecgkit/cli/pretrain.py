@@ -40,7 +40,10 @@ WITH_RESUME = {"resume", "device", "gpus", "processes", "profile", "as_json"}
 def pretrain(
     ctx: typer.Context,
     method: Annotated[
-        str, typer.Option(help="Method family. List them with: ecgkit methods", autocompletion=completion.methods)
+        str,
+        typer.Option(
+            help="Method family. List them with: ecgkit methods", autocompletion=completion.pretrained_methods
+        ),
     ] = "",
     data: Annotated[
         Path | None,
@@ -63,6 +66,14 @@ def pretrain(
             autocompletion=completion.tasks,
         ),
     ] = "",
+    task_settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task-set",
+            help="One setting of the task of --task, or without it of --probe-task, such as entities.name=model. "
+            "Repeatable.",
+        ),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Number of epochs. Same as --set recipe.epochs=N. Default: the preset's.")
     ] = None,
@@ -112,7 +123,21 @@ def pretrain(
             "--all-folds", help="Also train on fold 10, which is otherwise held out as the test set of probes."
         ),
     ] = False,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard event files.")] = False,
+    subset: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Largest number of training records, chosen patient by patient from the seed. A smaller subset lies "
+            "within a larger one.",
+        ),
+    ] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Logger that follows the training: tensorboard, wandb or mlflow. Repeatable.",
+            autocompletion=completion.loggers,
+        ),
+    ] = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Profile some steps: write a trace and a table of operations.")
     ] = False,
@@ -170,13 +195,16 @@ def _places(method: str, preset: str, data: Path | None, out: Path | None, *, dr
         OutputError: No run folder is given, and an unfinished run has the name.
     """
     from ecgkit.api.pretrain import run_folder
-    from ecgkit.methods import method_config
+    from ecgkit.methods import method_config, refuse_pretraining
     from ecgkit.workspace.defaults import the_store
 
-    methods = host().entries(MethodEntry)
+    methods = [name for name, entry in host().entries(MethodEntry).items() if entry.pretrains]
     if not method:
         raise ConfigError("missing --method", f"one of {', '.join(methods)}", "'ecgkit methods' describes them.")
-    name, _ = method_config(host().get(MethodEntry, method), preset)
+    entry = host().get(MethodEntry, method)
+    if not entry.pretrains:
+        refuse_pretraining(entry)
+    name, _ = method_config(entry, preset)
     store = the_store(data, f"ecgkit pretrain --method {method}", "--data")
     return store, Path() if dry_run else run_folder(out, method, name)
 
@@ -191,8 +219,10 @@ def _train(train: "Callable[[Watcher], Pretraining]", as_json: bool) -> None:
     try:
         with training_view() as watcher:
             done = train(watcher)
-    except ProcessError as failure:  # that process has said why
-        raise typer.Exit(failure.code) from None
+    except ProcessError as error:
+        if error.has_told:
+            raise typer.Exit(error.failure.code) from None
+        raise
     if tells_the_end():
         _show(done)
         next_is(after_run(done.run))

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from ecgkit.atomic import atomic_file
 from ecgkit.cohort.names import Answer, Names
 from ecgkit.cohort.statement import Joined, Node, parse
-from ecgkit.store.reader import Store
+from ecgkit.store.products import StoreFolder
+from ecgkit.store.records import RecordTable
 
 COLUMNS = ("record_id", "patient_id", "fold")
 
@@ -79,7 +80,7 @@ class Cohort:
             self.table.to_csv(staging, index=False)
 
 
-def find_cohort(store: Store, statement: str, entities: str = "") -> Cohort:
+def find_cohort(store: StoreFolder, statement: str, entities: str = "") -> Cohort:
     """Find the records of a store that a statement is true of; see `ecgkit.cohort.statement`.
 
     Args:
@@ -91,13 +92,14 @@ def find_cohort(store: Store, statement: str, entities: str = "") -> Cohort:
         ConfigError: The statement cannot be read, or names what the store lacks.
         StoreError: There are no entities, or several extractions and none is chosen.
     """
-    names = Names(store, entities)
+    records = store if isinstance(store, RecordTable) else RecordTable(store.path)
+    names = Names(records, entities)
     answer = _answer(parse(statement), names)
     rows = np.flatnonzero(answer.yes & answer.known)
-    table = store.table[list(COLUMNS)].iloc[rows].reset_index(drop=True)
+    table = records.frame(COLUMNS, rows)
     named = any(meaning.startswith("entity ") for meaning in names.meanings.values())
     origin = str(names.origin) if named else ""
-    return Cohort(statement, rows, table, len(store), int((~answer.known).sum()), dict(names.meanings), origin)
+    return Cohort(statement, rows, table, len(records), int((~answer.known).sum()), dict(names.meanings), origin)
 
 
 def _answer(node: Node, names: Names) -> Answer:

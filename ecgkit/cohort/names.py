@@ -22,7 +22,7 @@ from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.mentions import normalise_name
 from ecgkit.knowledge.statements import clean
 from ecgkit.knowledge.vocabulary import read_vocabulary
-from ecgkit.store.reader import Store
+from ecgkit.store.records import RecordTable
 
 ENTITY = "entity"  # prefix of a name that is an entity
 HIDDEN = frozenset({"report", "rpeaks", "likelihoods", "steps", "offsets"})  # free text, and lists of numbers
@@ -55,7 +55,7 @@ class Names:
         meanings: What each term turned out to mean, by its text; filled by `answer`.
     """
 
-    store: Store
+    store: RecordTable
     extraction: str = ""
     meanings: dict[str, str] = field(default_factory=dict)
 
@@ -95,15 +95,14 @@ class Names:
         return None if self.entities is None else extraction_of(self.entities, self.extraction)
 
     @cached_property
-    def lists(self) -> dict[str, dict[str, NDArray[np.bool_]]]:
-        """The records that hold an item, bool ``[R]``, by item, by list column, such as labels and flags."""
-        table = self.store.table
-        return {str(name): _items(table[name]) for name in table if name not in HIDDEN and _holds_lists(table[name])}
+    def lists(self) -> tuple[str, ...]:
+        """List columns of the record table, such as labels and flags."""
+        return tuple(name for name in self.store.lists if name not in HIDDEN)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
         """Columns of the record table that hold one value per record."""
-        return tuple(str(name) for name in self.store.table if name not in HIDDEN and str(name) not in self.lists)
+        return tuple(name for name in self.store.columns if name not in HIDDEN and name not in self.store.lists)
 
     def _meanings(self, name: str) -> dict[str, Callable[[Term], Answer]]:
         """Return what a name may mean, by the name that means this alone."""
@@ -112,8 +111,8 @@ class Names:
             return {name: self._column}
         if (entity := self._entity_of(name)) is not None:
             found[f"{ENTITY}:{entity}"] = lambda term: self._entity(entity, term)
-        for column, items in self.lists.items():
-            if (item := _same(name, items)) is not None:
+        for column in self.lists:
+            if (item := _same(name, self.store.items(column).names)) is not None:
                 found[f"{column}:{item}"] = lambda term, c=column, i=item: self._item(c, i, term)  # type: ignore[misc]
         return found
 
@@ -157,15 +156,15 @@ class Names:
     def _item(self, column: str, item: str, term: Term) -> Answer:
         if term.sign:
             raise ConfigError(f"--where {term}", f"{item} alone, for the column {column} is a list")
-        found = _same(item, self.lists[column])
+        items = self.store.items(column)
+        found = _same(item, items.names)
         if found is None:
-            raise ConfigError(f"--where: {column} has no {item!r}", remedy=did_you_mean(item, self.lists[column]))
+            raise ConfigError(f"--where: {column} has no {item!r}", remedy=did_you_mean(item, items.names))
         self.meanings[str(term)] = f"{column} {found}"
-        yes = self.lists[column][found]
-        return Answer(yes, np.ones(len(yes), bool))
+        return Answer(items.has(found), np.ones(items.records, bool))
 
     def _column(self, term: Term) -> Answer:
-        values = self.store.table[term.name]
+        values = self.store.series(term.name)
         self.meanings[str(term)] = f"column {term}"
         known = values.notna().to_numpy()
         if not term.sign:
@@ -181,25 +180,12 @@ class Names:
         if self.entities is not None and (meant := self._synonyms(name)):
             found = f"--where {name!r} is the entity {meant[0]!r}, which extraction {self.extraction} does not hold"
             raise ConfigError(found, remedy="Too few reports state it; extract again with a lower --min-count.")
-        known: list[str] = [*self.columns, *(item for items in self.lists.values() for item in items)]
+        known: list[str] = [*self.columns, *(item for column in self.lists for item in self.store.items(column).names)]
         known += [] if self.entities is None else list(self.entities.names)
         has = "an entity, a label or a column of the store"
         if self.entities is None:
             has = "a label or a column of the store (its reports were not read: ecgkit extract-knowledge)"
         return ConfigError(f"--where {name!r} is unknown", has, did_you_mean(name, known))
-
-
-def _holds_lists(column: "pd.Series[Any]") -> bool:
-    first = next((value for value in column if value is not None and not pd.api.types.is_scalar(value)), None)
-    return first is not None
-
-
-def _items(column: "pd.Series[Any]") -> dict[str, NDArray[np.bool_]]:
-    found: dict[str, NDArray[np.bool_]] = {}
-    for row, values in enumerate(column):
-        for item in values if isinstance(values, Iterable) and not isinstance(values, str) else ():
-            found.setdefault(str(item), np.zeros(len(column), bool))[row] = True
-    return found
 
 
 def _same(name: str, known: Iterable[str]) -> str | None:

@@ -205,7 +205,7 @@ def _stated(container: Container, given: Given, fs: float | None, unit: str, pre
 
 def array_files(root: Path) -> tuple[list[str], list[Refused]]:
     """Return the array files of a folder in order, relative to it, and the folders not entered; or the one file."""
-    return walk_for(root, _is_array_file)
+    return walk_for(root, _is_array_file, OPENERS)
 
 
 def _is_array_file(path: Path) -> bool:

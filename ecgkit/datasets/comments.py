@@ -1,7 +1,7 @@
 """Read header comments: diagnoses, age and sex, and all other comments of the form ``key: value``."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 _AGE = re.compile(
@@ -48,10 +48,7 @@ class Comments:
 
 def comment_fields(lines: tuple[str, ...]) -> dict[str, str]:
     """Return the first comment of each key in lower case, without blanks, ``#``, ``<`` and ``>`` around it."""
-    fields: dict[str, str] = {}
-    for key, value in _pairs(lines):
-        fields.setdefault(key.lower(), value)
-    return fields
+    return _first_of(_pairs(lines))
 
 
 def parse_comments(lines: tuple[str, ...]) -> Comments:
@@ -60,13 +57,14 @@ def parse_comments(lines: tuple[str, ...]) -> Comments:
     Several lines of one key are joined: diagnoses as one list, others by ``"; "``. An age that is not a number is left
     out.
     """
-    fields = comment_fields(lines)
+    pairs = list(_pairs(lines))
+    fields = _first_of(pairs)
     columns: dict[str, list[str]] = {}
-    for key, value in _pairs(lines):
+    for key, value in pairs:
         if value and 0 < len(key) <= LONGEST_KEY and key.lower() not in _OWN:
             columns.setdefault(key, []).append(value)
     joined = {key: "; ".join(dict.fromkeys(values)) for key, values in list(columns.items())[:MOST_COLUMNS]}
-    labels = dict.fromkeys(code for key, value in _pairs(lines) if key.lower() == "dx" for code in split_codes(value))
+    labels = dict.fromkeys(code for key, value in pairs if key.lower() == "dx" for code in split_codes(value))
     known = tuple(label for label in labels if label.lower() not in UNKNOWN)
     sex = parse_sex(fields.get("sex", "")) or parse_sex(fields.get("gender", ""))
     return Comments(known, parse_age(fields.get("age", "")), sex, joined)
@@ -94,6 +92,13 @@ def parse_sex(text: str) -> str | None:
     """Return ``M`` or ``F``; None for anything else."""
     letter = text.strip()[:1].upper()
     return letter if letter in ("M", "F") else None
+
+
+def _first_of(pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
+    fields: dict[str, str] = {}
+    for key, value in pairs:
+        fields.setdefault(key.lower(), value)
+    return fields
 
 
 def _pairs(lines: tuple[str, ...]) -> Iterator[tuple[str, str]]:

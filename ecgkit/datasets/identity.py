@@ -7,8 +7,10 @@ a report says about a person cannot be known, so it is kept.
 import hashlib
 import hmac
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ _DIGITS = 16  # 64 bits: among a million patients, two get the same hash with a 
 IN_LINE = "key:"
 
 
+@lru_cache(maxsize=4096)
 def is_personal(column: str) -> bool:
     """Return whether a column's name says that it holds a name, a birth date, an address or the like."""
     return _PERSONAL.fullmatch(re.sub(r"[\s._\-']", "", column).lower()) is not None
@@ -64,6 +67,17 @@ class Identity:
         patient = row.get("patient_id") or text
         kept = {name: value for name, value in row.items() if self.keep or not is_personal(name)}
         return {**kept, "patient_id": self.patient(patient) if patient else None}
+
+
+def plain_id(text: str | None) -> str | None:
+    """Return a patient's id without blanks around it and without invisible characters; None if nothing is left.
+
+    One table may hold a patient's id with a blank before it, with one after it, and with accents of two spellings.
+    """
+    if text is None:
+        return None
+    visible = "".join(c for c in unicodedata.normalize("NFC", text) if unicodedata.category(c) not in ("Cc", "Cf"))
+    return visible.strip() or None
 
 
 ANONYMOUS = Identity()

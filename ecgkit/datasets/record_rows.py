@@ -45,7 +45,7 @@ class RecordRows(Dataset):
     def recognises(cls, root: Path) -> bool:
         """Return whether one of the first tables holds samples."""
         folder = root if root.is_dir() else root.parent
-        return any(_form(folder, path) for path in walk_for(root, _is_table)[0][:_LOOKED_AT])
+        return any(_form(folder, path) for path in walk_for(root, _is_table, SUFFIXES)[0][:_LOOKED_AT])
 
     @property
     def folder(self) -> Path:
@@ -54,7 +54,7 @@ class RecordRows(Dataset):
 
     def sources(self) -> Sequence[Source]:
         """List the rows of all tables that hold samples, with what their other columns say."""
-        files, self.not_entered = walk_for(self.root, _is_table)
+        files, self.not_entered = walk_for(self.root, _is_table, SUFFIXES)
         found: list[Source] = []
         for path in files:
             form = _form(self.folder, path)

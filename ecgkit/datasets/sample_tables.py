@@ -28,7 +28,6 @@ from ecgkit.datasets.tables import Row, Table
 from ecgkit.datasets.walk import walk_for
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import RecordError
-from ecgkit.parquet import as_frame
 from ecgkit.recording import Recording
 
 SUFFIXES = (".csv", ".tsv")
@@ -48,7 +47,7 @@ class SampleTables(Dataset):
     def recognises(cls, root: Path) -> bool:
         """Return whether one of the first CSV files holds samples."""
         folder = root if root.is_dir() else root.parent
-        return any(_form(folder, path) for path in walk_for(root, _is_csv)[0][:20])
+        return any(_form(folder, path) for path in walk_for(root, _is_csv, SUFFIXES)[0][:20])
 
     @property
     def folder(self) -> Path:
@@ -61,7 +60,7 @@ class SampleTables(Dataset):
         Raises:
             DatasetError: A file with several records has no column that names them.
         """
-        files, self.not_entered = walk_for(self.root, _is_csv)
+        files, self.not_entered = walk_for(self.root, _is_csv, SUFFIXES)
         paths = [path for path in files if self._is_signal(path)]
         first = next(form for path in paths if (form := _form(self.folder, path)))
         self.findings += [*first.notes, f"{len(paths)} CSV files of samples: {first.told}"]
@@ -143,7 +142,8 @@ class SampleTables(Dataset):
         """Return the samples ``[L, T]`` of a record, of all columns that are leads."""
         form = self._form_of(source)
         if _is_whole(source):
-            return _matrix(_read(self.folder, source.path, form.columns, ""), source.path)
+            plain = _plain(self.folder, source.path, form.columns, stamp_of(self.folder, source.path))
+            return _matrix(_read(self.folder, source.path, form.columns, ""), source.path) if plain is None else plain
         whole = _read(self.folder, source.path, form.columns, self._record_column(form))
         own = whole.loc[[source.extra["csv_record"]]]
         return _matrix(own, source.path)
@@ -205,9 +205,6 @@ def _read_now(folder: Path, path: str, columns: tuple[str, ...], by: str, stamp:
     check_memory(file.stat().st_size, path, _UNPACKED)
     form = _form(folder, path)
     assert form is not None  # the caller has it already
-    fast = None if by else _read_plain(file, form, columns)
-    if fast is not None:
-        return fast
     with file.open("rb") as stream:
         frame = pd.read_csv(
             stream,
@@ -225,8 +222,12 @@ def _read_now(folder: Path, path: str, columns: tuple[str, ...], by: str, stamp:
     return frame[list(columns)]
 
 
-def _read_plain(file: Path, form: Form, columns: tuple[str, ...]) -> pd.DataFrame | None:
-    """Return the columns of leads as the fastest parser reads them; None if it finds anything but plain numbers."""
+@lru_cache(maxsize=2)
+def _plain(folder: Path, path: str, columns: tuple[str, ...], stamp: tuple[int, int]) -> np.ndarray | None:
+    """Return ``[L, T]`` of the columns of leads by the fastest parser; None if it finds anything but plain numbers."""
+    file, form = folder / path, _form(folder, path)
+    assert form is not None  # the caller has it already
+    check_memory(file.stat().st_size, path, _UNPACKED)
     try:
         with file.open("rb") as stream:
             table = csv.read_csv(
@@ -243,7 +244,7 @@ def _read_plain(file: Path, form: Form, columns: tuple[str, ...]) -> pd.DataFram
     except (pa.ArrowException, LookupError, UnicodeError):
         return None
     is_plain = all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in table.schema.types)
-    return as_frame(table) if is_plain else None
+    return np.stack([column.to_numpy() for column in table.columns]) if is_plain else None
 
 
 def _first_rows(folder: Path, path: str, by: str, columns: tuple[str, ...]) -> pd.DataFrame:

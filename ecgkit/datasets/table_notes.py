@@ -7,6 +7,7 @@ from ecgkit.datasets.comments import UNKNOWN, parse_age
 from ecgkit.datasets.matching import Match
 from ecgkit.datasets.roles import Roles, indicators_in
 from ecgkit.datasets.tables import Table
+from ecgkit.wording import plural
 
 _EXAMPLES = 3
 _MOST_NAMED = 12
@@ -24,14 +25,14 @@ def notes_of_match(table: Table, sources: Sequence[Source], match: Match, roles:
     ages = [row.get(roles.age) or "" for row in match.rows.values()] if roles.age else []
     strange = [cell for cell in ages if cell.strip().lower() not in UNKNOWN and parse_age(cell) is None]
     if strange:
-        lines.append(f"  {len(strange)} cells of column {roles.age} hold no age: {some(strange)}")
+        lines.append(f"  {plural(len(strange), 'cell')} of column {roles.age} without an age: {some(strange)}")
     lacking = [source.record_id for place, source in enumerate(sources) if place not in match.rows]
     if lacking:
-        lines.append(f"  {len(lacking)} records have no row: {some(lacking)}")
+        lines.append(f"  {plural(len(lacking), 'record')} without a row: {some(lacking)}")
     if match.spare:
         ids = [str(row[match.column]) for row in table.rows]
         named = {str(row[match.column]) for row in match.rows.values()}
-        lines.append(f"  {match.spare} rows name no record: {some([i for i in ids if i not in named])}")
+        lines.append(f"  {plural(match.spare, 'row')} without a record: {some([i for i in ids if i not in named])}")
     return lines
 
 
@@ -44,8 +45,9 @@ def notes_of_folds(sources: Sequence[Source]) -> list[str]:
     parted = [patient for patient, found in folds.items() if len(found) > 1]
     if not parted:
         return []
+    whose = plural(len(parted), "patient")
     return [
-        f"records of {len(parted)} patients are in more than one fold, as the dataset states it: {some(parted)}; "
+        f"records of {whose} are in more than one fold, as the dataset states it: {some(parted)}; "
         "a test on them is not held-out"
     ]
 

@@ -1,7 +1,7 @@
 """All files below a folder, and the folders that could not be entered, each with the reason."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,11 +37,19 @@ def walk(root: Path) -> tuple[list[str], list[Refused]]:
     return found, refused
 
 
-def walk_for(root: Path, is_wanted: Callable[[Path], bool]) -> tuple[list[str], list[Refused]]:
+def walk_for(
+    root: Path, is_wanted: Callable[[Path], bool], suffixes: Collection[str]
+) -> tuple[list[str], list[Refused]]:
     """Return the paths of the wanted files below a folder in order, relative to it, and the folders not entered.
 
     A folder that is wanted itself, such as a Zarr array, is not entered, nor is one whose name begins with a dot. If
     the root is wanted itself, it is the only file.
+
+    Args:
+        root: The folder.
+        is_wanted: Whether a file or folder is wanted.
+        suffixes: The suffixes that wanted names may have, in lower case: other names are not asked about, which is
+            most of the time for a large folder.
     """
     if is_wanted(root):
         return [root.name], []
@@ -52,10 +60,15 @@ def walk_for(root: Path, is_wanted: Callable[[Path], bool]) -> tuple[list[str], 
     found: list[str] = []
     refused: list[Refused] = []
     for folder, prefix, folders, files in _entered(root, refused):
-        wanted = {name for name in (*folders, *files) if is_wanted(Path(folder, name))}
+        wanted = {name for name in (*folders, *files) if _suffix(name) in suffixes and is_wanted(Path(folder, name))}
         folders[:] = [name for name in folders if name not in wanted and not name.startswith(".")]
         found += [f"{prefix}{name}" for name in wanted]
     return sorted(found), refused
+
+
+def _suffix(name: str) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    return f"{dot}{suffix}".lower() if stem else ""
 
 
 def _entered(root: Path, refused: list[Refused]) -> Iterator[tuple[str, str, list[str], list[str]]]:

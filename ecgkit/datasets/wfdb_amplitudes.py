@@ -67,6 +67,12 @@ def to_amplitudes(counts: Counts, scheme: Scheme) -> tuple[Amplitudes, Scaling |
     scale, is_identity = _scale_of(scheme)
     if is_identity and counts.dtype == np.int16:
         return cast(NDArray[np.int16], counts), None
+    if (
+        scale.steps is not None
+        and counts.dtype == np.int16
+        and (exact := _microvolts(cast(NDArray[np.int16], counts), scale)) is not None
+    ):
+        return exact, None
     missing = counts == scale.missing
     from_zero = counts - scale.baselines
     if scale.steps is not None:
@@ -81,3 +87,12 @@ def to_amplitudes(counts: Counts, scheme: Scheme) -> tuple[Amplitudes, Scaling |
     signal = from_zero / scale.gains * scale.millivolts
     signal[missing] = np.nan
     return signal, None
+
+
+def _microvolts(counts: NDArray[np.int16], scale: _Scale) -> NDArray[np.int16] | None:
+    """Return 16-bit counts as whole microvolts in one pass; None if they do not fit."""
+    from ecgkit.datasets.wfdb_kernel import to_microvolts  # numba is slow to import
+
+    steps, out = cast(NDArray[np.int64], scale.steps), np.empty(counts.shape, np.int16)
+    columns = (scale.baselines[:, 0], steps[:, 0], scale.missing[:, 0])
+    return out if to_microvolts(counts, *columns, LIMIT, int(MISSING), out) else None

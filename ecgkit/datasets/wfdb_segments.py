@@ -101,10 +101,9 @@ def segment_names(raw: bytes) -> list[str]:
     """Return the segments that a header names; none for a record of one segment.
 
     Raises:
-        RecordError: The header has no line, or one that is too long.
+        RecordError: The header has a line that is too long.
     """
-    lines, _ = split_header(raw)
-    return [line.split(None, 1)[0] for line in lines[1:]] if is_segmented(raw) else []
+    return [line.split(None, 1)[0] for line in split_header(raw)[0][1:]] if is_segmented(raw) else []
 
 
 def _segment(root: Path, path: str, frames: int, layout: SegmentLayout) -> NDArray[np.float64]:

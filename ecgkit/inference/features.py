@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecgkit.evaluation.features.collected import Collected
 from ecgkit.evaluation.features.extract import RecordFeatures, extract
+from ecgkit.evaluation.features.gathered import Gathered
 from ecgkit.inference.notes import notes, problem
 from ecgkit.inference.records import Block
 from ecgkit.methods import Encoder
@@ -62,7 +62,7 @@ def features_of_block(block: Block, at: NDArray[np.int64], reader: Reader) -> Re
         RunError: The encoder does not fill a field, or gives NaN.
     """
     fields = [*reader.needs, *(["token_real"] if "tokens" in reader.needs else [])]
-    found = Collected(len(at), fields)
+    found = Gathered(len(at), fields)
     present = np.zeros((len(at), len(reader.spec.leads)), bool)
     place = {int(n): i for i, n in enumerate(at)}
     for group in block.groups(at, reader.spec, reader.encoder.needs, reader.name):

@@ -1,6 +1,7 @@
 """Labels of an extraction as a CSV file for other programs, with codes.
 
-``long``: one row per record and entity that its report states, with the codes of the entity.
+``long``: one row per record and entity that its report states, with the codes of the entity: those of the vocabulary
+that was applied, else those of the lexicon.
 ``wide``: one row per record and one column per entity, 1 present, 2 uncertain, 0 absent or not mentioned, and empty if
 the report was not read completely.
 """
@@ -42,7 +43,7 @@ def write_labels_csv(entities: Entities, path: Path, *, form: Form = "long", ove
 
 
 def _long(entities: Entities) -> pd.DataFrame:
-    codes = load_codes()
+    codes = {**load_codes(), **entities.codes}
     cells = {name: codes.get(name, Codes()).cells() for name in entities.names}
     rows = [
         {

@@ -254,6 +254,7 @@ def label_records(
             },
         },
         reports.content_hash,
+        vocabulary.codes,
     )
     table = mention_table(corpus, readings.mentions, vocabulary)
     problems = {text_hash(corpus.texts[i]): reason for i, reason in readings.problems.items()}

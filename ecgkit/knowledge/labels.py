@@ -16,7 +16,7 @@ import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -28,11 +28,12 @@ from numpy.typing import NDArray
 
 from ecgkit.config import write_yaml
 from ecgkit.errors import ConfigError, StoreError
+from ecgkit.knowledge.codes import Codes, codes_from
 from ecgkit.knowledge.reports import FOLDER
 from ecgkit.knowledge.vocabulary import Vocabulary, as_yaml, read_vocabulary
 from ecgkit.parquet import read_frame, write_frame
 from ecgkit.store.format import file_hash
-from ecgkit.store.products import found_folder
+from ecgkit.store.products import StoreFolder, found_folder, store_around
 from ecgkit.store.reader import Store
 
 KIND = "entity labels"
@@ -59,6 +60,7 @@ class Entities:
         parents: Parent by entity, including all ancestors, whether or not they are in `names`.
         provenance: How the labels were made: backend, model, prompts, host, date, options.
         content_hash: Hash of the reports that the labels belong to.
+        codes: Codes by entity, where the vocabulary gave an entity codes of its own.
     """
 
     names: tuple[str, ...]
@@ -68,6 +70,7 @@ class Entities:
     parents: Mapping[str, str]
     provenance: Mapping[str, Any]
     content_hash: str
+    codes: Mapping[str, Codes] = field(default_factory=dict)
 
     @property
     def counts(self) -> NDArray[np.int64]:
@@ -80,7 +83,7 @@ class Entities:
         return np.count_nonzero(self.values == UNCERTAIN, axis=0)
 
 
-def read_labels(store: Store | Path, name: str = DEFAULT_NAME) -> Entities:
+def read_labels(store: StoreFolder | Path, name: str = DEFAULT_NAME) -> Entities:
     """Read the labels of a store, or of a table's reports.
 
     Args:
@@ -97,14 +100,17 @@ def read_labels(store: Store | Path, name: str = DEFAULT_NAME) -> Entities:
     return entities
 
 
-def label_folder(store: Store | Path, name: str = DEFAULT_NAME) -> tuple[Path, Store | None]:
+def label_folder(store: StoreFolder | Path, name: str = DEFAULT_NAME) -> tuple[Path, StoreFolder | None]:
     """Return the folder of labels, and the store that they must fit, if there is one; see `read_labels`."""
-    if isinstance(store, Store):
+    if not isinstance(store, Path):
         return found_folder(store.path, store.content_hash, FOLDER, name), store
     if (store / MENTIONS).is_file():
         return store, None
     if (store / "signal").is_dir():
         return label_folder(Store(store), name)
+    within = store_around(store, FOLDER)
+    if within is not None:  # may lie in the cache of a user who may not write to the store
+        return label_folder(Store(within), store.name)
     return store / name, None
 
 
@@ -128,6 +134,7 @@ def _read(path: Path) -> Entities:
             parents=dict(about["parents"]),
             provenance=dict(about["provenance"]),
             content_hash=str(about["content_sha256"]),
+            codes={entity: codes_from(codes) for entity, codes in about.get("codes", {}).items()},
         )
     except StoreError:
         raise
@@ -211,6 +218,7 @@ def _write_matrix(folder: Path, entities: Entities, vocabulary_hash: str) -> Non
             "names": list(entities.names),
             "counts": entities.counts.tolist(),
             "parents": dict(entities.parents),
+            **({"codes": {e: c.to_dict() for e, c in entities.codes.items()}} if entities.codes else {}),
             "provenance": dict(entities.provenance),
             "content_sha256": entities.content_hash,
             VOCABULARY_HASH: vocabulary_hash,

@@ -2,13 +2,15 @@
 
 A family provides a `Method`: a module built from its config, with a `training_step` and an `encoder`. The core passes
 it a `Batch` with the signal and the supplies that the family needs, and gets back named `Losses`. The encoder turns
-signals into `Features`. Shapes: B batch, L leads, T samples, N tokens, D width.
+signals into `Features`. A family that only encodes is an `EncoderOnly`. Shapes: B batch, L leads, T samples, N tokens,
+D width.
 """
 
 from ecgkit.entries import MethodEntry
 from ecgkit.methods.batch import VIEWS, Batch, Clock
 from ecgkit.methods.choice import MethodConfig, chosen_config, lightest_preset, method_config
 from ecgkit.methods.encoder import Encoder
+from ecgkit.methods.encoder_only import EncoderOnly, refuse_pretraining
 from ecgkit.methods.features import AttentionMap, Features, Losses, Reconstruction
 from ecgkit.methods.method import Corpus, Method, Sampler, ZeroShot
 
@@ -19,6 +21,7 @@ __all__ = [
     "Clock",
     "Corpus",
     "Encoder",
+    "EncoderOnly",
     "Features",
     "Losses",
     "Method",
@@ -27,6 +30,7 @@ __all__ = [
     "MethodConfig",
     "MethodEntry",
     "Reconstruction",
+    "refuse_pretraining",
     "Sampler",
     "VIEWS",
     "ZeroShot",

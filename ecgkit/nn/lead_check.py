@@ -1,10 +1,11 @@
-"""For encoders that only know the standard twelve leads: a check, and a way to fill in all twelve."""
+"""For encoders that only know certain leads: a check, and ways to give every lead its row."""
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ecgkit.errors import SignalError
-from ecgkit.leads import STANDARD_LEADS
+from ecgkit.leads import STANDARD_LEADS, lead_ids
+from ecgkit.signal.spec import SignalSpec
 
 
 def check_standard_leads(lead_ids: Tensor) -> None:
@@ -44,3 +45,40 @@ def on_standard_leads(signal: Tensor, lead_ids: Tensor) -> Tensor:
     check_standard_leads(lead_ids)
     B, _, T = signal.shape
     return signal.new_zeros(B, len(STANDARD_LEADS), T).index_copy(1, lead_ids, signal)
+
+
+class LeadRows(nn.Module):
+    """Puts the given leads into the rows of a contract, and one value into the others: ``[B, L, T] -> [B, rows, T]``.
+
+    Args:
+        signal: The contract, whose leads are of the standard twelve.
+        fill: Value of the rows of leads that are not given.
+    """
+
+    def __init__(self, signal: SignalSpec, fill: float = 0.0) -> None:
+        super().__init__()
+        self.leads, self.fill = signal.leads, fill
+        table = torch.full((len(STANDARD_LEADS),), -1)
+        for row, lead in enumerate(lead_ids(signal.leads)):
+            if lead >= len(STANDARD_LEADS):
+                raise ValueError(f"leads {signal.leads} must be of the standard twelve")
+            table[lead] = row
+        self.register_buffer("row_of", table, persistent=False)
+
+    row_of: Tensor
+
+    def forward(self, signal: Tensor, lead_ids: Tensor) -> Tensor:
+        """Put the leads into their rows.
+
+        Raises:
+            SignalError: A lead has no row.
+        """
+        known = lead_ids.clamp_max(len(self.row_of) - 1)
+        rows = self.row_of[known]
+        # While a graph is made of the model (torch.compile, torch.export) there are no values to look at.
+        compiling = torch.compiler.is_compiling()
+        if not compiling and (int(lead_ids.max()) >= len(self.row_of) or int(rows.min()) < 0):
+            raise SignalError("a lead that the model has no row for", "some of " + " ".join(self.leads))
+        placed = signal.new_full((signal.shape[0], len(self.leads), signal.shape[-1]), self.fill)
+        placed[:, rows] = signal
+        return placed

@@ -22,14 +22,23 @@ class Attention(WatchedAttention):
         heads: Number of heads.
         head_width: Width of a head; default D / heads.
         dropout: Share of the attention weights that is dropped in training.
+        qkv_bias: Whether queries, keys and values have a bias.
     """
 
-    def __init__(self, *, width: int, heads: int, head_width: int | None = None, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        *,
+        width: int,
+        heads: int,
+        head_width: int | None = None,
+        dropout: float = 0.0,
+        qkv_bias: bool = True,
+    ) -> None:
         super().__init__()
         self.heads = heads
         self.dropout = dropout
         inner = heads * (head_width or width // heads)
-        self.qkv = nn.Linear(width, 3 * inner)
+        self.qkv = nn.Linear(width, 3 * inner, bias=qkv_bias)
         self.proj = nn.Linear(inner, width)
 
     def forward(self, x: Tensor, allowed: Any = None) -> Tensor:
@@ -86,6 +95,7 @@ class Block(nn.Module):
         dropout: Dropout on attention weights, on the Mlp's hidden layer and on both residual branches.
         norm_eps: Epsilon of the norms.
         attention: Class of the attention layer.
+        qkv_bias: Whether queries, keys and values have a bias.
     """
 
     def __init__(
@@ -100,10 +110,12 @@ class Block(nn.Module):
         dropout: float = 0.0,
         norm_eps: float = 1e-5,
         attention: type[Attention] = Attention,
+        qkv_bias: bool = True,
     ) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(width, eps=norm_eps)
-        self.attn = attention(width=width, heads=heads, head_width=head_width, dropout=dropout)
+        bias = {} if qkv_bias else {"qkv_bias": False}  # a class of its own may know no such choice
+        self.attn = attention(width=width, heads=heads, head_width=head_width, dropout=dropout, **bias)
         self.norm2 = nn.LayerNorm(width, eps=norm_eps)
         self.mlp = Mlp(width=width, hidden=hidden, activation=activation, dropout=dropout)
         self.post_norm = post_norm

@@ -70,16 +70,32 @@ class Butterworth:
     def _apply(
         self, signal: NDArray[np.floating], kind: str, edges: tuple[float, ...], fs: float
     ) -> NDArray[np.floating]:
-        try:
-            if self.form == "sos":
-                return _there_and_back(*_sections(self.order, edges, kind, fs), signal)
+        if self.form == "ba":
             b, a = scipy.signal.butter(self.order, np.squeeze(edges), kind, fs=fs, output="ba")
-            return np.asarray(scipy.signal.filtfilt(b, a, signal, axis=-1))
+            return there_and_back(b, a, signal, fs)
+        try:
+            return _there_and_back(*_sections(self.order, edges, kind, fs), signal)
         except ValueError:
-            samples = signal.shape[-1]
-            raise SignalError(
-                f"signal of {samples} samples ({samples / fs:g} s)", f"enough to filter at order {self.order}"
-            ) from None
+            raise _too_short(signal, fs) from None
+
+
+def there_and_back(
+    b: NDArray[np.floating], a: NDArray[np.floating], signal: NDArray[np.floating], fs: float
+) -> NDArray[np.floating]:
+    """Filter ``[..., T]`` forwards and backwards by a transfer function b / a, with `scipy.signal.filtfilt`.
+
+    Raises:
+        SignalError: The signal is too short to be padded.
+    """
+    try:
+        return np.asarray(scipy.signal.filtfilt(b, a, signal, axis=-1))
+    except ValueError:
+        raise _too_short(signal, fs) from None
+
+
+def _too_short(signal: NDArray[np.floating], fs: float) -> SignalError:
+    samples = signal.shape[-1]
+    return SignalError(f"signal of {samples} samples ({samples / fs:g} s)", "enough samples for the filter")
 
 
 @cache

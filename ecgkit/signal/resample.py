@@ -1,7 +1,8 @@
 """Change of sampling rate.
 
 ``fft`` is band-limited interpolation over the whole signal, what most published pipelines use
-(`scipy.signal.resample`); ``poly`` is a polyphase filter (`scipy.signal.resample_poly`), local in time.
+(`scipy.signal.resample`); ``poly`` is a polyphase filter (`scipy.signal.resample_poly`), local in time; ``linear``
+draws straight lines between samples, with the first and the last sample kept in their places at the ends.
 """
 
 from fractions import Fraction
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 from ecgkit.errors import SignalError
 from ecgkit.signal.repair import interpolate_gaps
 
-Resampling = Literal["fft", "poly"]
+Resampling = Literal["fft", "poly", "linear"]
 
 
 def resampled_length(samples: int, fs: float, fs_out: float) -> int:
@@ -30,7 +31,7 @@ def resample(
         signal: ``[..., T]`` without NaN.
         fs: Present sampling rate in Hz.
         fs_out: New sampling rate in Hz.
-        method: ``fft`` or ``poly``.
+        method: ``fft``, ``poly`` or ``linear``.
 
     Returns:
         ``[..., round(T * fs_out / fs)]``; the signal itself if the rates are equal.
@@ -42,6 +43,8 @@ def resample(
         raise SignalError(f"sampling rates {fs:g} and {fs_out:g} Hz", "positive rates")
     if fs == fs_out:
         return signal
+    if method == "linear":
+        return _linear(signal, int(signal.shape[-1] * fs_out / fs))
     import scipy.signal  # slow to import, and only needed here in an ingest
 
     if method == "fft":
@@ -49,6 +52,14 @@ def resample(
     ratio = Fraction(fs_out / fs).limit_denominator(10_000)
     out = scipy.signal.resample_poly(signal, ratio.numerator, ratio.denominator, axis=-1, padtype="line")
     return np.asarray(out[..., : resampled_length(signal.shape[-1], fs, fs_out)])
+
+
+def _linear(signal: NDArray[np.floating], length: int) -> NDArray[np.floating]:
+    T = signal.shape[-1]
+    place = np.arange(length) * ((T - 1) / max(length - 1, 1))
+    left = np.minimum(place.astype(int), max(T - 2, 0))
+    share = place - left
+    return signal[..., left] * (1 - share) + signal[..., np.minimum(left + 1, T - 1)] * share
 
 
 def resample_with_gaps(signal: NDArray[np.floating], fs: float, fs_out: float) -> NDArray[np.floating]:

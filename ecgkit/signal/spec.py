@@ -7,8 +7,8 @@ window the filter runs there too, since the result is the same and no batch has 
 """
 
 import math
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from ecgkit.config import fingerprint
 from ecgkit.errors import SignalError
 from ecgkit.leads import STANDARD_LEADS, parse_lead
-from ecgkit.signal.filters import Butterworth
 from ecgkit.signal.normalize import Normalization, normalize
+from ecgkit.signal.published_filters import Filter, NotchBandMedian
 from ecgkit.signal.repair import Repair, fill_gaps
 from ecgkit.signal.resample import Resampling, resample
 
@@ -38,19 +38,23 @@ class SignalSpec:
         eval_starts: Starts of the evaluation crops in s; their features are averaged.
         repair: Way to fill missing samples.
         resample: Way to change the sampling rate.
+        filter_at: Rate at which the filter runs: the ``model``'s, or that of the ``record``, before resampling.
+        normalize_window: Whether to normalise the window instead of the crop; only for a normalisation of each lead.
     """
 
     fs: float
     seconds: float
     leads: tuple[str, ...] = STANDARD_LEADS
     window: float = 10.0
-    filter: Butterworth | None = None
+    filter: Filter | None = None
     filter_first: bool = False
     normalize: Normalization = "record-zscore"
     crop: Literal["random", "start"] = "random"
     eval_starts: tuple[float, ...] = (0.0,)
     repair: Repair = "interpolate"
     resample: Resampling = "fft"
+    filter_at: Literal["model", "record"] = "model"
+    normalize_window: bool = False
 
     def __post_init__(self) -> None:
         problem = self._problem()
@@ -64,6 +68,8 @@ class SignalSpec:
             return f"seconds {self.seconds:g} must not be longer than window {self.window:g}"
         if self.samples < 1:
             return f"seconds {self.seconds:g} at fs {self.fs:g} Hz must make at least one sample"
+        if self.normalize_window and self.normalize.startswith("record"):
+            return f"normalize {self.normalize} needs all leads that are used: it cannot be done on the window"
         if not self.eval_starts or not all(0 <= s <= self.window - self.seconds + 1e-9 for s in self.eval_starts):
             return f"eval_starts {self.eval_starts} must lie between 0 and window - seconds"
         try:
@@ -85,14 +91,34 @@ class SignalSpec:
         return round(self.fs * self.window)
 
     @property
-    def window_filter(self) -> Butterworth | None:
+    def window_filter(self) -> Filter | None:
         """The filter, if it runs before the crop."""
-        return self.filter if self.filter_first or self.samples == self.window_samples else None
+        early = self.filter_first or self.filter_at == "record" or self.samples == self.window_samples
+        return self.filter if early else None
 
     @property
-    def crop_filter(self) -> Butterworth | None:
+    def crop_filter(self) -> Filter | None:
         """The filter, if it runs after the crop."""
         return None if self.window_filter else self.filter
+
+    @property
+    def crop_normalize(self) -> Normalization:
+        """The normalisation after the crop."""
+        return "none" if self.normalize_window else self.normalize
+
+    @property
+    def raw(self) -> "SignalSpec":
+        """This contract without the filter and the normalisation of the window."""
+        if self.window_filter is None and not self.normalize_window:
+            return self
+        filter = None if self.window_filter else self.filter
+        scale: dict[str, Any] = {"normalize": "none", "normalize_window": False} if self.normalize_window else {}
+        return replace(self, filter=filter, filter_at="model", **scale)
+
+    def on_window(self, window: NDArray[np.floating]) -> NDArray[np.floating]:
+        """Filter and normalise a window ``[..., T]`` at the contract's rate, as far as that is not done on the crop."""
+        out = self.window_filter(window, self.fs) if self.window_filter else window
+        return normalize(out, self.normalize) if self.normalize_window else out
 
     @property
     def eval_offsets(self) -> tuple[int, ...]:
@@ -101,12 +127,15 @@ class SignalSpec:
 
     def view_key(self) -> str:
         """Return the hash of everything that decides a view's content: the steps before the crop."""
-        return fingerprint(self.fs, self.window, self.leads, self.repair, self.resample, self.window_filter)
+        steps = [self.fs, self.window, self.leads, self.repair, self.resample, self.window_filter]
+        late = [self.filter_at, self.normalize] if self.normalize_window or self.filter_at == "record" else []
+        return fingerprint(*steps, *late)
 
     def __str__(self) -> str:
         band = "no filter"
         if self.filter is not None:
-            band = f"{self.filter.low or 0:g}-{self.filter.high or self.fs / 2:g} Hz"
+            edges = self.filter.band if isinstance(self.filter, NotchBandMedian) else self.filter
+            band = f"{edges.low or 0:g}-{edges.high or self.fs / 2:g} Hz"
         shape = f"{len(self.leads)} leads x {self.samples} samples ({self.seconds:g} s at {self.fs:g} Hz)"
         return f"{shape}, {band}, {self.normalize}"
 
@@ -126,9 +155,10 @@ def window_of(signal: NDArray[np.floating], fs: float, spec: SignalSpec) -> tupl
         raise SignalError("the recording has no samples")
     # Cut first, as published pipelines do, so a long recording costs no more than its window.
     kept = signal[..., : round(spec.window * fs)].astype(np.float64)
-    out = resample(fill_gaps(kept, spec.repair), fs, spec.fs, spec.resample)[..., : spec.window_samples]
-    if spec.window_filter:
-        out = spec.window_filter(out, spec.fs)
+    filled, steps = fill_gaps(kept, spec.repair), spec
+    if spec.filter and spec.filter_at == "record":
+        filled, steps = spec.filter(filled, fs), replace(spec, filter=None)
+    out = steps.on_window(resample(filled, fs, spec.fs, spec.resample)[..., : spec.window_samples])
     length = out.shape[-1]
     pad = [(0, 0)] * (out.ndim - 1) + [(0, spec.window_samples - length)]
     return (np.pad(out, pad) if length < spec.window_samples else out), length
@@ -171,11 +201,11 @@ def _finish(
 ) -> NDArray[np.floating]:
     if spec.crop_filter:
         signal = spec.crop_filter(crops.astype(np.float64), spec.fs)  # low band edges need double precision
-        scaled = normalize(signal, spec.normalize, signal)
+        scaled = normalize(signal, spec.crop_normalize, signal)
     elif crops.dtype == np.float32:
-        return normalize(crops, spec.normalize, out)
+        return normalize(crops, spec.crop_normalize, out)
     else:
-        scaled = normalize(crops, spec.normalize)
+        scaled = normalize(crops, spec.crop_normalize)
     if out is not None:
         out[...] = scaled
     return scaled

@@ -9,9 +9,22 @@ They lie in the store. If this user may not write to the store, the user's own p
 
 import os
 from pathlib import Path
+from typing import Protocol
 
 from ecgkit.choices import choose
 from ecgkit.config import fingerprint
+
+
+class StoreFolder(Protocol):
+    """A store, as far as its products need to know it."""
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+
+    @property
+    def content_hash(self) -> str:
+        """Hash over all waveforms and the record table."""
 
 
 def own_folder(path: Path, content_hash: str, what: str) -> Path:
@@ -22,7 +35,7 @@ def own_folder(path: Path, content_hash: str, what: str) -> Path:
         content_hash: Its content hash.
         what: Kind of the products, such as ``beats``.
     """
-    return path / what if os.access(path, os.W_OK) else _cached(content_hash, what)
+    return path / what if os.access(path, os.W_OK) else cached_folder(content_hash, what)
 
 
 def found_folder(path: Path, content_hash: str, what: str, name: str = "") -> Path:
@@ -44,12 +57,22 @@ def folders(path: Path, content_hash: str, what: str) -> list[Path]:
     return [place for place in places if place.is_dir()]
 
 
+def store_around(path: Path, what: str) -> Path | None:
+    """Return the store of a product's path ``STORE/WHAT/NAME``; None if the path is not of this form.
+
+    The product itself may lie in the cache.
+    """
+    store = path.parent.parent
+    return store if path.parent.name == what and (store / "signal").is_dir() else None
+
+
+def cached_folder(content_hash: str, what: str) -> Path:
+    """Return the folder of the products of a store that this user may not write to."""
+    cache = Path(os.environ.get("ECGKIT_CACHE", "~/.cache/ecgkit")).expanduser()
+    return cache / what / fingerprint(content_hash)
+
+
 def note_own_folder(path: Path, folder: Path) -> None:
     """Note for the user that products are written outside of a store."""
     if not folder.is_relative_to(path):
         choose("folder", folder, f"you may not write to {path.name}")
-
-
-def _cached(content_hash: str, what: str) -> Path:
-    cache = Path(os.environ.get("ECGKIT_CACHE", "~/.cache/ecgkit")).expanduser()
-    return cache / what / fingerprint(content_hash)

@@ -1,7 +1,7 @@
 """Reading stores."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,7 +36,7 @@ class Store:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.attributes = _attributes(path)
+        self.attributes = read_attributes(path)
         self.leads: tuple[str, ...] = tuple(self.attributes["leads"])
         self._array: Any = self._read("signal", lambda part: zarr.open_array(part, mode="r"))
         self._slots = self.table["slot"].to_numpy(np.int64)
@@ -85,11 +85,7 @@ class Store:
         Raises:
             StoreError: The table cannot be read, or is not the one that was stored.
         """
-        table = self._read(fmt.RECORDS, read_frame)
-        expected = self.attributes.get("records_sha256")  # stores of earlier releases have none
-        if expected and fmt.file_hash(self.path / fmt.RECORDS) != expected:
-            raise StoreError(f"{self.path / fmt.RECORDS} has been changed since the store was made", remedy=REMAKE)
-        return table
+        return read_part(table_file(self.path, self.attributes), read_frame)
 
     @cached_property
     def _columns(self) -> dict[str, NDArray[Any]]:
@@ -185,17 +181,10 @@ class Store:
         if found == self._columns["sha256"][row]:
             return
         shard = self.path / fmt.shard_path(int(self._slots[row]) // int(self._array.shards[0]))
-        record_id = self._columns["record_id"][row]
-        cause = "its signal, its leads or its row have changed" if shard.exists() else "the file does not exist"
-        raise StoreError(f"record {record_id} of {self.path} is damaged in {shard}: {cause}", remedy=REMAKE)
+        raise damaged(self.path, str(self._columns["record_id"][row]), shard)
 
     def _read(self, part: str, reader: Callable[[Path], T]) -> T:
-        """Read a part of the store. Any error that a library raises for a damaged file becomes one clear error."""
-        try:
-            return reader(self.path / part)
-        except Exception as error:  # each library raises its own errors
-            cause = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-            raise StoreError(f"{self.path / part} cannot be read ({cause})", remedy=REMAKE) from None
+        return read_part(self.path / part, reader)
 
     def row(self, record_id: str) -> int:
         """Return the row of a record.
@@ -223,7 +212,7 @@ class Store:
             StoreError: The record differs from what was stored.
         """
         record = self.table.iloc[row]
-        leads, rows, slot = tuple(record["leads"]), self._rows_of(row), int(self._slots[row])
+        rows, slot = self._rows_of(row), int(self._slots[row])
         start, stop, _ = slice(start, stop).indices(int(record["samples"]))
         if row in self._sound:
             stored = self._signals(slot, slice(start, stop))
@@ -232,23 +221,78 @@ class Store:
             self._check(row, whole)
             self._sound.add(row)
             stored = whole[:, start:stop]
-        rpeaks = None if record["rpeaks"] is None else np.asarray(record["rpeaks"], np.int64)
-        return Recording(
-            stored[rows],
-            float(record["fs"]),
-            leads,
-            str(record["unit"]),
-            tuple(record["source_leads"]),
-            tuple(record["derived_leads"]),
-            tuple(record["other_signals"]),
-            rpeaks=None if rpeaks is None else rpeaks[(rpeaks >= start) & (rpeaks < stop)] - start,
-            scaling=self.scaling(row),
-        )
+        return recording_of({str(k): v for k, v in record.items()}, stored[rows], start)
 
     def present(self, leads: Sequence[str]) -> NDArray[np.bool_]:
         """Return bool ``[R, len(leads)]``: whether a record has a lead."""
         have = self.table["leads"].map(set)
         return np.array([[lead in record for lead in leads] for record in have], bool).reshape(-1, len(leads))
+
+
+def read_part(part: Path, reader: Callable[[Path], T]) -> T:
+    """Read a part of a store. Any error that a library raises for a damaged file becomes one clear error.
+
+    Raises:
+        StoreError: The part cannot be read.
+    """
+    try:
+        return reader(part)
+    except Exception as error:  # each library raises its own errors
+        cause = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+        raise StoreError(f"{part} cannot be read ({cause})", remedy=REMAKE) from None
+
+
+def table_file(path: Path, attributes: Mapping[str, Any]) -> Path:
+    """Return the file of a store's record table.
+
+    Args:
+        path: The store.
+        attributes: Its attributes.
+
+    Raises:
+        StoreError: The table cannot be read, or is not the one that was stored.
+    """
+    table, new = path / fmt.RECORDS, path / fmt.NEW_RECORDS
+    expected = attributes.get("records_sha256")  # stores of earlier releases have none
+    if not expected or read_part(table, fmt.file_hash) == expected:
+        return table
+    # 'ecgkit relabel' was killed at its last step, or the table was changed by other means.
+    if new.is_file() and read_part(new, fmt.file_hash) == expected:
+        return new
+    read_part(table, read_frame)
+    raise StoreError(
+        f"{table} has been changed since the store was made",
+        remedy=f"{REMAKE} To change labels or other facts: ecgkit relabel {path} TABLE",
+    )
+
+
+def recording_of(record: Mapping[str, Any], stored: NDArray[np.int16], start: int) -> Recording:
+    """Return a recording, or a stretch of it.
+
+    Args:
+        record: Its row of the record table.
+        stored: int16 ``[L, T]``, the stored samples of its leads from `start` on.
+        start: First sample.
+    """
+    rpeaks = None if record["rpeaks"] is None else np.asarray(record["rpeaks"], np.int64)
+    stop = start + stored.shape[1]
+    return Recording(
+        stored,
+        float(record["fs"]),
+        tuple(record["leads"]),
+        str(record["unit"]),
+        tuple(record["source_leads"]),
+        tuple(record["derived_leads"]),
+        tuple(record["other_signals"]),
+        rpeaks=None if rpeaks is None else rpeaks[(rpeaks >= start) & (rpeaks < stop)] - start,
+        scaling=fmt.scaling_of(record),
+    )
+
+
+def damaged(path: Path, record_id: str, shard: Path) -> StoreError:
+    """Return the error for a record of a store that differs from its hash."""
+    cause = "its signal, its leads or its row have changed" if shard.exists() else "the file does not exist"
+    return StoreError(f"record {record_id} of {path} is damaged in {shard}: {cause}", remedy=REMAKE)
 
 
 @lru_cache(maxsize=1)
@@ -260,7 +304,12 @@ def _reopen(path: Path, content_hash: str) -> Store:
     return store
 
 
-def _attributes(path: Path) -> dict[str, Any]:
+def read_attributes(path: Path) -> dict[str, Any]:
+    """Return the attributes of a store.
+
+    Raises:
+        StoreError: `path` is not a store, or has a newer format.
+    """
     expected = "a store made by 'ecgkit ingest'"
     if not path.exists():
         aside = path.absolute().with_name(f".{path.name}.replaced")
@@ -269,7 +318,7 @@ def _attributes(path: Path) -> dict[str, Any]:
             raise StoreError(f"{path} was being replaced by 'ecgkit ingest --overwrite', which was killed", "", remedy)
         raise StoreError(f"{path} does not exist", expected, "Make it with: ecgkit ingest SRC --out STORE")
     try:
-        meta = json.loads((path / "zarr.json").read_text(encoding="utf-8"))
+        meta = json.loads((path / fmt.META).read_text(encoding="utf-8"))
         attributes = dict(meta["attributes"])
     except (OSError, ValueError, KeyError, TypeError):
         attributes = {}

@@ -22,7 +22,7 @@ from ecgkit.store import format as fmt
 
 VIEWS = "views"
 KIND = "products of a replaced store"
-_OWN = frozenset((MARKER, "zarr.json", "signal", fmt.RECORDS, fmt.QUALITY, fmt.LEDGER, fmt.LOG))
+_OWN = frozenset((MARKER, fmt.META, "signal", fmt.RECORDS, fmt.QUALITY, fmt.LEDGER, fmt.LOG))
 _ANSWERS = ("knowledge/cache.sqlite", "knowledge/cache.sqlite-wal")
 
 
@@ -86,5 +86,5 @@ def _holds_a_file(path: Path) -> bool:
 def _content(store: Path) -> str:
     """Return the content hash of a store; empty if it is damaged."""
     with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
-        return str(json.loads((store / "zarr.json").read_text(encoding="utf-8"))["attributes"]["content_sha256"])
+        return str(json.loads((store / fmt.META).read_text(encoding="utf-8"))["attributes"]["content_sha256"])
     return ""

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from ecgkit.datasets.tables import Row, read_rows, text
 from ecgkit.errors import TaskError
+from ecgkit.wording import plural
 
 PARTS = ("train", "val", "test")
 NAMED = 5  # number of records that a note names
@@ -215,7 +216,7 @@ def _shared_patients(members: Mapping[str, NDArray[np.int64]], records: pd.DataF
     of_part = [set(records["patient_id"].iloc[rows].dropna()) for rows in members.values()]
     counted = Counter(patient for patients in of_part for patient in patients)
     both = [patient for patient, parts in counted.items() if parts > 1]
-    return [f"{len(both)} patients are in more than one part of the split"] if both else []
+    return [f"{plural(len(both), 'patient')} with records in more than one part of the split"] if both else []
 
 
 def _origin(table: Table, classes: Sequence[str]) -> TableOrigin:

@@ -9,8 +9,17 @@
 The checks run on a CPU, on a small simulated store. They take a minute or two for a small preset.
 """
 
-from ecgkit.testing.conformance import CHECKS, check_method, check_plugin
+from ecgkit.testing.conformance import CHECKS, OF_ENCODERS, check_method, check_plugin
 from ecgkit.testing.pytest_form import method_tests
 from ecgkit.testing.result import CheckFailed, CheckResult, CheckSkipped
 
-__all__ = ["CHECKS", "CheckFailed", "CheckResult", "CheckSkipped", "check_method", "check_plugin", "method_tests"]
+__all__ = [
+    "CHECKS",
+    "OF_ENCODERS",
+    "CheckFailed",
+    "CheckResult",
+    "CheckSkipped",
+    "check_method",
+    "check_plugin",
+    "method_tests",
+]

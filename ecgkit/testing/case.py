@@ -14,7 +14,6 @@ import torch
 
 from ecgkit.entries import MethodEntry, TaskEntry, load_target
 from ecgkit.methods import VIEWS, Batch, Method, chosen_config
-from ecgkit.progress import silent
 from ecgkit.store.reader import Store
 from ecgkit.testing.material import store_for, task_for
 from ecgkit.training.options import PretrainOptions
@@ -94,7 +93,7 @@ class Case:
     def set_up(self, seed: int = 0) -> Setup:
         """Return the setup of a training with this seed."""
         options = replace(OPTIONS, seed=seed)
-        return set_up(self.entry, self.config, self.store, options, Processes(), silent, self.task)
+        return set_up(self.entry, self.config, self.store, options, Processes(), self.task)
 
     def variant(self, **recipe: Any) -> Setup:
         """Return a setup with a new method and other settings of the recipe."""

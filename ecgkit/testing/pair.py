@@ -13,7 +13,6 @@ import torch
 from torch import Tensor
 
 from ecgkit.entries import MethodEntry
-from ecgkit.progress import silent
 from ecgkit.store.reader import Store
 from ecgkit.tasks.loading import find_task
 from ecgkit.testing.case import OPTIONS
@@ -31,7 +30,7 @@ def gradient_of_own(entry: MethodEntry, config: Any, store: Path, task: str) -> 
     """Return the gradient of every trained parameter by name, over all joined processes."""
     labels = find_task(task) if task else None
     with joined("cpu") as processes:
-        setup = set_up(entry, config, Store(store), OPTIONS, processes, silent, labels)
+        setup = set_up(entry, config, Store(store), OPTIONS, processes, labels)
         return taken_step(setup, processes).gradients
 
 

@@ -18,6 +18,7 @@ def _case(name: str, preset: str, compiler: str, settings: tuple[str, ...]) -> C
 def method_tests(
     *names: str,
     preset: str = "",
+    checks: Sequence[str] = (),
     leave_out: Sequence[str] = (),
     compiler: str = "aot_eager",
     settings: Sequence[str] = (),
@@ -30,15 +31,16 @@ def method_tests(
     Args:
         names: Registered methods.
         preset: Preset to check. By default ``tiny`` if the method has it, otherwise its first preset.
+        checks: Names of the checks; empty for all.
         leave_out: Names of checks to leave out.
         compiler: See `ecgkit.testing.check_method`.
         settings: Settings that differ from the preset, such as ``depth=1``: checks of smaller models are faster.
     """
     import pytest
 
-    checks = [check for check in CHECKS if check not in leave_out]
+    chosen = [check for check in CHECKS if check not in leave_out and (not checks or check in checks)]
 
-    @pytest.mark.parametrize("check", checks)
+    @pytest.mark.parametrize("check", chosen)
     @pytest.mark.parametrize("name", names)
     def test_method(name: str, check: str) -> None:
         result = run_check(_case(name, preset, compiler, tuple(settings)), check)

@@ -8,7 +8,6 @@ import torch
 
 from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.methods import Clock
-from ecgkit.progress import silent
 from ecgkit.store.reader import Store
 from ecgkit.training.cost import Cost, peak_flops, timed
 from ecgkit.training.engine import Engine
@@ -70,7 +69,7 @@ def estimate(
         processes: Number of processes that would train.
         task: Task that gives the labels, for a method that needs them.
     """
-    setup = set_up(entry, config, store, options, Processes(), silent, task, preview_only=True)
+    setup = set_up(entry, config, store, options, Processes(), task, preview_only=True)
     cost = setup.cost()
     recipe = setup.recipe
     share = max(1, recipe.batch_size // (processes * recipe.accumulate))

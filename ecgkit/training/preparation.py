@@ -12,6 +12,7 @@ from ecgkit.beats.find import find_beats
 from ecgkit.beats.peaks import read_attributes
 from ecgkit.entries import SupplyEntry, TextEncoderEntry, load_target
 from ecgkit.errors import StoreError
+from ecgkit.executor import Executor
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
 from ecgkit.knowledge.extractions import chosen_extraction, extractions, read_extraction
 from ecgkit.knowledge.labels import DEFAULT_NAME
@@ -27,7 +28,13 @@ CHOOSE = "--set entities.name=NAME"
 
 
 def check_prepared(
-    needs: Iterable[str], store: Store, *, owner: str, prepare: Progress | None, config: Any = None
+    needs: Iterable[str],
+    store: Store,
+    *,
+    owner: str,
+    prepare: Progress | None,
+    config: Any = None,
+    executor: Executor | None = None,
 ) -> None:
     """Refuse a store that lacks a need, or add what is missing.
 
@@ -37,6 +44,7 @@ def check_prepared(
         owner: Name of the method, for the error.
         prepare: Adds what is missing, and is called with stage, records done and records in all; None refuses.
         config: The method's config, which may choose among the values of a store.
+        executor: Adds what is missing; None for this process.
 
     Raises:
         StoreError: Something is missing; the message names the command that adds it.
@@ -53,7 +61,7 @@ def check_prepared(
                 remedy=f"Add them with: {command_of(entry, store)}"
                 + (" (or train with --prepare, which does it first)" if entry.prepare else ""),
             )
-        load_target(entry.prepare, f"supply {need!r}")(store, prepare, *setting_of(entry, config))
+        load_target(entry.prepare, f"supply {need!r}")(store, executor, prepare, *setting_of(entry, config))
 
 
 def setting_of(entry: SupplyEntry, config: Any) -> tuple[Any, ...]:
@@ -104,9 +112,9 @@ def text_origin(config: Any) -> TextOrigin | None:
     return None
 
 
-def find_all_beats(store: Store, progress: Progress) -> None:
+def find_all_beats(store: Store, executor: Executor | None, progress: Progress) -> None:
     """Find the R peaks of a store as ``ecgkit beats`` does."""
-    find_beats(store, progress=of_stage(progress, "beats"))
+    find_beats(store, progress=of_stage(progress, "beats"), executor=executor)
 
 
 def origin_of_beats(store: Store) -> str:
@@ -144,7 +152,7 @@ def extraction_for(store: Store, source: EntitySource) -> str:
     return chosen_extraction(store, source.name, CHOOSE)
 
 
-def extract_by_lexicon(store: Store, progress: Progress, source: EntitySource) -> None:
+def extract_by_lexicon(store: Store, executor: Executor | None, progress: Progress, source: EntitySource) -> None:
     """Extract the entities of a store's reports by the lexicon, as ``ecgkit extract-knowledge`` does."""
     extract_knowledge(of_store(store), LexiconBackend(), ExtractOptions(), progress)
 

@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 # Groups are never collected: gloo's destructor waits, holding Python's lock, for a thread that may want that lock.
 _kept_alive: list[Any] = []
-TIMEOUT = timedelta(minutes=60)  # the others wait while the first makes a view
+TIMEOUT = timedelta(minutes=60)  # the others wait while the first probes its model or saves a large one
 
 
 @dataclass(frozen=True)

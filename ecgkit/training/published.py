@@ -46,7 +46,7 @@ def import_published(entry: MethodEntry, file: Path, out: Path, *, overwrite: bo
         )
     check_output(out, "run", overwrite=overwrite)
     importer = load_target(entry.importer, f"the importer of {entry.name}")
-    config, state, *rest = importer(read_foreign_weights(file))
+    config, state, *rest = importer(read_foreign_weights(file, entry.containers))
     left_out = tuple(rest[0]) if rest else ()
     load_encoder(entry, config, state, source=str(file))
     with atomic_folder(out, "run") as folder:

@@ -12,11 +12,8 @@ from numpy.typing import NDArray
 from ecgkit.config import fingerprint, to_dict
 from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import ConfigError, RunError, StoreError
-from ecgkit.executor import open_executor
 from ecgkit.methods import Batch, Corpus, Method, Sampler, lightest_preset
-from ecgkit.progress import Progress, of_stage
 from ecgkit.recipe import LATER, Recipe
-from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, open_view, preview
 from ecgkit.tasks.data import task_data
@@ -29,13 +26,15 @@ from ecgkit.training.data import (
     evaluation_starts,
     plan_batches,
     pretraining_split,
+    subset_by_patient,
     task_split,
 )
+from ecgkit.training.groundwork import Groundwork
 from ecgkit.training.optimization import precision
 from ecgkit.training.options import LONG, Beginning, PretrainOptions
 from ecgkit.training.parents import Parent, read_parents
 from ecgkit.training.plan import Plan
-from ecgkit.training.preparation import check_prepared, origins, text_origin
+from ecgkit.training.preparation import origins, text_origin
 from ecgkit.training.processes import Processes
 from ecgkit.training.run import pick_device
 from ecgkit.training.supply import open_supplies
@@ -106,6 +105,7 @@ class Setup:
             left_out=plan.left_out,
             patients=self.patients(),
             all_folds=self.options.all_folds,
+            subset=self.options.subset,
             task=self.task,
             origins=self.origins,
             text=text_origin(self.config),
@@ -189,12 +189,11 @@ def set_up(
     store: Store,
     options: PretrainOptions,
     processes: Processes,
-    watch: Progress,
     task: TaskEntry | None = None,
     *,
     preview_only: bool = False,
 ) -> Setup:
-    """Open the data and build the model; the first process makes what is missing of the view.
+    """Open the data and build the model. Every process of a training does this.
 
     Args:
         entry: The method family.
@@ -202,7 +201,6 @@ def set_up(
         store: The store.
         options: Execution options.
         processes: The processes that train together.
-        watch: Called with stage, records done and records in all, while the data are prepared.
         task: Task that gives the labels, for a method that needs them.
         preview_only: Read single records instead of making the view, for an estimate.
 
@@ -213,17 +211,19 @@ def set_up(
     """
     device = own_device(options.device, processes)
     family: type[Method] = entry.load()
-    needs = (*entry.needs, *family.further_needs(config))
+    groundwork = Groundwork(entry, config, store)
+    needs = groundwork.needs
     if task is not None and LABELS not in needs:
         raise ConfigError(
             f"--task {task.name} with {entry.name}, whose training uses no labels",
             remedy=f"Leave --task out. Probe the trained run on the task with: ecgkit probe RUN --task {task.name}",
         )
-    prepare = watch if options.prepare else None
-    processes.in_turn(lambda: check_prepared(needs, store, owner=entry.name, prepare=prepare, config=config))
-    view = preview(store, config.signal) if preview_only else _view(store, config.signal, options, processes, watch)
-    data = task_data(load_task(task), task.name, store, view.usable) if task else None
+    groundwork.check(None)
+    view = preview(store, config.signal) if preview_only else open_view(store, config.signal)
+    data = task_data(load_task(task, options.task_settings), task.name, store, view.usable) if task else None
     split = task_split(data) if data else pretraining_split(store.table, view.usable, all_folds=options.all_folds)
+    if options.subset is not None:
+        split = subset_by_patient(split, store.patients, options.subset, options.seed)
     corpus = Corpus(store, split.train, data.labels if data else ())
     config = family.complete(config, corpus)
     opened = open_supplies(needs, store, view, data, owner=entry.name, config=config)
@@ -231,7 +231,9 @@ def set_up(
     name = task_reference(task) if task else ""
     parents = read_parents(family.built_on(config))
     extraction = data.extraction if data else None
-    data_of = (store.content_hash, options.seed, options.all_folds, name, *([extraction.sha256] if extraction else []))
+    chosen = () if options.subset is None else (options.subset,)
+    asked = (name, *options.task_settings, *([extraction.sha256] if extraction else []))
+    data_of = (store.content_hash, options.seed, options.all_folds, *asked, *chosen)
     identity = fingerprint(entry.name, identity_of(config), *data_of, *(parent.sha256 for parent in parents))
     sampler, fewest = family.sampler(config, corpus), family.fewest_records(config)
     check_batch(config.recipe, entry.name, fewest, 1 if sampler is None else sampler.group)
@@ -253,13 +255,6 @@ def set_up(
         parents,
         {**origins(needs, store, config), **({"labels": str(extraction)} if extraction else {})},
     )
-
-
-def _view(store: Store, signal: SignalSpec, options: PretrainOptions, processes: Processes, watch: Progress) -> View:
-    """Open the view; the first process makes it if it does not exist yet."""
-    with open_executor(options.workers or 1) as executor:  # starts no process where the view is there already
-        shown = of_stage(watch, "view") if processes.first else None
-        return processes.in_turn(lambda: open_view(store, signal, shown, executor))
 
 
 def _build(family: type[Method], config: Any, corpus: Corpus, seed: int, *, synchronised: bool) -> Method:
@@ -321,5 +316,11 @@ def resume_settings(setup: Setup, processes: Processes) -> dict[str, Any]:
         "task": setup.task,
         "processes": processes.size,
         "built_on": [parent.details for parent in setup.parents],
+        "data": {
+            "content of the store": setup.store.content_hash[:16],
+            "records": len(setup.store),
+            "training records": len(setup.split.train),
+            **setup.origins,
+        },
         "options": setup.options.to_resume(),
     }

@@ -1,8 +1,9 @@
 """Reading and writing of weights. Pickles are only read with an allow-list of types."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,8 @@ from torch import Tensor, nn
 from ecgkit.errors import RunError
 
 FORMATS = ".safetensors, .npz, .pth, .pt or .ckpt"
+SUFFIXES = (".npz", ".pth", ".pt", ".ckpt", ".bin")
+CONTAINERS = ("model.state_dict", "model", "state_dict")
 
 
 def save_weights(path: Path, module: nn.Module) -> None:
@@ -50,15 +53,16 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         raise RunError(f"{path} cannot be read ({error})", "a safetensors file") from None
 
 
-def read_foreign_weights(path: Path) -> dict[str, Tensor]:
+def read_foreign_weights(path: Path, containers: Sequence[str] = CONTAINERS) -> dict[str, Tensor]:
     """Read a state dict that another program wrote.
 
     A ``.pth`` file goes through torch's restricted reader, which builds tensors and plain containers from an
     allow-list and refuses everything else; it never runs code from the file.
 
     Args:
-        path: A ``.safetensors``, ``.npz`` or ``.pth`` file; in the last, the dict may lie under ``model`` or
-            ``state_dict``.
+        path: A ``.safetensors``, ``.npz`` or ``.pth`` file.
+        containers: Keys under which a ``.pth`` file may hold the dict, in the order in which they are tried. A dot
+            leads into a dict within a dict.
 
     Raises:
         RunError: The file is missing, has another format, or holds anything but tensors and plain containers.
@@ -67,10 +71,10 @@ def read_foreign_weights(path: Path) -> dict[str, Tensor]:
         raise RunError(f"{path} does not exist", f"a file of weights ({FORMATS})")
     if path.suffix == ".safetensors":
         return load_weights(path)
-    if path.suffix not in READERS:
+    if path.suffix not in SUFFIXES:
         raise RunError(f"{path} has the suffix {path.suffix or '(none)'}", FORMATS)
     try:
-        tensors = READERS[path.suffix](path)
+        tensors = _read_arrays(path) if path.suffix == ".npz" else _read_pickle(path, containers)
     except Exception as error:  # a damaged archive makes zip, zlib, numpy and torch raise nearly anything
         cause = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
         raise RunError(f"{path} cannot be read safely ({cause})", "a file of tensors only") from None
@@ -85,19 +89,18 @@ def _read_arrays(path: Path) -> dict[str, Tensor]:
     return {name: torch.from_numpy(array) for name, array in arrays.items() if array.dtype.kind in "fiu"}
 
 
-def _read_pickle(path: Path) -> dict[str, Tensor]:
+def _read_pickle(path: Path, containers: Sequence[str]) -> dict[str, Tensor]:
     content = torch.load(path, map_location="cpu", weights_only=True)
-    for key in ("model", "state_dict"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
+    for keys in containers:
+        inner = _inside(content, keys.split("."))
+        if inner is not None:
+            content = inner
+            break
     named = content.items() if isinstance(content, dict) else ()
     return {name: value for name, value in named if isinstance(name, str) and isinstance(value, Tensor)}
 
 
-READERS: dict[str, Callable[[Path], dict[str, Tensor]]] = {
-    ".npz": _read_arrays,
-    ".pth": _read_pickle,
-    ".pt": _read_pickle,
-    ".ckpt": _read_pickle,
-    ".bin": _read_pickle,
-}
+def _inside(content: Any, keys: Sequence[str]) -> dict[Any, Any] | None:
+    for key in keys:
+        content = content.get(key) if isinstance(content, dict) else None
+    return content if isinstance(content, dict) else None

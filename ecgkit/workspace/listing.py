@@ -207,6 +207,8 @@ def _missing(entry: MethodEntry, config: Any, store: Store) -> Iterator[str]:
     """Yield what a store lacks for the training of a method."""
     from ecgkit.training.preparation import command_of, is_there
 
+    if not entry.pretrains:
+        yield "nothing, but the method has no pretraining"
     if not set(config.signal.leads) & set(store.leads):
         yield f"the leads {', '.join(config.signal.leads)}"
     supplies = host().entries(SupplyEntry)

@@ -25,7 +25,9 @@ def after_store(path: Path) -> str:
 
 def suited_method(store: StoreInfo) -> str:
     """Return the method that uses most of what a store holds, and needs nothing else."""
-    entries = [e for e in host().entries(MethodEntry).values() if set(e.needs) <= store.supplies - {"labels"}]
+    entries = [
+        e for e in host().entries(MethodEntry).values() if e.pretrains and set(e.needs) <= store.supplies - {"labels"}
+    ]
     most = max(entries, key=lambda entry: len(entry.needs), default=None)
     return "METHOD" if most is None else most.name
 

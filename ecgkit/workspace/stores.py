@@ -8,6 +8,7 @@ from typing import Any
 from ecgkit.atomic import kind_of
 from ecgkit.lock import holder_of
 from ecgkit.store.format import FORMAT
+from ecgkit.store.products import cached_folder, store_around
 from ecgkit.unfinished import LOCK, SUFFIX, command_of
 
 UNFINISHED = "unfinished store"
@@ -42,6 +43,17 @@ def store_attributes(path: Path) -> dict[str, Any]:
 def stores_of(folder: Path) -> list[Path]:
     """Return the finished stores directly in a folder, by name."""
     return [path for path in _folders(folder) if store_attributes(path)]
+
+
+def store_of_product(path: Path, what: str) -> Path | None:
+    """Return the store that a product belongs to: the one around it, or one of the current folder.
+
+    Args:
+        path: ``STORE/WHAT/NAME``, or the product's folder in the cache of a user who may not write to the store.
+        what: Kind of the product, such as ``knowledge``.
+    """
+    known = {cached_folder(str(store_attributes(store)["content_sha256"]), what): store for store in stores_of(Path())}
+    return store_around(path, what) or known.get(path.parent)
 
 
 def unfinished_stores(folder: Path) -> list[UnfinishedWork]:

@@ -14,11 +14,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ecgkit.errors import SignalError
-from ecgkit.leads import STANDARD_LEADS, lead_ids
+from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Encoder, Features
-from ecgkit.nn.lead_check import check_standard_leads
+from ecgkit.nn.lead_check import LeadRows, check_standard_leads
 from ecgkit.nn.transformer import Block
-from ecgkit.signal.spec import SignalSpec
 from ecgkit_kmerl.config import KMerlConfig, MerlConfig
 from ecgkit_kmerl.masking import Kept, rescale, take_leads
 
@@ -216,38 +215,6 @@ class MixedTokenEncoder(TokenEncoder):
             times = F.embedding(segments, self.time_embedding)
             real = None if real is None else real.gather(2, segments)
         return Tokens(self.to_token(patches) + times, real)
-
-
-class LeadRows(nn.Module):
-    """Puts the given leads into their rows, and zeros into the other rows: ``[B, L, T] -> [B, rows, T]``."""
-
-    def __init__(self, signal: SignalSpec) -> None:
-        super().__init__()
-        self.leads = signal.leads
-        table = torch.full((len(STANDARD_LEADS),), -1)
-        for row, lead in enumerate(lead_ids(signal.leads)):
-            if lead >= len(STANDARD_LEADS):
-                raise ValueError(f"leads {signal.leads} must be of the standard twelve")
-            table[lead] = row
-        self.register_buffer("row_of", table, persistent=False)
-
-    row_of: Tensor
-
-    def forward(self, signal: Tensor, lead_ids: Tensor) -> Tensor:
-        """Put the leads into their rows.
-
-        Raises:
-            SignalError: A lead has no row.
-        """
-        known = lead_ids.clamp_max(len(self.row_of) - 1)
-        rows = self.row_of[known]
-        # While a graph is made of the model (torch.compile, torch.export) there are no values to look at.
-        compiling = torch.compiler.is_compiling()
-        if not compiling and (int(lead_ids.max()) >= len(self.row_of) or int(rows.min()) < 0):
-            raise SignalError("a lead that the model has no row for", "some of " + " ".join(self.leads))
-        placed = signal.new_zeros(signal.shape[0], len(self.leads), signal.shape[-1])
-        placed[:, rows] = signal
-        return placed
 
 
 def keep_only(signal: Tensor, leads: Tensor, how: str, lengths: Tensor | None) -> Tensor:

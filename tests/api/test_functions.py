@@ -33,6 +33,7 @@ FUNCTIONS = {
     ),
     "probe": ("probe", "study_layers", "study_perturbations", "probe_suite"),
     "report": ("report",),
+    "browse": ("browse",),
     "status": ("status",),
     "doctor": ("doctor",),
     "runs": ("compare_runs", "list_runs"),
@@ -60,6 +61,7 @@ FUNCTIONS = {
     "beats": ("find_beats",),
     "beats score": ("score_beats",),
     "ingest": ("ingest",),
+    "prepare": ("prepare",),
     "pretrain": ("pretrain", "resume_pretraining", "estimate_pretraining"),
 }
 # Options that only a program has: what is printed, when the exit code is 3, and which function is called.

@@ -19,6 +19,7 @@ CASES = {
     "methods --json=3": "--json takes no value. See: ecgkit methods --help",
     "methods other": "ecgkit methods cannot take: other. See: ecgkit methods --help",
     "prob": "ecgkit has no command 'prob'. Did you mean 'probe'?",
+    "runs delet x": "ecgkit runs has no command 'delet', and no path has this name. Did you mean 'delete'?",
     "plugins chek": "ecgkit plugins has no command 'chek'. Did you mean 'check'?",
 }
 

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "api/export.py": ("export",),
     "api/ingest.py": ("ingest",),
     "api/inspect.py": ("inspect",),
+    "api/extractions.py": EXTRACT,
     "api/knowledge.py": EXTRACT,
     "api/pretrain.py": ("pretrain",),
     "api/training.py": ("pretrain",),

@@ -153,7 +153,7 @@ def test_named_columns_and_a_table_elsewhere(folder: Path, tmp_path: Path) -> No
     assert list(table["patient_id"]) == list("aabbcc") and list(table["fold"]) == [1, 1, 5, 5, 10, 10]
     assert [list(labels) for labels in table["labels"]] == [["AF"], [], ["AF", "LBBB"], [], [], ["LBBB"]]
     told = "\n".join(report.findings)
-    assert "separated by semicolons" in told and "1 rows name no record: e9999_x" in told
+    assert "separated by semicolons" in told and "1 row without a record: e9999_x" in told
     with pytest.raises(DatasetError, match="--patient-column wha: elsewhere.csv has no .*Did you mean 'who'"):
         stored(folder, tmp_path, **{**options, "patient_column": "wha"})
     with pytest.raises(DatasetError, match="--record-column nix"):
@@ -198,9 +198,9 @@ def test_a_strange_age_costs_no_record(folder: Path, tmp_path: Path) -> None:
     assert not report.rejected
     assert list(table["age"]) == pytest.approx([61, 7 / 12, 61, 7 / 12, 90, 45.5])
     assert list(table["table_age"])[:3] == ["unknown", "-", "sixty"]
-    assert "  2 cells of column age hold no age: -, sixty" in report.findings
+    assert "  2 cells of column age without an age: -, sixty" in report.findings
     assert "  columns of 0 and 1 become labels with --label-columns AF" in report.findings
-    assert any("1 patients are in more than one fold" in line and ": b;" in line for line in report.findings)
+    assert any("1 patient are in more than one fold" in line and ": b;" in line for line in report.findings)
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def model(tmp_path: Path) -> Callable[..., OpenAIBackend]:
     """A backend that loses no time: ``model(server.url)``."""
 
     def make(*urls: str, folder: Path | None = None, notify=lambda _: None, **given) -> OpenAIBackend:
-        own = {name: given.pop(name) for name in ("verify", "retry_quarantined", "batch") if name in given}
+        own = {name: given.pop(name) for name in ("verify", "retry_quarantined", "batch", "closed") if name in given}
         asked = {name: given.pop(name) for name in list(given) if name in ModelSettings.__dataclass_fields__}
         fast = {"concurrency": 4, "timeout": 0.5, "retries": 6, "backoff": 0.02} | given
         servers = ServerSettings(urls, **fast) if urls else None

@@ -12,10 +12,11 @@ from ecgkit.errors import ConfigError, OutputError
 from ecgkit.knowledge.codes import load_codes
 from ecgkit.knowledge.export import write_labels_csv
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
-from ecgkit.knowledge.labels import Entities
+from ecgkit.knowledge.labels import VOCABULARY, Entities, read_labels
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.lexicon.terms import load_lexicon
 from ecgkit.knowledge.reports import Reports
+from ecgkit.knowledge.vocabulary import read_vocabulary
 from tests.conftest import PROJECT
 
 # Concepts of dx_mapping_unscored.csv of the Challenge of 2021 that no task of the project uses, with their names there.
@@ -127,3 +128,32 @@ def test_labels_as_a_matrix(entities: Entities, tmp_path: Path) -> None:
         write_labels_csv(entities, path)
     with pytest.raises(ConfigError, match="long or wide"):
         write_labels_csv(entities, tmp_path / "x.csv", form="tall")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["yaml", "csv"])
+def test_a_vocabulary_has_codes_of_its_own(reports: Reports, tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"own.{kind}"
+    if kind == "yaml":
+        af = "{aliases: [af], codes: {snomed_ct: [1, 22], icd10: X9}}"
+        path.write_text(f"entities:\n  atrial fibrillation: {af}\n  sinus rhythm: {{}}\n")
+    else:
+        path.write_text(
+            "name,entity,parent,snomed_ct,icd10\natrial fibrillation,atrial fibrillation,,1 22,X9\n"
+            "sinus rhythm,sinus rhythm,,,\n"
+        )
+    for name, used in (("a", path), ("b", reports.folder / "a" / VOCABULARY)):  # and what was written is read again
+        options = ExtractOptions(min_count=1, vocabulary=used, name=name)
+        extract_knowledge(reports, LexiconBackend(), options)
+        labels = read_labels(reports.folder / name)
+        table = pd.read_csv(write_labels_csv(labels, tmp_path / f"{name}.csv"), dtype=str, keep_default_na=False)
+        codes = table.groupby("entity")[["scp_ecg", "snomed_ct", "icd10"]].first()
+        assert codes.loc["atrial fibrillation"].tolist() == ["", "1 22", "X9"]
+        assert codes.loc["sinus rhythm"].tolist() == list(load_codes()["sinus rhythm"].cells().values())
+
+
+@pytest.mark.parametrize("codes", ["5", "{loinc: 5}", "{icd10: {a: 1}}"])
+def test_bad_codes_are_refused(tmp_path: Path, codes: str) -> None:
+    path = tmp_path / "own.yaml"
+    path.write_text(f"entities:\n  atrial fibrillation: {{codes: {codes}}}\n")
+    with pytest.raises(ConfigError, match=r"codes of 'atrial fibrillation'"):
+        read_vocabulary(path)

@@ -24,6 +24,7 @@ from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge, relabel
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.reports import Reports
 from ecgkit.knowledge.statements import corpus_of
+from ecgkit.knowledge.vocabulary import make_vocabulary
 from tests.knowledge.server import ScriptedServer, reader, serving, stage_of
 
 ALL = ExtractOptions(min_count=1, keep_children=True, overwrite=True)
@@ -51,6 +52,32 @@ def test_a_perfect_reader_gives_the_lexicons_labels_and_is_asked_once_a_statemen
     again = extract_knowledge(reports, model(server.url), ALL)
     assert same(done.entities, again.entities) and not server.bodies
     assert again.counters["from_cache"] == done.texts
+
+
+def test_a_closed_list_is_told_enforced_by_schema_and_kept(reports, server, model) -> None:
+    names = {"atrial fibrillation": "atrial fibrillation", "normal ecg": "normal ecg", "sinus": "sinus rhythm"}
+    closed = make_vocabulary(names, {})
+    named = {"sinus rhythm": "sinus", "normal ecg": "Normal ECG"}  # an alias, and upper case
+    plain = server.answer
+
+    def answer(stage, payload):
+        said = plain(stage, payload)
+        for found in said.get("entities", ()):
+            found["name"] = named.get(found["name"], found["name"])
+        return said
+
+    server.answer = answer
+    backend = model(server.url, closed=closed)
+    read = backend.read(corpus_of(reports.texts).texts, lambda *_: None)
+    assert {m.name for found in read.mentions for m in found or ()} == {*closed.entities}
+    offline = [m.name for t in corpus_of(reports.texts).texts for m in LexiconBackend().read_text(t)]
+    assert read.counters["names_not_in_list"] == sum(name not in closed.entities for name in offline) > 0
+    form = server.bodies[0]["response_format"]["json_schema"]["schema"]["$defs"]["FoundEntity"]["properties"]
+    assert form["name"]["enum"] == ["atrial fibrillation", "normal ecg", "sinus rhythm"]
+    assert all(f"- {name}" in server.bodies[0]["messages"][0]["content"] for name in closed.entities)
+    assert backend.provenance["closed"] == 3
+    with pytest.raises(ConfigError, match="holds no entity"):
+        model(server.url, closed=make_vocabulary({}, {}))
 
 
 FAULTS = (

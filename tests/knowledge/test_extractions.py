@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import zarr
 
+import ecgkit
 from ecgkit.config import build, override, read_yaml, to_dict
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import StoreError
@@ -75,6 +76,12 @@ def test_the_only_extraction_is_used_whatever_its_name(two: Path, tmp_path: Path
     (path / "knowledge" / ".labels.partial").mkdir()
     store = Store(path)
     assert chosen_extraction(store, "", "--x") == "model"
+    shutil.copytree(path / "knowledge" / "model", path / "knowledge" / "model-pilot")
+    assert chosen_extraction(store, "", "--x") == "model"
+    assert ecgkit.audit_knowledge(path, sample=2)[0].name == "audit-model.csv"
+    assert ecgkit.export_knowledge(path, tmp_path / "model.csv").is_file()
+    with pytest.raises(StoreError, match=r"2 extractions.*--name NAME"):
+        ecgkit.export_knowledge(two, tmp_path / "two.csv")
     check_prepared(["entities"], store, owner="m", prepare=None, config=Learns())
     assert origins(["entities"], store, Learns())["entities"].endswith("prompt v2 01234567")
     with pytest.raises(StoreError, match="none called 'labels'"):

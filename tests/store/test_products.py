@@ -75,3 +75,24 @@ def test_the_products_of_the_owner_are_read_until_there_are_own_ones(
     assert found_folder(*place) == own_folder(*place)
     assert read_peaks(store).attributes["fs"] == 250
     assert content(shared_store) == kept
+
+
+def test_extractions_in_the_store_and_in_the_cache_vote_together(
+    ecgkit, shared_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as owner:
+        owner.setattr(os, "access", lambda *_, **__: True)
+        assert ecgkit("extract-knowledge", shared_store, "--name", "theirs").code == 0
+    assert ecgkit("extract-knowledge", shared_store, "--name", "mine").code == 0
+    mine, theirs = (shared_store / "knowledge" / name for name in ("mine", "theirs"))
+    assert theirs.is_dir() and not mine.exists()
+    [cached] = (tmp_path / "cache" / "knowledge").glob("*/mine")
+    monkeypatch.chdir(shared_store.parent)
+    for number, voter in enumerate((mine, cached)):  # as a path of the store, and as the path that was printed
+        done = ecgkit("extract-knowledge", "vote", voter, theirs, "--name", f"vote{number}", "--min-count", 1)
+        assert done.code == 0, done.err
+        assert read_labels(Store(shared_store), f"vote{number}").names == read_labels(theirs).names
+    assert ecgkit("extract-knowledge", "compare", mine, theirs).code == 0
+    monkeypatch.chdir(tmp_path)
+    done = ecgkit("extract-knowledge", "vote", cached, theirs.with_name("no"), "--name", "other")
+    assert done.code == 2 and "no entity labels" in done.err

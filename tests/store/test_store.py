@@ -2,6 +2,7 @@ import pickle
 import shutil
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,13 +11,14 @@ import zarr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ecgkit.errors import LeadError, StoreError
+from ecgkit.errors import LeadError, OutputError, StoreError
 from ecgkit.executor import open_executor
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.recording import Recording
 from ecgkit.signal.filters import Butterworth
 from ecgkit.signal.microvolts import LIMIT, MISSING, decode, encode
 from ecgkit.signal.spec import SignalSpec, window_of
+from ecgkit.store import views
 from ecgkit.store.assembly import assemble
 from ecgkit.store.format import Layout
 from ecgkit.store.reader import Store
@@ -187,16 +189,58 @@ def test_a_damaged_store_is_one_clear_error_and_never_a_number(tmp_path: Path) -
         Store(fewer)
 
 
-def test_a_damaged_view_is_made_again(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "s.zarr", [Recording(synthetic_signal(300), 100.0, STANDARD_LEADS)])
+def test_a_damaged_view_is_made_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = make_store(
+        tmp_path / "s.zarr", [Recording(synthetic_signal(300, seed=n), 100.0, STANDARD_LEADS) for n in (0, 1)]
+    )
     spec = SignalSpec(fs=100, seconds=2, window=2)
     whole = np.array(open_view(store, spec).signal)
-    for part in ("signal.npy", "lengths.npy"):
+    for part in ("signal.npy", "rows.npy", "view.json"):
         file = next((store.path / "views").rglob(part))
         file.write_bytes(file.read_bytes()[:-8])
         np.testing.assert_array_equal(open_view(store, spec).signal, whole)
     file.write_text("junk")
     np.testing.assert_array_equal(open_view(store, spec).signal, whole)
+    # One flipped bit: the row is never used, the others are.
+    signal = next((store.path / "views").rglob("signal.npy"))
+    content = bytearray(signal.read_bytes())
+    content[-5] ^= 4
+    signal.write_bytes(content)
+    view = open_view(store, spec)
+    np.testing.assert_array_equal(view.signal[0], whole[0])
+    for damaged in (1, -1, np.int64(1), slice(0, 2), [1], (1, 0)):
+        with pytest.raises(
+            StoreError, match=r"row 1 of the view .*signal\.npy is damaged\. Run the same command again"
+        ):
+            view.signal[damaged]
+    np.testing.assert_array_equal(open_view(store, spec).signal, whole)
+    # Other code makes its own view.
+    monkeypatch.setattr(views, "source_hash", lambda names: "another release")
+    made = []
+    monkeypatch.setattr(views, "make_parts", lambda *all, real=views.make_parts: made.append(real(*all)))
+    np.testing.assert_array_equal(open_view(store, spec).signal, whole)
+    assert len(made) == 1
+
+
+def test_a_view_that_does_not_fit_on_the_disk_is_refused_before_it_is_made(tmp_path: Path, monkeypatch) -> None:
+    store = make_store(tmp_path / "s.zarr", [Recording(synthetic_signal(300), 100.0, STANDARD_LEADS)])
+    spec = SignalSpec(fs=100, seconds=2, window=2)
+    before = sorted(store.path.rglob("*"))
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=9000))
+        with pytest.raises(OutputError, match=r"this view of the signals needs 9\.6 kB in .*s\.zarr.*9 kB are free"):
+            open_view(store, spec)
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:  # another process takes the space in the meantime
+        patch.setattr("os.posix_fallocate", full)
+        with pytest.raises(OutputError, match=r"the disk is full and .*s\.zarr.* is not finished"):
+            open_view(store, spec)
+    left = [path for path in sorted(store.path.rglob("*")) if path not in before]
+    assert [path.name for path in left] == ["views"], "what is left keeps no space"
+    assert open_view(store, spec).signal[0].shape == (12, 200)
 
 
 def test_what_a_model_cannot_read_is_told_apart(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_one_column_of_classes_and_a_split_of_its_own(store: Store, tmp_path: Pa
         assert set(said["part"]) == {part}
         assert [data.labels[c] for c in data.targets[rows].argmax(axis=1)] == said["rhythm"].tolist()
     assert any("30 records of labels.csv left out" in note for note in data.notes)
-    assert any("patients are in more than one part" in note for note in data.notes)
+    assert any("in more than one part of the split" in note for note in data.notes)
     assert data.table is not None and (data.table.split_column, data.table.file) == ("part", "labels.csv")
     named = opened(tmp_path, store, text + "labels:\n  paced: {name: p}\n  sinus: {name: s}\n", frame)
     assert named.labels == ("paced", "sinus") and any("60 records of labels.csv left out" in n for n in named.notes)

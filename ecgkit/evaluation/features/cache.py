@@ -11,11 +11,10 @@ further files. A file is named by the SHA-256 of its bytes; a damaged file is de
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, partial
-from importlib.util import find_spec
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -28,10 +27,10 @@ from safetensors.numpy import load, save
 from torch import Tensor
 
 from ecgkit.atomic import atomic_file
-from ecgkit.config import fingerprint, to_dict
+from ecgkit.config import fingerprint, source_hash, to_dict
 from ecgkit.errors import RunError
-from ecgkit.evaluation.features.collected import Collected, Fields
 from ecgkit.evaluation.features.extract import RecordFeatures, extract
+from ecgkit.evaluation.features.gathered import Fields, Gathered
 from ecgkit.lock import hold
 from ecgkit.methods import Encoder
 from ecgkit.store.reader import Store
@@ -108,7 +107,7 @@ class FeatureCache:
         with hold(folder / ".lock", folder, wait=True):
             _write_key(folder, key)
             found = _gather(folder, rows, fields)
-            missing = np.flatnonzero(~np.logical_and.reduce([found.has[field] for field in fields]))
+            missing = found.lacks(np.arange(len(rows)))
             for start in range(0, len(missing), SHARE):
                 at = missing[start : start + SHARE]
                 told = _within(progress, start, at, missing)
@@ -180,11 +179,12 @@ def cache_folder(folder: Path, asked: Path | None = None) -> Path:
 
 def key_of(encoder: Encoder, config: Any, store: Store, view: View, supplies: Mapping[str, Supply]) -> dict[str, Any]:
     """Return everything that features depend on, as JSON text."""
+    package = type(encoder).__module__.split(".")[0]
     return {
         "encoder": f"{type(encoder).__module__}.{type(encoder).__qualname__}",
         "config": to_dict(config),
         "weights": weights_sha256(encoder),
-        "code": _code_sha256(type(encoder).__module__.split(".")[0]),
+        "code": source_hash(CODE if package == "ecgkit" else (*CODE, package)),
         "torch": str(torch.__version__),
         "device": next(encoder.parameters()).device.type,
         "store": store.content_hash,
@@ -210,24 +210,6 @@ def _supply_sha256(supply: Supply, view: View) -> str:
     return _sha256(*(value.numpy() if isinstance(value, Tensor) else np.asarray(value) for value in given))
 
 
-@cache
-def _code_sha256(package: str) -> str:
-    """Return a hash of the source code of a method's package and of the core's signal processing."""
-    digest = hashlib.sha256()
-    for name in CODE if package == "ecgkit" else (*CODE, package):
-        for file in _sources(name):
-            digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-def _sources(name: str) -> Iterator[Path]:
-    spec = find_spec(name)
-    if spec is None or spec.origin is None:
-        return
-    origin = Path(spec.origin)
-    yield from sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
-
-
 def _bytes(value: Tensor) -> bytes:
     return value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes() if value.numel() else b""
 
@@ -240,9 +222,9 @@ def _sha256(*arrays: NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
-def _gather(folder: Path, rows: NDArray[np.int64], fields: Sequence[str]) -> Collected:
+def _gather(folder: Path, rows: NDArray[np.int64], fields: Sequence[str]) -> Gathered:
     """Read the features of some rows that a folder holds."""
-    found = Collected(len(rows), fields)
+    found = Gathered(len(rows), fields)
     order = np.argsort(rows, kind="stable")
     for file in sorted(folder.glob("*.safetensors")):
         held = _read(file)

@@ -30,7 +30,8 @@ class FittedProbe:
         seed: Seed of the draw and of the head.
         seeds: Number of results with different seeds that are made together.
         predictor: The fitted head, or the trained encoder with its linear layer.
-        probabilities: Predictions of all of the task's records, ``[len(data.rows), C]``; of a regression, numbers.
+        probabilities: Predictions of the task's records, ``[len(data.rows), C]``; of a regression, numbers. NaN for
+            records that are in no part, such as those that a draw leaves out.
         choices: Settings that were tried and chosen, by heading.
         training: Metrics of each epoch; empty if nothing was trained.
         seen: For each label, the class name that the model was trained with; see `ecgkit.evaluation.heads.base.Head`.

@@ -22,6 +22,7 @@ from ecgkit.errors import RunError, TaskError
 from ecgkit.evaluation.features.cache import cache_folder, features_of
 from ecgkit.evaluation.features.encoder import ProbedEncoder
 from ecgkit.evaluation.features.extract import RecordFeatures
+from ecgkit.evaluation.features.gathered import Gathered
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.fine_tune import FineTune, Scratch
 from ecgkit.evaluation.heads.own import check_classes
@@ -122,7 +123,7 @@ class Probe:
         """Return the same probe for another encoder with the same contract, such as that of a later epoch."""
         other = copy.copy(self)
         other.encoder, other.device = replace(self.encoder, encoder=encoder), next(encoder.parameters()).device
-        for made in ("reader", "features"):
+        for made in ("reader", "_gathered"):
             other.__dict__.pop(made, None)
         return other
 
@@ -151,12 +152,26 @@ class Probe:
         """Names of the features that the head reads."""
         return ("pooled",) if self._reads_method else self.head.needs
 
+    def features_at(self, at: NDArray[np.int64]) -> RecordFeatures:
+        """Return the features that the head reads, of some of the task's records. Each record is encoded once.
+
+        Args:
+            at: Indices into the task's rows.
+        """
+        opened, gathered = self.opened, self._gathered
+        missing = gathered.lacks(at)
+        if len(missing):
+            found = self.extract(opened.store, opened.view, self.data.rows[missing])
+            for name, values in found.fields.items():
+                gathered.put(name, missing, values)
+        return RecordFeatures(gathered.take(at), opened.view.spec.leads, opened.view.present[self.data.rows[at]])
+
     @cached_property
-    def features(self) -> RecordFeatures:
-        """The features that the head reads, of all records of the task."""
+    def _gathered(self) -> Gathered:
+        """The features so far."""
         if "logits" in self.needs:
             check_classes(self.reader.classes, self.data.labels, OTHER_HEAD)
-        return self.features_of(self.needs)
+        return Gathered(len(self.data.rows))
 
     def features_of(self, needs: Sequence[str]) -> RecordFeatures:
         """Return features of all records of the task, from the cache if there is one."""
@@ -227,12 +242,12 @@ class Probe:
             head = self._fit_head(data, seed)
             made = fitted(
                 predictor=head,
-                probabilities=head.predict(self.features),
+                probabilities=self._predicted(head, data),
                 choices=head.choices(),
                 training=self.encoder.training,
                 seen=head.seen,
             )
-        if not np.isfinite(made.probabilities).all():
+        if not np.isfinite(made.probabilities[_in_parts(data)]).all():
             raise RunError(
                 f"{self.title} predicts NaN or infinity",
                 "finite predictions",
@@ -275,6 +290,7 @@ class Probe:
     def _fit_head(self, data: TaskData, seed: int) -> Any:
         head = self.build_head(seed)
         head.progress(of_stage(self.progress, "head"))
+        self.features_at(_in_parts(data))  # all that will be read, in one pass
         train, val = self.part(data, "train"), self.part(data, "val")
         self.progress("head", 0, 1)
         head.fit(train, val)
@@ -284,7 +300,15 @@ class Probe:
     def part(self, data: TaskData, name: str) -> Part:
         """Return features and targets of one part."""
         rows = data.parts[name]
-        return Part(self.features.take(rows), data.targets[rows])
+        return Part(self.features_at(rows), data.targets[rows])
+
+    def _predicted(self, head: Any, data: TaskData) -> NDArray[np.float64]:
+        """Return the head's predictions ``[len(data.rows), C]``; NaN for records that are in no part."""
+        at = _in_parts(data)
+        known: NDArray[np.float64] = head.predict(self.features_at(at))
+        predicted = np.full((len(data.rows), *known.shape[1:]), np.nan)
+        predicted[at] = known
+        return predicted
 
     def _drawn(self, amount: Amount, seed: int) -> TaskData:
         """Return the task with the training records of a draw."""
@@ -310,6 +334,11 @@ class Probe:
                 f"the draw of {amount.name} holds no record", "a larger share, or a store with more of them"
             )
         return np.sort(chosen)
+
+
+def _in_parts(data: TaskData) -> NDArray[np.int64]:
+    """Return the records of all parts, as ascending indices into the task's rows."""
+    return np.unique(np.concatenate(list(data.parts.values())))
 
 
 def refuse_regression(probe: Probe, what: str) -> None:

@@ -23,6 +23,7 @@ EVALUATION_SETS: dict[str, tuple[str, ...]] = {
 }
 EACH = "all-single"
 RANDOM = "random"
+FRANK = ("X", "Y", "Z")  # letters of channels in files: VX, VY, VZ
 DRAW_SEED = 20  # seed of the random subsets: the same subsets for every model and store
 EXPECTED = f"one of {', '.join(EVALUATION_SETS)}, leads such as I,II or I+II, {EACH}, or {RANDOM}:k:subsets"
 
@@ -82,6 +83,13 @@ def _parse(part: str) -> list[LeadSet]:
         raise ConfigError(
             f"--leads {part!r} joins sets of leads, such as {joined[0]}",
             remedy=f"A comma joins the leads of one set. For several sets, repeat the option, such as: {each}",
+        )
+    frank = next((name for name in names if name.upper() in FRANK), "")
+    if (
+        frank
+    ):  # a letter such as X stands for Frank's lead in a file, but for a mistake or any lead where a person types
+        raise ConfigError(
+            f"--leads {part!r} (lead {frank!r} is unknown)", EXPECTED, f"Frank's lead is called V{frank.upper()}."
         )
     try:
         leads = tuple(parse_lead(name) for name in names)

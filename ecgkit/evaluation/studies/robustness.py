@@ -52,8 +52,8 @@ class PerturbedSignal:
         leads, T = np.flatnonzero(self.view.present[rows]), int(self.view.lengths[rows])
         rng = np.random.default_rng([self.seed, int(rows)])
         disturbed = self.perturbation.apply(window[leads, :T], spec.fs, self.level, rng)
-        if spec.window_filter:
-            disturbed = spec.window_filter(disturbed.astype(np.float64), spec.fs).astype(np.float32)
+        if spec.raw is not spec:
+            disturbed = spec.on_window(disturbed.astype(np.float64)).astype(np.float32)
         window[leads, :T] = disturbed
         return window
 
@@ -125,7 +125,7 @@ class _Judge:
     def clean(self) -> _Scores:
         """Score the clean records."""
         probe = self.fitted.probe
-        features = probe.features.take(probe.data.parts["test"])
+        features = probe.features_at(probe.data.parts["test"])
         return self._scores(probe.opened.view, self.fitted.predictor.predict(features))
 
     def disturbed(self, perturbation: Perturbation, level: float) -> _Scores:

@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ from ecgkit.knowledge.endpoint.batch import BatchDesk
 from ecgkit.knowledge.endpoint.cache import Cache
 from ecgkit.knowledge.endpoint.client import Counters, Endpoint
 from ecgkit.knowledge.endpoint.live import LiveDesk
+from ecgkit.knowledge.endpoint.negotiate import made_up
 from ecgkit.knowledge.endpoint.prompts import load_prompt
 from ecgkit.knowledge.endpoint.questions import Desk, Problem, Question
 from ecgkit.knowledge.endpoint.reading import AnswerError
@@ -61,12 +62,14 @@ class OpenAIBackend:
         urls = dict.fromkeys(servers.base_urls) if servers else ()
         allow = bool(servers and servers.allow_remote)
         self.addresses = tuple(check_address(url, allow_remote=allow) for url in urls)
+        names = settings.closed.entities if settings.closed else ()
+        self._extract = replace(schemas.EXTRACT, names=names)
         self._prompts = {
-            stage: load_prompt(stage, self.model.prompts, self.model.language)
+            stage: load_prompt(stage, self.model.prompts, self.model.language, names)
             for stage in ("extract", "verify", "merge", "fold", "repair")
         }
         self.counters = Counters()
-        self.asked_again = self.dropped = self.misquoted = self.disputed = 0
+        self.asked_again = self.dropped = self.misquoted = self.disputed = self.unlisted = 0
         self.dialects: dict[str, dict[str, Any]] = {}
         self._lexicon = LexiconBackend()
         self._entity_of: dict[str, str] = {}
@@ -91,6 +94,7 @@ class OpenAIBackend:
             "requests": self.dialects,
             "prompts": {stage: f"{prompt.version} {prompt.digest[:16]}" for stage, prompt in prompts.items()},
             "verified": self.settings.verify,
+            **({"closed": len(self._extract.names)} if self._extract.names else {}),
             "ecgkit": ecgkit.__version__,
         }
 
@@ -115,12 +119,12 @@ class OpenAIBackend:
 
     @property
     def _measure_key(self) -> str:
-        return Question(self._prompts["extract"], schemas.EXTRACT, {"measured": True}).key(self.model)
+        return Question(self._prompts["extract"], self._extract, {"measured": True}).key(self.model)
 
     def _extractions(self, texts: Sequence[str]) -> list[Question[schemas.Extracted]]:
         """Return the questions about some texts, all samples of a text one after another."""
         prompt, samples = self._prompts["extract"], range(self.model.samples)
-        return [Question(prompt, schemas.EXTRACT, {"text": t}, sample=sample) for t in texts for sample in samples]
+        return [Question(prompt, self._extract, {"text": t}, sample=sample) for t in texts for sample in samples]
 
     def read(self, texts: Sequence[str], watch: Watch) -> Readings:
         """Extract from each text, and verify what it does not hold literally; see `Backend`."""
@@ -131,16 +135,19 @@ class OpenAIBackend:
         return self._with_desk(partial(self._vocabulary, counts, watch))
 
     def _with_desk(self, work: Callable[[Desk], Awaitable[T]]) -> T:
-        async def run() -> T:
+        result: list[T] = []  # not the task's own, which asyncio would write out in words when it ends
+
+        async def run() -> None:
             with Cache(self._folder) as cache:
                 if self._retry:
                     cache.release()
                     self._retry = False
                 async with AsyncExitStack() as opened:
-                    return await work(await self._desk(cache, opened))
+                    result.append(await work(await self._desk(cache, opened)))
 
         with keeps(lambda: Left(f"the answers so far are kept in {self._folder}")):
-            return asyncio.run(run())
+            asyncio.run(run())
+        return result[0]
 
     async def _desk(self, cache: Cache, opened: AsyncExitStack) -> Desk:
         servers, repair = self.settings.servers, self._prompts["repair"]
@@ -151,8 +158,8 @@ class OpenAIBackend:
             await opened.enter_async_context(Endpoint(address, servers, self.counters, self._notify))
             for address in self.addresses
         ]
-        extract = self._prompts["extract"]
-        desk = LiveDesk(endpoints, servers, self.model, cache, extract=extract, repair=repair, notify=self._notify)
+        question = made_up(self._prompts["extract"], self._extract)
+        desk = LiveDesk(endpoints, servers, self.model, cache, made_up=question, repair=repair, notify=self._notify)
         opened.callback(self._note, desk, cache)
         return desk
 
@@ -188,11 +195,9 @@ class OpenAIBackend:
         """Return the mentions of an answer, and the names whose quote does not stand in the text."""
         mentions, misquoted = list[Mention](), set[str]()
         for found in answer.entities:
-            name = normalise_name(found.name)
+            name = self._name(found.name)
             if not name:
                 continue
-            if self.model.samples > 1:
-                name = next(iter(self._known_entities(name)), name)
             spans = _place(found.quote, text)
             if found.quote.strip() and not spans:
                 misquoted.add(name)
@@ -201,6 +206,15 @@ class OpenAIBackend:
                 Mention(name, found.polarity, spans, found.certainty, found.severity, location, found.change)
             )
         return merge_mentions(mentions), misquoted
+
+    def _name(self, found: str) -> str:
+        """Return the name to keep of one that the model gave; nothing if it is none, or not in a closed list."""
+        name = normalise_name(found)
+        if name and self.settings.closed:
+            entity = self.settings.closed.entity_of.get(name, "")
+            self.unlisted += not entity
+            return entity
+        return next(iter(self._known_entities(name)), name) if name and self.model.samples > 1 else name
 
     async def _check(
         self,
@@ -296,6 +310,7 @@ class OpenAIBackend:
             "verify_asked": self.asked_again,
             "verify_dropped": self.dropped,
             "quotes_not_in_text": self.misquoted,
+            **({"names_not_in_list": self.unlisted} if self.settings.closed else {}),
             **({"samples_differ": self.disputed} if self.model.samples > 1 else {}),
         }
 

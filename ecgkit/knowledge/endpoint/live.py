@@ -4,16 +4,15 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from ecgkit.errors import EndpointError
 from ecgkit.knowledge.endpoint.cache import Cache, Measured
 from ecgkit.knowledge.endpoint.client import Endpoint, Notify, RequestRefusedError
-from ecgkit.knowledge.endpoint.negotiate import MADE_UP, Dialect, negotiate
+from ecgkit.knowledge.endpoint.negotiate import Dialect, negotiate
 from ecgkit.knowledge.endpoint.prompts import Prompt
 from ecgkit.knowledge.endpoint.questions import Desk, Done, Problem, Question
 from ecgkit.knowledge.endpoint.reading import Answer, AnswerError
-from ecgkit.knowledge.endpoint.schemas import EXTRACT
 from ecgkit.knowledge.endpoint.servers import Servers
 from ecgkit.knowledge.endpoint.settings import ModelSettings, ServerSettings
 
@@ -29,7 +28,7 @@ class LiveDesk(Desk):
         servers: How to talk to them.
         model: What is asked of the model.
         cache: Where answers are kept.
-        extract: Prompt of the extraction, with which each server is tried at the start.
+        made_up: Question with which each server is tried at the start.
         repair: Prompt that asks for a better answer.
         notify: Called with what a person should know.
     """
@@ -41,12 +40,12 @@ class LiveDesk(Desk):
         model: ModelSettings,
         cache: Cache,
         *,
-        extract: Prompt,
+        made_up: Question[Any],
         repair: Prompt,
         notify: Notify,
     ) -> None:
         super().__init__(model, cache, repair)
-        self._extract, self._notify = extract, notify
+        self._made_up, self._notify = made_up, notify
         self._counters = endpoints[0].counters  # which all of them share
         self._servers = Servers(endpoints, servers.concurrency, notify)
         self.dialects: dict[str, Dialect] = {}  # by address
@@ -114,8 +113,8 @@ class LiveDesk(Desk):
             self._servers.leave_out(endpoint, error)
 
     async def _dialect(self, endpoint: Endpoint) -> None:
-        dialect = await negotiate(endpoint, self.model, self._extract)
+        dialect = await negotiate(endpoint, self.model, self._made_up)
         if not dialect.temperature and self.model.temperature is not None:
             self._notify(f"{endpoint.address.shown} takes no temperature and uses its own")
-        endpoint.made_up = dialect.body(self.model, Question(self._extract, EXTRACT, MADE_UP).messages(), EXTRACT)
+        endpoint.made_up = dialect.body(self.model, self._made_up.messages(), self._made_up.schema)
         self.dialects[endpoint.address.url] = dialect

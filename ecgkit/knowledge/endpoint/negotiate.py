@@ -5,7 +5,6 @@ in how an answer is kept to a form. A server may refuse a field or ignore it wit
 of the asked form.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,8 +13,9 @@ from typing import Any, Literal, get_args
 from ecgkit.errors import EndpointError
 from ecgkit.knowledge.endpoint.client import Endpoint, RequestRefusedError
 from ecgkit.knowledge.endpoint.prompts import Prompt
+from ecgkit.knowledge.endpoint.questions import Question
 from ecgkit.knowledge.endpoint.reading import Answer, AnswerError
-from ecgkit.knowledge.endpoint.schemas import EXTRACT, Schema
+from ecgkit.knowledge.endpoint.schemas import EXTRACT, Extracted, Schema
 from ecgkit.knowledge.endpoint.settings import ModelSettings
 
 Mode = Literal["json_schema", "json_object", "prompt"]
@@ -76,18 +76,23 @@ class Dialect:
         return {**fields, "response_format": self.mode}
 
 
-async def negotiate(endpoint: Endpoint, model: ModelSettings, prompt: Prompt) -> Dialect:
+def made_up(prompt: Prompt, schema: Schema[Extracted]) -> Question[Extracted]:
+    """Return the question about a made-up statement."""
+    return Question(prompt, schema, MADE_UP)
+
+
+async def negotiate(endpoint: Endpoint, model: ModelSettings, question: Question[Any]) -> Dialect:
     """Return the first form of request that is answered in the asked form.
 
     Args:
         endpoint: An open server.
         model: What is asked of the model.
-        prompt: Prompt of the extraction.
+        question: A made-up question; see `made_up`.
 
     Raises:
         EndpointError: The server refuses every form, and the error gives its own words; or it cuts every answer short.
     """
-    messages = prompt.messages(json.dumps(MADE_UP))
+    messages = question.messages()
     dialect = Dialect()
     refusal: RequestRefusedError | None = None
     usable: Dialect | None = None  # was answered, though not in the asked form
@@ -96,8 +101,8 @@ async def negotiate(endpoint: Endpoint, model: ModelSettings, prompt: Prompt) ->
     while dialect not in tried and len(tried) < MOST_TRIES:
         tried.add(dialect)
         try:
-            answer = await _first_answer(endpoint, dialect.body(model, messages, EXTRACT))
-            EXTRACT.find(answer)
+            answer = await _first_answer(endpoint, dialect.body(model, messages, question.schema))
+            question.read(answer)
         except RequestRefusedError as error:
             refusal = error
             if not error.status and not error.unusable and error.reason != FAILED:

@@ -7,8 +7,8 @@ lacks one, the prompt that ships is used. ``STAGE.examples.jsonl`` holds example
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import resources
 from pathlib import Path
@@ -22,6 +22,10 @@ VERSIONS = {"extract": 2, "verify": 1, "merge": 1, "fold": 1, "repair": 1}
 READS_REPORTS = ("extract", "verify")
 LONGEST = 200_000  # characters of a file
 EXAMPLES = ".examples.jsonl"
+ONLY = (
+    "These are the only names that a finding may have. Take the name that fits best, and leave out a finding that none "
+    "of them fits:"
+)
 
 
 @dataclass(frozen=True)
@@ -56,23 +60,23 @@ class Prompt:
         ]
 
 
-def load_prompt(stage: str, folder: Path | None = None, language: str = "") -> Prompt:
+def load_prompt(stage: str, folder: Path | None = None, language: str = "", names: Sequence[str] = ()) -> Prompt:
     """Load the prompt of a stage.
 
     Args:
         stage: Such as ``extract``.
         folder: Folder of the user's prompts.
         language: Language of the reports, told where reports are read.
+        names: The only names that findings may have; empty for any.
 
     Raises:
         ConfigError: The folder or one of its files cannot be used.
     """
     prompt = _of_user(stage, folder) if folder else _shipped(stage)
-    if language and stage in READS_REPORTS:
-        return Prompt(
-            stage, prompt.version, f"{prompt.text}\n\nThe reports are written in {language}.", prompt.examples
-        )
-    return prompt
+    further = [f"The reports are written in {language}."] if language and stage in READS_REPORTS else []
+    if names and stage == "extract":
+        further.append("\n".join([ONLY, *(f"- {name}" for name in names)]))
+    return replace(prompt, text="\n\n".join([prompt.text, *further])) if further else prompt
 
 
 @cache

@@ -97,10 +97,12 @@ class Schema(Generic[T]):
     Args:
         name: Name of the form.
         kind: Its dataclass, which has one field, a list.
+        names: The only names that its entities may have, for servers that enforce a form; empty for any.
     """
 
     name: str
     kind: type[T]
+    names: tuple[str, ...] = ()
 
     @cached_property
     def _adapter(self) -> TypeAdapter[T]:
@@ -109,7 +111,10 @@ class Schema(Generic[T]):
     @cached_property
     def json_schema(self) -> dict[str, Any]:
         """The JSON schema, as ``response_format`` takes it: strict servers want every key required and no default."""
-        return _strict(self._adapter.json_schema())
+        schema: dict[str, Any] = _strict(self._adapter.json_schema())
+        for part in schema["$defs"].values() if self.names else ():
+            part["properties"]["name"]["enum"] = list(self.names)
+        return schema
 
     @cached_property
     def text(self) -> str:

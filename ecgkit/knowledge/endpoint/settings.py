@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from ecgkit.errors import ConfigError
+from ecgkit.knowledge.vocabulary import Vocabulary
 
 Reasoning = Literal["", "off", "low", "medium", "high"]
 REASONING: tuple[Reasoning, ...] = get_args(Reasoning)
@@ -117,6 +118,7 @@ class OpenAISettings:
         batch: Folder of a batch; see `ecgkit.knowledge.endpoint.batch`.
         verify: Whether findings that the text does not hold literally are asked about again.
         retry_quarantined: Whether answers that could not be read before are asked for again.
+        closed: The only entities that the model may name. What it names otherwise is left out and counted.
     """
 
     model: ModelSettings
@@ -124,6 +126,11 @@ class OpenAISettings:
     batch: Path | None = None
     verify: bool = True
     retry_quarantined: bool = False
+    closed: Vocabulary | None = None
+
+    def __post_init__(self) -> None:
+        if self.closed is not None and not self.closed.entities:
+            raise ConfigError("--closed holds no entity", "a vocabulary with the entities that the model may name")
 
 
 def parse_extra_body(text: str) -> dict[str, Any]:

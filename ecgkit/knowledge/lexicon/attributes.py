@@ -36,22 +36,26 @@ class Attributes:
     cues: Cues
 
     @cached_property
-    def _graded(self) -> bool:
-        return bool(self.cues.severity.search(self.text) or self.cues.change.search(self.text))
+    def _severe(self) -> bool:
+        return bool(self.cues.severity.found(self.text))
+
+    @cached_property
+    def _changed(self) -> bool:
+        return bool(self.cues.change.found(self.text))
 
     def severity(self, index: int) -> Severity | Literal[""]:
         """Return the severity of a match, or nothing; see `ecgkit.knowledge.mentions.Mention`."""
-        found = self._grade(index, self.cues.severity) if self._graded else ""
-        return cast(Severity | Literal[""], found)
+        found = self._grade(index, self.cues.severity.pattern) if self._severe else ""
+        return cast("Severity | Literal['']", found)  # quoted: building the type takes longer than the search
 
     def change(self, index: int) -> Change | Literal[""]:
         """Return how a match changed since an earlier ECG, or nothing."""
-        found = self._grade(index, self.cues.change) if self._graded else ""
-        return cast(Change | Literal[""], found)
+        found = self._grade(index, self.cues.change.pattern) if self._changed else ""
+        return cast("Change | Literal['']", found)
 
     @cached_property
     def _places(self) -> list[tuple[int, int]]:
-        return [m.span() for m in self.cues.location.finditer(self.text)]
+        return [m.span() for m in self.cues.location.found(self.text)]
 
     def location(self, index: int) -> str:
         """Return where a match is seen, leads or a wall, as the original writes it; or nothing."""

@@ -19,7 +19,6 @@ class LexiconBackend:
 
     def __init__(self) -> None:
         self._lexicon = load_lexicon()
-        self._entities = tuple(self._lexicon.entities.values())
         self._cues = load_cues()
 
     @property
@@ -30,7 +29,7 @@ class LexiconBackend:
     def read_text(self, text: str) -> tuple[Mention, ...]:
         """Return the mentions of one cleaned text, each entity once."""
         folded, cues = fold(text), self._cues
-        matches = find_entities(folded, self._entities)
+        matches = find_entities(folded, self._lexicon)
         attributes = Attributes(folded, text, matches, cues)
         return merge_mentions(
             Mention(

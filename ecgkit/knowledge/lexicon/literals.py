@@ -6,10 +6,30 @@ pattern is tried on every text.
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 _PARSER: Any = getattr(re, "_parser", None)
 Words = frozenset[str]
+
+
+@dataclass(frozen=True)
+class Sieve:
+    """A pattern that is tried only on texts that contain a word it needs. The result is that of the pattern alone."""
+
+    pattern: re.Pattern[str]
+
+    @cached_property
+    def _words(self) -> tuple[str, ...]:
+        return tuple(sorted(needed_words(self.pattern)))
+
+    def found(self, text: str) -> list[re.Match[str]]:
+        """Return all matches in a text, in order."""
+        for word in self._words or ("",):
+            if word in text:
+                return list(self.pattern.finditer(text))
+        return []
 
 
 def needed_words(pattern: re.Pattern[str]) -> Words:

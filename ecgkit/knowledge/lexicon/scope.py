@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ecgkit.knowledge.lexicon.terms import Cues, Entity
+from ecgkit.knowledge.lexicon.terms import Cues, Lexicon
 from ecgkit.knowledge.mentions import Certainty
 from ecgkit.knowledge.statements import ends_sentence
 
@@ -39,18 +39,13 @@ class Reading:
     resolved: bool = False
 
 
-def find_entities(text: str, entities: Sequence[Entity]) -> list[Match]:
+def find_entities(text: str, lexicon: Lexicon) -> list[Match]:
     """Return the terms of a text in order.
 
     What a longer term of another entity covers is left out. An aspect, such as the age of an infarct, covers only what
     it is a kind of, and is not covered.
     """
-    found = [
-        Match(e.name, *m.span(), e.kind, e.aspect)
-        for e in entities
-        if not e.words or any(word in text for word in e.words)
-        for m in e.pattern.finditer(text)
-    ]
+    found = [Match(e.name, *m.span(), e.kind, e.aspect) for e in lexicon.likely(text) for m in e.pattern.finditer(text)]
     if len(found) < 2:
         return found
 
@@ -76,18 +71,18 @@ def read_cues(text: str, matches: Sequence[Match], cues: Cues) -> Mapping[int, R
         cues: See ``cues.yaml``.
     """
     # A cue that belongs to a neutral phrase or to a term is none: "keine p-welle erkannt", "fehlende r-progression".
-    open_text = _blank(text, [m.span() for m in cues.neutral.finditer(text)])
+    open_text = _blank(text, [m.span() for m in cues.neutral.found(text)])
     inner = _blank(open_text, [(m.start, m.stop) for m in matches])
     said: dict[int, Reading] = {i: _inside(text[m.start : m.stop], cues) for i, m in enumerate(matches)}
     # Words of doubt may hold one that denies ("cannot be excluded", "nicht auszuschliessen"): they are read first.
-    doubts = [list(cue.finditer(inner)) for cue in (cues.doubt_before, cues.doubt_after)]
+    doubts = [list(cues.doubt_before.finditer(inner)), cues.doubt_after.found(inner)]
     for index, grade in _Scope(inner, matches, cues).reached(*doubts).items():
         said[index] = Reading(grade)  # type: ignore[arg-type]  # the groups are named after the certainties
     inner = _blank(inner, [m.span() for found in doubts for m in found])
-    denials = [list(cue.finditer(inner)) for cue in (cues.denial_before, cues.denial_after)]
+    denials = [list(cues.denial_before.finditer(inner)), cues.denial_after.found(inner)]
     for index, kind in _Scope(inner, matches, cues).reached(*denials).items():
         said[index] = Reading("denied", kind == "resolved")
-    for index in _Scope(inner, matches, cues).reached(list(cues.unsaid.finditer(inner)), []):
+    for index in _Scope(inner, matches, cues).reached(cues.unsaid.found(inner), []):
         said.pop(index, None)
     return said
 

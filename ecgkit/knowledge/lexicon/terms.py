@@ -6,13 +6,13 @@ Terms come from files of this package or of the user, never from a report.
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache, cached_property, partial
 from pathlib import Path
 from typing import Any
 
 from ecgkit.config import read_yaml
 from ecgkit.errors import ConfigError
-from ecgkit.knowledge.lexicon.literals import needed_words
+from ecgkit.knowledge.lexicon.literals import Sieve, needed_words
 from ecgkit.knowledge.vocabulary import Vocabulary, make_vocabulary
 
 HERE = Path(__file__).parent
@@ -56,6 +56,16 @@ class Lexicon:
     entities: Mapping[str, Entity]
     version: str
 
+    @cached_property
+    def _words(self) -> tuple[str, ...]:
+        """The needed words of all entities, each once."""
+        return tuple(sorted({word for entity in self.entities.values() for word in entity.words}))
+
+    def likely(self, text: str) -> list[Entity]:
+        """Return the entities that may stand in a folded text, since it contains one of the words that they need."""
+        held = {word for word in self._words if word in text}
+        return [e for e in self.entities.values() if not e.words or not held.isdisjoint(e.words)]
+
     @property
     def vocabulary(self) -> Vocabulary:
         """The entities and their parents; the extractor's names are canonical, so there are no synonyms."""
@@ -70,19 +80,19 @@ class Lexicon:
 class Cues:
     """Patterns of the words around an entity; see ``cues.yaml``. The groups of a pattern are named after its grades."""
 
-    neutral: re.Pattern[str]
-    unsaid: re.Pattern[str]
+    neutral: Sieve
+    unsaid: Sieve
     denial_before: re.Pattern[str]
-    denial_after: re.Pattern[str]
+    denial_after: Sieve
     doubt_before: re.Pattern[str]
-    doubt_after: re.Pattern[str]
+    doubt_after: Sieve
     denied_inside: re.Pattern[str]
     stops: re.Pattern[str]
     joins: re.Pattern[str]
     joins_back: re.Pattern[str]
-    severity: re.Pattern[str]
-    change: re.Pattern[str]
-    location: re.Pattern[str]
+    severity: Sieve
+    change: Sieve
+    location: Sieve
     location_behind: re.Pattern[str]
 
 
@@ -146,19 +156,19 @@ def load_cues() -> Cues:
     values = read_yaml(HERE / "cues.yaml")
     denial, doubt = values["denial"], values["doubt"]
     return Cues(
-        neutral=compile_terms(values["neutral"]),
-        unsaid=compile_terms(values["unsaid"]),
+        neutral=Sieve(compile_terms(values["neutral"])),
+        unsaid=Sieve(compile_terms(values["unsaid"])),
         denial_before=_grouped({name: cues["before"] for name, cues in denial.items()}, "resolved"),
-        denial_after=_grouped({name: cues["after"] for name, cues in denial.items()}, "resolved"),
+        denial_after=Sieve(_grouped({name: cues["after"] for name, cues in denial.items()}, "resolved")),
         doubt_before=_grouped({name: cues["before"] for name, cues in doubt.items()}),
-        doubt_after=_grouped({name: cues["after"] for name, cues in doubt.items()}),
+        doubt_after=Sieve(_grouped({name: cues["after"] for name, cues in doubt.items()})),
         denied_inside=_grouped(values["denied_inside"]),
         stops=compile_terms(values["stops"]),
         joins=_edgeless([*values["joins"], *values["joins_ahead"]]),
         joins_back=_edgeless(values["joins"]),
-        severity=_grouped(values["severity"]),
-        change=_grouped(values["change"]),
-        location=(location := compile_terms(values["location"])),
+        severity=Sieve(_grouped(values["severity"])),
+        change=Sieve(_grouped(values["change"])),
+        location=Sieve(location := compile_terms(values["location"])),
         location_behind=re.compile(rf"{_IN}({_LEADS}|{location.pattern})"),
     )
 
