@@ -22,6 +22,7 @@ from ecgkit.entries import (
     SupplyEntry,
     TaskEntry,
     TextEncoderEntry,
+    WeightsEntry,
 )
 from ecgkit.hookspecs import hookimpl
 
@@ -83,6 +84,7 @@ __all__ = [
     "SupplyEntry",
     "TaskEntry",
     "TextEncoderEntry",
+    "WeightsEntry",
     "__version__",
     "audit_knowledge",
     "best_run",
