@@ -16,6 +16,7 @@ from ecgkit.entries import (
     DetectorEntry,
     HeadEntry,
     KnowledgeBackendEntry,
+    LoggerEntry,
     MethodEntry,
     ProtocolEntry,
     SectionEntry,
@@ -29,11 +30,13 @@ from ecgkit.hookspecs import hookimpl
 if TYPE_CHECKING:
     from ecgkit.api.attention import inspect_attention, inspect_lead_worth
     from ecgkit.api.beats import find_beats, score_beats
+    from ecgkit.api.browse import browse
     from ecgkit.api.cohort import find_records
     from ecgkit.api.datasets import list_datasets
     from ecgkit.api.demo import run_demo
     from ecgkit.api.download import download_dataset
     from ecgkit.api.ecg import read_ecg
+    from ecgkit.api.embed import embed
     from ecgkit.api.export import export_encoder
     from ecgkit.api.extractions import (
         audit_knowledge,
@@ -54,6 +57,7 @@ if TYPE_CHECKING:
     from ecgkit.api.knowledge import extract_knowledge, write_prompts
     from ecgkit.api.listing import list_encoders, list_heads, list_tasks
     from ecgkit.api.plugins import check_plugin, list_methods, list_plugins, new_plugin
+    from ecgkit.api.predict import predict
     from ecgkit.api.prepare import prepare
     from ecgkit.api.pretrain import estimate_pretraining, pretrain, resume_pretraining
     from ecgkit.api.probe import probe
@@ -78,6 +82,7 @@ __all__ = [
     "DetectorEntry",
     "HeadEntry",
     "KnowledgeBackendEntry",
+    "LoggerEntry",
     "MethodEntry",
     "ProtocolEntry",
     "SectionEntry",
@@ -88,12 +93,14 @@ __all__ = [
     "__version__",
     "audit_knowledge",
     "best_run",
+    "browse",
     "check_plugin",
     "compare_knowledge",
     "compare_runs",
     "delete_runs",
     "doctor",
     "download_dataset",
+    "embed",
     "estimate_pretraining",
     "export_encoder",
     "export_knowledge",
@@ -120,6 +127,7 @@ __all__ = [
     "load",
     "new_plugin",
     "open_store",
+    "predict",
     "prepare",
     "pretrain",
     "probe",
@@ -150,11 +158,13 @@ _FUNCTIONS = {
     "ecgkit.api.study": "study_layers study_perturbations",
     "ecgkit.api.suite": "probe_suite",
     "ecgkit.api.beats": "find_beats score_beats",
+    "ecgkit.api.browse": "browse",
     "ecgkit.api.cohort": "find_records",
     "ecgkit.api.datasets": "list_datasets",
     "ecgkit.api.demo": "run_demo",
     "ecgkit.api.ecg": "read_ecg",
     "ecgkit.api.download": "download_dataset",
+    "ecgkit.api.embed": "embed",
     "ecgkit.api.export": "export_encoder",
     "ecgkit.api.ingest": "ingest",
     "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store",
@@ -163,6 +173,7 @@ _FUNCTIONS = {
     "ecgkit.api.knowledge": "extract_knowledge write_prompts",
     "ecgkit.api.listing": "list_encoders list_heads list_tasks",
     "ecgkit.api.plugins": "check_plugin list_methods list_plugins new_plugin",
+    "ecgkit.api.predict": "predict",
     "ecgkit.api.prepare": "prepare",
     "ecgkit.api.pretrain": "estimate_pretraining pretrain resume_pretraining",
     "ecgkit.api.relabel": "relabel",

@@ -247,6 +247,13 @@ class KnowledgeBackendEntry(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoggerEntry(Entry):
+    """A program that shows the curves of a training; `target` is an `ecgkit.training.loggers.base.Logger` class."""
+
+    kind: ClassVar[str] = "logger"
+
+
+@dataclass(frozen=True, kw_only=True)
 class AugmentationEntry(Entry):
     """An augmentation; `target` is a frozen dataclass of settings, an `ecgkit.signal.augment.base.Augmentation`."""
 

@@ -24,6 +24,7 @@ from ecgkit.entries import (
     DetectorEntry,
     HeadEntry,
     KnowledgeBackendEntry,
+    LoggerEntry,
     MethodEntry,
     ProtocolEntry,
     SectionEntry,
@@ -95,6 +96,11 @@ def register_augmentations(register: Callable[[AugmentationEntry], None]) -> Non
 @hookspec
 def register_supplies(register: Callable[[SupplyEntry], None]) -> None:
     """Register supplies: inputs that a batch may hold besides the signal, for methods and encoders that need them."""
+
+
+@hookspec
+def register_loggers(register: Callable[[LoggerEntry], None]) -> None:
+    """Register loggers, which ``ecgkit pretrain --log NAME`` writes curves to."""
 
 
 @hookspec

@@ -32,6 +32,7 @@ BUILTIN = {
     "core-detectors": "ecgkit.beats",
     "core-knowledge": "ecgkit.knowledge",
     "core-supplies": "ecgkit.training",
+    "core-loggers": "ecgkit.training.loggers",
     "core-heads": "ecgkit.evaluation.heads",
     "core-protocols": "ecgkit.evaluation.protocols",
     "core-report": "ecgkit.reporting.sections",

@@ -122,10 +122,15 @@ def open_remote(folder: Path) -> None:
     open_folder("memory://somewhere")
 
 
-def open_board(folder: Path) -> None:
-    from ecgkit.training.journal import _open_board
+def open_logger(name: str) -> Use:
+    def open_it(folder: Path) -> None:
+        from ecgkit.entries import LoggerEntry, load_target
+        from ecgkit.plugins import host
+        from ecgkit.training.loggers.base import LoggedRun
 
-    _open_board(folder, 1)
+        load_target(host().get(LoggerEntry, name).target, name)(LoggedRun(folder, folder, {}, 0))
+
+    return open_it
 
 
 def need_onnx(folder: Path) -> None:
@@ -149,7 +154,9 @@ USES: dict[str, tuple[str, str, type[EcgkitError], Use]] = {
     "transformers": ("text", "transformers", PluginError, load_bert),
     "distributed": ("dask", "--dask", EcgkitError, open_cluster),
     "upath": ("remote", "memory://", DatasetError, open_remote),
-    "tensorboard": ("tensorboard", "TensorBoard", RunError, open_board),
+    "tensorboard": ("tensorboard", "TensorBoard", RunError, open_logger("tensorboard")),
+    "wandb": ("wandb", "Weights & Biases", RunError, open_logger("wandb")),
+    "mlflow": ("mlflow", "MLflow", RunError, open_logger("mlflow")),
     "onnxscript": ("onnx", "ONNX", RunError, need_onnx),
     "sleepecg": ("sleepecg", "SleepECG", PluginError, detect),
 }

@@ -1,9 +1,10 @@
 """``ecgkit.pretrain``, ``resume_pretraining`` and ``estimate_pretraining``: pretrain a method on a store."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from ecgkit.api.arguments import PathLike, Settings
+from ecgkit.api.arguments import PathLike, Settings, assignments
 from ecgkit.api.training import (
     Pretraining,
     Training,
@@ -14,6 +15,7 @@ from ecgkit.api.training import (
     probe_notes,
     process_notes,
     read_unfinished,
+    split_settings,
     task_of,
     train,
 )
@@ -34,6 +36,7 @@ def pretrain(
     out: PathLike | None = None,
     preset: str = "",
     task: str = "",
+    task_settings: Settings = (),
     epochs: int | None = None,
     accumulate: int | None = None,
     config: PathLike | None = None,
@@ -51,7 +54,8 @@ def pretrain(
     probe_data: PathLike | None = None,
     probe_every: int = 5,
     all_folds: bool = False,
-    tensorboard: bool = False,
+    subset: int | None = None,
+    log: str | Sequence[str] = (),
     profile: bool = False,
     prepare: bool = False,
     overwrite: bool = False,
@@ -71,6 +75,7 @@ def pretrain(
             ``runs/METHOD-PRESET``, or with ``-2``, ``-3`` and so on behind it if that exists.
         preset: Preset of the method. By default the first.
         task: For a supervised method, task that gives the labels: a name or a YAML file.
+        task_settings: Settings of that task, such as ``{"entities.name": "model"}``; without `task`, of `probe_task`.
         epochs: Number of epochs; the setting ``recipe.epochs``.
         accumulate: Number of parts in which each batch is computed (gradient accumulation); the setting
             ``recipe.accumulate``.
@@ -89,7 +94,9 @@ def pretrain(
         probe_data: Store with the labels of `probe_task`. By default `data`.
         probe_every: Number of epochs between probes.
         all_folds: Also train on fold 10.
-        tensorboard: Also write TensorBoard event files.
+        subset: Largest number of training records, chosen patient by patient from the seed: for curves over the size of
+            the pretraining set. A smaller subset lies within a larger one.
+        log: Loggers that follow the training, such as ``tensorboard``, ``wandb`` or ``mlflow``.
         profile: Profile some steps: write a trace and a table of operations.
         prepare: First add what the store lacks: R peaks, and entities read by the lexicon.
         overwrite: Replace an existing run, finished or unfinished.
@@ -115,22 +122,25 @@ def pretrain(
     run = run_folder(out, method, preset)
     command = partial(command_line, {**given, "data": store, "out": run}, pretrain)
     check_gpus(gpus, command())
+    of_task, of_probe = split_settings(task_settings, task, probe_task)
     options = PretrainOptions(
         preset=preset,
+        task_settings=of_task,
         seed=seed,
         device=_device(device, processes),
         workers=workers,
         all_folds=all_folds,
+        subset=subset,
         overwrite=overwrite,
         shard=shard,
         compile=compile,
         save_minutes=save_minutes,
         keep=keep,
-        tensorboard=tensorboard,
+        log=(log,) if isinstance(log, str) else tuple(log),
         profile=profile,
         measure_every=probe_every,
         prepare=prepare,
-        notes={**many, **probe_notes(probe_task, probe_data or store), **choice_notes()},
+        notes={**many, **probe_notes(probe_task, probe_data or store, of_probe), **choice_notes()},
     )
     return train(Training(entry, chosen, store, run, task_of(task), options), watcher, command)
 
@@ -187,6 +197,7 @@ def estimate_pretraining(
     data: PathLike | None = None,
     preset: str = "",
     task: str = "",
+    task_settings: Settings = (),
     epochs: int | None = None,
     accumulate: int | None = None,
     config: PathLike | None = None,
@@ -197,6 +208,7 @@ def estimate_pretraining(
     device: str = "auto",
     compile: bool | None = None,
     all_folds: bool = False,
+    subset: int | None = None,
 ) -> Estimate:
     """Estimate parameters, memory, steps and time of a training, without training.
 
@@ -207,6 +219,7 @@ def estimate_pretraining(
         data: Store to train on. By default the only store of the current folder.
         preset: Preset of the method.
         task: For a supervised method, task that gives the labels.
+        task_settings: Settings of that task.
         epochs: Number of epochs.
         accumulate: Number of parts in which each batch is computed.
         config: YAML file of settings.
@@ -217,13 +230,20 @@ def estimate_pretraining(
         device: Device on which a step is timed.
         compile: Compile the step before it is timed.
         all_folds: Also train on fold 10.
+        subset: Largest number of training records.
 
     Returns:
         The estimate. The time is extrapolated from measured steps.
     """
     entry, preset, chosen = configured(method, preset, config, settings, epochs, accumulate)
     options = PretrainOptions(
-        preset=preset, seed=seed, device=_device(device, processes), compile=compile, all_folds=all_folds
+        preset=preset,
+        task_settings=tuple(assignments(task_settings)) if task else (),
+        seed=seed,
+        device=_device(device, processes),
+        compile=compile,
+        all_folds=all_folds,
+        subset=subset,
     )
     many = process_notes(gpus, processes).get("processes", 1)
     store = Store(the_store(data, f"ecgkit pretrain --method {method}", "--data"))

@@ -25,6 +25,7 @@ from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.tasks.loading import find_task, task_reference
 from ecgkit.training import loop
+from ecgkit.training.failures import how_to_go_on
 from ecgkit.training.groundwork import Groundwork
 from ecgkit.training.launch import ProcessError, is_started_by_a_launcher, launch
 from ecgkit.training.options import CHOSEN, PretrainOptions, Watcher
@@ -33,7 +34,8 @@ from ecgkit.training.run import read_config, read_metrics
 from ecgkit.training.unfinished import RESUME, check_free, finished, left_of, read_resume, unfinished
 
 # Notes of a training's options.
-PROCESSES, PROBE_TASK, PROBE_DATA = "processes", "probe_task", "probe_data"
+PROCESSES, PROBE_TASK, PROBE_DATA, PROBE_SETTINGS = "processes", "probe_task", "probe_data", "probe_settings"
+SETTINGS = {"settings": "--set", "task_settings": "--task-set"}  # options that are repeated
 
 
 @dataclass(frozen=True)
@@ -140,9 +142,26 @@ def process_notes(gpus: int, processes: int) -> dict[str, int]:
     return {PROCESSES: gpus or processes} if gpus or processes else {}
 
 
-def probe_notes(task: str, data: PathLike) -> dict[str, str]:
-    """Return task and store of the online probe, as notes for the options."""
-    return {PROBE_TASK: task_reference(find_task(task)), PROBE_DATA: str(Path(data).resolve())} if task else {}
+def probe_notes(task: str, data: PathLike, settings: Sequence[str]) -> dict[str, Any]:
+    """Return task, store and settings of the online probe, as notes for the options."""
+    if not task:
+        return {}
+    about = {PROBE_TASK: task_reference(find_task(task)), PROBE_DATA: str(Path(data).resolve())}
+    return {**about, PROBE_SETTINGS: list(settings)} if settings else dict(about)
+
+
+def split_settings(settings: Settings, task: str, probe_task: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Return the settings of the task that gives the labels, and those of the online probe's task.
+
+    They belong to the first, and to the second if there is no first.
+
+    Raises:
+        ConfigError: There are settings and no task.
+    """
+    given = tuple(assignments(settings))
+    if given and not task and not probe_task:
+        raise ConfigError(f"--task-set {given[0]} without a task", remedy="Name one with --task or --probe-task.")
+    return (given, ()) if task else ((), given)
 
 
 def choice_notes() -> dict[str, dict[str, str]]:
@@ -165,7 +184,10 @@ def read_unfinished(run: Path, device: str, profile: bool, notes: Mapping[str, A
     out = finished(run)
     folder = unfinished(out)
     entry, config, _ = read_config(folder)
-    options = build(PretrainOptions, saved["options"], source=str(folder / RESUME))
+    kept = dict(saved["options"])
+    if kept.pop("tensorboard", False):  # as ecgkit 0.1 wrote it
+        kept["log"] = ["tensorboard"]
+    options = build(PretrainOptions, kept, source=str(folder / RESUME))
     options = replace(options, resume=True, profile=profile, notes={**options.notes, **notes})
     if device != "auto":
         options = replace(options, device=device)
@@ -202,9 +224,9 @@ def _start_processes(training: Training, command: Sequence[str], watcher: Watche
     groundwork = Groundwork(training.entry, training.config, Store(training.data), options.prepare)
     groundwork.lay(watcher.prepare)
     with keeps(partial(left_of, training.out)), handed_on():
-        code = launch(training.processes, command)
-    if code:
-        raise ProcessError(code)
+        failure = launch(training.processes, command)
+    if failure:
+        raise ProcessError(failure, how_to_go_on(left_of(training.out)))
 
 
 def _train_here(training: Training, watcher: Watcher) -> list[dict[str, Any]]:
@@ -222,7 +244,9 @@ def _online_probe(training: Training) -> OnlineProbe | None:
     notes = training.options.notes
     if PROBE_TASK not in notes:
         return None
-    asked = ProbeRequest(notes[PROBE_DATA], notes[PROBE_TASK], seed=training.options.seed, cache=None)
+    settings = tuple(notes.get(PROBE_SETTINGS, ()))
+    seed = training.options.seed
+    asked = ProbeRequest(notes[PROBE_DATA], notes[PROBE_TASK], task_settings=settings, seed=seed, cache=None)
     return OnlineProbe(asked, training.entry, training.config)
 
 
@@ -239,10 +263,12 @@ def command_line(arguments: Mapping[str, Any], function: Callable[..., Any]) -> 
         if name in usual and value == usual[name]:
             continue
         flag = f"--{name.replace('_', '-')}"
-        if name == "settings":
-            line += [part for text in assignments(value) for part in ("--set", text)]
+        if name in SETTINGS:
+            line += [part for text in assignments(value) for part in (SETTINGS[name], text)]
         elif isinstance(value, bool):
             line += [flag] * value + ["--no-compile"] * (name == "compile" and not value)
+        elif isinstance(value, list | tuple):
+            line += [part for one in value for part in (flag, str(one))]
         elif value is not None and value != "":
             line += [flag, str(value)]
     return line

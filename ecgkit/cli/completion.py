@@ -17,6 +17,7 @@ from ecgkit.entries import (
     Entry,
     HeadEntry,
     KnowledgeBackendEntry,
+    LoggerEntry,
     MethodEntry,
     ProtocolEntry,
     TaskEntry,
@@ -50,6 +51,7 @@ _modules = _names_of(DatasetEntry)
 archives = _names_of(ArchiveEntry)
 detectors = _names_of(DetectorEntry)
 knowledge_backends = _names_of(KnowledgeBackendEntry)
+loggers = _names_of(LoggerEntry)
 protocols = _names_of(ProtocolEntry)
 
 

@@ -66,6 +66,14 @@ def pretrain(
             autocompletion=completion.tasks,
         ),
     ] = "",
+    task_settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--task-set",
+            help="One setting of the task of --task, or without it of --probe-task, such as entities.name=model. "
+            "Repeatable.",
+        ),
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=1, help="Number of epochs. Same as --set recipe.epochs=N. Default: the preset's.")
     ] = None,
@@ -115,7 +123,21 @@ def pretrain(
             "--all-folds", help="Also train on fold 10, which is otherwise held out as the test set of probes."
         ),
     ] = False,
-    tensorboard: Annotated[bool, typer.Option("--tensorboard", help="Also write TensorBoard event files.")] = False,
+    subset: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Largest number of training records, chosen patient by patient from the seed. A smaller subset lies "
+            "within a larger one.",
+        ),
+    ] = None,
+    log: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Logger that follows the training: tensorboard, wandb or mlflow. Repeatable.",
+            autocompletion=completion.loggers,
+        ),
+    ] = None,
     profile: Annotated[
         bool, typer.Option("--profile", help="Profile some steps: write a trace and a table of operations.")
     ] = False,
@@ -197,8 +219,10 @@ def _train(train: "Callable[[Watcher], Pretraining]", as_json: bool) -> None:
     try:
         with training_view() as watcher:
             done = train(watcher)
-    except ProcessError as failure:  # that process has said why
-        raise typer.Exit(failure.code) from None
+    except ProcessError as error:
+        if error.has_told:
+            raise typer.Exit(error.failure.code) from None
+        raise
     if tells_the_end():
         _show(done)
         next_is(after_run(done.run))

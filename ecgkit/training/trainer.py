@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from ecgkit.atomic import atomic_file
+from ecgkit.config import read_yaml
 from ecgkit.errors import RunError
 from ecgkit.interrupt import TO_SAVE, Stop, safe_points
 from ecgkit.methods import Batch, Clock, Method
@@ -28,14 +29,16 @@ from ecgkit.training.cost import peak_flops
 from ecgkit.training.data import Epochs, Windows, evaluation_starts, loader
 from ecgkit.training.engine import Engine
 from ecgkit.training.journal import Journal
+from ecgkit.training.loggers.base import LoggedRun
 from ecgkit.training.meters import Means, Stopwatch
 from ecgkit.training.options import Watcher
 from ecgkit.training.plan import Piece, Rows, deal
 from ecgkit.training.processes import Processes
 from ecgkit.training.profiling import StepProfiler
-from ecgkit.training.run import WEIGHTS
+from ecgkit.training.run import CONFIG, WEIGHTS
+from ecgkit.training.selection import best_epoch, is_flat
 from ecgkit.training.setup import Setup
-from ecgkit.training.unfinished import BEST, DIVERGED
+from ecgkit.training.unfinished import BEST, DIVERGED, finished
 from ecgkit.training.weights import save_tensors
 
 LOOK = 50  # number of steps on a GPU between reads of the losses
@@ -92,14 +95,25 @@ class Trainer:
         for line in beginning.warnings():
             self.watcher.warn(line)
         self.journal = (
-            Journal(self.folder, self.progress.metrics, tensorboard=self.options.tensorboard)
+            Journal(self._logged_run(), self.progress.metrics, self.options.log, self.watcher.warn)
             if self.processes.first
             else None
         )
+        try:
+            self._train_epochs()
+        except BaseException:
+            self._end_log(finished=False)
+            raise
+        self._end_log(finished=True)
+        return self.progress.metrics
+
+    def _train_epochs(self) -> None:
         profiler = StepProfiler(self.folder, self.device) if self.options.profile and self.processes.first else None
         batches = self._batches()
         with safe_points(*TO_SAVE) as stop:
             for epoch in range(self.progress.epoch, self.recipe.epochs):
+                if self.progress.metrics and is_flat(self.progress.metrics, self.recipe):
+                    break
                 self._train_epoch(epoch, batches, stop, profiler)
                 self._end_epoch(epoch)
                 if epoch + 1 < self.recipe.epochs and self.processes.agree([stop()])[0]:
@@ -108,7 +122,13 @@ class Trainer:
             self._keep_weights()
         if profiler:
             profiler.close()
-        return self.progress.metrics
+
+    def _end_log(self, *, finished: bool) -> None:
+        if self.journal is not None:
+            self.journal.close(finished=finished)
+
+    def _logged_run(self) -> LoggedRun:
+        return LoggedRun(self.folder, finished(self.folder), read_yaml(self.folder / CONFIG), self.progress.epoch)
 
     def _batches(self) -> Iterator[Batch]:
         """Yield this process's batches from here to the end of the training."""
@@ -227,16 +247,12 @@ class Trainer:
         }
         if not np.isfinite(metrics["val_loss"]):
             raise RunError(f"the validation loss is {metrics['val_loss']} in epoch {epoch + 1}", remedy=REMEDY)
-        best = self.progress.best is None or metrics["val_loss"] < self.progress.best
-        if best:
+        known = [*self.progress.metrics, metrics]
+        best = best_epoch(known, self.recipe.monitor)
+        if best is metrics or not self.progress.metrics:
             self._write_weights(BEST)
-        self.progress = Progress(
-            epoch + 1,
-            0,
-            self.progress.step,
-            metrics["val_loss"] if best else self.progress.best,
-            [*self.progress.metrics, metrics],
-        )
+        value = None if best is None else best[self.recipe.monitor]
+        self.progress = Progress(epoch + 1, 0, self.progress.step, value, known)
         self.means = Means()
         if self.journal is not None:
             self.journal.write(metrics)
@@ -321,6 +337,8 @@ class Trainer:
         found = ckpt.latest_checkpoint(self.folder, self.watcher.warn)
         self.processes.wait()
         if found is None:
+            if self.options.resume:
+                self.watcher.warn("no checkpoint was written yet: the training begins at its first step")
             return
         rank = self.processes.rank
         ckpt.load_model(self.setup.method, found.tensors["model"])

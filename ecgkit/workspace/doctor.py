@@ -25,7 +25,9 @@ EXTRAS = (
     ("remote", ("upath",), "ingest of s3://, gs:// and other addresses"),
     ("dask", ("distributed",), "ingest --dask and beats --dask"),
     ("sleepecg", ("sleepecg",), "beats --detector sleepecg"),
-    ("tensorboard", ("tensorboard",), "pretrain --tensorboard"),
+    ("tensorboard", ("tensorboard",), "pretrain --log tensorboard"),
+    ("wandb", ("wandb",), "pretrain --log wandb"),
+    ("mlflow", ("mlflow",), "pretrain --log mlflow"),
     ("onnx", ("onnx", "onnxscript", "onnxruntime"), "export --onnx"),
 )
 

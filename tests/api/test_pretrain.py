@@ -11,7 +11,7 @@ import typer.main
 import yaml
 
 import ecgkit
-from ecgkit.api.training import command_line
+from ecgkit.api.training import command_line, split_settings
 from ecgkit.cli import build_app
 from ecgkit.errors import ConfigError, RunError, StoreError
 from ecgkit.training.options import Watcher
@@ -65,6 +65,7 @@ def test_the_command_of_other_processes_says_the_same() -> None:
         "out": "run",
         "preset": "tiny",
         "task": "my.yaml",
+        "task_settings": {"icd10.count_on": "train"},
         "epochs": 3,
         "accumulate": 2,
         "config": "c.yaml",
@@ -82,7 +83,8 @@ def test_the_command_of_other_processes_says_the_same() -> None:
         "probe_data": "p.zarr",
         "probe_every": 2,
         "all_folds": True,
-        "tensorboard": True,
+        "subset": 50,
+        "log": ["tensorboard", "mlflow"],
         "profile": True,
         "prepare": True,
         "overwrite": True,
@@ -92,7 +94,8 @@ def test_the_command_of_other_processes_says_the_same() -> None:
     name, *line = command_line(other, ecgkit.pretrain)
     parsed = program.commands[name].make_context(name, line).params
     assert list(parsed.pop("settings")) == ["depth=4", 'signal={"fs": 100}']
-    del other["settings"]
+    assert list(parsed.pop("task_settings")) == ['icd10.count_on="train"']
+    del other["settings"], other["task_settings"]
     assert {name: str(parsed[name]) for name in other} == {name: str(value) for name, value in other.items()}
 
 
@@ -138,3 +141,11 @@ def test_what_is_missing_is_named_with_the_store_or_added(cohort_store: Path, tm
     details = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert details["origins"]["beats"].startswith("found by the detector ")
     assert details["patients"]["train"] > 10
+
+
+def test_settings_of_a_task_go_to_the_labels_or_to_the_online_probe() -> None:
+    given = {"entities.name": "model"}
+    assert split_settings(given, "entities", "csn") == (('entities.name="model"',), ())
+    assert split_settings(given, "", "entities") == ((), ('entities.name="model"',))
+    with pytest.raises(ConfigError, match="without a task"):
+        split_settings(given, "", "")

@@ -128,7 +128,8 @@ def test_a_profile_a_probe_and_curves(ecgkit, cohort_store: Path, tmp_path: Path
         "simulated",
         "--probe-every",
         2,
-        "--tensorboard",
+        "--log",
+        "tensorboard",
         "--workers",
         0,
     )

@@ -31,14 +31,17 @@ from ecgkit.training.data import (
     loader,
     plan_batches,
     pretraining_split,
+    subset_by_patient,
     training_starts,
 )
 from ecgkit.training.loop import PretrainOptions, Watcher, pretrain
 from ecgkit.training.run import load_encoder, open_run, read_metrics
+from ecgkit.training.selection import best_epoch, is_flat, kept_epoch
 from ecgkit.training.supply import open_supplies
 from ecgkit.training.weights import load_weights, read_foreign_weights
 from tests.conftest import synthetic_signal
 from tests.store.test_store import make_store
+from tests.training.standins import PairConfig, train
 
 SMALL = replace(
     PRESETS["tiny"],
@@ -164,7 +167,7 @@ def test_crops_stay_in_the_record(cohort_store: Path) -> None:
 def test_pretraining_writes_a_run_that_opens_again(stmem: MethodEntry, cohort_store: Path, tmp_path: Path) -> None:
     seen: list[Any] = []
     watcher = Watcher(step=lambda done, total: seen.append((done, total)))
-    metrics = pretrain(stmem, SMALL, Store(cohort_store), tmp_path / "run", PretrainOptions("tiny"), watcher)
+    metrics = pretrain(stmem, SMALL, Store(cohort_store), tmp_path / "run", PretrainOptions(preset="tiny"), watcher)
     assert metrics[-1]["train_loss"] < metrics[0]["train_loss"]
     assert seen[-1] == (len(seen), len(seen))
     run = open_run(tmp_path / "run")
@@ -277,6 +280,11 @@ def test_a_supervised_method_trains_on_a_tasks_labels_and_split(cohort_store: Pa
     saved = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert (saved["task"], saved["config"]["labels"]) == ("simulated", list(data.labels))
     assert load_weights(tmp_path / "run" / "model.safetensors")["trained_on"] == len(data.parts["train"])
+    changed = PretrainOptions(task_settings=("split.train=[1, 2]",))
+    pretrain(supervised, LabelConfig(), store, tmp_path / "changed", changed, task=task)
+    few = task_data(load_task(task, changed.task_settings), task.name, store).parts["train"]
+    assert load_weights(tmp_path / "changed" / "model.safetensors")["trained_on"] == len(few) < len(data.parts["train"])
+    assert "with split.train=[1, 2]." in (tmp_path / "changed" / "README.md").read_text()
     # What a batch holds are the targets of just its rows.
     view = open_view(store, ProbeConfig().signal)
     labels = open_supplies(["signal", "labels"], store, view, data)
@@ -372,3 +380,53 @@ def test_config_yaml_holds_every_setting(stmem: MethodEntry, cohort_store: Path,
     assert details["config"]["signal"]["filter"]["cascade"] is True
     assert {"ecgkit", "torch", "python", "device", "command"} <= set(details["environment"])
     json.dumps(details)
+
+
+def test_a_subset_holds_whole_patients_and_smaller_ones_lie_within_larger(cohort_store: Path) -> None:
+    store = Store(cohort_store)
+    everyone = pretraining_split(store.table, np.ones(len(store), bool))
+    before: set[int] = set()
+    for size in (20, 40, 70, len(everyone.train)):
+        split = subset_by_patient(everyone, store.patients, size, seed=3)
+        rows = set(split.train.tolist())
+        others = set(everyone.train.tolist()) - rows
+        assert size - 20 < len(rows) <= size
+        assert before <= rows
+        assert not {store.patients[row] for row in rows} & {store.patients[row] for row in others}
+        assert np.array_equal(split.val, everyone.val)
+        before = rows
+    other = subset_by_patient(everyone, store.patients, 60, seed=4)
+    assert set(other.train.tolist()) != set(subset_by_patient(everyone, store.patients, 60, seed=3).train.tolist())
+    with pytest.raises(StoreError, match="there are"):
+        subset_by_patient(everyone, store.patients, len(everyone.train) + 1, seed=3)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "values", "patience", "best", "flat"),
+    [
+        ("val_loss", [3.0, 2.0, 2.5, 2.1], 2, 2, True),
+        ("val_loss", [3.0, 2.0, 2.5, 1.9], 2, 4, False),
+        ("val_loss", [3.0, 2.0, 2.5, 2.1], None, 2, False),
+        ("probe_macro_auroc", [0.6, None, 0.5, 0.7], 3, 4, False),
+        ("probe_macro_auroc", [0.6, None, 0.5, 0.6], 3, 1, True),
+        ("probe_macro_auroc", [None, None], 1, None, False),
+    ],
+)
+def test_the_monitored_metric_decides_what_is_kept_and_when_to_stop(monitor, values, patience, best, flat) -> None:
+    metrics = [{"epoch": n, "val_loss": 1.0, monitor: value} for n, value in enumerate(values, 1)]
+    recipe = Recipe(monitor=monitor, patience=patience)
+    found = best_epoch(metrics, monitor)
+    assert (found and found["epoch"]) == best
+    assert kept_epoch(metrics, recipe)["epoch"] == (best or len(values))
+    assert is_flat(metrics, recipe) == flat
+
+
+@pytest.mark.slow
+def test_a_training_stops_early_and_keeps_the_best(cohort_store: Path, tmp_path: Path) -> None:
+    """At a rate of 0 nothing gets better, so the first epoch is the best; two more are the patience."""
+    config = PairConfig(recipe=Recipe(epochs=9, batch_size=16, lr=1e-30, warmup_epochs=0, precision="fp32", patience=2))
+    metrics = train(cohort_store, tmp_path / "run", config=config, subset=60)
+    assert [line["epoch"] for line in metrics] == [1, 2, 3]
+    details = read_yaml(tmp_path / "run" / "config.yaml")
+    assert details["subset"] == 60 and 40 < details["records"]["train"] <= 60
+    assert "stopped early, 2 epochs after the best" in (tmp_path / "run" / "README.md").read_text()
