@@ -13,7 +13,6 @@ import json
 import platform
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +23,7 @@ import torch
 from torch import Tensor
 
 import ecgkit
+from ecgkit.choices import typed_command
 from ecgkit.config import build, read_yaml, to_dict, write_yaml
 from ecgkit.entries import MethodEntry, load_target
 from ecgkit.errors import ConfigError, RunError
@@ -191,7 +191,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "torch": str(torch.__version__),
         **{name: version(name) for name in ("numpy", "scipy", "zarr", "safetensors")},
         "device": device_name(device),
-        "command": " ".join(["ecgkit", *sys.argv[1:]]),
+        "command": typed_command() or "a function of the library",
     }
 
 
