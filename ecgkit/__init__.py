@@ -23,6 +23,7 @@ from ecgkit.entries import (
     SupplyEntry,
     TaskEntry,
     TextEncoderEntry,
+    WeightsEntry,
 )
 from ecgkit.hookspecs import hookimpl
 
@@ -88,6 +89,7 @@ __all__ = [
     "SupplyEntry",
     "TaskEntry",
     "TextEncoderEntry",
+    "WeightsEntry",
     "__version__",
     "audit_knowledge",
     "best_run",
