@@ -51,6 +51,7 @@ ROOMS = (
     "reporting",
     "browsing",
     "arrays",
+    "inference",
     "export",
     "testing",
     "scaffold",

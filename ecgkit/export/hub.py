@@ -189,7 +189,9 @@ def _contract(run: Run) -> str:
 def _data(run: Run) -> str:
     store, imported = run.details.get("store", {}), run.details.get("imported", {})
     if imported:
-        return f"## Data\n\nPublished weights `{imported.get('file', '')}`; training data: see their publication.\n"
+        trained_on = imported.get("trained_on") or "see their publication"
+        licence = f"\nLicence of the published weights: {imported['licence']}.\n" if "licence" in imported else ""
+        return f"## Data\n\nPublished weights `{imported.get('file', '')}`; training data: {trained_on}.\n{licence}"
     rows = [(name, str(value)) for name, value in store.items() if name != "path"]
     rows += [(f"records {part}", str(count)) for part, count in run.details.get("records", {}).items()]
     return "## Data\n\n" + _table(("", "the training data"), rows) if rows else ""

@@ -221,7 +221,7 @@ class Store:
             self._check(row, whole)
             self._sound.add(row)
             stored = whole[:, start:stop]
-        return recording_of(record, stored[rows], start)
+        return recording_of({str(k): v for k, v in record.items()}, stored[rows], start)
 
     def present(self, leads: Sequence[str]) -> NDArray[np.bool_]:
         """Return bool ``[R, len(leads)]``: whether a record has a lead."""

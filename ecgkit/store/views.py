@@ -195,6 +195,7 @@ class VerifiedRows:
 
     def __init__(self, folder: Path, signal: NDArray[np.float32], checksums: NDArray[np.int64]) -> None:
         self.folder, self.shape, self.dtype, self.ndim = folder, signal.shape, signal.dtype, signal.ndim
+        self.nbytes = signal.nbytes
         self._signal, self._checksums = signal, checksums
         self._sound = np.zeros(len(signal), bool)
 
@@ -208,7 +209,7 @@ class VerifiedRows:
             StoreError: A row differs from what was written. The next `open_view` makes the view again.
         """
         if isinstance(index, int | np.integer):  # the usual case
-            rows = [index] if not self._sound[index] else []
+            rows = np.array([] if self._sound[index] else [index], np.int64)
         else:
             chosen = np.atleast_1d(np.arange(len(self))[index[0] if isinstance(index, tuple) else index]).ravel()
             rows = chosen[~self._sound[chosen]]

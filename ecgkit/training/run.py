@@ -13,7 +13,6 @@ import json
 import platform
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,6 +23,7 @@ import torch
 from torch import Tensor
 
 import ecgkit
+from ecgkit.choices import typed_command
 from ecgkit.config import build, read_yaml, to_dict, write_yaml
 from ecgkit.entries import MethodEntry, load_target
 from ecgkit.errors import ConfigError, RunError
@@ -136,13 +136,29 @@ def _config_file(path: Path) -> Path:
     return hub if hub.is_file() and not (path / CONFIG).is_file() else path / CONFIG
 
 
-def load_encoder(entry: MethodEntry, config: Any, state: dict[str, Tensor], *, source: str) -> Encoder:
+def load_encoder(
+    entry: MethodEntry, config: Any, state: dict[str, Tensor], *, source: str, exact: bool = False
+) -> Encoder:
     """Build a family's encoder and give it the ``encoder.*`` entries of a state dict.
+
+    Args:
+        entry: The method family.
+        config: Its config.
+        state: Tensors by name.
+        source: Where they come from, for errors.
+        exact: Also require that all other entries have a place in the method, and its shape.
 
     Raises:
         RunError: An entry is missing, unknown, or of another shape.
     """
     method: Method = entry.load()(config)
+    if exact:
+        places = {name: value.shape for name, value in method.state_dict().items()}
+        astray = [name for name, value in state.items() if places.get(name) != value.shape]
+        if astray:
+            shape, place = tuple(state[astray[0]].shape), places.get(astray[0])
+            expected = f"shape {tuple(place)}" if place is not None else "a tensor of this method"
+            raise RunError(f"{source}: what becomes {astray[0]} has shape {shape}", expected)
     part = {name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")}
     _load(method.encoder, part, source=source)
     return method.encoder
@@ -191,7 +207,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "torch": str(torch.__version__),
         **{name: version(name) for name in ("numpy", "scipy", "zarr", "safetensors")},
         "device": device_name(device),
-        "command": " ".join(["ecgkit", *sys.argv[1:]]),
+        "command": typed_command() or "a function of the library",
     }
 
 

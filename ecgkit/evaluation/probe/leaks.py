@@ -33,6 +33,8 @@ def find_leak(encoder: ProbedEncoder, store: Store, rows: NDArray[np.int64], *, 
         allowed=allowed,
         built_on=encoder.built_on,
         silent=encoder.silent,
+        stated=encoder.stated,
+        archives_known=encoder.archives_known,
     )
 
 
@@ -80,4 +82,8 @@ def leak_warnings(found: LeakFacts | None) -> tuple[str, ...]:
     if found.silent:
         runs = ", ".join(found.silent)
         return (f"built on {runs}, which does not say what it was trained on: a leak cannot be excluded",)
+    if found.stated and not found.checked:
+        return (
+            () if found.archives_known else (f"the weights were trained on {found.stated}: a leak cannot be excluded",)
+        )
     return () if found.checked else ("the weights do not say what they were pretrained on: a leak cannot be excluded",)

@@ -191,6 +191,9 @@ class LeakFacts:
         allowed: Whether an overlap was allowed.
         built_on: Names of the runs that the encoder was built on. Their records were compared too.
         silent: Names of the runs in `built_on` that do not state what they were trained on.
+        stated: What the card of published weights says that they were trained on; empty without a card.
+        archives_known: Whether that card names all archives of the training data. Those that share recordings with the
+            test store have a warning of their own.
     """
 
     checked: bool
@@ -200,6 +203,8 @@ class LeakFacts:
     allowed: bool = False
     built_on: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
+    stated: str = ""
+    archives_known: bool = False
 
     @property
     def found(self) -> bool:
