@@ -260,6 +260,6 @@ def _size(count: int) -> str:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
+    mask = os.umask(0o077)  # only setting it tells it; what another thread makes meanwhile is its owner's alone
     os.umask(mask)
     return mask
