@@ -247,8 +247,11 @@ def _check_columns(dataset: Dataset, sources: Sequence[Source]) -> None:
         comments = _first_comments(dataset, sources)
         for option, column in wanted:
             if option in ("--record-column", "--fold-column") or comments.find(column) is None:
+                unused = [line.removeprefix("not used: ") for line in dataset.findings if line.startswith("not used: ")]
                 raise DatasetError(
-                    f"{option} {column}: no table was found, and the headers have no such comment",
+                    f"{option} {column}: {unused[0].partition('. ')[0]}"
+                    if unused
+                    else f"{option} {column}: no table was found, and the headers have no such comment",
                     f"one of their comments ({', '.join(comments.columns) or 'none'}), or a table",
                     "Name the table with --table.",
                 )
