@@ -16,6 +16,7 @@ SHOWN = {
     "first-features": (2, ("((32,), (12, 32))", "(32,)")),
     "compare-encoders": (1, ("True",)),
     "few-labels": (1, ("(9, 9)",)),
+    "own-data-to-prediction": (1, ()),
 }
 
 

@@ -65,7 +65,7 @@ def import_published(
     importer = load_target(entry.importer, f"the importer of {entry.name}")
     config, state, *rest = importer(read_foreign_weights(file, entry.containers))
     left_out = tuple(rest[0]) if rest else ()
-    load_encoder(entry, config, state, source=str(file))
+    load_encoder(entry, config, state, source=str(file), exact=True)
     sha256 = file_sha256(file)
     cards = tuple(cards_of_file(entry, config, file, sha256))
     _check_sum(file, sha256, cards)
