@@ -24,7 +24,7 @@ class Recipe:
         betas: Momentum terms of Adam and AdamW.
         clip: Largest gradient norm. None does not clip.
         precision: ``fp32``, ``bf16`` (autocast), or ``auto``: bf16 where the device multiplies matrices in it.
-        checkpoint: Which weights are kept: ``best`` by validation loss, or ``last``.
+        checkpoint: Which weights are kept: ``best`` by `monitor`, or ``last``.
         schedule: How the learning rate falls after the warm-up, from the peak to `final_lr`. ``cosine``: half a cosine
             over the rest of the training. ``cosine-restarts``: half a cosine every `restart_steps` steps (Loshchilov
             and Hutter, arXiv 1608.03983). ``linear``: a straight line. ``inverse-square-root``: sqrt(w / e) after w of
@@ -40,6 +40,10 @@ class Recipe:
         optimizer: ``adamw``, ``adam``, ``sgd`` or ``lars``. A method may build others (`Method.optimizer`).
         eps: Term of Adam and AdamW that keeps the denominator from 0.
         momentum: Momentum of SGD and LARS.
+        monitor: Metric of ``metrics.jsonl`` that decides which epoch is the best, such as ``val_loss`` or
+            ``probe_macro_auroc``. Of a score a higher value is better, of any other metric a lower one.
+        patience: Number of epochs without a better value of `monitor` after which the training stops early. None does
+            not stop early. The schedule is that of all epochs.
     """
 
     epochs: int = 100
@@ -63,6 +67,8 @@ class Recipe:
     optimizer: Literal["adamw", "adam", "sgd", "lars"] = "adamw"
     eps: float = 1e-8
     momentum: float = 0.9
+    monitor: str = "val_loss"
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         final_decay = self.weight_decay if self.final_weight_decay is None else self.final_weight_decay
@@ -82,6 +88,7 @@ class Recipe:
             f"restart_steps {self.restart_steps} must be at least 1": self.restart_steps >= 1,
             f"drop_factor {self.drop_factor:g} must be above 0 and below 1": 0 < self.drop_factor < 1,
             f"eps {self.eps:g} must be above 0 and finite": 0 < self.eps < math.inf,
+            f"patience {self.patience} must be at least 1, or null": self.patience is None or self.patience >= 1,
             f"momentum {self.momentum:g} must be at least 0 and below 1": 0 <= self.momentum < 1,
             "schedule inverse-square-root needs a warm-up": self.schedule != "inverse-square-root" or not no_warmup,
         }

@@ -54,6 +54,7 @@ def pretrain(
     probe_data: PathLike | None = None,
     probe_every: int = 5,
     all_folds: bool = False,
+    subset: int | None = None,
     log: str | Sequence[str] = (),
     profile: bool = False,
     prepare: bool = False,
@@ -93,6 +94,8 @@ def pretrain(
         probe_data: Store with the labels of `probe_task`. By default `data`.
         probe_every: Number of epochs between probes.
         all_folds: Also train on fold 10.
+        subset: Largest number of training records, chosen patient by patient from the seed: for curves over the size of
+            the pretraining set. A smaller subset lies within a larger one.
         log: Loggers that follow the training, such as ``tensorboard``, ``wandb`` or ``mlflow``.
         profile: Profile some steps: write a trace and a table of operations.
         prepare: First add what the store lacks: R peaks, and entities read by the lexicon.
@@ -127,6 +130,7 @@ def pretrain(
         device=_device(device, processes),
         workers=workers,
         all_folds=all_folds,
+        subset=subset,
         overwrite=overwrite,
         shard=shard,
         compile=compile,
@@ -204,6 +208,7 @@ def estimate_pretraining(
     device: str = "auto",
     compile: bool | None = None,
     all_folds: bool = False,
+    subset: int | None = None,
 ) -> Estimate:
     """Estimate parameters, memory, steps and time of a training, without training.
 
@@ -225,6 +230,7 @@ def estimate_pretraining(
         device: Device on which a step is timed.
         compile: Compile the step before it is timed.
         all_folds: Also train on fold 10.
+        subset: Largest number of training records.
 
     Returns:
         The estimate. The time is extrapolated from measured steps.
@@ -237,6 +243,7 @@ def estimate_pretraining(
         device=_device(device, processes),
         compile=compile,
         all_folds=all_folds,
+        subset=subset,
     )
     many = process_notes(gpus, processes).get("processes", 1)
     store = Store(the_store(data, f"ecgkit pretrain --method {method}", "--data"))

@@ -123,6 +123,14 @@ def pretrain(
             "--all-folds", help="Also train on fold 10, which is otherwise held out as the test set of probes."
         ),
     ] = False,
+    subset: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Largest number of training records, chosen patient by patient from the seed. A smaller subset lies "
+            "within a larger one.",
+        ),
+    ] = None,
     log: Annotated[
         list[str] | None,
         typer.Option(

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ecgkit.training.run import WEIGHTS
-from ecgkit.training.selection import kept_epoch, lowest
+from ecgkit.training.selection import describe_selection
 from ecgkit.training.setup import Setup
 
 CARD = "README.md"
@@ -17,7 +17,6 @@ def write_card(folder: Path, setup: Setup, metrics: list[dict[str, Any]]) -> Non
 
 def _card(setup: Setup, metrics: list[dict[str, Any]]) -> str:
     recipe, store, split = setup.recipe, setup.store, setup.split
-    best, kept = lowest(metrics), kept_epoch(metrics, recipe)
     parameters = sum(p.numel() for p in setup.method.encoder.parameters()) if hasattr(setup.method, "encoder") else 0
     license_ = store.attributes.get("license") or "not recorded; the licence of the source applies"
     changes = f", with {', '.join(setup.options.task_settings)}" if setup.options.task_settings else ""
@@ -29,8 +28,8 @@ def _card(setup: Setup, metrics: list[dict[str, Any]]) -> str:
 
 ## Model
 
-Encoder with {parameters:,} parameters; weights of the whole method in `{WEIGHTS}`, of epoch {kept["epoch"]} of
-{recipe.epochs} (validation loss {kept["val_loss"]:.4f}; lowest {best["val_loss"]:.4f} in epoch {best["epoch"]}).
+Encoder with {parameters:,} parameters; weights of the whole method in `{WEIGHTS}`, of
+{describe_selection(metrics, recipe)}.
 Every setting, the versions of the software and the command are in `config.yaml`, the curves in `metrics.jsonl`.
 {labels}
 ## Input

@@ -39,7 +39,7 @@ class Progress:
         epoch: The current epoch, counted from 0.
         index: Number of finished steps in this epoch.
         step: Number of finished steps in all epochs.
-        best: The lowest validation loss so far; None before the end of the first epoch.
+        best: The best value of the monitored metric so far; None before it was measured.
         metrics: The metrics of the finished epochs.
     """
 

@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -75,6 +75,35 @@ def pretraining_split(table: pd.DataFrame, usable: NDArray[np.bool_], *, all_fol
             remedy="Ingest more records: each patient is in one fold; folds 1-8 are for training, 9 for validation.",
         )
     return Split(train, val, np.flatnonzero(test & usable), np.flatnonzero(~usable))
+
+
+def subset_by_patient(split: Split, patients: NDArray[np.object_], records: int, seed: int) -> Split:
+    """Return a split with fewer training records, chosen patient by patient; the other parts stay.
+
+    The patients stand in a random order that the seed decides, and are taken as long as their records fit. So a smaller
+    subset of the same seed lies within a larger one.
+
+    Args:
+        split: The split.
+        patients: ``[R]``, the patient of each row of the store, or None; a record of unknown patient counts as its own.
+        records: Largest number of training records.
+        seed: Seed of the order.
+
+    Raises:
+        StoreError: There are fewer training records, or the first patient alone has more.
+    """
+    if records > len(split.train):
+        raise StoreError(
+            f"a subset of {records:,} training records, and there are {len(split.train):,}",
+            remedy="Give a smaller --subset, or leave it out.",
+        )
+    keys = np.array([f"record {row}" if patients[row] is None else f"patient {patients[row]}" for row in split.train])
+    names, patient, count = np.unique(keys, return_inverse=True, return_counts=True)
+    order = np.random.default_rng([seed, 2]).permutation(len(names))
+    taken = order[: int(np.searchsorted(np.cumsum(count[order]), records, side="right"))]
+    if not len(taken):
+        raise StoreError(f"a subset of {records:,} training records is less than one patient has", remedy="Give more.")
+    return replace(split, train=split.train[np.isin(patient.ravel(), taken)])
 
 
 def task_split(data: TaskData) -> Split:

@@ -101,6 +101,7 @@ def _write_run(folder: Path, setup: Setup) -> None:
     details = {
         "seed": options.seed,
         "all_folds": options.all_folds,
+        **({"subset": options.subset} if options.subset is not None else {}),
         "task": setup.task,
         **({"task_settings": list(options.task_settings)} if options.task_settings else {}),
         "precision": precision(setup.recipe, setup.device),

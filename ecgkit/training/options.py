@@ -32,6 +32,7 @@ class PretrainOptions:
         workers: Number of loading processes per training process; 0 loads in the training process. None: several for
             a GPU, one for a CPU.
         all_folds: Also train on the test fold.
+        subset: Largest number of training records, chosen patient by patient; None for all.
         overwrite: Replace an existing run.
         resume: Continue an unfinished run of the same settings, if there is one.
         shard: Let each process hold only a part of the model.
@@ -51,6 +52,7 @@ class PretrainOptions:
     device: str = "auto"
     workers: int | None = None
     all_folds: bool = False
+    subset: int | None = None
     overwrite: bool = False
     resume: bool = False
     shard: bool = False
@@ -85,6 +87,7 @@ class Beginning:
         left_out: Training records that are in no batch.
         patients: Number of known patients of each part of the split.
         all_folds: Whether the test fold is trained on too.
+        subset: Largest number of training records that was asked for; None for all.
         task: Task that gives the labels and the split; empty for none.
         origins: Where the values of the supplies come from, by need.
         text: The text encoder; None if the method reads no text.
@@ -104,6 +107,7 @@ class Beginning:
     left_out: int = 0
     patients: Mapping[str, int] = field(default_factory=dict)
     all_folds: bool = False
+    subset: int | None = None
     task: str = ""
     origins: Mapping[str, str] = field(default_factory=dict)
     text: "TextOrigin | None" = None
@@ -163,9 +167,10 @@ class Beginning:
         return ", ".join(f"{of[part]:,} {name}" for part, name in names.items() if part in of)
 
     def _folds(self) -> str:
-        return (
+        folds = (
             "folds 1-8 and 10 train, 9 validation" if self.all_folds else "folds 1-8 train, 9 validation, 10 held out"
         )
+        return folds + ("" if self.subset is None else f"; a subset of at most {self.subset:,} records, whole patients")
 
     def _batches(self) -> str:
         recipe = self.recipe

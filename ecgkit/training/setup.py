@@ -26,6 +26,7 @@ from ecgkit.training.data import (
     evaluation_starts,
     plan_batches,
     pretraining_split,
+    subset_by_patient,
     task_split,
 )
 from ecgkit.training.groundwork import Groundwork
@@ -104,6 +105,7 @@ class Setup:
             left_out=plan.left_out,
             patients=self.patients(),
             all_folds=self.options.all_folds,
+            subset=self.options.subset,
             task=self.task,
             origins=self.origins,
             text=text_origin(self.config),
@@ -220,6 +222,8 @@ def set_up(
     view = preview(store, config.signal) if preview_only else open_view(store, config.signal)
     data = task_data(load_task(task, options.task_settings), task.name, store, view.usable) if task else None
     split = task_split(data) if data else pretraining_split(store.table, view.usable, all_folds=options.all_folds)
+    if options.subset is not None:
+        split = subset_by_patient(split, store.patients, options.subset, options.seed)
     corpus = Corpus(store, split.train, data.labels if data else ())
     config = family.complete(config, corpus)
     opened = open_supplies(needs, store, view, data, owner=entry.name, config=config)
@@ -227,8 +231,9 @@ def set_up(
     name = task_reference(task) if task else ""
     parents = read_parents(family.built_on(config))
     extraction = data.extraction if data else None
+    chosen = () if options.subset is None else (options.subset,)
     asked = (name, *options.task_settings, *([extraction.sha256] if extraction else []))
-    data_of = (store.content_hash, options.seed, options.all_folds, *asked)
+    data_of = (store.content_hash, options.seed, options.all_folds, *asked, *chosen)
     identity = fingerprint(entry.name, identity_of(config), *data_of, *(parent.sha256 for parent in parents))
     sampler, fewest = family.sampler(config, corpus), family.fewest_records(config)
     check_batch(config.recipe, entry.name, fewest, 1 if sampler is None else sampler.group)

@@ -36,6 +36,7 @@ from ecgkit.training.plan import Piece, Rows, deal
 from ecgkit.training.processes import Processes
 from ecgkit.training.profiling import StepProfiler
 from ecgkit.training.run import CONFIG, WEIGHTS
+from ecgkit.training.selection import best_epoch, is_flat
 from ecgkit.training.setup import Setup
 from ecgkit.training.unfinished import BEST, DIVERGED, finished
 from ecgkit.training.weights import save_tensors
@@ -111,6 +112,8 @@ class Trainer:
         batches = self._batches()
         with safe_points(*TO_SAVE) as stop:
             for epoch in range(self.progress.epoch, self.recipe.epochs):
+                if self.progress.metrics and is_flat(self.progress.metrics, self.recipe):
+                    break
                 self._train_epoch(epoch, batches, stop, profiler)
                 self._end_epoch(epoch)
                 if epoch + 1 < self.recipe.epochs and self.processes.agree([stop()])[0]:
@@ -244,16 +247,12 @@ class Trainer:
         }
         if not np.isfinite(metrics["val_loss"]):
             raise RunError(f"the validation loss is {metrics['val_loss']} in epoch {epoch + 1}", remedy=REMEDY)
-        best = self.progress.best is None or metrics["val_loss"] < self.progress.best
-        if best:
+        known = [*self.progress.metrics, metrics]
+        best = best_epoch(known, self.recipe.monitor)
+        if best is metrics or not self.progress.metrics:
             self._write_weights(BEST)
-        self.progress = Progress(
-            epoch + 1,
-            0,
-            self.progress.step,
-            metrics["val_loss"] if best else self.progress.best,
-            [*self.progress.metrics, metrics],
-        )
+        value = None if best is None else best[self.recipe.monitor]
+        self.progress = Progress(epoch + 1, 0, self.progress.step, value, known)
         self.means = Means()
         if self.journal is not None:
             self.journal.write(metrics)

@@ -83,6 +83,7 @@ def test_the_command_of_other_processes_says_the_same() -> None:
         "probe_data": "p.zarr",
         "probe_every": 2,
         "all_folds": True,
+        "subset": 50,
         "log": ["tensorboard", "mlflow"],
         "profile": True,
         "prepare": True,

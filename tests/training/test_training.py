@@ -31,14 +31,17 @@ from ecgkit.training.data import (
     loader,
     plan_batches,
     pretraining_split,
+    subset_by_patient,
     training_starts,
 )
 from ecgkit.training.loop import PretrainOptions, Watcher, pretrain
 from ecgkit.training.run import load_encoder, open_run, read_metrics
+from ecgkit.training.selection import best_epoch, is_flat, kept_epoch
 from ecgkit.training.supply import open_supplies
 from ecgkit.training.weights import load_weights, read_foreign_weights
 from tests.conftest import synthetic_signal
 from tests.store.test_store import make_store
+from tests.training.standins import PairConfig, train
 
 SMALL = replace(
     PRESETS["tiny"],
@@ -377,3 +380,53 @@ def test_config_yaml_holds_every_setting(stmem: MethodEntry, cohort_store: Path,
     assert details["config"]["signal"]["filter"]["cascade"] is True
     assert {"ecgkit", "torch", "python", "device", "command"} <= set(details["environment"])
     json.dumps(details)
+
+
+def test_a_subset_holds_whole_patients_and_smaller_ones_lie_within_larger(cohort_store: Path) -> None:
+    store = Store(cohort_store)
+    everyone = pretraining_split(store.table, np.ones(len(store), bool))
+    before: set[int] = set()
+    for size in (20, 40, 70, len(everyone.train)):
+        split = subset_by_patient(everyone, store.patients, size, seed=3)
+        rows = set(split.train.tolist())
+        others = set(everyone.train.tolist()) - rows
+        assert size - 20 < len(rows) <= size
+        assert before <= rows
+        assert not {store.patients[row] for row in rows} & {store.patients[row] for row in others}
+        assert np.array_equal(split.val, everyone.val)
+        before = rows
+    other = subset_by_patient(everyone, store.patients, 60, seed=4)
+    assert set(other.train.tolist()) != set(subset_by_patient(everyone, store.patients, 60, seed=3).train.tolist())
+    with pytest.raises(StoreError, match="there are"):
+        subset_by_patient(everyone, store.patients, len(everyone.train) + 1, seed=3)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "values", "patience", "best", "flat"),
+    [
+        ("val_loss", [3.0, 2.0, 2.5, 2.1], 2, 2, True),
+        ("val_loss", [3.0, 2.0, 2.5, 1.9], 2, 4, False),
+        ("val_loss", [3.0, 2.0, 2.5, 2.1], None, 2, False),
+        ("probe_macro_auroc", [0.6, None, 0.5, 0.7], 3, 4, False),
+        ("probe_macro_auroc", [0.6, None, 0.5, 0.6], 3, 1, True),
+        ("probe_macro_auroc", [None, None], 1, None, False),
+    ],
+)
+def test_the_monitored_metric_decides_what_is_kept_and_when_to_stop(monitor, values, patience, best, flat) -> None:
+    metrics = [{"epoch": n, "val_loss": 1.0, monitor: value} for n, value in enumerate(values, 1)]
+    recipe = Recipe(monitor=monitor, patience=patience)
+    found = best_epoch(metrics, monitor)
+    assert (found and found["epoch"]) == best
+    assert kept_epoch(metrics, recipe)["epoch"] == (best or len(values))
+    assert is_flat(metrics, recipe) == flat
+
+
+@pytest.mark.slow
+def test_a_training_stops_early_and_keeps_the_best(cohort_store: Path, tmp_path: Path) -> None:
+    """At a rate of 0 nothing gets better, so the first epoch is the best; two more are the patience."""
+    config = PairConfig(recipe=Recipe(epochs=9, batch_size=16, lr=1e-30, warmup_epochs=0, precision="fp32", patience=2))
+    metrics = train(cohort_store, tmp_path / "run", config=config, subset=60)
+    assert [line["epoch"] for line in metrics] == [1, 2, 3]
+    details = read_yaml(tmp_path / "run" / "config.yaml")
+    assert details["subset"] == 60 and 40 < details["records"]["train"] <= 60
+    assert "stopped early, 2 epochs after the best" in (tmp_path / "run" / "README.md").read_text()

@@ -20,6 +20,7 @@ from ecgkit.evaluation.results.facts import (
     LabelFacts,
     LeadFacts,
     ProtocolFacts,
+    Selection,
     TargetFacts,
 )
 from ecgkit.evaluation.scores.areas import FEWEST_UNITS
@@ -175,11 +176,14 @@ def _checkpoint(encoder: "ProbedEncoder", training: Sequence[Mapping[str, Any]])
         return CheckpointFacts()
     recipe = encoder.config.recipe
     kept = kept_epoch(encoder.training, recipe)
+    criterion: Selection = "lowest validation loss" if recipe.monitor == "val_loss" else "best monitored metric"
+    metric = recipe.monitor if recipe.checkpoint == "best" else "val_loss"
     return CheckpointFacts(
-        selected_by="lowest validation loss" if recipe.checkpoint == "best" else "last epoch",
+        selected_by=criterion if recipe.checkpoint == "best" else "last epoch",
         epoch=kept["epoch"],
         epochs=recipe.epochs,
-        value=kept["val_loss"],
+        value=kept.get(metric),
+        metric="" if metric == "val_loss" else metric,
         origins=encoder.origins,
     )
 

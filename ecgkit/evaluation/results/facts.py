@@ -10,7 +10,14 @@ from typing import Any, Literal
 
 from ecgkit.knowledge.extractions import Extraction
 
-Selection = Literal["lowest validation loss", "last epoch", "highest validation AUROC", "random", "not recorded"]
+Selection = Literal[
+    "lowest validation loss",
+    "best monitored metric",
+    "last epoch",
+    "highest validation AUROC",
+    "random",
+    "not recorded",
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +152,7 @@ class CheckpointFacts:
         epoch: Epoch of the weights, from 1; None where there is none.
         epochs: Number of epochs of the training.
         value: Value of the criterion in that epoch.
+        metric: Name of the monitored metric, if it is not the validation loss.
         random_seed: Seed of random weights.
         origins: Where the further inputs of the pretraining came from, such as entities, in words by input.
     """
@@ -153,6 +161,7 @@ class CheckpointFacts:
     epoch: int | None = None
     epochs: int | None = None
     value: float | None = None
+    metric: str = ""
     random_seed: int | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 

@@ -224,6 +224,9 @@ def checkpoint_words(facts: Facts) -> str:
         case "lowest validation loss" | "last epoch":
             why = "lowest validation loss" if found.selected_by == "lowest validation loss" else "the last"
             return f"epoch {found.epoch} of {found.epochs}, {why}{value} in pretraining"
+        case "best monitored metric":
+            metric = found.metric.replace("_", " ")
+            return f"epoch {found.epoch} of {found.epochs}, best {metric}{value} in pretraining"
     return "weights brought from elsewhere; how they were chosen is not recorded"
 
 
