@@ -29,6 +29,7 @@ from ecgkit.hookspecs import hookimpl
 if TYPE_CHECKING:
     from ecgkit.api.attention import inspect_attention, inspect_lead_worth
     from ecgkit.api.beats import find_beats, score_beats
+    from ecgkit.api.browse import browse
     from ecgkit.api.cohort import find_records
     from ecgkit.api.datasets import list_datasets
     from ecgkit.api.demo import run_demo
@@ -88,6 +89,7 @@ __all__ = [
     "__version__",
     "audit_knowledge",
     "best_run",
+    "browse",
     "check_plugin",
     "compare_knowledge",
     "compare_runs",
@@ -150,6 +152,7 @@ _FUNCTIONS = {
     "ecgkit.api.study": "study_layers study_perturbations",
     "ecgkit.api.suite": "probe_suite",
     "ecgkit.api.beats": "find_beats score_beats",
+    "ecgkit.api.browse": "browse",
     "ecgkit.api.cohort": "find_records",
     "ecgkit.api.datasets": "list_datasets",
     "ecgkit.api.demo": "run_demo",

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ecgkit.errors import OutputError
+from ecgkit.errors import DiskFullError, OutputError, SpaceError
 
 MARKER = ".ecgkit"  # file in every folder that ecgkit makes; it holds the kind of the output
 AGAIN = "Free some space and run the same command again."
@@ -188,9 +188,10 @@ def telling_of_a_full_disk(
     try:
         yield
     except Exception as error:  # each library raises its own errors
-        if not is_full(error):
+        if not is_full(error) or isinstance(error, SpaceError):
             raise
-        raise OutputError(f"the disk is full and {path} is not finished ({_free(path)})", remedy=remedy) from None
+        full = f"the disk is full and {path} is not finished ({_free(path)})"
+        raise DiskFullError(full, remedy=remedy) from None
 
 
 def check_space(path: Path, needed: int, what: str) -> None:
@@ -202,11 +203,11 @@ def check_space(path: Path, needed: int, what: str) -> None:
         what: What is written, for the error.
 
     Raises:
-        OutputError: The disk has less free space.
+        SpaceError: The disk has less free space.
     """
     free = shutil.disk_usage(_existing(path)).free
     if needed > free:
-        raise OutputError(
+        raise SpaceError(
             f"{what} needs {_size(needed)} in {path.parent}, where {_size(free)} are free",
             remedy=AGAIN,
         )
@@ -214,6 +215,8 @@ def check_space(path: Path, needed: int, what: str) -> None:
 
 def is_full(error: BaseException) -> bool:
     """Return whether an error says that a disk is full, or that a quota or the limit of a file's size is reached."""
+    if isinstance(error, DiskFullError):
+        return True
     if isinstance(error, OSError) and error.errno is not None:
         return error.errno in FULL
     return any(words in str(error) for words in _FULL_WORDS)

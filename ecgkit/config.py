@@ -21,6 +21,7 @@ from ecgkit.errors import ConfigError, did_you_mean
 
 C = TypeVar("C")
 
+MOST_VALUES = 1_000_000  # in one YAML file
 SHOWN = 80  # longest value that a message shows, in characters
 # PyYAML lets some Python errors through: ``!!bool x`` is a KeyError, ``!!timestamp x`` an AttributeError, and too deep
 # nesting a RecursionError.
@@ -107,7 +108,7 @@ def _assigned(kind: type, path: list[str], value: Any, source: str) -> dict[str,
 
 def _parse(text: str, source: str) -> Any:
     try:
-        return yaml.safe_load(text)
+        return _load(text)
     except YAML_ERRORS as error:
         raise ConfigError(f"{source} = {_short(text)} cannot be read ({_reason(error)})", "a YAML value") from None
 
@@ -126,12 +127,47 @@ def read_yaml(path: Path) -> dict[str, Any]:
         ConfigError: The file is missing, is not YAML, or does not hold a mapping.
     """
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        values = _load(path.read_text(encoding="utf-8"))
     except (OSError, *YAML_ERRORS) as error:
         raise ConfigError(f"{path} cannot be read ({_reason(error)})", "a YAML file") from None
     if not isinstance(values, dict):
         raise ConfigError(f"{path} holds a {type(values).__name__}", "a YAML mapping of settings")
     return values
+
+
+def _load(text: str) -> Any:
+    """Return what a YAML text holds.
+
+    Raises:
+        yaml.YAMLError: It is no YAML, or its aliases stand for more than `MOST_VALUES` values: a few lines of aliases
+            of aliases could otherwise take all memory and time.
+    """
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _size(node, {}) > MOST_VALUES:
+            raise yaml.YAMLError(f"with its aliases it holds more than {MOST_VALUES:,} values")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Return the number of values in a node, those behind aliases counted each time."""
+    if id(node) in sizes:
+        if not sizes[id(node)]:
+            raise yaml.YAMLError("an alias contains itself")
+        return sizes[id(node)]
+    sizes[id(node)] = 0  # it is being counted
+    below: list[yaml.Node] = []
+    if isinstance(node, yaml.SequenceNode):
+        below = node.value
+    elif isinstance(node, yaml.MappingNode):
+        below = [part for pair in node.value for part in pair]
+    sizes[id(node)] = 1 + sum(_size(part, sizes) for part in below)
+    return sizes[id(node)]
 
 
 def write_yaml(path: Path, values: Mapping[str, Any]) -> None:

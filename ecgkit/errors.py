@@ -81,6 +81,14 @@ class OutputError(EcgkitError):
     """An output already exists or cannot be written."""
 
 
+class DiskFullError(OutputError):
+    """An output does not fit on the disk."""
+
+
+class SpaceError(DiskFullError):
+    """An output was not begun because the disk has too little free space for it."""
+
+
 class LockedError(OutputError):
     """Another process is working on the same output."""
 

@@ -162,13 +162,24 @@ def is_delegate() -> bool:
 def end_with_parent() -> None:
     """End this process when the process that started it has ended; nobody else would."""
     parent = os.getppid()
+    launcher = os.environ.get(DELEGATE, "")  # it may have ended before this process came here
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while os.getppid() == parent and (not launcher.isdigit() or _lives(int(launcher))):
             time.sleep(0.5)
         os._exit(CODE)
 
     threading.Thread(target=watch, daemon=True).start()
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def _insist(stop: Stop) -> None:

@@ -1,11 +1,13 @@
 """Fixtures of the whole suite: where real recordings and golden vectors lie, and small stores and runs made once."""
 
+import importlib
 import json
 import os
+import shutil
 import signal
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from numpy.typing import NDArray
 from ecgkit.leads import STANDARD_LEADS
 
 PROJECT = Path(__file__).parent.parent
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 # How long an example takes depends on what else the machine does; no test fails for it.
 settings.register_profile("ecgkit", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("ecgkit")
@@ -128,6 +131,21 @@ def ptbxl_store(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     report = ingest(shared / "data" / "ptb-xl", path)
     assert (report.found, report.taken) == (500, 500)
     return path
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A headless Chromium; ECGKIT_BROWSER names another, and turns a skip into a failure."""
+    named = os.environ.get("ECGKIT_BROWSER")
+    path = named or next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the PATH, and ECGKIT_BROWSER is not set")
+    sync_api = importlib.import_module("playwright.sync_api") if named else pytest.importorskip("playwright.sync_api")
+    with sync_api.sync_playwright() as play:
+        # Root, as in a container, gets no sandbox; the page is our own.
+        found = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield found
+        found.close()
 
 
 def synthetic_signal(samples: int = 1000, leads: int = 12, seed: int = 0) -> NDArray[np.float64]:

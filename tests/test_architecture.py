@@ -49,6 +49,7 @@ ROOMS = (
     "training",
     "evaluation",
     "reporting",
+    "browsing",
     "arrays",
     "export",
     "testing",

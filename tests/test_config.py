@@ -1,5 +1,6 @@
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -166,3 +167,16 @@ def test_fingerprint_depends_on_values_not_on_order() -> None:
     assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
     assert fingerprint(Inner()) != fingerprint(Inner(2.0))
     assert fingerprint(Inner()) == fingerprint(to_dict(Inner()))
+
+
+def test_aliases_of_aliases_are_refused_at_once(tmp_path: Path) -> None:
+    lines = ["a: &a [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"{new}: &{new} [{', '.join([f'*{old}'] * 10)}]" for old, new in pairwise("abcdefghij")]
+    (tmp_path / "bomb.yaml").write_text("\n".join(lines))
+    with pytest.raises(ConfigError, match=r"with its aliases it holds more than 1,000,000 values"):
+        read_yaml(tmp_path / "bomb.yaml")
+    (tmp_path / "loop.yaml").write_text("a: &a [*a]\n")
+    with pytest.raises(ConfigError, match="an alias contains itself"):
+        read_yaml(tmp_path / "loop.yaml")
+    (tmp_path / "fair.yaml").write_text("base: &b {lr: 1}\nother: {<<: *b, wd: 2}\n")
+    assert read_yaml(tmp_path / "fair.yaml")["other"] == {"lr": 1, "wd": 2}

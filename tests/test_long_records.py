@@ -297,3 +297,11 @@ def test_an_edited_table_is_noticed(store: Path) -> None:
     table.to_parquet(store / "records.parquet")
     with pytest.raises(StoreError, match=r"records\.parquet has been changed since"):
         library.open_store(store)[0]
+
+
+def test_one_long_record_does_not_make_the_short_ones_slow_to_read() -> None:
+    """30 minutes at 100 Hz among records of 10 s: a chunk holds as many short records as without it."""
+    alone = Layout.of(STANDARD_LEADS, {1000: 100})
+    beside = Layout.of(STANDARD_LEADS, {1000: 100, 180_000: 1})
+    assert (beside.chunk, beside.tile) == (alone.chunk, alone.tile) == (64, 1000)
+    assert Layout.of(STANDARD_LEADS, {1000: 100, 9000: 1}).tiles == 1, "lengths that are usual in one archive"

@@ -5,6 +5,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from ecgkit.api.arguments import PathLike
+from ecgkit.datasets.identity import plain_id
 from ecgkit.datasets.people import codes_of
 from ecgkit.datasets.tables import read_table
 from ecgkit.errors import DatasetError
@@ -12,7 +13,7 @@ from ecgkit.store import format as fmt
 from ecgkit.store.reader import Store
 from ecgkit.store.relabelling import Change, as_column, relabel_store
 
-RECORD_ID = "record_id"
+RECORD_ID, PATIENT_ID = "record_id", "patient_id"
 
 
 def relabel(store: PathLike, table: PathLike, *, record_column: str = RECORD_ID) -> Change:
@@ -48,6 +49,9 @@ def relabel(store: PathLike, table: PathLike, *, record_column: str = RECORD_ID)
         raise DatasetError(f"{path} lists record {twice!r} twice", "one row per record")
     schema = pq.read_schema(opened.path / fmt.RECORDS)
     types = {name: schema.field(name).type for name in schema.names}
+    for row in found.rows:
+        if PATIENT_ID in row:
+            row[PATIENT_ID] = plain_id(row[PATIENT_ID])
     values = {
         name: {
             record: as_column(name, types[name], row[name], codes_of) if name in types else None

@@ -25,6 +25,7 @@ from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.tasks.loading import find_task, task_reference
 from ecgkit.training import loop
+from ecgkit.training.failures import how_to_go_on
 from ecgkit.training.groundwork import Groundwork
 from ecgkit.training.launch import ProcessError, is_started_by_a_launcher, launch
 from ecgkit.training.options import CHOSEN, PretrainOptions, Watcher
@@ -223,9 +224,9 @@ def _start_processes(training: Training, command: Sequence[str], watcher: Watche
     groundwork = Groundwork(training.entry, training.config, Store(training.data), options.prepare)
     groundwork.lay(watcher.prepare)
     with keeps(partial(left_of, training.out)), handed_on():
-        code = launch(training.processes, command)
-    if code:
-        raise ProcessError(code)
+        failure = launch(training.processes, command)
+    if failure:
+        raise ProcessError(failure, how_to_go_on(left_of(training.out)))
 
 
 def _train_here(training: Training, watcher: Watcher) -> list[dict[str, Any]]:

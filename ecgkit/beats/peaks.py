@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ecgkit.errors import StoreError
-from ecgkit.store.products import found_folder
+from ecgkit.parquet import LongTable
+from ecgkit.store.products import StoreFolder, found_folder
 from ecgkit.store.reader import Store
 
 FOLDER, TABLE, ATTRIBUTES = "beats", "peaks.parquet", "beats.json"
@@ -116,11 +117,11 @@ class PeaksSummary:
         }
 
 
-def _folder(store: Store) -> Path:
+def _folder(store: StoreFolder) -> Path:
     return found_folder(store.path, store.content_hash, FOLDER)
 
 
-def has_peaks(store: Store) -> bool:
+def has_peaks(store: StoreFolder) -> bool:
     """Return whether a store has peaks. `read_peaks` checks whether they belong to it."""
     return _folder(store).is_dir()
 
@@ -131,12 +132,7 @@ def read_peaks(store: Store) -> Peaks:
     Raises:
         StoreError: The store has no peaks, its peaks are damaged, or they were found in other signals.
     """
-    command = f"Find them with: ecgkit beats {store.path}"
-    if not has_peaks(store):
-        raise StoreError(f"{store.path} has no R peaks", remedy=command)
-    attributes = read_attributes(store)
-    if attributes.get("store_sha256") != store.content_hash:
-        raise StoreError(f"the R peaks of {store.path} were found in other signals", remedy=command)
+    attributes = _attributes_of(store)
     try:
         table = pq.read_table(_folder(store) / TABLE, columns=["record_id", "rpeaks", "flag"]).combine_chunks()
         peaks = _peaks_of(table, store.table["fs"].to_numpy(np.float64), attributes)
@@ -147,7 +143,51 @@ def read_peaks(store: Store) -> Peaks:
     return peaks
 
 
-def read_attributes(store: Store) -> dict[str, Any]:
+class PeakTable:
+    """The R peaks of a store, one record at a time; see `ecgkit.parquet.LongTable`.
+
+    Args:
+        store: The store.
+
+    Raises:
+        StoreError: The store has no peaks, its peaks are damaged, or they were found in other signals.
+    """
+
+    def __init__(self, store: StoreFolder) -> None:
+        self._store = store
+        self.detector = str(_attributes_of(store)["detector"])
+        try:
+            self._table = LongTable(_folder(store) / TABLE)
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(store, type(error).__name__) from None
+
+    def of(self, row: int, record_id: str) -> tuple[NDArray[np.int64], str]:
+        """Return the peaks of a record as sample indices, and why they are doubtful; empty if they are not.
+
+        Raises:
+            StoreError: The row belongs to another record, or cannot be read.
+        """
+        try:
+            found = self._table.take(np.array([row])).to_pylist()[0]
+        except (OSError, pa.ArrowException) as error:
+            raise _damaged(self._store, type(error).__name__) from None
+        if found["record_id"] != record_id:
+            raise _damaged(self._store, "other records")
+        return np.asarray(found["rpeaks"], np.int64), str(found["flag"])
+
+
+def _attributes_of(store: StoreFolder) -> dict[str, Any]:
+    """Return the attributes of a store's peaks, after checking that they are there and belong to it."""
+    command = f"Find them with: ecgkit beats {store.path}"
+    if not has_peaks(store):
+        raise StoreError(f"{store.path} has no R peaks", remedy=command)
+    attributes = read_attributes(store)
+    if attributes.get("store_sha256") != store.content_hash:
+        raise StoreError(f"the R peaks of {store.path} were found in other signals", remedy=command)
+    return attributes
+
+
+def read_attributes(store: StoreFolder) -> dict[str, Any]:
     """Return the attributes that are stored beside a store's peaks.
 
     Raises:
@@ -185,6 +225,6 @@ def _peaks_of(table: pa.Table, fs: NDArray[np.float64], attributes: Mapping[str,
     return Peaks(samples, offsets, fs, np.asarray(table["flag"].to_pylist(), np.str_), attributes)
 
 
-def _damaged(store: Store, what: str) -> StoreError:
+def _damaged(store: StoreFolder, what: str) -> StoreError:
     remedy = f"Find them again with: ecgkit beats {store.path} --overwrite"
     return StoreError(f"the R peaks of {store.path} cannot be read ({what})", f"{FORMAT} version {VERSION}", remedy)

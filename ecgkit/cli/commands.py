@@ -13,6 +13,7 @@ COMMANDS = {
     "download": ("download an archive from PhysioNet, and verify it", "download:download"),
     "ingest": ("convert a downloaded dataset into a store", "ingest:ingest"),
     "inspect": ("show what a store holds, or draw one of its records", "inspect:inspect"),
+    "browse": ("look through the records of a store on a local page", "browse:browse"),
     "relabel": ("change labels or other facts of a store, with a log", "relabel:relabel"),
     "beats": ("find the R peaks of a store, or evaluate a detector", "beats:app"),
     "extract-knowledge": ("extract cardiac entities from reports", "extract_knowledge:app"),

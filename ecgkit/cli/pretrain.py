@@ -219,8 +219,10 @@ def _train(train: "Callable[[Watcher], Pretraining]", as_json: bool) -> None:
     try:
         with training_view() as watcher:
             done = train(watcher)
-    except ProcessError as failure:  # that process has said why
-        raise typer.Exit(failure.code) from None
+    except ProcessError as error:
+        if error.has_told:
+            raise typer.Exit(error.failure.code) from None
+        raise
     if tells_the_end():
         _show(done)
         next_is(after_run(done.run))

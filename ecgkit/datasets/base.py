@@ -15,6 +15,7 @@ from ecgkit.datasets import wfdb_record
 from ecgkit.datasets.comments import parse_comments, split_codes
 from ecgkit.datasets.given import NOTHING_GIVEN, Given
 from ecgkit.datasets.header import Header
+from ecgkit.datasets.identity import plain_id
 from ecgkit.datasets.walk import Refused
 from ecgkit.errors import RecordError
 from ecgkit.recording import Recording
@@ -75,6 +76,9 @@ class Source:
     unit: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict)
     problem: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "patient_id", plain_id(self.patient_id))
 
 
 class Dataset(ABC):
@@ -193,7 +197,7 @@ class Dataset(ABC):
         if labels is None:
             codes = [code for key in named.label_columns for code in split_codes(comments.find(key) or "")]
             labels = tuple(codes) or comments.labels
-        patient = source.patient_id or comments.find(named.patient_column) or facts.get("patient_id")
+        patient = plain_id(source.patient_id or comments.find(named.patient_column) or facts.get("patient_id"))
         columns = {f"comment_{key}" if key in RESERVED else key: value for key, value in comments.columns.items()}
         return {
             **columns,

@@ -7,6 +7,7 @@ a report says about a person cannot be known, so it is kept.
 import hashlib
 import hmac
 import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -66,6 +67,17 @@ class Identity:
         patient = row.get("patient_id") or text
         kept = {name: value for name, value in row.items() if self.keep or not is_personal(name)}
         return {**kept, "patient_id": self.patient(patient) if patient else None}
+
+
+def plain_id(text: str | None) -> str | None:
+    """Return a patient's id without blanks around it and without invisible characters; None if nothing is left.
+
+    One table may hold a patient's id with a blank before it, with one after it, and with accents of two spellings.
+    """
+    if text is None:
+        return None
+    visible = "".join(c for c in unicodedata.normalize("NFC", text) if unicodedata.category(c) not in ("Cc", "Cf"))
+    return visible.strip() or None
 
 
 ANONYMOUS = Identity()

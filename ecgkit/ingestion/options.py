@@ -7,7 +7,7 @@ from typing import Literal
 from ecgkit.datasets.budget import MEGABYTES, SECONDS
 from ecgkit.datasets.given import NOTHING_GIVEN, Given
 from ecgkit.datasets.header import Header
-from ecgkit.datasets.identity import ANONYMOUS, Identity
+from ecgkit.datasets.identity import ANONYMOUS, Identity, plain_id
 from ecgkit.errors import ConfigError, did_you_mean
 from ecgkit.signal.quality import FLAGS
 
@@ -97,9 +97,10 @@ def read_patients(path: Path) -> frozenset[str]:
         ConfigError: The file cannot be read, or contains no id.
     """
     try:
-        ids = frozenset(line.strip() for line in path.read_text(encoding="utf-8").splitlines()) - {""}
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read ({error})", "a text file with one patient id per line") from None
+    ids = frozenset(patient for line in lines if (patient := plain_id(line)))
     if not ids:
         raise ConfigError(f"{path} contains no patient id", "one id per line")
     return ids

@@ -19,6 +19,7 @@ from typing import cast
 from ecgkit.datasets.base import Dataset, Source, settle, utf8
 from ecgkit.datasets.budget import check_memory, memory_budget, time_budget
 from ecgkit.datasets.header import Header
+from ecgkit.datasets.identity import plain_id
 from ecgkit.datasets.paths import refused_members, size_and_time
 from ecgkit.datasets.people import introduce
 from ecgkit.errors import DatasetError, RecordError
@@ -278,7 +279,7 @@ def plan_block(dataset: Dataset, options: IngestOptions, call: tuple[int, list[S
     digest = hashlib.sha256()
     for source in call[1]:
         header = _header(dataset, source, options)
-        patient = source.patient_id or (header.patient_id if isinstance(header, Header) else None)
+        patient = source.patient_id or plain_id(header.patient_id if isinstance(header, Header) else None)
         if options.patients is not None and patient not in options.patients:
             others += 1
             continue

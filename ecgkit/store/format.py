@@ -33,9 +33,9 @@ _CHUNK_SAMPLES = 1_000_000
 _CHUNK_RECORDS = 64
 _SHARD_CHUNKS = 32
 _SHARD_SAMPLES = 32_000_000
-# If the longest record has more samples than this, chunks are cut along time too: one long record must not make each
-# short one slow to read, and a long one is read in stretches.
-_WHOLE_SAMPLES = 4_000_000
+# If the longest record has more samples than this, or is longer than so many of the usual length, chunks are cut along
+# time too: one long record must not make each short one slow to read, and a long one is read in stretches.
+_WHOLE_SAMPLES, _WHOLE_USUAL = 4_000_000, 16
 _INDEX_CHUNKS = 4096  # the index of a shard is read with every chunk
 
 # Of the fast compressors this one packs real ECGs best. Shuffling bytes beats shuffling bits here.
@@ -73,7 +73,9 @@ class Layout:
             lengths: Number of records by their number of samples.
         """
         samples = max(lengths)
-        tile = samples if len(leads) * samples <= _WHOLE_SAMPLES else _tile(lengths, _CHUNK_SAMPLES // len(leads))
+        tile = _tile(lengths, _CHUNK_SAMPLES // len(leads))
+        if len(leads) * samples <= _WHOLE_SAMPLES and samples <= _WHOLE_USUAL * tile:
+            tile = samples
         chunk = min(_CHUNK_RECORDS, 1 << (max(1, _CHUNK_SAMPLES // (len(leads) * tile)).bit_length() - 1))
         usual = samples if tile == samples else sum(T * n for T, n in lengths.items()) // sum(lengths.values())
         chunks = min(_SHARD_CHUNKS, _SHARD_SAMPLES // (chunk * len(leads) * usual), _INDEX_CHUNKS * tile // samples)

@@ -91,6 +91,8 @@ class RecordTable:
         Raises:
             StoreError: The table cannot be read, or is not the one that was stored.
         """
+        if self._table.is_read:
+            return
         expected = self.attributes.get("records_sha256")  # stores of earlier releases have none
         try:
             if expected and fmt.file_hash(self.path / fmt.RECORDS) != expected:
@@ -133,6 +135,13 @@ class RecordTable:
             return np.zeros(len(self), bool)
         found = pc.match_substring(column, text, ignore_case=True).fill_null(False)
         return np.asarray(found.to_numpy(zero_copy_only=False), bool)
+
+    def places(self, record_ids: Sequence[str]) -> NDArray[np.int64]:
+        """Return the row of each of some records, -1 for a record that the store lacks."""
+        self.read()
+        ids = self._table.column("record_id")
+        found = pc.index_in(pa.array(list(record_ids), ids.type), value_set=ids).fill_null(-1)
+        return np.asarray(found.to_numpy(zero_copy_only=False), np.int64)
 
     def rows(self, rows: NDArray[np.integer], columns: Sequence[str] | None = None) -> list[dict[str, Any]]:
         """Return records as plain values by column, in the given order."""

@@ -4,7 +4,7 @@ checkpoints/step-00001200/model.safetensors      weights and buffers by name
 checkpoints/step-00001200/optimizer.safetensors  state of the optimisers by parameter, such as ``NAME/exp_avg``
 checkpoints/step-00001200/rng.safetensors        torch's random state of every process, ``0/cpu``, ``0/cuda``
 checkpoints/step-00001200/sums.safetensors       sums of the running epoch's losses, of every process
-checkpoints/step-00001200/best.safetensors       the best weights so far (a link to those of the run)
+checkpoints/step-00001200/best.safetensors       the best weights so far, a copy of its own
 checkpoints/step-00001200/state.json             position, metrics, lowest loss, and the hash of every file above
 
 The state of the schedule and the order of the records follow from the position. bf16 needs no gradient scaler. A
@@ -12,7 +12,6 @@ checkpoint is written atomically. If one was damaged later, the checkpoint befor
 """
 
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -23,7 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor, distribute_tensor
 
-from ecgkit.atomic import atomic_folder
+from ecgkit.atomic import atomic_file, atomic_folder
+from ecgkit.errors import RunError
 from ecgkit.training.unfinished import BEST, CHECKPOINTS
 from ecgkit.training.weights import file_sha256, load_weights, save_tensors
 
@@ -74,42 +74,57 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, keep: int) -> Path:
         keep: Number of checkpoints to keep.
     """
     path = folder / CHECKPOINTS / f"step-{checkpoint.progress.step:08d}"
+    for left in (folder / CHECKPOINTS).glob(".step-*"):
+        shutil.rmtree(left)  # of a process that was killed
     with atomic_folder(path, "checkpoint") as staging:
         for name in TENSORS:
             save_tensors(staging / f"{name}.safetensors", checkpoint.tensors[name])
         if (folder / BEST).exists():
-            _link(folder / BEST, staging / BEST)
+            shutil.copyfile(folder / BEST, staging / BEST)  # a link would share the damage of one with all
         files = {file.name: file_sha256(file) for file in sorted(staging.iterdir())}
         state = {"progress": asdict(checkpoint.progress), "processes": checkpoint.processes, "files": files}
         (staging / STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
-        for file in staging.iterdir():
-            _to_disk(file)
     for old in _paths(folder)[:-keep]:
         shutil.rmtree(old)
     return path
 
 
 def latest_checkpoint(folder: Path, warn: Callable[[str], None]) -> Checkpoint | None:
-    """Return the last undamaged checkpoint of an unfinished run, or None.
+    """Return the last undamaged checkpoint of an unfinished run, or None if none was written.
 
     Args:
         folder: The unfinished run.
         warn: Called with one line per damaged checkpoint that is skipped.
+
+    Raises:
+        RunError: All checkpoints are damaged.
     """
-    for path in reversed(_paths(folder)):
+    paths = _paths(folder)
+    damage = ""
+    for path in reversed(paths):
         try:
-            return _read(path)
+            found = _read(path)
         except Exception as error:  # whatever a cut or flipped file makes the readers say
-            warn(f"{path.name} is damaged ({_line(error)}); the checkpoint before it is used")
+            damage = _line(error)
+            warn(f"{path.name} is damaged ({damage}); the checkpoint before it is used")
+        else:
+            return found
+    if paths:
+        raise RunError(
+            f"every checkpoint of {folder} is damaged ({damage})",
+            remedy="Restore one from a backup, or start again with --overwrite.",
+        )
     return None
 
 
 def restore_best(folder: Path, step: int) -> None:
     """Restore the best weights of a checkpoint in the run, which may hold later ones."""
     kept = folder / CHECKPOINTS / f"step-{step:08d}" / BEST
-    (folder / BEST).unlink(missing_ok=True)
+    if not kept.exists():
+        (folder / BEST).unlink(missing_ok=True)
     if kept.exists():
-        _link(kept, folder / BEST)
+        with atomic_file(folder / BEST) as staging:
+            shutil.copyfile(kept, staging)
 
 
 def _read(path: Path) -> Checkpoint:
@@ -127,18 +142,6 @@ def _paths(folder: Path) -> list[Path]:
 
 def _line(error: Exception) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:120]
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # a file system without links
-        shutil.copyfile(source, target)
-
-
-def _to_disk(file: Path) -> None:
-    with file.open("rb") as handle:
-        os.fsync(handle.fileno())
 
 
 def whole(tensor: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -27,16 +27,39 @@ SIGNALS = "SIGTERM,SIGINT,SIGHUP,SIGQUIT,SIGUSR1"
 SECONDS_TO_SAVE = "300"  # after a signal, before the launcher kills
 
 
-class ProcessError(RunError):
-    """One of several processes failed. It has printed its error.
+@dataclass(frozen=True)
+class Failure:
+    """The process that failed first.
 
     Args:
-        code: The exit code of the process.
+        rank: Its rank.
+        code: Its exit code; the negative number of the signal that killed it.
     """
 
-    def __init__(self, code: int) -> None:
-        super().__init__(f"a process of the training ended with exit code {code}", "", "Its output says why.")
-        self.code = code
+    rank: int
+    code: int
+
+
+class ProcessError(RunError):
+    """One of several processes failed.
+
+    Args:
+        failure: The process.
+        remedy: What is left on disk, and how to go on.
+    """
+
+    def __init__(self, failure: Failure, remedy: str) -> None:
+        self.failure = failure
+        how = f"ended with exit code {failure.code}; its output says why"
+        if failure.code < 0:
+            name = signal.Signals(-failure.code).name
+            how = f"was killed ({name}{', perhaps because memory ran out' if name == 'SIGKILL' else ''})"
+        super().__init__(f"process {failure.rank} of the training {how}", remedy=remedy)
+
+    @property
+    def has_told(self) -> bool:
+        """Whether the process has printed its error itself."""
+        return self.failure.code > 0
 
 
 def is_started_by_a_launcher() -> bool:
@@ -50,15 +73,15 @@ def tells_the_end() -> bool:
     return me is None or (me.first and DELEGATE not in os.environ)
 
 
-def launch(processes: int, arguments: Sequence[str]) -> int:
-    """Run ``ecgkit ARGUMENTS`` in N processes; return 0, or the exit code of the first process that failed.
+def launch(processes: int, arguments: Sequence[str]) -> Failure | None:
+    """Run ``ecgkit ARGUMENTS`` in N processes; return the process that failed first, or None.
 
     Raises:
         KeyboardInterrupt: A signal asked the processes to stop, and they have stopped.
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // processes)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SECONDS_TO_SAVE)
-    os.environ[DELEGATE] = "1"
+    os.environ[DELEGATE] = str(os.getpid())
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
         with tempfile.TemporaryDirectory(prefix="ecgkit-") as logs, delegated():
@@ -67,7 +90,7 @@ def launch(processes: int, arguments: Sequence[str]) -> int:
         del os.environ[DELEGATE]
 
 
-def _run(processes: int, arguments: Sequence[str], logs: Path) -> int:
+def _run(processes: int, arguments: Sequence[str], logs: Path) -> Failure | None:
     quiet = DefaultLogsSpecs(str(logs), redirects=dict.fromkeys(range(1, processes), Std.ALL))
     try:
         elastic_launch(_config(processes, quiet), sys.executable)("-P", "-m", "ecgkit", *arguments)
@@ -77,10 +100,10 @@ def _run(processes: int, arguments: Sequence[str], logs: Path) -> int:
             raise KeyboardInterrupt from None
         if rank != 0:
             _repeat(logs, rank)
-        return failure.exitcode if failure.exitcode > 0 else 1
+        return Failure(rank, failure.exitcode)
     except SignalException as stop:
         raise KeyboardInterrupt(signal.Signals(stop.sigval).name) from None
-    return 0
+    return None
 
 
 def _config(processes: int, logs: DefaultLogsSpecs) -> LaunchConfig:

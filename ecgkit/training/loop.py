@@ -17,6 +17,7 @@ from ecgkit.parquet import write_frame
 from ecgkit.store.reader import Store
 from ecgkit.training import run as run_folder
 from ecgkit.training.card import write_card
+from ecgkit.training.failures import told_plainly
 from ecgkit.training.groundwork import Groundwork, lay_groundwork
 from ecgkit.training.optimization import precision
 from ecgkit.training.options import CHOSEN, PretrainOptions, Watcher
@@ -57,7 +58,7 @@ def pretrain(
     Raises:
         StoreError: The store lacks what the method needs, or has too few records.
         TaskError: The store has no labels of the task.
-        RunError: The loss became NaN or infinite.
+        RunError: The loss became NaN or infinite, memory ran out, the disk is full, or another process has ended.
         OutputError: `out` exists, or an unfinished run of this name exists and is not resumed.
         KeyboardInterrupt: A signal asked to stop, and a checkpoint is saved.
     """
@@ -66,12 +67,14 @@ def pretrain(
     check_free(out, overwrite=options.overwrite, resume=options.resume)
     lay_groundwork(Groundwork(entry, config, store, options.prepare), watcher.prepare)
     with joined(run_folder.pick_device(options.device).type) as processes:
-        setup = set_up(entry, config, store, options, processes, task)
-        with _run_folder(out, setup, processes) as folder:
-            trainer = Trainer(setup, processes, folder, watcher if processes.first else Watcher())
-            metrics = trainer.train()
-            if processes.first:
-                write_card(folder, setup, metrics)
+        trainer: Trainer | None = None
+        with told_plainly(out, processes.size, lambda: trainer.progress.step if trainer else 0):
+            setup = set_up(entry, config, store, options, processes, task)
+            with _run_folder(out, setup, processes) as folder:
+                trainer = Trainer(setup, processes, folder, watcher if processes.first else Watcher())
+                metrics = trainer.train()
+                if processes.first:
+                    write_card(folder, setup, metrics)
     return metrics
 
 

@@ -280,16 +280,26 @@ def _config_class(entry: MethodEntry) -> type[Any]:
 
 
 def _git_state() -> str:
-    """Return the commit of ecgkit's own checkout, with ``+`` if it was changed; empty outside a checkout."""
-    folder = Path(ecgkit.__file__).parent
+    """Return the commit of ecgkit's own checkout, with ``+`` if it was changed; empty outside a checkout.
+
+    An installed ecgkit may lie in the repository of something else, such as a thesis with a virtual environment. Its
+    commit says nothing of ecgkit.
+    """
+    package = Path(ecgkit.__file__).resolve().parent
     try:
-        commit, changes = (
-            subprocess.run(["git", *command], cwd=folder, capture_output=True, text=True, check=True, timeout=10).stdout
+        top, _, commit, changes = (
+            subprocess.run(
+                ["git", *command], cwd=package, capture_output=True, text=True, check=True, timeout=10
+            ).stdout
             for command in (
+                ("rev-parse", "--show-toplevel"),
+                ("ls-files", "--error-unmatch", "__init__.py"),
                 ("rev-parse", "--short", "HEAD"),
                 ("status", "--porcelain", "--untracked-files=no"),
             )
         )
     except (OSError, subprocess.SubprocessError):
+        return ""
+    if Path(top.strip()).resolve() != package.parent:
         return ""
     return commit.strip() + ("+" if changes.strip() else "")

@@ -316,5 +316,11 @@ def resume_settings(setup: Setup, processes: Processes) -> dict[str, Any]:
         "task": setup.task,
         "processes": processes.size,
         "built_on": [parent.details for parent in setup.parents],
+        "data": {
+            "content of the store": setup.store.content_hash[:16],
+            "records": len(setup.store),
+            "training records": len(setup.split.train),
+            **setup.origins,
+        },
         "options": setup.options.to_resume(),
     }

@@ -337,6 +337,8 @@ class Trainer:
         found = ckpt.latest_checkpoint(self.folder, self.watcher.warn)
         self.processes.wait()
         if found is None:
+            if self.options.resume:
+                self.watcher.warn("no checkpoint was written yet: the training begins at its first step")
             return
         rank = self.processes.rank
         ckpt.load_model(self.setup.method, found.tensors["model"])

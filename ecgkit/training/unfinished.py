@@ -61,8 +61,9 @@ def left_of(out: Path) -> Left:
     if not (is_unfinished(folder) and (folder / RESUME).is_file()):
         return Left("no checkpoint was written, so nothing is kept")
     steps = sorted(path.name for path in (folder / CHECKPOINTS).glob("step-*"))
-    what = f"the checkpoint of step {int(steps[-1].removeprefix('step-')):,}" if steps else "the settings alone"
-    return Left(f"{folder} keeps {what}", resume_command(out))
+    if not steps:
+        return Left("no checkpoint was written, so nothing is kept")
+    return Left(f"{folder} keeps the checkpoint of step {int(steps[-1].removeprefix('step-')):,}", resume_command(out))
 
 
 def read_resume(path: Path) -> dict[str, Any]:
@@ -106,6 +107,7 @@ def run_in_progress(out: Path, settings: dict[str, Any], *, overwrite: bool, res
             work.clear()
         _take_over(work.folder)
         _check_parents(work.folder, settings)
+        _check_data(work.folder, settings)
         work.begin(str(settings["identity"]))
         with atomic_file(work.folder / RESUME) as path:
             write_yaml(path, settings)
@@ -157,5 +159,18 @@ def _check_parents(folder: Path, settings: dict[str, Any]) -> None:
             )
 
 
+def _check_data(folder: Path, settings: dict[str, Any]) -> None:
+    """Refuse to resume a run if its data has changed, and say what has."""
+    saved = read_yaml(folder / RESUME) if (folder / RESUME).is_file() else {}
+    before, now = saved.get("data", {}), settings.get("data", {})
+    changed = [name for name in before if before[name] != now.get(name)]
+    if changed and saved.get("identity") != settings["identity"]:
+        what = "; ".join(f"{name}: {before[name]} then, {now.get(name)} now" for name in changed)
+        raise OutputError(
+            f"the data of {folder} has changed since the training began ({what})",
+            remedy=f"Restore {settings.get('store')} as it was, or start again with --overwrite.",
+        )
+
+
 def _worth_keeping(folder: Path) -> bool:
-    return (folder / CHECKPOINTS).exists() or any(folder.glob(f"{DIVERGED}*"))
+    return any((folder / CHECKPOINTS).glob("step-*")) or any(folder.glob(f"{DIVERGED}*"))

@@ -33,6 +33,7 @@ FUNCTIONS = {
     ),
     "probe": ("probe", "study_layers", "study_perturbations", "probe_suite"),
     "report": ("report",),
+    "browse": ("browse",),
     "status": ("status",),
     "doctor": ("doctor",),
     "runs": ("compare_runs", "list_runs"),

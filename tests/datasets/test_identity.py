@@ -9,13 +9,15 @@ import pytest
 
 import ecgkit
 from ecgkit.datasets.base import Dataset, Source
+from ecgkit.datasets.given import Given
 from ecgkit.datasets.header import Header
-from ecgkit.datasets.identity import Identity, is_personal, read_key
+from ecgkit.datasets.identity import Identity, is_personal, plain_id, read_key
 from ecgkit.errors import ConfigError
-from ecgkit.ingestion import IngestOptions
+from ecgkit.ingestion import IngestOptions, ingest
 from ecgkit.ingestion.plan import plan_block, unpack
 from ecgkit.recording import Recording
 from ecgkit.store.reader import Store
+from tests.conftest import synthetic_signal, write_wfdb
 
 SECRET = "key:correct horse battery"
 
@@ -139,3 +141,16 @@ def test_patients_of_files_can_be_chosen() -> None:
     _, block = plan_block(dataset, IngestOptions(patients=frozenset({"p2"})), (0, dataset.sources()))
     assert [item.source.record_id for item in unpack(block.packed)] == ["p2-a"]
     assert block.others == 5
+
+
+def test_one_patient_is_one_whatever_blanks_surround_the_id(tmp_path: Path) -> None:
+    spellings = ["7", " 7", "7 ", "\t7", "\N{NO-BREAK SPACE}7", "\N{ZERO WIDTH SPACE}7", "\ufeff7"]
+    for n in range(len(spellings)):
+        write_wfdb(tmp_path / "src", f"r{n}", synthetic_signal(500, seed=n))
+    rows = "".join(f'r{n},"{spelling}"\n' for n, spelling in enumerate(spellings))
+    (tmp_path / "src" / "who.csv").write_text(f"record,patient\n{rows}", encoding="utf-8")
+    given = Given(table=tmp_path / "src" / "who.csv", patient_column="patient")
+    ingest(tmp_path / "src", tmp_path / "s.zarr", IngestOptions(given=given))
+    table = Store(tmp_path / "s.zarr").table
+    assert set(table["patient_id"]) == {"7"} and table["fold"].nunique() == 1
+    assert plain_id("e\u0301") == plain_id("\u00e9") and plain_id(" \u200b ") is None and plain_id(None) is None

@@ -1,9 +1,6 @@
 """The page in a real browser: opened from disk, alone, inert, sortable, and as wide as the window."""
 
 import csv
-import importlib
-import os
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,22 +11,6 @@ from ecgkit.reporting.page.write import write_report
 from tests.report.rows import write_layers, write_study
 
 EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """A headless Chromium; ECGKIT_BROWSER names another, and turns a skip into a failure."""
-    named = os.environ.get("ECGKIT_BROWSER")
-    path = named or next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip(f"no browser: none of {', '.join(BROWSERS)} is on the PATH, and ECGKIT_BROWSER is not set")
-    sync_api = importlib.import_module("playwright.sync_api") if named else pytest.importorskip("playwright.sync_api")
-    with sync_api.sync_playwright() as play:
-        # Root, as in a container, gets no sandbox; the page is our own.
-        found = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield found
-        found.close()
 
 
 @pytest.fixture(scope="module")

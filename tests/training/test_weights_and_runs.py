@@ -1,6 +1,7 @@
 """Damaged weights and run folders are one clear error; what is recorded of a run is what happened."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from ecgkit_stmem.config import PRESETS
 from torch import nn
 
+import ecgkit
 from ecgkit.config import read_yaml
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError, RunError
@@ -150,3 +152,21 @@ def test_results_are_found_above_and_in_hidden_folders(tmp_path: Path, monkeypat
     assert found("../.hidden") == found("../.hidden/b/row.json") == [".hidden/b/row.json"]
     monkeypatch.chdir(tmp_path / ".hidden")
     assert found(".") == [".hidden/b/row.json"]
+
+
+def test_the_commit_of_another_repository_is_not_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thesis holds a virtual environment with ecgkit in it; or the environment's packages are a repository."""
+    for place in ("venv/lib/site-packages", "."):
+        thesis = tmp_path / place.replace("/", "-").replace(".", "packages")
+        package = thesis / place / "ecgkit"
+        package.mkdir(parents=True)
+        (package / "__init__.py").touch()
+        (thesis / "thesis.tex").touch()
+        who = ("-c", "user.name=a", "-c", "user.email=a@b")
+        for command in (("init", "-q"), ("add", "thesis.tex"), (*who, "commit", "-qm", "a thesis")):
+            subprocess.run(["git", *command], cwd=thesis, check=True)
+        monkeypatch.setattr(ecgkit, "__file__", str(package / "__init__.py"))
+        assert environment(torch.device("cpu"))["git"] == ""
+    # The same place as a checkout of ecgkit.
+    subprocess.run(["git", "add", "ecgkit"], cwd=thesis, check=True)
+    assert environment(torch.device("cpu"))["git"].endswith("+")

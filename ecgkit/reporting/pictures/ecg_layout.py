@@ -104,8 +104,7 @@ def is_sequential(seconds: float) -> bool:
 def panels_of(leads: Sequence[str], seconds: float) -> list[Panel]:
     """Return the panels of a page, including those of standard leads that were not recorded."""
     if len(leads) <= MOST_STRIPS:
-        marked = rhythm_lead(leads)
-        return [Panel(lead, row, 0, STRIP_SECONDS, rhythm=lead == marked) for row, lead in enumerate(leads)]
+        return strips_of(leads)
     # Read down a column, then right: I II III, aVR aVL aVF, V1 V2 V3, V4 V5 V6; extra leads fill rows below.
     places = [(lead, i % 3, i // 3) for i, lead in enumerate(STANDARD_LEADS)]
     extra = [lead for lead in EXTRA_LEADS if lead in leads]
@@ -114,6 +113,12 @@ def panels_of(leads: Sequence[str], seconds: float) -> list[Panel]:
     panels = [Panel(lead, row, column * step, PANEL_SECONDS, column) for lead, row, column in places]
     last = 1 + max(panel.row for panel in panels)
     return [*panels, Panel(rhythm_lead(leads), last, 0, STRIP_SECONDS, rhythm=True)]
+
+
+def strips_of(leads: Sequence[str]) -> list[Panel]:
+    """Return the panels of a page that shows each lead in a strip of its own."""
+    marked = rhythm_lead(leads)
+    return [Panel(lead, row, 0, STRIP_SECONDS, rhythm=lead == marked) for row, lead in enumerate(leads)]
 
 
 def rhythm_lead(leads: Sequence[str]) -> str:
