@@ -197,7 +197,7 @@ def _run_method(entry: MethodEntry, demo: Mapping[str, Any], store: Store, runs:
             prepare=lambda stage, done, total: show.progress(f"{entry.name} {stage}", done, total),
             step=of_stage(show.progress, f"{entry.name} steps"),
         )
-        pretrain(entry, config, store, run, PretrainOptions(preset, seed, resume=True), watcher)
+        pretrain(entry, config, store, run, PretrainOptions(preset=preset, seed=seed, resume=True), watcher)
     untrained = EncoderChoice(method=entry.name, weights="random-init", preset=preset, settings=changes)
     asked = ProbeRequest(
         str(store.path), TASK, EncoderChoice(run=str(run)), head=HEAD, amount=Amount(LABELS), seed=seed, cache=None

@@ -67,7 +67,11 @@ def to_amplitudes(counts: Counts, scheme: Scheme) -> tuple[Amplitudes, Scaling |
     scale, is_identity = _scale_of(scheme)
     if is_identity and counts.dtype == np.int16:
         return cast(NDArray[np.int16], counts), None
-    if scale.steps is not None and counts.dtype == np.int16 and (exact := _microvolts(counts, scale)) is not None:
+    if (
+        scale.steps is not None
+        and counts.dtype == np.int16
+        and (exact := _microvolts(cast(NDArray[np.int16], counts), scale)) is not None
+    ):
         return exact, None
     missing = counts == scale.missing
     from_zero = counts - scale.baselines
@@ -85,7 +89,7 @@ def to_amplitudes(counts: Counts, scheme: Scheme) -> tuple[Amplitudes, Scaling |
     return signal, None
 
 
-def _microvolts(counts: Counts, scale: _Scale) -> NDArray[np.int16] | None:
+def _microvolts(counts: NDArray[np.int16], scale: _Scale) -> NDArray[np.int16] | None:
     """Return 16-bit counts as whole microvolts in one pass; None if they do not fit."""
     from ecgkit.datasets.wfdb_kernel import to_microvolts  # numba is slow to import
 

@@ -84,7 +84,8 @@ class Net1d(nn.Module):
     ) -> None:
         super().__init__()
         self.stem = SameConv1d(leads, stem, kernel, 2)
-        stages, inputs = [], stem
+        stages: list[nn.Module] = []
+        inputs = stem
         for depth, outputs in zip(layers, widths, strict=True):
             blocks = []
             for i in range(depth):

@@ -40,8 +40,8 @@ class ConvolutionStack(nn.Module):
     def length(self, samples: Tensor) -> Tensor:
         """Return the number of outputs of so many samples, rounded down at each convolution; none becomes below 0."""
         for conv in self.convs:
-            kernel, stride = conv.kernel_size[0], conv.stride[0]  # type: ignore[union-attr,index]
-            samples = (samples - kernel).div(stride, rounding_mode="floor") + 1  # type: ignore[arg-type]
+            kernel, stride = conv.kernel_size[0], conv.stride[0]  # type: ignore[index]
+            samples = (samples - kernel).div(stride, rounding_mode="floor") + 1
         return samples.clamp(min=0)
 
 

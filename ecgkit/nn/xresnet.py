@@ -99,6 +99,7 @@ class XResNet1d(nn.Module):
             elif isinstance(module, XResBlock):
                 last = module.convs[-1]
                 assert isinstance(last, nn.Sequential)
+                assert isinstance(last[1], nn.BatchNorm1d)
                 nn.init.zeros_(last[1].weight)
 
     def forward_stem(self, x: Tensor) -> Tensor:

@@ -85,19 +85,7 @@ class Store:
         Raises:
             StoreError: The table cannot be read, or is not the one that was stored.
         """
-        expected = self.attributes.get("records_sha256")  # stores of earlier releases have none
-        fits = fmt.RECORDS
-        if expected and self._read(fmt.RECORDS, fmt.file_hash) != expected:
-            # 'ecgkit relabel' was killed at its last step, or the table was changed by other means.
-            fits = fmt.NEW_RECORDS
-            if not (self.path / fits).is_file() or self._read(fits, fmt.file_hash) != expected:
-                table = self.path / fmt.RECORDS
-                self._read(fmt.RECORDS, read_frame)
-                raise StoreError(
-                    f"{table} has been changed since the store was made",
-                    remedy=f"{REMAKE} To change labels or other facts: ecgkit relabel {self.path} TABLE",
-                )
-        return self._read(fits, read_frame)
+        return read_part(table_file(self.path, self.attributes), read_frame)
 
     @cached_property
     def _columns(self) -> dict[str, NDArray[Any]]:
@@ -196,12 +184,7 @@ class Store:
         raise damaged(self.path, str(self._columns["record_id"][row]), shard)
 
     def _read(self, part: str, reader: Callable[[Path], T]) -> T:
-        """Read a part of the store. Any error that a library raises for a damaged file becomes one clear error."""
-        try:
-            return reader(self.path / part)
-        except Exception as error:  # each library raises its own errors
-            cause = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-            raise StoreError(f"{self.path / part} cannot be read ({cause})", remedy=REMAKE) from None
+        return read_part(self.path / part, reader)
 
     def row(self, record_id: str) -> int:
         """Return the row of a record.
@@ -238,12 +221,49 @@ class Store:
             self._check(row, whole)
             self._sound.add(row)
             stored = whole[:, start:stop]
-        return recording_of(record, stored[rows], start)
+        return recording_of({str(k): v for k, v in record.items()}, stored[rows], start)
 
     def present(self, leads: Sequence[str]) -> NDArray[np.bool_]:
         """Return bool ``[R, len(leads)]``: whether a record has a lead."""
         have = self.table["leads"].map(set)
         return np.array([[lead in record for lead in leads] for record in have], bool).reshape(-1, len(leads))
+
+
+def read_part(part: Path, reader: Callable[[Path], T]) -> T:
+    """Read a part of a store. Any error that a library raises for a damaged file becomes one clear error.
+
+    Raises:
+        StoreError: The part cannot be read.
+    """
+    try:
+        return reader(part)
+    except Exception as error:  # each library raises its own errors
+        cause = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
+        raise StoreError(f"{part} cannot be read ({cause})", remedy=REMAKE) from None
+
+
+def table_file(path: Path, attributes: Mapping[str, Any]) -> Path:
+    """Return the file of a store's record table.
+
+    Args:
+        path: The store.
+        attributes: Its attributes.
+
+    Raises:
+        StoreError: The table cannot be read, or is not the one that was stored.
+    """
+    table, new = path / fmt.RECORDS, path / fmt.NEW_RECORDS
+    expected = attributes.get("records_sha256")  # stores of earlier releases have none
+    if not expected or read_part(table, fmt.file_hash) == expected:
+        return table
+    # 'ecgkit relabel' was killed at its last step, or the table was changed by other means.
+    if new.is_file() and read_part(new, fmt.file_hash) == expected:
+        return new
+    read_part(table, read_frame)
+    raise StoreError(
+        f"{table} has been changed since the store was made",
+        remedy=f"{REMAKE} To change labels or other facts: ecgkit relabel {path} TABLE",
+    )
 
 
 def recording_of(record: Mapping[str, Any], stored: NDArray[np.int16], start: int) -> Recording:

@@ -21,7 +21,7 @@ from ecgkit.errors import StoreError
 from ecgkit.parquet import LongTable, as_frame
 from ecgkit.recording import Recording
 from ecgkit.store import format as fmt
-from ecgkit.store.reader import REMAKE, damaged, read_attributes, recording_of
+from ecgkit.store.reader import REMAKE, damaged, read_attributes, read_part, recording_of, table_file
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,9 @@ class RecordTable:
         self.leads: tuple[str, ...] = tuple(self.attributes["leads"])
         self._series: dict[str, pd.Series[Any]] = {}
         self._items: dict[str, Items] = {}
-        try:
-            self._table = LongTable(path / fmt.RECORDS)
-        except (OSError, pa.ArrowException) as error:
-            raise self._unreadable(fmt.RECORDS, error) from None
+        # Only a relabelling that was killed leaves a second table, and then hashes say which is meant.
+        unclear = (path / fmt.NEW_RECORDS).is_file()
+        self._table = read_part(table_file(path, self.attributes) if unclear else path / fmt.RECORDS, LongTable)
         if len(self) != self.attributes["records"]:
             raise StoreError(f"{path} has {len(self)} rows for {self.attributes['records']} records", remedy=REMAKE)
 
@@ -93,14 +92,9 @@ class RecordTable:
         """
         if self._table.is_read:
             return
-        expected = self.attributes.get("records_sha256")  # stores of earlier releases have none
-        try:
-            if expected and fmt.file_hash(self.path / fmt.RECORDS) != expected:
-                changed = f"{self.path / fmt.RECORDS} has been changed since the store was made"
-                raise StoreError(changed, remedy=REMAKE)
-            self._table.read()
-        except (OSError, pa.ArrowException) as error:
-            raise self._unreadable(fmt.RECORDS, error) from None
+        if table_file(self.path, self.attributes) != self._table.path:
+            raise StoreError(f"{self._table.path} has been changed since the store was opened", remedy="Open it again.")
+        read_part(self._table.path, lambda path: self._table.read())
 
     @cached_property
     def lists(self) -> tuple[str, ...]:
@@ -155,20 +149,13 @@ class RecordTable:
         """
         record = self.rows(np.array([row]))[0]
         slot, samples = int(record["slot"]), int(record["samples"])
-        try:
-            array: Any = zarr.open_array(self.path / "signal", mode="r")
-            stored = np.asarray(array[slot, :, :samples])
-        except Exception as error:  # each library raises its own errors
-            raise self._unreadable("signal", error) from None
+        array: Any = read_part(self.path / "signal", lambda path: zarr.open_array(path, mode="r"))
+        stored = read_part(self.path / "signal", lambda path: np.asarray(array[slot, :, :samples]))
         held = [self.leads.index(lead) for lead in record["leads"]]
         if fmt.waveform_hash(stored, held, samples, fmt.scaling_of(record)) != record["sha256"]:
             shard = self.path / fmt.shard_path(slot // int(array.shards[0]))
             raise damaged(self.path, str(record["record_id"]), shard)
         return recording_of(record, stored[held], 0)
-
-    def _unreadable(self, part: str, error: Exception) -> StoreError:
-        cause = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-        return StoreError(f"{self.path / part} cannot be read ({cause})", remedy=REMAKE)
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -208,7 +208,7 @@ class VerifiedRows:
             StoreError: A row differs from what was written. The next `open_view` makes the view again.
         """
         if isinstance(index, int | np.integer):  # the usual case
-            rows = [index] if not self._sound[index] else []
+            rows = np.array([] if self._sound[index] else [index], np.int64)
         else:
             chosen = np.atleast_1d(np.arange(len(self))[index[0] if isinstance(index, tuple) else index]).ravel()
             rows = chosen[~self._sound[chosen]]

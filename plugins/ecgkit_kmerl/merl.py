@@ -11,12 +11,13 @@ from torch import Tensor, nn
 
 from ecgkit.methods import Batch, Clock, Corpus, Encoder, Losses, Method
 from ecgkit.nn.contrastive import embedding_statistics
+from ecgkit.nn.resnet import map_length
 from ecgkit.text.encoder import completed
 from ecgkit_kmerl.config import MerlConfig
 from ecgkit_kmerl.contrast import clip_loss, ecg_projection, project, retrieval_accuracy, text_projection
 from ecgkit_kmerl.language import Language
 from ecgkit_kmerl.masking import draw_leads
-from ecgkit_kmerl.resnet import AttentionPool, ResNetEncoder, map_length
+from ecgkit_kmerl.resnet import AttentionPool, ResNetEncoder
 from ecgkit_kmerl.vit import MixedTokenEncoder, keep_only
 
 

@@ -12,9 +12,9 @@ from typing import Any
 from torch import Tensor
 
 from ecgkit.errors import RunError
+from ecgkit.nn.resnet import DEPTHS
 from ecgkit.text.config import TextConfig
 from ecgkit_kmerl.config import MERL, MerlConfig
-from ecgkit_kmerl.resnet import DEPTHS
 
 MIMIC_LEADS = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
 MEDCPT = TextConfig(encoder="medcpt", width=768, pooling="pooler")  # as the published code

@@ -67,7 +67,7 @@ def runs(beat_store: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
         entry = host().get(MethodEntry, name)
         _, config = method_config(entry, "tiny")
         small = override(config, [*sizes, "recipe.epochs=2", "decoder_heads=1"])
-        metrics = pretrain(entry, small, Store(beat_store), out / name, PretrainOptions("tiny"))
+        metrics = pretrain(entry, small, Store(beat_store), out / name, PretrainOptions(preset="tiny"))
         assert metrics[-1]["val_loss"] < metrics[0]["val_loss"]
     return {name: out / name for name in SIZES}
 

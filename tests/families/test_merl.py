@@ -13,13 +13,14 @@ from ecgkit_kmerl.config import MERL_PRESETS, MerlConfig
 from ecgkit_kmerl.contrast import clip_loss, retrieval_accuracy
 from ecgkit_kmerl.merl import Merl
 from ecgkit_kmerl.official import MIMIC_LEADS, import_official
-from ecgkit_kmerl.resnet import AttentionPool, map_length
+from ecgkit_kmerl.resnet import AttentionPool
 from ecgkit_kmerl.vit import keep_only
 from torch import Tensor
 
 from ecgkit.errors import RunError, SignalError
 from ecgkit.leads import lead_ids
 from ecgkit.methods import Batch, Clock
+from ecgkit.nn.resnet import map_length
 from ecgkit.signal.normalize import normalize
 from ecgkit.text.config import TextConfig
 from tests.conftest import official_shapes

@@ -167,7 +167,7 @@ def test_crops_stay_in_the_record(cohort_store: Path) -> None:
 def test_pretraining_writes_a_run_that_opens_again(stmem: MethodEntry, cohort_store: Path, tmp_path: Path) -> None:
     seen: list[Any] = []
     watcher = Watcher(step=lambda done, total: seen.append((done, total)))
-    metrics = pretrain(stmem, SMALL, Store(cohort_store), tmp_path / "run", PretrainOptions("tiny"), watcher)
+    metrics = pretrain(stmem, SMALL, Store(cohort_store), tmp_path / "run", PretrainOptions(preset="tiny"), watcher)
     assert metrics[-1]["train_loss"] < metrics[0]["train_loss"]
     assert seen[-1] == (len(seen), len(seen))
     run = open_run(tmp_path / "run")

@@ -161,7 +161,7 @@ def keep_head(folder: Path, fitted: "FittedProbe", row: ResultRow, out: Path) ->
     encoder = _encoder(probe.encoder, out, trained=trained, whole=whole)
     if encoder.inside and not trained:
         arrays |= {f"encoder.{name}": value.cpu().numpy() for name, value in probe.reader.state_dict().items()}
-    features = {} if trained else probe.features_at(fitted.data.parts["train"][:1]).fields
+    features = {} if trained else probe.features_at(val).fields
     kept = KeptHead(
         head=LAYER if probe.encoder.from_scratch else probe.head.name,
         title=probe.title,

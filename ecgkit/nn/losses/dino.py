@@ -11,8 +11,6 @@ The loss uses the centre from before the batch. `Centre.update` moves it once pe
 the batch and all processes collected, so that accumulation changes nothing.
 """
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
@@ -45,30 +43,29 @@ class Centre(nn.Module):
     """
 
     value: Tensor
+    total: Tensor
+    count: Tensor
 
     def __init__(self, width: int, momentum: float = 0.9) -> None:
         super().__init__()
         self.momentum = momentum
         self.register_buffer("value", torch.zeros(width))
-        self._collected: list[tuple[Tensor, int]] = []
+        # What a step collects; buffers, so that whoever tries a step out can put everything back.
+        self.register_buffer("total", torch.zeros(width), persistent=False)
+        self.register_buffer("count", torch.zeros(()), persistent=False)
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def collect(self, logits: Tensor) -> None:
-        """Keep logits ``[..., N, K]`` of all processes' records until the next `update`."""
-        rows = logits.detach().to(self.value.dtype).flatten(0, -2)
-        self._collected.append((rows.sum(0), len(rows)))
+        """Add logits ``[..., N, K]`` of all processes' records to what the next `update` takes the mean of."""
+        rows = logits.detach().to(self.total.dtype).flatten(0, -2)
+        self.total += rows.sum(0)
+        self.count += len(rows)
 
     def update(self) -> None:
         """Move the centre to the mean of what was collected since the last update."""
-        if self._collected:
-            mean = sum_of([total for total, _ in self._collected]) / sum(count for _, count in self._collected)
-            self.value.copy_(self.momentum * self.value + (1 - self.momentum) * mean)
-        self._collected.clear()
-
-
-def sum_of(tensors: Sequence[Tensor]) -> Tensor:
-    """Return the sum of tensors of one shape."""
-    return torch.stack(list(tensors)).sum(0)
+        moved = self.momentum * self.value + (1 - self.momentum) * self.total / self.count.clamp(min=1)
+        self.value.copy_(torch.where(self.count > 0, moved, self.value))
+        self.total.zero_()
+        self.count.zero_()
 
 
 def teacher_temperature(epoch: float, warmup_epochs: int, start: float, end: float) -> float:

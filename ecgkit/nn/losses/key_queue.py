@@ -42,22 +42,29 @@ class KeyQueue(nn.Module):
 
     keys: Tensor
     pointer: Tensor
+    fresh: Tensor
+    count: Tensor
 
     def __init__(self, size: int, width: int) -> None:
         super().__init__()
         self.register_buffer("keys", F.normalize(torch.randn(size, width), dim=1))
         self.register_buffer("pointer", torch.zeros((), dtype=torch.long))
-        self._collected: list[Tensor] = []
+        # What a step collects; buffers, so that whoever tries a step out can put everything back.
+        self.register_buffer("fresh", torch.zeros(size, width), persistent=False)
+        self.register_buffer("count", torch.zeros((), dtype=torch.long), persistent=False)
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def collect(self, keys: Tensor) -> None:
         """Keep keys ``[N, D]`` until the next `update`; N counts the records of all processes."""
-        self._collected.append(unit(keys.detach().to(self.keys.dtype)))
+        start = int(self.count)
+        kept = unit(keys.detach())[: len(self.fresh) - start]
+        self.fresh[start : start + len(kept)] = kept
+        self.count += len(kept)
 
     def update(self) -> None:
         """Store the collected keys. Keys beyond the end of the ring are dropped, and the pointer goes back to 0."""
-        for keys in self._collected:
-            start, room = int(self.pointer), len(self.keys) - int(self.pointer)
-            self.keys[start : start + len(keys)] = keys[:room]
-            self.pointer.fill_(0 if len(keys) >= room else start + len(keys))
-        self._collected.clear()
+        start, count = int(self.pointer), int(self.count)
+        stored = min(count, len(self.keys) - start)
+        self.keys[start : start + stored] = self.fresh[:stored]
+        self.pointer.fill_((start + stored) % len(self.keys))
+        self.count.zero_()

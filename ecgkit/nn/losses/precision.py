@@ -26,7 +26,7 @@ def in_full_precision(loss: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         device = next(value.device.type for value in (*args, *kwargs.values()) if isinstance(value, Tensor))
         with torch.autocast(device, enabled=False):
-            return loss(*map(_precise, args), **{name: _precise(value) for name, value in kwargs.items()})  # type: ignore[arg-type]
+            return loss(*map(_precise, args), **{name: _precise(value) for name, value in kwargs.items()})
 
     return run
 

@@ -105,7 +105,7 @@ def test_nt_xent_over_processes_is_that_of_the_joined_batch(load: Load) -> None:
 def test_a_queue_of_keys_that_wraps(load: Load) -> None:
     v = load("ntxent")
     queue = KeyQueue(*v["queue_init"].shape)
-    queue.keys = v.input("queue_init").detach()
+    queue.to(torch.float64 if v.double else torch.float32).keys.copy_(v.tensor("queue_init"))
     for j, (q, k) in enumerate(zip(v.input("queue_q"), v.input("queue_k"), strict=True)):
         loss = queue_contrast(q, k, queue.keys, float(v["queue_temperature"]))
         v.check(loss, f"queue_loss{j}")
@@ -300,6 +300,13 @@ def test_jepa(load: Load) -> None:
     loss = jepa_loss(z, target, every, "smooth_l1")
     v.check(loss, "loss")
     v.gradients(loss, grad=z)
+    if v.double:  # the other form has its own sizes
+        rows = len(v["l1_grad"])
+        first = v.input("z")[:rows]
+        plain = gather_tokens(v.input("h").detach(), ids[0])
+        loss = jepa_loss(first, plain, every[:rows], "l1")
+        v.check(loss, "l1_loss")
+        v.gradients(loss, l1_grad=first)
 
 
 @pytest.mark.parametrize("kind", ["same", "any"])

@@ -16,11 +16,12 @@ from torch import Tensor, nn
 
 from ecgkit.errors import ConfigError
 from ecgkit.methods import Batch, Clock, Corpus, Losses, Method
+from ecgkit.nn.losses.records import mean_by_record
 from ecgkit.nn.masking import random_mask
 from ecgkit.training.run import open_run
 from ecgkit_heartlang.config import HeartLangConfig
 from ecgkit_heartlang.sentence import Sentence, SentenceEncoder
-from ecgkit_heartlang.tokenizer import Tokenizer, by_record
+from ecgkit_heartlang.tokenizer import Tokenizer
 
 FIRST_STAGE = "heartlang_tokenizer"
 
@@ -48,18 +49,20 @@ class HeartLang(Method):
         Raises:
             ConfigError: The run is of another method, or reads another input.
         """
-        if not config.tokenizer:
-            return config
-        run = open_run(Path(config.tokenizer))
-        if run.entry.name != FIRST_STAGE:
-            raise ConfigError(f"tokenizer {config.tokenizer} is a run of {run.entry.name}", f"a run of {FIRST_STAGE}")
-        own, other = ((c.signal, c.window, c.length) for c in (config, run.config))
+        codebook, which = config.codebook, "codebook"
+        if config.tokenizer:
+            run = open_run(Path(config.tokenizer))
+            if run.entry.name != FIRST_STAGE:
+                raise ConfigError(
+                    f"tokenizer {config.tokenizer} is a run of {run.entry.name}", f"a run of {FIRST_STAGE}"
+                )
+            codebook, which = run.config, f"tokenizer {config.tokenizer}"
+        own, other = ((c.signal, c.window, c.length) for c in (config, codebook))
         if own != other:
             raise ConfigError(
-                f"tokenizer {config.tokenizer} was trained on another input",
-                remedy="Give both stages the same signal, window and length.",
+                f"{which} reads another input", remedy="Give both stages the same signal, window and length."
             )
-        return replace(config, codebook=run.config)
+        return replace(config, codebook=codebook)
 
     def prepare(self, corpus: Corpus) -> None:
         """Take the tokenizer's weights from its run."""
@@ -86,5 +89,5 @@ class HeartLang(Method):
         hidden = random_mask(tuple(line.real.shape), self.config.mask_ratio, line.real.device, line.real).mask.bool()
         logits = self.logits(line, hidden).float()
         wrong = F.cross_entropy(logits.transpose(1, 2), codes, reduction="none")
-        right = {} if self.training else {"accuracy": by_record((logits.argmax(-1) == codes).float(), hidden)}
-        return Losses({"codes": by_record(wrong, hidden)}, right)
+        right = {} if self.training else {"accuracy": mean_by_record((logits.argmax(-1) == codes).float(), hidden)}
+        return Losses({"codes": mean_by_record(wrong, hidden)}, right)

@@ -1,14 +1,16 @@
-"""Which tokens of a record are hidden: blocks of time, as Weimann and Conrad draw them, arXiv 2410.13867.
+"""Which tokens of a record are hidden: blocks of time for JEPA, and spans for data2vec.
 
-A share of the tokens is kept, and the others are hidden in blocks: an interval of visible tokens is picked in
-proportion to its length, then a block in it, of a random length of at least `shortest`, at a random place. What is left
-to hide in the end and is shorter than that is attached to an end of the interval.
+Blocks as Weimann and Conrad draw them, arXiv 2410.13867. A share of the tokens is kept, and the others are hidden in
+blocks: an interval of visible tokens is picked in proportion to its length, then a block in it, of a random length of
+at least `shortest`, at a random place. What is left to hide in the end and is shorter than that is attached to an end
+of the interval.
 """
 
 import math
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -49,3 +51,20 @@ def draw_hidden(real: Tensor, keep: tuple[float, float], shortest: int) -> Tenso
         visible = max(1, min(math.ceil(rng.uniform(*keep) * count), count - 1))
         hidden[row, :count] = hide_blocks(count, max(count - visible, 0), shortest, rng)
     return torch.from_numpy(hidden).to(real.device)
+
+
+def draw_spans(real: Tensor, span: int, start: float) -> Tensor:
+    """Return which tokens of each record are masked, bool ``[B, N]``: spans that begin at random, and may overlap.
+
+    Baevski et al., wav2vec 2.0, arXiv 2006.11477, section 3.1, as data2vec uses it for speech. Each record has one span
+    at least. Padding is never masked.
+
+    Args:
+        real: Bool ``[B, N]``, False for padding, which stands at the end.
+        span: Tokens per span; one that does not fit ends with the record.
+        start: Probability that a span begins at a token.
+    """
+    noise = torch.rand(real.shape, device=real.device).masked_fill(~real, 2.0)
+    begins = (noise < start) | (noise == noise.amin(1, keepdim=True))
+    reached = F.max_pool1d(F.pad(begins.float(), (span - 1, 0))[:, None], span, stride=1)[:, 0] > 0
+    return reached & real

@@ -30,7 +30,7 @@ class ClocsConfig:
         channels: Channels of the convolutions, which see one lead at a time.
         kernel: Samples that a convolution sees; odd.
         stride: Step of each convolution.
-        views: What is compared. ``segments`` (CMSC): the two halves of a recording. ``leads`` (CMLC): its leads.
+        compare: What is compared. ``segments`` (CMSC): the two halves of a recording. ``leads`` (CMLC): its leads.
             ``both`` (CMSMLC): the leads of both halves. With recordings of the same patient, in the same way.
         patient_pairs: Fill batches with pairs of recordings of one patient; recordings without a partner are then left
             out. False takes every recording.
@@ -43,7 +43,7 @@ class ClocsConfig:
     channels: tuple[int, ...] = (4, 16, 32)
     kernel: int = 7
     stride: int = 3
-    views: Literal["segments", "leads", "both"] = "segments"
+    compare: Literal["segments", "leads", "both"] = "segments"
     patient_pairs: bool = True
     temperature: float = 0.1
     signal: SignalSpec = SIGNAL
@@ -56,12 +56,12 @@ class ClocsConfig:
             raise ValueError(f"temperature {self.temperature:g} must be above 0")
 
 
-BASE = ClocsConfig()
+CMSC = ClocsConfig()
 # Ours: small enough for two CPU cores.
 TINY = replace(
-    BASE,
+    CMSC,
     width=32,
     signal=replace(SIGNAL, fs=100.0),
     recipe=replace(RECIPE, epochs=20, batch_size=32, lr=1.6e-2),
 )
-PRESETS = {"base": BASE, "leads": replace(BASE, views="leads"), "both": replace(BASE, views="both"), "tiny": TINY}
+PRESETS = {"cmsc": CMSC, "cmlc": replace(CMSC, compare="leads"), "cmsmlc": replace(CMSC, compare="both"), "tiny": TINY}

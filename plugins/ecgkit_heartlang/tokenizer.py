@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ecgkit.methods import Batch, Clock, Losses, Method
+from ecgkit.nn.losses.records import mean_by_record
 from ecgkit_heartlang.codebook import Codebook
 from ecgkit_heartlang.config import TokenizerConfig
 from ecgkit_heartlang.sentence import Sentence, SentenceEncoder, blocks
@@ -55,8 +56,8 @@ class Tokenizer(Method):
         codes, chosen, commitment = self.quantize(line)
         error = (self.rebuild(codes, line).float() - line.beats).square().mean(dim=-1)
         parts = {
-            "rebuilt": by_record(error, line.real),
-            "commitment": self.config.beta * by_record(commitment, line.real),
+            "rebuilt": mean_by_record(error, line.real),
+            "commitment": self.config.beta * mean_by_record(commitment, line.real),
         }
         used = {} if self.training else {"codes_used": chosen[line.real].unique().numel() + error.new_zeros(())}
         return Losses(parts, used)
@@ -69,8 +70,3 @@ class Tokenizer(Method):
 def through_tanh(width: int, out: int) -> nn.Sequential:
     """Return a linear layer, tanh and a linear layer."""
     return nn.Sequential(OrderedDict(hidden=nn.Linear(width, width), tanh=nn.Tanh(), out=nn.Linear(width, out)))
-
-
-def by_record(values: Tensor, counted: Tensor) -> Tensor:
-    """Return the mean over records of the mean of the values ``[B, S]`` that count; each record counts alike."""
-    return ((values * counted).sum(1) / counted.sum(1).clamp(min=1)).mean()

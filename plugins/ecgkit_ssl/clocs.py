@@ -17,8 +17,10 @@ from torch import Tensor, nn
 
 from ecgkit.methods import Batch, Clock, Corpus, Encoder, Features, Losses, Method, Sampler
 from ecgkit.nn.contrastive import embedding_statistics, gather
+from ecgkit.nn.losses.clocs import clocs_loss
 from ecgkit.training.sampling import PatientPairs
-from ecgkit_clocs.config import ClocsConfig
+from ecgkit_ssl.clocs_config import ClocsConfig
+from ecgkit_ssl.halves import halves
 
 
 class Layer(nn.Module):
@@ -89,47 +91,9 @@ class Clocs(Method):
     def views(self, batch: Batch) -> Tensor:
         """Return the embeddings of each record's views, ``[B, D, V]``."""
         parts = [(batch.signal, batch.lengths)]
-        if self.config.views != "leads":
+        if self.config.compare != "leads":
             parts = halves(batch.signal, batch.lengths)
         embedded = [self.encoder(signal, batch.lead_ids, lengths) for signal, lengths in parts]
-        if self.config.views == "segments":
+        if self.config.compare == "segments":
             return torch.stack([features.pooled for features in embedded], dim=-1)
         return torch.cat([features.per_lead.transpose(1, 2) for features in embedded], dim=-1)
-
-
-def halves(signal: Tensor, lengths: Tensor | None) -> list[tuple[Tensor, Tensor]]:
-    """Return both halves of what is real of each record, ``[B, L, T // 2]`` with zeros behind, and their lengths."""
-    B, L, T = signal.shape
-    half = (torch.full((B,), T, device=signal.device) if lengths is None else lengths) // 2
-    at = torch.arange(T // 2, device=signal.device)
-    real = at < half[:, None]
-    second = (at + half[:, None]).clamp(max=T - 1)[:, None].expand(B, L, -1)
-    return [(x * real[:, None], half) for x in (signal[..., : T // 2], signal.gather(2, second))]
-
-
-def clocs_loss(embeddings: Tensor, patients: Tensor, temperature: float) -> Tensor:
-    """Return the mean over all pairs of views of their contrast, section 4.3; 0 for one view.
-
-    Each row must find itself in the other view among all rows, and so must each row of the same patient. The released
-    code keeps only the last pair of views; this is the mean over pairs, as the paper has it.
-
-    Args:
-        embeddings: ``[N, D, V]``.
-        patients: int ``[N]``, equal for rows of one patient.
-        temperature: Divisor of the cosines.
-    """
-    V = embeddings.shape[-1]
-    unit = F.normalize(embeddings if embeddings.dtype == torch.float64 else embeddings.float(), dim=1, eps=1e-12)
-    a, b = torch.triu_indices(V, V, 1, device=unit.device)
-    if not len(a):
-        return unit.sum() * 0.0
-    with torch.autocast(unit.device.type, enabled=False):  # a product in bf16 would round the similarities
-        s = torch.einsum("idp,jdp->pij", unit[..., a], unit[..., b]) / temperature  # (pairs, N, N)
-    rows, columns = s.logsumexp(2), s.logsumexp(1)
-    own = s.diagonal(dim1=1, dim2=2)
-    same = patients[:, None] == patients
-    above, below = same.triu(1), same.tril(-1)
-    first = ((rows[:, :, None] - s) * above).sum((1, 2)) / above.sum().clamp(min=1)
-    second = ((columns[:, None] - s) * below).sum((1, 2)) / below.sum().clamp(min=1)
-    terms = 2 + above.any().to(s.dtype) + below.any().to(s.dtype)
-    return (((rows - own).mean(1) + (columns - own).mean(1) + first + second) / terms).mean()

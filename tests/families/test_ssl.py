@@ -1,0 +1,216 @@
+"""The self-supervised baselines: TS-TCC's published network, masks, teachers, segments, and what they refuse.
+
+`tests/nn/losses` compares their losses with stored values, and `tests/testing` runs every check of the kit on them.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from ecgkit_ssl import presets
+from ecgkit_ssl.clocs import Clocs
+from ecgkit_ssl.clocs_config import PRESETS as CLOCS
+from ecgkit_ssl.distillation import Dino, SimSiam
+from ecgkit_ssl.halves import halves
+from ecgkit_ssl.jepa import Jepa
+from ecgkit_ssl.masked_config import JEPA_PRESETS, Data2VecConfig
+from ecgkit_ssl.masking import draw_hidden, draw_spans, hide_blocks
+from ecgkit_ssl.temporal import TemporalContext
+from torch import Tensor
+
+from ecgkit.methods import Batch, Clock
+from ecgkit.nn.losses.nt_xent import nt_xent
+from ecgkit.training.optimization import method_optimization
+from tests.reference_vectors import Reference
+
+TINY = JEPA_PRESETS["tiny"]
+
+
+@pytest.mark.parametrize(("precision", "suffix"), [(torch.float64, ""), (torch.float32, "_f32")])
+def test_ts_tcc_is_the_published_one(golden: Path, precision: torch.dtype, suffix: str) -> None:
+    stored = Reference(golden / "ssl_tstcc.npz")
+    c, tolerance = stored.sizes, {"atol": 1e-8, "rtol": 1e-7} if not suffix else {"atol": 1e-4, "rtol": 1e-4}
+    config = presets.TsTccConfig(
+        context=c["hidden"],
+        context_depth=c["depth"],
+        context_heads=c["heads"],
+        context_hidden=c["mlp"],
+        dropout=c["dropout"],
+        ahead=c["timesteps"],
+    )
+    network = TemporalContext(c["channels"], config).to(precision).train()
+    published = stored.weights()
+    network.load_state_dict({own: published[name].view_as(p) for own, name, p in renamed(network)})
+    z = [stored.tensor(f"z{i}").to(precision).requires_grad_() for i in (1, 2)]
+    first, second = (F.normalize(x, dim=1).transpose(1, 2) for x in z)
+    one, a = network.contrast(first, second, stored.tensor("t1"))
+    two, b = network.contrast(second, first, stored.tensor("t2"))
+    contextual = nt_xent(a, b, c["temperature"])
+    loss = c["lambda_temporal"] * (one + two) + c["lambda_contextual"] * contextual
+    gradients = torch.autograd.grad(loss, z)
+    found = {
+        "temporal1": one,
+        "temporal2": two,
+        "context1": a,
+        "context2": b,
+        "contextual": contextual,
+        "loss": loss,
+        "grad_z1": gradients[0],
+        "grad_z2": gradients[1],
+    }
+    for name, value in found.items():
+        np.testing.assert_allclose(value.detach(), stored[name + suffix], **tolerance, err_msg=name)
+
+
+def renamed(network: TemporalContext) -> list[tuple[str, str, Tensor]]:
+    """Return our name, the published name and the value of every weight and buffer."""
+    names = {
+        "enter": "seq_transformer.patch_to_embedding",
+        "project": "projection_head",
+        "ahead": "Wk",
+        "norm1": "0.fn.norm",
+        "attn.qkv": "0.fn.fn.to_qkv",
+        "attn.proj": "0.fn.fn.to_out.0",
+        "norm2": "1.fn.norm",
+        "mlp.fc1": "1.fn.fn.net.0",
+        "mlp.fc2": "1.fn.fn.net.3",
+    }
+    found = []
+    for own, value in network.state_dict().items():
+        if own == "token":
+            found.append((own, "seq_transformer.c_token", value))
+        elif own.startswith("blocks."):
+            _, number, part = own.split(".", 2)
+            module, kind = part.rsplit(".", 1)
+            found.append((own, f"seq_transformer.transformer.layers.{number}.{names[module]}.{kind}", value))
+        else:
+            head, rest = own.split(".", 1)
+            found.append((own, f"{names[head]}.{rest}", value))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_hidden_tokens_lie_in_blocks(seed: int) -> None:
+    mask = hide_blocks(200, 160, 10, np.random.default_rng(seed))
+    assert mask.sum() == 160
+    edges = np.flatnonzero(np.diff(np.pad(mask, 1).astype(int)))
+    assert (edges[1::2] - edges[::2]).max() >= 10
+
+
+def test_masks_keep_the_share_and_hide_no_padding() -> None:
+    torch.manual_seed(0)
+    real = torch.arange(100) < torch.tensor([100, 40, 1, 2])[:, None]
+    hidden = draw_hidden(real, (0.15, 0.25), 5)
+    assert not (hidden & ~real).any()
+    visible = (real & ~hidden).sum(1)
+    assert 15 <= visible[0] <= 25
+    assert 6 <= visible[1] <= 10
+    assert visible[2:].tolist() == [1, 1]
+
+
+def test_spans_have_their_length_and_share() -> None:
+    torch.manual_seed(0)
+    real = torch.arange(400) < torch.tensor([400, 400, 30, 1])[:, None]
+    masked = draw_spans(real, 10, 0.065)
+    assert not (masked & ~real).any()
+    assert masked.any(1).all()
+    edges = np.flatnonzero(np.diff(np.pad(masked[0].numpy(), 1).astype(int)))
+    assert ((edges[1::2] - edges[::2])[:-1] >= 10).all()
+    many = draw_spans(torch.ones(2000, 200, dtype=torch.bool), 10, 0.065)
+    assert float(many[:, 20:].float().mean()) == pytest.approx(1 - (1 - 0.065) ** 10, abs=0.01)
+
+
+def test_the_teacher_starts_as_the_student_and_follows_it() -> None:
+    torch.manual_seed(0)
+    method = Jepa(TINY)
+    weight, start = method.student.norm.weight, method.encoder.norm.weight.clone()
+    assert torch.equal(weight, start)
+    assert not any(p.requires_grad for p in method.encoder.parameters())
+    with torch.no_grad():
+        weight.add_(1.0)
+    method.after_step(Clock.at(0, 10, 1))
+    assert torch.allclose(method.encoder.norm.weight, start + 1 - TINY.momentum[0], atol=1e-6)
+
+
+def test_a_student_never_sees_what_is_hidden() -> None:
+    """Changing a hidden stretch of the signal changes the target, and not what the student makes of the rest."""
+    method = Jepa(TINY).eval()
+    signal = torch.randn(1, 12, TINY.signal.samples, generator=torch.Generator().manual_seed(0))
+    real = method.student.real_tokens(signal, None)
+    torch.manual_seed(3)
+    hidden = draw_hidden(real, TINY.keep, TINY.shortest)
+    changed = signal.clone()
+    changed[:, :, hidden[0].repeat_interleave(TINY.patch)] += 1.0
+    seen: list[Tensor] = []
+    for x in (signal, changed):
+        torch.manual_seed(3)
+        handle = method.predictor.register_forward_hook(lambda m, a, out: seen.append(out))
+        method.training_step(Batch(x, torch.arange(12), torch.arange(1)), Clock.end())
+        handle.remove()
+    assert torch.equal(*seen)
+
+
+def test_both_halves_are_of_what_is_real() -> None:
+    signal = torch.arange(1.0, 11.0).expand(2, 3, 10)
+    (first, half), (second, _) = halves(signal, torch.tensor([10, 6]))
+    assert half.tolist() == [5, 3]
+    assert first[:, 0].tolist() == [[1, 2, 3, 4, 5], [1, 2, 3, 0, 0]]
+    assert second[:, 0].tolist() == [[6, 7, 8, 9, 10], [4, 5, 6, 0, 0]]
+
+
+@pytest.mark.parametrize(("preset", "views"), [("cmsc", 2), ("cmlc", 3), ("cmsmlc", 6)])
+def test_every_loss_of_clocs_has_its_views(preset: str, views: int) -> None:
+    method = Clocs(replace(CLOCS["tiny"], compare=CLOCS[preset].compare))
+    patients = {"patients": torch.tensor([0, 0, 1, 2])}
+    batch = Batch(torch.randn(4, 3, 1000), torch.arange(3), torch.arange(4), extra=patients)
+    assert method.views(batch).shape[-1] == views
+
+
+def test_only_the_predictor_of_simsiam_keeps_its_learning_rate() -> None:
+    config = replace(presets.SIMSIAM["tiny"], channels=4, projector_hidden=8, projection=4)
+    method = SimSiam(config)
+    optimization = method_optimization(method, config.recipe, torch.device("cpu"))
+    optimization.set_rates(Clock.at(99, 100, 20))
+    predictor = set(method.predictor.parameters())
+    for group in optimization.groups:
+        still = {p in predictor for p in group["params"]}
+        assert len(still) == 1
+        assert (group["lr"] == config.recipe.peak_lr) == still.pop()
+
+
+def test_prototypes_stand_still_in_the_first_epoch() -> None:
+    config = replace(presets.DINO["tiny"], channels=4, projector_hidden=8, bottleneck=4, prototypes=6)
+    method = Dino(config)
+    views = {"views": torch.randn(3, config.views.count, 12, 200)}
+    batch = Batch(torch.randn(3, 12, 200), torch.arange(12), torch.arange(3), extra=views)
+    for step, moves in ((0, False), (10, True)):
+        method.zero_grad()
+        method.training_step(batch, Clock.at(step, 200, 20)).loss.backward()
+        assert bool(method.head.prototypes.grad.any()) == moves
+        assert method.head.mlp[0].weight.grad.any()
+    assert not method.centre.value.any()  # it moves after the step
+    method.after_step(Clock.at(0, 200, 20))
+    assert method.centre.value.any()
+
+
+@pytest.mark.parametrize(
+    ("config", "wrong", "named"),
+    [
+        (TINY, {"keep": (0.3, 0.2)}, "keep"),
+        (TINY, {"width": 47}, "multiple of heads"),
+        (CLOCS["tiny"], {"kernel": 4}, "odd"),
+        (CLOCS["tiny"], {"temperature": 0}, "temperature"),
+        (presets.SIMCLR["tiny"], {"temperature": 0}, "temperature"),
+        (presets.BYOL["tiny"], {"momentum": (0.9, 1.1)}, "momentum"),
+        (presets.VICREG["tiny"], {"weights": (0.0, 0.0, 0.0)}, "weights"),
+        (presets.TS_TCC["tiny"], {"context": 33}, "context_heads"),
+        (Data2VecConfig(), {"layers": 13}, "layers"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(config: Any, wrong: dict[str, Any], named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        replace(config, **wrong)
