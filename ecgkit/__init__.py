@@ -23,6 +23,7 @@ from ecgkit.entries import (
     SupplyEntry,
     TaskEntry,
     TextEncoderEntry,
+    WeightsEntry,
 )
 from ecgkit.hookspecs import hookimpl
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from ecgkit.api.demo import run_demo
     from ecgkit.api.download import download_dataset
     from ecgkit.api.ecg import read_ecg
+    from ecgkit.api.embed import embed
     from ecgkit.api.explain import explain, explain_cohort
     from ecgkit.api.export import export_encoder
     from ecgkit.api.extractions import (
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from ecgkit.api.knowledge import extract_knowledge, write_prompts
     from ecgkit.api.listing import list_encoders, list_heads, list_tasks
     from ecgkit.api.plugins import check_plugin, list_methods, list_plugins, new_plugin
+    from ecgkit.api.predict import predict
     from ecgkit.api.prepare import prepare
     from ecgkit.api.pretrain import estimate_pretraining, pretrain, resume_pretraining
     from ecgkit.api.probe import probe
@@ -87,6 +90,7 @@ __all__ = [
     "SupplyEntry",
     "TaskEntry",
     "TextEncoderEntry",
+    "WeightsEntry",
     "__version__",
     "audit_knowledge",
     "best_run",
@@ -97,6 +101,7 @@ __all__ = [
     "delete_runs",
     "doctor",
     "download_dataset",
+    "embed",
     "estimate_pretraining",
     "explain",
     "explain_cohort",
@@ -125,6 +130,7 @@ __all__ = [
     "load",
     "new_plugin",
     "open_store",
+    "predict",
     "prepare",
     "pretrain",
     "probe",
@@ -161,6 +167,7 @@ _FUNCTIONS = {
     "ecgkit.api.demo": "run_demo",
     "ecgkit.api.ecg": "read_ecg",
     "ecgkit.api.download": "download_dataset",
+    "ecgkit.api.embed": "embed",
     "ecgkit.api.explain": "explain explain_cohort",
     "ecgkit.api.export": "export_encoder",
     "ecgkit.api.ingest": "ingest",
@@ -170,6 +177,7 @@ _FUNCTIONS = {
     "ecgkit.api.knowledge": "extract_knowledge write_prompts",
     "ecgkit.api.listing": "list_encoders list_heads list_tasks",
     "ecgkit.api.plugins": "check_plugin list_methods list_plugins new_plugin",
+    "ecgkit.api.predict": "predict",
     "ecgkit.api.prepare": "prepare",
     "ecgkit.api.pretrain": "estimate_pretraining pretrain resume_pretraining",
     "ecgkit.api.relabel": "relabel",

@@ -45,6 +45,23 @@ def check_output(path: Path, kind: str, *, overwrite: bool = False, option: str 
         raise OutputError(f"{path} is not a {kind} and is not replaced: {what}", remedy=f"{other}.")
 
 
+def check_file(path: Path, *, overwrite: bool = False, option: str = "--out") -> None:
+    """Check early whether a file may be written.
+
+    Args:
+        path: The file.
+        overwrite: Whether an earlier file may be replaced.
+        option: Option of the command that names the file, for the error.
+
+    Raises:
+        OutputError: `path` is a folder, or exists and may not be replaced.
+    """
+    if path.is_dir():
+        raise OutputError(f"{path} is a folder", remedy="Name a file to write.")
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} already exists", remedy=f"Give another {option}, or replace it with --overwrite.")
+
+
 @contextlib.contextmanager
 def atomic_folder(path: Path, kind: str) -> Iterator[Path]:
     """Yield a folder that replaces `path` when the block ends without an error.
@@ -243,6 +260,6 @@ def _size(count: int) -> str:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
+    mask = os.umask(0o077)  # only setting it tells it; what another thread makes meanwhile is its owner's alone
     os.umask(mask)
     return mask

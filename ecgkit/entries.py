@@ -115,6 +115,16 @@ class MethodEntry(Entry):
 
 
 @dataclass(frozen=True, kw_only=True)
+class WeightsEntry(Entry):
+    """Published weights; `target` is ``"package:file.yaml"``, a data file inside that package that holds their card.
+
+    The file maps names to cards, which hold the fields of `ecgkit.training.weight_cards.WeightCard`.
+    """
+
+    kind: ClassVar[str] = "weights"
+
+
+@dataclass(frozen=True, kw_only=True)
 class HeadEntry(Entry):
     """A head, which turns features into predictions; `target` has the `ecgkit.evaluation.heads.Head` interface.
 

@@ -24,6 +24,7 @@ from uuid import uuid4
 from ecgkit.atomic import (
     MARKER,
     atomic_file,
+    check_file,
     check_output,
     kind_of,
     mark,
@@ -58,6 +59,7 @@ class Unfinished:
             may be called again after it was killed.
         left: Says what the work leaves behind if Ctrl-C stops it; None for the parts that are done.
         option: Option that names the output, for errors; empty if none does.
+        is_file: Whether the output is one file, made as a file of the same name in `made`.
     """
 
     def __init__(
@@ -73,7 +75,9 @@ class Unfinished:
         rescue: Callable[[Path], object] = lambda _: None,
         left: Callable[[], Left] | None = None,
         option: str = "--out",
+        is_file: bool = False,
     ) -> None:
+        self.is_file = is_file
         self.out = out.absolute()
         self.kind = kind
         self.overwrite = overwrite
@@ -103,7 +107,7 @@ class Unfinished:
             OutputError: The output exists and may not be replaced, or the folder's name is already in use.
         """
         self.settle()
-        check_output(self.out, self.kind, overwrite=self.overwrite, option=self.option)
+        self._check_out()
 
     @contextmanager
     def open(self, *, wait: bool = False) -> Iterator[None]:
@@ -118,7 +122,7 @@ class Unfinished:
         """
         self.check_free()
         with keeps(self._left), self._alone(wait):
-            check_output(self.out, self.kind, overwrite=self.overwrite, option=self.option)
+            self._check_out()
             with telling_of_a_full_disk(self.out, CONTINUES):
                 mark(self.folder, f"unfinished {self.kind}")
                 yield
@@ -167,6 +171,11 @@ class Unfinished:
         for path in self.made.glob(".*.partial*"):
             path.unlink()  # of `atomic_file`, in a process that was killed
         sync_tree(self.made)
+        if self.is_file:
+            os.replace(self.made / self.out.name, self.out)
+            sync(self.out.parent)
+            self._remove()
+            return
         if not self.in_place:
             mark(self.made, self.kind)
             publish(self.made, self.out, replace=self.overwrite, aside=self._aside, rescue=self._rescue)
@@ -236,6 +245,12 @@ class Unfinished:
                 os.replace(self._aside, self.out)
             if self.folder.exists() and self.out.exists() and not self.made.exists():
                 self.clear()
+
+    def _check_out(self) -> None:
+        if self.is_file:
+            check_file(self.out, overwrite=self.overwrite, option=self.option)
+        else:
+            check_output(self.out, self.kind, overwrite=self.overwrite, option=self.option)
 
     def _check_name(self) -> None:
         kinds = [f"unfinished {self.kind}", *([self.kind] if self.in_place else [])]

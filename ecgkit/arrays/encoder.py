@@ -12,15 +12,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ecgkit.arrays.records import Records, read_records
+from ecgkit.arrays.records import read_records
 from ecgkit.arrays.store import EcgStore
 from ecgkit.arrays.supplies import supplies_of
+from ecgkit.arrays.views import view_of
 from ecgkit.entries import MethodEntry
-from ecgkit.errors import LeadError, SignalError
+from ecgkit.errors import SignalError
 from ecgkit.evaluation.features.extract import RecordFeatures, extract
 from ecgkit.methods import Batch, Encoder
-from ecgkit.signal.spec import SignalSpec, window_of
-from ecgkit.store.views import SHORTEST, View, open_view
+from ecgkit.signal.spec import SignalSpec
+from ecgkit.store.views import SHORTEST, open_view
 from ecgkit.training.data import Windows, evaluation_starts
 from ecgkit.training.run import open_run, pick_device
 from ecgkit.training.supply import open_supplies
@@ -125,7 +126,7 @@ class TrainedEncoder:
             LeadError: A name is not a lead, or the model has none of the leads.
         """
         records = read_records(signal, fs, leads, unit, derive=derive)
-        view = self._view(records)
+        view = view_of(records, self.spec)
         supplies = supplies_of(self.encoder.needs, records, self.spec, rpeaks=rpeaks, age=age, sex=sex)
         rows = np.arange(len(records))
         found = extract(self.encoder, view, rows, self.features, supplies=supplies, batch_size=batch_size)
@@ -176,25 +177,11 @@ class TrainedEncoder:
             `ecgkit.methods.Batch` with ``signal [B, L, T]`` of the given leads, in the contract's order.
         """
         records = read_records(signal, fs, leads, unit, derive=more.pop("derive", True))
-        view = self._view(records)
+        view = view_of(records, self.spec)
         supplies = supplies_of(self.encoder.needs, records, self.spec, **more)
         rows = np.arange(len(records))
         offsets = self.spec.eval_offsets
         return [Windows(view, evaluation_starts(view, offset), supplies)[rows] for offset in offsets]
-
-    def _view(self, records: Records) -> View:
-        """Return the records under the contract, before the crop, as `open_view` does for a store."""
-        spec, B = self.spec, len(records)
-        present = np.isin(spec.leads, records.leads)
-        if not present.any():
-            raise LeadError(f"leads {', '.join(records.leads)}", f"at least one of {', '.join(spec.leads)}")
-        if records.samples < SHORTEST * records.fs:
-            raise SignalError(f"records of {records.samples / records.fs:.3g} s", f"at least {SHORTEST:g} s")
-        rows = [records.leads.index(lead) for lead in np.array(spec.leads)[present]]
-        window, length = window_of(records.signal[:, rows], records.fs, spec)
-        signal = np.zeros((B, len(spec.leads), spec.window_samples), np.float32)
-        signal[:, present] = window
-        return View(spec, signal, np.tile(present, (B, 1)), np.full(B, length))
 
     def _features(self, found: RecordFeatures, *, single: bool) -> EcgFeatures:
         values: dict[str, Any] = {"present": found.present, **found.fields}

@@ -10,7 +10,6 @@ import io
 import math
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,7 +20,7 @@ import pandas as pd
 
 from ecgkit.datasets.base import Source
 from ecgkit.distribution import install_extra
-from ecgkit.errors import DatasetError, RecordError
+from ecgkit.errors import DatasetError, EcgkitError, RecordError
 from ecgkit.parquet import as_frame
 
 Row = dict[str, Any]
@@ -64,14 +63,9 @@ def read_table(path: Path) -> Table:
         frame, notes = _frame(path)
     except FileNotFoundError:
         raise DatasetError(f"{path} does not exist; the dataset needs this table") from None
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        zlib.error,
-        zipfile.BadZipFile,
-    ) as error:  # pandas and pyarrow raise ValueErrors
+    except EcgkitError:
+        raise
+    except Exception as error:  # pandas, pyarrow and openpyxl have many
         kind = path.suffix.lstrip(".").upper() or "CSV"
         raise DatasetError(f"{path} cannot be read as a {kind} table ({' '.join(str(error).split())[:160]})") from None
     frame = frame.astype(object).where(frame.notna(), None)

@@ -193,7 +193,7 @@ def make_plan(
     """
     with memory_budget(options.max_record_mb):
         listed = settle(introduce(dataset))
-        sources, damaged = _distinct(_chosen(listed, options)), list[LedgerRow]()
+        sources, damaged = distinct(_chosen(listed, options)), list[LedgerRow]()
     listing, blocks = len(sources), dict[int, Block]()
     if options.verify:
         checked = verify(dataset, listed, sources, executor, stop, progress or silent)
@@ -208,7 +208,7 @@ def make_plan(
     stop.check()
     ordered = [blocks[start] for start in sorted(blocks)]
     found = listing - sum(block.others for block in ordered)
-    rejected = [*_not_entered(dataset), *damaged, *(row for block in ordered for row in block.rejected)]
+    rejected = [*not_entered(dataset), *damaged, *(row for block in ordered for row in block.rejected)]
     if not any(block.slots for block in ordered):
         raise nothing_read(dataset, found, rejected)
     leads = options.leads or _lead_axis(frozenset().union(*(block.kinds for block in ordered)))
@@ -226,7 +226,7 @@ def nothing_read(dataset: Dataset, found: int, rejected: Sequence[LedgerRow]) ->
     )
 
 
-def _not_entered(dataset: Dataset) -> list[LedgerRow]:
+def not_entered(dataset: Dataset) -> list[LedgerRow]:
     """Return a ledger row for each folder that was not entered, and each member of an archive that was refused."""
     paths = [utf8(folder.path) for folder in dataset.not_entered]
     stages = ["folder" if folder.is_lost else "link" for folder in dataset.not_entered]
@@ -242,7 +242,7 @@ def _chosen(sources: Sequence[Source], options: IngestOptions) -> list[Source]:
     return list(sources[: options.limit])
 
 
-def _distinct(sources: list[Source]) -> list[Source]:
+def distinct(sources: list[Source]) -> list[Source]:
     """Return the sources, and refuse two with the same id, since results could not tell them apart."""
     twice = [record_id for record_id, n in Counter(s.record_id for s in sources if not s.problem).items() if n > 1]
     if twice:

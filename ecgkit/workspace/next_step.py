@@ -1,12 +1,13 @@
 """The command that a user would sensibly give next, from what a store, a run or the folder holds."""
 
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
 
 from ecgkit.entries import MethodEntry
 from ecgkit.plugins import host
 from ecgkit.workspace.contents import StoreInfo, read_store
-from ecgkit.workspace.runs import RUNS
+from ecgkit.workspace.runs import CONFIG, RUNS
 
 
 def after_store(path: Path) -> str:
@@ -40,6 +41,15 @@ def after_results(folder: Path) -> str:
     """Return the next command for a folder of results: the report, without a path if it lies below ``runs``."""
     below = Path(RUNS).absolute() in folder.absolute().parents
     return "ecgkit report" if below else f"ecgkit report {quoted(folder)}"
+
+
+def after_predictions(results: Sequence[Path], data: Path) -> str:
+    """Return the next command after predictions: the features of the same records, if the result lies in its run."""
+    runs = [parent for parent in Path(results[0]).absolute().parents if (parent / CONFIG).is_file()]
+    if not runs:
+        return "ecgkit report"
+    shown = runs[0].relative_to(Path.cwd()) if runs[0].is_relative_to(Path.cwd()) else runs[0]
+    return f"ecgkit embed {quoted(shown)} --data {quoted(data)} --out embeddings.parquet"
 
 
 def quoted(path: Path) -> str:

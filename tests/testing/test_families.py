@@ -23,6 +23,7 @@ SMALL = {
     "clear": "width=16 depth=1 heads=2 hidden=16 decoder_width=16 decoder_depth=1 decoder_heads=2",
     "clocs": "width=8 channels=[4,8]",
     "cmsc": RESNET,
+    "cpc": "width=8 depth=1 states=2 negatives=4",
     "data2vec": f"{VIT} layers=1",
     "dino": f"{RESNET} bottleneck=8 prototypes=12",
     "heartlang": f"{SENTENCE} codebook.width=16 codebook.hidden=16 codebook.head_width=8",

@@ -39,6 +39,8 @@ class ProbedEncoder:
         built_on: Names of the runs that its pretraining was built on; `seen` holds their records too.
         silent: Names of the runs in `built_on` that do not state what they were trained on.
         origins: Where the further inputs of its pretraining came from, such as entities, in words by input.
+        stated: What the card of imported weights says that they were trained on; empty without a card.
+        archives_known: Whether `archives` then holds all archives of the training data.
         method: Function that loads the whole method, for a head that needs more than the encoder; None without a run.
         run: Its run folder; None without a run.
     """
@@ -59,6 +61,8 @@ class ProbedEncoder:
     built_on: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
+    stated: str = ""
+    archives_known: bool = False
     method: Callable[[], Method] | None = None
     run: Path | None = None
 
@@ -179,6 +183,7 @@ def pretrained_encoder(path: Path) -> ProbedEncoder:
         qualified(str(dataset), rows["patient_id"].dropna()) for dataset, rows in seen.groupby("dataset", sort=False)
     ]
     parents = list(_ancestors(run.details.get("built_on") or []))
+    imported = run.details.get("imported") or {}
     return ProbedEncoder(
         name=path.resolve().name,
         entry=run.entry,
@@ -195,6 +200,8 @@ def pretrained_encoder(path: Path) -> ProbedEncoder:
         built_on=tuple(dict.fromkeys(name for name, _ in parents)),
         silent=tuple(dict.fromkeys(name for name, records in parents if not records)),
         origins={str(need): str(origin) for need, origin in (run.details.get("origins") or {}).items()},
+        stated=str(imported.get("trained_on", "")),
+        archives_known=bool(imported.get("all_archives_known", False)),
         method=run.method,
         run=path,
     )
@@ -202,8 +209,8 @@ def pretrained_encoder(path: Path) -> ProbedEncoder:
 
 def _archives(details: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the archives that a run and the runs it is built on were trained on; of an older run, its dataset."""
-    store = details.get("store", {})
-    own = store.get("archives", [store["dataset"]] if "dataset" in store else [])
+    store, imported = details.get("store", {}), details.get("imported") or {}
+    own = store.get("archives", imported.get("archives", [store["dataset"]] if "dataset" in store else []))
     theirs = (
         _archives({"store": {"archives": run.get("archives", [])}, **run}) for run in details.get("built_on") or []
     )

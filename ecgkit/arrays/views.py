@@ -1,0 +1,28 @@
+"""Records in memory under a signal contract: the same view that a store has, and made by the same function."""
+
+import numpy as np
+
+from ecgkit.arrays.records import Records
+from ecgkit.errors import LeadError, SignalError
+from ecgkit.signal.spec import SignalSpec, window_of
+from ecgkit.store.views import SHORTEST, View
+
+
+def view_of(records: Records, spec: SignalSpec) -> View:
+    """Return records under a contract, before the crop, as `ecgkit.store.views.open_view` does for a store.
+
+    Raises:
+        LeadError: The records have none of the contract's leads.
+        SignalError: The records are shorter than `SHORTEST` seconds.
+    """
+    B = len(records)
+    present = np.isin(spec.leads, records.leads)
+    if not present.any():
+        raise LeadError(f"leads {', '.join(records.leads)}", f"at least one of {', '.join(spec.leads)}")
+    if records.samples < SHORTEST * records.fs:
+        raise SignalError(f"records of {records.samples / records.fs:.3g} s", f"at least {SHORTEST:g} s")
+    rows = [records.leads.index(lead) for lead in np.array(spec.leads)[present]]
+    window, length = window_of(records.signal[:, rows], records.fs, spec)
+    signal = np.zeros((B, len(spec.leads), spec.window_samples), np.float32)
+    signal[:, present] = window
+    return View(spec, signal, np.tile(present, (B, 1)), np.full(B, length))

@@ -1,0 +1,176 @@
+"""Work on all records of a source in parts, which a stopped call keeps.
+
+OUT.partial/parts/000012.npz    arrays of a part
+OUT.partial/parts/000012.json   what else is known of it; written last
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import astuple, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ecgkit.atomic import atomic_file
+from ecgkit.errors import ConfigError, DatasetError
+from ecgkit.executor import Executor, open_executor
+from ecgkit.inference.records import RecordSource
+from ecgkit.parts import Part, make_parts
+from ecgkit.progress import Progress, of_stage
+from ecgkit.signal.spec import SignalSpec
+from ecgkit.store.writer import LedgerRow
+from ecgkit.training.run import pick_device
+from ecgkit.unfinished import Unfinished, whole_file
+
+Call = tuple[int, Any]
+COLUMNS = ("record_id", "path", "stage", "reason")
+
+
+@dataclass(frozen=True)
+class MadePart:
+    """A finished part.
+
+    Args:
+        arrays: Its arrays by name.
+        facts: What else is known of it.
+    """
+
+    arrays: Mapping[str, NDArray[Any]]
+    facts: dict[str, Any]
+
+    @property
+    def rejected(self) -> list[LedgerRow]:
+        """The records of the part that gave nothing, with the reason."""
+        return [LedgerRow(*row) for row in self.facts["rejected"]]
+
+
+def write_part(
+    folder: Path, index: int, arrays: Mapping[str, NDArray[Any]], rejected: Sequence[LedgerRow], **facts: Any
+) -> None:
+    """Write a part, its list of facts last."""
+    with whole_file(folder / f"{index:06d}.npz") as path, path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **dict(arrays))
+    content = {"rejected": [astuple(row) for row in rejected], **facts}
+    with whole_file(folder / _name(index)) as path:
+        path.write_text(json.dumps(content, default=_plain), encoding="utf-8")
+
+
+def read_parts(folder: Path) -> Iterator[MadePart]:
+    """Yield all parts in order."""
+    for file in sorted(folder.glob("*.json")):
+        facts = json.loads(file.read_text(encoding="utf-8"))
+        with np.load(file.with_suffix(".npz"), allow_pickle=False) as arrays:
+            yield MadePart({name: arrays[name] for name in arrays.files}, facts)
+
+
+def _plain(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else str(value)
+
+
+def _name(index: int) -> str:
+    return f"{index:06d}.json"
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Where the work runs.
+
+    Args:
+        count: Number of processes.
+        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        gpus: Number of GPUs to share the work between, each with a process of its own; 0 for `device` alone.
+    """
+
+    count: int = 1
+    device: str = "auto"
+    gpus: int = 0
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """The devices, which the parts take in turn.
+
+        Raises:
+            RunError: A device does not exist.
+            ConfigError: Device and number of GPUs are both given.
+        """
+        if self.gpus and self.device != "auto":
+            raise ConfigError(f"--gpus {self.gpus} together with --device {self.device}", remedy="Give only one.")
+        names = tuple(f"cuda:{n}" for n in range(self.gpus)) or (self.device,)
+        return tuple(str(pick_device(name)) for name in names)
+
+    @contextmanager
+    def open(self) -> Iterator[Executor]:
+        """Yield the executor. Several processes share the processor's cores between them."""
+        count = max(self.count, self.gpus)
+        threads = partial(torch.set_num_threads, max(1, torch.get_num_threads() // count))
+        with open_executor(count, warm_up=threads) as executor:
+            yield executor
+
+
+def make_all(
+    unfinished: Unfinished,
+    source: RecordSource,
+    make: Callable[[Call], object],
+    specs: Sequence[SignalSpec],
+    workers: Workers,
+    progress: Progress,
+) -> None:
+    """Make the parts of a source that are not done yet.
+
+    Args:
+        unfinished: The folder, open and begun.
+        source: The records.
+        make: Function of a module, or a partial of one, that makes a part from its number and a call of the source.
+        specs: The signal contracts of the models.
+        workers: Where the work runs.
+        progress: Called with the stage, records done and records in total.
+
+    Raises:
+        Interrupted: Ctrl-C was pressed; finished parts are kept.
+        WorkerError: A worker ended before its work was done.
+    """
+    parts = [Part(_name(index), records, (index, call)) for index, (records, call) in enumerate(source.calls)]
+    with workers.open() as executor:
+        for spec in dict.fromkeys(specs):
+            source.prepare(spec, of_stage(progress, "view"), executor)
+        make_parts(unfinished, make, parts, executor, of_stage(progress, "records"))
+
+
+def ledger_of(source: RecordSource, made: Sequence[LedgerRow], taken: int) -> list[LedgerRow]:
+    """Return all ledger rows, in order.
+
+    Raises:
+        DatasetError: No record was taken.
+    """
+    rows = [*source.rejected, *made]
+    if not taken:
+        why = f"; record {rows[0].record_id}: {rows[0].reason}" if rows else ""
+        raise DatasetError(f"none of the {len(made)} records can be read{why}")
+    return rows
+
+
+def ledger_path(out: Path) -> Path:
+    """Return the file that lists the records that gave nothing, beside the output."""
+    return out.with_name(f"{out.stem}.ledger.csv")
+
+
+def write_ledger(out: Path, rows: Sequence[LedgerRow]) -> Path | None:
+    """Write the ledger beside an output, or remove that of an earlier one; return its path if there is one."""
+    file = ledger_path(out)
+    if not rows:
+        file.unlink(missing_ok=True)
+        return None
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    writer.writerows(astuple(row) for row in rows)
+    with atomic_file(file) as staging:
+        staging.write_text(text.getvalue(), encoding="utf-8")
+    return file
