@@ -119,6 +119,7 @@ def _show(found: "Explanation", out: Path | None, as_json: bool) -> None:
         print_json(
             {
                 **{name: getattr(found, name) for name in ("record", "output", "way", "probability", "score", "flat")},
+                "map_sum": float(found.values.sum()),
                 "leads": _rows(found.leads, found.shares.sum(axis=1), found.without_lead, "lead"),
                 "parts": _rows(found.parts, found.shares.sum(axis=0), found.without_part, "part"),
                 "without": [
@@ -135,6 +136,7 @@ def _show(found: "Explanation", out: Path | None, as_json: bool) -> None:
         {
             **chance,
             "score": f"{found.score:.2f}; {found.flat:.2f} for the same record without any wave",
+            "map": f"adds up to {found.values.sum():.2f} of this difference of {found.score - found.flat:.2f}",
             "top tenth deleted": f"the score falls by {check.fall:.2f}",
             "random tenths": f"it falls by {check.random_fall:.2f} (sd {check.random_sd:.2f})",
             "shuffled weights": f"likeness of the maps {check.likeness:.2f} (1 would be the same map)",

@@ -106,7 +106,7 @@ def _draw_band(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], shade
 def _note(found: Explanation) -> str:
     how = "integrated gradients" if found.way == "gradients" else "occlusion of 0.2 s"
     seconds = found.values.shape[-1] / found.fs
-    return f"band: {how} of the {seconds:.4g} s that the model reads; red raises {found.output}, blue lowers it"
+    return f"{how} over {seconds:.4g} s: red raises {found.output}, blue lowers it"
 
 
 def _draw_bars(figure: Figure, found: Explanation, height: float, width: float) -> None:
