@@ -77,5 +77,5 @@ def fetch_weights(address: str, name: str) -> Fetched:
             f"{file} differs from the file of {address}", f"SHA-256 {stated}", "Delete it, and try again."
         )
     card = info.card_data
-    licence = str((card.to_dict() if card else {}).get("license") or "")
+    licence = str(getattr(card, "license", "") or "")
     return Fetched(file, f"{address.partition('@')[0]}@{facts.commit_hash or 'unknown'}", licence, known)
