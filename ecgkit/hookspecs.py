@@ -31,6 +31,7 @@ from ecgkit.entries import (
     SupplyEntry,
     TaskEntry,
     TextEncoderEntry,
+    WeightsEntry,
 )
 
 hookspec = pluggy.HookspecMarker("ecgkit")
@@ -40,6 +41,11 @@ hookimpl = pluggy.HookimplMarker("ecgkit")
 @hookspec
 def register_methods(register: Callable[[MethodEntry], None]) -> None:
     """Register method families, which ``ecgkit pretrain --method NAME`` trains."""
+
+
+@hookspec
+def register_weights(register: Callable[[WeightsEntry], None]) -> None:
+    """Register published weights, which ``ecgkit encoders`` lists and ``ecgkit import-weights`` recognises."""
 
 
 @hookspec

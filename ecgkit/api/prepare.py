@@ -86,14 +86,15 @@ def prepare(
     groundwork = Groundwork(entry, chosen, opened, adds=True)
     missing, there = groundwork.missing(), groundwork.has_view()
     view = groundwork.lay(progress, workers, dask)
+    folder = view_folder(opened, chosen.signal)
     return Prepared(
         store=opened.path,
         method=entry.name,
         signal=str(chosen.signal),
         added=missing,
-        view=view_folder(opened, chosen.signal),
+        view=folder,
         was_there=there,
-        size=view.signal.nbytes,
+        size=sum(file.stat().st_size for file in folder.iterdir()),
         records=len(opened),
         usable=int(view.usable.sum()),
     )

@@ -6,15 +6,19 @@ from pathlib import Path
 from ecgkit.api.arguments import PathLike, path_or_none
 from ecgkit.atomic import atomic_file, check_suffix
 from ecgkit.choices import notes_choices
-from ecgkit.errors import OutputError
+from ecgkit.errors import OutputError, ResultsError
 from ecgkit.evaluation.results.row import find_rows
 from ecgkit.progress import Progress, of_stage, silent
 from ecgkit.reporting.elements.section import Rows, Section
 from ecgkit.reporting.page.write import write_report
+from ecgkit.reporting.sections.challenge import challenge_section
+from ecgkit.reporting.sections.embeddings import Projection, embeddings_section
 from ecgkit.reporting.sections.examples import examples_section
+from ecgkit.reporting.sections.subgroups import subgroups_section
 from ecgkit.reporting.tables.formats import to_csv, to_json, to_latex, to_markdown
 from ecgkit.reporting.tables.report_tables import report_tables
 from ecgkit.store.reader import Store
+from ecgkit.store.records import RecordTable
 from ecgkit.workspace.defaults import the_results
 
 PAGE = Path("report.html")
@@ -27,6 +31,9 @@ def report(
     out: PathLike | None = None,
     title: str = "ecgkit report",
     examples: PathLike | None = None,
+    data: PathLike | None = None,
+    projection: Projection = "pca",
+    weights: PathLike | None = None,
     tests: bool = True,
     md: PathLike | None = None,
     latex: PathLike | None = None,
@@ -44,6 +51,10 @@ def report(
         out: HTML file of the page. Default: ``report.html``, or no page if another output is named.
         title: Title of the page.
         examples: Store of the results. The page then shows ECGs with the highest losses and the most confident errors.
+        data: Store of the results. The page then shows scores by sex, age and dataset, and a map of the embeddings that
+            the probes kept.
+        projection: Projection of the map: ``pca``, or ``umap``, which needs the extra ``umap``.
+        weights: The ``weights.csv`` of a Challenge, for the Challenge score of its tasks.
         tests: Compare each result with the best of its column by a paired test over patients.
         md: Markdown file for the summary table.
         latex: LaTeX file for the summary table.
@@ -55,20 +66,25 @@ def report(
         The results of the report, each with the path of its ``row.json``.
 
     Raises:
-        OutputError: A file has the wrong suffix or cannot be written, or `examples` is given without a page.
+        OutputError: A file has the wrong suffix or cannot be written, or an option of the page is given without a page.
+        ConfigError: UMAP is asked for and not installed.
+        TaskError: `weights` lacks a class of a Challenge's task.
         ResultsError: There is no result, or a file of a result cannot be read.
         StoreError: `examples` is not a store.
         PluginError: A section of a plugin fails.
     """
     forms = {".md": path_or_none(md), ".tex": path_or_none(latex), ".csv": path_or_none(csv)}
     forms |= {".json": path_or_none(json)}
-    page = _page(out, forms, with_examples=examples is not None)
+    only_page = {"--examples": examples, "--data": data, "--weights": weights}
+    page = _page(out, forms, [option for option, value in only_page.items() if value is not None])
     several = [results] if isinstance(results, str | Path) else results
     rows = find_rows(the_results(several))
     tables = report_tables(rows, tests=tests, progress=of_stage(progress, "tests"))
     if page is not None:
-        more = [] if examples is None else _examples(rows, Path(examples), progress)
-        write_report(rows, page, title=title, tables=tables, more=more)
+        more = [challenge_section(rows, path_or_none(weights)), *_of_store(rows, path_or_none(data), projection)]
+        if examples is not None:
+            more.append(examples_section(rows, Store(Path(examples)), of_stage(progress, "examples")))
+        write_report(rows, page, title=title, tables=tables, more=[section for section in more if section])
     texts = {
         ".md": lambda: to_markdown(tables),
         ".tex": lambda: to_latex(tables),
@@ -82,24 +98,35 @@ def report(
     return rows
 
 
-def _page(out: PathLike | None, forms: dict[str, Path | None], *, with_examples: bool) -> Path | None:
+def _page(out: PathLike | None, forms: dict[str, Path | None], only_page: Sequence[str]) -> Path | None:
     """Return the file of the page, or None if only other outputs are named.
 
     Raises:
-        OutputError: A file has the wrong suffix, or `examples` is given without a page.
+        OutputError: A file has the wrong suffix, or an option that only a page has is given without one.
     """
     for suffix, path in forms.items():
         if path is not None:
             check_suffix(path, suffix)
     others = any(path is not None for path in forms.values())
-    if out is None and others and with_examples:
-        raise OutputError("--examples needs a page, but only other outputs are named", "", "Add: --out REPORT.html")
+    if out is None and others and only_page:
+        raise OutputError(
+            f"{only_page[0]} needs a page, but only other outputs are named", "", "Add: --out REPORT.html"
+        )
     if out is None:
         return None if others else PAGE
     check_suffix(Path(out), ".html", ".htm")
     return Path(out)
 
 
-def _examples(rows: Rows, store: Path, progress: Progress) -> list[Section]:
-    section = examples_section(rows, Store(store), of_stage(progress, "examples"))
-    return [section] if section else []
+def _of_store(rows: Rows, path: Path | None, projection: Projection) -> list[Section | None]:
+    """Return the sections that need the store of the results.
+
+    Raises:
+        ResultsError: No result was made on this store.
+    """
+    if path is None:
+        return []
+    records = RecordTable(path)
+    if not any(row.hashes.get("store") == records.content_hash for _, row in rows):
+        raise ResultsError(f"none of these results was made on {path}", remedy="Name the store that was probed.")
+    return [subgroups_section(rows, records), embeddings_section(rows, records, projection)]

@@ -4,10 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ecgkit.api.arguments import PathLike, path_or_none
+from ecgkit.atomic import check_output
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import RunError
 from ecgkit.plugins import host
 from ecgkit.training.curves import Curves, common_metrics, plot_curves, read_curves
+from ecgkit.training.hub import fetch_weights
 from ecgkit.training.published import Imported, import_published
 from ecgkit.workspace import registry
 from ecgkit.workspace.registry import State
@@ -126,21 +128,32 @@ def delete_runs(
     return registry.delete(found, runs_of(Path()), confirm)
 
 
-def import_weights(file: PathLike, *, method: str, out: PathLike, overwrite: bool = False) -> Imported:
+def import_weights(
+    file: PathLike, *, method: str, out: PathLike, source: str = "", overwrite: bool = False
+) -> Imported:
     """Make a run folder from published weights with their official parameter names.
 
     Args:
         file: File of published weights: ``.pth``, ``.safetensors`` or ``.npz``.
         method: Method family that the weights belong to.
         out: Run folder to write.
+        source: Place on a model hub from which to fetch the file, as ``hf://ORGANISATION/NAME``; `file` is then its
+            name there. Empty for a local file.
         overwrite: Replace an existing run.
 
     Returns:
-        The number of values taken, and the names of parameters left out.
+        The number of values and tensors taken, the names of tensors left out, and the cards of the weights.
 
     Raises:
         PluginError: There is no such method.
         RunError: The method has no importer, or the file does not hold its weights.
+        ConfigError: `source` has another form, or the library of the hub is not installed.
+        DownloadError: The file cannot be fetched, or is damaged.
         OutputError: `out` exists, or cannot be written.
     """
-    return import_published(host().get(MethodEntry, method), Path(file), Path(out), overwrite=overwrite)
+    entry, folder = host().get(MethodEntry, method), Path(out)
+    if not source:
+        return import_published(entry, Path(file), folder, overwrite=overwrite)
+    check_output(folder, "run", overwrite=overwrite)
+    fetched = fetch_weights(source, str(file))
+    return import_published(entry, fetched.file, folder, overwrite=overwrite, fetched=fetched.facts)

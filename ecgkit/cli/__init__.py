@@ -21,12 +21,11 @@ from ecgkit.cli import stopping
 from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.mistyped import in_own_words
 from ecgkit.cli.project import name_variables, note_origins, read_project
-from ecgkit.cli.render import begin, errors, next_is, say_choices, say_next
+from ecgkit.cli.render import begin, next_is, say_choices, say_next, tell_error
 from ecgkit.entries import CommandEntry
 from ecgkit.errors import EcgkitError, PluginError
 from ecgkit.interrupt import DELEGATE, answered, end_at_once, end_with_parent
 from ecgkit.plugins import host
-from ecgkit.wording import visible
 
 DEBUG_FLAG = "--debug"
 ENVIRONMENT = "ECGKIT"  # prefix of the variables that stand for options
@@ -98,8 +97,13 @@ def _shortened(parameter: Any) -> Any:
         parameter.metavar = ""  # for older releases of Typer
         parameter.display_type_rich = lambda ctx: None
     elif hasattr(parameter, "display_type"):
-        parameter.display_type_rich = lambda ctx: str(parameter.display_type(ctx)).replace(" range>", ">")
+        parameter.display_type_rich = lambda ctx: _plain_type(str(parameter.display_type(ctx)))
     return parameter
+
+
+def _plain_type(text: str) -> str:
+    """Return the type of one value, also of an option that may be repeated, such as ``<str>`` for ``<list[str]>``."""
+    return re.sub(r"<list\[(.+)\]>", r"<\1>", text).replace(" range>", ">")
 
 
 def _attach(app: typer.Typer, entry: CommandEntry, command: Any) -> None:
@@ -177,8 +181,7 @@ def _leave_closed_pipes() -> None:
 def _fail(message: str, debug: bool, *, code: int) -> None:
     if debug:
         traceback.print_exc()
-    errors.print("[red]error:[/]", end=" ", soft_wrap=True)
-    print(visible(" ".join(message.split())), file=sys.stderr)
+    tell_error(" ".join(message.split()))
     sys.exit(code)
 
 

@@ -73,15 +73,25 @@ def encoders(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """List the presets of each method: input, size and epochs. With a store, mark those that can be trained on it."""
+    """List the presets of each method: input and size, and published weights with training data, licence and place.
+
+    With a store, mark those that can be trained on it.
+    """
     found = ecgkit.list_encoders(method, data=data)
-    next_is("ecgkit pretrain --method METHOD --preset PRESET")
+    published = method and any(encoder.weights for encoder in found)
+    next_is(
+        f"ecgkit import-weights FILE --method {method} --out RUN"
+        if published
+        else "ecgkit pretrain --method METHOD --preset PRESET"
+    )
     if as_json:
         print_json([asdict(encoder) for encoder in found])
         return
     groups: dict[str, dict[str, Any]] = {}
     for encoder in found:
         groups.setdefault(encoder.method, {})[encoder.preset or "presets"] = _encoder(encoder)
+        for card in encoder.weights:
+            groups[encoder.method][f"{encoder.preset} weights"] = _weights(card)
     for name, presets in groups.items():
         print_facts(name, presets)
 
@@ -98,10 +108,27 @@ def _encoder(encoder: Any) -> str:
             f"{encoder.width} features"
         )
     )
-    lines = [encoder.contract, f"{size}, {encoder.epochs} epochs"]
+    lines = [encoder.contract, f"{size}, {encoder.epochs} epochs" if encoder.pretrains else size]
     if encoder.fits is not None:
         lines.append("can be trained on the store" if encoder.fits else f"the store lacks {encoder.lacks}")
     return "\n".join(lines)
+
+
+def _weights(card: Any) -> str:
+    """Return published weights in a few lines: training data, licence and place."""
+    size = f", {_millions(card.parameters)} parameters" if card.parameters else ""
+    place = " of ".join(part for part in (card.file, card.hub or card.page) if part) or "unknown"
+    lines = [
+        f"{card.name}{size}, {card.leads}",
+        f"trained on {card.trained_on}",
+        f"licence: {card.licence or 'unknown'}" + (" - NOT FOR COMMERCIAL USE" if card.commercial is False else ""),
+        f"file: {place}",
+    ]
+    if card.hub and card.file:
+        lines.append(f"ecgkit import-weights {card.file} --from {card.hub} --method {card.method} --out RUN")
+    return "\n".join(
+        [*lines, *([f"SHA-256 {card.sha256}"] if card.sha256 else []), *([card.notes] if card.notes else [])]
+    )
 
 
 def _mark(fits: bool | None) -> str:

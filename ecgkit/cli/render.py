@@ -44,8 +44,8 @@ class _SafeConsole(Console):
 def _console(*, stderr: bool) -> Console:
     """Return a console; with ``NO_COLOR`` it writes no escape sequences at all, not even for bold."""
     if os.environ.get("NO_COLOR"):
-        return _SafeConsole(stderr=stderr, highlight=False, color_system=None)
-    return _SafeConsole(stderr=stderr, highlight=False)
+        return _SafeConsole(stderr=stderr, highlight=False, emoji=False, color_system=None)
+    return _SafeConsole(stderr=stderr, highlight=False, emoji=False)
 
 
 console = _console(stderr=False)
@@ -126,8 +126,17 @@ def say_next() -> None:
 
 def warn(line: str) -> None:
     """Print a warning to stderr."""
-    text = _wrapped(f"warning: {line}", errors).removeprefix("warning:")
-    errors.print(f"[yellow]warning:[/]{escape(text)}", soft_wrap=True)
+    _print_marked("warning:", "yellow", line)
+
+
+def tell_error(line: str) -> None:
+    """Print an error to stderr."""
+    _print_marked("error:", "red", line)
+
+
+def _print_marked(word: str, colour: str, line: str) -> None:
+    text = _wrapped(f"{word} {line}", errors).removeprefix(word)
+    errors.print(f"[{colour}]{word}[/]{escape(text)}", soft_wrap=True)
 
 
 def _wrapped(text: str, out: Console) -> str:

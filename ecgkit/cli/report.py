@@ -1,7 +1,7 @@
 """``ecgkit report``."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -28,6 +28,19 @@ def report(
             help="Store of the results. The page then shows ECGs with the highest losses and the most confident errors."
         ),
     ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            help="Store of the results. The page then shows scores by sex, age and dataset, and a map of embeddings.",
+            autocompletion=completion.stores,
+        ),
+    ] = None,
+    projection: Annotated[
+        Literal["pca", "umap"], typer.Option(help="With --data, projection of the map. umap needs the extra umap.")
+    ] = "pca",
+    weights: Annotated[
+        Path | None, typer.Option(help="The weights.csv of a Challenge, for the Challenge score of its tasks.")
+    ] = None,
     tests: Annotated[
         bool, typer.Option(help="Compare each result with the best of its column by a paired test over patients.")
     ] = True,
@@ -50,6 +63,9 @@ def report(
             out=out,
             title=title,
             examples=examples,
+            data=data,
+            projection=projection,
+            weights=weights,
             tests=tests,
             md=md,
             latex=latex,

@@ -7,7 +7,7 @@ is asked for in one error that names the options.
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -90,14 +90,22 @@ class Arrays(Dataset):
         Raises:
             DatasetError: The options that state what is missing.
         """
-        first = next((source for source in sources if not source.problem), None)
-        if first is None:
+        for first in sources:
+            if first.problem:
+                continue
+            try:
+                with one_error(first.path, "a file of arrays"):
+                    container = open_container(self.folder, first.path)
+                    stack = _only_stack(container, first.path, first.extra.get("array"), self.given)
+                    stated = _stated(container, self.given, first.fs, first.unit, self.fs)
+                    largest = partial(self._largest, stack, first)
+                    ask_for_missing(f"{stack}", stated, stack.rows, largest)
+            except RecordError:  # goes to the ledger when its header is read
+                continue
             return
-        with one_error(first.path, "a file of arrays"):
-            container = open_container(self.folder, first.path)
-            stack = _only_stack(container, first.path, first.extra.get("array"), self.given)
-            stated = _stated(container, self.given, first.fs, first.unit, self.fs)
-            ask_for_missing(f"{stack}", stated, stack.rows, lambda: largest_value(self._samples(stack, _place(first))))
+
+    def _largest(self, stack: Stack, source: Source) -> float:
+        return largest_value(self._samples(stack, _place(source)))
 
     def header(self, source: Source) -> Header:
         """Return the header of a record, from the shape of its array and what is stated of it."""

@@ -29,7 +29,7 @@ def split_address(address: str) -> tuple[str, str | None]:
     Raises:
         ConfigError: It is not an address.
     """
-    found = _ADDRESS.fullmatch(address.removeprefix(SCHEME))
+    found = _ADDRESS.fullmatch(address.removeprefix(SCHEME).rstrip("/"))
     if found is None:
         raise ConfigError(f"the address {address!r:.80}", "hf://ORG/NAME or hf://ORG/NAME@REVISION")
     return found["repo"], found["revision"]
@@ -39,13 +39,13 @@ def fetch_model(address: str) -> Path:
     """Download a model, or take it from the cache of huggingface_hub, and return its folder.
 
     Raises:
-        ConfigError: `address` is not an address.
-        DownloadError: huggingface_hub is not installed, or the model cannot be downloaded.
+        ConfigError: `address` is not an address, or huggingface_hub is not installed.
+        DownloadError: The model cannot be downloaded.
     """
     repo, revision = split_address(address)
-    hub = _library()
+    hub = hub_library()
     try:
-        folder = hub.snapshot_download(repo, revision=revision, allow_patterns=list(FILES), endpoint=_endpoint())
+        folder = hub.snapshot_download(repo, revision=revision, allow_patterns=list(FILES), endpoint=hub_endpoint())
     except Exception as error:  # the library, its HTTP client and the disk have errors of their own
         raise DownloadError(
             f"{address} cannot be downloaded ({_cause(error)})",
@@ -66,12 +66,12 @@ def push_model(folder: Path, repo: str, *, public: bool = False) -> str:
         public: Make a new repository public; one that exists stays as it is.
 
     Raises:
-        ConfigError: `repo` is not the name of a repository.
-        DownloadError: huggingface_hub is not installed, or the folder cannot be sent.
+        ConfigError: `repo` is not the name of a repository, or huggingface_hub is not installed.
+        DownloadError: The folder cannot be sent.
     """
     check_push(repo)
     name = split_address(repo)[0]
-    api = _library().HfApi(endpoint=_endpoint())
+    api = hub_library().HfApi(endpoint=hub_endpoint())
     try:
         api.create_repo(name, private=not public, exist_ok=True)
         sent = api.upload_folder(
@@ -89,23 +89,28 @@ def check_push(repo: str) -> None:
     """Refuse early what `push_model` would refuse without the hub.
 
     Raises:
-        ConfigError: `repo` is not the name of a repository.
-        DownloadError: huggingface_hub is not installed.
+        ConfigError: `repo` is not the name of a repository, or huggingface_hub is not installed.
     """
     if split_address(repo)[1]:
         raise ConfigError(f"--push {repo} names a revision", "ORG/NAME")
-    _library()
+    hub_library()
 
 
-def _library() -> Any:
+def hub_library() -> Any:
+    """Return the library huggingface_hub.
+
+    Raises:
+        ConfigError: It is not installed.
+    """
     try:
         import huggingface_hub
     except ImportError:
-        raise DownloadError("models on a hub need the package huggingface_hub", remedy=install_extra("hub")) from None
+        raise ConfigError("huggingface-hub is not installed", remedy=install_extra("hub")) from None
     return huggingface_hub
 
 
-def _endpoint() -> str | None:
+def hub_endpoint() -> str | None:
+    """Return the address of the hub; None for the public one."""
     return os.environ.get("HF_ENDPOINT") or None
 
 

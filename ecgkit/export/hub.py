@@ -146,7 +146,7 @@ def _front(run: Run, rows: Sequence[ResultRow], license: str) -> dict[str, Any]:
 def _index(row: ResultRow) -> dict[str, Any]:
     values = {"macro AUROC": row.macro_auroc, "macro AUPRC": row.macro_auprc}
     return {
-        "task": {"type": "other", "name": f"{row.task_title} ({row.head})"},
+        "task": {"type": "other", "name": f"{row.task_title} ({', '.join(_setting(row))})"},
         "dataset": {"type": row.dataset, "name": row.store},
         "metrics": [
             {"type": name.split()[1].lower(), "name": name, "value": value}
@@ -189,7 +189,9 @@ def _contract(run: Run) -> str:
 def _data(run: Run) -> str:
     store, imported = run.details.get("store", {}), run.details.get("imported", {})
     if imported:
-        return f"## Data\n\nPublished weights `{imported.get('file', '')}`; training data: see their publication.\n"
+        trained_on = imported.get("trained_on") or "see their publication"
+        licence = f"\nLicence of the published weights: {imported['licence']}.\n" if "licence" in imported else ""
+        return f"## Data\n\nPublished weights `{imported.get('file', '')}`; training data: {trained_on}.\n{licence}"
     rows = [(name, str(value)) for name, value in store.items() if name != "path"]
     rows += [(f"records {part}", str(count)) for part, count in run.details.get("records", {}).items()]
     return "## Data\n\n" + _table(("", "the training data"), rows) if rows else ""
@@ -212,7 +214,7 @@ def _results(rows: Sequence[ResultRow]) -> str:
     cells = [
         (
             row.task_title,
-            row.head,
+            *_setting(row),
             row.store,
             _score(row.macro_auroc, row.macro_interval),
             _score(row.macro_auprc),
@@ -220,9 +222,18 @@ def _results(rows: Sequence[ResultRow]) -> str:
         )
         for row in rows
     ]
-    head = ("task", "head", "store", "macro AUROC (95 %)", "macro AUPRC", "test records")
-    notes = [f"- {row.task_title}, {row.head}: {warning}" for row in rows for warning in row.warnings]
+    settings = ("head", "training labels", "leads", "seed")
+    head = ("task", *settings, "store", "macro AUROC (95 %)", "macro AUPRC", "test records")
+    notes = [f"- {row.task_title}, {', '.join(_setting(row))}: {text}" for row in rows for text in row.warnings]
     return "## Results\n\n" + _table(head, cells) + ("\n" + "\n".join(notes) + "\n" if notes else "")
+
+
+def _setting(row: ResultRow) -> tuple[str, str, str, str]:
+    """Return what tells results of one task apart: head, share of the training labels, leads and seed."""
+    labels = f"{100 * row.fraction:g} %" if row.label_count is None else f"{row.label_count:,} records"
+    leads = row.lead_set or ("12" if len(row.leads) == 12 else " ".join(row.leads))
+    named = f"lead {leads}" if len(row.leads) == 1 else f"{leads} leads"
+    return row.head, f"{labels} of training", named, f"seed {row.seed}"
 
 
 def _score(value: float | None, interval: tuple[float, float] | None = None) -> str:

@@ -191,7 +191,7 @@ def embed(
     reader = _reader(run.absolute(), devices[0], wanted)
     source = open_records(data, options, reader.spec.window)
     if isinstance(source, StoreRecords):
-        _check_columns(Store(source.path).table.columns, wanted.columns)
+        _check_columns(Store(source.path).table.columns.tolist(), wanted.columns)
     with unfinished.open():
         what, state = source.identity
         unfinished.begin(fingerprint(what, file_sha256(run / WEIGHTS), to_dict(wanted), suffix), state)
@@ -258,7 +258,7 @@ def _table(source: RecordSource, rows: Sequence[Any], wanted: Wanted) -> tuple[p
     """Return the table of the records that have features, and what is to be said of it."""
     if not isinstance(source, StoreRecords):
         table = pd.DataFrame(rows)
-        _check_columns(table.columns, wanted.columns)
+        _check_columns(table.columns.tolist(), wanted.columns)
         return _columns(table, wanted.columns), ()
     store = Store(source.path)
     at = np.array(rows, np.int64)

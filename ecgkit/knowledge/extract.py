@@ -6,6 +6,7 @@ another statement doubts or denies it.
 """
 
 import datetime
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -211,6 +212,8 @@ def in_progress(reports: Reports, options: ExtractOptions) -> Iterator[Path]:
     unfinished = Unfinished(path, KIND, overwrite=options.overwrite, hidden=True, option="--name", rescue=rescue)
     with unfinished.open():
         unfinished.begin(fingerprint(reports.content_hash, options))
+        shutil.rmtree(unfinished.made)  # of a process that was killed: labels are written in one piece
+        unfinished.made.mkdir()
         yield unfinished.made
         unfinished.finish()
 

@@ -136,7 +136,8 @@ class SignalSpec:
         if self.filter is not None:
             edges = self.filter.band if isinstance(self.filter, NotchBandMedian) else self.filter
             band = f"{edges.low or 0:g}-{edges.high or self.fs / 2:g} Hz"
-        shape = f"{len(self.leads)} leads x {self.samples} samples ({self.seconds:g} s at {self.fs:g} Hz)"
+        count = f"{len(self.leads)} lead{'s' * (len(self.leads) != 1)}"
+        shape = f"{count} x {self.samples} samples ({self.seconds:g} s at {self.fs:g} Hz)"
         return f"{shape}, {band}, {self.normalize}"
 
 

@@ -195,6 +195,7 @@ class VerifiedRows:
 
     def __init__(self, folder: Path, signal: NDArray[np.float32], checksums: NDArray[np.int64]) -> None:
         self.folder, self.shape, self.dtype, self.ndim = folder, signal.shape, signal.dtype, signal.ndim
+        self.nbytes = signal.nbytes
         self._signal, self._checksums = signal, checksums
         self._sound = np.zeros(len(signal), bool)
 

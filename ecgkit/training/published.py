@@ -1,7 +1,9 @@
 """Import of published weights into a run folder: the family's importer renames them, and its model checks them."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -9,6 +11,7 @@ from ecgkit.atomic import atomic_folder, check_output
 from ecgkit.entries import MethodEntry, load_target
 from ecgkit.errors import RunError
 from ecgkit.training.run import WEIGHTS, load_encoder, write_config
+from ecgkit.training.weight_cards import WeightCard, cards_of_file
 from ecgkit.training.weights import file_sha256, read_foreign_weights, save_tensors
 
 
@@ -18,14 +21,27 @@ class Imported:
 
     Args:
         values: Number of imported values.
-        left_out: Names of parameters that do not belong to a run, such as those of a task's classifier.
+        tensors: Number of imported tensors.
+        left_out: Official names of tensors that do not belong to a run, such as those of a task's classifier.
+        cards: The cards that the file may have; see `ecgkit.training.weight_cards`.
+        source: Where the file was fetched from; empty for a file of the user's own.
     """
 
     values: int
+    tensors: int
     left_out: tuple[str, ...]
+    cards: tuple[WeightCard, ...] = ()
+    source: str = ""
+
+    @property
+    def cautions(self) -> tuple[str, ...]:
+        """Warnings about licences."""
+        return tuple(dict.fromkeys(card.caution for card in self.cards if card.caution))
 
 
-def import_published(entry: MethodEntry, file: Path, out: Path, *, overwrite: bool = False) -> Imported:
+def import_published(
+    entry: MethodEntry, file: Path, out: Path, *, overwrite: bool = False, fetched: Mapping[str, str] | None = None
+) -> Imported:
     """Make a run folder from published weights.
 
     Args:
@@ -33,6 +49,7 @@ def import_published(entry: MethodEntry, file: Path, out: Path, *, overwrite: bo
         file: File of the weights; see `read_foreign_weights`.
         out: The run folder.
         overwrite: Replace an existing run.
+        fetched: Facts about where the file was fetched from, for the run; ``source`` is its address.
 
     Returns:
         The number of imported values, and the parameters left out.
@@ -48,9 +65,38 @@ def import_published(entry: MethodEntry, file: Path, out: Path, *, overwrite: bo
     importer = load_target(entry.importer, f"the importer of {entry.name}")
     config, state, *rest = importer(read_foreign_weights(file, entry.containers))
     left_out = tuple(rest[0]) if rest else ()
-    load_encoder(entry, config, state, source=str(file))
+    load_encoder(entry, config, state, source=str(file), exact=True)
+    sha256 = file_sha256(file)
+    cards = tuple(cards_of_file(entry, config, file, sha256))
+    _check_sum(file, sha256, cards)
     with atomic_folder(out, "run") as folder:
         save_tensors(folder / WEIGHTS, state)
-        source = {"file": file.name, "sha256": file_sha256(file), "left_out": list(left_out)}
-        write_config(folder, entry, "", config, {"imported": source}, torch.device("cpu"))
-    return Imported(sum(value.numel() for value in state.values()), left_out)
+        facts = {"file": file.name, "sha256": sha256, "left_out": list(left_out), **(fetched or {}), **_stated(cards)}
+        write_config(folder, entry, "", config, {"imported": facts}, torch.device("cpu"))
+    values = sum(value.numel() for value in state.values())
+    return Imported(values, len(state), left_out, cards, (fetched or {}).get("source", ""))
+
+
+def _check_sum(file: Path, sha256: str, cards: Sequence[WeightCard]) -> None:
+    """Refuse a file that has the name of published weights, and another content.
+
+    Raises:
+        RunError: The checksum of the only card is another one.
+    """
+    if len(cards) == 1 and cards[0].sha256 and cards[0].file == file.name and cards[0].sha256 != sha256:
+        raise RunError(
+            f"{file} has SHA-256 {sha256}", f"{cards[0].sha256} of {cards[0].name}", "Get the file again, or rename it."
+        )
+
+
+def _stated(cards: Sequence[WeightCard]) -> dict[str, Any]:
+    """Return what the cards of a file say, for the run. What one of several cards says counts."""
+    if not cards:
+        return {}
+    return {
+        "weights": [card.name for card in cards],
+        "trained_on": "; or ".join(dict.fromkeys(card.trained_on for card in cards)),
+        "archives": list(dict.fromkeys(name for card in cards for name in card.archives)),
+        "all_archives_known": all(card.all_known for card in cards),
+        "licence": "; or ".join(dict.fromkeys(card.licence or "unknown" for card in cards)),
+    }

@@ -5,6 +5,7 @@ RUN/README.md            the model card: model, data and licence
 RUN/model.safetensors    weights; if these are the last, best.safetensors holds the best
 RUN/metrics.jsonl        one line per epoch
 RUN/records.parquet      part (train, val, held out) of each record and patient, and the records of parents
+RUN/signatures.parquet   waveform signatures of the training and validation records, also of parents
 
 Until training is complete the folder is ``RUN.partial``; see `ecgkit.training.unfinished`.
 """
@@ -13,7 +14,6 @@ import json
 import platform
 import re
 import subprocess
-import sys
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -24,12 +24,14 @@ import torch
 from torch import Tensor
 
 import ecgkit
+from ecgkit.choices import typed_command
 from ecgkit.config import build, read_yaml, to_dict, write_yaml
 from ecgkit.entries import MethodEntry, load_target
-from ecgkit.errors import ConfigError, RunError
+from ecgkit.errors import ConfigError, RunError, StoreError
 from ecgkit.methods import Encoder, Method
 from ecgkit.parquet import read_frame
 from ecgkit.plugins import host
+from ecgkit.signatures.table import Signatures, read_signatures
 from ecgkit.training.unfinished import finished, is_unfinished, resume_command, settle, unfinished
 from ecgkit.training.weights import load_weights
 
@@ -38,6 +40,7 @@ HUB_CONFIG = "config.json"  # takes its place in a folder of 'ecgkit export --hu
 WEIGHTS = "model.safetensors"
 METRICS = "metrics.jsonl"
 RECORDS = "records.parquet"
+SIGNATURES = "signatures.parquet"
 RECORD_COLUMNS = ["record_id", "patient_id", "sha256", "part", "dataset"]
 SEEN = ("train", "val", "parent train", "parent val")  # parts that weights were trained on or chosen by
 
@@ -136,13 +139,29 @@ def _config_file(path: Path) -> Path:
     return hub if hub.is_file() and not (path / CONFIG).is_file() else path / CONFIG
 
 
-def load_encoder(entry: MethodEntry, config: Any, state: dict[str, Tensor], *, source: str) -> Encoder:
+def load_encoder(
+    entry: MethodEntry, config: Any, state: dict[str, Tensor], *, source: str, exact: bool = False
+) -> Encoder:
     """Build a family's encoder and give it the ``encoder.*`` entries of a state dict.
+
+    Args:
+        entry: The method family.
+        config: Its config.
+        state: Tensors by name.
+        source: Where they come from, for errors.
+        exact: Also require that all other entries have a place in the method, and its shape.
 
     Raises:
         RunError: An entry is missing, unknown, or of another shape.
     """
     method: Method = entry.load()(config)
+    if exact:
+        places = {name: value.shape for name, value in method.state_dict().items()}
+        astray = [name for name, value in state.items() if places.get(name) != value.shape]
+        if astray:
+            shape, place = tuple(state[astray[0]].shape), places.get(astray[0])
+            expected = f"shape {tuple(place)}" if place is not None else "a tensor of this method"
+            raise RunError(f"{source}: what becomes {astray[0]} has shape {shape}", expected)
     part = {name.removeprefix("encoder."): value for name, value in state.items() if name.startswith("encoder.")}
     _load(method.encoder, part, source=source)
     return method.encoder
@@ -191,7 +210,7 @@ def environment(device: torch.device) -> dict[str, Any]:
         "torch": str(torch.__version__),
         **{name: version(name) for name in ("numpy", "scipy", "zarr", "safetensors")},
         "device": device_name(device),
-        "command": " ".join(["ecgkit", *sys.argv[1:]]),
+        "command": typed_command() or "a function of the library",
     }
 
 
@@ -253,6 +272,19 @@ def seen_records(path: Path) -> pd.DataFrame:
     """
     table = read_records(path)
     return table[table["part"].isin(SEEN)].reset_index(drop=True)
+
+
+def seen_signatures(path: Path) -> Signatures | None:
+    """Return the waveform signatures of the records in `seen_records`; None if the run has none to compare with.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    file = path / SIGNATURES
+    try:
+        return read_signatures(file) if file.is_file() else None
+    except StoreError:
+        raise RunError(f"{file} cannot be read", "the waveform signatures of a run") from None
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

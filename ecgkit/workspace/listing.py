@@ -10,6 +10,7 @@ from ecgkit.errors import EcgkitError, RunError
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.tasks.loading import load_task
+from ecgkit.training.weight_cards import WeightCard, weight_cards
 from ecgkit.workspace.fitting import FittingTask, fitting_tasks
 
 
@@ -75,6 +76,8 @@ class EncoderDetails:
         error: Why the presets cannot be loaded; empty if they can.
         fits: Whether the store has the leads and what training needs; None if no store was given.
         lacks: What the store lacks, with the command that adds it if there is one; empty if it fits.
+        weights: Cards of published weights with these sizes and this input.
+        pretrains: Whether the method has a pretraining; False for one that only encodes.
     """
 
     method: str
@@ -88,6 +91,8 @@ class EncoderDetails:
     error: str = ""
     fits: bool | None = None
     lacks: str = ""
+    weights: tuple[WeightCard, ...] = ()
+    pretrains: bool = True
 
 
 def tasks(store: Path | None) -> list[TaskDetails]:
@@ -171,6 +176,7 @@ def _presets(entry: MethodEntry, store: Store | None) -> Iterator[EncoderDetails
     except Exception as problem:
         yield EncoderDetails(entry.name, "", needs=entry.needs, error=str(problem))
         return
+    cards = weight_cards(entry.name)
     for name, config in presets.items():
         built = _without_weights(entry, config)
         lacks = "" if store is None else "; ".join(_missing(entry, config, store))
@@ -185,6 +191,8 @@ def _presets(entry: MethodEntry, store: Store | None) -> Iterator[EncoderDetails
             entry.needs,
             fits=None if store is None else not lacks,
             lacks=lacks,
+            weights=tuple(card for card in cards if card.preset == name),
+            pretrains=entry.pretrains,
         )
 
 

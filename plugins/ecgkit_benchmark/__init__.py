@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import ecgkit
 
+WEIGHTS = ("xresnet1d101-ptbxl", "inception1d-ptbxl", "s4-mimic", "ked")
 PTBXL = "PTB-XL benchmark, arXiv 2004.13701 (IEEE JBHI 2021)"
 FAMILIES = (
     ("xresnet1d101", "XResNet1d101, the convolutional baseline of PTB-XL; train it with --scratch", PTBXL, "XResNet"),
@@ -34,4 +35,13 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
                 pretrains=False,
                 containers=("ecg_model",) if kind == "Ked" else ("model", "state_dict"),
             )
+        )
+
+
+@ecgkit.hookimpl
+def register_weights(register: Callable[[ecgkit.WeightsEntry], None]) -> None:
+    """Register the published weights."""
+    for name in WEIGHTS:
+        register(
+            ecgkit.WeightsEntry(name=name, summary=f"published weights {name}", target="ecgkit_benchmark:weights.yaml")
         )

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import ecgkit
 
+WEIGHTS = ("clear",)
+
 
 @ecgkit.hookimpl
 def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
@@ -35,3 +37,12 @@ def register_protocols(register: Callable[[ecgkit.ProtocolEntry], None]) -> None
             name="clear", summary="CLEAR-HUG's draws; linear or hug", target="ecgkit_clear:protocol.yaml"
         )
     )
+
+
+@ecgkit.hookimpl
+def register_weights(register: Callable[[ecgkit.WeightsEntry], None]) -> None:
+    """Register the published weights."""
+    for name in WEIGHTS:
+        register(
+            ecgkit.WeightsEntry(name=name, summary=f"published weights {name}", target="ecgkit_clear:weights.yaml")
+        )

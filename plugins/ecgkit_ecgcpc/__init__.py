@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import ecgkit
 
+WEIGHTS = ("ecg-cpc",)
+
 
 @ecgkit.hookimpl
 def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
@@ -25,3 +27,12 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
             containers=("state_dict",),
         )
     )
+
+
+@ecgkit.hookimpl
+def register_weights(register: Callable[[ecgkit.WeightsEntry], None]) -> None:
+    """Register the published weights."""
+    for name in WEIGHTS:
+        register(
+            ecgkit.WeightsEntry(name=name, summary=f"published weights {name}", target="ecgkit_ecgcpc:weights.yaml")
+        )

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import ecgkit
 
+WEIGHTS = ("ecgfm-pretrained", "ecgfm-finetuned")
+
 
 @ecgkit.hookimpl
 def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
@@ -24,3 +26,12 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
             pretrains=False,
         )
     )
+
+
+@ecgkit.hookimpl
+def register_weights(register: Callable[[ecgkit.WeightsEntry], None]) -> None:
+    """Register the published weights."""
+    for name in WEIGHTS:
+        register(
+            ecgkit.WeightsEntry(name=name, summary=f"published weights {name}", target="ecgkit_ecgfm:weights.yaml")
+        )

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 import ecgkit
 
+WEIGHTS = ("ecgfounder-12-lead", "ecgfounder-1-lead")
+
 
 @ecgkit.hookimpl
 def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
@@ -24,3 +26,12 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
             pretrains=False,
         )
     )
+
+
+@ecgkit.hookimpl
+def register_weights(register: Callable[[ecgkit.WeightsEntry], None]) -> None:
+    """Register the published weights."""
+    for name in WEIGHTS:
+        register(
+            ecgkit.WeightsEntry(name=name, summary=f"published weights {name}", target="ecgkit_ecgfounder:weights.yaml")
+        )

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import ecgkit
 
 PAPER = "HeartLang, arXiv 2502.10707 (2025)"
+WEIGHTS = ("heartlang", "heartlang-tokenizer")
 
 
 @ecgkit.hookimpl
@@ -24,6 +25,7 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
             paper=PAPER,
             needs=("signal", "beats"),
             features=("tokens", "layers", "layer_input"),
+            importer="ecgkit_heartlang.official:import_tokenizer",
         )
     )
     register(
@@ -36,5 +38,15 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
             paper=PAPER,
             needs=("signal", "beats"),
             features=("tokens", "layers", "layer_input"),
+            importer="ecgkit_heartlang.official:import_official",
         )
     )
+
+
+@ecgkit.hookimpl
+def register_weights(register: Callable[[ecgkit.WeightsEntry], None]) -> None:
+    """Register the published weights."""
+    for name in WEIGHTS:
+        register(
+            ecgkit.WeightsEntry(name=name, summary=f"published weights {name}", target="ecgkit_heartlang:weights.yaml")
+        )

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import ecgkit
 
+WEIGHTS = ("hubertecg-small", "hubertecg-base", "hubertecg-large")
+
 
 @ecgkit.hookimpl
 def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
@@ -26,3 +28,12 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
             containers=("model_state_dict", "state_dict"),
         )
     )
+
+
+@ecgkit.hookimpl
+def register_weights(register: Callable[[ecgkit.WeightsEntry], None]) -> None:
+    """Register the published weights."""
+    for name in WEIGHTS:
+        register(
+            ecgkit.WeightsEntry(name=name, summary=f"published weights {name}", target="ecgkit_hubertecg:weights.yaml")
+        )

@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import ecgkit
 
+WEIGHTS = ("merl-resnet18",)
+
 
 @ecgkit.hookimpl
 def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
@@ -47,3 +49,12 @@ def register_protocols(register: Callable[[ecgkit.ProtocolEntry], None]) -> None
     register(
         ecgkit.ProtocolEntry(name="merl", summary="MERL's draws and split tables", target="ecgkit_kmerl:protocol.yaml")
     )
+
+
+@ecgkit.hookimpl
+def register_weights(register: Callable[[ecgkit.WeightsEntry], None]) -> None:
+    """Register the published weights."""
+    for name in WEIGHTS:
+        register(
+            ecgkit.WeightsEntry(name=name, summary=f"published weights {name}", target="ecgkit_kmerl:weights.yaml")
+        )

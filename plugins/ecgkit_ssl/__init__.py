@@ -1,7 +1,7 @@
 """The self-supervised baselines of ECG papers as an ecgkit plugin, on shared encoders.
 
 Contrast of two views (SimCLR, Barlow Twins, VICReg), teachers (BYOL, SimSiam, MoCo-v3, MoCo, DINO), what is of one
-patient (CLOCS, CMSC, 3KG), time (TS-TCC), and hidden tokens (JEPA, data2vec). Each module names its papers.
+patient (CLOCS, CMSC, 3KG), time (TS-TCC, CPC), and hidden tokens (JEPA, data2vec). Each module names its papers.
 """
 
 from collections.abc import Callable
@@ -123,6 +123,13 @@ METHODS = {
         "CLOCS, arXiv 2005.13249 (2021)",
         needs=OF_PATIENTS,
         features=("per_lead",),
+    ),
+    "cpc": Listed(
+        "causal S4 layers over convolutions predict the latents of later steps of the record",
+        "cpc:Cpc",
+        "cpc_config:CpcConfig",
+        "PRESETS",
+        "CPC, arXiv 1807.03748 (2018); with S4 for ECGs arXiv 2509.25095 (2026)",
     ),
     "jepa": Listed(
         "predicts what an averaged teacher makes of hidden time blocks, not the signal itself",

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import ecgkit
 
+WEIGHTS = ("st-mem",)
+
 
 @ecgkit.hookimpl
 def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
@@ -33,3 +35,12 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
 def register_protocols(register: Callable[[ecgkit.ProtocolEntry], None]) -> None:
     """Register the choices behind the published numbers."""
     register(ecgkit.ProtocolEntry(name="stmem", summary="ST-MEM's linear probe", target="ecgkit_stmem:protocol.yaml"))
+
+
+@ecgkit.hookimpl
+def register_weights(register: Callable[[ecgkit.WeightsEntry], None]) -> None:
+    """Register the published weights."""
+    for name in WEIGHTS:
+        register(
+            ecgkit.WeightsEntry(name=name, summary=f"published weights {name}", target="ecgkit_stmem:weights.yaml")
+        )

@@ -67,7 +67,7 @@ def test_mistakes_are_one_clear_line(hub: Hub, tmp_path: Path, monkeypatch: pyte
         ecgkit.export_encoder(run, onnx=tmp_path / "m.onnx", push="lab/stmem")
     with pytest.raises(ConfigError, match="--public without --push"):
         ecgkit.export_encoder(run, hub=tmp_path / "model", public=True)
-    monkeypatch.setattr("ecgkit.download.hub._endpoint", lambda: "http://127.0.0.1:9")
+    monkeypatch.setattr("ecgkit.download.hub.hub_endpoint", lambda: "http://127.0.0.1:9")
     with pytest.raises(DownloadError, match="cannot be sent to lab/stmem"):
         ecgkit.export_encoder(run, hub=tmp_path / "model", push="lab/stmem")
     assert (tmp_path / "model" / "model.safetensors").is_file(), "the folder is kept"

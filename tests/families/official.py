@@ -40,7 +40,7 @@ def check_strict(name: str, importer: Importer, shapes: dict[str, list[int]], va
 
     def imported(state: dict[str, Tensor]) -> tuple[Any, ...]:
         config, ours, *rest = importer(state)
-        load_encoder(entry, config, ours, source="the file")
+        load_encoder(entry, config, ours, source="the file", exact=True)
         return config, *rest
 
     state = {key: torch.zeros(shape) for key, shape in shapes.items()} | values
@@ -55,6 +55,6 @@ def check_strict(name: str, importer: Importer, shapes: dict[str, list[int]], va
             imported({**rest, f"{key}x": state[key]})
         with pytest.raises(RunError):
             imported({**state, key: torch.zeros(1, 2, 3, 5, 7)})
-    with pytest.raises(RunError, match="have no place"):
+    with pytest.raises(RunError, match="surplus"):
         imported({**state, "surplus": torch.zeros(1)})
     return done

@@ -12,6 +12,7 @@ import torch
 from ecgkit_heartlang.codebook import Codebook
 from ecgkit_heartlang.config import TINY, TINY_TOKENIZER, HeartLangConfig, TokenizerConfig
 from ecgkit_heartlang.model import HeartLang
+from ecgkit_heartlang.official import import_official, import_tokenizer
 from ecgkit_heartlang.sentence import Sentence
 from ecgkit_heartlang.tokenizer import Tokenizer
 
@@ -22,7 +23,9 @@ from ecgkit.methods import Batch, Clock
 from ecgkit.plugins import host
 from ecgkit.testing.material import store_for
 from ecgkit.training.loop import PretrainOptions, Watcher, pretrain
-from ecgkit.training.run import open_run
+from ecgkit.training.run import load_encoder, open_run
+from tests.conftest import official_shapes
+from tests.families.official import check_strict
 
 GOLDEN = Path(os.environ.get("ECGKIT_GOLDEN", Path(__file__).parents[1] / "golden"))
 
@@ -184,3 +187,26 @@ def test_settings_that_cannot_be_are_refused():
         replace(TINY, mask_ratio=1.0)
     with pytest.raises(ValueError, match="codes"):
         TokenizerConfig(codes=1)
+
+
+def test_published_files_become_runs(golden):
+    c, arrays = stored("heartlang_tiny")
+    state = {name[3:]: value for name, value in arrays.items() if name.startswith("sd/")}
+    config, ours = import_official(state, head_width=c["dim_head"])
+    sizes = (config.width, config.depth, config.heads, config.hidden, config.length, config.window.width)
+    names = ("embed_dim", "depth", "heads", "mlp_dim", "seq_len", "time_window")
+    assert sizes == tuple(c[name] for name in names)
+    encoder = load_encoder(host().get(MethodEntry, "heartlang"), config, ours, source="the file").eval()
+    line = Sentence(arrays["x"], arrays["chan"], arrays["time"])
+    with torch.no_grad():
+        tokens = encoder.norm(encoder.run(encoder.embed_beats(line), line)[-1])
+    np.testing.assert_allclose(tokens, arrays["tokens"], atol=1e-5, rtol=1e-4)
+
+
+def test_the_published_names_are_consumed(golden):
+    config, *_ = check_strict("heartlang", import_official, official_shapes(golden, "heartlang_base"), {})
+    assert (config.depth, config.heads, config.codebook.codes) == (12, 8, 8192)
+    shapes = official_shapes(golden, "heartlang_vqhbr")
+    config, left = check_strict("heartlang_tokenizer", import_tokenizer, shapes, {})
+    assert (config.depth, config.heads, config.decoder_depth, config.code_width) == (4, 2, 2, 128)
+    assert "decoder.pos_embed" in left

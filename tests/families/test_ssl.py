@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from ecgkit_ssl import presets
 from ecgkit_ssl.clocs import Clocs
 from ecgkit_ssl.clocs_config import PRESETS as CLOCS
+from ecgkit_ssl.cpc import Cpc
+from ecgkit_ssl.cpc_config import TINY as CPC
 from ecgkit_ssl.distillation import Dino, SimSiam
 from ecgkit_ssl.halves import halves
 from ecgkit_ssl.jepa import Jepa
@@ -168,6 +170,27 @@ def test_every_loss_of_clocs_has_its_views(preset: str, views: int) -> None:
     patients = {"patients": torch.tensor([0, 0, 1, 2])}
     batch = Batch(torch.randn(4, 3, 1000), torch.arange(3), torch.arange(4), extra=patients)
     assert method.views(batch).shape[-1] == views
+
+
+def test_a_context_of_cpc_knows_nothing_of_what_follows() -> None:
+    torch.manual_seed(0)
+    method = Cpc(CPC).eval()
+    signal, ids = torch.randn(2, 12, 1000), torch.arange(12)
+    changed = signal.clone()
+    changed[..., 600:] = 0
+    a, b = (method.encoder(x, ids).tokens for x in (signal, changed))
+    last = 600 // CPC.stride - 1  # the last step whose convolution may reach over the cut is the one before
+    torch.testing.assert_close(a[:, : last - 1], b[:, : last - 1], atol=1e-5, rtol=1e-5)
+    assert not torch.allclose(a[:, last + 1 :], b[:, last + 1 :], atol=1e-2)
+
+
+def test_negatives_of_cpc_are_real_and_wrong() -> None:
+    method, k = Cpc(CPC), CPC.ahead
+    real = torch.arange(CPC.steps) < torch.tensor([CPC.steps, 40, 1])[:, None]
+    ids = method.draw_negatives(real, k)
+    assert not (ids == torch.arange(k, CPC.steps)[:, None]).any()
+    assert ids[0].max() == CPC.steps - 1
+    assert ids[1, : 40 - k].max() < 40
 
 
 def test_only_the_predictor_of_simsiam_keeps_its_learning_rate() -> None:

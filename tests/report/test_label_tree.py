@@ -51,7 +51,9 @@ def test_labels_stand_under_their_parents_with_published_columns(shared: Path) -
     ]
     line = dict(zip(table.columns, table.rows[2], strict=True))
     assert (line["positives"], line["other"]) == (14, "84.0")
-    theirs = {name: value for name, value in line.items() if name.startswith("published")}
+    folded = section.figures[1]
+    assert folded.folded
+    theirs = dict(zip(folded.table.columns[2:], folded.table.rows[2][2:], strict=True))
     with (shared / "specs" / "lamae_table3.csv").open() as file:
         printed = next(row for row in csv.DictReader(file) if row["code"] == "I21")
     assert {float(value) for value in theirs.values()} >= {

@@ -41,8 +41,8 @@ def program(line):
 if __name__ == "__main__":
     for line in json.loads(sys.argv[1]):
         program(line)
-    results = [(r.check, r.outcome, r.why) for r in check_method("cpc")]
-    owners = {name: host().owner(host().get(MethodEntry, name)).distribution for name in ("my_method", "cpc")}
+    results = [(r.check, r.outcome, r.why) for r in check_method("cpc_gru")]
+    owners = {name: host().owner(host().get(MethodEntry, name)).distribution for name in ("my_method", "cpc_gru")}
     Path("results.json").write_text(json.dumps([results, owners]))
 """
 
@@ -84,7 +84,7 @@ def test_the_page_says_why_a_line_is_not_run() -> None:
 def test_what_pip_installed_is_listed_and_passes_its_checks(session: Path) -> None:
     # `plugins check my_method` of the page would have ended the session.
     results, owners = json.loads((session / "results.json").read_text())
-    assert owners == {"my_method": "ecgkit-my-method", "cpc": "ecgkit-cpc"}
+    assert owners == {"my_method": "ecgkit-my-method", "cpc_gru": "ecgkit-cpc"}
     assert [row for row in results if row[1] not in ("ok", "skipped")] == []
     # CPC compares records, and has neither sampler, views nor a run that it is built on.
     assert {row[0] for row in results if row[1] == "skipped"} == {
@@ -103,7 +103,7 @@ def test_a_new_method_trains_and_is_reported(session: Path) -> None:
 
 def test_an_example_is_no_part_of_the_core() -> None:
     text = (PROJECT / "pyproject.toml").read_text()
-    assert "cpc" not in text
+    assert "cpc_gru" not in text
 
 
 def test_a_new_package_is_small_and_whole(tmp_path: Path) -> None:

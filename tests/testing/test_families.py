@@ -23,6 +23,7 @@ SMALL = {
     "clear": "width=16 depth=1 heads=2 hidden=16 decoder_width=16 decoder_depth=1 decoder_heads=2",
     "clocs": "width=8 channels=[4,8]",
     "cmsc": RESNET,
+    "cpc": "width=8 depth=1 states=2 negatives=4",
     "data2vec": f"{VIT} layers=1",
     "dino": f"{RESNET} bottleneck=8 prototypes=12",
     "heartlang": f"{SENTENCE} codebook.width=16 codebook.hidden=16 codebook.head_width=8",
@@ -52,6 +53,8 @@ ENCODERS = (
     "s4",
     "xresnet1d101",
 )
+
+BASELINES = ("age_sex", "class_prevalence", "measurements")  # without weights
 
 # These compile code, train twice or start processes.
 SLOW = ("compile", "resume", "step", "two-processes")
@@ -97,6 +100,11 @@ def test_family_slow(name: str, check: str) -> None:
 
 
 test_encoders = method_tests(*ENCODERS, checks=OF_ENCODERS)
+test_measurements = method_tests("measurements", checks=OF_ENCODERS)
+# They read no signal, so leads change nothing.
+test_baselines = method_tests(
+    "age_sex", "class_prevalence", checks=[c for c in OF_ENCODERS if c not in ("leads", "loads")]
+)
 
 
 def test_no_family_is_missing_here() -> None:
@@ -104,4 +112,5 @@ def test_no_family_is_missing_here() -> None:
     assert {name for name, entry in methods.items() if host().owner(entry).distribution == DISTRIBUTION} == {
         *SMALL,
         *ENCODERS,
+        *BASELINES,
     }

@@ -1,5 +1,6 @@
 """What a method may ask of the engine: a clock, a hook after each step, its own optimisers; and all of it resumes."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,6 +14,7 @@ from ecgkit.errors import PluginError, RunError
 from ecgkit.methods import Batch, Clock, Losses
 from ecgkit.optimizers import build_optimizer
 from ecgkit.recipe import LATER, Recipe
+from ecgkit.testing import check_method
 from ecgkit.training.loop import Watcher
 from ecgkit.training.optimization import Optimization, method_optimization, trained_parameters
 from ecgkit.training.setup import identity_of
@@ -199,3 +201,18 @@ def test_a_method_that_compares_records_refuses_to_see_one_alone(
     recipe = replace(PairConfig().recipe, batch_size=8, accumulate=4, epochs=1)
     train(cohort_store, tmp_path / "run", config=replace(PairConfig(), recipe=recipe), workers=0)
     assert min(seen) == 2
+
+
+def test_a_family_that_only_encodes_is_not_pretrained(ecgkit: Callable[..., Any], cohort_store: Path) -> None:
+    shown = ecgkit("pretrain", "--method", "ecgfounder", "--data", cohort_store, "--dry-run")
+    assert shown.code == 2
+    text = " ".join(shown.err.split())
+    assert "ecgfounder only encodes" in text
+    assert "ecgkit import-weights FILE --method ecgfounder --out RUN" in text
+    results = {result.check: result for result in check_method("s4", checks=("features", "learns", "resume"))}
+    assert {name: result.outcome for name, result in results.items()} == {
+        "features": "ok",
+        "learns": "skipped",
+        "resume": "skipped",
+    }
+    assert "no training to check" in results["learns"].why

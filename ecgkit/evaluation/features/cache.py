@@ -141,6 +141,24 @@ def _encode(
     return encode(needs), needs
 
 
+def kept_features(
+    folder: Path, rows: NDArray[np.int64], field: str = "pooled"
+) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    """Return the features of some rows that are in a folder of the cache, without encoding anything.
+
+    Args:
+        folder: The folder of one encoder and store; it need not exist.
+        rows: Rows of the store.
+        field: The field.
+
+    Returns:
+        Features ``[n, ...]``, zeros where there are none; and which rows have them, bool ``[n]``.
+    """
+    found = _gather(folder, rows, (field,))
+    values = found.values.get(field)
+    return (np.zeros((len(rows), 1), np.float32) if values is None else values), found.has[field]
+
+
 def features_of(
     encoder: Encoder,
     config: Any,

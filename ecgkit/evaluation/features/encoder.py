@@ -27,7 +27,8 @@ class ProbedEncoder:
         entry: Its method family.
         preset: The preset that its config started from.
         config: Its config.
-        weights: ``pretrained``, ``random-init`` or ``scratch``; ``in training`` for a probe during pretraining.
+        weights: ``pretrained``, ``random-init``, ``scratch``, or ``none`` for a baseline without weights; ``in
+            training`` for a probe during pretraining.
         encoder: The encoder; None until pretraining passes it on (`Probe.with_encoder`).
         checkpoint: SHA-256 of the weights file, or the text ``random weights, seed N``.
         seed: Seed of random weights; None for pretrained ones.
@@ -39,6 +40,8 @@ class ProbedEncoder:
         built_on: Names of the runs that its pretraining was built on; `seen` holds their records too.
         silent: Names of the runs in `built_on` that do not state what they were trained on.
         origins: Where the further inputs of its pretraining came from, such as entities, in words by input.
+        stated: What the card of imported weights says that they were trained on; empty without a card.
+        archives_known: Whether `archives` then holds all archives of the training data.
         method: Function that loads the whole method, for a head that needs more than the encoder; None without a run.
         run: Its run folder; None without a run.
     """
@@ -59,6 +62,8 @@ class ProbedEncoder:
     built_on: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
+    stated: str = ""
+    archives_known: bool = False
     method: Callable[[], Method] | None = None
     run: Path | None = None
 
@@ -106,7 +111,7 @@ class EncoderChoice:
         run: Run folder of a pretrained model.
         method: Method family, instead of a run.
         weights: With `method`: ``random-init`` to probe the encoder as it is, ``scratch`` to train it on the task's
-            labels.
+            labels, ``none`` for a baseline that has no weights.
         preset: Preset of the family.
         config: YAML file of its settings.
         settings: Changes of its settings, such as ``depth=4``.
@@ -114,7 +119,7 @@ class EncoderChoice:
 
     run: str = ""
     method: str = ""
-    weights: Literal["", "random-init", "scratch"] = ""
+    weights: Literal["", "random-init", "scratch", "none"] = ""
     preset: str = ""
     config: str = ""
     settings: tuple[str, ...] = ()
@@ -139,7 +144,9 @@ class EncoderChoice:
     @property
     def name(self) -> str:
         """A short name for messages and folders."""
-        return Path(self.run).name if self.run else f"{self.method} {self.weights}"
+        if self.run:
+            return Path(self.run).name
+        return self.method if self.weights == "none" else f"{self.method} {self.weights}"
 
     def resolve(self) -> tuple[MethodEntry, str, Any]:
         """Return the family, preset and config of an encoder without a run.
@@ -179,6 +186,7 @@ def pretrained_encoder(path: Path) -> ProbedEncoder:
         qualified(str(dataset), rows["patient_id"].dropna()) for dataset, rows in seen.groupby("dataset", sort=False)
     ]
     parents = list(_ancestors(run.details.get("built_on") or []))
+    imported = run.details.get("imported") or {}
     return ProbedEncoder(
         name=path.resolve().name,
         entry=run.entry,
@@ -195,6 +203,8 @@ def pretrained_encoder(path: Path) -> ProbedEncoder:
         built_on=tuple(dict.fromkeys(name for name, _ in parents)),
         silent=tuple(dict.fromkeys(name for name, records in parents if not records)),
         origins={str(need): str(origin) for need, origin in (run.details.get("origins") or {}).items()},
+        stated=str(imported.get("trained_on", "")),
+        archives_known=bool(imported.get("all_archives_known", False)),
         method=run.method,
         run=path,
     )
@@ -202,8 +212,8 @@ def pretrained_encoder(path: Path) -> ProbedEncoder:
 
 def _archives(details: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the archives that a run and the runs it is built on were trained on; of an older run, its dataset."""
-    store = details.get("store", {})
-    own = store.get("archives", [store["dataset"]] if "dataset" in store else [])
+    store, imported = details.get("store", {}), details.get("imported") or {}
+    own = store.get("archives", imported.get("archives", [store["dataset"]] if "dataset" in store else []))
     theirs = (
         _archives({"store": {"archives": run.get("archives", [])}, **run}) for run in details.get("built_on") or []
     )
@@ -218,9 +228,17 @@ def _ancestors(parents: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, int]
 
 
 def untrained_encoder(entry: MethodEntry, preset: str, config: Any, *, weights: str, seed: int) -> ProbedEncoder:
-    """Return an encoder with random weights: ``random-init`` to probe it frozen, ``scratch`` to train it."""
+    """Return an encoder with random weights (``random-init`` to probe it frozen, ``scratch`` to train it) or with none.
+
+    Raises:
+        ConfigError: An encoder with weights is asked for without any.
+    """
+    if weights == "none" and not entry.baseline:
+        raise ConfigError(f"{entry.name} has weights", "--random-init or --scratch", "Or name a run of it.")
     torch.manual_seed(seed)
     method: Method = entry.load()(config)
+    if weights == "none":
+        return ProbedEncoder(entry.name, entry, preset, config, weights, method.encoder, "no weights", seed=seed)
     name = f"{entry.name}-{preset}-{weights}"
     return ProbedEncoder(
         name, entry, preset, config, weights, method.encoder, f"random weights, seed {seed}", seed=seed

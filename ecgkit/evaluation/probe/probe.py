@@ -17,9 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgkit.atomic import check_output
+from ecgkit.config import fingerprint
 from ecgkit.entries import HeadEntry
 from ecgkit.errors import RunError, TaskError
-from ecgkit.evaluation.features.cache import cache_folder, features_of
+from ecgkit.evaluation.features.cache import cache_folder, features_of, key_of
 from ecgkit.evaluation.features.encoder import ProbedEncoder
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.features.gathered import Gathered
@@ -84,7 +85,14 @@ class Probe:
         self.opened = opened.without_training() if self._reads_method else opened
         self.leak = None
         if self.encoder.weights == "pretrained" or self.encoder.seen:
-            self.leak = find_leak(self.encoder, self.opened.store, self.opened.test_rows, allowed=request.allow_overlap)
+            signing = of_stage(self.progress, "signatures")
+            self.leak = find_leak(
+                self.encoder,
+                self.opened.store,
+                self.opened.test_rows,
+                allowed=request.allow_overlap,
+                progress=signing,
+            )
             refuse_leak(self.encoder, self.opened.store, self.leak)
 
     @property
@@ -203,6 +211,15 @@ class Probe:
         if asked:
             return Path(asked)
         return cache_folder(self.request.below) if self.request.encoder.named else None
+
+    @property
+    def features_key(self) -> str:
+        """Name of the folder of the cache that keeps the features; empty if they are not kept."""
+        if self._cache is None:
+            return ""
+        opened = self.opened
+        supplies = self.supplies(opened.store, opened.view)
+        return fingerprint(key_of(self.reader, self.encoder.config, opened.store, opened.view, supplies))
 
     def view_of(self, store: Store) -> View:
         """Return a store as the encoder reads it, with the leads of the probe's lead set."""

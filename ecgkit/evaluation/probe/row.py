@@ -65,6 +65,7 @@ def result_row(fitted: "FittedProbe", facts: Facts) -> ResultRow:
             **store.hashes,
             "split": fingerprint({part: _ids(store, data, rows) for part, rows in data.parts.items()}),
             "checkpoint": encoder.checkpoint,
+            **({"features": features} if (features := probe.features_key) else {}),
             **opened.hashes,
         },
         environment={

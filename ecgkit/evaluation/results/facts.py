@@ -185,26 +185,37 @@ class LeakFacts:
 
     Args:
         checked: Whether the weights state which records they were trained or chosen on.
-        records: Test records that pretraining saw, by waveform.
+        records: Test records that pretraining saw, by the hash of their waveform.
+        copies: Further test records that are copies of records that pretraining saw, by their waveform signature.
+        compared: Test records whose signature was compared; 0 if the run or the records have none.
+        unsigned: Records that pretraining saw and of which there is no signature.
         tested: Test records.
         patients: Test patients that pretraining saw, by patient id.
         allowed: Whether an overlap was allowed.
         built_on: Names of the runs that the encoder was built on. Their records were compared too.
         silent: Names of the runs in `built_on` that do not state what they were trained on.
+        stated: What the card of published weights says that they were trained on; empty without a card.
+        archives_known: Whether that card names all archives of the training data. Those that share recordings with the
+            test store have a warning of their own.
     """
 
     checked: bool
     records: int = 0
+    copies: int = 0
+    compared: int = 0
+    unsigned: int = 0
     tested: int = 0
     patients: int = 0
     allowed: bool = False
     built_on: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
+    stated: str = ""
+    archives_known: bool = False
 
     @property
     def found(self) -> bool:
         """Whether pretraining saw any test record or test patient."""
-        return bool(self.records or self.patients)
+        return bool(self.records or self.copies or self.patients)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -142,6 +142,21 @@ class Bars:
 
 
 @dataclass(frozen=True)
+class Ranks:
+    """A critical-difference picture: mean ranks on a line, and bars over those that cannot be told apart.
+
+    Args:
+        ranks: (name, mean rank), the best first.
+        groups: (mean rank of the first, mean rank of the last) of each largest set that cannot be told apart.
+        critical: Difference of mean ranks that would be significant.
+    """
+
+    ranks: tuple[tuple[str, float], ...]
+    groups: tuple[tuple[float, float], ...]
+    critical: float
+
+
+@dataclass(frozen=True)
 class Picture:
     """A PNG picture.
 
@@ -166,13 +181,15 @@ class Figure:
         chart: The chart; None for a table only.
         table: Numbers of the figure.
         note: What a reader must know about the figure.
+        folded: Whether it is folded away until a reader opens it, as numbers of the literature are.
     """
 
     title: str
     alt: str
-    chart: Plot | HeatMap | Bars | Picture | None
+    chart: Plot | HeatMap | Bars | Ranks | Picture | None
     table: Table
     note: str = ""
+    folded: bool = False
 
 
 @dataclass(frozen=True)

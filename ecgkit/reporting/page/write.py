@@ -22,6 +22,7 @@ from ecgkit.entries import SectionEntry
 from ecgkit.errors import EcgkitError, PluginError, ResultsError
 from ecgkit.plugins import host
 from ecgkit.reporting.elements import geometry
+from ecgkit.reporting.elements.ranks import place_ranks
 from ecgkit.reporting.elements.section import Picture, Rows, Section, Table
 from ecgkit.reporting.page import protocol
 from ecgkit.reporting.page.overview import overview
@@ -113,6 +114,7 @@ def _environment() -> Environment:
         loader=FileSystemLoader(HERE), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     found.globals |= {"wording": wording, "protocol": protocol, "place": geometry.place, "shown": SHOWN}
+    found.globals |= {"place_ranks": place_ranks}
     found.globals |= {"line_height": geometry.LINE, "square": geometry.SQUARE, "chance": geometry.CHANCE * 100}
     found.globals |= {"colour": geometry.colour, "shape": geometry.shape, "kind": _kind, "data": _data}
     found.globals |= {"csv_link": _csv_link, "file_name": _file_name}

@@ -10,6 +10,7 @@ from ecgkit.entries import SectionEntry
 from ecgkit.hookspecs import hookimpl
 
 SECTIONS = {
+    "across-tasks": ("mean macro AUROC and mean ranks over tasks", "across_tasks:across_tasks_section"),
     "label-efficiency": ("AUROC by number of training records", "efficiency:efficiency_section"),
     "leads": ("AUROC by lead set", "leads:leads_section"),
     "label-tree": ("AUROC of ICD-10 labels as a tree, with published numbers", "label_tree:label_tree_section"),

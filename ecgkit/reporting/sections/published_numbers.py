@@ -22,8 +22,10 @@ def published_numbers_section(rows: Rows) -> Section | None:
         return None
     lines = tuple((e.method, e.task, e.share, e.label, e.text, e.certainty, e.head, e.source) for e in entries)
     named = dict.fromkeys((e.source, e.certainty, e.protocol, e.head, e.labels, e.note) for e in entries)
-    sources = Figure("Sources", "Sources of the published numbers", None, Table(SOURCES, tuple(named)))
-    alone = Figure("Published numbers", "Published numbers as a table", None, Table(COLUMNS, lines), "AUROC × 100.")
+    sources = Figure("Sources", "Sources of the published numbers", None, Table(SOURCES, tuple(named)), folded=True)
+    alone = Figure(
+        "Published numbers", "Published numbers as a table", None, Table(COLUMNS, lines), "AUROC × 100.", folded=True
+    )
     pairs = tuple(_beside(entry, row) for _, row in rows for entry in entries if _twins(entry, row))
     title = "Measured beside published, same method by name"
     beside = Figure(title, title, None, Table(BESIDE, pairs), "AUROC × 100.")

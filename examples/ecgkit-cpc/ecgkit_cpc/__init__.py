@@ -14,7 +14,7 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
     """Register the family."""
     register(
         ecgkit.MethodEntry(
-            name="cpc",
+            name="cpc_gru",
             summary="a GRU over strided convolutions predicts the outputs of the convolutions for later seconds",
             target="ecgkit_cpc.model:Cpc",
             config="ecgkit_cpc.config:CpcConfig",

@@ -10,7 +10,7 @@ from ecgkit_cpc.model import Cpc, info_nce_ahead
 from ecgkit.methods import Batch, Clock
 from ecgkit.testing import method_tests
 
-test_cpc = method_tests("cpc")
+test_cpc = method_tests("cpc_gru")
 
 
 def plain_loss(foretold, z, real, k):
