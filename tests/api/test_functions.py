@@ -34,6 +34,7 @@ FUNCTIONS = {
     "probe": ("probe", "study_layers", "study_perturbations", "probe_suite", "probe_table"),
     "report": ("report",),
     "browse": ("browse",),
+    "relabel": ("relabel",),
     "status": ("status",),
     "doctor": ("doctor",),
     "runs": ("compare_runs", "list_runs"),

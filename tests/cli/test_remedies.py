@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "api/probe.py": ("probe",),
     "api/study.py": ("probe",),
     "api/suite.py": ("probe",),
+    "api/relabel.py": ("relabel",),
     "api/report.py": ("report",),
     "api/runs.py": ("runs", "import-weights"),
     "api/score.py": ("score",),
