@@ -70,6 +70,7 @@ if TYPE_CHECKING:
     from ecgkit.api.status import doctor, status
     from ecgkit.api.study import study_layers, study_perturbations
     from ecgkit.api.suite import probe_suite
+    from ecgkit.api.table import probe_table
     from ecgkit.arrays.encoder import load
     from ecgkit.arrays.store import open_store
 
@@ -135,6 +136,7 @@ __all__ = [
     "pretrain",
     "probe",
     "probe_suite",
+    "probe_table",
     "read_ecg",
     "relabel",
     "report",
@@ -160,6 +162,7 @@ _FUNCTIONS = {
     "ecgkit.api.probe": "probe",
     "ecgkit.api.study": "study_layers study_perturbations",
     "ecgkit.api.suite": "probe_suite",
+    "ecgkit.api.table": "probe_table",
     "ecgkit.api.beats": "find_beats score_beats",
     "ecgkit.api.browse": "browse",
     "ecgkit.api.cohort": "find_records",

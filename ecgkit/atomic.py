@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ecgkit.errors import DiskFullError, OutputError, SpaceError
 
-MARKER = ".ecgkit"  # file in every folder that ecgkit makes; it holds the kind of the output
+MARKER, NEW_MARKER = ".ecgkit", ".ecgkit.new"  # file in every folder that ecgkit makes; it holds the kind of the output
 AGAIN = "Free some space and run the same command again."
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors of a full disk, and of a quota or a limit that is reached
 # What libraries say when a file could not be written completely; numpy and safetensors raise no error number.
@@ -124,7 +124,7 @@ def publish(
 
 def mark(folder: Path, kind: str) -> None:
     """Write the `MARKER` of a folder that ecgkit makes. A reader sees the earlier marker or this one."""
-    staging = folder / f"{MARKER}.new"
+    staging = folder / NEW_MARKER
     staging.write_text(f"{kind}\n", encoding="utf-8")
     sync(staging)
     os.replace(staging, folder / MARKER)

@@ -75,6 +75,14 @@ def stores(incomplete: str) -> list[str]:
     return []
 
 
+def models(incomplete: str) -> list[tuple[str, str]]:
+    """Return the words and the runs that may follow the last comma."""
+    before, comma, last = incomplete.rpartition(",")
+    words = [("all", "every finished run"), ("random", "the same encoders with random weights")]
+    named = [pair for pair in words if pair[0].startswith(last)] + runs(last)
+    return [(f"{before}{comma}{name}", told) for name, told in named]
+
+
 def runs(incomplete: str) -> list[tuple[str, str]]:
     """Return the runs of the current folder, with method and state."""
     from ecgkit.workspace.runs import runs_of

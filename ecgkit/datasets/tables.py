@@ -27,8 +27,9 @@ Row = dict[str, Any]
 
 CSV_SUFFIXES = (".csv", ".tsv", ".txt")
 SUFFIXES = (".csv", ".tsv", ".parquet", ".xlsx")
-# A workbook is compressed; unpacked, it may not be larger than this.
+# Workbooks and .gz files are compressed; unpacked, they may not be larger than this, in bytes.
 LARGEST_WORKBOOK = 1 << 30
+LARGEST_CSV = 4 << 30
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _DECIMAL_COMMA = re.compile(r"\s*-?\d+,\d+\s*")
 _LOOKED_AT = 20
@@ -96,8 +97,15 @@ def _frame(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
             return _parquet(path), ()
         case ".xlsx":
             return _workbook(path), ()
-    raw = path.read_bytes()
-    return _read_csv(gzip.decompress(raw) if path.suffix == ".gz" else raw, path.name)
+    if path.suffix != ".gz":
+        return _read_csv(path.read_bytes(), path.name)
+    with gzip.open(path) as file:
+        raw = file.read(LARGEST_CSV + 1)
+    if len(raw) > LARGEST_CSV:
+        raise DatasetError(
+            f"{path} unpacks to more than {LARGEST_CSV} bytes", remedy="Unpack it, or give a part of it."
+        )
+    return _read_csv(raw, path.name)
 
 
 def _read_csv(raw: bytes, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:

@@ -56,6 +56,24 @@ def test_intervals_hold_the_truth_as_often_as_they_say(patients: int, prevalence
     assert 0.93 <= np.mean(classes) <= 0.985
 
 
+@pytest.mark.parametrize(("auroc", "widest"), [(0.6, 0.5), (0.8, 0.5), (0.95, 0.4)])
+def test_the_mean_over_classes_of_a_tiny_test_set_has_an_interval_that_holds_and_says_something(
+    auroc: float, widest: float
+) -> None:
+    inside, widths = [], []
+    for trial in range(200):
+        y, (scores,), patient, true = simulate(trial, patients=13, prevalence=[0.2] * 3, auroc=auroc)
+        found = areas(y, scores, patient)
+        if not np.isfinite(found.values).any():
+            continue
+        low, high = macro_interval(found, np.isfinite(found.values))
+        assert 0 <= low <= found.values[np.isfinite(found.values)].mean() <= high <= 1
+        inside.append(low <= true <= high)
+        widths.append(high - low)
+    assert np.mean(inside) >= 0.93
+    assert np.mean(widths) <= widest, "5.8 to 100.0 says nothing"
+
+
 @pytest.mark.parametrize("auroc", [0.6, 0.8, 0.95])
 @pytest.mark.parametrize("positives", [5, 10, 15])
 def test_intervals_of_rare_classes_are_wide_enough(positives: int, auroc: float) -> None:

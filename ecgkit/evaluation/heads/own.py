@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.special import expit
-from torch import Tensor
+from torch import Tensor, nn
 
 from ecgkit.errors import RunError
 from ecgkit.evaluation.features.extract import RecordFeatures
@@ -41,6 +41,10 @@ class OwnHead(Head):
 
     def restore(self, state: Arrays, like: Part) -> None:
         """Do nothing: the encoder holds the classifier."""
+
+    def module(self) -> tuple[nn.Module, tuple[str, ...]]:
+        """Return the sigmoid of the logits."""
+        return nn.Sigmoid(), ("logits",)
 
     def choices(self) -> dict[str, Any]:
         """Return a note for the protocol card that nothing was fitted."""
