@@ -43,6 +43,8 @@ FUNCTIONS = {
     "runs tag": ("tag_run",),
     "runs delete": ("delete_runs",),
     "import-weights": ("import_weights",),
+    "predict": ("predict",),
+    "embed": ("embed",),
     "score": ("score_challenge",),
     "export": ("export_encoder",),
     "methods": ("list_methods",),

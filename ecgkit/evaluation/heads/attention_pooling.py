@@ -74,6 +74,7 @@ class AttentionPoolingHead(TrainedHead):
 
     config: AttentionPoolingConfig
     settings = AttentionPoolingConfig
+    reads = ("tokens", "token_real")
     piece: ClassVar[int] = 256  # small, because tokens take much memory
 
     def build(self, train: Part) -> nn.Module:

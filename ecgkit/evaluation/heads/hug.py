@@ -132,6 +132,7 @@ class HugHead(TrainedHead):
 
     config: HugConfig
     settings = HugConfig
+    reads = ("per_lead", "present")
 
     def build(self, train: Part) -> nn.Module:
         """Return the linear maps and the classifier for the contract's leads."""

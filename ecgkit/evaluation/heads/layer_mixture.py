@@ -117,6 +117,7 @@ class PpaHead(TrainedHead):
 
     config: PpaConfig
     settings = PpaConfig
+    reads = ("layers",)
 
     def build(self, train: Part) -> nn.Module:
         """Return the layer mixture with equal weights."""
@@ -132,6 +133,7 @@ class PmaHead(TrainedHead):
 
     config: PmaConfig
     settings = PmaConfig
+    reads = ("layers", "layer_input")
 
     def build(self, train: Part) -> nn.Module:
         """Return the layer mixture with its gate."""

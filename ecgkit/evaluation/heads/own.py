@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
+from torch import nn
 
 from ecgkit.errors import RunError
 from ecgkit.evaluation.features.extract import RecordFeatures
@@ -35,6 +36,10 @@ class OwnHead(Head):
 
     def restore(self, state: Arrays, like: Part) -> None:
         """Do nothing: the encoder holds the classifier."""
+
+    def module(self) -> tuple[nn.Module, tuple[str, ...]]:
+        """Return the sigmoid of the logits."""
+        return nn.Sigmoid(), ("logits",)
 
     def choices(self) -> dict[str, Any]:
         """Return a note for the protocol card that nothing was fitted."""
