@@ -187,6 +187,7 @@ def embed(
     unfinished = Unfinished(out, KIND, overwrite=overwrite, is_file=suffix != ".zarr")
     unfinished.check_free()
     devices = workers.devices
+    _encoder.cache_clear()  # a run may have been made again since
     reader = _reader(run.absolute(), devices[0], wanted)
     source = open_records(data, options, reader.spec.window)
     if isinstance(source, StoreRecords):
@@ -219,7 +220,7 @@ def _write(unfinished: Unfinished, source: RecordSource, reader: Reader, wanted:
             # The number of tokens may differ between lead sets.
             own = values.shape[1:]
             shapes[name] = tuple(map(max, shapes.get(name, own), own))
-    rejected = ledger_of(source, rejected, len(rows))
+    rejected = ledger_of(unfinished, source, rejected, len(rows))
     table, remarks = _table(source, rows, wanted)
     table[NOTES] = notes
     about = {
