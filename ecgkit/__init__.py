@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ecgkit.api.download import download_dataset
     from ecgkit.api.ecg import read_ecg
     from ecgkit.api.embed import embed
+    from ecgkit.api.explain import explain, explain_cohort
     from ecgkit.api.export import export_encoder
     from ecgkit.api.extractions import (
         audit_knowledge,
@@ -69,6 +70,7 @@ if TYPE_CHECKING:
     from ecgkit.api.status import doctor, status
     from ecgkit.api.study import study_layers, study_perturbations
     from ecgkit.api.suite import probe_suite
+    from ecgkit.api.table import probe_table
     from ecgkit.arrays.encoder import load
     from ecgkit.arrays.store import open_store
 
@@ -102,6 +104,8 @@ __all__ = [
     "download_dataset",
     "embed",
     "estimate_pretraining",
+    "explain",
+    "explain_cohort",
     "export_encoder",
     "export_knowledge",
     "extract_knowledge",
@@ -132,6 +136,7 @@ __all__ = [
     "pretrain",
     "probe",
     "probe_suite",
+    "probe_table",
     "read_ecg",
     "relabel",
     "report",
@@ -157,6 +162,7 @@ _FUNCTIONS = {
     "ecgkit.api.probe": "probe",
     "ecgkit.api.study": "study_layers study_perturbations",
     "ecgkit.api.suite": "probe_suite",
+    "ecgkit.api.table": "probe_table",
     "ecgkit.api.beats": "find_beats score_beats",
     "ecgkit.api.browse": "browse",
     "ecgkit.api.cohort": "find_records",
@@ -165,6 +171,7 @@ _FUNCTIONS = {
     "ecgkit.api.ecg": "read_ecg",
     "ecgkit.api.download": "download_dataset",
     "ecgkit.api.embed": "embed",
+    "ecgkit.api.explain": "explain explain_cohort",
     "ecgkit.api.export": "export_encoder",
     "ecgkit.api.ingest": "ingest",
     "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store",

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from ecgkit.errors import DiskFullError, OutputError, SpaceError
 
-MARKER = ".ecgkit"  # file in every folder that ecgkit makes; it holds the kind of the output
+MARKER, NEW_MARKER = ".ecgkit", ".ecgkit.new"  # file in every folder that ecgkit makes; it holds the kind of the output
+MANY = 200  # files
 AGAIN = "Free some space and run the same command again."
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors of a full disk, and of a quota or a limit that is reached
 # What libraries say when a file could not be written completely; numpy and safetensors raise no error number.
@@ -124,7 +125,7 @@ def publish(
 
 def mark(folder: Path, kind: str) -> None:
     """Write the `MARKER` of a folder that ecgkit makes. A reader sees the earlier marker or this one."""
-    staging = folder / f"{MARKER}.new"
+    staging = folder / NEW_MARKER
     staging.write_text(f"{kind}\n", encoding="utf-8")
     sync(staging)
     os.replace(staging, folder / MARKER)
@@ -178,7 +179,11 @@ def sync(path: Path) -> None:
 
 def sync_tree(folder: Path) -> None:
     """Wait until a folder and everything in it is on disk."""
-    for path in (*folder.rglob("*"), folder):
+    paths = [*folder.rglob("*"), folder]
+    if len(paths) > MANY:
+        os.sync()  # one wait for everything that is not on disk yet, rather than one for each file
+        return
+    for path in paths:
         sync(path)
 
 
@@ -260,6 +265,6 @@ def _size(count: int) -> str:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
+    mask = os.umask(0o077)  # only setting it tells it; what another thread makes meanwhile is its owner's alone
     os.umask(mask)
     return mask

@@ -97,6 +97,8 @@ class MethodEntry(Entry):
         demo: Settings for ``ecgkit demo``: ``preset``, and ``set`` with assignments as for --set. None for no demo.
         pretrains: Whether ``ecgkit pretrain`` can train the family. False for one that only encodes, such as an
             encoder whose weights are imported: its `target` is an `ecgkit.methods.EncoderOnly`.
+        baseline: Head with which ``ecgkit probe --baselines`` adds the encoder to a table, for a family without weights
+            to train; empty for all others.
         containers: Keys under which a published file may hold the weights, in the order in which they are tried. A
             dot leads into a dict within a dict.
     """
@@ -111,6 +113,7 @@ class MethodEntry(Entry):
     importer: str = ""
     demo: Mapping[str, Any] | None = field(default=None, compare=False)
     pretrains: bool = True
+    baseline: str = ""
     containers: tuple[str, ...] = ("model.state_dict", "model", "state_dict")
 
 

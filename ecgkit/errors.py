@@ -41,6 +41,10 @@ class RecordError(EcgkitError):
     """One recording cannot be read. Ingest writes it to the ledger and continues."""
 
 
+class NoLeadError(RecordError):
+    """No signal of a recording is an ECG lead."""
+
+
 class DatasetError(EcgkitError):
     """A folder is not the dataset that it should be, or contains no readable record."""
 

@@ -63,6 +63,7 @@ _PREFIX = re.compile(
     "|D[EÉ]RIVATION|DERIVACI[OÓ]N|DERIVA[CÇ][AÃ]O|DERIVAZIONE|FRANK)"
     r"[ _.:\-]*"
 )
+_SUFFIX = re.compile(r"[ _.:\-]+(LEAD|REF|ECG|EKG)$")  # V1-Ref, as EDF files name a lead
 _IS_LEAD = re.compile("LEAD|ABL|D[EÉ]RIV")
 _SEPARATORS = re.compile(r"[ _.:\-]")
 _IN_BRACKETS = re.compile(r"[(\[][^()\[\]]*[)\]]")
@@ -102,7 +103,7 @@ def find_lead(name: str) -> tuple[str, int] | None:
     """
     text = _IN_BRACKETS.sub("", unicodedata.normalize("NFKC", name)).strip().upper()
     sign = -1 if text.startswith(("-", "\u2212")) else 1
-    text = text.lstrip("+-\u2212").strip()
+    text = _SUFFIX.sub("", text.lstrip("+-\u2212").strip())
     if text in _ALIASES:
         return _ALIASES[text], sign
     prefix, short = _split_prefix(text)

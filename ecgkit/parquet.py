@@ -17,6 +17,43 @@ from numpy.typing import NDArray
 HEAD = 1000  # rows of a long table that can be read before all are
 
 
+class DamagedError(OSError):
+    """A Parquet file holds something else than what was written.
+
+    Args:
+        path: The file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"{path} is damaged: its content differs from what was written")
+        self.path = path
+
+
+def read_table(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a Parquet file. Pages that were written with a checksum are compared with it.
+
+    Args:
+        path: The file.
+        columns: Columns to read; None for all.
+
+    Raises:
+        OSError: The file cannot be read.
+        DamagedError: It is damaged.
+    """
+    chosen = None if columns is None else list(columns)
+    try:
+        return pq.read_table(path, columns=chosen, partitioning=None, page_checksum_verification=True)
+    except (OSError, pa.ArrowInvalid) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        raise DamagedError(path) from None
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a Parquet file with a checksum for each page."""
+    pq.write_table(table, path, write_page_checksum=True)
+
+
 def read_frame(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame:
     """Read a Parquet file.
 
@@ -24,14 +61,14 @@ def read_frame(path: Path, columns: Sequence[str] | None = None) -> pd.DataFrame
         path: The file.
         columns: Columns to read; None for all.
     """
-    return as_frame(pq.read_table(path, columns=None if columns is None else list(columns), partitioning=None))
+    return as_frame(read_table(path, columns))
 
 
 def write_frame(path: Path, frame: pd.DataFrame) -> None:
     """Write a Parquet file without the frame's index and without pandas metadata."""
     table = pa.Table.from_pandas(frame, preserve_index=False)
     fields = [field.with_type(pa.string()) if pa.types.is_large_string(field.type) else field for field in table.schema]
-    pq.write_table(table.cast(pa.schema(fields)), path)
+    write_table(path, table.cast(pa.schema(fields)))
 
 
 def as_frame(table: pa.Table) -> pd.DataFrame:
@@ -65,7 +102,7 @@ class LongTable:
         self.path = path
         self._lock = threading.Lock()
         self._all: pa.Table | None = None
-        with pq.ParquetFile(path, buffer_size=1 << 16) as file:
+        with pq.ParquetFile(path, buffer_size=1 << 16, page_checksum_verification=True) as file:
             self._length, self.schema = int(file.metadata.num_rows), file.schema_arrow
             first = next(file.iter_batches(batch_size=HEAD), None)
         self._head = self.schema.empty_table() if first is None else pa.Table.from_batches([first])
@@ -82,7 +119,7 @@ class LongTable:
         """Return the whole table, and keep it."""
         with self._lock:
             if self._all is None:
-                self._all = pq.read_table(self.path, partitioning=None).combine_chunks()
+                self._all = read_table(self.path).combine_chunks()
             return self._all
 
     def take(self, rows: NDArray[np.integer], columns: Sequence[str] | None = None) -> pa.Table:

@@ -4,14 +4,17 @@ One call makes a part. The part is done when its last file exists. Parts do not 
 the same to the last byte, whichever process makes them, in any order, and however often the work was stopped.
 """
 
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Generic, TypeVar
 
+from ecgkit.errors import StoreError
 from ecgkit.executor import Executor, fitting_workers, open_executor
 from ecgkit.interrupt import NOTHING, Left, keeps, safe_points
+from ecgkit.parquet import DamagedError
 from ecgkit.progress import Advance
 from ecgkit.unfinished import Unfinished
 
@@ -73,6 +76,26 @@ def make_parts(
             if progress:
                 progress(worked, work)
         stop.check()
+
+
+@contextmanager
+def made_again_if_damaged(
+    unfinished: Unfinished, part: Callable[[Path], str] = lambda file: file.name
+) -> Iterator[None]:
+    """Forget a part whose file is found damaged in the block, so that the next call makes it again.
+
+    Args:
+        unfinished: The folder.
+        part: Returns the name of a part, given one of its files.
+
+    Raises:
+        StoreError: In place of `DamagedError`.
+    """
+    try:
+        yield
+    except DamagedError as error:
+        (unfinished.parts / part(error.path)).unlink(missing_ok=True)
+        raise StoreError(str(error), remedy="Run the same command again: this part is made again.") from None
 
 
 def _make(make: Callable[[A], object], part: Part[A]) -> str:

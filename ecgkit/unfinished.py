@@ -23,6 +23,7 @@ from uuid import uuid4
 
 from ecgkit.atomic import (
     MARKER,
+    NEW_MARKER,
     atomic_file,
     check_file,
     check_output,
@@ -40,6 +41,7 @@ from ecgkit.lock import hold, holder_of
 
 SUFFIX = ".partial"
 LOCK, PLAN, PARTS = "lock", "plan.json", "parts"
+_OURS = {LOCK, MARKER, NEW_MARKER}  # what a process may leave that was killed before it marked the folder
 CONTINUES = "Free some space and run the same command again: it continues from there."
 
 
@@ -169,7 +171,11 @@ class Unfinished:
             OutputError: The destination was made by another process in the meantime; the finished output is kept.
         """
         for path in self.made.glob(".*.partial*"):
-            path.unlink()  # of `atomic_file`, in a process that was killed
+            # Of `ecgkit.atomic`, in a process that was killed.
+            if path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
         sync_tree(self.made)
         if self.is_file:
             os.replace(self.made / self.out.name, self.out)
@@ -256,7 +262,7 @@ class Unfinished:
         kinds = [f"unfinished {self.kind}", *([self.kind] if self.in_place else [])]
         if not self.folder.exists() or kind_of(self.folder) in kinds:
             return
-        if not self.folder.is_dir() or {path.name for path in self.folder.iterdir()} - {LOCK, MARKER}:
+        if not self.folder.is_dir() or {path.name for path in self.folder.iterdir()} - _OURS:
             raise OutputError(
                 f"{self.folder} already exists, but it is not unfinished work, which is kept under this name",
                 remedy=f"Move it away{f', or give another {self.option}' if self.option else ''}.",

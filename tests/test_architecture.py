@@ -31,6 +31,7 @@ ROOMS = (
     "executor",
     "parts",
     "store",
+    "signatures",
     "archives",
     "packed",
     "download",

@@ -39,6 +39,8 @@ from tests.conftest import synthetic_signal
         ("D1", ("I", 1)),
         ("L3", ("III", 1)),
         ("Lead 1", ("I", 1)),
+        ("V1-Ref", ("V1", 1)),
+        ("ECG II-Lead", ("II", 1)),
         ("Abl. II", ("II", 1)),
         ("Dérivation aVL", ("aVL", 1)),
         ("Lead-I", ("I", 1)),

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ecgkit.leads import STANDARD_LEADS
-from ecgkit.parquet import as_frame, read_frame, write_frame
+from ecgkit.parquet import as_frame, read_frame, read_table, write_frame, write_table
 from ecgkit.recording import Recording
 from ecgkit.store.assembly import assemble, json_lines
 from ecgkit.store.format import Layout
@@ -103,3 +103,18 @@ def test_tables_are_read_and_written_in_one_place() -> None:
     for path in CORE.rglob("*.py"):
         calls = {node.attr for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Attribute)}
         assert path.name == "parquet.py" or not calls & PANDAS_OWN, path
+
+
+def test_a_flipped_bit_is_an_error_and_never_a_number(tmp_path: Path) -> None:
+    numbers = np.random.default_rng(0).permutation(4000)
+    write_table(tmp_path / "t.parquet", pa.table({"n": pa.array(numbers)}))
+    content = (tmp_path / "t.parquet").read_bytes()
+    for at in range(50, len(content), len(content) // 40):
+        damaged = bytearray(content)
+        damaged[at] ^= 16
+        (tmp_path / "t.parquet").write_bytes(damaged)
+        try:
+            found = read_table(tmp_path / "t.parquet")["n"].to_numpy()
+        except (OSError, pa.ArrowException):
+            continue
+        np.testing.assert_array_equal(found, numbers)

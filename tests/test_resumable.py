@@ -17,7 +17,7 @@ import pytest
 from ecgkit import ingestion
 from ecgkit.beats import find
 from ecgkit.beats.detector import Detector
-from ecgkit.errors import LockedError, OutputError
+from ecgkit.errors import LockedError, OutputError, StoreError
 from ecgkit.executor import Executor, open_executor
 from ecgkit.ingestion import IngestOptions
 from ecgkit.interrupt import Interrupted
@@ -198,7 +198,7 @@ def labels(folder: Path, **options: Any) -> object:
 
 def train(out: Path, identity: str, *, resume: bool = True, overwrite: bool = False) -> None:
     with run_in_progress(out, {"identity": identity}, overwrite=overwrite, resume=resume) as folder:
-        (folder / "checkpoints").mkdir()
+        (folder / "checkpoints" / "step-00000001").mkdir(parents=True, exist_ok=True)
         raise KeyboardInterrupt
 
 
@@ -338,3 +338,31 @@ def test_an_unfinished_run_of_earlier_releases_is_taken_over(tmp_path: Path) -> 
     with run_in_progress(tmp_path / "run", {"identity": "a"}, overwrite=False, resume=True) as folder:
         assert (folder / "checkpoints").is_dir()
     assert (tmp_path / "run").is_dir()
+
+
+@pytest.mark.parametrize("name", ["ingest", "beats"])
+def test_a_part_that_was_damaged_on_the_disk_is_told_and_made_again(
+    original: Path, source: Path, undisturbed: dict[str, dict[str, bytes]], tmp_path: Path, monkeypatch, name: str
+) -> None:
+    work = WORK[name]
+    store, output = work.prepare(original, tmp_path)
+    module, make = work.part
+    real, made = getattr(module, make), []
+
+    def damaging(*arguments: Any) -> object:
+        result = real(*arguments)
+        made.append(arguments)
+        if len(made) == 2:
+            folder = output.with_name(f"{'.' if work.output else ''}{output.name}.partial") / "parts"
+            part = sorted(folder.glob("*.rows.parquet" if name == "ingest" else "*.parquet"))[0]
+            content = bytearray(part.read_bytes())
+            content[len(content) // 5] ^= 8
+            part.write_bytes(content)
+        return result
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, make, damaging)
+        with pytest.raises(StoreError, match=r"parquet is damaged.*again: this part is made again"):
+            work.run(source, store, None)
+    work.run(source, store, None)
+    assert files_of(output) == undisturbed[name]

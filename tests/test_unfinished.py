@@ -322,3 +322,16 @@ def test_a_file_is_on_disk_before_its_name_says_that_it_is_whole(
     for n, path in renamed:
         assert ("sync", path) in done[:n], path
     assert ("sync", str(work.parts)) in done[done.index(("named", str(work.parts))) :]
+
+
+def test_a_folder_that_was_not_marked_yet_is_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Killed between the lock and the marker, whose file has its first name."""
+    (tmp_path / "s.partial").mkdir()
+    for name in ("lock", ".ecgkit.new"):
+        (tmp_path / "s.partial" / name).touch()
+    work = work_on(tmp_path / "s")
+    with work.open():
+        work.begin("a")
+        (work.made / "file").write_text("whole")
+        work.finish()
+    assert names(tmp_path) == ["s"] and names(tmp_path / "s") == [MARKER, "file"]

@@ -62,8 +62,8 @@ def run_demo(
     Two families are pretrained and probed beside their random initialisation, with a tenth of the labels. A family that
     scores classes by their names is also tested without any label, on twelve leads and on one.
 
-    The demo needs no network and takes about eight minutes on two CPU cores. If it is stopped, the same call continues
-    where it stopped.
+    The demo needs no network and takes less than five minutes on two CPU cores. If it is stopped, the same call
+    continues where it stopped.
 
     Args:
         out: Folder for all output of the demo.

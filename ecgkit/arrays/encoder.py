@@ -16,6 +16,7 @@ from ecgkit.arrays.records import read_records
 from ecgkit.arrays.store import EcgStore
 from ecgkit.arrays.supplies import supplies_of
 from ecgkit.arrays.views import view_of
+from ecgkit.download.hub import fetch_model, is_address, split_address
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import SignalError
 from ecgkit.evaluation.features.extract import RecordFeatures, extract
@@ -194,13 +195,16 @@ def load(run: str | Path, device: str = "cpu") -> TrainedEncoder:
     """Load the encoder of a run, to be called with arrays.
 
     Args:
-        run: A run folder of ``ecgkit pretrain`` or ``ecgkit import-weights``, or a folder of
-            ``ecgkit export --hub``.
+        run: A run folder of ``ecgkit pretrain`` or ``ecgkit import-weights``, a folder of ``ecgkit export --hub``, or
+            the address of such a folder on a Hugging Face hub, such as ``hf://ORG/NAME``. It is then downloaded.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
         RunError: The folder is not a finished run, its weights do not fit, or the device does not exist.
+        DownloadError: The address cannot be downloaded.
     """
-    opened = open_run(Path(run))
+    address = str(run) if is_address(run) else ""
+    opened = open_run(fetch_model(address) if address else Path(run))
     encoder = opened.encoder().to(pick_device(device))
-    return TrainedEncoder(opened.path.resolve().name, opened.entry, encoder, opened.config.signal)
+    name = split_address(address)[0] if address else opened.path.resolve().name
+    return TrainedEncoder(name, opened.entry, encoder, opened.config.signal)

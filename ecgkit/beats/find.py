@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ecgkit import __version__
 from ecgkit.beats.detector import Detector, Found
@@ -24,7 +23,8 @@ from ecgkit.choices import recorded
 from ecgkit.config import fingerprint
 from ecgkit.errors import OutputError, StoreError
 from ecgkit.executor import Executor
-from ecgkit.parts import Part, make_parts
+from ecgkit.parquet import read_table, write_table
+from ecgkit.parts import Part, made_again_if_damaged, make_parts
 from ecgkit.progress import Advance
 from ecgkit.store.products import note_own_folder, own_folder
 from ecgkit.store.reader import Store
@@ -76,7 +76,8 @@ def find_beats(
         unfinished.begin(fingerprint(attributes, [part.call for part in parts]))
         make = partial(_make_part, store, detector, limits, unfinished.parts)
         make_parts(unfinished, make, parts, executor, progress)
-        tables = [pq.read_table(unfinished.parts / part.name, schema=SCHEMA) for part in parts]
+        with made_again_if_damaged(unfinished):
+            tables = [read_table(unfinished.parts / part.name).cast(SCHEMA) for part in parts]
         about = {**attributes, **({"defaults": recorded()} if recorded() else {})}
         write_peaks(unfinished.made, pa.concat_tables(tables).combine_chunks(), about)
         unfinished.finish()
@@ -136,7 +137,7 @@ def _part_name(start: int) -> str:
 
 def _make_part(store: Store, detector: Detector, limits: Limits, folder: Path, block: tuple[int, int]) -> None:
     with whole_file(folder / _part_name(block[0])) as path:
-        pq.write_table(block_table(store, detector, limits, *block), path)
+        write_table(path, block_table(store, detector, limits, *block))
 
 
 def block_table(store: Store, detector: Detector, limits: Limits, start: int, stop: int) -> pa.Table:

@@ -8,11 +8,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ecgkit.errors import StoreError
-from ecgkit.parquet import LongTable
+from ecgkit.parquet import LongTable, read_table, write_table
 from ecgkit.store.products import StoreFolder, found_folder
 from ecgkit.store.reader import Store
 
@@ -134,7 +133,7 @@ def read_peaks(store: Store) -> Peaks:
     """
     attributes = _attributes_of(store)
     try:
-        table = pq.read_table(_folder(store) / TABLE, columns=["record_id", "rpeaks", "flag"]).combine_chunks()
+        table = read_table(_folder(store) / TABLE, ["record_id", "rpeaks", "flag"]).combine_chunks()
         peaks = _peaks_of(table, store.table["fs"].to_numpy(np.float64), attributes)
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise _damaged(store, type(error).__name__) from None
@@ -211,7 +210,7 @@ def write_peaks(folder: Path, table: pa.Table, attributes: Mapping[str, Any]) ->
         table: Columns ``record_id``, ``rpeaks`` (lists of int32) and ``flag``, one row per record of the store.
         attributes: Attributes for `read_attributes`.
     """
-    pq.write_table(table, folder / TABLE)
+    write_table(folder / TABLE, table)
     text = json.dumps({"format": FORMAT, "version": VERSION, **attributes}, indent=2)
     (folder / ATTRIBUTES).write_text(f"{text}\n", encoding="utf-8")
 

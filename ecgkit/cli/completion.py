@@ -75,6 +75,14 @@ def stores(incomplete: str) -> list[str]:
     return []
 
 
+def models(incomplete: str) -> list[tuple[str, str]]:
+    """Return the words and the runs that may follow the last comma."""
+    before, comma, last = incomplete.rpartition(",")
+    words = [("all", "every finished run"), ("random", "the same encoders with random weights")]
+    named = [pair for pair in words if pair[0].startswith(last)] + runs(last)
+    return [(f"{before}{comma}{name}", told) for name, told in named]
+
+
 def runs(incomplete: str) -> list[tuple[str, str]]:
     """Return the runs of the current folder, with method and state."""
     from ecgkit.workspace.runs import runs_of
@@ -85,6 +93,18 @@ def runs(incomplete: str) -> list[tuple[str, str]]:
             for run in runs_of(Path())
         ]
         return [pair for pair in reversed(found) if pair[0].startswith(incomplete)]
+    return []
+
+
+def results(incomplete: str) -> list[str]:
+    """Return the results below the folder that is being typed which keep a fitted head, and its folders."""
+    from ecgkit.evaluation.probe.kept import HEAD
+
+    folder = Path(incomplete).parent if not incomplete.endswith("/") else Path(incomplete)
+    with suppress(OSError):
+        inner = sorted(path for path in folder.iterdir() if path.is_dir())
+        found = [str(path) if (path / HEAD).is_file() else f"{path}/" for path in inner]
+        return [name for name in found if name.startswith(incomplete.removeprefix("./"))]
     return []
 
 

@@ -18,7 +18,7 @@ def demo(
 ) -> None:
     """Run every stage on a simulated cohort and write a report.
 
-    The demo needs no network and takes about eight minutes on two CPU cores.
+    The demo needs no network and takes less than five minutes on two CPU cores.
 
     If the command is stopped, the same command continues where it stopped.
     """

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 def embed(
     run: Annotated[Path, typer.Argument(help="Finished run folder.", metavar="RUN", autocompletion=completion.runs)],
     data: DataArgument,
-    out: Annotated[Path, typer.Option(help="Output: .parquet, .npz, .h5 or .zarr.")] = Path("embeddings.parquet"),
+    out: Annotated[Path, typer.Option(help="Output: .parquet, .npz, .h5 or .zarr.", show_default=False)],
     features: Annotated[
         str, typer.Option(help="Features to write, joined by commas: pooled, per_lead, tokens, layers, logits.")
     ] = "pooled",

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="Finished run folder.")],
+    run: Annotated[
+        Path, typer.Argument(help="Finished run folder; with --onnx also a result of 'ecgkit probe', with its head.")
+    ],
     onnx: Annotated[Path | None, typer.Option(help="ONNX file to write.")] = None,
     hub: Annotated[
         Path | None, typer.Option(help="Folder to write for a model hub: weights, config and model card.")
@@ -37,6 +39,15 @@ def export(
     license: Annotated[
         str, typer.Option(help="With --hub, licence of the weights for the model card, such as cc-by-4.0.")
     ] = "",
+    push: Annotated[
+        str,
+        typer.Option(
+            help="With --hub, repository ORG/NAME of a Hugging Face hub to send the folder to. Default: none."
+        ),
+    ] = "",
+    public: Annotated[
+        bool, typer.Option("--public", help="With --push, make a new repository public. Default: private.")
+    ] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -44,6 +55,9 @@ def export(
 
     The ONNX model takes preprocessed crops; its metadata describes the preprocessing. Its outputs are compared with
     torch before the file is written. 'ecgkit probe' and ecgkit.load can read the hub folder.
+
+    Of a result of 'ecgkit probe' the ONNX model holds encoder and head: it takes mV at the model's rate and gives what
+    'ecgkit predict' gives.
     """
     options = locals()
     with progress() as watch:
@@ -57,6 +71,9 @@ def export(
         what = "the whole method" if whole else "the encoder"
         say(f"{hub}: {made.hub.parameters:,} parameters of {what}, {made.hub.results} results on the card")
         written["hub"] = {"folder": str(hub), "parameters": made.hub.parameters, "results": made.hub.results}
+    if made.pushed:
+        say(f"sent to {made.pushed}")
+        written["pushed"] = {"address": made.pushed}
     next_is("ecgkit probe " + shlex.quote(str(hub)) if hub else f"ecgkit export {shlex.quote(str(run))} --hub FOLDER")
     if as_json:
         print_json(written)

@@ -34,7 +34,12 @@ SHOWN = 20
 FILES = "Files that need explaining"
 DataArgument = Annotated[
     Path,
-    typer.Option("--data", help="Store, folder of a dataset, or file.", show_default=False),
+    typer.Option(
+        "--data",
+        help="Store, folder of a dataset, or file.",
+        show_default=False,
+        autocompletion=completion.stores,
+    ),
 ]
 DatasetOption = Annotated[
     str,
@@ -64,11 +69,11 @@ def predict(
     results: Annotated[
         list[Path],
         typer.Argument(
-            help="Folder of a result of 'ecgkit probe'. Several of the same classes are averaged.", metavar="RESULT..."
+            help="Folder of a result of 'ecgkit probe'. Several of the same classes are averaged.", metavar="RESULT"
         ),
     ],
     data: DataArgument,
-    out: Annotated[Path, typer.Option(help="File to write: .csv or .parquet.")] = Path("predictions.csv"),
+    out: Annotated[Path | None, typer.Option(help="File to write: .csv or .parquet. Default: predictions.csv.")] = None,
     calibrate: Annotated[
         str,
         typer.Option(
@@ -96,9 +101,9 @@ def predict(
     are listed in a ledger beside the table; the exit code is then 3.
     """
     options = locals()
-    began = time.perf_counter()
+    began, out = time.perf_counter(), out or Path("predictions.csv")
     with progress() as watch:
-        made = ecgkit.predict(**given(ecgkit.predict, options), progress=watch)
+        made = ecgkit.predict(**given(ecgkit.predict, {**options, "out": out}), progress=watch)
     took = time.perf_counter() - began
     show(made, out, took)
     if as_json:

@@ -32,6 +32,8 @@ def probe(
     data: given.Data = None,
     task: given.Task = "",
     run: given.Run = None,
+    models: given.Models = "",
+    baselines: given.Baselines = False,
     eval_data: given.EvalData = None,
     method: given.Method = "",
     random_init: given.RandomInit = False,
@@ -69,15 +71,19 @@ def probe(
     The model's input is built from any store as the run's config describes it. Hyper-parameters are chosen on the
     validation set. The test set is predicted once.
 
+    --models and --baselines make one table of several encoders, on several tasks, with one report.
+
     With a run, --set changes the head: gate=frozen. Without a run, --set changes the model, and a key that begins with
     head. changes the head: head.gate=frozen.
     """
-    options = {
-        name: value for name, value in ctx.params.items() if name not in ("as_json", "suite", "layers", "perturb")
-    }
+    apart = ("as_json", "suite", "layers", "perturb", "models", "baselines")
+    options = {name: value for name, value in ctx.params.items() if name not in apart}
     road = refuse_unused(ctx)
     if road == "suite":
         _suite(suite, as_json, options)
+        return
+    if road == "models":
+        _table(models, baselines, as_json, options)
         return
     _fill_in(options)
     if road in ("layers", "perturb"):
@@ -165,6 +171,34 @@ def _suite(name: str, as_json: bool, options: Mapping[str, Any]) -> None:
             {"results": results, "done_before": result.skipped, "failed": result.failed, "table": str(result.table)}
         )
     if result.failed:
+        raise typer.Exit(Exit.INCOMPLETE)
+
+
+def _table(models: str, baselines: bool, as_json: bool, options: Mapping[str, Any]) -> None:
+    """Make a table of several encoders; end with exit code 3 if some of its probes failed."""
+    from ecgkit.api.table import probe_table
+    from ecgkit.cli.probe_show import show_suite
+    from ecgkit.workspace.next_step import quoted
+
+    of_one = ("run", "stores", "method", "random_init", "scratch", "preset", "config", "epochs")
+    named = ",".join(filter(None, [str(options["run"] or ""), models]))
+    with progress() as watch:
+        made = probe_table(named, baselines=baselines, **_taken(options, without=of_one), progress=watch)
+    say_choices()
+    show_suite(made.result, f"Results in {made.out}")
+    if made.page is not None:
+        say(f"report: {made.page}")
+        next_is(f"ecgkit report {quoted(made.out)} --md {quoted(made.out / 'table.md')}")
+    if as_json:
+        print_json(
+            {
+                "results": [{"folder": str(folder), **asdict(row)} for folder, row in made.result.rows],
+                "done_before": made.result.skipped,
+                "failed": made.result.failed,
+                "report": str(made.page or ""),
+            }
+        )
+    if made.result.failed:
         raise typer.Exit(Exit.INCOMPLETE)
 
 

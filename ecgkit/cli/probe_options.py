@@ -15,6 +15,24 @@ Run = Annotated[
         autocompletion=completion.runs,
     ),
 ]
+Models = Annotated[
+    str,
+    typer.Option(
+        rich_help_panel="Encoder",
+        help="Several encoders for one table, joined by commas: run folders, patterns such as runs/*, 'all' for every "
+        "finished run of this folder, and 'random' for the same encoders with random weights.",
+        autocompletion=completion.models,
+    ),
+]
+Baselines = Annotated[
+    bool,
+    typer.Option(
+        "--baselines",
+        rich_help_panel="Encoder",
+        help="Add the baselines without deep learning to the table: class prevalence, age and sex, and measurements "
+        "of the signal.",
+    ),
+]
 Method = Annotated[
     str,
     typer.Option(
@@ -47,6 +65,8 @@ Data = Annotated[
 Task = Annotated[
     str,
     typer.Option(
+        "--task",
+        "--tasks",
         rich_help_panel="Data",
         help="Name or YAML file of a task, such as ptbxl-super or my.yaml. Join several by commas. Default: the only "
         "task that fits the store. List them with: ecgkit tasks",

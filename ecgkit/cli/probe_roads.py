@@ -1,6 +1,7 @@
-"""The four roads of ``ecgkit probe``, and the options that each road refuses because they would have no effect.
+"""The five roads of ``ecgkit probe``, and the options that each road refuses because they would have no effect.
 
-``results`` makes one result, or a grid of results from options. ``suite`` makes a grid of results from a file.
+``results`` makes one result, or a grid of results from options. ``models`` makes a table of several encoders, with
+``--baselines`` if asked for. ``suite`` makes a grid of results from a file.
 ``layers`` and ``perturb`` are studies.
 """
 
@@ -8,12 +9,14 @@ from collections.abc import Mapping
 
 import typer
 
-ROADS = ("results", "suite", "layers", "perturb")
+ROADS = ("results", "suite", "layers", "perturb", "models")
 FILE = "the suite's file sets it"
 ONE_DRAW = "a study uses all training records and one seed"
 FROZEN = "a study needs a frozen encoder: a run, or --random-init"
 ONE_STORE = "a study uses one store"
 ONE_PROCESS = "a study runs in one process"
+ONE_ENCODER = "a table of several encoders has no studies; study them one by one"
+NAMED = "--models names the encoders, which are runs"
 NOT_A_SUITE = "only a suite has named stores; use --data for a single store"
 
 # Road to option to the reason why the option is refused. An option that is not listed has an effect.
@@ -45,16 +48,23 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
                 "task_settings",
                 "allow_overlap",
                 "seed",
+                "models",
+                "baselines",
             ),
             FILE,
         ),
         "layers": "a suite contains no studies; study layers in a separate command",
         "perturb": "a suite contains no studies; study perturbations in a separate command",
     },
+    "models": {
+        **dict.fromkeys(("method", "random_init", "scratch", "preset", "config", "epochs"), NAMED),
+        "stores": NOT_A_SUITE,
+    },
     "layers": {
         **dict.fromkeys(("fraction", "label_counts", "seeds"), ONE_DRAW),
         **dict.fromkeys(("scratch", "epochs"), FROZEN),
         **dict.fromkeys(("prompts", "independent_queries"), "zero-shot classification cannot be studied by layer"),
+        **dict.fromkeys(("models", "baselines"), ONE_ENCODER),
         "eval_data": ONE_STORE,
         "stores": NOT_A_SUITE,
         "jobs": ONE_PROCESS,
@@ -63,6 +73,7 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
     "perturb": {
         **dict.fromkeys(("fraction", "label_counts", "seeds"), ONE_DRAW),
         **dict.fromkeys(("scratch", "epochs"), FROZEN),
+        **dict.fromkeys(("models", "baselines"), ONE_ENCODER),
         "eval_data": ONE_STORE,
         "stores": NOT_A_SUITE,
         "jobs": ONE_PROCESS,
@@ -78,7 +89,7 @@ def refuse_unused(ctx: typer.Context) -> str:
     """
     from ecgkit.errors import ConfigError
 
-    road = next((name for name in ROADS[1:] if ctx.params[name]), "results")
+    road = next((name for name in ROADS[1:] if ctx.params[name]), "models" if ctx.params["baselines"] else "results")
     titles = {param.name: param.opts[0] for param in ctx.command.params}
     asked = f"--{road}" if road != "results" else "ecgkit probe without --suite"
     for name, why in REFUSED[road].items():

@@ -7,7 +7,7 @@ is asked for in one error that names the options.
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,13 @@ from ecgkit.datasets.channels import Naming, amplitudes, find_rows
 from ecgkit.datasets.containers import OPENERS, Container, open_container, suffix_of
 from ecgkit.datasets.given import Given
 from ecgkit.datasets.header import Header
+from ecgkit.datasets.matching import likely_column
 from ecgkit.datasets.missing import Stated, ask_for_missing
 from ecgkit.datasets.people import describe
 from ecgkit.datasets.stacked import largest_value, read_from
 from ecgkit.datasets.stacks import Stack, find_stacks, stacks_of, stated_in
 from ecgkit.datasets.stores import is_store
-from ecgkit.datasets.tables import Table
+from ecgkit.datasets.tables import Table, read_table
 from ecgkit.datasets.walk import Refused, walk_for
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import DatasetError, RecordError
@@ -74,10 +75,12 @@ class Arrays(Dataset):
             raise DatasetError(problems[0].problem if problems else f"{self.root} holds no array of signals")
         self._tell(signals)
         if all(stack.records == 1 for stack in signals):
+            few = [stack for stack in beside if stack.path not in {signal.path for signal in signals}]
+            problems += [Source(record_id=stem(s.path), path=s.path, problem=_fewer_axes(s)) for s in few]
             problems += [Source(record_id=stem(path), path=path, problem=str(e)) for path, e in doubtful.items()]
         else:
             self.findings += [f"not used: {error.found}" for error in doubtful.values()]
-        self.in_order = len(signals) == 1 or self.given.table is not None
+        self.in_order = len(signals) == 1 or self._is_table_without_ids()
         later = [Source(record_id=stem(path), path=path) for path in paths[_MOST_OPENED:]]
         found = [source for stack in signals for source in _records(stack, alone=_is_alone(stack, signals))]
         if len(signals) == 1:
@@ -90,14 +93,22 @@ class Arrays(Dataset):
         Raises:
             DatasetError: The options that state what is missing.
         """
-        first = next((source for source in sources if not source.problem), None)
-        if first is None:
+        for first in sources:
+            if first.problem:
+                continue
+            try:
+                with one_error(first.path, "a file of arrays"):
+                    container = open_container(self.folder, first.path)
+                    stack = _only_stack(container, first.path, first.extra.get("array"), self.given)
+                    stated = _stated(container, self.given, first.fs, first.unit, self.fs)
+                    largest = partial(self._largest, stack, first)
+                    ask_for_missing(f"{stack}", stated, stack.rows, largest)
+            except RecordError:  # goes to the ledger when its header is read
+                continue
             return
-        with one_error(first.path, "a file of arrays"):
-            container = open_container(self.folder, first.path)
-            stack = _only_stack(container, first.path, first.extra.get("array"), self.given)
-            stated = _stated(container, self.given, first.fs, first.unit, self.fs)
-            ask_for_missing(f"{stack}", stated, stack.rows, lambda: largest_value(self._samples(stack, _place(first))))
+
+    def _largest(self, stack: Stack, source: Source) -> float:
+        return largest_value(self._samples(stack, _place(source)))
 
     def header(self, source: Source) -> Header:
         """Return the header of a record, from the shape of its array and what is stated of it."""
@@ -127,6 +138,11 @@ class Arrays(Dataset):
         if others:
             self.findings.append(f"the {kinds[kind]} {kind} files are read; not read: {others}")
         return [path for path in paths if suffix_of(path) == kind]
+
+    def _is_table_without_ids(self) -> bool:
+        """Return whether the user names a table that can only follow the order of the files."""
+        table = self.given.table
+        return table is not None and not self.given.record_column and not likely_column(read_table(table))
 
     def _samples(self, stack: Stack, place: int) -> Any:
         return read_from(self.folder, stack.path, stack.name, stack.letters, place)
@@ -224,6 +240,11 @@ def _signals_among(stacks: Sequence[Stack]) -> tuple[list[Stack], list[Stack]]:
     """
     most = max((stack.axes for stack in stacks), default=0)
     return [s for s in stacks if s.axes == most], [s for s in stacks if s.axes < most]
+
+
+def _fewer_axes(stack: Stack) -> str:
+    """Return why an array is no record beside others that are."""
+    return f"{stack} has fewer axes than the other files. If it is a record too, ingest it from a folder of its own."
 
 
 def _is_alone(stack: Stack, signals: Sequence[Stack]) -> bool:

@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgkit.errors import RecordError
+from ecgkit.errors import NoLeadError, RecordError
 from ecgkit.leads import LEADS, find_leads
 from ecgkit.recording import Amplitudes
 from ecgkit.signal.microvolts import LIMIT
@@ -195,11 +195,11 @@ def _unit(unit: str, naming: Naming) -> str:
     return own if microvolts_of(own) or not naming.unit else naming.unit.lower()
 
 
-def _no_lead(names: Sequence[str]) -> RecordError:
+def _no_lead(names: Sequence[str]) -> NoLeadError:
     shown = ", ".join(name.strip()[:20] for name in names[:20]) or "none"
     more = f" and {len(names) - 20} more" if len(names) > 20 else ""
     example = names[0].strip()[:20] if names else "ECG"
-    return RecordError(
+    return NoLeadError(
         f"no signal of the record is an ECG lead (signals: {shown}{more})",
         f"names such as {' '.join(LEADS)}",
         f"Name the leads with --lead-names, such as --lead-names '{example}=I'.",

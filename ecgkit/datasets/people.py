@@ -247,11 +247,19 @@ def _check_columns(dataset: Dataset, sources: Sequence[Source]) -> None:
         comments = _first_comments(dataset, sources)
         for option, column in wanted:
             if option in ("--record-column", "--fold-column") or comments.find(column) is None:
-                raise DatasetError(
-                    f"{option} {column}: no table was found, and the headers have no such comment",
-                    f"one of their comments ({', '.join(comments.columns) or 'none'}), or a table",
-                    "Name the table with --table.",
-                )
+                raise _no_column(dataset, option, column, comments)
+
+
+def _no_column(dataset: Dataset, option: str, column: str, comments: Comments) -> DatasetError:
+    """Return the error for a column that was named and is nowhere; a table that fits no record may be the cause."""
+    unused = [line.removeprefix("not used: ") for line in dataset.findings if line.startswith("not used: ")]
+    if unused:
+        return DatasetError(f"{option} {column}: {unused[0]}")
+    return DatasetError(
+        f"{option} {column}: no table was found, and the headers have no such comment",
+        f"one of their comments ({', '.join(comments.columns) or 'none'}), or a table",
+        "Name the table with --table.",
+    )
 
 
 def _first_comments(dataset: Dataset, sources: Sequence[Source]) -> Comments:

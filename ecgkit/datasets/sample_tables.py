@@ -85,7 +85,8 @@ class SampleTables(Dataset):
             if source.problem:
                 continue
             try:
-                form, frame = self._form_of(source), self._samples(source)
+                with one_error(source.path, "a CSV file of samples"):
+                    form, frame = self._form_of(source), self._samples(source)
             except RecordError:  # goes to the ledger when its header is read
                 continue
             ask_for_missing(source.path, self._stated(source, form), len(form.columns), partial(largest_value, frame))

@@ -10,7 +10,6 @@ import io
 import math
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -21,15 +20,16 @@ import pandas as pd
 
 from ecgkit.datasets.base import Source
 from ecgkit.distribution import install_extra
-from ecgkit.errors import DatasetError, RecordError
+from ecgkit.errors import DatasetError, EcgkitError, RecordError
 from ecgkit.parquet import as_frame
 
 Row = dict[str, Any]
 
 CSV_SUFFIXES = (".csv", ".tsv", ".txt")
 SUFFIXES = (".csv", ".tsv", ".parquet", ".xlsx")
-# A workbook is compressed; unpacked, it may not be larger than this.
+# Workbooks and .gz files are compressed; unpacked, they may not be larger than this, in bytes.
 LARGEST_WORKBOOK = 1 << 30
+LARGEST_CSV = 4 << 30
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _DECIMAL_COMMA = re.compile(r"\s*-?\d+,\d+\s*")
 _LOOKED_AT = 20
@@ -64,14 +64,9 @@ def read_table(path: Path) -> Table:
         frame, notes = _frame(path)
     except FileNotFoundError:
         raise DatasetError(f"{path} does not exist; the dataset needs this table") from None
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        zlib.error,
-        zipfile.BadZipFile,
-    ) as error:  # pandas and pyarrow raise ValueErrors
+    except EcgkitError:
+        raise
+    except Exception as error:  # pandas, pyarrow and openpyxl have many
         kind = path.suffix.lstrip(".").upper() or "CSV"
         raise DatasetError(f"{path} cannot be read as a {kind} table ({' '.join(str(error).split())[:160]})") from None
     frame = frame.astype(object).where(frame.notna(), None)
@@ -102,8 +97,15 @@ def _frame(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
             return _parquet(path), ()
         case ".xlsx":
             return _workbook(path), ()
-    raw = path.read_bytes()
-    return _read_csv(gzip.decompress(raw) if path.suffix == ".gz" else raw, path.name)
+    if path.suffix != ".gz":
+        return _read_csv(path.read_bytes(), path.name)
+    with gzip.open(path) as file:
+        raw = file.read(LARGEST_CSV + 1)
+    if len(raw) > LARGEST_CSV:
+        raise DatasetError(
+            f"{path} unpacks to more than {LARGEST_CSV} bytes", remedy="Unpack it, or give a part of it."
+        )
+    return _read_csv(raw, path.name)
 
 
 def _read_csv(raw: bytes, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:

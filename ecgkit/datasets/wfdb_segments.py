@@ -18,7 +18,7 @@ from ecgkit.datasets.paths import beside, check_inside, read_bytes
 from ecgkit.datasets.wfdb_amplitudes import to_amplitudes
 from ecgkit.datasets.wfdb_header import WfdbHeader, is_segmented, parse_header, parse_segments, split_header
 from ecgkit.datasets.wfdb_signal import SegmentLayout, layout_of, measure, read_counts, stamp
-from ecgkit.errors import RecordError
+from ecgkit.errors import NoLeadError, RecordError
 from ecgkit.recording import Recording
 
 GAP = "~"
@@ -59,7 +59,7 @@ def read_segmented_header(root: Path, path: str, raw: bytes, naming: Naming) -> 
             states.append((own[name], files))
             if found != frames:
                 raise RecordError(f"segment {name} has {found} samples", f"{frames} as {path}.hea says")
-    rows = {name: _rows_or_none(header) for name, header in own.items()}
+    rows = {name: _rows_or_none(name, header) for name, header in own.items()}
     model = headers[first[0]].scheme.rows if is_layout else _first(rows, own)
     frame = _frame(own, rows)
     if not is_layout:
@@ -147,11 +147,13 @@ def _check_rates(path: str, fs: float, own: dict[str, WfdbHeader]) -> None:
             raise RecordError(f"segment {name} has {header.fs:g} Hz", f"{fs:g} Hz as {path}.hea says")
 
 
-def _rows_or_none(header: WfdbHeader) -> Rows | None:
+def _rows_or_none(name: str, header: WfdbHeader) -> Rows | None:
     try:
         return header.scheme.rows
-    except RecordError:  # a segment of a variable layout may hold no ECG lead
+    except NoLeadError:  # a segment of a variable layout may hold no ECG lead
         return None
+    except RecordError as error:
+        raise RecordError(f"segment {name}: {error}") from None
 
 
 def _first(rows: dict[str, Rows | None], own: dict[str, WfdbHeader]) -> Rows:

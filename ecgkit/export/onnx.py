@@ -79,9 +79,9 @@ def export_onnx(
         LeadError: A lead is not in the contract.
         OutputError: `file` cannot be written.
     """
-    _need_libraries()
+    need_libraries()
     check_suffix(file, ".onnx")
-    _check_free(file, overwrite=overwrite)
+    check_free(file, overwrite=overwrite)
     spec = encoder.spec
     chosen = spec.leads if leads is None else tuple(lead for lead in spec.leads if lead in leads)
     if leads is not None and len(chosen) < len(leads):
@@ -91,8 +91,11 @@ def export_onnx(
     watch = progress or (lambda stage, done, total: None)
     with atomic_file(file) as staging:
         watch("graph", 0, 1)
-        _export(model, examples, staging, encoder.entry.name)
-        inputs, outputs = _finish(staging, {**_metadata(encoder, chosen, model.fields), **details}, encoder.entry.name)
+        named = ["signal", *encoder.encoder.needs]
+        export_graph(model, examples, staging, encoder.entry.name, named, model.fields)
+        inputs, outputs = finish_graph(
+            staging, {**_metadata(encoder, chosen, model.fields), **details}, encoder.entry.name
+        )
         watch("graph", 1, 1)
         difference = _compare(model, examples, staging, watch)
         if not difference <= TOLERANCE:
@@ -150,7 +153,19 @@ def _example(encoder: TrainedEncoder, B: int, L: int, generator: torch.Generator
     return tuple(inputs)
 
 
-def _export(model: _Traceable, examples: list[tuple[Tensor, ...]], file: Path, name: str) -> None:
+def export_graph(
+    model: nn.Module,
+    examples: list[tuple[Tensor, ...]],
+    file: Path,
+    name: str,
+    inputs: Sequence[str],
+    outputs: Sequence[str],
+) -> None:
+    """Write a module, whose `forward` takes all inputs in one tuple, as an ONNX graph of any batch size.
+
+    Raises:
+        RunError: The module cannot be exported.
+    """
     batch = torch.export.Dim("batch")
     # One description per input; forward takes all inputs in one tuple.
     shapes = (tuple({0: batch} for _ in examples[0]),)
@@ -163,8 +178,8 @@ def _export(model: _Traceable, examples: list[tuple[Tensor, ...]], file: Path, n
                 dynamo=True,
                 dynamic_shapes=shapes,
                 external_data=False,
-                input_names=["signal", *model.encoder.needs],
-                output_names=model.fields,
+                input_names=list(inputs),
+                output_names=list(outputs),
                 verbose=False,
             )
     except Exception as error:  # whatever a family's code does in a graph
@@ -175,7 +190,7 @@ def _export(model: _Traceable, examples: list[tuple[Tensor, ...]], file: Path, n
         ) from error
 
 
-def _finish(file: Path, metadata: dict[str, str], name: str) -> tuple[dict[str, Any], dict[str, Any]]:
+def finish_graph(file: Path, metadata: dict[str, str], name: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write the metadata into the model, and return the shapes of its inputs and outputs."""
     import onnx
 
@@ -202,15 +217,20 @@ def _shapes(values: Any) -> dict[str, list[str | int]]:
     }
 
 
-def _compare(
-    model: _Traceable, examples: list[tuple[Tensor, ...]], file: Path, watch: Callable[[str, int, int], None]
-) -> float:
-    """Return the largest difference between onnxruntime and torch; NaN or infinite if an output is."""
+def open_session(file: Path) -> Any:
+    """Return an onnxruntime session of a model on the CPU."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
-    session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+
+
+def _compare(
+    model: _Traceable, examples: list[tuple[Tensor, ...]], file: Path, watch: Callable[[str, int, int], None]
+) -> float:
+    """Return the largest difference between onnxruntime and torch; NaN or infinite if an output is."""
+    session = open_session(file)
     names = [value.name for value in session.get_inputs()]
     worst = 0.0
     for tried, inputs in enumerate(examples):
@@ -251,7 +271,12 @@ def _metadata(encoder: TrainedEncoder, leads: Sequence[str], outputs: Sequence[s
     }
 
 
-def _check_free(file: Path, *, overwrite: bool) -> None:
+def check_free(file: Path, *, overwrite: bool) -> None:
+    """Refuse to replace any file but an earlier exported model, and that only if it may be replaced.
+
+    Raises:
+        OutputError: The file exists.
+    """
     if not file.exists():
         return
     if not overwrite:
@@ -272,7 +297,12 @@ def _is_ours(file: Path) -> bool:
     return any(entry.key == MARK for entry in model.metadata_props)
 
 
-def _need_libraries() -> None:
+def need_libraries() -> None:
+    """Refuse to go on without the libraries of ONNX.
+
+    Raises:
+        RunError: One is missing.
+    """
     missing = [name for name in LIBRARIES if find_spec(name) is None]
     if missing:
         raise RunError(f"ONNX export needs {', '.join(missing)}", remedy=install_extra("onnx"))

@@ -96,13 +96,13 @@ def write_npz(path: Path, contents: Contents) -> None:
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
                 kind = npy.dtype_to_descr(contents.dtypes[name])
                 head = {"descr": kind, "fortran_order": False, "shape": contents.whole(name)}
-                npy.write_array_header_2_0(file, head)  # type: ignore[arg-type]
+                npy.write_array_header_2_0(file, head)
                 for fields in contents.blocks():
                     file.write(np.ascontiguousarray(fields[name], contents.dtypes[name]).tobytes())
         small = {ABOUT: np.array(json.dumps(contents.about)), **columns_of(contents.table)}
         for name, values in small.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as file:
-                npy.write_array(file, values, allow_pickle=False)  # type: ignore[arg-type]
+                npy.write_array(file, values, allow_pickle=False)
 
 
 def write_hdf5(path: Path, contents: Contents) -> None:

@@ -187,10 +187,11 @@ def embed(
     unfinished = Unfinished(out, KIND, overwrite=overwrite, is_file=suffix != ".zarr")
     unfinished.check_free()
     devices = workers.devices
+    _encoder.cache_clear()  # a run may have been made again since
     reader = _reader(run.absolute(), devices[0], wanted)
     source = open_records(data, options, reader.spec.window)
     if isinstance(source, StoreRecords):
-        _check_columns(Store(source.path).table.columns, wanted.columns)
+        _check_columns(Store(source.path).table.columns.tolist(), wanted.columns)
     with unfinished.open():
         what, state = source.identity
         unfinished.begin(fingerprint(what, file_sha256(run / WEIGHTS), to_dict(wanted), suffix), state)
@@ -219,7 +220,7 @@ def _write(unfinished: Unfinished, source: RecordSource, reader: Reader, wanted:
             # The number of tokens may differ between lead sets.
             own = values.shape[1:]
             shapes[name] = tuple(map(max, shapes.get(name, own), own))
-    rejected = ledger_of(source, rejected, len(rows))
+    rejected = ledger_of(unfinished, source, rejected, len(rows))
     table, remarks = _table(source, rows, wanted)
     table[NOTES] = notes
     about = {
@@ -257,7 +258,7 @@ def _table(source: RecordSource, rows: Sequence[Any], wanted: Wanted) -> tuple[p
     """Return the table of the records that have features, and what is to be said of it."""
     if not isinstance(source, StoreRecords):
         table = pd.DataFrame(rows)
-        _check_columns(table.columns, wanted.columns)
+        _check_columns(table.columns.tolist(), wanted.columns)
         return _columns(table, wanted.columns), ()
     store = Store(source.path)
     at = np.array(rows, np.int64)

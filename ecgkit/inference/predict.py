@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -55,7 +55,7 @@ class Classifiers:
 
     folders: tuple[Path, ...]
     run: Path | None = None
-    calibrate: Way | str = ""
+    calibrate: str = ""
 
     def open(self, device: str) -> tuple[Classifier, ...]:
         """Return the opened results.
@@ -143,9 +143,14 @@ def predict_part(job: PredictJob, call: Call) -> None:
         for each in classifiers:
             found = each.predict(features[each.key])
             raw += found / len(classifiers)
-            way = job.classifiers.calibrate
-            shown += (each.calibration.apply(found, way) if way and each.calibration else found) / len(classifiers)  # type: ignore[arg-type]
+            shown += _calibrated(each, found, job.classifiers.calibrate) / len(classifiers)
     write_part(job.folder, index, {"raw": raw, "shown": shown}, rejected, ids=ids, notes=texts)
+
+
+def _calibrated(classifier: Classifier, probabilities: NDArray[np.float64], way: str) -> NDArray[np.float64]:
+    if not way or classifier.calibration is None:
+        return probabilities
+    return classifier.calibration.apply(probabilities, cast(Way, way))
 
 
 def thresholds_of(folders: Sequence[Path], classifiers: Sequence[Classifier]) -> NDArray[np.float64] | None:
@@ -221,6 +226,7 @@ def predict(
     unfinished = Unfinished(out, KIND, overwrite=overwrite, is_file=True)
     unfinished.check_free()
     devices = workers.devices
+    _open.cache_clear()  # a result may have been made again since
     opened = classifiers.open(devices[0])
     specs = [each.kept.signal for each in opened]
     source = open_records(data, options, max(spec.window for spec in specs))
@@ -230,7 +236,7 @@ def predict(
         unfinished.begin(fingerprint(what, classifiers.fingerprint), state)
         job = PredictJob(source.without_list(), classifiers, devices, unfinished.parts)
         make_all(unfinished, source, partial(predict_part, job), specs, workers, progress)
-        made = _gathered(unfinished.parts, source, opened[0].kept.names, thresholds)
+        made = _gathered(unfinished, source, opened[0].kept.names, thresholds)
         _write(unfinished.made / out.name, made.table)
         unfinished.finish()
     return Predicted(
@@ -239,12 +245,12 @@ def predict(
 
 
 def _gathered(
-    folder: Path, source: RecordSource, names: tuple[str, ...], thresholds: NDArray[np.float64] | None
+    unfinished: Unfinished, source: RecordSource, names: tuple[str, ...], thresholds: NDArray[np.float64] | None
 ) -> Predicted:
-    parts = list(read_parts(folder))
+    parts = list(read_parts(unfinished.parts))
     raw, shown = (np.concatenate([part.arrays[kind] for part in parts]) for kind in ("raw", "shown"))
     notes = [note for part in parts for note in part.facts["notes"]]
-    rejected = ledger_of(source, [row for part in parts for row in part.rejected], len(raw))
+    rejected = ledger_of(unfinished, source, [row for part in parts for row in part.rejected], len(raw))
     columns: dict[str, Any] = {"record_id": [record for part in parts for record in part.facts["ids"]]}
     columns |= {f"{PROBABILITY}{name}": shown[:, c] for c, name in enumerate(names)}
     if thresholds is not None:

@@ -123,10 +123,11 @@ class StoreBlock:
         """One row per record, with all columns of the store."""
         return self.store.table.iloc[self.start : self.stop].reset_index(drop=True)
 
-    @property
+    @cached_property
     def remarks(self) -> list[str]:
-        """Nothing else is to be said of records of a store."""
-        return [""] * (self.stop - self.start)
+        """Missing samples."""
+        shares = self.store.quality["missing"][self.start : self.stop]
+        return [_missing(float(np.nanmean(share))) if np.isfinite(share).any() else "" for share in shares]
 
     def groups(self, at: NDArray[np.int64], spec: SignalSpec, needs: Sequence[str], owner: str) -> Iterator[Group]:
         """Yield the records from the view that every probe of the store shares."""
@@ -234,9 +235,12 @@ def _millivolts(record: LooseRecord) -> NDArray[np.float32]:
 def _remark(record: LooseRecord) -> str:
     stored = record.recording.stored
     missing = 0.0 if stored is None or not stored.size else float(np.mean(stored == MISSING))
-    parts = [f"{100 * missing:.2g} % of the samples missing"] * (missing > 0)
-    parts += [f"{record.clipped} infinite samples clipped"] * (record.clipped > 0)
-    return "; ".join(parts)
+    clipped = f"{record.clipped} infinite samples clipped" if record.clipped else ""
+    return "; ".join(filter(None, [_missing(missing), clipped]))
+
+
+def _missing(share: float) -> str:
+    return f"{100 * share:.2g} % of the samples missing" if share > 0 else ""
 
 
 @dataclass(frozen=True)
@@ -307,6 +311,7 @@ def open_records(path: Path, options: IngestOptions, seconds: float) -> RecordSo
         DatasetError: No layout reads the folder or file, or something is unknown that no record can do without.
     """
     if (path / "zarr.json").is_file() and (path / RECORDS).is_file():
+        _opened.cache_clear()  # another store may have taken its place
         store = Store(path)
         return StoreRecords(path.absolute(), store.content_hash, len(store))
     options = replace(options, seconds=seconds)

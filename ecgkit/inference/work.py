@@ -56,7 +56,7 @@ def write_part(
 ) -> None:
     """Write a part, its list of facts last."""
     with whole_file(folder / f"{index:06d}.npz") as path, path.open("wb") as file:
-        np.savez(file, allow_pickle=False, **dict(arrays))
+        np.savez(file, **dict(arrays))
     content = {"rejected": [astuple(row) for row in rejected], **facts}
     with whole_file(folder / _name(index)) as path:
         path.write_text(json.dumps(content, default=_plain), encoding="utf-8")
@@ -143,14 +143,21 @@ def make_all(
         make_parts(unfinished, make, parts, executor, of_stage(progress, "records"))
 
 
-def ledger_of(source: RecordSource, made: Sequence[LedgerRow], taken: int) -> list[LedgerRow]:
+def ledger_of(unfinished: Unfinished, source: RecordSource, made: Sequence[LedgerRow], taken: int) -> list[LedgerRow]:
     """Return all ledger rows, in order.
+
+    Args:
+        unfinished: The work; it is thrown away if no record was taken.
+        source: The records.
+        made: Ledger rows of all parts.
+        taken: Number of records that were taken.
 
     Raises:
         DatasetError: No record was taken.
     """
     rows = [*source.rejected, *made]
     if not taken:
+        unfinished.clear()
         why = f"; record {rows[0].record_id}: {rows[0].reason}" if rows else ""
         raise DatasetError(f"none of the {len(made)} records can be read{why}")
     return rows

@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ecgkit.choices import recorded
 from ecgkit.datasets.base import Dataset
@@ -23,7 +22,8 @@ from ecgkit.ingestion.part import Job, make_part
 from ecgkit.ingestion.plan import Plan, Progress, Slots, make_plan, nothing_read
 from ecgkit.ingestion.source import find_dataset
 from ecgkit.interrupt import safe_points
-from ecgkit.parts import Part, make_parts
+from ecgkit.parquet import read_table
+from ecgkit.parts import Part, made_again_if_damaged, make_parts
 from ecgkit.store.assembly import KIND, assemble
 from ecgkit.store.format import OFFSETS, STEPS, scaling_of
 from ecgkit.store.replaced import Rescued, rescue
@@ -115,6 +115,7 @@ def ingest(
         OutputError: `out` exists, is being made by another process, or does not fit on the disk.
         KeyboardInterrupt: Ctrl-C was pressed; the parts that are done are kept.
         WorkerError: A worker ended before its work was done.
+        StoreError: What an earlier call had done was damaged on the disk.
     """
     options.check()
     rescued: list[Rescued] = []
@@ -132,7 +133,8 @@ def ingest(
             is_long = plan.layout.tiles > 1  # then records say little about how far the work is
             watch = partial(progress, "samples" if is_long else "signals") if progress else None
             make_parts(unfinished, partial(make_part, job), _parts(plan, by_samples=is_long), at, watch)
-        report = _finish(plan, unfinished, dataset, options)
+        with made_again_if_damaged(unfinished, lambda file: f"{file.name.partition('.')[0]}.{ROWS}"):
+            report = _finish(plan, unfinished, dataset, options)
         return replace(report, source_changed=is_changed, rescued=rescued[-1] if rescued else Rescued())
 
 
@@ -161,7 +163,7 @@ def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, options: Inges
     report.rejected += same.dropped
     taken: set[str] = set()
     for file in files[ROWS]:
-        table = same.changes.apply(pq.read_table(file))
+        table = same.changes.apply(read_table(file))
         _count(report, table, plan.layout.leads, taken, is_split=options.window == "split")
     report.records = len(taken)
     if not report.taken:

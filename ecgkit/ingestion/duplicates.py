@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from ecgkit.datasets.base import hashed_fold
-from ecgkit.parquet import as_frame
+from ecgkit.parquet import as_frame, read_table
 from ecgkit.store.assembly import NO_CHANGES, Changes
 from ecgkit.store.writer import LedgerRow
 
@@ -65,9 +65,9 @@ def _part(rows: Path, quality: Path) -> pd.DataFrame:
     names = pq.read_schema(rows).names
     if not set(_COLUMNS) <= set(names):  # no record of the part was taken
         return pd.DataFrame({name: [] for name in [*_COLUMNS, "silent"]}).astype({"silent": bool})
-    frame = as_frame(pq.read_table(rows, columns=_COLUMNS))
+    frame = as_frame(read_table(rows, _COLUMNS))
     ranges = [name for name in pq.read_schema(quality).names if name.startswith("range ")]
-    loudest = as_frame(pq.read_table(quality, columns=ranges)).max(axis=1)
+    loudest = as_frame(read_table(quality, ranges)).max(axis=1)
     return frame.assign(silent=~(loudest > 0).to_numpy())
 
 

@@ -17,6 +17,7 @@ from ecgkit.ingestion.holdings import held, left_out
 from ecgkit.plugins import host
 
 SHOWN = 5
+DEEPEST = 6  # single folders in each other that are looked into
 
 
 class Layout(Protocol):
@@ -131,13 +132,19 @@ def _asks(question: Any, folder: Path, name: str, broken: list[str]) -> bool:
 
 
 def _refuse_parent(src: Path, entries: "dict[str, DatasetEntry | _Declared]") -> None:
-    """Raise if datasets lie one level below a folder that is none itself.
+    """Raise if datasets lie one level below a folder that is none itself, or at the end of a chain of single folders.
+
+    ``wget -r`` leaves such a chain: ``physionet.org/files/ptb-xl/1.0.3``.
 
     Raises:
         DatasetError: Names those folders and their layouts.
     """
-    folders = sorted((entry for entry in src.iterdir() if entry.is_dir()), key=str)
-    found = [(folder, name) for folder in folders if (name := _certain_layout(folder, entries))]
+    found: list[tuple[Path, str]] = []
+    folders, depth = _folders_in(src), 1
+    while folders and not (found := [(at, name) for at in folders if (name := _certain_layout(at, entries))]):
+        if len(folders) > 1 or depth == DEEPEST:
+            return
+        folders, depth = _folders_in(folders[0]), depth + 1
     if not found:
         return
     first, name = found[0]
@@ -147,6 +154,10 @@ def _refuse_parent(src: Path, entries: "dict[str, DatasetEntry | _Declared]") ->
         f"{src} is not a dataset itself: a dataset of layout {name} lies in {first}{others}{more}",
         remedy=f"Name that folder: ecgkit ingest {first}",
     )
+
+
+def _folders_in(folder: Path) -> list[Path]:
+    return sorted((entry for entry in folder.iterdir() if entry.is_dir()), key=str)
 
 
 def _certain_layout(folder: Path, entries: "dict[str, DatasetEntry | _Declared]") -> str:

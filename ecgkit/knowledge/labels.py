@@ -12,6 +12,7 @@ FOLDER is ``STORE/knowledge``, or the folder for a table's reports. NAME is ``la
 no text of a report.
 """
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -40,6 +41,7 @@ KIND = "entity labels"
 DEFAULT_NAME = "labels"
 MENTIONS, UNREAD, RECORDS = "mentions.parquet", "unread.parquet", "records.parquet"
 ENTITIES, VOCABULARY = "entities.csv", "vocabulary.yaml"
+VALUES_HASH = "values_sha256"  # attribute: the label matrix as it was written
 VOCABULARY_HASH = "vocabulary_sha256"  # attribute: the vocabulary as it was written
 FORMAT, VERSION = "ecgkit-entities", 1
 ABSENT: Final = 0  # denied, or not mentioned
@@ -126,6 +128,8 @@ def _read(path: Path) -> Entities:
             raise StoreError(f"{path} has format {about['format']} {about['version']}", f"{FORMAT} {VERSION}", REMAKE)
         if values.shape != (len(records), len(about["names"])):
             raise ValueError(f"{values.shape} values for {len(records)} records")
+        if about.get(VALUES_HASH, _hash(values)) != _hash(values):  # labels of earlier releases have none
+            raise ValueError("values differ from what was written")
         return Entities(
             names=tuple(about["names"]),
             values=values,
@@ -140,6 +144,10 @@ def _read(path: Path) -> Entities:
         raise
     except Exception as error:  # each library raises its own errors
         raise StoreError(f"labels {path} cannot be read ({type(error).__name__})", remedy=REMAKE) from None
+
+
+def _hash(values: NDArray[np.uint8]) -> str:
+    return hashlib.sha256(np.ascontiguousarray(values).data).hexdigest()
 
 
 def _owner(path: Path) -> Path:
@@ -222,6 +230,7 @@ def _write_matrix(folder: Path, entities: Entities, vocabulary_hash: str) -> Non
             "provenance": dict(entities.provenance),
             "content_sha256": entities.content_hash,
             VOCABULARY_HASH: vocabulary_hash,
+            VALUES_HASH: _hash(entities.values),
         }
     )
 

@@ -40,7 +40,7 @@ def members(file: Path, progress: Progress = silent) -> Iterator[Member | Refuse
     for number, info in enumerate(infos):
         if not number % MEMBERS_A_REPORT:
             progress("members", number, len(infos))
-        if info.is_dir():
+        if info.filename.endswith("/"):  # `is_dir` fails for an empty name
             continue
         reason = _refusal(info)
         if reason:

@@ -4,6 +4,7 @@
     STORE/signal/             int16 [R, L, T] in microvolts, sharded; -32768 marks a missing sample
     STORE/records.parquet     one row per record, in the order of the signal's first axis
     STORE/ledger.parquet      one row per record that could not be ingested, with stage and reason
+    STORE/signatures/         waveform signatures of the records; see `ecgkit.signatures`
     STORE/views/HASH/         cache: the signals under one signal contract
 
 A store keeps each signal as recorded, unfiltered and at its own rate, so one store serves every method.

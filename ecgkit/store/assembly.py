@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ecgkit.atomic import MARKER
-from ecgkit.parquet import as_frame
+from ecgkit.parquet import as_frame, read_table, write_table
 from ecgkit.signal.microvolts import MISSING, UNITS_PER_MV
 from ecgkit.store import format as fmt
 from ecgkit.store.writer import LEDGER, QUALITY, ROWS, SHARD, LedgerRow, ledger_table, part_file
@@ -108,7 +108,7 @@ def _join_tables(
     parts: Path, store: Path, shards: Sequence[int], rejected: Sequence[LedgerRow], changes: Changes
 ) -> tuple[int, str]:
     """Write the store's tables; return the number of records and the content hash."""
-    pq.write_table(ledger_table(rejected), parts / LEDGER)
+    write_table(parts / LEDGER, ledger_table(rejected))
     rows, quality, ledger = ([part_file(parts, i, kind) for i in shards] for kind in (ROWS, QUALITY, LEDGER))
     _join([parts / LEDGER, *ledger], parts / SCRATCH, store / fmt.LEDGER)
     rows_of = dict(zip(quality, rows, strict=True))
@@ -116,7 +116,7 @@ def _join_tables(
     def without_dropped(table: pa.Table, file: Path) -> pa.Table:
         if not changes.dropped or not len(table):
             return table
-        return table.filter(changes.kept(pq.read_table(rows_of[file], columns=["slot"])))
+        return table.filter(changes.kept(read_table(rows_of[file], ["slot"])))
 
     _join(quality, parts / SCRATCH, store / fmt.QUALITY, change=without_dropped)
     digest, records = hashlib.sha256(), 0
@@ -149,9 +149,9 @@ def _join(
     """
     schemas = [pq.read_schema(file).remove_metadata() for file in files]
     schema = pa.unify_schemas(schemas, promote_options="permissive")
-    with pq.ParquetWriter(scratch, schema) as writer:
+    with pq.ParquetWriter(scratch, schema, write_page_checksum=True) as writer:
         for file in files:
-            own = change(pq.read_table(file), file)
+            own = change(read_table(file), file)
             table = pa.concat_tables([schema.empty_table(), own], promote_options="permissive")
             writer.write_table(table)
             if each:

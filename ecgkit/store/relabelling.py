@@ -27,6 +27,7 @@ import ecgkit
 from ecgkit.atomic import atomic_file, sync, telling_of_a_full_disk
 from ecgkit.errors import StoreError
 from ecgkit.lock import hold
+from ecgkit.parquet import read_frame
 from ecgkit.store import format as fmt
 from ecgkit.store.assembly import json_lines
 from ecgkit.store.reader import Store
@@ -155,7 +156,10 @@ def _write_changed(path: Path, values: Mapping[str, Mapping[str, Any]], staged: 
     digest = hashlib.sha256()
     try:
         # A row group is a part of the ingest, as the hash of an ingest goes over the parts.
-        with pq.ParquetFile(path / fmt.RECORDS) as file, pq.ParquetWriter(staged, file.schema_arrow) as writer:
+        with (
+            pq.ParquetFile(path / fmt.RECORDS, page_checksum_verification=True) as file,
+            pq.ParquetWriter(staged, file.schema_arrow, write_page_checksum=True) as writer,
+        ):
             for group in range(file.num_row_groups):
                 table = _changed(file.read_row_group(group), values, counts)
                 writer.write_table(table)
@@ -192,7 +196,7 @@ def _check_folds(store: Store, staged: Path, values: Mapping[str, Mapping[str, A
     try:
         if not {"fold", "patient_id"} & set(values):
             return
-        table = pq.read_table(staged, columns=["record_id", "patient_id", "fold"]).to_pandas()
+        table = read_frame(staged, ["record_id", "patient_id", "fold"])
         wrong = table[~table["fold"].isin(FOLDS)]
         if len(wrong):
             raise StoreError(f"record {wrong['record_id'].iloc[0]} would have no fold from 1 to 10")

@@ -14,10 +14,10 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ecgkit.leads import limb_lead_fault
+from ecgkit.parquet import read_table, write_table
 from ecgkit.recording import Recording
 from ecgkit.signal.microvolts import decode
 from ecgkit.signal.quality import FLAGS, MEASURES, Measures, flagged
@@ -68,7 +68,7 @@ def open_part(layout: fmt.Layout, folder: Path, index: int, drop: Collection[str
         tables = writer.finish()
     for kind, table in tables.items():
         with whole_file(part_file(folder, index, kind)) as path:
-            pq.write_table(table, path)
+            write_table(path, table)
 
 
 class PartWriter:
@@ -210,7 +210,7 @@ def ledger_table(rows: Sequence[LedgerRow]) -> pa.Table:
 
 def read_ledger(path: Path) -> list[LedgerRow]:
     """Read the ledger of a part."""
-    return [LedgerRow(**row) for row in pq.read_table(path).to_pylist()]
+    return [LedgerRow(**row) for row in read_table(path).to_pylist()]
 
 
 def _chosen(leads: Sequence[str], chosen: NDArray[np.bool_]) -> list[str]:

@@ -64,6 +64,6 @@ def cause_of(error: BaseException, processes: int) -> str:
 
 def how_to_go_on(left: Left, cause: str = "") -> str:
     """Return what is left on disk and what to do, as sentences."""
-    text = f"{left.text[:1].upper()}{left.text[1:]}."
+    text = f"{left.text}."
     go_on = f" Go on with: {left.command}" if left.command else " Give the same command again."
     return f"{text} {SMALLER}{go_on}" if "memory" in cause else text + go_on

@@ -1,7 +1,8 @@
 """The groundwork of a training: what it reads from a store besides the records, made before its processes meet.
 
-It consists of the supplies of the method (`ecgkit.training.preparation`) and the view of its signal contract
-(`ecgkit.store.views`). It is made once, in parallel. Meanwhile no process waits in a collective of torch, whose time
+It consists of the supplies of the method (`ecgkit.training.preparation`), the view of its signal contract
+(`ecgkit.store.views`), and the waveform signatures by which copies of the records are recognised
+(`ecgkit.signatures`). It is made once, in parallel. Meanwhile no process waits in a collective of torch, whose time
 limit a large store would exceed.
 """
 
@@ -19,6 +20,7 @@ from ecgkit.executor import Executor, open_executor
 from ecgkit.methods import Method
 from ecgkit.plugins import host
 from ecgkit.progress import Progress, of_stage
+from ecgkit.signatures.make import has_signatures, store_signatures
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, is_made, maker_of_view, open_view
 from ecgkit.training.preparation import check_prepared, is_there
@@ -62,7 +64,7 @@ class Groundwork:
 
     def is_laid(self) -> bool:
         """Return whether nothing is missing."""
-        return self.has_view() and not (self.adds and self.missing())
+        return self.has_view() and has_signatures(self.store) and not (self.adds and self.missing())
 
     def lay(self, progress: Progress, workers: int | None = None, dask: str = "") -> View:
         """Make what is missing, and return the view.
@@ -80,6 +82,8 @@ class Groundwork:
         """
         with open_executor(workers or 1, dask) if workers or dask else nullcontext() as executor:
             self.check(progress if self.adds else None, executor)
+            # The leak guard of a later probe recognises copies of the records by them.
+            store_signatures(self.store, of_stage(progress, "signatures"), executor)
             return open_view(self.store, self.config.signal, of_stage(progress, "view"), executor)
 
     def check(self, prepare: Progress | None, executor: Executor | None = None) -> None:

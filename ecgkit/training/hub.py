@@ -4,18 +4,16 @@ The address is ``hf://ORGANISATION/NAME``, with ``@REVISION`` behind it for a fi
 its checksum is compared with the hub's, and the reader of foreign weights is the only one that opens it.
 """
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ecgkit.download.hub import hub_endpoint, hub_library, is_address, split_address
 from ecgkit.errors import ConfigError, DownloadError
 from ecgkit.training.weights import file_sha256
 
-MISSING = "Run: pip install 'ecgkit-learn[hub]'"
-_ADDRESS = re.compile(r"hf://([\w.-]+/[\w.-]+)(?:@([\w./-]+))?/?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -52,18 +50,15 @@ def fetch_weights(address: str, name: str) -> Fetched:
         ConfigError: The address has another form, or the hub's library is not installed.
         DownloadError: The hub has no such file or cannot be reached, or the file is damaged.
     """
-    match = _ADDRESS.fullmatch(address)
-    if not match:
-        raise ConfigError(f"address {address!r}", "hf://ORGANISATION/NAME, such as hf://wanglab/ecg-fm")
+    if not is_address(address):
+        raise ConfigError(f"the address {address!r:.80}", "hf://ORG/NAME, such as hf://wanglab/ecg-fm")
+    repo, revision = split_address(address)
+    hub = hub_library()
+    place: Mapping[str, Any] = {"revision": revision, "endpoint": hub_endpoint()}
     try:
-        import huggingface_hub as hub
-    except ImportError:
-        raise ConfigError("huggingface-hub is not installed", remedy=MISSING) from None
-    place: Mapping[str, Any] = {"revision": match[2], "endpoint": os.environ.get("HF_ENDPOINT")}
-    try:
-        facts = hub.get_hf_file_metadata(hub.hf_hub_url(match[1], name, **place), endpoint=place["endpoint"])
-        file = Path(hub.hf_hub_download(match[1], name, **place))
-        info = hub.HfApi(endpoint=place["endpoint"]).model_info(match[1], revision=match[2])
+        facts = hub.get_hf_file_metadata(hub.hf_hub_url(repo, name, **place), endpoint=place["endpoint"])
+        file = Path(hub.hf_hub_download(repo, name, **place))
+        info = hub.HfApi(endpoint=place["endpoint"]).model_info(repo, revision=revision)
     except Exception as error:  # of the library, of its HTTP client, and of the system
         why = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
         raise DownloadError(
@@ -77,5 +72,5 @@ def fetch_weights(address: str, name: str) -> Fetched:
             f"{file} differs from the file of {address}", f"SHA-256 {stated}", "Delete it, and try again."
         )
     card = info.card_data
-    licence = str((card.to_dict() if card else {}).get("license") or "")
+    licence = str(getattr(card, "license", "") or "")
     return Fetched(file, f"{address.partition('@')[0]}@{facts.commit_hash or 'unknown'}", licence, known)

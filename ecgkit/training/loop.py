@@ -10,10 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.parquet import write_frame
+from ecgkit.signatures.make import store_signatures
+from ecgkit.signatures.table import Signatures, join, write_signatures
 from ecgkit.store.reader import Store
 from ecgkit.training import run as run_folder
 from ecgkit.training.card import write_card
@@ -126,3 +129,11 @@ def _write_run(folder: Path, setup: Setup) -> None:
     seen = [parent.records for parent in setup.parents]
     records = pd.concat([*own, *seen])[run_folder.RECORD_COLUMNS]
     write_frame(folder / run_folder.RECORDS, records)
+    write_signatures(folder / run_folder.SIGNATURES, _seen_signatures(setup))
+
+
+def _seen_signatures(setup: Setup) -> Signatures:
+    """Return the waveform signatures of the records that the run and its parents are trained or chosen on."""
+    rows = np.concatenate([setup.split.train, setup.split.val])
+    own = store_signatures(setup.store).take(rows).thin()
+    return join([own, *(parent.signatures for parent in setup.parents if parent.signatures)], own.rate)

@@ -21,7 +21,8 @@ from typing import Any
 
 import pandas as pd
 
-from ecgkit.training.run import WEIGHTS, open_run, seen_records
+from ecgkit.signatures.table import Signatures
+from ecgkit.training.run import WEIGHTS, open_run, seen_records, seen_signatures
 from ecgkit.training.weights import file_sha256
 
 PREFIX = "parent "
@@ -35,11 +36,13 @@ class Parent:
         path: The run folder.
         details: Its entry in the child's ``config.yaml``; see the module.
         records: Records that it and its own parents saw: rows for the child's ``records.parquet``.
+        signatures: Waveform signatures of those records; None if it has none.
     """
 
     path: Path
     details: dict[str, Any]
     records: pd.DataFrame
+    signatures: Signatures | None = None
 
     @property
     def sha256(self) -> str:
@@ -67,4 +70,4 @@ def _read_parent(path: Path) -> Parent:
         "archives": list(run.details.get("store", {}).get("archives", [])),
         "built_on": run.details.get("built_on", []),
     }
-    return Parent(path, details, seen.assign(part=part))
+    return Parent(path, details, seen.assign(part=part), seen_signatures(path))

@@ -5,6 +5,7 @@ RUN/README.md            the model card: model, data and licence
 RUN/model.safetensors    weights; if these are the last, best.safetensors holds the best
 RUN/metrics.jsonl        one line per epoch
 RUN/records.parquet      part (train, val, held out) of each record and patient, and the records of parents
+RUN/signatures.parquet   waveform signatures of the training and validation records, also of parents
 
 Until training is complete the folder is ``RUN.partial``; see `ecgkit.training.unfinished`.
 """
@@ -26,10 +27,11 @@ import ecgkit
 from ecgkit.choices import typed_command
 from ecgkit.config import build, read_yaml, to_dict, write_yaml
 from ecgkit.entries import MethodEntry, load_target
-from ecgkit.errors import ConfigError, RunError
+from ecgkit.errors import ConfigError, RunError, StoreError
 from ecgkit.methods import Encoder, Method
 from ecgkit.parquet import read_frame
 from ecgkit.plugins import host
+from ecgkit.signatures.table import Signatures, read_signatures
 from ecgkit.training.unfinished import finished, is_unfinished, resume_command, settle, unfinished
 from ecgkit.training.weights import load_weights
 
@@ -38,6 +40,7 @@ HUB_CONFIG = "config.json"  # takes its place in a folder of 'ecgkit export --hu
 WEIGHTS = "model.safetensors"
 METRICS = "metrics.jsonl"
 RECORDS = "records.parquet"
+SIGNATURES = "signatures.parquet"
 RECORD_COLUMNS = ["record_id", "patient_id", "sha256", "part", "dataset"]
 SEEN = ("train", "val", "parent train", "parent val")  # parts that weights were trained on or chosen by
 
@@ -269,6 +272,19 @@ def seen_records(path: Path) -> pd.DataFrame:
     """
     table = read_records(path)
     return table[table["part"].isin(SEEN)].reset_index(drop=True)
+
+
+def seen_signatures(path: Path) -> Signatures | None:
+    """Return the waveform signatures of the records in `seen_records`; None if the run has none to compare with.
+
+    Raises:
+        RunError: The file is damaged.
+    """
+    file = path / SIGNATURES
+    try:
+        return read_signatures(file) if file.is_file() else None
+    except StoreError:
+        raise RunError(f"{file} cannot be read", "the waveform signatures of a run") from None
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

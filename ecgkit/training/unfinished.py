@@ -83,7 +83,7 @@ def read_resume(path: Path) -> dict[str, Any]:
             raise RunError(f"{out} is finished", remedy="Only an unfinished run can be resumed.")
         raise RunError(f"{out} has no unfinished run: there is no folder {folder}", remedy="Check --resume.")
     if not (folder / RESUME).is_file():
-        raise RunError(f"{folder} holds no checkpoint yet", remedy="Start the training again with --overwrite.")
+        raise RunError(f"{folder} holds no checkpoint yet", remedy="Give the command again that began the training.")
     return read_yaml(folder / RESUME)
 
 
@@ -123,7 +123,7 @@ def check_free(out: Path, *, overwrite: bool, resume: bool) -> None:
     """
     _work(out, overwrite=overwrite).check_free()
     folder = unfinished(out.absolute())
-    if folder.exists() and not resume and not overwrite:
+    if folder.exists() and not resume and not overwrite and _worth_keeping(folder):
         raise OutputError(
             f"{folder} is an unfinished run",
             remedy=f"Continue it with '{resume_command(out)}', or start again with --overwrite.",

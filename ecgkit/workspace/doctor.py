@@ -28,6 +28,7 @@ EXTRAS = (
     ("tensorboard", ("tensorboard",), "pretrain --log tensorboard"),
     ("wandb", ("wandb",), "pretrain --log wandb"),
     ("mlflow", ("mlflow",), "pretrain --log mlflow"),
+    ("hub", ("huggingface_hub",), "hf:// addresses, export --push"),
     ("onnx", ("onnx", "onnxscript", "onnxruntime"), "export --onnx"),
 )
 

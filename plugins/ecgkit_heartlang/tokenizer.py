@@ -59,7 +59,7 @@ class Tokenizer(Method):
             "rebuilt": mean_by_record(error, line.real),
             "commitment": self.config.beta * mean_by_record(commitment, line.real),
         }
-        used = {} if self.training else {"codes_used": chosen[line.real].unique().numel() + error.new_zeros(())}
+        used = {} if self.training else {"codes_used": len(torch.unique(chosen[line.real])) + error.new_zeros(())}
         return Losses(parts, used)
 
     def after_step(self, clock: Clock) -> None:

@@ -8,6 +8,7 @@ In: signal ``[B, L, T]``, any L leads in any order, and the number of each recor
 lead ``[B, L, D]`` and their mean, or the loss.
 """
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -90,7 +91,7 @@ class Clocs(Method):
 
     def views(self, batch: Batch) -> Tensor:
         """Return the embeddings of each record's views, ``[B, D, V]``."""
-        parts = [(batch.signal, batch.lengths)]
+        parts: Sequence[tuple[Tensor, Tensor | None]] = [(batch.signal, batch.lengths)]
         if self.config.compare != "leads":
             parts = halves(batch.signal, batch.lengths)
         embedded = [self.encoder(signal, batch.lead_ids, lengths) for signal, lengths in parts]

@@ -30,6 +30,8 @@ from ecgkit_ssl.vit import TimeViT
 class Predictor(nn.Module):
     """Says what the teacher makes of hidden tokens, from what the student makes of the visible ones."""
 
+    positions: Tensor
+
     def __init__(self, config: JepaConfig) -> None:
         super().__init__()
         D = config.predictor_width

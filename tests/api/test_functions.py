@@ -31,9 +31,10 @@ FUNCTIONS = {
         "inspect_lead_worth",
         "find_records",
     ),
-    "probe": ("probe", "study_layers", "study_perturbations", "probe_suite"),
+    "probe": ("probe", "study_layers", "study_perturbations", "probe_suite", "probe_table"),
     "report": ("report",),
     "browse": ("browse",),
+    "relabel": ("relabel",),
     "status": ("status",),
     "doctor": ("doctor",),
     "runs": ("compare_runs", "list_runs"),
@@ -42,6 +43,8 @@ FUNCTIONS = {
     "runs tag": ("tag_run",),
     "runs delete": ("delete_runs",),
     "import-weights": ("import_weights",),
+    "predict": ("predict",),
+    "embed": ("embed",),
     "score": ("score_challenge",),
     "export": ("export_encoder",),
     "methods": ("list_methods",),
@@ -62,6 +65,7 @@ FUNCTIONS = {
     "beats score": ("score_beats",),
     "ingest": ("ingest",),
     "prepare": ("prepare",),
+    "explain": ("explain", "explain_cohort"),
     "pretrain": ("pretrain", "resume_pretraining", "estimate_pretraining"),
 }
 # Options that only a program has: what is printed, when the exit code is 3, and which function is called.

@@ -442,3 +442,35 @@ def test_blank_lines_of_a_csv_file_are_no_samples(tmp_path: Path, stack: NDArray
         (tmp_path / f"{name}.csv").write_bytes(changed.encode())
         _, store = stored(tmp_path / f"{name}.csv", tmp_path, unit="uV")
         assert_same(store, stack[:1])
+
+
+def test_a_file_with_fewer_axes_than_the_others_is_not_lost(tmp_path: Path, stack: NDArray[np.int16]) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    np.save(folder / "a.npy", stack[0])
+    np.save(folder / "b.npy", stack[1][:1].T)
+    report, store = stored(folder, tmp_path, **STATED)
+    assert list(store.table["record_id"]) == ["a"]
+    [row] = report.rejected
+    assert (row.record_id, row.stage) == ("b", "table")
+    assert "b.npy [300, 1] has fewer axes than the other files" in row.reason
+
+
+def test_a_named_table_follows_the_order_of_files_only_if_it_names_none(
+    tmp_path: Path, stack: NDArray[np.int16]
+) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    for n in range(3):
+        np.save(folder / f"r{n}.npy", stack[n])
+    table = tmp_path / "t.csv"
+    pd.DataFrame({"patient_id": ["p0", "p1", "p2"]}).to_csv(table, index=False)
+    assert list(stored(folder, tmp_path, table=table, **STATED)[1].table["patient_id"]) == ["p0", "p1", "p2"]
+    pd.DataFrame({"record_id": ["x", "y", "z"], "patient_id": ["p0", "p1", "p2"]}).to_csv(table, index=False)
+    with pytest.raises(
+        DatasetError, match=r"3 ids, such as 'x', 'y', 'z'\) names none of the 3 records \(such as 'r0'"
+    ):
+        stored(folder, tmp_path, table=table, **STATED)
+    table.rename(folder / "t.csv")
+    with pytest.raises(DatasetError, match=r"--record-column record_id: column record_id of t.csv \(3 ids"):
+        stored(folder, tmp_path, record_column="record_id", **STATED)

@@ -1,5 +1,6 @@
 """The budget of a record: what a file claims is checked before it is believed."""
 
+import gzip
 import signal
 import struct
 import zlib
@@ -11,7 +12,8 @@ from scipy.io import savemat
 
 from ecgkit.datasets.budget import check_inflated, check_memory, memory_budget, time_budget
 from ecgkit.datasets.matlab import load_arrays
-from ecgkit.errors import RecordError
+from ecgkit.datasets.tables import read_table
+from ecgkit.errors import DatasetError, RecordError
 
 
 def test_a_compressed_bomb_is_refused_and_an_honest_file_is_read(tmp_path: Path) -> None:
@@ -46,3 +48,12 @@ def test_the_time_budget_stops_a_read_and_leaves_no_timer() -> None:
     with time_budget(0.05):
         pass
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_a_packed_table_has_a_largest_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = tmp_path / "reports.csv.gz"
+    table.write_bytes(gzip.compress(b"id,report\n" + b"1,sinus rhythm\n" * 200))
+    assert len(read_table(table).rows) == 200
+    monkeypatch.setattr("ecgkit.datasets.tables.LARGEST_CSV", 1000)
+    with pytest.raises(DatasetError, match="unpacks to more than 1000 bytes"):
+        read_table(table)

@@ -165,6 +165,11 @@ def test_a_parent_folder_says_where_the_dataset_lies(tmp_path: Path, shared: Pat
     with pytest.raises(DatasetError, match=r"layout ptb-xl lies in .*ptb-xl-1.0.3.*Name that folder"):
         find_dataset(tmp_path)
     assert find_dataset(tmp_path, "wfdb").name == "wfdb", "a user who names the layout is believed"
+    site = tmp_path / "physionet.org" / "files" / "ptb-xl"  # as 'wget -r' leaves it
+    site.mkdir(parents=True)
+    inner.rename(site / "1.0.3")
+    with pytest.raises(DatasetError, match=r"layout ptb-xl lies in .*physionet.org/files/ptb-xl/1.0.3"):
+        find_dataset(tmp_path)
     with pytest.raises(DatasetError, match="layout ptb-xl lies in"):
         find_dataset(shared / "faults" / "05-parent-folder" / "in")
 

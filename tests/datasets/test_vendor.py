@@ -416,3 +416,20 @@ def test_real_hand_held_device(real: Path) -> None:
     assert (recording.fs, recording.samples, recording.leads) == (150, 4500, ("I", "II", "III"))
     first, second, third = recording.signal
     assert np.abs(second - first - third).mean() < 0.25 * np.abs(second - second.mean()).mean()
+
+
+@pytest.mark.parametrize(
+    ("at", "text", "message"),
+    [
+        (252, "9999", "the header gives 9999 signals, but the file has"),
+        (252, "0   ", "the header gives 0 signals"),
+        (236, "many    ", "'many' as the number of data records; expected a number"),
+        (244, "0       ", "the header gives 0 s per data record; expected a number above 0"),
+    ],
+)
+def test_numbers_of_an_edf_header_that_cannot_be_right(tmp_path: Path, at: int, text: str, message: str) -> None:
+    file = make.write_edf(tmp_path / "a.edf", make.counts(500))
+    raw = bytearray(file.read_bytes())
+    raw[at : at + len(text)] = text.encode()
+    file.write_bytes(raw)
+    assert message in refused(file)

@@ -129,6 +129,7 @@ def test_segments_may_have_units_of_their_own(segments: Path) -> None:
         ("b.hea", "b 2 500", "b 2 250", "segment b has 250 Hz; expected 500 Hz"),
         ("b.hea", "/mV", "/NU", "several units"),
         ("b.hea", " I\n", " V6\n", "segments a and b differ in leads I, V6"),
+        ("b.hea", "/mV", "/mmHg", "have the unknown unit 'mmhg'"),
         ("b.hea", "b 2 500 500", "b 2 500 400", "segment b has 400 samples; expected 500"),
         ("r.hea", "r/2 2 500 1000", "r/2 2 500 900", "gives 900 samples, but its segments have 1000"),
         ("r.hea", "b 500", "r 500", "segment r of r has segments itself"),

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
-from ecgkit.evaluation.results.row import PREDICTIONS, ROW
+from ecgkit.evaluation.results.row import PREDICTIONS, ROW, load_row
 from ecgkit.evaluation.scores.areas import Areas, areas, macro_interval
 from ecgkit.evaluation.scores.comparison import compare_aurocs
 from ecgkit.evaluation.scores.significance import class_tests, differences_from, holm
+from tests.conftest import synthetic_signal, write_wfdb
 
 SAME = 0.5  # correlation of the scores of one patient's records
 
@@ -53,6 +54,24 @@ def test_intervals_hold_the_truth_as_often_as_they_say(patients: int, prevalence
         classes += ((ends[:, 0] <= true) & (true <= ends[:, 1]))[np.isfinite(ends[:, 0])].tolist()
     assert 0.93 <= np.mean(means) <= 0.985
     assert 0.93 <= np.mean(classes) <= 0.985
+
+
+@pytest.mark.parametrize(("auroc", "widest"), [(0.6, 0.5), (0.8, 0.5), (0.95, 0.4)])
+def test_the_mean_over_classes_of_a_tiny_test_set_has_an_interval_that_holds_and_says_something(
+    auroc: float, widest: float
+) -> None:
+    inside, widths = [], []
+    for trial in range(200):
+        y, (scores,), patient, true = simulate(trial, patients=13, prevalence=[0.2] * 3, auroc=auroc)
+        found = areas(y, scores, patient)
+        if not np.isfinite(found.values).any():
+            continue
+        low, high = macro_interval(found, np.isfinite(found.values))
+        assert 0 <= low <= found.values[np.isfinite(found.values)].mean() <= high <= 1
+        inside.append(low <= true <= high)
+        widths.append(high - low)
+    assert np.mean(inside) >= 0.93
+    assert np.mean(widths) <= widest, "5.8 to 100.0 says nothing"
 
 
 @pytest.mark.parametrize("auroc", [0.6, 0.8, 0.95])
@@ -119,3 +138,43 @@ def test_windows_of_a_recording_count_once(tmp_path: Path) -> None:
     one, five = (compare_aurocs(paths["a", n], [paths["b", n]])[paths["b", n]] for n in (1, 5))
     assert five.p == pytest.approx(one.p, abs=1e-6)
     assert five.difference.interval == pytest.approx(one.difference.interval)
+
+
+TASK = """
+title: Hopeless
+source: made here
+code_system: snomed
+unlabelled: keep
+labels:
+  AF: {name: atrial fibrillation, codes: ["164889003"]}
+  SB: {name: sinus bradycardia, codes: ["426177001"]}
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["one positive", "constant", "three records"])
+def test_hopeless_test_sets_end_in_a_sentence(ecgkit, tmp_path: Path, monkeypatch, kind: str) -> None:
+    """No number without an interval that covers, and no crash: a sentence says why."""
+    monkeypatch.chdir(tmp_path)
+    for number in range(3 if kind == "three records" else 60):
+        signal = np.zeros((12, 2500)) if kind == "constant" else synthetic_signal(2500, seed=number)
+        af = number == 7 if kind == "one positive" else number % 2
+        code = "164889003" if af else "426177001" if number % 3 else "426783006"
+        name = f"A{number:04d}"
+        write_wfdb(tmp_path / "cpsc", name, signal, comments=("Age: 60", "Sex: Male", f"Dx: {code}"))
+        (tmp_path / "cpsc" / f"{name}.mat").touch()
+    (tmp_path / "task.yaml").write_text(TASK)
+    assert ecgkit("ingest", "cpsc", "--out", "s.zarr").code == 0
+    encoder = ("--method", "stmem", "--preset", "tiny", "--random-init")
+    shown = ecgkit("probe", *encoder, "--data", "s.zarr", "--task", "task.yaml", "--out", "p")
+    said = shown.out + shown.err
+    assert "bug in ecgkit" not in said and shown.code in (0, 2), said
+    if shown.code == 2:
+        assert "expected" in said or "no " in said
+        return
+    row = load_row(tmp_path / "p" / ROW)
+    for score in row.classes:
+        if score.interval is not None:
+            assert score.interval[0] <= score.auroc <= score.interval[1]
+            assert kind != "one positive" or score.label != "AF"
+    assert row.warnings, "nothing is said of so few positives"

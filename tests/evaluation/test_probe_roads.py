@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from ecgkit.beats.find import find_beats
 from ecgkit.entries import MethodEntry
 from ecgkit.ingestion import ingest
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
@@ -52,6 +53,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
             open_reports(folder / f"{name}.zarr"), LexiconBackend(), ExtractOptions(min_count=2, keep_children=True)
         )
     store = Store(folder / "here.zarr")
+    find_beats(store)
     small = ("recipe.epochs=1", "projection=16", "text.width=16", *SIZES[:-1])
     for run, method, settings, every in (("seeing", "kmerl", small, False), ("leaky", "stmem", SIZES, True)):
         entry = host().get(MethodEntry, method)
@@ -101,6 +103,8 @@ OPTIONS: dict[str, Callable[[Place], tuple[Sequence[str], Sequence[str]]]] = {
     "--task": lambda p: (("--task", p / "own.yaml"), ()),
     "--task-set": lambda p: (("--task-set", "split.train=[1, 2, 3, 4]"), ()),
     "--eval-data": lambda p: (("--eval-data", p / "here.zarr"), ()),
+    "--models": lambda p: (("--models", p / "seeing"), ()),
+    "--baselines": lambda p: (("--baselines",), ()),
     "--method": lambda p: (("--method", "lamae"), ()),
     "--random-init": lambda p: (("--random-init",), ()),
     "--scratch": lambda p: (("--scratch",), ()),

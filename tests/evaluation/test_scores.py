@@ -9,9 +9,9 @@ from sklearn.metrics import average_precision_score, f1_score, precision_recall_
 
 from ecgkit.evaluation.results.averages import Average, average_over_seeds
 from ecgkit.evaluation.scores.areas import areas, macro_interval
-from ecgkit.evaluation.scores.bootstrap import Difference, Resampled, auroc_difference, bootstrap_counts, intervals
+from ecgkit.evaluation.scores.bootstrap import Difference, bootstrap_counts, intervals
 from ecgkit.evaluation.scores.metrics import RANKING, auroc, calibration, f1, f1_at, macro_auroc, ranking_metrics
-from ecgkit.evaluation.scores.significance import class_tests, holm
+from ecgkit.evaluation.scores.significance import class_tests, differences_from, holm
 from ecgkit.evaluation.scores.thresholds import best_f1_thresholds
 
 EXACT = 1e-12
@@ -195,7 +195,10 @@ def test_paired_difference_sees_what_separate_intervals_do_not() -> None:
     weights = bootstrap_counts(people(300))
 
     def difference(first: np.ndarray, second: np.ndarray) -> Difference:
-        return auroc_difference(*(Resampled.of(y, scores, weights) for scores in (first, second)))
+        measured = [areas(y, scores, np.arange(300)) for scores in (first, second)]
+        shares = np.stack([one.cautious_shares.mean(1) for one in measured])
+        freedom = measured[0].freedom(np.ones(2, bool))
+        return differences_from(0, [float(one.values.mean()) for one in measured], shares, freedom)[1]
 
     found = difference(better, worse)
     alone = [intervals(auroc(y, s, weights)).macro for s in (better, worse)]

@@ -249,7 +249,7 @@ def test_named_lead_sets() -> None:
     assert named["I+II+V2"] == ("I", "II", "V2")
     singles = parse_lead_sets("all-single")
     assert [found.leads for found in singles] == [(lead,) for lead in STANDARD_LEADS]
-    for text in ("", "I+I", "I,I", "I+Q", "random:13:2", "random:3", "random:1:13", "random:0:1", "random:a:1"):
+    for text in ("", "I+I", "I,I", "I+Q", "I+X", "random:13:2", "random:3", "random:1:13", "random:0:1", "random:a:1"):
         with pytest.raises(ConfigError, match="expected"):
             parse_lead_sets(text)
     for text in ("12,limb", "12,6,3,I,II", "1,2", "I,random:2:2", "limb+all-single"):

@@ -119,6 +119,7 @@ def test_what_records_lack_is_said(results: list[Path], tmp_path: Path, ecgkit: 
     none = ecgkit("predict", results[0], "--data", folder, "--out", out, "--device", "cpu", "--overwrite")
     assert none.code == 2
     assert "can be read" in none.err
+    assert not list(tmp_path.glob("*.partial"))
     assert len(pd.read_csv(out)) == 5, "the earlier table is kept"
 
 

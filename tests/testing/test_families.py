@@ -54,6 +54,8 @@ ENCODERS = (
     "xresnet1d101",
 )
 
+BASELINES = ("age_sex", "class_prevalence", "measurements")  # without weights
+
 # These compile code, train twice or start processes.
 SLOW = ("compile", "resume", "step", "two-processes")
 # The baselines share encoders, views and teachers, so the longest checks run on those that add something of their own:
@@ -98,6 +100,11 @@ def test_family_slow(name: str, check: str) -> None:
 
 
 test_encoders = method_tests(*ENCODERS, checks=OF_ENCODERS)
+test_measurements = method_tests("measurements", checks=OF_ENCODERS)
+# They read no signal, so leads change nothing.
+test_baselines = method_tests(
+    "age_sex", "class_prevalence", checks=[c for c in OF_ENCODERS if c not in ("leads", "loads")]
+)
 
 
 def test_no_family_is_missing_here() -> None:
@@ -105,4 +112,5 @@ def test_no_family_is_missing_here() -> None:
     assert {name for name, entry in methods.items() if host().owner(entry).distribution == DISTRIBUTION} == {
         *SMALL,
         *ENCODERS,
+        *BASELINES,
     }

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from ecgkit.errors import RunError
 from ecgkit.evaluation.probe.online import OnlineProbe
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.methods import Batch
@@ -100,7 +101,8 @@ def test_the_last_checkpoints_are_kept_and_the_last_whole_one_is_read(tmp_path: 
     assert [float(sums_of(found, rank, 2)["loss"]) for rank in (0, 1)] == [1, 2]
     assert [float(sums_of(found, rank, 3)["loss"]) for rank in (0, 1, 2)] == [3, 0, 0]
     (paths[0] / "rng.safetensors").unlink()
-    assert latest_checkpoint(tmp_path, warned.append) is None
+    with pytest.raises(RunError, match="every checkpoint of .* is damaged"):
+        latest_checkpoint(tmp_path, warned.append)
 
 
 def test_a_group_of_vectors_and_one_of_matrices_share_one_fused_step() -> None:

@@ -59,7 +59,7 @@ def test_a_full_disk_before_the_first_checkpoint_blocks_nothing(tmp_path: Path) 
     assert not unfinished(tmp_path / "r").exists()
     with (
         pytest.raises(
-            RunError, match=r"the disk is full at step 12\. No checkpoint was written.*the same command again"
+            RunError, match=r"the disk is full at step 12\. no checkpoint was written.*the same command again"
         ),
         told_plainly(tmp_path / "r", 1, lambda: 12),
     ):

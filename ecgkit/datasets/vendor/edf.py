@@ -38,6 +38,7 @@ def read_edf(file: Path, kind: Kind) -> Contents:
     """
     import edfio
 
+    _check_head(file)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         edf = (edfio.read_bdf if kind is kinds.BDF else edfio.read_edf)(file, header_encoding="latin-1")
@@ -47,6 +48,32 @@ def read_edf(file: Path, kind: Kind) -> Contents:
     patient_id, text, facts = _patient(edf)
     left = ("annotations",) if edf.reserved[3:4] == "+" else ()
     return Contents(channels, facts | _recording(edf), patient_id, text, left)
+
+
+def _check_head(file: Path) -> None:
+    """Check the numbers in the header, on which the library relies.
+
+    Raises:
+        RecordError: The header is cut short, or a number cannot be right.
+    """
+    with file.open("rb") as stream:
+        head = stream.read(256)
+    size = file.stat().st_size
+    signals = _number_at(head, 252, 256, "signals")
+    if signals < 1 or signals != int(signals) or 256 * (1 + signals) > size:
+        raise RecordError(f"the header gives {signals:g} signals, but the file has {size:,} bytes")
+    _number_at(head, 236, 244, "data records")
+    duration = _number_at(head, 244, 252, "seconds per data record")
+    if not 0 < duration < float("inf"):
+        raise RecordError(f"the header gives {duration:g} s per data record", "a number above 0")
+
+
+def _number_at(head: bytes, start: int, stop: int, what: str) -> float:
+    text = head[start:stop].decode("latin-1").strip()
+    try:
+        return float(text)
+    except ValueError:
+        raise RecordError(f"the header gives {text!r} as the number of {what}", "a number") from None
 
 
 def _check_size(edf: Any, file: Path, width: int, said: list[str]) -> None:

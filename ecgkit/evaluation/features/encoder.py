@@ -27,7 +27,8 @@ class ProbedEncoder:
         entry: Its method family.
         preset: The preset that its config started from.
         config: Its config.
-        weights: ``pretrained``, ``random-init`` or ``scratch``; ``in training`` for a probe during pretraining.
+        weights: ``pretrained``, ``random-init``, ``scratch``, or ``none`` for a baseline without weights; ``in
+            training`` for a probe during pretraining.
         encoder: The encoder; None until pretraining passes it on (`Probe.with_encoder`).
         checkpoint: SHA-256 of the weights file, or the text ``random weights, seed N``.
         seed: Seed of random weights; None for pretrained ones.
@@ -110,7 +111,7 @@ class EncoderChoice:
         run: Run folder of a pretrained model.
         method: Method family, instead of a run.
         weights: With `method`: ``random-init`` to probe the encoder as it is, ``scratch`` to train it on the task's
-            labels.
+            labels, ``none`` for a baseline that has no weights.
         preset: Preset of the family.
         config: YAML file of its settings.
         settings: Changes of its settings, such as ``depth=4``.
@@ -118,7 +119,7 @@ class EncoderChoice:
 
     run: str = ""
     method: str = ""
-    weights: Literal["", "random-init", "scratch"] = ""
+    weights: Literal["", "random-init", "scratch", "none"] = ""
     preset: str = ""
     config: str = ""
     settings: tuple[str, ...] = ()
@@ -143,7 +144,9 @@ class EncoderChoice:
     @property
     def name(self) -> str:
         """A short name for messages and folders."""
-        return Path(self.run).name if self.run else f"{self.method} {self.weights}"
+        if self.run:
+            return Path(self.run).name
+        return self.method if self.weights == "none" else f"{self.method} {self.weights}"
 
     def resolve(self) -> tuple[MethodEntry, str, Any]:
         """Return the family, preset and config of an encoder without a run.
@@ -225,9 +228,17 @@ def _ancestors(parents: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, int]
 
 
 def untrained_encoder(entry: MethodEntry, preset: str, config: Any, *, weights: str, seed: int) -> ProbedEncoder:
-    """Return an encoder with random weights: ``random-init`` to probe it frozen, ``scratch`` to train it."""
+    """Return an encoder with random weights (``random-init`` to probe it frozen, ``scratch`` to train it) or with none.
+
+    Raises:
+        ConfigError: An encoder with weights is asked for without any.
+    """
+    if weights == "none" and not entry.baseline:
+        raise ConfigError(f"{entry.name} has weights", "--random-init or --scratch", "Or name a run of it.")
     torch.manual_seed(seed)
     method: Method = entry.load()(config)
+    if weights == "none":
+        return ProbedEncoder(entry.name, entry, preset, config, weights, method.encoder, "no weights", seed=seed)
     name = f"{entry.name}-{preset}-{weights}"
     return ProbedEncoder(
         name, entry, preset, config, weights, method.encoder, f"random weights, seed {seed}", seed=seed

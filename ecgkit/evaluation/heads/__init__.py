@@ -19,6 +19,19 @@ HEADS = (
         config="ecgkit.evaluation.heads.knn:KnnConfig",
     ),
     HeadEntry(
+        name="boosting",
+        summary="gradient-boosted trees on frozen, pooled features; the number of trees chosen on val",
+        target="ecgkit.evaluation.heads.boosting:BoostingHead",
+        config="ecgkit.evaluation.heads.boosting:BoostingConfig",
+        regressor="ecgkit.evaluation.heads.boosting:BoostingRegressor",
+    ),
+    HeadEntry(
+        name="prevalence",
+        summary="the share of each class in the training set, or the mean of numbers; nothing of the features",
+        target="ecgkit.evaluation.heads.prevalence:PrevalenceHead",
+        regressor="ecgkit.evaluation.heads.prevalence:PrevalenceHead",
+    ),
+    HeadEntry(
         name="attention-pooling",
         summary="a trained query over all frozen tokens, classifier",
         target="ecgkit.evaluation.heads.attention_pooling:AttentionPoolingHead",

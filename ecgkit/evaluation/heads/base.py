@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from ecgkit.errors import RunError
 from ecgkit.evaluation.features.extract import RecordFeatures
@@ -76,6 +77,17 @@ class Head(ABC):
     def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
         """Return probabilities ``[R, C]``; a regressor returns numbers."""
 
+    def logits(self, features: RecordFeatures) -> Tensor | None:
+        """Return what `predict` returns before the sigmoid, ``[R, C]``, with its gradient; of a regressor, numbers.
+
+        Args:
+            features: Features whose fields are tensors.
+
+        Returns:
+            None if the head has no gradient, such as one that looks up neighbours.
+        """
+        return None
+
     def state(self) -> Arrays | None:
         """Return all that `predict` reads, as arrays by name; None if this fitted head cannot be kept."""
         return None
@@ -92,6 +104,19 @@ class Head(ABC):
             RuntimeError: An array has another shape.
         """
         raise RunError(f"{type(self).__name__} cannot be restored", "a head whose `state` returns arrays")
+
+    def module(self) -> tuple[nn.Module, tuple[str, ...]]:
+        """Return the fitted head as a torch module for export, and the names of its inputs, in order.
+
+        It returns ``[B, C]``: what `predict` returns, in float32. Inputs are fields of features, ``token_real``
+        ``[B, N]``, and ``present`` ``[B, L]``.
+
+        Raises:
+            RunError: This head is not a module.
+        """
+        raise RunError(
+            f"{type(self).__name__} cannot be exported", remedy="Export the encoder alone: ecgkit export RUN"
+        )
 
     @abstractmethod
     def choices(self) -> dict[str, Any]:

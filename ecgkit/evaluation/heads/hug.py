@@ -132,6 +132,7 @@ class HugHead(TrainedHead):
 
     config: HugConfig
     settings = HugConfig
+    reads = ("per_lead", "present")
 
     def build(self, train: Part) -> nn.Module:
         """Return the linear maps and the classifier for the contract's leads."""
@@ -140,4 +141,4 @@ class HugHead(TrainedHead):
 
     def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:
         """Return the features of each lead ``[R, L, D]`` and which leads are present ``[R, L]``."""
-        return torch.from_numpy(features["per_lead"]), torch.from_numpy(features.present)
+        return torch.as_tensor(features["per_lead"]), torch.as_tensor(features.present)

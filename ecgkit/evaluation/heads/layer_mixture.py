@@ -117,6 +117,7 @@ class PpaHead(TrainedHead):
 
     config: PpaConfig
     settings = PpaConfig
+    reads = ("layers",)
 
     def build(self, train: Part) -> nn.Module:
         """Return the layer mixture with equal weights."""
@@ -124,7 +125,7 @@ class PpaHead(TrainedHead):
 
     def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:
         """Return the layers ``[R, depth, D]``."""
-        return (torch.from_numpy(features["layers"]),)
+        return (torch.as_tensor(features["layers"]),)
 
 
 class PmaHead(TrainedHead):
@@ -132,6 +133,7 @@ class PmaHead(TrainedHead):
 
     config: PmaConfig
     settings = PmaConfig
+    reads = ("layers", "layer_input")
 
     def build(self, train: Part) -> nn.Module:
         """Return the layer mixture with its gate."""
@@ -142,4 +144,4 @@ class PmaHead(TrainedHead):
 
     def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:
         """Return the layers ``[R, depth, D]`` and the first block's input ``[R, D]``."""
-        return torch.from_numpy(features["layers"]), torch.from_numpy(features["layer_input"])
+        return torch.as_tensor(features["layers"]), torch.as_tensor(features["layer_input"])

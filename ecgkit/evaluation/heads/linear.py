@@ -7,16 +7,20 @@ same for all labels. Features are standardised on the training set. All labels a
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
 
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Arrays, Head, Part
+from ecgkit.evaluation.heads.layers import Linear
 from ecgkit.evaluation.heads.logistic import TOLERANCE, LogisticModels, fit_logistic
 from ecgkit.evaluation.heads.scaling import scaler_of
 from ecgkit.evaluation.scores.metrics import macro_auroc
 
+CONSTANT = 30.0  # logit of a label that always was, or never was, true in training
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
@@ -40,6 +44,16 @@ class LinearHead(Head):
         """Return probabilities ``[R, C]``."""
         return self._spread(self._chosen.logits(self._scaled(features)))[0]
 
+    def logits(self, features: RecordFeatures) -> Tensor:
+        """Return the logits ``[R, C]``; a label that was constant in training has one of `CONSTANT` either way."""
+        pooled = torch.as_tensor(features["pooled"]).double()
+        scaled = (pooled - torch.as_tensor(self._scaler.mean_)) / torch.as_tensor(self._scaler.scale_)
+        learnt = scaled @ torch.as_tensor(self._chosen.weights[0].T.copy()) + torch.as_tensor(self._chosen.bias[0])
+        constant = torch.as_tensor(np.where(self._constant > 0, CONSTANT, -CONSTANT)).double()
+        out = constant.expand(len(pooled), -1).clone()
+        out[:, torch.as_tensor(self._learnt)] = learnt
+        return out
+
     def state(self) -> Arrays:
         """Return the scaling, the chosen weights, and the labels that were constant in training (-1 if they vary)."""
         return {
@@ -56,6 +70,14 @@ class LinearHead(Head):
         self._constant = state["constant"]
         self._learnt = np.flatnonzero(self._constant < 0)
         self._chosen = LogisticModels.of(state["weights"], state["bias"])
+
+    def module(self) -> tuple[nn.Module, tuple[str, ...]]:
+        """Return the logistic regressions on pooled features, with the scaling folded into their weights."""
+        C = len(self._constant)
+        weights, bias = np.zeros((C, len(self._scaler.mean_))), np.zeros(C)
+        folded = self._chosen.weights[0] / self._scaler.scale_
+        weights[self._learnt], bias[self._learnt] = folded, self._chosen.bias[0] - folded @ self._scaler.mean_
+        return Linear(weights, bias, self._constant), ("pooled",)
 
     def choices(self) -> dict[str, Any]:
         """Return the grid, its validation scores, and the chosen C."""

@@ -12,11 +12,14 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
+import torch
 from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
 
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Arrays, Head, Part
+from ecgkit.evaluation.heads.layers import Linear
 from ecgkit.evaluation.heads.scaling import scaler_of
 
 # Our choice: from almost no penalty to one that shrinks predictions to almost the mean.
@@ -59,6 +62,12 @@ class RidgeHead(Head):
         """Return predictions ``[R, C]``."""
         return np.asarray(self._scaled(features) @ self._chosen.T + self._mean)
 
+    def logits(self, features: RecordFeatures) -> Tensor:
+        """Return predictions ``[R, C]``."""
+        pooled = torch.as_tensor(features["pooled"]).double()
+        scaled = (pooled - torch.as_tensor(self._scaler.mean_)) / torch.as_tensor(self._scaler.scale_)
+        return scaled @ torch.as_tensor(self._chosen.T.copy()) + torch.as_tensor(self._mean)
+
     def state(self) -> Arrays:
         """Return the scaling, the chosen coefficients and the means of the targets."""
         scaler = self._scaler
@@ -67,6 +76,11 @@ class RidgeHead(Head):
     def restore(self, state: Arrays, like: Part) -> None:
         """Become the fitted head that a state describes."""
         self._scaler, self._chosen, self._mean = scaler_of(state), state["weights"], state["bias"]
+
+    def module(self) -> tuple[nn.Module, tuple[str, ...]]:
+        """Return the regressions on pooled features, with the scaling folded into their weights."""
+        folded = self._chosen / self._scaler.scale_
+        return Linear(folded, self._mean - folded @ self._scaler.mean_, None), ("pooled",)
 
     def choices(self) -> dict[str, Any]:
         """Return the grid, its root mean squared errors on the validation set, and the chosen penalties."""

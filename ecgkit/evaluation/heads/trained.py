@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from ecgkit.config import to_dict
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Arrays, Head, Part
+from ecgkit.evaluation.heads.layers import Probabilities
 from ecgkit.evaluation.scores.metrics import macro_auroc
 from ecgkit.optimizers import OPTIMIZERS, build_optimizer
 from ecgkit.recipe import Recipe
@@ -64,6 +65,7 @@ class TrainedHead(Head):
     """
 
     piece: ClassVar[int] = 4096  # records per batch of predictions
+    reads: ClassVar[tuple[str, ...]] = ()  # names of what `inputs` returns
     config: HeadConfig
 
     @abstractmethod
@@ -127,6 +129,12 @@ class TrainedHead(Head):
         probabilities: NDArray[np.float64] = torch.cat(logits).double().sigmoid().cpu().numpy()
         return probabilities
 
+    def logits(self, features: RecordFeatures) -> Tensor:
+        """Return the logits ``[R, C]``."""
+        self._model.eval()
+        found: Tensor = self._model(*(part.to(self.device) for part in self.inputs(features)))
+        return found
+
     def state(self) -> Arrays:
         """Return the weights of the module."""
         return {name: value.detach().cpu().numpy() for name, value in self._model.state_dict().items()}
@@ -137,6 +145,10 @@ class TrainedHead(Head):
             self._model = self.build(like)
         self._model.load_state_dict({name: torch.from_numpy(np.asarray(value)) for name, value in state.items()})
         self._model.to(self.device).eval()
+
+    def module(self) -> tuple[nn.Module, tuple[str, ...]]:
+        """Return the module with its sigmoid."""
+        return Probabilities(self._model.cpu().eval()), self.reads
 
     def choices(self) -> dict[str, Any]:
         """Return the settings, the number of parameters and the chosen epoch."""

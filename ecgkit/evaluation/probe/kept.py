@@ -67,7 +67,7 @@ class KeptEncoder:
         method: Its method family.
         preset: The preset that its config started from.
         config: Its config.
-        weights: ``pretrained``, ``random-init`` or ``scratch``.
+        weights: ``pretrained``, ``random-init``, ``scratch``, or ``none`` for a baseline without weights.
         seed: Seed of random weights; None for others.
         run: Its run folder, relative to the result if it can be; empty without a run.
         checkpoint: SHA-256 of the run's weights file; empty without a run.

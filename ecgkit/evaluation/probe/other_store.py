@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from ecgkit.errors import TaskError
 from ecgkit.evaluation.features.encoder import ProbedEncoder
+from ecgkit.evaluation.probe.leaks import find_seen_copies
 from ecgkit.evaluation.probe.opened import OpenedTask
 from ecgkit.evaluation.results.facts import TransferFacts
 from ecgkit.store.pair import StorePair, pair_views
@@ -90,7 +91,7 @@ def _tested(
     left_out = int((keep & known).sum())
     keep &= ~known
     seen = (table["sha256"].isin(encoder.seen) | pd.Series(other.patients).isin(encoder.seen_patients)).to_numpy()
-    if seen.any():
+    if seen.any() or find_seen_copies(encoder, other, np.flatnonzero(keep)).copies.any():
         test_fold = TEST_FOLD
         keep &= table["fold"].to_numpy() == TEST_FOLD
     if not keep.any():

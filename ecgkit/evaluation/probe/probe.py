@@ -85,7 +85,14 @@ class Probe:
         self.opened = opened.without_training() if self._reads_method else opened
         self.leak = None
         if self.encoder.weights == "pretrained" or self.encoder.seen:
-            self.leak = find_leak(self.encoder, self.opened.store, self.opened.test_rows, allowed=request.allow_overlap)
+            signing = of_stage(self.progress, "signatures")
+            self.leak = find_leak(
+                self.encoder,
+                self.opened.store,
+                self.opened.test_rows,
+                allowed=request.allow_overlap,
+                progress=signing,
+            )
             refuse_leak(self.encoder, self.opened.store, self.leak)
 
     @property

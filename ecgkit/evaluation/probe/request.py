@@ -92,4 +92,5 @@ class ProbeRequest:
         Requests with the same key are opened once. The weights of an encoder without a run are drawn from the seed, so
         its key holds the seed too.
         """
-        return replace(self, amount=Amount(), seed=0 if self.encoder.run else self.seed, seeds=1)
+        fixed = self.encoder.run or self.encoder.weights == "none"
+        return replace(self, amount=Amount(), seed=0 if fixed else self.seed, seeds=1)

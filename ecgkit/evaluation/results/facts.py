@@ -185,7 +185,10 @@ class LeakFacts:
 
     Args:
         checked: Whether the weights state which records they were trained or chosen on.
-        records: Test records that pretraining saw, by waveform.
+        records: Test records that pretraining saw, by the hash of their waveform.
+        copies: Further test records that are copies of records that pretraining saw, by their waveform signature.
+        compared: Test records whose signature was compared; 0 if the run or the records have none.
+        unsigned: Records that pretraining saw and of which there is no signature.
         tested: Test records.
         patients: Test patients that pretraining saw, by patient id.
         allowed: Whether an overlap was allowed.
@@ -198,6 +201,9 @@ class LeakFacts:
 
     checked: bool
     records: int = 0
+    copies: int = 0
+    compared: int = 0
+    unsigned: int = 0
     tested: int = 0
     patients: int = 0
     allowed: bool = False
@@ -209,7 +215,7 @@ class LeakFacts:
     @property
     def found(self) -> bool:
         """Whether pretraining saw any test record or test patient."""
-        return bool(self.records or self.patients)
+        return bool(self.records or self.copies or self.patients)
 
 
 @dataclass(frozen=True, kw_only=True)

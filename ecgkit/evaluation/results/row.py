@@ -135,7 +135,7 @@ class ResultRow:
         run: Name of the run that was probed.
         method: The method family.
         preset: The preset of its config.
-        weights: ``pretrained``, ``random-init`` or ``scratch``.
+        weights: ``pretrained``, ``random-init``, ``scratch``, or ``none`` for a baseline without weights.
         store: Name of the store.
         dataset: Name of the dataset that the store was made from.
         task: Name of the task.

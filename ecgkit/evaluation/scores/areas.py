@@ -5,6 +5,7 @@ data, Biometrics 53:567-578, 1997; with one record per patient this is DeLong's 
 Where no patient is known, the recording takes the patient's place; both are called units here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,6 +21,8 @@ from ecgkit.evaluation.scores.metrics import Floats, Scores, Targets
 FEWEST_UNITS = 5
 # From about this number of units on, the spread of the data decides the width rather than the model of the spread.
 _TRUSTED_UNITS = 15
+# Of the mean over classes. Below it, Student's t says more about the number of freedoms than about the mean.
+_LEAST_FREEDOM = 4.0
 
 
 @dataclass(frozen=True)
@@ -111,10 +114,11 @@ def areas(targets: Targets, scores: Scores, units: NDArray[np.int64]) -> Areas:
 
 
 def macro_interval(found: Areas, scored: NDArray[np.bool_]) -> tuple[float, float]:
-    """Return the interval of the mean over some classes, on the logit scale; NaN if no class is scored.
+    """Return the interval of the mean over some classes; NaN if no class is scored.
 
-    The covariance of classes comes from the units that they share. The variance of each class is at least the one that
-    its own interval, or for a class with few units the model of its spread, shows.
+    As for one class, the interval holds the means from which the one that was found is not significantly far. At each
+    mean the variance is that of Newcombe's model for classes of these sizes. It is scaled to the variance that the
+    units show, which holds the covariance of classes that share units. With few units the scale is at least 1.
 
     Args:
         found: The AUROCs.
@@ -123,20 +127,20 @@ def macro_interval(found: Areas, scored: NDArray[np.bool_]) -> tuple[float, floa
     classes = np.flatnonzero(scored & np.isfinite(found.values))
     if not len(classes):
         return (float("nan"), float("nan"))
-    z = scipy.stats.norm.ppf((1 + LEVEL) / 2)
-    shares = found.shares[:, classes]
-    covered = np.array([_interval(float(found.values[c]), np.nan, found.sides[:, c]) for c in classes])
-    own = found.intervals[classes]
-    widths = np.diff(np.where(np.isfinite(own), own, covered), axis=1)[:, 0]
-    least = (widths / (2 * z)) ** 2
-    lacking = np.maximum(least - (shares**2).sum(0), 0)
-    variance = ((shares.sum(1) ** 2).sum() + lacking.sum()) / len(classes) ** 2
+    sides = found.sides[:, classes]
+
+    def model(values: Floats) -> float:
+        each = [_model_variance(float(a), int(m), int(n)) for a, m, n in zip(values, *sides, strict=True)]
+        return sum(each) / len(classes) ** 2
+
+    shown = float((found.shares[:, classes].sum(1) ** 2).sum()) / len(classes) ** 2
+    expected = model(found.values[classes])
+    quantile = scipy.stats.norm.ppf((1 + LEVEL) / 2) ** 2
+    if expected > 0:
+        freedom = max(found.freedom(scored), _LEAST_FREEDOM)
+        quantile = _quantile(shown / expected, float(sides.min(0).mean()), freedom)
     mean = float(found.values[classes].mean())
-    if not 0 < mean < 1:
-        return (float(covered[:, 0].mean()), float(covered[:, 1].mean()))
-    logit, error = np.log(mean / (1 - mean)), np.sqrt(variance) / (mean * (1 - mean))
-    low, high = 1 / (1 + np.exp(-(logit + np.array([-z, z]) * error)))
-    return (float(low), float(high))
+    return _ends(mean, lambda true: quantile * model(np.full(len(classes), true)))
 
 
 def _interval(area: float, variance: float, sides: NDArray[np.int64]) -> tuple[float, float]:
@@ -144,26 +148,42 @@ def _interval(area: float, variance: float, sides: NDArray[np.int64]) -> tuple[f
 
     Args:
         area: The AUROC that was found.
-        variance: Its variance as the units show it; NaN for that of the model alone.
+        variance: Its variance as the units show it.
         sides: Numbers of units with positives and with negatives.
     """
     positives, negatives = sides.tolist()
     fewer = min(positives, negatives)
-    z = scipy.stats.norm.ppf((1 + LEVEL) / 2)
-    quantile = z**2
+    quantile = scipy.stats.norm.ppf((1 + LEVEL) / 2) ** 2
     model = _model_variance(area, positives, negatives)
     if np.isfinite(variance) and model > 0 and variance > 0:
-        trust, ratio = fewer / (fewer + _TRUSTED_UNITS), variance / model
-        t = scipy.stats.t.ppf((1 + LEVEL) / 2, max(1, fewer - 1))
-        quantile = (1 - trust) * z**2 * max(1.0, ratio) + trust * t**2 * ratio
+        quantile = _quantile(variance / model, fewer, max(1, fewer - 1))
+    return _ends(area, lambda true: quantile * _model_variance(true, positives, negatives))
+
+
+def _quantile(ratio: float, units: float, freedom: float) -> float:
+    """Return the factor of the model's variance within which a squared distance is not significant.
+
+    Args:
+        ratio: Variance that the units show over that of the model.
+        units: Number of units on the rarer side; the more there are, the more their own spread is trusted.
+        freedom: Degrees of freedom of the variance that they show.
+    """
+    z = scipy.stats.norm.ppf((1 + LEVEL) / 2)
+    t = scipy.stats.t.ppf((1 + LEVEL) / 2, freedom)
+    trust = units / (units + _TRUSTED_UNITS)
+    return float((1 - trust) * z**2 * max(1.0, ratio) + trust * t**2 * ratio)
+
+
+def _ends(value: float, allowed: Callable[[float], float]) -> tuple[float, float]:
+    """Return the lowest and highest truth, within 0 and 1, whose squared distance from a value is the allowed one."""
 
     def excess(true: float) -> float:
-        return (true - area) ** 2 - quantile * _model_variance(true, positives, negatives)
+        return (true - value) ** 2 - allowed(true)
 
     edge = 1e-9
-    low = 0.0 if area <= edge or excess(edge) <= 0 else scipy.optimize.brentq(excess, edge, min(area, 1 - edge))
+    low = 0.0 if value <= edge or excess(edge) <= 0 else scipy.optimize.brentq(excess, edge, min(value, 1 - edge))
     high = (
-        1.0 if area >= 1 - edge or excess(1 - edge) <= 0 else scipy.optimize.brentq(excess, max(area, edge), 1 - edge)
+        1.0 if value >= 1 - edge or excess(1 - edge) <= 0 else scipy.optimize.brentq(excess, max(value, edge), 1 - edge)
     )
     return float(low), float(high)
 

@@ -1,4 +1,4 @@
-"""Bootstrap over patients: confidence intervals of scores and of differences between scores.
+"""Bootstrap over patients: confidence intervals of scores.
 
 Patients are drawn with replacement and bring all their records, because the records of one patient are not independent
 (Field and Welsh, Bootstrapping clustered data, J. R. Stat. Soc. B 69:369-390, 2007). Intervals are percentiles.
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgkit.evaluation.scores.metrics import Floats, auroc, macro_mean
+from ecgkit.evaluation.scores.metrics import Floats
 
 DRAWS = 1000
 LEVEL = 0.95
@@ -68,59 +68,18 @@ def finite_interval(bounds: Sequence[float] | Floats) -> tuple[float, float] | N
 
 
 @dataclass(frozen=True)
-class Resampled:
-    """A model's AUROC on a test set and on its resamples, for comparison with other models.
-
-    Args:
-        macro: Macro AUROC on the test set.
-        draws: AUROC of each class on each resample, ``[K, C]``.
-    """
-
-    macro: float
-    draws: Floats
-
-    @classmethod
-    def of(
-        cls, targets: NDArray[np.integer], scores: NDArray[np.floating], weights: NDArray[np.integer]
-    ) -> "Resampled":
-        """Score ``[R, C]`` predictions on the records and on their resamples ``[K, R]``."""
-        return cls(macro_mean(auroc(targets, scores)), auroc(targets, scores, weights))
-
-
-@dataclass(frozen=True)
 class Difference:
     """The difference between two models on the same records.
 
     Args:
         value: First minus second.
-        interval: Percentile interval of the difference.
-        p: Two-sided p value, from the share of resamples on either side of 0.
+        interval: Confidence interval of the difference.
+        p: Two-sided p value.
     """
 
     value: float
     interval: tuple[float, float]
     p: float
-
-
-def auroc_difference(first: Resampled, second: Resampled, level: float = LEVEL) -> Difference:
-    """Compare the macro AUROC of two models that were scored on the same records and resamples."""
-    draws = first.draws - second.draws
-    draws = np.nanmean(draws[np.isfinite(draws).any(axis=1)], axis=1)
-    return difference_of(first.macro - second.macro, draws, level)
-
-
-def difference_of(value: float, draws: Floats, level: float = LEVEL) -> Difference:
-    """Return a difference with its interval and p value.
-
-    Args:
-        value: Difference on the records themselves.
-        draws: Difference on each resample, ``[K]``.
-        level: Coverage.
-    """
-    low, high = _percentiles(draws, level)
-    # One is added to both counts, so that p is never exactly 0.
-    tail = (min((draws <= 0).sum(), (draws >= 0).sum()) + 1) / (len(draws) + 1)
-    return Difference(value, (float(low), float(high)), min(1.0, 2 * float(tail)))
 
 
 def _percentiles(column: Floats, level: float) -> Floats:

@@ -3,6 +3,8 @@
 title       title in words
 base        another suite, by file or by name; it supplies the keys that this file does not have
 runs        run folders, or encoders without pretraining; see `ecgkit.evaluation.features.encoder.EncoderChoice`
+models      further encoders, as in ``probe --models``
+baselines   true adds the installed baselines, as in ``probe --baselines``
 stores      paths of stores, by name
 tasks       names of tasks, or ``{task, store, settings, splits}``, where the store is a name or a path
 heads       names of heads, or ``{head, settings}``
@@ -76,6 +78,8 @@ class Suite:
     Args:
         title: Title in words.
         runs: The encoders.
+        models: Names of further encoders, as in ``probe --models``; whoever opens the suite adds them to `runs`.
+        baselines: Whether to add the installed encoders without weights, each with its own head.
         stores: Paths of stores by name.
         tasks: The tasks.
         heads: The heads.
@@ -92,6 +96,8 @@ class Suite:
 
     title: str = ""
     runs: tuple[EncoderChoice, ...] = ()
+    models: tuple[str, ...] = ()
+    baselines: bool = False
     stores: dict[str, str] = field(default_factory=dict)
     tasks: tuple[SuiteTask, ...] = ()
     heads: tuple[SuiteHead, ...] = (SuiteHead("linear"),)
@@ -113,7 +119,8 @@ class Suite:
                 of range.
         """
         for name in ("runs", "tasks", "heads", "fractions"):
-            if not getattr(self, name) and not (name == "fractions" and self.label_counts):
+            instead = {"fractions": self.label_counts, "runs": self.baselines}
+            if not getattr(self, name) and not instead.get(name):
                 hint = "Name one: ecgkit probe RUN --suite FILE." if name == "runs" else ""
                 raise ConfigError(f"a suite without {name}", f"at least one of its {name}", hint)
         for percent, draws in self.fractions.items():
@@ -153,7 +160,7 @@ def read_suite(name: str) -> Suite:
         ConfigError: There is no such suite, or it has an unknown key or value.
     """
     values = _values(name, ())
-    lists = ("runs", "tasks", "heads", "leads", "fractions", "label_counts")
+    lists = ("runs", "models", "tasks", "heads", "leads", "fractions", "label_counts")
     suite = build(Suite, {key: value for key, value in values.items() if key not in lists}, source=name)
     items: dict[str, Any] = {
         key: tuple(_item(kind, first, item, f"{name}: {key}") for item in _listed(values[key], f"{name}: {key}"))
@@ -164,6 +171,8 @@ def read_suite(name: str) -> Suite:
         )
         if key in values
     }
+    if "models" in values:
+        items["models"] = tuple(map(str, _listed(values["models"], f"{name}: models")))
     if "leads" in values:
         items["leads"] = tuple(_lead_sets(_listed(values["leads"], f"{name}: leads")))
     for key, kind in (("fractions", float), ("label_counts", int)):
@@ -237,15 +246,23 @@ def requests_of(suite: Suite, *, device: str = "auto", cache: str | None = "") -
         raise ConfigError(f"no store for any task, of {wanted}", "at least one", "Give its path: --store NAME=PATH.")
     return [
         replace(request, amount=amount, seed=seed, seeds=draws)
-        for encoder in suite.runs
+        for encoder, heads in _with_heads(suite)
         for task, store in sorted(here, key=lambda pair: pair[1])
         for leads in suite.leads
-        # A training from scratch always has its own head.
-        for head in suite.heads[: 1 if encoder.weights == "scratch" else None]
+        for head in heads
         for request in [_request(suite, encoder, task, store, leads, head, device, cache)]
         for amount, draws in ({Amount(): 1} if learns_nothing(head.head) else suite.amounts()).items()
         for seed in range(suite.seed, suite.seed + draws)
     ]
+
+
+def _with_heads(suite: Suite) -> Iterator[tuple[EncoderChoice, tuple[SuiteHead, ...]]]:
+    """Yield each encoder with its heads. A training from scratch and a baseline have their own."""
+    for encoder in suite.runs:
+        yield encoder, suite.heads[: 1 if encoder.weights == "scratch" else None]
+    for entry in host().entries(MethodEntry).values() if suite.baselines else ():
+        if entry.baseline:
+            yield EncoderChoice(method=entry.name, weights="none"), (SuiteHead(entry.baseline),)
 
 
 def learns_nothing(head: str) -> bool:

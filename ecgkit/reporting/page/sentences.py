@@ -6,7 +6,15 @@ Pages and commands both show them. No code reads the sentences back; comparisons
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ecgkit.evaluation.results.facts import Departure, DrawFacts, Facts, IntervalFacts, LabelFacts, TransferFacts
+from ecgkit.evaluation.results.facts import (
+    Departure,
+    DrawFacts,
+    Facts,
+    IntervalFacts,
+    LabelFacts,
+    LeakFacts,
+    TransferFacts,
+)
 from ecgkit.evaluation.results.row import ClassScore, ResultRow
 from ecgkit.tasks.regression import FORMULAS
 
@@ -249,8 +257,23 @@ def _leak_guard(facts: Facts) -> dict[str, str]:
         "patient"
     )
     parents = f", and with the runs that it was built on: {', '.join(found.built_on)}" if found.built_on else ""
-    limits = "A copy at another rate, length or scale is not found"
-    return {"leak guard": f"{outcome}; compared with its train and val{parents}. {limits}"}
+    return {"leak guard": f"{outcome}; compared with its train and val{parents}. {_compared(found)}"}
+
+
+def _compared(found: LeakFacts) -> str:
+    """Say how far copies were looked for."""
+    if not found.compared:
+        return "A copy at another rate, length or scale is not found: the run holds no waveform signatures"
+    silent = found.tested - found.compared
+    limits = [
+        *([f"{silent} test records have no signature"] if silent else []),
+        *([f"{found.unsigned} pretraining records have no signature"] if found.unsigned else []),
+    ]
+    words = (
+        f"{found.compared} of {found.tested} test records were also compared by waveform signature, which finds copies "
+        "at another rate, scale or length or with fewer leads"
+    )
+    return "; ".join([words, *limits])
 
 
 def transfer_words(transfer: TransferFacts) -> dict[str, str]:

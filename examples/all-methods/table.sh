@@ -1,0 +1,51 @@
+#!/usr/bin/env bash
+# Every method that trains, on one simulated cohort with one budget, beside encoders with random weights and baselines
+# without deep learning: one table with one report in OUT/table.
+#
+#   RECORDS=20000 EPOCHS=2 SEEDS="0 1 2" examples/all-methods/table.sh OUT
+#
+# Same records, same epochs and preset `tiny` for all; a tenth of the epochs warms up. HeartLang's two stages share the
+# budget of one method. What is done is never done again: run the same command to go on. Each training writes OUT/logs.
+set -euo pipefail
+out=${1:?name the folder of stores, runs and results}
+records=${RECORDS:-20000} epochs=${EPOCHS:-2} seeds=${SEEDS:-0 1 2} device=${DEVICE:-auto}
+methods=${METHODS:-simclr byol barlow_twins vicreg moco moco_v3 simsiam dino ts_tcc clocs cmsc 3kg jepa data2vec cpc \
+heartlang stmem clear lamae merl kmerl hierarchical}
+mkdir -p "$out/runs" "$out/logs"
+cd "$out"
+
+[ -d cohort.zarr ] || { ecgkit simulate cohort --records "$records" --overwrite; ecgkit ingest cohort --out cohort.zarr; }
+ecgkit beats cohort.zarr
+ecgkit extract-knowledge cohort.zarr --keep-children
+
+# train NAME EPOCHS OPTIONS...: a run that is there stays, one that was stopped goes on.
+train() {
+  local name=$1 epochs=$2
+  shift 2
+  [ -d "runs/$name" ] && return
+  if [ -d "runs/$name.partial" ]; then set -- --resume "runs/$name"; else
+    set -- "$@" --preset tiny --data cohort.zarr --epochs "$epochs" --out "runs/$name" --device "$device" \
+      --set "recipe.warmup_epochs=$(awk "BEGIN {print $epochs / 10}")"
+  fi
+  echo "$name"
+  ecgkit pretrain "$@" >"logs/$name.txt" 2>&1
+}
+
+half=$(((epochs + 1) / 2))
+for seed in $seeds; do
+  for method in $methods; do
+    name=$method-s$seed
+    case $method in
+      heartlang)
+        train "tokenizer$seed" "$half" --method heartlang_tokenizer --seed "$seed"
+        train "$name" "$half" --method heartlang --seed "$seed" --set "tokenizer=runs/tokenizer$seed"
+        ;;
+      hierarchical) train "$name" "$epochs" --method hierarchical --seed "$seed" --task simulated ;;
+      *) train "$name" "$epochs" --method "$method" --seed "$seed" ;;
+    esac
+  done
+  # The encoders of this seed, the same ones with random weights of this seed, and the baselines.
+  ecgkit probe --models "runs/*-s$seed,random" --baselines --tasks simulated --data cohort.zarr --seed "$seed" \
+    --device "$device" --out table
+done
+ecgkit report table --out table/report.html --md table/table.md --csv table/classes.csv

@@ -1,0 +1,95 @@
+"""One ONNX model of encoder and head takes mV at the stated rate, and gives what `ecgkit predict` gives."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+
+import ecgkit
+from ecgkit.errors import ConfigError, RunError
+from ecgkit.evaluation.features.encoder import EncoderChoice
+from ecgkit.evaluation.probe.probe import Probe
+from ecgkit.evaluation.probe.request import ProbeRequest
+from ecgkit.export.onnx_classifier import Scaling
+from ecgkit.ingestion import IngestOptions, ingest
+from ecgkit.signal.normalize import normalize
+from ecgkit.simulate import simulate_cohort
+from tests.api.runs import make_run
+
+QUICK = ("recipe.epochs=2", "recipe.warmup_epochs=0")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_run(tmp_path_factory.mktemp("runs") / "stmem", "stmem")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cohort at the rate of the model, so that its signals are the input of the ONNX model."""
+    folder = tmp_path_factory.mktemp("cohort")
+    simulate_cohort(folder / "files", records=48, seed=3)
+    ingest(folder / "files", folder / "few.zarr", IngestOptions(fs=250))
+    return folder / "few.zarr"
+
+
+SLOW = [pytest.mark.slow]
+
+
+@pytest.mark.parametrize(
+    ("head", "leads", "settings"),
+    [
+        ("linear", "", ()),
+        pytest.param("attention-pooling", "I,II,V2", QUICK, marks=SLOW),
+        pytest.param("hug", "I,II,V2", QUICK, marks=SLOW),
+        pytest.param("pma", "", QUICK, marks=SLOW),
+    ],
+)
+def test_the_model_predicts(head: str, leads: str, settings: tuple, run: Path, store: Path, tmp_path: Path) -> None:
+    encoder = EncoderChoice(str(run))
+    request = ProbeRequest(
+        str(store), "simulated", encoder, head=head, leads=leads, head_settings=settings, cache=None, device="cpu"
+    )
+    Probe(request).run(tmp_path / "result")
+    made = ecgkit.export_encoder(tmp_path / "result", onnx=tmp_path / "model.onnx")
+    assert made.onnx is not None
+    assert made.onnx.difference <= 1e-4
+    about = {entry.key: entry.value for entry in onnx.load(tmp_path / "model.onnx").metadata_props}
+    names, samples = json.loads(about["leads"]), int(about["samples"])
+    assert (about["fs"], about["unit"], samples) == ("250", "mV", 2500)
+    records = ecgkit.open_store(store)
+    whole = [n for n in range(len(records)) if np.isfinite(records[n].signal).all()][:8]
+    signal = np.stack(
+        [records[n].signal[[records[n].leads.index(name) for name in names], :samples] for n in whole]
+    ).astype(np.float32)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"signal": signal})
+    predicted = ecgkit.predict(tmp_path / "result", data=store, device="cpu")
+    expected = predicted.table[[f"p_{name}" for name in json.loads(about["classes"])]].to_numpy()[whole]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
+    if head == "linear":
+        with pytest.raises(ConfigError, match="the head was fitted with leads of its own"):
+            ecgkit.export_encoder(tmp_path / "result", onnx=tmp_path / "other.onnx", leads="I")
+
+
+def test_a_head_that_is_no_module_is_refused(run: Path, store: Path, tmp_path: Path) -> None:
+    request = ProbeRequest(str(store), "simulated", EncoderChoice(str(run)), head="knn", cache=None, device="cpu")
+    Probe(request).run(tmp_path / "result")
+    with pytest.raises(RunError, match="KnnHead cannot be exported"):
+        ecgkit.export_encoder(tmp_path / "result", onnx=tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
+@pytest.mark.parametrize(
+    "how",
+    ["none", "record-zscore", "lead-zscore", "record-minmax", "lead-minmax", "record-symmetric", "lead-symmetric"],
+)
+def test_scaling_equals_numpy(how: str) -> None:
+    """Constant leads and constant records included."""
+    signal = np.random.default_rng(0).normal(size=(3, 2, 50)).astype(np.float32)
+    signal[1, 1], signal[2] = 4, 0.3
+    np.testing.assert_allclose(Scaling(how)(torch.from_numpy(signal)), normalize(signal, how), atol=2e-6)

@@ -1,0 +1,114 @@
+"""Injects one fault into this process. It sees the writes of Python, and those of libraries by what surrounds them."""
+
+import errno
+import os
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+FAULTS = ("kill", "full", "denied", "flip")
+SLOW = "slow"
+WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+EVENTS = frozenset(
+    ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink", "os.chmod")
+)
+MAKES = frozenset(("open", "os.mkdir", "os.link", "os.symlink"))  # what needs space
+DELAY = 0.002  # s, at each write of a slow disk
+
+
+def install(root: Path, fault: str, at: int, seen: Callable[[str], object]) -> None:
+    """Watch all writes below a folder; let one fault happen at one of them.
+
+    Args:
+        root: The folder.
+        fault: One of `FAULTS`, `SLOW`, or empty for none.
+        at: Number of the point, from 0.
+        seen: Called with the description of each point.
+    """
+    state = {"points": 0, "busy": False, "full": False}
+    below = f"{root}{os.sep}"
+
+    def point(event: str, path: str) -> None:
+        number = int(state["points"])
+        state["points"] += 1
+        seen(f"{event} {path.removeprefix(below)}")
+        if fault == SLOW:
+            time.sleep(DELAY)
+        if fault == "full" and number >= at:
+            if not state["full"]:
+                state["full"] = True
+                _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+                resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+            if event in MAKES:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        if number != at:
+            return
+        if fault == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if fault == "denied":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
+        if fault == "flip" and event == "os.rename":
+            flip(Path(path))
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if state["busy"] or not (event in EVENTS or (event == "open" and _writes(arguments))):
+            return
+        path = _path(arguments[0])
+        if path is None or not path.startswith(below):
+            return
+        state["busy"] = True
+        try:
+            point(event, path)
+        finally:
+            state["busy"] = False
+
+    real = os.fsync
+
+    def fsync(descriptor: int) -> None:
+        path = os.readlink(f"/proc/self/fd/{descriptor}")
+        if path.startswith(below) and not state["busy"]:
+            state["busy"] = True
+            try:
+                point("fsync", path)
+            finally:
+                state["busy"] = False
+        real(descriptor)
+
+    os.fsync = fsync
+    sys.addaudithook(hook)
+
+
+def flip(path: Path) -> None:
+    """Flip one bit in the middle of a file, or of the largest file in a folder."""
+    if path.is_dir():
+        files = [file for file in path.rglob("*") if file.is_file()]
+        path = max(files, key=lambda file: file.stat().st_size)
+    size = path.stat().st_size
+    if not size:
+        return
+    with path.open("r+b") as stream:
+        stream.seek(size // 2)
+        byte = stream.read(1)
+        stream.seek(size // 2)
+        stream.write(bytes([byte[0] ^ 8]))
+
+
+def _writes(arguments: tuple[Any, ...]) -> bool:
+    _, mode, flags = arguments
+    return bool(isinstance(flags, int) and flags & WRITES) or bool(isinstance(mode, str) and set(mode) & set("wax+"))
+
+
+def _path(argument: Any) -> str | None:
+    if isinstance(argument, int):
+        try:
+            return os.readlink(f"/proc/self/fd/{argument}")
+        except OSError:
+            return None
+    try:
+        return os.path.abspath(os.fsdecode(argument))
+    except TypeError:
+        return None

@@ -1,0 +1,96 @@
+"""``python -m tests.fuzz NAME --minutes 10``: a long run of one target, guided by coverage where atheris is installed.
+
+The run has limits of memory and of time for each input. Inputs that a reader does not survive are kept in ``--out``.
+"""
+
+import argparse
+import random
+import resource
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+
+from tests.fuzz.mutations import mutated
+
+MEGABYTES = 4096
+SECONDS = 30  # of one input
+
+
+def main() -> None:
+    """Read the command line and run."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("name", help="a target, or 'list'")
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--out", type=Path, help="folder for the corpus and for faults; default fuzz-NAME")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--plain", action="store_true", help="mutate without coverage")
+    given = parser.parse_args()
+    guided = None if given.plain else _atheris()
+    if guided is None:
+        from tests.fuzz.targets import TARGETS
+    else:
+        with guided.instrument_imports(include=["ecgkit"], enable_loader_override=False):
+            from tests.fuzz.targets import TARGETS
+    if given.name == "list":
+        print("\n".join(TARGETS))
+        return
+    out = given.out or Path(f"fuzz-{given.name}")
+    target = TARGETS[given.name]
+    corpus = out / "corpus"
+    corpus.mkdir(parents=True, exist_ok=True)
+    for number, seed in enumerate(target.seeds()):
+        (corpus / f"seed{number}").write_bytes(seed)
+        target(seed)  # a seed that cannot be read would test nothing, and loads what reading needs
+    resource.setrlimit(resource.RLIMIT_AS, (MEGABYTES << 20, MEGABYTES << 20))
+    if guided is None:
+        _plain(target, corpus, out, given.minutes * 60, given.seed)
+        return
+    options = [f"-max_total_time={round(given.minutes * 60)}", f"-timeout={SECONDS}", f"-rss_limit_mb={MEGABYTES}"]
+    options += [f"-artifact_prefix={out}/", "-print_final_stats=1", "-max_len=65536", f"-seed={given.seed + 1}"]
+    guided.Setup([sys.argv[0], *options, str(corpus)], target)
+    guided.Fuzz()
+
+
+def _atheris() -> "object | None":
+    try:
+        import atheris
+    except ImportError:
+        print("atheris is not installed (pip install 'ecgkit-learn[fuzz]'): inputs are mutated without coverage")
+        return None
+    return atheris  # type: ignore[no-any-return]
+
+
+def _plain(target: object, corpus: Path, out: Path, seconds: float, seed: int) -> None:
+    """Mutate the corpus until the time is over."""
+    rng, end, count, faults = random.Random(seed), time.monotonic() + seconds, 0, set[str]()
+    seeds = [file.read_bytes() for file in sorted(corpus.iterdir())]
+
+    def late(number: int, frame: FrameType | None) -> None:
+        raise TimeoutError(f"an input took more than {SECONDS} s")
+
+    signal.signal(signal.SIGALRM, late)
+    while time.monotonic() < end:
+        data, count = mutated(rng.choice(seeds), rng), count + 1
+        signal.setitimer(signal.ITIMER_REAL, SECONDS)
+        try:
+            target(data)  # type: ignore[operator]
+        except BaseException as error:
+            if isinstance(error, KeyboardInterrupt):
+                raise
+            trace, place = error.__traceback__, ""
+            while trace:
+                place, trace = f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}", trace.tb_next
+            fault = f"{type(error).__name__} at {place}: {error}"[:300]
+            if (key := f"{type(error).__name__} {place}") not in faults:
+                faults.add(key)
+                (out / f"fault{len(faults)}").write_bytes(data)
+                print(fault, flush=True)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    print(f"{count} inputs, {len(faults)} kinds of faults")
+
+
+if __name__ == "__main__":
+    main()
