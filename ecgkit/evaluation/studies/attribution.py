@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ecgkit.distribution import install_extra
 from ecgkit.errors import ConfigError
 from ecgkit.evaluation.studies.scorer import RecordInput, Scorer
 
@@ -33,7 +34,7 @@ def captum() -> Any:
     try:
         import captum.attr
     except ImportError:
-        raise ConfigError("captum is not installed", remedy="Run: pip install 'ecgkit-learn[explain]'") from None
+        raise ConfigError("captum is not installed", remedy=install_extra("explain")) from None
     return captum.attr
 
 

@@ -115,9 +115,12 @@ class Scorer:
         return torch.cat([self(part).double().cpu() for part in signal.split(piece)])
 
     def _by_probability(self, features: RecordFeatures) -> Tensor:
-        arrays = {name: value.detach().cpu().numpy() for name, value in features.fields.items()}
-        present = features.present.cpu().numpy()
-        found = self.classifier.predict(RecordFeatures(arrays, features.leads, present))[:, self.output]
+        def array(value: Any) -> Any:
+            return value.detach().cpu().numpy()
+
+        arrays = {name: array(value) for name, value in features.fields.items()}
+        own = RecordFeatures(arrays, features.leads, array(features.present))
+        found = self.classifier.predict(own)[:, self.output]
         if self.classifier.kept.kind == "numbers":
             return torch.from_numpy(found)
         return torch.from_numpy(found).clamp(SMALLEST, 1 - SMALLEST).logit()
