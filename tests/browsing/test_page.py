@@ -11,6 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +21,22 @@ from ecgkit.store.format import shard_path
 from tests.browsing.stores import EVIL, rewritten, write_predictions
 
 
-def started(store: Path, *options: object) -> tuple[subprocess.Popen[str], str]:
-    """Start the program and return it with the address that it prints."""
+@contextmanager
+def started(store: Path, *options: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Start the program and yield it with the address that it prints; it does not outlive the block."""
     command = [sys.executable, "-P", "-m", "ecgkit", "browse", store, "--no-browser", "--port", 0, *options]
     process = subprocess.Popen(
         [*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
     )
     assert process.stdout is not None
-    told = ""
-    for line in process.stdout:
-        told += line
-        if address := re.search(r"http://127\.0\.0\.1:\d+/\S+/", line):
-            return process, address[0]
-    raise AssertionError(told)
+    try:
+        told = [process.stdout.readline() for _ in range(2)]
+        address = re.search(r"http://127\.0\.0\.1:\d+/\S+/", "".join(told))
+        assert address is not None, told
+        yield process, address[0]
+    finally:
+        process.kill()
+        process.wait()
 
 
 def ended(process: subprocess.Popen[str]) -> tuple[int, float, str]:
@@ -55,9 +59,9 @@ def served(cohort_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
     store = rewritten(cohort_store, folder / "evil.zarr", spoil)
     write_predictions(store, folder / "result", names=("AF", EVIL))
-    process, address = started(store, "--results", folder)
-    yield store, address
-    assert ended(process)[0] == 130
+    with started(store, "--results", folder) as (process, address):
+        yield store, address
+        assert ended(process)[0] == 130
 
 
 def opened(browser: Any, address: str, width: int, **more: Any) -> tuple[Any, list[str]]:
@@ -153,29 +157,29 @@ def test_strangers_get_nothing(served: tuple[Path, str]) -> None:
 
 def test_damage_and_change_are_told(browser: Any, cohort_store: Path, tmp_path: Path) -> None:
     store = rewritten(cohort_store, tmp_path / "copy.zarr", lambda table: None)
-    process, address = started(store)
-    page, _ = opened(browser, address, 1440)
-    (store / shard_path(0)).unlink()
-    page.keyboard.press("j")
-    page.wait_for_selector("#damage:visible")
-    assert "is damaged" in page.locator("#damage").inner_text()
-    assert page.locator("#canvas").is_hidden()
-    about = json.loads((store / "zarr.json").read_text())
-    (store / "zarr.json").write_text(json.dumps(about))
-    page.wait_for_selector("#notice:visible")
-    assert "has changed" in page.locator("#notice").inner_text()
-    assert get(f"{address}api/records")[0] == 422
-    shutil.rmtree(store / "signal")
-    shutil.copytree(cohort_store / "signal", store / "signal")
-    page.locator("#reload").click()
-    page.locator("#caption", has_text="mm/s").wait_for()
-    assert page.locator("#notice").is_hidden()
-    page.close()
-    code, seconds, told = ended(process)
-    assert code == 130
-    assert seconds < 1
-    assert "the store was only read" in told
-    assert "sinus" not in told  # no report is logged
+    with started(store) as (process, address):
+        page, _ = opened(browser, address, 1440)
+        (store / shard_path(0)).unlink()
+        page.keyboard.press("j")
+        page.wait_for_selector("#damage:visible")
+        assert "is damaged" in page.locator("#damage").inner_text()
+        assert page.locator("#canvas").is_hidden()
+        about = json.loads((store / "zarr.json").read_text())
+        (store / "zarr.json").write_text(json.dumps(about))
+        page.wait_for_selector("#notice:visible")
+        assert "has changed" in page.locator("#notice").inner_text()
+        assert get(f"{address}api/records")[0] == 422
+        shutil.rmtree(store / "signal")
+        shutil.copytree(cohort_store / "signal", store / "signal")
+        page.locator("#reload").click()
+        page.locator("#caption", has_text="mm/s").wait_for()
+        assert page.locator("#notice").is_hidden()
+        page.close()
+        code, seconds, told = ended(process)
+        assert code == 130
+        assert seconds < 1
+        assert "the store was only read" in told
+        assert "sinus" not in told  # no report is logged
 
 
 def test_a_port_in_use_is_one_line(ecgkit, cohort_store: Path) -> None:
