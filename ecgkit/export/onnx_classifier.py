@@ -122,7 +122,7 @@ class WholeModel(nn.Module):
         found: dict[str, Tensor] = {}
         for name in self.reads:
             if name == "present":
-                found[name] = (self.spread.sum(1) > 0).expand(len(crop), -1)
+                found[name] = (self.spread.sum(1) > 0).expand(crop.shape[0], -1)
             elif name == "per_lead":
                 own = pooled_by_lead(features) if features.per_lead is None else features.per_lead
                 assert own is not None, "the probe was made with these features"
