@@ -16,7 +16,7 @@ from packaging.requirements import Requirement
 from packaging.version import Version
 
 ROOT = "ecgkit-learn"
-LEFT_OUT = {"audit", "docs", "fuzz", "test"}
+LEFT_OUT = {"docs", "test"}
 
 
 def needed(name: str, extras: frozenset[str], found: dict[str, str], seen: set[tuple[str, frozenset[str]]]) -> None:

@@ -1,6 +1,6 @@
 """Write the software bill of materials of the container, in CycloneDX's JSON form.
 
-    pip install 'ecgkit-learn[audit]'
+    pip install cyclonedx-bom
     python .ci/sbom.py ecgkit.cdx.json            # CPU
     python .ci/sbom.py ecgkit-gpu.cdx.json --gpu
 

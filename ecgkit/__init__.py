@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from ecgkit.api.download import download_dataset
     from ecgkit.api.ecg import read_ecg
     from ecgkit.api.embed import embed
+    from ecgkit.api.explain import explain, explain_cohort
     from ecgkit.api.export import export_encoder
     from ecgkit.api.extractions import (
         audit_knowledge,
@@ -103,6 +104,8 @@ __all__ = [
     "download_dataset",
     "embed",
     "estimate_pretraining",
+    "explain",
+    "explain_cohort",
     "export_encoder",
     "export_knowledge",
     "extract_knowledge",
@@ -168,6 +171,7 @@ _FUNCTIONS = {
     "ecgkit.api.ecg": "read_ecg",
     "ecgkit.api.download": "download_dataset",
     "ecgkit.api.embed": "embed",
+    "ecgkit.api.explain": "explain explain_cohort",
     "ecgkit.api.export": "export_encoder",
     "ecgkit.api.ingest": "ingest",
     "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store",

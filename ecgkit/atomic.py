@@ -16,6 +16,7 @@ from pathlib import Path
 from ecgkit.errors import DiskFullError, OutputError, SpaceError
 
 MARKER, NEW_MARKER = ".ecgkit", ".ecgkit.new"  # file in every folder that ecgkit makes; it holds the kind of the output
+MANY = 200  # files
 AGAIN = "Free some space and run the same command again."
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors of a full disk, and of a quota or a limit that is reached
 # What libraries say when a file could not be written completely; numpy and safetensors raise no error number.
@@ -178,7 +179,11 @@ def sync(path: Path) -> None:
 
 def sync_tree(folder: Path) -> None:
     """Wait until a folder and everything in it is on disk."""
-    for path in (*folder.rglob("*"), folder):
+    paths = [*folder.rglob("*"), folder]
+    if len(paths) > MANY:
+        os.sync()  # one wait for everything that is not on disk yet, rather than one for each file
+        return
+    for path in paths:
         sync(path)
 
 

@@ -15,6 +15,7 @@ NOTEBOOKS = sorted((PROJECT / "examples").glob("*.ipynb"))
 SHOWN = {
     "first-features": (2, ("((32,), (12, 32))", "(32,)")),
     "compare-encoders": (1, ("True",)),
+    "explain-a-record": (1, ()),
     "few-labels": (1, ("(9, 9)",)),
     "own-data-to-prediction": (1, ()),
 }

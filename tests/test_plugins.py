@@ -131,7 +131,7 @@ def test_unknown_names_get_the_nearest_one() -> None:
 
 def test_every_hook_is_documented() -> None:
     hooks = [f for name, f in vars(hookspecs).items() if name.startswith("register_")]
-    assert len(hooks) == 13
+    assert len(hooks) == 15
     for hook in hooks:
         assert hook.__doc__
         assert "register" in hook.__annotations__

@@ -107,9 +107,12 @@ def test_a_process_that_is_killed_lets_go_of_its_lock_even_if_its_children_live(
         with work_on(tmp_path / "s").open():
             work_on(tmp_path / "s").begin("a")
             add_part(work_on(tmp_path / "s"), "0")
+            reads, writes = os.pipe()
             if os.fork() == 0:
+                os.write(writes, b"alive")
                 signal.alarm(5)
                 signal.pause()
+            os.read(reads, 5)
             os.kill(os.getpid(), signal.SIGKILL)
 
     assert in_a_child(killed) == signal.SIGKILL

@@ -22,8 +22,8 @@ from PIL import Image
 from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).parent
-WIDTH, HEIGHT, TALL = 1440, 900, 2300
-COLOURS = 128
+WIDTH, HEIGHT, TALL = 1440, 900, 720
+COLOURS = 256
 # Sections whose figures are shown, one below the other.
 FIGURES = ("Over all tasks", "Subgroups", "Map of embeddings", "Example ECGs")
 
@@ -58,9 +58,9 @@ def draw_browse(page: Any, address: str) -> None:
     page.locator("#prediction tbody tr").first.wait_for()
     page.wait_for_timeout(500)
     box = page.locator("#canvas").bounding_box()
-    page.mouse.move(box["x"] + 0.168 * box["width"], box["y"] + 0.84 * box["height"])
+    page.mouse.move(box["x"] + 0.1897 * box["width"], box["y"] + 0.844 * box["height"])
     page.mouse.down()
-    page.mouse.move(box["x"] + 0.245 * box["width"], box["y"] + 0.78 * box["height"], steps=4)
+    page.mouse.move(box["x"] + 0.248 * box["width"], box["y"] + 0.769 * box["height"], steps=4)
     page.mouse.up()
     page.set_viewport_size({"width": WIDTH, "height": 1300})
     page.wait_for_timeout(300)
@@ -79,22 +79,23 @@ def served(store: Path) -> Iterator[str]:
 
 
 def stacked(pictures: list[bytes]) -> bytes:
-    """Return pictures one below the other, cut after `TALL` pixels."""
-    parts = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
+    """Return pictures one below the other, each cut after `TALL` pixels."""
+    whole_parts = [Image.open(io.BytesIO(picture)).convert("RGB") for picture in pictures]
+    parts = [part.crop((0, 0, part.width, min(part.height, TALL))) for part in whole_parts]
     whole = Image.new("RGB", (max(part.width for part in parts), sum(part.height + 24 for part in parts)), "white")
     top = 0
     for part in parts:
         whole.paste(part, (0, top))
         top += part.height + 24
     out = io.BytesIO()
-    whole.crop((0, 0, whole.width, min(whole.height, TALL))).save(out, "PNG")
+    whole.save(out, "PNG")
     return out.getvalue()
 
 
 def save(png: bytes, name: str) -> None:
     """Write a picture of few colours."""
     image = Image.open(io.BytesIO(png)).convert("RGB")
-    image.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(HERE / name, optimize=True)
+    image.quantize(COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE).save(HERE / name, optimize=True)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ class MethodDetails:
         paper: Where it was published.
         distribution: The installed package that it comes from.
         error: Why its presets cannot be loaded; empty if they can.
+        pretrains: Whether it has a pretraining; False for a method that only encodes.
     """
 
     name: str
@@ -38,6 +39,7 @@ class MethodDetails:
     paper: str
     distribution: str
     error: str = ""
+    pretrains: bool = True
 
 
 def list_methods() -> list[MethodDetails]:
@@ -55,7 +57,15 @@ def _details(entry: MethodEntry) -> MethodDetails:
     features = ("pooled", *entry.features)
     distribution = host().owner(entry).distribution
     return MethodDetails(
-        entry.name, entry.summary, tuple(entry.needs), features, presets, entry.paper, distribution, error
+        entry.name,
+        entry.summary,
+        tuple(entry.needs),
+        features,
+        presets,
+        entry.paper,
+        distribution,
+        error,
+        entry.pretrains,
     )
 
 

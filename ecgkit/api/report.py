@@ -6,7 +6,7 @@ from pathlib import Path
 from ecgkit.api.arguments import PathLike, path_or_none
 from ecgkit.atomic import atomic_file, check_suffix
 from ecgkit.choices import notes_choices
-from ecgkit.errors import OutputError, ResultsError
+from ecgkit.errors import ConfigError, OutputError, ResultsError
 from ecgkit.evaluation.results.row import find_rows
 from ecgkit.progress import Progress, of_stage, silent
 from ecgkit.reporting.elements.section import Rows, Section
@@ -22,6 +22,10 @@ from ecgkit.store.records import RecordTable
 from ecgkit.workspace.defaults import the_results
 
 PAGE = Path("report.html")
+NO_SUBGROUPS = "No two subgroups of the test records are large enough, or no result has its predictions."
+NO_MAP = (
+    "No result on this store keeps its features: it was probed without a cache, or by an earlier release. Probe again."
+)
 
 
 @notes_choices
@@ -67,12 +71,14 @@ def report(
 
     Raises:
         OutputError: A file has the wrong suffix or cannot be written, or an option of the page is given without a page.
-        ConfigError: UMAP is asked for and not installed.
+        ConfigError: UMAP is asked for and not installed, or `projection` is given without `data`.
         TaskError: `weights` lacks a class of a Challenge's task.
         ResultsError: There is no result, or a file of a result cannot be read.
         StoreError: `examples` is not a store.
         PluginError: A section of a plugin fails.
     """
+    if data is None and projection != "pca":
+        raise ConfigError("--projection without --data", remedy="Add --data STORE, or leave the option out.")
     forms = {".md": path_or_none(md), ".tex": path_or_none(latex), ".csv": path_or_none(csv)}
     forms |= {".json": path_or_none(json)}
     only_page = {"--examples": examples, "--data": data, "--weights": weights}
@@ -129,4 +135,8 @@ def _of_store(rows: Rows, path: Path | None, projection: Projection) -> list[Sec
     records = RecordTable(path)
     if not any(row.hashes.get("store") == records.content_hash for _, row in rows):
         raise ResultsError(f"none of these results was made on {path}", remedy="Name the store that was probed.")
-    return [subgroups_section(rows, records), embeddings_section(rows, records, projection)]
+    # What was asked for and cannot be shown is said on the page.
+    return [
+        subgroups_section(rows, records) or Section("Subgroups", (), NO_SUBGROUPS),
+        embeddings_section(rows, records, projection) or Section("Map of embeddings", (), NO_MAP),
+    ]

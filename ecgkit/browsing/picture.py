@@ -40,15 +40,16 @@ def picture(catalogue: Catalogue, row: int, layout: str, start: float) -> bytes:
     if layout not in LAYOUTS:
         raise ConfigError(f"layout {layout!r}", f"one of {', '.join(LAYOUTS)}")
     values = record_row(catalogue, row)
-    whole = catalogue.records.recording(row)
-    if not 0 <= start < whole.seconds:
-        raise ConfigError(f"the record has {whole.seconds:g} s, and none at {start:g} s")
-    first = round(start * whole.fs)
-    shown = whole.part(first, first + round(STRIP_SECONDS * whole.fs) + 1)
+    fs = float(values["fs"])
+    seconds = int(values["samples"]) / fs
+    if not 0 <= start < seconds:
+        raise ConfigError(f"the record has {seconds:g} s, and none at {start:g} s")
+    first = min(round(start * fs), int(values["samples"]) - 1)
+    shown = catalogue.records.recording(row, first, first + round(STRIP_SECONDS * fs) + 1)
     peaks = peaks_of(catalogue, row, values)[0]
     here = None if peaks is None else peaks[(peaks >= first) & (peaks < first + shown.samples)] - first
     page, traces = laid_out(shown, layout, None if here is None else here / shown.fs)
-    page |= {"start": start, "whole": whole.seconds, "note": duration_note(whole.seconds)}
+    page |= {"start": start, "whole": seconds, "note": duration_note(seconds)}
     text = json.dumps(page, allow_nan=False).encode()
     text += b" " * (-len(text) % ALIGNMENT)
     return struct.pack("<I", len(text)) + text + traces.astype("<f4").tobytes()

@@ -24,6 +24,7 @@ COMMANDS = {
     "probe": ("evaluate an encoder on a task", "probe:probe"),
     "embed": ("write the features of the records of a store, folder or file", "embed:embed"),
     "predict": ("predict the records of a store, folder or file with fitted probes", "predict:predict"),
+    "explain": ("show which leads and moments make a result's classifier decide", "explain:explain"),
     "score": ("compute PhysioNet/CinC Challenge scores", "score:score"),
     "export": ("export a trained encoder to ONNX or a model hub folder", "export:export"),
     "report": ("make one HTML page from results", "report:report"),

@@ -96,6 +96,18 @@ def runs(incomplete: str) -> list[tuple[str, str]]:
     return []
 
 
+def results(incomplete: str) -> list[str]:
+    """Return the results below the folder that is being typed which keep a fitted head, and its folders."""
+    from ecgkit.evaluation.probe.kept import HEAD
+
+    folder = Path(incomplete).parent if not incomplete.endswith("/") else Path(incomplete)
+    with suppress(OSError):
+        inner = sorted(path for path in folder.iterdir() if path.is_dir())
+        found = [str(path) if (path / HEAD).is_file() else f"{path}/" for path in inner]
+        return [name for name in found if name.startswith(incomplete.removeprefix("./"))]
+    return []
+
+
 def settings(ctx: Any, incomplete: str) -> list[str]:
     """Return the settings of the method on the command line as ``name=value``, with the values of its preset."""
     from ecgkit.config import to_dict

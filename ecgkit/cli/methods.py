@@ -23,6 +23,7 @@ def methods(as_json: JsonOption = False) -> None:
 def _cells(method: "MethodDetails") -> dict[str, Any]:
     return {
         "needs": ", ".join(method.needs),
+        **({} if method.pretrains else {"training": "none: ecgkit import-weights, or ecgkit probe --scratch"}),
         "features": ", ".join(method.features),
         "presets": f"not loadable: {method.error}" if method.error else ", ".join(method.presets),
         "paper": method.paper,

@@ -4,7 +4,6 @@ This works for every layout. A layout with a published table of its own is left 
 """
 
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -42,7 +41,6 @@ def introduce(dataset: Dataset) -> list[Source]:
     if given.patient_from:
         sources = _patients_from_paths(dataset, sources)
     dataset.check(sources)
-    sources = _without_blanks(dataset, sources)
     dataset.findings += notes_of_folds(sources)
     return sources
 
@@ -98,7 +96,7 @@ def describe(dataset: Dataset, sources: list[Source], table: Table, *, in_order:
         raise no_match(table, sources, roles.record or likely_column(table))
     dataset.described_by = table.name
     dataset.columns |= set(table.columns)
-    dataset.findings += [*table.notes, *notes_of_match(table, sources, match, roles)]
+    dataset.findings += [*table.notes, *notes_of_match(table, sources, match, roles), *_notes_of_blanks(table, roles)]
     by_order = likely_column(table) if not match.column else ""
     if by_order and len({row[by_order] for row in table.rows}) < len(table.rows):
         by_order = ""
@@ -107,6 +105,13 @@ def describe(dataset: Dataset, sources: list[Source], table: Table, *, in_order:
         _introduced(source, match.rows.get(place), place in match.twice, reader, by_order)
         for place, source in enumerate(sources)
     ]
+
+
+def _notes_of_blanks(table: Table, roles: Roles) -> list[str]:
+    """Say that blanks around patient ids are removed, so that " 1" and "1" are one patient; see `Source`."""
+    ids = [row.get(roles.patient) or "" for row in table.rows]
+    changed = sum(one != one.strip() for one in ids)
+    return [f"blanks around the patient ids of {changed} records were removed"] if changed else []
 
 
 def _introduced(source: Source, row: Row | None, is_twice: bool, reader: "_Reader", named_by: str) -> Source:
@@ -218,18 +223,6 @@ def _patients_from_paths(dataset: Dataset, sources: Sequence[Source]) -> list[So
     told = f"patients: {len(set(known))} from the paths of {len(known)} records"
     dataset.findings.append(told + (f"; {len(ids) - len(known)} paths do not match" if len(known) < len(ids) else ""))
     return [replace(source, patient_id=found or source.patient_id) for source, found in zip(sources, ids, strict=True)]
-
-
-def _without_blanks(dataset: Dataset, sources: Sequence[Source]) -> list[Source]:
-    """Remove blanks around patient ids, so that " 1" and "1" are one patient."""
-    changed = Counter(s.patient_id.strip() for s in sources if s.patient_id and s.patient_id != s.patient_id.strip())
-    if not changed:
-        return list(sources)
-    dataset.findings.append(f"blanks around the patient ids of {sum(changed.values())} records were removed")
-    return [
-        replace(source, patient_id=source.patient_id.strip() or None) if source.patient_id else source
-        for source in sources
-    ]
 
 
 def _check_columns(dataset: Dataset, sources: Sequence[Source]) -> None:

@@ -38,8 +38,8 @@ from ecgkit.export.onnx import (
 from ecgkit.leads import lead_ids
 from ecgkit.methods import Encoder, Features
 from ecgkit.progress import Progress, silent
-from ecgkit.signal.filters import Butterworth
 from ecgkit.signal.normalize import ROUNDING, Normalization
+from ecgkit.signal.published_filters import Filter, NotchBandMedian
 from ecgkit.signal.spec import SignalSpec
 
 STEPS = "take the window at fs in mV, without gaps; the model crops, filters, scales, encodes, averages and predicts"
@@ -91,6 +91,9 @@ class WholeModel(nn.Module):
 
     ids: Tensor
     spread: Tensor
+
+    window_filter: Tensor | None
+    crop_filter: Tensor | None
 
     def __init__(
         self, encoder: Encoder, spec: SignalSpec, leads: tuple[str, ...], head: nn.Module, reads: tuple[str, ...]
@@ -147,10 +150,12 @@ class WholeModel(nn.Module):
         return values[0] if name == "present" else torch.stack(values).mean(0)
 
 
-def filter_matrix(design: Butterworth | None, fs: float, samples: int) -> Tensor | None:
+def filter_matrix(design: Filter | None, fs: float, samples: int) -> Tensor | None:
     """Return the matrix ``[T, T]`` with ``filtered = signal @ matrix`` for signals of T samples; None for no filter."""
     if design is None:
         return None
+    if isinstance(design, NotchBandMedian):
+        raise RunError("the filter of this encoder holds a median, which no ONNX model of ecgkit computes")
     return torch.from_numpy(np.asarray(design(np.eye(samples), fs), np.float32))
 
 

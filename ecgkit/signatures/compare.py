@@ -1,8 +1,8 @@
 """Find records that are copies of others, by their signatures.
 
-A word is 64 consecutive points of the thin grid, 1.28 s of one lead. Records that share a word become candidates, at
-the shift between the two words. A candidate is a copy if the two overlap long enough, and at least `SAME` of the bits
-that overlap are equal, over all leads that both records have.
+A word is 64 consecutive points of the thin grid, 1.28 s of one lead; one in four is used. Records that share a word
+become candidates, at the shift between the two words. A candidate is a copy if the two overlap long enough and at least
+`SAME` of the bits that overlap are equal, over all leads that both records have.
 """
 
 from collections.abc import Iterator
@@ -19,12 +19,13 @@ EDGE = 20  # points of the thin grid (0.4 s) at each end of a record, which its 
 SHORTEST = 200  # points of the thin grid (4 s) that must overlap,
 COVERED = 0.85  # and this share of the shorter record: a copy that was cut lies in the other as a whole, or nearly
 WORD = 64  # points of the thin grid
-STRIDE = 4  # every fourth word of the known records is looked up
+CHOSEN = 4  # one word of so many is used; its content decides, so that both sides choose the same
 BLOCK = 4096  # known records at a time
-TESTED_BLOCK = 2048  # tested records at a time
+TESTED_BLOCK = 8192  # tested records at a time
 MOST = 64  # tested places of one word; a word that more places share is of a rhythm, not of a recording
 SHIFTS = 3  # shifts of a pair of records that are tried, those that most words agree on
 
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2**64 over the golden ratio: spreads words that are alike
 Bits = list[NDArray[np.uint8] | None]
 
 
@@ -56,7 +57,7 @@ class _Tested:
 
     def __init__(self, signatures: Signatures) -> None:
         self.bits: dict[str, Bits] = {lead: signatures.bits(lead) for lead in LEADS}
-        self.index = {lead: _Words.of(bits, THIN, 1) for lead, bits in self.bits.items()}
+        self.index = {lead: _Words.of(bits, THIN) for lead, bits in self.bits.items()}
         for words in self.index.values():
             words.sort()
 
@@ -69,7 +70,7 @@ class _Tested:
 
     def _candidates(self, known: dict[str, Bits]) -> list[tuple[int, int, int]]:
         """Return tested row, known row and shift in points of the full grid, by falling number of shared words."""
-        hits = np.concatenate([_shared(self.index[lead], _Words.of(known[lead], 1, STRIDE)) for lead in LEADS])
+        hits = np.concatenate([_shared(self.index[lead], _Words.of(known[lead], 1)) for lead in LEADS])
         if not len(hits):
             return []
         places, votes = np.unique(hits, axis=0, return_counts=True)
@@ -114,13 +115,12 @@ class _Words:
     places: NDArray[np.int64]
 
     @classmethod
-    def of(cls, records: Bits, step: int, stride: int) -> "_Words":
-        """Return the words of records.
+    def of(cls, records: Bits, step: int) -> "_Words":
+        """Return the chosen words of records.
 
         Args:
             records: Bits of each record.
             step: Distance of the points of a word.
-            stride: Distance of the words.
         """
         span = step * (WORD - 1) + 1
         long = [(row, bits) for row, bits in enumerate(records) if bits is not None and len(bits) >= span]
@@ -133,11 +133,12 @@ class _Words:
             words = words[: len(words) - width * step] | (words[width * step :] << np.uint64(width))
             width *= 2
         begins = np.cumsum(lengths) - lengths
-        places = [np.arange(0, length - span + 1, stride) for length in lengths]
-        counts = np.array([len(some) for some in places])
-        within = np.concatenate(places)
-        rows = np.repeat(np.array([row for row, _ in long], np.int64), counts)
-        return cls(words[within + np.repeat(begins, counts)], rows, within)
+        at = np.flatnonzero((words * _MIX) >> np.uint64(32) < np.uint64(2**32 // CHOSEN))
+        record = np.searchsorted(begins, at, "right") - 1
+        within = at - begins[record]
+        inside = within <= lengths[record] - span  # a word does not reach into the next record
+        rows = np.array([row for row, _ in long], np.int64)[record[inside]]
+        return cls(words[at[inside]], rows, within[inside])
 
     def sort(self) -> None:
         """Sort the words, so that others can be looked up."""

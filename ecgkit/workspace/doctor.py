@@ -30,6 +30,7 @@ EXTRAS = (
     ("mlflow", ("mlflow",), "pretrain --log mlflow"),
     ("hub", ("huggingface_hub",), "hf:// addresses, export --push"),
     ("onnx", ("onnx", "onnxscript", "onnxruntime"), "export --onnx"),
+    ("explain", ("captum",), "explain"),
 )
 
 

@@ -37,8 +37,8 @@ for seed in $seeds; do
     name=$method-s$seed
     case $method in
       heartlang)
-        train "tokenizer-s$seed" "$half" --method heartlang_tokenizer --seed "$seed"
-        train "$name" "$half" --method heartlang --seed "$seed" --set "tokenizer=runs/tokenizer-s$seed"
+        train "tokenizer$seed" "$half" --method heartlang_tokenizer --seed "$seed"
+        train "$name" "$half" --method heartlang --seed "$seed" --set "tokenizer=runs/tokenizer$seed"
         ;;
       hierarchical) train "$name" "$epochs" --method hierarchical --seed "$seed" --task simulated ;;
       *) train "$name" "$epochs" --method "$method" --seed "$seed" ;;

@@ -156,7 +156,8 @@ class MeasurementsEncoder(PlainEncoder):
         area = of_leads[:, LEAD.index("around R")]
         first, foot = area[STANDARD_LEADS.index("I")], area[STANDARD_LEADS.index("aVF")]
         axis = np.arctan2(foot, first) if first or foot else 0.0
-        known = [rhythm(peaks, fs, x.shape[1]), intervals(x[row, :end], some, fs), [np.cos(axis), np.sin(axis)]]
+        place = np.array([np.cos(axis), np.sin(axis)])
+        known = [rhythm(peaks, fs, x.shape[1]), intervals(x[row, :end], some, fs), place]
         return np.concatenate([*known, of_leads.ravel()])
 
 

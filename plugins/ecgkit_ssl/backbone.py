@@ -58,4 +58,5 @@ def vit_of(config: BackboneConfig | TokenConfig) -> TimeViT:
 
 def pooled(encoder: Encoder, batch: Batch) -> Tensor:
     """Return the representation of each record, ``[B, D]``."""
-    return encoder(batch.signal, batch.lead_ids, batch.lengths).pooled
+    features: Features = encoder(batch.signal, batch.lead_ids, batch.lengths)
+    return features.pooled

@@ -65,6 +65,7 @@ FUNCTIONS = {
     "beats score": ("score_beats",),
     "ingest": ("ingest",),
     "prepare": ("prepare",),
+    "explain": ("explain", "explain_cohort"),
     "pretrain": ("pretrain", "resume_pretraining", "estimate_pretraining"),
 }
 # Options that only a program has: what is printed, when the exit code is 3, and which function is called.

@@ -1,8 +1,11 @@
 """One probe in one call, for tests that hand the encoder in."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import torch
+from scipy.special import expit
 
 from ecgkit.evaluation.features.encoder import ProbedEncoder
 from ecgkit.evaluation.features.extract import extract
@@ -22,7 +25,14 @@ def check_predicts_again(folder: Path, store: Path) -> Classifier:
     assert classifier.kept.names == written.names
     view = classifier.given(open_view(opened, classifier.kept.signal))
     rows = np.array([opened.row(record) for record in written.records])
-    again = classifier.predict(extract(classifier.reader, view, rows, classifier.needs))
+    features = extract(classifier.reader, view, rows, classifier.needs)
+    again = classifier.predict(features)
+    tensors = replace(features, fields={name: torch.from_numpy(values) for name, values in features.fields.items()})
+    logits = classifier.logits(tensors)
+    if logits is not None:  # what is explained is what is predicted
+        known = logits.detach().double().numpy()
+        same = expit(known) if classifier.kept.kind == "classes" else known
+        np.testing.assert_allclose(same, again, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(again, written.predicted, rtol=0, atol=1e-6 * max(1, np.abs(written.predicted).max()))
     return classifier
 

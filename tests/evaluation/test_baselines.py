@@ -13,6 +13,7 @@ from ecgkit_shallow.measurements import INTERVALS, LEAD, RHYTHM, MeasurementsEnc
 from ecgkit_shallow.plain import UNKNOWN
 
 from ecgkit.api.models import encoders_of
+from ecgkit.atomic import MARKER
 from ecgkit.entries import HeadEntry
 from ecgkit.errors import ConfigError
 from ecgkit.evaluation.features.encoder import EncoderChoice
@@ -24,6 +25,7 @@ from ecgkit.leads import STANDARD_LEADS
 from ecgkit.plugins import host
 from ecgkit.simulate.ecg import simulate_ecg
 from ecgkit.simulate.patient import draw_body
+from tests.api.runs import make_run
 from tests.conftest import Outcome
 
 
@@ -167,6 +169,25 @@ def test_a_suite_adds_each_baseline_once_with_its_head(cohort_store: Path) -> No
 def test_an_encoder_with_weights_is_no_baseline() -> None:
     with pytest.raises(ConfigError, match="simclr has weights"):
         EncoderChoice(method="simclr", weights="none", preset="tiny").open(0)
+
+
+def test_models_are_runs_patterns_and_words(tmp_path: Path) -> None:
+    for name, family in (("a-s0", "jepa"), ("a-s1", "jepa"), ("b-s0", "clocs")):
+        (make_run(tmp_path / "runs" / name, family, seed=int(name[-1])) / MARKER).write_text("run\n")
+    (tmp_path / "runs" / "no-run").mkdir()
+
+    def names(*models: str) -> list[str]:
+        return [choice.name for choice in encoders_of(models, tmp_path)]
+
+    every = ["a-s0", "a-s1", "b-s0"]
+    assert sorted(names("all")) == every
+    assert names(str(tmp_path / "runs" / "*"), str(tmp_path / "runs" / "a-s0")) == every
+    assert names(str(tmp_path / "runs" / "*-s0"), "random") == ["a-s0", "b-s0", "jepa random-init", "clocs random-init"]
+    # Runs that differ in their seed alone have one encoder with random weights.
+    assert names("all", "random")[3:] in (
+        ["jepa random-init", "clocs random-init"],
+        ["clocs random-init", "jepa random-init"],
+    )
 
 
 def test_models_that_name_no_run_are_refused(tmp_path: Path) -> None:

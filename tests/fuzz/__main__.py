@@ -57,7 +57,7 @@ def _atheris() -> "object | None":
     try:
         import atheris
     except ImportError:
-        print("atheris is not installed (pip install 'ecgkit-learn[fuzz]'): inputs are mutated without coverage")
+        print("atheris is not installed (pip install atheris): inputs are mutated without coverage")
         return None
     return atheris  # type: ignore[no-any-return]
 

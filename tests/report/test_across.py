@@ -9,7 +9,9 @@ import pandas as pd
 import pytest
 import scipy.stats
 
+import ecgkit
 from ecgkit.config import fingerprint
+from ecgkit.errors import ConfigError
 from ecgkit.evaluation.features.cache import _write
 from ecgkit.evaluation.results.row import PREDICTIONS, ResultRow, load_row
 from ecgkit.evaluation.scores.challenge.formula import f_beta
@@ -155,3 +157,10 @@ def test_challenge_scores_have_f2_g2_and_their_mean(tmp_path: Path) -> None:
     assert 90 < line["F2"] <= 100 * np.nanmean(f_beta(y, y, 2)) == 100
     assert "weights.csv" in section.note
     assert challenge_section([(Path("a/row.json"), make_row())]) is None
+
+
+def test_what_cannot_be_shown_is_said(result, cohort_store: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--projection without --data"):
+        ecgkit.report(tmp_path, projection="umap")
+    ecgkit.report(tmp_path / "run", out=tmp_path / "page.html", data=cohort_store, tests=False)
+    assert "No result on this store keeps its features" in (tmp_path / "page.html").read_text()

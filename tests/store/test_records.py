@@ -22,6 +22,10 @@ def test_a_record_is_the_stores(cohort_store: Path) -> None:
         assert np.array_equal(one.signal, other.signal, equal_nan=True)
         assert (one.leads, one.fs, one.unit, one.derived) == (other.leads, other.fs, other.unit, other.derived)
         assert np.array_equal(one.rpeaks, other.rpeaks)
+        for table in (parts, RecordTable(cohort_store)):  # one has compared the record with its hash already
+            stretch = table.recording(row, 700, 1900)
+            assert np.array_equal(stretch.signal, one.signal[:, 700:1900], equal_nan=True)
+            assert np.array_equal(stretch.rpeaks, one.part(700, 1900).rpeaks)
 
 
 def test_columns_and_items_are_those_of_the_frame(cohort_store: Path) -> None:

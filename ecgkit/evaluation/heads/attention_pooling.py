@@ -83,4 +83,4 @@ class AttentionPoolingHead(TrainedHead):
 
     def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:
         """Return the tokens ``[R, N, D]``, float16, and which of them are real, ``[R, N]``."""
-        return torch.from_numpy(features["tokens"]), torch.from_numpy(features["token_real"])
+        return torch.as_tensor(features["tokens"]), torch.as_tensor(features["token_real"])

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from ecgkit.errors import RunError
 from ecgkit.evaluation.features.extract import RecordFeatures
@@ -76,6 +76,17 @@ class Head(ABC):
     @abstractmethod
     def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
         """Return probabilities ``[R, C]``; a regressor returns numbers."""
+
+    def logits(self, features: RecordFeatures) -> Tensor | None:
+        """Return what `predict` returns before the sigmoid, ``[R, C]``, with its gradient; of a regressor, numbers.
+
+        Args:
+            features: Features whose fields are tensors.
+
+        Returns:
+            None if the head has no gradient, such as one that looks up neighbours.
+        """
+        return None
 
     def state(self) -> Arrays | None:
         """Return all that `predict` reads, as arrays by name; None if this fitted head cannot be kept."""

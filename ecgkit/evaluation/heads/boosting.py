@@ -138,7 +138,7 @@ class BoostingRegressor(Boosted):
 
     def staged(self, model: Any, x: Floats) -> Iterator[Floats]:
         """See `Boosted.staged`."""
-        return model.staged_predict(x)  # type: ignore[no-any-return]
+        yield from model.staged_predict(x)
 
     def loss(self, predicted: Floats, target: Floats) -> float:
         """Return the squared error."""

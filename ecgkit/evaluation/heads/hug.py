@@ -141,4 +141,4 @@ class HugHead(TrainedHead):
 
     def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:
         """Return the features of each lead ``[R, L, D]`` and which leads are present ``[R, L]``."""
-        return torch.from_numpy(features["per_lead"]), torch.from_numpy(features.present)
+        return torch.as_tensor(features["per_lead"]), torch.as_tensor(features.present)

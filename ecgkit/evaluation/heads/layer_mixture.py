@@ -125,7 +125,7 @@ class PpaHead(TrainedHead):
 
     def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:
         """Return the layers ``[R, depth, D]``."""
-        return (torch.from_numpy(features["layers"]),)
+        return (torch.as_tensor(features["layers"]),)
 
 
 class PmaHead(TrainedHead):
@@ -144,4 +144,4 @@ class PmaHead(TrainedHead):
 
     def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:
         """Return the layers ``[R, depth, D]`` and the first block's input ``[R, D]``."""
-        return torch.from_numpy(features["layers"]), torch.from_numpy(features["layer_input"])
+        return torch.as_tensor(features["layers"]), torch.as_tensor(features["layer_input"])

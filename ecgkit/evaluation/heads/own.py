@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.special import expit
-from torch import nn
+from torch import Tensor, nn
 
 from ecgkit.errors import RunError
 from ecgkit.evaluation.features.extract import RecordFeatures
@@ -29,6 +30,10 @@ class OwnHead(Head):
         """Return probabilities ``[R, C]``."""
         probabilities: NDArray[np.float64] = expit(features["logits"].astype(np.float64))
         return probabilities
+
+    def logits(self, features: RecordFeatures) -> Tensor:
+        """Return the encoder's own logits ``[R, C]``."""
+        return torch.as_tensor(features["logits"])
 
     def state(self) -> Arrays:
         """Return no array: the encoder holds the classifier."""

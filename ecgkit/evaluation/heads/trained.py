@@ -129,6 +129,12 @@ class TrainedHead(Head):
         probabilities: NDArray[np.float64] = torch.cat(logits).double().sigmoid().cpu().numpy()
         return probabilities
 
+    def logits(self, features: RecordFeatures) -> Tensor:
+        """Return the logits ``[R, C]``."""
+        self._model.eval()
+        found: Tensor = self._model(*(part.to(self.device) for part in self.inputs(features)))
+        return found
+
     def state(self) -> Arrays:
         """Return the weights of the module."""
         return {name: value.detach().cpu().numpy() for name, value in self._model.state_dict().items()}

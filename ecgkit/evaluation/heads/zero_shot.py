@@ -111,6 +111,10 @@ class ZeroShotHead(Head):
         """Return scores ``[R, C]`` in [0, 1]."""
         return features["pooled"].astype(np.float64)
 
+    def logits(self, features: RecordFeatures) -> Tensor:
+        """Return the log-odds of the scores ``[R, C]``."""
+        return torch.as_tensor(features["pooled"]).double().clamp(1e-6, 1 - 1e-6).logit()
+
     def state(self) -> Arrays:
         """Return what the method made of the class names or prompts."""
         assert self._vectors is not None, "the encoder that `reader` returns gave the features"

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from ecgkit.config import build
 from ecgkit.entries import HeadEntry, MethodEntry, load_target
@@ -70,6 +70,14 @@ class Classifier:
             LeadError: The view's contract has none of them.
         """
         return view.only(self.kept.leads) if self.kept.lead_set else view
+
+    def logits(self, features: RecordFeatures) -> Tensor | None:
+        """Return log-odds ``[R, C]`` with their gradient, or numbers of a regression; see `Head.logits`."""
+        if isinstance(self.head, nn.Module):
+            found: Tensor = self.head(torch.as_tensor(features["pooled"]).to(next(self.head.parameters()).device))
+            return found
+        logits: Tensor | None = self.head.logits(features)
+        return logits
 
     def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
         """Return probabilities ``[R, C]``; of a regression, numbers in the units of the targets."""

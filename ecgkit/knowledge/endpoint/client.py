@@ -67,8 +67,8 @@ class ServerGoneError(EndpointError):
 
 
 class _TransientError(Exception):
-    def __init__(self, reason: str, wait: float | None = None, *, unusable: bool = False) -> None:
-        self.reason, self.wait, self.unusable = reason, wait, unusable
+    def __init__(self, reason: str, wait: float | None = None, message: str = "", *, unusable: bool = False) -> None:
+        self.reason, self.wait, self.message, self.unusable = reason, wait, message, unusable
         super().__init__(reason)
 
 
@@ -140,7 +140,7 @@ class Endpoint:
         self._failed += not failure.unusable
         if self._failed >= HOPELESS:
             raise self.gone(failure.reason)
-        raise RequestRefusedError(failure.reason, unusable=failure.unusable)
+        raise RequestRefusedError(failure.reason, message=failure.message, unusable=failure.unusable)
 
     @property
     def _retries(self) -> int:
@@ -194,7 +194,7 @@ class Endpoint:
         if status in TRANSIENT or status >= 500:
             self.counters.rate_limited += status == 429
             self.slowed += status in (429, 503)
-            return _TransientError(f"status {status}", _retry_after(reply.headers))
+            return _TransientError(f"status {status}", _retry_after(reply.headers), message)
         redirect = ", a redirect, which is not followed" if 300 <= status < 400 else ""
         return RequestRefusedError(" ".join(filter(None, (f"status {status}", known_code))) + redirect, status, message)
 
@@ -222,7 +222,8 @@ class Endpoint:
             self.counters.prompt_tokens += int(usage.get("prompt_tokens") or 0)
             self.counters.completion_tokens += int(usage.get("completion_tokens") or 0)
         except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError, RecursionError):
-            raise _TransientError("a body that is no chat completion", unusable=True) from None
+            said = self._words(content)[1] if b'"error"' in content else ""
+            raise _TransientError("a body that is no chat completion", message=said, unusable=True) from None
         self.counters.answers += 1
         return answer
 

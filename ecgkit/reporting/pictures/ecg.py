@@ -7,7 +7,7 @@ picture has 6 pixels per mm, so that every grid line falls on whole pixels.
 """
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,9 @@ from ecgkit.reporting.pictures.ecg_layout import (
     Panel,
     Trace,
 )
+
+# Draws under a panel's trace, given its places on the page in mm.
+Under = Callable[[Axes, Panel, NDArray[np.float64], NDArray[np.float64]], None]
 
 PIXELS_PER_MM = 6
 MM_PER_INCH = 25.4
@@ -88,12 +91,13 @@ def ecg_figure(
     subtitle: str = "",
     rpeaks: NDArray[np.integer] | None = None,
     band: str = "unfiltered, as stored",
+    under: Under | None = None,
 ) -> Figure:
-    """Return the page of a recording as a figure of its true size; see `plot_ecg`."""
+    """Return the page of a recording as a figure of its true size; see `plot_ecg` and `draw_ecg`."""
     figure = Figure(facecolor=PAPER, dpi=DPI)
     FigureCanvasAgg(figure)
     axes = figure.add_axes((0, 0, 1, 1))
-    draw_ecg(axes, recording, title=title, subtitle=subtitle, rpeaks=rpeaks, band=band)
+    draw_ecg(axes, recording, title=title, subtitle=subtitle, rpeaks=rpeaks, band=band, under=under)
     # A thousandth of a pixel is added, because the renderer truncates fractions of a pixel.
     width, height = (limits[1] + 1e-3 / PIXELS_PER_MM for limits in (axes.get_xlim(), axes.get_ylim()))
     figure.set_size_inches(width / MM_PER_INCH, height / MM_PER_INCH)
@@ -108,8 +112,12 @@ def draw_ecg(
     subtitle: str = "",
     rpeaks: NDArray[np.integer] | None = None,
     band: str = "unfiltered, as stored",
+    under: Under | None = None,
 ) -> None:
-    """Draw the page of a recording into axes, and set their limits to the page in mm; see `plot_ecg`."""
+    """Draw the page of a recording into axes, and set their limits to the page in mm; see `plot_ecg`.
+
+    `under` is called with each panel that has a trace, and the trace in mm of the page, before the trace is drawn.
+    """
     if not recording.leads:
         raise SignalError("the recording has no lead", "at least one")
     panels = ecg_layout.panels_of(recording.leads, recording.seconds)
@@ -120,7 +128,10 @@ def draw_ecg(
     _prepare(axes, height)
     _draw_grid(axes, height)
     for panel, trace in zip(panels, traces, strict=True):
-        _draw_panel(axes, panel, trace, lines[panel.row], gain, derived=panel.lead in recording.derived)
+        line = lines[panel.row]
+        if under is not None and trace is not None:
+            under(axes, panel, ROW_LEFT + trace.x, line + trace.y * gain.mm_per_unit)
+        _draw_panel(axes, panel, trace, line, gain, derived=panel.lead in recording.derived)
     _draw_pulses(axes, lines, gain)
     peaks = recording.rpeaks if rpeaks is None else rpeaks
     if peaks is not None:

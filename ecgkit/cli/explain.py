@@ -1,0 +1,203 @@
+"""``ecgkit explain``."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+
+import ecgkit
+from ecgkit.cli import completion
+from ecgkit.cli.given import given
+from ecgkit.cli.render import (
+    DeviceOption,
+    JsonOption,
+    SeedOption,
+    next_is,
+    print_facts,
+    print_json,
+    print_table,
+    progress,
+    say,
+    say_choices,
+)
+from ecgkit.errors import ConfigError
+
+if TYPE_CHECKING:
+    from ecgkit.evaluation.studies.explanation import Explanation, ExplanationSummary
+
+WHICH, HOW = "Records", "Explanation"
+
+
+def explain(
+    result: Annotated[
+        Path, typer.Argument(metavar="RESULT", help="Result folder of a probe.", autocompletion=completion.results)
+    ],
+    record: Annotated[
+        str, typer.Option(rich_help_panel=WHICH, help="Id of the record. Without it, many records are explained.")
+    ] = "",
+    label: Annotated[
+        str,
+        typer.Option(
+            "--class",
+            metavar="<str>",
+            rich_help_panel=HOW,
+            help="Class or number to explain. Default, with --record: the most probable class.",
+        ),
+    ] = "",
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            rich_help_panel=WHICH,
+            help="Store of the records. Default: the only store in this folder.",
+            autocompletion=completion.stores,
+        ),
+    ] = None,
+    records: Annotated[
+        int, typer.Option(min=2, rich_help_panel=WHICH, help="Without --record, largest number of records, drawn.")
+    ] = 20,
+    where: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=WHICH,
+            help="Without --record, statement that the records fulfil, such as 'AF and age > 60'. Default: all of fold "
+            "10.",
+        ),
+    ] = "",
+    entities: Annotated[
+        str, typer.Option(rich_help_panel=WHICH, help="Extraction whose entities --where means. Default: the only one.")
+    ] = "",
+    by: Annotated[
+        str,
+        typer.Option(
+            rich_help_panel=HOW,
+            help="How the map is made: gradients (integrated gradients), or occlusion, which works for every head.",
+        ),
+    ] = "gradients",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            rich_help_panel=HOW,
+            help="PNG file: the record with its map, or a table of leads and parts of the beat for many records.",
+        ),
+    ] = None,
+    run: Annotated[
+        Path | None, typer.Option(rich_help_panel=HOW, help="Run folder of the encoder, if it was moved.")
+    ] = None,
+    seed: SeedOption = 0,
+    device: DeviceOption = "cpu",
+    as_json: JsonOption = False,
+) -> None:
+    """Show which leads, moments and parts of the beat make the classifier of RESULT decide as it does.
+
+    With --record one record is explained, and drawn with --out. Without it, one class is explained over many records.
+    Two checks say whether the map means anything: deleting its top parts must lower the score more than deleting random
+    parts, and a model with shuffled weights must give another map.
+    """
+    options = locals()
+    if record:
+        if where or entities:
+            raise ConfigError("--where together with --record", remedy="Leave one of them out.")
+        with progress() as watch:
+            found = ecgkit.explain(**given(ecgkit.explain, options), progress=watch)
+        say_choices()
+        _show(found, out, as_json)
+        next_is(f"ecgkit explain {result} --class {found.output}")
+        return
+    if not label:
+        raise ConfigError("neither --record nor --class is given", "one record, or a class to explain over many")
+    with progress() as watch:
+        summary = ecgkit.explain_cohort(**given(ecgkit.explain_cohort, options), progress=watch)
+    say_choices()
+    _show_summary(summary, out, as_json)
+    next_is(f"ecgkit explain {result} --record {summary.records[0]} --class {summary.output} --out explained.png")
+
+
+def _show(found: "Explanation", out: Path | None, as_json: bool) -> None:
+    check = found.check
+    if as_json:
+        print_json(
+            {
+                **{name: getattr(found, name) for name in ("record", "output", "way", "probability", "score", "flat")},
+                "map_sum": float(found.values.sum()),
+                "leads": _rows(found.leads, found.shares.sum(axis=1), found.without_lead, "lead"),
+                "parts": _rows(found.parts, found.shares.sum(axis=0), found.without_part, "part"),
+                "without": [
+                    {"lead": lead, **dict(zip(found.parts, map(_number, line), strict=True))}
+                    for lead, line in zip(found.leads, found.without.tolist(), strict=True)
+                ],
+                "checks": {**vars(check), "passed": check.passed},
+            }
+        )
+        return
+    chance = {} if found.probability is None else {"probability": f"{found.probability:.3f}"}
+    print_facts(
+        f"record {found.record}, {found.output}",
+        {
+            **chance,
+            "score": f"{found.score:.2f}; {found.flat:.2f} for the same record without any wave",
+            "map": f"adds up to {found.values.sum():.2f} of this difference of {found.score - found.flat:.2f}",
+            "top tenth deleted": f"the score falls by {check.fall:.2f}",
+            "random tenths": f"it falls by {check.random_fall:.2f} (sd {check.random_sd:.2f})",
+            "shuffled weights": f"likeness of the maps {check.likeness:.2f} (1 would be the same map)",
+        },
+    )
+    _tables(found)
+    if not check.passed:
+        say("The top parts of this map count for no more than random parts: do not read the map.")
+    if out is not None:
+        say(f"drew {out}")
+
+
+def _tables(found: "Explanation | ExplanationSummary") -> None:
+    leads = _rows(found.leads, found.shares.sum(axis=1), found.without_lead, "lead")
+    parts = _rows(found.parts, found.shares.sum(axis=0), found.without_part, "part")
+    for name, title, rows in (("lead", "leads", leads), ("part", "parts of the beat", parts)):
+        shown = [{name: r[name], "share %": f"{100 * r['share']:.1f}", "fall": _shown(r["fall"])} for r in rows]
+        print_table(title, shown, numeric=["share %", "fall"])
+
+
+def _rows(names: tuple[str, ...], shares: Any, falls: Any, kind: str) -> list[dict[str, Any]]:
+    """Return one row per name, the one with the largest share first."""
+    rows = zip(names, shares.tolist(), falls.tolist(), strict=True)
+    found = [{kind: name, "share": share, "fall": _number(fall)} for name, share, fall in rows]
+    return sorted(found, key=lambda row: -row["share"])
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:+.2f}"
+
+
+def _show_summary(summary: "ExplanationSummary", out: Path | None, as_json: bool) -> None:
+    checks = {name: getattr(summary, name) for name in ("fall", "random_fall", "passed", "likeness")}
+    if as_json:
+        print_json(
+            {
+                "output": summary.output,
+                "records": list(summary.records),
+                "leads": _rows(summary.leads, summary.shares.sum(axis=1), summary.without_lead, "lead"),
+                "parts": _rows(summary.parts, summary.shares.sum(axis=0), summary.without_part, "part"),
+                "shares": [
+                    {"lead": lead, **dict(zip(summary.parts, line, strict=True))}
+                    for lead, line in zip(summary.leads, summary.shares.tolist(), strict=True)
+                ],
+                "checks": checks,
+            }
+        )
+        return
+    print_facts(
+        f"{summary.output} over {len(summary.records)} records",
+        {
+            "top tenth deleted": f"the score falls by {summary.fall:.2f}",
+            "random tenths": f"it falls by {summary.random_fall:.2f}",
+            "maps that pass": f"{100 * summary.passed:.0f} %",
+            "shuffled weights": f"likeness of the maps {summary.likeness:.2f}",
+        },
+    )
+    _tables(summary)
+    if out is not None:
+        say(f"drew {out}")
