@@ -38,8 +38,8 @@ from ecgkit.export.onnx import (
 from ecgkit.leads import lead_ids
 from ecgkit.methods import Encoder, Features
 from ecgkit.progress import Progress, silent
-from ecgkit.signal.filters import Butterworth
 from ecgkit.signal.normalize import ROUNDING, Normalization
+from ecgkit.signal.published_filters import Filter, NotchBandMedian
 from ecgkit.signal.spec import SignalSpec
 
 STEPS = "take the window at fs in mV, without gaps; the model crops, filters, scales, encodes, averages and predicts"
@@ -92,6 +92,9 @@ class WholeModel(nn.Module):
     ids: Tensor
     spread: Tensor
 
+    window_filter: Tensor | None
+    crop_filter: Tensor | None
+
     def __init__(
         self, encoder: Encoder, spec: SignalSpec, leads: tuple[str, ...], head: nn.Module, reads: tuple[str, ...]
     ) -> None:
@@ -122,7 +125,7 @@ class WholeModel(nn.Module):
         found: dict[str, Tensor] = {}
         for name in self.reads:
             if name == "present":
-                found[name] = (self.spread.sum(1) > 0).expand(len(crop), -1)
+                found[name] = (self.spread.sum(1) > 0).expand(crop.shape[0], -1)
             elif name == "per_lead":
                 own = pooled_by_lead(features) if features.per_lead is None else features.per_lead
                 assert own is not None, "the probe was made with these features"
@@ -147,10 +150,12 @@ class WholeModel(nn.Module):
         return values[0] if name == "present" else torch.stack(values).mean(0)
 
 
-def filter_matrix(design: Butterworth | None, fs: float, samples: int) -> Tensor | None:
+def filter_matrix(design: Filter | None, fs: float, samples: int) -> Tensor | None:
     """Return the matrix ``[T, T]`` with ``filtered = signal @ matrix`` for signals of T samples; None for no filter."""
     if design is None:
         return None
+    if isinstance(design, NotchBandMedian):
+        raise RunError("the filter of this encoder holds a median, which no ONNX model of ecgkit computes")
     return torch.from_numpy(np.asarray(design(np.eye(samples), fs), np.float32))
 
 

@@ -56,7 +56,7 @@ def write_part(
 ) -> None:
     """Write a part, its list of facts last."""
     with whole_file(folder / f"{index:06d}.npz") as path, path.open("wb") as file:
-        np.savez(file, **dict(arrays))
+        np.savez(file, allow_pickle=False, **dict(arrays))
     content = {"rejected": [astuple(row) for row in rejected], **facts}
     with whole_file(folder / _name(index)) as path:
         path.write_text(json.dumps(content, default=_plain), encoding="utf-8")

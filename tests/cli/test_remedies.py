@@ -50,6 +50,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "ingestion": ("ingest",),
     "simulate": ("simulate",),
     "training": ("pretrain",),
+    "training/hub.py": ("import-weights",),
     "text": ("pretrain", "ingest"),
     "evaluation": ("probe",),
     "evaluation/studies/attention.py": ("inspect",),

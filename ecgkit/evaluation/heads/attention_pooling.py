@@ -63,7 +63,7 @@ class AttentionPooling(nn.Module):
         x = self.norm(tokens.float())
         # A record with only padding would give a softmax over nothing, so the query attends to its padding instead.
         hidden = ~(real | ~real.any(dim=1, keepdim=True))
-        query = self.query.expand(len(x), -1, -1)
+        query = self.query.expand(x.shape[0], -1, -1)
         seen, _ = self.attention(query, x, x, key_padding_mask=hidden, need_weights=False)
         logits: Tensor = self.out(self.drop(seen[:, 0]))
         return logits

@@ -182,7 +182,7 @@ def keep_head(folder: Path, fitted: "FittedProbe", row: ResultRow, out: Path) ->
         made_by=f"ecgkit {ecgkit.__version__}",
     )
     (folder / STATE).write_bytes(save({name: np.ascontiguousarray(value) for name, value in arrays.items()}))
-    (folder / HEAD).write_text(json.dumps(to_dict(kept), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    (folder / HEAD).write_text(json.dumps(to_dict(kept), indent=1) + "\n", encoding="utf-8")
 
 
 def _outputs(row: ResultRow) -> tuple[Output, ...]:

@@ -6,6 +6,7 @@ score falls without them. Two checks say whether the map means anything (`ecgkit
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -204,8 +205,8 @@ def _falls(scorer: Scorer, numbers: torch.Tensor, count: int) -> Floats:
 
 def _parts_of(store: Store, view: View, row: int, record: RecordInput) -> NDArray[np.int64]:
     """Return the part of the beat of each sample of the view that a crop reads, ``[W]``."""
-    own_fs = float(store.table["fs"].iat[row])
-    known = store.table["rpeaks"].iat[row] if "rpeaks" in store.table else None
+    own_fs = float(store.table["fs"].to_numpy(np.float64)[row])
+    known: Any = store.table["rpeaks"].iat[row] if "rpeaks" in store.table else None
     if has_peaks(store):
         known = read_peaks(store).of(row)
     if known is None:

@@ -75,7 +75,7 @@ def check_map(scorer: Scorer, values: NDArray[np.float64], way: Way, seed: int =
 
 def per_part(values: NDArray[np.float64], mask: Tensor) -> NDArray[np.float64]:
     """Return the sum of a map over each part, ``[parts]``."""
-    return np.bincount(mask.numpy().ravel(), weights=values.ravel())
+    return np.asarray(np.bincount(mask.numpy().ravel(), weights=values.ravel()), np.float64)
 
 
 def _deleted(scorer: Scorer, mask: Tensor, parts: NDArray[np.integer]) -> Tensor:

@@ -112,7 +112,7 @@ class Scorer:
     @torch.no_grad()
     def score(self, signal: Tensor, piece: int = 16) -> Tensor:
         """Return the score ``[B]`` of many signals, some at a time, without gradients."""
-        return torch.cat([self(part).double().cpu() for part in signal.split(piece)])
+        return torch.cat([self(part).double().cpu() for part in torch.split(signal, piece)])
 
     def _by_probability(self, features: RecordFeatures) -> Tensor:
         def array(value: Any) -> Any:

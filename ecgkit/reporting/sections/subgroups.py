@@ -106,7 +106,8 @@ def _scores(
 ) -> tuple[dict[str, tuple[Score, int]], int]:
     """Return score and number of records by subgroup, in order, and the number of classes."""
     place = records.places(predictions.records.tolist())
-    groups = np.where(place >= 0, values[np.maximum(place, 0)], None)
+    groups = values[np.maximum(place, 0)].copy()
+    groups[place < 0] = None
     units, targets = unit_numbers(predictions.patients), predictions.targets.astype(int)
     inside = {name: groups == name for name in _ordered({str(group) for group in groups if group is not None})}
     inside = {name: rows for name, rows in inside.items() if rows.sum() >= FEWEST}
