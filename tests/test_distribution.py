@@ -134,9 +134,9 @@ def open_logger(name: str) -> Use:
 
 
 def need_onnx(folder: Path) -> None:
-    from ecgkit.export.onnx import _need_libraries
+    from ecgkit.export.onnx import need_libraries
 
-    _need_libraries()
+    need_libraries()
 
 
 def detect(folder: Path) -> None:

@@ -24,7 +24,6 @@ from ecgkit.cli.render import (
     warn,
 )
 from ecgkit.wording import duration, quantity
-from ecgkit.workspace.next_step import after_predictions
 
 if TYPE_CHECKING:
     from ecgkit.inference.predict import Predicted
@@ -108,6 +107,8 @@ def predict(
     show(made, out, took)
     if as_json:
         print_json(_as_json(made, out, took))
+    from ecgkit.workspace.next_step import after_predictions
+
     next_is(after_predictions(results, data))
     if made.rejected:
         raise typer.Exit(Exit.INCOMPLETE)

@@ -23,6 +23,7 @@ ECGKIT = [sys.executable, "-P", "-m", "ecgkit"]
 TINY = ["width=16", "depth=1", "heads=1", "head_width=16", "decoder_width=16", "decoder_heads=1"]
 # Commands that print no table, or print it in other forms of their own, and why they have no --json.
 WITHOUT_JSON = {
+    "browse": "serves a page",
     "demo": "prints what its stages print",
     "import-weights": "prints a line",
     "report": "writes its table to a file: report --json FILE",
