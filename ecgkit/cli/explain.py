@@ -1,9 +1,9 @@
 """``ecgkit explain``."""
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
 import typer
 
 import ecgkit
@@ -165,7 +165,7 @@ def _rows(names: tuple[str, ...], shares: Any, falls: Any, kind: str) -> list[di
 
 
 def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    return None if math.isnan(value) else float(value)
 
 
 def _shown(value: float | None) -> str:

@@ -31,6 +31,7 @@ EXTRAS = (
     ("hub", ("huggingface_hub",), "hf:// addresses, export --push"),
     ("onnx", ("onnx", "onnxscript", "onnxruntime"), "export --onnx"),
     ("explain", ("captum",), "explain"),
+    ("umap", ("umap",), "report --projection umap"),
 )
 
 

@@ -18,8 +18,9 @@ from safetensors import safe_open
 
 from ecgkit.evaluation.results.predictions import read_predictions
 from ecgkit.evaluation.results.row import ResultRow, find_rows
-from ecgkit.evaluation.scores.bootstrap import Difference, Resampled, bootstrap_counts, difference_of
-from ecgkit.evaluation.scores.significance import holm
+from ecgkit.evaluation.scores.areas import areas, unit_numbers
+from ecgkit.evaluation.scores.bootstrap import Difference
+from ecgkit.evaluation.scores.significance import differences_from, holm
 
 Rows = list[tuple[Path, ResultRow]]
 
@@ -49,7 +50,6 @@ class Side:
 
 
 Pair = tuple[Side, Side]
-DRAWS = 10_000  # so that the least p there can be is 0.0002, before Holm
 LEADS = ("12", "limb", "3", "I", "II")
 
 # What the papers say is better, first.
@@ -194,22 +194,20 @@ def seed_of(row: ResultRow) -> int:
 
 def mean_difference(pairs: Sequence[tuple[Path, Path]]) -> Difference:
     """Return the difference of macro AUROC, a mean over pairs, with its interval over patients."""
-    values, draws = [], []
-    for pair in pairs:
-        first, second = (scores(path) for path in pair)
-        values.append(first.macro - second.macro)
-        draws.append(np.nanmean(first.draws, axis=1) - np.nanmean(second.draws, axis=1))
-    mean = np.mean(draws, axis=0)
-    return difference_of(float(np.mean(values)), mean[np.isfinite(mean)])
+    sides = [[macro(path) for path in side] for side in zip(*pairs, strict=True)]
+    values = [float(np.mean([value for value, *_ in side])) for side in sides]
+    shares = np.stack([np.mean([shares for _, shares, _ in side], axis=0) for side in sides])
+    freedom = min(freedom for side in sides for *_, freedom in side)
+    return differences_from(0, values, shares, freedom)[1]
 
 
-def scores(path: Path) -> Resampled:
-    """Score a row's predictions on resamples of its test patients, the same for all rows of a test set."""
+def macro(path: Path) -> tuple[float, np.ndarray, float]:
+    """Return the macro AUROC of a row's predictions, the share of each patient in its error, and its freedoms."""
     found = read_predictions(path)
     found = found.in_order_of(np.sort(found.records)) or found
-    return Resampled.of(
-        found.targets.astype(int), found.predicted, bootstrap_counts(found.patients.tolist(), draws=DRAWS)
-    )
+    of = areas(found.targets.astype(int), found.predicted, unit_numbers(found.patients))
+    scored = np.isfinite(of.values)
+    return float(of.values[scored].mean()), of.shares[:, scored].mean(axis=1), of.freedom(scored)
 
 
 def markdown(lines: Sequence[dict[str, str]]) -> str:

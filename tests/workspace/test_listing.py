@@ -1,6 +1,7 @@
 """``ecgkit tasks``, ``heads`` and ``encoders``: everything that can be named, and what fits a store or a run."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -61,5 +62,5 @@ def test_encoders_say_their_input_and_size_and_what_a_store_lacks(ecgkit, cohort
 @pytest.mark.parametrize(("option", "command"), [("--task", "tasks"), ("--head", "heads"), ("--preset", "encoders")])
 def test_the_help_of_an_option_says_where_to_look(ecgkit, option: str, command: str) -> None:
     text = " ".join(ecgkit("probe", "--help").out.split())
-    after = text[text.index(f" {option} ") :]
+    after = re.split(rf" {option}[ ,]", text, maxsplit=1)[1]
     assert f"List them with: ecgkit {command}" in after[:400]
