@@ -173,15 +173,15 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on(
 ) -> None:
     from ecgkit.store import writer
 
-    real, out = writer.pq.write_table, tmp_path / "s.zarr"
+    real, out = writer.write_table, tmp_path / "s.zarr"
 
-    def full(table, path):
+    def full(path, table):
         if "000001" in str(path):
             raise OSError(errno.ENOSPC, "No space left on device")
-        return real(table, path)
+        return real(path, table)
 
     with monkeypatch.context() as patch:
-        patch.setattr(writer.pq, "write_table", full)
+        patch.setattr(writer, "write_table", full)
         done = ecgkit("ingest", source, "--out", out)
     assert done.code == 2
     assert "the disk is full" in done.err

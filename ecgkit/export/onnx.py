@@ -184,9 +184,11 @@ def export_graph(
             )
     except Exception as error:  # whatever a family's code does in a graph
         cause = (str(error.__cause__ or error).strip() or type(error).__name__).splitlines()[0][:160]
+        is_complex = "complex" in str(error).lower()
+        reason = "it computes with complex numbers, which the exporter does not know" if is_complex else cause
         raise RunError(
-            f"{name} under this config cannot be exported to ONNX ({cause})",
-            remedy="The encoder's graph must not depend on the values of tensors.",
+            f"{name} under this config cannot be exported to ONNX ({reason})",
+            remedy="" if is_complex else "The encoder's graph must not depend on the values of tensors.",
         ) from error
 
 

@@ -8,7 +8,7 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from ecgkit.methods import Encoder, EncoderOnly, Features
-from ecgkit.nn.inception import Inception1d
+from ecgkit.nn.inception import EVERY, Inception1d
 from ecgkit.nn.lead_check import LeadRows
 from ecgkit.nn.s4 import S4Stack
 from ecgkit.nn.xresnet import PoolingHead, XResNet1d, concat_pool
@@ -78,6 +78,12 @@ class InceptionEncoder(ConvolutionalEncoder):
             kernels=config.kernels,
         )
         super().__init__(config, trunk, trunk.channels, both=True)
+
+    def stages(self) -> list[list[nn.Module]]:
+        """Return the blocks, each with the residual connection that ends there; see `Encoder.stages`."""
+        trunk = self.trunk
+        ends = {EVERY * (i + 1) - 1: shortcut for i, shortcut in enumerate(trunk.shortcuts)}
+        return [*([block, *([ends[i]] if i in ends else [])] for i, block in enumerate(trunk.blocks)), []]
 
 
 class S4Encoder(Encoder):

@@ -89,7 +89,7 @@ class SentenceEncoder(Encoder):
             line: What tells leads, seconds and empty places.
         """
         x = x + self.lead_embedding(line.leads) + self.second_embedding(line.seconds)
-        x = torch.cat([self.summary.to(x.dtype).expand(len(x), 1, -1), x], dim=1) + self.positions
+        x = torch.cat([self.summary.to(x.dtype).expand(x.shape[0], 1, -1), x], dim=1) + self.positions
         seen = nn.functional.pad(line.real, (1, 0), value=True)[:, None, None] if self.config.pad_aware else None
         outputs = []
         for block in self.blocks:

@@ -19,7 +19,7 @@ class NothingEncoder(PlainEncoder):
         self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None, *args: Any, **kwargs: Any
     ) -> Features:
         """Return zeros, ``[B, 1]``."""
-        return Features(self.place.new_zeros(len(signal), 1))
+        return Features(self.place.new_zeros(signal.shape[0], 1))
 
 
 class Nothing(EncoderOnly):

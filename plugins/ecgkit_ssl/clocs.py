@@ -51,6 +51,10 @@ class ClocsEncoder(Encoder):
         self.layers = nn.ModuleList(Layer(a, b, config) for a, b in pairwise(channels))
         self.embed = nn.Linear(channels[-1], config.width)
 
+    def stages(self) -> list[list[nn.Module]]:
+        """Return the layers, then the embedding; see `Encoder.stages`."""
+        return [*([layer] for layer in self.layers), [self.embed]]
+
     def forward(
         self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None, *args: Any, **kwargs: Any
     ) -> Features:

@@ -67,7 +67,7 @@ class CpcEncoder(Encoder):
     def real_steps(self, signal: Tensor, lengths: Tensor | None) -> Tensor:
         """Return bool ``[B, S]``, True for steps that begin within the record; the first always does."""
         starts = torch.arange(0, signal.shape[-1], self.stride, device=signal.device)
-        whole = torch.full((len(signal),), signal.shape[-1], device=signal.device)
+        whole = torch.full((signal.shape[0],), signal.shape[-1], device=signal.device)
         return starts < (whole if lengths is None else lengths.clamp(min=1))[:, None]
 
     def latents(self, signal: Tensor, lead_ids: Tensor) -> Tensor:

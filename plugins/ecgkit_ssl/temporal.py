@@ -70,7 +70,7 @@ class TemporalContext(nn.Module):
     def forward(self, steps: Tensor, t: Tensor) -> Tensor:
         """Return the context ``[B, h]`` of the steps 0 to t of ``[B, S, C]``."""
         x = self.enter(steps)
-        x = torch.cat([self.token.to(x.dtype).expand(len(x), 1, -1), x], dim=1)
+        x = torch.cat([self.token.to(x.dtype).expand(x.shape[0], 1, -1), x], dim=1)
         seen = torch.arange(x.shape[1], device=x.device) <= t + 1  # the token, and t + 1 steps
         for block in self.blocks:
             x = block(x, seen[None, None, None])

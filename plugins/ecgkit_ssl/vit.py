@@ -46,7 +46,7 @@ class TimeViT(Encoder):
     def real_tokens(self, signal: Tensor, lengths: Tensor | None) -> Tensor:
         """Return bool ``[B, N]``, True for tokens that hold a sample of the record."""
         tokens = torch.arange(0, signal.shape[-1], self.patch, device=signal.device)
-        whole = torch.full((len(signal),), signal.shape[-1], device=signal.device)
+        whole = torch.full((signal.shape[0],), signal.shape[-1], device=signal.device)
         return tokens < (whole if lengths is None else lengths.clamp(min=1))[:, None]
 
     def patches(self, signal: Tensor, lead_ids: Tensor) -> Tensor:

@@ -11,7 +11,8 @@ from ecgkit.plugins import host
 from ecgkit.training.run import WEIGHTS, write_config
 from ecgkit.training.weights import save_weights
 
-FAMILIES = sorted(host().entries(MethodEntry))
+# Baselines that learn nothing have no encoder to export, and no features that differ between records.
+FAMILIES = sorted(name for name, entry in host().entries(MethodEntry).items() if not entry.baseline)
 
 
 def tiny_preset(entry: MethodEntry) -> str:

@@ -390,7 +390,7 @@ def test_the_demo_runs_stops_and_goes_on(ecgkit, tmp_path: Path, monkeypatch) ->
     assert again.code == 0, again.err
     assert "simulate" not in again.out.replace("simulated", "")
     redone = [p for p, when in before.items() if p.stat().st_mtime_ns != when]
-    assert {p.name for p in redone} == {"row.json", "predictions.parquet", ".ecgkit"}
+    assert {p.name for p in redone} == {"row.json", "predictions.parquet", "head.json", "head.safetensors", ".ecgkit"}
     assert ecgkit("demo", "--out", out, "--records", 101).code == 2
 
 

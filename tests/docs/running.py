@@ -43,7 +43,16 @@ ENVIRONMENT = {
 
 
 # Encoders are made shallow, whatever their preset says, and see one crop of a record.
-SHALLOW = {"depth": 1, "width": 64, "heads": 2, "decoder_depth": 1, "latent_depth": 1, "query_layers": 1, "channels": 8}
+SHALLOW = {
+    "depth": 1,
+    "width": 64,
+    "heads": 2,
+    "decoder_depth": 1,
+    "latent_depth": 1,
+    "query_layers": 1,
+    "layers": 1,
+    "channels": 8,
+}
 
 
 @contextlib.contextmanager
@@ -61,7 +70,8 @@ def shallow(config: Any) -> Any:
     """Return a method's config with fewer layers and one evaluation crop; its width stays where it has no heads."""
     fields = {field.name for field in dataclasses.fields(config)}
     wanted = {name: small for name, small in SHALLOW.items() if name in fields}
-    wanted = {name: min(small, getattr(config, name)) for name, small in wanted.items()}
+    now = {name: getattr(config, name) for name in wanted}  # the channels of some families are a list
+    wanted = {name: min(wanted[name], size) for name, size in now.items() if isinstance(size, int)}
     signal = dataclasses.replace(config.signal, eval_starts=config.signal.eval_starts[:1])
     return dataclasses.replace(config, signal=signal, **wanted)
 

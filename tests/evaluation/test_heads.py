@@ -241,7 +241,7 @@ def test_tokens_are_pooled_by_lead_for_an_encoder_with_a_single_summary() -> Non
 def test_a_head_that_does_not_fit_names_those_that_do() -> None:
     method = replace(host().get(MethodEntry, "stmem"), features=())
     hug = host().get(HeadEntry, "hug")
-    with pytest.raises(RunError, match=r"no per_lead features.*one of linear, knn$"):
+    with pytest.raises(RunError, match=r"no per_lead features.*one of linear, knn, boosting, prevalence$"):
         check_head(hug, method)
     check_head(hug, replace(method, features=("tokens", "token_leads")))
     with pytest.raises(RunError, match="per_lead"):
