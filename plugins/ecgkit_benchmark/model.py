@@ -82,6 +82,7 @@ class InceptionEncoder(ConvolutionalEncoder):
     def stages(self) -> list[list[nn.Module]]:
         """Return the blocks, each with the residual connection that ends there; see `Encoder.stages`."""
         trunk = self.trunk
+        assert isinstance(trunk, Inception1d)
         ends = {EVERY * (i + 1) - 1: shortcut for i, shortcut in enumerate(trunk.shortcuts)}
         return [*([block, *([ends[i]] if i in ends else [])] for i, block in enumerate(trunk.blocks)), []]
 
