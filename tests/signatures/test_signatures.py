@@ -141,6 +141,18 @@ def test_the_leak_guard_knows_a_store_again_that_was_ingested_in_another_way(
         refuse_leak(seen_in(tmp_path / "run2", store), again, leak)
 
 
+def test_records_of_the_pretrainings_own_store_are_compared_by_their_samples_alone(
+    cohort_store: Path, tmp_path: Path
+) -> None:
+    """Two very regular rhythms of two patients may have one signature; the folds of a store keep patients apart."""
+    store = Store(cohort_store)
+    encoder = replace(seen_in(tmp_path / "run", store), store=store.content_hash, seen=frozenset({"of another record"}))
+    leak = find_leak(encoder, store, np.arange(len(store)))
+    assert (leak.records, leak.copies, leak.compared, leak.same_store) == (0, 0, 0, True)
+    other = find_leak(replace(encoder, store="another"), store, np.arange(len(store)))
+    assert other.copies == other.compared > 0 and not other.same_store
+
+
 def test_signatures_are_made_again_where_they_are_damaged(cohort: Path, tmp_path: Path) -> None:
     ingest(cohort, tmp_path / "s.zarr", IngestOptions(limit=5))
     store = Store(tmp_path / "s.zarr")

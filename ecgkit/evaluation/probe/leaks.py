@@ -50,6 +50,7 @@ def find_leak(
         records=int(same.sum()),
         copies=int((found.copies & ~same).sum()),
         compared=found.compared,
+        same_store=_is_own(encoder, store),
         unsigned=found.unsigned,
         tested=len(test),
         patients=len(encoder.seen_patients.intersection(store.patients[rows])),
@@ -80,7 +81,7 @@ def find_seen_copies(
     encoder: ProbedEncoder, store: Store, rows: NDArray[np.int64], progress: Advance | None = None
 ) -> SeenCopies:
     """Return which rows of a store are copies of records that an encoder was pretrained on."""
-    run = encoder.run
+    run = None if _is_own(encoder, store) else encoder.run
     seen = None if run is None or not encoder.seen else _seen_signatures(run, encoder.checkpoint)
     if run is None or seen is None or not seen.known.any():
         return SeenCopies(np.zeros(len(rows), bool))
@@ -93,6 +94,15 @@ def find_seen_copies(
         unsigned = len(seen_records(run)) - int(seen.known.sum())
         _found[key] = SeenCopies(find_copies(tested, seen) >= 0, int(tested.known.sum()), unsigned)
     return _found[key]
+
+
+def _is_own(encoder: ProbedEncoder, store: Store) -> bool:
+    """Return whether a store is that of the pretraining.
+
+    Its folds keep training and test apart, and no recording is in it in two versions. A signature would only mistake
+    two very regular rhythms for one recording there.
+    """
+    return bool(encoder.store) and encoder.store == store.content_hash
 
 
 REMEMBERED = 64  # comparisons that this process remembers: a suite repeats each for every head and seed

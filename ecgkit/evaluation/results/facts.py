@@ -188,6 +188,7 @@ class LeakFacts:
         records: Test records that pretraining saw, by the hash of their waveform.
         copies: Further test records that are copies of records that pretraining saw, by their waveform signature.
         compared: Test records whose signature was compared; 0 if the run or the records have none.
+        same_store: Whether pretraining and test are of one store, in which copies are found by their samples alone.
         unsigned: Records that pretraining saw and of which there is no signature.
         tested: Test records.
         patients: Test patients that pretraining saw, by patient id.
@@ -203,6 +204,7 @@ class LeakFacts:
     records: int = 0
     copies: int = 0
     compared: int = 0
+    same_store: bool = False
     unsigned: int = 0
     tested: int = 0
     patients: int = 0

@@ -262,6 +262,8 @@ def _leak_guard(facts: Facts) -> dict[str, str]:
 
 def _compared(found: LeakFacts) -> str:
     """Say how far copies were looked for."""
+    if found.same_store:
+        return "Both are of one store, whose folds keep patients apart; a copy in it is found by its samples alone"
     if not found.compared:
         return "A copy at another rate, length or scale is not found: the run holds no waveform signatures"
     silent = found.tested - found.compared
