@@ -41,7 +41,7 @@ class Recipe:
         eps: Term of Adam and AdamW that keeps the denominator from 0.
         momentum: Momentum of SGD and LARS.
         monitor: Metric of ``metrics.jsonl`` that decides which epoch is the best, such as ``val_loss`` or
-            ``probe_macro_auroc``. Of a score a higher value is better, of any other metric a lower one.
+            ``probe_macro_auroc``. A higher score is better; a lower value of every other metric is better.
         patience: Number of epochs without a better value of `monitor` after which the training stops early. None does
             not stop early. The schedule is that of all epochs.
     """

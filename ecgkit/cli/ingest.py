@@ -247,7 +247,7 @@ def ingest(
 
 
 def _telling(watch: Watch) -> Watch:
-    """Say what was chosen as soon as signals are read: an error before that is one line alone."""
+    """Print the choices once reading begins, so that an earlier error stands alone."""
 
     def told(stage: str, done: int, total: int) -> None:
         if stage in READING:

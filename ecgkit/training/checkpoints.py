@@ -39,14 +39,12 @@ class Progress:
         epoch: The current epoch, counted from 0.
         index: Number of finished steps in this epoch.
         step: Number of finished steps in all epochs.
-        best: The best value of the monitored metric so far; None before it was measured.
         metrics: The metrics of the finished epochs.
     """
 
     epoch: int = 0
     index: int = 0
     step: int = 0
-    best: float | None = None
     metrics: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -133,6 +131,7 @@ def _read(path: Path) -> Checkpoint:
         if file_sha256(path / Path(name).name) != expected:
             raise ValueError(f"{name} is not what was written")
     tensors = {name: load_weights(path / f"{name}.safetensors") for name in TENSORS}
+    state["progress"].pop("best", None)  # earlier checkpoints hold what the metrics tell
     return Checkpoint(Progress(**state["progress"]), int(state["processes"]), tensors)
 
 

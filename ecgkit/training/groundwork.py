@@ -14,16 +14,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from ecgkit.entries import MethodEntry, SupplyEntry
+from ecgkit.entries import MethodEntry
 from ecgkit.errors import RunError
 from ecgkit.executor import Executor, open_executor
 from ecgkit.methods import Method
-from ecgkit.plugins import host
 from ecgkit.progress import Progress, of_stage
 from ecgkit.signatures.make import has_signatures, store_signatures
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, is_made, maker_of_view, open_view
-from ecgkit.training.preparation import check_prepared, is_there
+from ecgkit.training.preparation import check_prepared, lacking
 from ecgkit.training.processes import placement
 
 PATIENCE = 1800.0  # s without anybody at work, after which a waiting process gives up
@@ -54,9 +53,7 @@ class Groundwork:
 
     def missing(self) -> tuple[str, ...]:
         """Return the supplies that the store lacks and that can be looked for before a task is opened."""
-        entries = host().entries(SupplyEntry)
-        known = [need for need in self.needs if need in entries and entries[need].holds]
-        return tuple(need for need in known if not is_there(entries[need], self.config, self.store))
+        return tuple(entry.name for entry in lacking(self.needs, self.store, self.config))
 
     def has_view(self) -> bool:
         """Return whether the view is there."""

@@ -5,7 +5,8 @@ file that holds anything else, or too little, is refused.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -13,6 +14,22 @@ from torch import Tensor
 from ecgkit.errors import RunError
 
 _PIECE = re.compile(r"(.+)#(\d+)")
+
+
+@contextmanager
+def sizes_of_file(expected: str) -> Iterator[None]:
+    """Refuse a published file whose sizes make no config, such as a width that its heads do not divide.
+
+    Args:
+        expected: The file that was expected, in words.
+
+    Raises:
+        RunError: The block, which makes the config, raised an error.
+    """
+    try:
+        yield
+    except (ValueError, ZeroDivisionError) as error:
+        raise RunError(f"the shapes in the file make no model ({error})", expected) from None
 
 
 def renamed(

@@ -4,7 +4,7 @@ Each need is a supply (`ecgkit.entries.SupplyEntry`), whose entry names the func
 """
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,12 +49,8 @@ def check_prepared(
     Raises:
         StoreError: Something is missing; the message names the command that adds it.
     """
-    for need in needs:
-        entry = host().entries(SupplyEntry).get(need)
-        if entry is None or not entry.holds:
-            continue
-        if is_there(entry, config, store):
-            continue
+    for entry in lacking(needs, store, config):
+        need = entry.name
         if prepare is None or not entry.prepare:
             raise StoreError(
                 f"{store.path} holds no {need}, which {owner} needs",
@@ -62,6 +58,15 @@ def check_prepared(
                 + (" (or train with --prepare, which does it first)" if entry.prepare else ""),
             )
         load_target(entry.prepare, f"supply {need!r}")(store, executor, prepare, *setting_of(entry, config))
+
+
+def lacking(needs: Iterable[str], store: Store, config: Any = None) -> Iterator[SupplyEntry]:
+    """Yield the supplies among the needs that a store lacks, as far as this can be told without opening them."""
+    entries = host().entries(SupplyEntry)
+    for need in needs:
+        entry = entries.get(need)
+        if entry is not None and entry.holds and not is_there(entry, config, store):
+            yield entry
 
 
 def setting_of(entry: SupplyEntry, config: Any) -> tuple[Any, ...]:

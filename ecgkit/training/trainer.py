@@ -112,7 +112,7 @@ class Trainer:
         batches = self._batches()
         with safe_points(*TO_SAVE) as stop:
             for epoch in range(self.progress.epoch, self.recipe.epochs):
-                if self.progress.metrics and is_flat(self.progress.metrics, self.recipe):
+                if is_flat(self.progress.metrics, self.recipe):
                     break
                 self._train_epoch(epoch, batches, stop, profiler)
                 self._end_epoch(epoch)
@@ -251,8 +251,7 @@ class Trainer:
         best = best_epoch(known, self.recipe.monitor)
         if best is metrics or not self.progress.metrics:
             self._write_weights(BEST)
-        value = None if best is None else best[self.recipe.monitor]
-        self.progress = Progress(epoch + 1, 0, self.progress.step, value, known)
+        self.progress = Progress(epoch + 1, 0, self.progress.step, known)
         self.means = Means()
         if self.journal is not None:
             self.journal.write(metrics)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from ecgkit.errors import RunError
-from ecgkit.training.official import count, renamed, s4_reach, size, without_prefix
+from ecgkit.training.official import count, renamed, s4_reach, size, sizes_of_file, without_prefix
 from ecgkit_benchmark.config import INCEPTION, KED, S4, XRESNET, InceptionConfig, S4Config, XResNetConfig
 
 HEAD = range(2, 20, 2)  # places of BatchNorm and linear layers behind two of pooling
@@ -79,7 +79,7 @@ def import_inception(state: State) -> tuple[InceptionConfig, State, Left]:
     ours, left = renamed(without_prefix(state, "module.", "model."), INCEPTION_RULES, of=of)
     hidden, classes = _head_sizes(ours, of)
     block = "encoder.trunk.blocks.0"
-    try:
+    with sizes_of_file(f"an official checkpoint of {of}"):
         config = replace(
             INCEPTION,
             depth=count(ours, "encoder.trunk.blocks"),
@@ -91,8 +91,6 @@ def import_inception(state: State) -> tuple[InceptionConfig, State, Left]:
             hidden=hidden,
             classes=classes,
         )
-    except ValueError as error:
-        raise _impossible(error, of) from None
     return config, ours, left
 
 
@@ -109,7 +107,7 @@ def import_s4(state: State) -> tuple[S4Config, State, Left]:
     depth = count(ours, "encoder.trunk.layers")
     C = "encoder.trunk.layers.0.kernel.C"
     batch = "encoder.trunk.norms.0.running_mean" in ours
-    try:
+    with sizes_of_file(f"an official checkpoint of {of}"):
         config = replace(
             S4,
             width=size(ours, C, 1, of=of),
@@ -120,8 +118,6 @@ def import_s4(state: State) -> tuple[S4Config, State, Left]:
             norm="batch-alone" if batch else "layer",
             classes=_numbered(size(ours, "encoder.head.weight", of=of)),
         )
-    except ValueError as error:
-        raise _impossible(error, of) from None
     return config, ours, left
 
 
@@ -138,7 +134,7 @@ def _xresnet_config(base: XResNetConfig, ours: State, of: str, **head: tuple) ->
     stages = range(count(ours, "encoder.trunk.stages"))
     stem = range(count(ours, "encoder.trunk.stem"))
     first = "encoder.trunk.stages.0.0.convs.1.0.weight"
-    try:
+    with sizes_of_file(f"an official checkpoint of {of}"):
         return replace(
             base,
             layers=tuple(count(ours, f"encoder.trunk.stages.{s}") for s in stages),
@@ -148,8 +144,6 @@ def _xresnet_config(base: XResNetConfig, ours: State, of: str, **head: tuple) ->
             stem_kernel=size(ours, "encoder.trunk.stem.0.0.weight", 2, of=of),
             **head,  # type: ignore[arg-type]
         )
-    except ValueError as error:
-        raise _impossible(error, of) from None
 
 
 def _head_sizes(ours: State, of: str) -> tuple[tuple[int, ...], tuple[str, ...]]:
@@ -163,7 +157,3 @@ def _head_sizes(ours: State, of: str) -> tuple[tuple[int, ...], tuple[str, ...]]
 
 def _numbered(classes: int) -> tuple[str, ...]:
     return tuple(f"class {c}" for c in range(classes))
-
-
-def _impossible(error: ValueError, of: str) -> RunError:
-    return RunError(f"the shapes in the file make no model ({error})", f"an official checkpoint of {of}")

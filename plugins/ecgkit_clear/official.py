@@ -12,6 +12,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from ecgkit.errors import RunError
+from ecgkit.training.official import sizes_of_file
 from ecgkit_clear.config import BASE, PRESETS, ClearConfig
 
 LEADS = 12
@@ -114,7 +115,7 @@ def _config_of(state: dict[str, Tensor]) -> ClearConfig:
     published = next((preset for preset in PRESETS.values() if preset.width == D), BASE)
     width = _size(state, "decoder.embed.bias", 0)
     half = window // 2
-    try:
+    with sizes_of_file(EXPECTED):
         return replace(
             BASE,
             width=D,
@@ -129,8 +130,6 @@ def _config_of(state: dict[str, Tensor]) -> ClearConfig:
             pad_aware=False,
             window=replace(BASE.window, before=half, after=half, max_beats=slots),
         )
-    except ValueError as error:
-        raise RunError(f"the shapes in the file make no model ({error})", EXPECTED) from None
 
 
 def _size(state: dict[str, Tensor], name: str, axis: int) -> int:

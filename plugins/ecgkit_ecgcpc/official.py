@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from ecgkit.errors import RunError
-from ecgkit.training.official import count, renamed, s4_reach, size
+from ecgkit.training.official import count, renamed, s4_reach, size, sizes_of_file
 from ecgkit_ecgcpc.config import BASE, EcgCpcConfig
 
 OF = "ECG-CPC"
@@ -43,7 +42,7 @@ def import_official(state: dict[str, Tensor]) -> tuple[EcgCpcConfig, dict[str, T
     convs = range(count(ours, "encoder.convs"))
     depth = count(ours, "encoder.trunk.layers")
     kernels = tuple(size(ours, f"encoder.convs.{i}.0.weight", 2, of=OF) for i in convs)
-    try:
+    with sizes_of_file(f"an official checkpoint of {OF}"):
         config = replace(
             BASE,
             channels=tuple(size(ours, f"encoder.convs.{i}.0.weight", of=OF) for i in convs),
@@ -53,6 +52,4 @@ def import_official(state: dict[str, Tensor]) -> tuple[EcgCpcConfig, dict[str, T
             states=2 * size(ours, "encoder.trunk.layers.0.kernel.C", 2, of=OF),
             reach=s4_reach(state, "ts_encoder.predictor.predictor.s4_layers.{}.kernel.kernel.{}", depth, of=OF),
         )
-    except ValueError as error:
-        raise RunError(f"the shapes in the file make no model ({error})", f"an official checkpoint of {OF}") from None
     return config, ours, left_out

@@ -5,7 +5,7 @@ from dataclasses import replace
 from torch import Tensor
 
 from ecgkit.errors import RunError
-from ecgkit.training.official import count, renamed, size
+from ecgkit.training.official import count, renamed, size, sizes_of_file
 from ecgkit_ecgfounder.config import CLASSES, FULL, PRESETS, EcgFounderConfig
 
 OF = "ECGFounder"
@@ -47,7 +47,7 @@ def import_official(state: dict[str, Tensor]) -> tuple[EcgFounderConfig, dict[st
     signal = {12: PRESETS["12-lead"].signal, 1: PRESETS["1-lead"].signal}.get(leads)
     if signal is None:
         raise RunError(f"the file's first convolution reads {leads} leads", "12 leads or 1")
-    try:
+    with sizes_of_file(f"an official checkpoint of {OF}"):
         config = replace(
             FULL,
             stem=size(ours, "encoder.trunk.stem.weight", of=OF),
@@ -58,8 +58,6 @@ def import_official(state: dict[str, Tensor]) -> tuple[EcgFounderConfig, dict[st
             classes=CLASSES if classes == len(CLASSES) else tuple(f"class {c}" for c in range(classes)),
             signal=signal,
         )
-    except ValueError as error:
-        raise RunError(f"the shapes in the file make no model ({error})", f"an official checkpoint of {OF}") from None
     return config, ours, left_out
 
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from ecgkit.errors import RunError
-from ecgkit.training.official import count, renamed, size
+from ecgkit.training.official import count, renamed, size, sizes_of_file
 from ecgkit_ecgjepa.config import BASE, LEADS, EcgJepaConfig
 from ecgkit_ecgjepa.model import positions
 
@@ -41,7 +41,7 @@ def import_official(
     ours, left_out = renamed(state, RULES, (TABLE, *PRETRAINING), of=OF)
     width, patch = (size(ours, "encoder.to_token.weight", axis, of=OF) for axis in (0, 1))
     patches = size(state, TABLE, of=OF) // len(LEADS)
-    try:
+    with sizes_of_file(f"an official checkpoint of {OF}"):
         config = replace(
             BASE,
             patch=patch,
@@ -51,8 +51,6 @@ def import_official(
             hidden=size(ours, "encoder.blocks.0.mlp.fc1.weight", of=OF),
             signal=replace(BASE.signal, seconds=patches * patch / BASE.signal.fs),
         )
-    except ValueError as error:
-        raise RunError(f"the shapes in the file make no model ({error})", f"an official checkpoint of {OF}") from None
     expected = positions(patches, width).flatten(0, 1)
     if state[TABLE].shape != expected.shape or not torch.allclose(state[TABLE].float(), expected, atol=1e-5):
         raise RunError(f"{TABLE} is not the table of sines that ECG-JEPA has", f"an official checkpoint of {OF}")

@@ -9,8 +9,7 @@ from typing import Any
 
 from torch import Tensor
 
-from ecgkit.errors import RunError
-from ecgkit.training.official import count, renamed, size
+from ecgkit.training.official import count, renamed, size, sizes_of_file
 from ecgkit_heartlang.config import HeartLangConfig, SentenceConfig, TokenizerConfig
 
 OF = "HeartLang"
@@ -87,7 +86,7 @@ def _sized(base: SentenceConfig, ours: dict[str, Tensor], head_width: int) -> An
         ours["encoder.positions"] = ours["encoder.positions"][0]
     inner = size(ours, "encoder.blocks.0.attn.qkv.weight", of=OF) // 3
     half = size(ours, "encoder.embed.weight", 1, of=OF) // 2
-    try:
+    with sizes_of_file(f"an official checkpoint of {OF}"):
         return replace(
             base,
             width=size(ours, "encoder.embed.weight", of=OF),
@@ -99,8 +98,6 @@ def _sized(base: SentenceConfig, ours: dict[str, Tensor], head_width: int) -> An
             window=replace(base.window, before=half, after=half),
             pad_aware=False,
         )
-    except ValueError as error:
-        raise RunError(f"the shapes in the file make no model ({error})", f"an official checkpoint of {OF}") from None
 
 
 def _need(ours: dict[str, Tensor], *names: str) -> None:

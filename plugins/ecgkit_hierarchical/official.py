@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from ecgkit.errors import RunError
+from ecgkit.training.official import sizes_of_file
 from ecgkit_hierarchical.config import BASE, KERNELS, HierarchicalConfig
 
 EXPECTED = "a checkpoint of the released code, with six convolutions and differential attention"
@@ -123,7 +124,7 @@ def _config_of(state: dict[str, Tensor], classifiers: int, heads: int) -> Hierar
         last, deep = _need(state, "fc2.weight"), _need(state, "fc1.weight").shape[0]
         count, wide = last.shape[0], last.shape[1] - deep
     names = LABELS if count == len(LABELS) else tuple(f"class {c}" for c in range(count))
-    try:
+    with sizes_of_file(EXPECTED):
         return replace(
             BASE,
             width=width,
@@ -136,8 +137,6 @@ def _config_of(state: dict[str, Tensor], classifiers: int, heads: int) -> Hierar
             wide="none",
             classes=names,
         )
-    except ValueError as error:
-        raise RunError(f"the shapes in the file make no model ({error})", EXPECTED) from None
 
 
 def _need(state: dict[str, Tensor], name: str) -> Tensor:

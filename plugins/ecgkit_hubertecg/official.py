@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ecgkit.errors import RunError
 from ecgkit.nn.wave import positional_rules
-from ecgkit.training.official import count, renamed, size
+from ecgkit.training.official import count, renamed, size, sizes_of_file
 from ecgkit_hubertecg.config import BASE, HEADS, HubertEcgConfig
 
 OF = "HuBERT-ECG"
@@ -61,7 +61,7 @@ def import_official(
         raise RunError(f"the file's convolutions have widths {kernels}", f"{BASE.kernels}, as the published ones")
     width, depth = size(ours, "encoder.project.weight", of=OF), count(ours, "encoder.blocks")
     classes = size(ours, "encoder.head.weight", of=OF) if "encoder.head.weight" in ours else 0
-    try:
+    with sizes_of_file(f"an official checkpoint of {OF}"):
         config = replace(
             BASE,
             channels=size(ours, "encoder.project.weight", 1, of=OF),
@@ -73,6 +73,4 @@ def import_official(
             groups=width // size(ours, "encoder.positions.direction", 1, of=OF),
             classes=tuple(f"class {c}" for c in range(classes)),
         )
-    except (ValueError, ZeroDivisionError) as error:
-        raise RunError(f"the shapes in the file make no model ({error})", f"an official checkpoint of {OF}") from None
     return config, ours, left_out

@@ -14,6 +14,7 @@ from torch import Tensor
 from ecgkit.errors import RunError
 from ecgkit.nn.resnet import DEPTHS
 from ecgkit.text.config import TextConfig
+from ecgkit.training.official import sizes_of_file
 from ecgkit_kmerl.config import MERL, MerlConfig
 
 MIMIC_LEADS = ("I", "II", "III", "aVR", "aVF", "aVL", "V1", "V2", "V3", "V4", "V5", "V6")
@@ -116,11 +117,9 @@ def _config_of(state: dict[str, Tensor], head_width: int) -> MerlConfig:
         sizes["text"] = replace(MEDCPT, width=_size(state, "text_projection.0.weight", 1))
     samples = sizes.pop("samples", MERL.signal.samples)
     seconds = samples / MERL.signal.fs
-    try:
+    with sizes_of_file(EXPECTED):
         signal = replace(MERL.signal, leads=MIMIC_LEADS, seconds=seconds, window=max(seconds, MERL.signal.window))
         return replace(MERL, **{"text": MEDCPT, "signal": signal, **sizes})
-    except ValueError as error:
-        raise RunError(f"the shapes in the file make no model ({error})", EXPECTED) from None
 
 
 def _vit_sizes(state: dict[str, Tensor], head_width: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from torch import Tensor
 from ecgkit.errors import RunError
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.signal.spec import SignalSpec
+from ecgkit.training.official import sizes_of_file
 from ecgkit_stmem.config import BASE, PRESETS, StMemConfig
 
 HEAD_WIDTH = 64
@@ -150,10 +151,8 @@ def _config_of(state: dict[str, Tensor], head_width: int) -> StMemConfig:
             "decoder_depth": _count_blocks(state, "decoder"),
             "decoder_heads": _heads(state, "decoder", head_width),
         }
-    try:
+    with sizes_of_file(EXPECTED):
         return replace(preset, signal=_signal(n * patch, preset.signal), **sizes)
-    except ValueError as error:
-        raise RunError(f"the shapes in the file make no model ({error})", EXPECTED) from None
 
 
 def _signal(samples: int, published: SignalSpec) -> SignalSpec:

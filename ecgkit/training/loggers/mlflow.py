@@ -51,8 +51,8 @@ class MlflowLogger:
             self._client.update_run(own, status="RUNNING")
             self._written = self._last_epoch(own)
             return own
-        found = self._client.get_experiment_by_name(os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT))
         name = os.environ.get("MLFLOW_EXPERIMENT_NAME", EXPERIMENT)
+        found = self._client.get_experiment_by_name(name)
         experiment = found.experiment_id if found else self._client.create_experiment(name)
         own = str(self._client.create_run(experiment, run_name=run.out.name).info.run_id)
         self._log_settings(own, run)
