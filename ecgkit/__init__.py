@@ -28,6 +28,7 @@ from ecgkit.entries import (
 from ecgkit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from ecgkit.api.analysis import analyse_layers, analyse_perturbations
     from ecgkit.api.attention import inspect_attention, inspect_lead_worth
     from ecgkit.api.beats import find_beats, score_beats
     from ecgkit.api.browse import browse
@@ -68,7 +69,6 @@ if TYPE_CHECKING:
     from ecgkit.api.score import score_challenge
     from ecgkit.api.simulate import simulate_cohort
     from ecgkit.api.status import doctor, status
-    from ecgkit.api.study import study_layers, study_perturbations
     from ecgkit.api.suite import probe_suite
     from ecgkit.api.table import probe_table
     from ecgkit.arrays.encoder import load
@@ -148,8 +148,8 @@ __all__ = [
     "show_run",
     "simulate_cohort",
     "status",
-    "study_layers",
-    "study_perturbations",
+    "analyse_layers",
+    "analyse_perturbations",
     "tag_run",
     "vote_knowledge",
     "write_mentions",
@@ -160,7 +160,7 @@ __all__ = [
 _FUNCTIONS = {
     "ecgkit.api.attention": "inspect_attention inspect_lead_worth",
     "ecgkit.api.probe": "probe",
-    "ecgkit.api.study": "study_layers study_perturbations",
+    "ecgkit.api.analysis": "analyse_layers analyse_perturbations",
     "ecgkit.api.suite": "probe_suite",
     "ecgkit.api.table": "probe_table",
     "ecgkit.api.beats": "find_beats score_beats",

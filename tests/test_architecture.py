@@ -65,7 +65,7 @@ ROOMS = (
 
 # Rooms inside the two largest rooms, in the same order.
 INNER_ROOMS = {
-    "evaluation": ("features", "protocols", "results", "scores", "heads", "probe", "studies", "suites"),
+    "evaluation": ("features", "protocols", "results", "scores", "heads", "probe", "analyses", "suites"),
     "reporting": ("elements", "pictures", "tables", "sections", "page"),
 }
 

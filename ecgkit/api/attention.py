@@ -5,10 +5,10 @@ from pathlib import Path
 from ecgkit.api.arguments import PathLike, path_or_none
 from ecgkit.atomic import check_suffix
 from ecgkit.errors import RunError
+from ecgkit.evaluation.analyses.attention import LeadWorth, RecordAttention, lead_worth, record_attention
 from ecgkit.evaluation.features.encoder import EncoderChoice, pretrained_encoder
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
-from ecgkit.evaluation.studies.attention import LeadWorth, RecordAttention, lead_worth, record_attention
 from ecgkit.progress import Progress, silent
 from ecgkit.reporting.pictures.attention import plot_attention
 from ecgkit.store.reader import Store

@@ -9,9 +9,9 @@ from ecgkit.atomic import check_suffix
 from ecgkit.choices import notes_choices
 from ecgkit.cohort.find import find_cohort
 from ecgkit.errors import ConfigError, StoreError
+from ecgkit.evaluation.analyses.attribution import WAYS, Way
+from ecgkit.evaluation.analyses.explanation import Explanation, ExplanationSummary, explain_rows, summarise
 from ecgkit.evaluation.probe.classifier import Classifier, open_classifier
-from ecgkit.evaluation.studies.attribution import WAYS, Way
-from ecgkit.evaluation.studies.explanation import Explanation, ExplanationSummary, explain_rows, summarise
 from ecgkit.progress import Progress, silent
 from ecgkit.reporting.elements.section import HeatMap
 from ecgkit.reporting.pictures.explanation import plot_explanation

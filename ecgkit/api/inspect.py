@@ -12,7 +12,7 @@ from ecgkit.atomic import check_suffix
 from ecgkit.beats.peaks import has_peaks, read_peaks
 from ecgkit.choices import notes_choices
 from ecgkit.errors import ConfigError, StoreError
-from ecgkit.evaluation.studies.reconstruction import Rebuilt, rebuild_record
+from ecgkit.evaluation.analyses.reconstruction import Rebuilt, rebuild_record
 from ecgkit.progress import Progress, silent
 from ecgkit.reporting.page.quality import write_quality_page
 from ecgkit.reporting.pictures.ecg import plot_ecg

@@ -9,7 +9,7 @@ from ecgkit.errors import ConfigError
 from ecgkit.wording import percent
 
 if TYPE_CHECKING:
-    from ecgkit.evaluation.studies.attention import LeadWorth, RecordAttention
+    from ecgkit.evaluation.analyses.attention import LeadWorth, RecordAttention
 
 
 def show_attention(run: Path, data: Path, record: str, task: str, out: Path | None, as_json: bool) -> None:

@@ -24,7 +24,7 @@ from ecgkit.cli.render import (
 from ecgkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ecgkit.evaluation.studies.explanation import Explanation, ExplanationSummary
+    from ecgkit.evaluation.analyses.explanation import Explanation, ExplanationSummary
 
 WHICH, HOW = "Records", "Explanation"
 

@@ -87,7 +87,7 @@ def probe(
         return
     _fill_in(options)
     if road in ("layers", "perturb"):
-        _study(road, layers or perturb, as_json, options)
+        _analyse(road, layers or perturb, as_json, options)
     else:
         _results(as_json, options)
 
@@ -132,19 +132,19 @@ def _end(found: "ProbeResults") -> None:
         raise typer.Exit(Exit.INCOMPLETE)
 
 
-def _study(road: str, asked: str, as_json: bool, options: Mapping[str, Any]) -> None:
-    """Study layers or perturbations, and print the table."""
-    from ecgkit.api.study import study_layers, study_perturbations
-    from ecgkit.cli.probe_show import show_study
+def _analyse(road: str, asked: str, as_json: bool, options: Mapping[str, Any]) -> None:
+    """Analyse layers or perturbations, and print the table."""
+    from ecgkit.api.analysis import analyse_layers, analyse_perturbations
+    from ecgkit.cli.probe_show import show_analysis
 
     unused = ("stores", "jobs", "scratch", "epochs", "fraction", "label_counts", "seeds", "eval_data")
     with progress() as watch:
         if road == "layers":
             taken = _taken(options, without=(*unused, "prompts", "independent_queries"))
-            found = study_layers(**taken, layers=asked, progress=watch)
+            found = analyse_layers(**taken, layers=asked, progress=watch)
         else:
-            found = study_perturbations(**_taken(options, without=unused), perturb=asked, progress=watch)
-    show_study(found)
+            found = analyse_perturbations(**_taken(options, without=unused), perturb=asked, progress=watch)
+    show_analysis(found)
     next_is("ecgkit report")
     if as_json:
         print_json([{str(name): value for name, value in row.items()} for row in found.table.to_dict("records")])

@@ -1,4 +1,4 @@
-"""The options of ``ecgkit probe``: encoder, data, head, amounts of labels, output, suites and studies."""
+"""The options of ``ecgkit probe``: encoder, data, head, amounts of labels, output, suites and analyses."""
 
 from pathlib import Path
 from typing import Annotated
@@ -189,11 +189,11 @@ NoCache = Annotated[
     bool, typer.Option("--no-cache", rich_help_panel="Output", help="Neither read nor write the feature cache.")
 ]
 
-# Suites and studies
+# Suites and analyses
 Suite = Annotated[
     str,
     typer.Option(
-        rich_help_panel="Suites and studies",
+        rich_help_panel="Suites and analyses",
         help="Run a grid of probes instead of one: a YAML file, or the name of a shipped suite, such as six.",
     ),
 ]
@@ -201,25 +201,25 @@ Stores = Annotated[
     list[str] | None,
     typer.Option(
         "--store",
-        rich_help_panel="Suites and studies",
+        rich_help_panel="Suites and analyses",
         help="With --suite, path of a store that the suite names: NAME=PATH. Repeatable.",
     ),
 ]
 Jobs = Annotated[
-    int, typer.Option(rich_help_panel="Suites and studies", min=1, help="Number of processes for a grid of probes.")
+    int, typer.Option(rich_help_panel="Suites and analyses", min=1, help="Number of processes for a grid of probes.")
 ]
 Layers = Annotated[
     str,
     typer.Option(
-        rich_help_panel="Suites and studies",
-        help="Study the layers of the encoder instead: all, or numbers such as 3,6. One head per layer.",
+        rich_help_panel="Suites and analyses",
+        help="Analyse the layers of the encoder instead: all, or numbers such as 3,6. One head per layer.",
     ),
 ]
 Perturb = Annotated[
     str,
     typer.Option(
-        rich_help_panel="Suites and studies",
-        help="Study perturbed test records instead, such as lead-shift=0,10,50ms, lead-off=0,1,3 or "
+        rich_help_panel="Suites and analyses",
+        help="Analyse perturbed test records instead, such as lead-shift=0,10,50ms, lead-off=0,1,3 or "
         "noise=em,bw,ma:24,12,0dB.",
     ),
 ]

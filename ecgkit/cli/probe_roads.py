@@ -2,7 +2,7 @@
 
 ``results`` makes one result, or a grid of results from options. ``models`` makes a table of several encoders, with
 ``--baselines`` if asked for. ``suite`` makes a grid of results from a file.
-``layers`` and ``perturb`` are studies.
+``layers`` and ``perturb`` are analyses.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ import typer
 
 ROADS = ("results", "suite", "layers", "perturb", "models")
 FILE = "the suite's file sets it"
-ONE_DRAW = "a study uses all training records and one seed"
-FROZEN = "a study needs a frozen encoder: a run, or --random-init"
-ONE_STORE = "a study uses one store"
-ONE_PROCESS = "a study runs in one process"
-ONE_ENCODER = "a table of several encoders has no studies; study them one by one"
+ONE_DRAW = "an analysis uses all training records and one seed"
+FROZEN = "an analysis needs a frozen encoder: a run, or --random-init"
+ONE_STORE = "an analysis uses one store"
+ONE_PROCESS = "an analysis runs in one process"
+ONE_ENCODER = "a table of several encoders has no analyses; analyse them one by one"
 NAMED = "--models names the encoders, which are runs"
 NOT_A_SUITE = "only a suite has named stores; use --data for a single store"
 
@@ -53,8 +53,8 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
             ),
             FILE,
         ),
-        "layers": "a suite contains no studies; study layers in a separate command",
-        "perturb": "a suite contains no studies; study perturbations in a separate command",
+        "layers": "a suite contains no analyses; analyse layers in a separate command",
+        "perturb": "a suite contains no analyses; analyse perturbations in a separate command",
     },
     "models": {
         **dict.fromkeys(("method", "random_init", "scratch", "preset", "config", "epochs"), NAMED),
@@ -68,7 +68,7 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
         "eval_data": ONE_STORE,
         "stores": NOT_A_SUITE,
         "jobs": ONE_PROCESS,
-        "perturb": "run one study at a time",
+        "perturb": "run one analysis at a time",
     },
     "perturb": {
         **dict.fromkeys(("fraction", "label_counts", "seeds"), ONE_DRAW),
@@ -85,7 +85,7 @@ def refuse_unused(ctx: typer.Context) -> str:
     """Return the road that the options choose, and refuse options that have no effect on it.
 
     Raises:
-        ConfigError: An option has no effect, or a study is given several tasks.
+        ConfigError: An option has no effect, or an analysis is given several tasks.
     """
     from ecgkit.errors import ConfigError
 

@@ -14,8 +14,8 @@ from ecgkit.wording import interval, percent
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ecgkit.api.analysis import AnalysisResults
     from ecgkit.api.probe import ProbeResults
-    from ecgkit.api.study import StudyResults
     from ecgkit.evaluation.results.row import ClassScore, ResultRow
     from ecgkit.evaluation.suites.run import SuiteResult
 
@@ -120,7 +120,7 @@ def _show_curves(results: "Results") -> None:
 
 
 def _show_curve(rows: "Sequence[ResultRow]") -> None:
-    from ecgkit.evaluation.studies.learning_curve import curve
+    from ecgkit.evaluation.analyses.learning_curve import curve
 
     sets: dict[str, list[ResultRow]] = {}
     for row in rows:
@@ -190,8 +190,8 @@ def _shared_folder(folders: Iterable[Any]) -> Path:
     return Path(os.path.commonpath([*folders]))
 
 
-def show_study(found: "StudyResults") -> None:
-    """Print the table of a study."""
+def show_analysis(found: "AnalysisResults") -> None:
+    """Print the table of an analysis."""
     for warning in found.warnings:
         warn(warning)
     if found.layers is not None:

@@ -31,7 +31,7 @@ FUNCTIONS = {
         "inspect_lead_worth",
         "find_records",
     ),
-    "probe": ("probe", "study_layers", "study_perturbations", "probe_suite", "probe_table"),
+    "probe": ("probe", "analyse_layers", "analyse_perturbations", "probe_suite", "probe_table"),
     "report": ("report",),
     "browse": ("browse",),
     "relabel": ("relabel",),

@@ -128,7 +128,7 @@ def test_help_is_short_of_types_for_flags(ecgkit) -> None:  # type: ignore[no-un
 def test_options_of_a_probe_are_grouped() -> None:
     program: Any = typer.main.get_command(build_app())
     panels = {param.rich_help_panel for param in program.commands["probe"].params if param.param_type_name == "option"}
-    assert {"Encoder", "Data", "Evaluation", "Amounts of labels", "Output", "Suites and studies"} <= panels
+    assert {"Encoder", "Data", "Evaluation", "Amounts of labels", "Output", "Suites and analyses"} <= panels
 
 
 def test_completion_of_stores_runs_and_settings(here: Path) -> None:

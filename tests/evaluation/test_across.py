@@ -242,7 +242,7 @@ def test_the_command_lists_what_is_shared(
     html = (tmp_path / "page.html").read_text()
     assert "classes left out" in html and "statements.zarr to challenge.zarr" in html
     refused = ecgkit(*words, "--task", "ptbxl-form", "--eval-data", challenge_store, "--layers", "all")
-    assert refused.code == 2 and "a study uses one store" in " ".join(refused.err.split())
+    assert refused.code == 2 and "an analysis uses one store" in " ".join(refused.err.split())
 
 
 def test_results_of_two_stores_have_folders_of_their_own(cohort_store: Path, other_cohort: Path) -> None:

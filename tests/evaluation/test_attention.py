@@ -12,6 +12,7 @@ from ecgkit_hierarchical.config import TINY
 
 from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import RunError
+from ecgkit.evaluation.analyses.attention import _by_sample, lead_worth, record_attention
 from ecgkit.evaluation.features.encoder import pretrained_encoder, untrained_encoder
 from ecgkit.evaluation.features.extract import extract
 from ecgkit.evaluation.probe.probe import Probe
@@ -20,7 +21,6 @@ from ecgkit.evaluation.results.predictions import read_predictions
 from ecgkit.evaluation.results.row import ROW, load_row
 from ecgkit.evaluation.scores.metrics import auroc, f1
 from ecgkit.evaluation.scores.thresholds import best_f1_thresholds
-from ecgkit.evaluation.studies.attention import _by_sample, lead_worth, record_attention
 from ecgkit.plugins import host
 from ecgkit.reporting.page.write import render_report
 from ecgkit.store.reader import Store

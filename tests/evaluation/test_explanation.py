@@ -11,12 +11,12 @@ from torch import nn
 
 from ecgkit.beats.parts import PARTS, QRS, beat_parts
 from ecgkit.errors import ConfigError
+from ecgkit.evaluation.analyses.explanation import explain_rows, summarise
+from ecgkit.evaluation.analyses.map_checks import check_map
+from ecgkit.evaluation.analyses.scorer import Scorer, record_input
 from ecgkit.evaluation.heads.own import OwnHead
 from ecgkit.evaluation.probe.classifier import Classifier
 from ecgkit.evaluation.probe.kept import KeptEncoder, KeptHead, Output
-from ecgkit.evaluation.studies.explanation import explain_rows, summarise
-from ecgkit.evaluation.studies.map_checks import check_map
-from ecgkit.evaluation.studies.scorer import Scorer, record_input
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Encoder, Features
 from ecgkit.reporting.pictures.explanation import explanation_figure

@@ -11,6 +11,7 @@ import torch
 
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import RunError
+from ecgkit.evaluation.analyses.layers import analyse_layers
 from ecgkit.evaluation.features import cache as feature_cache
 from ecgkit.evaluation.features import extract as features
 from ecgkit.evaluation.features.cache import FeatureCache, cache_folder
@@ -18,7 +19,6 @@ from ecgkit.evaluation.features.encoder import ProbedEncoder, untrained_encoder
 from ecgkit.evaluation.features.extract import extract
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
-from ecgkit.evaluation.studies.layers import study_layers
 from ecgkit.lock import hold
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
@@ -219,11 +219,11 @@ def test_a_study_of_layers_shares_the_cache_with_heads_on_layers(
     encoder: ProbedEncoder, store: Store, view: View, tmp_path: Path, encoded: list[int]
 ) -> None:
     asked = ProbeRequest(str(store.path), "simulated")
-    plain = study_layers(Probe(asked, encoder))
+    plain = analyse_layers(Probe(asked, encoder))
     assert len(encoded) == 1
     cache, rows = tmp_path / "c", Probe(asked, encoder).data.rows
     FeatureCache(cache).extract(encoder.encoder, encoder.config, store, view, rows, ("layers", "pooled"))
-    kept = study_layers(Probe(ProbeRequest(str(store.path), "simulated", cache=str(cache)), encoder))
+    kept = analyse_layers(Probe(ProbeRequest(str(store.path), "simulated", cache=str(cache)), encoder))
     assert len(encoded) == 2, "what another head had made serves"
     pd.testing.assert_frame_equal(kept.table, plain.table)
     assert kept.table["entropy"].notna().all()

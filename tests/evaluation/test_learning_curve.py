@@ -8,12 +8,12 @@ import pytest
 
 from ecgkit.api.probe import probe
 from ecgkit.errors import TaskError
+from ecgkit.evaluation.analyses.learning_curve import curve
 from ecgkit.evaluation.features.encoder import EncoderChoice
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.protocols.draws import Amount
 from ecgkit.evaluation.results.row import find_rows
-from ecgkit.evaluation.studies.learning_curve import curve
 from tests.api.runs import make_run
 from tests.conftest import Outcome
 

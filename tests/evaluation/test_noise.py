@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.signal
 
-from ecgkit.evaluation.studies.noise import (
+from ecgkit.evaluation.analyses.noise import (
     MOTION_BAND,
     MUSCLE_BAND,
     NOISES,

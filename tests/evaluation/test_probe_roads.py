@@ -147,7 +147,7 @@ def outcome(folder: Path) -> dict[str, Any]:
         if file.name == "row.json":
             row = json.loads(file.read_text())
             found[name] = {key: value for key, value in row.items() if key not in NOISE}
-        elif file.name in ("layers.csv", "levels.csv", "study.json"):
+        elif file.name in ("layers.csv", "levels.csv", "analysis.json"):
             found[name] = file.read_text()
         elif file.is_file() and ("kept" in name or "features" in name):
             found["features in " + name.split("/")[0]] = True

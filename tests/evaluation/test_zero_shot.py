@@ -343,7 +343,7 @@ def test_a_comma_joins_the_leads_of_one_set_and_several_sets_are_named_one_by_on
     assert done.code == 2
     assert done.err.strip().endswith("For several sets, repeat the option, such as: --leads 12 --leads limb")
     two = ("--leads", "I", "--leads", "II", "--perturb", "lead-off=0,1")
-    assert "a study with 2 lead sets: I, II" in ecgkit("probe", run, "--data", "x", "--task", "simulated", *two).err
+    assert "an analysis with 2 lead sets: I, II" in ecgkit("probe", run, "--data", "x", "--task", "simulated", *two).err
 
 
 def test_the_files_of_a_grid_are_named_after_its_lead_sets_and_amounts() -> None:

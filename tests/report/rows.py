@@ -247,7 +247,7 @@ def write_result(
 
 def write_layers(run: Path, *, layers: int = 6) -> Path:
     """Write a study of layers beside a run's results, as `ecgkit probe --layers` does."""
-    file = run / "studies" / "ptbxl-super-layers-ptb-xl-seed0" / "layers.csv"
+    file = run / "analyses" / "ptbxl-super-layers-ptb-xl-seed0" / "layers.csv"
     file.parent.mkdir(parents=True)
     lines = [f"{i},{0.8 + 0.01 * i - 0.002 * i * i},{0.79 + 0.01 * i - 0.002 * i * i},," for i in range(1, layers + 1)]
     file.write_text("\n".join(["layer,val_auroc,test_auroc,similarity,entropy", *lines]) + "\n")

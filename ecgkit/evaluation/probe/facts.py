@@ -1,4 +1,4 @@
-"""Collects the facts that a result row or a study stores."""
+"""Collects the facts that a result row or an analysis stores."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -46,7 +46,7 @@ def facts_of(
     choices: Mapping[str, Any] = MappingProxyType({}),
     training: Sequence[Mapping[str, Any]] = (),
 ) -> Facts:
-    """Return everything that the numbers of a probe or a study depend on.
+    """Return everything that the numbers of a probe or an analysis depend on.
 
     Args:
         probe: The probe.

@@ -2,7 +2,7 @@
 
 The encoder's own contract builds its input from any store, whatever the store's sampling rate or lead order. The head
 is fitted on the training part, its settings are chosen on the validation part, and the test part is predicted once. A
-probe opens the encoder, the store and the task once. Commands, suites, studies and attention maps all use it.
+probe opens the encoder, the store and the task once. Commands, suites, analyses and attention maps all use it.
 """
 
 import copy

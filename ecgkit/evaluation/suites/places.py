@@ -36,7 +36,7 @@ class Places:
         Args:
             request: The request.
             with_encoder: Begin with the encoder's name, for folders with results of several encoders.
-            kind: The kind of study, for the folder of a study.
+            kind: The kind of analysis, for the folder of an analysis.
 
         Raises:
             EcgkitError: Something that the request names does not exist.

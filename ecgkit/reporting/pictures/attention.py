@@ -12,7 +12,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from ecgkit.atomic import atomic_file
-from ecgkit.evaluation.studies.attention import RecordAttention
+from ecgkit.evaluation.analyses.attention import RecordAttention
 
 INK, QUIET, BAR, DROP = "#15151a", "#6b6b73", "#1f5fa8", "#b5542c"
 # White for no weight, blue for positive weight, red for negative weight.
@@ -25,7 +25,7 @@ def plot_attention(found: RecordAttention, out: Path, *, title: str = "") -> Non
     """Write the picture of a record with a model's attention.
 
     Args:
-        found: The attention, from `ecgkit.evaluation.studies.attention.record_attention`.
+        found: The attention, from `ecgkit.evaluation.analyses.attention.record_attention`.
         out: The PNG file; it appears complete or not at all.
         title: First line of the picture.
     """

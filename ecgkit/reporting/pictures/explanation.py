@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import uniform_filter1d
 
 from ecgkit.atomic import atomic_file
-from ecgkit.evaluation.studies.explanation import Explanation
+from ecgkit.evaluation.analyses.explanation import Explanation
 from ecgkit.recording import Recording
 from ecgkit.reporting.pictures.ecg import (
     DPI,

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from ecgkit.evaluation.studies.reconstruction import Rebuilt
+from ecgkit.evaluation.analyses.reconstruction import Rebuilt
 from ecgkit.reporting.pictures.canvas import INK, QUIET, new_figure, save
 
 HIDDEN, REBUILT = "#f3f1e4", "#c2571a"

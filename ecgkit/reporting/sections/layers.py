@@ -1,7 +1,7 @@
-"""The AUROC of a probe on each layer of an encoder, from the studies beside a run's results.
+"""The AUROC of a probe on each layer of an encoder, from the analyses beside a run's results.
 
 RUN/probes/RESULT/row.json
-RUN/studies/TASK-layers-.../layers.csv    layer, val_auroc, test_auroc, and other columns
+RUN/analyses/TASK-layers-.../layers.csv    layer, val_auroc, test_auroc, and other columns
 """
 
 from pathlib import Path
@@ -17,13 +17,13 @@ NOTE = "Choose the layer by the validation curve. The test curve is only for com
 
 
 def layers_section(rows: Rows) -> Section | None:
-    """Return one figure for each study of layers found beside the runs of the rows, or None."""
+    """Return one figure for each analysis of layers found beside the runs of the rows, or None."""
     runs: dict[Path, str] = {}
     for path, row in rows:
         if len(path.parents) > 2:
             runs.setdefault(path.parents[2], row.run)
     files = [
-        (run, file) for folder, run in runs.items() for file in sorted(folder.glob(f"studies/*-layers-*/{LAYERS}"))
+        (run, file) for folder, run in runs.items() for file in sorted(folder.glob(f"analyses/*-layers-*/{LAYERS}"))
     ]
     figures = tuple(_figure(run, file) for run, file in files)
     return Section("Layers", figures, NOTE) if figures else None

@@ -1,4 +1,4 @@
-"""Figures of the studies of an encoder: lines over layers or levels, and maps of similarity.
+"""Figures of the analyses of an encoder: lines over layers or levels, and maps of similarity.
 
 Their numbers are written as tables in the same folder.
 """
@@ -14,14 +14,14 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-from ecgkit.evaluation.studies.layers import LayerStudy, QueryMap
+from ecgkit.evaluation.analyses.layers import LayerAnalysis, QueryMap
 from ecgkit.reporting.pictures.canvas import INK, QUIET, new_figure, save
 
 COLOURS = ("#1f5fa8", "#c2571a", "#2e7d4f", "#7a4fa3")
 MARKERS = ("o", "s", "^", "D")
-# Columns of a study of perturbations that are drawn if they were measured, with their scale.
+# Columns of an analysis of perturbations that are drawn if they were measured, with their scale.
 STUDIED = {"auroc": (100, "macro AUROC × 100, test"), "loss": (1, "pretraining loss, test")}
-# Panels of a study of layers: the axis label, and the column of each line.
+# Panels of an analysis of layers: the axis label, and the column of each line.
 PANELS = (
     ("macro AUROC of a linear probe", {"val": "val_auroc", "test": "test_auroc"}, 100),
     ("mean cosine between tokens", {"tokens": "similarity"}, 1),
@@ -46,20 +46,20 @@ def draw_lines(
         axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=QUIET)
 
 
-def plot_layers(study: LayerStudy, out: Path, *, title: str) -> None:
-    """Draw a study of layers: AUROC, similarity and entropy by layer, and the similarity map of three layers."""
-    has_map = study.map is not None
+def plot_layers(analysis: LayerAnalysis, out: Path, *, title: str) -> None:
+    """Draw an analysis of layers: AUROC, similarity and entropy by layer, and the similarity map of three layers."""
+    has_map = analysis.map is not None
     figure = new_figure(11, 7.2 if has_map else 3.4)
     rows = figure.add_gridspec(1 + has_map, 3, height_ratios=[1, 1.15][: 1 + has_map])
     figure.suptitle(title, fontsize=11, color=INK)
-    x = study.table["layer"].tolist()
+    x = analysis.table["layer"].tolist()
     for place, (label, columns, scale) in enumerate(PANELS):
         axes = figure.add_subplot(rows[0, place])
-        lines = {name: (scale * study.table[column]).tolist() for name, column in columns.items()}
+        lines = {name: (scale * analysis.table[column]).tolist() for name, column in columns.items()}
         draw_lines(axes, x, lines, x_label="layer", y_label=label)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if study.map is not None:
-        _draw_maps(figure, rows, study.map, x)
+    if analysis.map is not None:
+        _draw_maps(figure, rows, analysis.map, x)
     save(figure, out)
 
 

@@ -15,14 +15,14 @@ from torch import Tensor
 from ecgkit.beats.peaks import FOLDER, write_peaks
 from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import ConfigError
+from ecgkit.evaluation.analyses import pretraining_loss
+from ecgkit.evaluation.analyses.layers import mean_cosine, run_layers, token_statistics
+from ecgkit.evaluation.analyses.noise import noise_ratio
+from ecgkit.evaluation.analyses.perturbations import PERTURBATIONS, noise_of, parse_disturbances, shift_leads
+from ecgkit.evaluation.analyses.robustness import perturbed_view
 from ecgkit.evaluation.features.encoder import untrained_encoder
 from ecgkit.evaluation.probe.opened import OpenedTask
 from ecgkit.evaluation.results.facts import SplitFacts
-from ecgkit.evaluation.studies import pretraining_loss
-from ecgkit.evaluation.studies.layers import mean_cosine, run_layers, token_statistics
-from ecgkit.evaluation.studies.noise import noise_ratio
-from ecgkit.evaluation.studies.perturbations import PERTURBATIONS, noise_of, parse_disturbances, shift_leads
-from ecgkit.evaluation.studies.robustness import perturbed_view
 from ecgkit.methods import Clock, method_config
 from ecgkit.nn.attention import watching
 from ecgkit.plugins import host
@@ -215,19 +215,19 @@ def test_wrong_perturbations_are_refused_in_one_line(text: str, message: str) ->
 def test_the_studies_of_a_run(
     name: str, runs: dict[str, Path], beat_store: Path, tmp_path: Path, ecgkit: Callable
 ) -> None:
-    common = ("--data", beat_store, "--task", "simulated", "--out", tmp_path / "study")
+    common = ("--data", beat_store, "--task", "simulated", "--out", tmp_path / "analysis")
     shown = ecgkit("probe", runs[name], *common, "--layers", "all")
     assert shown.code == 0, shown.err
-    table = pd.read_csv(tmp_path / "study" / "layers.csv")
+    table = pd.read_csv(tmp_path / "analysis" / "layers.csv")
     assert table["layer"].tolist() == [1, 2]
     assert table[["val_auroc", "test_auroc"]].stack().between(0, 1).all()
-    maps = pd.read_csv(tmp_path / "study" / "similarity_map.csv")
+    maps = pd.read_csv(tmp_path / "analysis" / "similarity_map.csv")
     assert maps["lead"].nunique() == 12
     assert maps["similarity"].max() == pytest.approx(1, abs=1e-5)  # the query itself
-    assert (tmp_path / "study" / "layers.png").stat().st_size > 10_000
+    assert (tmp_path / "analysis" / "layers.png").stat().st_size > 10_000
     refused = ecgkit("probe", runs[name], *common, "--perturb", "lead-shift=0,50ms")
     assert refused.code == 2
-    assert "layer study" in refused.err
+    assert "layer analysis" in refused.err
     common = (*common[:-1], tmp_path / "levels")
     shown = ecgkit(
         "probe", runs[name], *common, "--perturb", "lead-shift=0,50ms", "--head", "hug", "--set", "recipe.epochs=3"
@@ -241,9 +241,9 @@ def test_the_studies_of_a_run(
     for wrong, message in (
         (("--layers", "3"), "numbers from 1 to 2"),
         (("--layers", "x"), "numbers from 1 to 2"),
-        (("--layers", "all", "--perturb", "lead-shift=1"), "run one study at a time"),
-        (("--layers", "all", "--fraction", "10"), "a study uses all"),
-        (("--perturb", "lead-off=1", "--seeds", "2"), "a study"),
+        (("--layers", "all", "--perturb", "lead-shift=1"), "run one analysis at a time"),
+        (("--layers", "all", "--fraction", "10"), "an analysis uses all"),
+        (("--perturb", "lead-off=1", "--seeds", "2"), "an analysis"),
     ):
         refused = ecgkit("probe", runs[name], *common[:-1], tmp_path / "none", *wrong)
         assert (refused.code, message in refused.err) == (2, True), refused.err
@@ -255,7 +255,7 @@ def test_the_studies_of_a_run(
 def test_the_picture_of_what_is_rebuilt(
     name: str, runs: dict[str, Path], beat_store: Path, tmp_path: Path, ecgkit
 ) -> None:
-    from ecgkit.evaluation.studies.reconstruction import rebuild_record
+    from ecgkit.evaluation.analyses.reconstruction import rebuild_record
     from ecgkit.training.run import open_run
 
     out = tmp_path / "r.png"

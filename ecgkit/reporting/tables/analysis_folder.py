@@ -1,8 +1,8 @@
-"""The folder of a study: its table as CSV, and the figure that shows it.
+"""The folder of an analysis: its table as CSV, and the figure that shows it.
 
 FOLDER/layers.csv           one row per layer        FOLDER/levels.csv   one row per level of a perturbation
 FOLDER/similarity_map.csv   layer, lead, token       FOLDER/levels.png
-FOLDER/layers.png           what was measured        FOLDER/study.json   encoder, head and facts
+FOLDER/layers.png           what was measured        FOLDER/analysis.json   encoder, head and facts
 """
 
 import json
@@ -14,28 +14,28 @@ import numpy as np
 import pandas as pd
 
 from ecgkit.atomic import atomic_folder
-from ecgkit.evaluation.studies.layers import LayerStudy, QueryMap
-from ecgkit.evaluation.studies.perturbations import Disturbances
-from ecgkit.reporting.pictures.studies import plot_layers, plot_perturbation
+from ecgkit.evaluation.analyses.layers import LayerAnalysis, QueryMap
+from ecgkit.evaluation.analyses.perturbations import Disturbances
+from ecgkit.reporting.pictures.analyses import plot_layers, plot_perturbation
 
-ABOUT = "study.json"
-LAYERS, LEVELS = "layer study", "perturbation study"  # kinds of folders
+ABOUT = "analysis.json"
+LAYERS, LEVELS = "layer analysis", "perturbation analysis"  # kinds of folders
 
 
-def write_layer_study(folder: Path, study: LayerStudy, about: Mapping[str, Any], *, title: str) -> None:
-    """Write a study of layers; the folder appears complete, and replaces an earlier one."""
+def write_layer_analysis(folder: Path, analysis: LayerAnalysis, about: Mapping[str, Any], *, title: str) -> None:
+    """Write an analysis of layers; the folder appears complete, and replaces an earlier one."""
     with atomic_folder(folder, LAYERS) as staging:
-        study.table.to_csv(staging / "layers.csv", index=False)
-        if study.map is not None:
-            _map_table(study.map).to_csv(staging / "similarity_map.csv", index=False)
-        plot_layers(study, staging / "layers.png", title=title)
+        analysis.table.to_csv(staging / "layers.csv", index=False)
+        if analysis.map is not None:
+            _map_table(analysis.map).to_csv(staging / "similarity_map.csv", index=False)
+        plot_layers(analysis, staging / "layers.png", title=title)
         _write_about(staging, about)
 
 
-def write_perturbation_study(
+def write_perturbation_analysis(
     folder: Path, table: pd.DataFrame, disturbances: Disturbances, about: Mapping[str, Any], *, title: str
 ) -> None:
-    """Write a study of a perturbation; the folder appears complete, and replaces an earlier one."""
+    """Write an analysis of a perturbation; the folder appears complete, and replaces an earlier one."""
     with atomic_folder(folder, LEVELS) as staging:
         table.to_csv(staging / "levels.csv", index=False)
         plot_perturbation(table, staging / "levels.png", title=title, x_label=disturbances.kind.axis)

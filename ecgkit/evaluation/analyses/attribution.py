@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ecgkit.distribution import install_extra
 from ecgkit.errors import ConfigError
-from ecgkit.evaluation.studies.scorer import RecordInput, Scorer
+from ecgkit.evaluation.analyses.scorer import RecordInput, Scorer
 
 Way = Literal["gradients", "occlusion"]
 WAYS: tuple[Way, ...] = get_args(Way)

@@ -1,7 +1,7 @@
 """Why a classifier gives a record its score: the leads, the moments and the parts of the beat that raise or lower it.
 
 A map gives each sample of each lead its share of the score. Occlusion by lead and by part of the beat says how far the
-score falls without them. Two checks say whether the map means anything (`ecgkit.evaluation.studies.map_checks`).
+score falls without them. Two checks say whether the map means anything (`ecgkit.evaluation.analyses.map_checks`).
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,10 +17,10 @@ from ecgkit.beats.find import find_in_block
 from ecgkit.beats.parts import PARTS, beat_parts
 from ecgkit.beats.peaks import has_peaks, read_peaks
 from ecgkit.errors import ConfigError, StoreError, did_you_mean
+from ecgkit.evaluation.analyses.attribution import Way, attribute, occlude, on_record
+from ecgkit.evaluation.analyses.map_checks import MapCheck, check_map
+from ecgkit.evaluation.analyses.scorer import RecordInput, Scorer, record_input
 from ecgkit.evaluation.probe.classifier import Classifier
-from ecgkit.evaluation.studies.attribution import Way, attribute, occlude, on_record
-from ecgkit.evaluation.studies.map_checks import MapCheck, check_map
-from ecgkit.evaluation.studies.scorer import RecordInput, Scorer, record_input
 from ecgkit.progress import Progress, silent
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View, preview

@@ -1,4 +1,4 @@
-"""``ecgkit.study_layers`` and ``ecgkit.study_perturbations``: probe each layer, and probe perturbed test records."""
+"""``ecgkit.analyse_layers`` and ``ecgkit.analyse_perturbations``: probe each layer, and probe perturbed test records."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -14,44 +14,44 @@ from ecgkit.atomic import check_output
 from ecgkit.choices import notes_choices
 from ecgkit.config import build, to_dict
 from ecgkit.errors import ConfigError
+from ecgkit.evaluation.analyses.layers import LayerAnalysis
+from ecgkit.evaluation.analyses.layers import analyse_layers as layers_of
+from ecgkit.evaluation.analyses.perturbations import Disturbances, parse_disturbances
+from ecgkit.evaluation.analyses.robustness import analyse_perturbation
 from ecgkit.evaluation.probe.facts import facts_of
 from ecgkit.evaluation.probe.leaks import leak_warnings
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.protocols.lead_sets import lead_set
-from ecgkit.evaluation.studies.layers import LayerStudy
-from ecgkit.evaluation.studies.layers import study_layers as layers_of
-from ecgkit.evaluation.studies.perturbations import Disturbances, parse_disturbances
-from ecgkit.evaluation.studies.robustness import study_perturbation
 from ecgkit.evaluation.suites.places import Places
 from ecgkit.progress import Progress, silent
-from ecgkit.reporting.tables.study_folder import LAYERS, LEVELS, write_layer_study, write_perturbation_study
+from ecgkit.reporting.tables.analysis_folder import LAYERS, LEVELS, write_layer_analysis, write_perturbation_analysis
 from ecgkit.workspace.fitting import probe_inputs
 
 
 @dataclass(frozen=True)
-class StudyResults:
-    """The results of a study.
+class AnalysisResults:
+    """The results of an analysis.
 
     Args:
         folder: Folder of the table and the figure.
-        title: Title of the study.
+        title: Title of the analysis.
         table: One row per layer, or per perturbation and level.
         warnings: Limits of the numbers, such as an overlap with pretraining.
-        layers: For a study of layers, its full results.
-        disturbances: For a study of perturbations, the perturbations of the test records.
+        layers: For an analysis of layers, its full results.
+        disturbances: For an analysis of perturbations, the perturbations of the test records.
     """
 
     folder: Path
     title: str
     table: pd.DataFrame
     warnings: tuple[str, ...] = ()
-    layers: LayerStudy | None = None
+    layers: LayerAnalysis | None = None
     disturbances: Disturbances | None = None
 
 
 @notes_choices
-def study_layers(
+def analyse_layers(
     run: PathLike | None = None,
     *,
     data: PathLike | None = None,
@@ -75,7 +75,7 @@ def study_layers(
     cache: PathLike | None = None,
     no_cache: bool = False,
     progress: Progress = silent,
-) -> StudyResults:
+) -> AnalysisResults:
     """Fit a head on each layer of an encoder, and measure the similarity and the attention entropy of its tokens.
 
     The arguments from `method` on are those of `ecgkit.probe`.
@@ -85,8 +85,8 @@ def study_layers(
         data: Store with the task's labels.
         task: Name of a task, or path of a task's YAML file.
         layers: ``all``, or numbers of layers from 1.
-        method: Method family to study without a run.
-        random_init: Study the untrained encoder of `method`.
+        method: Method family to analyse without a run.
+        random_init: Analyse the untrained encoder of `method`.
         preset: Preset of `method`.
         config: YAML file with settings of `method`.
         settings: Settings of the head or the model.
@@ -96,16 +96,16 @@ def study_layers(
         splits: Published split tables to follow.
         label_set: ``exact`` or ``shipped``.
         task_settings: Settings of the task.
-        allow_overlap: Study even if pretraining saw test records or their patients.
+        allow_overlap: Analyse even if pretraining saw test records or their patients.
         seed: Seed of the heads.
         device: Device to compute on.
-        out: Folder of the study. By default below the run.
+        out: Folder of the analysis. By default below the run.
         cache: Folder of the feature cache.
         no_cache: Neither read nor write the feature cache.
         progress: Called with the stage, units done and units in all.
 
     Returns:
-        The study, which is also written to its folder.
+        The analysis, which is also written to its folder.
 
     Raises:
         RunError: The encoder does not return its layers, or the head cannot be fitted on a layer.
@@ -116,12 +116,12 @@ def study_layers(
     folder = _folder(request, f"layers-{which}", out, LAYERS)
     probe = Probe(request, progress=progress)
     found = layers_of(probe, which)
-    write_layer_study(folder, found, _about(probe), title=_title(probe))
-    return StudyResults(folder, _title(probe), found.table, leak_warnings(probe.leak), layers=found)
+    write_layer_analysis(folder, found, _about(probe), title=_title(probe))
+    return AnalysisResults(folder, _title(probe), found.table, leak_warnings(probe.leak), layers=found)
 
 
 @notes_choices
-def study_perturbations(
+def analyse_perturbations(
     run: PathLike | None = None,
     *,
     data: PathLike | None = None,
@@ -147,7 +147,7 @@ def study_perturbations(
     cache: PathLike | None = None,
     no_cache: bool = False,
     progress: Progress = silent,
-) -> StudyResults:
+) -> AnalysisResults:
     """Probe an encoder on perturbed test records; the head is fitted on clean training records.
 
     The arguments from `method` on are those of `ecgkit.probe`.
@@ -158,8 +158,8 @@ def study_perturbations(
         data: Store with the task's labels.
         task: Name of a task, or path of a task's YAML file.
         perturb: Perturbation with its levels, such as ``lead-shift=0,10,50ms`` or ``noise=em,bw,ma:24,12,0dB``.
-        method: Method family to study without a run.
-        random_init: Study the untrained encoder of `method`.
+        method: Method family to analyse without a run.
+        random_init: Analyse the untrained encoder of `method`.
         preset: Preset of `method`.
         config: YAML file with settings of `method`.
         settings: Settings of the head or the model.
@@ -171,16 +171,16 @@ def study_perturbations(
         splits: Published split tables to follow.
         label_set: ``exact`` or ``shipped``.
         task_settings: Settings of the task.
-        allow_overlap: Study even if pretraining saw test records or their patients.
+        allow_overlap: Analyse even if pretraining saw test records or their patients.
         seed: Seed of the head, the masks and the random perturbations.
         device: Device to compute on.
-        out: Folder of the study. By default below the run.
+        out: Folder of the analysis. By default below the run.
         cache: Folder of the feature cache.
         no_cache: Neither read nor write the feature cache.
         progress: Called with the stage, units done and units in all.
 
     Returns:
-        The study, which is also written to its folder.
+        The analysis, which is also written to its folder.
 
     Raises:
         RunError: The encoder itself is trained.
@@ -191,16 +191,18 @@ def study_perturbations(
     levels = ",".join(f"{level:g}" for level in disturbances.levels)
     folder = _folder(request, f"{disturbances.name}-{levels}", out, LEVELS)
     probe = Probe(request, progress=progress)
-    table = study_perturbation(probe, disturbances)
-    write_perturbation_study(folder, table, disturbances, _about(probe), title=_title(probe, head=True))
-    return StudyResults(folder, _title(probe, head=True), table, leak_warnings(probe.leak), disturbances=disturbances)
+    table = analyse_perturbation(probe, disturbances)
+    write_perturbation_analysis(folder, table, disturbances, _about(probe), title=_title(probe, head=True))
+    return AnalysisResults(
+        folder, _title(probe, head=True), table, leak_warnings(probe.leak), disturbances=disturbances
+    )
 
 
 def _request(options: Mapping[str, Any]) -> ProbeRequest:
-    """Return what the probe of a study is asked to do.
+    """Return what the probe of an analysis is asked to do.
 
     Args:
-        options: The arguments of `study_layers` or `study_perturbations` by name.
+        options: The arguments of `analyse_layers` or `analyse_perturbations` by name.
 
     Raises:
         ConfigError: Options contradict each other.
@@ -225,31 +227,31 @@ def _request(options: Mapping[str, Any]) -> ProbeRequest:
         "task_settings": tuple(assignments(options["task_settings"])),
         "cache": cache_choice(cache, options["no_cache"]),
     }
-    return build(ProbeRequest, values, source="study")
+    return build(ProbeRequest, values, source="analysis")
 
 
 def _one_lead_set(leads: str | Sequence[str]) -> str:
-    """Return the name of the lead set of a study; empty for all leads.
+    """Return the name of the lead set of an analysis; empty for all leads.
 
     Raises:
         ConfigError: Several sets are given.
     """
     given = [leads] if isinstance(leads, str) else list(leads)
     if len(given) > 1:
-        raise ConfigError(f"a study with {len(given)} lead sets: {', '.join(given)}", remedy="Give --leads once.")
+        raise ConfigError(f"an analysis with {len(given)} lead sets: {', '.join(given)}", remedy="Give --leads once.")
     return lead_set(given[0]).name if given and given[0] else ""
 
 
 def _folder(request: ProbeRequest, kind: str, out: PathLike | None, folder_kind: str) -> Path:
-    """Return the folder of a study; its name holds everything that distinguishes two studies."""
-    named = request.below / "studies" / Places().name(request, kind=re.sub(r"[^A-Za-z0-9-]+", "-", kind))
+    """Return the folder of an analysis; its name holds everything that distinguishes two analyses."""
+    named = request.below / "analyses" / Places().name(request, kind=re.sub(r"[^A-Za-z0-9-]+", "-", kind))
     folder = Path(out) if out else named
     check_output(folder, folder_kind, overwrite=True)
     return folder
 
 
 def _about(probe: Probe) -> dict[str, Any]:
-    """Return the inputs and settings of a study, for its folder."""
+    """Return the inputs and settings of an analysis, for its folder."""
     encoder, request = probe.encoder, probe.request
     return {
         "run": encoder.name,

@@ -16,7 +16,7 @@ import numpy as np
 import scipy.ndimage
 
 from ecgkit.errors import ConfigError
-from ecgkit.evaluation.studies.noise import NOISES, Window, add_noise, leads_off
+from ecgkit.evaluation.analyses.noise import NOISES, Window, add_noise, leads_off
 from ecgkit.leads import STANDARD_LEADS
 
 NOISE = "noise"

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from ecgkit.evaluation.studies.attribution import Way, attribute, windows
-from ecgkit.evaluation.studies.scorer import Scorer
+from ecgkit.evaluation.analyses.attribution import Way, attribute, windows
+from ecgkit.evaluation.analyses.scorer import Scorer
 from ecgkit.methods import Encoder
 
 CELL = 0.1  # s of one lead that are deleted at a time

@@ -1,7 +1,7 @@
 """Measures the robustness of a frozen encoder: probe AUROC and pretraining loss on disturbed signals.
 
 Only the test set is disturbed; the head is fitted and chosen on clean records. Beat positions are those of the clean
-record. `ecgkit.evaluation.studies.perturbations` defines the perturbations.
+record. `ecgkit.evaluation.analyses.perturbations` defines the perturbations.
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecgkit.errors import RunError
+from ecgkit.evaluation.analyses.noise import Window
+from ecgkit.evaluation.analyses.perturbations import Disturbances, Perturbation
+from ecgkit.evaluation.analyses.pretraining_loss import PretrainingLoss, open_pretraining_loss
 from ecgkit.evaluation.features.extract import extract
 from ecgkit.evaluation.probe.fitted import FittedProbe
 from ecgkit.evaluation.probe.probe import Probe, refuse_regression
 from ecgkit.evaluation.scores.metrics import macro_auroc
-from ecgkit.evaluation.studies.noise import Window
-from ecgkit.evaluation.studies.perturbations import Disturbances, Perturbation
-from ecgkit.evaluation.studies.pretraining_loss import PretrainingLoss, open_pretraining_loss
 from ecgkit.store.views import View, before_filter
 from ecgkit.training.supply import Supply
 
@@ -63,7 +63,7 @@ def perturbed_view(view: View, recorded: View, perturbation: Perturbation, level
     return replace(view, signal=cast(NDArray[np.float32], PerturbedSignal(view, recorded, perturbation, level, seed)))
 
 
-def study_perturbation(probe: Probe, disturbances: Disturbances) -> pd.DataFrame:
+def analyse_perturbation(probe: Probe, disturbances: Disturbances) -> pd.DataFrame:
     """Probe an encoder, or a whole method, on disturbed test records.
 
     Args:
@@ -148,7 +148,7 @@ def _judge(probe: Probe) -> _Judge:
         raise RunError(
             f"an encoder that is trained {how}", "a frozen encoder for a perturbation: a run, or --random-init"
         )
-    refuse_regression(probe, "a study of perturbations")
+    refuse_regression(probe, "an analysis of perturbations")
     opened = probe.opened
     loss = open_pretraining_loss(probe.encoder.run, opened, probe.device)
     supplies = probe.supplies(opened.store, opened.view)

@@ -1,4 +1,4 @@
-"""Studies each layer of an encoder: AUROC of a probe, similarity of tokens, and entropy of attention.
+"""Analyses each layer of an encoder: AUROC of a probe, similarity of tokens, and entropy of attention.
 
 The motivation of ECG-Soup, *Harnessing Multi-Layer Synergy for ECG Foundation Models*, arXiv 2509.00102: middle layers
 often probe better than the last. It works for every encoder that gives `Features.layers`; similarity, entropy and the
@@ -63,8 +63,8 @@ class QueryMap:
 
 
 @dataclass(frozen=True)
-class LayerStudy:
-    """The results of a study of layers.
+class LayerAnalysis:
+    """The results of an analysis of layers.
 
     Args:
         table: One row per layer: ``layer`` from 1; ``val_auroc`` and ``test_auroc``, the macro AUROC of the head on it;
@@ -85,8 +85,8 @@ class LayerStudy:
         return int(self.table["layer"].iloc[int(scores.argmax())]) if scores.notna().any() else None
 
 
-def study_layers(probe: Probe, layers: str = "all") -> LayerStudy:
-    """Study the layers of an encoder on the task of a probe.
+def analyse_layers(probe: Probe, layers: str = "all") -> LayerAnalysis:
+    """Analyse the layers of an encoder on the task of a probe.
 
     The probe's head is fitted on each layer's pooled output, so it must read pooled features. Features of the layers
     are cached like those of the probe. Similarity, entropy and the map need the blocks, and are computed each time.
@@ -112,14 +112,14 @@ def study_layers(probe: Probe, layers: str = "all") -> LayerStudy:
         table.append({"layer": layer, "val_auroc": val, "test_auroc": test, **tokens.of(layer - 1)})
         probe.progress("layers", done, len(wanted))
     query = _query_map(encoder, opened.view, rows[:1], opened.store, supplies)
-    return LayerStudy(pd.DataFrame(table), query, len(rows))
+    return LayerAnalysis(pd.DataFrame(table), query, len(rows))
 
 
 def _check(probe: Probe) -> None:
     """Raise if the probe's head cannot be fitted on the layers.
 
     Raises:
-        RunError: See `study_layers`.
+        RunError: See `analyse_layers`.
     """
     if "layers" not in probe.encoder.entry.features:
         raise RunError(f"{probe.encoder.entry.name} does not give its layers", "a method whose features hold layers")
@@ -129,7 +129,7 @@ def _check(probe: Probe) -> None:
             f"head {'end-to-end' if probe.encoder.from_scratch else probe.head.name} cannot be fitted on one layer",
             f"a head that reads pooled features: {able}",
         )
-    refuse_regression(probe, "a study of layers")
+    refuse_regression(probe, "an analysis of layers")
 
 
 def _wanted(layers: str, depth: int) -> list[int]:

@@ -1,1 +1,0 @@
-"""Studies of one encoder: layers, attention, robustness to disturbed signals, and learning curves."""
