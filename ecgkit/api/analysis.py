@@ -1,4 +1,4 @@
-"""``ecgkit.analyse_layers`` and ``ecgkit.analyse_perturbations``: probe each layer, and probe perturbed test records."""
+"""``ecgkit.analyse_layers`` and ``ecgkit.analyse_perturbations``: probe each layer, or perturbed test records."""
 
 import re
 from collections.abc import Mapping, Sequence
