@@ -57,6 +57,7 @@ ROOMS = (
     "testing",
     "scaffold",
     "workspace",
+    "studies",
     "api",
     "cli",
     "__main__",
