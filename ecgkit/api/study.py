@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -13,6 +14,7 @@ from ecgkit.api.study_cells import (
     Call,
     Corpus,
     OpenedStudy,
+    cell_name,
     do,
     is_done,
     name_of,
@@ -21,14 +23,15 @@ from ecgkit.api.study_cells import (
     row_in,
     with_models,
 )
+from ecgkit.cells import Cell, do_cells
 from ecgkit.choices import notes_choices
 from ecgkit.entries import HeadEntry
-from ecgkit.errors import ConfigError, EcgkitError, LockedError
+from ecgkit.errors import ConfigError, EcgkitError
 from ecgkit.evaluation.heads.settings import head_config
 from ecgkit.evaluation.results.row import ResultRow
 from ecgkit.evaluation.results.table import write_table
+from ecgkit.executor import open_executor
 from ecgkit.interrupt import Left, keeps
-from ecgkit.lock import hold
 from ecgkit.plugins import host
 from ecgkit.progress import Progress, silent
 from ecgkit.studies.costs import CellCost, Counter, counter, probe_cost, records_of, training_cost, view_bytes
@@ -124,7 +127,7 @@ class _Progress:
     """What became of the cells so far."""
 
     cells: int
-    done: int = 0
+    settled: int = 0
     failed: dict[str, str] = field(default_factory=dict)
 
 
@@ -135,6 +138,7 @@ def study(
     out: PathLike | None = None,
     stores: Mapping[str, PathLike] | None = None,
     scale: Literal["full", "tiny"] = "full",
+    jobs: int = 1,
     device: str = "auto",
     gpus: int = 0,
     workers: int | None = None,
@@ -154,6 +158,7 @@ def study(
         out: Folder of stores, runs and results. By default ``studies/NAME``, or ``studies/NAME-tiny``.
         stores: Paths of stores by name, which take precedence over those in the file.
         scale: ``full``, or ``tiny`` for the same grid with small models on simulated ECGs.
+        jobs: Number of processes of this machine, each of which does one cell at a time.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         gpus: Number of GPUs of this machine to train on, with one process per GPU.
         workers: Number of processes that load batches. By default 1 on a CPU, up to 8 per GPU.
@@ -178,32 +183,34 @@ def study(
     opened.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(file, opened.out / "study.yaml")
     told = _Progress(sum(map(len, stages)))
-    with keeps(lambda: Left(f"{told.done} of {told.cells} cells are done and kept")):
+    with keeps(lambda: Left(f"{told.settled} of {told.cells} cells are settled; those that are done are kept")):
         for calls in stages:
-            _do_stage(opened, calls, told, say, progress)
+            _do_stage(opened, calls, told, jobs, say, progress)
     return _written(opened, [call for calls in stages for call in calls], told.failed)
 
 
-def _do_stage(opened: OpenedStudy, calls: Sequence[Call], told: _Progress, say: Say, progress: Progress) -> None:
-    """Do the cells of a stage that are not done and whose inputs are there."""
-    for number, call in enumerate(calls, 1):
-        if not is_done(opened, call) and not _lacks(opened, call):
-            say(name_of(call))
-            failed = _do_alone(opened, call, progress)
-            for name, why in failed.items():
-                say(f"failed: {name}: {why}")
-            told.failed |= failed
-        told.done += is_done(opened, call)
-        progress("cells", told.done, told.cells)
-        del number
+def _do_stage(
+    opened: OpenedStudy, calls: Sequence[Call], told: _Progress, jobs: int, say: Say, progress: Progress
+) -> None:
+    """Do the cells of a stage whose inputs are there, together with whoever else works in the folder."""
+    cells = [Cell(cell_name(call), call) for call in calls if not _lacks(opened, call)]
+
+    def settled() -> None:
+        told.settled += 1
+        progress("cells", told.settled, told.cells)
+
+    work = partial(_do_aloud, opened, say, progress) if jobs == 1 else partial(do, opened)
+    with open_executor(jobs) as executor:
+        failed = do_cells(opened.out / "work", cells, work, partial(is_done, opened), executor, settled=settled)
+    told.failed |= failed
 
 
-def _do_alone(opened: OpenedStudy, call: Call, progress: Progress) -> dict[str, str]:
-    try:
-        with hold(opened.out / "work" / "lock", opened.out):
-            return do(opened, call, progress=progress)
-    except LockedError as error:
-        return {name_of(call): str(error)}
+def _do_aloud(opened: OpenedStudy, say: Say, progress: Progress, call: Call) -> dict[str, str]:
+    say(name_of(call))
+    failed = do(opened, call, progress=progress)
+    for name, why in failed.items():
+        say(f"failed: {name}: {why}")
+    return failed
 
 
 def _lacks(opened: OpenedStudy, call: Call) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from ecgkit.api.ingest import ingest
 from ecgkit.api.models import encoders_of
 from ecgkit.api.pretrain import pretrain, resume_pretraining
 from ecgkit.atomic import atomic_file, atomic_folder
+from ecgkit.config import fingerprint
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError, EcgkitError
 from ecgkit.evaluation.results.row import ROW, ResultRow, load_row
@@ -121,6 +123,14 @@ def name_of(call: Call) -> str:
     if isinstance(call, Corpus):
         return f"store {call.name}"
     return f"training {call.name}" if isinstance(call, Run) else call.title
+
+
+def cell_name(call: Call) -> str:
+    """Return the name of a cell, the same for all workers; letters, digits, ``-`` and ``_``."""
+    if isinstance(call, Asked):
+        return f"probes-{fingerprint(call.title, call.probe.name)}"
+    kind = "store" if isinstance(call, Corpus) else "run"
+    return f"{kind}-{re.sub('[^A-Za-z0-9]+', '-', call.name)}-{fingerprint(call.name)[:6]}"
 
 
 def is_done(opened: OpenedStudy, call: Call) -> bool:

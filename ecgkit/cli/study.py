@@ -26,6 +26,9 @@ def study(
     scale: Annotated[
         str, typer.Option(help="full, or tiny: the same grid with small models on simulated ECGs, in minutes.")
     ] = "full",
+    jobs: Annotated[
+        int, typer.Option(min=1, help="Number of processes of this machine, each of which does one cell at a time.")
+    ] = 1,
     device: DeviceOption = "auto",
     gpus: Annotated[
         int, typer.Option(min=0, help="Number of GPUs of this machine to train on, with one process per GPU.")
