@@ -14,9 +14,12 @@ from ecgkit.nn.losses.barlow_twins import barlow_twins_loss, cross_correlation, 
 from ecgkit.nn.losses.byol import byol_loss
 from ecgkit.nn.losses.clocs import clocs_loss
 from ecgkit.nn.losses.cmsc import cmsc_loss
+from ecgkit.nn.losses.code_prediction import code_errors
 from ecgkit.nn.losses.cpc import ahead_contrast, other_steps
 from ecgkit.nn.losses.data2vec import layer_targets, spread, token_errors
 from ecgkit.nn.losses.dino import Centre, dino_loss, teacher_temperature
+from ecgkit.nn.losses.dinosr import Codebooks
+from ecgkit.nn.losses.dinosr import normalized as normalized_layers
 from ecgkit.nn.losses.jepa import jepa_loss, normalized
 from ecgkit.nn.losses.key_queue import KeyQueue, queue_contrast
 from ecgkit.nn.losses.moco_v3 import key_contrast, moco_v3_loss
@@ -370,3 +373,25 @@ def test_cmsc_and_3kg(load: Load) -> None:
         u = F.normalize(z.detach(), dim=1)
         expected = stored - u * (u * stored).sum(1, keepdim=True)
         np.testing.assert_allclose(found, expected, **v.tolerance)
+
+
+def test_dinosr_with_its_codebooks(load: Load) -> None:
+    v = load("dinosr")
+    c, precision = v.sizes, torch.float64 if v.double else torch.float32
+    books = Codebooks(c["layers"], c["codes"], c["dim"], c["momentum"]).to(precision)
+    books.sums.copy_(v.tensor("codebook_init"))
+    mask = v.tensor("mask")
+    for j in range(c["steps"]):
+        layers = normalized_layers(v.input("layers")[j].detach())
+        logits = v.input("logits")
+        every = torch.ones_like(mask[j])
+        codes = torch.cat([books(part, every[:1]) for part in layers.split(1, dim=1)], dim=1)  # accumulated parts
+        assert torch.equal(codes, v.tensor(f"codes{j}"))
+        errors = code_errors(logits[j].permute(2, 0, 1, 3) / c["temperature"], codes)
+        loss = errors[:, mask[j]].mean()
+        v.check(loss, f"loss{j}")
+        (found,) = torch.autograd.grad(loss, logits)
+        v.check(found[j], f"grad{j}")
+        books.update()
+        v.check(books.codes, f"codebook{j}")
+        v.check(books.counts, f"count{j}")
