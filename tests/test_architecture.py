@@ -30,6 +30,7 @@ ROOMS = (
     "recording",
     "executor",
     "parts",
+    "cells",
     "store",
     "signatures",
     "archives",
