@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 
-from ecgkit.config import override
+from ecgkit.config import fingerprint, override
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError, RunError
 from ecgkit.methods import Encoder, Method, chosen_config
@@ -38,6 +38,8 @@ class ProbedEncoder:
         seen_patients: Patients of those records, as ``DATASET:ID``.
         archives: Published archives that its pretraining used.
         store: Content hash of the store of its pretraining.
+        settings: Fingerprint of its pretraining's settings and data, without the seed; empty without a pretraining.
+        training_seed: Seed of its pretraining.
         built_on: Names of the runs that its pretraining was built on; `seen` holds their records too.
         silent: Names of the runs in `built_on` that do not state what they were trained on.
         origins: Where the further inputs of its pretraining came from, such as entities, in words by input.
@@ -60,6 +62,8 @@ class ProbedEncoder:
     seen_patients: frozenset[str] = frozenset()
     archives: tuple[str, ...] = ()
     store: str = ""
+    settings: str = ""
+    training_seed: int | None = None
     built_on: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -208,6 +212,8 @@ def pretrained_encoder(path: Path, settings: Sequence[str] = ()) -> ProbedEncode
         seen_patients=frozenset(chain.from_iterable(patients)),
         archives=_archives(run.details),
         store=str(run.details.get("store", {}).get("sha256", "")),
+        settings="" if imported else settings_of(run.details),
+        training_seed=run.details.get("seed"),
         built_on=tuple(dict.fromkeys(name for name, _ in parents)),
         silent=tuple(dict.fromkeys(name for name, records in parents if not records)),
         origins={str(need): str(origin) for need, origin in (run.details.get("origins") or {}).items()},
@@ -216,6 +222,15 @@ def pretrained_encoder(path: Path, settings: Sequence[str] = ()) -> ProbedEncode
         method=run.method,
         run=path,
     )
+
+
+def settings_of(details: Mapping[str, Any]) -> str:
+    """Return the fingerprint of a pretraining's settings and data, which runs of other seeds share; empty if none."""
+    if "seed" not in details:
+        return ""
+    names = ("method", "config", "all_folds", "subset", "task", "task_settings", "precision", "records", "built_on")
+    data = details.get("store", {}).get("sha256", "")
+    return fingerprint(data, {name: details[name] for name in names if name in details})
 
 
 def _archives(details: Mapping[str, Any]) -> tuple[str, ...]:
