@@ -60,6 +60,7 @@ class StudyTraining:
         data: Name of the store.
         cell: Name in tables, such as ``without L_CQ``; ``{KEY}`` stands for a value of `grid`.
         published: Name under which the publication lists it; see `ecgkit.reporting.tables.published_numbers`.
+        published_untrained: Name under which it lists the same encoder with random weights.
         preset: Preset of the family.
         settings: Changes of its settings.
         task: For a supervised method, the task that gives the labels.
@@ -77,6 +78,7 @@ class StudyTraining:
     data: str
     cell: str = ""
     published: str = ""
+    published_untrained: str = ""
     preset: str = ""
     settings: tuple[str, ...] = ()
     task: str = ""

@@ -195,7 +195,9 @@ def _encoders(probe: StudyProbe, runs: Sequence[Run], places: Places) -> Iterato
         choices: dict[EncoderChoice, Run] = {}
         for run in runs:
             choices.setdefault(run.untrained(weights), run)
-        yield from (_Encoder(choice, f"{run.cell}, {words[weights]}") for choice, run in choices.items())
+        for choice, run in choices.items():
+            published = run.training.published_untrained if weights == "random-init" else ""
+            yield _Encoder(choice, f"{run.cell}, {words[weights]}", published)
     yield from (_Encoder(choice, choice.name) for choice in probe.suite.runs)
     if probe.suite.baselines:
         yield _Encoder(None, "")
