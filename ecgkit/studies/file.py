@@ -123,6 +123,7 @@ class StudyProbe:
         cell: Name of its table, such as ``Table 2a``.
         data: Name of the store of tasks that name none.
         trainings: Names of the trainings whose runs are probed; None for all, empty for none.
+        trained: Whether the runs themselves are probed.
         untrained: Whether the same encoders with random weights are probed too.
         scratch: Whether the same encoders are also trained from scratch on each task.
         encoder_settings: Changes of a trained run's settings that need no other weights, such as ``readout=enc_mean``.
@@ -137,6 +138,7 @@ class StudyProbe:
     cell: str = ""
     data: str = ""
     trainings: tuple[str, ...] | None = None
+    trained: bool = True
     untrained: bool = False
     scratch: bool = False
     encoder_settings: tuple[str, ...] = ()

@@ -1,6 +1,7 @@
 """The studies of papers: every name in them exists, every cell can be planned, and the same grid runs small."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,18 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("ECGKIT_CACHE", raising=False)
     with shallow_presets():
         yield
+
+
+BENCHMARK = PROJECT / "examples" / "benchmark" / "benchmark.yaml"
+
+
+def test_the_benchmark_is_a_study() -> None:
+    study = read_study(BENCHMARK)
+    for run in runs_of(study):
+        if run.training.method != "cpc_gru":  # of the example of a plugin
+            run.resolve()
+    assert len(runs_of(study)) == 3 * 18
+    assert len(runs_of(tiny(replace(study, trainings=study.trainings[:3])))) == 3
 
 
 def test_every_paper_has_a_study() -> None:
