@@ -154,6 +154,9 @@ class CheckpointFacts:
         value: Value of the criterion in that epoch.
         metric: Name of the monitored metric, if it is not the validation loss.
         random_seed: Seed of random weights.
+        training: Fingerprint of the pretraining's settings and data, without its seed; empty where there is none. Runs
+            that share it differ only in their seed.
+        training_seed: Seed of the pretraining.
         origins: Where the further inputs of the pretraining came from, such as entities, in words by input.
     """
 
@@ -163,6 +166,8 @@ class CheckpointFacts:
     value: float | None = None
     metric: str = ""
     random_seed: int | None = None
+    training: str = ""
+    training_seed: int | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
