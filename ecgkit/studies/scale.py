@@ -1,9 +1,9 @@
 """A study at scale ``tiny``: the same grid with small models on simulated ECGs, to try it in minutes.
 
 Stores become simulated cohorts, tasks the task ``simulated``, presets their tiny counterparts, epochs 1 and seeds the
-first. Subsets and amounts of labels keep their order and become small. Of random lead sets the first of each size stays.
-Of the settings, those of texts, entities, signals and recipes are left out. What remains is whether the grid runs; its
-numbers mean nothing.
+first. Subsets and amounts of labels keep their order and become small. Of random lead sets the first of each size
+stays. Of the settings, those of texts, entities, signals and recipes are left out. What remains is whether the grid
+runs; its numbers mean nothing.
 """
 
 from collections.abc import Callable, Iterable, Sequence
