@@ -8,8 +8,8 @@ on stderr, are left out. Needs a Chromium (ECGKIT_BROWSER, or on the path).
 
 import io
 import os
-import shlex
 import pty
+import shlex
 import shutil
 import subprocess
 import sys
