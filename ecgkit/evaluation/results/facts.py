@@ -231,17 +231,21 @@ class OverlapFacts:
 
     Args:
         records: Test records whose waveform is also in the training or validation part.
+        copies: Further test records that have the waveform signature of a training or validation record.
+        pairs: The first of them, each as ``test record = other record``.
         patients: Test patients who are also in the training or validation part.
         allowed: Whether an overlap was allowed.
     """
 
     records: int = 0
+    copies: int = 0
+    pairs: tuple[str, ...] = ()
     patients: int = 0
     allowed: bool = False
 
     @property
     def found(self) -> bool:
-        """Whether the test part shares anything with the other parts."""
+        """Whether the test part surely shares anything with the other parts; a signature alone is no proof."""
         return bool(self.records or self.patients)
 
 
