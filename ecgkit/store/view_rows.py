@@ -119,15 +119,29 @@ def crc32c(record: np.void) -> int:
     return int(google_crc32c.value(record.tobytes()))
 
 
+def is_allocated(signal: Path, shape: tuple[int, ...]) -> bool:
+    """Return whether the file of all rows is there in full length; a process may have been killed while it made it."""
+    try:
+        rows = np.load(signal, mmap_mode="r")
+    except (OSError, ValueError, EOFError):
+        return False
+    return bool(rows.dtype == record_type(*shape[1:]) and rows.shape == shape[:1])
+
+
 def allocate_rows(signal: Path, shape: tuple[int, ...], folder: Path) -> None:
     """Make the file of all rows with all of its space, so that no later write finds the disk full.
 
     A file with holes would be refused its space only when a page of it is used, which ends the process (SIGBUS).
 
+    Args:
+        signal: The file.
+        shape: Number of rows, leads and samples.
+        folder: Where the view is to appear, for errors.
+
     Raises:
         OutputError: The disk has less free space; nothing is left.
     """
-    if not signal.exists():
+    if not is_allocated(signal, shape):
         kind = record_type(*shape[1:])
         check_space(folder, shape[0] * kind.itemsize, "this view of the signals")
         open_memmap(signal, "w+", kind, shape[:1]).flush()

@@ -34,6 +34,7 @@ from ecgkit.store.view_rows import (
     allocate_rows,
     code_hash,
     crc32c,
+    is_allocated,
     load_rows,
     unfinished_view,
     write_about,
@@ -123,6 +124,7 @@ def open_view(
     if not present.any():
         raise LeadError(f"{store.path} has leads {', '.join(store.leads)}", f"at least one of {', '.join(spec.leads)}")
     folder, shape = _place(store, spec)
+    unfinished_view(folder).tidy()
     signal = load_rows(folder, shape)
     if signal is None:
         signal = _make(store, spec, folder, shape, progress, executor)
@@ -202,6 +204,9 @@ def _make(
         code = code_hash()
         unfinished.begin(fingerprint(store.content_hash, spec.view_key(), code, [part.call for part in parts]))
         signal, rows = unfinished.made / SIGNAL, unfinished.made / ROWS
+        if not is_allocated(signal, shape):
+            for part in parts:
+                (unfinished.parts / part.name).unlink(missing_ok=True)  # its rows were in a file that is lost
         allocate_rows(signal, shape, folder)
         make_parts(unfinished, partial(_fill, store, spec, signal, unfinished.parts), parts, executor, progress)
         made = [np.load(unfinished.parts / part.name) for part in parts]

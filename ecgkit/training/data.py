@@ -322,9 +322,7 @@ def load_batches(windows: Dataset[Batch], batches: Iterable[Any]) -> Iterator[Ba
     yield from loader(windows, batches)
 
 
-def loader(
-    windows: Dataset[Any], batches: Iterable[Any], workers: int = 0, *, pin: bool = False
-) -> DataLoader[Any]:
+def loader(windows: Dataset[Any], batches: Iterable[Any], workers: int = 0, *, pin: bool = False) -> DataLoader[Any]:
     """Return a loader that yields the batches in order and can be iterated repeatedly.
 
     Args:
