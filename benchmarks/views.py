@@ -56,9 +56,15 @@ def forget(file: Path) -> None:
         os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
+def rows_of(view: View) -> VerifiedRows:
+    """Return the rows of a view that lies on a disk."""
+    assert isinstance(view.signal, VerifiedRows)
+    return view.signal
+
+
 def enlarge(view: View, folder: Path, copies: int) -> None:
     """Write the file of a view with each record repeated."""
-    rows = view.signal
+    rows = rows_of(view)
     records = open_memmap(folder / "signal.npy", "w+", rows.records.dtype, (copies * len(rows),))
     for first in range(0, len(records), len(rows)):
         records[first : first + len(rows)] = rows.records
@@ -68,7 +74,7 @@ def enlarge(view: View, folder: Path, copies: int) -> None:
 
 def enlarged(view: View, folder: Path, copies: int) -> View:
     """Open the view with each record repeated; nothing of it is mapped yet."""
-    rows = view.signal
+    rows = rows_of(view)
     lengths, checksums = np.tile(rows.lengths, copies), np.tile(rows.checksums, copies)
     large = VerifiedRows(folder, np.load(folder / "signal.npy", mmap_mode="r"), lengths, checksums)
     return View(view.spec, large, np.tile(view.present, (copies, 1)), lengths)
@@ -76,7 +82,7 @@ def enlarged(view: View, folder: Path, copies: int) -> View:
 
 def from_first_to_last(view: View) -> None:
     """Read a view's file in large pieces."""
-    with view.signal.file.open("rb", buffering=0) as stream:
+    with rows_of(view).file.open("rb", buffering=0) as stream:
         while stream.read(4 * 2**20):
             pass
 
@@ -100,11 +106,11 @@ def measure_stream(store: Store, folder: Path, copies: int, runs: int) -> None:
     for _ in range(runs):
         for name, read in (("sequential", from_first_to_last), ("streamed", streamed)):
             view = enlarged(made, folder, copies)
-            forget(view.signal.file)
+            forget(rows_of(view).file)
             began = time.perf_counter()
             read(view)
             took[name].append(time.perf_counter() - began)
-    size = view.signal.nbytes / 1e6
+    size = rows_of(view).nbytes / 1e6
     print(f"a view of {size:.0f} MB, buffer 64 MiB, medians of {runs}")
     rates = {name: size / statistics.median(times) for name, times in took.items()}
     print(", ".join(f"{name} {rate:.0f} MB/s" for name, rate in rates.items()))
