@@ -125,12 +125,11 @@ class CompactWindows:
             counts: ``[B, k, T]``, is filled. What follows the end of a window is left as it is.
             scale: ``[B, k, 2]``, is filled with steps and offsets.
         """
+        from ecgkit.signal import compact_kernel  # numba is slow to import
+
         self.check(rows)
-        T = counts.shape[-1]
-        for b, (row, start) in enumerate(zip(rows, starts, strict=True)):
-            record = self.records[row]
-            crop = record["counts"][leads, start : start + T]
-            counts[b, :, : crop.shape[1]], scale[b] = crop, record["scale"][leads]
+        compact_kernel.take_crops(self.as_int16, self.shape[1], self.shape[2], rows, starts, leads, counts)
+        scale[...] = self._scale[rows, : 2 * self.shape[1]].reshape(len(rows), -1, 2)[:, leads]
 
     def check(self, rows: NDArray[np.int64]) -> None:
         """Raise an error if a record is damaged; see `ecgkit.store.views.VerifiedRows`."""

@@ -107,3 +107,31 @@ def read_crops(
             for t in range(real):
                 crop[t] = np.float32(source[t]) * step + offset
             crop[real:] = np.float32(0.0)
+
+
+@compiled
+def take_crops(
+    counts: NDArray[np.int16],
+    L: int,
+    W: int,
+    rows: NDArray[np.int64],
+    starts: NDArray[np.int64],
+    leads: NDArray[np.int64],
+    out: NDArray[np.int16],
+) -> None:
+    """Copy crops of counts; see `read_crops`. What follows the end of a window is left as it is.
+
+    Args:
+        counts: ``[R, ...]``, the bytes of the records as int16.
+        L: Number of leads of a record.
+        W: Number of samples of a lead.
+        rows: ``[B]``, the records.
+        starts: ``[B]``, first sample of each crop.
+        leads: ``[k]``, the leads.
+        out: ``[B, k, T]``, is filled.
+    """
+    for b in range(len(rows)):
+        length = min(W - starts[b], out.shape[2])
+        for k in range(len(leads)):
+            first = 4 * L + leads[k] * W + starts[b]
+            out[b, k, :length] = counts[rows[b], first : first + length]

@@ -47,4 +47,4 @@ def test_one_flipped_bit_is_found(store: Store, place: str) -> None:
 
 def test_the_command_says_so(ecgkit, store: Store) -> None:
     done = ecgkit("inspect", str(store.path), "--verify")
-    assert "5 records and 10 rows of 2 views are as they were stored" in done.stdout
+    assert "5 records and 10 rows of 2 views are as they were stored" in done.out + done.err
