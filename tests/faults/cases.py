@@ -139,6 +139,18 @@ CASES = {
         ),
         Case("suite", ("probe", "--suite", "grid.yaml", "--out", "g"), "g", ("ingest", "view")),
         Case("report", ("report", "p", "--out", "report.html"), "report.html", ("ingest", "view", "pretrain", "probe")),
+        Case(
+            "embed",
+            ("embed", "r", "--data", "s.zarr", "--out", "e.parquet", "--device", "cpu"),
+            "e.parquet",
+            ("ingest", "view", "pretrain"),
+        ),
+        Case(
+            "predict",
+            ("predict", "p", "--data", "src", "--out", "q.csv", "--device", "cpu"),
+            "q.csv",
+            ("ingest", "view", "pretrain", "probe"),
+        ),
     )
 }
 
