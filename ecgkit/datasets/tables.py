@@ -117,14 +117,14 @@ def stream_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
     if not _is_plain_csv(path):
         yield from read_rows(path, columns)
         return
-    with path.open("rb") as file:
-        try:
-            for frame in pd.read_csv(file, dtype=str, encoding="utf-8-sig", chunksize=_ROWS_AT_A_TIME):
+    try:
+        with pd.read_csv(path, dtype=str, encoding="utf-8-sig", chunksize=_ROWS_AT_A_TIME) as frames:
+            for frame in frames:
                 yield from _checked(Table(path.name, *_plain_rows(frame)), path, columns)
-        except EcgkitError:
-            raise
-        except Exception as error:  # pandas has many
-            raise _unreadable(path, error) from None
+    except EcgkitError:
+        raise
+    except Exception as error:  # pandas has many
+        raise _unreadable(path, error) from None
 
 
 def _is_plain_csv(path: Path) -> bool:

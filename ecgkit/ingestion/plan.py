@@ -16,7 +16,7 @@ from itertools import accumulate, chain, islice
 import numpy as np
 
 from ecgkit.datasets.base import Dataset, Source, settle, utf8
-from ecgkit.datasets.budget import check_memory, memory_budget, time_budget
+from ecgkit.datasets.budget import alarms, check_memory, memory_budget, time_budget
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.identity import plain_id
 from ecgkit.datasets.paths import refused_members, size_and_time
@@ -287,6 +287,7 @@ def _handed_out(sources: Sequence[Source]) -> Iterator[tuple[int, list[Source]]]
 _GONE = Source(record_id="", path="")
 
 
+@alarms()
 def plan_block(dataset: Dataset, options: IngestOptions, call: tuple[int, list[Source]]) -> tuple[int, Block]:
     """Read the headers of some sources, and plan what to store of their records.
 
