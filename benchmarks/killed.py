@@ -25,7 +25,7 @@ from typing import Any
 
 from ecgkit.simulate import simulate_cohort
 
-WORKERS, RECORDS = 4, 30_000
+WORKERS, RECORDS = 4, 4_000
 SMALL = ("width=16", "depth=1", "heads=1", "head_width=16", "decoder_width=16", "decoder_depth=1", "decoder_heads=1")
 
 

@@ -124,7 +124,7 @@ class Keyed:
     def __init__(self, rows: Iterable[dict[str, Any]], key: Callable[[dict[str, Any]], str], columns: Sequence[str]):
         self._columns = tuple(columns)
         self._rows = sqlite3.connect("")  # an unnamed database on disk
-        for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -16000"):
+        for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -4000"):
             self._rows.execute(f"PRAGMA {pragma}")
         self._rows.execute("CREATE TABLE row (key TEXT PRIMARY KEY, cells TEXT) WITHOUT ROWID")
         cells = ((key(row), json.dumps([row.get(name) for name in self._columns])) for row in rows)

@@ -20,6 +20,7 @@ from typing import Any, cast
 import pandas as pd
 
 from ecgkit.datasets.base import Source
+from ecgkit.datasets.paths import is_local
 from ecgkit.distribution import install_extra
 from ecgkit.errors import DatasetError, EcgkitError, RecordError
 from ecgkit.parquet import as_frame
@@ -128,8 +129,8 @@ def stream_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
 
 
 def _is_plain_csv(path: Path) -> bool:
-    """Return whether a file is a CSV file in UTF-8 with commas, and has rows."""
-    if path.suffix.lower() != ".csv" or not path.is_file():
+    """Return whether a file of this machine is a CSV file in UTF-8 with commas, and has rows."""
+    if path.suffix.lower() != ".csv" or not is_local(path) or not path.is_file():
         return False
     decoder = codecs.getincrementaldecoder("utf-8")()
     with path.open("rb") as file:
