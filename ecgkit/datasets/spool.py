@@ -9,6 +9,7 @@ import os
 import pickle  # within this process and its workers only: the file has no name, so nobody else can write into it
 import sqlite3
 import tempfile
+import weakref
 import zlib
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -25,6 +26,7 @@ class Chest:
 
     def __init__(self) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115 - it is open as long as this object lives
+        weakref.finalize(self, self._file.close)
         self._size = 0
 
     def put(self, content: bytes) -> tuple[int, int]:
@@ -124,6 +126,7 @@ class Keyed:
     def __init__(self, rows: Iterable[dict[str, Any]], key: Callable[[dict[str, Any]], str], columns: Sequence[str]):
         self._columns = tuple(columns)
         self._rows = sqlite3.connect("")  # an unnamed database on disk
+        weakref.finalize(self, self._rows.close)
         for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -4000"):
             self._rows.execute(f"PRAGMA {pragma}")
         self._rows.execute("CREATE TABLE row (key TEXT PRIMARY KEY, cells TEXT) WITHOUT ROWID")
