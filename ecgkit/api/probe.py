@@ -122,7 +122,8 @@ def probe(
         splits: Published split tables to follow: their folder, or the part that their file names share.
         label_set: With `splits`, source of the labels: ``exact`` (the store's codes) or ``shipped`` (the tables).
         task_settings: Settings of the task, such as ``{"icd10.count_on": "train"}``.
-        allow_overlap: Probe even if pretraining saw test records or their patients. The result states the overlap.
+        allow_overlap: Probe even if pretraining, or another part of the task, holds test records or their patients.
+            The result states the overlap.
         seed: First seed.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: Folder of the result, or the folder above several results. By default below the run.
@@ -148,7 +149,7 @@ def probe(
     head_settings += zero_shot_settings(head, prompts, independent_queries)
     fractions, counts = percentages(fraction), numbers_of_records(label_counts)
     check_training(encoder, head, head_settings, epochs, draws=bool(fractions or counts or seeds))
-    check_overlap(encoder, allow_overlap)
+    check_overlap(encoder, eval_data, allow_overlap)
     check_cache(encoder, head, cache)
     tasks = [name.strip() for name in task.split(",")]
     sets = [each.name for each in parse_lead_sets(leads)] if leads else []
@@ -308,15 +309,18 @@ def check_training(
         )
 
 
-def check_overlap(encoder: EncoderChoice, allowed: bool) -> None:
-    """Refuse ``--allow-overlap`` for an encoder without pretraining.
+def check_overlap(encoder: EncoderChoice, eval_data: PathLike | None, allowed: bool) -> None:
+    """Refuse ``--allow-overlap`` for a test on another store with an encoder without pretraining.
+
+    Records of the other store that training saw are left out there, so no overlap can be found.
 
     Raises:
-        ConfigError: An overlap is allowed for an encoder without pretraining.
+        ConfigError: An overlap is allowed where none can be.
     """
-    if allowed and not encoder.run:
+    if allowed and eval_data and not encoder.run:
         raise ConfigError(
-            "--allow-overlap with an encoder that was not pretrained", remedy="Leave --allow-overlap out."
+            "--allow-overlap with --eval-data and an encoder that was not pretrained",
+            remedy="Leave --allow-overlap out.",
         )
 
 

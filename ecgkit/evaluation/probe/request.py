@@ -34,7 +34,8 @@ class ProbeRequest:
             protocol's choice.
         task_settings: Changes of the task, such as ``icd10.count_on=train``.
         eval_data: Path of another store to test on; see `ecgkit.evaluation.probe.other_store`.
-        allow_overlap: Continue even if pretraining saw test records or patients. The result then states the overlap.
+        allow_overlap: Continue even if pretraining, or another part of the task, holds test records or patients. The
+            result then states the overlap.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         cache: Folder of cached features; empty for a folder below the run, None for no cache.
         also: Features that other heads will read from the cache later; see `FeatureCache.extract`.
