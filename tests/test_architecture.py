@@ -59,6 +59,7 @@ ROOMS = (
     "testing",
     "scaffold",
     "workspace",
+    "studies",
     "api",
     "cli",
     "__main__",

@@ -31,6 +31,7 @@ from ecgkit.workspace.fitting import probe_inputs
 
 Numbers = str | float | Sequence[float]
 Names = str | Sequence[str]
+OF_ENCODER = "encoder."  # before a setting of the run itself
 LONGEST_NAME = 80  # characters of the lead sets in the name of a file
 
 
@@ -110,8 +111,9 @@ def probe(
         scratch: Train the encoder of `method` from scratch on the task's labels.
         preset: Preset of `method`.
         config: YAML file with settings of `method`.
-        settings: Settings of the head, such as ``{"gate": "frozen"}``. Without a run: settings of the model, and those
-            of the head with ``head.`` before their names.
+        settings: Settings of the head, such as ``{"gate": "frozen"}``. With ``encoder.`` before their names, settings
+            of the run that need no other weights, such as ``{"encoder.readout": "enc_mean"}``. Without a run: settings
+            of the model, and those of the head with ``head.`` before their names.
         head: Head to fit on the encoder's features.
         leads: Lead sets to test, such as ``["12", "limb", "I,II"]``. Each gives one result; a comma joins the leads
             of one set. By default all leads.
@@ -125,7 +127,8 @@ def probe(
         splits: Published split tables to follow: their folder, or the part that their file names share.
         label_set: With `splits`, source of the labels: ``exact`` (the store's codes) or ``shipped`` (the tables).
         task_settings: Settings of the task, such as ``{"icd10.count_on": "train"}``.
-        allow_overlap: Probe even if pretraining saw test records or their patients. The result states the overlap.
+        allow_overlap: Probe even if pretraining, or another part of the task, holds test records or their patients.
+            The result states the overlap.
         seed: First seed.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         workers: Number of processes that encode records.
@@ -154,7 +157,7 @@ def probe(
     head_settings += zero_shot_settings(head, prompts, independent_queries)
     fractions, counts = percentages(fraction), numbers_of_records(label_counts)
     check_training(encoder, head, head_settings, epochs, draws=bool(fractions or counts or seeds))
-    check_overlap(encoder, allow_overlap)
+    check_overlap(encoder, eval_data, allow_overlap)
     check_cache(encoder, head, cache)
     tasks = [name.strip() for name in task.split(",")]
     sets = [each.name for each in parse_lead_sets(leads)] if leads else []
@@ -254,7 +257,8 @@ def chosen_encoder(
 ) -> tuple[EncoderChoice, list[str]]:
     """Return the chosen encoder, and the settings of the head.
 
-    With a run, all settings belong to the head. Without a run, those that begin with ``head.`` do.
+    With a run, all settings belong to the head, except those that begin with ``encoder.``, which change the run's own
+    settings. Without a run, those that begin with ``head.`` belong to the head, and the others to the model.
 
     Raises:
         ConfigError: No encoder is chosen, or two are.
@@ -262,15 +266,17 @@ def chosen_encoder(
     if random_init and scratch:
         raise ConfigError("--random-init together with --scratch", remedy="Give only one of them.")
     given = assignments(settings)
-    of_head = [setting.removeprefix("head.") for setting in given if run or setting.startswith("head.")]
-    of_model = [] if run else [setting for setting in given if not setting.startswith("head.")]
+    of_run = [setting for setting in given if run and setting.startswith(OF_ENCODER)]
+    others = [setting for setting in given if setting not in of_run]
+    of_head = [setting.removeprefix("head.") for setting in others if run or setting.startswith("head.")]
+    of_model = [setting for setting in others if not run and not setting.startswith("head.")]
     encoder = EncoderChoice(
         str(run or ""),
         method,
         "random-init" if random_init else "scratch" if scratch else "",
         preset,
         str(config or ""),
-        tuple(of_model),
+        tuple(of_model or [setting.removeprefix(OF_ENCODER) for setting in of_run]),
     )
     encoder.check()
     return encoder, of_head
@@ -312,15 +318,18 @@ def check_training(
         )
 
 
-def check_overlap(encoder: EncoderChoice, allowed: bool) -> None:
-    """Refuse ``--allow-overlap`` for an encoder without pretraining.
+def check_overlap(encoder: EncoderChoice, eval_data: PathLike | None, allowed: bool) -> None:
+    """Refuse ``--allow-overlap`` for a test on another store with an encoder without pretraining.
+
+    Records of the other store that training saw are left out there, so no overlap can be found.
 
     Raises:
-        ConfigError: An overlap is allowed for an encoder without pretraining.
+        ConfigError: An overlap is allowed where none can be.
     """
-    if allowed and not encoder.run:
+    if allowed and eval_data and not encoder.run:
         raise ConfigError(
-            "--allow-overlap with an encoder that was not pretrained", remedy="Leave --allow-overlap out."
+            "--allow-overlap with --eval-data and an encoder that was not pretrained",
+            remedy="Leave --allow-overlap out.",
         )
 
 

@@ -17,8 +17,8 @@ EVENTS = frozenset(
     ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink", "os.chmod")
 )
 MAKES = frozenset(("open", "os.mkdir", "os.link", "os.symlink"))  # what needs space
-DELAY = 0.002  # s, at each write of a slow disk
-STALL = 0.2  # s, at one write of it
+DELAY = 0.0005  # s, at each write of a slow disk
+STALL = 0.05  # s, at one write of it
 
 
 def install(root: Path, fault: str, at: int, seen: Callable[[str], object]) -> None:

@@ -14,7 +14,7 @@ from functools import cache
 from importlib import import_module
 from pathlib import Path
 
-from tests.faults.cases import CASES, MODEL, RECORDS, SUITE, Case, content
+from tests.faults.cases import CASES, MODEL, RECORDS, SUITE, Case, content, state
 from tests.faults.interposer import KILLS, install
 
 LIMIT = 120.0  # seconds of a command
@@ -155,6 +155,7 @@ class Bench:
         self.folder = folder
         self._ready: dict[str, Path] = {}
         self._truth: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {}
+        self._judgements: dict[str, tuple[str, str]] = {}  # of what a fault left on the disk
 
     def ready(self, case: Case) -> Path:
         """Return a folder in which the command of a case can run; it is not to be changed."""
@@ -217,6 +218,13 @@ class Bench:
             return "done", ""
         if ended.code == 0:
             return "differs", "the command ends well, and its output is not that of an undisturbed run"
+        left = f"{case.name} {state(root)}"
+        if left not in self._judgements:
+            self._judgements[left] = self._afterwards(case, root, whole)
+        return self._judgements[left]
+
+    def _afterwards(self, case: Case, root: Path, whole: dict[str, str]) -> tuple[str, str]:
+        """Judge the same command, undisturbed, on what a fault has left."""
         again = forked(command(self._next(case, root)), root)
         finished = again.code == 2 and ("already exists" in again.text or "is finished" in again.text)
         if again.code != 0 and not finished:

@@ -232,6 +232,9 @@ MEANING = {
     "LVH": "left ventricular hypertrophy",
     "STE": "st elevation",
     "IAVB": "first degree atrioventricular block",
+    "WPW": "ventricular pre-excitation",
+    "LAnFB": "left anterior fascicular block",
+    "LQT": "prolonged qt interval",
 }
 
 
