@@ -60,7 +60,7 @@ def test_a_torch_dataset_gives_what_the_contract_says(cohort_store: Path) -> Non
     expected = apply(ecg.signal[rows], ecg.fs, SPEC, start=1.0)
     deviation = apply(ecg.signal[rows], ecg.fs, replace(SPEC, normalize="none"), start=1.0).std()
     bound = allowed(open_view(store.store, SPEC), 24, deviation)
-    assert bound < 2e-4
+    assert bound < 5e-4  # of a signal whose deviation is 1
     np.testing.assert_allclose(data[4]["signal"], expected, rtol=0, atol=bound)
     assert data[4]["row"] == 24
     batch = next(iter(DataLoader(data, batch_size=4)))
