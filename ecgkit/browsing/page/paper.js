@@ -342,8 +342,10 @@ export class Paper {
     if (!this.page) return;
     const middle = this.toPaper({ x: this.css.width / 2, y: this.css.height / 2 });
     const panel = this.panelAt(middle) ?? this.page.panels[0];
-    const x = middle.x, y = this.page.baselines[panel.row];
-    this.caliper = { from: this.inPanel(panel, { x, y }), to: this.inPanel(panel, { x: x + this.mm(FIRST.ms), y: y - FIRST.unit * this.page.mm_per_unit }), panel };
+    const wide = this.mm(FIRST.ms), left = this.page.indent + panel.left, right = left + panel.seconds * this.page.mm_per_second;
+    const x = Math.max(left, Math.min(middle.x, right - 3 * wide)), y = this.page.baselines[panel.row]; // with room to grow
+    const to = { x: x + wide, y: y - FIRST.unit * this.page.mm_per_unit };
+    this.caliper = { from: this.inPanel(panel, { x, y }), to: this.inPanel(panel, to), panel };
     this.changed();
   }
 
