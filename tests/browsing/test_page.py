@@ -200,7 +200,8 @@ def test_a_prediction_is_explained_on_request(browser: Any, explained: str, widt
     page.select_option("#explained-by", "gradients" if width == 390 else "attention")
     page.locator("#explain").click()
     page.locator("#explanation").wait_for(timeout=60_000)
-    assert EVIL in page.locator("#verdict").inner_text() + page.locator("#legend").inner_text() or width == 1440
+    if width == 390:  # attention is that of no class
+        assert EVIL in page.locator("#legend").inner_text()
     assert page.locator("#by-lead tbody tr").count() == 12 and page.locator("#by-part tbody tr").count() == 5
     assert page.locator("#legend").is_visible() and page.locator("#explaining").is_hidden()
     assert coloured(page) > before + 50
@@ -213,7 +214,7 @@ def test_a_prediction_is_explained_on_request(browser: Any, explained: str, widt
     page.keyboard.press("j")
     page.locator("#place", has_text="2 of").wait_for()
     page.locator("#explanation").wait_for(state="hidden")
-    assert said == []
+    assert [text for text in said if "willReadFrequently" not in text] == []  # of `coloured`
     page.close()
 
 
