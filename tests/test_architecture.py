@@ -58,6 +58,7 @@ ROOMS = (
     "testing",
     "scaffold",
     "workspace",
+    "studies",
     "api",
     "cli",
     "__main__",

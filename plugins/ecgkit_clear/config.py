@@ -102,6 +102,10 @@ class ClearConfig:
 BASE = ClearConfig()
 PRESETS = {
     "base": BASE,
+    # As published: the batch of seven GPUs with its rate of 5e-4, one mask per batch, empty slots counted as beats.
+    "paper": replace(
+        BASE, mask_per="batch", pad_aware=False, recipe=replace(RECIPE, batch_size=1792, lr=5e-4 * 256 / 1792)
+    ),
     "large": replace(BASE, width=1024, depth=24, heads=16, decoder_width=1024, decoder_depth=24, decoder_heads=16),
     # Ours: small enough for two CPU cores, with a schedule for hundreds of records.
     "tiny": replace(

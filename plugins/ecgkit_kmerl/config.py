@@ -40,6 +40,9 @@ SMALL_RECIPE = Recipe(
 # MERL's code takes the pooled output of the language model, and K-MERL is built on it.
 TEXT = TextConfig(pooling="pooler")
 SMALL_TEXT = replace(TEXT, width=128)
+MEDCPT = replace(TEXT, encoder="medcpt", width=768)
+# Entities that a model has read, with subtypes counted as their parents: ecgkit extract-knowledge --name model.
+BY_A_MODEL = EntitySource("model")
 
 
 @dataclass(frozen=True)
@@ -220,6 +223,7 @@ KMERL_PRESETS = {
     "vit-tiny": KMERL,
     "vit-small": replace(KMERL, width=384, heads=6),
     "vit-base": replace(KMERL, width=768, heads=12),
+    "paper": replace(KMERL, text=MEDCPT, entities=BY_A_MODEL),
     # K-MERL's model with MERL's optimiser, because the paper names no optimiser.
     "vit-tiny-merl-code": replace(KMERL, recipe=replace(KMERL_RECIPE, lr=1e-3 / 4, weight_decay=1e-8)),
     # Ours: for two CPU cores and a few thousand records.
@@ -250,7 +254,9 @@ MERL_PRESETS = {
     "vit-small": replace(MERL, encoder="vit", width=384, heads=6),
     "vit-middle": replace(MERL, encoder="vit", width=512, heads=8),
     "vit-base": replace(MERL, encoder="vit", width=768, heads=12),
-    "resnet18-paper": replace(MERL, recipe=MERL_PAPER),
+    "resnet18-paper": replace(MERL, text=MEDCPT, recipe=MERL_PAPER),
+    "vit-tiny-paper": replace(MERL, encoder="vit", text=MEDCPT, recipe=MERL_PAPER),
+    "resnet18-released": replace(MERL, text=MEDCPT),
     # Ours: as K-MERL's.
     "tiny": replace(
         MERL,

@@ -22,7 +22,7 @@ from ecgkit.config import fingerprint
 from ecgkit.errors import EcgkitError
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
-from ecgkit.evaluation.results.averages import average_auroc
+from ecgkit.evaluation.results.averages import average_auroc, model_names
 from ecgkit.evaluation.results.row import ROW, ResultRow, load_row
 from ecgkit.evaluation.results.table import write_table
 from ecgkit.evaluation.suites.places import Places
@@ -177,16 +177,19 @@ def _done(placed: Sequence[Placed]) -> list[tuple[Path, ResultRow]]:
 
 
 def summary(result: SuiteResult) -> Iterator[Mapping[str, Any]]:
-    """Yield one line per encoder, task, lead set, head and fraction: the macro AUROC over seeds."""
+    """Yield one line per model, task, lead set, head and fraction: the macro AUROC over seeds."""
+    models = {
+        folder: name for (folder, _), name in zip(result.rows, model_names([r for _, r in result.rows]), strict=True)
+    }
 
     def line(pair: tuple[Path, ResultRow]) -> tuple[Any, ...]:
-        row = pair[1]
-        return row.run, row.weights, row.task, row.lead_set, row.head, round(100 * row.fraction, 1)
+        folder, row = pair
+        return models[folder], row.weights, row.task, row.lead_set, row.head, round(100 * row.fraction, 1)
 
-    for (run, _, task, leads, head, percent), pairs in groupby(sorted(result.rows, key=line), key=line):
+    for (model, _, task, leads, head, percent), pairs in groupby(sorted(result.rows, key=line), key=line):
         average = average_auroc(row for _, row in pairs)
         yield {
-            "run": run,
+            "run": model,
             "task": task,
             **({"leads": leads or "all"} if any(row.lead_set for _, row in result.rows) else {}),
             "head": head,
