@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from ecgkit.api.score import score_challenge
     from ecgkit.api.simulate import simulate_cohort
     from ecgkit.api.status import doctor, status
+    from ecgkit.api.study import plan_study, study
     from ecgkit.api.suite import probe_suite
     from ecgkit.api.table import probe_table
     from ecgkit.arrays.encoder import load
@@ -130,6 +131,7 @@ __all__ = [
     "load",
     "new_plugin",
     "open_store",
+    "plan_study",
     "predict",
     "prepare",
     "pretrain",
@@ -147,6 +149,7 @@ __all__ = [
     "show_run",
     "simulate_cohort",
     "status",
+    "study",
     "analyse_layers",
     "analyse_perturbations",
     "tag_run",
@@ -160,6 +163,7 @@ _FUNCTIONS = {
     "ecgkit.api.lead_worth": "inspect_lead_worth",
     "ecgkit.api.probe": "probe",
     "ecgkit.api.analysis": "analyse_layers analyse_perturbations",
+    "ecgkit.api.study": "plan_study study",
     "ecgkit.api.suite": "probe_suite",
     "ecgkit.api.table": "probe_table",
     "ecgkit.api.beats": "find_beats score_beats",

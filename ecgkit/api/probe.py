@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ecgkit.api.arguments import PathLike, Settings, assignments
 from ecgkit.atomic import atomic_file
@@ -25,10 +26,12 @@ from ecgkit.progress import Progress, silent
 from ecgkit.reporting.pictures.heat_map import draw_heat_map
 from ecgkit.reporting.tables.formats import to_csv
 from ecgkit.reporting.tables.lead_matrix import lead_map
+from ecgkit.training.workers import Workers
 from ecgkit.workspace.fitting import probe_inputs
 
 Numbers = str | float | Sequence[float]
 Names = str | Sequence[str]
+OF_ENCODER = "encoder."  # before a setting of the run itself
 LONGEST_NAME = 80  # characters of the lead sets in the name of a file
 
 
@@ -81,6 +84,9 @@ def probe(
     allow_overlap: bool = False,
     seed: int = 0,
     device: str = "auto",
+    workers: int = 1,
+    gpus: int = 0,
+    dask: str = "",
     out: PathLike | None = None,
     jobs: int = 1,
     cache: PathLike | None = None,
@@ -105,8 +111,9 @@ def probe(
         scratch: Train the encoder of `method` from scratch on the task's labels.
         preset: Preset of `method`.
         config: YAML file with settings of `method`.
-        settings: Settings of the head, such as ``{"gate": "frozen"}``. Without a run: settings of the model, and those
-            of the head with ``head.`` before their names.
+        settings: Settings of the head, such as ``{"gate": "frozen"}``. With ``encoder.`` before their names, settings
+            of the run that need no other weights, such as ``{"encoder.readout": "enc_mean"}``. Without a run: settings
+            of the model, and those of the head with ``head.`` before their names.
         head: Head to fit on the encoder's features.
         leads: Lead sets to test, such as ``["12", "limb", "I,II"]``. Each gives one result; a comma joins the leads
             of one set. By default all leads.
@@ -120,9 +127,13 @@ def probe(
         splits: Published split tables to follow: their folder, or the part that their file names share.
         label_set: With `splits`, source of the labels: ``exact`` (the store's codes) or ``shipped`` (the tables).
         task_settings: Settings of the task, such as ``{"icd10.count_on": "train"}``.
-        allow_overlap: Probe even if pretraining saw test records or their patients. The result states the overlap.
+        allow_overlap: Probe even if pretraining, or another part of the task, holds test records or their patients.
+            The result states the overlap.
         seed: First seed.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        workers: Number of processes that encode records.
+        gpus: Number of GPUs to encode records on, each with a process of its own, instead of `device`.
+        dask: Address of a Dask scheduler whose workers encode records, instead of `workers`.
         out: Folder of the result, or the folder above several results. By default below the run.
         jobs: Number of processes for a grid.
         cache: Folder of the feature cache. By default below the run.
@@ -146,7 +157,7 @@ def probe(
     head_settings += zero_shot_settings(head, prompts, independent_queries)
     fractions, counts = percentages(fraction), numbers_of_records(label_counts)
     check_training(encoder, head, head_settings, epochs, draws=bool(fractions or counts or seeds))
-    check_overlap(encoder, allow_overlap)
+    check_overlap(encoder, eval_data, allow_overlap)
     check_cache(encoder, head, cache)
     tasks = [name.strip() for name in task.split(",")]
     sets = [each.name for each in parse_lead_sets(leads)] if leads else []
@@ -174,7 +185,8 @@ def probe(
         },
         source="probe",
     )
-    wanted = requests_of(suite, device=device, cache=cache_choice(cache, no_cache))
+    at = where_to_encode(device, workers, gpus, dask, no_cache)
+    wanted = requests_of(suite, **at, cache=cache_choice(cache, no_cache))
     found = _run(wanted, None if out is None else Path(out), jobs, progress)
     beside = Path(out) if out else wanted[0].below / "probes"
     name = _grid_name(tasks, head, leads, {"fraction": () if alone else fractions, "labels": counts}, seed)
@@ -245,7 +257,8 @@ def chosen_encoder(
 ) -> tuple[EncoderChoice, list[str]]:
     """Return the chosen encoder, and the settings of the head.
 
-    With a run, all settings belong to the head. Without a run, those that begin with ``head.`` do.
+    With a run, all settings belong to the head, except those that begin with ``encoder.``, which change the run's own
+    settings. Without a run, those that begin with ``head.`` belong to the head, and the others to the model.
 
     Raises:
         ConfigError: No encoder is chosen, or two are.
@@ -253,15 +266,17 @@ def chosen_encoder(
     if random_init and scratch:
         raise ConfigError("--random-init together with --scratch", remedy="Give only one of them.")
     given = assignments(settings)
-    of_head = [setting.removeprefix("head.") for setting in given if run or setting.startswith("head.")]
-    of_model = [] if run else [setting for setting in given if not setting.startswith("head.")]
+    of_run = [setting for setting in given if run and setting.startswith(OF_ENCODER)]
+    others = [setting for setting in given if setting not in of_run]
+    of_head = [setting.removeprefix("head.") for setting in others if run or setting.startswith("head.")]
+    of_model = [setting for setting in others if not run and not setting.startswith("head.")]
     encoder = EncoderChoice(
         str(run or ""),
         method,
         "random-init" if random_init else "scratch" if scratch else "",
         preset,
         str(config or ""),
-        tuple(of_model),
+        tuple(of_model or [setting.removeprefix(OF_ENCODER) for setting in of_run]),
     )
     encoder.check()
     return encoder, of_head
@@ -303,15 +318,18 @@ def check_training(
         )
 
 
-def check_overlap(encoder: EncoderChoice, allowed: bool) -> None:
-    """Refuse ``--allow-overlap`` for an encoder without pretraining.
+def check_overlap(encoder: EncoderChoice, eval_data: PathLike | None, allowed: bool) -> None:
+    """Refuse ``--allow-overlap`` for a test on another store with an encoder without pretraining.
+
+    Records of the other store that training saw are left out there, so no overlap can be found.
 
     Raises:
-        ConfigError: An overlap is allowed for an encoder without pretraining.
+        ConfigError: An overlap is allowed where none can be.
     """
-    if allowed and not encoder.run:
+    if allowed and eval_data and not encoder.run:
         raise ConfigError(
-            "--allow-overlap with an encoder that was not pretrained", remedy="Leave --allow-overlap out."
+            "--allow-overlap with --eval-data and an encoder that was not pretrained",
+            remedy="Leave --allow-overlap out.",
         )
 
 
@@ -367,3 +385,20 @@ def cache_choice(cache: PathLike | None, no_cache: bool) -> str | None:
     if cache is not None and no_cache:
         raise ConfigError(f"--cache {cache} with --no-cache", remedy="Give only one of them.")
     return None if no_cache else str(cache or "")
+
+
+def where_to_encode(device: str, workers: int, gpus: int, dask: str, no_cache: bool) -> dict[str, Any]:
+    """Return where records are encoded, as arguments of `requests_of`.
+
+    Raises:
+        RunError: A device does not exist.
+        ConfigError: The values contradict each other.
+    """
+    at = Workers(workers, device, gpus, dask)
+    at.check()
+    if at.several and no_cache:
+        raise ConfigError(
+            "several processes cannot encode with --no-cache",
+            remedy="Leave --no-cache out: they hand over the features through the cache.",
+        )
+    return {"device": device, "workers": workers, "gpus": gpus, "dask": dask}

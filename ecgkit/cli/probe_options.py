@@ -189,6 +189,26 @@ NoCache = Annotated[
     bool, typer.Option("--no-cache", rich_help_panel="Output", help="Neither read nor write the feature cache.")
 ]
 
+# Where records are encoded
+ENCODING = "Where records are encoded"
+Workers = Annotated[
+    int,
+    typer.Option(rich_help_panel=ENCODING, min=1, help="Number of processes that encode records."),
+]
+Gpus = Annotated[
+    int,
+    typer.Option(
+        rich_help_panel=ENCODING, min=0, help="Number of GPUs that encode records, one process each, not --device."
+    ),
+]
+Dask = Annotated[
+    str,
+    typer.Option(
+        rich_help_panel=ENCODING,
+        help="Address of a Dask scheduler whose workers encode records, such as tcp://host:8786.",
+    ),
+]
+
 # Suites and analyses
 Suite = Annotated[
     str,
@@ -223,3 +243,20 @@ Perturb = Annotated[
         "noise=em,bw,ma:24,12,0dB.",
     ),
 ]
+
+
+def named_paths(stores: list[str]) -> dict[str, Path]:
+    """Return the path of each named store, from texts ``NAME=PATH``.
+
+    Raises:
+        ConfigError: A text has another form.
+    """
+    from ecgkit.errors import ConfigError
+
+    pairs = [text.partition("=") for text in stores]
+    for text, (name, _, path) in zip(stores, pairs, strict=True):
+        if not name or not path:
+            raise ConfigError(
+                f"--store {text!r} is not of the form NAME=PATH", remedy="Such as --store ptbxl=ptbxl.zarr"
+            )
+    return {name: Path(path) for name, _, path in pairs}

@@ -27,12 +27,14 @@ from ecgkit.evaluation.scores.thresholds import best_f1_thresholds
 from ecgkit.inference.features import Reader, features_of_block, readable
 from ecgkit.inference.notes import summary
 from ecgkit.inference.records import RecordSource, open_records
-from ecgkit.inference.work import Call, Workers, ledger_of, make_all, read_parts, write_ledger, write_part
+from ecgkit.inference.work import Call, ledger_of, make_all, read_parts, write_ledger, write_part
 from ecgkit.ingestion.options import IngestOptions
 from ecgkit.parquet import write_frame
+from ecgkit.parts import made_again_if_damaged
 from ecgkit.progress import Progress, silent
 from ecgkit.store.writer import LedgerRow
 from ecgkit.training.weights import file_sha256
+from ecgkit.training.workers import Workers
 from ecgkit.unfinished import Unfinished
 
 KIND = "predictions"
@@ -225,6 +227,7 @@ def predict(
     check_suffix(out, *SUFFIXES)
     unfinished = Unfinished(out, KIND, overwrite=overwrite, is_file=True)
     unfinished.check_free()
+    workers.check()
     devices = workers.devices
     _open.cache_clear()  # a result may have been made again since
     opened = classifiers.open(devices[0])
@@ -236,7 +239,8 @@ def predict(
         unfinished.begin(fingerprint(what, classifiers.fingerprint), state)
         job = PredictJob(source.without_list(), classifiers, devices, unfinished.parts)
         make_all(unfinished, source, partial(predict_part, job), specs, workers, progress)
-        made = _gathered(unfinished, source, opened[0].kept.names, thresholds)
+        with made_again_if_damaged(unfinished):
+            made = _gathered(unfinished, source, opened[0].kept.names, thresholds)
         _write(unfinished.made / out.name, made.table)
         unfinished.finish()
     return Predicted(

@@ -1,34 +1,34 @@
 """Work on all records of a source in parts, which a stopped call keeps.
 
-OUT.partial/parts/000012.npz    arrays of a part
-OUT.partial/parts/000012.json   what else is known of it; written last
+OUT.partial/parts/000012.npz    arrays of a part, and as one more array the JSON text of what else is known of it
+
+The zip format has a checksum of each array, so that damage is noticed.
 """
 
 import csv
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import astuple, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ecgkit.atomic import atomic_file
-from ecgkit.errors import ConfigError, DatasetError
-from ecgkit.executor import Executor, open_executor
+from ecgkit.errors import DatasetError
 from ecgkit.inference.records import RecordSource
+from ecgkit.parquet import DamagedError
 from ecgkit.parts import Part, make_parts
 from ecgkit.progress import Progress, of_stage
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.writer import LedgerRow
-from ecgkit.training.run import pick_device
+from ecgkit.training.workers import Workers
 from ecgkit.unfinished import Unfinished, whole_file
 
+FACTS = "facts"
 Call = tuple[int, Any]
 COLUMNS = ("record_id", "path", "stage", "reason")
 
@@ -54,20 +54,27 @@ class MadePart:
 def write_part(
     folder: Path, index: int, arrays: Mapping[str, NDArray[Any]], rejected: Sequence[LedgerRow], **facts: Any
 ) -> None:
-    """Write a part, its list of facts last."""
-    with whole_file(folder / f"{index:06d}.npz") as path, path.open("wb") as file:
-        np.savez(file, allow_pickle=False, **dict(arrays))
-    content = {"rejected": [astuple(row) for row in rejected], **facts}
-    with whole_file(folder / _name(index)) as path:
-        path.write_text(json.dumps(content, default=_plain), encoding="utf-8")
+    """Write a part."""
+    text = json.dumps({"rejected": [astuple(row) for row in rejected], **facts}, default=_plain)
+    content = {**arrays, FACTS: np.frombuffer(text.encode("utf-8"), np.uint8)}
+    with whole_file(folder / _name(index)) as path, path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **content)
 
 
 def read_parts(folder: Path) -> Iterator[MadePart]:
-    """Yield all parts in order."""
-    for file in sorted(folder.glob("*.json")):
-        facts = json.loads(file.read_text(encoding="utf-8"))
-        with np.load(file.with_suffix(".npz"), allow_pickle=False) as arrays:
-            yield MadePart({name: arrays[name] for name in arrays.files}, facts)
+    """Yield all parts in order.
+
+    Raises:
+        DamagedError: A part is damaged; see `ecgkit.parts.made_again_if_damaged`.
+    """
+    for file in sorted(folder.glob("[0-9]*.npz")):
+        try:
+            with np.load(file, allow_pickle=False) as made:
+                arrays = {name: made[name] for name in made.files}
+            facts = json.loads(arrays.pop(FACTS).tobytes())
+        except (ValueError, KeyError, EOFError, BadZipFile):
+            raise DamagedError(file) from None
+        yield MadePart(arrays, facts)
 
 
 def _plain(value: Any) -> Any:
@@ -75,43 +82,7 @@ def _plain(value: Any) -> Any:
 
 
 def _name(index: int) -> str:
-    return f"{index:06d}.json"
-
-
-@dataclass(frozen=True)
-class Workers:
-    """Where the work runs.
-
-    Args:
-        count: Number of processes.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        gpus: Number of GPUs to share the work between, each with a process of its own; 0 for `device` alone.
-    """
-
-    count: int = 1
-    device: str = "auto"
-    gpus: int = 0
-
-    @property
-    def devices(self) -> tuple[str, ...]:
-        """The devices, which the parts take in turn.
-
-        Raises:
-            RunError: A device does not exist.
-            ConfigError: Device and number of GPUs are both given.
-        """
-        if self.gpus and self.device != "auto":
-            raise ConfigError(f"--gpus {self.gpus} together with --device {self.device}", remedy="Give only one.")
-        names = tuple(f"cuda:{n}" for n in range(self.gpus)) or (self.device,)
-        return tuple(str(pick_device(name)) for name in names)
-
-    @contextmanager
-    def open(self) -> Iterator[Executor]:
-        """Yield the executor. Several processes share the processor's cores between them."""
-        count = max(self.count, self.gpus)
-        threads = partial(torch.set_num_threads, max(1, torch.get_num_threads() // count))
-        with open_executor(count, warm_up=threads) as executor:
-            yield executor
+    return f"{index:06d}.npz"
 
 
 def make_all(

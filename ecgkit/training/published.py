@@ -8,8 +8,10 @@ from typing import Any
 import torch
 
 from ecgkit.atomic import atomic_folder, check_output
+from ecgkit.config import override
 from ecgkit.entries import MethodEntry, load_target
 from ecgkit.errors import RunError
+from ecgkit.training.card import write_imported_card
 from ecgkit.training.run import WEIGHTS, load_encoder, write_config
 from ecgkit.training.weight_cards import WeightCard, cards_of_file
 from ecgkit.training.weights import file_sha256, read_foreign_weights, save_tensors
@@ -40,7 +42,13 @@ class Imported:
 
 
 def import_published(
-    entry: MethodEntry, file: Path, out: Path, *, overwrite: bool = False, fetched: Mapping[str, str] | None = None
+    entry: MethodEntry,
+    file: Path,
+    out: Path,
+    *,
+    settings: Sequence[str] = (),
+    overwrite: bool = False,
+    fetched: Mapping[str, str] | None = None,
 ) -> Imported:
     """Make a run folder from published weights.
 
@@ -48,6 +56,7 @@ def import_published(
         entry: The method family; its `importer` maps the official names.
         file: File of the weights; see `read_foreign_weights`.
         out: The run folder.
+        settings: Changes of the config that the importer read off the file, such as ``signal.window=30``.
         overwrite: Replace an existing run.
         fetched: Facts about where the file was fetched from, for the run; ``source`` is its address.
 
@@ -65,14 +74,16 @@ def import_published(
     importer = load_target(entry.importer, f"the importer of {entry.name}")
     config, state, *rest = importer(read_foreign_weights(file, entry.containers))
     left_out = tuple(rest[0]) if rest else ()
-    load_encoder(entry, config, state, source=str(file), exact=True)
     sha256 = file_sha256(file)
     cards = tuple(cards_of_file(entry, config, file, sha256))
+    config = override(config, settings)
+    encoder = load_encoder(entry, config, state, source=str(file), exact=True)
     _check_sum(file, sha256, cards)
     with atomic_folder(out, "run") as folder:
         save_tensors(folder / WEIGHTS, state)
         facts = {"file": file.name, "sha256": sha256, "left_out": list(left_out), **(fetched or {}), **_stated(cards)}
         write_config(folder, entry, "", config, {"imported": facts}, torch.device("cpu"))
+        write_imported_card(folder, entry, encoder, config.signal, facts)
     values = sum(value.numel() for value in state.values())
     return Imported(values, len(state), left_out, cards, (fetched or {}).get("source", ""))
 

@@ -1,12 +1,13 @@
 """What can be named for a probe or a training, with what fits a store or a run: tasks, heads and encoders."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ecgkit.entries import HeadEntry, MethodEntry, SupplyEntry, TaskEntry, load_target
 from ecgkit.errors import EcgkitError, RunError
+from ecgkit.methods.habits import habits_of
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
 from ecgkit.tasks.loading import load_task
@@ -78,6 +79,7 @@ class EncoderDetails:
         lacks: What the store lacks, with the command that adds it if there is one; empty if it fits.
         weights: Cards of published weights with these sizes and this input.
         pretrains: Whether the method has a pretraining; False for one that only encodes.
+        habits: What the encoder makes of fewer leads, and of shorter and longer records, in words by case.
     """
 
     method: str
@@ -93,6 +95,7 @@ class EncoderDetails:
     lacks: str = ""
     weights: tuple[WeightCard, ...] = ()
     pretrains: bool = True
+    habits: Mapping[str, str] = field(default_factory=dict)
 
 
 def tasks(store: Path | None) -> list[TaskDetails]:
@@ -193,6 +196,7 @@ def _presets(entry: MethodEntry, store: Store | None) -> Iterator[EncoderDetails
             lacks=lacks,
             weights=tuple(card for card in cards if card.preset == name),
             pretrains=entry.pretrains,
+            habits={} if built is None else habits_of(built.encoder, config.signal),
         )
 
 

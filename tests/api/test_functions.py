@@ -65,6 +65,7 @@ FUNCTIONS = {
     "ingest": ("ingest",),
     "prepare": ("prepare",),
     "explain": ("explain", "explain_cohort"),
+    "study": ("study", "plan_study"),
     "pretrain": ("pretrain", "resume_pretraining", "estimate_pretraining"),
 }
 # Options that only a program has: what is printed, when the exit code is 3, and which function is called.
