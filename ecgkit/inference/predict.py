@@ -19,9 +19,9 @@ from ecgkit.atomic import check_suffix
 from ecgkit.config import fingerprint
 from ecgkit.errors import ConfigError, ResultsError
 from ecgkit.evaluation.probe.classifier import Classifier, open_classifier
-from ecgkit.evaluation.probe.kept import HEAD, STATE, KeptHead
+from ecgkit.evaluation.probe.kept import STATE, KeptHead
 from ecgkit.evaluation.results.predictions import read_predictions
-from ecgkit.evaluation.results.row import ROW
+from ecgkit.evaluation.results.row import HEAD, ROW
 from ecgkit.evaluation.scores.calibrators import WAYS, Way
 from ecgkit.evaluation.scores.thresholds import best_f1_thresholds
 from ecgkit.inference.features import Reader, features_of_block, readable

@@ -75,6 +75,9 @@ OF_THE_PROGRAM = {"as_json", "dry_run", "errors", "help", "lead_worth", "quality
     "max_unread",
     "price_in",
     "price_out",
+    "slurm",  # it submits the command that was typed
+    "slurm_set",
+    "slurm_tasks",
     "yes",
 }
 # Arguments whose option has another name, for it chooses the function too.
