@@ -30,6 +30,7 @@ KEYS = {
     "curves": ("run", "epoch"),
     "scores": ("encoder", "seed", "draw", "task", "head", "leads", "fraction"),
     "differences": ("first", "second", "task"),
+    "independent": ("run",),
 }
 PROBED = 20  # epochs between two points of a curve
 
@@ -126,11 +127,19 @@ def differences_of(out: Path) -> Iterable[Line]:
                 }
 
 
+def independent_of(out: Path) -> Iterable[Line]:
+    """Yield one line per probe that scikit-learn repeated."""
+    for file in sorted((out / "independent").glob("*.txt")):
+        if found := re.search(r"scikit-learn ([\d.]+), ecgkit ([\d.]+)", file.read_text(encoding="utf-8")):
+            yield {"run": file.stem, "scikit-learn": found[1], "ecgkit": found[2]}
+
+
 READ: dict[str, Callable[[Path], Iterable[Line]]] = {
     "runs": runs_of,
     "curves": curves_of,
     "scores": scores_of,
     "differences": differences_of,
+    "independent": independent_of,
 }
 
 
@@ -182,11 +191,17 @@ def curves_table(rows: Sequence[Line]) -> list[Line]:
 def scores_table(rows: Sequence[Line], task: str) -> list[Line]:
     """Return one line per encoder and one column per share of the labels."""
     values: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
+    tested: dict[str, str] = {}
     for row in rows:
         if row["task"] == task and row["leads"] == "12" and row["head"].startswith("linear"):
             values[row["encoder"]][float(row["fraction"])].append(float(row["auroc"]))
+            tested[row["encoder"]] = row["test_records"]
     return [
-        {"encoder": name, **{f"{share:.0%}": tables.spread(found) for share, found in sorted(line.items())}}
+        {
+            "encoder": name,
+            "test records": tested[name],
+            **{f"{share:.0%}": tables.spread(found) for share, found in sorted(line.items())},
+        }
         for name, line in sorted(values.items(), key=lambda item: (item[0].partition(" ")[0], item[0]))
     ]
 
@@ -210,13 +225,14 @@ def differences_table(rows: Sequence[Line], task: str) -> list[Line]:
 def made(name: str) -> str:
     """Return the Markdown of a table of the page."""
     kind, _, task = name.partition(" ")
-    table = {
+    table: dict[str, Callable[[list[Line]], list[Line]]] = {
         "runs": trainings_table,
         "curves": curves_table,
+        "independent": list,
         "scores": lambda rows: scores_table(rows, task),
         "differences": lambda rows: differences_table(rows, task),
-    }[kind]
-    return tables.markdown(table(kept(kind)))
+    }
+    return tables.markdown(table[kind](kept(kind)))
 
 
 def filled(page: str) -> str:

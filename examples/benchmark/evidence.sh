@@ -13,7 +13,8 @@ out=${1:?name the folder of runs and results}
 pretrain=$(realpath "${PRETRAIN:?name the store to train on}") ptbxl=$(realpath "${PTBXL:?name the store of PTB-XL}")
 methods=${METHODS:-clear kmerl merl hierarchical cpc simclr stmem lamae}
 epochs=${EPOCHS:-100} patience=${PATIENCE:-20} seeds=${SEEDS:-0}
-mkdir -p "$out/runs" "$out/results" "$out/logs"
+here=$(cd "$(dirname "$0")" && pwd)
+mkdir -p "$out/runs" "$out/results" "$out/logs" "$out/independent"
 cd "$out"
 
 # train NAME METHOD SEED: a run that is there stays, one that was stopped goes on.
@@ -40,10 +41,20 @@ probe() {
   touch "results/$name/done"
 }
 
+# check NAME: the score with all labels once more, by scikit-learn alone, from features that were written to a file.
+check() {
+  local result
+  [ -s "independent/$1.txt" ] && return
+  result=$(find "results/$1" -name row.json -not -path "*-fraction-*" -printf "%h\n" | head -1)
+  ecgkit embed "runs/$1" --data "$ptbxl" --columns labels --out "independent/$1.parquet" --overwrite >"logs/embed-$1.txt" 2>&1
+  python "$here/../../benchmarks/independent_probe.py" "independent/$1.parquet" "$result" "$here/../../ecgkit/tasks/ptbxl-super.yaml" \
+    >"independent/$1.txt"
+}
+
 for seed in $seeds; do
   for method in $methods; do
     [ -n "${PROBE_ONLY:-}" ] || train "$method-s$seed" "$method" "$seed"
-    [ ! -d "runs/$method-s$seed" ] || probe "$method-s$seed" "runs/$method-s$seed"
+    [ ! -d "runs/$method-s$seed" ] || { probe "$method-s$seed" "runs/$method-s$seed"; check "$method-s$seed"; }
     probe "$method-random" --method "$method" --preset tiny --random-init
   done
 done
