@@ -1,5 +1,6 @@
 """``ecgkit study``."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -65,6 +66,7 @@ def study(
             done = ecgkit.study(**given(ecgkit.study, options), say=say, progress=watch)
     if dry_run:
         _show_plan(plan, as_json)
+        next_is(f"ecgkit study {shlex.quote(str(file))}" + (f" --scale {scale}" if scale != "full" else ""))
     else:
         _show(done, as_json)
 
@@ -91,7 +93,6 @@ def _show_plan(plan: "StudyPlan", as_json: bool) -> None:
         f"in all {plan.hours:,.1f} hours on one H100 at 40 % of its peak, and {_size(plan.disk)} with the views; by "
         "arithmetic, without loading, validation and the fit of heads"
     )
-    next_is(f"ecgkit study {plan.out.name}.yaml")
     if as_json:
         print_json({**asdict(plan), "hours": plan.hours, "disk": plan.disk})
 
@@ -139,4 +140,4 @@ def _show(done: "StudyResult", as_json: bool) -> None:
     if done.failed or done.waiting:
         warn("Run the same command again to retry them")
         raise typer.Exit(Exit.INCOMPLETE)
-    next_is(f"ecgkit report {done.out / 'results'}")
+    next_is(f"ecgkit report {shlex.quote(str(done.out / 'results'))}")

@@ -127,7 +127,7 @@ class StudyProbe:
         untrained: Whether the same encoders with random weights are probed too.
         scratch: Whether the same encoders are also trained from scratch on each task.
         encoder_settings: Changes of a trained run's settings that need no other weights, such as ``readout=enc_mean``.
-        as_published: Name under which the publication lists the encoders with `encoder_settings`.
+        called: Name of the encoders with `encoder_settings` in the publication, and in tables.
         layers: Layers to probe, such as ``all``: the cells are analyses of layers.
         perturb: Perturbations of the test records: the cells are analyses of perturbations.
         printed: Numbers of the publication.
@@ -142,7 +142,7 @@ class StudyProbe:
     untrained: bool = False
     scratch: bool = False
     encoder_settings: tuple[str, ...] = ()
-    as_published: str = ""
+    called: str = ""
     layers: str = ""
     perturb: tuple[str, ...] = ()
     printed: tuple[Printed, ...] = ()

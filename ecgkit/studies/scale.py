@@ -98,7 +98,7 @@ def _probe(probe: StudyProbe, store: str) -> StudyProbe:
     return replace(
         probe,
         data=store,
-        as_published="",
+        called="",
         printed=(),
         suite=replace(
             suite,

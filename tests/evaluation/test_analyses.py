@@ -89,10 +89,11 @@ def test_similarity_and_entropy_against_plain_loops(name: str, beat_store: Path)
     with watching(encoder, lambda i, w: weights.append(w)):
         outputs, tokens, real = run_layers(encoder, batch)
     assert len(outputs) == len(weights) == len(encoder.blocks)
-    torch.testing.assert_close(encoder.norm(encoder.block_tokens(outputs[-1], tokens.shape[1])), tokens)
+    assert list(outputs) == list(range(len(weights)))
+    torch.testing.assert_close(encoder.norm(outputs[len(outputs) - 1]), tokens)
     for layer in (0, len(outputs) - 1):
-        x = encoder.block_tokens(outputs[layer], tokens.shape[1])
-        index = torch.arange(outputs[layer].shape[1], dtype=torch.float32)[None, :, None].expand(2, -1, 1)
+        x = outputs[layer]
+        index = torch.arange(weights[layer].shape[2], dtype=torch.float32)[None, :, None].expand(2, -1, 1)
         places = encoder.block_tokens(index, tokens.shape[1])[..., 0].long()
         cosines, entropies = [], []
         for b in range(2):
@@ -105,6 +106,21 @@ def test_similarity_and_entropy_against_plain_loops(name: str, beat_store: Path)
         assert found.of(layer)["similarity"] == pytest.approx(np.mean(cosines), abs=1e-4)
         assert found.of(layer)["entropy"] == pytest.approx(np.mean(entropies), abs=1e-4)
         assert found.of(layer)["entropy"] <= found.of(layer)["entropy_limit"]
+
+
+@torch.no_grad()
+def test_blocks_that_see_one_lead_at_a_time_are_measured_over_all_tokens_of_a_record(beat_store: Path) -> None:
+    encoder, view, supplies, batch = encoder_and_batch("lamae", beat_store)
+    found = token_statistics(encoder, view, np.array([3, 8]), supplies)
+    left: list[Tensor] = []
+    encoded = encoder.encode_leads(batch.signal, batch.lead_ids, None, None, left.append)
+    K = encoded.tokens.shape[2]
+    assert found.keys == {0: K, 1: K, 2: K, 3: 1 + 12 * K, 4: 1 + 12 * K}
+    for layer in range(3):
+        tokens = left[1 + layer].unflatten(0, (2, 12)).flatten(1, 2)
+        own = mean_cosine(tokens, torch.ones(tokens.shape[:2], dtype=torch.bool)).mean().item()
+        assert found.of(layer)["similarity"] == pytest.approx(own, abs=1e-5)
+        assert 0 < found.of(layer)["entropy"] <= found.of(layer)["entropy_limit"]
 
 
 def test_mean_cosine_of_known_tokens() -> None:
@@ -165,7 +181,9 @@ def test_noise_of_a_view_has_the_ratio_that_was_asked_for_in_every_real_lead(bea
 def test_the_filter_of_the_contract_has_its_chance_against_noise(beat_store: Path) -> None:
     view, recorded = clear_views(beat_store)
     wander = noise_of(("bw",))
-    np.testing.assert_allclose(perturbed_view(view, recorded, wander, np.inf).signal[5], view.signal[5], atol=1e-6)
+    undisturbed = perturbed_view(view, recorded, wander, np.inf).signal[5]
+    steps = view.signal.records["scale"][5, :, :1] + recorded.signal.records["scale"][5, :, :1]
+    assert (np.abs(undisturbed - view.signal[5]) <= steps).all(), "off by the rounding of both views"
     noisy, unfiltered = (perturbed_view(v, recorded, wander, 0.0, seed=1).signal[5] for v in (view, recorded))
     np.testing.assert_allclose(noisy, view.spec.filter(unfiltered.astype(float), 100.0), atol=1e-6)
     before = noise_ratio(recorded.signal[5], unfiltered, 100.0)

@@ -71,7 +71,6 @@ def test_every_name_of_a_study_exists(file: Path, scale: str) -> None:
             head_config(host().get(HeadEntry, head.head), head.settings)
         for task in probe.suite.tasks:
             load_task(host().get(TaskEntry, task.task), task.settings)
-        assert {probe.as_published} <= known | {""}
 
 
 @pytest.mark.parametrize("file", FILES, ids=NAMES)
