@@ -105,7 +105,7 @@ class TrainedEncoder:
         age: ArrayLike | None = None,
         sex: str | Sequence[str] | None = None,
         derive: bool = True,
-        batch_size: int = 64,
+        batch_size: int | None = None,
     ) -> EcgFeatures:
         """Return features of one or several records, computed as ``ecgkit probe`` computes them.
 
