@@ -79,6 +79,7 @@ def probe(
     label_set: str = "",
     task_settings: Settings = (),
     allow_overlap: bool = False,
+    keep_head: bool = True,
     seed: int = 0,
     device: str = "auto",
     out: PathLike | None = None,
@@ -93,8 +94,8 @@ def probe(
     continues where it stopped. A single result is always computed again.
 
     Args:
-        run: Run folder of a pretrained model. By default the run of the current folder that finished last; none if
-            `method` is given.
+        run: Run folder of a pretrained model, or its address on a hub, such as ``hf://ORG/NAME``. By default the run of
+            the current folder that finished last; none if `method` is given.
         data: Store with the task's labels. By default the store of the run; without a run, the only store of the
             current folder.
         task: Name or YAML file of a task. Give several as a list, or joined by commas. By default the only task that
@@ -121,6 +122,7 @@ def probe(
         label_set: With `splits`, source of the labels: ``exact`` (the store's codes) or ``shipped`` (the tables).
         task_settings: Settings of the task, such as ``{"icd10.count_on": "train"}``.
         allow_overlap: Probe even if pretraining saw test records or their patients. The result states the overlap.
+        keep_head: Keep the fitted head with each result, for `predict`. A fine-tuned result then holds a whole encoder.
         seed: First seed.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: Folder of the result, or the folder above several results. By default below the run.
@@ -171,6 +173,7 @@ def probe(
             "eval_data": str(eval_data or ""),
             "epochs": epochs,
             "allow_overlap": allow_overlap,
+            "keep_head": keep_head,
         },
         source="probe",
     )

@@ -65,6 +65,7 @@ def probe_table(
     label_set: str = "",
     task_settings: Settings = (),
     allow_overlap: bool = False,
+    keep_head: bool = True,
     seed: int = 0,
     device: str = "auto",
     out: PathLike | None = None,
@@ -99,6 +100,7 @@ def probe_table(
         label_set: See `probe`.
         task_settings: Settings of the tasks.
         allow_overlap: See `probe`.
+        keep_head: See `probe`.
         seed: First seed.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         out: Folder of the table. By default ``tables/STORE``.
@@ -141,6 +143,7 @@ def probe_table(
             "label_set": label_set,
             "eval_data": str(eval_data or ""),
             "allow_overlap": allow_overlap,
+            "keep_head": keep_head,
         },
         source="probe",
     )

@@ -54,6 +54,7 @@ def probe(
     label_set: given.LabelSet = "",
     task_settings: given.TaskSettings = None,
     allow_overlap: given.AllowOverlap = False,
+    keep_head: given.KeepHead = True,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     out: given.Out = None,

@@ -44,7 +44,9 @@ def readable(block: Block, readers: Sequence[Reader]) -> tuple[NDArray[np.int64]
             known[shape] = _judged(shape, readers)
         reason, said = known[shape]
         if reason:
-            record, path = (str(table[name].iloc[place] or "") if name in table else "" for name in ("record_id", "path"))
+            record, path = (
+                str(table[name].iloc[place] or "") if name in table else "" for name in ("record_id", "path")
+            )
             rejected.append(LedgerRow(record, path, "leads" if "leads" in reason else "signal", reason))
             continue
         at.append(place)

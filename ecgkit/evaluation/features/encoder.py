@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import torch
 
+from ecgkit.download.hub import run_name
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError, RunError
 from ecgkit.methods import Encoder, Method, chosen_config
@@ -145,7 +146,7 @@ class EncoderChoice:
     def name(self) -> str:
         """A short name for messages and folders."""
         if self.run:
-            return Path(self.run).name
+            return run_name(Path(self.run))
         return self.method if self.weights == "none" else f"{self.method} {self.weights}"
 
     def resolve(self) -> tuple[MethodEntry, str, Any]:
@@ -188,7 +189,7 @@ def pretrained_encoder(path: Path) -> ProbedEncoder:
     parents = list(_ancestors(run.details.get("built_on") or []))
     imported = run.details.get("imported") or {}
     return ProbedEncoder(
-        name=path.resolve().name,
+        name=run_name(path),
         entry=run.entry,
         preset=run.preset,
         config=run.config,
