@@ -6,18 +6,18 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ecgkit.api.arguments import PathLike, Settings, assignments
+from ecgkit.api.grid import Amounts, grid_of
 from ecgkit.atomic import atomic_file
 from ecgkit.choices import notes_choices
-from ecgkit.config import build, fingerprint
+from ecgkit.config import fingerprint
 from ecgkit.entries import HeadEntry
 from ecgkit.errors import ConfigError, EcgkitError, TaskError
 from ecgkit.evaluation.features.encoder import EncoderChoice
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.protocols.draws import Amount
-from ecgkit.evaluation.protocols.lead_sets import parse_lead_sets
 from ecgkit.evaluation.results.row import ROW, ResultRow
-from ecgkit.evaluation.suites.file import Suite, SuiteHead, SuiteTask, learns_nothing, requests_of
+from ecgkit.evaluation.suites.file import SuiteHead, learns_nothing, requests_of
 from ecgkit.evaluation.suites.places import Places
 from ecgkit.evaluation.suites.run import SuiteResult, run_requests
 from ecgkit.plugins import host
@@ -146,47 +146,39 @@ def probe(
     run, data, task = probe_inputs(run, data, joined(task), untrained=untrained)
     encoder, head_settings = chosen_encoder(run, method, random_init, scratch, preset, config, settings)
     head_settings += zero_shot_settings(head, prompts, independent_queries)
-    fractions, counts = percentages(fraction), numbers_of_records(label_counts)
-    check_training(encoder, head, head_settings, epochs, draws=bool(fractions or counts or seeds))
+    amounts = Amounts(percentages(fraction), numbers_of_records(label_counts), seeds)
+    check_training(encoder, head, head_settings, epochs, draws=bool(amounts.fractions or amounts.counts or seeds))
     check_overlap(encoder, allow_overlap)
     check_cache(encoder, head, cache)
     tasks = [name.strip() for name in task.split(",")]
-    sets = [each.name for each in parse_lead_sets(leads)] if leads else []
-    if not fractions and not counts:
-        fractions = (100.0,)
-    alone = seeds is None and fractions == (100.0,) and not counts
-    suite = build(
-        Suite,
-        {
-            "runs": (encoder,),
-            "tasks": tuple(
-                SuiteTask(name, str(data), tuple(assignments(task_settings)), str(splits or "")) for name in tasks
-            ),
-            "heads": (SuiteHead(head, tuple(head_settings)),),
-            "leads": tuple(sets) or ("",),
-            "stores": {str(data): str(data)},
-            "fractions": dict.fromkeys(fractions, 1 if alone else seeds),
-            "label_counts": dict.fromkeys(counts, seeds),
-            "seed": seed,
-            "protocol": protocol,
-            "label_set": label_set,
-            "eval_data": str(eval_data or ""),
-            "epochs": epochs,
-            "allow_overlap": allow_overlap,
-            "keep_head": keep_head,
-        },
-        source="probe",
+    suite = grid_of(
+        data,
+        tasks,
+        SuiteHead(head, tuple(head_settings)),
+        runs=(encoder,),
+        leads=leads,
+        amounts=amounts,
+        splits=splits,
+        task_settings=task_settings,
+        eval_data=eval_data,
+        seed=seed,
+        protocol=protocol,
+        label_set=label_set,
+        epochs=epochs,
+        allow_overlap=allow_overlap,
+        keep_head=keep_head,
     )
     wanted = requests_of(suite, device=device, cache=cache_choice(cache, no_cache))
     found = _run(wanted, None if out is None else Path(out), jobs, progress)
     beside = Path(out) if out else wanted[0].below / "probes"
-    name = _grid_name(tasks, head, leads, {"fraction": () if alone else fractions, "labels": counts}, seed)
-    kinds = ("results", "leads") if alone else ("results-curve", "leads-curve")
+    shares = {"fraction": () if amounts.alone else amounts.percentages, "labels": amounts.counts}
+    name = _grid_name(tasks, head, leads, shares, seed)
+    kinds = ("results", "leads") if amounts.alone else ("results-curve", "leads-curve")
     return replace(
         found,
-        by_amount=not alone,
+        by_amount=not amounts.alone,
         details=_write_details(found, beside / f"{kinds[0]}-{name}.csv") if len(wanted) > 1 else None,
-        heat_map=_draw_lead_sets(found, beside / f"{kinds[1]}-{name}.png") if sets else None,
+        heat_map=_draw_lead_sets(found, beside / f"{kinds[1]}-{name}.png") if leads else None,
     )
 
 
