@@ -29,7 +29,6 @@ from ecgkit.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from ecgkit.api.analysis import analyse_layers, analyse_perturbations
-    from ecgkit.api.attention import inspect_attention, inspect_lead_worth
     from ecgkit.api.beats import find_beats, score_beats
     from ecgkit.api.browse import browse
     from ecgkit.api.cohort import find_records
@@ -57,6 +56,7 @@ if TYPE_CHECKING:
         inspect_store,
     )
     from ecgkit.api.knowledge import extract_knowledge, write_prompts
+    from ecgkit.api.lead_worth import inspect_lead_worth
     from ecgkit.api.listing import list_encoders, list_heads, list_tasks
     from ecgkit.api.plugins import check_plugin, list_methods, list_plugins, new_plugin
     from ecgkit.api.predict import predict
@@ -69,6 +69,7 @@ if TYPE_CHECKING:
     from ecgkit.api.score import score_challenge
     from ecgkit.api.simulate import simulate_cohort
     from ecgkit.api.status import doctor, status
+    from ecgkit.api.study import plan_study, study
     from ecgkit.api.suite import probe_suite
     from ecgkit.api.table import probe_table
     from ecgkit.arrays.encoder import load
@@ -114,7 +115,6 @@ __all__ = [
     "hookimpl",
     "import_weights",
     "ingest",
-    "inspect_attention",
     "inspect_lead_worth",
     "inspect_overlap",
     "inspect_quality",
@@ -131,6 +131,7 @@ __all__ = [
     "load",
     "new_plugin",
     "open_store",
+    "plan_study",
     "predict",
     "prepare",
     "pretrain",
@@ -148,6 +149,7 @@ __all__ = [
     "show_run",
     "simulate_cohort",
     "status",
+    "study",
     "analyse_layers",
     "analyse_perturbations",
     "tag_run",
@@ -158,9 +160,10 @@ __all__ = [
 
 # The functions of each module.
 _FUNCTIONS = {
-    "ecgkit.api.attention": "inspect_attention inspect_lead_worth",
+    "ecgkit.api.lead_worth": "inspect_lead_worth",
     "ecgkit.api.probe": "probe",
     "ecgkit.api.analysis": "analyse_layers analyse_perturbations",
+    "ecgkit.api.study": "plan_study study",
     "ecgkit.api.suite": "probe_suite",
     "ecgkit.api.table": "probe_table",
     "ecgkit.api.beats": "find_beats score_beats",

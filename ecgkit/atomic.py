@@ -16,6 +16,7 @@ from pathlib import Path
 from ecgkit.errors import DiskFullError, OutputError, SpaceError
 
 MARKER, NEW_MARKER = ".ecgkit", ".ecgkit.new"  # file in every folder that ecgkit makes; it holds the kind of the output
+OLD = ".old"  # suffix of an output that is being replaced
 MANY = 200  # files
 AGAIN = "Free some space and run the same command again."
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)  # errors of a full disk, and of a quota or a limit that is reached
@@ -26,6 +27,8 @@ _FULL_WORDS = ("No space left on device", "Disk quota exceeded", "File too large
 def check_output(path: Path, kind: str, *, overwrite: bool = False, option: str = "--out") -> None:
     """Check early whether an output may be written. Only an earlier output of the same kind is ever replaced.
 
+    An earlier output that a process had moved aside when it was killed is put back first.
+
     Args:
         path: Path of the output.
         kind: Kind of the output, such as ``store`` or ``run``; see `atomic_folder`.
@@ -35,6 +38,7 @@ def check_output(path: Path, kind: str, *, overwrite: bool = False, option: str 
     Raises:
         OutputError: `path` exists and may not be replaced.
     """
+    _put_back(path)
     if not path.exists():
         return
     other = f"Give another {option}" if option else "Move it away"
@@ -115,12 +119,22 @@ def publish(
     if not replace:
         raise OutputError(f"{path} was made by another process in the meantime", remedy="Name another output.")
     if aside is None:
-        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+        aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=OLD, dir=path.parent))
     os.replace(path, aside)
     os.replace(staging, path)
     sync(path.parent)
     rescue(aside)
     shutil.rmtree(aside)
+
+
+def _put_back(path: Path) -> None:
+    """Put back an output that `publish` had moved aside in a process that was killed before it moved the new one."""
+    if path.exists() or not path.parent.is_dir():
+        return
+    begins = f".{path.name}."
+    aside = [old for old in path.parent.iterdir() if old.name.startswith(begins) and old.name.endswith(OLD)]
+    if whole := [old for old in aside if kind_of(old)]:
+        os.replace(max(whole, key=lambda old: old.stat().st_ctime_ns), path)
 
 
 def mark(folder: Path, kind: str) -> None:

@@ -3,17 +3,22 @@
 Work is a function of one argument. Function and argument can be pickled, and no call depends on another. `Executor`
 wraps a `concurrent.futures` executor. It hands out only as many calls as there are workers. When it is asked to stop,
 running calls finish and no new call starts. Processes that are no longer needed are ended at once.
+
+A worker that dies is replaced, and its call is made again. A call at which `DEATHS` workers died ends the work, because
+it would kill the next one too.
 """
 
 import os
 import signal
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
 from contextlib import contextmanager
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from ecgkit.choices import typed_command
 from ecgkit.distribution import install_extra
@@ -21,9 +26,18 @@ from ecgkit.errors import ConfigError, WorkerError
 
 CONNECT_SECONDS = 10.0
 RECORDS_PER_WORKER = 4096  # with fewer, starting a process takes longer than the work that it does
+DEATHS = 3  # workers that may die at one call before it is given up
+LOOK_EVERY = 0.5  # s between two looks at items that come later
 
 A = TypeVar("A")
 R = TypeVar("R")
+
+
+class Later:
+    """An item that means: there is none now, but there may be one later."""
+
+
+LATER: Final = Later()
 
 
 class Executor:
@@ -32,36 +46,86 @@ class Executor:
     Args:
         pool: The `concurrent.futures` executor.
         width: Returns the number of calls to hand out at once. It is asked each time, since a cluster may grow.
+        deaths: Returns the number of workers that died, given the error of a call; 0 for an error of the call itself.
     """
 
-    def __init__(self, pool: futures.Executor, width: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        pool: futures.Executor,
+        width: Callable[[], int],
+        deaths: Callable[[BaseException], int] = lambda error: isinstance(error, futures.BrokenExecutor),
+    ) -> None:
         self.pool = pool
         self.width = width
+        self._deaths = deaths
 
-    def run(self, work: Callable[[A], R], items: Iterable[A], stopped: Callable[[], bool] = bool) -> Iterator[R]:
+    def run(
+        self,
+        work: Callable[[A], R],
+        items: Iterable[A | Later],
+        stopped: Callable[[], bool] = bool,
+        give_up: Callable[[A, WorkerError], R] | None = None,
+    ) -> Iterator[R]:
         """Yield the results of ``work(item)`` as they finish; in this process, in the order of `items`.
 
         Args:
             work: A function at module level, or a partial of one.
-            items: Its arguments.
+            items: Its arguments. `LATER` among them means that more may come; they are asked again a moment later.
             stopped: Asked before each call. When it returns True, no further call is started.
+            give_up: Returns the result of a call at which `DEATHS` workers died; None to end the work with an error.
 
         Raises:
-            WorkerError: A worker ended before its work was done.
+            WorkerError: `DEATHS` workers died at the same call; or a cluster disappeared.
         """
-        left, running = iter(items), set[futures.Future[R]]()
+        left, again = iter(items), deque[tuple[A, int]]()
+        running: dict[futures.Future[R], tuple[A, int]] = {}
         while True:
+            is_waiting = False
             while len(running) < self.width() and not stopped():
-                try:
-                    item = next(left)
-                except StopIteration:
+                given: tuple[A | Later | None, int] = again.popleft() if again else (next(left, None), 0)
+                item, deaths = given
+                if item is None:
                     break
-                running.add(self.pool.submit(work, item))
-            if not running:
+                if isinstance(item, Later):
+                    is_waiting = True
+                    break
+                running[self.pool.submit(work, item)] = item, deaths
+            if not running and not is_waiting:
                 return
-            done, running = futures.wait(running, return_when=futures.FIRST_COMPLETED)
-            for future in done:
-                yield future.result()
+            if not running:
+                time.sleep(LOOK_EVERY)
+                continue
+            timeout = LOOK_EVERY if is_waiting else None
+            for future in futures.wait(running, timeout, return_when=futures.FIRST_COMPLETED).done:
+                item, deaths = running.pop(future)
+                died = 0 if future.cancelled() else self._deaths(future.exception() or Exception())
+                if not died:
+                    yield future.result()
+                    continue
+                if deaths + died < DEATHS:
+                    again.append((item, deaths + died))
+                elif give_up is None:
+                    raise killed_by(item) from None
+                else:
+                    yield give_up(item, killed_by(item))
+
+
+_lost: list[int] = []  # numbers of workers that died at calls of this process
+
+
+def lost_workers() -> int:
+    """Return the number of workers that died at calls of this process. Their calls were made again."""
+    return sum(_lost)
+
+
+def killed_by(item: object) -> WorkerError:
+    """Return the error for a call that kills its workers."""
+    name = getattr(item, "name", "") or " ".join(repr(item).split())[:80]
+    return WorkerError(
+        f"a worker process was killed {DEATHS} times at the same piece of the work ({name}), perhaps because memory "
+        "ran out",
+        remedy="Run the same command again, with fewer --workers.",
+    )
 
 
 class InProcess(futures.Executor):
@@ -77,8 +141,10 @@ class InProcess(futures.Executor):
         return future
 
 
-class Processes(futures.ProcessPoolExecutor):
+class Processes(futures.Executor):
     """Fresh processes on this machine. They are not forked, so they inherit no threads or locks.
+
+    Each process is a pool of its own. When a process dies, only its own call fails, and the next call gets a new one.
 
     Args:
         workers: Number of processes.
@@ -86,24 +152,56 @@ class Processes(futures.ProcessPoolExecutor):
     """
 
     def __init__(self, workers: int, warm_up: Callable[[], object] | None) -> None:
-        context = get_context("spawn")
-        stop, self._stop = context.Pipe(duplex=False)
-        super().__init__(workers, mp_context=context, initializer=_begin_worker, initargs=(stop, warm_up))
-        for _ in range(workers if warm_up else 0):  # a pool starts its processes only when it gets calls
-            self.submit(os.getpid)
+        self._context = get_context("spawn")
+        self._stop, self._send = self._context.Pipe(duplex=False)
+        self._warm_up = warm_up
+        self._last: dict[futures.ProcessPoolExecutor, futures.Future[Any] | None] = {}  # the last call of each pool
+        for _ in range(workers):
+            self._last[self._pool()] = None
+        for pool in self._last if warm_up else ():  # a pool starts its process only when it gets a call
+            _blocking_ctrl_c(pool.submit, os.getpid)
+
+    def _pool(self) -> futures.ProcessPoolExecutor:
+        given = self._stop, self._warm_up
+        return futures.ProcessPoolExecutor(1, mp_context=self._context, initializer=_begin_worker, initargs=given)
 
     def submit(self, fn: Callable[..., R], /, *args: Any, **kwargs: Any) -> futures.Future[R]:
-        """Hand out a call. A process started for it ignores Ctrl-C; this process decides what Ctrl-C does."""
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        """Hand out a call to a free process. There is one if no more calls are handed out than there are processes."""
+        pool = next((pool for pool, last in self._last.items() if last is None or last.done()), next(iter(self._last)))
         try:
-            return super().submit(fn, *args, **kwargs)
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+            future = _blocking_ctrl_c(pool.submit, fn, *args, **kwargs)
+        except futures.BrokenExecutor:  # its process died, at its last call or after it
+            pool = self._replaced(pool)
+            future = _blocking_ctrl_c(pool.submit, fn, *args, **kwargs)
+        self._last[pool] = future
+        return future
+
+    def _replaced(self, pool: futures.ProcessPoolExecutor) -> futures.ProcessPoolExecutor:
+        _lost.append(1)
+        del self._last[pool]
+        pool.shutdown(wait=False)
+        new = self._pool()
+        self._last[new] = None
+        return new
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """End the processes when their calls have finished."""
+        for pool in tuple(self._last):
+            pool.shutdown(wait=wait, cancel_futures=cancel_futures)
 
     def end(self) -> None:
         """End all processes at once, whatever they are doing."""
-        self._stop.send_bytes(b"end")  # nobody receives it, so every process sees it
+        self._send.send_bytes(b"end")  # nobody receives it, so every process sees it
         self.shutdown(wait=True, cancel_futures=True)
+
+
+def _blocking_ctrl_c(submit: Callable[..., futures.Future[R]], *args: Any, **kwargs: Any) -> futures.Future[R]:
+    """Hand out a call. A process started for it ignores Ctrl-C; this process decides what Ctrl-C does."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        return submit(*args, **kwargs)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager
@@ -119,7 +217,7 @@ def open_executor(workers: int = 1, dask: str = "", warm_up: Callable[[], object
 
     Raises:
         ConfigError: `workers` is below 1, both `workers` and `dask` are given, or the cluster cannot be reached.
-        WorkerError: A worker ended before its work was done.
+        WorkerError: `DEATHS` workers died at the same call; or the cluster disappeared.
     """
     if workers < 1:
         raise ConfigError(f"--workers {workers} must be at least 1")
@@ -151,11 +249,6 @@ def _processes(workers: int, warm_up: Callable[[], object] | None) -> Iterator[E
     pool = Processes(workers, warm_up)
     try:
         yield Executor(pool, lambda: workers)
-    except futures.BrokenExecutor:
-        raise WorkerError(
-            "a worker process was killed, perhaps because memory ran out",
-            remedy="Run the same command again, with fewer --workers.",
-        ) from None
     except BaseException:
         pool.end()
         raise
@@ -178,12 +271,28 @@ def _cluster(address: str) -> Iterator[Executor]:
         # pure=False: a call writes files, so Dask must not reuse the result of an equal call.
         pool = client.get_executor(pure=False)
         try:
-            yield Executor(pool, lambda: max(1, sum(client.nthreads().values())))
-        except (KilledWorker, futures.CancelledError):
+            yield Executor(pool, _Threads(client), lambda error: DEATHS * isinstance(error, KilledWorker))
+        except futures.CancelledError:
             raise WorkerError(
                 f"workers or the scheduler of --dask {address} disappeared",
                 remedy="Look at their logs, and run the same command again.",
             ) from None
+
+
+class _Threads:
+    """Counts the threads of a cluster, and notes the workers that have left it.
+
+    Dask itself replaces a worker that dies, and makes its call again, until too many have died at the same call.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self._client, self._known = client, set[str]()
+
+    def __call__(self) -> int:
+        threads: dict[str, int] = self._client.nthreads()
+        _lost.append(len(self._known - threads.keys()))
+        self._known = set(threads)
+        return max(1, sum(threads.values()))
 
 
 def _begin_worker(stop: Connection, warm_up: Callable[[], object] | None) -> None:

@@ -18,7 +18,7 @@ HEAD = 1000  # rows of a long table that can be read before all are
 
 
 class DamagedError(OSError):
-    """A Parquet file holds something else than what was written.
+    """A file, mostly a Parquet file, holds something else than what was written.
 
     Args:
         path: The file.

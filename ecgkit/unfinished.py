@@ -35,7 +35,7 @@ from ecgkit.atomic import (
     telling_of_a_full_disk,
 )
 from ecgkit.choices import typed_command
-from ecgkit.errors import LockedError, OutputError
+from ecgkit.errors import EcgkitError, LockedError, OutputError
 from ecgkit.interrupt import NOTHING, Left, keeps
 from ecgkit.lock import hold, holder_of
 
@@ -178,8 +178,8 @@ class Unfinished:
                 path.unlink()
         sync_tree(self.made)
         if self.is_file:
-            os.replace(self.made / self.out.name, self.out)
-            sync(self.out.parent)
+            mark(self.made, self.kind)  # from here on the work is complete: `settle` takes the last steps
+            self._place_file()
             self._remove()
             return
         if not self.in_place:
@@ -209,6 +209,12 @@ class Unfinished:
         (self.out / LOCK).unlink(missing_ok=True)
         self._remove_replaced()
 
+    def _place_file(self) -> None:
+        """Let the one file in `made` become the output, if it has not yet."""
+        if (made := self.made / self.out.name).exists():
+            os.replace(made, self.out)
+            sync(self.out.parent)
+
     def _remove_replaced(self) -> None:
         if self._aside.exists():
             self._rescue(self._aside)
@@ -231,6 +237,12 @@ class Unfinished:
         self.clear()  # the marker is removed last: without it nobody could tell what the folder is
         shutil.rmtree(self.folder)
 
+    def tidy(self) -> None:
+        """Remove what a process left that was killed after its last step. That it cannot be removed is no error."""
+        if self.folder.exists() or self._aside.exists():
+            with suppress(OSError, EcgkitError):
+                self.settle()
+
     def settle(self) -> None:
         """Complete or undo the last step of a process that was killed during it.
 
@@ -239,10 +251,14 @@ class Unfinished:
         """
         self._check_name()
         whole = self.in_place and kind_of(self.folder) == self.kind
+        is_file_whole = self.is_file and kind_of(self.made) == self.kind
         left = self.folder.exists() and self.out.exists() and not self.made.exists()
-        if not (whole or left or self._aside.exists()):
+        if not (whole or is_file_whole or left or self._aside.exists()):
             return
         with suppress(LockedError), self._alone():
+            if is_file_whole:
+                self._place_file()
+                self.clear()
             if whole and not self.out.exists():
                 self._take_place()
             if self.out.exists():

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,25 @@ def test_an_output_that_cannot_be_made_is_told_by_its_own_name(tmp_path: Path) -
             pass
     with pytest.raises(OutputError, match="is a folder"), atomic_file(tmp_path):
         pass
+
+
+def test_an_output_that_was_moved_aside_when_a_process_was_killed_is_put_back(tmp_path: Path, monkeypatch) -> None:
+    out = tmp_path / "out"
+    with atomic_folder(out, "store") as staging:
+        (staging / "a").write_text("earlier")
+    real = os.replace
+
+    def killed(source: Path, target: Path) -> None:
+        if Path(target) == out:  # the second of the two renames
+            raise KeyboardInterrupt
+        real(source, target)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("os.replace", killed)
+        with atomic_folder(out, "store"):
+            pass
+    assert not out.exists()
+    (tmp_path / ".out.x.old").mkdir()  # the empty folder of a process that was killed before it moved anything
+    with pytest.raises(OutputError, match="already exists"):
+        check_output(out, "store")
+    assert (out / "a").read_text() == "earlier"

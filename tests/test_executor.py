@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ecgkit.errors import ConfigError, RecordError, WorkerError
-from ecgkit.executor import open_executor
+from ecgkit.executor import LATER, lost_workers, open_executor
 
 
 def square(n: int) -> int:
@@ -62,9 +62,64 @@ def die(_: int) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_a_worker_that_dies_is_one_clear_error() -> None:
-    with pytest.raises(WorkerError, match=r"a worker process was killed.*--workers"), open_executor(2) as executor:
-        list(executor.run(die, [1]))
+def die_at_first(folder: Path) -> int:
+    """Die, unless another worker has died at this piece before; return how many have."""
+    found = len(list(folder.glob("died*")))
+    if not found:
+        (folder / f"died-{os.getpid()}").touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return found
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_is_replaced_and_its_piece_is_done_again(tmp_path: Path) -> None:
+    folders = [tmp_path / str(n) for n in range(3)]
+    for folder in folders:
+        folder.mkdir()
+    before = lost_workers()
+    with open_executor(2) as executor:
+        assert list(executor.run(die_at_first, folders)) == [1, 1, 1]
+        assert lost_workers() == before + 3
+        assert sorted(executor.run(square, range(4))) == [0, 1, 4, 9]
+    assert [len(list(folder.iterdir())) for folder in folders] == [1, 1, 1]
+
+
+@pytest.mark.slow
+def test_a_piece_that_kills_its_workers_is_one_clear_error_and_no_other_is_suspected() -> None:
+    expected = r"a worker process was killed 3 times at the same piece of the work \(1\).*--workers"
+    done = []
+    with pytest.raises(WorkerError, match=expected), open_executor(2) as executor:
+        for result in executor.run(die_at_one, range(5)):
+            done.append(result)  # noqa: PERF402 - what came before the error is looked at
+    assert set(done) <= {0, 2, 3, 4}
+    assert done
+
+
+def die_at_one(n: int) -> int:
+    return die(n) or n if n == 1 else n
+
+
+def test_items_that_come_later_are_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecgkit.executor.LOOK_EVERY", 0.01)
+    with open_executor() as executor:
+        assert list(executor.run(square, iter([2, LATER, LATER, 3]))) == [4, 9]
+
+
+@pytest.mark.slow
+def test_a_worker_of_a_cluster_that_dies_is_replaced(tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    folders = [tmp_path / str(n) for n in range(2)]
+    for folder in folders:
+        folder.mkdir()
+    before = lost_workers()
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster,
+        open_executor(dask=cluster.scheduler_address) as executor,
+    ):
+        assert list(executor.run(die_at_first, folders)) == [1, 1]
+        assert lost_workers() > before
+        with pytest.raises(WorkerError, match=r"3 times at the same piece of the work \(1\)"):
+            list(executor.run(die_at_one, range(3)))
 
 
 PARENT = """

@@ -338,3 +338,43 @@ def test_a_folder_that_was_not_marked_yet_is_ours(tmp_path: Path, monkeypatch: p
         (work.made / "file").write_text("whole")
         work.finish()
     assert names(tmp_path) == ["s"] and names(tmp_path / "s") == [MARKER, "file"]
+
+
+@pytest.mark.parametrize("moved", [False, True])
+def test_one_file_that_was_whole_when_its_process_was_killed_becomes_the_output(tmp_path: Path, moved: bool) -> None:
+    out = tmp_path / "table.csv"
+    work = work_on(out, is_file=True)
+
+    def killed_at_the_last_step() -> None:
+        with work.open():
+            work.begin("a")
+            add_part(work, "0")
+            (work.made / out.name).write_text("whole")
+            place = work._place_file
+            work._place_file = lambda: [place() if moved else None, os.kill(os.getpid(), signal.SIGKILL)]
+            work.finish()
+
+    assert in_a_child(killed_at_the_last_step) == signal.SIGKILL
+    assert names(tmp_path) == (["table.csv"] if moved else []) + ["table.csv.partial"]
+    with pytest.raises(OutputError, match="already exists"):
+        work_on(out, is_file=True).check_free()
+    assert names(tmp_path) == ["table.csv"] and out.read_text() == "whole"
+
+
+def test_readers_of_a_finished_output_remove_what_a_killed_process_left_of_its_making(tmp_path: Path) -> None:
+    work = work_on(tmp_path / "s", hidden=True, overwrite=True)
+
+    def killed_at_the_last_step() -> None:
+        with work.open():
+            work.begin("a")
+            add_part(work, "0")
+            work._remove = lambda: os.kill(os.getpid(), signal.SIGKILL)
+            work.finish()
+
+    assert in_a_child(killed_at_the_last_step) == signal.SIGKILL
+    assert names(tmp_path) == [".s.partial", "s"]
+    work_on(tmp_path / "s", hidden=True, overwrite=True).tidy()
+    assert names(tmp_path) == ["s"]
+    with work_on(tmp_path / "t", hidden=True).open():
+        work_on(tmp_path / "t", hidden=True).tidy()  # another process is at work: nothing happens
+        assert ".t.partial" in names(tmp_path)

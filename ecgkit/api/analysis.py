@@ -113,11 +113,7 @@ def analyse_layers(
     """
     request = _request(locals())
     which = layers if isinstance(layers, str) else ",".join(map(str, layers))
-    folder = _folder(request, f"layers-{which}", out, LAYERS)
-    probe = Probe(request, progress=progress)
-    found = layers_of(probe, which)
-    write_layer_analysis(folder, found, _about(probe), title=_title(probe))
-    return AnalysisResults(folder, _title(probe), found.table, leak_warnings(probe.leak), layers=found)
+    return run_layers(request, which, folder_of_layers(request, which, out), progress)
 
 
 @notes_choices
@@ -186,16 +182,44 @@ def analyse_perturbations(
         RunError: The encoder itself is trained.
         EcgkitError: As for `ecgkit.probe`.
     """
-    disturbances = parse_disturbances(perturb)
+    parse_disturbances(perturb)
     request = _request(locals())
-    levels = ",".join(f"{level:g}" for level in disturbances.levels)
-    folder = _folder(request, f"{disturbances.name}-{levels}", out, LEVELS)
+    return run_perturbation(request, perturb, folder_of_perturbation(request, perturb, out), progress)
+
+
+def run_layers(request: ProbeRequest, layers: str, folder: Path, progress: Progress) -> AnalysisResults:
+    """Analyse the layers of a requested encoder into a folder; see `analyse_layers`."""
+    check_output(folder, LAYERS, overwrite=True)
     probe = Probe(request, progress=progress)
-    table = analyse_perturbation(probe, disturbances)
-    write_perturbation_analysis(folder, table, disturbances, _about(probe), title=_title(probe, head=True))
-    return AnalysisResults(
-        folder, _title(probe, head=True), table, leak_warnings(probe.leak), disturbances=disturbances
-    )
+    found = layers_of(probe, layers)
+    write_layer_analysis(folder, found, _about(probe), title=_title(probe))
+    return AnalysisResults(folder, _title(probe), found.table, leak_warnings(probe.leak), layers=found)
+
+
+def run_perturbation(request: ProbeRequest, perturb: str, folder: Path, progress: Progress) -> AnalysisResults:
+    """Probe a requested encoder on perturbed test records into a folder; see `analyse_perturbations`."""
+    disturbances = parse_disturbances(perturb)
+    check_output(folder, LEVELS, overwrite=True)
+    probe = Probe(request, progress=progress)
+    table, title = analyse_perturbation(probe, disturbances), _title(probe, head=True)
+    write_perturbation_analysis(folder, table, disturbances, _about(probe), title=title)
+    return AnalysisResults(folder, title, table, leak_warnings(probe.leak), disturbances=disturbances)
+
+
+def folder_of_layers(
+    request: ProbeRequest, layers: str, out: PathLike | None = None, *, below: Path | None = None
+) -> Path:
+    """Return the folder of an analysis of layers; see `_folder`."""
+    return _folder(request, f"layers-{layers}", out, below)
+
+
+def folder_of_perturbation(
+    request: ProbeRequest, perturb: str, out: PathLike | None = None, *, below: Path | None = None
+) -> Path:
+    """Return the folder of an analysis of a perturbation; see `_folder`."""
+    disturbances = parse_disturbances(perturb)
+    levels = ",".join(f"{level:g}" for level in disturbances.levels)
+    return _folder(request, f"{disturbances.name}-{levels}", out, below)
 
 
 def _request(options: Mapping[str, Any]) -> ProbeRequest:
@@ -242,12 +266,20 @@ def _one_lead_set(leads: str | Sequence[str]) -> str:
     return lead_set(given[0]).name if given and given[0] else ""
 
 
-def _folder(request: ProbeRequest, kind: str, out: PathLike | None, folder_kind: str) -> Path:
-    """Return the folder of an analysis; its name holds everything that distinguishes two analyses."""
-    named = request.below / "analyses" / Places().name(request, kind=re.sub(r"[^A-Za-z0-9-]+", "-", kind))
-    folder = Path(out) if out else named
-    check_output(folder, folder_kind, overwrite=True)
-    return folder
+def _folder(request: ProbeRequest, kind: str, out: PathLike | None, below: Path | None) -> Path:
+    """Return the folder of an analysis; its name holds everything that distinguishes two analyses.
+
+    Args:
+        request: What is analysed.
+        kind: The analysis.
+        out: The folder itself, if it was named.
+        below: Folder of analyses of several encoders; None for a folder below the run.
+    """
+    if out:
+        return Path(out)
+    kind = re.sub(r"[^A-Za-z0-9-]+", "-", kind)
+    parent = below or request.below / "analyses"
+    return parent / Places().name(request, with_encoder=below is not None, kind=kind)
 
 
 def _about(probe: Probe) -> dict[str, Any]:

@@ -49,8 +49,9 @@ def explain(
         label: Class or number to explain, such as ``AF``. By default the most probable class of the record.
         data: Store of the record. By default the only store of the current folder.
         run: Run folder of the encoder, if it was moved.
-        by: How the map is made: ``gradients`` (integrated gradients), or ``occlusion`` of 0.2 s of one lead at a time,
-            which also works for heads without a gradient.
+        by: How the map is made: ``gradients`` (integrated gradients), ``occlusion`` of 0.2 s of one lead at a time,
+            which also works for heads without a gradient, or where a transformer looks: ``attention`` through all its
+            layers (rollout), ``last-attention`` of the last one.
         seed: Seed of the checks.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
         out: PNG file to draw.
@@ -59,7 +60,7 @@ def explain(
     Raises:
         ConfigError: The class is unknown, the head has no gradient, or captum is not installed.
         ResultsError: The result keeps no fitted head.
-        RunError: Its encoder is gone or has changed.
+        RunError: Its encoder is gone or has changed, or has no attention that `by` asks for.
         StoreError: There is no such record, or the model cannot read it.
         OutputError: `out` does not end in ``.png``, or cannot be written.
     """
@@ -118,7 +119,7 @@ def explain_cohort(
     Raises:
         ConfigError: The class or a name of the statement is unknown, the head has no gradient, or captum is missing.
         ResultsError: The result keeps no fitted head.
-        RunError: Its encoder is gone or has changed.
+        RunError: Its encoder is gone or has changed, or has no attention that `by` asks for.
         StoreError: Fewer than two records are found.
         OutputError: `out` does not end in ``.png``, or cannot be written.
     """

@@ -45,6 +45,8 @@ def pretrain(
     gpus: int = 0,
     processes: int = 0,
     shard: bool = False,
+    recompute: bool = False,
+    bucket_mb: float = 25.0,
     device: str = "auto",
     compile: bool | None = None,
     workers: int | None = None,
@@ -85,6 +87,9 @@ def pretrain(
         gpus: Number of GPUs of this machine to train on, with one process per GPU.
         processes: Number of processes to train in on the CPU.
         shard: Shard the model over the processes (FSDP2).
+        recompute: Compute the inner values of transformer blocks again in the backward pass. This saves memory and
+            takes more time; the numbers stay the same.
+        bucket_mb: Size of the buckets in which processes exchange gradients, in MiB.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         compile: Compile the training step with torch.compile. By default only on a GPU.
         workers: Number of processes that load batches. By default 1 on a CPU, up to 8 per GPU.
@@ -133,6 +138,8 @@ def pretrain(
         subset=subset,
         overwrite=overwrite,
         shard=shard,
+        recompute=recompute,
+        bucket_mb=bucket_mb,
         compile=compile,
         save_minutes=save_minutes,
         keep=keep,

@@ -29,6 +29,7 @@ from ecgkit.workspace.fitting import probe_inputs
 
 Numbers = str | float | Sequence[float]
 Names = str | Sequence[str]
+OF_ENCODER = "encoder."  # before a setting of the run itself
 LONGEST_NAME = 80  # characters of the lead sets in the name of a file
 
 
@@ -106,8 +107,9 @@ def probe(
         scratch: Train the encoder of `method` from scratch on the task's labels.
         preset: Preset of `method`.
         config: YAML file with settings of `method`.
-        settings: Settings of the head, such as ``{"gate": "frozen"}``. Without a run: settings of the model, and those
-            of the head with ``head.`` before their names.
+        settings: Settings of the head, such as ``{"gate": "frozen"}``. With ``encoder.`` before their names, settings
+            of the run that need no other weights, such as ``{"encoder.readout": "enc_mean"}``. Without a run: settings
+            of the model, and those of the head with ``head.`` before their names.
         head: Head to fit on the encoder's features.
         leads: Lead sets to test, such as ``["12", "limb", "I,II"]``. Each gives one result; a comma joins the leads
             of one set. By default all leads.
@@ -240,7 +242,8 @@ def chosen_encoder(
 ) -> tuple[EncoderChoice, list[str]]:
     """Return the chosen encoder, and the settings of the head.
 
-    With a run, all settings belong to the head. Without a run, those that begin with ``head.`` do.
+    With a run, all settings belong to the head, except those that begin with ``encoder.``, which change the run's own
+    settings. Without a run, those that begin with ``head.`` belong to the head, and the others to the model.
 
     Raises:
         ConfigError: No encoder is chosen, or two are.
@@ -248,15 +251,17 @@ def chosen_encoder(
     if random_init and scratch:
         raise ConfigError("--random-init together with --scratch", remedy="Give only one of them.")
     given = assignments(settings)
-    of_head = [setting.removeprefix("head.") for setting in given if run or setting.startswith("head.")]
-    of_model = [] if run else [setting for setting in given if not setting.startswith("head.")]
+    of_run = [setting for setting in given if run and setting.startswith(OF_ENCODER)]
+    others = [setting for setting in given if setting not in of_run]
+    of_head = [setting.removeprefix("head.") for setting in others if run or setting.startswith("head.")]
+    of_model = [setting for setting in others if not run and not setting.startswith("head.")]
     encoder = EncoderChoice(
         str(run or ""),
         method,
         "random-init" if random_init else "scratch" if scratch else "",
         preset,
         str(config or ""),
-        tuple(of_model),
+        tuple(of_model or [setting.removeprefix(OF_ENCODER) for setting in of_run]),
     )
     encoder.check()
     return encoder, of_head

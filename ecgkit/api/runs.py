@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ecgkit.api.arguments import PathLike, path_or_none
+from ecgkit.api.arguments import PathLike, Settings, assignments, path_or_none
 from ecgkit.atomic import check_output
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import RunError
@@ -129,7 +129,13 @@ def delete_runs(
 
 
 def import_weights(
-    file: PathLike, *, method: str, out: PathLike, source: str = "", overwrite: bool = False
+    file: PathLike,
+    *,
+    method: str,
+    out: PathLike,
+    source: str = "",
+    settings: Settings = (),
+    overwrite: bool = False,
 ) -> Imported:
     """Make a run folder from published weights with their official parameter names.
 
@@ -139,6 +145,7 @@ def import_weights(
         out: Run folder to write.
         source: Place on a model hub from which to fetch the file, as ``hf://ORGANISATION/NAME``; `file` is then its
             name there. Empty for a local file.
+        settings: Changes of the settings that no weight depends on, such as ``signal.window=30``.
         overwrite: Replace an existing run.
 
     Returns:
@@ -147,13 +154,13 @@ def import_weights(
     Raises:
         PluginError: There is no such method.
         RunError: The method has no importer, or the file does not hold its weights.
-        ConfigError: `source` has another form, or the library of the hub is not installed.
+        ConfigError: `source` has another form, a setting is wrong, or the library of the hub is not installed.
         DownloadError: The file cannot be fetched, or is damaged.
         OutputError: `out` exists, or cannot be written.
     """
-    entry, folder = host().get(MethodEntry, method), Path(out)
+    entry, folder, changes = host().get(MethodEntry, method), Path(out), assignments(settings)
     if not source:
-        return import_published(entry, Path(file), folder, overwrite=overwrite)
+        return import_published(entry, Path(file), folder, settings=changes, overwrite=overwrite)
     check_output(folder, "run", overwrite=overwrite)
     fetched = fetch_weights(source, str(file))
-    return import_published(entry, fetched.file, folder, overwrite=overwrite, fetched=fetched.facts)
+    return import_published(entry, fetched.file, folder, settings=changes, overwrite=overwrite, fetched=fetched.facts)

@@ -30,11 +30,13 @@ class BeatTokens:
         tokens: ``[B, L, S, W]``, with zeros in empty slots, and where a beat is shorter than its window.
         real: bool ``[B, S]``, which slots hold a beat. All leads of a record share their peaks.
         peaks: ``[B, S]``, position of each beat's R peak in the signal; `NO_PEAK` in empty slots.
+        spans: ``[B, S, 2]``, first sample of each beat and sample after its last; both 0 in empty slots.
     """
 
     tokens: Tensor
     real: Tensor
     peaks: Tensor
+    spans: Tensor
 
 
 def beat_tokens(signal: Tensor, peaks: Tensor, window: BeatWindow = PUBLISHED) -> BeatTokens:
@@ -61,7 +63,8 @@ def beat_tokens(signal: Tensor, peaks: Tensor, window: BeatWindow = PUBLISHED) -
     source = source.clamp(0, max(T - 1, 0)).flatten(1)[:, None].expand(B, L, -1)
     tokens = signal.gather(2, source).view(B, L, *valid.shape[1:])
     tokens = torch.where(valid[:, None], tokens, tokens.new_zeros(()))
-    return BeatTokens(tokens, real, torch.where(real, padded.gather(1, index), NO_PEAK))
+    spans = torch.stack([start, torch.minimum(stop, start + window.width - offset)], dim=2) * real[..., None]
+    return BeatTokens(tokens, real, torch.where(real, padded.gather(1, index), NO_PEAK), spans)
 
 
 def regular_peaks(samples: int, count: int = EVEN_PEAKS) -> Tensor:
@@ -97,18 +100,23 @@ def sentence(beats: BeatTokens, length: int) -> tuple[Tensor, Tensor, Tensor]:
     Returns:
         Tokens ``[B, length, W]``; lead ``[B, length]``, index into L, and peak ``[B, length]``, both -1 where empty.
     """
-    B, L, S, W = beats.tokens.shape
-    count = beats.real.sum(1, keepdim=True)  # [B, 1]
-    n = torch.arange(length, device=count.device).expand(B, length)
-    filled = n < L * count
-    lead = torch.where(filled, n // count.clamp(min=1), 0)
-    slot = torch.where(filled, n % count.clamp(min=1), 0)
+    B, _, S, W = beats.tokens.shape
+    lead, slot, filled = sentence_places(beats, length)
     if not S:
         empty = torch.full_like(lead, -1)
         return beats.tokens.new_zeros(B, length, W), empty, empty
     tokens = beats.tokens.flatten(1, 2).gather(1, (lead * S + slot)[..., None].expand(B, length, W))
     tokens = torch.where(filled[..., None], tokens, tokens.new_zeros(()))
     return tokens, torch.where(filled, lead, -1), torch.where(filled, beats.peaks.gather(1, slot), -1)
+
+
+def sentence_places(beats: BeatTokens, length: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Return lead and slot of each token of a `sentence`, 0 where empty, and which are filled: ``[B, length]`` each."""
+    B, L = beats.tokens.shape[:2]
+    count = beats.real.sum(1, keepdim=True)  # [B, 1]
+    n = torch.arange(length, device=count.device).expand(B, length)
+    filled = n < L * count
+    return torch.where(filled, n // count.clamp(min=1), 0), torch.where(filled, n % count.clamp(min=1), 0), filled
 
 
 def _bounds(peaks: Tensor, window: BeatWindow, T: int) -> tuple[Tensor, Tensor, Tensor]:

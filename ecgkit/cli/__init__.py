@@ -21,7 +21,7 @@ from ecgkit.cli import stopping
 from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.mistyped import in_own_words
 from ecgkit.cli.project import name_variables, note_origins, read_project
-from ecgkit.cli.render import begin, next_is, say_choices, say_next, tell_error
+from ecgkit.cli.render import begin, next_is, say_choices, say_losses, say_next, tell_error
 from ecgkit.entries import CommandEntry
 from ecgkit.errors import EcgkitError, PluginError
 from ecgkit.interrupt import DELEGATE, answered, end_at_once, end_with_parent
@@ -156,6 +156,7 @@ def main() -> None:
         if isinstance(stop.__context__, BrokenPipeError):  # the libraries that print end with 1 then
             sys.exit(Exit.DONE)
         if stop.code in (None, Exit.DONE, Exit.INCOMPLETE):
+            say_losses()
             say_next()
         if stop.code == Exit.INTERRUPTED:  # Typer turns Ctrl-C into this code, without a word
             stopping.stopped(stop, arguments)

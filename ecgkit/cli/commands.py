@@ -22,6 +22,7 @@ COMMANDS = {
     "runs": ("list, compare, tag and delete runs", "runs:app"),
     "import-weights": ("make a run folder from published weights", "import_weights:import_weights"),
     "probe": ("evaluate an encoder on a task", "probe:probe"),
+    "study": ("pretrain and probe a grid from one file", "study:study"),
     "embed": ("write the features of the records of a store, folder or file", "embed:embed"),
     "predict": ("predict the records of a store, folder or file with fitted probes", "predict:predict"),
     "explain": ("show which leads and moments make a result's classifier decide", "explain:explain"),

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from ecgkit.evaluation.analyses.explanation import Explanation, ExplanationSummary
 
 WHICH, HOW = "Records", "Explanation"
+OTHERS = 3  # leads that are named beside the lead itself
+ALL = 0.995  # of the attention: what rounds to 100 %
 
 
 def explain(
@@ -71,7 +73,8 @@ def explain(
         str,
         typer.Option(
             rich_help_panel=HOW,
-            help="How the map is made: gradients (integrated gradients), or occlusion, which works for every head.",
+            help="How the map is made: gradients (integrated gradients), occlusion, which works for every head, "
+            "attention of a transformer through all its layers, or last-attention of its last layer.",
         ),
     ] = "gradients",
     out: Annotated[
@@ -126,6 +129,8 @@ def _show(found: "Explanation", out: Path | None, as_json: bool) -> None:
                     {"lead": lead, **dict(zip(found.parts, map(_number, line), strict=True))}
                     for lead, line in zip(found.leads, found.without.tolist(), strict=True)
                 ],
+                "between_leads": _named(found.leads, found.between),
+                "gate": None if found.gate is None else dict(zip(found.leads, found.gate.tolist(), strict=True)),
                 "checks": {**vars(check), "passed": check.passed},
             }
         )
@@ -136,17 +141,57 @@ def _show(found: "Explanation", out: Path | None, as_json: bool) -> None:
         {
             **chance,
             "score": f"{found.score:.2f}; {found.flat:.2f} for the same record without any wave",
-            "map": f"adds up to {found.values.sum():.2f} of this difference of {found.score - found.flat:.2f}",
+            "map": _map_line(found),
             "top tenth deleted": f"the score falls by {check.fall:.2f}",
             "random tenths": f"it falls by {check.random_fall:.2f} (sd {check.random_sd:.2f})",
             "shuffled weights": f"likeness of the maps {check.likeness:.2f} (1 would be the same map)",
         },
     )
     _tables(found)
+    if found.between is not None:
+        print_table("where each lead looks", _looks(found), numeric=["itself %"])
+    if found.gate is not None:
+        gate = [{"lead": lead, "weight": f"{weight:.3f}"} for lead, weight in zip(found.leads, found.gate, strict=True)]
+        print_table("gate: weight of the channels of each lead, which mix leads", gate, numeric=["weight"])
     if not check.passed:
         say("The top parts of this map count for no more than random parts: do not read the map.")
     if out is not None:
         say(f"drew {out}")
+
+
+def _map_line(found: "Explanation") -> str:
+    total = found.values.sum()
+    if not found.attends:
+        return f"adds up to {total:.2f} of this difference of {found.score - found.flat:.2f}"
+    rest = "; the rest on tokens that hold no samples, such as summaries" if total < ALL else ""
+    return f"{100 * total:.0f} % of the attention{rest}"
+
+
+def _looks(found: "Explanation") -> list[dict[str, str]]:
+    """Return one row per lead: the share of its attention that stays in the lead, and the leads that get most of it."""
+    assert found.between is not None
+    rows = []
+    for i, lead in enumerate(found.leads):
+        share = 100 * found.between[i] / max(found.between[i].sum(), 1e-12)
+        others = sorted((j for j in range(len(found.leads)) if j != i), key=lambda j: -share[j])[:OTHERS]
+        rows.append(
+            {
+                "lead": lead,
+                "itself %": f"{share[i]:.1f}",
+                "most in other leads, %": ", ".join(f"{found.leads[j]} {share[j]:.1f}" for j in others),
+            }
+        )
+    return rows
+
+
+def _named(leads: tuple[str, ...], between: Any) -> list[dict[str, Any]] | None:
+    """Return one row per lead that looks, with the share of each lead that is looked at."""
+    if between is None:
+        return None
+    return [
+        {"lead": lead, **dict(zip(leads, line, strict=True))}
+        for lead, line in zip(leads, between.tolist(), strict=True)
+    ]
 
 
 def _tables(found: "Explanation | ExplanationSummary") -> None:

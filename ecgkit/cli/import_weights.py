@@ -9,6 +9,7 @@ import typer
 import ecgkit
 from ecgkit.cli import completion
 from ecgkit.cli.render import OverwriteOption, next_is, say, warn
+from ecgkit.cli.settings import SetOption
 
 if TYPE_CHECKING:
     from ecgkit.training.published import Imported
@@ -30,6 +31,7 @@ def import_weights(
             help="Fetch FILE, and nothing else, from this repository of a model hub. Default: FILE is a local file.",
         ),
     ] = "",
+    settings: SetOption = None,
     overwrite: OverwriteOption = False,
 ) -> None:
     """Make a run folder for 'ecgkit probe' from published weights with their official parameter names.
@@ -37,7 +39,9 @@ def import_weights(
     Every tensor of the file must have a place, and none may be missing. 'ecgkit encoders' says where weights can be
     got and under which licence.
     """
-    imported = ecgkit.import_weights(file, method=method, out=out, source=source, overwrite=overwrite)
+    imported = ecgkit.import_weights(
+        file, method=method, out=out, source=source, settings=settings or (), overwrite=overwrite
+    )
     say(f"{out}: {imported.values:,} parameters of {method} from {imported.source or file.name}")
     _say_counts(imported)
     for card in imported.cards:

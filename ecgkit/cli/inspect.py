@@ -20,7 +20,7 @@ def inspect(
         Path | None,
         typer.Argument(
             metavar="STORE|RUN",
-            help="Store to inspect. Default: the only store in this folder. With --reconstruct or --attention, a run "
+            help="Store to inspect. Default: the only store in this folder. With --reconstruct or --lead-worth, a run "
             "folder. Default: the run that finished last.",
             autocompletion=completion.stores,
         ),
@@ -57,11 +57,10 @@ def inspect(
     csv: Annotated[
         Path | None, typer.Option(help="With --where, CSV file for record id, patient id and fold of each record.")
     ] = None,
-    attention: Annotated[
+    lead_worth: Annotated[
         bool,
         typer.Option(
-            "--attention",
-            help="Show the attention of a run's model over --record, or the importance of each lead for --task.",
+            "--lead-worth", help="Show how far the AUROC of a supervised run falls without each lead, on --task."
         ),
     ] = False,
     as_json: JsonOption = False,
@@ -72,12 +71,12 @@ def inspect(
         ),
     ] = False,
     data: Annotated[
-        Path | None, typer.Option(help="With --reconstruct or --attention, the store of the record.")
+        Path | None, typer.Option(help="With --reconstruct or --lead-worth, the store of the records.")
     ] = None,
     task: Annotated[
         str,
         typer.Option(
-            help="With --attention, the task that the run was trained on: a name or a YAML file.",
+            help="With --lead-worth, the task that the run was trained on: a name or a YAML file.",
             autocompletion=completion.tasks,
         ),
     ] = "",
@@ -89,14 +88,14 @@ def inspect(
     from ecgkit.workspace.defaults import the_run, the_store, the_store_of
     from ecgkit.workspace.next_step import after_run, after_store
 
-    if attention or reconstruct:
+    if lead_worth or reconstruct:
         run = the_run(store, "ecgkit inspect")
         of = the_store_of(run, data, "ecgkit inspect")
         say_choices()
-        if attention:
-            from ecgkit.cli.attention import show_attention
+        if lead_worth:
+            from ecgkit.cli.lead_worth import show_lead_worth
 
-            show_attention(run, of, record, task, out, as_json)
+            show_lead_worth(run, of, task, as_json)
         else:
             _reconstruct(run, of, record, out)
         next_is(after_run(run))
@@ -130,7 +129,7 @@ def _check_store(
     """
     if data is not None or task:
         raise ConfigError(
-            "--data or --task without --reconstruct or --attention", "", "Add one of these, or leave the option out."
+            "--data or --task without --reconstruct or --lead-worth", "", "Add one of these, or leave the option out."
         )
     if out is not None and not record:
         raise ConfigError("--out without --record", "", "Name the record to draw: --record ID.")

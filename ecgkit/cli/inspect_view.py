@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from ecgkit.api.inspect import QualityCounts, RecordDetails
     from ecgkit.cohort.find import Cohort
-    from ecgkit.evaluation.studies.reconstruction import Rebuilt
+    from ecgkit.evaluation.analyses.reconstruction import Rebuilt
     from ecgkit.store.summary import FlagCount, Overlap, StoreSummary
 
 SHOWN = 20

@@ -91,7 +91,7 @@ def encoders(
     for encoder in found:
         groups.setdefault(encoder.method, {})[encoder.preset or "presets"] = _encoder(encoder)
         for card in encoder.weights:
-            groups[encoder.method][f"{encoder.preset} weights"] = _weights(card)
+            groups[encoder.method][card.name] = _weights(card)
     for name, presets in groups.items():
         print_facts(name, presets)
 
@@ -109,6 +109,7 @@ def _encoder(encoder: Any) -> str:
         )
     )
     lines = [encoder.contract, f"{size}, {encoder.epochs} epochs" if encoder.pretrains else size]
+    lines += [f"{case}: {habit}" for case, habit in encoder.habits.items()]
     if encoder.fits is not None:
         lines.append("can be trained on the store" if encoder.fits else f"the store lacks {encoder.lacks}")
     return "\n".join(lines)
@@ -119,16 +120,16 @@ def _weights(card: Any) -> str:
     size = f", {_millions(card.parameters)} parameters" if card.parameters else ""
     place = " of ".join(part for part in (card.file, card.hub or card.page) if part) or "unknown"
     lines = [
-        f"{card.name}{size}, {card.leads}",
+        f"published weights for the preset {card.preset or 'none'}{size}, {card.leads}",
         f"trained on {card.trained_on}",
         f"licence: {card.licence or 'unknown'}" + (" - NOT FOR COMMERCIAL USE" if card.commercial is False else ""),
         f"file: {place}",
     ]
     if card.hub and card.file:
         lines.append(f"ecgkit import-weights {card.file} --from {card.hub} --method {card.method} --out RUN")
-    return "\n".join(
-        [*lines, *([f"SHA-256 {card.sha256}"] if card.sha256 else []), *([card.notes] if card.notes else [])]
-    )
+    unknown = "SHA-256: unknown" + ("; --from compares the file with the hub's" if card.hub else "")
+    lines.append(f"SHA-256 {card.sha256}" if card.sha256 else unknown)
+    return "\n".join([*lines, *([card.notes] if card.notes else [])])
 
 
 def _mark(fits: bool | None) -> str:

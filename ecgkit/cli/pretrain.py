@@ -93,6 +93,17 @@ def pretrain(
     ] = 0,
     processes: Annotated[int, typer.Option(min=0, help="Number of processes to train in on the CPU.")] = 0,
     shard: Annotated[bool, typer.Option("--shard", help="Shard the model over the processes (FSDP2).")] = False,
+    recompute: Annotated[
+        bool,
+        typer.Option(
+            "--recompute",
+            help="Save memory: compute the inner values of transformer blocks again in the backward pass. Takes more "
+            "time; the numbers stay the same.",
+        ),
+    ] = False,
+    bucket_mb: Annotated[
+        float, typer.Option(min=0.1, help="Size of the buckets in which processes exchange gradients, in MiB.")
+    ] = 25.0,
     device: DeviceOption = "auto",
     compile: Annotated[
         bool | None,

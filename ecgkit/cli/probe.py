@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -75,7 +74,8 @@ def probe(
     --models and --baselines make one table of several encoders, on several tasks, with one report.
 
     With a run, --set changes the head: gate=frozen. Without a run, --set changes the model, and a key that begins with
-    head. changes the head: head.gate=frozen.
+    head. changes the head: head.gate=frozen. With a run, a key that begins with encoder. changes a setting of the run
+    that needs no other weights: encoder.readout=enc_mean.
     """
     apart = ("as_json", "suite", "layers", "perturb", "models", "baselines")
     options = {name: value for name, value in ctx.params.items() if name not in apart}
@@ -157,7 +157,7 @@ def _suite(name: str, as_json: bool, options: Mapping[str, Any]) -> None:
     from ecgkit.cli.probe_show import show_suite
     from ecgkit.workspace.next_step import after_results
 
-    opened = open_suite(name, options["run"], stores=_paths(options["stores"] or []), out=options["out"])
+    opened = open_suite(name, options["run"], stores=given.named_paths(options["stores"] or []), out=options["out"])
     for task, store in opened.suite.left_out().items():
         warn(f"{task} is left out: store {store or '(unnamed)'} has no path. Give it with --store NAME=PATH")
     say(f"{opened.title}: results into {opened.out}")
@@ -201,20 +201,3 @@ def _table(models: str, baselines: bool, as_json: bool, options: Mapping[str, An
         )
     if made.result.failed:
         raise typer.Exit(Exit.INCOMPLETE)
-
-
-def _paths(stores: list[str]) -> dict[str, Path]:
-    """Return the path of each named store, from texts ``NAME=PATH``.
-
-    Raises:
-        ConfigError: A text has another form.
-    """
-    from ecgkit.errors import ConfigError
-
-    pairs = [text.partition("=") for text in stores]
-    for text, (name, _, path) in zip(stores, pairs, strict=True):
-        if not name or not path:
-            raise ConfigError(
-                f"--store {text!r} is not of the form NAME=PATH", remedy="Such as --store ptbxl=ptbxl.zarr"
-            )
-    return {name: Path(path) for name, _, path in pairs}

@@ -233,3 +233,20 @@ Perturb = Annotated[
         "noise=em,bw,ma:24,12,0dB.",
     ),
 ]
+
+
+def named_paths(stores: list[str]) -> dict[str, Path]:
+    """Return the path of each named store, from texts ``NAME=PATH``.
+
+    Raises:
+        ConfigError: A text has another form.
+    """
+    from ecgkit.errors import ConfigError
+
+    pairs = [text.partition("=") for text in stores]
+    for text, (name, _, path) in zip(stores, pairs, strict=True):
+        if not name or not path:
+            raise ConfigError(
+                f"--store {text!r} is not of the form NAME=PATH", remedy="Such as --store ptbxl=ptbxl.zarr"
+            )
+    return {name: Path(path) for name, _, path in pairs}

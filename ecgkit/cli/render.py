@@ -8,6 +8,7 @@ holds JSON alone, and all other text goes to stderr.
 import json
 import math
 import os
+import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -127,6 +128,16 @@ def say_next() -> None:
 def warn(line: str) -> None:
     """Print a warning to stderr."""
     _print_marked("warning:", "yellow", line)
+
+
+def say_losses() -> None:
+    """Say how many workers died during the command, if any did."""
+    executor = sys.modules.get("ecgkit.executor")  # a command that started no worker has not imported it
+    count = executor.lost_workers() if executor else 0
+    if count == 1:
+        say("1 worker ended before its work was done. The work was done again; the result is the same")
+    elif count:
+        say(f"{count} workers ended before their work was done. The work was done again; the result is the same")
 
 
 def tell_error(line: str) -> None:

@@ -27,6 +27,7 @@ from ecgkit.inference.work import Call, MadePart, Workers, ledger_of, make_all, 
 from ecgkit.ingestion.options import IngestOptions
 from ecgkit.knowledge.extractions import chosen_extraction, extractions
 from ecgkit.knowledge.labels import read_labels
+from ecgkit.parts import made_again_if_damaged
 from ecgkit.progress import Progress, silent
 from ecgkit.store.reader import Store
 from ecgkit.store.writer import LedgerRow
@@ -197,7 +198,8 @@ def embed(
         unfinished.begin(fingerprint(what, file_sha256(run / WEIGHTS), to_dict(wanted), suffix), state)
         job = EmbedJob(source.without_list(), run.absolute(), wanted, devices, unfinished.parts)
         make_all(unfinished, source, partial(embed_part, job), [reader.spec], workers, progress)
-        made = _write(unfinished, source, reader, wanted, run)
+        with made_again_if_damaged(unfinished):
+            made = _write(unfinished, source, reader, wanted, run)
         unfinished.finish()
     ledger = write_ledger(out, made.rejected)
     return Embedded(made.records, made.shapes, made.columns, made.rejected, made.notes, ledger, made.remarks)

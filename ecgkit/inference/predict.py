@@ -30,6 +30,7 @@ from ecgkit.inference.records import RecordSource, open_records
 from ecgkit.inference.work import Call, Workers, ledger_of, make_all, read_parts, write_ledger, write_part
 from ecgkit.ingestion.options import IngestOptions
 from ecgkit.parquet import write_frame
+from ecgkit.parts import made_again_if_damaged
 from ecgkit.progress import Progress, silent
 from ecgkit.store.writer import LedgerRow
 from ecgkit.training.weights import file_sha256
@@ -236,7 +237,8 @@ def predict(
         unfinished.begin(fingerprint(what, classifiers.fingerprint), state)
         job = PredictJob(source.without_list(), classifiers, devices, unfinished.parts)
         make_all(unfinished, source, partial(predict_part, job), specs, workers, progress)
-        made = _gathered(unfinished, source, opened[0].kept.names, thresholds)
+        with made_again_if_damaged(unfinished):
+            made = _gathered(unfinished, source, opened[0].kept.names, thresholds)
         _write(unfinished.made / out.name, made.table)
         unfinished.finish()
     return Predicted(

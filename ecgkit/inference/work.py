@@ -1,7 +1,8 @@
 """Work on all records of a source in parts, which a stopped call keeps.
 
-OUT.partial/parts/000012.npz    arrays of a part
-OUT.partial/parts/000012.json   what else is known of it; written last
+OUT.partial/parts/000012.npz    arrays of a part, and as one more array the JSON text of what else is known of it
+
+The zip format has a checksum of each array, so that damage is noticed.
 """
 
 import csv
@@ -13,6 +14,7 @@ from dataclasses import astuple, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -22,6 +24,7 @@ from ecgkit.atomic import atomic_file
 from ecgkit.errors import ConfigError, DatasetError
 from ecgkit.executor import Executor, open_executor
 from ecgkit.inference.records import RecordSource
+from ecgkit.parquet import DamagedError
 from ecgkit.parts import Part, make_parts
 from ecgkit.progress import Progress, of_stage
 from ecgkit.signal.spec import SignalSpec
@@ -29,6 +32,7 @@ from ecgkit.store.writer import LedgerRow
 from ecgkit.training.run import pick_device
 from ecgkit.unfinished import Unfinished, whole_file
 
+FACTS = "facts"
 Call = tuple[int, Any]
 COLUMNS = ("record_id", "path", "stage", "reason")
 
@@ -54,20 +58,27 @@ class MadePart:
 def write_part(
     folder: Path, index: int, arrays: Mapping[str, NDArray[Any]], rejected: Sequence[LedgerRow], **facts: Any
 ) -> None:
-    """Write a part, its list of facts last."""
-    with whole_file(folder / f"{index:06d}.npz") as path, path.open("wb") as file:
-        np.savez(file, allow_pickle=False, **dict(arrays))
-    content = {"rejected": [astuple(row) for row in rejected], **facts}
-    with whole_file(folder / _name(index)) as path:
-        path.write_text(json.dumps(content, default=_plain), encoding="utf-8")
+    """Write a part."""
+    text = json.dumps({"rejected": [astuple(row) for row in rejected], **facts}, default=_plain)
+    content = {**arrays, FACTS: np.frombuffer(text.encode("utf-8"), np.uint8)}
+    with whole_file(folder / _name(index)) as path, path.open("wb") as file:
+        np.savez(file, allow_pickle=False, **content)
 
 
 def read_parts(folder: Path) -> Iterator[MadePart]:
-    """Yield all parts in order."""
-    for file in sorted(folder.glob("*.json")):
-        facts = json.loads(file.read_text(encoding="utf-8"))
-        with np.load(file.with_suffix(".npz"), allow_pickle=False) as arrays:
-            yield MadePart({name: arrays[name] for name in arrays.files}, facts)
+    """Yield all parts in order.
+
+    Raises:
+        DamagedError: A part is damaged; see `ecgkit.parts.made_again_if_damaged`.
+    """
+    for file in sorted(folder.glob("[0-9]*.npz")):
+        try:
+            with np.load(file, allow_pickle=False) as made:
+                arrays = {name: made[name] for name in made.files}
+            facts = json.loads(arrays.pop(FACTS).tobytes())
+        except (ValueError, KeyError, EOFError, BadZipFile):
+            raise DamagedError(file) from None
+        yield MadePart(arrays, facts)
 
 
 def _plain(value: Any) -> Any:
@@ -75,7 +86,7 @@ def _plain(value: Any) -> Any:
 
 
 def _name(index: int) -> str:
-    return f"{index:06d}.json"
+    return f"{index:06d}.npz"
 
 
 @dataclass(frozen=True)

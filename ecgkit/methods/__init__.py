@@ -11,11 +11,12 @@ from ecgkit.methods.batch import VIEWS, Batch, Clock
 from ecgkit.methods.choice import MethodConfig, chosen_config, lightest_preset, method_config
 from ecgkit.methods.encoder import Encoder
 from ecgkit.methods.encoder_only import EncoderOnly, refuse_pretraining
-from ecgkit.methods.features import AttentionMap, Features, Losses, Reconstruction
+from ecgkit.methods.features import Features, Losses, Reconstruction
+from ecgkit.methods.layout import AttentionCall, TokenLayout, patch_layout, stretch_layout
 from ecgkit.methods.method import Corpus, Method, Sampler, ZeroShot
 
 __all__ = [
-    "AttentionMap",
+    "AttentionCall",
     "Batch",
     "chosen_config",
     "Clock",
@@ -29,9 +30,12 @@ __all__ = [
     "method_config",
     "MethodConfig",
     "MethodEntry",
+    "patch_layout",
     "Reconstruction",
     "refuse_pretraining",
     "Sampler",
+    "stretch_layout",
+    "TokenLayout",
     "VIEWS",
     "ZeroShot",
 ]

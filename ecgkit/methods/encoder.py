@@ -7,7 +7,8 @@ from torch import Tensor, nn
 
 from ecgkit.errors import RunError
 from ecgkit.methods.batch import Batch
-from ecgkit.methods.features import AttentionMap, Features
+from ecgkit.methods.features import Features
+from ecgkit.methods.layout import TokenLayout, patch_layout
 
 
 class Encoder(nn.Module, ABC):
@@ -72,10 +73,36 @@ class Encoder(nn.Module, ABC):
         blocks, norm = getattr(self, "blocks", ()), getattr(self, "norm", None)
         return [*([block] for block in blocks), [] if norm is None else [norm]] if len(blocks) else []
 
-    def attention_map(self, batch: "Batch") -> AttentionMap:
-        """Return the encoder's attention over a batch. Only encoders that have such weights implement this.
+    def token_layout(self, batch: "Batch", features: Features) -> TokenLayout:
+        """Return which leads and samples the tokens of the attention layers hold, for a batch of one record.
+
+        By default the layers read `Features.tokens` and nothing else, the tokens cut each lead (or all leads together,
+        without `Features.token_leads`) into pieces of one length, and the record is the mean of its real tokens. An
+        encoder with other tokens, such as summaries, overrides this.
+
+        Args:
+            batch: One record.
+            features: The encoder's output for it.
 
         Raises:
-            RunError: The encoder has no such weights.
+            RunError: The tokens do not cut the signal evenly.
         """
-        raise RunError(f"encoder {type(self).__name__} has no attention over time to show")
+        if features.tokens is None:
+            raise RunError(f"encoder {type(self).__name__} does not say which samples its tokens hold (token_layout)")
+        tokens, (_, L, T) = features.tokens.shape[1], batch.signal.shape
+        rows = 1 if features.token_leads is None else L
+        if tokens % rows or T % (tokens // rows):
+            raise RunError(
+                f"the {tokens} tokens of encoder {type(self).__name__} do not cut {T} samples evenly",
+                remedy="The encoder must say which samples they hold, by token_layout.",
+            )
+        step = T * rows // tokens
+        real = None if features.token_real is None else features.token_real[0]
+        return patch_layout(L, tokens // rows, step, by_lead=rows == L and features.token_leads is not None, real=real)
+
+    def lead_gate(self, batch: "Batch") -> Tensor | None:
+        """Return the weight that each class gives to the channels made from each of the batch's leads, ``[B, C, L]``.
+
+        None, as by default, if the encoder has no such gate. These channels may already mix in other leads.
+        """
+        return None

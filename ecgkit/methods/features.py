@@ -1,4 +1,4 @@
-"""Outputs of a model: features, losses, reconstructions and attention. Shapes as in `ecgkit.methods`."""
+"""Outputs of a model: features, losses and reconstructions. Shapes as in `ecgkit.methods`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -47,23 +47,6 @@ class Reconstruction:
     visible: Tensor
     rebuilt: Tensor
     real: Tensor | None = None
-
-
-@dataclass(frozen=True)
-class AttentionMap:
-    """The attention of an encoder over a batch.
-
-    Args:
-        over_time: ``[B, N]``, weight of N stretches of the input in the representation of the record. It may be
-            negative if a model subtracts one attention from another.
-        spans: ``[N, 2]``, first sample of each stretch and sample after its last; stretches may overlap.
-        gate: ``[B, C, L]``, weight that each class gives to the channels made from each of the encoder's L leads; None
-            if the encoder has no such gate. These channels may already mix in information from other leads.
-    """
-
-    over_time: Tensor
-    spans: Tensor
-    gate: Tensor | None = None
 
 
 @dataclass(frozen=True)

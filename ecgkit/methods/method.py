@@ -14,7 +14,8 @@ from torch.optim import Optimizer
 from ecgkit.errors import RunError
 from ecgkit.methods.batch import Batch, Clock
 from ecgkit.methods.encoder import Encoder
-from ecgkit.methods.features import Losses, Reconstruction
+from ecgkit.methods.features import Features, Losses, Reconstruction
+from ecgkit.methods.layout import TokenLayout
 from ecgkit.optimizers import build_optimizer
 from ecgkit.recipe import Recipe
 from ecgkit.store.reader import Store
@@ -152,6 +153,19 @@ class Method(nn.Module, ABC):
             RunError: The method reconstructs no signal.
         """
         raise RunError(f"method {type(self).__name__} reconstructs no signal", remedy="Use a masked method.")
+
+    def class_layout(self, batch: Batch, features: Features, classes: Tensor) -> TokenLayout:
+        """Return the layout of all tokens among which a method looks that scores classes by their names (`ZeroShot`).
+
+        Args:
+            batch: One record.
+            features: Features whose ``pooled`` are the scores.
+            classes: ``[C, ...]``, the class vectors.
+
+        Returns:
+            By default the layout of the encoder, which looks at a record without knowing the classes.
+        """
+        return self.encoder.token_layout(batch, features)
 
 
 @runtime_checkable

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 M = TypeVar("M", bound=nn.Module)
+PRECISE = {torch.float32, torch.float64}
 
 
 def teacher_of(student: M) -> M:
@@ -39,9 +40,17 @@ def follow(teacher: nn.Module, student: nn.Module, momentum: float, *, buffers: 
 
 
 def _average(own: dict[str, Tensor], other: dict[str, Tensor], momentum: float) -> None:
+    plain = [name for name, value in own.items() if {value.dtype, other[name].dtype} <= PRECISE]
+    if plain:  # in one call for all, and in place
+        values = [own[name] for name in plain]
+        torch._foreach_mul_(values, momentum)
+        torch._foreach_add_(values, [other[name].to(own[name].dtype) for name in plain], alpha=1 - momentum)
+    done = set(plain)
     for name, value in own.items():
+        if name in done:
+            continue
         if value.is_floating_point():
-            precise = torch.promote_types(value.dtype, torch.float32)
-            value.copy_(value.to(precise).mul(momentum).add(other[name].to(precise), alpha=1 - momentum))
+            rounded = value.to(torch.float32).mul(momentum).add(other[name].to(torch.float32), alpha=1 - momentum)
+            value.copy_(rounded)
         else:
             value.copy_(other[name])

@@ -9,14 +9,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ecgkit.nn.attention import attend, attention_weights
+from ecgkit.nn.attention import WatchedAttention, attend, attention_weights
 from ecgkit.nn.dropout import dropout
 
 
-class QueryAttention(nn.Module):
+class QueryAttention(WatchedAttention):
     """Multi-head attention of queries, with the parameters and names of `torch.nn.MultiheadAttention`.
 
-    Queries that are the same for all records are given as ``[1, Q, D]`` and projected once.
+    Queries that are the same for all records are given as ``[1, Q, D]`` and projected once. A watcher gets weights of
+    one record then, too.
 
     Args:
         width: D.
@@ -31,9 +32,7 @@ class QueryAttention(nn.Module):
         self.in_proj_bias = nn.Parameter(torch.zeros(3 * width))
         self.out_proj = nn.Linear(width, width)
 
-    def forward(
-        self, x: Tensor, memory: Tensor | None, allowed: Tensor | None, *, records: int, need_weights: bool = False
-    ) -> tuple[Tensor, Tensor | None]:
+    def forward(self, x: Tensor, memory: Tensor | None, allowed: Tensor | None, *, records: int) -> Tensor:
         """Attend to a memory, or among the queries.
 
         Args:
@@ -41,11 +40,9 @@ class QueryAttention(nn.Module):
             memory: ``[B, N, D]``; None to attend among the queries.
             allowed: bool, broadcast to ``[B, heads, Q, N]``, True where a query may see a key; None allows all.
             records: B, since each record has its own dropout.
-            need_weights: Whether to return the weights.
 
         Returns:
-            The output ``[B, Q, D]`` and the weights ``[B, heads, Q, N]`` or None. The first axis is 1 if both are the
-            same for all records.
+            ``[B, Q, D]``; the first axis is 1 if the output is the same for all records.
         """
         D = x.shape[-1]
         if memory is None:
@@ -54,11 +51,14 @@ class QueryAttention(nn.Module):
             (q,) = self._heads(F.linear(x, self.in_proj_weight[:D], self.in_proj_bias[:D]), 1)
             k, v = self._heads(F.linear(memory, self.in_proj_weight[D:], self.in_proj_bias[D:]), 2)
         share = self.dropout if self.training else 0.0
-        if need_weights or x.device.type == "cpu":
+        if self.watcher is not None or x.device.type == "cpu":
             out, weights = written_out(q, k, v, allowed, share, records)
+            if self.watcher is not None:
+                self.watcher(weights.detach())
         else:
-            out, weights = fused(q, k, v, allowed, share, records), None
-        return self.out_proj(out.transpose(1, 2).flatten(2)), weights
+            out = fused(q, k, v, allowed, share, records)
+        merged: Tensor = self.out_proj(out.transpose(1, 2).flatten(2))
+        return merged
 
     def _heads(self, projected: Tensor, parts: int) -> tuple[Tensor, ...]:
         """Split ``[B, N, parts D]`` into `parts` of ``[B, heads, N, D / heads]``."""
@@ -108,19 +108,11 @@ class QueryLayer(nn.Module):
             real: bool ``[B, 1, 1, N]``, False for padding tokens; None if all are real.
             apart: bool ``[Q, Q]``, which query may see which; None for all.
         """
-        x, found, _ = self.look(x, memory, real, apart)
-        x = x + self._drop(found)
+        records = len(memory)
+        x = x + self._drop(self.self_attn(self.norm1(x), None, apart, records=records))
+        x = x + self._drop(self.multihead_attn(self.norm2(x), memory, real, records=records))
         hidden = self._drop(torch.relu(self.linear1(self.norm3(x))))
         return x + self._drop(self.linear2(hidden))
-
-    def look(
-        self, x: Tensor, memory: Tensor, real: Tensor | None, apart: Tensor | None, *, need_weights: bool = False
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Return queries after self-attention, their reading of the memory, and the weights, ``[B, heads, Q, N]``."""
-        records = len(memory)
-        x = x + self._drop(self.self_attn(self.norm1(x), None, apart, records=records)[0])
-        found, weights = self.multihead_attn(self.norm2(x), memory, real, records=records, need_weights=need_weights)
-        return x, found, weights
 
     def _drop(self, x: Tensor) -> Tensor:
         return dropout(x, self.dropout, self.training)
@@ -176,17 +168,6 @@ class QueryNetwork(nn.Module):
         for layer in self.layers:
             x = layer(x, memory, real, apart)
         return x
-
-    def cross_attention(self, queries: Tensor, memory: Tensor, real: Tensor | None = None) -> Tensor:
-        """Return the last layer's attention to the tokens, ``[B, Q, N]``, averaged over heads: which leads and when."""
-        x, memory, real, apart = self._inputs(queries, memory, real, False)
-        for layer in self.layers[:-1]:
-            x = layer(x, memory, real, apart)
-        last = self.layers[-1]
-        assert isinstance(last, QueryLayer)
-        weights = last.look(x, memory, real, apart, need_weights=True)[2]
-        assert weights is not None
-        return weights.mean(dim=1)
 
     def _inputs(
         self, queries: Tensor, memory: Tensor, real: Tensor | None, independent: bool

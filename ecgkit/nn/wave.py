@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from ecgkit.nn.receptive_field import receptive_fields
+
 
 class ConvolutionStack(nn.Module):
     """Convolutions without bias and padding, each followed by GELU, with a norm per channel after the first.
@@ -43,6 +45,11 @@ class ConvolutionStack(nn.Module):
             kernel, stride = conv.kernel_size[0], conv.stride[0]  # type: ignore[index]
             samples = (samples - kernel).div(stride, rounding_mode="floor") + 1
         return samples.clamp(min=0)
+
+    def spans(self, samples: int, tokens: int) -> Tensor:
+        """Return the samples of the input from which each output is made, int ``[tokens, 2]``."""
+        sizes = [(conv.kernel_size[0], conv.stride[0], 0) for conv in self.convs.children()]  # type: ignore[index,misc]
+        return receptive_fields(sizes, samples, tokens)
 
 
 class PositionalConvolution(nn.Module):

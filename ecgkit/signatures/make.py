@@ -51,10 +51,11 @@ def store_signatures(store: Store, progress: Advance | None = None, executor: Ex
     """
     if isinstance(store, StorePair):
         return join([store_signatures(one, progress, executor) for one in (store.first, store.other)], RATE)
-    if there := _read(store):
-        return there
     folder = own_folder(store.path, store.content_hash, FOLDER)
     unfinished = Unfinished(folder, FOLDER, overwrite=True, hidden=True, option="")
+    unfinished.tidy()
+    if there := _read(store):
+        return there
     with unfinished.open(wait=True):
         if there := _read(store):  # another process has made them in the meantime
             return there

@@ -110,6 +110,7 @@ def open_view(
     if not present.any():
         raise LeadError(f"{store.path} has leads {', '.join(store.leads)}", f"at least one of {', '.join(spec.leads)}")
     folder, shape = _place(store, spec)
+    _unfinished(folder).tidy()
     signal, lengths = _load(folder, shape) or _make(store, spec, folder, shape, progress, executor)
     return View(spec, signal, present, lengths)
 
@@ -265,7 +266,12 @@ def _make(
         code = source_hash(CODE)
         unfinished.begin(fingerprint(store.content_hash, spec.view_key(), code, [part.call for part in parts]))
         signal, rows = unfinished.made / SIGNAL, unfinished.made / ROWS
-        _allocate(signal, shape, folder)
+        if not _is_allocated(signal, shape):
+            for part in parts:
+                (unfinished.parts / part.name).unlink(missing_ok=True)  # its rows were in a file that is lost
+            check_space(folder, math.prod(shape) * np.dtype(np.float32).itemsize, "this view of the signals")
+            open_memmap(signal, "w+", np.float32, shape).flush()
+        _allocate(signal)
         make_parts(unfinished, partial(_fill, store, spec, signal, unfinished.parts), parts, executor, progress)
         made = [np.load(unfinished.parts / part.name) for part in parts]
         np.save(rows, np.concatenate([np.zeros((2, 0), np.int64), *made], axis=1))
@@ -277,17 +283,22 @@ def _make(
     return found
 
 
-def _allocate(signal: Path, shape: tuple[int, ...], folder: Path) -> None:
-    """Make the file of all rows with all of its space, so that no later write finds the disk full.
+def _is_allocated(signal: Path, shape: tuple[int, ...]) -> bool:
+    """Return whether the file of all rows is there in full length; a process may have been killed while it made it."""
+    try:
+        return bool(np.load(signal, mmap_mode="r").shape == shape)
+    except (OSError, ValueError, EOFError):
+        return False
+
+
+def _allocate(signal: Path) -> None:
+    """Give the file of all rows all of its space, so that no later write finds the disk full.
 
     A file with holes would be refused its space only when a page of it is used, which ends the process (SIGBUS).
 
     Raises:
-        OutputError: The disk has less free space; nothing is left.
+        OSError: The disk has less free space; nothing is left.
     """
-    if not signal.exists():
-        check_space(folder, math.prod(shape) * np.dtype(np.float32).itemsize, "this view of the signals")
-        open_memmap(signal, "w+", np.float32, shape).flush()
     descriptor = os.open(signal, os.O_RDWR)
     try:
         os.posix_fallocate(descriptor, 0, os.fstat(descriptor).st_size)

@@ -51,7 +51,7 @@ def taken_step(setup: Setup, processes: Processes) -> Taken:
     for module in method.modules():
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             module.eval()
-    engine = Engine(method, setup.recipe, processes, shard=False, compile=False, idle=idle)
+    engine = Engine(method, setup.recipe, processes, compile=False, idle=idle)
     trained = {name: p for name, p in method.named_parameters() if p.requires_grad}
     engine.optimization = Optimization(setup.recipe, engine.device, torch.optim.SGD(trained.values(), lr=1.0))
     before = {name: p.detach().clone() for name, p in trained.items()}

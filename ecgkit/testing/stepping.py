@@ -92,7 +92,7 @@ def _steps(case: Case, method: Method) -> Iterator[Seen]:
     """Train a method for a few steps, and yield the calls of each step."""
     setup = case.variant(accumulate=PARTS)
     parts, after = _watched(method)
-    engine = Engine(method, setup.recipe, Processes(), shard=False, compile=False, idle=True)
+    engine = Engine(method, setup.recipe, Processes(), compile=False, idle=True)
     plan = setup.plan(Processes())
     windows = Windows(setup.view, evaluation_starts(setup.view, 0), setup.supplies)
     for step, pieces in enumerate(plan.epoch(0)[:STEPS]):

@@ -22,6 +22,9 @@ from ecgkit.recipe import Recipe
 from ecgkit.training.optimization import method_optimization
 from ecgkit.training.plan import Piece
 from ecgkit.training.processes import Processes
+from ecgkit.training.recomputing import recompute_blocks
+
+BUCKET_MB = 25.0  # torch's own choice
 
 
 class _TrainingStep(nn.Module):
@@ -44,16 +47,29 @@ class Engine:
         recipe: The training recipe.
         processes: The processes that train together.
         shard: Whether each process holds only a part of the model.
+        recompute: Whether the backward pass computes the inner values of blocks again; see `recompute_blocks`.
+        bucket_mb: Size of the buckets in which gradients are exchanged, in MiB.
         compile: Whether the step is compiled.
         idle: Whether some parameter may get no gradient in a step.
     """
 
     def __init__(
-        self, method: Method, recipe: Recipe, processes: Processes, *, shard: bool, compile: bool, idle: bool
+        self,
+        method: Method,
+        recipe: Recipe,
+        processes: Processes,
+        *,
+        shard: bool = False,
+        recompute: bool = False,
+        bucket_mb: float = BUCKET_MB,
+        compile: bool,
+        idle: bool,
     ) -> None:
         self.method, self.recipe, self.processes = method, recipe, processes
         self.device = next(method.parameters()).device
         self.module = _TrainingStep(method)
+        if recompute:
+            recompute_blocks(method)
         if shard:
             _shard(self.module, self.device, processes)
         if compile:
@@ -65,6 +81,7 @@ class Engine:
                 device_ids=[self.device.index] if self.device.type == "cuda" else None,
                 find_unused_parameters=idle,
                 gradient_as_bucket_view=True,
+                bucket_cap_mb=bucket_mb,
             )
         self.sharded = shard
         self.optimization = method_optimization(method, recipe, self.device)

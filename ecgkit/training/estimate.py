@@ -93,7 +93,9 @@ def _step_seconds(setup: Setup, cost: Cost, processes: int) -> float:
     piece = Piece(batch.rows.cpu().numpy(), (number,), number, 1 / recipe.accumulate)
     pieces = [piece] * recipe.accumulate
     compiled = setup.device.type == "cuda" if setup.options.compile is None else setup.options.compile
-    engine = Engine(setup.method, recipe, Processes(), shard=False, compile=compiled, idle=cost.idle)
+    engine = Engine(
+        setup.method, recipe, Processes(), recompute=setup.options.recompute, compile=compiled, idle=cost.idle
+    )
     setup.method.train()
 
     def step() -> None:

@@ -36,6 +36,8 @@ class PretrainOptions:
         overwrite: Replace an existing run.
         resume: Continue an unfinished run of the same settings, if there is one.
         shard: Let each process hold only a part of the model.
+        recompute: Compute the inner values of transformer blocks again in the backward pass, to save memory.
+        bucket_mb: Size of the buckets in which processes exchange gradients, in MiB.
         compile: Compile the step. None: only on a GPU.
         save_minutes: Minutes between checkpoints.
         keep: Number of checkpoints to keep.
@@ -56,6 +58,8 @@ class PretrainOptions:
     overwrite: bool = False
     resume: bool = False
     shard: bool = False
+    recompute: bool = False
+    bucket_mb: float = 25.0
     compile: bool | None = None
     save_minutes: float = 15.0
     keep: int = 2

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from ecgkit.atomic import atomic_folder, check_output
+from ecgkit.config import override
 from ecgkit.entries import MethodEntry, load_target
 from ecgkit.errors import RunError
 from ecgkit.training.run import WEIGHTS, load_encoder, write_config
@@ -40,7 +41,13 @@ class Imported:
 
 
 def import_published(
-    entry: MethodEntry, file: Path, out: Path, *, overwrite: bool = False, fetched: Mapping[str, str] | None = None
+    entry: MethodEntry,
+    file: Path,
+    out: Path,
+    *,
+    settings: Sequence[str] = (),
+    overwrite: bool = False,
+    fetched: Mapping[str, str] | None = None,
 ) -> Imported:
     """Make a run folder from published weights.
 
@@ -48,6 +55,7 @@ def import_published(
         entry: The method family; its `importer` maps the official names.
         file: File of the weights; see `read_foreign_weights`.
         out: The run folder.
+        settings: Changes of the config that the importer read off the file, such as ``signal.window=30``.
         overwrite: Replace an existing run.
         fetched: Facts about where the file was fetched from, for the run; ``source`` is its address.
 
@@ -65,9 +73,10 @@ def import_published(
     importer = load_target(entry.importer, f"the importer of {entry.name}")
     config, state, *rest = importer(read_foreign_weights(file, entry.containers))
     left_out = tuple(rest[0]) if rest else ()
-    load_encoder(entry, config, state, source=str(file), exact=True)
     sha256 = file_sha256(file)
     cards = tuple(cards_of_file(entry, config, file, sha256))
+    config = override(config, settings)
+    load_encoder(entry, config, state, source=str(file), exact=True)
     _check_sum(file, sha256, cards)
     with atomic_folder(out, "run") as folder:
         save_tensors(folder / WEIGHTS, state)

@@ -68,6 +68,8 @@ class Trainer:
             self.recipe,
             processes,
             shard=self.options.shard,
+            recompute=self.options.recompute,
+            bucket_mb=self.options.bucket_mb,
             compile=self.device.type == "cuda" if self.options.compile is None else self.options.compile,
             idle=self.cost.idle,
         )

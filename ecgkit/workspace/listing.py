@@ -1,13 +1,15 @@
 """What can be named for a probe or a training, with what fits a store or a run: tasks, heads and encoders."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ecgkit.entries import HeadEntry, MethodEntry, SupplyEntry, TaskEntry, load_target
 from ecgkit.errors import EcgkitError, RunError
+from ecgkit.methods import Encoder
 from ecgkit.plugins import host
+from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 from ecgkit.tasks.loading import load_task
 from ecgkit.training.weight_cards import WeightCard, weight_cards
@@ -78,6 +80,7 @@ class EncoderDetails:
         lacks: What the store lacks, with the command that adds it if there is one; empty if it fits.
         weights: Cards of published weights with these sizes and this input.
         pretrains: Whether the method has a pretraining; False for one that only encodes.
+        habits: What the encoder makes of fewer leads, and of shorter and longer records, in words by case.
     """
 
     method: str
@@ -93,6 +96,7 @@ class EncoderDetails:
     lacks: str = ""
     weights: tuple[WeightCard, ...] = ()
     pretrains: bool = True
+    habits: Mapping[str, str] = field(default_factory=dict)
 
 
 def tasks(store: Path | None) -> list[TaskDetails]:
@@ -193,7 +197,21 @@ def _presets(entry: MethodEntry, store: Store | None) -> Iterator[EncoderDetails
             lacks=lacks,
             weights=tuple(card for card in cards if card.preset == name),
             pretrains=entry.pretrains,
+            habits={} if built is None else _habits(built.encoder, config.signal),
         )
+
+
+def _habits(encoder: Encoder, spec: SignalSpec) -> dict[str, str]:
+    """Return what an encoder makes of records that have fewer leads than its input, or are shorter or longer."""
+    starts = [f"{start:g}" for start in spec.eval_starts]
+    longer = f"its {spec.seconds:g} s from {starts[0]} s on"
+    if len(starts) > 1:
+        longer = f"features are the mean over the crops at {', '.join(starts)} s of its first {spec.window:g} s"
+    return {
+        "fewer leads": f"{encoder.fill} in place of the others" if encoder.fill else "only those that are given",
+        f"a record below {spec.seconds:g} s": f"ends with {encoder.padding}" if encoder.padding else "counts as it is",
+        f"a record above {spec.seconds:g} s": longer,
+    }
 
 
 def _without_weights(entry: MethodEntry, config: Any) -> Any:

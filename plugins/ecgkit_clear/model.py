@@ -9,15 +9,25 @@ In: signal ``[B, L, T]`` and peaks ``[B, P]``, any L leads in any order. Out: fe
 stand lead by lead: token = lead * S + slot.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ecgkit.beats.tokens import beat_tokens, with_regular_peaks
+from ecgkit.beats.tokens import BeatTokens, beat_tokens, with_regular_peaks
 from ecgkit.leads import STANDARD_LEADS
-from ecgkit.methods import Batch, Clock, Encoder, Features, Losses, Method, Reconstruction
+from ecgkit.methods import (
+    Batch,
+    Clock,
+    Encoder,
+    Features,
+    Losses,
+    Method,
+    Reconstruction,
+    TokenLayout,
+    stretch_layout,
+)
 from ecgkit.nn.grid_attention import GridAttention, GridRule
 from ecgkit.nn.lead_check import check_standard_leads
 from ecgkit.nn.masking import Mask, gather_tokens, random_mask
@@ -72,14 +82,18 @@ class ClearEncoder(Encoder):
             peaks: int ``[B, P]``, positions in the signal, -1 for none.
             lengths: ``[B]``, how many samples are real; peaks beyond are dropped. None if all are.
         """
-        if lengths is not None:
-            peaks = torch.where(peaks < lengths[:, None], peaks, -1)
-        peaks, _ = with_regular_peaks(peaks, signal.shape[-1])
-        beats = beat_tokens(signal, peaks, self.config.window)
+        beats = self.cut_raw(signal, peaks, lengths)
         second = beats.peaks.div(round(self.config.signal.fs), rounding_mode="floor") + 1
         seconds = torch.where(beats.real & (beats.peaks > 0), second, 0).clamp(max=IDS - 1)
         shared = seconds[:, None].expand(-1, signal.shape[1], -1)
         return Beats(standardize_patches(beats.tokens), beats.real, shared)
+
+    def cut_raw(self, signal: Tensor, peaks: Tensor, lengths: Tensor | None) -> BeatTokens:
+        """Cut a batch into beats as they are; arguments as in `cut`."""
+        if lengths is not None:
+            peaks = torch.where(peaks < lengths[:, None], peaks, -1)
+        peaks, _ = with_regular_peaks(peaks, signal.shape[-1])
+        return beat_tokens(signal, peaks, self.config.window)
 
     def embed_beats(self, beats: Beats, lead_ids: Tensor) -> Tensor:
         """Return the beats' tokens with ids and positions, ``[B, L S, D]``."""
@@ -152,6 +166,16 @@ class ClearEncoder(Encoder):
     def forward(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None, *, beats: Tensor) -> Features:
         """Encode records; see `Encoder.forward`. `beats` are R peaks, int ``[B, P]``, -1 for none."""
         return self.encode_beats(self.cut(signal, beats, lengths), lead_ids)
+
+    def token_layout(self, batch: Batch, features: Features) -> TokenLayout:
+        """Return the summaries of the leads, then their beats; see `Encoder.token_layout`."""
+        beats = self.cut_raw(batch.signal, batch.extra["beats"], batch.lengths)
+        L, device = batch.signal.shape[1], batch.signal.device
+        leads = torch.arange(L, device=device).repeat_interleave(self.slots)
+        layout = stretch_layout(leads, beats.spans[0].repeat(L, 1), L, beats.real[0].repeat(L))
+        layout = layout.placed(torch.arange(L, L + len(leads), device=device), L + len(leads))
+        summaries = torch.eye(layout.count, dtype=torch.float64, device=device)[:L]
+        return replace(layout, pooled=summaries.mean(dim=0), per_lead=summaries)
 
 
 def encoder_rule(rule: str, leads: int, token_leads: Tensor, real: Tensor | None) -> Tensor | None:

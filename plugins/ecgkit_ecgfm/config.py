@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from ecgkit.leads import STANDARD_LEADS
+from ecgkit.nn.wave_sizes import WaveSizes
 from ecgkit.recipe import Recipe
 from ecgkit.signal.spec import SignalSpec
 
@@ -30,20 +31,11 @@ RECIPE = Recipe(
 )
 
 
-@dataclass(frozen=True)
-class EcgFmConfig:
+@dataclass(frozen=True, kw_only=True)
+class EcgFmConfig(WaveSizes):
     """ECG-FM.
 
     Args:
-        channels: Channels of the convolutions.
-        kernels: Widths of the convolutions.
-        strides: Their strides.
-        width: D.
-        depth: Transformer blocks.
-        heads: Attention heads.
-        hidden: Width inside a block's feed-forward layer.
-        taps: Width of the positional convolution.
-        groups: Its groups.
         norm_first: Whether norms stand in front of attention and feed-forward layer, which no released model does.
         classes: Names of the classes of its classifier; empty for no classifier.
         signal: The input.
@@ -53,25 +45,13 @@ class EcgFmConfig:
     channels: int = 256
     kernels: tuple[int, ...] = (2, 2, 2, 2)
     strides: tuple[int, ...] = (2, 2, 2, 2)
-    width: int = 768
-    depth: int = 12
-    heads: int = 12
-    hidden: int = 3072
-    taps: int = 128
-    groups: int = 16
     norm_first: bool = False
     classes: tuple[str, ...] = ()
     signal: SignalSpec = SIGNAL
     recipe: Recipe = RECIPE
 
     def __post_init__(self) -> None:
-        for name in ("channels", "width", "depth", "heads", "hidden", "taps", "groups"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
-        if self.width % self.heads or self.width % self.groups:
-            raise ValueError(f"width {self.width} must be a multiple of heads {self.heads} and groups {self.groups}")
-        if len(self.kernels) != len(self.strides):
-            raise ValueError(f"kernels {self.kernels} and strides {self.strides} must have one number per convolution")
+        super().__post_init__()
         if not set(self.signal.leads) <= set(STANDARD_LEADS):
             raise ValueError(f"leads {self.signal.leads} must be some of the standard twelve")
 

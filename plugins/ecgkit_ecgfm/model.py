@@ -8,7 +8,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ecgkit.methods import Encoder, EncoderOnly, Features
+from ecgkit.methods import Batch, Encoder, EncoderOnly, Features, TokenLayout, stretch_layout
 from ecgkit.nn.lead_check import LeadRows
 from ecgkit.nn.transformer import Block
 from ecgkit.nn.wave import ConvolutionStack, PositionalConvolution
@@ -84,6 +84,13 @@ class EcgFmEncoder(Encoder):
             token_real=real,
             logits=None if self.head is None else self.head(pooled),
         )
+
+    def token_layout(self, batch: Batch, features: Features) -> TokenLayout:
+        """Return the stretches that the convolutions read, of all leads; see `Encoder.token_layout`."""
+        assert features.tokens is not None
+        spans = self.convolutions.spans(batch.signal.shape[-1], features.tokens.shape[1]).to(batch.signal.device)
+        real = None if features.token_real is None else features.token_real[0]
+        return stretch_layout(torch.full_like(spans[:, 0], -1), spans, batch.signal.shape[1], real)
 
 
 def _mean(x: Tensor, real: Tensor | None) -> Tensor:

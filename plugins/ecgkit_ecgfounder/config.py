@@ -34,6 +34,8 @@ class EcgFounderConfig:
         kernel: Width of the convolutions over time.
         group: Channels per group of the grouped convolutions.
         classes: Names of the classes of its classifier; empty for no classifier.
+        stretch: Whether a record that is shorter than the input is stretched to its whole length, as in the released
+            script for PTB-XL, instead of being padded with zeros.
         signal: The input.
         recipe: The training.
     """
@@ -44,6 +46,7 @@ class EcgFounderConfig:
     kernel: int = 16
     group: int = 16
     classes: tuple[str, ...] = CLASSES
+    stretch: bool = False
     signal: SignalSpec = SIGNAL
     recipe: Recipe = RECIPE
 
@@ -64,8 +67,8 @@ FULL = EcgFounderConfig()
 PRESETS = {
     "12-lead": FULL,
     "1-lead": replace(FULL, signal=replace(SIGNAL, leads=("I",))),
-    # The input of the released script for PTB-XL: no filter.
-    "unfiltered": replace(FULL, signal=replace(SIGNAL, filter=None)),
+    # The input of the released script for PTB-XL: no filter, and any record becomes 5000 samples.
+    "unfiltered": replace(FULL, stretch=True, signal=replace(SIGNAL, filter=None)),
     # Ours, for checks and for two CPU cores.
     "tiny": replace(FULL, stem=16, widths=(16, 32, 64, 64), layers=(1, 1, 1, 1), classes=()),
 }

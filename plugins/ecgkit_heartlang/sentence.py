@@ -5,13 +5,14 @@ Jin et al., arXiv 2502.10707. Every lead is cut at the R peaks; the heartbeats o
 In: signal ``[B, L, T]`` and R peaks ``[B, P]``, any leads in any order. Out: features of width D. S places a sentence.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from ecgkit.beats.tokens import beat_tokens, sentence
-from ecgkit.methods import Encoder, Features
+from ecgkit.beats.tokens import BeatTokens, beat_tokens, sentence, sentence_places
+from ecgkit.methods import Batch, Encoder, Features, TokenLayout, stretch_layout
 from ecgkit.nn.lead_check import check_standard_leads
 from ecgkit.nn.reconstruction import standardize_patches
 from ecgkit.nn.transformer import Block
@@ -67,14 +68,18 @@ class SentenceEncoder(Encoder):
             lengths: ``[B]``, how many samples are real; peaks beyond are dropped. None if all are.
         """
         check_standard_leads(lead_ids)
-        peaks = beats if lengths is None else torch.where(beats < lengths[:, None], beats, -1)
         order = lead_ids.argsort()
-        cut = beat_tokens(signal[:, order], peaks, self.config.window)
+        cut = self.cut(signal[:, order], beats, lengths)
         words, lead, peak = sentence(cut, self.config.length)
         leads = torch.where(lead >= 0, lead_ids[order][lead.clamp(min=0)] + 1, 0)
         second = peak.div(round(self.config.signal.fs), rounding_mode="floor") + 1
         seconds = torch.where(peak > 0, second, 0).clamp(max=IDS - 1)
         return Sentence(standardize_patches(words) * (leads > 0)[..., None], leads, seconds)
+
+    def cut(self, signal: Tensor, beats: Tensor, lengths: Tensor | None) -> BeatTokens:
+        """Cut a batch into heartbeats; arguments as in `read`."""
+        peaks = beats if lengths is None else torch.where(beats < lengths[:, None], beats, -1)
+        return beat_tokens(signal, peaks, self.config.window)
 
     def embed_beats(self, line: Sentence) -> Tensor:
         """Return the heartbeats' embeddings ``[B, S, D]``, before anything tells where they stand."""
@@ -90,7 +95,7 @@ class SentenceEncoder(Encoder):
         """
         x = x + self.lead_embedding(line.leads) + self.second_embedding(line.seconds)
         x = torch.cat([self.summary.to(x.dtype).expand(x.shape[0], 1, -1), x], dim=1) + self.positions
-        seen = nn.functional.pad(line.real, (1, 0), value=True)[:, None, None] if self.config.pad_aware else None
+        seen = F.pad(line.real, (1, 0), value=True)[:, None, None] if self.config.pad_aware else None
         outputs = []
         for block in self.blocks:
             x = block(x, seen)
@@ -111,6 +116,17 @@ class SentenceEncoder(Encoder):
             layer_input=(embedded * weight).sum(1) / weight.sum(1).clamp(min=1),
             token_real=line.real,
         )
+
+    def token_layout(self, batch: Batch, features: Features) -> TokenLayout:
+        """Return the summary, then the heartbeats; see `Encoder.token_layout`."""
+        cut = self.cut(batch.signal, batch.extra["beats"], batch.lengths)
+        lead, slot, filled = (part[0] for part in sentence_places(cut, self.config.length))
+        L, device = batch.signal.shape[1], batch.signal.device
+        order = batch.lead_ids.argsort()
+        spans = F.pad(cut.spans[0], (0, 0, 0, 1))[slot]  # one more for a record without any beat
+        layout = stretch_layout(order[lead], spans, L, filled)
+        layout = layout.placed(torch.arange(1, 1 + len(lead), device=device), 1 + len(lead))
+        return replace(layout, pooled=F.one_hot(torch.zeros_like(lead[0]), layout.count).double())
 
 
 def blocks(config: SentenceConfig, depth: int) -> nn.ModuleList:

@@ -16,9 +16,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ecgkit.errors import RunError, SignalError
-from ecgkit.methods import AttentionMap, Batch, Clock, Corpus, Encoder, Features, Losses, Method
-from ecgkit.nn.attention import watching
+from ecgkit.methods import (
+    AttentionCall,
+    Batch,
+    Clock,
+    Corpus,
+    Encoder,
+    Features,
+    Losses,
+    Method,
+    TokenLayout,
+    stretch_layout,
+)
 from ecgkit.nn.lead_check import check_standard_leads
+from ecgkit.nn.receptive_field import receptive_fields
 from ecgkit.nn.transformer import Attention, Mlp
 from ecgkit.training.supply import demographics
 from ecgkit_hierarchical.attention import DifferentialAttention
@@ -186,34 +197,44 @@ class HierarchicalEncoder(Encoder):
             wide[:, :2] = (demographics.nan_to_num(0.0) - self.wide_mean) / self.wide_deviation
         return wide
 
+    def token_layout(self, batch: Batch, features: Features) -> TokenLayout:
+        """Return the CLS, then the tokens of each stage; see `Encoder.token_layout`. Every token holds all leads."""
+        (_, L, T), device = batch.signal.shape, batch.signal.device
+        lengths, calls, spans, first = self.config.conv_lengths(T), list[AttentionCall](), list[Tensor](), 1
+        for conv, depth in zip(self.config.stage_inputs, self.config.stage_depths, strict=True):
+            spans.append(stage_spans(self.config, conv, T).to(device))
+            tokens = first + torch.arange(lengths[conv - 1], device=device)
+            calls += [AttentionCall.among(F.pad(tokens, (1, 0)))] * depth
+            first += len(tokens)
+        every = torch.cat(spans)
+        layout = stretch_layout(torch.full_like(every[:, 0], -1), every, L)
+        layout = layout.placed(torch.arange(1, first, device=device), first)
+        cls = torch.zeros_like(layout.pooled)
+        cls[0] = 1
+        return replace(layout, pooled=cls, calls=tuple(calls))
+
     @torch.no_grad()
-    def attention_map(self, batch: Batch) -> AttentionMap:
-        """Return the last block's attention of the CLS to time, mean over heads, and the gate where there is one.
-
-        The gate's weights are summed over the D / 12 channels that the grouped convolutions made from each lead.
-        """
-        last: list[Tensor] = []
-        with watching(self, lambda i, weights: last.append(weights)):
-            *_, tokens = self.run_blocks(batch.signal, batch.lead_ids)
-        over_time = last[-1][:, :, 0, 1:].mean(dim=1)
-        gate = None
-        if isinstance(self.head, GateHead) and self.config.grouped:
-            wide = self.wide_features(batch.extra.get("demographics"), len(batch.signal), batch.signal.device)
-            weights = self.head.scores(self.head.rows(tokens, wide)).softmax(dim=1)[:, self.config.wide_features :]
-            gate = torch.unflatten(weights.transpose(1, 2), -1, (LEADS, -1)).sum(dim=-1)  # (B, C, 12)
-        spans = receptive_fields(self.config, batch.signal.shape[-1]).to(over_time.device)
-        return AttentionMap(over_time, spans, gate)
+    def lead_gate(self, batch: Batch) -> Tensor | None:
+        """Return the gate's weights, summed over the channels that the grouped convolutions made of each lead."""
+        if not (isinstance(self.head, GateHead) and self.config.grouped):
+            return None
+        *_, tokens = self.run_blocks(batch.signal, batch.lead_ids)
+        wide = self.wide_features(batch.extra.get("demographics"), len(batch.signal), batch.signal.device)
+        weights = self.head.scores(self.head.rows(tokens, wide)).softmax(dim=1)[:, self.config.wide_features :]
+        by_lead = torch.unflatten(weights.transpose(1, 2), -1, (LEADS, -1)).sum(dim=-1)  # (B, C, 12)
+        return by_lead[..., batch.lead_ids]
 
 
-def receptive_fields(config: HierarchicalConfig, samples: int) -> Tensor:
-    """Return ``[N, 2]``: the samples that each token of the last stage was made from, cut to the input."""
-    start, size, step = 0, 1, 1
-    for i in range(config.stage_inputs[-1]):
-        start -= PADDING[i] * step
-        size += (KERNELS[i] - 1) * step
-        step *= STRIDES[i]
-    first = start + step * torch.arange(config.conv_lengths(samples)[config.stage_inputs[-1] - 1])
-    return torch.stack([first, first + size], dim=1).clamp(0, samples)
+def stage_spans(config: HierarchicalConfig, conv: int, samples: int) -> Tensor:
+    """Return the samples that each output of a convolution was made from, int ``[N, 2]``, cut to the input.
+
+    Args:
+        config: The config.
+        conv: Number of the convolution, from 1.
+        samples: T.
+    """
+    layers = list(zip(KERNELS, STRIDES, PADDING, strict=False))[:conv]
+    return receptive_fields(layers, samples, config.conv_lengths(samples)[conv - 1])
 
 
 class Hierarchical(Method):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ecgkit.leads import STANDARD_LEADS
+from ecgkit.nn.wave_sizes import WaveSizes
 from ecgkit.recipe import Recipe
 from ecgkit.signal.published_filters import FirBand
 from ecgkit.signal.spec import SignalSpec
@@ -23,22 +24,13 @@ SIGNAL = SignalSpec(
 RECIPE = Recipe(epochs=20, batch_size=64, lr=4e-5, warmup_epochs=1, weight_decay=0.01, betas=(0.9, 0.98), eps=1e-9)
 
 
-@dataclass(frozen=True)
-class HubertEcgConfig:
+@dataclass(frozen=True, kw_only=True)
+class HubertEcgConfig(WaveSizes):
     """HuBERT-ECG.
 
     Args:
         factor: Factor by which the series of all leads is decimated.
         decimate: Whether the leads are decimated as one ``flattened`` series, as released, or each ``lead`` alone.
-        channels: Channels of the convolutions.
-        kernels: Widths of the convolutions.
-        strides: Their strides.
-        width: D.
-        depth: Transformer blocks.
-        heads: Attention heads.
-        hidden: Width inside a block's feed-forward layer.
-        taps: Width of the positional convolution.
-        groups: Its groups.
         padding: What becomes of a record that ends early: ``tile`` repeats it; ``released`` leaves the last tokens of
             the series out, which belong to the last leads and not to the padding.
         classes: Names of the classes of its classifier; empty for no classifier.
@@ -51,25 +43,15 @@ class HubertEcgConfig:
     channels: int = 512
     kernels: tuple[int, ...] = (10, 3, 3, 2, 2)
     strides: tuple[int, ...] = (4, 2, 2, 2, 2)
-    width: int = 768
-    depth: int = 12
-    heads: int = 12
-    hidden: int = 3072
-    taps: int = 128
-    groups: int = 16
     padding: Literal["tile", "released"] = "tile"
     classes: tuple[str, ...] = ()
     signal: SignalSpec = SIGNAL
     recipe: Recipe = RECIPE
 
     def __post_init__(self) -> None:
-        for name in ("factor", "channels", "width", "depth", "heads", "hidden", "taps", "groups"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} must be at least 1")
-        if self.width % self.heads or self.width % self.groups:
-            raise ValueError(f"width {self.width} must be a multiple of heads {self.heads} and groups {self.groups}")
-        if len(self.kernels) != len(self.strides):
-            raise ValueError(f"kernels {self.kernels} and strides {self.strides} must have one number per convolution")
+        super().__post_init__()
+        if self.factor < 1:
+            raise ValueError(f"factor {self.factor} must be at least 1")
         if not set(self.signal.leads) <= set(STANDARD_LEADS):
             raise ValueError(f"leads {self.signal.leads} must be some of the standard twelve")
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ecgkit.errors import SignalError
-from ecgkit.methods import Encoder, EncoderOnly, Features
+from ecgkit.methods import Batch, Encoder, EncoderOnly, Features, TokenLayout
 from ecgkit.nn.decimation import Decimation
 from ecgkit.nn.lead_check import LeadRows
 from ecgkit.nn.transformer import Block
@@ -115,6 +115,18 @@ class HubertEcgEncoder(Encoder):
         if lengths is not None and self.config.padding == "released":
             kept = lengths.div(self.config.factor, rounding_mode="floor") * len(self.config.signal.leads)
         return self.of_series(self.series(signal, lead_ids, lengths), kept)
+
+    def token_layout(self, batch: Batch, features: Features) -> TokenLayout:
+        """Return the stretches of each token in the leads that it reads; see `Encoder.token_layout`."""
+        assert features.tokens is not None
+        (_, L, T), N = batch.signal.shape, features.tokens.shape[1]
+        whole = self.config.factor * self.convolutions.spans(len(self.config.signal.leads) * T // self.config.factor, N)
+        begin = T * self.rows.row_of[batch.lead_ids].cpu()  # of each lead in the series
+        spans = (whole - begin[:, None, None]).clamp(0, T).flatten(0, 1).to(batch.signal.device)  # (L N, 2)
+        real = torch.ones(N, dtype=torch.bool) if features.token_real is None else features.token_real[0].cpu()
+        stretch = torch.arange(L * N, device=batch.signal.device)
+        pooled = (real.double() / real.sum()).to(stretch.device)
+        return TokenLayout(stretch % N, stretch // N, spans, pooled)
 
 
 class HubertEcg(EncoderOnly):

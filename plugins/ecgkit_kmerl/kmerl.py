@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ecgkit.knowledge.labels import PRESENT, UNCERTAIN, read_labels
 from ecgkit.knowledge.source import EntitySource
-from ecgkit.methods import Batch, Clock, Corpus, Losses, Method
+from ecgkit.methods import AttentionCall, Batch, Clock, Corpus, Features, Losses, Method, TokenLayout
 from ecgkit.nn.contrastive import embedding_statistics
 from ecgkit.nn.query_network import QueryNetwork
 from ecgkit.text.encoder import completed
@@ -146,6 +146,18 @@ class KMerl(Method):
             return self.answer(tokens, classes, independent=independent).float().sigmoid()
         ecg = F.normalize(self.ecg_projection(self.encoder.pool(tokens)).float(), dim=-1)
         return (1 + ecg @ F.normalize(self.text_projection(classes).float(), dim=-1).T) / 2
+
+    def class_layout(self, batch: Batch, features: Features, classes: Tensor) -> TokenLayout:
+        """Return the record's tokens, then the queries of the classes; see `ecgkit.methods.Method.class_layout`."""
+        layout = self.encoder.token_layout(batch, features)
+        if not self.config.w_query:
+            return layout
+        M, Q, device = layout.count, len(classes), batch.signal.device
+        memory, queries = torch.arange(M, device=device), torch.arange(M, M + Q, device=device)
+        layer = [AttentionCall.among(queries), AttentionCall(queries[None], memory[None])]
+        calls = [AttentionCall.among(memory)] * len(self.encoder.blocks) + layer * self.config.query_layers
+        asked = torch.eye(M + Q, dtype=torch.float64, device=device)[M:]
+        return replace(layout.placed(memory, M + Q), classes=asked, calls=tuple(calls))
 
     def trained_names(self) -> tuple[str, ...]:
         """Return the entities."""

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from ecgkit.errors import SignalError
 from ecgkit.leads import STANDARD_LEADS
-from ecgkit.methods import Encoder, Features
+from ecgkit.methods import Batch, Encoder, Features, TokenLayout, patch_layout
 from ecgkit.nn.lead_check import LeadRows, check_standard_leads
 from ecgkit.nn.transformer import Block
 from ecgkit_kmerl.config import KMerlConfig, MerlConfig
@@ -121,6 +121,15 @@ class TokenEncoder(Encoder):
             layer_input=x.mean(),
             token_real=last.flat()[1],
         )
+
+    def token_layout(self, batch: Batch, features: Features) -> TokenLayout:
+        """Return the segments of each lead, or of all leads together; see `Encoder.token_layout`."""
+        _, L, T = batch.signal.shape
+        by_lead, N = isinstance(self, LeadTokenEncoder), T // self.patch
+        real = self.real_segments(batch.lengths, N)
+        if real is not None:
+            real = real[0, 0].repeat(L if by_lead else 1)
+        return patch_layout(L, N, self.patch, by_lead=by_lead, real=real, device=batch.signal.device)
 
     def cut(self, signal: Tensor) -> Tensor:
         """Cut ``[B, L, T]`` into segments ``[B, L, N, p]``.

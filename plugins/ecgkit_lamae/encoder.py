@@ -7,7 +7,7 @@ only here does information pass from one lead to another. Without lead embedding
 In: signal ``[B, L, T]`` with T a multiple of p, any L leads in any order. Out: features of width D.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ecgkit.errors import SignalError
 from ecgkit.leads import STANDARD_LEADS
-from ecgkit.methods import Encoder, Features
+from ecgkit.methods import AttentionCall, Batch, Encoder, Features, TokenLayout, patch_layout
 from ecgkit.nn.lead_check import check_standard_leads
 from ecgkit.nn.masking import Mask, gather_tokens
 from ecgkit.nn.transformer import Attention, Block
@@ -198,6 +198,30 @@ class LamaeEncoder(Encoder):
             token_real=None if real is None else real.flatten(1),
             logits=None if self.classifier is None else self.classifier(pooled),
         )
+
+    def token_layout(self, batch: Batch, features: Features) -> TokenLayout:
+        """Return all leads' patches, then the leads' own CLS, then that of all; see `Encoder.token_layout`."""
+        config, (_, L, T), device = self.config, batch.signal.shape, batch.signal.device
+        N = T // config.patch
+        real = real_patches(batch.lengths, L, N, config.patch)
+        layout = patch_layout(
+            L, N, config.patch, by_lead=True, real=None if real is None else real[0].flatten(), device=device
+        )
+        patches = torch.arange(L * N, device=device)
+        own = L * N + torch.arange(L if config.encoder_cls else 0, device=device)
+        last = L * N + len(own)
+        layout = layout.placed(patches, last + (self.latent is not None))
+        leads = torch.cat([own.view(-1, 1) if len(own) else patches.new_zeros(L, 0), patches.view(L, N)], dim=1)
+        calls = [AttentionCall.among(leads)] * config.depth
+        if not config.shared:  # each lead's layers, lead by lead
+            calls = [AttentionCall.among(lead) for lead in leads for _ in range(config.depth)]
+        pooled, read = layout.pooled, own
+        if config.readout == "la_cls":  # the other readouts read what goes into the latent attention
+            read = patches.new_tensor([last])
+            calls += [AttentionCall.among(torch.cat([read, patches]))] * config.latent_depth
+        if config.readout != "enc_mean":
+            pooled = torch.zeros_like(pooled).index_fill(0, read, 1 / len(read))
+        return replace(layout, pooled=pooled, calls=tuple(calls))
 
 
 def trunc_normal(*shape: int) -> Tensor:

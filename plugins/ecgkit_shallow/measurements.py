@@ -134,7 +134,9 @@ class MeasurementsEncoder(PlainEncoder):
         whole = torch.full((len(signal),), signal.shape[-1]) if lengths is None else lengths.cpu().clamp(min=1)
         rows = [
             self.measured(x[:, :length].astype(np.float64), ids, peaks[(peaks >= 0) & (peaks < length)])
-            for x, peaks, length in zip(signal.float().cpu().numpy(), beats.cpu().numpy(), whole.tolist(), strict=True)
+            for x, peaks, length in zip(
+                signal.detach().float().cpu().numpy(), beats.cpu().numpy(), whole.tolist(), strict=True
+            )
         ]
         return Features(torch.from_numpy(np.stack(rows).astype(np.float32)).to(self.place.device))
 

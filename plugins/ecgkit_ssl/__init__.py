@@ -1,7 +1,8 @@
 """The self-supervised baselines of ECG papers as an ecgkit plugin, on shared encoders.
 
 Contrast of two views (SimCLR, Barlow Twins, VICReg), teachers (BYOL, SimSiam, MoCo-v3, MoCo, DINO), what is of one
-patient (CLOCS, CMSC, 3KG), time (TS-TCC, CPC), and hidden tokens (JEPA, data2vec). Each module names its papers.
+patient (CLOCS, CMSC, 3KG), time (TS-TCC, CPC), and hidden tokens (JEPA, data2vec, DinoSR, CRT). Each module names its
+papers.
 """
 
 from collections.abc import Callable
@@ -145,6 +146,22 @@ METHODS = {
         "masked_config:Data2VecConfig",
         "DATA2VEC_PRESETS",
         "data2vec, arXiv 2202.03555 (2022)",
+        features=OF_BLOCKS,
+    ),
+    "dinosr": Listed(
+        "predicts for masked tokens the codes of an averaged teacher's last blocks",
+        "data2vec:DinoSr",
+        "masked_config:DinoSrConfig",
+        "DINOSR_PRESETS",
+        "DinoSR, arXiv 2305.10005 (2023); for ECGs arXiv 2605.12241 (2026)",
+        features=OF_BLOCKS,
+    ),
+    "crt": Listed(
+        "rebuilds hidden patches of a record, and of its magnitude and phase spectrum",
+        "crt:Crt",
+        "crt_config:CrtConfig",
+        "PRESETS",
+        "CRT, arXiv 2205.09928 (2022)",
         features=OF_BLOCKS,
     ),
 }

@@ -1,11 +1,11 @@
-"""Settings of JEPA and data2vec: sizes, masks, teacher, input and recipe.
+"""Settings of JEPA, data2vec and DinoSR: sizes, masks, teacher, input and recipe.
 
 Numbers are the released code's, JEPA's for ECGs (Weimann and Conrad) and data2vec's for speech, unless marked as ours.
 """
 
 import math
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.recipe import Recipe
@@ -99,16 +99,13 @@ class JepaConfig(TokenConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Data2VecConfig(TokenConfig):
-    """data2vec.
+class SpanConfig(TokenConfig):
+    """A student that predicts the teacher's last blocks where spans of its tokens are masked.
 
     Args:
-        layers: K, last blocks of the teacher whose mean is predicted.
+        layers: K, last blocks of the teacher that are predicted.
         span: Tokens per masked stretch.
         start: Probability that a stretch begins at a token.
-        norm: Normalisation of each layer of the teacher: ``instance`` over tokens, ``layer`` over channels, ``none``.
-        norm_targets: Layer norm without weights on the mean of the layers.
-        beta: Where the loss goes over from a square to a line; 0 for a square.
         anneal_steps: Optimiser steps over which the momentum rises.
     """
 
@@ -116,9 +113,6 @@ class Data2VecConfig(TokenConfig):
     layers: int = 8
     span: int = 10
     start: float = 0.065
-    norm: Literal["instance", "layer", "none"] = "instance"
-    norm_targets: bool = False
-    beta: float = 0.0
     momentum: tuple[float, float] = (0.999, 0.9999)
     anneal_steps: int = 30_000
 
@@ -127,12 +121,55 @@ class Data2VecConfig(TokenConfig):
         check_positive(self, "layers", "span", "start", "anneal_steps")
         if self.layers > self.depth:
             raise ValueError(f"layers {self.layers} must be at most depth {self.depth}")
-        if self.start > 1 or self.beta < 0:
-            raise ValueError(f"start {self.start:g} must be at most 1, and beta {self.beta:g} 0 or more")
+        if self.start > 1:
+            raise ValueError(f"start {self.start:g} must be at most 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Data2VecConfig(SpanConfig):
+    """data2vec.
+
+    Args:
+        norm: Normalisation of each layer of the teacher: ``instance`` over tokens, ``layer`` over channels, ``none``.
+        norm_targets: Layer norm without weights on the mean of the layers.
+        beta: Where the loss goes over from a square to a line; 0 for a square.
+    """
+
+    norm: Literal["instance", "layer", "none"] = "instance"
+    norm_targets: bool = False
+    beta: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.beta < 0:
+            raise ValueError(f"beta {self.beta:g} must be 0 or more")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DinoSrConfig(SpanConfig):
+    """DinoSR; K, V and the temperature are those of a study on ECGs (arXiv 2605.12241).
+
+    Args:
+        codes: V, codes per layer.
+        code_momentum: Share of a code's sums that stays in a step.
+        temperature: Divisor of the logits.
+    """
+
+    layers: int = 2
+    codes: int = 256
+    code_momentum: float = 0.9
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive(self, "codes", "temperature")
+        if not 0 <= self.code_momentum < 1:
+            raise ValueError(f"code_momentum {self.code_momentum:g} must be at least 0 and below 1")
 
 
 JEPA = JepaConfig()
 DATA2VEC = Data2VecConfig(recipe=replace(RECIPE, final_weight_decay=None, betas=(0.9, 0.98)))
+DINOSR = DinoSrConfig(recipe=DATA2VEC.recipe)
 # Ours: small enough for two CPU cores.
 TINY_SIGNAL = replace(SIGNAL, fs=100.0)
 TINY_RECIPE = replace(RECIPE, epochs=20, batch_size=32, lr=8e-3, warmup_epochs=2)
@@ -153,21 +190,19 @@ JEPA_PRESETS = {
         recipe=TINY_RECIPE,
     ),
 }
-DATA2VEC_PRESETS = {
-    "small": DATA2VEC,
-    "tiny": replace(
-        DATA2VEC,
-        width=48,
-        depth=2,
-        heads=3,
-        hidden=96,
-        patch=20,
-        layers=2,
-        span=5,
-        start=0.12,
-        momentum=(0.99, 0.999),
-        anneal_steps=300,
-        signal=TINY_SIGNAL,
-        recipe=replace(TINY_RECIPE, final_weight_decay=None, betas=(0.9, 0.98)),
-    ),
+TINY_SPANS: dict[str, Any] = {
+    "width": 48,
+    "depth": 2,
+    "heads": 3,
+    "hidden": 96,
+    "patch": 20,
+    "layers": 2,
+    "span": 5,
+    "start": 0.12,
+    "momentum": (0.99, 0.999),
+    "anneal_steps": 300,
+    "signal": TINY_SIGNAL,
+    "recipe": replace(TINY_RECIPE, final_weight_decay=None, betas=(0.9, 0.98)),
 }
+DATA2VEC_PRESETS = {"small": DATA2VEC, "tiny": replace(DATA2VEC, **TINY_SPANS)}
+DINOSR_PRESETS = {"small": DINOSR, "tiny": replace(DINOSR, codes=32, **TINY_SPANS)}

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from ecgkit.leads import STANDARD_LEADS
-from ecgkit.methods import Encoder, Features
+from ecgkit.methods import Batch, Encoder, Features, TokenLayout, patch_layout
 from ecgkit.nn.lead_check import on_standard_leads
 from ecgkit.nn.positions import sincos_positions
 from ecgkit.nn.transformer import Block
@@ -85,6 +85,11 @@ class TimeViT(Encoder):
             layer_input=mean_over(x, real),
             token_real=None if lengths is None else real,
         )
+
+    def token_layout(self, batch: Batch, features: Features) -> TokenLayout:
+        """Return the stretches of all leads; see `Encoder.token_layout`."""
+        real = self.real_tokens(batch.signal, batch.lengths)[0]
+        return patch_layout(batch.signal.shape[1], len(real), self.patch, by_lead=False, real=real)
 
 
 def mean_over(x: Tensor, real: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ecgkit.errors import SignalError
 from ecgkit.leads import STANDARD_LEADS
-from ecgkit.methods import Batch, Clock, Encoder, Features, Losses, Method, Reconstruction
+from ecgkit.methods import Batch, Clock, Encoder, Features, Losses, Method, Reconstruction, TokenLayout
 from ecgkit.nn.lead_check import check_standard_leads
 from ecgkit.nn.masking import Mask, gather_tokens, random_mask
 from ecgkit.nn.positions import sincos_positions
@@ -136,6 +136,12 @@ class StMemEncoder(Encoder):
             token_leads=torch.arange(L, device=x.device).repeat_interleave(n),
             token_real=None if real is None else real.expand(B, L, n).flatten(1),
         )
+
+    def token_layout(self, batch: Batch, features: Features) -> TokenLayout:
+        """Return the patches between the separators of each lead; see `Encoder.token_layout`."""
+        layout, L = super().token_layout(batch, features), batch.signal.shape[1]
+        places = torch.arange(layout.count + 2 * L, device=batch.signal.device)
+        return layout.placed(places.view(L, -1)[:, 1:-1].flatten(), len(places))
 
     def block_tokens(self, x: Tensor, tokens: int) -> Tensor:
         """Leave out the separators; see `Encoder.block_tokens`."""

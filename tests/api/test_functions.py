@@ -27,7 +27,6 @@ FUNCTIONS = {
         "inspect_quality",
         "inspect_overlap",
         "inspect_reconstruction",
-        "inspect_attention",
         "inspect_lead_worth",
         "find_records",
     ),
@@ -66,10 +65,11 @@ FUNCTIONS = {
     "ingest": ("ingest",),
     "prepare": ("prepare",),
     "explain": ("explain", "explain_cohort"),
+    "study": ("study", "plan_study"),
     "pretrain": ("pretrain", "resume_pretraining", "estimate_pretraining"),
 }
 # Options that only a program has: what is printed, when the exit code is 3, and which function is called.
-OF_THE_PROGRAM = {"as_json", "attention", "dry_run", "errors", "help", "quality", "reconstruct", "yes"} | {
+OF_THE_PROGRAM = {"as_json", "dry_run", "errors", "help", "lead_worth", "quality", "reconstruct", "yes"} | {
     "max_rejected",
     "max_unread",
     "price_in",

@@ -74,6 +74,8 @@ def test_the_command_of_other_processes_says_the_same() -> None:
         "gpus": 0,
         "processes": 2,
         "shard": True,
+        "recompute": True,
+        "bucket_mb": 10.0,
         "device": "cpu",
         "compile": False,
         "workers": 0,

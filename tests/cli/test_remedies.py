@@ -23,7 +23,6 @@ OPTION = re.compile(r"(?<![\w-])--[a-z][a-z-]+")
 EXTRACT = ("extract-knowledge",)
 # The commands that raise the errors of a part of the source, by the beginnings of their names; the longest path counts.
 COMMANDS: dict[str, tuple[str, ...]] = {
-    "api/attention.py": ("inspect",),
     "api/beats.py": ("beats",),
     "api/demo.py": ("demo",),
     "api/download.py": ("download",),
@@ -31,6 +30,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "api/export.py": ("export",),
     "api/ingest.py": ("ingest",),
     "api/inspect.py": ("inspect",),
+    "api/lead_worth.py": ("inspect",),
     "api/extractions.py": EXTRACT,
     "api/knowledge.py": EXTRACT,
     "api/pretrain.py": ("pretrain",),
@@ -53,9 +53,10 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "training/hub.py": ("import-weights",),
     "text": ("pretrain", "ingest"),
     "evaluation": ("probe",),
-    "evaluation/analyses/attention.py": ("inspect",),
+    "evaluation/analyses/attention.py": ("explain",),
     "evaluation/analyses/attribution.py": ("explain",),
     "evaluation/analyses/explanation.py": ("explain",),
+    "evaluation/analyses/lead_worth.py": ("inspect",),
     "evaluation/probe/classifier.py": ("predict", "explain"),
     "inference": ("predict", "embed"),
     "evaluation/scores/challenge": ("score",),
@@ -156,6 +157,6 @@ def test_an_encoder_without_a_classifier_is_not_told_of_heads_where_there_is_no_
     ecgkit, cohort_store: Path, tmp_path: Path
 ) -> None:
     run = make_run(tmp_path / "run", "lamae")
-    done = ecgkit("inspect", run, "--attention", "--task", "simulated", "--data", cohort_store)
+    done = ecgkit("inspect", run, "--lead-worth", "--task", "simulated", "--data", cohort_store)
     assert done.code == 2
     assert "head" not in done.err

@@ -10,7 +10,9 @@ import torch
 from torch import nn
 
 from ecgkit.beats.parts import PARTS, QRS, beat_parts
+from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError
+from ecgkit.evaluation.analyses.attribution import attribute
 from ecgkit.evaluation.analyses.explanation import explain_rows, summarise
 from ecgkit.evaluation.analyses.map_checks import check_map
 from ecgkit.evaluation.analyses.scorer import Scorer, record_input
@@ -19,12 +21,16 @@ from ecgkit.evaluation.probe.classifier import Classifier
 from ecgkit.evaluation.probe.kept import KeptEncoder, KeptHead, Output
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Encoder, Features
+from ecgkit.plugins import host
 from ecgkit.reporting.pictures.explanation import explanation_figure
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.simulate.heart import sinus_heart
 from ecgkit.store.reader import Store
 from ecgkit.store.views import preview
+from ecgkit.testing.case import Case
+from ecgkit.training.supply import open_supplies
 from tests.simulate.conftest import make_body, make_ecg
+from tests.testing.test_families import SMALL
 
 SPEC = SignalSpec(fs=50, seconds=4, eval_starts=(0.0, 4.0))
 V2 = STANDARD_LEADS.index("V2")
@@ -81,6 +87,55 @@ def test_the_known_reasons_of_a_model_are_found(cohort_store: Path) -> None:
     assert found.shares.sum() == pytest.approx(1) and found.shares[V2].sum() == pytest.approx(1)
     assert found.check.passed and found.check.fall > found.check.random_fall and found.check.likeness < 0.5
     assert found.probability == pytest.approx(1 / (1 + np.exp(-found.score)))
+
+
+FAMILIES = sorted(name for name, entry in host().entries(MethodEntry).items() if not entry.baseline)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_integrated_gradients_add_up_for_every_family(name: str) -> None:
+    torch.manual_seed(0)
+    case = Case(host().get(MethodEntry, name), settings=SMALL.get(name, "").split())
+    encoder, spec = case.evaluated().encoder, case.config.signal
+    own = classifier(OwnHead())
+    kept = replace(own.kept, signal=spec, leads=spec.leads, needs=("pooled",))
+    linear = replace(own, kept=kept, reader=encoder, head=nn.Linear(encoder.width, 2))
+    view = preview(case.store, spec)
+    scorer = Scorer(linear, record_input(view, 4, open_supplies(encoder.needs, case.store, view, owner=name)), 0)
+    score, flat = scorer.score(torch.stack([scorer.record.signal, scorer.record.flat])).tolist()
+    assert abs(score - flat) > 1e-6
+    assert attribute(scorer, "gradients").sum() == pytest.approx(score - flat, rel=0.05)
+
+
+def test_a_score_that_bends_at_the_start_of_the_path_adds_up(cohort_store: Path) -> None:
+    class Scaled(Planted):
+        """Scales each patch of 0.2 s of V2 to a deviation of 1, as encoders of patches do."""
+
+        def forward(self, signal, lead_ids, lengths=None, *args, **kwargs) -> Features:
+            patches = signal[:, V2].unflatten(-1, (-1, 10))
+            one = (nn.functional.layer_norm(patches, (10,), eps=1e-6) * 3).sigmoid()[:, :, 4:6].sum((1, 2))
+            both = torch.stack([one, one], dim=1)
+            return Features(pooled=both, logits=both + 0 * self.weight.sum())
+
+    store = Store(cohort_store)
+    for row in (2, 4, 6):
+        (found,) = explain_rows(replace(classifier(OwnHead()), reader=Scaled()), store, [row], "ONE")
+        assert abs(found.score - found.flat) > 0.1
+        assert found.values.sum() == pytest.approx(found.score - found.flat, rel=0.05)
+
+
+@pytest.mark.parametrize("name", ["class_prevalence", "age_sex", "measurements"])
+def test_a_baseline_that_reads_no_signal_has_no_gradient(name: str) -> None:
+    case = Case(host().get(MethodEntry, name))
+    encoder, spec = case.evaluated().encoder, case.config.signal
+    own = classifier(OwnHead())
+    kept = replace(own.kept, signal=spec, leads=spec.leads, needs=("pooled",))
+    view = preview(case.store, spec)
+    record = record_input(view, 4, open_supplies(encoder.needs, case.store, view, owner=name))
+    with pytest.raises(ConfigError, match="no gradient.*--by occlusion"):
+        attribute(
+            Scorer(replace(own, kept=kept, reader=encoder, head=nn.Linear(encoder.width, 2)), record, 0), "gradients"
+        )
 
 
 def test_a_head_without_a_gradient_is_explained_by_occlusion(cohort_store: Path) -> None:

@@ -1,7 +1,9 @@
 """XResNet1d101, Inception1d, S4 and KED's encoder against their reference vectors."""
 
+import copy
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from ecgkit_benchmark.config import S4_LEADS
@@ -10,10 +12,25 @@ from ecgkit_benchmark.official import HEAD, import_inception, import_ked, import
 from ecgkit.errors import RunError
 from ecgkit.leads import lead_ids
 from ecgkit.nn.s4 import S4Kernel, S4Stack, legs
-from ecgkit.nn.xresnet import concat_pool
+from ecgkit.nn.xresnet import XResNet1d, concat_pool
 from tests.conftest import official_shapes
 from tests.families.official import check_strict, take
 from tests.reference_vectors import Reference, close
+
+
+def check_stages(trunk: XResNet1d, x: torch.Tensor, reference: Reference, prefix: str, atol: float) -> torch.Tensor:
+    """Compare what every part of the trunk makes of an input, and return the last map."""
+    stem = x
+    for conv in trunk.stem:
+        stem = torch.nn.functional.relu(conv(stem))
+    close(stem.mean(-1), reference[f"{prefix}stem_mean_time"], atol=atol)
+    found = trunk.forward_stem(x)
+    assert found.shape[-1] == reference[f"{prefix}maxpool_len"]
+    for s, stage in enumerate(trunk.stages):
+        found = stage(found)
+        assert found.shape[-1] == reference[f"{prefix}stage{s}_len"]
+        close(found.mean(-1), reference[f"{prefix}stage{s}_mean_time"], atol=atol)
+    return found
 
 
 @torch.no_grad()
@@ -26,12 +43,7 @@ def test_xresnet_equals_the_reference(golden: Path) -> None:
     close(features.tokens.mT, reference["feature_map"])
     close(features.pooled, reference["pooled"])
     close(features.logits, reference["logits"])
-    found = encoder.trunk.forward_stem(x)
-    assert found.shape[-1] == reference["maxpool_len"]
-    for s, stage in enumerate(encoder.trunk.stages):
-        found = stage(found)
-        assert found.shape[-1] == reference[f"stage{s}_len"]
-        close(found.mean(-1), reference[f"stage{s}_mean_time"])
+    check_stages(encoder.trunk, x, reference, "", 1e-5)
     # With the one-layer head of ECG-MIMIC.
     direct = {name: value for name, value in state.items() if not name.startswith("8.")}
     encoder = take("xresnet1d101", import_xresnet, direct | reference.weights("sd_direct_head/")).encoder
@@ -48,7 +60,7 @@ def test_101_layers_equal_the_reference(golden: Path, part: str, method: str, im
     state |= {name.replace(".convs.", ".convpath.0."): value for name, value in state.items()}
     encoder = take(method, importer, state).encoder  # type: ignore[arg-type]
     x = reference.tensor("x_int16").float() / 1000
-    found = encoder.trunk(x)
+    found = check_stages(encoder.trunk, x, reference, f"{part}/", 5e-4)
     close(found, reference[f"{part}/feature_map"], atol=5e-4)
     if f"{part}/logits" in reference:
         close(encoder.head(concat_pool(found)), reference[f"{part}/logits"], atol=5e-4)
@@ -91,6 +103,10 @@ def test_s4_equals_the_reference(golden: Path) -> None:
     close(features.logits, reference["logits"])
     close(encoder(x[..., : int(reference["short_len"])], ids).logits, reference["short_logits"])
     close(encoder(reference.tensor("long_x"), ids).logits, reference["long_logits"])
+    precise = copy.deepcopy(encoder).double()
+    for given, expected in (("x", "logits_float64"), ("long_x", "long_logits_float64")):
+        found = precise(reference.tensor(given).double(), ids).logits
+        np.testing.assert_allclose(found, reference[expected], atol=1e-6, rtol=1e-6)
     # The variant with BatchNorm, as released.
     batch = {name: value for name, value in state.items() if not name.startswith("norms.")}
     released = take("s4", import_s4, batch | reference.weights("sd_batchnorm/")).encoder

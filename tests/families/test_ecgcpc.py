@@ -7,6 +7,7 @@ from ecgkit_ecgcpc.config import BASE
 from ecgkit_ecgcpc.model import EcgCpc
 from ecgkit_ecgcpc.official import import_official
 
+from ecgkit.nn.losses.cpc import ahead_contrast
 from tests.conftest import official_shapes
 from tests.families.official import check_strict, take
 from tests.reference_vectors import Reference, close
@@ -22,6 +23,22 @@ def test_every_stage_equals_the_reference(golden: Path) -> None:
     close(features.tokens, reference["tokens"])
     close(features.pooled, reference["features"])
     close(features.tokens @ state["ts_encoder.head_ssl.proj.0.weight"].mT, reference["predicted"])
+
+
+@torch.no_grad()
+def test_the_pretraining_equals_the_reference(golden: Path) -> None:
+    reference = Reference(golden / "ecgcpc_tiny.npz")
+    z, predicted, k = reference.tensor("encoded"), reference.tensor("predicted"), reference.sizes["steps_predicted"]
+    steps = reference.tensor("negative_steps").transpose(0, 1)  # (B, anchors, n)
+    negatives = z.gather(1, steps.flatten(1)[..., None].expand(-1, -1, z.shape[-1])).view(*steps.shape, -1)
+    ahead = predicted[:, : z.shape[1] - k]
+    # The published code takes the mean over records, and adds up the steps.
+    losses = ahead_contrast(ahead, z, negatives, k)
+    close(losses.mean(0).sum(), reference["cpc_loss"], atol=1e-4)
+    close(ahead_contrast(ahead, z, negatives, k, 0.2).mean(0).sum(), reference["cpc_loss_normalized_t02"], atol=1e-4)
+    best = torch.einsum("btd,btmd->btm", ahead, negatives).amax(-1)
+    found = (ahead * z[:, k:]).sum(-1) > best
+    close(found.float().mean(), reference["cpc_accuracy"])
 
 
 def test_the_published_names_are_consumed(golden: Path) -> None:

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from ecgkit_ecgfounder.config import CLASSES, SIGNAL
+from ecgkit_ecgfounder.config import CLASSES, PRESETS, SIGNAL
+from ecgkit_ecgfounder.model import EcgFounder, stretched
 from ecgkit_ecgfounder.official import import_official
 
 from ecgkit.leads import STANDARD_LEADS
@@ -45,8 +46,13 @@ def test_every_stage_equals_the_reference(golden: Path, leads: str) -> None:
 def test_the_released_size_equals_the_reference(golden: Path, leads: str) -> None:
     reference = Reference(golden / "ecgfounder_full.npz")
     encoder = take("ecgfounder", import_official, reference.filled(f"{leads}/")).encoder
-    x = reference.tensor("x_int16").float() / 1000
-    features = encoder(x[:, : int(leads)], torch.arange(int(leads)))
+    x = reference.tensor("x_int16").float()[:, : int(leads)] / 1000
+    found = torch.nn.functional.silu(encoder.trunk.stem(x))
+    for s, stage in enumerate(encoder.trunk.stages):
+        found = stage(found)
+        assert found.shape[-1] == reference[f"{leads}/stage{s}_len"]
+        close(found.mean(-1), reference[f"{leads}/stage{s}_mean_time"])
+    features = encoder(x, torch.arange(int(leads)))
     close(features.pooled, reference[f"{leads}/features"])
     close(features.logits, reference[f"{leads}/logits"])
 
@@ -71,3 +77,25 @@ def test_the_input_equals_the_reference(golden: Path) -> None:
     np.testing.assert_allclose(alone, reference["out_1lead"], atol=1e-5, rtol=1e-4)
     # A scaled record gives the same input.
     np.testing.assert_allclose(apply(3 * raw[rows], sizes["fs"], spec), reference["out_12lead"], atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_the_stretched_input_equals_the_reference(golden: Path) -> None:
+    """The released script for PTB-XL: gaps 0, scaling, and then a stretch to the whole input."""
+    reference = Reference(golden / "ecgfounder_preprocess.npz")
+    raw, sizes = reference["raw"], reference.sizes
+    rows = [sizes["input_lead_order"].index(lead) for lead in STANDARD_LEADS]
+    config = PRESETS["unfiltered"]
+    given = torch.from_numpy(apply(raw[rows], sizes["fs"], config.signal))[None]
+    assert given.shape[-1] == sizes["stretch_to"]
+    found = stretched(given, torch.tensor([raw.shape[-1]]))[0, :, :: int(reference["stretched_is_every"])]
+    close(found, reference["out_stretched"])
+
+    small = replace(PRESETS["tiny"], stretch=True)
+    encoder, ids = EcgFounder(small).eval().encoder, torch.arange(12)
+    lengths = torch.tensor([raw.shape[-1]])
+    close(encoder(given, ids, lengths).pooled, encoder(stretched(given, lengths), ids).pooled)
+    whole = torch.randn(1, 12, 5000)
+    assert torch.equal(encoder(whole, ids, torch.tensor([5000])).pooled, encoder(whole, ids).pooled)
+    one = stretched(whole, torch.tensor([1]))
+    assert torch.equal(one, whole[..., :1].expand_as(whole))

@@ -11,7 +11,7 @@ import torch
 from ecgkit_hierarchical.attention import DifferentialAttention, initial_lambda
 from ecgkit_hierarchical.config import BASE, PRESETS, STAGE_INPUTS, TINY
 from ecgkit_hierarchical.heads import GateHead
-from ecgkit_hierarchical.model import Hierarchical, HierarchicalEncoder, receptive_fields
+from ecgkit_hierarchical.model import Hierarchical, HierarchicalEncoder, stage_spans
 from ecgkit_hierarchical.official import LABELS, import_official
 from torch import Tensor
 
@@ -388,7 +388,7 @@ def test_age_and_sex_are_standardised_and_missing_ones_are_zero_before(cohort_st
 
 @torch.no_grad()
 def test_receptive_fields_are_what_a_token_depends_on(small: Hierarchical) -> None:
-    spans = receptive_fields(SMALL, 1250)
+    spans = stage_spans(SMALL, SMALL.stage_inputs[-1], 1250)
     x = torch.randn(1, 12, 1250, requires_grad=True)
     with torch.enable_grad():
         raw = small.encoder.convolutions(x)[-1]
@@ -399,19 +399,14 @@ def test_receptive_fields_are_what_a_token_depends_on(small: Hierarchical) -> No
 
 
 @torch.no_grad()
-def test_the_attention_map_is_the_last_blocks() -> None:
+def test_the_gate_shares_a_class_among_leads() -> None:
     torch.manual_seed(0)
     encoder = Hierarchical(replace(SMALL, gate=True)).eval().encoder
     batch = Batch(torch.randn(2, 12, 1250), ALL, torch.arange(2))
-    found = encoder.attention_map(batch)
-    last: list[Tensor] = []
-    handle = encoder.blocks[-1].attn.register_forward_pre_hook(lambda _, inputs: last.append(inputs[0]))
-    encoder(batch.signal, ALL)
-    handle.remove()
-    weights = encoder.blocks[-1].attn.weights(last[0])
-    torch.testing.assert_close(found.over_time, weights[:, :, 0, 1:].mean(1))
-    assert found.gate.shape == (2, 3, 12) and len(found.spans) == found.over_time.shape[1]
-    assert (found.gate.sum(-1) < 1).all() and (found.gate > 0).all()  # the rest is age and sex
+    gate = encoder.lead_gate(batch)
+    assert gate.shape == (2, 3, 12)
+    assert (gate.sum(-1) < 1).all() and (gate > 0).all()  # the rest is age and sex
+    assert Hierarchical(SMALL).eval().encoder.lead_gate(batch) is None
 
 
 @pytest.fixture(scope="module")

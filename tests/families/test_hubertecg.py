@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import scipy.signal
 import torch
+import torch.nn.functional as F
 from ecgkit_hubertecg.config import PRESETS, SIGNAL
 from ecgkit_hubertecg.model import HubertEcg, HubertEcgEncoder
 from ecgkit_hubertecg.official import import_official
 
 from ecgkit.nn.decimation import Decimation
+from ecgkit.nn.losses.code_prediction import code_errors, code_logits
 from ecgkit.signal.spec import window_of
 from tests.conftest import official_shapes
 from tests.families.official import check_strict, take
@@ -44,6 +46,24 @@ def test_every_stage_equals_the_reference(reference: Reference) -> None:
     features = encoder.of_series(x)
     close(features.pooled, reference["pooled"])
     close(features.logits, reference["logits"])
+
+
+@torch.no_grad()
+def test_the_pretraining_equals_the_reference(reference: Reference) -> None:
+    encoder, sizes, weights = encoder_of(reference), reference.sizes, reference.weights()
+    tokens, mask = encoder.embed(reference.tensor("x")), reference.tensor("mask")
+    tokens[mask] = weights["masked_spec_embed"]
+    last = encoder.run(tokens)[-1]
+    close(last, reference["masked_last"])
+    masked = unmasked = torch.zeros(())
+    for i in range(len(sizes["vocab_sizes"])):
+        predicted = F.linear(last, weights[f"final_proj.{i}.weight"], weights[f"final_proj.{i}.bias"])
+        logits = code_logits(predicted, weights[f"label_embedding.{i}.weight"], sizes["temperature"])
+        close(logits, reference[f"codebook_logits{i}"])
+        errors = code_errors(logits, reference.tensor(f"codebook_labels{i}"))
+        masked, unmasked = masked + errors[mask].mean(), unmasked + errors[~mask].mean()
+    close(masked, reference["loss_masked"])
+    close(unmasked, reference["loss_unmasked"])
 
 
 @torch.no_grad()

@@ -16,13 +16,14 @@ from ecgkit_ssl.clocs import Clocs
 from ecgkit_ssl.clocs_config import PRESETS as CLOCS
 from ecgkit_ssl.cpc import Cpc
 from ecgkit_ssl.cpc_config import TINY as CPC
-from ecgkit_ssl.distillation import Dino, SimSiam
+from ecgkit_ssl.distillation import Dino, MocoV3, SimSiam
 from ecgkit_ssl.halves import halves
 from ecgkit_ssl.jepa import Jepa
 from ecgkit_ssl.masked_config import JEPA_PRESETS, Data2VecConfig
 from ecgkit_ssl.masking import draw_hidden, draw_spans, hide_blocks
-from ecgkit_ssl.temporal import TemporalContext
-from torch import Tensor
+from ecgkit_ssl.patients import Cmsc, ThreeKg
+from ecgkit_ssl.temporal import TemporalContext, TsTcc
+from torch import Tensor, nn
 
 from ecgkit.methods import Batch, Clock
 from ecgkit.nn.losses.nt_xent import nt_xent
@@ -170,6 +171,82 @@ def test_every_loss_of_clocs_has_its_views(preset: str, views: int) -> None:
     patients = {"patients": torch.tensor([0, 0, 1, 2])}
     batch = Batch(torch.randn(4, 3, 1000), torch.arange(3), torch.arange(4), extra=patients)
     assert method.views(batch).shape[-1] == views
+
+
+def small(config: Any, **more: Any) -> Any:
+    return replace(config, channels=4, projector_hidden=8, **more)
+
+
+def with_views(count: int, records: int = 4, **extra: Tensor) -> Batch:
+    torch.manual_seed(0)
+    signal = torch.randn(records, 12, 200)
+    views = torch.randn(records, count, 12, 200)
+    return Batch(signal, torch.arange(12), torch.arange(records), extra={"views": views, **extra})
+
+
+def inputs_of(module: nn.Module, method: Any, batch: Batch) -> list[Tensor]:
+    """Return the signals that a network is given in a step."""
+    seen: list[Tensor] = []
+    handle = module.register_forward_pre_hook(lambda m, arguments: seen.append(arguments[0]))
+    method.training_step(batch, Clock.at(1, 10, 1))
+    handle.remove()
+    return seen
+
+
+def test_cmsc_sees_one_half_of_each_view_with_leads_hidden() -> None:
+    method = Cmsc(small(presets.CMSC["tiny"], projection=4))
+    batch = with_views(2, patients=torch.tensor([0, 0, 1, 2]))
+    first, second = inputs_of(method.encoder, method, batch)
+    assert torch.equal(first, batch.extra["views"][:, 0, :, :100])
+    assert torch.equal(second, batch.extra["views"][:, 1, :, 100:])
+    (masks,) = presets.CMSC["resnet18"].views.augmentations
+    assert (masks.name, masks.settings["p"]) == ("lead_dropout", 0.5)
+    assert presets.SIMCLR["lead-masks"].views == presets.CMSC["resnet18"].views
+
+
+def test_3kg_turns_the_heart_and_draws_patients_together() -> None:
+    names = [augment.name for augment in presets.THREE_KG["resnet18"].views.augmentations]
+    assert names == ["vcg", "lead_timeout"]
+    method = ThreeKg(small(presets.THREE_KG["tiny"], projection=4)).eval()
+    batches = [with_views(2, patients=torch.tensor(patients)) for patients in ([0, 1, 2, 3], [0, 0, 2, 3])]
+    losses = [method.training_step(batch, Clock.end()).loss.item() for batch in batches]
+    assert losses[0] != losses[1]  # rows of one patient are positives, and in no denominator
+
+
+def test_the_teacher_of_dino_sees_global_views_alone() -> None:
+    config = small(presets.DINO["tiny"], bottleneck=4, prototypes=6)
+    method, batch = Dino(config), with_views(config.views.count)
+    views = batch.extra["views"].unbind(1)
+    assert all(map(torch.equal, inputs_of(method.encoder, method, batch), views[:2]))
+    student = inputs_of(method.student, method, batch)
+    assert len(student) == len(views) == 4
+    assert all(map(torch.equal, student, views))
+    shares = {a.views: a.settings["share"] for a in config.views.augmentations if a.name == "crop_resize"}
+    assert shares == {(0, 1): [0.5, 1.0], (2, 3): [0.2, 0.5]}
+
+
+def test_each_query_of_moco_v3_has_its_key_in_the_other_view() -> None:
+    method = MocoV3(small(presets.MOCO_V3["tiny"], projection=4)).eval()
+    batch = with_views(2)
+    turned = replace(batch, extra={"views": batch.extra["views"].flip(1)})
+    one, other = (method.training_step(x, Clock.end()).loss.item() for x in (batch, turned))
+    assert one == pytest.approx(other, rel=1e-5)
+    same = replace(batch, extra={"views": batch.extra["views"][:, :1].expand(-1, 2, -1, -1)})
+    assert method.training_step(same, Clock.end()).loss.item() != pytest.approx(one, rel=1e-3)
+    assert all(map(torch.equal, inputs_of(method.teacher, method, batch), batch.extra["views"].unbind(1)))
+
+
+def test_a_context_of_ts_tcc_sees_no_later_step() -> None:
+    method = TsTcc(replace(presets.TS_TCC["tiny"], channels=4)).eval()
+    steps, t = torch.randn(3, 13, method.encoder.width), torch.tensor(4)
+    later = steps.clone()
+    later[:, 5:] += 1
+    assert torch.equal(method.context(steps, t), method.context(later, t))
+    earlier = steps.clone()
+    earlier[:, 4] += 1
+    assert not torch.equal(method.context(steps, t), method.context(earlier, t))
+    weak, strong = ({a.name for a in presets.TS_TCC["published"].views.augmentations if i in a.views} for i in range(2))
+    assert (weak, strong) == ({"scaling_tstcc"}, {"permutation", "jitter_tstcc"})
 
 
 def test_a_context_of_cpc_knows_nothing_of_what_follows() -> None:

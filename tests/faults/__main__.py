@@ -30,19 +30,26 @@ def main() -> int:
         os.environ.pop("ECGKIT_DEBUG", None)
         warm_up()
         names = tuple(asked.commands) or tuple(CASES)
-        for trial in trials(
-            Bench(Path(folder).resolve()), names, tuple(asked.fault or FAULTS), asked.sample, asked.seed
-        ):
+        bench, last = Bench(Path(folder).resolve()), ("", "")
+        for trial in trials(bench, names, tuple(asked.fault or FAULTS), asked.sample, asked.seed):
+            if (trial.case, trial.fault) != last:
+                print(f"{trial.case}, {trial.fault}: {time.monotonic() - began:.0f} s", flush=True)
+                last = trial.case, trial.fault
             counts[trial.case, trial.fault, trial.outcome] += 1
             if trial.problem:
                 failed += 1
                 print(
                     f"{trial.case}, {trial.fault} at point {trial.point} ({trial.where}): {trial.problem}", flush=True
                 )
-    for (case, fault, outcome), count in sorted(counts.items()):
-        print(f"{case:10} {fault:7} {outcome:9} {count:5}")
+    print_counts(counts)
     print(f"{sum(counts.values())} trials, {failed} failed, {time.monotonic() - began:.0f} s")
     return int(failed > 0)
+
+
+def print_counts(counts: Counter[tuple[str, str, str]]) -> None:
+    """Print how often each fault of each command had which outcome."""
+    for (case, fault, outcome), count in sorted(counts.items()):
+        print(f"{case:10} {fault:7} {outcome:9} {count:5}")
 
 
 if __name__ == "__main__":

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ MODEL = ("width=16", "depth=1", "heads=1", "head_width=16", "decoder_width=16", 
 SETTINGS = tuple(part for text in (*MODEL, "signal.eval_starts=[0.5]") for part in ("--set", text))
 RUN = ("--method", "stmem", "--preset", "tiny", "--data", "s.zarr", *SETTINGS)
 UNSTABLE = ("seconds", "environment", "git", "command", "date", "at")  # keys of JSON files that differ from run to run
+# In the name of a file that is not finished: a number of a process, or random letters.
+RANDOM = re.compile(r"[0-9a-f]{32}|(?<=\.)(?:\d+|[a-z0-9_]{8})(?=\.(?:partial|old))")
 STABLE = ("epoch", "step", "lr")  # keys of the metrics of an epoch, besides the losses
 SUITE = """
 runs: [{method: stmem, weights: random-init, preset: tiny, settings: [SETTINGS]}]
@@ -139,6 +143,18 @@ CASES = {
         ),
         Case("suite", ("probe", "--suite", "grid.yaml", "--out", "g"), "g", ("ingest", "view")),
         Case("report", ("report", "p", "--out", "report.html"), "report.html", ("ingest", "view", "pretrain", "probe")),
+        Case(
+            "embed",
+            ("embed", "r", "--data", "s.zarr", "--out", "e.parquet", "--device", "cpu"),
+            "e.parquet",
+            ("ingest", "view", "pretrain"),
+        ),
+        Case(
+            "predict",
+            ("predict", "p", "--data", "src", "--out", "q.csv", "--device", "cpu"),
+            "q.csv",
+            ("ingest", "view", "pretrain", "probe"),
+        ),
     )
 }
 
@@ -151,6 +167,15 @@ def content(path: Path) -> dict[str, str]:
         for file in files
         if "features" not in file.parts and not _is_remnant(file)
     }
+
+
+def state(root: Path) -> str:
+    """Return a hash of all that a fault has left in a working folder, whatever the random parts of names are."""
+    files = [file for file in sorted(root.rglob("*")) if "src" not in file.relative_to(root).parts[:1]]
+    seen = sorted(
+        f"{RANDOM.sub('*', str(file.relative_to(root)))} {_stable(file) if file.is_file() else ''}" for file in files
+    )
+    return _digest(*(line.encode() for line in seen))
 
 
 def _is_remnant(file: Path) -> bool:
@@ -167,9 +192,12 @@ def _is_remnant(file: Path) -> bool:
 
 def _stable(file: Path) -> str:
     data = file.read_bytes()
+    if file.name == "lock":  # it names a process
+        return ""
     if file.suffix in (".json", ".jsonl"):
         lines = data.decode().splitlines() if file.suffix == ".jsonl" else [data.decode()]
-        return _digest(*(json.dumps(_without_times(json.loads(line))).encode() for line in lines))
+        with suppress(ValueError):  # a file that is not whole
+            return _digest(*(json.dumps(_without_times(json.loads(line))).encode() for line in lines))
     if file.name in ("config.yaml", "README.md") or file.suffix in (".html", ".parquet"):
         return file.name if file.suffix != ".parquet" or file.name == "results.parquet" else _digest(data)
     return _digest(data)

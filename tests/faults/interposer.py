@@ -10,14 +10,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-FAULTS = ("kill", "full", "denied", "flip")
-SLOW = "slow"
+FAULTS = ("kill", "power", "full", "denied", "flip", "slow")
+KILLS = ("kill", "power")
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 EVENTS = frozenset(
     ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink", "os.chmod")
 )
 MAKES = frozenset(("open", "os.mkdir", "os.link", "os.symlink"))  # what needs space
-DELAY = 0.002  # s, at each write of a slow disk
+DELAY = 0.0005  # s, at each write of a slow disk
+STALL = 0.05  # s, at one write of it
 
 
 def install(root: Path, fault: str, at: int, seen: Callable[[str], object]) -> None:
@@ -25,19 +26,20 @@ def install(root: Path, fault: str, at: int, seen: Callable[[str], object]) -> N
 
     Args:
         root: The folder.
-        fault: One of `FAULTS`, `SLOW`, or empty for none.
+        fault: One of `FAULTS`, or empty for none.
         at: Number of the point, from 0.
         seen: Called with the description of each point.
     """
     state = {"points": 0, "busy": False, "full": False}
+    kept = set(map(_version, _files(root))) if fault == "power" else set()
     below = f"{root}{os.sep}"
 
     def point(event: str, path: str) -> None:
         number = int(state["points"])
         state["points"] += 1
         seen(f"{event} {path.removeprefix(below)}")
-        if fault == SLOW:
-            time.sleep(DELAY)
+        if fault == "slow":
+            time.sleep(STALL if number == at else DELAY)
         if fault == "full" and number >= at:
             if not state["full"]:
                 state["full"] = True
@@ -47,7 +49,9 @@ def install(root: Path, fault: str, at: int, seen: Callable[[str], object]) -> N
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
         if number != at:
             return
-        if fault == "kill":
+        if fault == "power":
+            lose(root, kept)
+        if fault in KILLS:
             os.kill(os.getpid(), signal.SIGKILL)
         if fault == "denied":
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
@@ -77,6 +81,8 @@ def install(root: Path, fault: str, at: int, seen: Callable[[str], object]) -> N
             finally:
                 state["busy"] = False
         real(descriptor)
+        if fault == "power":
+            kept.add(_version(Path(path)))
 
     os.fsync = fsync
     sys.addaudithook(hook)
@@ -95,6 +101,26 @@ def flip(path: Path) -> None:
         byte = stream.read(1)
         stream.seek(size // 2)
         stream.write(bytes([byte[0] ^ 8]))
+
+
+def lose(root: Path, kept: set[tuple[int, int, int]]) -> None:
+    """Do to the files below a folder what a power cut may do: content that was never synced is lost.
+
+    Every second file is left empty, the others with half of their bytes.
+    """
+    lost = [file for file in _files(root) if _version(file) not in kept]
+    for number, file in enumerate(lost):
+        os.truncate(file, file.stat().st_size // 2 if number % 2 else 0)
+
+
+def _files(root: Path) -> list[Path]:
+    return sorted(file for file in root.rglob("*") if file.is_file() and not file.is_symlink())
+
+
+def _version(file: Path) -> tuple[int, int, int]:
+    """Return what tells whether the content of a file has changed, whatever its name is."""
+    about = file.stat()
+    return about.st_ino, about.st_size, about.st_mtime_ns
 
 
 def _writes(arguments: tuple[Any, ...]) -> bool:

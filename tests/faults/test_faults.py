@@ -38,6 +38,7 @@ def test_every_write_is_a_point_and_each_fault_has_its_effect(tmp_path: Path) ->
     assert files("", -1) == (0, "", whole) and files("slow", -1)[2] == whole
     assert files("kill", 2) == (-9, "", {"out.txt.new": b"A" * 100})
     assert files("kill", 3)[2] == {"out.txt": b"A" * 100}
+    assert files("power", 1)[2] == {"out.txt.new": b""} and files("power", 2)[2] == {"out.txt.new": b"A" * 100}
     code, text, left = files("full", 1)  # from the sync on: no byte more
     assert (code, left) == (70, {"out.txt": b"A" * 100}) and "No space left on device" in text
     code, text, left = files("denied", 2)
@@ -56,4 +57,4 @@ def test_a_sample_of_the_faults_of_an_ingest() -> None:
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 trials, 0 failed" in done.stdout
+    assert "6 trials, 0 failed" in done.stdout

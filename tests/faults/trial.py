@@ -8,11 +8,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 
-from tests.faults.cases import CASES, MODEL, RECORDS, SUITE, Case, content
-from tests.faults.interposer import install
+from tests.faults.cases import CASES, MODEL, RECORDS, SUITE, Case, content, state
+from tests.faults.interposer import KILLS, install
 
 LIMIT = 120.0  # seconds of a command
 TOLD = re.compile(r"^error: .+", re.MULTILINE)
@@ -43,6 +46,7 @@ class Trial:
 def warm_up() -> None:
     """Import what the commands need, so that a forked process starts at once. Nothing here starts a thread."""
     import torch
+    from numba.core.registry import cpu_target
 
     import ecgkit.cli
     from ecgkit.api import beats, ingest, knowledge, prepare, pretrain, probe, report, suite  # noqa: F401
@@ -51,8 +55,11 @@ def warm_up() -> None:
     from ecgkit.store import views
 
     torch.set_num_threads(1)
+    cpu_target.typing_context.refresh()  # what numba does at its first function, for a second
+    cpu_target.target_context.refresh()
+    ecgkit.cli._program = cache(ecgkit.cli._program)
+    ecgkit.cli._program()
     fmt._CHUNK_RECORDS, fmt._SHARD_CHUNKS, views.CHUNKS_PER_PART = 8, 2, 2
-    ecgkit.cli.build_app()
 
 
 def forked(work: Callable[[], object], root: Path, fault: str = "", at: int = -1) -> Ended:
@@ -105,6 +112,26 @@ def _drained(texts: dict[int, bytes], child: int) -> dict[int, bytes]:
     return texts
 
 
+def noting(work: Callable[[], object], file: Path) -> Callable[[], object]:
+    """Return some work that also writes down which modules it has loaded."""
+
+    def call() -> None:
+        try:
+            work()
+        finally:
+            file.write_text("\n".join(sys.modules))
+
+    return call
+
+
+def load(names: list[str]) -> None:
+    """Import modules that a forked process would otherwise import each time."""
+    for name in names:
+        if name not in sys.modules:
+            with suppress(Exception):
+                import_module(name)
+
+
 def command(arguments: tuple[str, ...]) -> Callable[[], object]:
     """Return a call of the program."""
 
@@ -128,6 +155,7 @@ class Bench:
         self.folder = folder
         self._ready: dict[str, Path] = {}
         self._truth: dict[str, tuple[dict[str, str], str, tuple[str, ...]]] = {}
+        self._judgements: dict[str, tuple[str, str]] = {}  # of what a fault left on the disk
 
     def ready(self, case: Case) -> Path:
         """Return a folder in which the command of a case can run; it is not to be changed."""
@@ -151,8 +179,10 @@ class Bench:
         """Return the undisturbed content of a case's output, what is read from it, and the points."""
         if case.name not in self._truth:
             with self.copy(case) as root:
-                done = forked(command(case.command), root)
+                loaded = self.folder / "modules"
+                done = forked(noting(command(case.command), loaded), root)
                 self._done(done)
+                load(loaded.read_text().splitlines())
                 self._truth[case.name] = (content(root / case.makes), self._read(case, root), done.points)
         return self._truth[case.name]
 
@@ -174,11 +204,11 @@ class Bench:
     ) -> tuple[str, str]:
         if "hangs" in ended.text[-6:]:
             return "hangs", "the command hangs"
-        if ended.code < 0 and fault != "kill":
+        if ended.code < 0 and fault not in KILLS:
             return "dies", f"the command dies by signal {-ended.code}"
         if any(word in ended.text for word in BUGS):
             return "bug", _last(ended.text)
-        if ended.code not in (0, 2, 3) and fault != "kill":
+        if ended.code not in (0, 2, 3) and fault not in KILLS:
             return "odd", f"exit code {ended.code}: {_last(ended.text)}"
         if ended.code == 2 and not TOLD.search(ended.text):
             return "silent", f"no error is told: {_last(ended.text)}"
@@ -188,6 +218,13 @@ class Bench:
             return "done", ""
         if ended.code == 0:
             return "differs", "the command ends well, and its output is not that of an undisturbed run"
+        left = f"{case.name} {state(root)}"
+        if left not in self._judgements:
+            self._judgements[left] = self._afterwards(case, root, whole)
+        return self._judgements[left]
+
+    def _afterwards(self, case: Case, root: Path, whole: dict[str, str]) -> tuple[str, str]:
+        """Judge the same command, undisturbed, on what a fault has left."""
         again = forked(command(self._next(case, root)), root)
         finished = again.code == 2 and ("already exists" in again.text or "is finished" in again.text)
         if again.code != 0 and not finished:
@@ -258,13 +295,17 @@ def trials(bench: Bench, names: tuple[str, ...], faults: tuple[str, ...], sample
         case = CASES[name]
         found = bench.truth(case)[2]
         for fault in faults:
-            # A finished file is renamed; before that, a flipped bit is the same as another content.
-            points = [n for n, point in enumerate(found) if fault != "flip" or point.startswith("os.rename")]
+            points = [n for n, point in enumerate(found) if _matters(fault, point)]
             chosen = points if not sample or sample >= len(points) else sorted(draw.sample(points, sample))
             for at in chosen:
                 yield bench.trial(case, fault, at)
-        if not sample:
-            yield bench.trial(case, "slow", -1)
+
+
+def _matters(fault: str, point: str) -> bool:
+    """Return whether a fault at a point can differ from the same fault at the point before it."""
+    if fault == "flip":  # a finished file is renamed; before that, a flipped bit is the same as another content
+        return point.startswith("os.rename")
+    return True
 
 
 def _simulate(root: Path) -> None:

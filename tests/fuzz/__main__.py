@@ -23,6 +23,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", help="a target, or 'list'")
     parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument(
+        "--inputs", type=int, default=0, help="stop after so many inputs; default: when the time is over"
+    )
     parser.add_argument("--out", type=Path, help="folder for the corpus and for faults; default fuzz-NAME")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--plain", action="store_true", help="mutate without coverage")
@@ -45,10 +48,11 @@ def main() -> None:
         target(seed)  # a seed that cannot be read would test nothing, and loads what reading needs
     resource.setrlimit(resource.RLIMIT_AS, (MEGABYTES << 20, MEGABYTES << 20))
     if guided is None:
-        _plain(target, corpus, out, given.minutes * 60, given.seed)
+        _plain(target, corpus, out, given.minutes * 60, given.inputs, given.seed)
         return
     options = [f"-max_total_time={round(given.minutes * 60)}", f"-timeout={SECONDS}", f"-rss_limit_mb={MEGABYTES}"]
     options += [f"-artifact_prefix={out}/", "-print_final_stats=1", "-max_len=65536", f"-seed={given.seed + 1}"]
+    options += [f"-runs={given.inputs}"] if given.inputs else []
     guided.Setup([sys.argv[0], *options, str(corpus)], target)
     guided.Fuzz()
 
@@ -62,8 +66,8 @@ def _atheris() -> "object | None":
     return atheris  # type: ignore[no-any-return]
 
 
-def _plain(target: object, corpus: Path, out: Path, seconds: float, seed: int) -> None:
-    """Mutate the corpus until the time is over."""
+def _plain(target: object, corpus: Path, out: Path, seconds: float, inputs: int, seed: int) -> None:
+    """Mutate the corpus until the time is over, or enough inputs were given."""
     rng, end, count, faults = random.Random(seed), time.monotonic() + seconds, 0, set[str]()
     seeds = [file.read_bytes() for file in sorted(corpus.iterdir())]
 
@@ -71,7 +75,7 @@ def _plain(target: object, corpus: Path, out: Path, seconds: float, seed: int) -
         raise TimeoutError(f"an input took more than {SECONDS} s")
 
     signal.signal(signal.SIGALRM, late)
-    while time.monotonic() < end:
+    while time.monotonic() < end and (not inputs or count < inputs):
         data, count = mutated(rng.choice(seeds), rng), count + 1
         signal.setitimer(signal.ITIMER_REAL, SECONDS)
         try:

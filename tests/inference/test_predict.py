@@ -155,3 +155,31 @@ def test_results_of_other_classes_are_refused(results: list[Path], few_store: Pa
     with pytest.raises(ResultsError, match="predicts .*AF.* and .* predicts .*AFL.*; expected results of the same"):
         ecgkit.predict([results[0], other], data=few_store)
     shutil.rmtree(other)
+
+
+def test_a_damaged_or_unfinished_part_is_made_again(
+    results: list[Path], few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ecgkit.errors import StoreError
+    from ecgkit.inference import predict, records
+
+    monkeypatch.setattr(records, "BLOCK", 20)
+    whole = ecgkit.predict(results[0], data=few, device="cpu").table
+    out = tmp_path / "p.csv"
+
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(predict, "_gathered", stopped)
+        ecgkit.predict(results[0], data=few, out=out, device="cpu")
+    parts = sorted((tmp_path / "p.csv.partial" / "parts").iterdir())
+    (parts[0].parent / ".000009.of-a-killed-process.npz").write_bytes(b"half")
+    content = bytearray(parts[1].read_bytes())
+    content[content.index(b"notes")] ^= 8
+    parts[1].write_bytes(content)
+    with pytest.raises(StoreError, match=r"000001\.npz is damaged.*this part is made again"):
+        ecgkit.predict(results[0], data=few, out=out, device="cpu")
+    made = ecgkit.predict(results[0], data=few, out=out, device="cpu")
+    pd.testing.assert_frame_equal(made.table, whole)
+    assert [path.name for path in tmp_path.iterdir()] == ["p.csv"]

@@ -117,3 +117,13 @@ def test_many_questions_are_cut_into_files(reports, model, tmp_path, monkeypatch
         extract_knowledge(reports, model(batch=tmp_path / "batch"), ALL)
     sizes = [len(Path(path).read_text().splitlines()) for path in waiting.value.paths]
     assert sizes == [4, 4, 4, 3]
+
+
+def test_a_file_of_questions_that_a_killed_process_left_holds_no_answers(reports, model, tmp_path) -> None:
+    folder = tmp_path / "batch"
+    with pytest.raises(BatchWaitingError):
+        extract_knowledge(reports, model(batch=folder, folder=tmp_path / "k"), ALL)
+    (questions,) = folder.glob("questions-*.jsonl")
+    (folder / ".questions-1.123.partial.jsonl").write_bytes(questions.read_bytes()[:-9])
+    with pytest.raises(BatchWaitingError):
+        extract_knowledge(reports, model(batch=folder, folder=tmp_path / "k"), ALL)

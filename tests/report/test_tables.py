@@ -12,6 +12,8 @@ import pandas as pd
 import pytest
 from scipy.stats import t
 
+from ecgkit.evaluation.results.averages import model_names
+from ecgkit.evaluation.results.facts import CheckpointFacts
 from ecgkit.evaluation.results.row import PREDICTIONS, ROW, ClassScore, ResultRow
 from ecgkit.evaluation.scores.areas import areas
 from ecgkit.evaluation.scores.comparison import ClassDifference, class_differences, compare_aurocs
@@ -59,6 +61,35 @@ def test_seeds_are_one_line_with_their_spread(tmp_path: Path) -> None:
     assert table.columns == (("ptbxl-super", "100 %"), ("ptbxl-super", "1 %"))
     assert table.cells[line, table.columns[0]].auroc.percent == "82.0 ± 2.0"
     assert not any(cell.best for cell in table.cells.values())
+
+
+def trained(run: str, seed: int, value: float, settings: str = "a1") -> ResultRow:
+    """A result of a pretrained run whose settings have a fingerprint."""
+    row = make_row(run=run, macro_auroc=value, hashes={**make_row().hashes, "checkpoint": f"{run}{seed}"})
+    return replace(row, facts=replace(row.facts, checkpoint=CheckpointFacts(training=settings, training_seed=seed)))
+
+
+def test_runs_that_differ_only_in_their_seed_are_one_line(tmp_path: Path) -> None:
+    rows = [trained(f"runs-simclr-s{s}", s, v) for s, v in enumerate((0.8, 0.82, 0.84))]
+    other = [trained("byol-0", 0, 0.7, "b2"), trained("byol-long", 0, 0.75, "c3"), make_row(run="runs-simclr-s7")]
+    table = summary_table([(tmp_path / row.run, row) for row in (*rows, *other)])
+    assert [line[0] for line in table.lines] == ["runs-simclr, seeds 0, 1, 2", "byol-0", "byol-long", "runs-simclr-s7"]
+    place = (table.lines[0], table.columns[0])
+    assert table.cells[place].auroc.percent == "82.0 ± 2.0"
+    assert table.members[place] == tuple(tmp_path / row.run for row in rows)
+    listed = csv.DictReader(io.StringIO(to_csv([(tmp_path / row.run, row) for row in rows])))
+    found = {(line["run"], line["model"], line["training_seed"]) for line in listed}
+    assert found == {(row.run, "runs-simclr, seeds 0, 1, 2", str(s)) for s, row in enumerate(rows)}
+
+
+def test_names_of_models_say_what_they_average() -> None:
+    assert model_names([trained("x1", 1, 0.8), trained("b2", 2, 0.8)]) == ["st-mem, seeds 1, 2"] * 2
+    twice = [trained("a0", 0, 0.8), trained("a1", 1, 0.8), trained("a3", 3, 0.8, "z"), trained("a4", 4, 0.8, "z")]
+    assert model_names(twice) == ["a, seeds 0, 1"] * 2 + ["a, seeds 3, 4"] * 2
+    # The same training under two names is no second seed.
+    assert model_names([trained("a0", 0, 0.8), trained("again", 0, 0.8)]) == ["a0", "again"]
+    many = [trained(f"s-{seed}", seed, 0.8) for seed in range(9)]
+    assert set(model_names(many)) == {"s, 9 seeds"}
 
 
 def test_seeds_that_draw_nothing_are_one_result(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from ecgkit.entries import MethodEntry
 from ecgkit.errors import LeakError
 from ecgkit.evaluation.features.encoder import ProbedEncoder, untrained_encoder
 from ecgkit.evaluation.probe.leaks import find_leak, leak_warnings, refuse_leak
+from ecgkit.evaluation.probe.parts import copies_words, find_overlap, refuse_overlap
 from ecgkit.ingestion import IngestOptions, ingest
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import method_config
@@ -21,6 +23,7 @@ from ecgkit.signatures.bits import LEADS, RATE, THIN, grid_points, lead_bits
 from ecgkit.signatures.compare import EDGE, SAME, find_copies
 from ecgkit.signatures.make import has_signatures, store_signatures
 from ecgkit.signatures.table import Signatures, make_table, read_signatures, sign, write_signatures
+from ecgkit.store.pair import StorePair
 from ecgkit.store.reader import Store
 from ecgkit.training.run import SIGNATURES
 
@@ -139,6 +142,25 @@ def test_the_leak_guard_knows_a_store_again_that_was_ingested_in_another_way(
     assert "copies of 40 more" in leak_warnings(leak)[0]
     with pytest.raises(LeakError, match="copies of 40 more"):
         refuse_leak(seen_in(tmp_path / "run2", store), again, leak)
+
+
+def test_a_copy_of_a_training_record_in_the_test_part_is_named(
+    cohort: Path, cohort_store: Path, tmp_path: Path
+) -> None:
+    """The copies have another rate, so no hash finds them; a signature alone does not refuse the probe."""
+    ingest(cohort, tmp_path / "again.zarr", IngestOptions(fs=100, limit=40))
+    again, store = Store(tmp_path / "again.zarr"), Store(cohort_store)
+    both, n = StorePair(store, again), len(store)
+    rows = np.concatenate([np.arange(30), n + np.arange(10), np.arange(20, 30)])
+    parts = {"train": np.arange(20), "val": np.arange(20, 30), "test": np.arange(30, 40)}
+    found = find_overlap(both, SimpleNamespace(rows=rows, parts=parts))  # type: ignore[arg-type]
+    ids = again.table["record_id"].tolist()
+    assert (found.records, found.copies) == (0, 10)
+    assert found.pairs == tuple(f"{name} = {name}" for name in ids[:5])
+    assert f"{ids[4]} = {ids[4]}, ..." in copies_words(found)
+    refuse_overlap(both, "task", replace(found, patients=0))
+    apart = find_overlap(store, SimpleNamespace(rows=np.arange(40), parts=parts))  # type: ignore[arg-type]
+    assert (apart.copies, apart.pairs) == (0, ())
 
 
 def test_records_of_the_pretrainings_own_store_are_compared_by_their_samples_alone(

@@ -243,6 +243,24 @@ def test_a_view_that_does_not_fit_on_the_disk_is_refused_before_it_is_made(tmp_p
     assert open_view(store, spec).signal[0].shape == (12, 200)
 
 
+def test_a_view_whose_process_was_killed_while_it_made_the_file_is_made(tmp_path: Path, monkeypatch) -> None:
+    store = make_store(
+        tmp_path / "s.zarr", [Recording(synthetic_signal(300, seed=n), 100.0, STANDARD_LEADS) for n in (0, 1)]
+    )
+    spec = SignalSpec(fs=100, seconds=2, window=2)
+    whole = np.array(open_view(store, spec).signal)
+    shutil.rmtree(store.path / "views")
+    for length in (0, 64, 1000):
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(views, "_about", lambda rows: (_ for _ in ()).throw(KeyboardInterrupt))
+            open_view(store, spec)  # all parts are done
+        (signal,) = store.path.rglob(".*.partial/view/signal.npy")
+        signal.write_bytes(signal.read_bytes()[:length])  # as if it had been lost since
+        np.testing.assert_array_equal(np.array(open_view(store, spec).signal), whole)
+        assert not list(store.path.rglob("*.partial"))
+        shutil.rmtree(store.path / "views")
+
+
 def test_what_a_model_cannot_read_is_told_apart(tmp_path: Path) -> None:
     recordings = [
         Recording(synthetic_signal(300), 100.0, STANDARD_LEADS),

@@ -61,7 +61,7 @@ def test_training_looking_and_scoring_take_it(
     own: Path, run: Path, cohort_store: Path, tmp_path: Path, ecgkit: Callable[..., Outcome]
 ) -> None:
     common = ("--data", cohort_store, "--task", own)
-    worth = ecgkit("inspect", run, "--attention", *common, "--json")
+    worth = ecgkit("inspect", run, "--lead-worth", *common, "--json")
     assert worth.code == 0, worth.err
     assert json.loads(worth.out)["classes"] == list(LABELS)
     done = ecgkit("probe", run, *common, "--head", "own", "--out", tmp_path / "r")

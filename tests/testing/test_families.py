@@ -24,8 +24,10 @@ SMALL = {
     "clocs": "width=8 channels=[4,8]",
     "cmsc": RESNET,
     "cpc": "width=8 depth=1 states=2 negatives=4",
+    "crt": "width=8 depth=1 decoder_depth=1 heads=2 head_width=4 hidden=8",
     "data2vec": f"{VIT} layers=1",
     "dino": f"{RESNET} bottleneck=8 prototypes=12",
+    "dinosr": f"{VIT} layers=1 codes=6",
     "heartlang": f"{SENTENCE} codebook.width=16 codebook.hidden=16 codebook.head_width=8",
     "heartlang_tokenizer": f"{SENTENCE} decoder_depth=1 codes=12 code_width=4",
     "hierarchical": "width=24 heads=2 hidden=16 deep=8 stages=2",
@@ -59,13 +61,13 @@ BASELINES = ("age_sex", "class_prevalence", "measurements")  # without weights
 # These compile code, train twice or start processes.
 SLOW = ("compile", "resume", "step", "two-processes")
 # The baselines share encoders, views and teachers, so the longest checks run on those that add something of their own:
-# a queue, a centre, a sampler, a time that all processes draw. `ecgkit plugins check ssl` runs all of them on all.
+# a queue, a centre, codebooks, a sampler, draws that all processes share. All run by `ecgkit plugins check ssl`.
 SHARED = {
     "loads": ("clocs", "jepa", "simclr"),
     "compile": ("ts_tcc",),
-    "resume": ("dino", "moco"),
+    "resume": ("dino", "dinosr", "moco"),
     "step": (),
-    "two-processes": ("clocs", "moco", "ts_tcc"),
+    "two-processes": ("clocs", "crt", "dinosr", "moco", "ts_tcc"),
 }
 
 

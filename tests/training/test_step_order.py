@@ -89,7 +89,7 @@ def engine_of(config: dict[str, Any], method: Method) -> Engine:
         clip=None,
         precision="fp32",
     )
-    return Engine(method, recipe, Processes(), shard=False, compile=False, idle=False)
+    return Engine(method, recipe, Processes(), compile=False, idle=False)
 
 
 def steps_of(vectors: Vectors, config: dict[str, Any], engine: Engine, first: int, last: int) -> Iterator[float]:

@@ -1,153 +1,136 @@
-"""Shows where a model attends over time and leads, and measures the worth of each lead by leaving it out.
+"""Where a model looks: the attention among its tokens as a map of leads and time.
 
-Attention and gate are what the model computes. They do not measure importance, especially not that of a lead after
-leads have been mixed. The worth of a lead is measured by giving the record without it, like a record that lacks it.
+Every watched attention layer gives its weights during one encode, as means over heads; the encoder states which samples
+its tokens hold (`ecgkit.methods.TokenLayout`). Two ways reduce the weights to one per token:
+
+- ``attention``, rollout (Abnar and Zuidema, arXiv 2005.00928): from the tokens that make the record's representation
+  back through all layers, in each of which a half stays at the token (its residual branch) and a half follows the
+  weights.
+- ``last-attention``: the weights of the last layer that those tokens ask.
+
+The tokens that make the representation are the encoder's summary or all real tokens, or the query of a class. The
+weight of a token is spread evenly over its samples and leads. Attention says where the model looks, not what counts.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from ecgkit.errors import RunError, StoreError
-from ecgkit.evaluation.features.encoder import ProbedEncoder
-from ecgkit.evaluation.features.extract import extract
-from ecgkit.evaluation.heads.own import check_classes
-from ecgkit.evaluation.probe.probe import Probe
-from ecgkit.evaluation.scores.metrics import auroc
-from ecgkit.methods import Batch, Encoder
-from ecgkit.progress import Progress, of_stage, silent
-from ecgkit.store.reader import Store
-from ecgkit.store.views import open_view
-from ecgkit.training.data import Windows, evaluation_starts
-from ecgkit.training.supply import open_supplies
+from ecgkit.errors import RunError
+from ecgkit.methods import AttentionCall, Batch, Encoder, TokenLayout
+from ecgkit.nn.attention import watching
+
+Reduction = Literal["attention", "last-attention"]
+REDUCTIONS: tuple[Reduction, ...] = get_args(Reduction)
+STAYS = 0.5  # of a token's weight in each layer of a rollout
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class RecordAttention:
-    """A record as the model's input, with the model's attention.
+class Attention:
+    """Where a model looks in one crop of one record.
 
     Args:
-        record: Id of the record.
-        fs: Sampling rate of the model's input in Hz.
-        leads: The L leads of the record.
-        signal: ``[L, T]``, the model's input.
-        over_time: ``[T]``, mean attention weight of the patches that contain each sample.
-        label: The class with the highest probability; empty for a model without classes.
-        probability: Probability of that class.
-        gate: ``[L]``, weight of the gate on the channels of each lead for that class; None without a gate.
-        without: ``[L]``, drop of that class's logit when each lead is left out; None without classes.
+        values: ``[L, T]``, the weight of each sample of each lead; 0 in padding. What their sum lacks to 1 lies on
+            tokens that hold no samples of the record, such as summaries.
+        between: ``[L, L]``, the weight of each lead (column) in the representation of each lead (row); None if the
+            encoder's tokens hold all leads together.
     """
 
-    record: str
-    fs: float
-    leads: tuple[str, ...]
-    signal: NDArray[np.float32]
-    over_time: NDArray[np.float64]
-    label: str
-    probability: float | None
-    gate: NDArray[np.float64] | None
-    without: NDArray[np.float64] | None
-
-
-@dataclass(frozen=True)
-class LeadWorth:
-    """The worth of each lead for each class, over a set of records.
-
-    Args:
-        classes: Short labels of the C classes.
-        leads: The L leads.
-        auroc: AUROC with all leads, ``[C]``.
-        drop: Drop of the AUROC without each lead, ``[C, L]``; NaN for a class that cannot be scored.
-        records: Number of records.
-    """
-
-    classes: tuple[str, ...]
-    leads: tuple[str, ...]
-    auroc: NDArray[np.float64]
-    drop: NDArray[np.float64]
-    records: int
+    values: Floats
+    between: Floats | None
 
 
 @torch.no_grad()
-def record_attention(probed: ProbedEncoder, store: Store, record: str, progress: Progress = silent) -> RecordAttention:
-    """Return the attention of a model on one record, in its first evaluation crop.
-
-    Raises:
-        StoreError: The store has no such record, or the model cannot read it.
-        RunError: The model does not give its attention.
-    """
-    row = store.row(record)
-    view = open_view(store, probed.spec, of_stage(progress, "view"))
-    if not view.usable[row]:
-        raise StoreError(f"record {record} has none of the model's leads, or hardly any signal", "one that it can read")
-    encoder = probed.loaded().eval()
-    supplies = open_supplies(encoder.needs, store, view, owner=probed.entry.name)
-    batch = Windows(view, evaluation_starts(view, view.spec.eval_offsets[0]), supplies)[np.array([row])]
-    found = encoder.attention_map(batch)
-    leads = tuple(view.spec.leads[i] for i in np.flatnonzero(view.present[row]))
-    logits = encoder.encode(batch).logits
-    label, probability, gate, without = "", None, None, None
-    if logits is not None:
-        top = int(logits[0].argmax())
-        label, probability = encoder.classes[top], float(logits[0, top].sigmoid())
-        if found.gate is not None:
-            gate = found.gate[0, top, batch.lead_ids].double().numpy()
-        if len(leads) > 1:
-            without = np.array(
-                [float(logits[0, top] - _logit_without(encoder, batch, i, top)) for i in range(len(leads))]
-            )
-    T = batch.signal.shape[-1]
-    over_time = _by_sample(found.over_time[0].double().numpy(), found.spans.numpy(), T)
-    return RecordAttention(
-        record, view.spec.fs, leads, batch.signal[0].numpy(), over_time, label, probability, gate, without
-    )
-
-
-def _logit_without(encoder: Encoder, batch: Batch, lead: int, label: int) -> float:
-    keep = [i for i in range(batch.signal.shape[1]) if i != lead]
-    logits = encoder.encode(replace(batch, signal=batch.signal[:, keep], lead_ids=batch.lead_ids[keep])).logits
-    assert logits is not None
-    return float(logits[0, label])
-
-
-def _by_sample(weights: NDArray[np.float64], spans: NDArray[np.integer], samples: int) -> NDArray[np.float64]:
-    """Average over the patches that contain each sample, ``[T]``; 0 where none does."""
-    edges = np.zeros((2, samples + 1))
-    for change, kind in ((weights, 0), (np.ones_like(weights), 1)):
-        np.add.at(edges[kind], spans[:, 0], change)
-        np.add.at(edges[kind], spans[:, 1], -change)
-    total, count = edges.cumsum(axis=1)[:, :samples]
-    return np.divide(total, count, out=np.zeros(samples), where=count > 0.5)
-
-
-def lead_worth(probe: Probe) -> LeadWorth:
-    """Measure the worth of each lead: the AUROC of the encoder's own classes with all leads, and without each lead.
+def record_attention(encoder: Encoder, batch: Batch, how: Reduction, output: int = 0) -> Attention:
+    """Return where an encoder looks in one record.
 
     Args:
-        probe: A probe with the head ``own``. The test records with at least two leads are scored.
+        encoder: The encoder, in evaluation mode.
+        batch: A batch of one record.
+        how: The reduction; see the module.
+        output: Index of the class, for models that ask for each class by itself.
 
     Raises:
-        RunError: The head is another one, the encoder's classes are not those of the task, or no record has two leads.
+        RunError: The encoder has no attention layers, or does not say which samples its tokens hold.
     """
-    if probe.head.needs != ("logits",):
-        raise RunError(f"head {probe.head.name}", "head own: a lead's worth is that to the encoder's own classes")
-    check_classes(probe.reader.classes, probe.data.labels, "Name the task that the run was trained on with --task.")
-    data, view = probe.data, probe.opened.view
-    present = np.array(view.present)
-    own = data.parts["test"]
-    own = own[present[data.rows[own]].sum(axis=1) > 1]
-    if not len(own):
-        raise RunError("no test record has two leads", "records of which a lead can be left out")
-    rows, targets = data.rows[own], data.targets[own]
-    there = np.flatnonzero(present[rows].any(axis=0))
-    supplies = probe.supplies(probe.opened.store, view)
-    whole = auroc(targets, extract(probe.reader, view, rows, ("logits",), supplies=supplies)["logits"])
-    drop = np.empty((len(data.labels), len(there)))
-    for i, lead in enumerate(there):
-        fewer = present.copy()
-        fewer[:, lead] = False
-        logits = extract(probe.reader, replace(view, present=fewer), rows, ("logits",), supplies=supplies)["logits"]
-        drop[:, i] = whole - auroc(targets, logits)
-    return LeadWorth(data.labels, tuple(view.spec.leads[i] for i in there), whole, drop, len(rows))
+    weights, layout = captured(encoder, batch)
+    asked = layout.pooled if layout.classes is None else layout.classes[output]
+    starts = asked[None] if layout.per_lead is None else torch.cat([asked[None], layout.per_lead])
+    L, T = batch.signal.shape[1:]
+    length = T if batch.lengths is None else int(batch.lengths[0])
+    maps = on_samples(looked(weights, layout, starts.cpu(), how), layout, L, length, T)
+    return Attention(maps[0], maps[1:].sum(axis=2) if layout.per_lead is not None else None)
+
+
+def captured(encoder: Encoder, batch: Batch) -> tuple[list[Tensor], TokenLayout]:
+    """Return the weights of every attention call of one encode, ``[G, n, m]`` each, and the layout of the tokens.
+
+    Raises:
+        RunError: As `record_attention`.
+    """
+    weights: list[Tensor] = []
+    with watching(encoder, lambda layer, found: weights.append(found.double().mean(dim=1).cpu())):
+        features = encoder.encode(batch)
+    if not weights:
+        raise RunError(
+            "this model has no attention layers", "a transformer", "Explain it with --by gradients or --by occlusion."
+        )
+    return weights, encoder.token_layout(batch, features)
+
+
+def looked(weights: Sequence[Tensor], layout: TokenLayout, starts: Tensor, how: Reduction) -> Tensor:
+    """Return the weight of each token in several representations, ``[R, M]``.
+
+    Args:
+        weights: Weights of each call, ``[G, n, m]``.
+        layout: The tokens.
+        starts: ``[R, M]``, weight of each token's output in each representation.
+        how: The reduction; see the module.
+
+    Raises:
+        RunError: The weights are not those of the layout's tokens.
+    """
+    calls = layout.calls or (AttentionCall.among(torch.arange(layout.count)),) * len(weights)
+    left, arrived = starts.clone(), torch.zeros_like(starts)
+    share = 1 - STAYS if how == "attention" else 1.0
+    for call, found in reversed(list(zip(calls, weights, strict=False))):
+        queries, keys = call.queries.cpu(), call.keys.cpu()
+        if found.shape != (len(queries), queries.shape[1], keys.shape[1]):
+            raise RunError(
+                f"attention of shape {list(found.shape)} is not that of the encoder's tokens "
+                f"({list(queries.shape)} queries, {list(keys.shape)} keys)"
+            )
+        moved = share * left[:, queries]  # (R, G, n)
+        left = left.index_add(1, queries.flatten(), -moved.flatten(1))
+        target = left if how == "attention" else arrived
+        target.index_add_(1, keys.flatten(), torch.einsum("rgn,gnm->rgm", moved, found).flatten(1))
+    return left + arrived
+
+
+def on_samples(weights: Tensor, layout: TokenLayout, leads: int, length: int, samples: int) -> Floats:
+    """Spread the weight of each token evenly over its samples, ``[R, M] -> [R, L, T]``.
+
+    Args:
+        weights: ``[R, M]``.
+        layout: The tokens.
+        leads: L.
+        length: Number of real samples; those after it get nothing.
+        samples: T.
+    """
+    token, lead = layout.token.cpu().numpy(), layout.leads.cpu().numpy()
+    spans = layout.spans.cpu().numpy().clip(0, length)
+    widths = (spans[:, 1] - spans[:, 0]) * np.where(lead < 0, leads, 1)
+    sizes = np.bincount(token, widths, minlength=layout.count)
+    found = weights.numpy()
+    out = np.zeros((len(found), leads, samples))
+    for p in np.flatnonzero(widths > 0):
+        own = slice(None) if lead[p] < 0 else slice(lead[p], lead[p] + 1)
+        out[:, own, spans[p, 0] : spans[p, 1]] += (found[:, token[p]] / sizes[token[p]])[:, None, None]
+    return out

@@ -17,7 +17,8 @@ from ecgkit.beats.find import find_in_block
 from ecgkit.beats.parts import PARTS, beat_parts
 from ecgkit.beats.peaks import has_peaks, read_peaks
 from ecgkit.errors import ConfigError, StoreError, did_you_mean
-from ecgkit.evaluation.analyses.attribution import Way, attribute, occlude, on_record
+from ecgkit.evaluation.analyses.attention import REDUCTIONS
+from ecgkit.evaluation.analyses.attribution import Way, attribute, looks, occlude, on_record
 from ecgkit.evaluation.analyses.map_checks import MapCheck, check_map
 from ecgkit.evaluation.analyses.scorer import RecordInput, Scorer, record_input
 from ecgkit.evaluation.probe.classifier import Classifier
@@ -42,7 +43,7 @@ class Explanation:
         flat: Score of the same record with every lead at its median.
         fs: Rate of the map in Hz.
         leads: The L leads that the model was given.
-        values: The map, ``[L, W]``: what each sample adds to the score.
+        values: The map, ``[L, W]``: what each sample adds to the score, or its share of the attention.
         parts: Names of the P parts of the beat.
         part_of: Part of each sample, ``[W]``.
         without_lead: Fall of the score without each lead, ``[L]``.
@@ -50,6 +51,9 @@ class Explanation:
             record does not have.
         without: Fall of the score without each part of each lead, ``[L, P]``; NaN as above.
         check: The checks of the map.
+        between: Weight of each lead (column) in where the representation of each lead (row) looks, ``[L, L]``; None
+            unless `way` is attention and the model's tokens belong to leads.
+        gate: Weight of the encoder's own gate on the channels of each lead for this class, ``[L]``; None without one.
     """
 
     record: str
@@ -67,6 +71,13 @@ class Explanation:
     without_part: Floats
     without: Floats
     check: MapCheck
+    between: Floats | None = None
+    gate: Floats | None = None
+
+    @property
+    def attends(self) -> bool:
+        """Whether the map is attention: a share of 1 that was spread, not what each sample adds to the score."""
+        return self.way in REDUCTIONS
 
     @property
     def shares(self) -> Floats:
@@ -145,6 +156,7 @@ def explain_rows(
     Raises:
         ConfigError: The class is unknown, captum is not installed, or the head has no gradient.
         StoreError: The model cannot read a record.
+        RunError: The model has no attention.
     """
     view = classifier.given(preview(store, classifier.kept.signal))
     chosen = output_index(classifier, output) if output else None
@@ -168,7 +180,11 @@ def _most_probable(classifier: Classifier, record: RecordInput) -> int:
 
 def _explained(record_id: str, scorer: Scorer, part_of: NDArray[np.int64], way: Way, seed: int) -> Explanation:
     record = scorer.record
-    values = attribute(scorer, way)
+    between = None
+    if way == "attention" or way == "last-attention":
+        values, between = looks(scorer, way)
+    else:
+        values = attribute(scorer, way)
     score, flat = scorer.score(torch.stack([record.signal, record.flat])).tolist()
     classes = scorer.classifier.kept.kind == "classes"
     L, P = len(record.leads), len(PARTS)
@@ -192,7 +208,19 @@ def _explained(record_id: str, scorer: Scorer, part_of: NDArray[np.int64], way: 
         without_part=_falls(scorer, part, P),
         without=_falls(scorer, lead * P + part, L * P).reshape(L, P),
         check=check_map(scorer, values, way, seed),
+        between=between,
+        gate=_gate(scorer),
     )
+
+
+@torch.no_grad()
+def _gate(scorer: Scorer) -> Floats | None:
+    """Return the weight of each lead in the encoder's own gate, mean over the crops; None if the head is another."""
+    if scorer.classifier.needs != ("logits",):
+        return None
+    found = [scorer.encoder.lead_gate(batch) for batch in scorer.crops()]
+    gates = [gate[0, scorer.output].double().cpu().numpy() for gate in found if gate is not None]
+    return np.mean(gates, axis=0) if gates else None
 
 
 def _falls(scorer: Scorer, numbers: torch.Tensor, count: int) -> Floats:

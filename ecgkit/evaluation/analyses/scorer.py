@@ -5,7 +5,7 @@ gets them, filtered and scaled. The output ``[B]`` is the log-odds of one class,
 averaged before the head reads them, as in a probe.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -99,9 +99,12 @@ class Scorer:
 
     @cached_property
     def has_gradient(self) -> bool:
-        """Whether the score can be differentiated: not if the head compares records with others."""
-        with torch.no_grad():
-            return self.classifier.logits(self._features(self.record.signal[None])) is not None
+        """Whether the score has a gradient: not if the head compares records with others, or reads no signal."""
+        signal = self.record.signal[None].clone().requires_grad_()
+        logits = self.classifier.logits(self._features(signal))
+        if logits is None or not logits.requires_grad:
+            return False
+        return torch.autograd.grad(logits[:, self.output].sum(), signal, allow_unused=True)[0] is not None
 
     def __call__(self, signal: Tensor) -> Tensor:
         """Return the score ``[B]`` of signals ``[B, K, L, T]``."""
@@ -113,6 +116,16 @@ class Scorer:
     def score(self, signal: Tensor, piece: int = 16) -> Tensor:
         """Return the score ``[B]`` of many signals, some at a time, without gradients."""
         return torch.cat([self(part).double().cpu() for part in torch.split(signal, piece)])
+
+    def crops(self, signal: Tensor | None = None) -> Iterator[Batch]:
+        """Yield each crop of signals ``[B, K, L, T]`` as the encoder gets it; by default those of the record, B = 1."""
+        signal, record = self.record.signal[None] if signal is None else signal, self.record
+        B = len(signal)
+        for k, extra in enumerate(record.extra):
+            lengths = None if record.lengths is None else record.lengths[k].repeat(B)
+            own = {need: _repeated(value, B) for need, value in extra.items()}
+            batch = Batch(signal[:, k], record.lead_ids, torch.zeros(B, dtype=torch.int64), lengths, own)
+            yield batch.to(self.device)
 
     def _by_probability(self, features: RecordFeatures) -> Tensor:
         def array(value: Any) -> Any:
@@ -128,12 +141,7 @@ class Scorer:
     def _features(self, signal: Tensor) -> RecordFeatures:
         """Return the features of signals ``[B, K, L, T]``, as tensors that keep their gradient."""
         record, B = self.record, len(signal)
-        crops = []
-        for k, extra in enumerate(record.extra):
-            lengths = None if record.lengths is None else record.lengths[k].repeat(B)
-            own = {need: _repeated(value, B) for need, value in extra.items()}
-            batch = Batch(signal[:, k], record.lead_ids, torch.zeros(B, dtype=torch.int64), lengths, own)
-            crops.append(self.encoder.encode(batch.to(self.device)))
+        crops = [self.encoder.encode(batch) for batch in self.crops(signal)]
         present = record.present.repeat(B, 1)
         fields = {need: self._joined([_field(crop, need) for crop in crops], need) for need in self.classifier.needs}
         if "tokens" in fields:

@@ -244,7 +244,7 @@ def _gather(folder: Path, rows: NDArray[np.int64], fields: Sequence[str]) -> Gat
     """Read the features of some rows that a folder holds."""
     found = Gathered(len(rows), fields)
     order = np.argsort(rows, kind="stable")
-    for file in sorted(folder.glob("*.safetensors")):
+    for file in sorted(folder.glob("[!.]*.safetensors")):
         held = _read(file)
         if held is None:
             continue

@@ -1,13 +1,14 @@
 """The encoder that is probed: from a finished run, or with random weights as a baseline."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 
+from ecgkit.config import fingerprint, override
 from ecgkit.download.hub import run_name
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError, RunError
@@ -38,6 +39,8 @@ class ProbedEncoder:
         seen_patients: Patients of those records, as ``DATASET:ID``.
         archives: Published archives that its pretraining used.
         store: Content hash of the store of its pretraining.
+        settings: Fingerprint of its pretraining's settings and data, without the seed; empty without a pretraining.
+        training_seed: Seed of its pretraining.
         built_on: Names of the runs that its pretraining was built on; `seen` holds their records too.
         silent: Names of the runs in `built_on` that do not state what they were trained on.
         origins: Where the further inputs of its pretraining came from, such as entities, in words by input.
@@ -60,6 +63,8 @@ class ProbedEncoder:
     seen_patients: frozenset[str] = frozenset()
     archives: tuple[str, ...] = ()
     store: str = ""
+    settings: str = ""
+    training_seed: int | None = None
     built_on: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
@@ -115,7 +120,8 @@ class EncoderChoice:
             labels, ``none`` for a baseline that has no weights.
         preset: Preset of the family.
         config: YAML file of its settings.
-        settings: Changes of its settings, such as ``depth=4``.
+        settings: Changes of its settings, such as ``depth=4``. For a run, changes that need no other weights, such as
+            ``readout=enc_mean``.
     """
 
     run: str = ""
@@ -131,7 +137,7 @@ class EncoderChoice:
         Raises:
             ConfigError: It names none, or two.
         """
-        others: list[Any] = [self.method, self.weights, self.preset, self.config, self.settings]
+        others: list[Any] = [self.method, self.weights, self.preset, self.config]
         if self.run and any(others):
             raise ConfigError(f"run {self.run} together with options that build another model", "one or the other")
         if not self.run and not (self.method and self.weights):
@@ -146,7 +152,7 @@ class EncoderChoice:
     def name(self) -> str:
         """A short name for messages and folders."""
         if self.run:
-            return run_name(Path(self.run))
+            return ", ".join([run_name(Path(self.run)), *self.settings])
         return self.method if self.weights == "none" else f"{self.method} {self.weights}"
 
     def resolve(self) -> tuple[MethodEntry, str, Any]:
@@ -169,18 +175,24 @@ class EncoderChoice:
         """
         self.check()
         if self.run:
-            return pretrained_encoder(Path(self.run))
+            return pretrained_encoder(Path(self.run), self.settings)
         entry, preset, config = self.resolve()
         return untrained_encoder(entry, preset, config, weights=self.weights, seed=seed)
 
 
-def pretrained_encoder(path: Path) -> ProbedEncoder:
+def pretrained_encoder(path: Path, settings: Sequence[str] = ()) -> ProbedEncoder:
     """Return the encoder of a run folder.
 
+    Args:
+        path: The run folder.
+        settings: Changes of its settings that need no other weights, such as ``readout=enc_mean``.
+
     Raises:
-        RunError: The folder is not a finished run.
+        RunError: The folder is not a finished run, or its weights do not fit the changed settings.
+        ConfigError: A setting does not exist.
     """
     run = open_run(path)
+    run = replace(run, config=override(run.config, settings))
     checkpoint = file_sha256(path / WEIGHTS)
     seen = seen_records(path)
     patients = [
@@ -189,7 +201,7 @@ def pretrained_encoder(path: Path) -> ProbedEncoder:
     parents = list(_ancestors(run.details.get("built_on") or []))
     imported = run.details.get("imported") or {}
     return ProbedEncoder(
-        name=run_name(path),
+        name=", ".join([run_name(path), *settings]),
         entry=run.entry,
         preset=run.preset,
         config=run.config,
@@ -201,6 +213,8 @@ def pretrained_encoder(path: Path) -> ProbedEncoder:
         seen_patients=frozenset(chain.from_iterable(patients)),
         archives=_archives(run.details),
         store=str(run.details.get("store", {}).get("sha256", "")),
+        settings="" if imported else settings_of(run.details),
+        training_seed=run.details.get("seed"),
         built_on=tuple(dict.fromkeys(name for name, _ in parents)),
         silent=tuple(dict.fromkeys(name for name, records in parents if not records)),
         origins={str(need): str(origin) for need, origin in (run.details.get("origins") or {}).items()},
@@ -209,6 +223,15 @@ def pretrained_encoder(path: Path) -> ProbedEncoder:
         method=run.method,
         run=path,
     )
+
+
+def settings_of(details: Mapping[str, Any]) -> str:
+    """Return the fingerprint of a pretraining's settings and data, which runs of other seeds share; empty if none."""
+    if "seed" not in details:
+        return ""
+    names = ("method", "config", "all_folds", "subset", "task", "task_settings", "precision", "records", "built_on")
+    data = details.get("store", {}).get("sha256", "")
+    return fingerprint(data, {name: details[name] for name in names if name in details})
 
 
 def _archives(details: Mapping[str, Any]) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ from ecgkit.evaluation.heads.base import Arrays, Head, Part
 from ecgkit.evaluation.heads.layers import LogOdds
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.statements import clean
-from ecgkit.methods import Batch, Encoder, Features, Method, ZeroShot
+from ecgkit.methods import Batch, Encoder, Features, Method, TokenLayout, ZeroShot
 from ecgkit.tasks.task import Task
 
 
@@ -68,6 +68,12 @@ class ClassScorer(Encoder):
         """Encode signals alone; see `Encoder.forward`."""
         rows = torch.arange(len(signal), device=signal.device)
         return self.encode(Batch(signal, lead_ids, rows, lengths))
+
+    def token_layout(self, batch: Batch, features: Features) -> TokenLayout:
+        """Return the layout of the method; see `Method.class_layout`."""
+        method: Any = self.method
+        layout: TokenLayout = method.class_layout(batch, features, self.vectors)
+        return layout
 
 
 class ZeroShotHead(Head):

@@ -4,7 +4,7 @@ It reads records as the probe read them: the same contract, leads, crops and fea
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +132,8 @@ def _frozen(
     head = _restored(kept, arrays, device)
     if not kept.encoder.run:
         return _drawn(folder, kept.encoder), head
-    opened = open_run(_run_folder(folder, kept.encoder, run))
+    # The kept config may change the run's, as far as the weights stay the same.
+    opened = replace(open_run(_run_folder(folder, kept.encoder, run)), config=_entry(kept.encoder)[1])
     if "method" in host().get(HeadEntry, kept.head).needs:
         return head.reader(opened.method(), None, kept.encoder.method), head
     return opened.encoder(), head

@@ -172,8 +172,9 @@ def _checkpoint(encoder: "ProbedEncoder", training: Sequence[Mapping[str, Any]])
         )
     if encoder.seed is not None:
         return CheckpointFacts(selected_by="random", random_seed=encoder.seed)
+    run: dict[str, Any] = {"training": encoder.settings, "training_seed": encoder.training_seed}
     if not encoder.training or any("val_loss" not in line for line in encoder.training):
-        return CheckpointFacts()
+        return CheckpointFacts(**run)
     recipe = encoder.config.recipe
     kept = kept_epoch(encoder.training, recipe)
     criterion: Selection = "lowest validation loss" if recipe.monitor == "val_loss" else "best monitored metric"
@@ -185,6 +186,7 @@ def _checkpoint(encoder: "ProbedEncoder", training: Sequence[Mapping[str, Any]])
         value=kept.get(metric),
         metric="" if metric == "val_loss" else metric,
         origins=encoder.origins,
+        **run,
     )
 
 

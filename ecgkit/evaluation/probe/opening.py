@@ -58,7 +58,7 @@ def open_task(
     if not request.eval_data:
         # A published split is used as it is; the result says where it leaks.
         allowed = request.allow_overlap or bool(request.splits)
-        opened = replace(opened, overlap=find_overlap(store, opened.data, allowed=allowed))
+        opened = replace(opened, overlap=find_overlap(store, opened.data, allowed=allowed, progress=progress))
         refuse_overlap(store, name, opened.overlap)
         return opened
     other = Store(Path(request.eval_data))

@@ -20,6 +20,8 @@ from ecgkit.evaluation.features.encoder import ProbedEncoder
 from ecgkit.evaluation.probe.leaks import find_seen_copies
 from ecgkit.evaluation.probe.opened import OpenedTask
 from ecgkit.evaluation.results.facts import TransferFacts
+from ecgkit.signatures.compare import find_copies
+from ecgkit.signatures.make import store_signatures
 from ecgkit.store.pair import StorePair, pair_views
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
@@ -115,12 +117,16 @@ def _reasons(facts: TransferFacts) -> list[str]:
 
 
 def _same_records(here: OpenedTask, other: Store) -> NDArray[np.bool_]:
-    """Return which records of the other store belong to records or patients that the head is trained or chosen on."""
+    """Return which records of the other store belong to records or patients that the head is trained or chosen on.
+
+    A record is recognised by the hash of its waveform, or as a copy by its signature.
+    """
     used = np.concatenate([here.data.parts["train"], here.data.parts["val"]])
     rows = here.data.rows[used]
     same = other.table["sha256"].isin(here.store.table["sha256"].iloc[rows])
     known = pd.Series(here.store.patients[rows]).dropna()
-    return (same | pd.Series(other.patients).isin(known)).to_numpy()
+    copies = find_copies(store_signatures(other), store_signatures(here.store).take(rows).thin()) >= 0
+    return (same | pd.Series(other.patients).isin(known)).to_numpy() | copies
 
 
 def _joined(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ecgkit.choices import recorded
 from ecgkit.config import fingerprint, to_dict
 from ecgkit.evaluation.probe.leaks import archive_warnings, leak_warnings
-from ecgkit.evaluation.probe.parts import overlap_words
+from ecgkit.evaluation.probe.parts import copies_words, overlap_words
 from ecgkit.evaluation.results.facts import Facts
 from ecgkit.evaluation.results.row import ClassScore, ResultRow, finite
 from ecgkit.evaluation.scores.bootstrap import finite_interval
@@ -157,6 +157,8 @@ def _warnings(data: TaskData, classes: tuple[ClassScore, ...], facts: Facts) -> 
     found += data.notes
     if facts.overlap is not None and facts.overlap.found:
         found.append(f"LEAK: {overlap_words(facts.overlap)}")
+    if facts.overlap is not None and facts.overlap.copies:
+        found.append(copies_words(facts.overlap))
     if facts.seeds == 1:
         found.append("one seed only")
     return tuple(found)

@@ -1,10 +1,12 @@
 """Averages results that differ only in their seed into one number with its spread.
 
-The command line, suites and the report page all use `Average`, so they show the same number for the same results.
+The command line, suites and the report page all use `Average`, so they show the same number for the same results, and
+`model_names`, so they average the same results.
 """
 
+import itertools
 import statistics
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ecgkit.evaluation.results.row import ResultRow
@@ -77,3 +79,36 @@ def average_auroc(rows: Iterable[ResultRow]) -> Average:
 def seed_of(row: ResultRow) -> Hashable:
     """Return what distinguishes results that are averaged: their seed, their weights and their lead set."""
     return row.seed, row.hashes.get("checkpoint", ""), row.lead_set
+
+
+MOST_SEEDS = 6  # listed in a name
+
+
+def model_names(rows: Sequence[ResultRow]) -> list[str]:
+    """Name the model of each result, under which its seeds are averaged.
+
+    A model is a run. Several runs are one model if they were pretrained with the same settings on the same records,
+    each with another seed: ``simclr, seeds 0, 1, 2``. Runs of results that do not state their settings stay apart.
+    """
+    members: dict[str, dict[str, ResultRow]] = {}
+    for row in rows:
+        if settings := row.facts.checkpoint.training:
+            members.setdefault(settings, {}).setdefault(row.run, row)
+    names: dict[str, str] = {}
+    for runs in members.values():
+        seeds = {row.facts.checkpoint.training_seed for row in runs.values()}
+        if len(runs) > 1 and len(seeds) == len(runs):
+            name = _shared_name(runs)
+            again = len({other for other in names.values() if other == name or other.startswith(f"{name} (")})
+            names |= dict.fromkeys(runs, f"{name} ({again + 1})" if again else name)
+    return [names.get(row.run, row.run) for row in rows]
+
+
+def _shared_name(runs: Mapping[str, ResultRow]) -> str:
+    """Return what the names of runs begin with, or else their method; and their seeds."""
+    alike = itertools.takewhile(lambda letters: len(set(letters)) == 1, zip(*runs, strict=False))
+    common = "".join(letters[0] for letters in alike).rstrip("0123456789")
+    name = common.removesuffix("seed").removesuffix("s").rstrip("-_. ") or next(iter(runs.values())).method
+    seeds = sorted(seed for row in runs.values() if (seed := row.facts.checkpoint.training_seed) is not None)
+    listed = f"seeds {', '.join(map(str, seeds))}" if len(seeds) <= MOST_SEEDS else f"{len(seeds)} seeds"
+    return f"{name}, {listed}"

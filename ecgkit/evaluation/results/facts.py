@@ -154,6 +154,9 @@ class CheckpointFacts:
         value: Value of the criterion in that epoch.
         metric: Name of the monitored metric, if it is not the validation loss.
         random_seed: Seed of random weights.
+        training: Fingerprint of the pretraining's settings and data, without its seed; empty where there is none. Runs
+            that share it differ only in their seed.
+        training_seed: Seed of the pretraining.
         origins: Where the further inputs of the pretraining came from, such as entities, in words by input.
     """
 
@@ -163,6 +166,8 @@ class CheckpointFacts:
     value: float | None = None
     metric: str = ""
     random_seed: int | None = None
+    training: str = ""
+    training_seed: int | None = None
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -226,17 +231,21 @@ class OverlapFacts:
 
     Args:
         records: Test records whose waveform is also in the training or validation part.
+        copies: Further test records that have the waveform signature of a training or validation record.
+        pairs: The first of them, each as ``test record = other record``.
         patients: Test patients who are also in the training or validation part.
         allowed: Whether an overlap was allowed.
     """
 
     records: int = 0
+    copies: int = 0
+    pairs: tuple[str, ...] = ()
     patients: int = 0
     allowed: bool = False
 
     @property
     def found(self) -> bool:
-        """Whether the test part shares anything with the other parts."""
+        """Whether the test part surely shares anything with the other parts; a signature alone is no proof."""
         return bool(self.records or self.patients)
 
 

@@ -162,7 +162,25 @@ def read_suite(name: str) -> Suite:
     Raises:
         ConfigError: There is no such suite, or it has an unknown key or value.
     """
-    values = _values(name, ())
+    return _suite(_values(name, ()), name)
+
+
+def suite_of(values: Mapping[str, Any], *, source: str) -> Suite:
+    """Build a suite from the keys of a suite file, including ``base``.
+
+    Args:
+        values: The keys.
+        source: Origin of the values, for messages.
+
+    Raises:
+        ConfigError: A key or value is not valid.
+    """
+    own = dict(values)
+    base = own.pop("base", None)
+    return _suite({**(_values(str(base), ()) if base else {}), **own}, source)
+
+
+def _suite(values: Mapping[str, Any], name: str) -> Suite:
     lists = ("runs", "models", "tasks", "heads", "leads", "fractions", "label_counts")
     suite = build(Suite, {key: value for key, value in values.items() if key not in lists}, source=name)
     items: dict[str, Any] = {
@@ -301,14 +319,14 @@ def _request(
         keep_head=suite.keep_head,
         device=device,
         cache=cache,
-        also=_also(suite, encoder),
+        also=also_read(suite.heads, encoder),
     )
 
 
-def _also(suite: Suite, encoder: EncoderChoice) -> tuple[str, ...]:
-    """Return the features that the heads of the suite read, as far as the encoder's family gives them."""
-    heads = [host().entries(HeadEntry).get(head.head) for head in suite.heads]
-    needs = {need for head in heads if head is not None for need in head.needs}
+def also_read(heads: Sequence[SuiteHead], encoder: EncoderChoice) -> tuple[str, ...]:
+    """Return the features that the heads of a suite read, as far as the encoder's family gives them."""
+    entries = [host().entries(HeadEntry).get(head.head) for head in heads]
+    needs = {need for entry in entries if entry is not None for need in entry.needs}
     with suppress(EcgkitError):  # the encoder's probes will report the error
         entry = read_config(Path(encoder.run))[0] if encoder.run else host().get(MethodEntry, encoder.method)
         return tuple(sorted(needs & {"pooled", *entry.features}))

@@ -97,6 +97,7 @@ def _plain(text: str) -> str:
 def _hash_encoder(encoder: EncoderChoice) -> Any:
     if encoder.run:
         run = open_run(Path(encoder.run))
-        return [file_sha256(run.path / WEIGHTS), file_sha256(run.path / CONFIG)]
+        changed = [list(encoder.settings)] if encoder.settings else []
+        return [file_sha256(run.path / WEIGHTS), file_sha256(run.path / CONFIG), *changed]
     entry, preset, config = encoder.resolve()
     return [entry.name, preset, to_dict(config), encoder.weights]

@@ -4,6 +4,7 @@ A suite file gives a list of requests; so does a command line with several tasks
 
 OUT/rows/NAME-FINGERPRINT/    one result row, as `ecgkit probe` writes it
 OUT/results.parquet           all result rows in one table, `ecgkit.evaluation.results.table`
+OUT/rows/.claims/             which worker is at which probes, `ecgkit.cells`; gone when all are done
 
 The fingerprint covers everything that a row depends on: weights, store, task, head, settings and seed. The same suite
 therefore resumes where it was stopped, and a changed store or a retrained run is probed again.
@@ -11,14 +12,17 @@ therefore resumes where it was stopped, and a changed store or a retrained run i
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from ecgkit.cells import Cell, do_cells
+from ecgkit.config import fingerprint
 from ecgkit.errors import EcgkitError
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
-from ecgkit.evaluation.results.averages import average_auroc
+from ecgkit.evaluation.results.averages import average_auroc, model_names
 from ecgkit.evaluation.results.row import ROW, ResultRow, load_row
 from ecgkit.evaluation.results.table import write_table
 from ecgkit.evaluation.suites.places import Places
@@ -26,7 +30,7 @@ from ecgkit.executor import open_executor
 from ecgkit.interrupt import Left, keeps
 from ecgkit.progress import Progress, silent
 
-ROWS, TABLE = "rows", "results.parquet"
+ROWS, TABLE, CLAIMS = "rows", "results.parquet", ".claims"
 Placed = tuple[ProbeRequest, Path]  # a request and the folder of its result
 
 
@@ -75,43 +79,59 @@ def run_suite(
 
 
 def run_requests(placed: Sequence[Placed], *, jobs: int = 1, progress: Progress = silent) -> SuiteResult:
-    """Run the probes that have no result row yet.
+    """Run the probes that have no result row yet, together with other processes that run the same probes.
 
     Args:
-        placed: The probes and the folders of their results.
+        placed: The probes and the folders of their results, all in one folder.
         jobs: Number of processes.
         progress: Called with the stage, units done and units in total; the stage ``probes`` counts probes.
     """
-    todo = [(request, folder) for request, folder in placed if _row(folder) is None]
-    skipped = len(placed) - len(todo)
-    progress("probes", skipped, len(placed))
     groups: dict[ProbeRequest, list[Placed]] = {}
-    for item in todo:
+    for item in placed:
         groups.setdefault(item[0].without_draw(), []).append(item)
+    cells = [Cell(_cell_name(group), group, group[0][0].title) for group in groups.values()]
+    told = _Told(placed, progress)
+    skipped = told()
+    work = partial(run_group, progress=progress, finished=told) if jobs == 1 else run_group
     failed: dict[str, str] = {}
-    counted = skipped
-
-    def one_more() -> None:
-        nonlocal counted
-        counted += 1
-        progress("probes", counted, len(placed))
-
     with keeps(lambda: Left(f"{len(_done(placed))} of {len(placed)} probes are done and kept")):
-        if jobs == 1:
-            for group in groups.values():
-                failed |= run_group(group, progress, one_more)
-        else:
+        if placed:
             with open_executor(jobs) as executor:
-                for problems in executor.run(run_group, groups.values()):
-                    failed |= problems
-                    progress("probes", len(_done(placed)) + len(failed), len(placed))
+                claims = placed[0][1].parent / CLAIMS
+                failed = do_cells(claims, cells, work, _are_done, executor, settled=told)
     return SuiteResult(_done(placed), skipped, failed)
 
 
+class _Told:
+    """Tells how many probes are done, by this process and by others, whenever there are more of them."""
+
+    def __init__(self, placed: Sequence[Placed], progress: Progress) -> None:
+        self._left, self._total, self._progress = [folder for _, folder in placed], len(placed), progress
+        self._told = -1
+
+    def __call__(self) -> int:
+        """Look at the probes that were not done yet, and return the number of all that are done."""
+        self._left = [folder for folder in self._left if _row(folder) is None]
+        done = self._total - len(self._left)
+        if done != self._told:
+            self._progress("probes", done, self._total)
+            self._told = done
+        return done
+
+
+def _cell_name(group: Sequence[Placed]) -> str:
+    """Return the same name in every process that runs these probes."""
+    return fingerprint(sorted(folder.name for _, folder in group))
+
+
+def _are_done(group: Sequence[Placed]) -> bool:
+    return all(_row(folder) is not None for _, folder in group)
+
+
 def run_group(
-    group: Sequence[Placed], progress: Progress = silent, finished: Callable[[], None] = lambda: None
+    group: Sequence[Placed], progress: Progress = silent, finished: Callable[[], object] = lambda: None
 ) -> dict[str, str]:
-    """Run the probes of one encoder, task, lead set and head. Everything that they share is opened once.
+    """Run the probes of one encoder, task, lead set and head that have no row. What they share is opened once.
 
     Args:
         group: The probes and the folders of their results.
@@ -124,6 +144,8 @@ def run_group(
     failed: dict[str, str] = {}
     probe: Probe | None = None
     for request, folder in group:
+        if _row(folder) is not None:
+            continue  # of a worker that died at this group, or of one that had fewer probes to do
         try:
             probe = probe or Probe(group[0][0], progress=progress)
             probe.run(folder, request.amount, request.seed, request.seeds)
@@ -155,16 +177,19 @@ def _done(placed: Sequence[Placed]) -> list[tuple[Path, ResultRow]]:
 
 
 def summary(result: SuiteResult) -> Iterator[Mapping[str, Any]]:
-    """Yield one line per encoder, task, lead set, head and fraction: the macro AUROC over seeds."""
+    """Yield one line per model, task, lead set, head and fraction: the macro AUROC over seeds."""
+    models = {
+        folder: name for (folder, _), name in zip(result.rows, model_names([r for _, r in result.rows]), strict=True)
+    }
 
     def line(pair: tuple[Path, ResultRow]) -> tuple[Any, ...]:
-        row = pair[1]
-        return row.run, row.weights, row.task, row.lead_set, row.head, round(100 * row.fraction, 1)
+        folder, row = pair
+        return models[folder], row.weights, row.task, row.lead_set, row.head, round(100 * row.fraction, 1)
 
-    for (run, _, task, leads, head, percent), pairs in groupby(sorted(result.rows, key=line), key=line):
+    for (model, _, task, leads, head, percent), pairs in groupby(sorted(result.rows, key=line), key=line):
         average = average_auroc(row for _, row in pairs)
         yield {
-            "run": run,
+            "run": model,
             "task": task,
             **({"leads": leads or "all"} if any(row.lead_set for _, row in result.rows) else {}),
             "head": head,

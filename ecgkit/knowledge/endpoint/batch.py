@@ -51,7 +51,7 @@ class BatchDesk(Desk):
             folder.mkdir(parents=True, exist_ok=True)
         self._answers: dict[str, Answer] = {}
         self.prompt_tokens = self.completion_tokens = self.failed = 0
-        for path in sorted(folder.glob("*.jsonl")):
+        for path in sorted(folder.glob("[!.]*.jsonl")):
             if not path.name.startswith("questions-"):
                 self._take(path)
 

@@ -6,16 +6,26 @@ from dataclasses import dataclass
 from ecgkit.evaluation.results.row import ResultRow
 from ecgkit.reporting.elements.section import Rows
 from ecgkit.reporting.tables.published_numbers import PublishedNumber, disagreements, published_numbers, same_method
-from ecgkit.reporting.tables.summary import Cell, Column, Line, SummaryTable, column_of, line_of
-from ecgkit.wording import signed
+from ecgkit.reporting.tables.summary import Cell, Column, Line, SummaryTable
+from ecgkit.wording import percent, signed
 
 
 @dataclass(frozen=True)
 class OverviewCell:
-    """A measured cell, with the page number of its first result."""
+    """A measured cell.
+
+    Args:
+        cell: The cell.
+        results: What it averages: the page number of each result, what tells it from the others, and its number.
+    """
 
     cell: Cell
-    result: int
+    results: tuple[tuple[int, str, str], ...]
+
+    @property
+    def result(self) -> int:
+        """Page number of the first result."""
+        return self.results[0][0]
 
 
 @dataclass(frozen=True)
@@ -75,13 +85,19 @@ def _ascending(columns: Sequence[Column], task: str) -> list[Column]:
 def _measured(
     rows: Rows, table: SummaryTable, line: Line, columns: Sequence[Column]
 ) -> tuple[OverviewCell | None, ...]:
-    numbers: dict[Column, int] = {}
-    for number, (_, row) in enumerate(rows, 1):
-        if line_of(row) == line:
-            numbers.setdefault(column_of(row), number)
-    return tuple(
-        OverviewCell(table.cells[line, column], numbers[column]) if column in numbers else None for column in columns
-    )
+    numbered = {path: (number, row) for number, (path, row) in enumerate(rows, 1)}
+
+    def cell(column: Column) -> OverviewCell | None:
+        own = [numbered[path] for path in table.members.get((line, column), ())]
+        several = len({row.run for _, row in own}) > 1, len({row.seed for _, row in own}) > 1
+
+        def name(row: ResultRow) -> str:
+            return ", ".join(part for part, told in zip((row.run, f"seed {row.seed}"), several, strict=True) if told)
+
+        found = tuple((number, name(row), percent(row.macro_auroc)) for number, row in own)
+        return OverviewCell(table.cells[line, column], found) if found else None
+
+    return tuple(cell(column) for column in columns)
 
 
 def _literature(

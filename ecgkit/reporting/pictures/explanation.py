@@ -1,7 +1,7 @@
 """Draws an explanation on the page of an ECG machine.
 
-Under the trace, red raises the score and blue lowers it. Below the page are the worth of each lead and of each part of
-the beat.
+Under the trace, red raises the score and blue lowers it; violet is attention. Below the page are the worth of each lead
+and of each part of the beat.
 """
 
 from pathlib import Path
@@ -33,8 +33,9 @@ from ecgkit.reporting.pictures.ecg import (
 )
 from ecgkit.reporting.pictures.ecg_layout import MM_PER_SECOND, Panel
 
-RAISES, LOWERS = "#c8321f", "#2f6fc4"
+RAISES, LOWERS, LOOKS = "#c8321f", "#2f6fc4", "#7a3fb5"
 COLOURS = LinearSegmentedColormap.from_list("explanation", [LOWERS, "#ffffff", RAISES])
+ATTENTION = LinearSegmentedColormap.from_list("attention", [LOWERS, "#ffffff", LOOKS])
 WIDE = 2.6  # mm of the band under the trace
 SMOOTH = 0.04  # s over which the map is averaged for the eye
 STRONG = 0.99  # quantile of the magnitudes that has the full colour
@@ -60,7 +61,7 @@ def plot_explanation(
 
 def explanation_figure(found: Explanation, recording: Recording, *, title: str = "", subtitle: str = "") -> Figure:
     """Return the picture as a figure; see `plot_explanation`."""
-    strength = _strength(found)
+    strength, colours = map_strength(found), ATTENTION if found.attends else COLOURS
 
     def under(axes: Axes, panel: Panel, x: NDArray[np.float64], y: NDArray[np.float64]) -> None:
         if panel.lead not in found.leads:
@@ -68,9 +69,9 @@ def explanation_figure(found: Explanation, recording: Recording, *, title: str =
         at = np.round((x - ROW_LEFT - panel.left) / MM_PER_SECOND * found.fs + panel.start * found.fs).astype(int)
         own = strength[found.leads.index(panel.lead)]
         shade = np.where((at >= 0) & (at < len(own)), own[at.clip(0, len(own) - 1)], 0.0)
-        _draw_band(axes, x, y, shade)
+        _draw_band(axes, x, y, shade, colours)
 
-    figure = ecg_figure(recording, title=title, subtitle=subtitle, under=under, band=_note(found))
+    figure = ecg_figure(recording, title=title, subtitle=subtitle, under=under, band=map_note(found))
     width, height = figure.get_size_inches() * MM_PER_INCH
     figure.set_size_inches(width / MM_PER_INCH, (height + BARS) / MM_PER_INCH)
     figure.axes[0].set_position((0, BARS / (height + BARS), 1, height / (height + BARS)))
@@ -78,21 +79,35 @@ def explanation_figure(found: Explanation, recording: Recording, *, title: str =
     return figure
 
 
-def _strength(found: Explanation) -> NDArray[np.float64]:
-    """Return the map between -1 and 1, smoothed, ``[L, W]``."""
+def map_strength(found: Explanation) -> NDArray[np.float64]:
+    """Return the map between -1 and 1, smoothed for the eye, ``[L, W]``.
+
+    Attention is shown from its weakest stretches, which have no colour, to its strongest.
+    """
     smooth = uniform_filter1d(found.values, max(1, round(SMOOTH * found.fs)), axis=-1, mode="nearest")
-    full = float(np.quantile(np.abs(smooth), STRONG)) if smooth.size else 0.0
+    if not smooth.size:
+        return smooth
+    if found.attends and smooth.min() >= 0:
+        weak, full = np.quantile(smooth, [1 - STRONG, STRONG])
+        return np.clip((smooth - weak) / (full - weak), 0, 1) if full > weak else np.zeros_like(smooth)
+    full = float(np.quantile(np.abs(smooth), STRONG))
     return np.clip(smooth / full, -1, 1) if full > 0 else np.zeros_like(smooth)
 
 
-def _draw_band(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], shade: NDArray[np.float64]) -> None:
+def _draw_band(
+    axes: Axes,
+    x: NDArray[np.float64],
+    y: NDArray[np.float64],
+    shade: NDArray[np.float64],
+    colours_of: LinearSegmentedColormap,
+) -> None:
     """Draw a band under a trace in the colour of its strength; weak stretches are left out."""
     seen = (np.abs(shade) > 0.08) & np.isfinite(y)
     points = np.stack([x, y], axis=1)
     pairs = np.flatnonzero(seen[:-1] & np.isfinite(y[1:]))
     if not len(pairs):
         return
-    colours = COLOURS((shade[pairs] + 1) / 2)
+    colours = colours_of((shade[pairs] + 1) / 2)
     colours[:, 3] = np.abs(shade[pairs]) ** 0.7
     segments = np.stack([points[pairs], points[pairs + 1]], axis=1)
     axes.add_collection(
@@ -103,9 +118,18 @@ def _draw_band(axes: Axes, x: NDArray[np.float64], y: NDArray[np.float64], shade
     )
 
 
-def _note(found: Explanation) -> str:
-    how = "integrated gradients" if found.way == "gradients" else "occlusion of 0.2 s"
+def map_note(found: Explanation) -> str:
+    """Return what the colours mean, in one sentence."""
     seconds = found.values.shape[-1] / found.fs
+    if found.attends:
+        even = np.abs(found.values).mean() or 1.0
+        weak, strong = np.quantile(found.values, [1 - STRONG, STRONG]) / even
+        which = "through all layers" if found.way == "attention" else "of the last layer"
+        return (
+            f"attention {which} over {seconds:.4g} s, {weak:.1f} (white) to {strong:.1f} times (violet) an even share: "
+            "where the model looks"
+        )
+    how = "integrated gradients" if found.way == "gradients" else "occlusion of 0.2 s"
     return f"{how} over {seconds:.4g} s: red raises {found.output}, blue lowers it"
 
 

@@ -3,7 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
-from ecgkit.evaluation.results.averages import average_auroc
+from ecgkit.evaluation.results.averages import average_auroc, model_names
 from ecgkit.evaluation.results.row import ResultRow
 from ecgkit.reporting.elements.names import leads_name
 from ecgkit.reporting.elements.section import Figure, Plot, Point, Rows, Section, Series, Table
@@ -27,9 +27,9 @@ def efficiency_section(rows: Rows) -> Section | None:
 
 def _figure(rows: Sequence[ResultRow]) -> Figure | None:
     models: dict[Model, list[ResultRow]] = {}
-    for row in rows:
+    for row, model in zip(rows, model_names(rows), strict=True):
         if row.macro_auroc is not None and is_number(row.macro_auroc):
-            models.setdefault((row.run, row.weights, row.head, leads_name(row)), []).append(row)
+            models.setdefault((model, row.weights, row.head, leads_name(row)), []).append(row)
     models = {model: own for model, own in models.items() if len({_share(row) for row in own}) > 1}
     if not models:
         return None

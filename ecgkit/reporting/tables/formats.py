@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ecgkit.evaluation.results.averages import Average
+from ecgkit.evaluation.results.averages import Average, model_names
 from ecgkit.evaluation.results.row import ResultRow
 from ecgkit.evaluation.scores.comparison import Comparison
 from ecgkit.reporting.elements.names import leads_name, share_name
@@ -26,10 +26,11 @@ TARGET_NOTE = (
     f"{SPREAD[0].upper()}{SPREAD[1:]} Bold: lowest mean absolute error. {DAGGER} Train mean: a predictor that says the "
     "training mean of every record."
 )
-MODEL = ("run", "weights", "head", "leads")
+MODEL = ("model", "weights", "head", "leads")
 TARGET_MODEL = (*MODEL, "training")
 CSV_COLUMNS = (
-    *("run", "method", "preset", "weights", "store", "dataset", "task", "head", "leads", "fraction", "seed", "class"),
+    *("run", "model", "method", "preset", "weights", "store", "dataset", "task", "head", "leads", "fraction", "seed"),
+    *("training_seed", "class"),
     *("auroc", "auroc_low", "auroc_high", "auprc", "f1", "threshold", "sensitivity", "positives", "negatives"),
     *("unit", "records", *(f"{metric}{end}" for metric in REGRESSION_METRICS for end in ("", "_low", "_high"))),
     *(f"train_mean_{metric}" for metric in ("mae", "rmse", "r2")),
@@ -52,13 +53,14 @@ def summary_grid(table: SummaryTable) -> Grid:
 def target_grid(table: TargetTable) -> Grid:
     """Return the table of a predicted number as texts, with the mean predictor as last line."""
     head = (*TARGET_MODEL, *(title.format(unit=table.score.unit) for title in REGRESSION_METRICS.values()))
-    body = [(*map(Text, _model(line.row)), *_metrics(line.metrics, line)) for line in table.lines]
+    body = [(*map(Text, _model(line)), *_metrics(line.metrics, line)) for line in table.lines]
     blank = [Text("")] * (len(TARGET_MODEL) - 1)
     return Grid(head, (*body, (Text(BASELINE), *blank, *_metrics(table.best.baseline))), len(TARGET_MODEL))
 
 
-def _model(row: ResultRow) -> list[str]:
-    return [row.run, row.weights, row.head, leads_name(row) or "12", share_name(row) or "all"]
+def _model(line: TargetLine) -> list[str]:
+    row = line.row
+    return [line.model, row.weights, row.head, leads_name(row) or "12", share_name(row) or "all"]
 
 
 def _metrics(found: Mapping[str, Average], line: TargetLine | None = None) -> list[Text]:
@@ -95,8 +97,10 @@ def to_csv(rows: Rows, tables: ReportTables | None = None) -> str:
     out = io.StringIO()
     writer = csv.DictWriter(out, CSV_COLUMNS, lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
-    for path, row in rows:
-        shared = {**asdict(row), "leads": " ".join(row.leads)}
+    models = model_names([row for _, row in rows])
+    for (path, row), model in zip(rows, models, strict=True):
+        seed = row.facts.checkpoint.training_seed
+        shared = {**asdict(row), "leads": " ".join(row.leads), "model": model, "training_seed": seed}
         own = _target_lines(path, row, lines) if row.targets else _class_lines(row, comparisons.get(path))
         for line in own:
             values = {**shared, **line}
@@ -156,7 +160,7 @@ def target_records(tables: Sequence[TargetTable]) -> list[dict[str, Any]]:
     """Return every line of every predicted number as plain values."""
     return [
         {
-            **dict(zip(TARGET_MODEL, _model(line.row), strict=True)),
+            **dict(zip(TARGET_MODEL, _model(line), strict=True)),
             "task": table.task,
             "target": line.score.target,
             "unit": line.score.unit,

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ecgkit.evaluation.results.averages import Average, average_over_seeds, seed_of
+from ecgkit.evaluation.results.averages import Average, average_over_seeds, model_names, seed_of
 from ecgkit.evaluation.results.predictions import has_predictions
 from ecgkit.evaluation.results.row import Estimate, ResultRow, TargetScore
 from ecgkit.evaluation.scores.comparison import Comparison, compare_errors
@@ -28,6 +28,7 @@ class TargetLine:
     Args:
         path: Path of the ``row.json`` of the first result.
         row: The first result.
+        model: The run, or the name of runs that differ only in their seed.
         name: Name that distinguishes it from the other lines of its task.
         score: Score of the target in the first result.
         metrics: Averages over seeds of each metric, by name.
@@ -39,6 +40,7 @@ class TargetLine:
 
     path: Path
     row: ResultRow
+    model: str
     name: str
     score: TargetScore
     metrics: Mapping[str, Average]
@@ -137,18 +139,19 @@ def target_tables(rows: Rows, *, tests: bool = True) -> list[TargetTable]:
 def _lines(results: Sequence[_Scored]) -> list[TargetLine]:
     """Group the results of one target that differ only in their seed."""
     groups: dict[tuple[Any, ...], list[_Scored]] = {}
-    for path, row, score in results:
-        model = (row.run, row.weights, row.head, leads_name(row), share_name(row))
+    models = model_names([row for _, row, _ in results])
+    for (path, row, score), name in zip(results, models, strict=True):
+        model = (name, row.weights, row.head, leads_name(row), share_name(row))
         groups.setdefault((*model, *_measured_on(row, score)), []).append((path, row, score))
-    names = result_names([group[0][1] for group in groups.values()])
-    return [_line(group, name) for group, name in zip(groups.values(), names, strict=True)]
+    names = result_names([replace(group[0][1], run=key[0]) for key, group in groups.items()])
+    return [_line(group, key[0], name) for (key, group), name in zip(groups.items(), names, strict=True)]
 
 
-def _line(group: Sequence[_Scored], name: str) -> TargetLine:
+def _line(group: Sequence[_Scored], model: str, name: str) -> TargetLine:
     (path, row, first), scores = group[0], [score for _, _, score in group]
     seeds = [seed_of(row) for _, row, _ in group]
     metrics, baseline = _averages(seeds, [s.metrics for s in scores]), _averages(seeds, [s.baseline for s in scores])
-    return TargetLine(path, row, name, first, metrics, baseline, len(set(seeds)))
+    return TargetLine(path, row, model, name, first, metrics, baseline, len(set(seeds)))
 
 
 def _averages(seeds: Sequence[Hashable], estimates: Sequence[Mapping[str, Estimate]]) -> dict[str, Average]:

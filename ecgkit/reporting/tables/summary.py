@@ -1,20 +1,21 @@
 """The summary table in the literature's layout: models against tasks.
 
-A line is a model with its head and leads. A column is a task and a share of its training records. A cell is the macro
-AUROC: one result with its interval, or the mean over several seeds with its standard deviation.
+A line is a model with its head and leads; runs that differ only in their seed are one model. A column is a task and a
+share of its training records. A cell is the macro AUROC: one result with its interval, or the mean over several seeds
+with its standard deviation.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ecgkit.evaluation.results.averages import Average, average_auroc
+from ecgkit.evaluation.results.averages import Average, average_auroc, model_names
 from ecgkit.evaluation.results.predictions import has_predictions
 from ecgkit.evaluation.results.row import ResultRow
 from ecgkit.evaluation.scores.comparison import Comparison, comparable, compare_aurocs
 from ecgkit.reporting.elements.section import Rows
 
-Line = tuple[str, str, str, str]  # run, weights, head, leads
+Line = tuple[str, str, str, str]  # model, weights, head, leads
 Column = tuple[str, str]  # task, share of the training part
 
 
@@ -50,12 +51,14 @@ class SummaryTable:
         columns: Tasks and shares of the training set.
         cells: Cells by line and column; absent if there is no result.
         comparisons: Comparisons with the best of a column, by the path of the ``row.json``.
+        members: Paths of the results that each cell averages.
     """
 
     lines: tuple[Line, ...]
     columns: tuple[Column, ...]
     cells: Mapping[tuple[Line, Column], Cell]
     comparisons: Mapping[Path, Comparison]
+    members: Mapping[tuple[Line, Column], tuple[Path, ...]]
 
 
 def summary_table(
@@ -73,26 +76,28 @@ def summary_table(
         ResultsError: Predictions cannot be read.
     """
     groups: dict[tuple[Line, Column], list[tuple[Path, ResultRow]]] = {}
-    for path, row in rows:
+    names = model_names([row for _, row in rows])
+    for (path, row), name in zip(rows, names, strict=True):
         if not row.targets:
-            groups.setdefault((line_of(row), column_of(row)), []).append((path, row))
+            groups.setdefault((line_of(row, name), column_of(row)), []).append((path, row))
     lines = tuple(dict.fromkeys(line for line, _ in groups))
     columns = tuple(dict.fromkeys(column for _, column in groups))
     cells: dict[tuple[Line, Column], Cell] = {}
     comparisons: dict[Path, Comparison] = {}
     for done, column in enumerate(columns, 1):
-        members = {line: groups[line, column] for line in lines if (line, column) in groups}
-        own, found = _column(members, tests)
+        there = {line: groups[line, column] for line in lines if (line, column) in groups}
+        own, found = _column(there, tests)
         cells |= {(line, column): cell for line, cell in own.items()}
         comparisons |= found
         progress(done, len(columns))
-    return SummaryTable(lines, columns, cells, comparisons)
+    members = {place: tuple(path for path, _ in group) for place, group in groups.items()}
+    return SummaryTable(lines, columns, cells, comparisons, members)
 
 
-def line_of(row: ResultRow) -> Line:
-    """Return the key of a result's line: run, weights, head and leads."""
+def line_of(row: ResultRow, model: str) -> Line:
+    """Return the key of a result's line: model, weights, head and leads."""
     leads = row.lead_set or ("12" if len(row.leads) == 12 else " ".join(row.leads))
-    return row.run, row.weights, row.head, leads
+    return model, row.weights, row.head, leads
 
 
 def column_of(row: ResultRow) -> Column:

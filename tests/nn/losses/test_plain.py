@@ -13,9 +13,11 @@ from ecgkit.nn.losses.barlow_twins import barlow_twins_loss, cross_correlation
 from ecgkit.nn.losses.byol import byol_loss
 from ecgkit.nn.losses.clocs import clocs_loss
 from ecgkit.nn.losses.cmsc import cmsc_loss
+from ecgkit.nn.losses.code_prediction import code_errors, code_logits
 from ecgkit.nn.losses.cpc import ahead_contrast
 from ecgkit.nn.losses.data2vec import layer_targets, token_errors
 from ecgkit.nn.losses.dino import Centre, dino_loss
+from ecgkit.nn.losses.dinosr import Codebooks
 from ecgkit.nn.losses.jepa import jepa_loss
 from ecgkit.nn.losses.key_queue import queue_contrast
 from ecgkit.nn.losses.moco_v3 import moco_v3_loss
@@ -24,6 +26,7 @@ from ecgkit.nn.losses.simsiam import simsiam_loss
 from ecgkit.nn.losses.threekg import threekg_loss
 from ecgkit.nn.losses.ts_tcc import temporal_contrast
 from ecgkit.nn.losses.vicreg import vicreg_parts
+from ecgkit.nn.losses.wav2vec2 import masked_contrast, perplexity, size_penalty, unused
 
 Array = NDArray[np.float64]
 SIZES = [(2, 3), (5, 4), (8, 2)]  # records, width
@@ -181,6 +184,58 @@ def test_losses_of_later_steps() -> None:
     later, predicted = rng.normal(size=(2, 4, 3, D))  # four records, three distances
     terms = [cross_entropy([later[i, k] @ predicted[j, k] for j in range(4)], i) for i in range(4) for k in range(3)]
     same(temporal_contrast(*tensors(later, predicted)), float(np.mean(terms)))
+
+
+def test_prediction_of_codes() -> None:
+    x, codes, *_ = drawn(4, 5, 3)
+    e, T = codes[:4], 0.3
+    labels = torch.tensor([0, 3, 1, 1, 2])
+    logits = code_logits(*tensors(x, e), T)
+    found = code_errors(logits, labels)
+    for i, label in enumerate(labels.tolist()):
+        same(found[i], cross_entropy([cos(x[i], e[v]) / T for v in range(4)], label))
+
+
+def test_codes_are_moving_means_of_what_chose_them() -> None:
+    rng = np.random.default_rng(0)
+    K, B, N, D, V, m = 2, 2, 4, 3, 3, 0.7
+    books = Codebooks(K, V, D, m).double()
+    sums, counts = books.sums.numpy().copy(), books.counts.numpy().copy()
+    for _ in range(3):
+        tokens, real = rng.normal(size=(K, B, N, D)), rng.random((B, N)) < 0.8
+        found = books(torch.from_numpy(tokens), torch.from_numpy(real)).numpy()
+        fresh, used = np.zeros_like(sums), np.zeros_like(counts)
+        for layer, b, n in itertools.product(range(K), range(B), range(N)):
+            distances = [np.linalg.norm(tokens[layer, b, n] - sums[layer, v] / counts[layer, v]) for v in range(V)]
+            assert found[layer, b, n] == int(np.argmin(distances))
+            if real[b, n]:
+                fresh[layer, found[layer, b, n]] += tokens[layer, b, n]
+                used[layer, found[layer, b, n]] += 1
+        books.update()
+        sums, counts = m * sums + (1 - m) * fresh, m * counts + (1 - m) * used
+        np.testing.assert_allclose(books.codes, sums / counts[..., None])
+    before = books.counts.clone()
+    books.eval()(torch.from_numpy(tokens), torch.from_numpy(real))
+    assert torch.equal(books.fresh_counts, torch.zeros(K, V))
+    assert torch.equal(books.counts, before)
+
+
+def test_masked_contrast_leaves_the_same_codes_out() -> None:
+    B, M, D, n, T = 2, 4, 3, 5, 0.2
+    rng = np.random.default_rng(1)
+    p, q = rng.normal(size=(2, B, M, D))
+    codes, negatives = rng.integers(2, size=(B, M, 2)), rng.integers(B * M, size=(B, M, n))
+    assert any((codes.reshape(-1, 2)[negatives[b, t]] == codes[b, t]).all(1).any() for b in range(B) for t in range(M))
+    found = masked_contrast(*tensors(p, q), torch.from_numpy(codes), torch.from_numpy(negatives), T)
+    for b, t in itertools.product(range(B), range(M)):
+        others = [divmod(int(j), M) for j in negatives[b, t]]
+        wrong = [cos(p[b, t], q[i]) / T for i in others if (codes[i] != codes[b, t]).any()]
+        same(found[b, t], cross_entropy([cos(p[b, t], q[b, t]) / T, *wrong], 0))
+    shares = rng.dirichlet(np.ones(6), size=2)
+    expected = sum(math.exp(-sum(x * math.log(x + 1e-7) for x in group)) for group in shares)
+    same(perplexity(torch.from_numpy(shares)), expected)
+    same(unused(torch.from_numpy(shares)), (12 - expected) / 12)
+    same(size_penalty(torch.from_numpy(p)), float(np.mean([x**2 for x in p.ravel()])))
 
 
 def test_jepa_counts_records_alike() -> None:

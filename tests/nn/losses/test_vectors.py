@@ -14,9 +14,12 @@ from ecgkit.nn.losses.barlow_twins import barlow_twins_loss, cross_correlation, 
 from ecgkit.nn.losses.byol import byol_loss
 from ecgkit.nn.losses.clocs import clocs_loss
 from ecgkit.nn.losses.cmsc import cmsc_loss
+from ecgkit.nn.losses.code_prediction import code_errors
 from ecgkit.nn.losses.cpc import ahead_contrast, other_steps
 from ecgkit.nn.losses.data2vec import layer_targets, spread, token_errors
 from ecgkit.nn.losses.dino import Centre, dino_loss, teacher_temperature
+from ecgkit.nn.losses.dinosr import Codebooks
+from ecgkit.nn.losses.dinosr import normalized as normalized_layers
 from ecgkit.nn.losses.jepa import jepa_loss, normalized
 from ecgkit.nn.losses.key_queue import KeyQueue, queue_contrast
 from ecgkit.nn.losses.moco_v3 import key_contrast, moco_v3_loss
@@ -61,6 +64,13 @@ class Vectors(Reference):
         ):
             self.check(found, name)
 
+    def without_lengths(self, loss: Tensor, z: Tensor, name: str) -> None:
+        """Compare with a stored gradient that takes the lengths of embeddings for constants: it lacks a projection."""
+        (found,) = torch.autograd.grad(loss, z)
+        stored = self.input(name).detach()
+        u = F.normalize(z.detach(), dim=1)
+        np.testing.assert_allclose(found, stored - u * (u * stored).sum(1, keepdim=True), **self.tolerance)
+
     def module(self, module: nn.Module, prefix: str = "sd/") -> nn.Module:
         """Return the module with the stored weights."""
         own = module.state_dict()
@@ -91,6 +101,13 @@ def test_nt_xent(load: Load) -> None:
     z = v.input("fairseq_z_interleaved")
     loss = nt_xent(z[1::2], z[::2], v.sizes["tstcc_temperature"])
     v.check(loss, "tstcc_loss")
+    (found,) = torch.autograd.grad(loss, z)
+    v.check(found[::2], "tstcc_ga")
+    v.check(found[1::2], "tstcc_gb")
+    # fairseq-signals adds the rows up, and takes the lengths for constants, so its gradient lacks a projection.
+    total = len(z) * nt_xent(z[1::2], z[::2], v.sizes["fairseq_temperature"])
+    v.check(total, "fairseq_loss_sum")
+    v.without_lengths(total, z, "fairseq_grad_detached_norm")
 
 
 def test_nt_xent_over_processes_is_that_of_the_joined_batch(load: Load) -> None:
@@ -145,6 +162,14 @@ def test_byol_with_its_heads(load: Load) -> None:
     follow(target, student, v.sizes["momentum"])
     for name, p in target.named_parameters():
         v.check(p, f"ema/target_projector.layers.{name}")
+    own, other = (dict(module.named_buffers()) for module in (target, student))
+    for name in ("1.running_mean", "1.running_var"):
+        averaged = nn.Module()
+        averaged.register_buffer("kept", own[name].clone())
+        moved = nn.Module()
+        moved.register_buffer("kept", other[name])
+        follow(averaged, moved, v.sizes["momentum"], buffers=True)
+        v.check(averaged.get_buffer("kept"), f"ema_buffers/target_projector.layers.{name}")
 
 
 def test_simsiam_with_its_heads(load: Load) -> None:
@@ -180,11 +205,14 @@ def test_barlow_twins_and_vicreg(load: Load) -> None:
         loss = barlow_twins_loss(a, b, weight)
         v.check(loss, f"barlow_loss{j}")
         v.gradients(loss, **{f"barlow_ga{j}": a, f"barlow_gb{j}": b})
+        v.check(cross_correlation(a, b), f"barlow_c{j}")
         parts = vicreg_parts(a, b, weights)
         for (name, value), w in zip(parts.items(), weights, strict=True):
             v.check(value / w, f"vicreg_{name}{j}")
         loss = torch.stack(list(parts.values())).sum()
         v.check(loss, f"vicreg_loss{j}")
+        v.check(loss, f"vicreg_spt_loss{j}")
+        v.gradients(loss, **{f"vicreg_spt_ga{j}": a, f"vicreg_spt_gb{j}": b})
         v.gradients(loss, **{f"vicreg_ga{j}": a, f"vicreg_gb{j}": b})
 
 
@@ -249,6 +277,22 @@ def test_dino_with_its_centre(load: Load) -> None:
             centre.collect(part)
         centre.update()
         v.check(centre.value, f"center{j}")
+
+
+def test_dino_over_processes_is_the_mean_of_theirs(load: Load) -> None:
+    v = load("dino")
+    c = v.sizes
+    ranks = len(v["gather_student"])
+    student, teacher = v.input("gather_student").detach(), v.input("gather_teacher").detach()
+    centre = Centre(student.shape[-1], c["center_momentum"]).to(student.dtype)
+    for j in range(sum(f"gather_loss{j}" in v for j in range(9))):
+        warm = teacher_temperature(j, c["warmup_epochs"], *c["teacher_temperature"])
+        temperatures = (c["student_temperature"], warm)
+        found = [dino_loss(student[r], teacher[r], centre.value, temperatures) for r in range(ranks)]
+        np.testing.assert_allclose(torch.stack(found), v[f"gather_loss{j}"], **v.tolerance)
+        centre.collect(teacher.flatten(0, 1))
+        centre.update()
+        np.testing.assert_allclose(centre.value.expand(ranks, 1, -1), v[f"gather_center{j}"], **v.tolerance)
 
 
 def test_the_head_of_dino(load: Load) -> None:
@@ -319,6 +363,9 @@ def test_cpc(load: Load, kind: str) -> None:
     loss = losses.mean(0).sum()  # the published code adds the steps up
     v.check(loss, f"{kind}_loss")
     v.gradients(loss, **{f"{kind}_gz": z, f"{kind}_gc": c, f"{kind}_gW": W})
+    near = (c[:, : S - k] @ W.T)[:, :, None]
+    scores = torch.cat([z[:, k:, None], z.flatten(0, 1)[negatives]], 2).mul(near).sum(-1)
+    np.testing.assert_allclose((scores.argmax(-1) == 0).double().mean().item(), v[f"{kind}_accuracy"], atol=1e-6)
     if kind == "same":
         draws = v.tensor("same_raw_draws").view(S - k, B, -1).transpose(0, 1)
         own = torch.arange(B)[:, None, None] * S
@@ -335,6 +382,10 @@ def test_cpc_by_cosines(load: Load) -> None:
     loss = ahead_contrast(p[:, : z.shape[1] - k], z, negatives, k, v.sizes["cosine_temperature"]).mean(0).sum()
     v.check(loss, "cosine_loss")
     v.gradients(loss, cosine_gz=z, cosine_gp=p)
+    near = F.normalize(p[:, : z.shape[1] - k], dim=-1)[:, :, None]
+    others = F.normalize(torch.cat([z[:, k:, None], negatives], 2), dim=-1)
+    found = ((others * near).sum(-1).argmax(-1) == 0).double().mean().item()
+    np.testing.assert_allclose(found, v["cosine_accuracy"], atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["CMSC", "CMLC", "CMSMLC"])
@@ -350,6 +401,7 @@ def test_clocs(load: Load, kind: str) -> None:
         views = x.shape[-1]
         last = clocs_loss(x[..., -2:], patients, v.sizes["temperature"]) / (views * (views - 1) / 2)
         v.check(last, f"{kind}{j}/released_loss")
+        v.gradients(last, **{f"{kind}{j}/released_grad": x})
 
 
 def test_cmsc_and_3kg(load: Load) -> None:
@@ -363,10 +415,27 @@ def test_cmsc_and_3kg(load: Load) -> None:
     pairs = int((patients[:, None] == patients).sum()) - len(patients)
     three = threekg_loss(z, patients, T) * pairs
     v.check(three, "threekg_loss_sum")
-    for loss, name in ((three, "threekg"), (cmsc, "fairseq_cmsc")):
-        # The published gradient takes the lengths for constants, and so lacks a projection.
-        (found,) = torch.autograd.grad(loss, z)
-        stored = v.input(f"{name}_grad_detached_norm").detach()
-        u = F.normalize(z.detach(), dim=1)
-        expected = stored - u * (u * stored).sum(1, keepdim=True)
-        np.testing.assert_allclose(found, expected, **v.tolerance)
+    v.without_lengths(three, z, "threekg_grad_detached_norm")
+    v.without_lengths(cmsc, z, "fairseq_cmsc_grad_detached_norm")
+
+
+def test_dinosr_with_its_codebooks(load: Load) -> None:
+    v = load("dinosr")
+    c, precision = v.sizes, torch.float64 if v.double else torch.float32
+    books = Codebooks(c["layers"], c["codes"], c["dim"], c["momentum"]).to(precision)
+    books.sums.copy_(v.tensor("codebook_init"))
+    mask = v.tensor("mask")
+    for j in range(c["steps"]):
+        layers = normalized_layers(v.input("layers")[j].detach())
+        logits = v.input("logits")
+        every = torch.ones_like(mask[j])
+        codes = torch.cat([books(part, every[:1]) for part in layers.split(1, dim=1)], dim=1)  # accumulated parts
+        assert torch.equal(codes, v.tensor(f"codes{j}"))
+        errors = code_errors(logits[j].permute(2, 0, 1, 3) / c["temperature"], codes)
+        loss = errors[:, mask[j]].mean()
+        v.check(loss, f"loss{j}")
+        (found,) = torch.autograd.grad(loss, logits)
+        v.check(found[j], f"grad{j}")
+        books.update()
+        v.check(books.codes, f"codebook{j}")
+        v.check(books.counts, f"count{j}")
