@@ -25,6 +25,7 @@ from ecgkit.config import to_dict
 from ecgkit.errors import RunError
 from ecgkit.evaluation.features.extract import extract, pooled_by_lead
 from ecgkit.evaluation.heads.layers import Probabilities
+from ecgkit.evaluation.heads.zero_shot import ClassScorer
 from ecgkit.evaluation.probe.classifier import Classifier
 from ecgkit.export.onnx import (
     MARK,
@@ -210,12 +211,12 @@ def _head(classifier: Classifier) -> tuple[nn.Module, tuple[str, ...]]:
     """Return the head as a module in float32 that gives what `predict` gives, and the names of its inputs.
 
     Raises:
-        RunError: The head is no module.
+        RunError: There is no such module.
     """
     found = (classifier.head, ("pooled",)) if isinstance(classifier.head, nn.Module) else classifier.head.module()
-    if found is None:
+    if found is None or isinstance(classifier.reader, ClassScorer):
         raise RunError(
-            f"the head {classifier.kept.head} cannot be exported: {classifier.head.no_module}",
+            f"the head {classifier.kept.head} cannot be exported: {classifier.head.no_export}",
             remedy="Export the encoder alone: ecgkit export RUN",
         )
     module, reads = found

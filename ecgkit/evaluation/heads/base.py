@@ -45,7 +45,7 @@ class Head(ABC):
     """
 
     settings: ClassVar[type[Any] | None] = None
-    no_module: ClassVar[str] = "it is no torch module"  # why `module` returns None, for errors
+    no_export: ClassVar[str] = "it is no torch module"  # why there is no ONNX model of it, for errors
 
     def __init__(self, *, seed: int = 0, device: torch.device = CPU, config: Any = None) -> None:
         self.seed, self.device = seed, device
@@ -86,7 +86,7 @@ class Head(ABC):
         features, such as ``token_real`` ``[B, N]``, and ``present`` ``[B, L]``.
 
         Returns:
-            None if the head is no such module, such as one that looks up neighbours; `no_module` says why.
+            None if the head is no such module, such as one that looks up neighbours; `no_export` says why.
         """
         return None
 

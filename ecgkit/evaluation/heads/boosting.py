@@ -49,7 +49,7 @@ class BoostingConfig:
 class Boosted(Head):
     """Trees for each column of the targets; see the module."""
 
-    no_module = "its trees are no torch module"
+    no_export = "its trees are no torch module"
 
     settings = BoostingConfig
 

@@ -56,7 +56,7 @@ class KnnHead(Head):
         config: Settings of the head; see `KnnConfig`.
     """
 
-    no_module = "it compares each record with the training records"
+    no_export = "it compares each record with the training records"
 
     config: KnnConfig
     settings = KnnConfig

@@ -87,6 +87,7 @@ class ZeroShotHead(Head):
 
     config: ZeroShotConfig
     settings = ZeroShotConfig
+    no_export = "the whole method scores the classes, not a head on features"
     _vectors: Tensor | None = None
 
     def reader(self, method: Method, task: Task | None, owner: str) -> ClassScorer:
