@@ -7,6 +7,10 @@ from ecgkit.errors import LeadError, SignalError
 from ecgkit.signal.spec import SignalSpec, window_of
 from ecgkit.store.views import SHORTEST, View
 
+# Records that are converted together: few enough that the float64 arrays in between are neither paged in anew for each
+# step nor too large for the cache.
+PIECE = 4
+
 
 def view_of(records: Records, spec: SignalSpec) -> View:
     """Return records under a contract, before the crop, as `ecgkit.store.views.open_view` does for a store.
@@ -22,7 +26,8 @@ def view_of(records: Records, spec: SignalSpec) -> View:
     if records.samples < SHORTEST * records.fs:
         raise SignalError(f"records of {records.samples / records.fs:.3g} s", f"at least {SHORTEST:g} s")
     rows = [records.leads.index(lead) for lead in np.array(spec.leads)[present]]
-    window, length = window_of(records.signal[:, rows], records.fs, spec)
-    signal = np.zeros((B, len(spec.leads), spec.window_samples), np.float32)
-    signal[:, present] = window
+    signal, length = np.zeros((B, len(spec.leads), spec.window_samples), np.float32), 0
+    for start in range(0, B, PIECE):
+        piece = slice(start, start + PIECE)
+        signal[piece, present], length = window_of(records.signal[piece, rows], records.fs, spec)
     return View(spec, signal, np.tile(present, (B, 1)), np.full(B, length))
