@@ -138,7 +138,7 @@ def _analyse(road: str, asked: str, as_json: bool, options: Mapping[str, Any]) -
     from ecgkit.api.analysis import analyse_layers, analyse_perturbations
     from ecgkit.cli.probe_show import show_analysis
 
-    unused = ("stores", "jobs", "scratch", "epochs", "fraction", "label_counts", "seeds", "eval_data")
+    unused = ("stores", "jobs", "scratch", "epochs", "fraction", "label_counts", "seeds", "eval_data", "keep_head")
     with progress() as watch:
         if road == "layers":
             taken = _taken(options, without=(*unused, "prompts", "independent_queries"))

@@ -79,7 +79,7 @@ def test_commands_take_an_address(
     """`embed` and `probe` download a model that is named by its address; `predict` finds it again, or by --run."""
     import ecgkit as library
 
-    run = make_run(tmp_path / "run", "stmem")
+    run = make_run(tmp_path / "run", "merl")
     library.export_encoder(run, hub=tmp_path / "model")
     hub.repos["lab/stmem"] = {file.name: file.read_bytes() for file in (tmp_path / "model").iterdir()}
     monkeypatch.chdir(tmp_path)
