@@ -6,10 +6,10 @@ the same to the last byte, whichever process makes them, in any order, and howev
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from ecgkit.errors import StoreError
 from ecgkit.executor import Executor, fitting_workers, open_executor
@@ -40,10 +40,11 @@ class Part(Generic[A]):
 
 def make_parts(
     unfinished: Unfinished,
-    make: Callable[[A], object],
+    make: Callable[[Any], object],
     parts: Sequence[Part[A]],
     executor: Executor | None = None,
     progress: Advance | None = None,
+    load: Callable[[A], Any] = lambda call: call,
 ) -> None:
     """Make the parts that are not done yet.
 
@@ -54,6 +55,8 @@ def make_parts(
         executor: Runs the calls; None for as many processes as pay, see `fitting_workers`.
         progress: Called with work done and work in total (records, unless the parts say otherwise), that of earlier
             calls included.
+        load: Returns what a part's call stands for, when the part is handed out. So what is large need not be in memory
+            for all parts at once.
 
     Raises:
         Interrupted: Ctrl-C was pressed; finished parts are kept.
@@ -70,7 +73,8 @@ def make_parts(
 
     own = nullcontext(executor) if executor else open_executor(fitting_workers(total - done))
     with keeps(kept), safe_points() as stop, own as here:
-        for name in here.run(partial(_make, make), list(left.values()), stop):
+        handed_out = (replace(part, call=load(part.call)) for part in left.values())
+        for name in here.run(partial(_make, make), handed_out, stop):
             done += left[name].records
             worked += left[name].work or left[name].records
             if progress:
@@ -98,6 +102,6 @@ def made_again_if_damaged(
         raise StoreError(str(error), remedy="Run the same command again: this part is made again.") from None
 
 
-def _make(make: Callable[[A], object], part: Part[A]) -> str:
+def _make(make: Callable[[Any], object], part: Part[Any]) -> str:
     make(part.call)
     return part.name

@@ -31,6 +31,7 @@ ROOMS = (
     "executor",
     "parts",
     "cells",
+    "slurm",
     "store",
     "signatures",
     "archives",

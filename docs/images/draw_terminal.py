@@ -9,6 +9,7 @@ on stderr, are left out. Needs a Chromium (ECGKIT_BROWSER, or on the path).
 import io
 import os
 import pty
+import shlex
 import shutil
 import subprocess
 import sys
@@ -32,7 +33,7 @@ def printed(command: str) -> str:
     """Run a command with a terminal as its output and return what it writes there."""
     master, slave = pty.openpty()
     environment = {**os.environ, "COLUMNS": str(COLUMNS), "TERM": "xterm-256color"}
-    process = subprocess.Popen(command, shell=True, stdout=slave, stderr=subprocess.DEVNULL, env=environment)
+    process = subprocess.Popen(shlex.split(command), stdout=slave, stderr=subprocess.DEVNULL, env=environment)
     os.close(slave)
     chunks = []
     try:

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ecgkit.api.arguments import PathLike, Settings, assignments
-from ecgkit.api.probe import cache_choice, check_cache, check_overlap, chosen_encoder, zero_shot_settings
+from ecgkit.api.probe import cache_choice, check_cache, chosen_encoder, zero_shot_settings
 from ecgkit.atomic import check_output
 from ecgkit.choices import notes_choices
 from ecgkit.config import build, to_dict
@@ -236,7 +236,6 @@ def _request(options: Mapping[str, Any]) -> ProbeRequest:
     head, cache = options["head"], options["cache"]
     model = (options[name] for name in ("preset", "config", "settings"))
     encoder, head_settings = chosen_encoder(run, options["method"], options["random_init"], False, *model)
-    check_overlap(encoder, options["allow_overlap"])
     check_cache(encoder, head, cache)
     head_settings += zero_shot_settings(head, options.get("prompts"), options.get("independent_queries", False))
     as_given = ("head", "protocol", "label_set", "allow_overlap", "seed", "device")

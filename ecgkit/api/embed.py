@@ -9,9 +9,9 @@ from ecgkit.errors import ConfigError
 from ecgkit.evaluation.protocols.lead_sets import lead_set
 from ecgkit.inference.embed import Embedded, Wanted
 from ecgkit.inference.embed import embed as run_embed
-from ecgkit.inference.work import Workers
 from ecgkit.ingestion.loose import reading_options
 from ecgkit.progress import Progress, silent
+from ecgkit.training.workers import Workers
 
 
 def embed(
@@ -30,6 +30,7 @@ def embed(
     workers: int = 1,
     device: str = "auto",
     gpus: int = 0,
+    dask: str = "",
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Embedded:
@@ -55,6 +56,7 @@ def embed(
         workers: Number of processes.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         gpus: Number of GPUs to share the work between, instead of `device`.
+        dask: Address of a Dask scheduler to use instead of `workers`. Its workers need the same paths as this machine.
         overwrite: Replace an existing output.
         progress: Called with the stage, records done and records in all.
 
@@ -82,11 +84,11 @@ def embed(
     options = reading_options(dataset, source_fs, unit, lead_names)
     return run_embed(
         local_folder(run),
-        Path(data),
+        Path(data).absolute() if dask else Path(data),
         Path(out),
         wanted,
         options=options,
-        workers=Workers(workers, device, gpus),
+        workers=Workers(workers, device, gpus, dask),
         overwrite=overwrite,
         progress=progress,
     )

@@ -9,7 +9,7 @@ from ecgkit.arrays.encoder import load
 from ecgkit.download.hub import check_push, push_model
 from ecgkit.errors import ConfigError
 from ecgkit.evaluation.probe.classifier import open_classifier
-from ecgkit.evaluation.probe.kept import HEAD
+from ecgkit.evaluation.results.row import HEAD
 from ecgkit.export.hub import HubModel, export_hub
 from ecgkit.export.onnx import Exported, export_onnx
 from ecgkit.export.onnx_classifier import export_classifier

@@ -8,9 +8,9 @@ from ecgkit.api.arguments import PathLike
 from ecgkit.download.hub import local_folder
 from ecgkit.inference.predict import Classifiers, Predicted
 from ecgkit.inference.predict import predict as run_predict
-from ecgkit.inference.work import Workers
 from ecgkit.ingestion.loose import reading_options
 from ecgkit.progress import Progress, silent
+from ecgkit.training.workers import Workers
 
 
 def predict(
@@ -27,6 +27,7 @@ def predict(
     workers: int = 1,
     device: str = "auto",
     gpus: int = 0,
+    dask: str = "",
     overwrite: bool = False,
     progress: Progress = silent,
 ) -> Predicted:
@@ -51,6 +52,7 @@ def predict(
         workers: Number of processes.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         gpus: Number of GPUs to share the work between, instead of `device`.
+        dask: Address of a Dask scheduler to use instead of `workers`. Its workers need the same paths as this machine.
         overwrite: Replace an existing file.
         progress: Called with the stage, records done and records in all.
 
@@ -67,11 +69,13 @@ def predict(
         KeyboardInterrupt: Ctrl-C was pressed. What is done is kept.
     """
     folders = [results] if isinstance(results, str | Path) else list(results)
-    classifiers = Classifiers(
-        tuple(Path(folder) for folder in folders), None if run is None else local_folder(run), calibrate
-    )
+    source = None if run is None else local_folder(run)
+    if dask:  # its workers may run in other folders
+        folders, data = [Path(folder).absolute() for folder in folders], Path(data).absolute()
+        source = None if source is None else source.absolute()
+    classifiers = Classifiers(tuple(Path(folder) for folder in folders), source, calibrate)
     options = reading_options(dataset, source_fs, unit, lead_names)
-    at = Workers(workers, device, gpus)
+    at = Workers(workers, device, gpus, dask)
     if out is not None:
         return run_predict(
             classifiers, Path(data), Path(out), options=options, workers=at, overwrite=overwrite, progress=progress

@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ecgkit.api.arguments import PathLike, Settings, assignments
 from ecgkit.api.grid import Amounts, grid_of
@@ -25,6 +26,7 @@ from ecgkit.progress import Progress, silent
 from ecgkit.reporting.pictures.heat_map import draw_heat_map
 from ecgkit.reporting.tables.formats import to_csv
 from ecgkit.reporting.tables.lead_matrix import lead_map
+from ecgkit.training.workers import Workers
 from ecgkit.workspace.fitting import probe_inputs
 
 Numbers = str | float | Sequence[float]
@@ -83,6 +85,9 @@ def probe(
     keep_head: bool = True,
     seed: int = 0,
     device: str = "auto",
+    workers: int = 1,
+    gpus: int = 0,
+    dask: str = "",
     out: PathLike | None = None,
     jobs: int = 1,
     cache: PathLike | None = None,
@@ -123,10 +128,14 @@ def probe(
         splits: Published split tables to follow: their folder, or the part that their file names share.
         label_set: With `splits`, source of the labels: ``exact`` (the store's codes) or ``shipped`` (the tables).
         task_settings: Settings of the task, such as ``{"icd10.count_on": "train"}``.
-        allow_overlap: Probe even if pretraining saw test records or their patients. The result states the overlap.
+        allow_overlap: Probe even if pretraining, or another part of the task, holds test records or their patients.
+            The result states the overlap.
         keep_head: Keep the fitted head with each result, for `predict`. A fine-tuned result then holds a whole encoder.
         seed: First seed.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        workers: Number of processes that encode records.
+        gpus: Number of GPUs to encode records on, each with a process of its own, instead of `device`.
+        dask: Address of a Dask scheduler whose workers encode records, instead of `workers`.
         out: Folder of the result, or the folder above several results. By default below the run.
         jobs: Number of processes for a grid.
         cache: Folder of the feature cache. By default below the run.
@@ -150,7 +159,7 @@ def probe(
     head_settings += zero_shot_settings(head, prompts, independent_queries)
     amounts = Amounts(percentages(fraction), numbers_of_records(label_counts), seeds)
     check_training(encoder, head, head_settings, epochs, draws=bool(amounts.fractions or amounts.counts or seeds))
-    check_overlap(encoder, allow_overlap)
+    check_overlap(encoder, eval_data, allow_overlap)
     check_cache(encoder, head, cache)
     tasks = [name.strip() for name in task.split(",")]
     suite = grid_of(
@@ -170,7 +179,8 @@ def probe(
         allow_overlap=allow_overlap,
         keep_head=keep_head,
     )
-    wanted = requests_of(suite, device=device, cache=cache_choice(cache, no_cache))
+    at = where_to_encode(device, workers, gpus, dask, no_cache)
+    wanted = requests_of(suite, **at, cache=cache_choice(cache, no_cache))
     found = _run(wanted, None if out is None else Path(out), jobs, progress)
     beside = Path(out) if out else wanted[0].below / "probes"
     shares = {"fraction": () if amounts.alone else amounts.percentages, "labels": amounts.counts}
@@ -303,15 +313,18 @@ def check_training(
         )
 
 
-def check_overlap(encoder: EncoderChoice, allowed: bool) -> None:
-    """Refuse ``--allow-overlap`` for an encoder without pretraining.
+def check_overlap(encoder: EncoderChoice, eval_data: PathLike | None, allowed: bool) -> None:
+    """Refuse ``--allow-overlap`` for a test on another store with an encoder without pretraining.
+
+    Records of the other store that training saw are left out there, so no overlap can be found.
 
     Raises:
-        ConfigError: An overlap is allowed for an encoder without pretraining.
+        ConfigError: An overlap is allowed where none can be.
     """
-    if allowed and not encoder.run:
+    if allowed and eval_data and not encoder.run:
         raise ConfigError(
-            "--allow-overlap with an encoder that was not pretrained", remedy="Leave --allow-overlap out."
+            "--allow-overlap with --eval-data and an encoder that was not pretrained",
+            remedy="Leave --allow-overlap out.",
         )
 
 
@@ -367,3 +380,20 @@ def cache_choice(cache: PathLike | None, no_cache: bool) -> str | None:
     if cache is not None and no_cache:
         raise ConfigError(f"--cache {cache} with --no-cache", remedy="Give only one of them.")
     return None if no_cache else str(cache or "")
+
+
+def where_to_encode(device: str, workers: int, gpus: int, dask: str, no_cache: bool) -> dict[str, Any]:
+    """Return where records are encoded, as arguments of `requests_of`.
+
+    Raises:
+        RunError: A device does not exist.
+        ConfigError: The values contradict each other.
+    """
+    at = Workers(workers, device, gpus, dask)
+    at.check()
+    if at.several and no_cache:
+        raise ConfigError(
+            "several processes cannot encode with --no-cache",
+            remedy="Leave --no-cache out: they hand over the features through the cache.",
+        )
+    return {"device": device, "workers": workers, "gpus": gpus, "dask": dask}

@@ -6,12 +6,11 @@ from pathlib import Path
 
 from ecgkit.api.arguments import PathLike
 from ecgkit.api.models import encoders_of
-from ecgkit.api.probe import cache_choice
+from ecgkit.api.probe import cache_choice, where_to_encode
 from ecgkit.evaluation.features.encoder import EncoderChoice
 from ecgkit.evaluation.suites.file import Suite, read_suite, requests_of
-from ecgkit.evaluation.suites.run import SuiteResult, run_suite
+from ecgkit.evaluation.suites.run import SuiteResult, cells_left, run_suite
 from ecgkit.progress import Progress, silent
-from ecgkit.training.run import pick_device
 
 
 @dataclass(frozen=True)
@@ -54,6 +53,9 @@ def probe_suite(
     out: PathLike | None = None,
     jobs: int = 1,
     device: str = "auto",
+    workers: int = 1,
+    gpus: int = 0,
+    dask: str = "",
     cache: PathLike | None = None,
     no_cache: bool = False,
     progress: Progress = silent,
@@ -67,6 +69,9 @@ def probe_suite(
         out: Folder of the results. By default ``suites/NAME``.
         jobs: Number of processes.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        workers: Number of processes that encode records.
+        gpus: Number of GPUs to encode records on, each with a process of its own, instead of `device`.
+        dask: Address of a Dask scheduler whose workers encode records, instead of `workers`.
         cache: Folder of the feature cache. By default below each run.
         no_cache: Neither read nor write the feature cache.
         progress: Called with the stage, units done and units in all.
@@ -78,7 +83,17 @@ def probe_suite(
         ConfigError: The suite cannot be read, or it has no probe that can be run.
     """
     opened = open_suite(suite, run, stores=stores, out=out)
-    return run_opened(opened, jobs=jobs, device=device, cache=cache, no_cache=no_cache, progress=progress)
+    return run_opened(
+        opened,
+        jobs=jobs,
+        device=device,
+        workers=workers,
+        gpus=gpus,
+        dask=dask,
+        cache=cache,
+        no_cache=no_cache,
+        progress=progress,
+    )
 
 
 def run_opened(
@@ -86,11 +101,23 @@ def run_opened(
     *,
     jobs: int = 1,
     device: str = "auto",
+    workers: int = 1,
+    gpus: int = 0,
+    dask: str = "",
     cache: PathLike | None = None,
     no_cache: bool = False,
     progress: Progress = silent,
 ) -> SuiteResult:
     """Run an opened suite; see `probe_suite`."""
-    pick_device(device)  # refused at once, not by each probe
-    requests = requests_of(opened.suite, device=device, cache=cache_choice(cache, no_cache))
+    at = where_to_encode(device, workers, gpus, dask, no_cache)  # refused at once, not by each probe
+    requests = requests_of(opened.suite, **at, cache=cache_choice(cache, no_cache))
     return run_suite(requests, opened.out, jobs=jobs, progress=progress)
+
+
+def work_left(opened: OpenedSuite) -> int:
+    """Return the number of pieces of an opened suite that are not done; workers that share it take them one by one.
+
+    Raises:
+        ConfigError: The suite has no probe that can be run.
+    """
+    return cells_left(requests_of(opened.suite), opened.out)

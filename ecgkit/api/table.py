@@ -13,6 +13,7 @@ from ecgkit.api.probe import (
     joined,
     numbers_of_records,
     percentages,
+    where_to_encode,
     zero_shot_settings,
 )
 from ecgkit.api.report import report
@@ -20,7 +21,6 @@ from ecgkit.choices import notes_choices
 from ecgkit.evaluation.suites.file import SuiteHead, requests_of
 from ecgkit.evaluation.suites.run import SuiteResult, run_suite
 from ecgkit.progress import Progress, silent
-from ecgkit.training.run import pick_device
 from ecgkit.workspace.defaults import the_store
 from ecgkit.workspace.fitting import the_task
 
@@ -67,6 +67,9 @@ def probe_table(
     keep_head: bool = True,
     seed: int = 0,
     device: str = "auto",
+    workers: int = 1,
+    gpus: int = 0,
+    dask: str = "",
     out: PathLike | None = None,
     jobs: int = 1,
     cache: PathLike | None = None,
@@ -102,6 +105,9 @@ def probe_table(
         keep_head: See `probe`.
         seed: First seed.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        workers: Number of processes that encode records.
+        gpus: Number of GPUs to encode records on, each with a process of its own, instead of `device`.
+        dask: Address of a Dask scheduler whose workers encode records, instead of `workers`.
         out: Folder of the table. By default ``tables/STORE``.
         jobs: Number of processes.
         cache: Folder of the feature cache. By default below each run.
@@ -113,7 +119,7 @@ def probe_table(
         StoreError: There is no store.
         TaskError: The store lacks a task's labels.
     """
-    pick_device(device)  # refused at once, not by each probe
+    at = where_to_encode(device, workers, gpus, dask, no_cache)  # refused at once, not by each probe
     store = the_store(data, "ecgkit probe", "--data")
     tasks = the_task(joined(task), store, "ecgkit probe").split(",")
     named = joined(models).split(",") if models else []
@@ -134,7 +140,7 @@ def probe_table(
         allow_overlap=allow_overlap,
         keep_head=keep_head,
     )
-    requests = requests_of(suite, device=device, cache=cache_choice(cache, no_cache))
+    requests = requests_of(suite, **at, cache=cache_choice(cache, no_cache))
     folder = Path(out) if out is not None else TABLES / store.name.removesuffix(".zarr")
     result = run_suite(requests, folder, jobs=jobs, progress=progress)
     return Table(result, folder, with_page(result, folder, progress))

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ecgkit.beats.peaks import FOLDER as BEATS
 from ecgkit.beats.peaks import PeakTable, has_peaks
 from ecgkit.browsing.results import KINDS, ShownResult, shown_results
 from ecgkit.errors import ConfigError, EcgkitError, ResultsError, StoreError
+from ecgkit.evaluation.results.row import HEAD
 from ecgkit.knowledge.extractions import chosen_extraction, extractions
 from ecgkit.knowledge.labels import Entities, read_labels
 from ecgkit.knowledge.reports import FOLDER as KNOWLEDGE
@@ -20,7 +21,17 @@ from ecgkit.store.products import found_folder
 from ecgkit.store.records import RecordTable
 from ecgkit.tasks.label_map import label_map
 
+if TYPE_CHECKING:
+    from ecgkit.evaluation.analyses.attribution import Way
+
 MOST_CHOICES = 500  # of a filter
+# What each way of an explanation shows.
+SAID: dict["Way", str] = {
+    "gradients": "what raises and lowers the score",
+    "occlusion": "what hiding 0.2 s changes (slow)",
+    "attention": "where the model looks, all layers",
+    "last-attention": "where the model looks, last layer",
+}
 
 
 class Catalogue:
@@ -142,11 +153,13 @@ class Catalogue:
                     "classes": result.names,
                     "numbers": bool(result.row.targets),
                     "units": [score.unit for score in result.row.targets],
+                    "explains": (result.path.parent / HEAD).is_file(),
                 }
                 for result in self.results
             ],
             "left_out": self.left_out,
             "kinds": KINDS,
+            "ways": SAID,
             "meanings": dict(FLAGS),
         }
 

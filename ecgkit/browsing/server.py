@@ -16,6 +16,7 @@ from typing import Any
 from aiohttp import web
 
 from ecgkit.browsing.catalogue import Catalogue
+from ecgkit.browsing.explaining import Explainer
 from ecgkit.browsing.guard import guard
 from ecgkit.browsing.picture import picture
 from ecgkit.browsing.record import details, entities, listed
@@ -46,8 +47,12 @@ class Server:
         self._begin()
 
     def _begin(self) -> None:
-        self.catalogue = self._open()
+        catalogue = self._open()
+        if self.version:
+            self.explainer.close()
+        self.catalogue = catalogue
         self.searcher = Searcher(self.catalogue)
+        self.explainer = Explainer(self.catalogue)
         self.version += 1
 
     def app(self) -> web.Application:
@@ -62,6 +67,7 @@ class Server:
             "records/{row:[0-9]{1,12}}": self._details,
             "records/{row:[0-9]{1,12}}/entities": lambda request: entities(self.catalogue, _row(request)),
             "records/{row:[0-9]{1,12}}/picture": self._picture,
+            "records/{row:[0-9]{1,12}}/explanation": self._explanation,
         }
         for path, answer in answers.items():
             app.router.add_get(f"/{self.secret}/api/{path}", self._answering(answer))
@@ -123,6 +129,10 @@ class Server:
             raise ConfigError("start is no number of seconds") from None
         return picture(self.catalogue, _row(request), request.query.get("layout", "clinical"), start)
 
+    def _explanation(self, request: web.Request) -> dict[str, Any]:
+        result, target, by = (request.query.get(name, "") for name in ("result", "target", "by"))
+        return self.explainer.answer(_row(request), result, target, by, "begin" in request.query)
+
     def run(self, port: int, ready: Callable[[str], None]) -> None:
         """Serve until the process is interrupted; the caller's thread only waits, so a notebook can call this too.
 
@@ -145,6 +155,7 @@ class Server:
         finally:
             loop.call_soon_threadsafe(loop.stop)
             self._threads.shutdown(wait=False, cancel_futures=True)
+            self.explainer.close()
             server.join(2 * CLOSING)
 
 

@@ -98,7 +98,7 @@ def runs(incomplete: str) -> list[tuple[str, str]]:
 
 def results(incomplete: str) -> list[str]:
     """Return the results below the folder that is being typed which keep a fitted head, and its folders."""
-    from ecgkit.evaluation.probe.kept import HEAD
+    from ecgkit.evaluation.results.row import HEAD
 
     folder = Path(incomplete).parent if not incomplete.endswith("/") else Path(incomplete)
     with suppress(OSError):

@@ -21,6 +21,7 @@ from ecgkit.cli.predict import (
     say_left_out,
 )
 from ecgkit.cli.render import (
+    DaskOption,
     DeviceOption,
     JsonOption,
     OverwriteOption,
@@ -65,6 +66,7 @@ def embed(
     unit: UnitOption = "",
     lead_names: LeadNamesOption = "",
     workers: WorkersOption = 1,
+    dask: DaskOption = "",
     device: DeviceOption = "auto",
     gpus: GpusOption = 0,
     as_json: JsonOption = False,

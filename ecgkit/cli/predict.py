@@ -12,6 +12,7 @@ from ecgkit.cli import completion
 from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.given import given
 from ecgkit.cli.render import (
+    DaskOption,
     DeviceOption,
     JsonOption,
     OverwriteOption,
@@ -91,6 +92,7 @@ def predict(
     unit: UnitOption = "",
     lead_names: LeadNamesOption = "",
     workers: WorkersOption = 1,
+    dask: DaskOption = "",
     device: DeviceOption = "auto",
     gpus: GpusOption = 0,
     as_json: JsonOption = False,

@@ -21,6 +21,7 @@ from ecgkit.cli.render import (
     warn,
 )
 from ecgkit.cli.settings import ConfigOption, PresetOption, SetOption
+from ecgkit.cli.slurm import Slurm, SlurmSet, SlurmTasks, submit
 
 if TYPE_CHECKING:
     from ecgkit.api.probe import ProbeResults
@@ -56,6 +57,9 @@ def probe(
     keep_head: given.KeepHead = True,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
+    workers: given.Workers = 1,
+    gpus: given.Gpus = 0,
+    dask: given.Dask = "",
     out: given.Out = None,
     suite: given.Suite = "",
     stores: given.Stores = None,
@@ -64,6 +68,9 @@ def probe(
     no_cache: given.NoCache = False,
     layers: given.Layers = "",
     perturb: given.Perturb = "",
+    slurm: Slurm = False,
+    slurm_tasks: SlurmTasks = None,
+    slurm_set: SlurmSet = None,
     as_json: JsonOption = False,
 ) -> None:
     """Evaluate an encoder on a task: a pretrained run, or a method without pretraining as the baseline.
@@ -77,11 +84,11 @@ def probe(
     head. changes the head: head.gate=frozen. With a run, a key that begins with encoder. changes a setting of the run
     that needs no other weights: encoder.readout=enc_mean.
     """
-    apart = ("as_json", "suite", "layers", "perturb", "models", "baselines")
+    apart = ("as_json", "suite", "layers", "perturb", "models", "baselines", "slurm", "slurm_tasks", "slurm_set")
     options = {name: value for name, value in ctx.params.items() if name not in apart}
     road = refuse_unused(ctx)
     if road == "suite":
-        _suite(suite, as_json, options)
+        _suite(suite, as_json, options, (slurm_tasks, slurm_set or []) if slurm else None)
         return
     if road == "models":
         _table(models, baselines, as_json, options)
@@ -138,7 +145,20 @@ def _analyse(road: str, asked: str, as_json: bool, options: Mapping[str, Any]) -
     from ecgkit.api.analysis import analyse_layers, analyse_perturbations
     from ecgkit.cli.probe_show import show_analysis
 
-    unused = ("stores", "jobs", "scratch", "epochs", "fraction", "label_counts", "seeds", "eval_data", "keep_head")
+    unused = (
+        "stores",
+        "jobs",
+        "workers",
+        "gpus",
+        "dask",
+        "scratch",
+        "epochs",
+        "fraction",
+        "label_counts",
+        "seeds",
+        "eval_data",
+        "keep_head",
+    )
     with progress() as watch:
         if road == "layers":
             taken = _taken(options, without=(*unused, "prompts", "independent_queries"))
@@ -151,9 +171,18 @@ def _analyse(road: str, asked: str, as_json: bool, options: Mapping[str, Any]) -
         print_json([{str(name): value for name, value in row.items()} for row in found.table.to_dict("records")])
 
 
-def _suite(name: str, as_json: bool, options: Mapping[str, Any]) -> None:
-    """Run a suite and print its summary; end with exit code 3 if some of its probes failed."""
-    from ecgkit.api.suite import open_suite, run_opened
+def _suite(
+    name: str, as_json: bool, options: Mapping[str, Any], slurm: tuple[int | None, list[str]] | None = None
+) -> None:
+    """Run a suite and print its summary, or submit it; end with exit code 3 if some of its probes failed.
+
+    Args:
+        name: File or name of the suite.
+        as_json: Whether to print the outcome as JSON too.
+        options: Options of the command.
+        slurm: Tasks and settings of a Slurm array; None to run the suite here.
+    """
+    from ecgkit.api.suite import open_suite, run_opened, work_left
     from ecgkit.cli.probe_show import show_suite
     from ecgkit.workspace.next_step import after_results
 
@@ -161,8 +190,11 @@ def _suite(name: str, as_json: bool, options: Mapping[str, Any]) -> None:
     for task, store in opened.suite.left_out().items():
         warn(f"{task} is left out: store {store or '(unnamed)'} has no path. Give it with --store NAME=PATH")
     say(f"{opened.title}: results into {opened.out}")
+    if slurm:
+        submit(opened.out, work_left(opened), *slurm, as_json=as_json)
+        return
     with progress() as watch:
-        kept = {name: options[name] for name in ("jobs", "device", "cache", "no_cache")}
+        kept = {name: options[name] for name in ("jobs", "device", "workers", "gpus", "dask", "cache", "no_cache")}
         result = run_opened(opened, **kept, progress=watch)
     show_suite(result, opened.title)
     next_is(after_results(opened.out))

@@ -199,6 +199,26 @@ NoCache = Annotated[
     bool, typer.Option("--no-cache", rich_help_panel="Output", help="Neither read nor write the feature cache.")
 ]
 
+# Where records are encoded
+ENCODING = "Where records are encoded"
+Workers = Annotated[
+    int,
+    typer.Option(rich_help_panel=ENCODING, min=1, help="Number of processes that encode records."),
+]
+Gpus = Annotated[
+    int,
+    typer.Option(
+        rich_help_panel=ENCODING, min=0, help="Number of GPUs that encode records, one process each, not --device."
+    ),
+]
+Dask = Annotated[
+    str,
+    typer.Option(
+        rich_help_panel=ENCODING,
+        help="Address of a Dask scheduler whose workers encode records, such as tcp://host:8786.",
+    ),
+]
+
 # Suites and analyses
 Suite = Annotated[
     str,

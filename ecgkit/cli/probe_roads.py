@@ -20,9 +20,11 @@ ONE_ENCODER = "a table of several encoders has no analyses; analyse them one by 
 NAMED = "--models names the encoders, which are runs"
 NOT_A_SUITE = "only a suite has named stores; use --data for a single store"
 
+SHARED = dict.fromkeys(("slurm", "slurm_tasks", "slurm_set"), "only the probes of a suite are shared between workers")
+
 # Road to option to the reason why the option is refused. An option that is not listed has an effect.
 REFUSED: Mapping[str, Mapping[str, str]] = {
-    "results": {"stores": NOT_A_SUITE},
+    "results": {"stores": NOT_A_SUITE, **SHARED},
     "suite": {
         **dict.fromkeys(
             (
@@ -61,6 +63,7 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
     "models": {
         **dict.fromkeys(("method", "random_init", "scratch", "preset", "config", "epochs"), NAMED),
         "stores": NOT_A_SUITE,
+        **SHARED,
     },
     "layers": {
         **dict.fromkeys(("fraction", "label_counts", "seeds"), ONE_DRAW),
@@ -70,7 +73,8 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
         "keep_head": NO_RESULT,
         "eval_data": ONE_STORE,
         "stores": NOT_A_SUITE,
-        "jobs": ONE_PROCESS,
+        **SHARED,
+        **dict.fromkeys(("jobs", "workers", "gpus", "dask"), ONE_PROCESS),
         "perturb": "run one analysis at a time",
     },
     "perturb": {
@@ -80,7 +84,8 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
         "keep_head": NO_RESULT,
         "eval_data": ONE_STORE,
         "stores": NOT_A_SUITE,
-        "jobs": ONE_PROCESS,
+        **SHARED,
+        **dict.fromkeys(("jobs", "workers", "gpus", "dask"), ONE_PROCESS),
     },
 }
 

@@ -16,6 +16,7 @@ from ecgkit.datasets.comments import parse_comments, split_codes
 from ecgkit.datasets.given import NOTHING_GIVEN, Given
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.identity import plain_id
+from ecgkit.datasets.spool import mapped
 from ecgkit.datasets.walk import Refused
 from ecgkit.errors import RecordError
 from ecgkit.recording import Recording
@@ -215,23 +216,23 @@ class Dataset(ABC):
         }
 
 
-def settle(sources: Sequence[Source]) -> list[Source]:
+def settle(sources: Sequence[Source]) -> Sequence[Source]:
     """Give every source its published fold, or the problem why it cannot be ingested.
 
     If the dataset publishes folds, a source without one takes the fold of its patient. Published folds are never mixed
     with hashed folds, since that could put one patient into training and test. Only if a dataset publishes no folds at
     all are folds hashed from the patient ids, by `Dataset.row`: some files name the patient themselves.
     """
-    checked = [_checked(source, n) for n, source in enumerate(sources, 1)]
+    checked = mapped(sources, _checked)
     if all(source.fold is None for source in sources):
         return checked
-    good = [source for source in checked if source.fold is not None and not source.problem]
+    good = (source for source in checked if source.fold is not None and not source.problem)
     of_patient = {source.patient_id: source.fold for source in good if source.patient_id}
-    return [source if source.problem else _with_published_fold(source, of_patient) for source in checked]
+    return mapped(checked, lambda _, source: source if source.problem else _with_published_fold(source, of_patient))
 
 
-def _checked(source: Source, number: int) -> Source:
-    problem = "" if source.problem else _problem(source, number)
+def _checked(at: int, source: Source) -> Source:
+    problem = "" if source.problem else _problem(source, at + 1)
     record_id, path = utf8(source.record_id), utf8(source.path)
     if record_id is not source.record_id or path is not source.path:
         problem = str(RecordError("the file's name is not valid UTF-8", remedy="Rename the file."))

@@ -40,20 +40,43 @@ def time_budget(seconds: float) -> Iterator[None]:
     Raises:
         RecordError: The time is over.
     """
-    if threading.current_thread() is not threading.main_thread() or signal.getitimer(signal.ITIMER_REAL)[0]:
-        yield  # only the main thread gets signals; and another timer, such as an outer budget, keeps its right
+    if not _has_alarms() or signal.getitimer(signal.ITIMER_REAL)[0]:
+        yield  # another timer, such as an outer budget, keeps its right
         return
+    with alarms():
+        _seconds[:] = [seconds]
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise RecordError(f"reading the record took more than {seconds:g} s", remedy="Raise --max-record-seconds.")
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+@contextmanager
+def alarms() -> Iterator[None]:
+    """Prepare a block for many time budgets. Setting the handler takes longer than setting the timer."""
+    if _ready or not _has_alarms():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _stop)
+    _ready.append(True)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _ready.pop()
         signal.signal(signal.SIGALRM, before)
+
+
+_seconds: list[float] = []  # the budget at work
+_ready: list[bool] = []  # whether the handler is set
+
+
+def _has_alarms() -> bool:
+    return threading.current_thread() is threading.main_thread()  # only the main thread gets signals
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise RecordError(f"reading the record took more than {_seconds[0]:g} s", remedy="Raise --max-record-seconds.")
 
 
 def check_inflated(streams: Iterable[bytes], name: str) -> None:

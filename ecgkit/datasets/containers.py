@@ -21,7 +21,7 @@ from numpy.lib import format as npy
 from scipy.io import loadmat, whosmat
 
 from ecgkit.datasets.budget import check_inflated, check_memory
-from ecgkit.datasets.matlab import compressed_elements
+from ecgkit.datasets.matlab import check_matrices, compressed_elements
 from ecgkit.datasets.paths import check_inside, is_local, size_and_time, stamp_of
 from ecgkit.distribution import install_extra
 from ecgkit.errors import DatasetError, RecordError
@@ -278,6 +278,7 @@ def _open_mat(file: Path) -> Container:
         return _open_hdf5(file)
     content = file.read_bytes()
     check_inflated(compressed_elements(content), file.name)
+    check_matrices(content, file.name)
     listed = whosmat(io.BytesIO(content), appendmat=False)
     numeric = [(name, shape) for name, shape, kind in listed if kind in _MATLAB_CLASSES]
     for name, shape in numeric:

@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ecgkit.datasets.base import Dataset, Source
-from ecgkit.datasets.tables import Row, number, read_rows, sources_of, text
+from ecgkit.datasets.spool import Keyed, Spool
+from ecgkit.datasets.tables import Row, each_source, number, stream_rows, text
 
 RECORDS = "record_list.csv"
 LINKS = "waveform_note_links.csv"
@@ -49,28 +50,22 @@ class MimicIvEcg(Dataset):
 
     def sources(self) -> Sequence[Source]:
         """List the records of ``record_list.csv`` with their reports."""
-        records = read_rows(self.root / RECORDS, ("subject_id", "study_id", "path"))
-        measured = self._measurements()
-        notes = self._notes()
+        records = stream_rows(self.root / RECORDS, ("subject_id", "study_id", "path"))
+        measured = self._by_study(MEASUREMENTS, (*STATEMENTS, *INTERVALS))
+        notes = self._by_study(LINKS, tuple(NOTE), ("study_id", "note_id"))
 
         def source(row: Row) -> Source:
-            found = self._source(row, measured.get(text(row["study_id"]), {}))
-            note = notes.get(text(row["study_id"]), {})
+            study = text(row["study_id"]) or ""
+            found, note = self._source(row, measured.get(study)), notes.get(study)
             return replace(found, extra={**found.extra, **{name: text(note.get(own)) for own, name in NOTE.items()}})
 
-        return sources_of(records, source, record_id="study_id", path="path")
+        return Spool(each_source(records, source, record_id="study_id", path="path"))
 
-    def _measurements(self) -> dict[str | None, Row]:
-        """Return the rows of the measurement table by study; empty if the table was not downloaded."""
-        if not (self.root / MEASUREMENTS).is_file():
-            return {}
-        return {text(row["study_id"]): row for row in read_rows(self.root / MEASUREMENTS, ("study_id",))}
-
-    def _notes(self) -> dict[str | None, Row]:
-        """Return the link to the cardiologist's note by study; empty if the table was not downloaded."""
-        file = self.root / LINKS
-        rows = read_rows(file, ("study_id", "note_id")) if file.is_file() else []
-        return {text(row["study_id"]): row for row in rows}
+    def _by_study(self, name: str, kept: Sequence[str], needed: Sequence[str] = ("study_id",)) -> Keyed:
+        """Return some columns of a table by study; no row if the table was not downloaded."""
+        file = self.root / name
+        rows = stream_rows(file, needed) if file.is_file() else iter(())
+        return Keyed(rows, lambda row: text(row["study_id"]) or "", kept)
 
     def _source(self, row: Row, measured: Row) -> Source:
         statements = [text(measured.get(name)) for name in STATEMENTS]

@@ -12,6 +12,7 @@ from ecgkit.datasets.base import FOLDS, RESERVED, Dataset, Source, hashed_fold
 from ecgkit.datasets.comments import Comments, parse_age, parse_comments, parse_sex, split_codes
 from ecgkit.datasets.matching import likely_column, match_rows, no_match
 from ecgkit.datasets.roles import Roles, check_column, find_roles, is_true
+from ecgkit.datasets.spool import Spool
 from ecgkit.datasets.table_notes import notes_of_folds, notes_of_match
 from ecgkit.datasets.tables import SUFFIXES, Row, Table, number, read_table, text
 from ecgkit.errors import DatasetError, RecordError
@@ -21,14 +22,15 @@ _PARTS = {"train": 0, "training": 0, "val": 9, "valid": 9, "validation": 9, "dev
 _EXAMPLES = 3
 
 
-def introduce(dataset: Dataset) -> list[Source]:
+def introduce(dataset: Dataset) -> Sequence[Source]:
     """List the records of a dataset, with what its table and its paths say of them. Adds to the dataset's findings.
 
     Raises:
         DatasetError: The table cannot be read, lacks a column that was named, or names none of the records; or
             something that no record can do without is stated nowhere.
     """
-    sources = list(dataset.sources())
+    listed = dataset.sources()
+    sources: Sequence[Source] = listed if isinstance(listed, Spool) else list(listed)
     given = dataset.given
     if given.table is not None:
         table = read_table(given.table)
@@ -45,7 +47,7 @@ def introduce(dataset: Dataset) -> list[Source]:
     return sources
 
 
-def _described_by_found_table(dataset: Dataset, sources: list[Source]) -> list[Source]:
+def _described_by_found_table(dataset: Dataset, sources: Sequence[Source]) -> Sequence[Source]:
     """Use the one table beside the files that names their records, if there is one."""
     found = []
     read = {source.path for source in sources}
@@ -78,7 +80,7 @@ def tables_beside(root: Path) -> list[Path]:
     )
 
 
-def describe(dataset: Dataset, sources: list[Source], table: Table, *, in_order: bool) -> list[Source]:
+def describe(dataset: Dataset, sources: Sequence[Source], table: Table, *, in_order: bool) -> list[Source]:
     """Return the sources with what a table says of them. A record that the table lacks cannot be ingested.
 
     Args:
@@ -206,7 +208,7 @@ def codes_of(cell: str) -> list[str]:
     return split_codes(inner)
 
 
-def _patients_from_paths(dataset: Dataset, sources: Sequence[Source]) -> list[Source]:
+def _patients_from_paths(dataset: Dataset, sources: Sequence[Source]) -> Sequence[Source]:
     """Take each patient's id from the record's path.
 
     Raises:

@@ -4,13 +4,14 @@ A missing or unreadable table gives one clear error. Encoding and separator of a
 named in the table's notes if they are not UTF-8 and comma.
 """
 
+import codecs
 import csv
 import gzip
 import io
 import math
 import re
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +20,7 @@ from typing import Any, cast
 import pandas as pd
 
 from ecgkit.datasets.base import Source
+from ecgkit.datasets.paths import is_local
 from ecgkit.distribution import install_extra
 from ecgkit.errors import DatasetError, EcgkitError, RecordError
 from ecgkit.parquet import as_frame
@@ -33,6 +35,7 @@ LARGEST_CSV = 4 << 30
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 _DECIMAL_COMMA = re.compile(r"\s*-?\d+,\d+\s*")
 _LOOKED_AT = 20
+_ROWS_AT_A_TIME = 4096
 
 
 @dataclass(frozen=True)
@@ -62,16 +65,28 @@ def read_table(path: Path) -> Table:
     """
     try:
         frame, notes = _frame(path)
+        columns, rows = _plain_rows(frame)
     except FileNotFoundError:
         raise DatasetError(f"{path} does not exist; the dataset needs this table") from None
     except EcgkitError:
         raise
     except Exception as error:  # pandas, pyarrow and openpyxl have many
-        kind = path.suffix.lstrip(".").upper() or "CSV"
-        raise DatasetError(f"{path} cannot be read as a {kind} table ({' '.join(str(error).split())[:160]})") from None
+        raise _unreadable(path, error) from None
+    return Table(path.name, columns, rows, notes)
+
+
+def _unreadable(path: Path, error: Exception) -> DatasetError:
+    kind = path.suffix.lstrip(".").upper() or "CSV"
+    return DatasetError(f"{path} cannot be read as a {kind} table ({' '.join(str(error).split())[:160]})")
+
+
+def _plain_rows(frame: pd.DataFrame) -> tuple[tuple[str, ...], list[Row]]:
+    """Return the columns and rows of a frame of texts."""
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas then takes the first columns as an index
+        raise ValueError("the rows have more cells than the header has names")
     frame = frame.astype(object).where(frame.notna(), None)
     frame.columns = [str(name).strip() for name in frame.columns]
-    return Table(path.name, tuple(frame.columns), frame.to_dict("records"), notes)  # type: ignore[arg-type]
+    return tuple(frame.columns), frame.to_dict("records")  # type: ignore[return-value]
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
@@ -84,11 +99,49 @@ def read_rows(path: Path, columns: Sequence[str]) -> list[Row]:
     Raises:
         DatasetError: See `read_table`; or the table lacks a column.
     """
-    table = read_table(path)
+    return _checked(read_table(path), path, columns)
+
+
+def _checked(table: Table, path: Path, columns: Sequence[str]) -> list[Row]:
     missing = [column for column in columns if column not in table.columns]
     if missing:
         raise DatasetError(f"{path} lacks column {', '.join(missing)}")
     return table.rows
+
+
+def stream_rows(path: Path, columns: Sequence[str]) -> Iterator[Row]:
+    """Yield the rows of `read_rows`. Of a CSV file in UTF-8 with commas only some are in memory at a time.
+
+    Raises:
+        DatasetError: See `read_rows`.
+    """
+    if not _is_plain_csv(path):
+        yield from read_rows(path, columns)
+        return
+    try:
+        with pd.read_csv(path, dtype=str, encoding="utf-8-sig", chunksize=_ROWS_AT_A_TIME) as frames:
+            for frame in frames:
+                yield from _checked(Table(path.name, *_plain_rows(frame)), path, columns)
+    except EcgkitError:
+        raise
+    except Exception as error:  # pandas has many
+        raise _unreadable(path, error) from None
+
+
+def _is_plain_csv(path: Path) -> bool:
+    """Return whether a file of this machine is a CSV file in UTF-8 with commas, and has rows."""
+    if path.suffix.lower() != ".csv" or not is_local(path) or not path.is_file():
+        return False
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with path.open("rb") as file:
+        lines = file.read(1 << 16).decode("utf-8", "replace").splitlines()
+        file.seek(0)
+        try:
+            while chunk := file.read(1 << 20):
+                decoder.decode(chunk)
+        except UnicodeDecodeError:
+            return False
+    return len(lines) > 2 and "\0" not in "".join(lines) and _separator(lines[:-1]) == ","
 
 
 def _frame(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
@@ -111,8 +164,6 @@ def _frame(path: Path) -> tuple[pd.DataFrame, tuple[str, ...]]:
 def _read_csv(raw: bytes, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
     encoding, separator, notes = csv_form(raw, name)
     frame = pd.read_csv(io.BytesIO(raw), dtype=str, encoding=encoding, sep=separator)
-    if not isinstance(frame.index, pd.RangeIndex):  # pandas then takes the first columns as an index
-        raise ValueError("the rows have more cells than the header has names")
     if separator == ";":  # where the comma separates decimals
         frame = frame.map(lambda cell: cell.replace(",", ".") if _is_decimal(cell) else cell)
     return frame, notes
@@ -220,8 +271,13 @@ def _workbook(path: Path) -> pd.DataFrame:
     return pd.read_excel(io.BytesIO(raw), dtype=str, engine="openpyxl")
 
 
-def sources_of(rows: Sequence[Row], read: Callable[[Row], Source], *, record_id: str, path: str) -> list[Source]:
-    """Turn rows into sources. A row that cannot be read becomes a source with the problem.
+def sources_of(rows: Iterable[Row], read: Callable[[Row], Source], *, record_id: str, path: str) -> list[Source]:
+    """Return the sources of `each_source` as a list."""
+    return list(each_source(rows, read, record_id=record_id, path=path))
+
+
+def each_source(rows: Iterable[Row], read: Callable[[Row], Source], *, record_id: str, path: str) -> Iterator[Source]:
+    """Turn rows into sources, one by one. A row that cannot be read becomes a source with the problem.
 
     Args:
         rows: The rows, as `read_rows` returns them.
@@ -229,14 +285,11 @@ def sources_of(rows: Sequence[Row], read: Callable[[Row], Source], *, record_id:
         record_id: Column of record ids.
         path: Column of record paths.
     """
-
-    def source(row: Row) -> Source:
+    for row in rows:
         try:
-            return read(row)
+            yield read(row)
         except RecordError as error:
-            return Source(record_id=text(row[record_id]) or "", path=text(row[path]) or "", problem=str(error))
-
-    return [source(row) for row in rows]
+            yield Source(record_id=text(row[record_id]) or "", path=text(row[path]) or "", problem=str(error))
 
 
 def text(cell: str | None) -> str | None:

@@ -21,6 +21,7 @@ from ecgkit.atomic import atomic_folder, check_output
 from ecgkit.config import to_dict
 from ecgkit.errors import ConfigError, RunError
 from ecgkit.evaluation.results.row import ResultRow, find_rows
+from ecgkit.methods.habits import habits_of
 from ecgkit.training.run import HUB_CONFIG, WEIGHTS, Run, open_run, read_metrics
 from ecgkit.training.weights import file_sha256, load_weights, save_tensors
 
@@ -181,7 +182,7 @@ def _contract(run: Run) -> str:
         ("leads", ", ".join(spec.leads)),
         ("filter", "none" if spec.filter is None else str(spec.filter)),
         ("scaling", spec.normalize),
-        ("crops", f"at {', '.join(f'{start:g}' for start in spec.eval_starts)} s; features are averaged"),
+        *habits_of(run.encoder(), spec).items(),
     ]
     return "## Input\n\n" + _table(("", "the input of the model"), rows)
 

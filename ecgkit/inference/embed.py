@@ -23,7 +23,7 @@ from ecgkit.inference.containers import WRITERS, Contents
 from ecgkit.inference.features import Reader, features_of_block, readable
 from ecgkit.inference.notes import summary
 from ecgkit.inference.records import RecordSource, StoreRecords, open_records
-from ecgkit.inference.work import Call, MadePart, Workers, ledger_of, make_all, read_parts, write_ledger, write_part
+from ecgkit.inference.work import Call, MadePart, ledger_of, make_all, read_parts, write_ledger, write_part
 from ecgkit.ingestion.options import IngestOptions
 from ecgkit.knowledge.extractions import chosen_extraction, extractions
 from ecgkit.knowledge.labels import read_labels
@@ -33,6 +33,7 @@ from ecgkit.store.reader import Store
 from ecgkit.store.writer import LedgerRow
 from ecgkit.training.run import WEIGHTS
 from ecgkit.training.weights import file_sha256
+from ecgkit.training.workers import Workers
 from ecgkit.unfinished import Unfinished
 
 KIND = "embeddings"
@@ -187,6 +188,7 @@ def embed(
     suffix = out.suffix.lower()
     unfinished = Unfinished(out, KIND, overwrite=overwrite, is_file=suffix != ".zarr")
     unfinished.check_free()
+    workers.check()
     devices = workers.devices
     _encoder.cache_clear()  # a run may have been made again since
     reader = _reader(run.absolute(), devices[0], wanted)

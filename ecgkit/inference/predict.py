@@ -19,21 +19,22 @@ from ecgkit.atomic import check_suffix
 from ecgkit.config import fingerprint
 from ecgkit.errors import ConfigError, ResultsError
 from ecgkit.evaluation.probe.classifier import Classifier, open_classifier
-from ecgkit.evaluation.probe.kept import HEAD, STATE, KeptHead
+from ecgkit.evaluation.probe.kept import STATE, KeptHead
 from ecgkit.evaluation.results.predictions import read_predictions
-from ecgkit.evaluation.results.row import ROW
+from ecgkit.evaluation.results.row import HEAD, ROW
 from ecgkit.evaluation.scores.calibrators import WAYS, Way
 from ecgkit.evaluation.scores.thresholds import best_f1_thresholds
 from ecgkit.inference.features import Reader, features_of_block, readable
 from ecgkit.inference.notes import summary
 from ecgkit.inference.records import RecordSource, open_records
-from ecgkit.inference.work import Call, Workers, ledger_of, make_all, read_parts, write_ledger, write_part
+from ecgkit.inference.work import Call, ledger_of, make_all, read_parts, write_ledger, write_part
 from ecgkit.ingestion.options import IngestOptions
 from ecgkit.parquet import write_frame
 from ecgkit.parts import made_again_if_damaged
 from ecgkit.progress import Progress, silent
 from ecgkit.store.writer import LedgerRow
 from ecgkit.training.weights import file_sha256
+from ecgkit.training.workers import Workers
 from ecgkit.unfinished import Unfinished
 
 KIND = "predictions"
@@ -226,6 +227,7 @@ def predict(
     check_suffix(out, *SUFFIXES)
     unfinished = Unfinished(out, KIND, overwrite=overwrite, is_file=True)
     unfinished.check_free()
+    workers.check()
     devices = workers.devices
     _open.cache_clear()  # a result may have been made again since
     opened = classifiers.open(devices[0])

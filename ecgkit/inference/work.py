@@ -9,27 +9,23 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import astuple, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ecgkit.atomic import atomic_file
-from ecgkit.errors import ConfigError, DatasetError
-from ecgkit.executor import Executor, open_executor
+from ecgkit.errors import DatasetError
 from ecgkit.inference.records import RecordSource
 from ecgkit.parquet import DamagedError
 from ecgkit.parts import Part, make_parts
 from ecgkit.progress import Progress, of_stage
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.writer import LedgerRow
-from ecgkit.training.run import pick_device
+from ecgkit.training.workers import Workers
 from ecgkit.unfinished import Unfinished, whole_file
 
 FACTS = "facts"
@@ -87,42 +83,6 @@ def _plain(value: Any) -> Any:
 
 def _name(index: int) -> str:
     return f"{index:06d}.npz"
-
-
-@dataclass(frozen=True)
-class Workers:
-    """Where the work runs.
-
-    Args:
-        count: Number of processes.
-        device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-        gpus: Number of GPUs to share the work between, each with a process of its own; 0 for `device` alone.
-    """
-
-    count: int = 1
-    device: str = "auto"
-    gpus: int = 0
-
-    @property
-    def devices(self) -> tuple[str, ...]:
-        """The devices, which the parts take in turn.
-
-        Raises:
-            RunError: A device does not exist.
-            ConfigError: Device and number of GPUs are both given.
-        """
-        if self.gpus and self.device != "auto":
-            raise ConfigError(f"--gpus {self.gpus} together with --device {self.device}", remedy="Give only one.")
-        names = tuple(f"cuda:{n}" for n in range(self.gpus)) or (self.device,)
-        return tuple(str(pick_device(name)) for name in names)
-
-    @contextmanager
-    def open(self) -> Iterator[Executor]:
-        """Yield the executor. Several processes share the processor's cores between them."""
-        count = max(self.count, self.gpus)
-        threads = partial(torch.set_num_threads, max(1, torch.get_num_threads() // count))
-        with open_executor(count, warm_up=threads) as executor:
-            yield executor
 
 
 def make_all(

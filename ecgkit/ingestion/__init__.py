@@ -9,6 +9,7 @@ shards are kept. The same call continues from there and gives the same bytes.
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import pyarrow as pa
@@ -19,7 +20,7 @@ from ecgkit.executor import Executor, open_executor
 from ecgkit.ingestion.duplicates import find_duplicates
 from ecgkit.ingestion.options import DUPLICATES, EVERYTHING, IngestOptions
 from ecgkit.ingestion.part import Job, make_part
-from ecgkit.ingestion.plan import Plan, Progress, Slots, make_plan, nothing_read
+from ecgkit.ingestion.plan import Plan, Progress, make_plan, nothing_read
 from ecgkit.ingestion.source import find_dataset
 from ecgkit.interrupt import safe_points
 from ecgkit.parquet import read_table
@@ -132,17 +133,17 @@ def ingest(
             job = Job(dataset, options, plan.layout, unfinished.parts)
             is_long = plan.layout.tiles > 1  # then records say little about how far the work is
             watch = partial(progress, "samples" if is_long else "signals") if progress else None
-            make_parts(unfinished, partial(make_part, job), _parts(plan, by_samples=is_long), at, watch)
+            parts = _parts(plan, by_samples=is_long)
+            make_parts(unfinished, partial(make_part, job), parts, at, watch, lambda index: (index, plan.part(index)))
         with made_again_if_damaged(unfinished, lambda file: f"{file.name.partition('.')[0]}.{ROWS}"):
             report = _finish(plan, unfinished, dataset, options)
         return replace(report, source_changed=is_changed, rescued=rescued[-1] if rescued else Rescued())
 
 
-def _parts(plan: Plan, *, by_samples: bool) -> list[Part[tuple[int, Slots]]]:
-    slots = ((index, plan.part(index)) for index in range(plan.parts))
+def _parts(plan: Plan, *, by_samples: bool) -> list[Part[int]]:
     return [
-        Part(part_file(Path(), index, ROWS).name, len(some), (index, some), plan.samples(index) if by_samples else 0)
-        for index, some in slots
+        Part(part_file(Path(), index, ROWS).name, plan.size(index), index, plan.samples(index) if by_samples else 0)
+        for index in range(plan.parts)
     ]
 
 
@@ -161,11 +162,10 @@ def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, options: Inges
     same = find_duplicates(files[ROWS], files[QUALITY], drop=DUPLICATES in options.drop)
     report.duplicates = same.groups
     report.rejected += same.dropped
-    taken: set[str] = set()
+    last = ""
     for file in files[ROWS]:
         table = same.changes.apply(read_table(file))
-        _count(report, table, plan.layout.leads, taken, is_split=options.window == "split")
-    report.records = len(taken)
+        last = _count(report, table, plan.layout.leads, last, is_split=options.window == "split")
     if not report.taken:
         unfinished.clear()
         raise nothing_read(dataset, plan.found, report.rejected)
@@ -190,17 +190,29 @@ def _finish(plan: Plan, unfinished: Unfinished, dataset: Dataset, options: Inges
     return report
 
 
-def _count(report: IngestReport, table: pa.Table, axis: tuple[str, ...], taken: set[str], *, is_split: bool) -> None:
-    """Add the rows of a part to the report, and the ids of their records, without numbers of windows, to `taken`."""
+def _count(report: IngestReport, table: pa.Table, axis: tuple[str, ...], last: str, *, is_split: bool) -> str:
+    """Add the rows of a part to the report.
+
+    Args:
+        report: The report.
+        table: The rows.
+        axis: The store's leads.
+        last: Id of the last record of the part before, without the number of its window.
+        is_split: Whether records were split into windows, which follow each other.
+
+    Returns:
+        Id of the last record.
+    """
     if not len(table):
-        return
+        return last
     leads, derived, other, flags = (
         table[name].to_pylist() for name in ("leads", "derived_leads", "other_signals", "flags")
     )
     report.taken += len(table)
     report.unknown_patients += table["patient_id"].null_count
     ids = table["record_id"].to_pylist()
-    taken.update((record.rpartition("#")[0] or record for record in ids) if is_split else ids)
+    whole = [record.rpartition("#")[0] or record for record in ids] if is_split else ids
+    report.records += sum(one != before for one, before in pairwise([last, *whole]))
     report.fewer_leads.update(tuple(names) for names in leads if len(names) < len(axis))
     report.derived.update(tuple(names) for names in derived if names)
     report.other.update(name for names in other for name in names)
@@ -210,3 +222,4 @@ def _count(report: IngestReport, table: pa.Table, axis: tuple[str, ...], taken: 
         scalings = [scaling for row in table.select([STEPS, OFFSETS]).to_pylist() if (scaling := scaling_of(row))]
         report.rescaled += sum(any(step != 1 for step in scaling.steps) for scaling in scalings)
         report.offset += sum(any(scaling.offsets) for scaling in scalings)
+    return str(whole[-1])

@@ -5,10 +5,11 @@ compared: two silent windows are no sign that one patient was recorded twice.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
@@ -44,14 +45,16 @@ def find_duplicates(rows: Sequence[Path], quality: Sequence[Path], *, drop: bool
         quality: The parts' tables of quality measures.
         drop: Whether to leave out all records of a waveform but the first.
     """
-    table = pd.concat([_part(*files) for files in zip(rows, quality, strict=True)], ignore_index=True)
-    twice = table[~table["silent"] & table.duplicated(["sha256", "fs"], keep=False)]
-    if not len(twice):
+    files = list(zip(rows, quality, strict=True))
+    several = _several(files)
+    if not several:
         return Duplicates()
+    twice = _gather(files, lambda part: part[~part["silent"] & _waveforms(part).isin(several)])
+    twice = twice[twice.duplicated(["sha256", "fs"], keep=False)]  # all of them, unless 64 bits were equal by chance
     grouped = [group for _, group in twice.groupby(["sha256", "fs"], sort=False)]
     groups = [tuple(group["record_id"]) for group in grouped]
     if not drop:
-        return Duplicates(groups, Changes(folds=_joined_folds(table, grouped)))
+        return Duplicates(groups, Changes(folds=_joined_folds(files, twice, grouped)))
     later = {slot: group["record_id"].iloc[0] for group in grouped for slot in group["slot"].iloc[1:]}
     left_out = twice[twice["slot"].isin(later)]
     dropped = [
@@ -61,20 +64,48 @@ def find_duplicates(rows: Sequence[Path], quality: Sequence[Path], *, drop: bool
     return Duplicates(groups, Changes(dropped=frozenset(int(slot) for slot in later)), dropped)
 
 
+Files = Sequence[tuple[Path, Path]]
+
+
+def _several(files: Files) -> set[int]:
+    """Return hashes of the waveforms that occur more than once. Memory holds 8 bytes per record."""
+    found = np.concatenate([_waveforms(part[~part["silent"]]).to_numpy(np.uint64) for part in _parts(files)])
+    found.sort()
+    return set(found[1:][found[1:] == found[:-1]].tolist())
+
+
+def _waveforms(part: pd.DataFrame) -> pd.Series:
+    """Return a hash of each record's waveform: the first 64 bits of its SHA-256, mixed with its rate."""
+    rates = pd.util.hash_array(part["fs"].to_numpy(np.float64))
+    firsts = [int(text[:16], 16) for text in part["sha256"]]
+    return pd.Series(np.array(firsts, np.uint64) ^ rates, index=part.index)
+
+
+def _parts(files: Files) -> Iterator[pd.DataFrame]:
+    """Yield the records of each part; their index is the slot."""
+    for rows, quality in files:
+        yield _part(rows, quality)
+
+
+def _gather(files: Files, chosen: Callable[[pd.DataFrame], pd.DataFrame]) -> pd.DataFrame:
+    """Return some of the records of all parts, in the order of the store."""
+    return pd.concat([chosen(part) for part in _parts(files)])
+
+
 def _part(rows: Path, quality: Path) -> pd.DataFrame:
     names = pq.read_schema(rows).names
     if not set(_COLUMNS) <= set(names):  # no record of the part was taken
         return pd.DataFrame({name: [] for name in [*_COLUMNS, "silent"]}).astype({"silent": bool})
     frame = as_frame(read_table(rows, _COLUMNS))
+    frame = frame.set_index("slot", drop=False).rename_axis(None)
     ranges = [name for name in pq.read_schema(quality).names if name.startswith("range ")]
     loudest = as_frame(read_table(quality, ranges)).max(axis=1)
     return frame.assign(silent=~(loudest > 0).to_numpy())
 
 
-def _joined_folds(table: pd.DataFrame, groups: Sequence[pd.DataFrame]) -> dict[int, int]:
+def _joined_folds(files: Files, twice: pd.DataFrame, groups: Sequence[pd.DataFrame]) -> dict[int, int]:
     """Return the new folds by slot: duplicates share one, unless their patients are known or their folds published."""
-    table = table.assign(key=_keys(table))
-    keys = table["key"]
+    keys = _keys(twice)
     leader: dict[str, str] = {}
 
     def find(key: str) -> str:
@@ -87,7 +118,13 @@ def _joined_folds(table: pd.DataFrame, groups: Sequence[pd.DataFrame]) -> dict[i
         for other in others:
             a, b = find(first), find(other)
             leader[max(a, b)] = min(a, b)
-    members = table[keys.isin({key for group in groups for key in keys.loc[group.index]})]
+    joined = set(keys)
+
+    def members_of(part: pd.DataFrame) -> pd.DataFrame:
+        keyed = part.assign(key=_keys(part))
+        return keyed[keyed["key"].isin(joined)]
+
+    members = _gather(files, members_of)
     folds = _fold_of_each(members, [find(key) for key in members["key"]])
     free = members["patient_id"].isna() & (members["fold"] == [hashed_fold(key) for key in members["key"]])
     return {

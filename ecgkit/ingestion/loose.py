@@ -1,5 +1,6 @@
 """Records of a file or a folder, read one at a time without a store, by the readers and the rules of an ingest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import ceil
 from pathlib import Path
@@ -30,7 +31,7 @@ class Listing:
     """
 
     dataset: Dataset
-    sources: list[Source]
+    sources: Sequence[Source]
     rejected: list[LedgerRow]
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ecgkit.datasets.base import Dataset
-from ecgkit.datasets.budget import memory_budget, time_budget
+from ecgkit.datasets.budget import alarms, memory_budget, time_budget
 from ecgkit.errors import LeadError, RecordError, SignalError
 from ecgkit.ingestion.options import IngestOptions
 from ecgkit.ingestion.plan import Item, Slots
@@ -49,7 +49,7 @@ def make_part(job: Job, call: tuple[int, Slots]) -> None:
         call: The part's number, and its slots.
     """
     index, slots = call
-    with open_part(job.layout, job.folder, index, job.options.dropped_flags) as writer:
+    with alarms(), open_part(job.layout, job.folder, index, job.options.dropped_flags) as writer:
         for _, windows in groupby(slots.items(), key=lambda item: item.source.record_id):
             _take(job, list(windows), writer)
 

@@ -1,12 +1,10 @@
 """The first pass of an ingest: read every header once, and give each record its slot in the store.
 
-A call that reads some headers also packs its part of the plan. Packed, a record takes about 100 bytes, so the plan of
-a million records fits into memory, and the planning process can pass blocks on without unpacking them.
+A call that reads some headers also packs its part of the plan. The planning process keeps packed parts in an unnamed
+file and passes them on without unpacking them, so the plan of ten million records needs little memory.
 """
 
 import hashlib
-import pickle  # used between the processes of one ingest only, never for a file
-import zlib
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
@@ -14,14 +12,16 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import accumulate, chain, islice
-from typing import cast
+
+import numpy as np
 
 from ecgkit.datasets.base import Dataset, Source, settle, utf8
-from ecgkit.datasets.budget import check_memory, memory_budget, time_budget
+from ecgkit.datasets.budget import alarms, check_memory, memory_budget, time_budget
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.identity import plain_id
 from ecgkit.datasets.paths import refused_members, size_and_time
 from ecgkit.datasets.people import introduce
+from ecgkit.datasets.spool import Chest, Spool, pack, unpack
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.executor import Executor
 from ecgkit.ingestion.options import IngestOptions
@@ -35,6 +35,7 @@ from ecgkit.store.writer import LedgerRow
 
 Progress = Callable[[str, int, int], None]
 
+Kinds = frozenset[tuple[tuple[str, ...], str]]
 HEADERS_A_CALL = 256  # large enough that handing out a call costs little compared with reading the headers
 
 
@@ -67,7 +68,7 @@ class Block:
     """The plan for some consecutive records of a dataset.
 
     Args:
-        packed: Items of these records; see `pack`.
+        packed: Items of these records; see `ecgkit.datasets.spool.pack`. Empty once they are kept in a file.
         slots: Number of items.
         lengths: Length of each item in samples, as stored.
         kinds: Leads and unit of each kind of header.
@@ -81,7 +82,7 @@ class Block:
     packed: bytes
     slots: int
     lengths: "array[int]"
-    kinds: frozenset[tuple[tuple[str, ...], str]]
+    kinds: "Kinds"
     digest: bytes
     rejected: list[LedgerRow]
     read: int
@@ -120,12 +121,14 @@ class Plan:
         layout: Layout of the store.
         blocks: Plans of all records, in order.
         rejected: Ledger rows of the records that get no slot.
+        packed: Returns the packed items of a block, given its number.
     """
 
     found: int
     layout: Layout
     blocks: list[Block]
     rejected: list[LedgerRow]
+    packed: Callable[[int], bytes]
 
     @property
     def telling(self) -> int:
@@ -152,8 +155,12 @@ class Plan:
         start = index * self.layout.shard
         stop = min(start + self.layout.shard, self.slots)
         first, last = bisect_right(self.starts, start) - 1, bisect_left(self.starts, stop)
-        packed = tuple(block.packed for block in self.blocks[first:last])
+        packed = tuple(self.packed(number) for number in range(first, last))
         return Slots(packed, start - self.starts[first], stop - self.starts[first])
+
+    def size(self, index: int) -> int:
+        """Return the number of slots in a shard."""
+        return min(self.layout.shard, self.slots - index * self.layout.shard)
 
     def samples(self, index: int) -> int:
         """Return the number of samples per lead in a shard."""
@@ -195,25 +202,28 @@ def make_plan(
         listed = settle(introduce(dataset))
         sources, damaged = distinct(_chosen(listed, options)), list[LedgerRow]()
     listing, blocks = len(sources), dict[int, Block]()
+    chest, places, kinds = Chest(), dict[int, tuple[int, int]](), dict[Kinds, Kinds]()
     if options.verify:
         checked = verify(dataset, listed, sources, executor, stop, progress or silent)
         sources, damaged = checked.sources, checked.rejected
     del listed
     done = 0
     for start, block in executor.run(partial(plan_block, dataset, options), _handed_out(sources), stop):
-        blocks[start] = block
+        places[start] = chest.put(block.packed)
+        blocks[start] = replace(block, packed=b"", kinds=kinds.setdefault(block.kinds, block.kinds))
         done += block.read
         if progress:
             progress("headers", done + len(damaged), listing)
     stop.check()
-    ordered = [blocks[start] for start in sorted(blocks)]
+    order = sorted(blocks)
+    ordered = [blocks[start] for start in order]
     found = listing - sum(block.others for block in ordered)
     rejected = [*not_entered(dataset), *damaged, *(row for block in ordered for row in block.rejected)]
     if not any(block.slots for block in ordered):
         raise nothing_read(dataset, found, rejected)
     leads = options.leads or _lead_axis(frozenset().union(*(block.kinds for block in ordered)))
     layout = Layout.of(leads, Counter(chain.from_iterable(block.lengths for block in ordered)))
-    return Plan(found, layout, ordered, rejected)
+    return Plan(found, layout, ordered, rejected, lambda number: chest.get(*places[order[number]]))
 
 
 def nothing_read(dataset: Dataset, found: int, rejected: Sequence[LedgerRow]) -> DatasetError:
@@ -235,23 +245,38 @@ def not_entered(dataset: Dataset) -> list[LedgerRow]:
     return rows + [LedgerRow(path, path, "archive", reason) for path, reason in refused_members(dataset.root)]
 
 
-def _chosen(sources: Sequence[Source], options: IngestOptions) -> list[Source]:
-    if options.patients is not None:
-        # Where the dataset does not name a patient, the header may; see `plan_block`.
-        sources = [s for s in sources if s.patient_id is None or s.patient_id in options.patients]
-    return list(sources[: options.limit])
+def _chosen(sources: Sequence[Source], options: IngestOptions) -> Sequence[Source]:
+    if options.patients is None and options.limit is None:
+        return sources
+    patients = options.patients
+    # Where the dataset does not name a patient, the header may; see `plan_block`.
+    asked = (s for s in sources if patients is None or s.patient_id is None or s.patient_id in patients)
+    few = islice(asked, options.limit)
+    return list(few) if isinstance(sources, list) else Spool(few)
 
 
-def distinct(sources: list[Source]) -> list[Source]:
+def distinct(sources: Sequence[Source]) -> Sequence[Source]:
     """Return the sources, and refuse two with the same id, since results could not tell them apart."""
-    twice = [record_id for record_id, n in Counter(s.record_id for s in sources if not s.problem).items() if n > 1]
-    if twice:
-        raise DatasetError(f"record id {twice[0]!r} is listed twice", "one row per record in the dataset's table")
+    hashes = np.fromiter((hash(s.record_id) for s in sources if not s.problem), np.int64)  # 8 bytes per record
+    hashes.sort()
+    suspect = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+    if suspect:
+        ids = Counter(s.record_id for s in sources if not s.problem and hash(s.record_id) in suspect)
+        for record_id, n in ids.items():
+            if n > 1:
+                raise DatasetError(
+                    f"record id {record_id!r} is listed twice", "one row per record in the dataset's table"
+                )
     return sources
 
 
-def _handed_out(sources: list[Source]) -> Iterator[tuple[int, list[Source]]]:
+def _handed_out(sources: Sequence[Source]) -> Iterator[tuple[int, list[Source]]]:
     """Yield the sources in groups, each with the index of its first source. Yielded groups are not kept in memory."""
+    if not isinstance(sources, list):
+        left = iter(sources)
+        for start in range(0, len(sources), HEADERS_A_CALL):
+            yield start, list(islice(left, HEADERS_A_CALL))
+        return
     for start in range(0, len(sources), HEADERS_A_CALL):
         stop = min(start + HEADERS_A_CALL, len(sources))
         some = sources[start:stop]
@@ -262,6 +287,7 @@ def _handed_out(sources: list[Source]) -> Iterator[tuple[int, list[Source]]]:
 _GONE = Source(record_id="", path="")
 
 
+@alarms()
 def plan_block(dataset: Dataset, options: IngestOptions, call: tuple[int, list[Source]]) -> tuple[int, Block]:
     """Read the headers of some sources, and plan what to store of their records.
 
@@ -299,16 +325,6 @@ def plan_block(dataset: Dataset, options: IngestOptions, call: tuple[int, list[S
     lengths = array("Q", (_stored_samples(item.start, item.stop, item.header, options) for item in items))
     block = Block(pack(items), len(items), lengths, kinds, digest.digest(), rejected, len(call[1]), others, telling)
     return call[0], block
-
-
-def pack(items: list[Item]) -> bytes:
-    """Compress items."""
-    return zlib.compress(pickle.dumps(items, pickle.HIGHEST_PROTOCOL), 1)
-
-
-def unpack(packed: bytes) -> list[Item]:
-    """Undo `pack`."""
-    return cast(list[Item], pickle.loads(zlib.decompress(packed)))  # made by `pack`, and never written to a file
 
 
 def _header(dataset: Dataset, source: Source, options: IngestOptions) -> Header | LedgerRow:

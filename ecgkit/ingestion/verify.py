@@ -33,7 +33,7 @@ class Verified:
         rejected: Ledger rows of the others.
     """
 
-    sources: list[Source]
+    sources: Sequence[Source]
     rejected: list[LedgerRow]
 
 
@@ -61,7 +61,7 @@ def verify(
     """
     if not (dataset.root / LIST).is_file():
         _check_records(dataset)
-        return Verified(list(chosen), [])
+        return Verified(chosen, [])
     text = (dataset.root / LIST).read_text(encoding="utf-8")
     owners = _Owners(listed, chosen)
     wanted = [(path, own) for path, own in parse_checksums(text, LIST).items() if owners.wants(path)]

@@ -4,6 +4,9 @@ He et al., Deep Residual Learning, arXiv 1512.03385, with one-dimensional convol
 in the released code of Liu et al., MERL, arXiv 2403.06659. ``[B, leads, T] -> [B, C, T / 16]``.
 """
 
+from collections.abc import Iterator, Sequence
+
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -80,10 +83,27 @@ class ResNet1d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, leads, T] -> [B, C, ceil(T / 16)]``."""
+        *_, last = self.maps(x)
+        return last
+
+    def maps(self, x: Tensor) -> Iterator[Tensor]:
+        """Yield the map that enters the first block, then the output of every block."""
         x = F.relu(self.norm(self.conv(x)))
+        yield x
         for stage in self.stages:
-            x = stage(x)
-        return x
+            for block in stage.children():
+                x = block(x)
+                yield x
+
+
+def map_means(maps: Sequence[Tensor]) -> Tensor:
+    """Return the mean over time of each map, ``[B, maps, C]``; a map of fewer than C channels ends in zeros.
+
+    Args:
+        maps: Maps ``[B, channels, time]``, of which the last has the most channels, C.
+    """
+    C = maps[-1].shape[1]
+    return torch.stack([F.pad(found.mean(dim=-1), (0, C - found.shape[1])) for found in maps], dim=1)
 
 
 def map_length(samples: int) -> int:

@@ -2,8 +2,8 @@
 
 ``files/pNNNN/pXXXXXXXX/sZZZZZZZZ/ZZZZZZZZ.{hea,dat,atr}`` with ``record_list.csv`` and
 ``machine_measurements.csv``. Beyond what MIMIC has, headers carry age, sex and SNOMED CT codes, and ``.atr``
-files the true R peaks. The folder is a pure function of the number of records, the seed, the rate and the
-length.
+files the true R peaks. The folder is a pure function of the number of records, the seed, the rate, the
+length and the difficulty. If labels have errors, ``truth.csv`` holds the findings that the signals show.
 """
 
 import csv
@@ -18,14 +18,17 @@ from numpy.typing import NDArray
 
 from ecgkit.atomic import atomic_folder, check_output
 from ecgkit.errors import ConfigError
+from ecgkit.simulate.difficulty import Difficulty, find_difficulty
 from ecgkit.simulate.ecg import SimulatedECG, simulate_ecg
 from ecgkit.simulate.files import quantise, write_beats, write_record
-from ecgkit.simulate.findings import count_labels, draw_findings
+from ecgkit.simulate.findings import codes, count_labels, draw_findings
 from ecgkit.simulate.patient import Patient, draw_patient
 from ecgkit.simulate.report import MOST_LINES
 
 RECORD_LIST = "record_list.csv"
 MEASUREMENTS = "machine_measurements.csv"
+TRUTH = "truth.csv"
+TRUTH_COLUMNS = ("subject_id", "study_id", "path", "true_codes", "snr_db", "arms_reversed")
 # MIMIC's ids: subjects from 10000000, studies from 40000000; both have eight digits.
 SUBJECT_IDS, STUDY_IDS = (10_000_000, 20_000_000), (40_000_000, 50_000_000)
 CARTS = 40
@@ -59,7 +62,7 @@ class CohortSummary:
     Args:
         records: Number of ECGs.
         patients: Number of subjects.
-        labels: Number of ECGs with each finding, by the Challenges' abbreviation.
+        labels: Number of ECGs labelled with each finding, by the Challenges' abbreviation.
     """
 
     records: int
@@ -94,6 +97,7 @@ def simulate_cohort(
     seed: int = 0,
     fs: float = 500.0,
     seconds: float = 10.0,
+    difficulty: str = "standard",
     overwrite: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> CohortSummary:
@@ -105,6 +109,7 @@ def simulate_cohort(
         seed: Random seed. The same seed and arguments give the same bytes.
         fs: Sampling rate in Hz.
         seconds: Length of each ECG in s.
+        difficulty: ``standard`` or ``hard``: see `ecgkit.simulate.difficulty`.
         overwrite: Whether an existing cohort may be replaced.
         progress: Called with ECGs done and ECGs in total.
 
@@ -113,21 +118,25 @@ def simulate_cohort(
         OutputError: `out` exists and may not be replaced.
     """
     _check(records, seed, fs, seconds)
+    chosen = find_difficulty(difficulty)
     check_output(out, "simulated cohort", overwrite=overwrite, option="OUT")
-    visits = _plan(records, seed)
-    findings, measurements = [], []
+    visits = _plan(records, seed, chosen)
+    recorded, measurements, truth = [], [], []
     with atomic_folder(out, "simulated cohort") as folder:
         for done, visit in enumerate(visits, start=1):
             rng = np.random.default_rng([seed, _RECORDS, visit.index, visit.number])
-            ecg = _simulate(visit, rng, fs, seconds)
+            ecg = _simulate(visit, rng, fs, seconds, chosen)
             _write_files(folder, visit, ecg)
-            findings.append(ecg.findings)
+            recorded.append(ecg.recorded)
             measurements.append(_measurement_row(visit, ecg, cart=int(rng.integers(CARTS))))
+            truth.append(_truth_row(visit, ecg))
             if progress:
                 progress(done, records)
         _write_table(folder / RECORD_LIST, LIST_COLUMNS, map(_list_row, visits))
         _write_table(folder / MEASUREMENTS, MEASUREMENT_COLUMNS, measurements)
-    return CohortSummary(records, len({visit.index for visit in visits}), count_labels(findings))
+        if not chosen.true_labels:
+            _write_table(folder / TRUTH, TRUTH_COLUMNS, truth)
+    return CohortSummary(records, len({visit.index for visit in visits}), count_labels(recorded))
 
 
 def _check(records: int, seed: int, fs: float, seconds: float) -> None:
@@ -142,9 +151,9 @@ def _check(records: int, seed: int, fs: float, seconds: float) -> None:
         raise ConfigError(f"a length of {seconds:g} s", "2 to 3600 s")
 
 
-def _plan(records: int, seed: int) -> list[_Visit]:
+def _plan(records: int, seed: int, difficulty: Difficulty) -> list[_Visit]:
     """Draw patients until they have as many ECGs as asked for."""
-    drawn = list(itertools.islice(_patients(seed), records))
+    drawn = list(itertools.islice(_patients(seed, difficulty), records))
     rng = np.random.default_rng([seed, _IDS])
     subjects = np.sort(_draw_ids(SUBJECT_IDS, drawn[-1][0] + 1, rng))
     studies = _draw_ids(STUDY_IDS, records, rng)
@@ -154,11 +163,11 @@ def _plan(records: int, seed: int) -> list[_Visit]:
     ]
 
 
-def _patients(seed: int) -> Iterator[tuple[int, Patient, int]]:
+def _patients(seed: int, difficulty: Difficulty) -> Iterator[tuple[int, Patient, int]]:
     """Yield (index of the patient, patient, number of the ECG) without end."""
     index = 0
     while True:
-        patient = draw_patient(np.random.default_rng([seed, _PATIENTS, index]))
+        patient = draw_patient(np.random.default_rng([seed, _PATIENTS, index]), difficulty)
         yield from ((index, patient, number) for number in range(len(patient.times)))
         index += 1
 
@@ -167,10 +176,12 @@ def _draw_ids(limits: tuple[int, int], count: int, rng: np.random.Generator) -> 
     return limits[0] + rng.choice(limits[1] - limits[0], size=count, replace=False)
 
 
-def _simulate(visit: _Visit, rng: np.random.Generator, fs: float, seconds: float) -> SimulatedECG:
-    findings = draw_findings(visit.patient.conditions, rng)
+def _simulate(
+    visit: _Visit, rng: np.random.Generator, fs: float, seconds: float, difficulty: Difficulty
+) -> SimulatedECG:
+    findings = draw_findings(visit.patient.conditions, rng, episodes=not difficulty.rates)
     body = visit.patient.body.with_electrodes_moved(rng)
-    return simulate_ecg(findings, body, rng, fs=fs, seconds=seconds)
+    return simulate_ecg(findings, body, rng, fs=fs, seconds=seconds, difficulty=difficulty)
 
 
 def _write_files(folder: Path, visit: _Visit, ecg: SimulatedECG) -> None:
@@ -188,6 +199,11 @@ def _write_files(folder: Path, visit: _Visit, ecg: SimulatedECG) -> None:
 
 def _list_row(visit: _Visit) -> tuple[object, ...]:
     return visit.subject_id, visit.study_id, visit.study_id, visit.time, visit.path
+
+
+def _truth_row(visit: _Visit, ecg: SimulatedECG) -> tuple[object, ...]:
+    true = ",".join(codes(ecg.findings))
+    return visit.subject_id, visit.study_id, visit.path, true, f"{ecg.snr:.2f}", int(ecg.arms_reversed)
 
 
 def _measurement_row(visit: _Visit, ecg: SimulatedECG, cart: int) -> tuple[object, ...]:

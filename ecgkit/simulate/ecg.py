@@ -6,11 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ecgkit.leads import STANDARD_LEADS
-from ecgkit.simulate.dipole import Array, Loop, project, twelve_leads
-from ecgkit.simulate.findings import check_findings, codes, labels
+from ecgkit.simulate.difficulty import STANDARD, Difficulty
+from ecgkit.simulate.dipole import INDEPENDENT_LEADS, Array, Loop, project, twelve_leads
+from ecgkit.simulate.findings import check_findings, codes, labels, record_findings
 from ecgkit.simulate.heart import Heart, ectopic_heart, sinus_heart
 from ecgkit.simulate.measure import Measurements, measure
-from ecgkit.simulate.noise import draw_gaps, draw_levels, draw_loose_lead, draw_noise
+from ecgkit.simulate.noise import HUMMING, draw_gaps, draw_levels, draw_loose_lead, draw_mixed_noise, draw_noise
 from ecgkit.simulate.patient import Body
 from ecgkit.simulate.report import write_report
 from ecgkit.simulate.rhythm import Rhythm, draw_rhythm
@@ -34,11 +35,13 @@ class SimulatedECG:
         fs: Sampling rate in Hz.
         rpeaks: Sample index of each R peak, at which the dipole's magnitude in the QRS is largest.
         ectopic: For each of `rpeaks`, True for a premature ventricular beat.
-        findings: Keys of `findings.FINDINGS`.
+        findings: Keys of `findings.FINDINGS` that the signal shows.
+        recorded: Keys of the findings that label and report tell; the same ones unless labels have errors.
         measurements: Intervals and axes.
         report: Lines of the machine's report.
         loose_lead: The flat lead, if there is one.
         mains: Whether there is mains hum.
+        arms_reversed: Whether the two arm electrodes are exchanged.
     """
 
     signal: Array
@@ -48,20 +51,29 @@ class SimulatedECG:
     rpeaks: NDArray[np.int64]
     ectopic: NDArray[np.bool_]
     findings: frozenset[str]
+    recorded: frozenset[str]
     measurements: Measurements
     report: tuple[str, ...]
     loose_lead: str | None = None
     mains: bool = False
+    arms_reversed: bool = False
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Abbreviations of the findings."""
-        return labels(self.findings)
+        """Abbreviations of the recorded findings."""
+        return labels(self.recorded)
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """SNOMED CT codes of the findings."""
-        return codes(self.findings)
+        """SNOMED CT codes of the recorded findings."""
+        return codes(self.recorded)
+
+    @property
+    def snr(self) -> float:
+        """Power of the clean leads around their mean over that of the noise, in dB: I, II and V1-V6, whole leads."""
+        rows = [STANDARD_LEADS.index(name) for name in INDEPENDENT_LEADS if name != self.loose_lead]
+        noise = self.signal[rows] - self.clean[rows]
+        return float(10 * np.log10(np.var(self.clean[rows], axis=1).mean() / np.nanvar(noise, axis=1).mean()))
 
 
 def simulate_ecg(
@@ -71,6 +83,7 @@ def simulate_ecg(
     *,
     fs: float = 500.0,
     seconds: float = 10.0,
+    difficulty: Difficulty = STANDARD,
 ) -> SimulatedECG:
     """Simulate one ECG.
 
@@ -80,6 +93,7 @@ def simulate_ecg(
         rng: Random generator; equal generators give equal ECGs.
         fs: Sampling rate in Hz.
         seconds: Length in s.
+        difficulty: How hard the ECG is to read, and how often its labels are wrong.
 
     Raises:
         ConfigError: The findings are unknown, or no ECG can show them together.
@@ -88,15 +102,19 @@ def simulate_ecg(
     samples = round(seconds * fs)
     sinus = sinus_heart(body, findings)
     ectopic = ectopic_heart(body) if "PVC" in findings else None
-    rhythm = draw_rhythm(findings, body.resting_rate, body.qtc, seconds, rng)
-    dipole = _dipole(rhythm, sinus, ectopic, samples, fs, rng)
+    rhythm = draw_rhythm(findings, body.resting_rate, body.qtc, seconds, rng, difficulty)
+    dipole = _dipole(rhythm, sinus, ectopic, samples, fs, rng, difficulty.fibrillation_size)
     leads = project(dipole) * body.lead_gain[:, None]
-    levels, loose_lead = draw_levels(rng), draw_loose_lead(rng)
-    signal = twelve_leads(leads + draw_noise(levels, samples, fs, rng))
+    arms_reversed = bool(difficulty.reversed_arms and rng.random() < difficulty.reversed_arms)
+    if arms_reversed:
+        leads = _with_arms_reversed(leads)
+    noise, mains, loose_lead = _noise(leads, fs, difficulty, rng)
+    signal = twelve_leads(leads + noise)
     if loose_lead:
         signal[STANDARD_LEADS.index(loose_lead)] = 0.0
     signal[draw_gaps(len(signal), samples, fs, rng)] = np.nan
     rpeaks, kinds = _rpeaks(rhythm, dipole, fs)
+    recorded = record_findings(findings, difficulty, rng)
     return SimulatedECG(
         signal=signal,
         clean=twelve_leads(leads),
@@ -105,18 +123,42 @@ def simulate_ecg(
         rpeaks=rpeaks,
         ectopic=kinds,
         findings=findings,
+        recorded=recorded,
         measurements=measure(sinus, rhythm.mean_rr),
-        report=write_report(findings, rhythm.rate, loose_lead, rng),
+        report=write_report(recorded, rhythm.rate, loose_lead, rng),
         loose_lead=loose_lead,
-        mains=levels.mains > 0,
+        mains=mains,
+        arms_reversed=arms_reversed,
     )
 
 
+def _noise(leads: Array, fs: float, difficulty: Difficulty, rng: np.random.Generator) -> tuple[Array, bool, str | None]:
+    """Draw the noise of the eight independent leads ``[8, T]`` in mV, whether it has hum, and the loose lead."""
+    if difficulty.snr is None:
+        levels, loose_lead = draw_levels(rng), draw_loose_lead(rng)
+        return draw_noise(levels, leads.shape[1], fs, rng), levels.mains > 0, loose_lead
+    mean, spread = difficulty.snr
+    snr = mean + float(np.clip(spread.sd * rng.standard_normal(), -spread.most, spread.most))
+    mains, loose_lead = bool(rng.random() < HUMMING), draw_loose_lead(rng)
+    return draw_mixed_noise(leads, fs, snr, mains, rng), mains, loose_lead
+
+
+def _with_arms_reversed(leads: Array) -> Array:
+    """Return the independent leads ``[8, T]`` with the arm electrodes exchanged: I turns over, II becomes III."""
+    return np.vstack([-leads[:1], leads[1:2] - leads[:1], leads[2:]])
+
+
 def _dipole(
-    rhythm: Rhythm, sinus: Heart, ectopic: Heart | None, samples: int, fs: float, rng: np.random.Generator
+    rhythm: Rhythm,
+    sinus: Heart,
+    ectopic: Heart | None,
+    samples: int,
+    fs: float,
+    rng: np.random.Generator,
+    fibrillation: tuple[float, float],
 ) -> Array:
     """Return the heart's dipole ``[3, T]`` in mV."""
-    dipole = _fibrillation(samples, fs, rng) if rhythm.fibrillating else np.zeros((3, samples))
+    dipole = _fibrillation(samples, fs, rng, fibrillation) if rhythm.fibrillating else np.zeros((3, samples))
     swelling = 1 + BEAT_CHANGE * rng.standard_normal(len(rhythm.times)).clip(-2, 2)
     near = (rhythm.times > -NEAR) & (rhythm.times < samples / fs + NEAR)
     for beat in np.flatnonzero(near):
@@ -135,11 +177,13 @@ def _add_beat(dipole: Array, beat: Loop, time: float, fs: float) -> None:
         dipole[:, start:stop] += beat.at(np.arange(start, stop) / fs - time)
 
 
-def _fibrillation(samples: int, fs: float, rng: np.random.Generator) -> Array:
+def _fibrillation(
+    samples: int, fs: float, rng: np.random.Generator, sizes: tuple[float, float] = STANDARD.fibrillation_size
+) -> Array:
     """Return the dipole ``[3, T]`` in mV of fibrillating atria: waves that change in rate and size all the time."""
     time = np.arange(samples) / fs
     dipole = np.zeros((3, samples))
-    for vector in FIBRILLATION * rng.uniform(0.6, 1.2):
+    for vector in FIBRILLATION * rng.uniform(*sizes):
         mean = rng.uniform(*FIBRILLATION_HZ)
         # A frequency that sways by up to 1 Hz: its integral is the phase.
         sway = np.cumsum(np.sin(2 * np.pi * (rng.uniform(0.2, 0.6) * time + rng.random()))) / fs

@@ -3,16 +3,17 @@
 Codes are SNOMED CT's, as the PhysioNet/CinC Challenges 2020 and 2021 map them (``dx_mapping_scored.csv`` and
 ``dx_mapping_unscored.csv``). ST elevation has one code there; its territory is told in the report only.
 Shares and persistences are ours: they give about 35 % normal ECGs and each finding in 5 to 15 % of the
-records.
+records. The rare findings are drawn only where a difficulty gives their rate.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ecgkit.errors import ConfigError
+from ecgkit.simulate.difficulty import Difficulty
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class Finding:
     excludes: frozenset[str] = frozenset()
 
 
-_VENTRICULAR = frozenset({"STE-anterior", "STE-inferior", "STE-lateral", "LVH", "LBBB", "RBBB"})
+_VENTRICULAR = frozenset({"STE-anterior", "STE-inferior", "STE-lateral", "LVH", "LBBB", "RBBB", "WPW"})
 _RHYTHMS = frozenset({"NSR", "SB", "STach", "AF"})
 
 # If two findings exclude each other, the one that comes first here is kept.
@@ -54,7 +55,11 @@ _TABLE = (
     Finding("STE-inferior", "STE", "164931005", 0.08, 0.75, _VENTRICULAR),
     Finding("STE-lateral", "STE", "164931005", 0.08, 0.75, _VENTRICULAR),
     Finding("PVC", "PVC", "427172004", 0.20, 0.80, frozenset({"STach"})),
+    Finding("WPW", "WPW", "74390002", 0.0, 0.90, _VENTRICULAR | {"AF", "IAVB", "LAnFB"}),
+    Finding("LAnFB", "LAnFB", "445118002", 0.0, 1.0, frozenset({"LBBB"})),
+    Finding("LQT", "LQT", "111975006", 0.0, 0.90, frozenset({"AF", "STach"})),
 )
+RARE = frozenset({"WPW", "LAnFB", "LQT"})
 FINDINGS: dict[str, Finding] = {finding.key: finding for finding in _TABLE}
 
 NORMAL = frozenset({"NSR"})
@@ -105,13 +110,21 @@ def labels(findings: Iterable[str]) -> tuple[str, ...]:
 
 
 def count_labels(records: Iterable[frozenset[str]]) -> dict[str, int]:
-    """Return the number of records by abbreviation, in the order of the table, including zeros."""
+    """Return the number of records by abbreviation, in the order of the table, including zeros but of rare findings."""
     counts = Counter(label for findings in records for label in labels(findings))
-    return {label: counts[label] for label in labels(FINDINGS)}
+    return {label: counts[label] for label in labels(FINDINGS) if counts[label] or label not in labels(RARE)}
 
 
-def draw_conditions(rng: np.random.Generator) -> tuple[str, ...]:
-    """Draw the lasting conditions of a patient; none for a healthy one."""
+def draw_conditions(rng: np.random.Generator, rates: Mapping[str, float] | None = None) -> tuple[str, ...]:
+    """Draw the lasting conditions of a patient; none for a healthy one.
+
+    Args:
+        rng: Random generator.
+        rates: Share of the records with each finding, by key: findings are drawn independently of each other. None
+            draws from the shares of the table.
+    """
+    if rates:
+        return tuple(key for key, rate in rates.items() if rng.random() < rate / FINDINGS[key].persistence)
     if rng.random() < HEALTHY:
         return ()
     keys = [key for key, finding in FINDINGS.items() if finding.share > 0]
@@ -120,9 +133,37 @@ def draw_conditions(rng: np.random.Generator) -> tuple[str, ...]:
     return tuple(str(key) for key in rng.choice(keys, size=count, replace=False, p=shares / shares.sum()))
 
 
-def draw_findings(conditions: tuple[str, ...], rng: np.random.Generator) -> frozenset[str]:
-    """Draw the findings of one ECG of a patient."""
+def draw_findings(conditions: tuple[str, ...], rng: np.random.Generator, *, episodes: bool = True) -> frozenset[str]:
+    """Draw the findings of one ECG of a patient.
+
+    Args:
+        conditions: The patient's lasting conditions.
+        rng: Random generator.
+        episodes: Whether healthy patients have episodes of a slow or fast sinus rhythm.
+    """
     seen = [key for key in conditions if rng.random() < FINDINGS[key].persistence]
-    if not conditions and rng.random() < EPISODE:
+    if episodes and not conditions and rng.random() < EPISODE:
         seen = [str(rng.choice(["SB", "STach"]))]
     return settle(seen)
+
+
+def record_findings(findings: frozenset[str], difficulty: Difficulty, rng: np.random.Generator) -> frozenset[str]:
+    """Return the findings that label and report tell: the true ones with the errors of a difficulty.
+
+    Args:
+        findings: What the ECG shows.
+        difficulty: Its shares of missed and added findings and of wrong rhythms.
+        rng: Random generator; nothing is drawn if labels are true.
+    """
+    if difficulty.true_labels:
+        return findings
+    rhythm = next(key for key in FINDINGS if key in findings & _RHYTHMS)
+    if rng.random() < difficulty.wrong_rhythm:
+        rhythm = str(rng.choice([key for key in FINDINGS if key in _RHYTHMS - {rhythm}]))
+    told = {rhythm}
+    for key, rate in difficulty.rates.items():
+        if key in _RHYTHMS:
+            continue
+        if rng.random() < (1 - difficulty.missed if key in findings else rate * difficulty.added):
+            told.add(key)
+    return settle(told)

@@ -4,7 +4,7 @@ Time 0 is the R peak: the greatest magnitude of the QRS loop. Onsets and ends ar
 passes 5 % of its peak (`dipole.EDGE`), so durations asked for are durations had.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,12 +14,13 @@ from ecgkit.simulate.dipole import DOWER, Array, Loop, rotation
 from ecgkit.simulate.patient import PARTS, Body
 from ecgkit.simulate.rhythm import qt_interval
 
-# Sokolow and Lyon, Am. Heart J. 37:161-186 (1949): SV1 + RV5 (or RV6) above 3.5 mV. Other hearts are kept below.
-MOST_VOLTAGE = 3.15
+DELTA_SECONDS = 0.030  # by which pre-excitation widens QRS
 NORMAL_QRS = 0.090  # s; what QRS takes longer than this, QT takes longer too
 INJURIES = ("STE-anterior", "STE-inferior", "STE-lateral")
 PR_SLOPE = 0.045  # s of PR lost per s of RR, around an RR of 0.8 s
 LONGEST_PR_OF_RR = 0.46  # keeps a long PR from reaching into the beat before
+# Shortest and longest PR in s. Pre-excitation shortens it (below 0.12 s).
+PR_LIMITS = {"normal": (0.122, 0.196), "IAVB": (0.206, 1.0), "WPW": (0.080, 0.115)}
 
 
 @dataclass(frozen=True)
@@ -43,8 +44,8 @@ class Heart:
         st: Times as parts of the way from the end of QRS to the peak of T; None for a level of 0.
         t: Ends at 0 s, as long as it is at an RR of 1 s.
         pr: PR interval in s at an RR of 0.8 s.
-        long_pr: Whether PR is beyond the normal limit whatever the rate.
         qtc: QT in s at an RR of 1 s.
+        limits: Shortest and longest PR in s, whatever the rate.
     """
 
     p: Loop | None
@@ -52,8 +53,8 @@ class Heart:
     st: Loop | None
     t: Loop
     pr: float
-    long_pr: bool
     qtc: float
+    limits: tuple[float, float] = (0.122, 0.196)
 
     @cached_property
     def qrs_limits(self) -> tuple[float, float]:
@@ -82,8 +83,8 @@ class Heart:
 
     def pr_interval(self, rr: float) -> float:
         """Return PR in s at an RR in s: shorter at fast rates, on its own side of 0.2 s."""
-        low, high = (0.206, LONGEST_PR_OF_RR * rr) if self.long_pr else (0.122, 0.196)
-        return max(low, min(high, self.pr + PR_SLOPE * (rr - 0.8)))
+        low, high = self.limits
+        return max(low, min(high, LONGEST_PR_OF_RR * rr, self.pr + PR_SLOPE * (rr - 0.8)))
 
     def beat(self, rr: float) -> Loop:
         """Return all of a beat at an RR in s, with its R peak at 0 s."""
@@ -99,18 +100,23 @@ class Heart:
 
 def sinus_heart(body: Body, findings: frozenset[str]) -> Heart:
     """Return the beat that comes down from the atria, as the findings shape it."""
-    kind = next((key for key in ("LBBB", "RBBB", "LVH") if key in findings), "normal")
+    kind = next((key for key in ("LBBB", "RBBB", "LVH", "WPW") if key in findings), "normal")
     injury = next((key for key in INJURIES if key in findings), None)
-    seconds = {"normal": 0.0, "LVH": 0.008}.get(kind, body.block_seconds - body.qrs_seconds) + body.qrs_seconds
-    qrs = _with_voltage(_own_qrs(body, kind, seconds), body, hypertrophic=kind == "LVH")
+    longer = {"normal": 0.0, "LVH": 0.008, "WPW": DELTA_SECONDS}
+    seconds = longer.get(kind, body.block_seconds - body.qrs_seconds) + body.qrs_seconds
+    # Only the frontal plane is turned, and T is not.
+    upwards = replace(body, frontal=body.frontal - body.fascicular) if "LAnFB" in findings else body
+    qrs = _with_voltage(_own_qrs(upwards, kind, seconds), body, hypertrophic=kind == "LVH")
+    strained = "normal" if kind == "LVH" and not body.strain else kind
+    qtc = body.long_qt if "LQT" in findings else body.qtc
     return Heart(
         p=None if "AF" in findings else _own_p(body),
         qrs=qrs,
-        st=_own_st(body, injury or kind),
-        t=_own_t(body, kind, injury),
+        st=_own_st(body, injury or strained),
+        t=_own_t(body, strained, injury),
         pr=body.long_pr if "IAVB" in findings else body.pr,
-        long_pr="IAVB" in findings,
-        qtc=body.qtc + max(0.0, seconds - NORMAL_QRS),
+        limits=PR_LIMITS["IAVB" if "IAVB" in findings else kind if kind in PR_LIMITS else "normal"],
+        qtc=qtc + max(0.0, seconds - NORMAL_QRS),
     )
 
 
@@ -122,7 +128,6 @@ def ectopic_heart(body: Body) -> Heart:
         st=_own_st(body, body.pvc),
         t=_own_t(body, body.pvc, None),
         pr=0.0,
-        long_pr=False,
         qtc=body.qtc + 0.5 * (body.pvc_seconds - NORMAL_QRS),
     )
 
@@ -138,8 +143,8 @@ def _own(body: Body, part: str, table: shapes.Table, unit: float = 1e-3) -> Loop
     """Return a table's loop with the patient's own deviations in each wave."""
     loop = Loop.from_table(table, unit)
     jitter = body.jitter[PARTS.index(part), : len(table)]
-    size = np.exp(0.07 * jitter[:, :1])
-    lean = 0.05 * jitter[:, 1:] * np.linalg.norm(loop.vector, axis=1, keepdims=True)
+    size = np.exp(body.wave_size * jitter[:, :1])
+    lean = body.wave_lean * jitter[:, 1:] * np.linalg.norm(loop.vector, axis=1, keepdims=True)
     return Loop(loop.centre, loop.rise, loop.fall, loop.vector * size + lean)
 
 
@@ -159,20 +164,26 @@ def _own_p(body: Body) -> Loop:
 
 
 def _own_qrs(body: Body, kind: str, seconds: float) -> Loop:
-    loop = _lasting(_turned(body, _own(body, "QRS", shapes.QRS[kind])), seconds).louder(body.gain)
+    loop = _own(body, "QRS", shapes.QRS[kind])
+    other, part = body.lookalike
+    if kind == "normal" and other:
+        loop = Loop.join([loop.louder(1 - part), _own(body, "QRS", shapes.QRS[other]).louder(part)])
+    loop = _lasting(_turned(body, loop), seconds).louder(body.gain)
     return loop.shifted(-loop.landmarks()[1])
 
 
 def _own_st(body: Body, kind: str) -> Loop | None:
     if kind not in shapes.ST_LEVEL:
-        return None
+        return None if body.st_level is None else Loop.from_table(shapes.plateau(*body.st_level), unit=1.0)
     # A territory lies where it lies on the chest, however the heart is turned.
     loop = _own(body, "ST", shapes.ST_LEVEL[kind], unit=1.0)
     return loop.louder(body.injury) if kind in INJURIES else _turned(body, loop).louder(body.gain)
 
 
 def _own_t(body: Body, kind: str, injury: str | None) -> Loop:
-    loop = _turned(body, _own(body, "T", shapes.T_WAVE[kind])).louder(body.t_gain)
+    loop = _turned(body, _own(body, "T", shapes.T_WAVE.get(kind, shapes.T_WAVE["normal"]))).louder(body.t_gain)
+    if any(body.t_turn):
+        loop = loop.turned(rotation(*body.t_turn))
     if injury:
         level = np.array(shapes.ST_LEVEL[injury][0][3:]) * body.injury * shapes.T_WITH_INJURY
         loop = Loop.join([loop, Loop(loop.centre[1:], loop.rise[1:], loop.fall[1:], level[None])])
@@ -182,5 +193,5 @@ def _own_t(body: Body, kind: str, injury: str | None) -> Loop:
 def _with_voltage(qrs: Loop, body: Body, *, hypertrophic: bool) -> Loop:
     """Return the QRS loop on the side of Sokolow's limit where it belongs."""
     voltage = sokolow(qrs, body.lead_gain)
-    target = body.lvh_voltage if hypertrophic else min(voltage, MOST_VOLTAGE)
+    target = body.lvh_voltage if hypertrophic else min(voltage, body.most_voltage)
     return qrs.louder(target / voltage)

@@ -4,7 +4,7 @@ Noise arises at the ten electrodes, as it does on a skin, and reaches the leads 
 Einthoven's and Goldberger's relations hold in it as they do in the heart's own signal. Levels are ours.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,11 @@ LOOSE = 0.015  # part of the records with a chest electrode off
 MISSING = 0.010  # part of the records with missing samples
 HUMMING = 0.12  # part of the records with mains hum
 GAP_SECONDS = (0.02, 0.25)
+# Mean shares of the power of wander, muscle, white noise, motion and hum in a mix, times a constant: the smaller the
+# constant, the more does one kind prevail. Ours.
+MIX = (1.0, 0.7, 0.3, 0.7, 0.3)
+PUSHES = 2.0  # mean number of further pushes of an electrode that moves
+RISE_SECONDS, FADE_SECONDS = (0.01, 0.06), (0.1, 1.0)
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,9 @@ class NoiseLevels:
     mains_hz: float
 
 
+_NONE = NoiseLevels(wander=0.0, breathing=0.0, muscle=0.0, white=0.0, mains=0.0, mains_hz=50.0)
+
+
 def draw_levels(rng: np.random.Generator) -> NoiseLevels:
     """Draw the noise levels of a record: most records are quiet, a few are bad."""
     humming = rng.random() < HUMMING
@@ -68,8 +76,7 @@ def draw_noise(levels: NoiseLevels, samples: int, fs: float, rng: np.random.Gene
     breath = np.sin(2 * np.pi * (rng.uniform(0.18, 0.35) * time + rng.random()))
     electrodes += levels.breathing * rng.normal(0.0, 1.2, (9, 1)) * breath
     if levels.mains and levels.mains_hz < fs / 2:
-        hum = np.sin(2 * np.pi * (levels.mains_hz * time + rng.random()))
-        electrodes += levels.mains * rng.uniform(0.2, 1.0, (9, 1)) * hum
+        electrodes += levels.mains * _hum(samples, fs, levels.mains_hz, rng)
     return ELECTRODES_TO_LEADS @ electrodes
 
 
@@ -96,6 +103,67 @@ def _unit_power(shape: NDArray) -> Array:
     """Scale the amplitudes of sines so that their sum has a root mean square of 1."""
     total = np.sqrt(np.sum(np.square(shape)) / 2)
     return shape / total if total > 0 else np.zeros(len(shape))
+
+
+def draw_mixed_noise(clean: Array, fs: float, snr: float, mains: bool, rng: np.random.Generator) -> Array:
+    """Draw a mix of all kinds of noise with a given signal-to-noise ratio.
+
+    The kinds are those of the noise stress test (Moody, Muldrow and Mark, "A noise stress test for arrhythmia
+    detectors", Comput. Cardiol. 11:381-384, 1984): baseline wander, muscle noise and motion of the electrodes; with
+    mains hum and white noise. Their shares of the power are drawn anew for each record.
+
+    Args:
+        clean: ``[8, T]``, the eight independent leads without noise, in mV.
+        fs: Sampling rate in Hz.
+        snr: Power of `clean` around its mean over that of the noise, over all leads, in dB.
+        mains: Whether there is mains hum.
+        rng: Random generator.
+
+    Returns:
+        ``[8, T]`` in mV.
+    """
+    samples = clean.shape[1]
+    kinds = [
+        _coloured(replace(_NONE, wander=1.0), samples, fs, rng),
+        _coloured(replace(_NONE, muscle=1.0), samples, fs, rng),
+        _coloured(replace(_NONE, white=1.0), samples, fs, rng),
+        _motion(samples, fs, rng),
+    ]
+    if mains:
+        kinds.append(_hum(samples, fs, float(rng.choice([50.0, 60.0])), rng))
+    shares = rng.dirichlet(MIX[: len(kinds)])
+    noise = sum(
+        (np.sqrt(share) * _normed(ELECTRODES_TO_LEADS @ kind) for share, kind in zip(shares, kinds, strict=True)),
+        start=np.zeros_like(clean),
+    )
+    power = np.var(clean, axis=1).mean() / 10 ** (snr / 10)
+    return np.sqrt(power) * _normed(noise)
+
+
+def _normed(leads: Array) -> Array:
+    """Return leads ``[8, T]`` around a mean of 0 with a power of 1, over all leads; zeros stay."""
+    centred = leads - leads.mean(axis=1, keepdims=True)
+    power = float(np.mean(np.square(centred)))
+    return centred / np.sqrt(power) if power > 0 else centred
+
+
+def _motion(samples: int, fs: float, rng: np.random.Generator) -> Array:
+    """Draw the potentials ``[9, T]`` of electrodes that are pushed: sudden steps that fade away."""
+    electrodes = np.zeros((9, samples))
+    time = np.arange(samples) / fs
+    for electrode in rng.choice(9, size=int(rng.integers(1, 4)), replace=False):
+        for _ in range(1 + int(rng.poisson(PUSHES))):
+            since = np.maximum(time - rng.uniform(-0.5, samples / fs), 0.0)
+            rise, fade = rng.uniform(*RISE_SECONDS), rng.uniform(*FADE_SECONDS)
+            pushed = (1 - np.exp(-since / rise)) * np.exp(-since / fade)
+            electrodes[electrode] += rng.standard_normal() * pushed
+    return electrodes
+
+
+def _hum(samples: int, fs: float, hz: float, rng: np.random.Generator) -> Array:
+    """Draw mains hum ``[9, T]``, which each electrode takes up differently; none from half the sampling rate on."""
+    phase = 2 * np.pi * (hz * np.arange(samples) / fs + rng.random())
+    return rng.uniform(0.2, 1.0, (9, 1)) * np.sin(phase) * (hz < fs / 2)
 
 
 def draw_loose_lead(rng: np.random.Generator) -> str | None:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from ecgkit.simulate.difficulty import STANDARD, Difficulty, Spread
 from ecgkit.simulate.dipole import Array
 from ecgkit.simulate.findings import draw_conditions
 
@@ -17,6 +18,7 @@ PARTS = ("P", "QRS", "ST", "T")
 AGES = (18, 90)
 SINGLE = 0.60  # part of the patients with one ECG only
 MOST_RECORDS = 8
+LOOKALIKE_PART = (0.25, 0.55)  # of the other kind in the QRS of a patient who has a part of it
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,17 @@ class Body:
         lvh_voltage: SV1 + RV5 in mV if the left ventricle is hypertrophic.
         injury: Factor on the ST level of an injury.
         lead_gain: ``[8]``, how near each electrode lies, as a factor on each independent lead.
-        jitter: ``[part, wave, 4]``, standard normal deviates that make each wave's dipole and width its own.
+        jitter: ``[part, wave, 4]``, standard normal deviates that make each wave's dipole its own.
+        wave_size: Log of the factor on a wave, per unit of `jitter`.
+        wave_lean: Change of a wave's direction, per unit of `jitter`.
+        t_turn: Degrees by which T is turned against QRS in the frontal and in the horizontal plane.
+        st_level: ``[3]``, dipole of the ST segment in mV without any finding, or None.
+        most_voltage: Largest SV1 + RV5 in mV without hypertrophy.
+        electrodes_moved: How far chest electrodes move from one ECG to the next.
+        lookalike: Kind of QRS of which a normal QRS has a part, and the part; without its label.
+        strain: Whether hypertrophy changes ST and T.
+        long_qt: QT in s at a rate of 60/min with a long QT.
+        fascicular: Degrees by which a left anterior fascicular block turns QRS upwards.
     """
 
     age: int
@@ -66,10 +78,20 @@ class Body:
     injury: float
     lead_gain: Array
     jitter: Array
+    wave_size: float
+    wave_lean: float
+    most_voltage: float
+    electrodes_moved: Spread
+    t_turn: tuple[float, float] = (0.0, 0.0)
+    st_level: Array | None = None
+    lookalike: tuple[str, float] = ("", 0.0)
+    strain: bool = True
+    long_qt: float = 0.50
+    fascicular: float = 80.0
 
     def with_electrodes_moved(self, rng: np.random.Generator) -> "Body":
         """Return the body with electrodes placed again: chest electrodes slightly off, QRS slightly different."""
-        moved = 1 + _bounded(rng, 0.0, 0.05, 0.12, size=len(self.lead_gain)) * (np.arange(8) > 1)
+        moved = 1 + _around(rng, 0.0, self.electrodes_moved, size=len(self.lead_gain)) * (np.arange(8) > 1)
         turned = self.frontal + _bounded(rng, 0.0, 3.0, 6.0)
         return replace(self, lead_gain=self.lead_gain * moved, frontal=float(turned))
 
@@ -93,45 +115,81 @@ class Patient:
         return min(self.body.age + (time - self.times[0]).days // 365, AGES[1])
 
 
-def draw_body(rng: np.random.Generator) -> Body:
-    """Draw a body."""
+def draw_body(rng: np.random.Generator, difficulty: Difficulty = STANDARD) -> Body:
+    """Draw a body.
+
+    Args:
+        rng: Random generator.
+        difficulty: How much bodies differ.
+    """
+    return _with_deviations(_draw_shape(rng, difficulty), difficulty, rng)
+
+
+def _draw_shape(rng: np.random.Generator, difficulty: Difficulty) -> Body:
+    """Draw everything that every difficulty has, in an order that is never changed."""
     age = int(np.clip(rng.normal(58, 18), *AGES))
     female = bool(rng.random() < 0.5)
     return Body(
         age=age,
         female=female,
         resting_rate=float(_bounded(rng, 75.0 if female else 72.0, 9.0, 16.0)),
-        pr=float(_bounded(rng, 0.152 + 0.0003 * (age - 50), 0.015, 0.028)),
-        long_pr=float(rng.uniform(0.215, 0.31)),
+        pr=float(_around(rng, 0.152 + 0.0003 * (age - 50), difficulty.pr)),
+        long_pr=float(rng.uniform(*difficulty.long_pr)),
         p_seconds=float(rng.uniform(0.090, 0.115)),
-        qrs_seconds=float(_bounded(rng, 0.087 if female else 0.093, 0.007, 0.014)),
-        block_seconds=float(rng.uniform(0.126, 0.160)),
+        qrs_seconds=float(_around(rng, 0.087 if female else 0.093, difficulty.qrs_seconds)),
+        block_seconds=float(rng.uniform(*difficulty.block_seconds)),
         pvc_seconds=float(rng.uniform(0.135, 0.175)),
         pvc=str(rng.choice(["PVC-right", "PVC-left"])),
         qtc=float(_bounded(rng, 0.415 if female else 0.403, 0.013, 0.026)),
         # With age, the heart lies more to the left.
-        frontal=float(_bounded(rng, -3.0 - 0.35 * (age - 50), 13.0, 22.0)),
-        horizontal=float(_bounded(rng, 0.0, 6.0, 11.0)),
-        gain=float(np.exp(_bounded(rng, -0.06 if female else 0.06, 0.16, 0.32))),
-        t_gain=float(np.exp(_bounded(rng, -0.10 if female else 0.05, 0.20, 0.36))),
+        frontal=float(_around(rng, -3.0 - 0.35 * (age - 50), difficulty.frontal)),
+        horizontal=float(_around(rng, 0.0, difficulty.horizontal)),
+        gain=float(np.exp(_around(rng, -0.06 if female else 0.06, difficulty.gain))),
+        t_gain=float(np.exp(_around(rng, -0.10 if female else 0.05, difficulty.t_gain))),
         p_gain=float(np.exp(_bounded(rng, 0.0, 0.18, 0.35))),
-        lvh_voltage=float(rng.uniform(3.9, 5.3)),
-        injury=float(rng.uniform(0.9, 1.6)),
-        lead_gain=np.where(np.arange(8) > 1, np.exp(_bounded(rng, 0.0, 0.10, 0.18, size=8)), 1.0),
+        lvh_voltage=float(rng.uniform(*difficulty.lvh_voltage)),
+        injury=float(rng.uniform(*difficulty.injury)),
+        lead_gain=np.where(np.arange(8) > 1, np.exp(_around(rng, 0.0, difficulty.chest, size=8)), 1.0),
         jitter=np.clip(rng.standard_normal((len(PARTS), MOST_WAVES, 4)), -1.8, 1.8),
+        wave_size=difficulty.wave_size,
+        wave_lean=difficulty.wave_lean,
+        most_voltage=difficulty.most_voltage,
+        electrodes_moved=difficulty.electrodes_moved,
     )
 
 
-def draw_patient(rng: np.random.Generator) -> Patient:
+def _with_deviations(body: Body, difficulty: Difficulty, rng: np.random.Generator) -> Body:
+    """Return the body with what only a harder cohort draws."""
+    if difficulty.t_turn is None:
+        return body
+    frontal, horizontal = _around(rng, 0.0, difficulty.t_turn, size=2)
+    kinds, shares = [*difficulty.lookalikes, ""], list(difficulty.lookalikes.values())
+    kind = str(rng.choice(kinds, p=[*shares, 1 - sum(shares)]))
+    return replace(
+        body,
+        t_turn=(float(frontal), float(horizontal)),
+        st_level=np.clip(rng.standard_normal(3), -2.5, 2.5) * difficulty.st_level,
+        long_qt=float(rng.uniform(0.47, 0.54)),  # s; above 0.46 s in women and 0.45 s in men QT is prolonged
+        lookalike=(kind, float(rng.uniform(*LOOKALIKE_PART))) if kind else ("", 0.0),
+        strain=bool(rng.random() < difficulty.strain),
+        fascicular=float(rng.uniform(55.0, 90.0)),
+    )
+
+
+def draw_patient(rng: np.random.Generator, difficulty: Difficulty = STANDARD) -> Patient:
     """Draw a patient with the times of all ECGs."""
-    conditions = draw_conditions(rng)
+    conditions = draw_conditions(rng, difficulty.rates)
     count = 1 if rng.random() < SINGLE else min(1 + int(rng.geometric(0.55)), MOST_RECORDS)
     # Dates lie in MIMIC's shifted years. An ECG is repeated after hours in the ward or after years.
     first = datetime(2110, 1, 1) + timedelta(minutes=int(rng.integers(0, 85 * 365 * 24 * 60)))
     hours = np.exp(rng.uniform(np.log(2), np.log(3 * 365 * 24), count - 1))
     later = np.cumsum(np.maximum(hours * 60, 1)).astype(int)
     times = (first, *(first + timedelta(minutes=int(minutes)) for minutes in later))
-    return Patient(draw_body(rng), conditions, times)
+    return Patient(draw_body(rng, difficulty), conditions, times)
+
+
+def _around(rng: np.random.Generator, mean: float, spread: Spread, size: int | None = None) -> Array:
+    return _bounded(rng, mean, spread.sd, spread.most, size)
 
 
 def _bounded(rng: np.random.Generator, mean: float, sd: float, most: float, size: int | None = None) -> Array:

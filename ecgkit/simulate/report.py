@@ -1,7 +1,7 @@
 """The text that an ECG cart prints: one line per finding, in varying words, and a verdict.
 
 Phrases are ours, in the style of such machines. Some lines deny a finding that is absent, and a few are uncertain about
-it, since readers of real reports must handle both. Lines say nothing that the signal does not show.
+it, since readers of real reports must handle both. Lines say nothing that the labels do not say.
 """
 
 import numpy as np
@@ -70,6 +70,9 @@ PHRASES: dict[str, tuple[str, ...]] = {
         "Prolonged PR interval",
         "with 1st degree A-V block",
     ),
+    "WPW": ("WPW", "Ventricular pre-excitation", "WPW pattern"),
+    "LAnFB": ("Left anterior fascicular block", "LAFB", "Left anterior hemiblock"),
+    "LQT": ("Prolonged QT interval", "Prolonged QT", "Long QT interval"),
 }
 
 # By abbreviation: lines of a machine that looked for a finding and did not see it.

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ecgkit.simulate.difficulty import STANDARD, Difficulty
 from ecgkit.simulate.dipole import Array
 
 # Heart rates in 1/min, kept clear of the limits 60 and 100 so that a label is never a matter of rounding.
@@ -54,9 +55,23 @@ def qt_interval(rr: float, qtc: float) -> float:
     return float(qtc * np.cbrt(rr))
 
 
-def draw_rate(findings: frozenset[str], resting: float, rng: np.random.Generator) -> float:
+def rate_limits(margin: float | None) -> dict[str, tuple[float, float]]:
+    """Return the lowest and highest heart rate in 1/min of each rhythm.
+
+    Args:
+        margin: Distance from 60 and 100 in 1/min; None for that of `RATES`.
+    """
+    if margin is None:
+        return RATES
+    near = {"NSR": (60 + margin, 100 - margin), "SB": (40.0, 60 - margin), "STach": (100 + margin, 140.0)}
+    return {**RATES, **near}
+
+
+def draw_rate(
+    findings: frozenset[str], resting: float, rng: np.random.Generator, difficulty: Difficulty = STANDARD
+) -> float:
     """Draw a heart rate in 1/min that fits the findings; in normal sinus rhythm it is near the patient's own."""
-    low, high = next(limits for key, limits in RATES.items() if key in findings)
+    low, high = next(limits for key, limits in rate_limits(difficulty.rate_margin).items() if key in findings)
     if "NSR" in findings:
         return float(np.clip(resting + rng.normal(0.0, 5.0), low, high))
     if "PVC" in findings:
@@ -65,7 +80,12 @@ def draw_rate(findings: frozenset[str], resting: float, rng: np.random.Generator
 
 
 def draw_rhythm(
-    findings: frozenset[str], resting: float, qtc: float, seconds: float, rng: np.random.Generator
+    findings: frozenset[str],
+    resting: float,
+    qtc: float,
+    seconds: float,
+    rng: np.random.Generator,
+    difficulty: Difficulty = STANDARD,
 ) -> Rhythm:
     """Draw the beats of a record.
 
@@ -75,11 +95,15 @@ def draw_rhythm(
         qtc: The patient's QT at a rate of 60/min, in s.
         seconds: Length of the record in s.
         rng: Random generator.
+        difficulty: How near rates are to the limits, and how much RR intervals vary.
     """
-    mean_rr = 60.0 / draw_rate(findings, resting, rng)
+    mean_rr = 60.0 / draw_rate(findings, resting, rng, difficulty)
     count = int((seconds + 2 * MARGIN) / mean_rr) + 2
     fibrillating = "AF" in findings
-    rr = _fibrillation_rr(mean_rr, count, rng) if fibrillating else _sinus_rr(mean_rr, count, rng)
+    draw_rr, depth = (
+        (_fibrillation_rr, difficulty.fibrillation_depth) if fibrillating else (_sinus_rr, difficulty.sinus_depth)
+    )
+    rr = draw_rr(mean_rr, count, depth, rng)
     times = np.cumsum(rr) - rng.uniform(0.0, mean_rr) - MARGIN
     ectopic = np.zeros(count, dtype=bool)
     if "PVC" in findings:
@@ -88,19 +112,19 @@ def draw_rhythm(
     return Rhythm(times, 0.8 * mean_rr + 0.2 * rr, ectopic, mean_rr, fibrillating)
 
 
-def _sinus_rr(mean_rr: float, count: int, rng: np.random.Generator) -> Array:
+def _sinus_rr(mean_rr: float, count: int, depths: tuple[float, float], rng: np.random.Generator) -> Array:
     """Draw RR intervals ``[count]`` in s that follow breathing and the slower waves of blood pressure (0.1 Hz)."""
     nominal = mean_rr * np.arange(count)
-    depth = rng.uniform(0.006, 0.035) * min(mean_rr, 1.0)  # faster hearts vary less
+    depth = rng.uniform(*depths) * min(mean_rr, 1.0)  # faster hearts vary less
     breathing = np.sin(2 * np.pi * (rng.uniform(0.18, 0.35) * nominal + rng.random()))
     pressure = np.sin(2 * np.pi * (0.1 * nominal + rng.random()))
     rr = 1 + depth * (breathing + 0.4 * pressure + 0.2 * rng.standard_normal(count))
     return mean_rr * rr / rr.mean()
 
 
-def _fibrillation_rr(mean_rr: float, count: int, rng: np.random.Generator) -> Array:
+def _fibrillation_rr(mean_rr: float, count: int, depths: tuple[float, float], rng: np.random.Generator) -> Array:
     """Draw RR intervals ``[count]`` in s without any order: gamma-distributed above the AV node's shortest."""
-    variation = rng.uniform(0.17, 0.27)
+    variation = rng.uniform(*depths)
     spare = mean_rr - SHORTEST_RR
     shape = (spare / (variation * mean_rr)) ** 2
     return SHORTEST_RR + rng.gamma(shape, spare / shape, count)

@@ -47,6 +47,13 @@ QRS: dict[str, Table] = {
         (0, 9.5, 10.5, 1.35, 0.62, 0.55),
         (19, 10.0, 10.0, 0.00, -0.28, 0.80),
     ),
+    # An accessory pathway starts early: a slow delta wave before the normal way.
+    "WPW": (
+        (-46, 13, 14, 0.34, 0.16, -0.16),
+        (-19, 5.5, 6.0, -0.06, -0.03, -0.14),
+        (0, 8.0, 9.0, 1.18, 0.80, 0.22),
+        (17, 8.5, 9.0, -0.10, -0.26, 0.64),
+    ),
     # A focus in the right ventricle's outflow: like a left bundle branch block, but downwards.
     "PVC-right": (
         (-40, 16, 18, 0.25, 0.55, 0.25),
@@ -93,19 +100,20 @@ T_WAVE: dict[str, Table] = {
 _ST_PLATEAU = ((0.16, 0.14, 0.22), (0.52, 0.22, 0.26))
 
 
-def _plateau(x: float, y: float, z: float) -> Table:
+def plateau(x: float, y: float, z: float) -> Table:
+    """Return an ST loop that holds a level, the dipole (x, y, z) in mV."""
     return tuple((*times, x, y, z) for times in _ST_PLATEAU)
 
 
 ST_LEVEL: dict[str, Table] = {
-    "STE-anterior": _plateau(0.08, -0.06, -0.24),
-    "STE-inferior": _plateau(-0.04, 0.23, 0.03),
-    "STE-lateral": _plateau(0.24, -0.10, 0.09),
+    "STE-anterior": plateau(0.08, -0.06, -0.24),
+    "STE-inferior": plateau(-0.04, 0.23, 0.03),
+    "STE-lateral": plateau(0.24, -0.10, 0.09),
     # Less than the injury's, and sloping into T, whose rise carries the rest.
-    "LBBB": _plateau(-0.06, -0.02, -0.09),
-    "LVH": _plateau(-0.06, -0.01, -0.05),
-    "PVC-right": _plateau(-0.05, -0.08, -0.07),
-    "PVC-left": _plateau(0.05, 0.06, 0.05),
+    "LBBB": plateau(-0.06, -0.02, -0.09),
+    "LVH": plateau(-0.06, -0.01, -0.05),
+    "PVC-right": plateau(-0.05, -0.08, -0.07),
+    "PVC-left": plateau(0.05, 0.06, 0.05),
 }
 
 # Early in an infarct T stands with ST: the dipole added to T, in parts of the plateau's.

@@ -60,6 +60,7 @@ class StudyTraining:
         data: Name of the store.
         cell: Name in tables, such as ``without L_CQ``; ``{KEY}`` stands for a value of `grid`.
         published: Name under which the publication lists it; see `ecgkit.reporting.tables.published_numbers`.
+        published_untrained: Name under which it lists the same encoder with random weights.
         preset: Preset of the family.
         settings: Changes of its settings.
         task: For a supervised method, the task that gives the labels.
@@ -77,6 +78,7 @@ class StudyTraining:
     data: str
     cell: str = ""
     published: str = ""
+    published_untrained: str = ""
     preset: str = ""
     settings: tuple[str, ...] = ()
     task: str = ""
@@ -121,10 +123,11 @@ class StudyProbe:
         cell: Name of its table, such as ``Table 2a``.
         data: Name of the store of tasks that name none.
         trainings: Names of the trainings whose runs are probed; None for all, empty for none.
+        trained: Whether the runs themselves are probed.
         untrained: Whether the same encoders with random weights are probed too.
         scratch: Whether the same encoders are also trained from scratch on each task.
         encoder_settings: Changes of a trained run's settings that need no other weights, such as ``readout=enc_mean``.
-        as_published: Name under which the publication lists the encoders with `encoder_settings`.
+        called: Name of the encoders with `encoder_settings` in the publication, and in tables.
         layers: Layers to probe, such as ``all``: the cells are analyses of layers.
         perturb: Perturbations of the test records: the cells are analyses of perturbations.
         printed: Numbers of the publication.
@@ -135,10 +138,11 @@ class StudyProbe:
     cell: str = ""
     data: str = ""
     trainings: tuple[str, ...] | None = None
+    trained: bool = True
     untrained: bool = False
     scratch: bool = False
     encoder_settings: tuple[str, ...] = ()
-    as_published: str = ""
+    called: str = ""
     layers: str = ""
     perturb: tuple[str, ...] = ()
     printed: tuple[Printed, ...] = ()

@@ -185,17 +185,20 @@ class _Encoder:
 
 def _encoders(probe: StudyProbe, runs: Sequence[Run], places: Places) -> Iterator[_Encoder]:
     """Yield the encoders of a probe: runs, the same without pretraining, those of the suite, and baselines."""
-    for run in runs:
-        published = probe.as_published if probe.encoder_settings else run.training.published
+    for run in runs if probe.trained else ():
+        published = probe.called if probe.encoder_settings else run.training.published
         choice = EncoderChoice(run=str(places.run(run)), settings=probe.encoder_settings)
-        yield _Encoder(choice, ", ".join([run.cell, *probe.encoder_settings]), published, run.name, run.seed)
+        of = ", ".join([run.cell, *probe.encoder_settings])
+        yield _Encoder(choice, probe.called or of, published, run.name, run.seed)
     wanted = {"random-init": probe.untrained, "scratch": probe.scratch}
     words = {"random-init": "random weights", "scratch": "from scratch"}
     for weights in (name for name, is_wanted in wanted.items() if is_wanted):
         choices: dict[EncoderChoice, Run] = {}
         for run in runs:
             choices.setdefault(run.untrained(weights), run)
-        yield from (_Encoder(choice, f"{run.cell}, {words[weights]}") for choice, run in choices.items())
+        for choice, run in choices.items():
+            published = run.training.published_untrained if weights == "random-init" else ""
+            yield _Encoder(choice, f"{run.cell}, {words[weights]}", published)
     yield from (_Encoder(choice, choice.name) for choice in probe.suite.runs)
     if probe.suite.baselines:
         yield _Encoder(None, "")

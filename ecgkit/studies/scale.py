@@ -1,8 +1,9 @@
 """A study at scale ``tiny``: the same grid with small models on simulated ECGs, to try it in minutes.
 
 Stores become simulated cohorts, tasks the task ``simulated``, presets their tiny counterparts, epochs 1 and seeds the
-first. Subsets and amounts of labels keep their order and become small. Of the settings, those of texts, entities and
-recipes are left out. What remains is whether the grid runs; its numbers mean nothing.
+first. Subsets and amounts of labels keep their order and become small. Of random lead sets the first of each size
+stays. Of the settings, those of texts, entities, signals and recipes are left out. What remains is whether the grid
+runs; its numbers mean nothing.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -50,7 +51,9 @@ def tiny_preset(method: str, preset: str) -> str:
     """Return the tiny counterpart of a preset; the preset itself if its family has none."""
     entry = host().get(MethodEntry, method)
     presets = load_target(entry.presets, f"the presets of {method}")
-    names = (preset if TINY in preset.split("-") else "", f"{preset}-{TINY}", f"{TINY}-{preset}", TINY)
+    kind = preset.rpartition("-")[0]  # such as ipastmem of ipastmem-paper
+    own = preset if TINY in preset.split("-") else ""
+    names = (own, f"{preset}-{TINY}", f"{TINY}-{preset}", f"{kind}-{TINY}", TINY)
     known = [name for name in names if name in presets]
     # A size may be called tiny in a paper and be too large here: the family's own tiny preset is smaller.
     return known[-1] if known and known[0].startswith("vit") else next(iter(known), preset)
@@ -62,6 +65,7 @@ def _training(training: StudyTraining, subsets: dict[Any, Any]) -> StudyTraining
     return replace(
         training,
         published="",
+        published_untrained="",
         preset=tiny_preset(training.method, training.preset),
         settings=(*_kept(settings), *ONE_EPOCH),
         task=TASK if training.task else "",
@@ -94,7 +98,7 @@ def _probe(probe: StudyProbe, store: str) -> StudyProbe:
     return replace(
         probe,
         data=store,
-        as_published="",
+        called="",
         printed=(),
         suite=replace(
             suite,
@@ -102,6 +106,7 @@ def _probe(probe: StudyProbe, store: str) -> StudyProbe:
             models=(),
             tasks=(SuiteTask(TASK, store),),
             heads=tuple(_head(head) for head in suite.heads),
+            leads=tuple(name for name in suite.leads if "#" not in name or name.endswith("#1")),
             fractions=_ranks(suite.fractions, lambda rank: PERCENT + 10 * rank, whole=100.0),
             label_counts=_ranks(suite.label_counts, lambda rank: LABELS + 10 * rank, draws=True),
             label_set="",

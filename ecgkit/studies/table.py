@@ -13,6 +13,7 @@ from statistics import fmean
 from ecgkit.atomic import atomic_file
 from ecgkit.evaluation.results.averages import average_auroc
 from ecgkit.evaluation.results.row import ResultRow
+from ecgkit.evaluation.suites.file import learns_nothing
 from ecgkit.reporting.tables.published_numbers import published_numbers
 from ecgkit.studies.file import Printed
 from ecgkit.studies.grid import Asked, amount_of
@@ -111,7 +112,7 @@ def _line(key: _Key, task: str, auroc: str, results: int, published: str) -> Lin
 
 def _published(key: _Key, asked: Asked, task: str) -> str:
     """Return what is printed of a cell: in the file of published numbers, and in the study itself."""
-    share = key.labels or "100 %"
+    share = "0 %" if learns_nothing(key.head) else key.labels or "100 %"
     listed = [
         Printed(entry.text, entry.source, entry.certainty)
         for entry in published_numbers()

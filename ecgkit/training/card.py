@@ -1,13 +1,23 @@
 """The model card of a run, ``README.md``: model, input, data, training and terms of use."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ecgkit.entries import MethodEntry
+from ecgkit.methods import Encoder
+from ecgkit.methods.habits import habits_of
+from ecgkit.signal.spec import SignalSpec
 from ecgkit.training.run import WEIGHTS
 from ecgkit.training.selection import describe_selection
 from ecgkit.training.setup import Setup
 
 CARD = "README.md"
+USE = """## Use
+
+For research only. The data's terms for derived models apply to the weights. This is not a medical device, and it has
+not been validated for clinical use.
+"""
 
 
 def write_card(folder: Path, setup: Setup, metrics: list[dict[str, Any]]) -> None:
@@ -34,8 +44,7 @@ Every setting, the versions of the software and the command are in `config.yaml`
 {labels}
 ## Input
 
-{setup.config.signal}. `ecgkit probe` builds exactly this from any store.
-
+{_input(setup.method.encoder, setup.config.signal)}
 ## Data
 
 Store `{store.name}`, dataset {store.attributes["dataset"]}, content hash {store.content_hash}.
@@ -44,8 +53,42 @@ Store `{store.name}`, dataset {store.attributes["dataset"]}, content hash {store
 patient.
 {origins}Licence of the data: {license_}.
 
-## Use
+{USE}"""
 
-For research only. The data's terms for derived models apply to the weights. This is not a medical device, and it has
-not been validated for clinical use.
-"""
+
+def write_imported_card(
+    folder: Path, entry: MethodEntry, encoder: Encoder, signal: SignalSpec, facts: Mapping[str, Any]
+) -> None:
+    """Write the card of imported weights.
+
+    Args:
+        folder: The run folder.
+        entry: The method family.
+        encoder: The encoder.
+        signal: Its signal contract.
+        facts: What the run's ``config.yaml`` says of the import.
+    """
+    parameters = sum(p.numel() for p in encoder.parameters())
+    text = f"""# {entry.name}
+
+{entry.summary}. {entry.paper}
+
+## Model
+
+Published weights `{facts["file"]}`, SHA-256 {facts["sha256"]}, imported into an encoder with {parameters:,} parameters.
+
+## Input
+
+{_input(encoder, signal)}
+## Data
+
+Trained on {facts.get("trained_on") or "data that no card names; see the publication"}.
+Licence of the weights: {facts.get("licence") or "unknown"}.
+
+{USE}"""
+    (folder / CARD).write_text(text, encoding="utf-8")
+
+
+def _input(encoder: Encoder, signal: SignalSpec) -> str:
+    habits = "".join(f"- {case}: {habit}\n" for case, habit in habits_of(encoder, signal).items())
+    return f"{signal}. `ecgkit probe` builds exactly this from any store.\n\n{habits}"

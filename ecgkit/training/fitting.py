@@ -1,13 +1,17 @@
-"""Training on labels in one process: the epochs of fine-tuning, of training from scratch and of trained heads.
+"""Training on labels: the epochs of fine-tuning, of training from scratch and of trained heads.
 
 Each step is a step of the training kernel (`ecgkit.training.optimization`). The recipe decides which weights are kept:
 those of the epoch with the best validation merit (the earliest of equal ones), or those of the last epoch.
+
+Several processes may share each batch (`Optimization.processes`). The loss of each is then its part of the batch's
+loss, so that the sum over the processes is the loss of the whole batch.
 """
 
 from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from ecgkit.methods import Clock
@@ -32,7 +36,7 @@ def fit_epochs(
         module: The module to train.
         optimization: Its optimisers and their recipe.
         batches: Returns the batches of an epoch (counted from 0) and their number, which is equal in every epoch.
-        loss: Returns the scalar loss of a batch and its number of records.
+        loss: Returns the scalar loss of a batch, or this process's part of it, and the batch's number of records.
         judge: Takes the epoch (counted from 0) and its mean training loss; returns the merit on the validation set.
         watch: Called with epochs done and epochs in all.
 
@@ -43,6 +47,7 @@ def fit_epochs(
     best: tuple[Merit, int, dict[str, Tensor]] | None = None
     for epoch in range(recipe.epochs):
         mean = _train_epoch(module, optimization, *batches(epoch), loss, epoch)
+        _share_buffers(module, optimization)
         merit = judge(epoch, mean)
         if best is None or recipe.checkpoint == "last" or merit > best[0]:
             best = merit, epoch + 1, _copy(module)
@@ -80,7 +85,16 @@ def _train_epoch(
         optimization.step([value], Clock.at(epoch * number + i, epochs * number, epochs))
         total += value.detach().double() * size
         records += size
-    return float(total) / max(records, 1)
+    return float(optimization.processes.total({"loss": total})["loss"]) / max(records, 1)
+
+
+def _share_buffers(module: nn.Module, optimization: Optimization) -> None:
+    """Replace the statistics that a module keeps, such as those of batch normalisation, by their mean."""
+    if optimization.processes.size > 1:
+        for buffer in module.buffers():
+            if buffer.is_floating_point():
+                dist.all_reduce(buffer)
+                buffer /= optimization.processes.size
 
 
 def _copy(module: nn.Module) -> dict[str, Tensor]:

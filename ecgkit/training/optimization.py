@@ -9,11 +9,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
+import torch.distributed as dist
 from torch import Tensor, nn
 
 from ecgkit.errors import PluginError
 from ecgkit.methods import Clock, Encoder, Method
 from ecgkit.recipe import Recipe
+from ecgkit.training.processes import ALONE, Processes
 
 
 class Optimization:
@@ -23,12 +25,18 @@ class Optimization:
         recipe: Gives schedule, clipping and precision.
         device: Device of the model.
         optimizers: The optimisers. Each trained parameter is in exactly one of them.
+        processes: Processes whose gradients are added up before a step. One process, if each of several is given a
+            model that adds up gradients itself.
     """
 
     def __init__(
-        self, recipe: Recipe, device: torch.device, optimizers: torch.optim.Optimizer | Sequence[torch.optim.Optimizer]
+        self,
+        recipe: Recipe,
+        device: torch.device,
+        optimizers: torch.optim.Optimizer | Sequence[torch.optim.Optimizer],
+        processes: Processes = ALONE,
     ) -> None:
-        self.recipe, self.device = recipe, device
+        self.recipe, self.device, self.processes = recipe, device, processes
         self.optimizers = (optimizers,) if isinstance(optimizers, torch.optim.Optimizer) else tuple(optimizers)
 
     @property
@@ -55,6 +63,8 @@ class Optimization:
         """
         for loss in losses:
             loss.backward()  # type: ignore[no-untyped-call]
+        if self.processes.size > 1:
+            add_gradients([p for group in self.groups for p in group["params"]], self.processes)
         self.set_rates(clock)
         if self.recipe.clip is not None:
             torch.nn.utils.clip_grad_norm_([p for group in self.groups for p in group["params"]], self.recipe.clip)
@@ -70,6 +80,19 @@ class Optimization:
                 group["lr"] = lr * group.get("share", 1.0)
             if self.recipe.final_weight_decay is not None and group.get("decayed", group["weight_decay"] > 0):
                 group["weight_decay"] = self.recipe.weight_decay_at(clock.progress)
+
+
+def add_gradients(parameters: Sequence[nn.Parameter], processes: Processes) -> None:
+    """Replace the gradients by their sums over all processes; one that no process has stays None."""
+    has = processes.agree([p.grad is not None for p in parameters])
+    used = [p for p, there in zip(parameters, has, strict=True) if there]
+    grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in used]
+    if not grads:
+        return
+    flat = torch.cat([grad.flatten() for grad in grads])  # one call, since each has its latency
+    dist.all_reduce(flat)
+    for p, total in zip(used, torch.split(flat, [p.numel() for p in used]), strict=True):
+        p.grad = total.view_as(p)
 
 
 def trained_parameters(module: nn.Module) -> dict[str, nn.Parameter]:

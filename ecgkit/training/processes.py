@@ -97,6 +97,9 @@ class Processes:
         return parts
 
 
+ALONE = Processes()  # one process
+
+
 @contextmanager
 def joined(device: str) -> Iterator[Processes]:
     """Join the processes that a launcher started; a single process joins no group.

@@ -11,6 +11,7 @@ from ecgkit.atomic import atomic_folder, check_output
 from ecgkit.config import override
 from ecgkit.entries import MethodEntry, load_target
 from ecgkit.errors import RunError
+from ecgkit.training.card import write_imported_card
 from ecgkit.training.run import WEIGHTS, load_encoder, write_config
 from ecgkit.training.weight_cards import WeightCard, cards_of_file
 from ecgkit.training.weights import file_sha256, read_foreign_weights, save_tensors
@@ -76,12 +77,13 @@ def import_published(
     sha256 = file_sha256(file)
     cards = tuple(cards_of_file(entry, config, file, sha256))
     config = override(config, settings)
-    load_encoder(entry, config, state, source=str(file), exact=True)
+    encoder = load_encoder(entry, config, state, source=str(file), exact=True)
     _check_sum(file, sha256, cards)
     with atomic_folder(out, "run") as folder:
         save_tensors(folder / WEIGHTS, state)
         facts = {"file": file.name, "sha256": sha256, "left_out": list(left_out), **(fetched or {}), **_stated(cards)}
         write_config(folder, entry, "", config, {"imported": facts}, torch.device("cpu"))
+        write_imported_card(folder, entry, encoder, config.signal, facts)
     values = sum(value.numel() for value in state.values())
     return Imported(values, len(state), left_out, cards, (fetched or {}).get("source", ""))
 

@@ -7,9 +7,8 @@ from typing import Any
 
 from ecgkit.entries import HeadEntry, MethodEntry, SupplyEntry, TaskEntry, load_target
 from ecgkit.errors import EcgkitError, RunError
-from ecgkit.methods import Encoder
+from ecgkit.methods.habits import habits_of
 from ecgkit.plugins import host
-from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 from ecgkit.tasks.loading import load_task
 from ecgkit.training.weight_cards import WeightCard, weight_cards
@@ -197,21 +196,8 @@ def _presets(entry: MethodEntry, store: Store | None) -> Iterator[EncoderDetails
             lacks=lacks,
             weights=tuple(card for card in cards if card.preset == name),
             pretrains=entry.pretrains,
-            habits={} if built is None else _habits(built.encoder, config.signal),
+            habits={} if built is None else habits_of(built.encoder, config.signal),
         )
-
-
-def _habits(encoder: Encoder, spec: SignalSpec) -> dict[str, str]:
-    """Return what an encoder makes of records that have fewer leads than its input, or are shorter or longer."""
-    starts = [f"{start:g}" for start in spec.eval_starts]
-    longer = f"its {spec.seconds:g} s from {starts[0]} s on"
-    if len(starts) > 1:
-        longer = f"features are the mean over the crops at {', '.join(starts)} s of its first {spec.window:g} s"
-    return {
-        "fewer leads": f"{encoder.fill} in place of the others" if encoder.fill else "only those that are given",
-        f"a record below {spec.seconds:g} s": f"ends with {encoder.padding}" if encoder.padding else "counts as it is",
-        f"a record above {spec.seconds:g} s": longer,
-    }
 
 
 def _without_weights(entry: MethodEntry, config: Any) -> Any:

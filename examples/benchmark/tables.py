@@ -10,7 +10,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import yaml
@@ -21,13 +20,14 @@ from ecgkit.evaluation.results.row import ResultRow, find_rows
 from ecgkit.evaluation.scores.areas import areas, unit_numbers
 from ecgkit.evaluation.scores.bootstrap import Difference
 from ecgkit.evaluation.scores.significance import differences_from, holm
+from ecgkit.studies.file import Study, read_study
 
 Rows = list[tuple[Path, ResultRow]]
 
 
-def write(plan: dict[str, Any], out: Path) -> None:
+def write(study: Study, out: Path) -> None:
     """Write ``OUT/tables.md``."""
-    parts = [f"## {title}\n\n{table}" for title, table in tables(plan, out / "results", out / "runs")]
+    parts = [f"## {title}\n\n{table}" for title, table in tables(study, out / "results", out / "runs")]
     (out / "tables.md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print(f"wrote {out / 'tables.md'}")
 
@@ -78,15 +78,15 @@ DIRECTIONS: dict[str, tuple[Pair, ...]] = {
 }
 
 
-def tables(plan: dict[str, Any], results: Path, runs: Path) -> Iterable[tuple[str, str]]:
+def tables(study: Study, results: Path, runs: Path) -> Iterable[tuple[str, str]]:
     """Yield each table with its title."""
     linear, leads, zero_shot = (read(results, suite) for suite in ("fractions", "leads", "zero-shot"))
     heads = read(results, "heads-by-lead") + read(results, "heads-by-layer")
     scratch = read(results, "scratch")
     whole = [entry for entry in linear if entry[1].fraction == 1]
-    yield "What was trained", markdown([cost(run, runs) for run in (*plan["runs"], *plan["simulated_runs"])])
+    yield "What was trained", markdown([cost(training.name, runs) for training in study.trainings])
     yield "Linear probe by share of the labels", markdown(by(linear + scratch, lambda row: f"{row.fraction:.0%}"))
-    yield "Against its own random encoder, all labels", markdown(against(whole, by_random(plan)))
+    yield "Against its own random encoder, all labels", markdown(against(whole, by_random(study)))
     yield "Linear probe by leads", markdown(by(whole + leads, leads_of, LEADS))
     shown = {name(row) for _, row in heads}
     yield "Heads, all labels", markdown(by([e for e in whole if name(e[1]) in shown] + heads, head_of))
@@ -111,9 +111,10 @@ def leads_of(row: ResultRow) -> str:
     return row.lead_set or "12"
 
 
-def by_random(plan: dict[str, Any]) -> list[Pair]:
+def by_random(study: Study) -> list[Pair]:
     """Return each run beside the random encoder of its family and preset."""
-    return [(Side(run), Side(f"{of['method']} {of['preset']}, random-init")) for run, of in plan["runs"].items()]
+    real = (training for training in study.trainings if not training.name.startswith("sim-"))
+    return [(Side(of.name), Side(f"{of.method} {of.preset}, random-init")) for of in real]
 
 
 def name(row: ResultRow) -> str:
@@ -221,4 +222,4 @@ def markdown(lines: Sequence[dict[str, str]]) -> str:
 
 if __name__ == "__main__":
     folder = Path(sys.argv[1])
-    write(yaml.safe_load((Path(__file__).parent / "benchmark.yaml").read_text(encoding="utf-8")), folder)
+    write(read_study(Path(__file__).parent / "benchmark.yaml"), folder)

@@ -51,6 +51,8 @@ class ClearConfig:
             published weights need it. ``linear`` reads one beat only.
         pad_aware: Whether attention and loss leave out empty slots (ours); the released code treats them as beats.
         conduction: Whether the decoder rebuilds a hidden beat from the same beat of the other leads only.
+        summary: One summary token per ``lead`` (the paper), or ``one`` for all leads (an ablation), which attends to
+            all beats and which all beats attend to, in encoder and decoder.
         view: Whether a summary attends only within its own lead, in encoder and decoder.
         window: How beats are cut, and the number of slots per lead.
         signal: The input.
@@ -71,6 +73,7 @@ class ClearConfig:
     embed: Literal["conv", "linear"] = "conv"
     pad_aware: bool = True
     conduction: bool = True
+    summary: Literal["lead", "one"] = "lead"
     view: bool = True
     window: BeatWindow = PUBLISHED
     signal: SignalSpec = SIGNAL
@@ -85,12 +88,19 @@ class ClearConfig:
                 raise ValueError(f"{width} {getattr(self, width)} must be a multiple of {heads} {getattr(self, heads)}")
         if not 0 <= self.dropout < 1:
             raise ValueError(f"dropout {self.dropout} must be at least 0 and below 1")
+        if self.summary == "one" and self.encoder_mask == "released":
+            raise ValueError("summary one has no encoder_mask released, which is a mask of the leads' summaries")
         if not 0 < self.mask_ratio < 1:
             raise ValueError(f"mask_ratio {self.mask_ratio} must lie between 0 and 1")
         if self.window.max_beats is None:
             raise ValueError("window.max_beats must be a number, because every slot has a position of its own")
         if not set(self.signal.leads) <= set(STANDARD_LEADS):
             raise ValueError(f"leads {self.signal.leads} must be some of the standard twelve")
+
+    @property
+    def keeps_views(self) -> bool:
+        """Whether a summary attends only within its own lead."""
+        return self.view and self.summary == "lead"
 
     @property
     def slots(self) -> int:
@@ -102,6 +112,10 @@ class ClearConfig:
 BASE = ClearConfig()
 PRESETS = {
     "base": BASE,
+    # As published: the batch of seven GPUs with its rate of 5e-4, one mask per batch, empty slots counted as beats.
+    "paper": replace(
+        BASE, mask_per="batch", pad_aware=False, recipe=replace(RECIPE, batch_size=1792, lr=5e-4 * 256 / 1792)
+    ),
     "large": replace(BASE, width=1024, depth=24, heads=16, decoder_width=1024, decoder_depth=24, decoder_heads=16),
     # Ours: small enough for two CPU cores, with a schedule for hundreds of records.
     "tiny": replace(

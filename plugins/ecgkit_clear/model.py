@@ -69,7 +69,7 @@ class ClearEncoder(Encoder):
         nn.init.kaiming_normal_(self.embed.weight, mode="fan_in", nonlinearity="leaky_relu")
         self.lead_embedding = nn.Embedding(IDS, D)
         self.second_embedding = nn.Embedding(IDS, D)
-        self.summary = nn.Parameter(torch.empty(LEADS, D).normal_(std=0.02))
+        self.summary = nn.Parameter(torch.empty(LEADS if config.summary == "lead" else 1, D).normal_(std=0.02))
         self.positions = nn.Parameter(torch.randn(LEADS + LEADS * S, D))  # summaries, then beats lead by lead
         self.blocks = _blocks(D, config.depth, config.heads, config)
         self.norm = nn.LayerNorm(D)
@@ -117,12 +117,14 @@ class ClearEncoder(Encoder):
             real: Bool ``[B, k]``, False for empty slots; None if all are to be seen.
 
         Returns:
-            The output of every block, ``[B, L + k, D]`` each, summaries first.
+            The output of every block, ``[B, L + k, D]`` each, summaries first; of one summary ``[B, 1 + k, D]``.
         """
-        summaries = self.summary[lead_ids] + self.positions[lead_ids]
+        ids = summary_ids(self.config, lead_ids)
+        summaries = self.summary[ids] + self.positions[ids]
         x = torch.cat([summaries.expand(tokens.shape[0], -1, -1).to(tokens.dtype), tokens], dim=1)
-        rule = "full" if not self.config.view and self.config.encoder_mask != "released" else self.config.encoder_mask
-        allowed = encoder_rule(rule, len(lead_ids), token_leads, real)
+        mask = self.config.encoder_mask
+        rule = "full" if not self.config.keeps_views and mask != "released" else mask
+        allowed = encoder_rule(rule, len(ids), token_leads, real)
         outputs = []
         for block in self.blocks:
             x = block(x, allowed)
@@ -148,11 +150,12 @@ class ClearEncoder(Encoder):
         there = beats.real.repeat(1, L)
         weight = there[..., None].to(tokens.dtype)
         last = self.norm(outputs[-1])
+        s = len(summary_ids(self.config, lead_ids))
         return Features(
-            pooled=last[:, :L].mean(dim=1),
-            per_lead=last[:, :L],
-            tokens=last[:, L:],
-            layers=torch.stack([output[:, :L].mean(dim=1) for output in outputs], dim=1),
+            pooled=last[:, :s].mean(dim=1),
+            per_lead=last[:, :s] if self.config.summary == "lead" else None,
+            tokens=last[:, s:],
+            layers=torch.stack([output[:, :s].mean(dim=1) for output in outputs], dim=1),
             # Of the beats: the summaries enter the first block with nothing of the record in them.
             layer_input=(tokens * weight).sum(1) / weight.sum(1).clamp(min=1),
             token_leads=leads,
@@ -173,9 +176,16 @@ class ClearEncoder(Encoder):
         L, device = batch.signal.shape[1], batch.signal.device
         leads = torch.arange(L, device=device).repeat_interleave(self.slots)
         layout = stretch_layout(leads, beats.spans[0].repeat(L, 1), L, beats.real[0].repeat(L))
-        layout = layout.placed(torch.arange(L, L + len(leads), device=device), L + len(leads))
-        summaries = torch.eye(layout.count, dtype=torch.float64, device=device)[:L]
-        return replace(layout, pooled=summaries.mean(dim=0), per_lead=summaries)
+        s = len(summary_ids(self.config, batch.lead_ids))
+        layout = layout.placed(torch.arange(s, s + len(leads), device=device), s + len(leads))
+        summaries = torch.eye(layout.count, dtype=torch.float64, device=device)[:s]
+        pooled = replace(layout, pooled=summaries.mean(dim=0))
+        return replace(pooled, per_lead=summaries) if self.config.summary == "lead" else pooled
+
+
+def summary_ids(config: ClearConfig, lead_ids: Tensor) -> Tensor:
+    """Return the ids of the summaries of some leads: one per lead, or the first for all."""
+    return lead_ids if config.summary == "lead" else lead_ids.new_zeros(1)
 
 
 def encoder_rule(rule: str, leads: int, token_leads: Tensor, real: Tensor | None) -> Tensor | None:
@@ -241,7 +251,7 @@ class ClearDecoder(nn.Module):
         """Rebuild all beats.
 
         Args:
-            latent: ``[B, L + k, D]`` from the encoder.
+            latent: ``[B, L + k, D]`` from the encoder; with one summary ``[B, 1 + k, D]``.
             lead_ids: ``[L]``.
             mask: Which of the L S beats were visible.
             real: Bool ``[B, L S]``, False for empty slots; None if all are to be seen.
@@ -251,15 +261,17 @@ class ClearDecoder(nn.Module):
         """
         L, S = len(lead_ids), self.config.slots
         x = self.embed(latent)
-        summaries, visible = x[:, :L], x[:, L:]
+        ids = summary_ids(self.config, lead_ids)
+        s = len(ids)
+        summaries, visible = x[:, :s], x[:, s:]
         hidden = self.mask_token.to(x.dtype).expand(len(x), L * S - visible.shape[1], -1)
         beats = gather_tokens(torch.cat([visible, hidden], dim=1), mask.ids_restore)
         places = LEADS + lead_ids[:, None] * S + torch.arange(S, device=lead_ids.device)
-        x = torch.cat([summaries, beats], dim=1) + self.positions[torch.cat([lead_ids, places.flatten()])]
+        x = torch.cat([summaries, beats], dim=1) + self.positions[torch.cat([ids, places.flatten()])]
         rule = decoder_rule(self.config, L, mask, real)
         for block in self.blocks:
             x = block(x, rule)
-        out: Tensor = self.head(self.norm(x)[:, L:])
+        out: Tensor = self.head(self.norm(x)[:, s:])
         return out
 
 
@@ -271,16 +283,18 @@ def decoder_rule(config: ClearConfig, leads: int, mask: Mask, real: Tensor | Non
         mask.mask.bool().view(B, leads, S),
         None if real is None else real.view(B, leads, S),
     )
-    if config.conduction and config.view:
+    if config.conduction and config.keeps_views:
         return grid
-    allowed = grid.dense()
+    allowed, first = grid.dense(), leads
+    if config.summary == "one":
+        allowed, first = F.pad(allowed[..., leads:, leads:], (1, 0, 1, 0), value=True), 1
     if not config.conduction:
-        allowed[..., leads:, leads:] = True
+        allowed[..., first:, first:] = True
     if not config.view:
-        allowed[..., :leads, :] = True
-        allowed[..., :, :leads] = True
+        allowed[..., :first, :] = True
+        allowed[..., :, :first] = True
     if real is not None:
-        seen = F.pad(real, (leads, 0), value=True)[:, None, None]
+        seen = F.pad(real, (first, 0), value=True)[:, None, None]
         allowed &= seen | torch.eye(allowed.shape[-1], dtype=torch.bool, device=allowed.device)
     return allowed
 

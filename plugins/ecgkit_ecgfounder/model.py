@@ -19,11 +19,13 @@ class EcgFounderEncoder(Encoder):
     """Features are the mean of the last map over time."""
 
     fill: ClassVar[str] = "zeros"
-    padding: ClassVar[str] = "zeros, or the record stretched (stretch)"  # a shorter record is padded, as published
+    padding: ClassVar[str] = "zeros"  # a shorter record is padded and counted, as published
 
     def __init__(self, config: EcgFounderConfig) -> None:
         super().__init__()
         self.stretch = config.stretch
+        if config.stretch:
+            self.padding = "its last samples: it is stretched"  # type: ignore[misc]
         self.rows = LeadRows(config.signal)
         self.trunk = Net1d(
             leads=len(config.signal.leads),

@@ -166,6 +166,9 @@ TINY = replace(
 )
 PRESETS = {
     "base": BASE,
+    # The text of version 2: four convolutions, standard attention, the gate; stopped as the released code is.
+    "paper": replace(BASE, conv_layers=4, attention="standard", gate=True, recipe=replace(RECIPE, patience=10)),
+    "released": replace(BASE, recipe=replace(RECIPE, patience=10)),
     "gate": replace(BASE, gate=True),
     "tiny": TINY,
     "tiny-gate": replace(TINY, gate=True),

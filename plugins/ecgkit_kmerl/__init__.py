@@ -37,7 +37,7 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
             presets="ecgkit_kmerl.config:MERL_PRESETS",
             paper="MERL, arXiv 2403.06659 (ICML 2024)",
             needs=("signal", "reports"),
-            features=("tokens",),
+            features=("tokens", "layers", "layer_input"),
             importer="ecgkit_kmerl.official:import_official",
         )
     )

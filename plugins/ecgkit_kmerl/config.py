@@ -40,6 +40,9 @@ SMALL_RECIPE = Recipe(
 # MERL's code takes the pooled output of the language model, and K-MERL is built on it.
 TEXT = TextConfig(pooling="pooler")
 SMALL_TEXT = replace(TEXT, width=128)
+MEDCPT = replace(TEXT, encoder="medcpt", width=768)
+# Entities that a model has read, with subtypes counted as their parents: ecgkit extract-knowledge --name model.
+BY_A_MODEL = EntitySource("model")
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,9 @@ class KMerlConfig:
         contrast: ``sum`` or ``mean`` of the two directions.
         w_contrast: Weight of the contrastive loss; 0 leaves it out.
         w_query: Weight of the query loss; 0 leaves it out.
+        score: How classes are scored by their names: ``query``, by the query network, or ``cosine``, by the similarity
+            of the projected ECG and class name. Without a query loss it is always the second. It changes no weights, so
+            a trained run can be probed with either.
         uncertain: How the query loss counts an entity if the report is unsure of it: ``negative`` (the paper's labels
             are findings asserted as present), ``positive``, or ``ignore``.
         entities: The extraction to learn from, ``entities.name``, and the names of its entities.
@@ -99,6 +105,7 @@ class KMerlConfig:
     contrast: Literal["sum", "mean"] = "sum"
     w_contrast: float = 1.0
     w_query: float = 1.0
+    score: Literal["query", "cosine"] = "query"
     uncertain: Literal["negative", "positive", "ignore"] = "negative"
     entities: EntityField = field(default_factory=EntitySource)
     text: TextConfig = TEXT
@@ -127,6 +134,13 @@ class KMerlConfig:
             raise ValueError(f"lsm_ratio {self.lsm_ratio} must be at least 0 and below 1")
         if min(self.w_contrast, self.w_query) < 0 or self.w_contrast + self.w_query == 0:
             raise ValueError("w_contrast and w_query must be 0 or more, and not both 0")
+        if self.score == "cosine" and not self.w_contrast:
+            raise ValueError("score cosine needs w_contrast above 0")
+
+    @property
+    def queries_classes(self) -> bool:
+        """Whether classes are scored by the query network."""
+        return bool(self.w_query) and self.score == "query"
 
 
 @dataclass(frozen=True)
@@ -220,6 +234,7 @@ KMERL_PRESETS = {
     "vit-tiny": KMERL,
     "vit-small": replace(KMERL, width=384, heads=6),
     "vit-base": replace(KMERL, width=768, heads=12),
+    "paper": replace(KMERL, text=MEDCPT, entities=BY_A_MODEL),
     # K-MERL's model with MERL's optimiser, because the paper names no optimiser.
     "vit-tiny-merl-code": replace(KMERL, recipe=replace(KMERL_RECIPE, lr=1e-3 / 4, weight_decay=1e-8)),
     # Ours: for two CPU cores and a few thousand records.
@@ -250,7 +265,9 @@ MERL_PRESETS = {
     "vit-small": replace(MERL, encoder="vit", width=384, heads=6),
     "vit-middle": replace(MERL, encoder="vit", width=512, heads=8),
     "vit-base": replace(MERL, encoder="vit", width=768, heads=12),
-    "resnet18-paper": replace(MERL, recipe=MERL_PAPER),
+    "resnet18-paper": replace(MERL, text=MEDCPT, recipe=MERL_PAPER),
+    "vit-tiny-paper": replace(MERL, encoder="vit", text=MEDCPT, recipe=MERL_PAPER),
+    "resnet18-released": replace(MERL, text=MEDCPT),
     # Ours: as K-MERL's.
     "tiny": replace(
         MERL,

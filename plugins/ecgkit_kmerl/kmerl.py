@@ -140,9 +140,9 @@ class KMerl(Method):
         return self.language.vectors(texts)
 
     def class_scores(self, batch: Batch, classes: Tensor, *, independent: bool = False) -> Tensor:
-        """Return ``[B, C]``: the query network's probabilities, or similarities where it was not trained."""
+        """Return ``[B, C]``: the query network's probabilities, or similarities; see `KMerlConfig.score`."""
         tokens = self.encoder.visible_tokens(batch.signal, batch.lead_ids, batch.lengths)
-        if self.config.w_query:
+        if self.config.queries_classes:
             return self.answer(tokens, classes, independent=independent).float().sigmoid()
         ecg = F.normalize(self.ecg_projection(self.encoder.pool(tokens)).float(), dim=-1)
         return (1 + ecg @ F.normalize(self.text_projection(classes).float(), dim=-1).T) / 2
@@ -150,7 +150,7 @@ class KMerl(Method):
     def class_layout(self, batch: Batch, features: Features, classes: Tensor) -> TokenLayout:
         """Return the record's tokens, then the queries of the classes; see `ecgkit.methods.Method.class_layout`."""
         layout = self.encoder.token_layout(batch, features)
-        if not self.config.w_query:
+        if not self.config.queries_classes:
             return layout
         M, Q, device = layout.count, len(classes), batch.signal.device
         memory, queries = torch.arange(M, device=device), torch.arange(M, M + Q, device=device)

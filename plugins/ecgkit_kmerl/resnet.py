@@ -10,12 +10,15 @@ from torch import Tensor, nn
 
 from ecgkit.methods import Encoder, Features
 from ecgkit.nn.lead_check import LeadRows
-from ecgkit.nn.resnet import ResNet1d
+from ecgkit.nn.resnet import ResNet1d, map_means
 from ecgkit_kmerl.config import MerlConfig
 
 
 class ResNetEncoder(Encoder):
-    """MERL's ResNet; features are the mean of its map over time. A lead that is not given is a row of zeros."""
+    """MERL's ResNet; features are the mean of its map over time. A lead that is not given is a row of zeros.
+
+    Layers are the means over time of the blocks' maps; the narrower maps of the earlier stages end in zeros.
+    """
 
     fill: ClassVar[str] = "zeros"
     padding: ClassVar[str] = "zeros"  # part of the time mean, as in the released code
@@ -37,8 +40,11 @@ class ResNetEncoder(Encoder):
 
     def forward(self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None) -> Features:
         """Encode records; see `Encoder.forward`. Padding counts as signal at rest, as in the released code."""
-        found = self.feature_map(signal, lead_ids)
-        return Features(pooled=found.mean(dim=-1), tokens=found.transpose(1, 2))
+        maps = list(self.trunk.maps(self.rows(signal, lead_ids)))
+        means = map_means(maps)
+        return Features(
+            pooled=means[:, -1], tokens=maps[-1].transpose(1, 2), layers=means[:, 1:], layer_input=means[:, 0]
+        )
 
 
 class AttentionPool(nn.Module):

@@ -7,6 +7,7 @@ only here does information pass from one lead to another. Without lead embedding
 In: signal ``[B, L, T]`` with T a multiple of p, any L leads in any order. Out: features of width D.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,6 +25,8 @@ from ecgkit_lamae.config import LamaeConfig
 
 NORM_EPS = 1e-6  # MVMAE
 INIT_STD = 0.02
+
+Watch = Callable[[Tensor], None]
 
 
 class NormedAttention(Attention):
@@ -52,10 +55,20 @@ class Stack(nn.Module):
         )
         self.norm = nn.LayerNorm(config.width, eps=NORM_EPS)
 
-    def forward(self, x: Tensor, allowed: Tensor | None = None) -> Tensor:
-        """Run the blocks; `allowed` is bool, broadcast to ``[B, heads, N, N]``."""
+    def forward(self, x: Tensor, allowed: Tensor | None = None, watch: Watch | None = None) -> Tensor:
+        """Run the blocks.
+
+        Args:
+            x: ``[B, N, D]``.
+            allowed: Bool, broadcast to ``[B, heads, N, N]``.
+            watch: Called with the input of the first block and with the output of every block.
+        """
+        if watch is not None:
+            watch(x)
         for block in self.blocks:
             x = block(x, allowed)
+            if watch is not None:
+                watch(x)
         normed: Tensor = self.norm(x)
         return normed
 
@@ -70,7 +83,14 @@ class LeadEncoder(nn.Module):
         self.cls_token = nn.Parameter(trunc_normal(config.width)) if config.encoder_cls else None
         self.stack = Stack(config, config.depth)
 
-    def forward(self, patches: Tensor, ids_keep: Tensor | None, lead: Tensor | None, real: Tensor | None) -> Tensor:
+    def forward(
+        self,
+        patches: Tensor,
+        ids_keep: Tensor | None,
+        lead: Tensor | None,
+        real: Tensor | None,
+        watch: Watch | None = None,
+    ) -> Tensor:
         """Encode leads as S separate sequences.
 
         Args:
@@ -78,6 +98,7 @@ class LeadEncoder(nn.Module):
             ids_keep: ``[S, K]``, the patches that are seen; None for all.
             lead: ``[S, D]``, added to every token, or None.
             real: Bool ``[S, K]``, False for padding; None if all are real.
+            watch: See `Stack.forward`.
 
         Returns:
             ``[S, K, D]``, or ``[S, 1 + K, D]`` with the CLS first.
@@ -93,7 +114,7 @@ class LeadEncoder(nn.Module):
             real = None if real is None else F.pad(real, (1, 0), value=True)
         if lead is not None:
             x = x + lead[:, None]
-        out: Tensor = self.stack(x, None if real is None else real[:, None, None])
+        out: Tensor = self.stack(x, None if real is None else real[:, None, None], watch)
         return out
 
 
@@ -105,11 +126,11 @@ class LatentAttention(nn.Module):
         self.cls_token = nn.Parameter(trunc_normal(config.width))
         self.stack = Stack(config, config.latent_depth)
 
-    def forward(self, tokens: Tensor, real: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, real: Tensor | None = None, watch: Watch | None = None) -> Tensor:
         """Return ``[B, 1 + M, D]`` with the CLS first, for tokens ``[B, M, D]`` of which `real` ``[B, M]`` count."""
         x = torch.cat([self.cls_token.to(tokens.dtype).expand(tokens.shape[0], 1, -1), tokens], dim=1)
         allowed = None if real is None else F.pad(real, (1, 0), value=True)[:, None, None]
-        out: Tensor = self.stack(x, allowed)
+        out: Tensor = self.stack(x, allowed, watch)
         return out
 
 
@@ -151,7 +172,9 @@ class LamaeEncoder(Encoder):
         blocks[self.config.depth - 1] += [stack.norm for stack in leads if self.latent is not None]
         return [*blocks, [stack.norm for stack in levels[-1]]]
 
-    def encode_leads(self, signal: Tensor, lead_ids: Tensor, mask: Mask | None, real: Tensor | None) -> Encoded:
+    def encode_leads(
+        self, signal: Tensor, lead_ids: Tensor, mask: Mask | None, real: Tensor | None, watch: Watch | None = None
+    ) -> Encoded:
         """Encode every lead on its own.
 
         Args:
@@ -159,6 +182,8 @@ class LamaeEncoder(Encoder):
             lead_ids: ``[L]``.
             mask: Over ``[B, L, N]``; None shows all patches.
             real: Bool ``[B, L, N]``, False for patches that are padding; None if all are real.
+            watch: Called with what enters and leaves every block: ``[B L, K, D]``, or with an encoder for each lead
+                ``[B, K, D]`` lead by lead.
         """
         patches = patchify(signal, self.config.patch)
         B, L = patches.shape[:2]
@@ -168,10 +193,11 @@ class LamaeEncoder(Encoder):
         lead = None if self.lead_embed is None else self.lead_embed[lead_ids].expand(B, L, -1)
         parts = [patches, ids, lead, seen]
         if self.config.shared:
-            x = self.leads[0](*(None if part is None else part.flatten(0, 1) for part in parts)).unflatten(0, (B, L))
+            flat = (None if part is None else part.flatten(0, 1) for part in parts)
+            x = self.leads[0](*flat, watch).unflatten(0, (B, L))
         else:  # parameters of their own share no matrix product
             rows = [[None if part is None else part[:, i] for part in parts] for i in range(L)]
-            x = torch.stack([self.leads[int(lead_ids[i])](*rows[i]) for i in range(L)], dim=1)
+            x = torch.stack([self.leads[int(lead_ids[i])](*rows[i], watch) for i in range(L)], dim=1)
         if self.config.encoder_cls:
             return Encoded(x[:, :, 1:], x[:, :, 0], seen)
         return Encoded(x, None, seen)
@@ -181,23 +207,43 @@ class LamaeEncoder(Encoder):
     ) -> Features:
         """Encode records with nothing masked; see `Encoder.forward`."""
         real = real_patches(lengths, signal.shape[1], signal.shape[-1] // self.config.patch, self.config.patch)
-        encoded = self.encode_leads(signal, lead_ids, None, real)
+        B, L = signal.shape[:2]
+        own: list[Tensor] = []
+        joint: list[Tensor] = []
+        encoded = self.encode_leads(signal, lead_ids, None, real, own.append)
         tokens, pooled = encoded.tokens, mean_of_real(encoded.tokens.flatten(1, 2), encoded.real)
         if self.latent is not None:
-            latent = self.latent(tokens.flatten(1, 2), None if real is None else real.flatten(1))
+            latent = self.latent(tokens.flatten(1, 2), None if real is None else real.flatten(1), joint.append)
             tokens = latent[:, 1:].unflatten(1, tokens.shape[1:3])
             if self.config.readout == "la_cls":
                 pooled = latent[:, 0]
         if self.config.readout == "enc_cls":
             assert encoded.cls is not None
             pooled = encoded.cls.mean(dim=1)
+        levels = [self._pooled(x, real) for x in self._by_level(own, B, L)]
+        levels += [x[:, 0] if self.config.readout == "la_cls" else mean_of_real(x[:, 1:], real) for x in joint[1:]]
         return Features(
             pooled=pooled,
             per_lead=mean_of_real(tokens, real),
             tokens=tokens.flatten(1, 2),
+            layers=torch.stack(levels[1:], dim=1),
+            layer_input=levels[0],
             token_real=None if real is None else real.flatten(1),
             logits=None if self.classifier is None else self.classifier(pooled),
         )
+
+    def _by_level(self, own: list[Tensor], B: int, L: int) -> list[Tensor]:
+        """Return what entered the first block and what left every block, ``[B, L, K, D]``, with any CLS as one more."""
+        if self.config.shared:
+            return [x.unflatten(0, (B, L)) for x in own]
+        levels = self.config.depth + 1
+        return [torch.stack(own[level::levels], dim=1) for level in range(levels)]
+
+    def _pooled(self, x: Tensor, real: Tensor | None) -> Tensor:
+        """Pool a level of `_by_level` as the readout does, to ``[B, D]``."""
+        if self.config.readout == "enc_cls":
+            return x[:, :, 0].mean(dim=1)
+        return mean_of_real(x[:, :, int(self.config.encoder_cls) :].flatten(1, 2), real)
 
     def token_layout(self, batch: Batch, features: Features) -> TokenLayout:
         """Return all leads' patches, then the leads' own CLS, then that of all; see `Encoder.token_layout`."""

@@ -31,11 +31,10 @@ class Listed:
     presets: str
     paper: str
     needs: tuple[str, ...] = ("signal",)
-    features: tuple[str, ...] = ("tokens",)
+    features: tuple[str, ...] = ("tokens", "layers", "layer_input")
 
 
 OF_PATIENTS = ("signal", "patients")
-OF_BLOCKS = ("tokens", "layers", "layer_input")
 METHODS = {
     "simclr": Listed(
         "each view must find the other view of its record among all others",
@@ -131,6 +130,7 @@ METHODS = {
         "cpc_config:CpcConfig",
         "PRESETS",
         "CPC, arXiv 1807.03748 (2018); with S4 for ECGs arXiv 2509.25095 (2026)",
+        features=("tokens",),
     ),
     "jepa": Listed(
         "predicts what an averaged teacher makes of hidden time blocks, not the signal itself",
@@ -138,7 +138,6 @@ METHODS = {
         "masked_config:JepaConfig",
         "JEPA_PRESETS",
         "JEPA, arXiv 2301.08243 (2023); for ECGs arXiv 2410.13867 (2024)",
-        features=OF_BLOCKS,
     ),
     "data2vec": Listed(
         "predicts for masked tokens the mean of an averaged teacher's last blocks",
@@ -146,7 +145,6 @@ METHODS = {
         "masked_config:Data2VecConfig",
         "DATA2VEC_PRESETS",
         "data2vec, arXiv 2202.03555 (2022)",
-        features=OF_BLOCKS,
     ),
     "dinosr": Listed(
         "predicts for masked tokens the codes of an averaged teacher's last blocks",
@@ -154,7 +152,6 @@ METHODS = {
         "masked_config:DinoSrConfig",
         "DINOSR_PRESETS",
         "DinoSR, arXiv 2305.10005 (2023); for ECGs arXiv 2605.12241 (2026)",
-        features=OF_BLOCKS,
     ),
     "crt": Listed(
         "rebuilds hidden patches of a record, and of its magnitude and phase spectrum",
@@ -162,7 +159,6 @@ METHODS = {
         "crt_config:CrtConfig",
         "PRESETS",
         "CRT, arXiv 2205.09928 (2022)",
-        features=OF_BLOCKS,
     ),
 }
 

@@ -10,14 +10,17 @@ from torch import Tensor, nn
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Batch, Encoder, Features
 from ecgkit.nn.lead_check import on_standard_leads
-from ecgkit.nn.resnet import ResNet1d
+from ecgkit.nn.resnet import ResNet1d, map_means
 from ecgkit_ssl.config import BackboneConfig
 from ecgkit_ssl.masked_config import TokenConfig
 from ecgkit_ssl.vit import TimeViT
 
 
 class ResNetEncoder(Encoder):
-    """`ecgkit.nn.resnet` over the standard leads; features are the mean of its map over time."""
+    """`ecgkit.nn.resnet` over the standard leads; features are the mean of its map over time.
+
+    Layers are the means over time of the blocks' maps; the narrower maps of the earlier stages end in zeros.
+    """
 
     fill: ClassVar[str] = "zeros"
     padding: ClassVar[str] = "zeros"  # part of the mean over time
@@ -35,8 +38,11 @@ class ResNetEncoder(Encoder):
         self, signal: Tensor, lead_ids: Tensor, lengths: Tensor | None = None, *args: Any, **kwargs: Any
     ) -> Features:
         """Encode records; see `Encoder.forward`."""
-        found = self.trunk(on_standard_leads(signal, lead_ids))
-        return Features(pooled=found.mean(dim=-1), tokens=found.transpose(1, 2))
+        maps = list(self.trunk.maps(on_standard_leads(signal, lead_ids)))
+        means = map_means(maps)
+        return Features(
+            pooled=means[:, -1], tokens=maps[-1].transpose(1, 2), layers=means[:, 1:], layer_input=means[:, 0]
+        )
 
 
 def encoder_of(config: BackboneConfig) -> Encoder:

@@ -109,10 +109,16 @@ TINY = replace(
     decoder_heads=1,
     recipe=replace(RECIPE, epochs=100, batch_size=16, lr=1.6e-2, warmup_epochs=2, clip=1.0, checkpoint="best"),
 )
+SOUP = replace(BASE, patch=50, signal=SOUP_SIGNAL, recipe=SOUP_RECIPE)
+# The batch of ECG-Soup's script, and so its peak of 5.6e-5.
+SOUP_PAPER = replace(SOUP, recipe=replace(SOUP_RECIPE, batch_size=12))
 PRESETS = {
     "base": BASE,
     "small": replace(BASE, width=384, heads=6),
     "tiny": TINY,
-    "soup": replace(BASE, patch=50, signal=SOUP_SIGNAL, recipe=SOUP_RECIPE),
+    "soup": SOUP,
+    "soup-paper": SOUP_PAPER,
     "soup-tiny": replace(TINY, patch=50, signal=SOUP_SIGNAL),
+    "ipastmem-paper": replace(SOUP_PAPER, aggregate="mean"),
+    "ipastmem-tiny": replace(TINY, patch=50, signal=SOUP_SIGNAL, aggregate="mean"),
 }

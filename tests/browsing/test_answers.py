@@ -2,17 +2,26 @@
 
 import json
 import struct
+import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from ecgkit.browsing.catalogue import Catalogue
+from ecgkit.browsing.explained import shown
+from ecgkit.browsing.explaining import Explainer
 from ecgkit.browsing.guard import is_loopback
 from ecgkit.browsing.picture import picture
 from ecgkit.browsing.record import details, listed
 from ecgkit.browsing.search import Search, Searcher
-from ecgkit.errors import ConfigError, ResultsError, StoreError
+from ecgkit.errors import ConfigError, ResultsError, RunError, StoreError
+from ecgkit.evaluation.analyses.explanation import Explanation
+from ecgkit.evaluation.analyses.map_checks import MapCheck
+from ecgkit.progress import Progress
 from ecgkit.store.format import shard_path
 from ecgkit.store.reader import Store
 from tests.browsing.stores import rewritten, write_predictions
@@ -106,3 +115,86 @@ def test_a_damaged_record_is_an_error_and_never_a_picture(cohort_store: Path, tm
 )
 def test_only_loopback_names_are_let_in(host: str, let_in: bool) -> None:
     assert is_loopback(host) == let_in
+
+
+class Slow:
+    """Models that explain when they are let."""
+
+    def __init__(self) -> None:
+        self.may, self.asked = threading.Event(), []
+
+    def explain(self, row: int, result: str, target: str, way: str, progress: Progress) -> dict[str, Any]:
+        self.asked.append((row, target, way))
+        progress("steps", 1, 3)
+        assert self.may.wait(30)
+        if target == "PVC":
+            raise RunError("this model has no attention layers")
+        return {"state": "done", "row": row}
+
+
+def test_an_explanation_is_made_once_beside_other_answers_and_only_the_newest_wish_waits(
+    cohort_store: Path, tmp_path: Path
+) -> None:
+    write_predictions(cohort_store, tmp_path / "result")
+    catalogue, slow = Catalogue(cohort_store, [tmp_path]), Slow()
+    explainer = Explainer(catalogue)
+    explainer._models = slow  # type: ignore[assignment]
+
+    def asked(row: int, target: str = "AF", begin: bool = True) -> dict[str, Any]:
+        return explainer.answer(row, "0", target, "gradients", begin)
+
+    assert asked(0, begin=False) == {"state": "none"}
+    asked(0)
+    until(lambda: asked(0) == {"state": "working", "done": 1, "total": 3})
+    assert asked(1)["state"] == "waiting"
+    assert asked(2)["state"] == "waiting"  # takes the place of row 1
+    assert asked(1, begin=False) == {"state": "none"}
+    assert details(catalogue, 5, "0")["row"] == 5  # nobody waits for it
+    slow.may.set()
+    until(lambda: asked(2)["state"] == "done")
+    assert asked(0) == {"state": "done", "row": 0} and asked(2) == {"state": "done", "row": 2}
+    assert [row for row, _, _ in slow.asked] == [0, 2]  # once each
+    asked(3, "PVC")
+    with pytest.raises(RunError, match="no attention"):
+        until(lambda: asked(3, "PVC", begin=False)["state"] == "done")
+    assert asked(3, "PVC", begin=False) == {"state": "none"}  # it can be tried again
+    wrong = (
+        (9**9, "0", "AF", "gradients"),
+        (0, "1", "AF", "gradients"),
+        (0, "", "AF", "gradients"),
+        (0, "0", "LBBB", "gradients"),
+        (0, "0", "AF", "magic"),
+    )
+    for row, result, target, by in wrong:
+        with pytest.raises(ConfigError):
+            explainer.answer(row, result, target, by, True)
+    explainer.close()
+
+
+def until(true: Callable[[], bool]) -> None:
+    for _ in range(300):
+        if true():
+            return
+        time.sleep(0.05)
+    raise AssertionError("it did not happen within 15 s")
+
+
+def test_a_map_is_sent_in_whole_numbers_at_a_rate_for_the_eye() -> None:
+    values = np.zeros((2, 1000))
+    values[1, 500:510], values[0, 100:120] = 2.0, -1.0
+    found = Explanation(
+        record="a", output="AF", way="gradients", probability=0.5, score=0.0, flat=-1.0, fs=500.0, leads=("I", "II"),
+        values=values, parts=("P", "QRS"), part_of=np.zeros(1000, np.int64), without_lead=np.array([1.0, np.nan]),
+        without_part=np.array([0.5, np.nan]), without=np.zeros((2, 2)), check=MapCheck(1.0, 0.1, 0.1, 0.2),
+    )  # fmt: skip
+    answer = json.loads(json.dumps(shown(found), allow_nan=False))
+    sent = np.array(answer["map"])
+    assert answer["fs"] == 100 and sent.shape == (2, 200)
+    assert (
+        sent.max() == 100 and sent[1].argmax() in (100, 101) and sent[0].min() < 0 and sent[0].argmin() in range(19, 25)
+    )
+    assert answer["by_lead"] == [
+        {"name": "I", "share": 0.5, "fall": 1.0},
+        {"name": "II", "share": 0.5, "fall": None},
+    ]
+    assert answer["passed"] is True

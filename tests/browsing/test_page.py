@@ -17,7 +17,11 @@ from typing import Any
 
 import pytest
 
+import ecgkit
+from ecgkit.evaluation.results.row import HEAD, PREDICTIONS, ROW
+from ecgkit.parquet import read_frame, write_frame
 from ecgkit.store.format import shard_path
+from tests.api.runs import make_run
 from tests.browsing.stores import EVIL, rewritten, write_predictions
 
 
@@ -124,6 +128,107 @@ def test_search_keys_and_caliper(browser: Any, served: tuple[Path, str]) -> None
     assert len(said) == 1
     assert "422" in said[0]  # the browser notes the answer; the page shows its sentence
     page.close()
+
+
+def test_the_caliper_is_placed_moved_and_sized_by_keys(browser: Any, served: tuple[Path, str]) -> None:
+    page, said = opened(browser, served[1], 1440)
+    canvas, reading = page.locator("#canvas"), page.locator("#reading")
+    canvas.focus()
+    page.keyboard.press("Enter")
+    first = read(reading.inner_text())
+    assert (first["ms"], first["bpm"], first["mV"]) == (200, 300, 0.5)
+    for _ in range(3):
+        page.keyboard.press("Shift+ArrowRight")  # 10 ms each
+    page.keyboard.press("Shift+ArrowUp")
+    assert (read(reading.inner_text())["ms"], read(reading.inner_text())["mV"]) == (230, 0.55)
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowDown")
+    moved = read(reading.inner_text())
+    assert (moved["ms"], moved["mV"], moved["lead"]) == (230, 0.55, first["lead"])
+    page.keyboard.press("PageDown")
+    assert read(reading.inner_text())["lead"] != first["lead"]
+    assert page.locator("#place").inner_text().startswith("1 of")  # the arrows did not change the record
+    told = page.locator("#told")
+    told.filter(has_text="beats per minute").wait_for(state="attached")
+    assert "230 ms" in told.inner_text() and told.evaluate("(it) => it.tagName") == "OUTPUT"  # a live region
+    for _ in range(400):
+        page.keyboard.press("ArrowLeft")
+    assert read(reading.inner_text())["ms"] == 230  # at the edge it is not squeezed
+    page.keyboard.press("Escape")
+    assert reading.is_hidden()
+    page.keyboard.press("ArrowRight")
+    page.locator("#place", has_text="2 of").wait_for()
+    assert said == []
+    page.close()
+
+
+def read(text: str) -> dict[str, Any]:
+    """Return what a measurement says."""
+    found = re.fullmatch(r"(\w+) · (\d+) ms(?: · (\d+) bpm)? · (\S+) mV", text)
+    assert found is not None, text
+    return {"lead": found[1], "ms": int(found[2]), "bpm": int(found[3] or 0), "mV": float(found[4].replace("−", "-"))}
+
+
+@pytest.fixture(scope="module")
+def explained(cohort_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a page of a store with a real result, one of whose classes has a hostile name."""
+    folder = tmp_path_factory.mktemp("explained")
+    run, result = make_run(folder / "run", "jepa"), folder / "result"
+    ecgkit.probe(run, data=cohort_store, task="simulated", out=result, cache=False)
+    for name in (ROW, HEAD):
+        values = json.loads((result / name).read_text())
+        for line in (values["classes"] if name == ROW else values["outputs"])[:1]:
+            line["label" if name == ROW else "name"] = EVIL
+        (result / name).write_text(json.dumps(values))
+    frame = read_frame(result / PREDICTIONS)
+    write_frame(result / PREDICTIONS, frame.rename(columns=lambda c: f"{c[:2]}{EVIL}" if c in FIRST else c))
+    with started(cohort_store, "--results", result) as (_, address):
+        yield address
+
+
+FIRST = ("y_AF", "p_AF")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("width", [390, 1440])
+def test_a_prediction_is_explained_on_request(browser: Any, explained: str, width: int) -> None:
+    page, said = opened(browser, explained, width, has_touch=width == 390)
+    page.locator("#explained-class option").first.wait_for(state="attached")
+    assert page.locator("#explanation").is_hidden()
+    before = coloured(page)
+    page.select_option("#explained-class", EVIL)
+    page.select_option("#explained-by", "gradients" if width == 390 else "attention")
+    page.locator("#explain").click()
+    page.locator("#explanation").wait_for(timeout=60_000)
+    if width == 390:  # attention is that of no class
+        assert EVIL in page.locator("#legend").inner_text()
+    assert page.locator("#by-lead tbody tr").count() == 12 and page.locator("#by-part tbody tr").count() == 5
+    assert page.locator("#legend").is_visible() and page.locator("#explaining").is_hidden()
+    assert coloured(page) > before + 50
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("img").count() == 0 and page.title().endswith("ecgkit browse")
+    page.locator("#unexplain").click()
+    assert page.locator("#explanation").is_hidden() and coloured(page) == before
+    page.locator("#explain").click()  # kept in memory, so at once
+    page.locator("#explanation").wait_for(timeout=5_000)
+    page.keyboard.press("j")
+    page.locator("#place", has_text="2 of").wait_for()
+    page.locator("#explanation").wait_for(state="hidden")
+    assert [text for text in said if "willReadFrequently" not in text] == []  # of `coloured`
+    page.close()
+
+
+def coloured(page: Any) -> int:
+    """Return the number of pixels of the paper that are violet, blue or strongly red."""
+    return page.evaluate(  # type: ignore[no-any-return]
+        """() => {
+          const c = document.querySelector('#canvas');
+          const d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;
+          let n = 0;
+          for (let i = 0; i < d.length; i += 4) if (Math.max(d[i], d[i + 2]) - d[i + 1] > 70) n += 1;
+          return n;
+        }"""
+    )
 
 
 @pytest.mark.parametrize("width", [390, 1440])

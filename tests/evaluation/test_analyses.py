@@ -89,10 +89,11 @@ def test_similarity_and_entropy_against_plain_loops(name: str, beat_store: Path)
     with watching(encoder, lambda i, w: weights.append(w)):
         outputs, tokens, real = run_layers(encoder, batch)
     assert len(outputs) == len(weights) == len(encoder.blocks)
-    torch.testing.assert_close(encoder.norm(encoder.block_tokens(outputs[-1], tokens.shape[1])), tokens)
+    assert list(outputs) == list(range(len(weights)))
+    torch.testing.assert_close(encoder.norm(outputs[len(outputs) - 1]), tokens)
     for layer in (0, len(outputs) - 1):
-        x = encoder.block_tokens(outputs[layer], tokens.shape[1])
-        index = torch.arange(outputs[layer].shape[1], dtype=torch.float32)[None, :, None].expand(2, -1, 1)
+        x = outputs[layer]
+        index = torch.arange(weights[layer].shape[2], dtype=torch.float32)[None, :, None].expand(2, -1, 1)
         places = encoder.block_tokens(index, tokens.shape[1])[..., 0].long()
         cosines, entropies = [], []
         for b in range(2):
@@ -105,6 +106,21 @@ def test_similarity_and_entropy_against_plain_loops(name: str, beat_store: Path)
         assert found.of(layer)["similarity"] == pytest.approx(np.mean(cosines), abs=1e-4)
         assert found.of(layer)["entropy"] == pytest.approx(np.mean(entropies), abs=1e-4)
         assert found.of(layer)["entropy"] <= found.of(layer)["entropy_limit"]
+
+
+@torch.no_grad()
+def test_blocks_that_see_one_lead_at_a_time_are_measured_over_all_tokens_of_a_record(beat_store: Path) -> None:
+    encoder, view, supplies, batch = encoder_and_batch("lamae", beat_store)
+    found = token_statistics(encoder, view, np.array([3, 8]), supplies)
+    left: list[Tensor] = []
+    encoded = encoder.encode_leads(batch.signal, batch.lead_ids, None, None, left.append)
+    K = encoded.tokens.shape[2]
+    assert found.keys == {0: K, 1: K, 2: K, 3: 1 + 12 * K, 4: 1 + 12 * K}
+    for layer in range(3):
+        tokens = left[1 + layer].unflatten(0, (2, 12)).flatten(1, 2)
+        own = mean_cosine(tokens, torch.ones(tokens.shape[:2], dtype=torch.bool)).mean().item()
+        assert found.of(layer)["similarity"] == pytest.approx(own, abs=1e-5)
+        assert 0 < found.of(layer)["entropy"] <= found.of(layer)["entropy_limit"]
 
 
 def test_mean_cosine_of_known_tokens() -> None:

@@ -15,7 +15,7 @@ from ecgkit.evaluation.analyses.layers import analyse_layers
 from ecgkit.evaluation.features import cache as feature_cache
 from ecgkit.evaluation.features import extract as features
 from ecgkit.evaluation.features.cache import FeatureCache, cache_folder
-from ecgkit.evaluation.features.encoder import ProbedEncoder, untrained_encoder
+from ecgkit.evaluation.features.encoder import EncoderChoice, ProbedEncoder, untrained_encoder
 from ecgkit.evaluation.features.extract import extract
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
@@ -235,3 +235,32 @@ def test_where_features_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("ECGKIT_CACHE", str(tmp_path / "e"))
     assert cache_folder(tmp_path) == tmp_path / "e" / "features"
     assert cache_folder(tmp_path, tmp_path / "asked") == tmp_path / "asked"
+
+
+@pytest.mark.slow
+def test_several_processes_write_the_files_of_one(
+    cohort_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(feature_cache, "SHARE", 32)
+    settings = ("width=16", "depth=1", "heads=1", "head_width=16", "signal.eval_starts=[0.5]")
+    choice = EncoderChoice(method="stmem", weights="random-init", preset="tiny", settings=settings)
+    request = ProbeRequest(str(cohort_store), "simulated", choice, device="cpu", cache=str(tmp_path / "one"))
+    one = Probe(request).run(tmp_path / "a")
+
+    def here(*_: object, **__: object) -> None:
+        pytest.fail("this process encodes records")
+
+    monkeypatch.setattr(feature_cache, "extract", here)
+    told: list[tuple[str, int, int]] = []
+    several = replace(request, workers=2, cache=str(tmp_path / "two"))
+    two = Probe(several, progress=lambda *news: told.append(news)).run(tmp_path / "b")
+    assert two.classes == one.classes
+    files = [
+        {p.name: p.read_bytes() for p in folder.rglob("*.safetensors")}
+        for folder in map(Path, (tmp_path / "one", tmp_path / "two"))
+    ]
+    assert len(files[0]) > 2
+    assert files[0] == files[1]
+    counts = [done for stage, done, _ in told if stage == "features"]
+    assert counts == sorted(counts)
+    assert len(counts) == len(files[0])

@@ -9,10 +9,12 @@ import torch
 
 from ecgkit.entries import HeadEntry, MethodEntry, load_target
 from ecgkit.errors import ConfigError, RunError
-from ecgkit.evaluation.features.encoder import pretrained_encoder
+from ecgkit.evaluation.features.encoder import EncoderChoice, pretrained_encoder
 from ecgkit.evaluation.heads.end_to_end import train_supervised
 from ecgkit.evaluation.heads.fine_tune import GENTLE, FineTune, FineTuneConfig
 from ecgkit.evaluation.heads.settings import check_head, head_config
+from ecgkit.evaluation.probe.probe import Probe
+from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.methods import Clock, Encoder, Method
 from ecgkit.optimizers import build_optimizer
 from ecgkit.plugins import host
@@ -151,3 +153,30 @@ def test_what_fine_tuning_refuses() -> None:
             head_config(entry, [wrong])
     with pytest.raises(RunError, match="trains the encoder itself"):
         check_head(entry, host().get(MethodEntry, "stmem"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("weights", ["random-init", "scratch"])
+def test_two_processes_train_as_one_does(cohort_store: Path, tmp_path: Path, weights: str) -> None:
+    settings = ("width=16", "depth=1", "heads=1", "head_width=16", "signal.eval_starts=[0.5]")
+    choice = EncoderChoice(method="stmem", weights=weights, preset="tiny", settings=settings)  # type: ignore[arg-type]
+    recipe = ("recipe.epochs=2", "recipe.precision=fp32", "recipe.batch_size=15", "recipe.warmup_epochs=1")
+    request = ProbeRequest(
+        str(cohort_store),
+        "simulated",
+        choice,
+        head="linear" if weights == "scratch" else "fine-tune",
+        head_settings=() if weights == "scratch" else recipe,
+        epochs=2 if weights == "scratch" else None,
+        device="cpu",
+        cache=None,
+    )
+    rows, scores = [], []
+    for workers in (1, 2):
+        made = Probe(replace(request, workers=workers)).fit()
+        rows.append(made.training)
+        scores.append(made.probabilities)
+    # A part of a batch is multiplied in another order; over some steps of AdamW that grows, but no further.
+    np.testing.assert_allclose(scores[1], scores[0], rtol=0, atol=2e-4)
+    for one, two in zip(*rows, strict=True):
+        assert two["train_loss"] == pytest.approx(one["train_loss"], abs=2e-5)

@@ -12,11 +12,11 @@ from scipy.special import expit, logit
 from ecgkit.errors import ResultsError, RunError
 from ecgkit.evaluation.features.encoder import EncoderChoice
 from ecgkit.evaluation.probe.classifier import open_classifier
-from ecgkit.evaluation.probe.kept import HEAD, STATE
+from ecgkit.evaluation.probe.kept import STATE
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.results.predictions import read_predictions
-from ecgkit.evaluation.results.row import ROW, load_row
+from ecgkit.evaluation.results.row import HEAD, ROW, load_row
 from ecgkit.evaluation.scores.calibrators import Calibration, fit_calibration
 from ecgkit.training.run import WEIGHTS
 from tests.api.runs import make_run

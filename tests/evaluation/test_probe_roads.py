@@ -126,6 +126,9 @@ OPTIONS: dict[str, Callable[[Place], tuple[Sequence[str], Sequence[str]]]] = {
     "--keep-head": lambda p: (("--no-keep-head",), ()),
     "--seed": lambda p: (("--seed", "3"), ()),
     "--device": lambda p: (("--device", "toaster"), ()),
+    "--workers": lambda p: (("--workers", "2"), ()),
+    "--gpus": lambda p: (("--gpus", "9"), ()),
+    "--dask": lambda p: (("--dask", "127.0.0.1:1"), ()),
     "--jobs": lambda p: (("--jobs", "2"), ()),
     "--store": lambda p: (("--store", f"here={p / 'there.zarr'}"), ()),
     "--suite": lambda p: (("--suite", p / "suite.yaml"), ()),
@@ -135,9 +138,12 @@ OPTIONS: dict[str, Callable[[Place], tuple[Sequence[str], Sequence[str]]]] = {
     "--no-cache": lambda p: (("--no-cache",), ()),
     "--out": lambda p: (("--out", "elsewhere"), ()),
     "--json": lambda p: (("--json",), ()),
+    "--slurm": lambda p: (("--slurm",), ()),
+    "--slurm-tasks": lambda p: (("--slurm-tasks", "2"), ()),
+    "--slurm-set": lambda p: (("--slurm-set", "time=1"), ()),
 }
 # Options that change no result: each is shown to be read in another way, or only limits how the work is done.
-LIMITS = ("--jobs", "--no-cache")
+LIMITS = ("--jobs", "--workers", "--dask", "--no-cache", "--slurm-tasks", "--slurm-set")
 
 
 def outcome(folder: Path) -> dict[str, Any]:

@@ -310,6 +310,41 @@ def test_ablations_change_only_what_they_name(conduction: bool, view: bool) -> N
     assert bool((seen[-1][0, 0, 0, 1:12] > 0).all()) is not view
 
 
+@torch.no_grad()
+def test_one_summary_is_seen_by_all_beats_and_sees_all() -> None:
+    model, beats = small(summary="one"), some_beats(real=11)
+    mask = model.draw_mask(beats)
+    seen: list[Tensor] = []
+    with watching(model.decoder, lambda i, weights: seen.append(weights)):
+        assert model.rebuild(beats, ALL, mask).shape == (2, 180, 96)
+    used, real = seen[0].amax(1) > 0, beats.real[0].repeat(12)  # (B, 181, 181)
+    assert used.shape[1:] == (181, 181)
+    slot = torch.arange(180) % 15
+    hidden = (mask.mask[0].bool() & real).nonzero()[0, 0]
+    row = used[0, 1 + hidden]
+    assert row[0]
+    assert (row[1:] == (real & (slot == slot[hidden]))).all()
+    assert (used[0, 0, 1:] == real).all()
+    with watching(model.encoder, lambda i, weights: seen.append(weights)):
+        features = model.encoder.encode_beats(beats, ALL)
+    assert (seen[-1][0].amax(0)[0] > 0).equal(torch.cat([torch.tensor([True]), real]))
+    assert features.per_lead is None
+    assert features.tokens is not None and features.tokens.shape == (2, 180, 32)
+    assert features.pooled.shape == (2, 32)
+    assert model.encoder.summary.shape == (1, 32)
+
+
+def test_one_summary_trains_all_its_parameters_on_any_leads() -> None:
+    model = small(summary="one").train()
+    beats = some_beats(8)
+    model.reconstruction_loss(beats, ALL, model.draw_mask(beats)).backward()
+    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
+    few = Beats(beats.tokens[:, [3, 7]], beats.real, beats.seconds[:, [3, 7]])
+    assert torch.isfinite(model.reconstruction_loss(few, torch.tensor([3, 7]), model.draw_mask(few)))
+    with pytest.raises(ValueError, match="encoder_mask released"):
+        replace(SMALL, summary="one", encoder_mask="released")
+
+
 @pytest.mark.parametrize(("preset", "parameters"), [("base", 56_639_072), ("large", 304_367_712)])
 def test_parameter_counts_of_the_published_sizes(preset: str, parameters: int) -> None:
     with torch.device("meta"):

@@ -348,6 +348,22 @@ def test_every_ablation_trains_all_its_parameters(changes: dict[str, Any]) -> No
     assert ((scores >= 0) & (scores <= 1)).all()
 
 
+@torch.no_grad()
+def test_a_model_with_queries_can_score_by_cosine() -> None:
+    model = prepared(SMALL).eval()
+    other = KMerl(replace(SMALL, score="cosine")).eval()
+    other.load_state_dict(model.state_dict())
+    x, names = batch(), model.class_vectors(["atrial fibrillation", "something unseen"])
+    scores = other.class_scores(x, names)
+    ecg = model.ecg_projection(model.encoder.pool(model.encoder.visible_tokens(x.signal, x.lead_ids, x.lengths)))
+    for row, vector in zip(scores, ecg, strict=True):
+        for score, name in zip(row, model.text_projection(names), strict=True):
+            torch.testing.assert_close(score, (1 + vector @ name / vector.norm() / name.norm()) / 2)
+    assert not torch.allclose(scores, model.class_scores(x, names))
+    with pytest.raises(ValueError, match="w_contrast"):
+        replace(SMALL, score="cosine", w_contrast=0.0)
+
+
 def test_a_batch_of_one_record_is_survived() -> None:
     assert torch.isfinite(prepared(SMALL).training_step(batch(1), Clock.end()).loss)
 

@@ -406,3 +406,21 @@ def test_one_batch_is_learnt() -> None:
         optimizer.zero_grad()
         losses.append(loss.item())
     assert np.mean(losses[-5:]) < 0.8 * np.mean(losses[:3])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("preset", ["lamae", "ind-shared", "ind-separate", "mmvm"])
+def test_layers_are_what_leaves_the_blocks_pooled_as_the_readout_pools(preset: str) -> None:
+    """Without the last norm the last layer is the representation; any layer is that of a model that ends after it."""
+    latent_depth = 2 if preset == "lamae" else 0
+    model = build(**{**METHODS.get(preset, {}), "depth": 2, "latent_depth": latent_depth})
+    signal = torch.randn(3, 12, T)
+    features = model.encoder(signal, ALL)
+    assert features.layers.shape == (3, 2 + latent_depth, model.encoder.width)
+    stacks = [model.encoder.latent.stack] if model.encoder.latent else [lead.stack for lead in model.encoder.leads]
+    for stack in stacks:
+        stack.norm = torch.nn.Identity()
+    torch.testing.assert_close(model.encoder(signal, ALL).pooled, features.layers[:, -1], atol=1e-5, rtol=1e-4)
+    for stack in stacks:
+        del stack.blocks[-1]
+    torch.testing.assert_close(model.encoder(signal, ALL).pooled, features.layers[:, -2], atol=1e-5, rtol=1e-4)

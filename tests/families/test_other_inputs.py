@@ -11,6 +11,7 @@ from ecgkit.arrays.encoder import TrainedEncoder
 from ecgkit.entries import MethodEntry
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import method_config
+from ecgkit.methods.habits import habits_of
 from ecgkit.plugins import host
 from ecgkit.signal.resample import resample
 from ecgkit.simulate.ecg import simulate_ecg
@@ -80,3 +81,13 @@ def test_one_lead_is_read_beside_the_filling_of_the_others(name: str) -> None:
         blank = np.zeros_like(signal)
         blank[0] = signal[0]
         np.testing.assert_allclose(alone, pooled(name, blank), atol=1e-5)
+
+
+def test_cards_say_what_becomes_of_other_records() -> None:
+    founder, fm = (habits_of(encoder_of(name).encoder, encoder_of(name).spec) for name in ("ecgfounder", "ecgfm"))
+    assert founder == {
+        "fewer leads": "zeros in place of the others",
+        "a record below 10 s": "ends with zeros",
+        "a record above 10 s": "its first 10 s",
+    }
+    assert fm["a record above 5 s"] == "features are the mean over the crops at 0, 5 s of its first 10 s"

@@ -14,7 +14,7 @@ import pytest
 import zarr
 
 import ecgkit
-from ecgkit.errors import OutputError
+from ecgkit.errors import ConfigError, OutputError
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.reports import open_reports
@@ -123,3 +123,17 @@ def test_mistakes_are_one_line(run: Path, few_store: Path, tmp_path: Path, ecgki
         assert done.code == 2
         assert says in done.err
         assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_cluster_gives_the_same_bytes(run: Path, few: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    distributed = pytest.importorskip("distributed")
+    monkeypatch.setattr("ecgkit.inference.records.BLOCK", 20)
+    monkeypatch.chdir(few.parent)
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster:
+        at = {"dask": cluster.scheduler_address}
+        ecgkit.embed(run, data=few.name, out=tmp_path / "c.parquet", device="cpu", **at)
+        with pytest.raises(ConfigError, match="--workers 2 together with --dask"):
+            ecgkit.embed(run, data=few.name, out=tmp_path / "d.parquet", workers=2, **at)
+    ecgkit.embed(run, data=few.name, out=tmp_path / "h.parquet", device="cpu")
+    assert (tmp_path / "c.parquet").read_bytes() == (tmp_path / "h.parquet").read_bytes()

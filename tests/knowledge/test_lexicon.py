@@ -232,6 +232,9 @@ MEANING = {
     "LVH": "left ventricular hypertrophy",
     "STE": "st elevation",
     "IAVB": "first degree atrioventricular block",
+    "WPW": "ventricular pre-excitation",
+    "LAnFB": "left anterior fascicular block",
+    "LQT": "prolonged qt interval",
 }
 
 
@@ -295,3 +298,16 @@ def test_a_hostile_text_costs_no_time() -> None:
         LEXICON.read_text(clean(text))
     assert time.perf_counter() - began < 20
     assert not re.search("zzz", text)
+
+
+def test_several_processes_read_as_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecgkit.knowledge.lexicon.backend.STEP", 3)
+    texts = [
+        f"{said}, case {n}" for n in range(4) for said in ("Sinus rhythm", "no atrial fibrillation", "old infarct")
+    ]
+    one = LexiconBackend().read(texts, lambda *_: None)
+    monkeypatch.setattr("ecgkit.knowledge.lexicon.backend.fitting_workers", lambda _: 2)
+    told: list[int] = []
+    two = LexiconBackend().read(texts, lambda _, done, total: told.append(done))
+    assert list(two.mentions) == list(one.mentions)
+    assert told == [3, 6, 9, 12]

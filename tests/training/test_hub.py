@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from ecgkit.arrays.encoder import load
 from ecgkit.config import read_yaml
 from ecgkit.entries import MethodEntry, WeightsEntry
 from ecgkit.errors import ConfigError, DownloadError, RunError
@@ -24,6 +25,7 @@ from ecgkit.store.reader import Store
 from ecgkit.training import hub
 from ecgkit.training.published import import_published
 from ecgkit.training.weight_cards import weight_cards
+from tests.conftest import synthetic_signal
 from tests.reference_vectors import Reference
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -170,3 +172,23 @@ def _of_archive(path: Path, archive: str) -> Store:
             return (archive,)
 
     return Other(path)
+
+
+def test_imported_weights_may_see_more_of_a_record(weights: Path, tmp_path: Path, ecgkit: Callable[..., Any]) -> None:
+    """Consecutive windows of a longer record are averaged, as ECGFounder's paper does."""
+    more = ("--set", "signal.window=30", "--set", "signal.eval_starts=[0,10,20]", "--set", "signal.crop=start")
+    runs = {"one": (), "three": more}
+    for name, settings in runs.items():
+        shown = ecgkit("import-weights", weights, "--method", "ecgfounder", "--out", tmp_path / name, *settings)
+        assert shown.code == 0, shown.err
+    one, three = (load(tmp_path / name) for name in runs)
+    signal = synthetic_signal(15_000)
+    parts = [one(signal[:, start : start + 5000], 500, "12", "mV").pooled for start in (0, 5000, 10_000)]
+    found = three(signal, 500, "12", "mV").pooled
+    # The filter sees each window on its own in both, so the features are the mean of theirs.
+    np.testing.assert_allclose(found, np.mean(parts, axis=0), atol=1e-5)
+    short = three(signal[:, :5000], 500, "12", "mV").pooled
+    np.testing.assert_allclose(short, parts[0], atol=1e-6)
+    shown = ecgkit("import-weights", weights, "--method", "ecgfounder", "--out", tmp_path / "x", "--set", "kernel=9")
+    assert (shown.code, (tmp_path / "x").exists()) == (2, False)
+    assert "shape" in shown.err or "fit" in shown.err

@@ -6,8 +6,8 @@ const COUNT = 50; // records of a page of the table
 const WATCH = 3000; // ms between looks at whether the store has changed
 const find = (id) => document.getElementById(id);
 const form = find("search");
-const paper = new Paper(find("canvas"), (text) => say(find("reading"), text));
-const state = { about: null, version: 0, start: 0, total: 0, records: [], at: 0, row: null, from: 0, layout: "clinical", asked: 0, listed: 0 };
+const paper = new Paper(find("canvas"), measured);
+const state = { about: null, version: 0, start: 0, total: 0, records: [], at: 0, row: null, from: 0, layout: "clinical", asked: 0, listed: 0, wish: 0 };
 
 function node(name, text, attributes = {}) {
   const made = document.createElement(name);
@@ -19,6 +19,16 @@ function node(name, text, attributes = {}) {
 function say(place, text) {
   place.textContent = text;
   place.hidden = !text;
+}
+
+// Show what the caliper measures; once it rests, tell it to those who listen.
+let resting = 0;
+function measured(text) {
+  say(find("reading"), text);
+  clearTimeout(resting);
+  const spoken = text.replaceAll(" · ", ", ").replace("bpm", "beats per minute");
+  if (!text) find("told").textContent = "";
+  else resting = setTimeout(() => { find("told").textContent = spoken; }, 400);
 }
 
 async function ask(path, parameters = {}) {
@@ -128,6 +138,7 @@ async function show(row, from = 0) {
   find("place").textContent = `${number(state.start + state.at + 1)} of ${number(state.total)}`;
   find("back").disabled = state.start + state.at === 0;
   find("on").disabled = state.start + state.at + 1 >= state.total;
+  if (!same) unexplain();
   picture(turn, row, from, same);
   if (same) return;
   try {
@@ -199,6 +210,7 @@ function describe(details) {
   const facts = [["patient", details.patient_id], ["person", person(details)], ["fold", details.fold], ["length", `${round(details.seconds, 2)} s`], ...details.facts];
   fillList(find("facts"), facts.filter(([, value]) => value !== null));
   fillPrediction(details.prediction);
+  offerExplanation(details.prediction);
 }
 
 function fillList(place, pairs) {
@@ -265,6 +277,96 @@ function bar(line) {
   return drawn;
 }
 
+// ---------------------------------------------------------------- explanation
+
+const POLL = 400; // ms between looks at how far an explanation is
+
+function offerExplanation(prediction) {
+  const number = form.elements.result.value, result = state.about.results[Number(number)];
+  find("part-explanation").hidden = !result;
+  if (!result) return;
+  const place = find("explained-class"), before = place.value;
+  find("wish").hidden = !result.explains;
+  const best = [...(prediction?.lines ?? [])].sort((a, b) => b.predicted - a.predicted)[0]?.name;
+  const asked = form.elements.target.value || (result.numbers ? before : best) || before;
+  place.replaceChildren(...result.classes.map((name) => node("option", name, { value: name })));
+  if (result.classes.includes(asked)) place.value = asked;
+  if (!result.explains) telling("This result keeps no fitted head, so its predictions cannot be explained.");
+}
+
+function telling(text, wrong = false) {
+  say(find("explaining"), text);
+  find("explaining").classList.toggle("wrong", wrong);
+}
+
+// Ask for the explanation, and again until it is there; a newer wish or another record ends the asking.
+async function explain() {
+  unexplain();
+  const turn = state.wish, row = state.row;
+  const wish = { result: form.elements.result.value, target: find("explained-class").value, by: find("explained-by").value };
+  find("explain").disabled = true;
+  telling("Opening the model …");
+  find("how-far").hidden = false;
+  find("how-far").removeAttribute("value");
+  try {
+    let answer = await (await ask(`records/${row}/explanation`, { ...wish, begin: 1 })).json();
+    while (turn === state.wish && answer.state !== "done") {
+      progress(answer);
+      await new Promise((resolve) => { setTimeout(resolve, POLL); });
+      if (turn === state.wish) answer = await (await ask(`records/${row}/explanation`, { ...wish, begin: 1 })).json();
+    }
+    if (turn === state.wish) explained(answer);
+  } catch (error) {
+    if (turn !== state.wish) return;
+    unexplain();
+    telling(sentence(error.message), true);
+  }
+}
+
+function progress(answer) {
+  if (answer.state === "waiting") telling("Waiting for another explanation …");
+  else if (answer.total) {
+    telling(["Making the map …", "Leaving out leads and parts of the beat …", "Checking the map …", "Nearly done …"][answer.done] ?? "");
+    Object.assign(find("how-far"), { max: answer.total + 1, value: answer.done + 0.5 });
+  }
+}
+
+// Remove the explanation from the page; what the server has made it keeps.
+function unexplain() {
+  state.wish += 1;
+  paper.map = null;
+  if (paper.page) paper.draw();
+  telling("");
+  for (const id of ["how-far", "explanation", "legend"]) find(id).hidden = true;
+  find("explain").disabled = false;
+  if (state.about && !state.about.results[Number(form.elements.result.value)]?.explains && !find("part-explanation").hidden) telling("This result keeps no fitted head, so its predictions cannot be explained.");
+}
+
+function explained(answer) {
+  telling("");
+  find("how-far").hidden = true;
+  find("explain").disabled = false;
+  find("explanation").hidden = false;
+  paper.explain({ leads: answer.leads, values: answer.map, fs: answer.fs, attends: answer.attends });
+  say(find("legend"), sentence(answer.note));
+  const { check } = answer, deleted = `Deleting its top tenth lowers the score by ${signed(check.fall)}, a random tenth by ${signed(check.random_fall)} (sd ${check.random_sd.toFixed(2)}).`;
+  find("verdict").textContent = answer.passed ? `This map of ${answer.output} passes its check. ${deleted}` : `Do not read this map: its top parts count for no more than random parts. ${deleted}`;
+  find("verdict").classList.toggle("doubt", !answer.passed);
+  const chance = answer.probability === null ? "" : `Probability ${answer.probability.toFixed(3)}. `;
+  const sum = answer.attends ? "" : `; the map adds up to ${signed(answer.sum)} of the difference`;
+  find("scores").textContent = `${chance}Score ${signed(answer.score)}, without any wave ${signed(answer.flat)}${sum}. Likeness to the map of shuffled weights: ${check.likeness.toFixed(2)}.`;
+  for (const [id, lines] of [["by-lead", answer.by_lead], ["by-part", answer.by_part]]) {
+    const sorted = [...lines].sort((a, b) => b.share - a.share);
+    find(id).tBodies[0].replaceChildren(...sorted.map((line) => {
+      const row = node("tr");
+      row.append(node("td", line.name), node("td", `${(100 * line.share).toFixed(1)} %`), node("td", line.fall === null ? "–" : signed(line.fall)));
+      return row;
+    }));
+  }
+}
+
+const signed = (value) => value.toFixed(2).replace("-", "−");
+
 // ---------------------------------------------------------------- filters
 
 function fillChoices() {
@@ -278,7 +380,8 @@ function fillChoices() {
 }
 
 function fillResults() {
-  const { results, kinds } = state.about;
+  const { results, kinds, ways } = state.about;
+  find("explained-by").append(...Object.entries(ways).map(([value, text]) => node("option", text, { value })));
   find("by-result").hidden = !results.length;
   form.elements.result.append(...results.map((result, i) => node("option", `${result.task}: ${result.name}`, { value: i })));
   form.elements.error.append(...Object.entries(kinds).map(([value, text]) => node("option", text, { value })));
@@ -349,9 +452,22 @@ const moves = {
   later: () => { if (state.row !== null && state.from + 10 < (state.whole ?? 0)) show(state.row, state.from + 10); },
   keys: () => find("help").showModal(),
   clear: () => paper.clear(),
+  explain,
+  unexplain,
 };
 for (const id of Object.keys(moves)) if (id !== "clear") find(id).addEventListener("click", moves[id]);
 const KEYS = { ArrowRight: "on", j: "on", ArrowLeft: "back", k: "back", "+": "in", "=": "in", "-": "out", 0: "fit", c: "measure", v: "move", s: "strips", r: "peaks", "[": "earlier", "]": "later", "?": "keys", Escape: "clear" };
+const ARROWS = { ArrowRight: [1, 0], ArrowLeft: [-1, 0], ArrowUp: [0, 1], ArrowDown: [0, -1] };
+const LEADS = { PageDown: 1, PageUp: -1 };
+find("canvas").addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || !paper.page) return;
+  if (event.key === "Enter") paper.place();
+  else if (paper.caliper && ARROWS[event.key]) paper.nudge(...ARROWS[event.key], event.shiftKey);
+  else if (paper.caliper && LEADS[event.key]) paper.jump(LEADS[event.key]);
+  else return;
+  event.preventDefault();
+  event.stopPropagation(); // the arrows do not go to another record
+});
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || find("help").open) return;
   if (event.target.closest("input, select, textarea")) {

@@ -1,7 +1,12 @@
-// ECG paper on a canvas: grid, traces, R peaks, zoom, and a caliper. All lengths are mm on the paper.
+// ECG paper on a canvas: grid, explanation, traces, R peaks, zoom, and a caliper. All lengths are mm on the paper.
 "use strict";
 
 const INK = "#15151a", QUIET = "#6b6b73", FINE = "#fadcdc", BOLD = "#f0a8a8", PEAKS = "#1f5fa8", GAP = "#8a8a9638", CALIPER = "#b3261e";
+const RAISES = "200, 50, 31", LOWERS = "47, 111, 196", LOOKS = "122, 63, 181"; // of an explanation, as in drawn pictures
+const BAND = 2.6; // mm of the band under a trace
+const WEAK = 0.08; // of the full colour: below it a stretch has none
+const FINE_STEP = { ms: 10, unit: 0.05 }; // of the caliper by keys
+const FIRST = { ms: 200, unit: 0.5 }; // the caliper that Enter places
 const MARGIN = 3;
 const LEAST = 1.9; // px per mm that a trace needs to be read; narrow windows begin there and move
 const MOST = 40;
@@ -19,7 +24,8 @@ export class Paper {
     this.caliper = null;
     this.pointers = new Map();
     this.view = { scale: 1, x: 0, y: 0 };
-    this.layers = [this.drawGrid, this.drawTraces, this.drawPeaks, this.drawCaliper];
+    this.map = null; // of an explanation: lead by lead, from -100 to 100
+    this.layers = [this.drawGrid, this.drawMap, this.drawTraces, this.drawPeaks, this.drawCaliper];
     canvas.addEventListener("pointerdown", (event) => this.pressed(event));
     canvas.addEventListener("pointermove", (event) => this.dragged(event));
     for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, (event) => this.released(event));
@@ -129,6 +135,44 @@ export class Paper {
     };
     if (this.view.scale * this.ratio >= 2.4) lines(1, 5, FINE);
     lines(5, 0, BOLD);
+  }
+
+  // Colour the stretches under the traces by an explanation; null removes the colours.
+  explain(map) {
+    this.map = map;
+    this.draw();
+  }
+
+  drawMap(pen) {
+    const { map, page, traces } = this;
+    if (!map) return;
+    pen.lineWidth = Math.max(4, BAND * this.view.scale);
+    pen.lineCap = "butt";
+    pen.lineJoin = "round";
+    for (const panel of page.panels) {
+      const own = map.values[map.leads.indexOf(panel.lead)];
+      if (!own || panel.state !== "shown") continue;
+      const base = page.baselines[panel.row], left = page.indent + panel.left, step = page.mm_per_second / page.fs;
+      const first = page.start + panel.start;
+      let strength = 0, drawn = null;
+      const end = () => { if (drawn) { pen.strokeStyle = this.colour(strength); pen.stroke(drawn); } drawn = null; };
+      for (let i = 0; i + 1 < panel.samples; i += 1) {
+        const here = own[Math.floor((first + i / page.fs) * map.fs)] ?? 0;
+        const rounded = Math.abs(here) < 100 * WEAK ? 0 : Math.round(here / 10) * 10 || Math.sign(here) * 10;
+        const [a, b] = [traces[panel.offset + i], traces[panel.offset + i + 1]];
+        if (rounded !== strength || Number.isNaN(a) || Number.isNaN(b)) end();
+        if (!rounded || Number.isNaN(a) || Number.isNaN(b)) continue;
+        strength = rounded;
+        if (!drawn) { drawn = new Path2D(); drawn.moveTo(this.px(left + i * step), this.py(base - a)); }
+        drawn.lineTo(this.px(left + (i + 1) * step), this.py(base - b));
+      }
+      end();
+    }
+  }
+
+  colour(strength) {
+    const rgb = this.map.attends && strength > 0 ? LOOKS : strength > 0 ? RAISES : LOWERS;
+    return `rgba(${rgb}, ${(0.75 * (Math.abs(strength) / 100) ** 0.8).toFixed(2)})`;
   }
 
   drawTraces(pen) {
@@ -291,6 +335,58 @@ export class Paper {
     if (!event.ctrlKey || !this.page) return;
     event.preventDefault();
     this.zoom(Math.exp(-event.deltaY / 250), this.at(event));
+  }
+
+  // Place a caliper by key in the middle of what is seen, on the nearest lead; in mm of the paper.
+  place() {
+    if (!this.page) return;
+    const middle = this.toPaper({ x: this.css.width / 2, y: this.css.height / 2 });
+    const panel = this.panelAt(middle) ?? this.page.panels[0];
+    const wide = this.mm(FIRST.ms), left = this.page.indent + panel.left, right = left + panel.seconds * this.page.mm_per_second;
+    const x = Math.max(left, Math.min(middle.x, right - 3 * wide)), y = this.page.baselines[panel.row]; // with room to grow
+    const to = { x: x + wide, y: y - FIRST.unit * this.page.mm_per_unit };
+    this.caliper = { from: this.inPanel(panel, { x, y }), to: this.inPanel(panel, to), panel };
+    this.changed();
+  }
+
+  mm(ms) { return (ms / 1000) * this.page.mm_per_second; }
+
+  // Move the caliper by steps to the right and up, or only its second end.
+  nudge(right, up, sized) {
+    const { from, to, panel } = this.caliper;
+    const by = { x: right * this.mm(FINE_STEP.ms), y: -up * FINE_STEP.unit * this.page.mm_per_unit };
+    const moved = (end) => this.inPanel(panel, { x: end.x + by.x, y: end.y + by.y });
+    const next = { from: sized ? from : moved(from), to: moved(to), panel };
+    const same = (a, b) => Math.abs(a - b) < 1e-6;
+    // At the edge the caliper stays as it is, and is not squeezed.
+    if (!sized && !(same(next.to.x - next.from.x, to.x - from.x) && same(next.to.y - next.from.y, to.y - from.y))) return;
+    this.caliper = next;
+    this.changed();
+  }
+
+  // Take the caliper to the next lead, or the one before, at the same time if that lead has it.
+  jump(by) {
+    const { page } = this, { from, to, panel } = this.caliper;
+    const next = page.panels[page.panels.indexOf(panel) + by];
+    if (!next) return;
+    const dx = next.left - panel.left, dy = page.baselines[next.row] - page.baselines[panel.row];
+    const moved = (end) => this.inPanel(next, { x: end.x + dx, y: end.y + dy });
+    this.caliper = { from: moved(from), to: moved(to), panel: next };
+    this.changed();
+  }
+
+  // Show what the caliper measures, and bring it into the window.
+  changed() {
+    const { from, to } = this.caliper, { scale } = this.view;
+    const wide = this.css.width / scale, high = this.css.height / scale;
+    const [left, right] = [Math.min(from.x, to.x) + MARGIN - 4, Math.max(from.x, to.x) + MARGIN + 4];
+    const [top, bottom] = [Math.min(from.y, to.y) + MARGIN - 8, Math.max(from.y, to.y) + MARGIN + 8];
+    if (right > this.view.x + wide) this.view.x = right - wide;
+    if (left < this.view.x) this.view.x = left;
+    if (bottom > this.view.y + high) this.view.y = bottom - high;
+    if (top < this.view.y) this.view.y = top;
+    this.told(this.reading());
+    this.settle();
   }
 
   clear() {

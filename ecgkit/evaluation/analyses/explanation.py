@@ -4,8 +4,9 @@ A map gives each sample of each lead its share of the score. Occlusion by lead a
 score falls without them. Two checks say whether the map means anything (`ecgkit.evaluation.analyses.map_checks`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from ecgkit.store.views import View, preview
 from ecgkit.training.supply import open_supplies
 
 Floats = NDArray[np.float64]
+STEPS = 3  # of the explanation of one record: map, falls, checks
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,9 @@ def explain_rows(
             raise StoreError(f"record {record_id} has none of the model's leads, or hardly any signal")
         record = record_input(view, row, supplies)
         at = _most_probable(classifier, record) if chosen is None else chosen
-        yield _explained(record_id, Scorer(classifier, record, at), _parts_of(store, view, row, record), way, seed)
+        parts = _parts_of(store, view, row, record)
+        steps = partial(progress, "steps") if len(rows) == 1 else _quiet
+        yield _explained(record_id, Scorer(classifier, record, at), parts, way, seed, steps)
     progress("records", len(rows), len(rows))
 
 
@@ -178,13 +182,26 @@ def _most_probable(classifier: Classifier, record: RecordInput) -> int:
     return int(np.argmax(scores))
 
 
-def _explained(record_id: str, scorer: Scorer, part_of: NDArray[np.int64], way: Way, seed: int) -> Explanation:
+def _quiet(done: int, total: int) -> None:
+    """Tell nothing of the steps of one record among many."""
+
+
+def _explained(
+    record_id: str,
+    scorer: Scorer,
+    part_of: NDArray[np.int64],
+    way: Way,
+    seed: int,
+    steps: Callable[[int, int], None],
+) -> Explanation:
     record = scorer.record
+    steps(0, STEPS)
     between = None
     if way == "attention" or way == "last-attention":
         values, between = looks(scorer, way)
     else:
         values = attribute(scorer, way)
+    steps(1, STEPS)
     score, flat = scorer.score(torch.stack([record.signal, record.flat])).tolist()
     classes = scorer.classifier.kept.kind == "classes"
     L, P = len(record.leads), len(PARTS)
@@ -192,6 +209,11 @@ def _explained(record_id: str, scorer: Scorer, part_of: NDArray[np.int64], way: 
     crops = torch.from_numpy(np.stack([part_of[start : start + length] for start in record.starts]))  # (K, T)
     lead = torch.arange(L)[None, :, None].expand_as(record.signal)
     part = crops[:, None].expand_as(record.signal)
+    by_lead, by_part = _falls(scorer, lead, L), _falls(scorer, part, P)
+    by_both = _falls(scorer, lead * P + part, L * P).reshape(L, P)
+    steps(2, STEPS)
+    check = check_map(scorer, values, way, seed)
+    steps(3, STEPS)
     return Explanation(
         record=record_id,
         output=scorer.classifier.kept.names[scorer.output],
@@ -204,10 +226,10 @@ def _explained(record_id: str, scorer: Scorer, part_of: NDArray[np.int64], way: 
         values=on_record(values, record),
         parts=PARTS,
         part_of=part_of,
-        without_lead=_falls(scorer, lead, L),
-        without_part=_falls(scorer, part, P),
-        without=_falls(scorer, lead * P + part, L * P).reshape(L, P),
-        check=check_map(scorer, values, way, seed),
+        without_lead=by_lead,
+        without_part=by_part,
+        without=by_both,
+        check=check,
         between=between,
         gate=_gate(scorer),
     )

@@ -200,20 +200,21 @@ def token_statistics(
             outputs, tokens, real = run_layers(encoder, batch.to(device))
         if tokens is None:
             continue
-        N = tokens.shape[1]
-        for layer, x in enumerate(outputs):
-            out.similarity.setdefault(layer, []).extend(mean_cosine(encoder.block_tokens(x, N), real).tolist())
-            if layer in entropies and len(entropies[layer]) == len(tokens):
-                spread = encoder.block_tokens(entropies[layer], N).mean(-1)
-                out.entropy.setdefault(layer, []).extend(((spread * real).sum(1) / real.sum(1)).tolist())
+        for layer, x in outputs.items():
+            out.similarity.setdefault(layer, []).extend(mean_cosine(x, real).tolist())
+            spread = by_record(encoder, entropies[layer], real) if layer in entropies else None
+            if spread is not None:
+                out.entropy.setdefault(layer, []).extend(((spread.mean(-1) * real).sum(1) / real.sum(1)).tolist())
         progress(done, len(batches))
     return out
 
 
-def run_layers(encoder: Encoder, batch: Batch) -> tuple[list[Tensor], Tensor | None, Tensor]:
-    """Encode a batch. Return the output of each block, ``[B, M, D]``, the tokens, and which of them are not padding.
+def run_layers(encoder: Encoder, batch: Batch) -> tuple[dict[int, Tensor], Tensor | None, Tensor]:
+    """Encode a batch.
 
-    Blocks that get the batch in another shape, such as lead by lead, are left out.
+    Returns:
+        The tokens that leave each block, ``[B, N, D]`` by the block's number, without blocks that get other tokens; the
+        encoder's tokens; and which of them are not padding, bool ``[B, N]``.
     """
     outputs: list[Tensor] = []
     blocks = [module for module in encoder.modules() if isinstance(module, Block)]
@@ -225,11 +226,28 @@ def run_layers(encoder: Encoder, batch: Batch) -> tuple[list[Tensor], Tensor | N
             hook.remove()
     tokens, real = features.tokens, features.token_real
     if tokens is None:
-        return [], None, torch.empty(0)
+        return {}, None, torch.empty(0)
     if real is None:
         real = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-    B, N = tokens.shape[:2]
-    return [x for x in outputs if x.shape[0] == B and x.shape[1] >= N], tokens, real
+    found = {layer: by_record(encoder, x, real) for layer, x in enumerate(outputs)}
+    return {layer: x for layer, x in found.items() if x is not None}, tokens, real
+
+
+def by_record(encoder: Encoder, x: Tensor, real: Tensor) -> Tensor | None:
+    """Return values of a block's tokens as ``[B, N, ...]``, from ``[B, M, ...]`` or lead by lead ``[B L, M, ...]``.
+
+    Args:
+        encoder: Encoder of the block.
+        x: The values.
+        real: bool ``[B, N]``, which of the encoder's tokens are not padding.
+
+    Returns:
+        The values of the encoder's tokens; None if the block gets other tokens.
+    """
+    (B, N), leads = real.shape, x.shape[0] // real.shape[0]
+    if x.shape[0] % B or N % max(leads, 1) or x.shape[1] < N // max(leads, 1):
+        return None
+    return encoder.block_tokens(x, N // leads).unflatten(0, (B, leads)).flatten(1, 2)
 
 
 def mean_cosine(x: Tensor, real: Tensor) -> Tensor:
@@ -259,7 +277,7 @@ def _query_map(
     if not len(own):
         return None
     query = int(own[len(own) // 2])
-    unit = torch.stack([F.normalize(encoder.block_tokens(x, tokens.shape[1])[0].float(), dim=-1) for x in outputs])
+    unit = torch.stack([F.normalize(x[0].float(), dim=-1) for x in outputs.values()])
     cosine = torch.matmul(unit, unit[:, query, :, None]).squeeze(-1).masked_fill(~real[0], torch.nan)  # (depth, N)
     by_lead = [cosine[:, features.token_leads == i] for i in range(len(leads))]
     place = int((torch.nonzero(features.token_leads == lead).flatten() == query).nonzero()[0, 0])

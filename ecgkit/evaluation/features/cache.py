@@ -13,7 +13,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -42,7 +42,7 @@ KEY = "key.json"
 ROWS = "rows"
 FIELD = "field."
 NAME = 32  # hex digits of a file's hash in its name
-SHARE = 4096  # records per file: the most that an interruption can lose
+SHARE = 1024  # records per file: the most that an interruption can lose, and what one of several workers encodes
 COMES_ALONG = {"tokens": "token_real"}  # always extracted together with the other field
 # Modules and packages of the core whose code changes the features of a store.
 CODE = (
@@ -79,6 +79,7 @@ class FeatureCache:
         also: Sequence[str] = (),
         supplies: Mapping[str, Supply] = MappingProxyType({}),
         progress: Callable[[int, int], None] | None = None,
+        spread: "Spread | None" = None,
     ) -> RecordFeatures:
         """Return the features of `ecgkit.evaluation.features.extract.extract`, read from disk where available.
 
@@ -95,6 +96,7 @@ class FeatureCache:
             also: Fields that will be requested later. They are cached too when records are encoded now.
             supplies: Inputs of the encoder besides the signal.
             progress: Called with records done and records in total, while records are encoded.
+            spread: Encodes in other processes what is missing, if that is more than one file; None to encode here.
 
         Raises:
             RunError: The encoder does not fill one of the fields.
@@ -103,21 +105,69 @@ class FeatureCache:
         key = key_of(encoder, config, store, view, supplies)
         folder = self.folder / fingerprint(key)
         fields = [*needs, *(COMES_ALONG[need] for need in needs if need in COMES_ALONG)]
-        wanted = tuple(dict.fromkeys([*needs, *also]))
         with hold(folder / ".lock", folder, wait=True):
             _write_key(folder, key)
             found = _gather(folder, rows, fields)
-            missing = found.lacks(np.arange(len(rows)))
-            for start in range(0, len(missing), SHARE):
-                at = missing[start : start + SHARE]
-                told = _within(progress, start, at, missing)
+            lacking = found.lacks(np.arange(len(rows)))
+            missing = Missing(tuple(needs), tuple(dict.fromkeys([*needs, *also])))
+            if spread is not None and len(lacking) > SHARE:
+                spread(folder, replace(missing, pieces=tuple(rows[at] for at in _in_shares(lacking))))
+                found = _gather(folder, rows, fields)
+                lacking = found.lacks(np.arange(len(rows)))
+            done = 0
+            for at in _in_shares(lacking):
+                told = _within(progress, done, at, lacking)
                 beside = len(rows) - len(at)
-                encode = partial(extract, encoder, view, rows[at], supplies=supplies, beside=beside, progress=told)
-                made, wanted = _encode(encode, wanted, tuple(needs))
-                _write(folder, rows[at], dict(made.fields))
+                made = add_features(
+                    folder, encoder, view, rows[at], missing, supplies=supplies, beside=beside, progress=told
+                )
+                # What the encoder does not fill is not asked for again.
+                missing = replace(missing, wanted=tuple(name for name in missing.wanted if name in made.fields))
+                done += len(at)
                 for field in fields:
                     found.put(field, at, made[field])
         return RecordFeatures(found.values, view.spec.leads, view.present[rows])
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Features that a folder of the cache lacks.
+
+    Args:
+        needs: Names of the fields that are needed.
+        wanted: Names of these and of further fields, which are kept too if the encoder fills them.
+        pieces: Rows of the store, in pieces that are encoded and written together.
+    """
+
+    needs: tuple[str, ...]
+    wanted: tuple[str, ...]
+    pieces: tuple[NDArray[np.int64], ...] = ()
+
+
+Spread = Callable[[Path, Missing], None]
+"""Called with a folder of the cache and what it lacks; writes the features of all pieces by `add_features`."""
+
+
+def add_features(
+    folder: Path,
+    encoder: Encoder,
+    view: View,
+    rows: NDArray[np.int64],
+    missing: Missing,
+    *,
+    supplies: Mapping[str, Supply],
+    beside: int = 0,
+    progress: Callable[[int, int], None] | None = None,
+) -> RecordFeatures:
+    """Encode some rows, and write their features as one file of a folder of the cache; return them."""
+    encode = partial(extract, encoder, view, rows, supplies=supplies, beside=beside, progress=progress)
+    made = _encode(encode, missing.wanted, missing.needs)
+    _write(folder, rows, dict(made.fields))
+    return made
+
+
+def _in_shares(at: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    return [at[start : start + SHARE] for start in range(0, len(at), SHARE)]
 
 
 def _write_key(folder: Path, key: dict[str, Any]) -> None:
@@ -128,17 +178,14 @@ def _write_key(folder: Path, key: dict[str, Any]) -> None:
 
 def _encode(
     encode: Callable[[tuple[str, ...]], RecordFeatures], wanted: tuple[str, ...], needs: tuple[str, ...]
-) -> tuple[RecordFeatures, tuple[str, ...]]:
-    """Encode records. Return the features and the names of their fields.
-
-    The fields are all that are wanted, or only those needed if the encoder does not fill the others.
-    """
+) -> RecordFeatures:
+    """Encode records. The fields are all that are wanted, or those needed if the encoder does not fill the others."""
     try:
-        return encode(wanted), wanted
+        return encode(wanted)
     except RunError:
         if wanted == needs:
             raise
-    return encode(needs), needs
+    return encode(needs)
 
 
 def kept_features(
@@ -171,12 +218,13 @@ def features_of(
     also: Sequence[str] = (),
     supplies: Mapping[str, Supply] = MappingProxyType({}),
     progress: Callable[[int, int], None] | None = None,
+    spread: Spread | None = None,
 ) -> RecordFeatures:
     """Return features from the cache in a folder, or compute them if there is no cache; see `FeatureCache.extract`."""
     if cache is None:
         return extract(encoder, view, rows, needs, supplies=supplies, progress=progress)
     return FeatureCache(cache).extract(
-        encoder, config, store, view, rows, needs, also=also, supplies=supplies, progress=progress
+        encoder, config, store, view, rows, needs, also=also, supplies=supplies, progress=progress, spread=spread
     )
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import torch
 
-from ecgkit.config import fingerprint, override
+from ecgkit.config import fingerprint, override, to_dict
 from ecgkit.download.hub import run_name
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError, RunError
@@ -213,7 +213,7 @@ def pretrained_encoder(path: Path, settings: Sequence[str] = ()) -> ProbedEncode
         seen_patients=frozenset(chain.from_iterable(patients)),
         archives=_archives(run.details),
         store=str(run.details.get("store", {}).get("sha256", "")),
-        settings="" if imported else settings_of(run.details),
+        settings="" if imported else settings_of({**run.details, "config": to_dict(run.config)}),
         training_seed=run.details.get("seed"),
         built_on=tuple(dict.fromkeys(name for name, _ in parents)),
         silent=tuple(dict.fromkeys(name for name, records in parents if not records)),

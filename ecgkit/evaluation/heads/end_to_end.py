@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import torch
+import torch.distributed as dist
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -29,6 +30,7 @@ from ecgkit.tasks.data import TaskData
 from ecgkit.training.data import Windows, load_batches, plan_batches, training_starts
 from ecgkit.training.fitting import fit_epochs
 from ecgkit.training.optimization import Optimization, decayed_shares, trained_parameters
+from ecgkit.training.processes import ALONE, Processes
 from ecgkit.training.supply import Labels, Supply
 
 # Our choice: the same for every family, so that results from scratch can be compared.
@@ -70,6 +72,7 @@ def train_supervised(
     seed: int = 0,
     supplies: Mapping[str, Supply] = MappingProxyType({}),
     progress: Callable[[int, int], None] | None = None,
+    processes: Processes = ALONE,
 ) -> Supervised:
     """Train on a task's training set and predict all records of the task.
 
@@ -82,23 +85,33 @@ def train_supervised(
         seed: Seed of the linear layer, the order of records and the crops.
         supplies: Inputs of the encoder besides the signal.
         progress: Called with epochs done and epochs in total.
+        processes: The processes that share each batch; this one is one of them.
     """
     device = next(encoder.parameters()).device
     torch.manual_seed(seed)
-    model = _with_layer(encoder, len(data.labels)).to(device)
+    model = with_layer(encoder, len(data.labels)).to(device)
+    if processes.size > 1:
+        torch.manual_seed(seed + processes.rank)  # else dropout would be the same in all parts of a batch
+        if device.type == "cuda":
+            model = torch.nn.SyncBatchNorm.convert_sync_batchnorm(model)  # type: ignore[no-untyped-call]
     shares = decayed_shares(encoder, layer_decay) if layer_decay < 1 else {}
     of_model = {f"encoder.{name}": share for name, share in shares.items()}
-    optimization = Optimization(recipe, device, build_optimizer(recipe, trained_parameters(model), of_model))
+    optimization = Optimization(recipe, device, build_optimizer(recipe, trained_parameters(model), of_model), processes)
     every = {**supplies, "labels": Labels.of(data, len(view.signal))}
     train, val = data.rows[data.parts["train"]], data.parts["val"]
     metrics: list[dict[str, Any]] = []
 
-    def batches(epoch: int) -> tuple[int, Iterable[Batch]]:
+    def batches(epoch: int) -> tuple[int, Iterable[tuple[Batch, Share]]]:
         planned = plan_batches(view, train, recipe.batch_size, (seed, epoch))
-        return len(planned), load_batches(Windows(view, training_starts(view, seed, epoch), every), planned)
+        parts, shares = zip(*(_part(rows, processes) for rows in planned), strict=True) if planned else ((), ())
+        windows = Windows(view, training_starts(view, seed, epoch), every)
+        return len(planned), zip(load_batches(windows, list(parts)), shares, strict=True)
+
+    def predict(rows: NDArray[np.int64]) -> NDArray[np.float64]:
+        return shared_predictions(partial(_predict, model, view, supplies=supplies), rows, processes)
 
     def judge(epoch: int, mean: float) -> tuple[float, ...]:
-        score = macro_auroc(data.targets[val], _predict(model, view, data.rows[val], supplies))
+        score = macro_auroc(data.targets[val], predict(data.rows[val]))
         metrics.append({"epoch": epoch + 1, "train_loss": mean, "val_macro_auroc": finite(score)})
         # If no class can be scored on the validation set, the first epoch is kept.
         return (float(np.nan_to_num(score)),)
@@ -108,10 +121,34 @@ def train_supervised(
     decays = f", layer decay {layer_decay:g} over {len(set(shares.values()))} depths" if shares else ""
     score = metrics[epoch - 1]["val_macro_auroc"]
     choices = {"training": _described(recipe, rate) + decays, "chosen": _chosen(epoch, score)}
-    return Supervised(_predict(model, view, data.rows, supplies), choices, tuple(metrics), model)
+    return Supervised(predict(data.rows), choices, tuple(metrics), model)
 
 
-def _with_layer(encoder: Encoder, classes: int) -> nn.ModuleDict:
+Share = tuple[int, int]  # number of records of a batch that this process computes, and of the whole batch
+
+
+def _part(rows: NDArray[np.int64], processes: Processes) -> tuple[NDArray[np.int64], Share]:
+    """Return the rows of a batch that a process computes. A process without any computes one, which does not count."""
+    own = rows[processes.rank :: processes.size]
+    return (own if len(own) else rows[:1]), (len(own), len(rows))
+
+
+def shared_predictions(
+    predict: Callable[[NDArray[np.int64]], NDArray[np.float64]], rows: NDArray[np.int64], processes: Processes
+) -> NDArray[np.float64]:
+    """Return the predictions of some rows, ``[len(rows), C]``. Each process computes a part and gets all."""
+    if processes.size == 1 or len(rows) < processes.size:
+        return predict(rows)
+    found: list[Any] = [None] * processes.size
+    dist.all_gather_object(found, predict(rows[processes.rank :: processes.size]), group=processes.control)
+    whole = np.empty((len(rows), found[0].shape[1]))
+    for rank, values in enumerate(found):
+        whole[rank :: processes.size] = values
+    return whole
+
+
+def with_layer(encoder: Encoder, classes: int) -> nn.ModuleDict:
+    """Return the model that is trained: an encoder and a new linear layer behind it."""
     if not trained_parameters(encoder):
         # The teacher of a method with two networks was not trained by gradient.
         encoder.requires_grad_(True)
@@ -133,12 +170,14 @@ def _silent(done: int, total: int) -> None:
     pass
 
 
-def _loss(model: nn.ModuleDict, device: torch.device, batch: Batch) -> tuple[Tensor, int]:
+def _loss(model: nn.ModuleDict, device: torch.device, shared: tuple[Batch, Share]) -> tuple[Tensor, int]:
+    batch, (own, whole) = shared
     encoder = model["encoder"]
     assert isinstance(encoder, Encoder)
     moved = batch.to(device)
     logits = model["head"](encoder.encode(moved).pooled)
-    return F.binary_cross_entropy_with_logits(logits.float(), moved.extra["labels"]), len(batch.rows)
+    value = F.binary_cross_entropy_with_logits(logits.float(), moved.extra["labels"])
+    return (value if own == whole else value * (own / whole)), whole
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from ecgkit.recipe import Recipe
 from ecgkit.store.views import View
 from ecgkit.tasks.data import TaskData
 from ecgkit.training.fitting import check_whole_batches
+from ecgkit.training.processes import ALONE, Processes
 from ecgkit.training.supply import Supply
 
 # A recipe states the learning rate for a batch of 256; at a batch of 32 the peak is 1e-4.
@@ -60,6 +61,7 @@ class FineTune:
         *,
         supplies: Mapping[str, Supply],
         progress: Callable[[int, int], None] | None = None,
+        processes: Processes = ALONE,
     ) -> Supervised:
         """Train a copy of the encoder on the training set, choose the epoch on the validation set, predict all records.
 
@@ -69,6 +71,7 @@ class FineTune:
             data: The task on the store.
             supplies: Inputs of the encoder besides the signal.
             progress: Called with epochs done and epochs in total.
+            processes: The processes that share each batch; this one is one of them.
         """
         return train_supervised(
             copy.deepcopy(encoder),
@@ -79,6 +82,7 @@ class FineTune:
             seed=self.seed,
             supplies=supplies,
             progress=progress,
+            processes=processes,
         )
 
 

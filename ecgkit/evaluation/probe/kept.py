@@ -24,7 +24,7 @@ import ecgkit
 from ecgkit.config import build, to_dict
 from ecgkit.errors import ConfigError, ResultsError
 from ecgkit.evaluation.features.cache import weights_sha256
-from ecgkit.evaluation.results.row import ResultRow
+from ecgkit.evaluation.results.row import HEAD, ResultRow
 from ecgkit.evaluation.scores.calibrators import fit_calibration
 from ecgkit.signal.spec import SignalSpec
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ecgkit.evaluation.features.encoder import ProbedEncoder
     from ecgkit.evaluation.probe.fitted import FittedProbe
 
-HEAD, STATE = "head.json", "head.safetensors"
+STATE = "head.safetensors"
 SCHEMA = 1
 UNIT = "mV"
 MAKE_AGAIN = "Make the result again with: ecgkit probe"

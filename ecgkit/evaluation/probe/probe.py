@@ -20,7 +20,7 @@ from ecgkit.atomic import check_output
 from ecgkit.config import fingerprint
 from ecgkit.entries import HeadEntry
 from ecgkit.errors import RunError, TaskError
-from ecgkit.evaluation.features.cache import cache_folder, features_of, key_of
+from ecgkit.evaluation.features.cache import Spread, cache_folder, features_of, key_of
 from ecgkit.evaluation.features.encoder import ProbedEncoder
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.features.gathered import Gathered
@@ -34,6 +34,8 @@ from ecgkit.evaluation.probe.leaks import find_leak, refuse_leak
 from ecgkit.evaluation.probe.opening import given_view, open_task
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.probe.row import patients_of
+from ecgkit.evaluation.probe.spread import spread
+from ecgkit.evaluation.probe.training import train_in_processes
 from ecgkit.evaluation.protocols.draws import Amount, nested_subset, plain_draw, strata
 from ecgkit.evaluation.protocols.lead_sets import lead_set
 from ecgkit.evaluation.protocols.protocol import load_protocol
@@ -46,8 +48,10 @@ from ecgkit.store.views import View
 from ecgkit.tasks.data import TaskData
 from ecgkit.tasks.loading import find_task, load_task
 from ecgkit.tasks.task import Task
+from ecgkit.training.processes import ALONE, Processes
 from ecgkit.training.run import pick_device
 from ecgkit.training.supply import Supply, open_supplies
+from ecgkit.training.workers import Workers
 
 OTHER_HEAD = "Probe it with another --head, or on the task that it was trained on."
 
@@ -200,7 +204,19 @@ class Probe:
             also=self.request.also,
             supplies=self.supplies(store, view),
             progress=of_stage(self.progress, "features"),
+            spread=self._spread(view),
         )
+
+    def _spread(self, view: View) -> Spread | None:
+        """Return what encodes in other processes, which open the same request; None if this process does."""
+        workers, own = self.workers, self.request.encoder.named and view is self.opened.view
+        return spread(self.request, workers, of_stage(self.progress, "features")) if workers.several and own else None
+
+    @property
+    def workers(self) -> Workers:
+        """Where records are encoded."""
+        request = self.request
+        return Workers(request.workers, request.device, request.gpus, request.dask)
 
     @property
     def _cache(self) -> Path | None:
@@ -297,6 +313,13 @@ class Probe:
         return row
 
     def _train(self, data: TaskData, seed: int) -> Any:
+        workers = self.workers
+        if max(workers.count, workers.gpus) > 1 and self.request.encoder.named:
+            return train_in_processes(self.request, workers, copy.deepcopy(self.reader), data, seed)
+        return self.train(data, seed)
+
+    def train(self, data: TaskData, seed: int, processes: Processes = ALONE) -> Any:
+        """Train the encoder itself, in this process as one of several, and return a head's `Supervised`."""
         scratch, opened = self.encoder.from_scratch, self.opened
         trainer: FineTune = Scratch(seed=seed, epochs=self.request.epochs) if scratch else self.build_head(seed)
         return trainer.train(
@@ -305,6 +328,7 @@ class Probe:
             data,
             supplies=self.supplies(opened.store, opened.view),
             progress=of_stage(self.progress, "epochs"),
+            processes=processes,
         )
 
     def _fit_head(self, data: TaskData, seed: int) -> Any:

@@ -35,9 +35,13 @@ class ProbeRequest:
             protocol's choice.
         task_settings: Changes of the task, such as ``icd10.count_on=train``.
         eval_data: Path of another store to test on; see `ecgkit.evaluation.probe.other_store`.
-        allow_overlap: Continue even if pretraining saw test records or patients. The result then states the overlap.
+        allow_overlap: Continue even if pretraining, or another part of the task, holds test records or patients. The
+            result then states the overlap.
         keep_head: Keep the fitted head with the result, and the encoder that a fine-tuning has trained.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
+        workers: Number of processes that encode records.
+        gpus: Number of GPUs to encode records on, each with a process of its own, instead of `device`.
+        dask: Address of a Dask scheduler whose workers encode records, instead of `workers`.
         cache: Folder of cached features; empty for a folder below the run, None for no cache.
         also: Features that other heads will read from the cache later; see `FeatureCache.extract`.
     """
@@ -61,6 +65,9 @@ class ProbeRequest:
     allow_overlap: bool = False
     keep_head: bool = True
     device: str = "auto"
+    workers: int = 1
+    gpus: int = 0
+    dask: str = ""
     cache: str | None = ""
     also: tuple[str, ...] = ()
 

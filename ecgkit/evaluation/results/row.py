@@ -25,6 +25,7 @@ from ecgkit.parquet import write_frame
 
 ROW = "row.json"
 PREDICTIONS = "predictions.parquet"
+HEAD = "head.json"  # of a result that keeps its fitted head; see `ecgkit.evaluation.probe.kept`
 SCHEMA = 2
 RESULT = "result"  # the kind of folder
 

@@ -249,12 +249,17 @@ def _draws(value: Any, kind: type[Any], source: str) -> dict[Any, int | None]:
     return found
 
 
-def requests_of(suite: Suite, *, device: str = "auto", cache: str | None = "") -> list[ProbeRequest]:
+def requests_of(
+    suite: Suite, *, device: str = "auto", workers: int = 1, gpus: int = 0, dask: str = "", cache: str | None = ""
+) -> list[ProbeRequest]:
     """Return the requests of all probes of a suite. Probes that share features follow each other.
 
     Args:
         suite: The suite with its encoders and stores; tasks without a store are left out.
         device: Device to compute on.
+        workers: Number of processes that encode records.
+        gpus: Number of GPUs to encode records on.
+        dask: Address of a Dask scheduler whose workers encode records.
         cache: Folder of cached features; see `ProbeRequest`.
 
     Raises:
@@ -266,7 +271,7 @@ def requests_of(suite: Suite, *, device: str = "auto", cache: str | None = "") -
         wanted = ", ".join(sorted({task.store or "?" for task in suite.tasks}))
         raise ConfigError(f"no store for any task, of {wanted}", "at least one", "Give its path: --store NAME=PATH.")
     return [
-        replace(request, amount=amount, seed=seed, seeds=draws)
+        replace(request, amount=amount, seed=seed, seeds=draws, workers=workers, gpus=gpus, dask=dask)
         for encoder, heads in _with_heads(suite)
         for task, store in sorted(here, key=lambda pair: pair[1])
         for leads in suite.leads

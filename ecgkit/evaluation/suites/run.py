@@ -65,17 +65,36 @@ def run_suite(
     Returns:
         The outcome. The table is rewritten even if the run is interrupted.
     """
-    places, placed, failed = Places(), [], {}
-    for request in requests:
-        try:
-            placed.append((request, out / ROWS / places.name(request, with_encoder=True)))
-        except EcgkitError as error:
-            failed[request.title] = str(error)
+    placed, failed = _placed(requests, out)
     try:
         found = run_requests(placed, jobs=jobs, progress=progress)
     finally:
         write_table(out / TABLE, _done(placed))
     return SuiteResult(found.rows, found.skipped, failed | found.failed, out / TABLE)
+
+
+def cells_left(requests: Sequence[ProbeRequest], out: Path) -> int:
+    """Return how many cells of a suite are not done: the groups of probes that workers take one by one."""
+    return sum(not _are_done(cell.call) for cell in _cells(_placed(requests, out)[0]))
+
+
+def _placed(requests: Sequence[ProbeRequest], out: Path) -> tuple[list[Placed], dict[str, str]]:
+    """Return the requests with the folders of their results, and why some cannot be run, by their title."""
+    places, placed, failed = Places(), list[Placed](), dict[str, str]()
+    for request in requests:
+        try:
+            placed.append((request, out / ROWS / places.name(request, with_encoder=True)))
+        except EcgkitError as error:
+            failed[request.title] = str(error)
+    return placed, failed
+
+
+def _cells(placed: Sequence[Placed]) -> list[Cell[list[Placed]]]:
+    """Return the probes in groups that share everything but the draw."""
+    groups: dict[ProbeRequest, list[Placed]] = {}
+    for item in placed:
+        groups.setdefault(item[0].without_draw(), []).append(item)
+    return [Cell(_cell_name(group), group, group[0][0].title) for group in groups.values()]
 
 
 def run_requests(placed: Sequence[Placed], *, jobs: int = 1, progress: Progress = silent) -> SuiteResult:
@@ -86,10 +105,6 @@ def run_requests(placed: Sequence[Placed], *, jobs: int = 1, progress: Progress 
         jobs: Number of processes.
         progress: Called with the stage, units done and units in total; the stage ``probes`` counts probes.
     """
-    groups: dict[ProbeRequest, list[Placed]] = {}
-    for item in placed:
-        groups.setdefault(item[0].without_draw(), []).append(item)
-    cells = [Cell(_cell_name(group), group, group[0][0].title) for group in groups.values()]
     told = _Told(placed, progress)
     skipped = told()
     work = partial(run_group, progress=progress, finished=told) if jobs == 1 else run_group
@@ -98,7 +113,7 @@ def run_requests(placed: Sequence[Placed], *, jobs: int = 1, progress: Progress 
         if placed:
             with open_executor(jobs) as executor:
                 claims = placed[0][1].parent / CLAIMS
-                failed = do_cells(claims, cells, work, _are_done, executor, settled=told)
+                failed = do_cells(claims, _cells(placed), work, _are_done, executor, settled=told)
     return SuiteResult(_done(placed), skipped, failed)
 
 

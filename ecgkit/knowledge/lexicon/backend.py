@@ -1,9 +1,11 @@
 """The lexicon as a backend: rules only, no server, no cache."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import ecgkit
+from ecgkit.executor import fitting_workers, open_executor
 from ecgkit.knowledge.backends import Readings, Watch
 from ecgkit.knowledge.lexicon.attributes import Attributes
 from ecgkit.knowledge.lexicon.scope import find_entities, read_cues
@@ -12,6 +14,20 @@ from ecgkit.knowledge.mentions import Mention, merge_mentions, polarity_of
 from ecgkit.knowledge.vocabulary import Vocabulary
 
 STEP = 500  # texts between two reports of progress
+
+
+Texts = tuple[int, Sequence[str]]  # some texts, after the place of the first among all
+Found = tuple[int, list[tuple[Mention, ...]]]  # their mentions, after the same place
+
+
+def read_texts(texts: Texts) -> Found:
+    """Read some texts in a process of their own."""
+    return _of_process().read_some(texts)
+
+
+@cache
+def _of_process() -> "LexiconBackend":
+    return LexiconBackend()
 
 
 class LexiconBackend:
@@ -44,14 +60,21 @@ class LexiconBackend:
             for i, said in sorted(read_cues(folded, matches, cues).items())
         )
 
+    def read_some(self, texts: Texts) -> Found:
+        """Read some texts, one after another."""
+        start, some = texts
+        return start, [self.read_text(text) for text in some]
+
     def read(self, texts: Sequence[str], watch: Watch) -> Readings:
-        """Read texts one after another; see `Backend`."""
-        mentions = []
-        for done, text in enumerate(texts, 1):
-            mentions.append(self.read_text(text))
-            if done % STEP == 0 or done == len(texts):
-                watch("extract", done, len(texts))
-        return Readings(mentions)
+        """Read texts, in as many processes as pay; see `Backend`."""
+        starts, workers = range(0, len(texts), STEP), fitting_workers(len(texts))
+        found: dict[int, list[tuple[Mention, ...]]] = {}
+        with open_executor(workers) as executor:
+            calls = ((start, texts[start : start + STEP]) for start in starts)
+            for start, mentions in executor.run(self.read_some if workers == 1 else read_texts, calls):
+                found[start] = mentions
+                watch("extract", sum(map(len, found.values())), len(texts))
+        return Readings([mentions for start in starts for mentions in found[start]])
 
     def vocabulary(self, counts: Mapping[str, int], watch: Watch) -> Vocabulary:
         """Return the lexicon's own entities and parents."""

@@ -120,15 +120,12 @@ def _draw_band(
 
 def map_note(found: Explanation) -> str:
     """Return what the colours mean, in one sentence."""
-    seconds = found.values.shape[-1] / found.fs
     if found.attends:
         even = np.abs(found.values).mean() or 1.0
         weak, strong = np.quantile(found.values, [1 - STRONG, STRONG]) / even
         which = "through all layers" if found.way == "attention" else "of the last layer"
-        return (
-            f"attention {which} over {seconds:.4g} s, {weak:.1f} (white) to {strong:.1f} times (violet) an even share: "
-            "where the model looks"
-        )
+        return f"attention {which}: white {weak:.1f}, violet {strong:.1f} times an even share"
+    seconds = found.values.shape[-1] / found.fs
     how = "integrated gradients" if found.way == "gradients" else "occlusion of 0.2 s"
     return f"{how} over {seconds:.4g} s: red raises {found.output}, blue lowers it"
 
