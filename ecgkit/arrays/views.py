@@ -4,6 +4,7 @@ import numpy as np
 
 from ecgkit.arrays.records import Records
 from ecgkit.errors import LeadError, SignalError
+from ecgkit.signal.compact import CompactWindows, put_windows, record_type
 from ecgkit.signal.spec import SignalSpec, window_of
 from ecgkit.store.views import SHORTEST, View
 
@@ -23,6 +24,7 @@ def view_of(records: Records, spec: SignalSpec) -> View:
         raise SignalError(f"records of {records.samples / records.fs:.3g} s", f"at least {SHORTEST:g} s")
     rows = [records.leads.index(lead) for lead in np.array(spec.leads)[present]]
     window, length = window_of(records.signal[:, rows], records.fs, spec)
-    signal = np.zeros((B, len(spec.leads), spec.window_samples), np.float32)
-    signal[:, present] = window
-    return View(spec, signal, np.tile(present, (B, 1)), np.full(B, length))
+    held = np.zeros(B, record_type(len(spec.leads), spec.window_samples))
+    put_windows(held, np.arange(B), np.flatnonzero(present).tolist(), window, length)
+    lengths = np.full(B, length)
+    return View(spec, CompactWindows(held, lengths), np.tile(present, (B, 1)), lengths)
