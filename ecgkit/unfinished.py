@@ -250,6 +250,9 @@ class Unfinished:
             OutputError: The folder's name is already in use.
         """
         self._check_name()
+        if self.in_place and not self.folder.exists() and kind_of(self.out) == self.kind:
+            with suppress(OSError):
+                (self.out / LOCK).unlink(missing_ok=True)  # the last thing that a process does
         whole = self.in_place and kind_of(self.folder) == self.kind
         is_file_whole = self.is_file and kind_of(self.made) == self.kind
         left = self.folder.exists() and self.out.exists() and not self.made.exists()

@@ -1,5 +1,6 @@
 """Long records: read and stored in stretches, cut into windows, drawn from any place. Hostile or changed sources."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -195,6 +196,22 @@ def test_a_folder_without_permission_is_in_the_ledger(mixed: Path, tmp_path: Pat
     assert report.failed == 1
 
 
+@pytest.mark.parametrize("error", [errno.EACCES, errno.EIO])
+def test_a_folder_that_cannot_be_listed_is_in_the_ledger(mixed: Path, tmp_path: Path, monkeypatch, error: int) -> None:
+    write_wfdb(mixed / "locked", "r", synthetic_signal(1000))
+    real = os.scandir
+
+    def scandir(path: str | Path = ".") -> object:
+        if os.fspath(path).endswith("locked"):
+            raise OSError(error, os.strerror(error), os.fspath(path))
+        return real(path)
+
+    monkeypatch.setattr("os.scandir", scandir)
+    report = ingest(mixed, tmp_path / "s.zarr", IngestOptions(dataset="wfdb"))
+    assert [(row.path, row.stage) for row in report.rejected] == [("locked", "folder")]
+    assert os.strerror(error) in report.rejected[0].reason and report.failed == 1 and report.taken == 9
+
+
 def test_links_to_folders_are_told(mixed: Path, tmp_path: Path) -> None:
     write_wfdb(tmp_path / "elsewhere", "r", synthetic_signal(1000))
     write_wfdb(mixed / "deep", "r", np.roll(synthetic_signal(1000), 99, axis=1))
@@ -233,7 +250,7 @@ def test_a_source_that_changed_after_a_stop_is_told_and_begun_anew(
     monkeypatch.setattr(fmt, "_SHARD_CHUNKS", 1)
     out = tmp_path / "s.zarr"
     stopped_ingest(mixed, out, monkeypatch)
-    header = mixed / "r3.hea"
+    header = mixed / "long.hea"  # a record of the shard that is done
     text = header.read_text()
     gain = text.splitlines()[1].split()[2]
     if change == "gain":
@@ -241,7 +258,7 @@ def test_a_source_that_changed_after_a_stop_is_told_and_begun_anew(
     elif change == "baseline":
         header.write_text(text.replace(gain, f"{gain.split('(')[0]}(7)/mV"))
     elif change == "time":
-        os.utime(mixed / "r3.dat", (1, 1))
+        os.utime(mixed / "long.dat", (1, 1))
     else:
         header.write_text(f"{text}# Age: 7\n")
     report = ingest(mixed, out, IngestOptions(dataset="wfdb"))

@@ -4,6 +4,7 @@ import numpy as np
 
 from ecgkit.arrays.records import Records
 from ecgkit.errors import LeadError, SignalError
+from ecgkit.signal.compact import CompactWindows, put_windows, record_type
 from ecgkit.signal.spec import SignalSpec, window_of
 from ecgkit.store.views import SHORTEST, View
 
@@ -26,8 +27,11 @@ def view_of(records: Records, spec: SignalSpec) -> View:
     if records.samples < SHORTEST * records.fs:
         raise SignalError(f"records of {records.samples / records.fs:.3g} s", f"at least {SHORTEST:g} s")
     rows = [records.leads.index(lead) for lead in np.array(spec.leads)[present]]
-    signal, length = np.zeros((B, len(spec.leads), spec.window_samples), np.float32), 0
+    held, length = np.zeros(B, record_type(len(spec.leads), spec.window_samples)), 0
+    places = np.flatnonzero(present).tolist()
     for start in range(0, B, PIECE):
-        piece = slice(start, start + PIECE)
-        signal[piece, present], length = window_of(records.signal[piece, rows], records.fs, spec)
-    return View(spec, signal, np.tile(present, (B, 1)), np.full(B, length))
+        piece = np.arange(start, min(start + PIECE, B))
+        window, length = window_of(records.signal[piece[0] : piece[-1] + 1, rows], records.fs, spec)
+        put_windows(held, piece, places, window, length)
+    lengths = np.full(B, length)
+    return View(spec, CompactWindows(held, lengths), np.tile(present, (B, 1)), lengths)

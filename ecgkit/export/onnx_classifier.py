@@ -39,45 +39,12 @@ from ecgkit.export.onnx import (
 )
 from ecgkit.leads import lead_ids
 from ecgkit.methods import Encoder, Features
+from ecgkit.nn.crops import Scaling, filter_matrix
 from ecgkit.progress import Progress, silent
-from ecgkit.signal.normalize import ROUNDING, Normalization
-from ecgkit.signal.published_filters import Filter, NotchBandMedian
 from ecgkit.signal.spec import SignalSpec
 
 STEPS = "take the window at fs in mV, without gaps; the model crops, filters, scales, encodes, averages and predicts"
 BATCHES = (3, 1, 4)  # tested batch sizes; the first is used for tracing
-
-
-class Scaling(nn.Module):
-    """The normalisation of `ecgkit.signal.normalize` in torch, for signals ``[B, L, T]``.
-
-    Args:
-        how: The normalisation.
-    """
-
-    def __init__(self, how: Normalization) -> None:
-        super().__init__()
-        self.how = how
-
-    def forward(self, signal: Tensor) -> Tensor:
-        """Return the signal normalised over each record, or over each lead."""
-        if self.how == "none":
-            return signal
-        over, rule = self.how.split("-")
-        axes = (-2, -1) if over == "record" else (-1,)
-        shift = signal.mean(axes, keepdim=True) if rule == "zscore" else signal.amin(axes, keepdim=True)
-        shifted = signal - shift
-        if rule == "zscore":
-            scale = shifted.square().mean(axes, keepdim=True).sqrt()
-        else:
-            scale = shifted.amax(axes, keepdim=True)
-        constant = scale <= ROUNDING * torch.finfo(signal.dtype).eps * shift.abs()
-        if rule == "symmetric":
-            scale = scale / 2
-            shifted = shifted - torch.where(constant, torch.zeros_like(scale), scale)
-        return torch.where(
-            constant, torch.zeros_like(shifted), shifted / torch.where(constant, torch.ones_like(scale), scale)
-        )
 
 
 class WholeModel(nn.Module):
@@ -150,15 +117,6 @@ class WholeModel(nn.Module):
         if name in ("tokens", "token_real"):
             return torch.cat(values, dim=1)
         return values[0] if name == "present" else torch.stack(values).mean(0)
-
-
-def filter_matrix(design: Filter | None, fs: float, samples: int) -> Tensor | None:
-    """Return the matrix ``[T, T]`` with ``filtered = signal @ matrix`` for signals of T samples; None for no filter."""
-    if design is None:
-        return None
-    if isinstance(design, NotchBandMedian):
-        raise RunError("the filter of this encoder holds a median, which no ONNX model of ecgkit computes")
-    return torch.from_numpy(np.asarray(design(np.eye(samples), fs), np.float32))
 
 
 def export_classifier(

@@ -12,7 +12,7 @@ The kernel comes from its generating function at the R-th roots of unity (sectio
 """
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -165,6 +165,12 @@ class S4(nn.Module):
         self.D = nn.Parameter(torch.randn(width))
         self.dropout = nn.Dropout1d(dropout)
         self.output = nn.Linear(width, 2 * width)
+        self._kept: tuple[tuple[Any, ...], Tensor] | None = None
+
+    def train(self, mode: bool = True) -> "S4":
+        """See `torch.nn.Module.train`. What was kept for evaluation is dropped."""
+        self._kept = None
+        return super().train(mode)
 
     def forward(self, u: Tensor) -> Tensor:
         """``[B, H, T] -> [B, H, T]``."""
@@ -175,12 +181,27 @@ class S4(nn.Module):
         """Convolve ``[B, H, T]`` with the kernels, over the past and, with two directions, over the future."""
         T = u.shape[-1]
         with torch.autocast(u.device.type, enabled=False):  # Fourier transforms need single precision
-            k = self.kernel(T)
-            both = F.pad(k[0], (0, T))
-            if len(k) == 2:
-                both = both + F.pad(k[1].flip(-1), (T, 0))
-            spectrum = torch.fft.rfft(u, n=2 * T) * torch.fft.rfft(both, n=2 * T)
+            spectrum = torch.fft.rfft(u, n=2 * T) * self._kernel_spectrum(T)
             return torch.fft.irfft(spectrum, n=2 * T)[..., :T]
+
+    def _kernel_spectrum(self, T: int) -> Tensor:
+        """Return the transform of the kernels of length T. In evaluation it is kept while the weights stay the same."""
+        if self.training or torch.is_grad_enabled() or torch.compiler.is_compiling():
+            return self._made_spectrum(T)
+        weights = (*self.kernel.parameters(), *self.kernel.buffers())
+        if any(x.is_inference() for x in weights):  # these do not count their changes
+            return self._made_spectrum(T)
+        state = (T, *((x.data_ptr(), x.dtype, x.device, x._version) for x in weights))
+        if self._kept is None or self._kept[0] != state:
+            self._kept = state, self._made_spectrum(T)
+        return self._kept[1]
+
+    def _made_spectrum(self, T: int) -> Tensor:
+        k = self.kernel(T)
+        both = F.pad(k[0], (0, T))
+        if len(k) == 2:
+            both = both + F.pad(k[1].flip(-1), (T, 0))
+        return torch.fft.rfft(both, n=2 * T)
 
 
 class S4Stack(nn.Module):

@@ -48,7 +48,8 @@ class ConvolutionStack(nn.Module):
 
     def spans(self, samples: int, tokens: int) -> Tensor:
         """Return the samples of the input from which each output is made, int ``[tokens, 2]``."""
-        sizes = [(conv.kernel_size[0], conv.stride[0], 0) for conv in self.convs.children()]  # type: ignore[index,misc]
+        convs = [conv for conv in self.convs.children() if isinstance(conv, nn.Conv1d)]
+        sizes = [(conv.kernel_size[0], conv.stride[0], 0) for conv in convs]
         return receptive_fields(sizes, samples, tokens)
 
 

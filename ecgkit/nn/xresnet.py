@@ -47,8 +47,9 @@ class XResBlock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``[B, inputs, T] -> [B, outputs, ceil(T / stride)]``."""
         first, middle, last = self.convs
-        out = last(F.relu(middle(F.relu(first(x)))))
-        return F.relu(out + self.project(self.pool(x)))
+        out = F.relu(first(x), inplace=True)
+        out = last(F.relu(middle(out), inplace=True))
+        return F.relu(out + self.project(self.pool(x)), inplace=True)
 
 
 class XResNet1d(nn.Module):
@@ -105,7 +106,7 @@ class XResNet1d(nn.Module):
     def forward_stem(self, x: Tensor) -> Tensor:
         """``[B, leads, T] -> [B, stem[-1], ceil(T / 4)]``."""
         for conv in self.stem:
-            x = F.relu(conv(x))
+            x = F.relu(conv(x), inplace=True)
         return F.max_pool1d(x, 3, 2, 1)
 
     def forward(self, x: Tensor) -> Tensor:

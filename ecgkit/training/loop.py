@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ecgkit.atomic import atomic_file, sync
 from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.parquet import write_frame
 from ecgkit.signatures.make import store_signatures
@@ -128,8 +129,11 @@ def _write_run(folder: Path, setup: Setup) -> None:
     own = [columns.iloc[rows].assign(part=name, dataset=store.attributes["dataset"]) for name, rows in parts.items()]
     seen = [parent.records for parent in setup.parents]
     records = pd.concat([*own, *seen])[run_folder.RECORD_COLUMNS]
-    write_frame(folder / run_folder.RECORDS, records)
-    write_signatures(folder / run_folder.SIGNATURES, _seen_signatures(setup))
+    with atomic_file(folder / run_folder.RECORDS) as path:
+        write_frame(path, records)
+    with atomic_file(folder / run_folder.SIGNATURES) as path:
+        write_signatures(path, _seen_signatures(setup))
+    sync(folder)  # no checkpoint survives a power cut that these files do not
 
 
 def _seen_signatures(setup: Setup) -> Signatures:

@@ -24,6 +24,7 @@ import torch
 from torch import Tensor
 
 import ecgkit
+from ecgkit.atomic import atomic_file
 from ecgkit.choices import typed_command
 from ecgkit.config import build, read_yaml, to_dict, write_yaml
 from ecgkit.entries import MethodEntry, load_target
@@ -184,17 +185,16 @@ def write_config(
     device: torch.device,
 ) -> None:
     """Write ``config.yaml``: the method with every setting, further details of the run, and `environment`."""
-    write_yaml(
-        folder / CONFIG,
-        {
-            "method": entry.name,
-            "preset": preset,
-            "paper": entry.paper,
-            "config": to_dict(config),
-            **details,
-            "environment": environment(device),
-        },
-    )
+    content = {
+        "method": entry.name,
+        "preset": preset,
+        "paper": entry.paper,
+        "config": to_dict(config),
+        **details,
+        "environment": environment(device),
+    }
+    with atomic_file(folder / CONFIG) as path:
+        write_yaml(path, content)
 
 
 def environment(device: torch.device) -> dict[str, Any]:

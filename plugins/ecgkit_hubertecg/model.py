@@ -94,9 +94,11 @@ class HubertEcgEncoder(Encoder):
         x = self.embed(series)
         real = None if samples is None else self.real_tokens(samples.to(x.device), x.shape[1])
         first, *outputs = self.run(x, real)
-        weight = torch.ones_like(x[..., :1]) if real is None else real[..., None].to(x.dtype)
 
         def mean(tokens: Tensor) -> Tensor:
+            if real is None:
+                return tokens.mean(dim=1)
+            weight = real[..., None].to(tokens.dtype)
             return (tokens * weight).sum(dim=1) / weight.sum(dim=1)
 
         pooled = mean(outputs[-1])

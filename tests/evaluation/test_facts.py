@@ -9,6 +9,7 @@ import pytest
 
 from ecgkit.api.report import report
 from ecgkit.errors import ResultsError
+from ecgkit.evaluation.features.encoder import settings_of
 from ecgkit.evaluation.results.facts import (
     CheckpointFacts,
     DrawFacts,
@@ -149,3 +150,27 @@ def test_sentences_say_what_the_facts_hold(facts: Facts, heading: str, text: str
 
 def test_every_formula_has_words() -> None:
     assert all(formula.words for formula in FORMULAS.values())
+
+
+def test_trainings_of_other_seeds_share_their_settings() -> None:
+    details = {
+        "method": "simclr",
+        "config": {"channels": 16, "recipe": {"epochs": 20}},
+        "seed": 0,
+        "store": {"sha256": "a" * 64, "path": "/somewhere/a.zarr"},
+        "records": {"train": 90, "val": 10},
+        "environment": {"torch": "2"},
+    }
+    first = settings_of(details)
+    assert first
+    assert settings_of({**details, "seed": 7, "environment": {}, "preset": "tiny"}) == first
+    assert settings_of({**details, "store": {**details["store"], "path": "/elsewhere/a.zarr"}}) == first
+    changed = (
+        {"config": {"channels": 16, "recipe": {"epochs": 40}}},
+        {"store": {"sha256": "b" * 64}},
+        {"subset": 50},
+        {"records": {"train": 80, "val": 10}},
+        {"method": "byol"},
+    )
+    assert len({first, *(settings_of({**details, **change}) for change in changed)}) == 1 + len(changed)
+    assert settings_of({"method": "simclr"}) == ""  # such as imported weights

@@ -146,6 +146,31 @@ def test_a_causal_layer_does_not_look_ahead() -> None:
         S4Kernel(width=4, states=4, reach=45, directions=1)
 
 
+@torch.no_grad()
+def test_kernels_are_kept_while_nothing_changes_them() -> None:
+    torch.manual_seed(0)
+    stack = S4Stack(width=8, depth=1, states=4, reach=40, bidirectional=True).eval()
+    layer, x = stack.layers[0], torch.randn(2, 8, 40)
+    first = stack(x)
+    kept = layer._kept
+    assert kept is not None
+    assert torch.equal(stack(x), first)
+    assert layer._kept is kept
+    stack(x[..., :30])
+    assert torch.equal(stack(x), first)
+    layer.kernel.C.mul_(1.5)  # as an optimiser or an averaged teacher does
+    changed = stack(x)
+    assert not torch.allclose(changed, first, atol=1e-4)
+    stack.train()
+    assert layer._kept is None
+    assert torch.equal(stack.eval()(x), changed)
+    with torch.enable_grad():
+        assert layer(x).requires_grad
+    again = S4Stack(width=8, depth=1, states=4, reach=40, bidirectional=True).eval()
+    again.load_state_dict(stack.state_dict())
+    assert torch.equal(again(x), changed)
+
+
 def test_the_published_names_are_consumed(golden: Path) -> None:
     for method, importer, name in (
         ("xresnet1d101", import_xresnet, "xresnet1d101_ptbxl_c71"),

@@ -10,6 +10,7 @@ import pytest
 
 from ecgkit.config import read_yaml
 from ecgkit.errors import OutputError, RunError
+from ecgkit.training import checkpoints
 from ecgkit.training.loop import Watcher
 from ecgkit.training.run import open_run
 from ecgkit.training.unfinished import read_resume, run_in_progress
@@ -146,3 +147,29 @@ def test_the_best_weights_of_a_later_time_are_not_kept(cohort_store: Path, tmp_p
     shutil.copy(sorted((folder / "checkpoints").iterdir())[-1] / "rng.safetensors", folder / "best.safetensors")
     train(cohort_store, out, config=config, resume=True)
     assert "encoder.first.weight" in load_weights(out / "model.safetensors")
+
+
+def test_no_checkpoint_survives_a_power_cut_that_the_runs_settings_do_not(
+    cohort_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, real, save = set[int](), os.fsync, checkpoints.save_checkpoint
+    asked = []
+
+    def fsync(descriptor: int) -> None:
+        synced.add(os.fstat(descriptor).st_ino)
+        real(descriptor)
+
+    def saving(folder: Path, *given: object, **options: object) -> object:
+        for name in ("config.yaml", "resume.yaml", "plan.json", "records.parquet", "signatures.parquet"):
+            asked.append(name)
+            assert (folder / name).stat().st_ino in synced, name
+        return save(folder, *given, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(checkpoints, "save_checkpoint", saving)
+    train(cohort_store, tmp_path / "run", save_minutes=0)
+    assert asked
+    (tmp_path / "run" / "lock").touch()  # of a process that was killed at its very last step
+    with pytest.raises(OutputError, match="already exists"):
+        train(cohort_store, tmp_path / "run")
+    assert not (tmp_path / "run" / "lock").exists()

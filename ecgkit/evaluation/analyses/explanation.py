@@ -171,7 +171,7 @@ def explain_rows(
         record = record_input(view, row, supplies)
         at = _most_probable(classifier, record) if chosen is None else chosen
         parts = _parts_of(store, view, row, record)
-        steps = partial(progress, "steps") if len(rows) == 1 else _quiet
+        steps: Callable[[int, int], None] = partial(progress, "steps") if len(rows) == 1 else _quiet
         yield _explained(record_id, Scorer(classifier, record, at), parts, way, seed, steps)
     progress("records", len(rows), len(rows))
 
