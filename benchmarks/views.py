@@ -1,11 +1,16 @@
 """Making a view: records a second in batches, as `open_view` does it, against one record after another.
 
     python benchmarks/views.py [--records 512] [--runs 3] [--from FOLDER]
+    python benchmarks/views.py --stream [--records 512] [--copies 16] [--runs 3] [--from FOLDER]
 
 Records of 12 x 5000 samples at 500 Hz. The ways take turns; figures are medians. One process, one thread.
+
+With ``--stream`` it measures reading instead: a view that is not in memory, read from its first byte to its last,
+against the batches of a streamed epoch. The records are repeated to make the view large.
 """
 
 import argparse
+import os
 import shutil
 import statistics
 import tempfile
@@ -14,12 +19,19 @@ from pathlib import Path
 
 import numpy as np
 from ingest import make_records
+from numpy.lib.format import open_memmap
 
 from ecgkit.ingestion import ingest
+from ecgkit.recipe import Recipe
 from ecgkit.signal.filters import Butterworth
 from ecgkit.signal.spec import SignalSpec, window_of
 from ecgkit.store.reader import Store
-from ecgkit.store.views import open_view
+from ecgkit.store.view_rows import VerifiedRows
+from ecgkit.store.views import View, open_view
+from ecgkit.training import streaming
+from ecgkit.training.data import AsCounts, Epochs, loader
+from ecgkit.training.plan import Plan
+from ecgkit.training.streaming import ReadAhead, Stream
 
 SPECS = {
     "500 Hz as stored": SignalSpec(fs=500, seconds=10),
@@ -38,9 +50,78 @@ def one_by_one(store: Store, spec: SignalSpec, out: Path) -> None:
         np.save(out / f"{row}.npy", window_of(recording.signal, recording.fs, spec)[0].astype(np.float32))
 
 
+def forget(file: Path) -> None:
+    """Make the system forget what it holds of a file."""
+    with file.open("rb") as stream:
+        os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def rows_of(view: View) -> VerifiedRows:
+    """Return the rows of a view that lies on a disk."""
+    assert isinstance(view.signal, VerifiedRows)
+    return view.signal
+
+
+def enlarge(view: View, folder: Path, copies: int) -> None:
+    """Write the file of a view with each record repeated."""
+    rows = rows_of(view)
+    records = open_memmap(folder / "signal.npy", "w+", rows.records.dtype, (copies * len(rows),))
+    for first in range(0, len(records), len(rows)):
+        records[first : first + len(rows)] = rows.records
+    records.flush()
+    os.sync()
+
+
+def enlarged(view: View, folder: Path, copies: int) -> View:
+    """Open the view with each record repeated; nothing of it is mapped yet."""
+    rows = rows_of(view)
+    lengths, checksums = np.tile(rows.lengths, copies), np.tile(rows.checksums, copies)
+    large = VerifiedRows(folder, np.load(folder / "signal.npy", mmap_mode="r"), lengths, checksums)
+    return View(view.spec, large, np.tile(view.present, (copies, 1)), lengths)
+
+
+def from_first_to_last(view: View) -> None:
+    """Read a view's file in large pieces."""
+    with rows_of(view).file.open("rb", buffering=0) as stream:
+        while stream.read(4 * 2**20):
+            pass
+
+
+def streamed(view: View) -> None:
+    """Read the batches of an epoch as a training on a GPU does, without the training."""
+    recipe = Recipe(epochs=1, batch_size=64)
+    stream = Stream.of(view, recipe, 1)
+    plan = Plan(view, np.arange(len(view.signal)), recipe, 0, stream=stream)
+    batches = iter(loader(AsCounts(Epochs(view, 0, {}), held=False), plan.orders(0, 0)))
+    for _ in ReadAhead.of(view, stream).over(batches, plan.orders(0, 0)):
+        pass
+
+
+def measure_stream(store: Store, folder: Path, copies: int, runs: int) -> None:
+    """Print the rates of both ways, and their ratio."""
+    streaming.BUFFER = 64 * 2**20
+    made = open_view(store, SPECS["500 Hz as stored"])
+    enlarge(made, folder, copies)
+    took: dict[str, list[float]] = {"sequential": [], "streamed": []}
+    for _ in range(runs):
+        for name, read in (("sequential", from_first_to_last), ("streamed", streamed)):
+            view = enlarged(made, folder, copies)
+            forget(rows_of(view).file)
+            began = time.perf_counter()
+            read(view)
+            took[name].append(time.perf_counter() - began)
+    size = rows_of(view).nbytes / 1e6
+    print(f"a view of {size:.0f} MB, buffer 64 MiB, medians of {runs}")
+    rates = {name: size / statistics.median(times) for name, times in took.items()}
+    print(", ".join(f"{name} {rate:.0f} MB/s" for name, rate in rates.items()))
+    print(f"share {rates['streamed'] / rates['sequential']:.2f}")
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
+    parser.add_argument("--stream", action="store_true", help="measure reading")
+    parser.add_argument("--copies", type=int, default=16)
     parser.add_argument("--records", type=int, default=512)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--from", dest="source", type=Path, help="real records of 12 x 5000 to link to, such as PTB-XL")
@@ -50,6 +131,9 @@ def main() -> None:
         make_records(folder, options.records, options.source)
         ingest(folder / "all", folder / "s.zarr")
         store = Store(folder / "s.zarr")
+        if options.stream:
+            measure_stream(store, folder, options.copies, options.runs)
+            return
         print(f"{options.records} records of 12 x 5000, medians of {options.runs}")
         print(f"{'view':26s} {'records/s':>10s} {'one by one':>11s} {'ratio':>6s}")
         for name, spec in SPECS.items():

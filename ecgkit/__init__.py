@@ -54,6 +54,7 @@ if TYPE_CHECKING:
         inspect_reconstruction,
         inspect_record,
         inspect_store,
+        verify_store,
     )
     from ecgkit.api.knowledge import extract_knowledge, write_prompts
     from ecgkit.api.lead_worth import inspect_lead_worth
@@ -153,6 +154,7 @@ __all__ = [
     "analyse_layers",
     "analyse_perturbations",
     "tag_run",
+    "verify_store",
     "vote_knowledge",
     "write_mentions",
     "write_prompts",
@@ -177,7 +179,8 @@ _FUNCTIONS = {
     "ecgkit.api.explain": "explain explain_cohort",
     "ecgkit.api.export": "export_encoder",
     "ecgkit.api.ingest": "ingest",
-    "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store",
+    "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store "
+    "verify_store",
     "ecgkit.api.extractions": "audit_knowledge compare_knowledge export_knowledge score_knowledge vote_knowledge "
     "write_mentions",
     "ecgkit.api.knowledge": "extract_knowledge write_prompts",

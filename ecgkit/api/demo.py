@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ecgkit.api.arguments import PathLike
+from ecgkit.atomic import atomic_file
 from ecgkit.beats.find import find_beats
 from ecgkit.beats.peaks import has_peaks
 from ecgkit.config import override, read_yaml, write_yaml
@@ -126,10 +127,13 @@ def _claim(out: Path, wanted: dict[str, int]) -> None:
     file = out / SETTINGS
     if file.exists() and read_yaml(file) != wanted:
         raise OutputError(f"{out} holds a demo with other settings", f"{wanted}", "Use another --out.")
-    if not file.exists() and out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if file.exists():
+        return
+    # A process that was killed while it claimed the folder leaves a hidden file.
+    if out.exists() and (not out.is_dir() or any(not path.name.startswith(".") for path in out.iterdir())):
         raise OutputError(f"{out} is not empty", "", "Use a new folder for --out.")
-    out.mkdir(parents=True, exist_ok=True)
-    write_yaml(file, wanted)
+    with atomic_file(file) as path:
+        write_yaml(path, wanted)
 
 
 def _make_store(out: Path, records: int, seed: int, show: Shown) -> Store:

@@ -17,9 +17,10 @@ from ecgkit.progress import Progress, silent
 from ecgkit.reporting.page.quality import write_quality_page
 from ecgkit.reporting.pictures.ecg import plot_ecg
 from ecgkit.reporting.pictures.reconstruction import plot_reconstruction
-from ecgkit.store import summary
+from ecgkit.store import summary, verification
 from ecgkit.store.reader import Store
 from ecgkit.store.summary import FlagCount, Overlap, StoreSummary, count_flags
+from ecgkit.store.verification import Verified
 from ecgkit.training.run import open_run
 from ecgkit.workspace.defaults import the_store
 
@@ -158,6 +159,19 @@ def inspect_quality(store: PathLike | None = None, *, html: PathLike | None = No
     if page is not None:
         write_quality_page(opened, page)
     return QualityCounts(len(opened), count_flags(opened))
+
+
+def verify_store(store: PathLike | None = None, *, progress: Progress = silent) -> Verified:
+    """Compare every record of a store, and every row of its views, with its checksum.
+
+    Args:
+        store: Store to verify. By default the only store of the current folder.
+        progress: Called with stage, records done and records in all.
+
+    Raises:
+        StoreError: Something differs from what was stored, or there is not exactly one store to choose.
+    """
+    return verification.verify_store(Store(the_store(store, "ecgkit inspect")), progress)
 
 
 def inspect_overlap(store: PathLike, overlap: PathLike) -> Overlap:

@@ -59,6 +59,9 @@ def pretrain(
     subset: int | None = None,
     log: str | Sequence[str] = (),
     profile: bool = False,
+    view_on_device: bool | None = None,
+    stream: bool | None = None,
+    scratch: PathLike | None = None,
     prepare: bool = False,
     overwrite: bool = False,
     watcher: Watcher | None = None,
@@ -103,6 +106,11 @@ def pretrain(
             the pretraining set. A smaller subset lies within a larger one.
         log: Loggers that follow the training, such as ``tensorboard``, ``wandb`` or ``mlflow``.
         profile: Profile some steps: write a trace and a table of operations.
+        view_on_device: Keep the view in the memory of the device and make batches there. By default only on a GPU, if
+            the view takes at most half of its free memory.
+        stream: Read the view in blocks, in random order, and mix the records of a GiB of them. By default only if the
+            view takes more than half of the machine's memory.
+        scratch: Folder on a disk of this machine, to which the view is copied before the training.
         prepare: First add what the store lacks: R peaks, and entities read by the lexicon.
         overwrite: Replace an existing run, finished or unfinished.
         watcher: Functions to call during the training.
@@ -145,6 +153,9 @@ def pretrain(
         keep=keep,
         log=(log,) if isinstance(log, str) else tuple(log),
         profile=profile,
+        view_on_device=view_on_device,
+        stream=stream,
+        scratch="" if scratch is None else str(scratch),
         measure_every=probe_every,
         prepare=prepare,
         notes={**many, **probe_notes(probe_task, probe_data or store, of_probe), **choice_notes()},

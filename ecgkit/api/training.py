@@ -266,7 +266,7 @@ def command_line(arguments: Mapping[str, Any], function: Callable[..., Any]) -> 
         if name in SETTINGS:
             line += [part for text in assignments(value) for part in (SETTINGS[name], text)]
         elif isinstance(value, bool):
-            line += [flag] * value + ["--no-compile"] * (name == "compile" and not value)
+            line += [flag] if value else [f"--no-{flag[2:]}"] * (usual.get(name) is None)
         elif isinstance(value, list | tuple):
             line += [part for one in value for part in (flag, str(one))]
         elif value is not None and value != "":

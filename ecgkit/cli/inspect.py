@@ -41,6 +41,10 @@ def inspect(
         Path | None,
         typer.Option(help="HTML file of a quality page: counts of the quality flags, and the worst records."),
     ] = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Compare every record and all views with their checksums."),
+    ] = False,
     overlap: Annotated[
         Path | None, typer.Option(help="Second store. Shows the records and patients that both stores share.")
     ] = None,
@@ -100,7 +104,7 @@ def inspect(
             _reconstruct(run, of, record, out)
         next_is(after_run(run))
         return
-    asked = [bool(record), bool(quality or html), overlap is not None, bool(where)]
+    asked = [bool(record), bool(quality or html), overlap is not None, bool(where), verify]
     _check_store(record, out, html, data, task, asked=asked)
     if (entities or csv) and not where:
         raise ConfigError("--entities or --csv without --where", "", "Add --where STATEMENT, or leave the option out.")
@@ -112,6 +116,8 @@ def inspect(
         _show_overlap(path, overlap, as_json)
     elif quality or html:
         _show_quality(path, html, as_json)
+    elif verify:
+        _verify(path, as_json)
     elif where:
         _show_records(path, where, entities, csv, as_json)
     else:
@@ -134,7 +140,7 @@ def _check_store(
     if out is not None and not record:
         raise ConfigError("--out without --record", "", "Name the record to draw: --record ID.")
     if sum(asked) > 1:
-        raise ConfigError("--record, --quality, --overlap and --where at once", "", "Give only one of them.")
+        raise ConfigError("--record, --quality, --overlap, --verify and --where at once", "", "Give only one of them.")
 
 
 def _show_store(store: Path, as_json: bool) -> None:
@@ -153,6 +159,17 @@ def _show_quality(store: Path, html: Path | None, as_json: bool) -> None:
         inspect_view.show_quality(store.name, counts)
     if html is not None:
         say(f"wrote {html}")
+
+
+def _verify(store: Path, as_json: bool) -> None:
+    with progress() as watch:
+        found = ecgkit.verify_store(store, progress=watch)
+    if as_json:
+        print_json(asdict(found))
+        return
+    say(f"{store.name}: {found.records} records and {found.rows} rows of {found.views} views are as they were stored")
+    if found.outdated:
+        say(f"made again when they are needed: views {', '.join(found.outdated)}")
 
 
 def _show_overlap(first: Path, second: Path, as_json: bool) -> None:

@@ -152,6 +152,26 @@ def pretrain(
     profile: Annotated[
         bool, typer.Option("--profile", help="Profile some steps: write a trace and a table of operations.")
     ] = False,
+    view_on_device: Annotated[
+        bool | None,
+        typer.Option(
+            "--view-on-device/--no-view-on-device",
+            help="Keep the view in the memory of the device and make batches there. Default: only on a GPU, if the "
+            "view takes at most half of its free memory.",
+        ),
+    ] = None,
+    stream: Annotated[
+        bool | None,
+        typer.Option(
+            "--stream/--no-stream",
+            help="Read the view in blocks, in random order, and mix the records of a GiB of them. Default: only if the "
+            "view takes more than half of the machine's memory.",
+        ),
+    ] = None,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(help="Folder on a disk of this machine, to which the view is copied before the training."),
+    ] = None,
     prepare: Annotated[
         bool,
         typer.Option("--prepare", help="First add what the store lacks: R peaks, and entities read by the lexicon."),

@@ -1,5 +1,6 @@
 """``ecgkit study``."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.given import given
 from ecgkit.cli.probe_options import named_paths
 from ecgkit.cli.render import DeviceOption, JsonOption, next_is, print_json, print_table, progress, say, warn
+from ecgkit.cli.slurm import Slurm, SlurmSet, SlurmTasks, submit
 from ecgkit.wording import DASH
 
 if TYPE_CHECKING:
@@ -50,6 +52,9 @@ def study(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the cells with estimated hours and disk, without doing any.")
     ] = False,
+    slurm: Slurm = False,
+    slurm_tasks: SlurmTasks = None,
+    slurm_set: SlurmSet = None,
     as_json: JsonOption = False,
 ) -> None:
     """Pretrain and probe a grid from one file, and set the numbers beside published ones.
@@ -58,6 +63,12 @@ def study(
     checkpoint. A cell that fails does not stop the others.
     """
     options = {**locals(), "stores": named_paths(stores or [])}
+    if slurm and not dry_run:
+        from ecgkit.api.study import study_left
+
+        folder, left = study_left(**given(study_left, options))
+        submit(folder, left, slurm_tasks, slurm_set or [], as_json=as_json)
+        return
     with progress() as watch:
         if dry_run:
             plan = ecgkit.plan_study(**given(ecgkit.plan_study, options), progress=watch)
@@ -65,6 +76,7 @@ def study(
             done = ecgkit.study(**given(ecgkit.study, options), say=say, progress=watch)
     if dry_run:
         _show_plan(plan, as_json)
+        next_is(f"ecgkit study {shlex.quote(str(file))}" + (f" --scale {scale}" if scale != "full" else ""))
     else:
         _show(done, as_json)
 
@@ -91,7 +103,6 @@ def _show_plan(plan: "StudyPlan", as_json: bool) -> None:
         f"in all {plan.hours:,.1f} hours on one H100 at 40 % of its peak, and {_size(plan.disk)} with the views; by "
         "arithmetic, without loading, validation and the fit of heads"
     )
-    next_is(f"ecgkit study {plan.out.name}.yaml")
     if as_json:
         print_json({**asdict(plan), "hours": plan.hours, "disk": plan.disk})
 
@@ -139,4 +150,4 @@ def _show(done: "StudyResult", as_json: bool) -> None:
     if done.failed or done.waiting:
         warn("Run the same command again to retry them")
         raise typer.Exit(Exit.INCOMPLETE)
-    next_is(f"ecgkit report {done.out / 'results'}")
+    next_is(f"ecgkit report {shlex.quote(str(done.out / 'results'))}")

@@ -7,6 +7,7 @@ filter, scaling, encoder, mean over the crops, head. ``output [B, C]`` equals `e
 A zero-phase filter of a fixed length is a linear map, also at its edges. The model holds it as a matrix ``[T, T]``.
 """
 
+import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ from ecgkit.config import to_dict
 from ecgkit.errors import RunError
 from ecgkit.evaluation.features.extract import extract, pooled_by_lead
 from ecgkit.evaluation.heads.layers import Probabilities
+from ecgkit.evaluation.heads.zero_shot import ClassScorer
 from ecgkit.evaluation.probe.classifier import Classifier
 from ecgkit.export.onnx import (
     MARK,
@@ -37,45 +39,12 @@ from ecgkit.export.onnx import (
 )
 from ecgkit.leads import lead_ids
 from ecgkit.methods import Encoder, Features
+from ecgkit.nn.crops import Scaling, filter_matrix
 from ecgkit.progress import Progress, silent
-from ecgkit.signal.normalize import ROUNDING, Normalization
-from ecgkit.signal.published_filters import Filter, NotchBandMedian
 from ecgkit.signal.spec import SignalSpec
 
 STEPS = "take the window at fs in mV, without gaps; the model crops, filters, scales, encodes, averages and predicts"
 BATCHES = (3, 1, 4)  # tested batch sizes; the first is used for tracing
-
-
-class Scaling(nn.Module):
-    """The normalisation of `ecgkit.signal.normalize` in torch, for signals ``[B, L, T]``.
-
-    Args:
-        how: The normalisation.
-    """
-
-    def __init__(self, how: Normalization) -> None:
-        super().__init__()
-        self.how = how
-
-    def forward(self, signal: Tensor) -> Tensor:
-        """Return the signal normalised over each record, or over each lead."""
-        if self.how == "none":
-            return signal
-        over, rule = self.how.split("-")
-        axes = (-2, -1) if over == "record" else (-1,)
-        shift = signal.mean(axes, keepdim=True) if rule == "zscore" else signal.amin(axes, keepdim=True)
-        shifted = signal - shift
-        if rule == "zscore":
-            scale = shifted.square().mean(axes, keepdim=True).sqrt()
-        else:
-            scale = shifted.amax(axes, keepdim=True)
-        constant = scale <= ROUNDING * torch.finfo(signal.dtype).eps * shift.abs()
-        if rule == "symmetric":
-            scale = scale / 2
-            shifted = shifted - torch.where(constant, torch.zeros_like(scale), scale)
-        return torch.where(
-            constant, torch.zeros_like(shifted), shifted / torch.where(constant, torch.ones_like(scale), scale)
-        )
 
 
 class WholeModel(nn.Module):
@@ -150,15 +119,6 @@ class WholeModel(nn.Module):
         return values[0] if name == "present" else torch.stack(values).mean(0)
 
 
-def filter_matrix(design: Filter | None, fs: float, samples: int) -> Tensor | None:
-    """Return the matrix ``[T, T]`` with ``filtered = signal @ matrix`` for signals of T samples; None for no filter."""
-    if design is None:
-        return None
-    if isinstance(design, NotchBandMedian):
-        raise RunError("the filter of this encoder holds a median, which no ONNX model of ecgkit computes")
-    return torch.from_numpy(np.asarray(design(np.eye(samples), fs), np.float32))
-
-
 def export_classifier(
     classifier: Classifier, file: Path, *, overwrite: bool = False, progress: Progress = silent
 ) -> Exported:
@@ -185,8 +145,7 @@ def export_classifier(
             "an encoder of signals alone, for a model of encoder and head",
             "Export the encoder by itself: ecgkit export RUN --onnx FILE",
         )
-    own = isinstance(classifier.head, nn.Module)
-    head, reads = (Probabilities(classifier.head), ("pooled",)) if own else classifier.head.module()
+    head, reads = _head(classifier)
     leads = kept.leads if kept.lead_set else kept.signal.leads
     model = WholeModel(classifier.reader, kept.signal, leads, head, reads).eval()
     examples = [_example(len(leads), kept.signal, size) for size in BATCHES]
@@ -204,6 +163,23 @@ def export_classifier(
         if not worst <= TOLERANCE:
             raise RunError(f"the ONNX model of {name} differs from predict by {worst:.2g}", f"at most {TOLERANCE:g}")
     return Exported(inputs, outputs, worst)
+
+
+def _head(classifier: Classifier) -> tuple[nn.Module, tuple[str, ...]]:
+    """Return the head as a module in float32 that gives what `predict` gives, and the names of its inputs.
+
+    Raises:
+        RunError: There is no such module.
+    """
+    found = (classifier.head, ("pooled",)) if isinstance(classifier.head, nn.Module) else classifier.head.module()
+    if found is None or isinstance(classifier.reader, ClassScorer):
+        raise RunError(
+            f"the head {classifier.kept.head} cannot be exported: {classifier.head.no_export}",
+            remedy="Export the encoder alone: ecgkit export RUN",
+        )
+    module, reads = found
+    single = copy.deepcopy(module).float()
+    return (Probabilities(single) if classifier.kept.kind == "classes" else single), reads
 
 
 def _example(L: int, spec: SignalSpec, B: int) -> Tensor:

@@ -18,6 +18,7 @@ from ecgkit.signal.microvolts import Scaling, decode
 from ecgkit.signal.quality import MEASURES, Measures
 from ecgkit.store import format as fmt
 from ecgkit.store.identity import qualified
+from ecgkit.store.shards import ShardReader
 
 REMAKE = "Ingest it again with --overwrite."
 
@@ -94,6 +95,10 @@ class Store:
         return {name: self.table[name].to_numpy() for name in names if name in self.table}
 
     @cached_property
+    def _shards(self) -> ShardReader:
+        return ShardReader(self.path, self._array)
+
+    @cached_property
     def quality(self) -> Measures:
         """Each of `ecgkit.signal.quality.MEASURES` as float32 ``[R, L]``, NaN for a lead that a record lacks."""
         table = self._read(fmt.QUALITY, read_frame)
@@ -126,7 +131,12 @@ class Store:
         return block if len(block) == len(slots) else block[slots - slots[0]]
 
     def _signals(self, slots: slice | int, time: slice) -> NDArray[np.int16]:
-        return self._read("signal", lambda part: np.asarray(self._array[slots, :, time]))
+        def read(part: Path) -> NDArray[np.int16]:
+            if not (isinstance(slots, slice) and self._shards.is_able):
+                return np.asarray(self._array[slots, :, time])
+            return self._shards.read(slots.start, slots.stop)[..., time]
+
+        return self._read("signal", read)
 
     def verified(self, start: int, stop: int) -> NDArray[np.int16]:
         """Return records as `stored` does, after comparing each with its stored hash.
@@ -150,6 +160,35 @@ class Store:
                 signals[n, rows] = decode(block[n, rows], scaling=scaling)
         return signals
 
+    def millivolts(
+        self, block: NDArray[np.int16], first: int, chosen: NDArray[np.int64], leads: NDArray[np.int64], samples: int
+    ) -> NDArray[np.float32]:
+        """Convert some leads of some records that are read, in one pass; the numbers are those of `signals`.
+
+        Args:
+            block: ``[n, L, T]``, records as `verified` returns them.
+            first: Row of the first of them.
+            chosen: ``[k]``, places in the block.
+            leads: ``[l]``, places on the store's lead axis.
+            samples: Number of samples, from the first on.
+
+        Returns:
+            ``[k, l, samples]`` in mV, NaN for a missing sample.
+        """
+        from ecgkit.signal import microvolts_kernel  # numba is slow to import
+
+        signal = np.empty((len(chosen), len(leads), samples), np.float32)
+        microvolts_kernel.decode_leads(block, chosen, leads, signal)
+        for n, place in enumerate(chosen if fmt.STEPS in self._columns else ()):
+            scaling = self.scaling(first + int(place))
+            if scaling is not None:
+                rows = self._rows_of(first + int(place))
+                for k, lead in enumerate(leads):
+                    if lead in rows:
+                        own = scaling.of([rows.index(int(lead))])
+                        signal[n, k : k + 1] = decode(block[place, lead : lead + 1, :samples], scaling=own)
+        return signal
+
     def spans(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
         """Yield the records from `start` to `stop` in runs that need little memory: at most a chunk of records each.
 
@@ -168,6 +207,8 @@ class Store:
 
     def scaling(self, row: int) -> Scaling | None:
         """Return what the counts of a record's leads stand for; None if they are whole microvolts."""
+        if fmt.STEPS not in self._columns:
+            return None
         return fmt.scaling_of({name: column[row] for name, column in self._columns.items()})
 
     def _rows_of(self, row: int) -> list[int]:

@@ -23,10 +23,14 @@ from ecgkit.errors import StoreError
 from ecgkit.interrupt import STOPPING
 from ecgkit.leads import lead_ids
 from ecgkit.methods import Batch, Sampler
+from ecgkit.nn.crops import is_linear
+from ecgkit.signal.compact import CompactWindows
 from ecgkit.signal.spec import finish
 from ecgkit.store.views import View
 from ecgkit.tasks.data import TaskData
 from ecgkit.tasks.folds import TEST_FOLD, VAL_FOLD
+from ecgkit.training.placing import CountsBatch, counts_batch
+from ecgkit.training.streaming import Stream
 from ecgkit.training.supply import Supply
 from ecgkit.training.views import AugmentedViews
 
@@ -135,6 +139,31 @@ class Windows(Dataset[Batch]):
         """Return the batch of `rows`, which must be of one lead set."""
         leads, starts = np.flatnonzero(self.view.present[rows[0]]), self.starts[rows]
         signal, lengths = self._crops(rows, leads, starts)
+        return self._batch(rows, leads, starts, signal, lengths)
+
+    def counts(self, rows: NDArray[np.int64], *, held: bool) -> "Batch | CountsBatch":
+        """Return the batch of `rows` with counts as its signal, for `Placing`, or the batch itself where it needs more.
+
+        Augmentations work on whole crops, and a filter of crops is a matrix for crops of the full length only.
+        """
+        leads, starts = np.flatnonzero(self.view.present[rows[0]]), self.starts[rows]
+        lengths = self._lengths(rows, starts)
+        spec = self.view.spec
+        is_plain = spec.crop_filter is None or (is_linear(spec) and bool((lengths >= spec.samples).all()))
+        is_augmented = any(isinstance(supply, AugmentedViews) for supply in self.supplies.values())
+        if not is_plain or is_augmented or not isinstance(self.view.signal, CompactWindows):
+            return self[rows]
+        rest = self._batch(rows, leads, starts, torch.empty(0, 0, spec.samples), lengths)
+        return counts_batch(self.view, starts, leads, rest, held=held)
+
+    def _batch(
+        self,
+        rows: NDArray[np.int64],
+        leads: NDArray[np.int64],
+        starts: NDArray[np.int64],
+        signal: Tensor,
+        lengths: NDArray[np.int64],
+    ) -> Batch:
         ids = np.array(lead_ids(self.view.spec.leads))[leads]
         extra: dict[str, Any] = {}
         for need, supply in self.supplies.items():
@@ -154,11 +183,14 @@ class Windows(Dataset[Batch]):
         # Of torch, for it aligns its memory: numbers then do not depend on where a batch happens to lie.
         batch = torch.empty(len(rows), len(leads), T)
         crops = batch.numpy()
-        for crop, r, s in zip(crops, rows, starts, strict=True):
-            np.take(self.view.signal[r][:, s : s + T], leads, axis=0, out=crop, mode="clip")
-        lengths = (self.view.lengths[rows] - starts).clip(0, T)
+        self.view.read(rows, starts, leads, crops)
+        lengths = self._lengths(rows, starts)
         finish(crops, spec, lengths, out=crops)
         return batch, lengths
+
+    def _lengths(self, rows: NDArray[np.int64], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the number of real samples of each crop, ``[B]``."""
+        return (self.view.lengths[rows] - starts).clip(0, self.view.spec.samples)
 
     def _views(self, maker: AugmentedViews, rows: NDArray[np.int64], leads: NDArray[np.int64], shared: Any) -> Tensor:
         names = tuple(self.view.spec.leads[lead] for lead in leads)
@@ -214,6 +246,21 @@ def plan_batches(
     return [batches[i] for i in rng.permutation(len(batches))] if order else batches
 
 
+def stream_batches(
+    view: View, rows: NDArray[np.int64], batch_size: int, order: tuple[int, int], stream: Stream, *, fewest: int = 1
+) -> list[NDArray[np.int64]]:
+    """Group rows into batches of one lead set, in the order in which blocks are read; see `plan_batches`."""
+    dealt, process = stream.dealt(np.sort(rows), np.random.default_rng([*order, 0]))
+    read = np.empty(int(rows.max()) + 1, np.int64)  # when each row is read
+    read[dealt] = np.arange(len(dealt)) - np.searchsorted(process, process)
+    _, lead_set = np.unique(view.present[dealt], axis=0, return_inverse=True)
+    batches = []
+    for number in range(int(lead_set.max()) + 1):
+        own = lead_set.ravel() == number
+        batches += _cut_batches(stream.mixed(dealt[own], process[own])[:, None], batch_size, fewest)
+    return sorted(batches, key=lambda batch: int(read[batch].max()))
+
+
 def _cut_batches(groups: NDArray[np.int64], batch_size: int, fewest: int) -> list[NDArray[np.int64]]:
     """Cut groups ``[n, g]`` into batches of whole groups."""
     size = max(1, batch_size // groups.shape[1])
@@ -240,10 +287,34 @@ class Epochs(Dataset[Batch]):
     def __getitem__(self, order: tuple[int, NDArray[np.int64]]) -> Batch:
         """Return the batch of these rows in that epoch."""
         epoch, rows = order
+        return self._windows(epoch)[rows]
+
+    def counts(self, order: tuple[int, NDArray[np.int64]], *, held: bool) -> "Batch | CountsBatch":
+        """Return the batch with counts as its signal; see `Windows.counts`."""
+        epoch, rows = order
+        return self._windows(epoch).counts(rows, held=held)
+
+    def _windows(self, epoch: int) -> Windows:
         if self._current is None or self._current[0] != epoch:
             starts = training_starts(self.view, self.seed, epoch)
             self._current = epoch, Windows(self.view, starts, supplies_in(self.supplies, epoch))
-        return self._current[1][rows]
+        return self._current[1]
+
+
+class AsCounts(Dataset["Batch | CountsBatch"]):
+    """Batches with counts as their signal.
+
+    Args:
+        windows: The batches.
+        held: Whether the view lives on the device.
+    """
+
+    def __init__(self, windows: "Windows | Epochs", *, held: bool) -> None:
+        self.windows, self.held = windows, held
+
+    def __getitem__(self, item: Any) -> "Batch | CountsBatch":
+        """Return one batch."""
+        return self.windows.counts(item, held=self.held)
 
 
 def load_batches(windows: Dataset[Batch], batches: Iterable[Any]) -> Iterator[Batch]:
@@ -251,9 +322,7 @@ def load_batches(windows: Dataset[Batch], batches: Iterable[Any]) -> Iterator[Ba
     yield from loader(windows, batches)
 
 
-def loader(
-    windows: Dataset[Batch], batches: Iterable[Any], workers: int = 0, *, pin: bool = False
-) -> DataLoader[Batch]:
+def loader(windows: Dataset[Any], batches: Iterable[Any], workers: int = 0, *, pin: bool = False) -> DataLoader[Any]:
     """Return a loader that yields the batches in order and can be iterated repeatedly.
 
     Args:

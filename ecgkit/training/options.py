@@ -44,6 +44,9 @@ class PretrainOptions:
         log: Names of the loggers that follow the training.
         profile: Record some steps with torch's profiler.
         measure_every: Number of epochs between calls of `Watcher.measure`.
+        view_on_device: Keep the view in the memory of the device. None: only on a GPU, if it fits.
+        stream: Read the view in blocks. None: only if it takes more than half of the machine's memory.
+        scratch: Folder on a disk of this machine, to which the view is copied first; empty to read it where it lies.
         prepare: Add what the store lacks, such as R peaks, before the training.
         notes: Values of the caller, which are restored when the run is resumed.
     """
@@ -66,6 +69,9 @@ class PretrainOptions:
     log: tuple[str, ...] = ()
     profile: bool = False
     measure_every: int = 1
+    view_on_device: bool | None = None
+    stream: bool | None = None
+    scratch: str = ""
     prepare: bool = False
     notes: Mapping[str, Any] = field(default_factory=dict)
 

@@ -17,7 +17,8 @@ from ecgkit.errors import PluginError
 from ecgkit.methods import Sampler
 from ecgkit.recipe import Recipe
 from ecgkit.store.views import View
-from ecgkit.training.data import plan_batches
+from ecgkit.training.data import plan_batches, stream_batches
+from ecgkit.training.streaming import Stream
 
 Rows = NDArray[np.int64]
 
@@ -97,6 +98,7 @@ class Plan:
         rank: Rank of this process.
         sampler: Gives groups of records that stay together; None for no groups.
         fewest: Fewest records of a piece.
+        stream: The order of a view that is read in blocks; None for any order.
     """
 
     view: View
@@ -107,6 +109,7 @@ class Plan:
     rank: int = 0
     sampler: Sampler | None = None
     fewest: int = 1
+    stream: Stream | None = None
 
     def epoch(self, epoch: int) -> list[list[Piece]]:
         """Return this process's pieces of every batch of an epoch.
@@ -136,9 +139,10 @@ class Plan:
 
     def _batches(self, epoch: int) -> list[Rows]:
         order = (self.seed, epoch)
-        return plan_batches(
-            self.view, self.rows, self.recipe.batch_size, order, sampler=self.sampler, fewest=self.fewest
-        )
+        size, fewest = self.recipe.batch_size, self.fewest
+        if self.stream is not None:
+            return stream_batches(self.view, self.rows, size, order, self.stream, fewest=fewest)
+        return plan_batches(self.view, self.rows, size, order, sampler=self.sampler, fewest=fewest)
 
     @cached_property
     def steps(self) -> int:

@@ -1,7 +1,7 @@
 """The setup of a training: data, split, config and model, equal in every process."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import ConfigError, RunError, StoreError
 from ecgkit.methods import Batch, Corpus, Method, Sampler, lightest_preset
 from ecgkit.recipe import LATER, Recipe
+from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
+from ecgkit.store.view_rows import VerifiedRows, copied_rows
 from ecgkit.store.views import View, open_view, preview
 from ecgkit.tasks.data import task_data
 from ecgkit.tasks.loading import load_task, task_reference
@@ -37,6 +39,7 @@ from ecgkit.training.plan import Plan
 from ecgkit.training.preparation import origins, text_origin
 from ecgkit.training.processes import Processes
 from ecgkit.training.run import pick_device
+from ecgkit.training.streaming import Stream, chosen_stream
 from ecgkit.training.supply import open_supplies
 from ecgkit.training.views import views_of
 
@@ -60,6 +63,7 @@ class Setup:
         fewest: Fewest records of a training step.
         parents: The runs that the config is built on.
         origins: Where the values of the supplies come from, by need.
+        stream: The order of a view that is read in blocks; None for any order.
     """
 
     entry: MethodEntry
@@ -76,6 +80,7 @@ class Setup:
     fewest: int = 1
     parents: tuple[Parent, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
+    stream: Stream | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -147,6 +152,7 @@ class Setup:
             processes.rank,
             self.sampler,
             self.fewest,
+            self.stream,
         )
 
     def validation_batches(self, processes: int) -> list[NDArray[np.int64]]:
@@ -219,7 +225,7 @@ def set_up(
             remedy=f"Leave --task out. Probe the trained run on the task with: ecgkit probe RUN --task {task.name}",
         )
     groundwork.check(None)
-    view = preview(store, config.signal) if preview_only else open_view(store, config.signal)
+    view = preview(store, config.signal) if preview_only else opened_view(store, config.signal, options.scratch)
     data = task_data(load_task(task, options.task_settings), task.name, store, view.usable) if task else None
     split = task_split(data) if data else pretraining_split(store.table, view.usable, all_folds=options.all_folds)
     if options.subset is not None:
@@ -237,6 +243,11 @@ def set_up(
     identity = fingerprint(entry.name, identity_of(config), *data_of, *(parent.sha256 for parent in parents))
     sampler, fewest = family.sampler(config, corpus), family.fewest_records(config)
     check_batch(config.recipe, entry.name, fewest, 1 if sampler is None else sampler.group)
+    stream = None
+    if not preview_only:
+        stream = chosen_stream(view, config.recipe, processes.size, options.stream, sampler)
+    if stream is not None:
+        identity = fingerprint(identity, vars(stream))
     method = _build(family, config, corpus, options.seed, synchronised=device.type == "cuda" and processes.size > 1)
     model = method.to(device)
     return Setup(
@@ -254,7 +265,17 @@ def set_up(
         fewest,
         parents,
         {**origins(needs, store, config), **({"labels": str(extraction)} if extraction else {})},
+        stream,
     )
+
+
+def opened_view(store: Store, spec: SignalSpec, scratch: str) -> View:
+    """Return the view of a store, or a copy of it on a disk of this machine."""
+    view = open_view(store, spec)
+    if not scratch:
+        return view
+    assert isinstance(view.signal, VerifiedRows)
+    return replace(view, signal=copied_rows(view.signal, Path(scratch)))
 
 
 def _build(family: type[Method], config: Any, corpus: Corpus, seed: int, *, synchronised: bool) -> Method:
@@ -322,5 +343,5 @@ def resume_settings(setup: Setup, processes: Processes) -> dict[str, Any]:
             "training records": len(setup.split.train),
             **setup.origins,
         },
-        "options": setup.options.to_resume(),
+        "options": {**setup.options.to_resume(), "stream": setup.stream is not None},
     }

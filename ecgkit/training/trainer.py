@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from ecgkit.atomic import atomic_file
 from ecgkit.config import read_yaml
@@ -26,18 +25,20 @@ from ecgkit.methods import Batch, Clock, Method
 from ecgkit.training import checkpoints as ckpt
 from ecgkit.training.checkpoints import Checkpoint, Progress
 from ecgkit.training.cost import peak_flops
-from ecgkit.training.data import Epochs, Windows, evaluation_starts, loader
+from ecgkit.training.data import AsCounts, Epochs, Windows, evaluation_starts, loader
 from ecgkit.training.engine import Engine
 from ecgkit.training.journal import Journal
 from ecgkit.training.loggers.base import LoggedRun
 from ecgkit.training.meters import Means, Stopwatch
 from ecgkit.training.options import Watcher
+from ecgkit.training.placing import Placed, Placing, held_rows
 from ecgkit.training.plan import Piece, Rows, deal
 from ecgkit.training.processes import Processes
 from ecgkit.training.profiling import StepProfiler
 from ecgkit.training.run import CONFIG, WEIGHTS
 from ecgkit.training.selection import best_epoch, is_flat
 from ecgkit.training.setup import Setup
+from ecgkit.training.streaming import ReadAhead
 from ecgkit.training.unfinished import BEST, DIVERGED, finished
 from ecgkit.training.weights import save_tensors
 
@@ -136,15 +137,25 @@ class Trainer:
         """Yield this process's batches from here to the end of the training."""
         epochs = Epochs(self.setup.view, self.options.seed, self.setup.supplies)
         orders = self.plan.orders(self.progress.epoch, self.progress.index)
-        return self.stopwatch.waiting(iter(self._loader(epochs, orders)))
+        batches = iter(self._loader(epochs, orders))
+        if self.setup.stream is not None:
+            ahead = self.plan.orders(self.progress.epoch, self.progress.index)
+            batches = ReadAhead.of(self.setup.view, self.setup.stream).over(batches, ahead)
+        return self.stopwatch.waiting(batches)
 
-    def _loader(self, windows: Dataset[Batch], batches: Iterable[Any]) -> DataLoader[Batch]:
-        gpu = self.device.type == "cuda"
+    def _loader(self, windows: Windows | Epochs, batches: Iterable[Any]) -> Placed:
+        gpu, wanted = self.device.type == "cuda", self.options.view_on_device
         workers = default_workers(gpu, self.processes.size) if self.options.workers is None else self.options.workers
-        return loader(windows, batches, workers, pin=gpu)
+        source = AsCounts(windows, held=self._placing.held is not None) if gpu or wanted else windows
+        return Placed(loader(source, batches, workers, pin=gpu), self._placing)
 
     @cached_property
-    def _validation(self) -> tuple[list[tuple[int, Rows, bool]], DataLoader[Batch]]:
+    def _placing(self) -> Placing:
+        held = held_rows(self.setup.view, self.device, self.options.view_on_device)
+        return Placing(self.setup.view, self.device, held)
+
+    @cached_property
+    def _validation(self) -> tuple[list[tuple[int, Rows, bool]], Iterable[Batch]]:
         """This process's validation batches from `deal`, and their loader."""
         view = self.setup.view
         batches = self.setup.validation_batches(self.processes.size)

@@ -29,6 +29,7 @@ FUNCTIONS = {
         "inspect_reconstruction",
         "inspect_lead_worth",
         "find_records",
+        "verify_store",
     ),
     "probe": ("probe", "analyse_layers", "analyse_perturbations", "probe_suite", "probe_table"),
     "report": ("report",),
@@ -69,7 +70,7 @@ FUNCTIONS = {
     "pretrain": ("pretrain", "resume_pretraining", "estimate_pretraining"),
 }
 # Options that only a program has: what is printed, when the exit code is 3, and which function is called.
-OF_THE_PROGRAM = {"as_json", "dry_run", "errors", "help", "lead_worth", "quality", "reconstruct", "yes"} | {
+OF_THE_PROGRAM = {"as_json", "dry_run", "errors", "help", "lead_worth", "quality", "reconstruct", "verify", "yes"} | {
     "max_rejected",
     "max_unread",
     "price_in",

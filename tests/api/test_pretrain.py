@@ -88,6 +88,9 @@ def test_the_command_of_other_processes_says_the_same() -> None:
         "subset": 50,
         "log": ["tensorboard", "mlflow"],
         "profile": True,
+        "view_on_device": False,
+        "stream": True,
+        "scratch": "fast disk",
         "prepare": True,
         "overwrite": True,
     }

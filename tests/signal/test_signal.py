@@ -186,6 +186,25 @@ def test_resampling_is_scipys(shared) -> None:
     np.testing.assert_array_equal(resample(signal, 500, 100), scipy.signal.resample(signal, 1000, axis=-1))
 
 
+@pytest.mark.parametrize("method", ["fft", "poly", "linear"])
+@pytest.mark.parametrize("fs", [100.0, 250.0])
+def test_resampling_in_single_precision_is_off_by_less_than_a_hundredth_of_a_microvolt(fs: float, method: str) -> None:
+    signal = np.stack([synthetic_signal(5000, seed=seed) + offset for seed, offset in ((0, 0.0), (1, 3.0), (2, -5.0))])
+    spec = SignalSpec(fs=fs, seconds=10.0, resample=method)
+    single = signal.astype(np.float32)
+    difference = window_of(single, 500, spec)[0] - window_of(single.astype(np.float64), 500, spec)[0]
+    assert np.abs(difference).max() < 1e-5
+
+
+@pytest.mark.parametrize("lengths", [(5000, 250), (5000, 100), (1000, 257), (999, 1000), (998, 1001), (7, 300)])
+def test_resampling_in_single_precision_is_scipys(lengths: tuple[int, float]) -> None:
+    samples, fs_out = lengths
+    signal = np.random.default_rng(0).normal(size=(2, 3, samples)).astype(np.float32)
+    single, double = (resample(signal.astype(kind), 500, fs_out) for kind in (np.float32, np.float64))
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, double, rtol=0, atol=3e-6)
+
+
 @pytest.mark.parametrize("how", ["record-zscore", "lead-zscore", "record-minmax", "lead-minmax"])
 def test_scaling_in_single_precision_is_that_in_double_and_keeps_a_constant_flat(how: str) -> None:
     rng = np.random.default_rng(0)
