@@ -27,7 +27,8 @@ def write_card(folder: Path, setup: Setup, metrics: list[dict[str, Any]]) -> Non
 
 def _card(setup: Setup, metrics: list[dict[str, Any]]) -> str:
     recipe, store, split = setup.recipe, setup.store, setup.split
-    parameters = sum(p.numel() for p in setup.method.encoder.parameters()) if hasattr(setup.method, "encoder") else 0
+    encoder: Encoder | None = getattr(setup.method, "encoder", None)  # a stranger's method may have none
+    parameters = sum(p.numel() for p in encoder.parameters()) if encoder is not None else 0
     license_ = store.attributes.get("license") or "not recorded; the licence of the source applies"
     changes = f", with {', '.join(setup.options.task_settings)}" if setup.options.task_settings else ""
     labels = f"\nTrained on the labels of task `{setup.task}`{changes}.\n" if setup.task else ""
@@ -44,7 +45,7 @@ Every setting, the versions of the software and the command are in `config.yaml`
 {labels}
 ## Input
 
-{_input(setup.method.encoder, setup.config.signal)}
+{_input(encoder, setup.config.signal)}
 ## Data
 
 Store `{store.name}`, dataset {store.attributes["dataset"]}, content hash {store.content_hash}.
@@ -89,6 +90,7 @@ Licence of the weights: {facts.get("licence") or "unknown"}.
     (folder / CARD).write_text(text, encoding="utf-8")
 
 
-def _input(encoder: Encoder, signal: SignalSpec) -> str:
-    habits = "".join(f"- {case}: {habit}\n" for case, habit in habits_of(encoder, signal).items())
+def _input(encoder: Encoder | None, signal: SignalSpec) -> str:
+    known = {} if encoder is None else habits_of(encoder, signal)
+    habits = "".join(f"- {case}: {habit}\n" for case, habit in known.items())
     return f"{signal}. `ecgkit probe` builds exactly this from any store.\n\n{habits}"
