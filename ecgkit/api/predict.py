@@ -4,11 +4,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from ecgkit.api.arguments import PathLike, path_or_none
-from ecgkit.datasets.given import Given
+from ecgkit.api.arguments import PathLike
+from ecgkit.download.hub import local_folder
 from ecgkit.inference.predict import Classifiers, Predicted
 from ecgkit.inference.predict import predict as run_predict
-from ecgkit.ingestion.options import IngestOptions
+from ecgkit.ingestion.loose import reading_options
 from ecgkit.progress import Progress, silent
 from ecgkit.training.workers import Workers
 
@@ -43,7 +43,8 @@ def predict(
         out: ``.csv`` or ``.parquet`` file to write. By default nothing is written.
         calibrate: Calibration of the probabilities, fitted on validation records: ``temperature`` or ``isotonic``. By
             default none.
-        run: Run folder of the encoder, if it was moved. Its weights must be those that the result was made with.
+        run: Run folder of the encoder if it was moved, or its address on a hub, such as ``hf://ORG/NAME``. Its
+            weights must be those that the result was made with.
         dataset: Dataset layout of the folder or file. By default detected.
         source_fs: Sampling rate in Hz of files that do not state it.
         unit: Unit of the samples, where the files state none.
@@ -68,12 +69,12 @@ def predict(
         KeyboardInterrupt: Ctrl-C was pressed. What is done is kept.
     """
     folders = [results] if isinstance(results, str | Path) else list(results)
+    source = None if run is None else local_folder(run)
     if dask:  # its workers may run in other folders
         folders, data = [Path(folder).absolute() for folder in folders], Path(data).absolute()
-        run = None if run is None else Path(run).absolute()
-    classifiers = Classifiers(tuple(Path(folder) for folder in folders), path_or_none(run), calibrate)
-    options = IngestOptions(dataset=dataset, given=Given(source_fs=source_fs, unit=unit, lead_names=lead_names))
-    options.check()
+        source = None if source is None else source.absolute()
+    classifiers = Classifiers(tuple(Path(folder) for folder in folders), source, calibrate)
+    options = reading_options(dataset, source_fs, unit, lead_names)
     at = Workers(workers, device, gpus, dask)
     if out is not None:
         return run_predict(

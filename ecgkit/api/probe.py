@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from ecgkit.api.arguments import PathLike, Settings, assignments
+from ecgkit.api.grid import Amounts, grid_of
 from ecgkit.atomic import atomic_file
 from ecgkit.choices import notes_choices
-from ecgkit.config import build, fingerprint
+from ecgkit.config import fingerprint
 from ecgkit.entries import HeadEntry
 from ecgkit.errors import ConfigError, EcgkitError, TaskError
 from ecgkit.evaluation.features.encoder import EncoderChoice
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.protocols.draws import Amount
-from ecgkit.evaluation.protocols.lead_sets import parse_lead_sets
 from ecgkit.evaluation.results.row import ROW, ResultRow
-from ecgkit.evaluation.suites.file import Suite, SuiteHead, SuiteTask, learns_nothing, requests_of
+from ecgkit.evaluation.suites.file import SuiteHead, learns_nothing, requests_of
 from ecgkit.evaluation.suites.places import Places
 from ecgkit.evaluation.suites.run import SuiteResult, run_requests
 from ecgkit.plugins import host
@@ -82,6 +82,7 @@ def probe(
     label_set: str = "",
     task_settings: Settings = (),
     allow_overlap: bool = False,
+    keep_head: bool = True,
     seed: int = 0,
     device: str = "auto",
     workers: int = 1,
@@ -99,8 +100,8 @@ def probe(
     continues where it stopped. A single result is always computed again.
 
     Args:
-        run: Run folder of a pretrained model. By default the run of the current folder that finished last; none if
-            `method` is given.
+        run: Run folder of a pretrained model, or its address on a hub, such as ``hf://ORG/NAME``. By default the run of
+            the current folder that finished last; none if `method` is given.
         data: Store with the task's labels. By default the store of the run; without a run, the only store of the
             current folder.
         task: Name or YAML file of a task. Give several as a list, or joined by commas. By default the only task that
@@ -129,6 +130,7 @@ def probe(
         task_settings: Settings of the task, such as ``{"icd10.count_on": "train"}``.
         allow_overlap: Probe even if pretraining, or another part of the task, holds test records or their patients.
             The result states the overlap.
+        keep_head: Keep the fitted head with each result, for `predict`. A fine-tuned result then holds a whole encoder.
         seed: First seed.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         workers: Number of processes that encode records.
@@ -155,47 +157,40 @@ def probe(
     run, data, task = probe_inputs(run, data, joined(task), untrained=untrained)
     encoder, head_settings = chosen_encoder(run, method, random_init, scratch, preset, config, settings)
     head_settings += zero_shot_settings(head, prompts, independent_queries)
-    fractions, counts = percentages(fraction), numbers_of_records(label_counts)
-    check_training(encoder, head, head_settings, epochs, draws=bool(fractions or counts or seeds))
+    amounts = Amounts(percentages(fraction), numbers_of_records(label_counts), seeds)
+    check_training(encoder, head, head_settings, epochs, draws=bool(amounts.fractions or amounts.counts or seeds))
     check_overlap(encoder, eval_data, allow_overlap)
     check_cache(encoder, head, cache)
     tasks = [name.strip() for name in task.split(",")]
-    sets = [each.name for each in parse_lead_sets(leads)] if leads else []
-    if not fractions and not counts:
-        fractions = (100.0,)
-    alone = seeds is None and fractions == (100.0,) and not counts
-    suite = build(
-        Suite,
-        {
-            "runs": (encoder,),
-            "tasks": tuple(
-                SuiteTask(name, str(data), tuple(assignments(task_settings)), str(splits or "")) for name in tasks
-            ),
-            "heads": (SuiteHead(head, tuple(head_settings)),),
-            "leads": tuple(sets) or ("",),
-            "stores": {str(data): str(data)},
-            "fractions": dict.fromkeys(fractions, 1 if alone else seeds),
-            "label_counts": dict.fromkeys(counts, seeds),
-            "seed": seed,
-            "protocol": protocol,
-            "label_set": label_set,
-            "eval_data": str(eval_data or ""),
-            "epochs": epochs,
-            "allow_overlap": allow_overlap,
-        },
-        source="probe",
+    suite = grid_of(
+        data,
+        tasks,
+        SuiteHead(head, tuple(head_settings)),
+        runs=(encoder,),
+        leads=leads,
+        amounts=amounts,
+        splits=splits,
+        task_settings=task_settings,
+        eval_data=eval_data,
+        seed=seed,
+        protocol=protocol,
+        label_set=label_set,
+        epochs=epochs,
+        allow_overlap=allow_overlap,
+        keep_head=keep_head,
     )
     at = where_to_encode(device, workers, gpus, dask, no_cache)
     wanted = requests_of(suite, **at, cache=cache_choice(cache, no_cache))
     found = _run(wanted, None if out is None else Path(out), jobs, progress)
     beside = Path(out) if out else wanted[0].below / "probes"
-    name = _grid_name(tasks, head, leads, {"fraction": () if alone else fractions, "labels": counts}, seed)
-    kinds = ("results", "leads") if alone else ("results-curve", "leads-curve")
+    shares = {"fraction": () if amounts.alone else amounts.percentages, "labels": amounts.counts}
+    name = _grid_name(tasks, head, leads, shares, seed)
+    kinds = ("results", "leads") if amounts.alone else ("results-curve", "leads-curve")
     return replace(
         found,
-        by_amount=not alone,
+        by_amount=not amounts.alone,
         details=_write_details(found, beside / f"{kinds[0]}-{name}.csv") if len(wanted) > 1 else None,
-        heat_map=_draw_lead_sets(found, beside / f"{kinds[1]}-{name}.png") if sets else None,
+        heat_map=_draw_lead_sets(found, beside / f"{kinds[1]}-{name}.png") if leads else None,
     )
 
 

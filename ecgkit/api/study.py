@@ -177,9 +177,7 @@ def study(
     pick_device(device)  # refused at once, not by each cell
     opened = _open(file, out, stores, scale, device, gpus, workers, prepare, cache_choice(cache, no_cache))
     opened.check_plans()
-    stages: list[list[Call]] = [list(opened.corpora()), list(opened.runs()), list(opened.asked())]
-    if not stages[1] and not stages[2]:
-        raise ConfigError("no store for any cell", f"one of {', '.join(_left_out(opened))}", "Give: --store NAME=PATH")
+    stages = _stages(opened)
     opened.out.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(file, opened.out / "study.yaml")
     told = _Progress(sum(map(len, stages)))
@@ -187,6 +185,31 @@ def study(
         for calls in stages:
             _do_stage(opened, calls, told, jobs, say, progress)
     return _written(opened, [call for calls in stages for call in calls], told.failed)
+
+
+def study_left(
+    file: PathLike,
+    *,
+    out: PathLike | None = None,
+    stores: Mapping[str, PathLike] | None = None,
+    scale: Literal["full", "tiny"] = "full",
+) -> tuple[Path, int]:
+    """Return the folder of a study and the number of its cells that are not done; arguments as in `study`."""
+    opened = _open(file, out, stores, scale)
+    opened.check_plans()
+    return opened.out, sum(not is_done(opened, call) for calls in _stages(opened) for call in calls)
+
+
+def _stages(opened: OpenedStudy) -> list[list[Call]]:
+    """Return the cells of a study: stores, runs and probes.
+
+    Raises:
+        ConfigError: No cell has a store.
+    """
+    stages: list[list[Call]] = [list(opened.corpora()), list(opened.runs()), list(opened.asked())]
+    if not stages[1] and not stages[2]:
+        raise ConfigError("no store for any cell", f"one of {', '.join(_left_out(opened))}", "Give: --store NAME=PATH")
+    return stages
 
 
 def _do_stage(

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ecgkit.api.arguments import PathLike, Settings, assignments
+from ecgkit.api.grid import Amounts, grid_of
 from ecgkit.api.models import encoders_of
 from ecgkit.api.probe import (
     Names,
@@ -17,9 +18,7 @@ from ecgkit.api.probe import (
 )
 from ecgkit.api.report import report
 from ecgkit.choices import notes_choices
-from ecgkit.config import build
-from ecgkit.evaluation.protocols.lead_sets import parse_lead_sets
-from ecgkit.evaluation.suites.file import Suite, SuiteHead, SuiteTask, requests_of
+from ecgkit.evaluation.suites.file import SuiteHead, requests_of
 from ecgkit.evaluation.suites.run import SuiteResult, run_suite
 from ecgkit.progress import Progress, silent
 from ecgkit.workspace.defaults import the_store
@@ -65,6 +64,7 @@ def probe_table(
     label_set: str = "",
     task_settings: Settings = (),
     allow_overlap: bool = False,
+    keep_head: bool = True,
     seed: int = 0,
     device: str = "auto",
     workers: int = 1,
@@ -102,6 +102,7 @@ def probe_table(
         label_set: See `probe`.
         task_settings: Settings of the tasks.
         allow_overlap: See `probe`.
+        keep_head: See `probe`.
         seed: First seed.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         workers: Number of processes that encode records.
@@ -122,33 +123,22 @@ def probe_table(
     store = the_store(data, "ecgkit probe", "--data")
     tasks = the_task(joined(task), store, "ecgkit probe").split(",")
     named = joined(models).split(",") if models else []
-    fractions, counts = percentages(fraction), numbers_of_records(label_counts)
-    alone = seeds is None and not fractions and not counts
-    if not fractions and not counts:
-        fractions = (100.0,)
-    suite = build(
-        Suite,
-        {
-            "runs": encoders_of([name.strip() for name in named if name.strip()]),
-            "baselines": baselines,
-            "tasks": tuple(
-                SuiteTask(name.strip(), str(store), tuple(assignments(task_settings)), str(splits or ""))
-                for name in tasks
-            ),
-            "heads": (
-                SuiteHead(head, (*assignments(settings), *zero_shot_settings(head, prompts, independent_queries))),
-            ),
-            "leads": tuple(each.name for each in parse_lead_sets(leads)) if leads else ("",),
-            "stores": {str(store): str(store)},
-            "fractions": dict.fromkeys(fractions, 1 if alone else seeds),
-            "label_counts": dict.fromkeys(counts, seeds),
-            "seed": seed,
-            "protocol": protocol,
-            "label_set": label_set,
-            "eval_data": str(eval_data or ""),
-            "allow_overlap": allow_overlap,
-        },
-        source="probe",
+    suite = grid_of(
+        store,
+        tasks,
+        SuiteHead(head, (*assignments(settings), *zero_shot_settings(head, prompts, independent_queries))),
+        runs=encoders_of([name.strip() for name in named if name.strip()]),
+        baselines=baselines,
+        leads=leads,
+        amounts=Amounts(percentages(fraction), numbers_of_records(label_counts), seeds),
+        splits=splits,
+        task_settings=task_settings,
+        eval_data=eval_data,
+        seed=seed,
+        protocol=protocol,
+        label_set=label_set,
+        allow_overlap=allow_overlap,
+        keep_head=keep_head,
     )
     requests = requests_of(suite, **at, cache=cache_choice(cache, no_cache))
     folder = Path(out) if out is not None else TABLES / store.name.removesuffix(".zarr")

@@ -16,7 +16,7 @@ from ecgkit.arrays.records import read_records
 from ecgkit.arrays.store import EcgStore
 from ecgkit.arrays.supplies import supplies_of
 from ecgkit.arrays.views import view_of
-from ecgkit.download.hub import fetch_model, is_address, split_address
+from ecgkit.download.hub import local_folder, run_name
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import SignalError
 from ecgkit.evaluation.features.extract import RecordFeatures, extract
@@ -105,7 +105,7 @@ class TrainedEncoder:
         age: ArrayLike | None = None,
         sex: str | Sequence[str] | None = None,
         derive: bool = True,
-        batch_size: int = 64,
+        batch_size: int | None = None,
     ) -> EcgFeatures:
         """Return features of one or several records, computed as ``ecgkit probe`` computes them.
 
@@ -203,8 +203,6 @@ def load(run: str | Path, device: str = "cpu") -> TrainedEncoder:
         RunError: The folder is not a finished run, its weights do not fit, or the device does not exist.
         DownloadError: The address cannot be downloaded.
     """
-    address = str(run) if is_address(run) else ""
-    opened = open_run(fetch_model(address) if address else Path(run))
+    opened = open_run(local_folder(run))
     encoder = opened.encoder().to(pick_device(device))
-    name = split_address(address)[0] if address else opened.path.resolve().name
-    return TrainedEncoder(name, opened.entry, encoder, opened.config.signal)
+    return TrainedEncoder(run_name(opened.path), opened.entry, encoder, opened.config.signal)

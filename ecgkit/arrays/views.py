@@ -8,6 +8,10 @@ from ecgkit.signal.compact import CompactWindows, put_windows, record_type
 from ecgkit.signal.spec import SignalSpec, window_of
 from ecgkit.store.views import SHORTEST, View
 
+# Records that are converted together: few enough that the float64 arrays in between are neither paged in anew for each
+# step nor too large for the cache.
+PIECE = 4
+
 
 def view_of(records: Records, spec: SignalSpec) -> View:
     """Return records under a contract, before the crop, as `ecgkit.store.views.open_view` does for a store.
@@ -23,8 +27,11 @@ def view_of(records: Records, spec: SignalSpec) -> View:
     if records.samples < SHORTEST * records.fs:
         raise SignalError(f"records of {records.samples / records.fs:.3g} s", f"at least {SHORTEST:g} s")
     rows = [records.leads.index(lead) for lead in np.array(spec.leads)[present]]
-    window, length = window_of(records.signal[:, rows], records.fs, spec)
-    held = np.zeros(B, record_type(len(spec.leads), spec.window_samples))
-    put_windows(held, np.arange(B), np.flatnonzero(present).tolist(), window, length)
+    held, length = np.zeros(B, record_type(len(spec.leads), spec.window_samples)), 0
+    places = np.flatnonzero(present).tolist()
+    for start in range(0, B, PIECE):
+        piece = np.arange(start, min(start + PIECE, B))
+        window, length = window_of(records.signal[piece[0] : piece[-1] + 1, rows], records.fs, spec)
+        put_windows(held, piece, places, window, length)
     lengths = np.full(B, length)
     return View(spec, CompactWindows(held, lengths), np.tile(present, (B, 1)), lengths)

@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 
 
 def embed(
-    run: Annotated[Path, typer.Argument(help="Finished run folder.", metavar="RUN", autocompletion=completion.runs)],
+    run: Annotated[
+        Path,
+        typer.Argument(help="Finished run folder, or hf://ORG/NAME.", metavar="RUN", autocompletion=completion.runs),
+    ],
     data: DataArgument,
     out: Annotated[Path, typer.Option(help="Output: .parquet, .npz, .h5 or .zarr.", show_default=False)],
     features: Annotated[

@@ -82,7 +82,10 @@ def predict(
         ),
     ] = "",
     run: Annotated[
-        Path | None, typer.Option(help="Run folder of the encoder, if it was moved.", autocompletion=completion.runs)
+        Path | None,
+        typer.Option(
+            help="Run folder of the encoder if it was moved, or hf://ORG/NAME.", autocompletion=completion.runs
+        ),
     ] = None,
     dataset: DatasetOption = "",
     source_fs: SourceRateOption = None,

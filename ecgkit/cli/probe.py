@@ -54,6 +54,7 @@ def probe(
     label_set: given.LabelSet = "",
     task_settings: given.TaskSettings = None,
     allow_overlap: given.AllowOverlap = False,
+    keep_head: given.KeepHead = True,
     seed: SeedOption = 0,
     device: DeviceOption = "auto",
     workers: given.Workers = 1,
@@ -156,6 +157,7 @@ def _analyse(road: str, asked: str, as_json: bool, options: Mapping[str, Any]) -
         "label_counts",
         "seeds",
         "eval_data",
+        "keep_head",
     )
     with progress() as watch:
         if road == "layers":

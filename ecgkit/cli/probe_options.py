@@ -11,7 +11,7 @@ from ecgkit.cli import completion
 Run = Annotated[
     Path | None,
     typer.Argument(
-        help="Run folder of a pretrained model. Default: the run in this folder that finished last.",
+        help="Run folder of a pretrained model, or hf://ORG/NAME. Default: the run in this folder that finished last.",
         autocompletion=completion.runs,
     ),
 ]
@@ -144,6 +144,16 @@ AllowOverlap = Annotated[
         "--allow-overlap",
         rich_help_panel="Evaluation",
         help="Probe even if pretraining saw test records or their patients. The result states the overlap.",
+    ),
+]
+
+KeepHead = Annotated[
+    bool,
+    typer.Option(
+        "--keep-head/--no-keep-head",
+        rich_help_panel="Output",
+        help="Keep the fitted head with each result, for 'ecgkit predict'. After --scratch or --head fine-tune it "
+        "holds the whole encoder.",
     ),
 ]
 

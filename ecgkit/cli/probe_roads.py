@@ -15,6 +15,7 @@ ONE_DRAW = "an analysis uses all training records and one seed"
 FROZEN = "an analysis needs a frozen encoder: a run, or --random-init"
 ONE_STORE = "an analysis uses one store"
 ONE_PROCESS = "an analysis runs in one process"
+NO_RESULT = "an analysis writes scores and keeps no head"
 ONE_ENCODER = "a table of several encoders has no analyses; analyse them one by one"
 NAMED = "--models names the encoders, which are runs"
 NOT_A_SUITE = "only a suite has named stores; use --data for a single store"
@@ -49,6 +50,7 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
                 "label_set",
                 "task_settings",
                 "allow_overlap",
+                "keep_head",
                 "seed",
                 "models",
                 "baselines",
@@ -68,6 +70,7 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("scratch", "epochs"), FROZEN),
         **dict.fromkeys(("prompts", "independent_queries"), "zero-shot classification cannot be studied by layer"),
         **dict.fromkeys(("models", "baselines"), ONE_ENCODER),
+        "keep_head": NO_RESULT,
         "eval_data": ONE_STORE,
         "stores": NOT_A_SUITE,
         **SHARED,
@@ -78,6 +81,7 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
         **dict.fromkeys(("fraction", "label_counts", "seeds"), ONE_DRAW),
         **dict.fromkeys(("scratch", "epochs"), FROZEN),
         **dict.fromkeys(("models", "baselines"), ONE_ENCODER),
+        "keep_head": NO_RESULT,
         "eval_data": ONE_STORE,
         "stores": NOT_A_SUITE,
         **SHARED,

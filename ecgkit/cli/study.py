@@ -11,6 +11,7 @@ from ecgkit.cli.exit_codes import Exit
 from ecgkit.cli.given import given
 from ecgkit.cli.probe_options import named_paths
 from ecgkit.cli.render import DeviceOption, JsonOption, next_is, print_json, print_table, progress, say, warn
+from ecgkit.cli.slurm import Slurm, SlurmSet, SlurmTasks, submit
 from ecgkit.wording import DASH
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ def study(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="List the cells with estimated hours and disk, without doing any.")
     ] = False,
+    slurm: Slurm = False,
+    slurm_tasks: SlurmTasks = None,
+    slurm_set: SlurmSet = None,
     as_json: JsonOption = False,
 ) -> None:
     """Pretrain and probe a grid from one file, and set the numbers beside published ones.
@@ -59,6 +63,12 @@ def study(
     checkpoint. A cell that fails does not stop the others.
     """
     options = {**locals(), "stores": named_paths(stores or [])}
+    if slurm and not dry_run:
+        from ecgkit.api.study import study_left
+
+        folder, left = study_left(**given(study_left, options))
+        submit(folder, left, slurm_tasks, slurm_set or [], as_json=as_json)
+        return
     with progress() as watch:
         if dry_run:
             plan = ecgkit.plan_study(**given(ecgkit.plan_study, options), progress=watch)

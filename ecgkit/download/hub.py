@@ -13,6 +13,8 @@ from ecgkit.distribution import install_extra
 from ecgkit.errors import ConfigError, DownloadError
 
 SCHEME = "hf://"
+_SCHEME = re.compile("hf:/{1,2}")  # a `Path` has only one of the slashes
+_SNAPSHOT = re.compile(r"models--(?P<org>.+?)--(?P<name>.+)")  # name of the folder of a model in the hub's cache
 # All files of a model; no other file of a repository is read or written.
 FILES = ("config.json", "model.safetensors", "README.md")
 _ADDRESS = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re.ASCII)
@@ -20,22 +22,34 @@ _ADDRESS = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?", re
 
 def is_address(run: object) -> bool:
     """Return whether a run is named by an address of a hub."""
-    return isinstance(run, str) and run.startswith(SCHEME)
+    return isinstance(run, str | Path) and _SCHEME.match(str(run)) is not None
 
 
-def split_address(address: str) -> tuple[str, str | None]:
+def local_folder(run: str | Path) -> Path:
+    """Return the folder of a run; a run that is named by an address is downloaded, see `fetch_model`."""
+    return fetch_model(run) if is_address(run) else Path(run)
+
+
+def run_name(folder: Path) -> str:
+    """Return the name of a run: that of its folder, or ``ORG/NAME`` for a model that `fetch_model` downloaded."""
+    folder = folder.resolve()
+    found = _SNAPSHOT.fullmatch(folder.parents[1].name) if folder.parent.name == "snapshots" else None
+    return f"{found['org']}/{found['name']}" if found else folder.name
+
+
+def split_address(address: str | Path) -> tuple[str, str | None]:
     """Return repository and revision of an address.
 
     Raises:
         ConfigError: It is not an address.
     """
-    found = _ADDRESS.fullmatch(address.removeprefix(SCHEME).rstrip("/"))
+    found = _ADDRESS.fullmatch(_SCHEME.sub("", str(address), count=1).rstrip("/"))
     if found is None:
-        raise ConfigError(f"the address {address!r:.80}", "hf://ORG/NAME or hf://ORG/NAME@REVISION")
+        raise ConfigError(f"the address {str(address)!r:.80}", "hf://ORG/NAME or hf://ORG/NAME@REVISION")
     return found["repo"], found["revision"]
 
 
-def fetch_model(address: str) -> Path:
+def fetch_model(address: str | Path) -> Path:
     """Download a model, or take it from the cache of huggingface_hub, and return its folder.
 
     Raises:

@@ -7,6 +7,7 @@ filter, scaling, encoder, mean over the crops, head. ``output [B, C]`` equals `e
 A zero-phase filter of a fixed length is a linear map, also at its edges. The model holds it as a matrix ``[T, T]``.
 """
 
+import copy
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +25,7 @@ from ecgkit.config import to_dict
 from ecgkit.errors import RunError
 from ecgkit.evaluation.features.extract import extract, pooled_by_lead
 from ecgkit.evaluation.heads.layers import Probabilities
+from ecgkit.evaluation.heads.zero_shot import ClassScorer
 from ecgkit.evaluation.probe.classifier import Classifier
 from ecgkit.export.onnx import (
     MARK,
@@ -143,8 +145,7 @@ def export_classifier(
             "an encoder of signals alone, for a model of encoder and head",
             "Export the encoder by itself: ecgkit export RUN --onnx FILE",
         )
-    own = isinstance(classifier.head, nn.Module)
-    head, reads = (Probabilities(classifier.head), ("pooled",)) if own else classifier.head.module()
+    head, reads = _head(classifier)
     leads = kept.leads if kept.lead_set else kept.signal.leads
     model = WholeModel(classifier.reader, kept.signal, leads, head, reads).eval()
     examples = [_example(len(leads), kept.signal, size) for size in BATCHES]
@@ -162,6 +163,23 @@ def export_classifier(
         if not worst <= TOLERANCE:
             raise RunError(f"the ONNX model of {name} differs from predict by {worst:.2g}", f"at most {TOLERANCE:g}")
     return Exported(inputs, outputs, worst)
+
+
+def _head(classifier: Classifier) -> tuple[nn.Module, tuple[str, ...]]:
+    """Return the head as a module in float32 that gives what `predict` gives, and the names of its inputs.
+
+    Raises:
+        RunError: There is no such module.
+    """
+    found = (classifier.head, ("pooled",)) if isinstance(classifier.head, nn.Module) else classifier.head.module()
+    if found is None or isinstance(classifier.reader, ClassScorer):
+        raise RunError(
+            f"the head {classifier.kept.head} cannot be exported: {classifier.head.no_export}",
+            remedy="Export the encoder alone: ecgkit export RUN",
+        )
+    module, reads = found
+    single = copy.deepcopy(module).float()
+    return (Probabilities(single) if classifier.kept.kind == "classes" else single), reads
 
 
 def _example(L: int, spec: SignalSpec, B: int) -> Tensor:

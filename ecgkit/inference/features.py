@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ecgkit.evaluation.features.extract import RecordFeatures, extract
 from ecgkit.evaluation.features.gathered import Gathered
-from ecgkit.inference.notes import notes, problem
+from ecgkit.inference.notes import Shape, notes, problem
 from ecgkit.inference.records import Block
 from ecgkit.methods import Encoder
 from ecgkit.signal.spec import SignalSpec
@@ -38,20 +38,35 @@ class Reader:
 def readable(block: Block, readers: Sequence[Reader]) -> tuple[NDArray[np.int64], list[str], list[LedgerRow]]:
     """Return the places of the records that all readers can read, the notes of each, and the others' ledger rows."""
     at, texts, rejected = [], [], list(block.rejected)
-    for place, (_, row) in enumerate(block.table.iterrows()):
-        reasons = [reason for reader in readers if (reason := problem(row, reader.spec, reader.leads))]
-        if reasons:
-            stage = "leads" if "leads" in reasons[0] else "signal"
-            rejected.append(LedgerRow(str(row["record_id"]), _path(row), stage, reasons[0]))
+    table, known = block.table, dict[Shape, tuple[str, list[str]]]()
+    for place, shape in enumerate(_shapes(table)):
+        if shape not in known:
+            known[shape] = _judged(shape, readers)
+        reason, said = known[shape]
+        if reason:
+            record, path = (
+                str(table[name].iloc[place] or "") if name in table else "" for name in ("record_id", "path")
+            )
+            rejected.append(LedgerRow(record, path, "leads" if "leads" in reason else "signal", reason))
             continue
         at.append(place)
-        said = dict.fromkeys(note for reader in readers for note in notes(row, reader.spec, reader.leads))
         texts.append("; ".join([*said, *filter(None, [block.remarks[place]])]))
     return np.array(at, np.int64), texts, rejected
 
 
-def _path(row: pd.Series) -> str:
-    return str(row["path"]) if "path" in row and row["path"] is not None else ""
+def _shapes(table: pd.DataFrame) -> list[Shape]:
+    if table.empty:
+        return []
+    columns = (table[name].tolist() for name in ("fs", "samples", "leads", "unit"))
+    return [Shape(fs, samples, tuple(leads), unit) for fs, samples, leads, unit in zip(*columns, strict=True)]
+
+
+def _judged(shape: Shape, readers: Sequence[Reader]) -> tuple[str, list[str]]:
+    """Return why a reader cannot read a record of this shape, empty if all can; and what the record lacks."""
+    reasons = [reason for reader in readers if (reason := problem(shape, reader.spec, reader.leads))]
+    if reasons:
+        return reasons[0], []
+    return "", list(dict.fromkeys(note for reader in readers for note in notes(shape, reader.spec, reader.leads)))
 
 
 def features_of_block(block: Block, at: NDArray[np.int64], reader: Reader) -> RecordFeatures:

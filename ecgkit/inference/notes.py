@@ -1,43 +1,60 @@
 """What a record lacks of a model's input, in words: leads, rate, length. And which records a model cannot read."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.views import SHORTEST
 
 
-def problem(row: pd.Series, spec: SignalSpec, leads: Sequence[str]) -> str:
+@dataclass(frozen=True)
+class Shape:
+    """What decides whether a model can read a record, and what the record lacks. Most records of a dataset share one.
+
+    Args:
+        fs: Sampling rate in Hz.
+        samples: Number of samples of the whole record.
+        leads: Its leads.
+        unit: Unit of its amplitudes.
+    """
+
+    fs: float
+    samples: int
+    leads: tuple[str, ...]
+    unit: str
+
+
+def problem(record: Shape, spec: SignalSpec, leads: Sequence[str]) -> str:
     """Return why a model cannot read a record; empty if it can.
 
     Args:
-        row: A row of a record table, with ``fs``, ``samples`` and ``leads``.
+        record: The record.
         spec: The model's signal contract.
         leads: The leads that the model is given.
     """
-    if not set(row["leads"]) & set(leads):
-        return f"it has leads {', '.join(row['leads'])}, and the model reads {', '.join(leads)}"
-    seconds = row["samples"] / row["fs"]
+    if not set(record.leads) & set(leads):
+        return f"it has leads {', '.join(record.leads)}, and the model reads {', '.join(leads)}"
+    seconds = record.samples / record.fs
     # Rounded up, so that no window of such a record is shorter than the shortest.
     return f"it is {seconds:.2g} s long, and {SHORTEST:g} s are the least" if seconds < SHORTEST else ""
 
 
-def notes(row: pd.Series, spec: SignalSpec, leads: Sequence[str]) -> list[str]:
+def notes(record: Shape, spec: SignalSpec, leads: Sequence[str]) -> list[str]:
     """Return what a record lacks, or what was done to it, one clause each; see `problem` for the arguments."""
     found = []
-    missing = [lead for lead in leads if lead not in set(row["leads"])]
+    missing = [lead for lead in leads if lead not in record.leads]
     if missing:
         found.append(f"leads missing: {' '.join(missing)}")
-    fs, seconds = float(row["fs"]), float(row["samples"] / row["fs"])
+    fs, seconds = record.fs, record.samples / record.fs
     if not np.isclose(fs, spec.fs):
         found.append(f"resampled from {fs:g} Hz")
     if seconds < spec.seconds - 0.5 / spec.fs:
         found.append(f"{seconds:.3g} s instead of {spec.seconds:g} s")
     if seconds > spec.window + 0.5 / spec.fs:
         found.append(f"first {spec.window:g} s of {seconds:.4g} s")
-    if row["unit"] != "mV":
+    if record.unit != "mV":
         found.append("amplitude without a unit")
     return found
 

@@ -234,7 +234,7 @@ def _millivolts(record: LooseRecord) -> NDArray[np.float32]:
 
 def _remark(record: LooseRecord) -> str:
     stored = record.recording.stored
-    missing = 0.0 if stored is None or not stored.size else float(np.mean(stored == MISSING))
+    missing = 0.0 if stored is None or not stored.size else np.count_nonzero(stored == MISSING) / stored.size
     clipped = f"{record.clipped} infinite samples clipped" if record.clipped else ""
     return "; ".join(filter(None, [_missing(missing), clipped]))
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from ecgkit.datasets.base import Dataset, Source, settle
 from ecgkit.datasets.budget import memory_budget, time_budget
+from ecgkit.datasets.given import Given
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.people import introduce
 from ecgkit.errors import LeadError, RecordError, SignalError
@@ -49,6 +50,23 @@ class LooseRecord:
     row: dict[str, Any]
     samples: int
     clipped: int
+
+
+def reading_options(dataset: str, source_fs: float | None, unit: str, lead_names: str) -> IngestOptions:
+    """Return the options of reading files without a store.
+
+    Args:
+        dataset: Dataset layout; empty to detect it.
+        source_fs: Sampling rate in Hz of files that do not state it.
+        unit: Unit of the samples where the files state none.
+        lead_names: Names of all rows in order, or renamings such as ``ECG=I``.
+
+    Raises:
+        ConfigError: The options contradict each other.
+    """
+    options = IngestOptions(dataset=dataset, given=Given(source_fs=source_fs, unit=unit, lead_names=lead_names))
+    options.check()
+    return options
 
 
 def list_records(path: Path, options: IngestOptions) -> Listing:

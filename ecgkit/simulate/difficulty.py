@@ -76,9 +76,9 @@ class Difficulty:
             Muldrow and Mark, Comput. Cardiol. 11:381-384, 1984); mean and spread are ours.
         reversed_arms: Share of the ECGs with the two arm electrodes exchanged. Hard: 0.4 to 4 % of all ECGs have some
             electrodes exchanged (Batchvarov, Malik and Camm, Europace 9:1081-1090, 2007).
-        missed: Share of the present findings that the label and the report leave out. Hard: lower than the
-            errors of readers (4 to 33 % of readings have errors of major importance; Salerno, Alguire and Waxman, Ann.
-            Intern. Med. 138:751-760, 2003).
+        missed: Share of the present findings that the label and the report leave out. Hard: within
+            the errors of readers (4 to 33 % of readings have errors of major importance; Salerno, Alguire and Waxman,
+            Ann. Intern. Med. 138:751-760, 2003).
         added: Number of false findings per true one in the labels. Hard: as `missed`.
         wrong_rhythm: Share of the ECGs labelled with another rhythm. Hard: ours; computers called 19 % of what they
             labelled atrial fibrillation wrongly so (Bogun et al., Am. J. Med. 117:636-642, 2004).

@@ -179,7 +179,7 @@ class Store:
 
         signal = np.empty((len(chosen), len(leads), samples), np.float32)
         microvolts_kernel.decode_leads(block, chosen, leads, signal)
-        for n, place in enumerate(chosen):
+        for n, place in enumerate(chosen if fmt.STEPS in self._columns else ()):
             scaling = self.scaling(first + int(place))
             if scaling is not None:
                 rows = self._rows_of(first + int(place))
@@ -207,6 +207,8 @@ class Store:
 
     def scaling(self, row: int) -> Scaling | None:
         """Return what the counts of a record's leads stand for; None if they are whole microvolts."""
+        if fmt.STEPS not in self._columns:
+            return None
         return fmt.scaling_of({name: column[row] for name, column in self._columns.items()})
 
     def _rows_of(self, row: int) -> list[int]:

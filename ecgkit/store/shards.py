@@ -33,6 +33,7 @@ class ShardReader:
 
     def __init__(self, path: Path, array: Any) -> None:
         self.path = path
+        self._file = (0, path / shard_path(0))  # the shard that was read last
         self.slots, self.leads, self.samples = array.shape
         self.chunk, self.shard = int(array.chunks[0]), int(array.shards[0])
         self.is_able = array.chunks[1:] == array.shape[1:] and _is_own(array.metadata.to_dict())
@@ -66,7 +67,9 @@ class ShardReader:
     def _packed(self, number: int) -> bytes:
         """Return the compressed bytes of a chunk; empty if it is absent."""
         chunks = self.shard // self.chunk
-        file = self.path / shard_path(number // chunks)
+        if self._file[0] != number // chunks:
+            self._file = number // chunks, self.path / shard_path(number // chunks)
+        file = self._file[1]
         try:
             descriptor = os.open(file, os.O_RDONLY)
         except FileNotFoundError:

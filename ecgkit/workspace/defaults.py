@@ -19,6 +19,7 @@ from typing import Any
 
 from ecgkit.atomic import kind_of
 from ecgkit.choices import choose
+from ecgkit.download.hub import local_folder
 from ecgkit.errors import ConfigError, OutputError, ResultsError, RunError, StoreError
 from ecgkit.training.unfinished import resume_command, unfinished
 from ecgkit.workspace.names import free_run, store_name
@@ -68,7 +69,7 @@ def the_run(given: PathLike | None, command: str) -> Path:
         RunError: There is no finished run.
     """
     if given is not None:
-        return Path(given)
+        return local_folder(given)
     _check_folder(command, "RUN")
     runs = runs_of(HERE)
     done = [run for run in runs if run.finished]

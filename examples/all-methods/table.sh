@@ -3,18 +3,24 @@
 # without deep learning: one table with one report in OUT/table.
 #
 #   RECORDS=20000 EPOCHS=2 SEEDS="0 1 2" examples/all-methods/table.sh OUT
+#   DIFFICULTY=hard SUBSET=2000 SEEDS=0 METHODS="simclr clear" examples/all-methods/table.sh OUT    # a piece of it
 #
+# DIFFICULTY=hard takes a cohort that random encoders do not solve, and the classes of simulated-hard.yaml. SUBSET trains
+# on fewer records; the probe still uses all. PARTS=train or PARTS=probe does one half only. Rows stay in OUT/table.
 # Same records, same epochs and preset `tiny` for all; a tenth of the epochs warms up. HeartLang's two stages share the
 # budget of one method. What is done is never done again: run the same command to go on. Each training writes OUT/logs.
 set -euo pipefail
 out=${1:?name the folder of stores, runs and results}
+here=$(cd "$(dirname "$0")" && pwd)
+difficulty=${DIFFICULTY:-standard} subset=${SUBSET:-} parts=${PARTS:-train probe} task=simulated
+[ "$difficulty" = hard ] && task=$here/simulated-hard.yaml
 records=${RECORDS:-20000} epochs=${EPOCHS:-2} seeds=${SEEDS:-0 1 2} device=${DEVICE:-auto}
 methods=${METHODS:-simclr byol barlow_twins vicreg moco moco_v3 simsiam dino ts_tcc clocs cmsc 3kg jepa data2vec cpc \
 heartlang stmem clear lamae merl kmerl hierarchical}
 mkdir -p "$out/runs" "$out/logs"
 cd "$out"
 
-[ -d cohort.zarr ] || { ecgkit simulate cohort --records "$records" --overwrite; ecgkit ingest cohort --out cohort.zarr; }
+[ -d cohort.zarr ] || { ecgkit simulate cohort --records "$records" --difficulty "$difficulty" --overwrite; ecgkit ingest cohort --out cohort.zarr; }
 ecgkit beats cohort.zarr
 ecgkit extract-knowledge cohort.zarr --keep-children
 
@@ -24,7 +30,7 @@ train() {
   shift 2
   [ -d "runs/$name" ] && return
   if [ -d "runs/$name.partial" ]; then set -- --resume "runs/$name"; else
-    set -- "$@" --preset tiny --data cohort.zarr --epochs "$epochs" --out "runs/$name" --device "$device" \
+    set -- "$@" --preset tiny --data cohort.zarr --epochs "$epochs" --out "runs/$name" --device "$device" ${subset:+--subset "$subset"} \
       --set "recipe.warmup_epochs=$(awk "BEGIN {print $epochs / 10}")"
   fi
   echo "$name"
@@ -34,18 +40,20 @@ train() {
 half=$(((epochs + 1) / 2))
 for seed in $seeds; do
   for method in $methods; do
+    [[ $parts == *train* ]] || break
     name=$method-s$seed
     case $method in
       heartlang)
         train "tokenizer$seed" "$half" --method heartlang_tokenizer --seed "$seed"
         train "$name" "$half" --method heartlang --seed "$seed" --set "tokenizer=runs/tokenizer$seed"
         ;;
-      hierarchical) train "$name" "$epochs" --method hierarchical --seed "$seed" --task simulated ;;
+      hierarchical) train "$name" "$epochs" --method hierarchical --seed "$seed" --task "$task" ;;
       *) train "$name" "$epochs" --method "$method" --seed "$seed" ;;
     esac
   done
   # The encoders of this seed, the same ones with random weights of this seed, and the baselines.
-  ecgkit probe --models "runs/*-s$seed,random" --baselines --tasks simulated --data cohort.zarr --seed "$seed" \
+  [[ $parts == *probe* ]] || continue
+  ecgkit probe --models "runs/*-s$seed,random" --baselines --tasks "$task" --data cohort.zarr --seed "$seed" \
     --device "$device" --out table
 done
-ecgkit report table --out table/report.html --md table/table.md --csv table/classes.csv
+[[ $parts != *probe* ]] || ecgkit report table --out table/report.html --md table/table.md --csv table/classes.csv

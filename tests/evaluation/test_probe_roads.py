@@ -123,6 +123,7 @@ OPTIONS: dict[str, Callable[[Place], tuple[Sequence[str], Sequence[str]]]] = {
     "--splits": lambda p: (("--splits", p / "s"), ()),
     "--label-set": lambda p: (("--label-set", "shipped"), ("--splits", p / "s")),
     "--allow-overlap": lambda p: (("--allow-overlap",), ()),
+    "--keep-head": lambda p: (("--no-keep-head",), ()),
     "--seed": lambda p: (("--seed", "3"), ()),
     "--device": lambda p: (("--device", "toaster"), ()),
     "--workers": lambda p: (("--workers", "2"), ()),
@@ -155,6 +156,8 @@ def outcome(folder: Path) -> dict[str, Any]:
             found[name] = {key: value for key, value in row.items() if key not in NOISE}
         elif file.name in ("layers.csv", "levels.csv", "analysis.json"):
             found[name] = file.read_text()
+        elif file.name == "head.json":
+            found[name] = True
         elif file.is_file() and ("kept" in name or "features" in name):
             found["features in " + name.split("/")[0]] = True
     return found

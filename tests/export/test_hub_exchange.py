@@ -71,3 +71,34 @@ def test_mistakes_are_one_clear_line(hub: Hub, tmp_path: Path, monkeypatch: pyte
     with pytest.raises(DownloadError, match="cannot be sent to lab/stmem"):
         ecgkit.export_encoder(run, hub=tmp_path / "model", push="lab/stmem")
     assert (tmp_path / "model" / "model.safetensors").is_file(), "the folder is kept"
+
+
+def test_commands_take_an_address(
+    hub: Hub, tmp_path: Path, ecgkit: Callable, cohort_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`embed` and `probe` download a model that is named by its address; `predict` finds it again, or by --run."""
+    import ecgkit as library
+
+    run = make_run(tmp_path / "run", "merl")
+    library.export_encoder(run, hub=tmp_path / "model")
+    hub.repos["lab/stmem"] = {file.name: file.read_bytes() for file in (tmp_path / "model").iterdir()}
+    monkeypatch.chdir(tmp_path)
+    on_cpu, source = ("--data", cohort_store, "--device", "cpu"), "hf://lab/stmem"
+    assert ecgkit("embed", run, *on_cpu, "--out", "own.npz").code == 0
+    assert not hub.asked, "nothing is fetched without being asked"
+    done = ecgkit("embed", source, *on_cpu, "--out", "theirs.npz")
+    assert done.code == 0, done.err
+    own, theirs = np.load("own.npz"), np.load("theirs.npz")
+    np.testing.assert_array_equal(own["pooled"], theirs["pooled"])
+    assert '"run": "lab/stmem"' in str(theirs["ecgkit"])
+    done = ecgkit("probe", source, *on_cpu, "--task", "simulated")
+    assert done.code == 0, done.err
+    (result,) = (tmp_path / "runs" / "lab-stmem" / "probes").glob("*/row.json")
+    assert not list((tmp_path / "cache").rglob("probes")), "the cache of the hub's library holds no results"
+    assert ecgkit("predict", result.parent, *on_cpu, "--out", "a.csv").code == 0
+    asked = len(hub.asked)
+    assert ecgkit("predict", result.parent, *on_cpu, "--run", run, "--out", "b.csv").code == 2, "other weights file"
+    assert len(hub.asked) == asked
+    done = ecgkit("predict", result.parent, *on_cpu, "--run", source, "--out", "c.csv")
+    assert done.code == 0, done.err
+    assert Path("a.csv").read_bytes() == Path("c.csv").read_bytes()

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -38,23 +39,26 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 SLOW = [pytest.mark.slow]
+ONE_EPOCH = ("recipe.epochs=1", "recipe.warmup_epochs=0")
+SCRATCH = EncoderChoice(method="stmem", weights="scratch", preset="tiny", settings=("depth=1",))
 
 
 @pytest.mark.parametrize(
-    ("head", "leads", "settings"),
+    ("head", "asked"),
     [
-        ("linear", "", ()),
-        pytest.param("attention-pooling", "I,II,V2", QUICK, marks=SLOW),
-        pytest.param("hug", "I,II,V2", QUICK, marks=SLOW),
-        pytest.param("pma", "", QUICK, marks=SLOW),
+        ("linear", {}),
+        ("linear", {"task": "age"}),  # ridge regression
+        pytest.param("attention-pooling", {"leads": "I,II,V2", "head_settings": QUICK}, marks=SLOW),
+        pytest.param("hug", {"leads": "I,II,V2", "head_settings": QUICK}, marks=SLOW),
+        pytest.param("pma", {"head_settings": QUICK}, marks=SLOW),
+        pytest.param("ppa", {"head_settings": QUICK}, marks=SLOW),
+        pytest.param("fine-tune", {"head_settings": ONE_EPOCH}, marks=SLOW),
+        pytest.param("linear", {"encoder": SCRATCH, "epochs": 1}, marks=SLOW),
     ],
 )
-def test_the_model_predicts(head: str, leads: str, settings: tuple, run: Path, store: Path, tmp_path: Path) -> None:
-    encoder = EncoderChoice(str(run))
-    request = ProbeRequest(
-        str(store), "simulated", encoder, head=head, leads=leads, head_settings=settings, cache=None, device="cpu"
-    )
-    Probe(request).run(tmp_path / "result")
+def test_the_model_predicts(head: str, asked: dict[str, Any], run: Path, store: Path, tmp_path: Path) -> None:
+    wanted = {"task": "simulated", "encoder": EncoderChoice(str(run)), **asked}
+    Probe(ProbeRequest(str(store), head=head, cache=None, device="cpu", **wanted)).run(tmp_path / "result")
     made = ecgkit.export_encoder(tmp_path / "result", onnx=tmp_path / "model.onnx")
     assert made.onnx is not None
     assert made.onnx.difference <= 1e-4
@@ -71,15 +75,24 @@ def test_the_model_predicts(head: str, leads: str, settings: tuple, run: Path, s
     predicted = ecgkit.predict(tmp_path / "result", data=store, device="cpu")
     expected = predicted.table[[f"p_{name}" for name in json.loads(about["classes"])]].to_numpy()[whole]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
-    if head == "linear":
+    if not asked:
         with pytest.raises(ConfigError, match="the head was fitted with leads of its own"):
             ecgkit.export_encoder(tmp_path / "result", onnx=tmp_path / "other.onnx", leads="I")
 
 
-def test_a_head_that_is_no_module_is_refused(run: Path, store: Path, tmp_path: Path) -> None:
-    request = ProbeRequest(str(store), "simulated", EncoderChoice(str(run)), head="knn", cache=None, device="cpu")
-    Probe(request).run(tmp_path / "result")
-    with pytest.raises(RunError, match="KnnHead cannot be exported"):
+@pytest.mark.parametrize(
+    ("head", "why"),
+    [
+        ("knn", "it compares each record with the training records"),
+        ("boosting", "its trees are no torch module"),
+        ("prevalence", "it reads nothing of the record"),
+    ],
+)
+def test_a_head_that_is_no_module_is_refused(head: str, why: str, run: Path, store: Path, tmp_path: Path) -> None:
+    Probe(ProbeRequest(str(store), "simulated", EncoderChoice(str(run)), head=head, cache=None, device="cpu")).run(
+        tmp_path / "result"
+    )
+    with pytest.raises(RunError, match=f"the head {head} cannot be exported: {why}"):
         ecgkit.export_encoder(tmp_path / "result", onnx=tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
 

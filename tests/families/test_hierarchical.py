@@ -15,6 +15,7 @@ from ecgkit_hierarchical.model import Hierarchical, HierarchicalEncoder, stage_s
 from ecgkit_hierarchical.official import LABELS, import_official
 from torch import Tensor
 
+from ecgkit import export_encoder
 from ecgkit.config import override
 from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import RunError, SignalError
@@ -426,6 +427,8 @@ def test_a_run_is_probed_like_any_other_and_by_its_own_classifier(
     for head in ("linear", "own"):
         row = probe(encoder, store, "simulated", tmp_path / head, head)
         assert row.head == head and row.macro_auroc is not None
+        made = export_encoder(tmp_path / head, onnx=tmp_path / f"{head}.onnx")
+        assert made.onnx is not None and made.onnx.difference < 1e-4
 
 
 def test_pretrain_without_a_task_says_what_is_missing(

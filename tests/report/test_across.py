@@ -136,6 +136,20 @@ def test_the_map_keeps_the_directions_of_largest_spread() -> None:
     assert project(np.ones((4, 3)), "pca").tolist() == [[0, 0]] * 4
 
 
+@pytest.mark.slow
+def test_umap_keeps_neighbours_together() -> None:
+    """Importing UMAP compiles for many seconds. Records of one group lie nearer to each other than groups do."""
+    rng = np.random.default_rng(2)
+    groups = np.repeat(np.arange(3), 30)
+    features = rng.normal(size=(3, 8))[groups] * 10 + rng.normal(size=(90, 8))
+    made = project(features, "umap")
+    assert made.shape == (90, 2) and np.isfinite(made).all()
+    assert (project(features, "umap") == made).all()
+    middles = np.array([made[groups == group].mean(0) for group in range(3)])
+    nearest = np.linalg.norm(made[:, None] - middles, axis=2).argmin(1)
+    assert (nearest == groups).all()
+
+
 def test_challenge_scores_have_f2_g2_and_their_mean(tmp_path: Path) -> None:
     labels, rng = list(load_task(find_task("cinc2020")).labels), np.random.default_rng(0)
     frame = pd.DataFrame({"record_id": np.arange(80).astype(str), "patient_id": np.arange(80).astype(str)})

@@ -196,6 +196,15 @@ def test_resampling_in_single_precision_is_off_by_less_than_a_hundredth_of_a_mic
     assert np.abs(difference).max() < 1e-5
 
 
+@pytest.mark.parametrize("lengths", [(5000, 250), (5000, 100), (1000, 257), (999, 1000), (998, 1001), (7, 300)])
+def test_resampling_in_single_precision_is_scipys(lengths: tuple[int, float]) -> None:
+    samples, fs_out = lengths
+    signal = np.random.default_rng(0).normal(size=(2, 3, samples)).astype(np.float32)
+    single, double = (resample(signal.astype(kind), 500, fs_out) for kind in (np.float32, np.float64))
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single, double, rtol=0, atol=3e-6)
+
+
 @pytest.mark.parametrize("how", ["record-zscore", "lead-zscore", "record-minmax", "lead-minmax"])
 def test_scaling_in_single_precision_is_that_in_double_and_keeps_a_constant_flat(how: str) -> None:
     rng = np.random.default_rng(0)

@@ -1,6 +1,7 @@
 """Studies: what a file says becomes cells; what is done is not done again, what fails is named, and goes on later."""
 
 import csv
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -211,6 +212,20 @@ def test_a_failed_cell_does_not_stop_the_others(
     monkeypatch.undo()
     monkeypatch.chdir(tmp_path)
     assert ecgkit("study", file, "--scale", "tiny", "--workers", "0").code == 0
+
+
+def test_a_study_becomes_a_slurm_array(
+    tmp_path: Path, ecgkit: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))  # no sbatch
+    given = ("--scale", "tiny", "--slurm", "--slurm-tasks", "3", "--slurm-set", "gpus=1")
+    done = ecgkit("study", write(tmp_path), *given, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["pieces"] == 1 + 3 + 2 * 2 + 2 + 1
+    script = (tmp_path / "studies" / "study-tiny" / "slurm" / "array.sh").read_text()
+    assert "#SBATCH --array=1-3" in script and "#SBATCH --gpus=1" in script
+    assert "study.yaml --scale tiny --json --no-slurm" in script
+    assert not (tmp_path / "studies" / "study-tiny" / "runs").exists()
 
 
 def test_a_plan_counts_cells_without_doing_any(

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import torch
 
 from ecgkit.config import fingerprint, override, to_dict
+from ecgkit.download.hub import run_name
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError, RunError
 from ecgkit.methods import Encoder, Method, chosen_config
@@ -151,7 +152,7 @@ class EncoderChoice:
     def name(self) -> str:
         """A short name for messages and folders."""
         if self.run:
-            return ", ".join([Path(self.run).name, *self.settings])
+            return ", ".join([run_name(Path(self.run)), *self.settings])
         return self.method if self.weights == "none" else f"{self.method} {self.weights}"
 
     def resolve(self) -> tuple[MethodEntry, str, Any]:
@@ -200,7 +201,7 @@ def pretrained_encoder(path: Path, settings: Sequence[str] = ()) -> ProbedEncode
     parents = list(_ancestors(run.details.get("built_on") or []))
     imported = run.details.get("imported") or {}
     return ProbedEncoder(
-        name=", ".join([path.resolve().name, *settings]),
+        name=", ".join([run_name(path), *settings]),
         entry=run.entry,
         preset=run.preset,
         config=run.config,

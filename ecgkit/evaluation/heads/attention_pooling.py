@@ -12,7 +12,6 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.trained import RECIPE, HeadConfig, TrainedHead
 from ecgkit.recipe import Recipe
@@ -80,7 +79,3 @@ class AttentionPoolingHead(TrainedHead):
     def build(self, train: Part) -> nn.Module:
         """Return the query and the classifier for the width of the tokens."""
         return AttentionPooling(train.features["tokens"].shape[2], train.targets.shape[1], self.config)
-
-    def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:
-        """Return the tokens ``[R, N, D]``, float16, and which of them are real, ``[R, N]``."""
-        return torch.as_tensor(features["tokens"]), torch.as_tensor(features["token_real"])

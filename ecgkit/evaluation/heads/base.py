@@ -1,8 +1,9 @@
 """The base class of heads. A head is fitted on training features, chooses settings on validation, and predicts."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, ClassVar
 
 import numpy as np
@@ -44,6 +45,7 @@ class Head(ABC):
     """
 
     settings: ClassVar[type[Any] | None] = None
+    no_export: ClassVar[str] = "it is no torch module"  # why there is no ONNX model of it, for errors
 
     def __init__(self, *, seed: int = 0, device: torch.device = CPU, config: Any = None) -> None:
         self.seed, self.device = seed, device
@@ -77,16 +79,31 @@ class Head(ABC):
     def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
         """Return probabilities ``[R, C]``; a regressor returns numbers."""
 
-    def logits(self, features: RecordFeatures) -> Tensor | None:
-        """Return what `predict` returns before the sigmoid, ``[R, C]``, with its gradient; of a regressor, numbers.
+    def module(self) -> tuple[nn.Module, tuple[str, ...]] | None:
+        """Return the fitted head as a torch module, and the names of its inputs, in order.
 
-        Args:
-            features: Features whose fields are tensors.
+        It returns what `predict` returns before the sigmoid, ``[B, C]``; of a regressor, numbers. Inputs are fields of
+        features, such as ``token_real`` ``[B, N]``, and ``present`` ``[B, L]``.
 
         Returns:
-            None if the head has no gradient, such as one that looks up neighbours.
+            None if the head is no such module, such as one that looks up neighbours; `no_export` says why.
         """
         return None
+
+    def logits(self, features: RecordFeatures) -> Tensor | None:
+        """Return what `module` gives for features, with its gradient, ``[R, C]``; None if there is no module.
+
+        Args:
+            features: Features whose fields are tensors or arrays.
+        """
+        found = self.module()
+        if found is None:
+            return None
+        module, reads = found
+        weight = next(chain(module.parameters(), module.buffers()), None)
+        inputs = inputs_of(features, reads)
+        logits: Tensor = module(*(inputs if weight is None else (value.to(weight.device) for value in inputs)))
+        return logits
 
     def state(self) -> Arrays | None:
         """Return all that `predict` reads, as arrays by name; None if this fitted head cannot be kept."""
@@ -105,19 +122,11 @@ class Head(ABC):
         """
         raise RunError(f"{type(self).__name__} cannot be restored", "a head whose `state` returns arrays")
 
-    def module(self) -> tuple[nn.Module, tuple[str, ...]]:
-        """Return the fitted head as a torch module for export, and the names of its inputs, in order.
-
-        It returns ``[B, C]``: what `predict` returns, in float32. Inputs are fields of features, ``token_real``
-        ``[B, N]``, and ``present`` ``[B, L]``.
-
-        Raises:
-            RunError: This head is not a module.
-        """
-        raise RunError(
-            f"{type(self).__name__} cannot be exported", remedy="Export the encoder alone: ecgkit export RUN"
-        )
-
     @abstractmethod
     def choices(self) -> dict[str, Any]:
         """Return the settings that were tried and chosen, for the protocol card."""
+
+
+def inputs_of(features: RecordFeatures, reads: Sequence[str]) -> tuple[Tensor, ...]:
+    """Return the inputs of a head's module, each ``[R, ...]``: fields of features, and ``present`` ``[R, L]``."""
+    return tuple(torch.as_tensor(features.present if name == "present" else features[name]) for name in reads)

@@ -49,6 +49,8 @@ class BoostingConfig:
 class Boosted(Head):
     """Trees for each column of the targets; see the module."""
 
+    no_export = "its trees are no torch module"
+
     settings = BoostingConfig
 
     @abstractmethod

@@ -17,7 +17,6 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.trained import RECIPE, HeadConfig, TrainedHead
 from ecgkit.leads import PRECORDIAL_LEADS
@@ -138,7 +137,3 @@ class HugHead(TrainedHead):
         """Return the linear maps and the classifier for the contract's leads."""
         width = train.features["per_lead"].shape[2]
         return HugClassifier(width, train.features.leads, train.targets.shape[1], self.config)
-
-    def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:
-        """Return the features of each lead ``[R, L, D]`` and which leads are present ``[R, L]``."""
-        return torch.as_tensor(features["per_lead"]), torch.as_tensor(features.present)

@@ -56,6 +56,8 @@ class KnnHead(Head):
         config: Settings of the head; see `KnnConfig`.
     """
 
+    no_export = "it compares each record with the training records"
+
     config: KnnConfig
     settings = KnnConfig
 

@@ -13,10 +13,8 @@ encoder that gives its layers. Before a linear classifier the two are the same s
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import torch
 from torch import Tensor, nn
 
-from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.trained import RECIPE, HeadConfig, TrainedHead
 from ecgkit.recipe import Recipe
@@ -123,10 +121,6 @@ class PpaHead(TrainedHead):
         """Return the layer mixture with equal weights."""
         return LayerMixture(train.features["layers"].shape[2], train.targets.shape[1], self.config.classifier)
 
-    def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:
-        """Return the layers ``[R, depth, D]``."""
-        return (torch.as_tensor(features["layers"]),)
-
 
 class PmaHead(TrainedHead):
     """PMA as a head; see the module."""
@@ -141,7 +135,3 @@ class PmaHead(TrainedHead):
         gate = Gate(width, depth)
         gate.requires_grad_(self.config.gate == "trained")
         return LayerMixture(width, train.targets.shape[1], self.config.classifier, gate)
-
-    def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:
-        """Return the layers ``[R, depth, D]`` and the first block's input ``[R, D]``."""
-        return torch.as_tensor(features["layers"]), torch.as_tensor(features["layer_input"])

@@ -7,11 +7,10 @@ same for all labels. Features are standardised on the training set. All labels a
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor, nn
+from torch import nn
 
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Arrays, Head, Part
@@ -20,7 +19,6 @@ from ecgkit.evaluation.heads.logistic import TOLERANCE, LogisticModels, fit_logi
 from ecgkit.evaluation.heads.scaling import scaler_of
 from ecgkit.evaluation.scores.metrics import macro_auroc
 
-CONSTANT = 30.0  # logit of a label that always was, or never was, true in training
 GRID = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)
 
 
@@ -43,16 +41,6 @@ class LinearHead(Head):
     def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
         """Return probabilities ``[R, C]``."""
         return self._spread(self._chosen.logits(self._scaled(features)))[0]
-
-    def logits(self, features: RecordFeatures) -> Tensor:
-        """Return the logits ``[R, C]``; a label that was constant in training has one of `CONSTANT` either way."""
-        pooled = torch.as_tensor(features["pooled"]).double()
-        scaled = (pooled - torch.as_tensor(self._scaler.mean_)) / torch.as_tensor(self._scaler.scale_)
-        learnt = scaled @ torch.as_tensor(self._chosen.weights[0].T.copy()) + torch.as_tensor(self._chosen.bias[0])
-        constant = torch.as_tensor(np.where(self._constant > 0, CONSTANT, -CONSTANT)).double()
-        out = constant.expand(len(pooled), -1).clone()
-        out[:, torch.as_tensor(self._learnt)] = learnt
-        return out
 
     def state(self) -> Arrays:
         """Return the scaling, the chosen weights, and the labels that were constant in training (-1 if they vary)."""

@@ -8,10 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from scipy.special import expit
-from torch import Tensor, nn
+from torch import nn
 
 from ecgkit.errors import RunError
 from ecgkit.evaluation.features.extract import RecordFeatures
@@ -31,10 +30,6 @@ class OwnHead(Head):
         probabilities: NDArray[np.float64] = expit(features["logits"].astype(np.float64))
         return probabilities
 
-    def logits(self, features: RecordFeatures) -> Tensor:
-        """Return the encoder's own logits ``[R, C]``."""
-        return torch.as_tensor(features["logits"])
-
     def state(self) -> Arrays:
         """Return no array: the encoder holds the classifier."""
         return {}
@@ -43,8 +38,8 @@ class OwnHead(Head):
         """Do nothing: the encoder holds the classifier."""
 
     def module(self) -> tuple[nn.Module, tuple[str, ...]]:
-        """Return the sigmoid of the logits."""
-        return nn.Sigmoid(), ("logits",)
+        """Return the encoder's own logits as they are."""
+        return nn.Identity(), ("logits",)
 
     def choices(self) -> dict[str, Any]:
         """Return a note for the protocol card that nothing was fitted."""

@@ -12,6 +12,8 @@ from ecgkit.evaluation.heads.base import Arrays, Head, Part
 class PrevalenceHead(Head):
     """Predicts the same numbers for every record. It ranks no record above another, so its AUROC is 0.5."""
 
+    no_export = "it reads nothing of the record"
+
     def fit(self, train: Part, val: Part) -> None:
         """Take the mean of the training targets."""
         self._mean = np.asarray(train.targets, np.float64).mean(axis=0)

@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 import scipy.linalg
-import torch
 from numpy.typing import NDArray
 from sklearn.preprocessing import StandardScaler
-from torch import Tensor, nn
+from torch import nn
 
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Arrays, Head, Part
@@ -61,12 +60,6 @@ class RidgeHead(Head):
     def predict(self, features: RecordFeatures) -> Floats:
         """Return predictions ``[R, C]``."""
         return np.asarray(self._scaled(features) @ self._chosen.T + self._mean)
-
-    def logits(self, features: RecordFeatures) -> Tensor:
-        """Return predictions ``[R, C]``."""
-        pooled = torch.as_tensor(features["pooled"]).double()
-        scaled = (pooled - torch.as_tensor(self._scaler.mean_)) / torch.as_tensor(self._scaler.scale_)
-        return scaled @ torch.as_tensor(self._chosen.T.copy()) + torch.as_tensor(self._mean)
 
     def state(self) -> Arrays:
         """Return the scaling, the chosen coefficients and the means of the targets."""

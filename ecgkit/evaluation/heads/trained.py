@@ -18,8 +18,7 @@ from torch import Tensor, nn
 
 from ecgkit.config import to_dict
 from ecgkit.evaluation.features.extract import RecordFeatures
-from ecgkit.evaluation.heads.base import Arrays, Head, Part
-from ecgkit.evaluation.heads.layers import Probabilities
+from ecgkit.evaluation.heads.base import Arrays, Head, Part, inputs_of
 from ecgkit.evaluation.scores.metrics import macro_auroc
 from ecgkit.optimizers import OPTIMIZERS, build_optimizer
 from ecgkit.recipe import Recipe
@@ -65,16 +64,12 @@ class TrainedHead(Head):
     """
 
     piece: ClassVar[int] = 4096  # records per batch of predictions
-    reads: ClassVar[tuple[str, ...]] = ()  # names of what `inputs` returns
+    reads: ClassVar[tuple[str, ...]] = ()  # names of the inputs of the module; see `Head.module`
     config: HeadConfig
 
     @abstractmethod
     def build(self, train: Part) -> nn.Module:
-        """Return the module, which maps what `inputs` gives to logits ``[B, C]``."""
-
-    @abstractmethod
-    def inputs(self, features: RecordFeatures) -> tuple[Tensor, ...]:
-        """Return the module's inputs, each of shape ``[R, ...]``."""
+        """Return the module, which maps its inputs to logits ``[B, C]``."""
 
     def fit(self, train: Part, val: Part) -> None:
         """Train, and keep the weights of the epoch that is best on `val`; the earliest wins a tie."""
@@ -86,7 +81,7 @@ class TrainedHead(Head):
 
     def _train(self, train: Part, val: Part) -> None:
         recipe, model, device = self.config.recipe, self._model, self.device
-        x = tuple(part.to(device) for part in self.inputs(train.features))
+        x = tuple(part.to(device) for part in inputs_of(train.features, self.reads))
         y = torch.from_numpy(train.targets).float().to(device)
         size = recipe.batch_size
         while size > len(y) and size > 1:
@@ -124,16 +119,10 @@ class TrainedHead(Head):
     def predict(self, features: RecordFeatures) -> NDArray[np.float64]:
         """Return probabilities ``[R, C]``."""
         self._model.eval()
-        parts = zip(*(torch.split(part, self.piece) for part in self.inputs(features)), strict=True)
+        parts = zip(*(torch.split(part, self.piece) for part in inputs_of(features, self.reads)), strict=True)
         logits = [self._model(*(piece.to(self.device) for piece in pieces)) for pieces in parts]
         probabilities: NDArray[np.float64] = torch.cat(logits).double().sigmoid().cpu().numpy()
         return probabilities
-
-    def logits(self, features: RecordFeatures) -> Tensor:
-        """Return the logits ``[R, C]``."""
-        self._model.eval()
-        found: Tensor = self._model(*(part.to(self.device) for part in self.inputs(features)))
-        return found
 
     def state(self) -> Arrays:
         """Return the weights of the module."""
@@ -147,8 +136,8 @@ class TrainedHead(Head):
         self._model.to(self.device).eval()
 
     def module(self) -> tuple[nn.Module, tuple[str, ...]]:
-        """Return the module with its sigmoid."""
-        return Probabilities(self._model.cpu().eval()), self.reads
+        """Return the trained module."""
+        return self._model.eval(), self.reads
 
     def choices(self) -> dict[str, Any]:
         """Return the settings, the number of parameters and the chosen epoch."""

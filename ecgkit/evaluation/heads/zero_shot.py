@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ecgkit.errors import ConfigError, RunError
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Arrays, Head, Part
+from ecgkit.evaluation.heads.layers import LogOdds
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.statements import clean
 from ecgkit.methods import Batch, Encoder, Features, Method, TokenLayout, ZeroShot
@@ -86,6 +87,7 @@ class ZeroShotHead(Head):
 
     config: ZeroShotConfig
     settings = ZeroShotConfig
+    no_export = "the whole method scores the classes, not a head on features"
     _vectors: Tensor | None = None
 
     def reader(self, method: Method, task: Task | None, owner: str) -> ClassScorer:
@@ -117,9 +119,9 @@ class ZeroShotHead(Head):
         """Return scores ``[R, C]`` in [0, 1]."""
         return features["pooled"].astype(np.float64)
 
-    def logits(self, features: RecordFeatures) -> Tensor:
-        """Return the log-odds of the scores ``[R, C]``."""
-        return torch.as_tensor(features["pooled"]).double().clamp(1e-6, 1 - 1e-6).logit()
+    def module(self) -> tuple[nn.Module, tuple[str, ...]]:
+        """Return the log-odds of the scores."""
+        return LogOdds(), ("pooled",)
 
     def state(self) -> Arrays:
         """Return what the method made of the class names or prompts."""

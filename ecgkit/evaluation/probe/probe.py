@@ -292,7 +292,9 @@ class Probe:
     def run(
         self, out: Path, amount: Amount | None = None, seed: int | None = None, seeds: int | None = None
     ) -> ResultRow:
-        """Fit, score the test part, and write the result row with its predictions and the fitted head; see `fit`.
+        """Fit, score the test part, and write the result row with its predictions; see `fit`.
+
+        The fitted head lies beside them, unless the request says otherwise.
 
         Args:
             out: Folder of the result; an earlier result there is replaced.
@@ -306,7 +308,8 @@ class Probe:
         check_output(out, RESULT, overwrite=True)
         fitted = self.fit(amount, seed, seeds)
         row = fitted.score()
-        save_row(out, row, fitted.predictions(), partial(keep_head, fitted=fitted, row=row, out=out))
+        beside = partial(keep_head, fitted=fitted, row=row, out=out) if self.request.keep_head else None
+        save_row(out, row, fitted.predictions(), beside)
         return row
 
     def _train(self, data: TaskData, seed: int) -> Any:

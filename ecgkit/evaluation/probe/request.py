@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from ecgkit.download.hub import run_name
 from ecgkit.errors import ConfigError
 from ecgkit.evaluation.features.encoder import EncoderChoice
 from ecgkit.evaluation.protocols import DEFAULT
@@ -36,6 +37,7 @@ class ProbeRequest:
         eval_data: Path of another store to test on; see `ecgkit.evaluation.probe.other_store`.
         allow_overlap: Continue even if pretraining, or another part of the task, holds test records or patients. The
             result then states the overlap.
+        keep_head: Keep the fitted head with the result, and the encoder that a fine-tuning has trained.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         workers: Number of processes that encode records.
         gpus: Number of GPUs to encode records on, each with a process of its own, instead of `device`.
@@ -61,6 +63,7 @@ class ProbeRequest:
     task_settings: tuple[str, ...] = ()
     eval_data: str = ""
     allow_overlap: bool = False
+    keep_head: bool = True
     device: str = "auto"
     workers: int = 1
     gpus: int = 0
@@ -87,9 +90,13 @@ class ProbeRequest:
 
     @property
     def below(self) -> Path:
-        """Parent folder of default results: the run folder, or a folder in ``runs`` for an encoder without a run."""
+        """Parent folder of default results: the run folder, or a folder in ``runs`` where there is no such folder.
+
+        A model that was downloaded lies in the cache of the hub's library, where nobody looks for results.
+        """
         if self.encoder.run:
-            return Path(self.encoder.run)
+            folder, name = Path(self.encoder.run), run_name(Path(self.encoder.run))
+            return folder if "/" not in name else Path("runs") / name.replace("/", "-")
         entry, preset, _ = self.encoder.resolve()
         return Path("runs") / f"{entry.name}-{preset}-{self.encoder.weights}"
 

@@ -15,6 +15,7 @@ seed        the first seed; further draws use the seeds after it
 protocol, label_set, eval_data   as in ``probe``
 epochs      number of epochs of a training from scratch
 allow_overlap  as in ``probe``
+keep_head      as in ``probe``
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -92,6 +93,7 @@ class Suite:
         eval_data: Another store to test on; see `ProbeRequest`.
         epochs: Epochs of a training from scratch.
         allow_overlap: Continue even if pretraining saw test records.
+        keep_head: Keep the fitted head with each result.
     """
 
     title: str = ""
@@ -110,6 +112,7 @@ class Suite:
     eval_data: str = ""
     epochs: int | None = None
     allow_overlap: bool = False
+    keep_head: bool = True
 
     def check(self) -> None:
         """Raise if the suite gives no result.
@@ -318,6 +321,7 @@ def _request(
         task_settings=task.settings,
         eval_data=suite.eval_data,
         allow_overlap=suite.allow_overlap,
+        keep_head=suite.keep_head,
         device=device,
         cache=cache,
         also=also_read(suite.heads, encoder),
