@@ -70,7 +70,7 @@ FUNCTIONS = {
     "pretrain": ("pretrain", "resume_pretraining", "estimate_pretraining"),
 }
 # Options that only a program has: what is printed, when the exit code is 3, and which function is called.
-OF_THE_PROGRAM = {"as_json", "dry_run", "errors", "help", "lead_worth", "quality", "reconstruct", "verify", "yes"} | {
+OF_THE_PROGRAM = {"as_json", "dry_run", "errors", "help", "lead_worth", "quality", "reconstruct", "yes"} | {
     "max_rejected",
     "max_unread",
     "price_in",
@@ -80,6 +80,8 @@ OF_THE_PROGRAM = {"as_json", "dry_run", "errors", "help", "lead_worth", "quality
     "slurm_tasks",
     "yes",
 }
+# The same, of one command alone.
+OF_A_PROGRAM = {("inspect", "verify")}
 # Arguments whose option has another name, for it chooses the function too.
 RENAMED = {("pretrain", "run"): "resume", ("inspect", "run"): "store"}
 # Options that choose a function by being given; the function has a default of its own.
@@ -110,7 +112,8 @@ def function(name: str) -> Callable[..., Any]:
 
 @pytest.mark.parametrize("command", FUNCTIONS)
 def test_a_function_has_the_options_of_its_command(command: str) -> None:
-    given = [p for p in dict(commands())[command].params if p.name not in OF_THE_PROGRAM]
+    options_of = dict(commands())[command].params
+    given = [p for p in options_of if p.name not in OF_THE_PROGRAM and (command, p.name) not in OF_A_PROGRAM]
     options = {p.name: CHOOSING.get((command, p.name), plain(p.default)) for p in given}
     found: set[str] = set()
     for name in FUNCTIONS[command]:
