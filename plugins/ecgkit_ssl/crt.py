@@ -26,6 +26,7 @@ from ecgkit.nn.transformer import Block
 from ecgkit_ssl.crt_config import CrtConfig
 
 DOMAINS = ("time", "magnitude", "phase")
+ROUNDING = 1e-6  # share of the largest magnitude of a lead; a float32 transform errs by some 1e-7 of it
 Domains = Sequence[Tensor]  # one tensor per domain
 
 
@@ -33,11 +34,14 @@ def spectrum_of(x: Tensor) -> Tensor:
     """Return a signal with its spectrum behind it: ``[B, L, T] -> [B, L, 2 T]``.
 
     The first T / 2 bins of the Fourier transform are taken: their magnitudes, then their phases in (-pi, pi]. The phase
-    of a real number is 0, also if it is negative, as in the released code.
+    of a real number is 0, also if it is negative, as in the released code. So is that of a bin of rounding errors, whose
+    sign would be another for the same record in another batch.
     """
     bins = torch.fft.rfft(precise(x))[..., : x.shape[-1] // 2]
-    phase = torch.where(bins.imag == 0, 0, bins.angle())
-    return torch.cat([x, bins.abs().to(x.dtype), phase.to(x.dtype)], dim=-1)
+    magnitudes = bins.abs()
+    rounding = magnitudes <= ROUNDING * magnitudes.amax(-1, keepdim=True)
+    phase = torch.where((bins.imag == 0) | rounding, 0, bins.angle())
+    return torch.cat([x, magnitudes.to(x.dtype), phase.to(x.dtype)], dim=-1)
 
 
 class PatchTokens(nn.Module):
