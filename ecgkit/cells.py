@@ -139,6 +139,7 @@ class _Shared(Generic[A]):
         if number and not self.claims.is_dead(cell.name, number):
             return False
         if self._is_settled(cell):
+            self.claims.remove(cell.name, number)  # of a worker that died when the cell was done
             return False
         if number - self._deaths[cell.name] >= DEATHS:
             self._forget(cell, {cell.title or cell.name: f"{DEATHS} workers died one after the other at it"})
@@ -239,7 +240,10 @@ class Claims:
 
     def release(self, name: str) -> None:
         """Remove a claim of this worker, and the dead claims before it."""
-        last = self._held.pop(name, 0)
+        self.remove(name, self._held.pop(name, 0))
+
+    def remove(self, name: str, last: int) -> None:
+        """Remove the claims of a cell up to a number, of workers that are done with it or dead."""
         for number in range(1, last + 1):
             self._path(name, number).unlink(missing_ok=True)
 

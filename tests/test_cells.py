@@ -94,6 +94,15 @@ def test_the_cell_of_a_worker_that_died_is_taken_over_at_once(tmp_path: Path) ->
     assert not claims.exists()
 
 
+def test_the_claim_of_a_worker_that_died_after_its_cell_was_done_is_removed(tmp_path: Path) -> None:
+    run(tmp_path)
+    (tmp_path / "claims").mkdir()
+    claim = tmp_path / "claims" / "cell-1.1"
+    claim.write_text(json.dumps([cells._machine(), ended_process(), "1"]))
+    assert run(tmp_path) == {}
+    assert not claim.exists() and not claim.parent.exists()
+
+
 def test_a_living_claim_is_respected_until_it_falls_silent(tmp_path: Path) -> None:
     theirs = tmp_path / "a.1"
     theirs.write_text(FOREIGN)
