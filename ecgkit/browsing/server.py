@@ -39,6 +39,8 @@ class Server:
         opened: Opens the store; it is called again when the page is reloaded after the store has changed.
     """
 
+    explainer: Explainer
+
     def __init__(self, opened: Callable[[], Catalogue]) -> None:
         self._open = opened
         self.secret = secrets.token_urlsafe(12)

@@ -26,7 +26,7 @@ class AttentionCall:
     @classmethod
     def among(cls, tokens: Tensor) -> "AttentionCall":
         """Return self-attention among tokens, int ``[n]`` or ``[G, n]``."""
-        sequences = torch.atleast_2d(tokens)
+        sequences = tokens if tokens.ndim == 2 else tokens[None]
         return cls(sequences, sequences)
 
 

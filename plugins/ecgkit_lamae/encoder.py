@@ -235,7 +235,7 @@ class LamaeEncoder(Encoder):
     def _by_level(self, own: list[Tensor], B: int, L: int) -> list[Tensor]:
         """Return what entered the first block and what left every block, ``[B, L, K, D]``, with any CLS as one more."""
         if self.config.shared:
-            return [x.unflatten(0, (B, L)) for x in own]
+            return [torch.unflatten(x, 0, (B, L)) for x in own]
         levels = self.config.depth + 1
         return [torch.stack(own[level::levels], dim=1) for level in range(levels)]
 

@@ -67,16 +67,13 @@ class TemporalContext(nn.Module):
             nn.Linear(channels // 2, channels // 4),
         )
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # its length depends on what is drawn
     def forward(self, steps: Tensor, t: Tensor) -> Tensor:
         """Return the context ``[B, h]`` of the steps 0 to t of ``[B, S, C]``."""
-        # On a CPU the steps after t are left out. A GPU would have to be waited for, so there they are not looked at.
-        cut = steps.device.type == "cpu"
-        x = self.enter(steps[:, : int(t) + 1] if cut else steps)
+        x = self.enter(steps)
         x = torch.cat([self.token.to(x.dtype).expand(x.shape[0], 1, -1), x], dim=1)
-        seen = None if cut else (torch.arange(x.shape[1], device=x.device) <= t + 1)[None, None, None]
+        seen = torch.arange(x.shape[1], device=x.device) <= t + 1  # the token, and t + 1 steps
         for block in self.blocks:
-            x = block(x, seen)
+            x = block(x, seen[None, None, None])
         return x[:, 0]
 
     def predict(self, context: Tensor) -> Tensor:

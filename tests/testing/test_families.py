@@ -67,7 +67,7 @@ SHARED = {
     "compile": ("ts_tcc",),
     "resume": ("dino", "dinosr", "moco"),
     "step": (),
-    "two-processes": ("clocs", "crt", "dinosr", "moco", "ts_tcc"),
+    "two-processes": ("clocs", "dinosr", "moco", "ts_tcc"),
 }
 
 

@@ -247,7 +247,7 @@ def by_record(encoder: Encoder, x: Tensor, real: Tensor) -> Tensor | None:
     (B, N), leads = real.shape, x.shape[0] // real.shape[0]
     if x.shape[0] % B or N % max(leads, 1) or x.shape[1] < N // max(leads, 1):
         return None
-    return encoder.block_tokens(x, N // leads).unflatten(0, (B, leads)).flatten(1, 2)
+    return torch.unflatten(encoder.block_tokens(x, N // leads), 0, (B, leads)).flatten(1, 2)
 
 
 def mean_cosine(x: Tensor, real: Tensor) -> Tensor:
