@@ -34,8 +34,8 @@ def spectrum_of(x: Tensor) -> Tensor:
     """Return a signal with its spectrum behind it: ``[B, L, T] -> [B, L, 2 T]``.
 
     The first T / 2 bins of the Fourier transform are taken: their magnitudes, then their phases in (-pi, pi]. The phase
-    of a real number is 0, also if it is negative, as in the released code. So is that of a bin of rounding errors, which
-    another batch would give another sign.
+    of a real number is 0, also if it is negative, as in the released code. So is that of a bin of rounding errors,
+    which another batch would give another sign.
     """
     bins = torch.fft.rfft(precise(x))[..., : x.shape[-1] // 2]
     magnitudes = bins.abs()
