@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ecgkit.api.arguments import Leads, PathLike, chosen_leads
 from ecgkit.arrays.encoder import load
-from ecgkit.download.hub import check_push, push_model
+from ecgkit.download.hub import check_push, local_folder, push_model
 from ecgkit.errors import ConfigError
 from ecgkit.evaluation.probe.classifier import open_classifier
-from ecgkit.evaluation.results.row import HEAD
+from ecgkit.evaluation.results.row import ROW
 from ecgkit.export.hub import HubModel, export_hub
 from ecgkit.export.onnx import Exported, export_onnx
 from ecgkit.export.onnx_classifier import export_classifier
@@ -56,7 +56,7 @@ def export_encoder(
     what `predict` gives.
 
     Args:
-        run: A finished run folder, or for ONNX the folder of a result.
+        run: A finished run folder, or its address on a hub, or for ONNX the folder of a result.
         onnx: ONNX file to write.
         hub: Hub folder to write.
         leads: Leads of the ONNX model's input. By default all leads of the model.
@@ -80,8 +80,8 @@ def export_encoder(
         raise ConfigError("--public without --push", "", "Add --push ORG/NAME.")
     if push:
         check_push(push)
-    written, folder = None, Path(run)
-    if (folder / HEAD).is_file():
+    written, folder = None, local_folder(run)
+    if (folder / ROW).is_file():
         return ExportedEncoder(_export_result(folder, onnx, hub, leads, overwrite, progress), None)
     if onnx is not None:
         hashes = {"checkpoint_sha256": file_sha256(folder / WEIGHTS)} if (folder / WEIGHTS).is_file() else {}

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 def export(
     run: Annotated[
-        Path, typer.Argument(help="Finished run folder; with --onnx also a result of 'ecgkit probe', with its head.")
+        Path,
+        typer.Argument(
+            help="Finished run folder, or hf://ORG/NAME; with --onnx also a result of 'ecgkit probe', with its head."
+        ),
     ],
     onnx: Annotated[Path | None, typer.Option(help="ONNX file to write.")] = None,
     hub: Annotated[
@@ -74,7 +77,10 @@ def export(
     if made.pushed:
         say(f"sent to {made.pushed}")
         written["pushed"] = {"address": made.pushed}
-    next_is("ecgkit probe " + shlex.quote(str(hub)) if hub else f"ecgkit export {shlex.quote(str(run))} --hub FOLDER")
+    if hub:
+        next_is("ecgkit probe " + shlex.quote(str(hub)))
+    elif made.onnx is not None and not made.onnx.with_head:
+        next_is(f"ecgkit export {shlex.quote(str(run))} --hub FOLDER")
     if as_json:
         print_json(written)
 

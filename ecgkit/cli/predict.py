@@ -109,7 +109,7 @@ def predict(
     with progress() as watch:
         made = ecgkit.predict(**given(ecgkit.predict, {**options, "out": out}), progress=watch)
     took = time.perf_counter() - began
-    show(made, out, took)
+    show(made, out, took, calibrated=bool(calibrate))
     if as_json:
         print_json(_as_json(made, out, took))
     from ecgkit.workspace.next_step import after_predictions
@@ -119,10 +119,13 @@ def predict(
         raise typer.Exit(Exit.INCOMPLETE)
 
 
-def show(made: "Predicted", out: Path, seconds: float) -> None:
-    """Print how many records are positive, and what they lacked."""
+def show(made: "Predicted", out: Path, seconds: float, *, calibrated: bool = False) -> None:
+    """Print how many records are positive, and what they lacked.
+
+    Thresholds are those of probabilities that are not calibrated, and the table says so.
+    """
     say(f"{out}: {len(made.table):,} records in {duration(seconds)} ({len(made.table) / max(seconds, 1e-9):,.0f}/s)")
-    rows = [_row(made, name) for name in made.names]
+    rows = [_row(made, name, "threshold before calibration" if calibrated else "threshold") for name in made.names]
     print_table("predictions", rows[:SHOWN], numeric=[name for name in rows[0] if name != "name"])
     if len(rows) > SHOWN:
         say(f"and {len(rows) - SHOWN} more")
@@ -147,7 +150,7 @@ def say_left_out(notes: Mapping[str, int], rejected: "Sequence[LedgerRow]", ledg
         )
 
 
-def _row(made: "Predicted", name: str) -> dict[str, Any]:
+def _row(made: "Predicted", name: str, title: str) -> dict[str, Any]:
     values = made.table[f"p_{name}"]
     if made.thresholds is None:
         ends = {"mean": values.mean(), "least": values.min(), "most": values.max()}
@@ -156,7 +159,7 @@ def _row(made: "Predicted", name: str) -> dict[str, Any]:
     return {
         "name": name,
         "mean p": f"{values.mean():.3f}",
-        "threshold": "-" if threshold is None else f"{threshold:.3f}",
+        title: "-" if threshold is None else f"{threshold:.3f}",
         "positive": "-" if threshold is None else f"{int(made.table[f'positive_{name}'].sum()):,}",
     }
 

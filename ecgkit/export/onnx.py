@@ -48,11 +48,13 @@ class Exported:
         inputs: Shape of each input, ``B`` for the batch.
         outputs: Shape of each output.
         difference: The largest difference from torch over all outputs and all tested batches.
+        with_head: Whether it holds a fitted head, and so takes mV.
     """
 
     inputs: dict[str, list[str | int]]
     outputs: dict[str, list[str | int]]
     difference: float
+    with_head: bool = False
 
 
 def export_onnx(

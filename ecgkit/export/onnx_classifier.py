@@ -162,7 +162,7 @@ def export_classifier(
             worst = max(worst, _distance(found, _predicted(classifier, leads, signal)))
         if not worst <= TOLERANCE:
             raise RunError(f"the ONNX model of {name} differs from predict by {worst:.2g}", f"at most {TOLERANCE:g}")
-    return Exported(inputs, outputs, worst)
+    return Exported(inputs, outputs, worst, with_head=True)
 
 
 def _head(classifier: Classifier) -> tuple[nn.Module, tuple[str, ...]]:
@@ -183,10 +183,13 @@ def _head(classifier: Classifier) -> tuple[nn.Module, tuple[str, ...]]:
 
 
 def _example(L: int, spec: SignalSpec, B: int) -> Tensor:
-    """Return random walks of the size of an ECG, ``[B, L, W]`` in mV, from a fixed seed."""
+    """Return random walks of the size of an ECG, ``[B, L, W]`` in mV, from a fixed seed.
+
+    They are whole microvolts, as a recording is: anything finer would be rounded on the way of `ecgkit.predict`.
+    """
     rng = np.random.default_rng(B)
     walk = np.cumsum(rng.normal(0, 0.03, (B, L, spec.window_samples)), axis=-1)
-    return torch.from_numpy((walk - walk.mean(-1, keepdims=True)).astype(np.float32))
+    return torch.from_numpy((walk - walk.mean(-1, keepdims=True)).round(3).astype(np.float32))
 
 
 def _predicted(classifier: Classifier, leads: tuple[str, ...], signal: Tensor) -> NDArray[np.float64]:

@@ -91,6 +91,8 @@ def test_commands_take_an_address(
     own, theirs = np.load("own.npz"), np.load("theirs.npz")
     np.testing.assert_array_equal(own["pooled"], theirs["pooled"])
     assert '"run": "lab/stmem"' in str(theirs["ecgkit"])
+    done = ecgkit("export", source, "--onnx", "theirs.onnx")
+    assert done.code == 0 and Path("theirs.onnx").is_file(), done.err
     done = ecgkit("probe", source, *on_cpu, "--task", "simulated")
     assert done.code == 0, done.err
     (result,) = (tmp_path / "runs" / "lab-stmem" / "probes").glob("*/row.json")

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import ecgkit
-from ecgkit.errors import ConfigError, RunError
+from ecgkit.errors import ConfigError, ResultsError, RunError
 from ecgkit.evaluation.features.encoder import EncoderChoice
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
@@ -95,6 +95,15 @@ def test_a_head_that_is_no_module_is_refused(head: str, why: str, run: Path, sto
     with pytest.raises(RunError, match=f"the head {head} cannot be exported: {why}"):
         ecgkit.export_encoder(tmp_path / "result", onnx=tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
+
+
+def test_a_result_without_its_head_is_refused(run: Path, store: Path, tmp_path: Path) -> None:
+    request = ProbeRequest(
+        str(store), "simulated", EncoderChoice(str(run)), head="prevalence", cache=None, device="cpu", keep_head=False
+    )
+    Probe(request).run(tmp_path / "result")
+    with pytest.raises(ResultsError, match="keeps no fitted head"):
+        ecgkit.export_encoder(tmp_path / "result", onnx=tmp_path / "model.onnx")
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 STATE = "head.safetensors"
 SCHEMA = 1
 UNIT = "mV"
-MAKE_AGAIN = "Make the result again with: ecgkit probe"
+MAKE_AGAIN = "Make the result again with 'ecgkit probe', without --no-keep-head."
 LAYER = "end-to-end"  # the linear layer of an encoder that was trained on the task
 
 Arrays = dict[str, NDArray[Any]]
