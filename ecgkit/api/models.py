@@ -1,12 +1,13 @@
 """The encoders that ``ecgkit probe --models`` and a suite's ``models`` name: runs, patterns of runs, and words."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from ecgkit.download.hub import local_folder
 from ecgkit.errors import ConfigError
 from ecgkit.evaluation.features.encoder import EncoderChoice
-from ecgkit.training.run import CONFIG
+from ecgkit.training.run import CONFIG, config_file, open_run
 from ecgkit.workspace.runs import read_run, runs_of
 
 ALL, RANDOM = "all", "random"
@@ -37,6 +38,15 @@ def encoders_of(models: Sequence[str], folder: Path = Path()) -> tuple[EncoderCh
     return tuple(chosen)
 
 
+def with_local_runs(encoders: Iterable[EncoderChoice]) -> tuple[EncoderChoice, ...]:
+    """Return encoders whose runs are folders: those that are named by an address of a hub are downloaded.
+
+    Raises:
+        DownloadError: A model cannot be downloaded.
+    """
+    return tuple(replace(one, run=str(local_folder(one.run))) if one.run else one for one in encoders)
+
+
 def _runs(name: str, folder: Path) -> list[Path]:
     """Return the finished runs that a model names."""
     if name == ALL:
@@ -58,9 +68,10 @@ def _untrained(runs: Sequence[Path]) -> Iterator[EncoderChoice]:
     """Yield the encoders of runs with random weights; runs with equal configs share one."""
     made = []
     for path in runs:
-        run = read_run(path)
-        choice = EncoderChoice(method=run.method, weights="random-init", preset=run.preset, config=str(path / CONFIG))
+        run = open_run(path)
+        name, file = run.entry.name, str(config_file(path))
+        choice = EncoderChoice(method=name, weights="random-init", preset=run.preset, config=file)
         _, _, config = choice.resolve()
-        if (run.method, config) not in made:
-            made.append((run.method, config))
+        if (name, config) not in made:
+            made.append((name, config))
             yield choice

@@ -12,14 +12,14 @@ from typing import Any
 
 from ecgkit.api.analysis import folder_of_layers, folder_of_perturbation, run_layers, run_perturbation
 from ecgkit.api.ingest import ingest
-from ecgkit.api.models import encoders_of
+from ecgkit.api.models import encoders_of, with_local_runs
 from ecgkit.api.pretrain import pretrain, resume_pretraining
 from ecgkit.atomic import atomic_file, atomic_folder
 from ecgkit.config import fingerprint
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError, EcgkitError
 from ecgkit.evaluation.results.row import ROW, ResultRow, load_row
-from ecgkit.evaluation.suites.file import also_read
+from ecgkit.evaluation.suites.file import Suite, also_read
 from ecgkit.evaluation.suites.places import Places as Names
 from ecgkit.evaluation.suites.run import ROWS, reason, run_requests
 from ecgkit.knowledge.extract import ExtractOptions, extract_knowledge
@@ -311,15 +311,12 @@ def _ask(opened: OpenedStudy, asked: Asked, progress: Progress) -> dict[str, str
 
 
 def with_models(study: Study) -> Study:
-    """Return a study whose further models, such as ``runs/*``, are encoders."""
-    probes = [
-        replace(
-            probe,
-            suite=replace(probe.suite, runs=(*probe.suite.runs, *encoders_of(probe.suite.models)), models=()),
-        )
-        for probe in study.probes
-    ]
-    return replace(study, probes=tuple(probes))
+    """Return a study whose further models, such as ``runs/*``, are encoders, and whose runs are folders."""
+
+    def opened(suite: Suite) -> Suite:
+        return replace(suite, runs=(*with_local_runs(suite.runs), *encoders_of(suite.models)), models=())
+
+    return replace(study, probes=tuple(replace(probe, suite=opened(probe.suite)) for probe in study.probes))
 
 
 def places(study: Study, out: Path, given: Mapping[str, Path]) -> Places:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ecgkit.api.arguments import PathLike
-from ecgkit.api.models import encoders_of
+from ecgkit.api.models import encoders_of, with_local_runs
 from ecgkit.api.probe import cache_choice, where_to_encode
 from ecgkit.evaluation.features.encoder import EncoderChoice
 from ecgkit.evaluation.suites.file import Suite, read_suite, requests_of
@@ -40,7 +40,7 @@ def open_suite(
     read = read_suite(name)
     runs = (EncoderChoice(run=str(run)), *read.runs) if run is not None else read.runs
     paths = {key: str(path) for key, path in (stores or {}).items()}
-    runs += encoders_of(read.models)
+    runs = (*with_local_runs(runs), *encoders_of(read.models))
     whole = replace(read, runs=tuple(dict.fromkeys(runs)), models=(), stores=read.stores | paths)
     return OpenedSuite(read.title or name, whole, Path(out) if out else Path("suites") / Path(name).stem)
 

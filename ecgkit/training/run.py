@@ -109,7 +109,7 @@ def open_run(path: Path) -> Run:
         raise RunError(f"the training of {out} is not finished", remedy=f"Continue it with: {resume_command(out)}")
     if not path.is_dir():
         raise RunError(f"{path} does not exist" if not path.exists() else f"{path} is a file", expected)
-    if not _config_file(path).is_file():
+    if not config_file(path).is_file():
         raise RunError(f"{path} has no {CONFIG}", expected)
     if not (path / WEIGHTS).is_file():
         raise RunError(
@@ -126,7 +126,7 @@ def read_config(path: Path) -> tuple[MethodEntry, Any, dict[str, Any]]:
         ConfigError: The config cannot be read, or does not fit the family.
         PluginError: Its method family is not installed.
     """
-    file = _config_file(path)
+    file = config_file(path)
     details = read_yaml(file)  # JSON is YAML too
     if "method" not in details or "config" not in details:
         raise RunError(f"{file} names no method", "a config.yaml of 'ecgkit pretrain'")
@@ -134,7 +134,7 @@ def read_config(path: Path) -> tuple[MethodEntry, Any, dict[str, Any]]:
     return entry, build(_config_class(entry), details["config"], source=str(file)), details
 
 
-def _config_file(path: Path) -> Path:
+def config_file(path: Path) -> Path:
     """Return the path of a run's config, which is a JSON file in a hub folder."""
     hub = path / HUB_CONFIG
     return hub if hub.is_file() and not (path / CONFIG).is_file() else path / CONFIG
@@ -256,7 +256,7 @@ def read_records(path: Path) -> pd.DataFrame:
     try:
         table = read_frame(file)
         if "dataset" not in table:  # runs of ecgkit 0.1 have one dataset
-            table["dataset"] = read_yaml(_config_file(path)).get("store", {}).get("dataset", "")
+            table["dataset"] = read_yaml(config_file(path)).get("store", {}).get("dataset", "")
         return table[RECORD_COLUMNS]
     except ConfigError:
         raise

@@ -89,7 +89,9 @@ def test_the_known_reasons_of_a_model_are_found(cohort_store: Path) -> None:
     assert found.probability == pytest.approx(1 / (1 + np.exp(-found.score)))
 
 
-FAMILIES = sorted(name for name, entry in host().entries(MethodEntry).items() if not entry.baseline)
+# CRT reads the phases of the spectrum. They jump where a record leaves the flat one, and no gradient shows a jump.
+JUMPS = {"crt"}
+FAMILIES = sorted({name for name, entry in host().entries(MethodEntry).items() if not entry.baseline} - JUMPS)
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -102,3 +102,24 @@ def test_commands_take_an_address(
     done = ecgkit("predict", result.parent, *on_cpu, "--run", source, "--out", "c.csv")
     assert done.code == 0, done.err
     assert Path("a.csv").read_bytes() == Path("c.csv").read_bytes()
+
+
+def test_a_suite_and_a_table_take_an_address(
+    hub: Hub, tmp_path: Path, ecgkit: Callable, cohort_store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ecgkit as library
+
+    library.export_encoder(make_run(tmp_path / "run", "merl"), hub=tmp_path / "model")
+    hub.repos["lab/stmem"] = {file.name: file.read_bytes() for file in (tmp_path / "model").iterdir()}
+    monkeypatch.chdir(tmp_path)
+    Path("one.yaml").write_text(
+        "runs: [hf://lab/stmem]\nheads: [linear]\n"
+        f"tasks: [{{task: simulated, store: sim}}]\nstores: {{sim: {cohort_store}}}\n"
+    )
+    done = ecgkit("probe", "--suite", "one.yaml", "--device", "cpu")
+    assert done.code == 0, done.err
+    (made,) = Path("suites/one/rows").rglob("row.json")
+    assert "lab/stmem" in made.read_text()
+    done = ecgkit("probe", "--models", "hf://lab/stmem,random", "--data", cohort_store, "--task", "simulated")
+    assert done.code == 0, done.err
+    assert "lab/stmem" in done.out and "random" in done.out, done.out

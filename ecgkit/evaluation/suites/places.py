@@ -18,7 +18,7 @@ from ecgkit.store.reader import Store
 from ecgkit.tasks.entity_targets import labels_hash
 from ecgkit.tasks.loading import find_task, load_task
 from ecgkit.tasks.task import Task
-from ecgkit.training.run import CONFIG, WEIGHTS, open_run
+from ecgkit.training.run import WEIGHTS, config_file, open_run
 from ecgkit.training.weights import file_sha256
 
 DIGITS = 10  # hex digits of the fingerprint in a folder's name
@@ -98,6 +98,6 @@ def _hash_encoder(encoder: EncoderChoice) -> Any:
     if encoder.run:
         run = open_run(Path(encoder.run))
         changed = [list(encoder.settings)] if encoder.settings else []
-        return [file_sha256(run.path / WEIGHTS), file_sha256(run.path / CONFIG), *changed]
+        return [file_sha256(run.path / WEIGHTS), file_sha256(config_file(run.path)), *changed]
     entry, preset, config = encoder.resolve()
     return [entry.name, preset, to_dict(config), encoder.weights]
