@@ -136,10 +136,10 @@ def query_map(
         return None
     leads = tuple(LEADS[i] for i in batch.lead_ids.tolist())
     lead = query.lead if query is not None else "II" if "II" in leads else leads[0]
-    of_lead = torch.nonzero(features.token_leads == leads.index(lead)).flatten()
+    of_lead = torch.nonzero(features.token_leads == leads.index(lead)).flatten().cpu()
     spans = _token_spans(encoder, batch, features, asked=query is not None)
     if spans is not None:
-        spans = (spans + int(starts[row])) / view.spec.fs
+        spans = (spans.cpu().double() + int(starts[row])) / view.spec.fs
     place = _middle(real[0, of_lead]) if query is None or spans is None else _place_at(spans[of_lead], query, record)
     if place is None:
         return None
