@@ -197,7 +197,7 @@ def test_wrong_queries_are_refused_in_one_line(beat_store: Path) -> None:
     with pytest.raises(ConfigError, match="no patch of lead II of record .* at 0.001 s; .* the nearest patch"):
         query_map(encoder, view, store, supplies, Query("", "II", 0.001), 3)
     for name in ("lamae", "hierarchical"):
-        with pytest.raises(RunError, match="tokens belong to no lead; expected one of .*stmem"):
+        with pytest.raises(RunError, match="does not give the lead of each token; expected one of .*stmem"):
             refuse_query(host().get(MethodEntry, name))
     refuse_query(host().get(MethodEntry, "clear"))
 

@@ -79,14 +79,16 @@ def parse_query(text: str) -> Query | None:
 
 
 def refuse_query(entry: MethodEntry) -> None:
-    """Raise if the tokens of a family's encoder do not each belong to one lead.
+    """Raise if a family's encoder does not give the lead of each token.
 
     Raises:
-        RunError: They do not.
+        RunError: It does not.
     """
     if not _has_leads(entry):
         able = ", ".join(name for name, other in host().entries(MethodEntry).items() if _has_leads(other))
-        raise RunError(f"a query with {entry.name}, whose tokens belong to no lead", f"one of {able}")
+        raise RunError(
+            f"a query with {entry.name}, whose encoder does not give the lead of each token", f"one of {able}"
+        )
 
 
 def _has_leads(entry: MethodEntry) -> bool:
