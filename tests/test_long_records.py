@@ -201,8 +201,8 @@ def test_a_folder_that_cannot_be_listed_is_in_the_ledger(mixed: Path, tmp_path: 
     write_wfdb(mixed / "locked", "r", synthetic_signal(1000))
     real = os.scandir
 
-    def scandir(path: str | Path = ".") -> object:
-        if os.fspath(path).endswith("locked"):
+    def scandir(path: str | Path | int = ".") -> object:
+        if not isinstance(path, int) and os.fspath(path).endswith("locked"):
             raise OSError(error, os.strerror(error), os.fspath(path))
         return real(path)
 

@@ -55,6 +55,7 @@ SMALL = ("width=16", "depth=1", "heads=1", "head_width=16", "decoder_width=16", 
 SET = [word for setting in SMALL for word in ("--set", setting)]
 EXTRACTIONS = [f"cohort.zarr/knowledge/{name}" for name in ("labels", "again")]
 TRAINED = ["pretrain", "--method", "stmem", "--preset", "tiny", "--data", "cohort.zarr", "--epochs", "1", *SET]
+STUDY = Path(__file__).parents[1] / "examples" / "studies" / "merl.yaml"
 COMMANDS = [
     *(["--help"], ["--version"], ["status"], ["doctor"], ["methods"], ["encoders"], ["tasks"], ["heads"]),
     *(["datasets"], ["datasets", "ptb-xl"], ["plugins", "list"]),
@@ -81,6 +82,7 @@ COMMANDS = [
     ["explain", "p", "--data", "cohort.zarr", "--record", "40369523", "--out", "why.png"],
     ["browse", "cohort.zarr", "--no-browser", "--port", "0"],
     ["report", "p", "--out", "report.html"],
+    ["study", str(STUDY), "--scale", "tiny", "--dry-run"],
     ["export", "r", "--hub", "hub"],
     ["import-weights", "official.pth", "--method", "stmem", "--out", "imported"],
     ["score", "p", "--task", "cinc2021"],

@@ -17,6 +17,7 @@ from ecgkit.errors import ConfigError
 from ecgkit.evaluation.analyses.layers import LayerAnalysis
 from ecgkit.evaluation.analyses.layers import analyse_layers as layers_of
 from ecgkit.evaluation.analyses.perturbations import Disturbances, parse_disturbances
+from ecgkit.evaluation.analyses.query import Query, parse_query
 from ecgkit.evaluation.analyses.robustness import analyse_perturbation
 from ecgkit.evaluation.probe.facts import facts_of
 from ecgkit.evaluation.probe.leaks import leak_warnings
@@ -57,6 +58,7 @@ def analyse_layers(
     data: PathLike | None = None,
     task: PathLike = "",
     layers: str | Sequence[int] = "all",
+    query: str = "",
     method: str = "",
     random_init: bool = False,
     preset: str = "",
@@ -85,6 +87,8 @@ def analyse_layers(
         data: Store with the task's labels.
         task: Name of a task, or path of a task's YAML file.
         layers: ``all``, or numbers of layers from 1.
+        query: The patch whose similarity to all other patches of its record is drawn, as ``LEAD:SECONDS`` or
+            ``RECORD:LEAD:SECONDS``, such as ``V1:2.5``. By default the middle of lead II of the first test record.
         method: Method family to analyse without a run.
         random_init: Analyse the untrained encoder of `method`.
         preset: Preset of `method`.
@@ -108,12 +112,14 @@ def analyse_layers(
         The analysis, which is also written to its folder.
 
     Raises:
-        RunError: The encoder does not return its layers, or the head cannot be fitted on a layer.
+        RunError: The encoder does not return its layers, or the head cannot be fitted on a layer, or there is a query
+            and the encoder's tokens belong to no lead.
         EcgkitError: As for `ecgkit.probe`.
     """
+    asked = parse_query(query)
     request = _request(locals())
     which = layers if isinstance(layers, str) else ",".join(map(str, layers))
-    return run_layers(request, which, folder_of_layers(request, which, out), progress)
+    return run_layers(request, which, folder_of_layers(request, which, out, query=query), progress, asked)
 
 
 @notes_choices
@@ -187,11 +193,13 @@ def analyse_perturbations(
     return run_perturbation(request, perturb, folder_of_perturbation(request, perturb, out), progress)
 
 
-def run_layers(request: ProbeRequest, layers: str, folder: Path, progress: Progress) -> AnalysisResults:
+def run_layers(
+    request: ProbeRequest, layers: str, folder: Path, progress: Progress, query: Query | None = None
+) -> AnalysisResults:
     """Analyse the layers of a requested encoder into a folder; see `analyse_layers`."""
     check_output(folder, LAYERS, overwrite=True)
     probe = Probe(request, progress=progress)
-    found = layers_of(probe, layers)
+    found = layers_of(probe, layers, query)
     write_layer_analysis(folder, found, _about(probe), title=_title(probe))
     return AnalysisResults(folder, _title(probe), found.table, leak_warnings(probe.leak), layers=found)
 
@@ -207,10 +215,10 @@ def run_perturbation(request: ProbeRequest, perturb: str, folder: Path, progress
 
 
 def folder_of_layers(
-    request: ProbeRequest, layers: str, out: PathLike | None = None, *, below: Path | None = None
+    request: ProbeRequest, layers: str, out: PathLike | None = None, *, below: Path | None = None, query: str = ""
 ) -> Path:
     """Return the folder of an analysis of layers; see `_folder`."""
-    return _folder(request, f"layers-{layers}", out, below)
+    return _folder(request, f"layers-{layers}" + f"-query-{query}" * bool(query), out, below)
 
 
 def folder_of_perturbation(

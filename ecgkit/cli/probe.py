@@ -67,6 +67,7 @@ def probe(
     cache: given.Cache = None,
     no_cache: given.NoCache = False,
     layers: given.Layers = "",
+    query: given.Query = "",
     perturb: given.Perturb = "",
     slurm: Slurm = False,
     slurm_tasks: SlurmTasks = None,
@@ -84,7 +85,8 @@ def probe(
     head. changes the head: head.gate=frozen. With a run, a key that begins with encoder. changes a setting of the run
     that needs no other weights: encoder.readout=enc_mean.
     """
-    apart = ("as_json", "suite", "layers", "perturb", "models", "baselines", "slurm", "slurm_tasks", "slurm_set")
+    of_roads = ("suite", "layers", "query", "perturb", "models", "baselines", "slurm", "slurm_tasks", "slurm_set")
+    apart = ("as_json", *of_roads)
     options = {name: value for name, value in ctx.params.items() if name not in apart}
     road = refuse_unused(ctx)
     if road == "suite":
@@ -95,7 +97,8 @@ def probe(
         return
     _fill_in(options)
     if road in ("layers", "perturb"):
-        _analyse(road, layers or perturb, as_json, options)
+        asked = {"layers": layers, "query": query} if road == "layers" else {"perturb": perturb}
+        _analyse(road, as_json, {**options, **asked})
     else:
         _results(as_json, options)
 
@@ -140,7 +143,7 @@ def _end(found: "ProbeResults") -> None:
         raise typer.Exit(Exit.INCOMPLETE)
 
 
-def _analyse(road: str, asked: str, as_json: bool, options: Mapping[str, Any]) -> None:
+def _analyse(road: str, as_json: bool, options: Mapping[str, Any]) -> None:
     """Analyse layers or perturbations, and print the table."""
     from ecgkit.api.analysis import analyse_layers, analyse_perturbations
     from ecgkit.cli.probe_show import show_analysis
@@ -162,9 +165,9 @@ def _analyse(road: str, asked: str, as_json: bool, options: Mapping[str, Any]) -
     with progress() as watch:
         if road == "layers":
             taken = _taken(options, without=(*unused, "prompts", "independent_queries"))
-            found = analyse_layers(**taken, layers=asked, progress=watch)
+            found = analyse_layers(**taken, progress=watch)
         else:
-            found = analyse_perturbations(**_taken(options, without=unused), perturb=asked, progress=watch)
+            found = analyse_perturbations(**_taken(options, without=unused), progress=watch)
     show_analysis(found)
     next_is("ecgkit report")
     if as_json:

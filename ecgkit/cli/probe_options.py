@@ -245,6 +245,14 @@ Layers = Annotated[
         help="Analyse the layers of the encoder instead: all, or numbers such as 3,6. One head per layer.",
     ),
 ]
+Query = Annotated[
+    str,
+    typer.Option(
+        rich_help_panel="Suites and analyses",
+        help="With --layers, the patch whose similarity to all patches of its record is drawn: LEAD:SECONDS or "
+        "RECORD:LEAD:SECONDS, such as V1:2.5. Default: the middle of lead II of the first test record.",
+    ),
+]
 Perturb = Annotated[
     str,
     typer.Option(

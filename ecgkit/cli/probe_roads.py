@@ -18,14 +18,16 @@ ONE_PROCESS = "an analysis runs in one process"
 NO_RESULT = "an analysis writes scores and keeps no head"
 ONE_ENCODER = "a table of several encoders has no analyses; analyse them one by one"
 NAMED = "--models names the encoders, which are runs"
+NO_MAP = "only an analysis of layers draws a similarity map; use --layers"
 NOT_A_SUITE = "only a suite has named stores; use --data for a single store"
 
 SHARED = dict.fromkeys(("slurm", "slurm_tasks", "slurm_set"), "only the probes of a suite are shared between workers")
 
 # Road to option to the reason why the option is refused. An option that is not listed has an effect.
 REFUSED: Mapping[str, Mapping[str, str]] = {
-    "results": {"stores": NOT_A_SUITE, **SHARED},
+    "results": {"stores": NOT_A_SUITE, "query": NO_MAP, **SHARED},
     "suite": {
+        "query": NO_MAP,
         **dict.fromkeys(
             (
                 "data",
@@ -61,6 +63,7 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
         "perturb": "a suite contains no analyses; analyse perturbations in a separate command",
     },
     "models": {
+        "query": NO_MAP,
         **dict.fromkeys(("method", "random_init", "scratch", "preset", "config", "epochs"), NAMED),
         "stores": NOT_A_SUITE,
         **SHARED,
@@ -78,6 +81,7 @@ REFUSED: Mapping[str, Mapping[str, str]] = {
         "perturb": "run one analysis at a time",
     },
     "perturb": {
+        "query": NO_MAP,
         **dict.fromkeys(("fraction", "label_counts", "seeds"), ONE_DRAW),
         **dict.fromkeys(("scratch", "epochs"), FROZEN),
         **dict.fromkeys(("models", "baselines"), ONE_ENCODER),

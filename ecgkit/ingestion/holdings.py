@@ -1,9 +1,11 @@
 """What a folder holds: its files by kind and count, and how each kind of recording is ingested."""
 
+import os
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import islice
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ecgkit.datasets.containers import OPENERS
 from ecgkit.datasets.vendor.kinds import SUFFIXES as DEVICES
@@ -59,12 +61,14 @@ def _kinds(root: Path) -> Counter[str]:
     return kinds
 
 
-def _files(root: Path) -> Iterator[Path]:
-    """Yield the files at any depth; a Zarr folder is one."""
-    for path in root.rglob("*"):
-        inner = any(part.endswith(".zarr") for part in PurePosixPath(str(path)).parent.parts)
-        if not inner and (path.suffix == ".zarr" or not path.is_dir()):
-            yield path
+def _files(folder: Path) -> Iterator[Path]:
+    """Yield the files at any depth; a Zarr folder is one. What cannot be read, which the ledger names, is left out."""
+    with suppress(OSError):
+        for entry in folder.iterdir():
+            if entry.suffix == ".zarr" or not entry.is_dir():
+                yield entry
+            elif not os.path.islink(str(entry)):
+                yield from _files(entry)
 
 
 def _said(kind: str, count: int) -> str:

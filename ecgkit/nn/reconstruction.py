@@ -13,6 +13,12 @@ def standardize_patches(patches: Tensor, eps: float = 1e-6) -> Tensor:
     return (patches - mean) / (var + eps).sqrt()
 
 
+def restore_patches(patches: Tensor, original: Tensor, eps: float = 1e-6) -> Tensor:
+    """Undo `standardize_patches`: give each patch ``[..., p]`` the mean and the deviation of the original patch."""
+    var, mean = torch.var_mean(original, dim=-1, keepdim=True)
+    return patches * (var + eps).sqrt() + mean
+
+
 def masked_mse(predicted: Tensor, target: Tensor, mask: Tensor) -> Tensor:
     """Return the mean over records of ``sum m * mean_p (predicted - target)^2 / sum m``.
 

@@ -79,6 +79,14 @@ class Processes:
         dist.all_reduce(up, op=dist.ReduceOp.MAX, group=self.control)
         return up.bool().tolist()
 
+    def of_first(self, value: T) -> T:
+        """Return the value that the first process gave, in every process."""
+        held: list[Any] = [value]
+        if self.size > 1:
+            dist.broadcast_object_list(held, src=0, group=self.control)
+        found: T = held[0]
+        return found
+
     def total(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the sums over all processes, on the CPU, of scalars with the same names in every process."""
         if not values:

@@ -64,7 +64,8 @@ class HierarchicalConfig:
         grouped: Whether convolutions keep the leads apart instead of mixing them.
         stages: Transformer stages, 1 to 5.
         stage_layers: Blocks per stage.
-        cls: ``carried`` through all stages, or only at the ``last``, which then has the blocks of all.
+        cls: What goes from stage to stage: one CLS (``carried``), ``several`` CLS, as many as stages, whose mean is the
+            representation, or the CLS and ``all`` embeddings. ``last``: nothing; the last stage has the blocks of all.
         attention: ``differential`` (code) or ``standard`` (paper).
         dropout: Dropout in the blocks and after adding positions.
         gate: Whether to use head B, attention-gated pooling over channels, instead of head A on the CLS.
@@ -85,7 +86,7 @@ class HierarchicalConfig:
     grouped: bool = True
     stages: int = 3
     stage_layers: int = 4
-    cls: Literal["carried", "last"] = "carried"
+    cls: Literal["carried", "several", "all", "last"] = "carried"
     attention: Literal["differential", "standard"] = "differential"
     dropout: float = 0.1
     gate: bool = False
@@ -124,7 +125,12 @@ class HierarchicalConfig:
     def stage_inputs(self) -> tuple[int, ...]:
         """The convolutions, from 1, whose outputs the stages read."""
         inputs = STAGE_INPUTS[self.conv_layers][self.stages]
-        return inputs if self.cls == "carried" else inputs[-1:]
+        return inputs[-1:] if self.cls == "last" else inputs
+
+    @property
+    def summaries(self) -> int:
+        """Number of CLS tokens."""
+        return self.stages if self.cls == "several" else 1
 
     @property
     def stage_depths(self) -> tuple[int, ...]:
@@ -147,8 +153,14 @@ class HierarchicalConfig:
             lengths.append(samples)
         return tuple(lengths)
 
+    def last_tokens(self, samples: int) -> int:
+        """Return the tokens of the last stage, CLS included."""
+        lengths = self.conv_lengths(samples)
+        read = self.stage_inputs if self.cls == "all" else self.stage_inputs[-1:]
+        return self.summaries + sum(lengths[conv - 1] for conv in read)
+
     def tokens(self, samples: int) -> int:
-        """Return the tokens of the last stage, without CLS; 0 or less where the input is too short."""
+        """Return the length of the last convolution's output; 0 or less where the input is too short."""
         return min(self.conv_lengths(samples))
 
 

@@ -21,17 +21,19 @@ class ClsHead(nn.Module):
         deep: Hidden width.
         classes: C.
         dropout: After the hidden layer.
+        summaries: Number of CLS tokens, whose mean is read.
     """
 
-    def __init__(self, *, width: int, wide: int, deep: int, classes: int, dropout: float) -> None:
+    def __init__(self, *, width: int, wide: int, deep: int, classes: int, dropout: float, summaries: int = 1) -> None:
         super().__init__()
         self.fc1 = nn.Linear(width, deep)
         self.fc2 = nn.Linear(wide + deep, classes)
         self.dropout = dropout
+        self.summaries = summaries
 
     def forward(self, tokens: Tensor, wide: Tensor) -> Tensor:
         """Return logits ``[B, C]`` of tokens ``[B, S, D]``, the CLS first, and wide features ``[B, W]``."""
-        deep = F.dropout(F.relu(self.fc1(tokens[:, 0])), self.dropout, self.training)
+        deep = F.dropout(F.relu(self.fc1(tokens[:, : self.summaries].mean(dim=1))), self.dropout, self.training)
         logits: Tensor = self.fc2(torch.cat([wide.to(deep.dtype), deep], dim=-1))
         return logits
 

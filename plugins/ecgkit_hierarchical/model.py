@@ -1,7 +1,7 @@
 """The hierarchical transformer: convolutions by lead, transformer stages at several depths, one CLS through all.
 
 Hierarchical Transformer for Electrocardiogram Diagnosis, arXiv 2411.00755, in the form of its released code. A stage
-reads the raw output of one convolution; all that goes from a stage to the next is its CLS.
+reads the raw output of one convolution; all that goes from a stage to the next is its CLS, if `cls` says nothing else.
 
 In: signal ``[B, L, T]``, any of the twelve leads; a lead that is not there is 0, the middle of its scale. Out: features
 of width D, and logits where the classes are known.
@@ -112,7 +112,7 @@ class HierarchicalEncoder(Encoder):
         self.width = D = config.width
         self.classes = config.classes
         self.convolutions = Convolutions(config)
-        self.cls_token = nn.Parameter(torch.empty(1, 1, D))
+        self.cls_token = nn.Parameter(torch.empty(1, config.summaries, D))
         depths = config.stage_depths
         self.blocks = nn.ModuleList(StageBlock(config, n) for n in range(sum(depths)))
         self.head = _build_head(config)
@@ -141,31 +141,31 @@ class HierarchicalEncoder(Encoder):
             wide: ``[B, W]``, all wide features as they are, in place of `demographics`.
             kwargs: Not used.
         """
-        last, summaries = None, []
+        last, summaries, K = None, [], self.config.summaries
         for last in self.run_blocks(signal, lead_ids):
-            summaries.append(last[:, 0])
+            summaries.append(last[:, :K].mean(dim=1))
         assert last is not None
         wide = self.wide_features(demographics, signal.shape[0], signal.device) if wide is None else wide
         return Features(
-            pooled=last[:, 0],
-            tokens=last[:, 1:],
+            pooled=summaries[-1],
+            tokens=last[:, K:],
             layers=torch.stack(summaries, dim=1),
-            layer_input=self.cls_token[:, 0].expand(signal.shape[0], -1),
+            layer_input=self.cls_token.mean(dim=1).expand(signal.shape[0], -1),
             logits=None if self.head is None else self.head(last, wide),
         )
 
     def run_blocks(self, signal: Tensor, lead_ids: Tensor) -> Iterator[Tensor]:
-        """Yield the output ``[B, 1 + N, D]`` of every block, the CLS first; N is smaller from stage to stage."""
+        """Yield the output ``[B, K + N, D]`` of every block, the K CLS first; N differs from stage to stage."""
         raw = self.convolutions(self.on_all_leads(signal, lead_ids))
-        cls, done = self.cls_token.expand(signal.shape[0], -1, -1), 0
+        carried, done = self.cls_token.expand(signal.shape[0], -1, -1), 0
         for conv, depth in zip(self.config.stage_inputs, self.config.stage_depths, strict=True):
-            x = torch.cat([cls, raw[conv - 1].transpose(1, 2)], dim=1)
+            x = torch.cat([carried, raw[conv - 1].transpose(1, 2)], dim=1)
             x = x + positions(x.shape[1], self.width, x.device)
             x = F.dropout(x, self.config.dropout, self.training)
             for block in self.blocks[done : done + depth]:
                 x = block(x)
                 yield x
-            cls, done = x[:, :1], done + depth
+            carried, done = x if self.config.cls == "all" else x[:, : self.config.summaries], done + depth
 
     def on_all_leads(self, signal: Tensor, lead_ids: Tensor) -> Tensor:
         """Put leads in their places of twelve, ``[B, L, T] -> [B, 12, T]``; the others are 0.
@@ -179,7 +179,8 @@ class HierarchicalEncoder(Encoder):
             raise SignalError(
                 f"a signal of {T} samples", "a longer signal: the convolutions shorten this one to nothing"
             )
-        if isinstance(self.head, GateHead) and self.config.tokens(T) != self.config.tokens(self.config.signal.samples):
+        built_for = self.config.last_tokens(self.config.signal.samples)
+        if isinstance(self.head, GateHead) and self.config.last_tokens(T) != built_for:
             raise SignalError(
                 f"a signal of {T} samples",
                 f"{self.config.signal.samples}, as the gate was built for",
@@ -199,19 +200,20 @@ class HierarchicalEncoder(Encoder):
 
     def token_layout(self, batch: Batch, features: Features) -> TokenLayout:
         """Return the CLS, then the tokens of each stage; see `Encoder.token_layout`. Every token holds all leads."""
-        (_, L, T), device = batch.signal.shape, batch.signal.device
-        lengths, calls, spans, first = self.config.conv_lengths(T), list[AttentionCall](), list[Tensor](), 1
+        (_, L, T), device, K = batch.signal.shape, batch.signal.device, self.config.summaries
+        lengths, calls, spans, first = self.config.conv_lengths(T), list[AttentionCall](), list[Tensor](), K
+        cls = torch.arange(K, device=device)
         for conv, depth in zip(self.config.stage_inputs, self.config.stage_depths, strict=True):
             spans.append(stage_spans(self.config, conv, T).to(device))
-            tokens = first + torch.arange(lengths[conv - 1], device=device)
-            calls += [AttentionCall.among(F.pad(tokens, (1, 0)))] * depth
-            first += len(tokens)
+            last = first + lengths[conv - 1]
+            tokens = torch.arange(K if self.config.cls == "all" else first, last, device=device)
+            calls += [AttentionCall.among(torch.cat([cls, tokens]))] * depth
+            first = last
         every = torch.cat(spans)
         layout = stretch_layout(torch.full_like(every[:, 0], -1), every, L)
-        layout = layout.placed(torch.arange(1, first, device=device), first)
-        cls = torch.zeros_like(layout.pooled)
-        cls[0] = 1
-        return replace(layout, pooled=cls, calls=tuple(calls))
+        layout = layout.placed(torch.arange(K, first, device=device), first)
+        pooled = torch.zeros_like(layout.pooled).index_fill(0, cls, 1 / K)
+        return replace(layout, pooled=pooled, calls=tuple(calls))
 
     @torch.no_grad()
     def lead_gate(self, batch: Batch) -> Tensor | None:
@@ -273,7 +275,7 @@ def _build_head(config: HierarchicalConfig) -> nn.Module | None:
     if not config.classes:
         return None
     if config.gate:
-        tokens = 1 + config.tokens(config.signal.samples)
+        tokens = config.last_tokens(config.signal.samples)
         return GateHead(tokens=tokens, classes=len(config.classes), dropout=config.gate_dropout)
     return ClsHead(
         width=config.width,
@@ -281,4 +283,5 @@ def _build_head(config: HierarchicalConfig) -> nn.Module | None:
         deep=config.deep,
         classes=len(config.classes),
         dropout=config.deep_dropout,
+        summaries=config.summaries,
     )

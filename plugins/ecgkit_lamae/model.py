@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from ecgkit.errors import RunError
 from ecgkit.leads import STANDARD_LEADS
-from ecgkit.methods import Batch, Clock, Corpus, Losses, Method
+from ecgkit.methods import Batch, Clock, Corpus, Losses, Method, Reconstruction
 from ecgkit.nn.masking import Mask, gather_tokens, kept_count, random_mask
-from ecgkit.nn.reconstruction import masked_mse, standardize_patches
+from ecgkit.nn.reconstruction import masked_mse, restore_patches, standardize_patches
 from ecgkit_lamae.alignment import alignment_loss, alignment_weight
 from ecgkit_lamae.config import LamaeConfig
 from ecgkit_lamae.encoder import Encoded, LamaeEncoder, Stack, patchify, real_patches, trunc_normal
@@ -90,18 +90,43 @@ class Lamae(Method):
         """Hide patches and rebuild them, or predict labels."""
         if self.config.objective == "classify":
             return self._classify(batch)
-        B, L, T = batch.signal.shape
-        n = T // self.config.patch
-        real = real_patches(batch.lengths, L, n, self.config.patch)
-        mask = random_mask((B, L, n), self.config.mask_ratio, batch.signal.device, real)
-        encoded = self.encoder.encode_leads(batch.signal, batch.lead_ids, mask, real)
-        survivors = self.latent_mask(encoded)
+        mask, encoded, survivors = self.hide(batch)
         parts = {"reconstruction": self.reconstruction_loss(batch, encoded, mask, survivors)}
         alignment = self.config.alignment
         if alignment is not None:
             weight = alignment_weight(alignment, self.config.recipe.warmup(clock.steps_per_epoch), clock)
             parts["alignment"] = weight.to(batch.signal.device) * alignment_loss(encoded, alignment)
         return Losses(parts)
+
+    def hide(self, batch: Batch) -> tuple[Mask, Encoded, Tensor]:
+        """Draw both masks and encode what the first leaves.
+
+        Returns:
+            The mask over ``[B, L, N]``, the encoded visible patches, and the survivors of `latent_mask`.
+        """
+        B, L, T = batch.signal.shape
+        n = T // self.config.patch
+        real = real_patches(batch.lengths, L, n, self.config.patch)
+        mask = random_mask((B, L, n), self.config.mask_ratio, batch.signal.device, real)
+        encoded = self.encoder.encode_leads(batch.signal, batch.lead_ids, mask, real)
+        return mask, encoded, self.latent_mask(encoded)
+
+    def reconstruct(self, batch: Batch) -> Reconstruction:
+        """Hide patches and rebuild them, in the unit of the signal; see `Method.reconstruct`.
+
+        Visible are the patches that the encoder sees, those too that the second mask keeps from the latent attention:
+        the loss does not score them. Where the targets are standardised, a rebuilt patch is given the mean and the
+        deviation of the original.
+        """
+        if self.config.objective == "classify":
+            return super().reconstruct(batch)
+        mask, encoded, survivors = self.hide(batch)
+        original = patchify(batch.signal, self.config.patch)
+        rebuilt = self.decode(batch, self.latent(encoded, mask, survivors), mask.real).float()
+        if self.config.norm_patches:
+            rebuilt = restore_patches(rebuilt, original)
+        seen = mask.mask == 0
+        return Reconstruction(original, seen if mask.real is None else seen & mask.real, rebuilt, mask.real)
 
     def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
         """Load weights; runs of earlier versions also hold counters of steps, which the clock now stands in for."""

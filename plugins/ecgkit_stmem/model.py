@@ -20,7 +20,7 @@ from ecgkit.methods import Batch, Clock, Encoder, Features, Losses, Method, Reco
 from ecgkit.nn.lead_check import check_standard_leads
 from ecgkit.nn.masking import Mask, gather_tokens, random_mask
 from ecgkit.nn.positions import sincos_positions
-from ecgkit.nn.reconstruction import masked_mse, standardize_patches
+from ecgkit.nn.reconstruction import masked_mse, restore_patches, standardize_patches
 from ecgkit.nn.transformer import Block
 from ecgkit_stmem.config import StMemConfig
 
@@ -235,8 +235,7 @@ class StMem(Method):
             self.rebuild(batch.signal, batch.lead_ids, mask),
         )
         if self.config.norm_patches:
-            var, mean = torch.var_mean(original, dim=-1, keepdim=True)
-            rebuilt = rebuilt * (var + 1e-6).sqrt() + mean
+            rebuilt = restore_patches(rebuilt, original)
         real = None if mask.real is None else mask.real.expand(original.shape[:-1])
         return Reconstruction(original, mask.mask == 0 if real is None else (mask.mask == 0) & real, rebuilt, real)
 

@@ -51,6 +51,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "simulate": ("simulate",),
     "training": ("pretrain",),
     "training/hub.py": ("import-weights",),
+    "training/workers.py": ("probe", "predict", "embed"),
     "text": ("pretrain", "ingest"),
     "evaluation": ("probe",),
     "evaluation/analyses/attention.py": ("explain",),

@@ -1,5 +1,6 @@
 """Layers, perturbations and pictures of what is rebuilt, on a small store with beats."""
 
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,15 +15,18 @@ from torch import Tensor
 
 from ecgkit.beats.peaks import FOLDER, write_peaks
 from ecgkit.entries import MethodEntry, TaskEntry
-from ecgkit.errors import ConfigError
+from ecgkit.errors import ConfigError, LeadError, RunError, StoreError
 from ecgkit.evaluation.analyses import pretraining_loss
-from ecgkit.evaluation.analyses.layers import mean_cosine, run_layers, token_statistics
+from ecgkit.evaluation.analyses.blocks import run_layers
+from ecgkit.evaluation.analyses.layers import mean_cosine, token_statistics
 from ecgkit.evaluation.analyses.noise import noise_ratio
 from ecgkit.evaluation.analyses.perturbations import PERTURBATIONS, noise_of, parse_disturbances, shift_leads
+from ecgkit.evaluation.analyses.query import Query, parse_query, query_map, refuse_query
 from ecgkit.evaluation.analyses.robustness import perturbed_view
 from ecgkit.evaluation.features.encoder import untrained_encoder
 from ecgkit.evaluation.probe.opened import OpenedTask
 from ecgkit.evaluation.results.facts import SplitFacts
+from ecgkit.leads import STANDARD_LEADS
 from ecgkit.methods import Clock, method_config
 from ecgkit.nn.attention import watching
 from ecgkit.plugins import host
@@ -121,6 +125,101 @@ def test_blocks_that_see_one_lead_at_a_time_are_measured_over_all_tokens_of_a_re
         own = mean_cosine(tokens, torch.ones(tokens.shape[:2], dtype=torch.bool)).mean().item()
         assert found.of(layer)["similarity"] == pytest.approx(own, abs=1e-5)
         assert 0 < found.of(layer)["entropy"] <= found.of(layer)["entropy_limit"]
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(("lead", "time"), [("V1", 2.51), ("aVF", 0.0), ("II", 7.3)])
+def test_the_map_of_a_patch_against_plain_cosines(lead: str, time: float, beat_store: Path) -> None:
+    encoder, view, supplies, batch = encoder_and_batch("stmem", beat_store)
+    store, patch, fs = Store(beat_store), encoder.patch, view.spec.fs
+    record = store.table["record_id"][8]
+    found = query_map(encoder, view, store, supplies, Query(record, lead, time), 3)
+    outputs, tokens, _ = run_layers(encoder, batch)
+    n, number = tokens.shape[1] // 12, STANDARD_LEADS.index(lead)
+    place = int(time * fs) // patch
+    assert (found.record, found.lead, found.place) == (record, lead, place)
+    assert found.seconds == pytest.approx((place * patch / fs, (place + 1) * patch / fs))
+    assert found.similarity.shape == (len(outputs), 12, n)
+    for layer, x in outputs.items():
+        for i in range(12):
+            for t in range(n):
+                plain = torch.cosine_similarity(x[1, i * n + t], x[1, number * n + place], dim=0).item()
+                assert found.similarity[layer, i, t] == pytest.approx(plain, abs=1e-5)
+
+
+@torch.no_grad()
+def test_a_query_finds_the_beat_that_holds_its_time(beat_store: Path) -> None:
+    encoder, view, supplies, _ = encoder_and_batch("clear", beat_store)
+    store = Store(beat_store)
+    record = store.table["record_id"][8]
+    peaks = np.array(store.table["rpeaks"][8]) / store.table["fs"][8]  # s
+    for beat in (2, 4):
+        found = query_map(encoder, view, store, supplies, Query(record, "V5", float(peaks[beat])), 3)
+        assert found.seconds is not None and found.seconds[0] <= peaks[beat] < found.seconds[1]
+        assert ((peaks >= found.seconds[0]) & (peaks < found.seconds[1])).sum() == 1
+        own = found.similarity[:, found.leads.index("V5"), found.place]
+        np.testing.assert_allclose(own, 1, atol=1e-5)
+    # Without a query: the middle beat of lead II of the first record.
+    default = query_map(encoder, view, store, supplies, None, 3)
+    real = np.flatnonzero(np.isfinite(default.similarity[0, 1]))
+    assert (default.record, default.lead) == (store.table["record_id"][3], "II")
+    assert default.place == real[len(real) // 2]
+
+
+def test_the_time_of_a_query_counts_from_the_start_of_the_record(beat_store: Path) -> None:
+    encoder, view, supplies, _ = encoder_and_batch("stmem", beat_store)
+    fs = view.spec.fs
+    spec = replace(view.spec, seconds=4.8, eval_starts=(2.0,))
+    later = replace(view, spec=spec)
+    assert later.spec.eval_offsets[0] == 2 * fs
+    found = query_map(encoder, later, Store(beat_store), supplies, Query("", "V1", 2.6), 3)
+    patch = encoder.patch
+    assert found.place == int(0.6 * fs) // patch
+    assert found.seconds[0] <= 2.6 < found.seconds[1]
+    with pytest.raises(ConfigError, match="does not read record .* at 1.9 s; expected 2 s to 6.8 s"):
+        query_map(encoder, later, Store(beat_store), supplies, Query("", "V1", 1.9), 3)
+
+
+def test_wrong_queries_are_refused_in_one_line(beat_store: Path) -> None:
+    encoder, view, supplies, _ = encoder_and_batch("stmem", beat_store)
+    store = Store(beat_store)
+    present = view.present.copy()
+    present[3, 6] = False
+    lacking = replace(view, present=present)
+    for query, kind, message in (
+        (Query("nobody", "V1", 1.0), StoreError, "no record 'nobody'"),
+        (Query("", "V1", 1.0), LeadError, "reads no lead V1 of record .*; expected one of I, II"),
+        (Query("", "II", 10.0), ConfigError, "at 10 s; expected 0 s to "),
+    ):
+        with pytest.raises(kind, match=message):
+            query_map(encoder, lacking, store, supplies, query, 3)
+    encoder, view, supplies, _ = encoder_and_batch("clear", beat_store)
+    with pytest.raises(ConfigError, match="no patch of lead II of record .* at 0.001 s; .* the nearest patch"):
+        query_map(encoder, view, store, supplies, Query("", "II", 0.001), 3)
+    for name in ("lamae", "hierarchical"):
+        with pytest.raises(RunError, match="does not give the lead of each token; expected one of .*stmem"):
+            refuse_query(host().get(MethodEntry, name))
+    refuse_query(host().get(MethodEntry, "clear"))
+
+
+@pytest.mark.parametrize(
+    ("text", "query"),
+    [
+        ("V1:2.5", Query("", "V1", 2.5)),
+        ("v1:2.5s", Query("", "V1", 2.5)),
+        ("00017:aVR:0", Query("00017", "aVR", 0.0)),
+        ("site:7:II:3", Query("site:7", "II", 3.0)),
+        ("", None),
+    ],
+)
+def test_queries_are_read(text: str, query: Query | None) -> None:
+    assert parse_query(text) == query
+
+
+@pytest.mark.parametrize("text", ["V1", "2.5", "V1:", ":2", "V1:x", "V1:-1", "V1:nan", "V1:inf"])
+def test_malformed_queries_are_refused(text: str) -> None:
+    with pytest.raises(ConfigError, match="expected LEAD:SECONDS or RECORD:LEAD:SECONDS"):
+        parse_query(text)
 
 
 def test_mean_cosine_of_known_tokens() -> None:
@@ -243,6 +342,15 @@ def test_the_studies_of_a_run(
     assert maps["lead"].nunique() == 12
     assert maps["similarity"].max() == pytest.approx(1, abs=1e-5)  # the query itself
     assert (tmp_path / "analysis" / "layers.png").stat().st_size > 10_000
+    about = tmp_path / "analysis" / "analysis.json"
+    time = json.loads(about.read_text())["query"]["seconds"][0]
+    shown = ecgkit("probe", runs[name], *common, "--layers", "2", "--query", f"V1:{time}")
+    assert shown.code == 0, shown.err
+    query = json.loads(about.read_text())["query"]
+    assert query["lead"] == "V1" and query["seconds"][0] <= time < query["seconds"][1]
+    maps = pd.read_csv(tmp_path / "analysis" / "similarity_map.csv")
+    own = maps[(maps["lead"] == "V1") & (maps["token"] == query["token"])]
+    assert own["similarity"].tolist() == pytest.approx([1, 1], abs=1e-5)
     refused = ecgkit("probe", runs[name], *common, "--perturb", "lead-shift=0,50ms")
     assert refused.code == 2
     assert "layer analysis" in refused.err
@@ -261,6 +369,10 @@ def test_the_studies_of_a_run(
         (("--layers", "x"), "numbers from 1 to 2"),
         (("--layers", "all", "--perturb", "lead-shift=1"), "run one analysis at a time"),
         (("--layers", "all", "--fraction", "10"), "an analysis uses all"),
+        (("--layers", "all", "--query", "V1"), "LEAD:SECONDS"),
+        (("--layers", "all", "--query", "V1:99"), "at 99 s"),
+        (("--layers", "all", "--query", "V9Q:1"), "V9Q"),
+        (("--perturb", "lead-off=1", "--query", "V1:1"), "use --layers"),
         (("--perturb", "lead-off=1", "--seeds", "2"), "an analysis"),
     ):
         refused = ecgkit("probe", runs[name], *common[:-1], tmp_path / "none", *wrong)

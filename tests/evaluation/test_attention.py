@@ -40,7 +40,7 @@ WITH = {
     "ecgfm": ("",),
     "hubertecg": ("",),
     "ecgjepa": ("",),
-    "hierarchical": ("attention=standard",),
+    "hierarchical": ("attention=standard", *(f"attention=standard stages=3 cls={cls}" for cls in ("several", "all"))),
 }
 MODELS = [pytest.param(name, more, id=f"{name} {more}".strip()) for name, every in WITH.items() for more in every]
 

@@ -8,13 +8,16 @@ import pytest
 import torch
 
 from ecgkit.entries import HeadEntry, MethodEntry, load_target
-from ecgkit.errors import ConfigError, RunError
+from ecgkit.errors import ConfigError, EcgkitError, RunError
 from ecgkit.evaluation.features.encoder import EncoderChoice, pretrained_encoder
+from ecgkit.evaluation.features.extract import extract
+from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.end_to_end import train_supervised
 from ecgkit.evaluation.heads.fine_tune import GENTLE, FineTune, FineTuneConfig
-from ecgkit.evaluation.heads.settings import check_head, head_config
+from ecgkit.evaluation.heads.settings import build_head, check_head, check_trained_with, head_config
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
+from ecgkit.evaluation.scores.metrics import macro_auroc
 from ecgkit.methods import Clock, Encoder, Method
 from ecgkit.optimizers import build_optimizer
 from ecgkit.plugins import host
@@ -114,6 +117,72 @@ def test_a_teacher_that_no_gradient_reached_is_fine_tuned_as_well() -> None:
     assert {name for name, p in encoder.named_parameters() if not torch.equal(p, before[name])} >= trained
 
 
+JOINT = ("linear", "attention-pooling", "ppa", "pma", "hug")
+
+
+@pytest.mark.parametrize("head", JOINT)
+def test_gradients_reach_the_encoder_and_the_head(head: str) -> None:
+    """Without weight decay a weight moves only by its gradient."""
+    encoder, _, config = encoder_of("stmem", "tiny")
+    view, data = eight_records(config.signal)
+    recipe = replace(GENTLE, epochs=1, batch_size=4, lr=1e-2, warmup_epochs=0, schedule="constant", weight_decay=0)
+    tuning = FineTune(config=FineTuneConfig(recipe, head=head))
+    made = tuning.train(encoder, view, data, supplies={})
+    begun = tuning.head(torch.device("cpu"))
+    torch.manual_seed(tuning.seed)
+    begun.begin(made.like)
+    before, after = dict(begun.trained.named_parameters()), dict(made.head.trained.named_parameters())
+    assert before.keys() == after.keys()
+    assert not [name for name, p in after.items() if torch.equal(p, before[name])]
+    read_late = {"norm.weight", "norm.bias"} if head in ("ppa", "pma") else set()  # layers come before the last norm
+    old = dict(encoder.named_parameters())
+    still = {name for name, p in made.encoder.named_parameters() if p.requires_grad and torch.equal(p, old[name])}
+    assert still == read_late
+
+
+def forty_records(spec: SignalSpec) -> tuple[View, TaskData]:
+    """Noise, and a slow wave that hints at the first class; every record has the second. Some records lack a lead."""
+    rng, R, L = np.random.default_rng(1), 40, len(spec.leads)
+    targets = np.stack([rng.integers(0, 2, R), np.ones(R, int)], axis=1).astype(np.int8)
+    hint = np.where(np.arange(R) % 6 == 1, 1 - targets[:, 0], targets[:, 0])  # it errs for every sixth record
+    wave = hint[:, None] * np.sin(np.arange(spec.window_samples) / 20)
+    signal = (rng.normal(size=(R, L, spec.window_samples)) + 2 * wave[:, None]).astype(np.float32)
+    present = np.ones((R, L), bool)
+    present[::5, 2] = False
+    view = View(spec, signal * present[..., None], present, np.full(R, spec.window_samples))
+    parts = {"train": np.arange(20), "val": np.arange(20, 36), "test": np.arange(36, 40)}
+    task = Task("t", "scp", {"a": Label("a", ("A",)), "b": Label("b", ("B",))})
+    return view, TaskData(np.arange(R), targets, ("a", "b"), parts, 0, task)
+
+
+@pytest.mark.parametrize("head", JOINT)
+def test_a_start_from_the_probe_begins_with_what_the_probe_predicts(head: str) -> None:
+    """With a learning rate of almost nothing, the first epoch is still the probe."""
+    torch.manual_seed(0)
+    encoder: Encoder = host().get(MethodEntry, "stmem").load()(SMALL).encoder
+    view, data = forty_records(SMALL.signal)
+    entry = host().get(HeadEntry, head)
+    part = {
+        name: Part(extract(encoder, view, rows, entry.needs), data.targets[rows]) for name, rows in data.parts.items()
+    }
+    plain = build_head(entry, 0)
+    plain.fit(part["train"], part["val"])
+    expected = {name: plain.predict(own.features) for name, own in part.items()}
+    score = macro_auroc(part["val"].targets, expected["val"])
+    assert score > 0.5
+    recipe = replace(GENTLE, epochs=1, lr=1e-12, weight_decay=0, precision="fp32")
+    made = {
+        start: FineTune(config=FineTuneConfig(recipe, head=head, start=start)).train(encoder, view, data, supplies={})
+        for start in ("probe", "random")
+    }
+    for name, rows in data.parts.items():
+        np.testing.assert_allclose(made["probe"].probabilities[rows], expected[name], rtol=0, atol=1e-5)
+    assert np.abs(made["random"].probabilities[:36] - made["probe"].probabilities[:36]).max() > 1e-2
+    assert made["probe"].metrics[0]["val_macro_auroc"] == pytest.approx(score, abs=1e-12)
+    assert made["probe"].choices["start"] == f"a probe, macro AUROC {score:.4f} on val"
+    assert "start" not in made["random"].choices
+
+
 def test_a_step_moves_each_depth_by_its_share() -> None:
     """With a constant gradient, AdamW's first step has the length of the rate, whatever the gradient."""
     encoder, _, _ = encoder_of("stmem", "tiny")
@@ -151,13 +220,33 @@ def test_what_fine_tuning_refuses() -> None:
     for wrong in ("layer_decay=0", "layer_decay=1.5"):
         with pytest.raises(ConfigError, match="layer_decay"):
             head_config(entry, [wrong])
+    with pytest.raises(ConfigError, match="start"):
+        head_config(entry, ["start=knn"])
+    stmem = host().get(MethodEntry, "stmem")
     with pytest.raises(RunError, match="trains the encoder itself"):
-        check_head(entry, host().get(MethodEntry, "stmem"))
+        check_head(entry, stmem)
+    for wrong in ("knn", "fine-tune", "own"):
+        with pytest.raises(RunError, match=f"head {wrong} cannot be trained with an encoder.*linear, .*hug"):
+            check_trained_with(wrong, stmem)
+    with pytest.raises(RunError, match="stmem gives no per_lead features, which head hug reads"):
+        check_trained_with("hug", replace(stmem, features=("tokens",)))
+
+
+@pytest.mark.parametrize("wrong", ["knn", "hugg"])
+def test_a_probe_refuses_it_before_it_trains(wrong: str, cohort_store: Path) -> None:
+    choice = EncoderChoice(method="stmem", weights="random-init", preset="tiny")
+    asked = ProbeRequest(str(cohort_store), "simulated", choice, head="fine-tune", head_settings=(f"head={wrong}",))
+    with pytest.raises(EcgkitError, match=wrong):
+        Probe(asked)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("weights", ["random-init", "scratch"])
-def test_two_processes_train_as_one_does(cohort_store: Path, tmp_path: Path, weights: str) -> None:
+@pytest.mark.parametrize(
+    ("weights", "more"), [("random-init", ()), ("random-init", ("head=hug", "start=probe")), ("scratch", ())]
+)
+def test_two_processes_train_as_one_does(
+    cohort_store: Path, tmp_path: Path, weights: str, more: tuple[str, ...]
+) -> None:
     settings = ("width=16", "depth=1", "heads=1", "head_width=16", "signal.eval_starts=[0.5]")
     choice = EncoderChoice(method="stmem", weights=weights, preset="tiny", settings=settings)  # type: ignore[arg-type]
     recipe = ("recipe.epochs=2", "recipe.precision=fp32", "recipe.batch_size=15", "recipe.warmup_epochs=1")
@@ -166,7 +255,7 @@ def test_two_processes_train_as_one_does(cohort_store: Path, tmp_path: Path, wei
         "simulated",
         choice,
         head="linear" if weights == "scratch" else "fine-tune",
-        head_settings=() if weights == "scratch" else recipe,
+        head_settings=() if weights == "scratch" else (*recipe, *more),
         epochs=2 if weights == "scratch" else None,
         device="cpu",
         cache=None,

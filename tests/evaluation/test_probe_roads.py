@@ -133,6 +133,7 @@ OPTIONS: dict[str, Callable[[Place], tuple[Sequence[str], Sequence[str]]]] = {
     "--store": lambda p: (("--store", f"here={p / 'there.zarr'}"), ()),
     "--suite": lambda p: (("--suite", p / "suite.yaml"), ()),
     "--layers": lambda p: (("--layers", "1"), ()),
+    "--query": lambda p: (("--query", "V1:2.5"), ()),
     "--perturb": lambda p: (("--perturb", "lead-shift=50ms"), ()),
     "--cache": lambda p: (("--cache", "kept"), ()),
     "--no-cache": lambda p: (("--no-cache",), ()),

@@ -53,6 +53,7 @@ SCRATCH = EncoderChoice(method="stmem", weights="scratch", preset="tiny", settin
         pytest.param("pma", {"head_settings": QUICK}, marks=SLOW),
         pytest.param("ppa", {"head_settings": QUICK}, marks=SLOW),
         pytest.param("fine-tune", {"head_settings": ONE_EPOCH}, marks=SLOW),
+        pytest.param("fine-tune", {"head_settings": (*ONE_EPOCH, "head=hug")}, marks=SLOW),
         pytest.param("linear", {"encoder": SCRATCH, "epochs": 1}, marks=SLOW),
     ],
 )

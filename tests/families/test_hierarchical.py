@@ -11,7 +11,7 @@ import torch
 from ecgkit_hierarchical.attention import DifferentialAttention, initial_lambda
 from ecgkit_hierarchical.config import BASE, PRESETS, STAGE_INPUTS, TINY
 from ecgkit_hierarchical.heads import GateHead
-from ecgkit_hierarchical.model import Hierarchical, HierarchicalEncoder, stage_spans
+from ecgkit_hierarchical.model import Hierarchical, HierarchicalEncoder, positions, stage_spans
 from ecgkit_hierarchical.official import LABELS, import_official
 from torch import Tensor
 
@@ -303,6 +303,8 @@ VARIANTS = [
     "gate=true",
     "gate=false",
     "cls=last",
+    "cls=several",
+    "cls=all",
     "attention=standard",
     "conv_layers=4",
     "wide=none",
@@ -344,6 +346,70 @@ def test_variants_have_the_stages_that_they_say() -> None:
     last = replace(SMALL, cls="last")
     assert (last.stage_inputs, last.stage_depths) == ((6,), (3,))
     assert len(Hierarchical(last).encoder.blocks) == len(Hierarchical(SMALL).encoder.blocks)
+
+
+@pytest.mark.parametrize("gate", [False, True])
+@pytest.mark.parametrize("cls", ["carried", "several", "all", "last"])
+def test_what_goes_from_stage_to_stage(cls: str, gate: bool) -> None:
+    torch.manual_seed(0)
+    config = replace(SMALL, cls=cls, gate=gate, stages=3)
+    model = Hierarchical(config).eval()
+    encoder, T = model.encoder, config.signal.samples
+    x = torch.randn(2, 12, T)
+    n = [config.conv_lengths(T)[conv - 1] for conv in (3, 4, 6)]
+    K, counts = {
+        "carried": (1, n),
+        "several": (3, n),
+        "all": (1, [n[0], n[0] + n[1], sum(n)]),
+        "last": (1, [n[2]] * 3),
+    }[cls]
+    outputs = list(encoder.run_blocks(x, ALL))
+    assert [len(out[0]) for out in outputs] == [K + count for count in counts]
+    features = encoder(x, ALL)
+    assert features.tokens.shape == (2, counts[-1], 24)
+    torch.testing.assert_close(features.tokens, outputs[-1][:, K:])
+    torch.testing.assert_close(features.pooled, outputs[-1][:, :K].mean(1))
+    torch.testing.assert_close(features.layers[:, 0], outputs[0][:, :K].mean(1))
+    assert features.layer_input.shape == (2, 24)
+    assert features.logits.shape == (2, 3)
+    # Padding and leads that are not there are the middle of the scale.
+    short = x.clone()
+    short[1, :, T // 2 :] = 0
+    padded = encoder(short, ALL, torch.tensor([T, T // 2]))
+    torch.testing.assert_close(padded.pooled, encoder(short, ALL).pooled)
+    some = torch.tensor([6, 1])
+    blank = torch.zeros_like(x).index_copy(1, some, x[:, some])
+    torch.testing.assert_close(encoder(x[:, some], some).pooled, encoder(blank, ALL).pooled)
+    # The first stage reaches the representation through what is carried; every CLS gets a gradient of its own.
+    features.logits.sum().backward()
+    gradient = encoder.cls_token.grad
+    assert gradient.shape == (1, K, 24)
+    assert (gradient.abs().sum(-1) > 0).all()
+    assert (encoder.blocks[0].mlp.fc1.weight.grad.abs() > 0).any()
+
+
+@torch.no_grad()
+def test_one_cls_of_several_is_the_published_model_and_all_embeddings_see_finer_scales() -> None:
+    models = {}
+    for cls in ("carried", "several"):
+        torch.manual_seed(0)
+        models[cls] = Hierarchical(replace(SMALL, cls=cls, stages=1)).eval()
+    x = torch.randn(2, 12, SMALL.signal.samples)
+    one, other = (model.encoder(x, ALL) for model in models.values())
+    assert torch.equal(one.logits, other.logits)
+    torch.manual_seed(0)
+    model = Hierarchical(replace(SMALL, cls="all", stages=2)).eval()
+    encoder = model.encoder
+    before = list(encoder.run_blocks(x, ALL))[1]
+    # The second stage's own tokens, from its first block: embeddings of the first stage, then the convolution's.
+    handle = encoder.blocks[1].register_forward_pre_hook(lambda block, inputs: seen.append(inputs[0]))
+    seen: list[Tensor] = []
+    first, second = encoder.run_blocks(x, ALL)
+    handle.remove()
+    raw = encoder.convolutions(x)[5].transpose(1, 2)
+    expected = torch.cat([first, raw], dim=1)
+    torch.testing.assert_close(seen[0], expected + positions(expected.shape[1], 24, x.device))
+    torch.testing.assert_close(second, before)
 
 
 @pytest.mark.parametrize(

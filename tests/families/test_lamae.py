@@ -15,7 +15,7 @@ from ecgkit_lamae.model import Lamae
 from torch import Tensor
 
 from ecgkit.entries import MethodEntry, TaskEntry
-from ecgkit.errors import SignalError, StoreError
+from ecgkit.errors import RunError, SignalError, StoreError
 from ecgkit.methods import Batch, Clock
 from ecgkit.nn.masking import Mask, kept_count, random_mask
 from ecgkit.plugins import host
@@ -77,6 +77,50 @@ def test_leads_are_a_set() -> None:
         model.reconstruction_loss(batch_of(x[:, order]), other, reorder(mask, order), moved),
     ]
     torch.testing.assert_close(losses[0], losses[1], atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("is_padded", [False, True])
+@pytest.mark.parametrize("name", ["lamae", "ind-shared", "ind-separate", "mmvm"])
+@pytest.mark.parametrize(
+    "changes", [{}, {"reduction": "paper"}, {"norm_patches": True}, {"latent_mask": "lead"}], ids=str
+)
+def test_what_is_rebuilt_is_what_the_loss_compares(name: str, changes: dict[str, Any], is_padded: bool) -> None:
+    """The hidden patches are those of the mask, and their error is the reconstruction part of the loss."""
+    model = build(**{**METHODS.get(name, {}), **changes})
+    x, ids = 3 + 2 * torch.randn(2, 5, T), torch.tensor([7, 1, 0, 11, 4])
+    lengths = torch.tensor([T, 610]) if is_padded else None
+    if lengths is not None:
+        x[1, :, 610:] = 0
+    batch = Batch(x, ids, torch.arange(2), lengths)
+    torch.manual_seed(4)
+    parts = model.reconstruct(batch)
+    torch.manual_seed(4)
+    loss = model.training_step(batch, Clock.end()).parts["reconstruction"]
+    torch.manual_seed(4)
+    real = None if lengths is None else (torch.arange(N) * 50 < lengths[:, None])[:, None].expand(2, 5, N)
+    mask = random_mask((2, 5, N), 0.75, real=real)
+    counts = mask.mask.bool()
+    shown = ~counts if real is None else ~counts & real
+    assert torch.equal(parts.visible, shown)
+    assert (parts.real is None) == (real is None)
+    assert real is None or torch.equal(parts.real, real)
+    assert torch.equal(parts.original.flatten(-2), x), "in the unit of the signal"
+    error, patch = parts.rebuilt - parts.original, model.config.patch
+    if changes.get("norm_patches"):
+        error = error / (parts.original.var(-1, keepdim=True) + 1e-6).sqrt()
+    squares = error.square().sum(-1)
+    if changes.get("reduction") == "paper":
+        each = [squares[b][counts[b]].sum() / 5 / 0.75 for b in range(2)]
+    else:
+        each = [squares[b][counts[b]].mean() / patch for b in range(2)]
+    torch.testing.assert_close(torch.stack(each).mean(), loss, rtol=1e-5, atol=1e-6)
+
+
+def test_training_on_labels_rebuilds_nothing() -> None:
+    model = build(**METHODS["scratch"], classes=("a",))
+    with pytest.raises(RunError, match="reconstructs no signal"):
+        model.reconstruct(batch_of(torch.randn(1, 12, T)))
 
 
 @torch.no_grad()

@@ -22,17 +22,16 @@ from torch import Tensor
 
 from ecgkit.entries import HeadEntry
 from ecgkit.errors import ConfigError, RunError
+from ecgkit.evaluation.analyses.blocks import by_record, run_layers
+from ecgkit.evaluation.analyses.query import Query, QueryMap, query_map, refuse_query
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.probe.probe import Probe, refuse_regression
 from ecgkit.evaluation.scores.metrics import macro_auroc
-from ecgkit.leads import LEADS
-from ecgkit.methods import Batch, Encoder
+from ecgkit.methods import Encoder
 from ecgkit.nn.attention import watching
-from ecgkit.nn.transformer import Block
 from ecgkit.plugins import host
 from ecgkit.progress import of_stage
-from ecgkit.store.reader import Store
 from ecgkit.store.views import View
 from ecgkit.tasks.data import TaskData
 from ecgkit.training.data import Windows, evaluation_starts, load_batches, plan_batches
@@ -41,25 +40,6 @@ from ecgkit.training.supply import Supply
 # Test records that similarity and entropy are averaged over. More records hardly change the means.
 RECORDS = 64
 BATCH = 8  # records per batch, because all attention weights of a layer are in memory
-
-
-@dataclass(frozen=True)
-class QueryMap:
-    """Cosine similarity of one patch to all patches of a record.
-
-    Args:
-        record: Id of the record.
-        lead: Lead of the query patch.
-        place: Index of the query patch among that lead's tokens.
-        leads: The L leads of the record.
-        similarity: ``[depth, L, n]``, NaN for padding tokens.
-    """
-
-    record: str
-    lead: str
-    place: int
-    leads: tuple[str, ...]
-    similarity: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -85,7 +65,7 @@ class LayerAnalysis:
         return int(self.table["layer"].iloc[int(scores.argmax())]) if scores.notna().any() else None
 
 
-def analyse_layers(probe: Probe, layers: str = "all") -> LayerAnalysis:
+def analyse_layers(probe: Probe, layers: str = "all", query: Query | None = None) -> LayerAnalysis:
     """Analyse the layers of an encoder on the task of a probe.
 
     The probe's head is fitted on each layer's pooled output, so it must read pooled features. Features of the layers
@@ -94,25 +74,31 @@ def analyse_layers(probe: Probe, layers: str = "all") -> LayerAnalysis:
     Args:
         probe: The probe: encoder, data, split and head.
         layers: ``all``, or layer numbers from 1, separated by commas.
+        query: The patch whose similarity map is drawn; None for the middle patch of lead II of the first test record.
 
     Raises:
-        RunError: The encoder does not give its layers, the head cannot read one, or the task is a regression.
-        ConfigError: A layer does not exist.
+        RunError: The encoder does not give its layers, the head cannot read one, the task is a regression, or there
+            is a query and the encoder's tokens belong to no lead.
+        ConfigError: A layer does not exist, or the encoder has no patch at the time of the query.
+        LeadError: The record of the query lacks its lead.
+        StoreError: The record of the query does not exist.
     """
     _check(probe)
+    if query is not None:
+        refuse_query(probe.encoder.entry)
     encoder, data, opened = probe.reader, probe.data, probe.opened
-    layered = probe.features_of(("layers",))
-    wanted = _wanted(layers, layered["layers"].shape[1])
     rows = opened.test_rows[:RECORDS]
     supplies = probe.supplies(opened.store, opened.view)
+    mapped = query_map(encoder, opened.view, opened.store, supplies, query, int(rows[0]))  # first, for its errors
+    layered = probe.features_of(("layers",))
+    wanted = _wanted(layers, layered["layers"].shape[1])
     tokens = token_statistics(encoder, opened.view, rows, supplies, of_stage(probe.progress, "attention"))
     table = []
     for done, layer in enumerate(wanted, 1):
         val, test = _score(probe, layered, data, layer - 1)
         table.append({"layer": layer, "val_auroc": val, "test_auroc": test, **tokens.of(layer - 1)})
         probe.progress("layers", done, len(wanted))
-    query = _query_map(encoder, opened.view, rows[:1], opened.store, supplies)
-    return LayerAnalysis(pd.DataFrame(table), query, len(rows))
+    return LayerAnalysis(pd.DataFrame(table), mapped, len(rows))
 
 
 def _check(probe: Probe) -> None:
@@ -209,47 +195,6 @@ def token_statistics(
     return out
 
 
-def run_layers(encoder: Encoder, batch: Batch) -> tuple[dict[int, Tensor], Tensor | None, Tensor]:
-    """Encode a batch.
-
-    Returns:
-        The tokens that leave each block, ``[B, N, D]`` by the block's number, without blocks that get other tokens; the
-        encoder's tokens; and which of them are not padding, bool ``[B, N]``.
-    """
-    outputs: list[Tensor] = []
-    blocks = [module for module in encoder.modules() if isinstance(module, Block)]
-    hooks = [block.register_forward_hook(lambda module, inputs, output: outputs.append(output)) for block in blocks]
-    try:
-        features = encoder.encode(batch)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    tokens, real = features.tokens, features.token_real
-    if tokens is None:
-        return {}, None, torch.empty(0)
-    if real is None:
-        real = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
-    found = {layer: by_record(encoder, x, real) for layer, x in enumerate(outputs)}
-    return {layer: x for layer, x in found.items() if x is not None}, tokens, real
-
-
-def by_record(encoder: Encoder, x: Tensor, real: Tensor) -> Tensor | None:
-    """Return values of a block's tokens as ``[B, N, ...]``, from ``[B, M, ...]`` or lead by lead ``[B L, M, ...]``.
-
-    Args:
-        encoder: Encoder of the block.
-        x: The values.
-        real: bool ``[B, N]``, which of the encoder's tokens are not padding.
-
-    Returns:
-        The values of the encoder's tokens; None if the block gets other tokens.
-    """
-    (B, N), leads = real.shape, x.shape[0] // real.shape[0]
-    if x.shape[0] % B or N % max(leads, 1) or x.shape[1] < N // max(leads, 1):
-        return None
-    return torch.unflatten(encoder.block_tokens(x, N // leads), 0, (B, leads)).flatten(1, 2)
-
-
 def mean_cosine(x: Tensor, real: Tensor) -> Tensor:
     """Return the mean cosine between two different real tokens of each record, ``[B, N, D], [B, N] -> [B]``.
 
@@ -259,30 +204,6 @@ def mean_cosine(x: Tensor, real: Tensor) -> Tensor:
     n = real.sum(dim=1)
     total: Tensor = unit.sum(dim=1).square().sum(dim=-1) - unit.square().sum(dim=(1, 2))
     return total / (n * (n - 1)).clamp(min=1)
-
-
-@torch.no_grad()
-def _query_map(
-    encoder: Encoder, view: View, rows: NDArray[np.int64], store: Store, supplies: Mapping[str, Supply]
-) -> QueryMap | None:
-    """Return the map of the middle patch of lead II, or of the first lead, in one record."""
-    batch = next(_batches(view, plan_batches(view, rows, 1), supplies)).to(next(encoder.parameters()).device)
-    features = encoder.encode(batch)
-    outputs, tokens, real = run_layers(encoder, batch)
-    if tokens is None or features.token_leads is None or not outputs:
-        return None
-    leads = tuple(LEADS[i] for i in batch.lead_ids.tolist())
-    lead = leads.index("II") if "II" in leads else 0
-    own = torch.nonzero((features.token_leads == lead) & real[0]).flatten()
-    if not len(own):
-        return None
-    query = int(own[len(own) // 2])
-    unit = torch.stack([F.normalize(x[0].float(), dim=-1) for x in outputs.values()])
-    cosine = torch.matmul(unit, unit[:, query, :, None]).squeeze(-1).masked_fill(~real[0], torch.nan)  # (depth, N)
-    by_lead = [cosine[:, features.token_leads == i] for i in range(len(leads))]
-    place = int((torch.nonzero(features.token_leads == lead).flatten() == query).nonzero()[0, 0])
-    record = str(store.table["record_id"].iloc[int(rows[0])])
-    return QueryMap(record, leads[lead], place, leads, torch.stack(by_lead, dim=1).double().cpu().numpy())
 
 
 def _batches(view: View, batches: Sequence[NDArray[np.int64]], supplies: Mapping[str, Supply]) -> Any:

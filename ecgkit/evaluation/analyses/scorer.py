@@ -14,10 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ecgkit.errors import RunError
-from ecgkit.evaluation.features.extract import RecordFeatures, pooled_by_lead
+from ecgkit.evaluation.features.extract import RecordFeatures, field_of
 from ecgkit.evaluation.probe.classifier import Classifier
-from ecgkit.methods import Batch, Encoder, Features
+from ecgkit.methods import Batch, Encoder
 from ecgkit.store.views import View
 from ecgkit.training.data import Windows, evaluation_starts
 from ecgkit.training.supply import Supply
@@ -143,7 +142,7 @@ class Scorer:
         record, B = self.record, len(signal)
         crops = [self.encoder.encode(batch) for batch in self.crops(signal)]
         present = record.present.repeat(B, 1)
-        fields = {need: self._joined([_field(crop, need) for crop in crops], need) for need in self.classifier.needs}
+        fields = {need: self._joined([field_of(crop, need) for crop in crops], need) for need in self.classifier.needs}
         if "tokens" in fields:
             real = [crop.token_real for crop in crops]
             n, device = fields["tokens"].shape[1], fields["tokens"].device
@@ -162,15 +161,6 @@ class Scorer:
         spread = mean.new_zeros(len(mean), len(self.record.present), mean.shape[-1])
         spread[:, self.record.present.to(mean.device)] = mean
         return spread
-
-
-def _field(features: Features, need: str) -> Tensor:
-    value: Tensor | None = getattr(features, need, None)
-    if need == "per_lead" and value is None:
-        value = pooled_by_lead(features)
-    if value is None:
-        raise RunError(f"the encoder gives no {need} features", "an encoder that the head fits")
-    return value
 
 
 def _repeated(value: Any, times: int) -> Any:

@@ -151,12 +151,46 @@ def _check_finite(values: NDArray[np.float32], rows: Iterable[int]) -> None:
 
 
 def _field(features: Features, need: str) -> NDArray[np.float32]:
-    value = getattr(features, need, None)
+    found: NDArray[np.float32] = field_of(features, need).float().cpu().numpy()
+    return found
+
+
+def field_of(features: Features, need: str) -> Tensor:
+    """Return a field of an encoder's output with its gradient; ``per_lead`` from the tokens if need be.
+
+    Raises:
+        RunError: The encoder does not fill the field.
+    """
+    value: Tensor | None = getattr(features, need, None)
     if need == "per_lead" and value is None:
         value = pooled_by_lead(features)
     if value is None:
         raise RunError(f"the encoder gives no {need} features", "a head that fits; 'ecgkit methods' lists features")
-    return value.float().cpu().numpy()
+    return value
+
+
+def batch_inputs(features: Features, reads: Sequence[str], present: Tensor) -> tuple[Tensor, ...]:
+    """Return the inputs of a head's module for one batch, with their gradient.
+
+    Args:
+        features: The encoder's output for a batch of B records with the same leads.
+        reads: Names of the inputs; see `ecgkit.evaluation.heads.base.Head.module`.
+        present: Bool ``[L]``, which leads of the contract's lead axis the records have, on the encoder's device.
+    """
+
+    def one(name: str) -> Tensor:
+        if name == "present":
+            return present.expand(len(features.pooled), -1)
+        if name == "token_real" and features.token_real is None:
+            return torch.ones_like(field_of(features, "tokens")[..., 0], dtype=torch.bool)
+        value = field_of(features, name)
+        if name != "per_lead":
+            return value
+        spread = value.new_zeros(len(value), len(present), value.shape[-1])
+        spread[:, present] = value
+        return spread
+
+    return tuple(one(name) for name in reads)
 
 
 def pooled_by_lead(features: Features) -> Tensor | None:

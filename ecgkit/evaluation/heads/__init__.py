@@ -61,7 +61,7 @@ HEADS = (
     ),
     HeadEntry(
         name="fine-tune",
-        summary="the encoder itself is trained with a linear layer; the epoch chosen on val",
+        summary="the encoder itself is trained with a linear layer or another head; the epoch chosen on val",
         target="ecgkit.evaluation.heads.fine_tune:FineTune",
         needs=("encoder",),
         config="ecgkit.evaluation.heads.fine_tune:FineTuneConfig",

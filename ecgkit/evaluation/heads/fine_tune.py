@@ -1,16 +1,29 @@
-"""Fine-tuning: the whole pretrained encoder is trained with a linear layer on the task's labels.
+"""Fine-tuning: the whole pretrained encoder is trained with a head on the task's labels, by default a linear layer.
 
 The same training as ``--scratch`` (`ecgkit.evaluation.heads.end_to_end`), from pretrained weights: AdamW at a peak
 learning rate of 1e-4 that decays by 0.75 from stage to stage towards the input. The epoch is chosen on the validation
 set. A copy of the encoder is trained; the given one is not changed.
+
+The head may start from its probe, that is, from its weights fitted on the frozen features: Kumar et al., Fine-Tuning
+can Distort Pretrained Features and Underperform Out-of-Distribution (LP-FT), arXiv 2202.10054. ECG-Soup trains so too.
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
-from ecgkit.evaluation.heads.end_to_end import RECIPE, Supervised, train_supervised
+import torch
+
+from ecgkit.entries import HeadEntry
+from ecgkit.evaluation.features.extract import extract
+from ecgkit.evaluation.heads.base import Arrays, Part
+from ecgkit.evaluation.heads.end_to_end import RECIPE, LayerHead, Supervised, train_supervised
+from ecgkit.evaluation.heads.linear import LinearHead
+from ecgkit.evaluation.heads.settings import LINEAR, build_head
+from ecgkit.evaluation.heads.trained import TrainedHead
 from ecgkit.methods import Encoder
+from ecgkit.plugins import host
 from ecgkit.recipe import Recipe
 from ecgkit.store.views import View
 from ecgkit.tasks.data import TaskData
@@ -30,10 +43,15 @@ class FineTuneConfig:
         recipe: Training recipe: optimiser, schedule and epochs.
         layer_decay: Factor on the learning rate from each stage of the encoder to the stage before it; 1 for the same
             rate everywhere.
+        head: Head that is trained with the encoder: ``linear``, or one that is trained by gradient, such as ``hug``,
+            with its default settings.
+        start: Where the weights of the head begin: ``random``, or ``probe`` for the head fitted on frozen features.
     """
 
     recipe: Recipe = GENTLE
     layer_decay: float = 0.75
+    head: str = LINEAR
+    start: Literal["random", "probe"] = "random"
 
     def __post_init__(self) -> None:
         check_whole_batches(self.recipe)
@@ -52,6 +70,22 @@ class FineTune:
     def __init__(self, *, seed: int = 0, config: FineTuneConfig = FineTuneConfig()) -> None:
         self.seed = seed
         self.config = config
+
+    def head(self, device: torch.device) -> TrainedHead:
+        """Return the head that is trained with the encoder, without weights."""
+        if self.config.head == LINEAR:
+            return LayerHead(seed=self.seed, device=device)
+        head: TrainedHead = build_head(host().get(HeadEntry, self.config.head), self.seed, device=device)
+        return head
+
+    def _probed(self, head: TrainedHead, train: Part, val: Part) -> Arrays:
+        """Return the weights of the head, fitted on frozen features."""
+        if isinstance(head, LayerHead):
+            probe = LinearHead(seed=self.seed)
+            probe.fit(train, val)
+            return probe.layer()
+        head.fit(train, val)
+        return head.state()
 
     def train(
         self,
@@ -73,17 +107,32 @@ class FineTune:
             progress: Called with epochs done and epochs in total.
             processes: The processes that share each batch; this one is one of them.
         """
+        encoder, head, start = copy.deepcopy(encoder), self.head(next(encoder.parameters()).device), None
+        if self.config.start == "probe":
+            parts = [_part(encoder, view, data, part, head.needs, supplies) for part in ("train", "val")]
+            start = processes.of_first(self._probed(head, *parts))
         return train_supervised(
-            copy.deepcopy(encoder),
+            encoder,
             view,
             data,
             recipe=self.config.recipe,
             layer_decay=self.config.layer_decay,
+            head=head,
+            start=start,
             seed=self.seed,
             supplies=supplies,
             progress=progress,
             processes=processes,
         )
+
+
+def _part(
+    encoder: Encoder, view: View, data: TaskData, name: str, needs: Sequence[str], supplies: Mapping[str, Supply]
+) -> Part:
+    """Return the frozen features and the targets of one part of a task."""
+    own, beside = data.parts[name], len(data.parts["train"]) + len(data.parts["val"]) - len(data.parts[name])
+    features = extract(encoder, view, data.rows[own], needs, supplies=supplies, beside=beside)
+    return Part(features, data.targets[own])
 
 
 class Scratch(FineTune):

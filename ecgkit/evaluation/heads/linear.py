@@ -10,11 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 from sklearn.preprocessing import StandardScaler
-from torch import nn
 
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Arrays, Head, Part
-from ecgkit.evaluation.heads.layers import Linear
+from ecgkit.evaluation.heads.layers import CONSTANT, Linear
 from ecgkit.evaluation.heads.logistic import TOLERANCE, LogisticModels, fit_logistic
 from ecgkit.evaluation.heads.scaling import scaler_of
 from ecgkit.evaluation.scores.metrics import macro_auroc
@@ -59,13 +58,23 @@ class LinearHead(Head):
         self._learnt = np.flatnonzero(self._constant < 0)
         self._chosen = LogisticModels.of(state["weights"], state["bias"])
 
-    def module(self) -> tuple[nn.Module, tuple[str, ...]]:
+    def module(self) -> tuple[Linear, tuple[str, ...]]:
         """Return the logistic regressions on pooled features, with the scaling folded into their weights."""
         C = len(self._constant)
         weights, bias = np.zeros((C, len(self._scaler.mean_))), np.zeros(C)
         folded = self._chosen.weights[0] / self._scaler.scale_
         weights[self._learnt], bias[self._learnt] = folded, self._chosen.bias[0] - folded @ self._scaler.mean_
         return Linear(weights, bias, self._constant), ("pooled",)
+
+    def layer(self) -> Arrays:
+        """Return the weights of the linear layer in float32 that predicts the same, as ``nn.Linear`` names them."""
+        same, _ = self.module()
+        weights, bias, constant = (value.numpy() for value in (same.weights, same.bias, same.constant))
+        # A label that was constant in training reads nothing, and keeps its class by its bias.
+        return {
+            "weight": np.where(constant < 0, weights, 0).T.astype(np.float32),
+            "bias": np.where(constant < 0, bias, CONSTANT * (2 * constant - 1)).astype(np.float32),
+        }
 
     def choices(self) -> dict[str, Any]:
         """Return the grid, its validation scores, and the chosen C."""

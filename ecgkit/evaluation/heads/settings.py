@@ -9,7 +9,10 @@ from ecgkit.config import override, to_dict
 from ecgkit.entries import HeadEntry, MethodEntry, load_target
 from ecgkit.errors import ConfigError, RunError
 from ecgkit.evaluation.heads.base import CPU
+from ecgkit.evaluation.heads.trained import TrainedHead
 from ecgkit.plugins import host
+
+LINEAR = "linear"
 
 
 def head_config(entry: HeadEntry, assignments: Sequence[str] = ()) -> Any:
@@ -62,6 +65,28 @@ def check_regresses(name: str, entry: HeadEntry | None, task: str) -> None:
             f"a head that predicts numbers: {able}",
             f"Add --head {able.split(',')[0]}, with a run or --random-init.",
         )
+
+
+def check_trained_with(name: str, method: MethodEntry) -> None:
+    """Raise if a head cannot be trained together with an encoder.
+
+    Args:
+        name: Name of the head.
+        method: Entry of the encoder's method.
+
+    Raises:
+        PluginError: There is no such head.
+        RunError: The head is not trained by gradient, or reads features that the encoder does not give.
+    """
+    entry = host().get(HeadEntry, name)
+    if name != LINEAR and not _by_gradient(entry):
+        able = (other.name for other in host().entries(HeadEntry).values() if _by_gradient(other))
+        raise RunError(f"head {name} cannot be trained with an encoder", f"one of {', '.join((LINEAR, *able))}")
+    check_head(entry, method)
+
+
+def _by_gradient(entry: HeadEntry) -> bool:
+    return issubclass(entry.load(), TrainedHead)
 
 
 def head_title(entry: HeadEntry, config: Any = None) -> str:

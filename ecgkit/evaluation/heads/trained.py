@@ -71,12 +71,26 @@ class TrainedHead(Head):
     def build(self, train: Part) -> nn.Module:
         """Return the module, which maps its inputs to logits ``[B, C]``."""
 
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Names of the features that are extracted for the inputs of the module."""
+        return tuple(name for name in self.reads if name not in ("present", "token_real"))
+
+    @property
+    def trained(self) -> nn.Module:
+        """The module with its weights so far, in the mode that it is in."""
+        return self._model
+
+    def begin(self, like: Part) -> None:
+        """Take new weights for features and targets of the shapes of a part."""
+        self._model = self.build(like).to(self.device)
+
     def fit(self, train: Part, val: Part) -> None:
         """Train, and keep the weights of the epoch that is best on `val`; the earliest wins a tie."""
         device = self.device
         with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
             torch.manual_seed(self.seed)
-            self._model = self.build(train).to(device)
+            self.begin(train)
             self._train(train, val)
 
     def _train(self, train: Part, val: Part) -> None:

@@ -24,6 +24,7 @@ import ecgkit
 from ecgkit.config import build, to_dict
 from ecgkit.errors import ConfigError, ResultsError
 from ecgkit.evaluation.features.cache import weights_sha256
+from ecgkit.evaluation.heads.end_to_end import LayerHead
 from ecgkit.evaluation.results.row import HEAD, ResultRow
 from ecgkit.evaluation.scores.calibrators import fit_calibration
 from ecgkit.signal.spec import SignalSpec
@@ -93,7 +94,8 @@ class KeptHead:
     """Everything about a fitted head but its arrays.
 
     Args:
-        head: Its registered name, or ``end-to-end``.
+        head: Its registered name, or ``end-to-end``. ``fine-tune`` and ``end-to-end`` stand for a linear layer; another
+            head that was trained with the encoder has its own name and `settings`.
         title: Its name in results, with settings that are not the defaults.
         settings: All its settings; None for a head without any.
         kind: Whether it predicts ``classes`` or ``numbers``.
@@ -161,11 +163,11 @@ def keep_head(folder: Path, fitted: "FittedProbe", row: ResultRow, out: Path) ->
     encoder = _encoder(probe.encoder, out, trained=trained, whole=whole)
     if encoder.inside and not trained:
         arrays |= {f"encoder.{name}": value.cpu().numpy() for name, value in probe.reader.state_dict().items()}
-    features = {} if trained else probe.features_at(val).fields
+    name, settings, needs, features = _described(fitted)
     kept = KeptHead(
-        head=LAYER if probe.encoder.from_scratch else probe.head.name,
+        head=name,
         title=probe.title,
-        settings=None if probe.encoder.from_scratch or probe.head_settings is None else to_dict(probe.head_settings),
+        settings=None if settings is None else to_dict(settings),
         kind="classes" if probe.data.task.regression is None else "numbers",
         task=row.task,
         task_title=row.task_title,
@@ -175,7 +177,7 @@ def keep_head(folder: Path, fitted: "FittedProbe", row: ResultRow, out: Path) ->
         signal=probe.encoder.spec,
         lead_set=row.lead_set,
         leads=row.leads,
-        needs=("pooled",) if trained else probe.needs,
+        needs=needs,
         shapes={name: tuple(values.shape[1:]) for name, values in features.items()},
         dtypes={name: str(values.dtype) for name, values in features.items()},
         validation=len(val),
@@ -183,6 +185,19 @@ def keep_head(folder: Path, fitted: "FittedProbe", row: ResultRow, out: Path) ->
     )
     (folder / STATE).write_bytes(save({name: np.ascontiguousarray(value) for name, value in arrays.items()}))
     (folder / HEAD).write_text(json.dumps(to_dict(kept), indent=1) + "\n", encoding="utf-8")
+
+
+def _described(fitted: "FittedProbe") -> tuple[str, Any, tuple[str, ...], Mapping[str, NDArray[Any]]]:
+    """Return a head's name and settings, the names of the features that it reads, and arrays of their shapes."""
+    probe, made = fitted.probe, fitted.predictor
+    if not probe.trains_encoder:
+        features = probe.features_at(fitted.data.parts["val"]).fields
+        return probe.head.name, probe.head_settings, probe.needs, features
+    if not isinstance(made.head, LayerHead):
+        return probe.head_settings.head, made.head.config, made.head.needs, made.like.features.fields
+    if probe.encoder.from_scratch:
+        return LAYER, None, made.head.needs, {}
+    return probe.head.name, probe.head_settings, made.head.needs, {}
 
 
 def _outputs(row: ResultRow) -> tuple[Output, ...]:

@@ -25,9 +25,16 @@ from ecgkit.evaluation.features.encoder import ProbedEncoder
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.features.gathered import Gathered
 from ecgkit.evaluation.heads.base import Part
-from ecgkit.evaluation.heads.fine_tune import FineTune, Scratch
+from ecgkit.evaluation.heads.fine_tune import FineTune, FineTuneConfig, Scratch
 from ecgkit.evaluation.heads.own import check_classes
-from ecgkit.evaluation.heads.settings import build_head, check_head, check_regresses, head_config, head_title
+from ecgkit.evaluation.heads.settings import (
+    build_head,
+    check_head,
+    check_regresses,
+    check_trained_with,
+    head_config,
+    head_title,
+)
 from ecgkit.evaluation.probe.fitted import FittedProbe
 from ecgkit.evaluation.probe.kept import keep_head
 from ecgkit.evaluation.probe.leaks import find_leak, refuse_leak
@@ -126,6 +133,8 @@ class Probe:
     def _check_head(self, task: Task) -> None:
         if not self.trains_encoder:
             check_head(self.head, self.encoder.entry)
+        elif isinstance(self.head_settings, FineTuneConfig):
+            check_trained_with(self.head_settings.head, self.encoder.entry)
         if task.regression is not None:
             scratch = self.encoder.from_scratch
             name = find_task(self.request.task).name
@@ -315,14 +324,14 @@ class Probe:
     def _train(self, data: TaskData, seed: int) -> Any:
         workers = self.workers
         if max(workers.count, workers.gpus) > 1 and self.request.encoder.named:
-            return train_in_processes(self.request, workers, copy.deepcopy(self.reader), data, seed)
+            head = self._trainer(seed).head(self.device)
+            return train_in_processes(self.request, workers, copy.deepcopy(self.reader), head, data, seed)
         return self.train(data, seed)
 
     def train(self, data: TaskData, seed: int, processes: Processes = ALONE) -> Any:
         """Train the encoder itself, in this process as one of several, and return a head's `Supervised`."""
-        scratch, opened = self.encoder.from_scratch, self.opened
-        trainer: FineTune = Scratch(seed=seed, epochs=self.request.epochs) if scratch else self.build_head(seed)
-        return trainer.train(
+        opened = self.opened
+        return self._trainer(seed).train(
             self.reader,
             opened.view,
             data,
@@ -330,6 +339,12 @@ class Probe:
             progress=of_stage(self.progress, "epochs"),
             processes=processes,
         )
+
+    def _trainer(self, seed: int) -> FineTune:
+        if self.encoder.from_scratch:
+            return Scratch(seed=seed, epochs=self.request.epochs)
+        trainer: FineTune = self.build_head(seed)
+        return trainer
 
     def _fit_head(self, data: TaskData, seed: int) -> Any:
         head = self.build_head(seed)

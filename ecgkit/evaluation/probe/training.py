@@ -16,7 +16,10 @@ import torch
 from numpy.typing import NDArray
 
 from ecgkit.errors import WorkerError
-from ecgkit.evaluation.heads.end_to_end import Supervised, with_layer
+from ecgkit.evaluation.heads.base import Part
+from ecgkit.evaluation.heads.end_to_end import Supervised
+from ecgkit.evaluation.heads.trained import TrainedHead
+from ecgkit.evaluation.probe.kept import part_of
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.methods import Encoder
 from ecgkit.tasks.data import TaskData
@@ -54,16 +57,18 @@ class Trained:
         probabilities: See `Supervised`.
         choices: See `Supervised`.
         metrics: See `Supervised`.
+        like: See `Supervised`.
     """
 
     state: dict[str, NDArray[Any]]
     probabilities: NDArray[np.float64]
     choices: dict[str, Any]
     metrics: tuple[dict[str, Any], ...]
+    like: Part
 
 
 def train_in_processes(
-    request: ProbeRequest, workers: Workers, encoder: Encoder, data: TaskData, seed: int
+    request: ProbeRequest, workers: Workers, encoder: Encoder, head: TrainedHead, data: TaskData, seed: int
 ) -> Supervised:
     """Train in the processes of this machine.
 
@@ -71,6 +76,7 @@ def train_in_processes(
         request: The probe's request.
         workers: The processes and their devices.
         encoder: A copy of the encoder; it ends with the trained weights.
+        head: The head; it ends with the trained weights.
         data: The task, with the training records that were drawn.
         seed: Seed of the training.
 
@@ -95,9 +101,9 @@ def train_in_processes(
             ) from None
     made = running[0].result()
     assert made is not None
-    model = with_layer(encoder, len(data.labels)).to(next(encoder.parameters()).device)
-    model.load_state_dict({name: torch.from_numpy(value) for name, value in made.state.items()})
-    return Supervised(made.probabilities, made.choices, made.metrics, model)
+    encoder.load_state_dict({name: torch.from_numpy(value) for name, value in part_of(made.state, "encoder").items()})
+    head.restore(part_of(made.state, "head"), made.like)
+    return Supervised(made.probabilities, made.choices, made.metrics, encoder, head, made.like)
 
 
 def train_rank(rank: Rank) -> Trained | None:
@@ -111,7 +117,9 @@ def train_rank(rank: Rank) -> Trained | None:
         torch.cuda.set_device(probe.device)
     with joined(probe.device.type) as processes:
         made: Supervised = probe.train(rank.data, rank.seed, processes)
-    return Trained(made.state(), made.probabilities, made.choices, made.metrics) if processes.first else None
+    if not processes.first:
+        return None
+    return Trained(made.state(), made.probabilities, made.choices, made.metrics, made.like)
 
 
 def _free_port() -> int:

@@ -14,7 +14,8 @@ from matplotlib.gridspec import GridSpec
 from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 
-from ecgkit.evaluation.analyses.layers import LayerAnalysis, QueryMap
+from ecgkit.evaluation.analyses.layers import LayerAnalysis
+from ecgkit.evaluation.analyses.query import QueryMap
 from ecgkit.reporting.pictures.canvas import INK, QUIET, new_figure, save
 
 COLOURS = ("#1f5fa8", "#c2571a", "#2e7d4f", "#7a4fa3")
@@ -68,7 +69,8 @@ def _draw_maps(figure: Figure, rows: GridSpec, query: QueryMap, layers: Sequence
     panels = [figure.add_subplot(rows[1, place]) for place in range(len(shown))]
     images = [_draw_map(axes, query, layer) for axes, layer in zip(panels, shown, strict=True)]
     bar = figure.colorbar(images[-1], ax=panels, shrink=0.9)
-    bar.set_label(f"cosine to {query.lead}, token {query.place + 1}, record {query.record}", fontsize=8)
+    held = "" if query.seconds is None else f" ({query.seconds[0]:.2f} to {query.seconds[1]:.2f} s)"
+    bar.set_label(f"cosine to {query.lead}, token {query.place + 1}{held},\nrecord {query.record}", fontsize=8)
 
 
 def _draw_map(axes: Axes, query: QueryMap, layer: int) -> AxesImage:

@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from ecgkit.atomic import atomic_folder
-from ecgkit.evaluation.analyses.layers import LayerAnalysis, QueryMap
+from ecgkit.evaluation.analyses.layers import LayerAnalysis
 from ecgkit.evaluation.analyses.perturbations import Disturbances
+from ecgkit.evaluation.analyses.query import QueryMap
 from ecgkit.reporting.pictures.analyses import plot_layers, plot_perturbation
 
 ABOUT = "analysis.json"
@@ -29,7 +30,7 @@ def write_layer_analysis(folder: Path, analysis: LayerAnalysis, about: Mapping[s
         if analysis.map is not None:
             _map_table(analysis.map).to_csv(staging / "similarity_map.csv", index=False)
         plot_layers(analysis, staging / "layers.png", title=title)
-        _write_about(staging, about)
+        _write_about(staging, {**about, **_about_map(analysis.map)})
 
 
 def write_perturbation_analysis(
@@ -44,6 +45,14 @@ def write_perturbation_analysis(
 
 def _write_about(folder: Path, about: Mapping[str, Any]) -> None:
     (folder / ABOUT).write_text(json.dumps(about, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _about_map(query: QueryMap | None) -> dict[str, Any]:
+    """Return the patch that the similarity map starts from; its token counts from 1, as in the table."""
+    if query is None:
+        return {}
+    patch = {"record": query.record, "lead": query.lead, "token": query.place + 1, "seconds": query.seconds}
+    return {"query": patch}
 
 
 def _map_table(query: QueryMap) -> pd.DataFrame:
