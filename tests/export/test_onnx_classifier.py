@@ -86,7 +86,6 @@ def test_the_model_predicts(head: str, asked: dict[str, Any], run: Path, store: 
     ("head", "why"),
     [
         ("knn", "it compares each record with the training records"),
-        ("boosting", "its trees are no torch module"),
         ("prevalence", "it reads nothing of the record"),
     ],
 )
@@ -99,9 +98,10 @@ def test_a_head_that_is_no_module_is_refused(head: str, why: str, run: Path, sto
     assert not (tmp_path / "model.onnx").exists()
 
 
-def test_a_result_without_its_head_is_refused(run: Path, store: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("head", "keep"), [("prevalence", False), ("boosting", True)])
+def test_a_result_without_its_head_is_refused(head: str, keep: bool, run: Path, store: Path, tmp_path: Path) -> None:
     request = ProbeRequest(
-        str(store), "simulated", EncoderChoice(str(run)), head="prevalence", cache=None, device="cpu", keep_head=False
+        str(store), "simulated", EncoderChoice(str(run)), head=head, cache=None, device="cpu", keep_head=keep
     )
     Probe(request).run(tmp_path / "result")
     with pytest.raises(ResultsError, match="keeps no fitted head"):
