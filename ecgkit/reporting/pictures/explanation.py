@@ -153,5 +153,7 @@ def _draw_bars(figure: Figure, found: Explanation, height: float, width: float) 
         f"{check.random_fall:.2f} (sd {check.random_sd:.2f})   ·   likeness to the map of shuffled weights: "
         f"{round(check.likeness, 2) + 0.0:.2f}"
     )
+    if not check.passed:
+        text = f"this map fails its check   ·   {text}"
     y = 3.5 / height
     figure.text(GRID_LEFT / width, y, fit_text(text, GRID_WIDTH, 8.5), fontsize=8.5, family=FONT, color=QUIET)
