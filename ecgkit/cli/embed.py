@@ -92,7 +92,9 @@ def embed(
     say_left_out(made.notes, made.rejected, made.ledger, "features")
     if as_json:
         print_json(_as_json(made, out, took))
-    next_is(f"ecgkit probe {shlex.quote(str(run))}")
+    from ecgkit.download.hub import shown
+
+    next_is(f"ecgkit probe {shlex.quote(shown(run))}")
     if made.rejected:
         raise typer.Exit(Exit.INCOMPLETE)
 

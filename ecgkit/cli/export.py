@@ -77,10 +77,12 @@ def export(
     if made.pushed:
         say(f"sent to {made.pushed}")
         written["pushed"] = {"address": made.pushed}
+    from ecgkit.download.hub import shown
+
     if hub:
         next_is("ecgkit probe " + shlex.quote(str(hub)))
     elif made.onnx is not None and not made.onnx.with_head:
-        next_is(f"ecgkit export {shlex.quote(str(run))} --hub FOLDER")
+        next_is(f"ecgkit export {shlex.quote(shown(run))} --hub FOLDER")
     if as_json:
         print_json(written)
 

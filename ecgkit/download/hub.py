@@ -25,6 +25,11 @@ def is_address(run: object) -> bool:
     return isinstance(run, str | Path) and _SCHEME.match(str(run)) is not None
 
 
+def shown(run: str | Path) -> str:
+    """Return a run as it is typed: an address has two slashes, of which a `Path` keeps one."""
+    return _SCHEME.sub(SCHEME, str(run), count=1) if is_address(run) else str(run)
+
+
 def local_folder(run: str | Path) -> Path:
     """Return the folder of a run; a run that is named by an address is downloaded, see `fetch_model`."""
     return fetch_model(run) if is_address(run) else Path(run)
@@ -62,12 +67,12 @@ def fetch_model(address: str | Path) -> Path:
         folder = hub.snapshot_download(repo, revision=revision, allow_patterns=list(FILES), endpoint=hub_endpoint())
     except Exception as error:  # the library, its HTTP client and the disk have errors of their own
         raise DownloadError(
-            f"{address} cannot be downloaded ({_cause(error)})",
+            f"{shown(address)} cannot be downloaded ({_cause(error)})",
             remedy="Check the address and, for a private model, log in.",
         ) from None
     missing = [name for name in FILES[:2] if not (Path(folder) / name).is_file()]
     if missing:
-        raise DownloadError(f"{address} has no {missing[0]}", "a model that 'ecgkit export --hub' wrote")
+        raise DownloadError(f"{shown(address)} has no {missing[0]}", "a model that 'ecgkit export --hub' wrote")
     return Path(folder)
 
 

@@ -36,7 +36,8 @@ if TYPE_CHECKING:
 STATE = "head.safetensors"
 SCHEMA = 1
 UNIT = "mV"
-MAKE_AGAIN = "Make the result again with 'ecgkit probe', without --no-keep-head."
+MAKE_AGAIN = "Make the result again with: ecgkit probe"
+NOT_KEPT = "Make it again without --no-keep-head; the trees of boosting, and knn of very much data, are not kept."
 LAYER = "end-to-end"  # the linear layer of an encoder that was trained on the task
 
 Arrays = dict[str, NDArray[Any]]
@@ -236,7 +237,7 @@ def read_head(folder: Path) -> tuple[KeptHead, Arrays]:
     if not folder.is_dir():
         raise ResultsError(f"{folder} does not exist" if not folder.exists() else f"{folder} is a file", "a result")
     if not file.is_file():
-        raise ResultsError(f"{folder} keeps no fitted head", "a result of 'ecgkit probe'", MAKE_AGAIN)
+        raise ResultsError(f"{folder} keeps no fitted head", "a result of 'ecgkit probe' that does", NOT_KEPT)
     try:
         values = json.loads(file.read_text(encoding="utf-8"))
         if not isinstance(values, Mapping) or values.get("schema") != SCHEMA:
