@@ -25,11 +25,11 @@ def shallow(config: Any) -> Any:
     return replace(config, depth=2) if hasattr(config, "depth") else config
 
 
-def make_run(folder: Path, family: str, preset: str = "", seed: int = 0) -> Path:
+def make_run(folder: Path, family: str, preset: str = "", seed: int = 0, **changes: Any) -> Path:
     """Write the run folder of a family, of few blocks and with random weights."""
     entry = host().get(MethodEntry, family)
     preset = preset or tiny_preset(entry)
-    config = shallow(load_target(entry.presets, family)[preset])
+    config = replace(shallow(load_target(entry.presets, family)[preset]), **changes)
     torch.manual_seed(seed)
     folder.mkdir(parents=True)
     save_weights(folder / WEIGHTS, entry.load()(config))

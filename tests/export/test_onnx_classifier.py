@@ -11,14 +11,17 @@ import pytest
 import torch
 
 import ecgkit
+from ecgkit.entries import TaskEntry
 from ecgkit.errors import ConfigError, ResultsError, RunError
 from ecgkit.evaluation.features.encoder import EncoderChoice
 from ecgkit.evaluation.probe.probe import Probe
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.export.onnx_classifier import Scaling
 from ecgkit.ingestion import IngestOptions, ingest
+from ecgkit.plugins import host
 from ecgkit.signal.normalize import normalize
 from ecgkit.simulate import simulate_cohort
+from ecgkit.tasks.loading import load_task
 from tests.api.runs import make_run
 
 QUICK = ("recipe.epochs=2", "recipe.warmup_epochs=0")
@@ -80,6 +83,17 @@ def test_the_model_predicts(head: str, asked: dict[str, Any], run: Path, store: 
     if not asked:
         with pytest.raises(ConfigError, match="the head was fitted with leads of its own"):
             ecgkit.export_encoder(tmp_path / "result", onnx=tmp_path / "other.onnx", leads="I")
+
+
+@pytest.mark.slow
+def test_the_own_classifier_of_an_encoder_predicts(store: Path, tmp_path: Path) -> None:
+    classes = tuple(load_task(host().get(TaskEntry, "simulated")).labels)
+    run = make_run(tmp_path / "run", "inception1d", classes=classes)
+    Probe(ProbeRequest(str(store), "simulated", EncoderChoice(str(run)), head="own", cache=None, device="cpu")).run(
+        tmp_path / "result"
+    )
+    made = ecgkit.export_encoder(tmp_path / "result", onnx=tmp_path / "model.onnx")
+    assert made.onnx is not None and made.onnx.difference <= 1e-4
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ from tests.docs.running import shallow_presets
 
 FILES = sorted((PROJECT / "examples" / "studies").glob("*.yaml"))
 NAMES = [file.stem for file in FILES]
+# Their commands are the tests here: docs/study.md, and for each study docs/studies/clear-hug.md, ecg-soup.md,
+# hierarchical.md, kmerl.md, lamae.md, merl.md.
 QUICK = "hierarchical"
 PAPERS = {"clear-hug", "kmerl", "lamae", "hierarchical", "ecg-soup", "merl"}
 
