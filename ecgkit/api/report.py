@@ -24,7 +24,8 @@ from ecgkit.workspace.defaults import the_results
 PAGE = Path("report.html")
 NO_SUBGROUPS = "No two subgroups of the test records are large enough, or no result has its predictions."
 NO_MAP = (
-    "No result on this store keeps its features: it was probed without a cache, or by an earlier release. Probe again."
+    "No result on this store has kept features: it was probed without a cache, with a cache in another place, or by an "
+    "earlier release. Probe again."
 )
 
 

@@ -1,6 +1,8 @@
 """Models over tasks, subgroups, maps of embeddings and Challenge scores, against plain computations."""
 
 import json
+import os
+import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -125,6 +127,14 @@ def test_a_map_shows_the_kept_features_of_the_test_records(result, cohort_store:
     assert isinstance(chart, Plot)
     drawn = sorted((point.x, point.y) for series in chart.series for point in series.points)
     assert np.allclose(drawn, sorted(map(tuple, project(features[:-1], "pca").tolist())))
+    elsewhere = path.parents[3] / "elsewhere" / path.name  # not in the folder of its run, which its head names
+    elsewhere.parent.mkdir()
+    for file in path.parent.glob("*.*"):
+        shutil.copy(file, elsewhere.parent)
+    assert embeddings_section([(elsewhere, row)], records) is None
+    run = os.path.relpath(path.parents[2], elsewhere.parent)
+    (elsewhere.parent / "head.json").write_text(json.dumps({"encoder": {"run": run}}), encoding="utf-8")
+    assert embeddings_section([(elsewhere, row)], records) == section
 
 
 def test_the_map_keeps_the_directions_of_largest_spread() -> None:
@@ -177,4 +187,4 @@ def test_what_cannot_be_shown_is_said(result, cohort_store: Path, tmp_path: Path
     with pytest.raises(ConfigError, match="--projection without --data"):
         ecgkit.report(tmp_path, projection="umap")
     ecgkit.report(tmp_path / "run", out=tmp_path / "page.html", data=cohort_store, tests=False)
-    assert "No result on this store keeps its features" in (tmp_path / "page.html").read_text()
+    assert "No result on this store has kept features" in (tmp_path / "page.html").read_text()

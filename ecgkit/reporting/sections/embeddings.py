@@ -5,6 +5,7 @@ two dimensions can. UMAP (McInnes et al., arXiv 1802.03426) keeps neighbours; th
 little.
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -16,7 +17,7 @@ from ecgkit.distribution import install_extra
 from ecgkit.errors import ConfigError
 from ecgkit.evaluation.features.cache import cache_folder, kept_features
 from ecgkit.evaluation.results.predictions import Predictions, has_predictions, predictions_of
-from ecgkit.evaluation.results.row import ResultRow
+from ecgkit.evaluation.results.row import HEAD, ResultRow
 from ecgkit.reporting.elements.names import result_names
 from ecgkit.reporting.elements.section import Figure, Plot, Point, Rows, Section, Series, Table
 from ecgkit.store.records import RecordTable
@@ -63,7 +64,7 @@ def _figure(path: Path, row: ResultRow, name: str, records: RecordTable, project
         return None
     predictions = predictions_of(path, row)
     place = records.places(predictions.records.tolist())
-    features, held = kept_features(cache_folder(path.parents[2]) / key, np.maximum(place, 0))
+    features, held = kept_features(cache_folder(_run_of(path)) / key, np.maximum(place, 0))
     held &= place >= 0
     if held.sum() < 3:
         return None
@@ -83,6 +84,16 @@ def _figure(path: Path, row: ResultRow, name: str, records: RecordTable, project
     return Figure(
         title, f"Map of {len(chosen)} embeddings, {name}", Plot(*axes, series, square=True), Table(COLUMNS, lines), note
     )
+
+
+def _run_of(path: Path) -> Path:
+    """Return the run folder of a result: the one that its kept head names, or else the one that it lies in."""
+    try:
+        head = json.loads(path.with_name(HEAD).read_text(encoding="utf-8"))
+        named = path.parent / head["encoder"]["run"] if head["encoder"]["run"] else None
+    except (OSError, ValueError, KeyError, TypeError):  # no head was kept, or its file is damaged: there is no map then
+        named = None
+    return path.parents[2] if named is None or not named.is_dir() else named
 
 
 def project(features: NDArray[np.floating], projection: Projection) -> NDArray[np.float64]:

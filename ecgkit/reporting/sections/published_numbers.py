@@ -28,7 +28,9 @@ def published_numbers_section(rows: Rows) -> Section | None:
     )
     pairs = tuple(_beside(entry, row) for _, row in rows for entry in entries if _twins(entry, row))
     title = "Measured beside published, same method by name"
-    beside = Figure(title, title, None, Table(BESIDE, pairs), "AUROC × 100.")
+    # Pairs of which none can be compared are folded: they would take more room than the measured results.
+    compared = any(pair[BESIDE.index("difference")] is not None for pair in pairs)
+    beside = Figure(title, title, None, Table(BESIDE, pairs), "AUROC × 100.", folded=not compared)
     return Section("Published numbers", (beside, sources, alone) if pairs else (sources, alone), NOTE)
 
 
