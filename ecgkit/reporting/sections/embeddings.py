@@ -124,7 +124,8 @@ def _umap(scaled: NDArray[np.float64]) -> NDArray[np.float64]:
         ) from None
     neighbours = min(15, len(scaled) - 1)
     made = umap.UMAP(n_neighbors=neighbours, random_state=SEED, n_jobs=1).fit_transform(scaled)
-    return np.asarray(made, np.float64)
+    spots = np.asarray(made, np.float64)
+    return spots - spots.mean(0)  # its place means nothing, and far from 0 the axes would be mostly empty
 
 
 def _labels(predictions: Predictions, chosen: NDArray[np.int64]) -> list[str]:
