@@ -40,7 +40,15 @@ def test_an_encoder_of_complex_numbers_is_refused_with_the_reason(family: str, t
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", [family for family in FAMILIES if family not in COMPLEX])
+def test_an_encoder_whose_graph_fixes_the_batch_is_refused(tmp_path: Path) -> None:
+    """CRT reads a Fourier transform, whose graph the exporter makes for one batch size."""
+    with pytest.raises(RunError, match="crt works for one batch size only"):
+        export_onnx(library.load(make_run(tmp_path / "run", "crt")), tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", [family for family in FAMILIES if family not in {*COMPLEX, "crt"}])
 def test_every_family_equals_torch(family: str, tmp_path: Path) -> None:
     encoder = library.load(make_run(tmp_path / "run", family))
     done = export_onnx(encoder, tmp_path / "model.onnx")
