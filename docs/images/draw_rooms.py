@@ -20,10 +20,13 @@ PROJECT = HERE.parents[1]
 CORE = PROJECT / "ecgkit"
 # Rows of the picture from top to bottom: a title, and the last room of the row in the order of the test.
 ROWS = (
-    ("basic rules", "schedules"),
+    ("basic rules", "choices"),
+    ("telling and stopping", "schedules"),
     ("entries and files", "unfinished"),
     ("plugins and settings", "compiled"),
     ("one ECG", "recording"),
+    ("where work runs", "slurm"),
+    ("the store", "signatures"),
     ("from files to a store", "ingestion"),
     ("added to a store", "simulate"),
     ("parts of a method", "methods"),
@@ -87,7 +90,7 @@ def draw(out: Path) -> None:
                 ends = (x0, y0 + 0.27), (x1, y1 - 0.27)
                 axes.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=8, color=SOFT, lw=0.8))
     words = "plugins/\none package\nper family,\nfound by its\nentry point,\nas yours is"
-    box(axes, 6.9, -len(rows) + 3, words, size=(1.5, 2.1), fill=YOURS)
+    box(axes, 6.9, -len(rows) + 7, words, size=(1.5, 2.1), fill=YOURS)
     axes.set_xlim(-3.1, 7.9)
     axes.set_ylim(-len(rows) + 0.5, 0.5)
     axes.axis("off")

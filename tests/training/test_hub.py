@@ -185,8 +185,8 @@ def test_imported_weights_may_see_more_of_a_record(weights: Path, tmp_path: Path
     signal = synthetic_signal(15_000)
     parts = [one(signal[:, start : start + 5000], 500, "12", "mV").pooled for start in (0, 5000, 10_000)]
     found = three(signal, 500, "12", "mV").pooled
-    # The filter sees each window on its own in both, so the features are the mean of theirs. But `one` rounds windows to
-    # counts after the filter and `three` before it, which differs by half a step: 1 / 131,068 of the range of a lead.
+    # The filter sees each window on its own in both, so the features are the mean of theirs. But `one` rounds windows
+    # to counts after the filter and `three` before it, which differs by half a step: 1 / 131,068 of a lead's range.
     half_a_step = 1 / 131_068
     np.testing.assert_allclose(found, np.mean(parts, axis=0), atol=4 * half_a_step)
     short = three(signal[:, :5000], 500, "12", "mV").pooled
