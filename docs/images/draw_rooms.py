@@ -90,7 +90,7 @@ def draw(out: Path) -> None:
                 ends = (x0, y0 + 0.27), (x1, y1 - 0.27)
                 axes.add_patch(FancyArrowPatch(*ends, arrowstyle="-|>", mutation_scale=8, color=SOFT, lw=0.8))
     words = "plugins/\none package\nper family,\nfound by its\nentry point,\nas yours is"
-    box(axes, 6.9, -len(rows) + 7, words, size=(1.5, 2.1), fill=YOURS)
+    box(axes, 6.9, -len(rows) + 3.5, words, size=(1.5, 2.1), fill=YOURS)
     axes.set_xlim(-3.1, 7.9)
     axes.set_ylim(-len(rows) + 0.5, 0.5)
     axes.axis("off")
