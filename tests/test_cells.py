@@ -15,6 +15,15 @@ from ecgkit import cells
 from ecgkit.cells import Cell, Claims, do_cells
 from ecgkit.errors import OutputError
 from ecgkit.executor import open_executor
+from tests.conftest import PROJECT
+
+
+@pytest.fixture(autouse=True)
+def workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let worker processes import this module, and let no later command tell of workers that died here."""
+    monkeypatch.syspath_prepend(PROJECT)
+    monkeypatch.setattr("ecgkit.executor._lost", [])
+
 
 FOREIGN = json.dumps(["another machine", 1, "1", "far", "2026-01-01"])
 

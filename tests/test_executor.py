@@ -11,6 +11,14 @@ import pytest
 
 from ecgkit.errors import ConfigError, RecordError, WorkerError
 from ecgkit.executor import LATER, lost_workers, open_executor
+from tests.conftest import PROJECT
+
+
+@pytest.fixture(autouse=True)
+def workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let worker processes import this module, and let no later command tell of workers that died here."""
+    monkeypatch.syspath_prepend(PROJECT)
+    monkeypatch.setattr("ecgkit.executor._lost", [])
 
 
 def square(n: int) -> int:

@@ -125,10 +125,11 @@ class Asked:
 
     @property
     def title(self) -> str:
-        """Name of the cell: table, encoder, task, head, leads and amounts of labels."""
+        """Name of the cell: table, encoder, task, head and its settings, leads and amounts of labels."""
         first = self.requests[0]
         amounts = dict.fromkeys(amount_of(request) for request in self.requests)
-        parts = [first.task, first.head_name, *([f"leads {first.leads}"] if first.leads else [])]
+        parts = [first.task, " ".join([first.head_name, *first.head_settings])]
+        parts += [f"leads {first.leads}"] if first.leads else []
         parts += [] if list(amounts) == [""] else [" / ".join(amount or "all labels" for amount in amounts)]
         parts += [f"layers {self.probe.layers}"] * bool(self.probe.layers) + list(self.probe.perturb)
         seed = f"seed {self.seed}" if self.seed is not None else ""

@@ -69,6 +69,7 @@ class _Key:
     table: str
     encoder: str
     head: str
+    settings: tuple[str, ...]
     leads: str
     labels: str
 
@@ -85,9 +86,8 @@ def lines_of(asked: Sequence[tuple[Asked, Sequence[ResultRow | None]]]) -> list[
         if each.probe.layers or each.probe.perturb:
             continue
         for request, row in zip(each.requests, rows, strict=True):
-            key = _Key(
-                each.probe.cell or each.probe.name, each.of, request.head_name, request.leads, amount_of(request)
-            )
+            table, head = each.probe.cell or each.probe.name, (request.head_name, request.head_settings)
+            key = _Key(table, each.of, *head, request.leads, amount_of(request))
             of.setdefault(key, each)
             groups.setdefault(key, {}).setdefault(request.task, []).extend([row] if row else [])
     return [line for key, tasks in groups.items() for line in _lines(key, of[key], tasks)]
@@ -107,7 +107,8 @@ def _lines(key: _Key, asked: Asked, tasks: Mapping[str, list[ResultRow]]) -> Ite
 
 
 def _line(key: _Key, task: str, auroc: str, results: int, published: str) -> Line:
-    return Line(key.table, key.encoder, task, key.head, key.leads, key.labels, auroc, results, published)
+    head = " ".join([key.head, *key.settings])
+    return Line(key.table, key.encoder, task, head, key.leads, key.labels, auroc, results, published)
 
 
 def _published(key: _Key, asked: Asked, task: str) -> str:
