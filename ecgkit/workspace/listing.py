@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ecgkit.entries import HeadEntry, MethodEntry, SupplyEntry, TaskEntry, load_target
-from ecgkit.errors import EcgkitError, RunError
+from ecgkit.errors import EcgkitError, RunError, StoreError
 from ecgkit.methods.habits import habits_of
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
@@ -226,5 +226,10 @@ def _missing(entry: MethodEntry, config: Any, store: Store) -> Iterator[str]:
     supplies = host().entries(SupplyEntry)
     for need in entry.needs:
         supply = supplies.get(need)
-        if supply is not None and supply.holds and not is_there(supply, config, store):
-            yield f"{need} ({command_of(supply, store)})"
+        if supply is None or not supply.holds:
+            continue
+        try:
+            if not is_there(supply, config, store):
+                yield f"{need} ({command_of(supply, store)})"
+        except StoreError as error:  # the preset names an extraction that the store lacks
+            yield f"{need} ({error})"

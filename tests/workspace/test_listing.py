@@ -54,6 +54,8 @@ def test_encoders_say_their_input_and_size_and_what_a_store_lacks(ecgkit, cohort
     assert tiny.encoder_parameters == sum(p.numel() for p in method.encoder.parameters())
     assert tiny.contract == str(presets["tiny"].signal)
     assert tiny.fits is False and f"ecgkit extract-knowledge {cohort_store}" in tiny.lacks
+    [paper] = [found for found in library.list_encoders("kmerl", data=cohort_store) if found.preset == "paper"]
+    assert "no entities of extraction 'model'" in paper.lacks
     shown = ecgkit("encoders", "stmem", "--data", cohort_store)
     assert shown.out.count("can be trained on the store") == len(library.list_encoders("stmem"))
     assert ecgkit("encoders", "stmen").code == 2
