@@ -169,7 +169,7 @@ def verify_store(store: PathLike | None = None, *, progress: Progress = silent) 
         progress: Called with stage, records done and records in all.
 
     Raises:
-        StoreError: Something differs from what was stored, or there is not exactly one store to choose.
+        StoreError: A record or a view differs from its checksum, or the folder holds no store or several.
     """
     return verification.verify_store(Store(the_store(store, "ecgkit inspect")), progress)
 

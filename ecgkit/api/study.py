@@ -150,8 +150,8 @@ def study(
 ) -> StudyResult:
     """Do the pretrainings and probes of a study that are not done yet, and write its tables beside published numbers.
 
-    A stopped study continues with the same call: what is done is not done again, and a stopped training goes on at its
-    last checkpoint. Several calls may share one folder: each does the cells that nobody else is at.
+    A stopped study continues with the same call: finished cells are kept, and a stopped training continues at its last
+    checkpoint. Several calls may share one folder: each does the cells that no other call is working on.
 
     Args:
         file: YAML file of the study.

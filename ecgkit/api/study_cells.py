@@ -219,7 +219,7 @@ def _source(opened: OpenedStudy, corpus: Corpus, progress: Progress) -> str | Pa
 
 
 def _link(source: str, copy: str) -> None:
-    """Give a file a second name; copy it where the file system has no second names."""
+    """Make a hard link to a file, or a copy where the file system has no hard links."""
     try:
         os.link(source, copy)
     except OSError:

@@ -164,8 +164,8 @@ def pretrain(
         bool | None,
         typer.Option(
             "--stream/--no-stream",
-            help="Read the view in blocks, in random order, and mix the records of a GiB of them. Default: only if the "
-            "view takes more than half of the machine's memory.",
+            help="Read the view in blocks, in random order, and mix the records of 1 GiB of blocks at a time. "
+            "Default: only if the view takes more than half of the machine's memory.",
         ),
     ] = None,
     scratch: Annotated[

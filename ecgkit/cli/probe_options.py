@@ -208,7 +208,9 @@ Workers = Annotated[
 Gpus = Annotated[
     int,
     typer.Option(
-        rich_help_panel=ENCODING, min=0, help="Number of GPUs that encode records, one process each, not --device."
+        rich_help_panel=ENCODING,
+        min=0,
+        help="Number of GPUs that encode records, instead of --device. Each has one process.",
     ),
 ]
 Dask = Annotated[

@@ -59,7 +59,7 @@ def study(
 ) -> None:
     """Pretrain and probe a grid from one file, and set the numbers beside published ones.
 
-    The same command goes on after a stop: what is done is not done again, and a stopped training continues at its last
+    After a stop, the same command continues: finished cells are kept, and a stopped training continues at its last
     checkpoint. A cell that fails does not stop the others.
     """
     options = {**locals(), "stores": named_paths(stores or [])}

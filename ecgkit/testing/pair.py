@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import socket
 import tempfile
 import time
 import traceback
@@ -18,7 +17,7 @@ from ecgkit.tasks.loading import find_task
 from ecgkit.testing.case import OPTIONS
 from ecgkit.testing.gradients import taken_step
 from ecgkit.testing.result import CheckFailed
-from ecgkit.training.processes import joined
+from ecgkit.training.processes import free_port, joined
 from ecgkit.training.setup import set_up
 from ecgkit.training.weights import load_weights, save_tensors
 
@@ -42,7 +41,7 @@ def gradient_in_two(entry: MethodEntry, config: Any, store: Path, task: str) -> 
     """
     context = multiprocessing.get_context("forkserver")  # imports torch once, then forks before any thread
     context.set_forkserver_preload(["torch", "torch.distributed.fsdp", "ecgkit.testing.pair"])
-    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(_free_port()), "WORLD_SIZE": "2"}
+    address = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "WORLD_SIZE": "2"}
     with tempfile.TemporaryDirectory() as folder:
         work = (address, Path(folder), entry, config, store, task)
         children = [context.Process(target=_child, args=(rank, *work), daemon=True) for rank in range(2)]
@@ -84,9 +83,3 @@ def _child(rank: int, address: dict[str, str], folder: Path, *work: Any) -> None
         last = traceback.format_exc().strip().splitlines()[-1]
         (folder / f"error-{rank}").write_text(last[:300], encoding="utf-8")
         raise SystemExit(1) from None
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

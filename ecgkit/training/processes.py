@@ -7,6 +7,7 @@ alone, so that they do not wait for a GPU.
 
 import os
 import re
+import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -132,6 +133,13 @@ def joined(device: str) -> Iterator[Processes]:
         yield Processes(found.rank, found.size, found.local_rank, control)
     finally:
         dist.destroy_process_group()
+
+
+def free_port() -> int:
+    """Return a port of this machine at which processes can meet."""
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 def placement(environment: Mapping[str, str]) -> Processes | None:

@@ -81,17 +81,7 @@ class CrtEncoder(Encoder):
         self.summary = nn.Parameter(torch.randn(len(DOMAINS), D))
         self.positions = nn.Parameter(torch.randn(sum(config.patches) + len(DOMAINS), D))
         self.domain = nn.Parameter(torch.randn(len(DOMAINS), D))
-        self.blocks = nn.ModuleList(
-            Block(
-                width=D,
-                heads=config.heads,
-                hidden=config.hidden,
-                head_width=config.head_width,
-                qkv_bias=False,
-                dropout=config.dropout,
-            )
-            for _ in range(config.depth)
-        )
+        self.blocks = _blocks(config, config.depth)
 
     def patches(self, x: Tensor) -> Domains:
         """Cut a signal with its spectrum ``[B, L, 2 T]`` into patches, ``[B, n, L, p]`` of each domain."""
@@ -174,17 +164,7 @@ class Crt(Method):
         D = config.width
         self.hidden = nn.Parameter(torch.randn(len(DOMAINS), D))
         self.places = nn.Parameter(torch.randn(sum(config.patches), D))
-        self.blocks = nn.ModuleList(
-            Block(
-                width=D,
-                heads=config.heads,
-                hidden=config.hidden,
-                head_width=config.head_width,
-                qkv_bias=False,
-                dropout=config.dropout,
-            )
-            for _ in range(config.decoder_depth)
-        )
+        self.blocks = _blocks(config, config.decoder_depth)
         self.to_patch = nn.ModuleList(nn.Linear(D, len(config.signal.leads) * config.patch) for _ in DOMAINS)
         self.before, self.after = nn.Linear(D, D), nn.Linear(D, D)
 
@@ -259,6 +239,20 @@ class Crt(Method):
             order = torch.cat([at, gone]).argsort()
             found.append(net(torch.cat([known, made], dim=1)[:, order]))
         return found
+
+
+def _blocks(config: CrtConfig, depth: int) -> nn.ModuleList:
+    return nn.ModuleList(
+        Block(
+            width=config.width,
+            heads=config.heads,
+            hidden=config.hidden,
+            head_width=config.head_width,
+            qkv_bias=False,
+            dropout=config.dropout,
+        )
+        for _ in range(depth)
+    )
 
 
 def _others(count: int, hidden: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Studies: what a file says becomes cells; what is done is not done again, what fails is named, and goes on later."""
+"""Studies: a file becomes cells. Finished cells are kept; a cell that fails is named and tried again later."""
 
 import csv
 import json

@@ -6,7 +6,6 @@ normalisation on a CPU, whose statistics are those of the parts.
 """
 
 import os
-import socket
 from concurrent import futures
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,7 +22,7 @@ from ecgkit.evaluation.probe.kept import part_of
 from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.methods import Encoder
 from ecgkit.tasks.data import TaskData
-from ecgkit.training.processes import joined
+from ecgkit.training.processes import free_port, joined
 from ecgkit.training.workers import Workers
 
 
@@ -84,7 +83,7 @@ def train_in_processes(
         WorkerError: A process was killed.
     """
     devices, size = workers.devices, max(workers.count, workers.gpus)
-    port = _free_port()
+    port = free_port()
     alone = replace(request, workers=1, gpus=0)
     ranks = [
         Rank(replace(alone, device=devices[rank % len(devices)]), data, seed, rank, size, port) for rank in range(size)
@@ -120,9 +119,3 @@ def train_rank(rank: Rank) -> Trained | None:
     if not processes.first:
         return None
     return Trained(made.state(), made.probabilities, made.choices, made.metrics, made.like)
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])

@@ -1,4 +1,4 @@
-"""The codes of DinoSR: each of a teacher's layers has a codebook, whose codes are moving means of what chose them.
+"""The codes of DinoSR: each layer of the teacher has a codebook. A code is a moving mean of the tokens that chose it.
 
 Liu et al., DinoSR: Self-Distillation and Online Clustering for Self-supervised Speech Representation Learning, arXiv
 2305.10005, equations 2 to 5. For layer l with codebook E_l, x a token of the teacher's layer after `normalized`:
