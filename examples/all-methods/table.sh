@@ -6,7 +6,8 @@
 #   DIFFICULTY=hard SUBSET=2000 SEEDS=0 METHODS="simclr clear" examples/all-methods/table.sh OUT    # a piece of it
 #
 # DIFFICULTY=hard takes a cohort that random encoders do not solve, and the classes of simulated-hard.yaml. SUBSET trains
-# on fewer records; the probe still uses all. PARTS=train or PARTS=probe does one half only. Rows stay in OUT/table.
+# on fewer records; the probe still uses all. PARTS=train or PARTS=probe does one half only. FRACTIONS=1,100 also probes
+# with 1 % of the labels, one draw for each seed. Rows stay in OUT/table.
 # Same records, same epochs and preset `tiny` for all; a tenth of the epochs warms up. HeartLang's two stages share the
 # budget of one method. What is done is never done again: run the same command to go on. Each training writes OUT/logs.
 set -euo pipefail
@@ -14,7 +15,7 @@ out=${1:?name the folder of stores, runs and results}
 here=$(cd "$(dirname "$0")" && pwd)
 difficulty=${DIFFICULTY:-standard} subset=${SUBSET:-} parts=${PARTS:-train probe} task=simulated
 [ "$difficulty" = hard ] && task=$here/simulated-hard.yaml
-records=${RECORDS:-20000} epochs=${EPOCHS:-2} seeds=${SEEDS:-0 1 2} device=${DEVICE:-auto}
+records=${RECORDS:-20000} epochs=${EPOCHS:-2} seeds=${SEEDS:-0 1 2} fractions=${FRACTIONS:-} device=${DEVICE:-auto}
 methods=${METHODS:-simclr byol barlow_twins vicreg moco moco_v3 simsiam dino ts_tcc clocs cmsc 3kg jepa data2vec cpc \
 heartlang stmem clear lamae merl kmerl hierarchical}
 mkdir -p "$out/runs" "$out/logs"
@@ -54,6 +55,6 @@ for seed in $seeds; do
   # The encoders of this seed, the same ones with random weights of this seed, and the baselines.
   [[ $parts == *probe* ]] || continue
   ecgkit probe --models "runs/*-s$seed,random" --baselines --tasks "$task" --data cohort.zarr --seed "$seed" \
-    --device "$device" --out table
+    --device "$device" ${fractions:+--fraction "$fractions" --seeds 1} --out table
 done
 [[ $parts != *probe* ]] || ecgkit report table --out table/report.html --md table/table.md --csv table/classes.csv
