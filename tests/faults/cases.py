@@ -17,6 +17,8 @@ RECORDS = 40
 MODEL = ("width=16", "depth=1", "heads=1", "head_width=16", "decoder_width=16", "decoder_heads=1")
 SETTINGS = tuple(part for text in (*MODEL, "signal.eval_starts=[0.5]") for part in ("--set", text))
 RUN = ("--method", "stmem", "--preset", "tiny", "--data", "s.zarr", *SETTINGS)
+HERE = ("--workers", "0", "--save-minutes", "0", "--device", "cpu")  # in one process, with a checkpoint at each step
+PRETRAIN = ("pretrain", *RUN, "--out", "r", *HERE)
 UNSTABLE = ("seconds", "environment", "git", "command", "date", "at")  # keys of JSON files that differ from run to run
 # In the name of a file that is not finished: a number of a process, or random letters.
 RANDOM = re.compile(r"[0-9a-f]{32}|(?<=\.)(?:\d+|[a-z0-9_]{8})(?=\.(?:partial|old))")
@@ -119,22 +121,24 @@ CASES = {
         ),
         Case(
             "pretrain",
-            (
-                "pretrain",
-                *RUN,
-                "--out",
-                "r",
-                "--epochs",
-                "2",
-                "--workers",
-                "0",
-                "--save-minutes",
-                "0",
-                "--device",
-                "cpu",
-            ),
+            (*PRETRAIN, "--epochs", "2"),
             "r",
             ("ingest", "view"),
+            read_run,
+            ("pretrain", "--resume", "r"),
+        ),
+        Case(
+            "replace-store",
+            ("ingest", "src", "--out", "s.zarr", "--overwrite"),
+            "s.zarr",
+            ("ingest", "beats"),
+            read_store,
+        ),
+        Case(
+            "replace-run",
+            (*PRETRAIN, "--epochs", "1", "--set", "recipe.checkpoint=last", "--overwrite"),
+            "r",
+            ("ingest", "view", "pretrain"),
             read_run,
             ("pretrain", "--resume", "r"),
         ),
