@@ -23,7 +23,7 @@ from ecgkit.api.study_cells import (
     row_in,
     with_models,
 )
-from ecgkit.cells import Cell, do_cells
+from ecgkit.cells import WAITING, Cell, do_cells
 from ecgkit.choices import notes_choices
 from ecgkit.entries import HeadEntry
 from ecgkit.errors import ConfigError, EcgkitError
@@ -222,9 +222,13 @@ def _do_stage(
         told.settled += 1
         progress("cells", told.settled, told.cells)
 
+    def waiting(held: int) -> None:
+        progress(WAITING, len(cells) - held, len(cells))
+
     work = partial(_do_aloud, opened, say, progress) if jobs == 1 else partial(do, opened)
+    done = partial(is_done, opened)
     with open_executor(jobs) as executor:
-        failed = do_cells(opened.out / "work", cells, work, partial(is_done, opened), executor, settled=settled)
+        failed = do_cells(opened.out / "work", cells, work, done, executor, settled=settled, waiting=waiting)
     told.failed |= failed
 
 

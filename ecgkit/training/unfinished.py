@@ -108,7 +108,7 @@ def run_in_progress(out: Path, settings: dict[str, Any], *, overwrite: bool, res
         _take_over(work.folder)
         _check_parents(work.folder, settings)
         _check_data(work.folder, settings)
-        work.begin(str(settings["identity"]))
+        work.begin(str(settings["identity"]), anew=False)
         with atomic_file(work.folder / RESUME) as path:
             write_yaml(path, settings)
         yield work.folder

@@ -100,7 +100,8 @@ def install(root: Path, fault: str, at: int, seen: Callable[[str], object]) -> N
         if fault == "power":
             kept.update(map(_version, _files(root)))
 
-    os.fsync, os.sync = fsync, sync
+    os.fsync = fsync  # type: ignore[assignment]  # its parameter has a name of its own in typeshed
+    os.sync = sync
     sys.addaudithook(hook)
 
 

@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,6 +107,19 @@ def test_other_settings_do_not_go_on_and_overwrite_begins_anew(
         train(cohort_store, out, config=NOISY, resume=True, seed=1)
     train(cohort_store, out, config=NOISY, overwrite=True)
     assert_equal(out, undisturbed)
+
+
+def test_a_resumed_training_with_other_settings_throws_nothing_away_even_if_it_replaces_a_run(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with suppress(KeyboardInterrupt), run_in_progress(out, {"identity": "x"}, overwrite=True, resume=False) as folder:
+        (folder / "checkpoints" / "step-00000001").mkdir(parents=True)
+        raise KeyboardInterrupt
+    with (
+        pytest.raises(OutputError, match="other settings"),
+        run_in_progress(out, {"identity": "y"}, overwrite=True, resume=True),
+    ):
+        pass
+    assert (folder / "checkpoints" / "step-00000001").exists()
 
 
 def test_an_unfinished_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:

@@ -228,9 +228,24 @@ def load_row(path: Path) -> ResultRow:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values.get("schema") not in (1, SCHEMA):
             raise ResultsError(f"{path} has schema {values.get('schema')!r}", expected)
-        return build(ResultRow, _migrated(values), source=str(path))
-    except (OSError, ValueError, AttributeError, ConfigError) as error:
+        return _checked(build(ResultRow, _migrated(values), source=str(path)))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ConfigError) as error:
         raise ResultsError(f"{path} cannot be read ({str(error).splitlines()[0][:120]})", expected) from None
+
+
+def _checked(row: ResultRow) -> ResultRow:
+    """Return a row, if its free mappings have the names by which every reader looks into them.
+
+    Raises:
+        ValueError: A name is missing, as after a flipped bit.
+    """
+    missing = [
+        f"counts/{part}/records" for part in ("train", "val", "test") if "records" not in row.counts.get(part, {})
+    ]
+    missing += ["contract/input"] * ("input" not in row.contract)
+    if missing:
+        raise ValueError(f"{missing[0]} is missing")
+    return row
 
 
 def _migrated(values: dict[str, Any]) -> dict[str, Any]:
