@@ -122,6 +122,15 @@ def test_a_resumed_training_with_other_settings_throws_nothing_away_even_if_it_r
     assert (folder / "checkpoints" / "step-00000001").exists()
 
 
+def test_a_damaged_name_in_the_settings_of_a_run_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "run.partial"
+    folder.mkdir()
+    (folder / ".ecgkit").write_text("unfinished run\n")
+    (folder / "resume.yaml").write_text("store: s.zarr\ntask: ''\nopxions: {}\n")
+    with pytest.raises(RunError, match=r"resume\.yaml is damaged: it has no options"):
+        read_resume(tmp_path / "run")
+
+
 def test_an_unfinished_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:
     out = tmp_path / "run"
     with run_in_progress(out, {"identity": "x"}, overwrite=False, resume=False) as folder:
