@@ -73,9 +73,7 @@ def test_a_server_that_is_busy_once_is_asked_again(folder: Path, tmp_path: Path,
     assert (report.taken, report.rejected) == (2, [])
 
 
-@pytest.mark.parametrize(
-    ("fault", "message"), [(500, "cannot be listed.*500"), ("stall", "cannot be listed.*imeout")]
-)
+@pytest.mark.parametrize(("fault", "message"), [(500, "cannot be listed.*500"), ("stall", "cannot be listed.*imeout")])
 def test_a_server_that_stays_so_is_one_clear_line(folder: Path, tmp_path: Path, fault, message: str) -> None:
     began = time.perf_counter()
     with serving(folder, fault, 1000) as address, pytest.raises(DatasetError, match=message):
