@@ -238,5 +238,5 @@ def test_a_plan_counts_cells_without_doing_any(
     training = plan.cells[1]
     assert training.cost.hours is not None and training.cost.disk is not None
     assert 0 < training.cost.hours < 1e-3 and training.cost.disk > 1e4
-    assert plan.views == 4 * 160 * 12 * 2500
+    assert plan.views == 160 * 12 * (2 * 2500 + 8)
     assert not (tmp_path / "studies").exists()
