@@ -138,8 +138,8 @@ def test_facts_survive_their_file(tmp_path: Path) -> None:
         (
             Facts(leak_guard=LeakFacts(checked=True, tested=9, compared=7, unsigned=2)),
             "leak guard",
-            "7 of 9 test records were also compared by waveform signature, which finds copies at another rate, scale or "
-            "length or with fewer leads; 2 test records have no signature; 2 pretraining records have no signature",
+            "7 of 9 test records were also compared by waveform signature, which finds copies at another rate, scale "
+            "or length or with fewer leads; 2 test records have no signature; 2 pretraining records have no signature",
         ),
         (
             Facts(leak_guard=LeakFacts(checked=True, tested=9, same_store=True)),
