@@ -113,27 +113,16 @@ def ranks(parent: int) -> Iterator[int]:
 def training(store: Path, out: Path, kills: int, seed: int) -> int:
     """Train in four processes that are killed; return the number of kills."""
     sizes = [word for size in SMALL for word in ("--set", size)]
-    words = ("pretrain", "--method", "stmem", "--preset", "tiny", "--data", store, "--out", out, "--epochs", EPOCHS)
-    words = (
-        *words,
-        *sizes,
-        "--processes",
-        WORKERS,
-        "--workers",
-        0,
-        "--device",
-        "cpu",
-        "--save-minutes",
-        0.02,
-        "--overwrite",
-    )
+    begin: tuple[object, ...] = ("pretrain", "--method", "stmem", "--preset", "tiny", "--data", store, "--out", out)
+    begin += ("--epochs", EPOCHS, *sizes, "--save-minutes", 0.02, "--workers", 0, "--overwrite")
+    at: tuple[object, ...] = ("--processes", WORKERS, "--device", "cpu")
     chance, done = random.Random(seed), 0
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    again = ("pretrain", "--resume", out, "--processes", WORKERS, "--device", "cpu")
+    again = ("pretrain", "--resume", out)
     while not out.exists():
         begun = bool(checkpoints(out))
         process = subprocess.Popen(
-            [sys.executable, "-m", "ecgkit", *map(str, again if begun else words)],
+            [sys.executable, "-m", "ecgkit", *map(str, (*(again if begun else begin), *at))],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
