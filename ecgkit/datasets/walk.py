@@ -70,6 +70,23 @@ def walk_for(
     return sorted(found), refused
 
 
+def walk_named(root: Path, is_wanted: Callable[[str], bool]) -> tuple[list[str], list[Refused]]:
+    """Return the paths of the files below a folder whose names are wanted, in order, and the folders not entered.
+
+    Args:
+        root: The folder. Folders in it whose names begin with a dot are not entered.
+        is_wanted: Whether a file is wanted, given its name.
+    """
+    if not is_local(root):
+        return sorted(_remote(root, "", lambda entry: is_wanted(entry.name) and entry.is_file())), []
+    found: list[str] = []
+    refused: list[Refused] = []
+    for _, prefix, folders, files in _entered(root, refused):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [f"{prefix}{name}" for name in files if is_wanted(name)]
+    return sorted(found), refused
+
+
 def _suffix(name: str) -> str:
     stem, dot, suffix = name.rpartition(".")
     return f"{dot}{suffix}".lower() if stem else ""

@@ -8,6 +8,7 @@ import random
 import resource
 import signal
 import sys
+import tempfile
 import time
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -34,11 +35,12 @@ def main() -> None:
     given = parser.parse_args()
     guided = None if given.plain else _atheris()
     with _instrumented(guided):
-        from tests.fuzz.targets import TARGETS
+        from tests.fuzz.targets import TARGETS, in_memory
 
         if given.name == "list":
             print("\n".join(TARGETS))
             return
+        tempfile.tempdir = in_memory()
         out = given.out or Path(f"fuzz-{given.name}")
         target = TARGETS[given.name]
         corpus = out / "corpus"
