@@ -269,8 +269,8 @@ def _show(done: "Pretraining") -> None:
     first, last, best = done.metrics[0], done.metrics[-1], done.best
     say(f"{done.run}: {len(done.metrics)} epochs in {done.seconds:.1f} s")
     say(
-        f"validation loss {first['val_loss']:.4f} -> {last['val_loss']:.4f}, "
-        f"lowest {best['val_loss']:.4f} in epoch {best['epoch']}"
+        f"validation loss {first['val_loss']:z.4f} -> {last['val_loss']:z.4f}, "
+        f"lowest {best['val_loss']:z.4f} in epoch {best['epoch']}"
     )
 
 
