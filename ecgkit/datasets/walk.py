@@ -24,16 +24,20 @@ class Refused:
     is_lost: bool
 
 
-def walk(root: Path) -> tuple[list[str], list[Refused]]:
-    """Return the paths of all files and folders below a local folder, relative to it, and the folders not entered.
+def walk(root: Path, suffix: str = "") -> tuple[list[str], list[Refused]]:
+    """Return the paths of the files and folders below a local folder, relative to it, and the folders not entered.
 
     A link to a folder within the root is not followed, since that folder is read in its own place. One that leads out
     of the root is refused.
+
+    Args:
+        root: The folder.
+        suffix: End of the names to return; empty for all.
     """
     found: list[str] = []
     refused: list[Refused] = []
     for _, prefix, folders, files in _entered(root, refused):
-        found += [f"{prefix}{name}" for name in (*folders, *files)]
+        found += [f"{prefix}{name}" for name in (*folders, *files) if name.endswith(suffix)]
     return found, refused
 
 
