@@ -237,10 +237,10 @@ def plan_batches(
     rng = np.random.default_rng([*order, 0] if order else 0)
     if order:
         rows = rng.permutation(rows)
-    _, lead_set = np.unique(view.present[rows], axis=0, return_inverse=True)
+    lead_set = lead_sets(view.present[rows])
     batches = []
     for number in range(int(lead_set.max()) + 1 if len(rows) else 0):
-        members = rows[lead_set.ravel() == number]
+        members = rows[lead_set == number]
         groups = members[:, None] if sampler is None else sampler(members, rng)
         batches += _cut_batches(groups, batch_size, fewest)
     return [batches[i] for i in rng.permutation(len(batches))] if order else batches
@@ -253,12 +253,24 @@ def stream_batches(
     dealt, process = stream.dealt(np.sort(rows), np.random.default_rng([*order, 0]))
     read = np.empty(int(rows.max()) + 1, np.int64)  # when each row is read
     read[dealt] = np.arange(len(dealt)) - np.searchsorted(process, process)
-    _, lead_set = np.unique(view.present[dealt], axis=0, return_inverse=True)
+    lead_set = lead_sets(view.present[dealt])
     batches = []
     for number in range(int(lead_set.max()) + 1):
-        own = lead_set.ravel() == number
+        own = lead_set == number
         batches += _cut_batches(stream.mixed(dealt[own], process[own])[:, None], batch_size, fewest)
     return sorted(batches, key=lambda batch: int(read[batch].max()))
+
+
+def lead_sets(present: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the number of each record's lead set, ``[n]``, for ``present [n, L]``; sets are numbered in order."""
+    bits = np.packbits(present, axis=1)
+    if bits.shape[1] > 8:
+        return np.unique(present, axis=0, return_inverse=True)[1].ravel()
+    # Numbers are sorted much faster than rows. The first lead is the highest bit, so the order is the same.
+    numbers = np.zeros(len(present), np.uint64)
+    for byte in bits.T:
+        numbers = numbers << np.uint64(8) | byte
+    return np.unique(numbers, return_inverse=True)[1]
 
 
 def _cut_batches(groups: NDArray[np.int64], batch_size: int, fewest: int) -> list[NDArray[np.int64]]:
