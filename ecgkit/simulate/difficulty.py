@@ -55,8 +55,8 @@ class Difficulty:
             AHA/ACCF/HRS recommendations part III, Circulation 119:e235-e240, 2009).
         lvh_voltage: Range of SV1 + RV5 in mV with left ventricular hypertrophy. Hard: from the limit of 3.5 mV on
             (Sokolow and Lyon, Am. Heart J. 37:161-186, 1949).
-        most_voltage: Largest SV1 + RV5 in mV of all others. Hard: ours; above the limit of 3.5 mV, so that voltage does not
-            tell by itself.
+        most_voltage: Largest SV1 + RV5 in mV of all others. Hard: ours; above the limit of 3.5 mV, so that voltage does
+            not tell by itself.
         injury: Range of the factor on the ST level of an injury. Hard: down to the limit of 0.1 mV (Thygesen et al.,
             Fourth universal definition of myocardial infarction, Circulation 138:e618-e651, 2018).
         rate_margin: Distance that heart rates keep from the limits 60/min and 100/min, in 1/min; None for the rates of
