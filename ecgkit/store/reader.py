@@ -117,6 +117,16 @@ class Store:
         """``[R]``: the patient of each record as ``DATASET:ID``, the same in every store; None if unknown."""
         return np.array(qualified(str(self.attributes["dataset"]), self.table["patient_id"]), object)
 
+    @cached_property
+    def units(self) -> NDArray[np.object_]:
+        """``[R]``: what each record belongs to: its patient, as in `patients`, or its recording if that is unknown.
+
+        Windows that were cut from one recording belong together.
+        """
+        recordings = qualified(str(self.attributes["dataset"]), recordings_of(self.table))
+        pairs = zip(self.patients, recordings, strict=True)
+        return np.array([f"recording {own}" if patient is None else patient for patient, own in pairs], object)
+
     def __len__(self) -> int:
         return len(self.table)
 
@@ -399,9 +409,13 @@ def read_attributes(path: Path) -> dict[str, Any]:
 
 
 def independent_units(table: pd.DataFrame) -> NDArray[np.str_]:
-    """Return what each record of a record table belongs to: its patient, or its recording if the patient is unknown.
+    """Return what each record of a record table belongs to: its patient, or its recording if the patient is unknown."""
+    return table["patient_id"].fillna("recording " + recordings_of(table)).to_numpy(dtype=str)
+
+
+def recordings_of(table: pd.DataFrame) -> "pd.Series[str]":
+    """Return the recording of each record of a record table.
 
     Windows that were cut from one recording have its id, followed by ``#`` and their number.
     """
-    recordings = table["record_id"].str.replace(r"#[1-9][0-9]*$", "", regex=True)
-    return table["patient_id"].fillna("recording " + recordings).to_numpy(dtype=str)
+    return table["record_id"].astype(str).str.replace(r"#[1-9][0-9]*$", "", regex=True)
