@@ -130,7 +130,7 @@ def test_patients_in_several_folds_are_told(collide: bool, monkeypatch: pytest.M
 
 def test_layouts_without_a_table_list_their_records_on_disk(tmp_path: Path) -> None:
     for n in range(3):
-        write_wfdb(tmp_path / "wfdb", f"r{n}", synthetic_signal(100), ("I", "II"), fs=100)
+        write_wfdb(tmp_path / "wfdb", f"r{n}", synthetic_signal(100, 2), ("I", "II"), fs=100)
     (tmp_path / "arrays").mkdir()
     np.save(tmp_path / "arrays" / "x.npy", np.ones((3, 12, 100), np.int16))
     for name in ("wfdb", "arrays"):
