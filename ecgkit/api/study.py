@@ -23,6 +23,7 @@ from ecgkit.api.study_cells import (
     row_in,
     with_models,
 )
+from ecgkit.atomic import atomic_file
 from ecgkit.cells import Cell, do_cells
 from ecgkit.choices import notes_choices
 from ecgkit.entries import HeadEntry
@@ -179,7 +180,8 @@ def study(
     opened.check_plans()
     stages = _stages(opened)
     opened.out.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(file, opened.out / "study.yaml")
+    with atomic_file(opened.out / "study.yaml") as staging:
+        shutil.copyfile(file, staging)
     told = _Progress(sum(map(len, stages)))
     with keeps(lambda: Left(f"{told.settled} of {told.cells} cells are settled; those that are done are kept")):
         for calls in stages:

@@ -135,4 +135,4 @@ def show_vote(vote: "Vote") -> None:
 
 def kappa(value: float | None) -> str:
     """Return a kappa as text."""
-    return "-" if value is None else f"{value:.3f}"
+    return "-" if value is None else f"{value:z.3f}"

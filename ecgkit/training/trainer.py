@@ -72,7 +72,7 @@ class Trainer:
             shard=self.options.shard,
             recompute=self.options.recompute,
             bucket_mb=self.options.bucket_mb,
-            compile=self.device.type == "cuda" if self.options.compile is None else self.options.compile,
+            compile=self.options.compiles(self.device),
             idle=self.cost.idle,
         )
         self.plan = setup.plan(processes)

@@ -37,6 +37,8 @@ KINDS = {
     "random-init": ("linear", "", "random-init", ()),
     "scratch": ("linear", "", "scratch", ()),
     "regression": ("linear", "", "", ()),
+    "boosting": ("boosting", "limb", "", ("trees=20", "smallest=5")),
+    "boosting-regression": ("boosting", "", "random-init", ("trees=20", "smallest=5")),
 }
 
 
@@ -48,7 +50,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def result_of(kind: str, run: Path, store: Path, out: Path) -> Path:
     head, leads, weights, settings = KINDS[kind]
     encoder = EncoderChoice(method="stmem", weights=weights, preset="tiny") if weights else EncoderChoice(str(run))
-    task = "qt" if kind == "regression" else "simulated"
+    task = "qt" if kind.endswith("regression") else "simulated"
     request = ProbeRequest(
         str(store),
         task,
@@ -80,7 +82,7 @@ def test_a_result_predicts_again(kind: str, run: Path, cohort_store: Path, tmp_p
         *(None for _ in row.targets),
     ]
     assert classifier.kept.leads == row.leads
-    assert (classifier.kept.kind == "numbers") == (kind == "regression") == (classifier.calibration is None)
+    assert (classifier.kept.kind == "numbers") == kind.endswith("regression") == (classifier.calibration is None)
 
 
 def test_calibration_is_fitted_on_validation(linear: Path) -> None:
