@@ -136,6 +136,8 @@ def _begin(files: RemoteFiles, folder: Path, small: dict[str, bytes], attributes
 
     The attributes are the last of these: a folder that has them is a store.
     """
+    with naming(folder):  # other users of this machine are not to read the reports in its tables
+        folder.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     pieces = Pieces(folder, files)
     pieces.fetch(TABLES)
     pieces.fetch(OPTIONAL, may_lack=True)

@@ -87,6 +87,7 @@ def shards_of(store: Path) -> list[str]:
 def test_pieces_are_fetched_when_they_are_read(bucket, pieces: Path, cache: Path) -> None:
     whole, copy = Store(pieces), located(ADDRESS)
     assert copy.is_relative_to(cache) and copy.name == "cohort.zarr"
+    assert not copy.parent.parent.stat().st_mode & 0o077, "no other user may read it"
     store = Store(copy)
     assert (store.content_hash, len(store)) == (whole.content_hash, len(whole))
     assert len(shards_of(pieces)) > 2 and not shards_of(copy)

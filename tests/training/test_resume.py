@@ -57,11 +57,16 @@ def test_killed_and_resumed_is_undisturbed_to_the_bit(
 
 
 @pytest.mark.slow
-def test_two_processes_killed_and_resumed_are_undisturbed_to_the_bit(cohort_store: Path, tmp_path: Path) -> None:
-    run_in_processes(2, train_one, cohort_store, tmp_path / "a", "Pairs", NOISY, {"workers": 0}, None)
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_killed_and_resumed_are_undisturbed_to_the_bit(
+    cohort_store: Path, tmp_path: Path, processes: int
+) -> None:
+    run_in_processes(processes, train_one, cohort_store, tmp_path / "a", "Pairs", NOISY, {"workers": 0}, None)
     out, options = tmp_path / "b", {"workers": 0, "save_minutes": 0}
-    run_in_processes(2, train_one, cohort_store, out, "Pairs", NOISY, options, STEPS + 3, killed=True, timeout=30)
-    run_in_processes(2, train_one, cohort_store, out, "Pairs", NOISY, {**options, "resume": True}, None)
+    run_in_processes(
+        processes, train_one, cohort_store, out, "Pairs", NOISY, options, STEPS + 3, killed=True, timeout=60
+    )
+    run_in_processes(processes, train_one, cohort_store, out, "Pairs", NOISY, {**options, "resume": True}, None)
     assert_equal(tmp_path / "a", out)
 
 
