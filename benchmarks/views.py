@@ -5,11 +5,15 @@
 
 Records of 12 x 5000 samples at 500 Hz. The ways take turns; figures are medians. One process, one thread.
 
-With ``--stream`` it measures reading instead: a view that is not in memory, read from its first byte to its last,
-against the batches of a streamed epoch. The records are repeated to make the view large.
+With ``--stream`` it measures reading instead: the batches of a streamed epoch, each record compared with its checksum,
+against the same file read from its first byte to its last. Both begin with a file of which the system holds nothing in
+memory, and then with one that it holds whole. The records are repeated to make the view large.
 """
 
 import argparse
+import ctypes
+import gc
+import mmap
 import os
 import shutil
 import statistics
@@ -31,7 +35,8 @@ from ecgkit.store.views import View, open_view
 from ecgkit.training import streaming
 from ecgkit.training.data import AsCounts, Epochs, loader
 from ecgkit.training.plan import Plan
-from ecgkit.training.streaming import ReadAhead, Stream
+from ecgkit.training.read_ahead import ReadAhead
+from ecgkit.training.streaming import Stream
 
 SPECS = {
     "500 Hz as stored": SignalSpec(fs=500, seconds=10),
@@ -80,10 +85,23 @@ def enlarged(view: View, folder: Path, copies: int) -> View:
     return View(view.spec, large, np.tile(view.present, (copies, 1)), lengths)
 
 
+def in_memory(file: Path) -> float:
+    """Return how much of a file the system holds in memory, as a share."""
+    with file.open("rb") as stream, mmap.mmap(stream.fileno(), 0, prot=mmap.PROT_READ) as pages:
+        held = np.zeros(-(-len(pages) // mmap.PAGESIZE), np.uint8)
+        start = np.frombuffer(pages, np.uint8).ctypes.data
+        if ctypes.CDLL(None).mincore(
+            ctypes.c_void_p(start), ctypes.c_size_t(len(pages)), held.ctypes.data_as(ctypes.c_void_p)
+        ):
+            raise OSError("mincore")
+        return float((held & 1).mean())
+
+
 def from_first_to_last(view: View) -> None:
-    """Read a view's file in large pieces."""
+    """Read a view's file from its first byte to its last, in large pieces, into the same memory again and again."""
+    buffer = bytearray(4 * 2**20)
     with rows_of(view).file.open("rb", buffering=0) as stream:
-        while stream.read(4 * 2**20):
+        while stream.readinto(buffer):
             pass
 
 
@@ -92,29 +110,42 @@ def streamed(view: View) -> None:
     recipe = Recipe(epochs=1, batch_size=64)
     stream = Stream.of(view, recipe, 1)
     plan = Plan(view, np.arange(len(view.signal)), recipe, 0, stream=stream)
-    batches = iter(loader(AsCounts(Epochs(view, 0, {}), held=False), plan.orders(0, 0)))
-    for _ in ReadAhead.of(view, stream).over(batches, plan.orders(0, 0)):
+    ahead = ReadAhead(view, stream, plan.orders(0, 0))
+    for _ in ahead.over(loader(AsCounts(Epochs(ahead.view, 0, {}), held=False), ahead.orders())):
         pass
 
 
 def measure_stream(store: Store, folder: Path, copies: int, runs: int) -> None:
-    """Print the rates of both ways, and their ratio."""
+    """Print the rates of both ways by wall clock and by processor time, from the disk and from memory."""
     streaming.BUFFER = 64 * 2**20
     made = open_view(store, SPECS["500 Hz as stored"])
     enlarge(made, folder, copies)
-    took: dict[str, list[float]] = {"sequential": [], "streamed": []}
-    for _ in range(runs):
-        for name, read in (("sequential", from_first_to_last), ("streamed", streamed)):
-            view = enlarged(made, folder, copies)
-            forget(rows_of(view).file)
-            began = time.perf_counter()
-            read(view)
-            took[name].append(time.perf_counter() - began)
-    size = rows_of(view).nbytes / 1e6
-    print(f"a view of {size:.0f} MB, buffer 64 MiB, medians of {runs}")
-    rates = {name: size / statistics.median(times) for name, times in took.items()}
-    print(", ".join(f"{name} {rate:.0f} MB/s" for name, rate in rates.items()))
-    print(f"share {rates['streamed'] / rates['sequential']:.2f}")
+    size = rows_of(enlarged(made, folder, copies)).nbytes / 1e6
+    print(f"a view of {size:.0f} MB, buffer {streaming.BUFFER // 2**20} MiB, medians of {runs} runs in turn, in MB/s")
+    print(f"{'from':8s} {'held before':>11s} {'way':>12s} {'rate':>7s} {'share':>6s} {'per core':>9s} {'share':>6s}")
+    for cold in (True, False):
+        took: dict[str, list[tuple[float, float]]] = {"sequential": [], "streamed": []}
+        held = []
+        ways = [("sequential", from_first_to_last), ("streamed", streamed)]
+        for _ in range(runs):
+            ways.reverse()  # neither is always the first
+            for name, read in ways:
+                gc.collect()  # pages that are still mapped would be kept
+                if cold:
+                    forget(folder / "signal.npy")
+                held.append(in_memory(folder / "signal.npy"))
+                view = enlarged(made, folder, copies)
+                began, used = time.perf_counter(), time.process_time()
+                read(view)
+                took[name].append((time.perf_counter() - began, time.process_time() - used))
+                del view
+        rates = {name: size / np.median(times, axis=0) for name, times in took.items()}
+        for name, (wall, core) in rates.items():
+            wall_share, core_share = rates[name] / rates["sequential"]
+            print(
+                f"{'disk' if cold else 'memory':8s} {statistics.median(held):11.0%} {name:>12s} "
+                f"{wall:7.0f} {wall_share:6.0%} {core:9.0f} {core_share:6.0%}"
+            )
 
 
 def main() -> None:

@@ -5,7 +5,8 @@ wraps a `concurrent.futures` executor. It hands out only as many calls as there 
 running calls finish and no new call starts. Processes that are no longer needed are ended at once.
 
 A worker that dies is replaced, and its call is made again. A call at which `DEATHS` workers died ends the work, because
-it would kill the next one too.
+it would kill the next one too. A worker that cannot load its call says why, and the work ends at once: function and
+argument travel as bytes, which the worker unpacks where an error can still be told.
 """
 
 import os
@@ -15,9 +16,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent import futures
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from multiprocessing import connection, get_context, parent_process
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from multiprocessing.reduction import ForkingPickler
 from typing import Any, Final, TypeVar
 
 from ecgkit.choices import typed_command
@@ -47,6 +51,8 @@ class Executor:
         pool: The `concurrent.futures` executor.
         width: Returns the number of calls to hand out at once. It is asked each time, since a cluster may grow.
         deaths: Returns the number of workers that died, given the error of a call; 0 for an error of the call itself.
+        pack: Packs function and argument for a worker; None if calls are made in this process.
+        why: Returns in words how the last workers died that were not killed; empty if they were.
     """
 
     def __init__(
@@ -54,10 +60,19 @@ class Executor:
         pool: futures.Executor,
         width: Callable[[], int],
         deaths: Callable[[BaseException], int] = lambda error: isinstance(error, futures.BrokenExecutor),
+        pack: Callable[[object], bytes] | None = None,
+        why: Callable[[], str] = str,
     ) -> None:
         self.pool = pool
         self.width = width
-        self._deaths = deaths
+        self.why = why
+        self._deaths, self._pack = deaths, pack
+
+    def submit(self, work: Callable[[A], R], item: A) -> futures.Future[R]:
+        """Hand out one call. `run` does this for many, and replaces workers that die."""
+        if self._pack is None:
+            return self.pool.submit(work, item)
+        return self.pool.submit(_unpacked, self._pack((work, item)))
 
     def run(
         self,
@@ -75,7 +90,7 @@ class Executor:
             give_up: Returns the result of a call at which `DEATHS` workers died; None to end the work with an error.
 
         Raises:
-            WorkerError: `DEATHS` workers died at the same call; or a cluster disappeared.
+            WorkerError: `DEATHS` workers died at the same call; a worker cannot load a call; or a cluster disappeared.
         """
         left, again = iter(items), deque[tuple[A, int]]()
         running: dict[futures.Future[R], tuple[A, int]] = {}
@@ -89,7 +104,7 @@ class Executor:
                 if isinstance(item, Later):
                     is_waiting = True
                     break
-                running[self.pool.submit(work, item)] = item, deaths
+                running[self.submit(work, item)] = item, deaths
             if not running and not is_waiting:
                 return
             if not running:
@@ -105,9 +120,9 @@ class Executor:
                 if deaths + died < DEATHS:
                     again.append((item, deaths + died))
                 elif give_up is None:
-                    raise killed_by(item) from None
+                    raise killed_by(item, self.why()) from None
                 else:
-                    yield give_up(item, killed_by(item))
+                    yield give_up(item, killed_by(item, self.why()))
 
 
 _lost: list[int] = []  # numbers of workers that died at calls of this process
@@ -118,9 +133,45 @@ def lost_workers() -> int:
     return sum(_lost)
 
 
-def killed_by(item: object) -> WorkerError:
-    """Return the error for a call that kills its workers."""
+def _unpacked(call: bytes) -> Any:
+    """Make a call in a worker.
+
+    Raises:
+        WorkerError: The worker cannot load it.
+    """
+    work, item = _loaded(call)
+    return work(item)
+
+
+def _loaded(packed: bytes) -> Any:
+    try:
+        return ForkingPickler.loads(packed)
+    except Exception as error:
+        said = f": {error}" if isinstance(error, ImportError | AttributeError) else ""  # names of code alone
+        raise WorkerError(
+            f"a worker cannot load its work ({type(error).__name__}{said})",
+            remedy="Workers need the same packages, in the same versions, as this process. In a script, import them "
+            "from files that Python finds from every folder.",
+        ) from None
+
+
+def _packed(value: object) -> bytes:
+    return bytes(ForkingPickler.dumps(value))
+
+
+def killed_by(item: object, why: str = "") -> WorkerError:
+    """Return the error for a call that kills its workers.
+
+    Args:
+        item: Argument of the call.
+        why: How its workers ended in words; empty if they were killed.
+    """
     name = getattr(item, "name", "") or " ".join(repr(item).split())[:80]
+    if why:
+        return WorkerError(
+            f"a worker process {why} {DEATHS} times at the same piece of the work ({name})",
+            remedy="What it wrote above says why. A script that starts workers needs 'if __name__ == \"__main__\":'.",
+        )
     return WorkerError(
         f"a worker process was killed {DEATHS} times at the same piece of the work ({name}), perhaps because memory "
         "ran out",
@@ -154,7 +205,8 @@ class Processes(futures.Executor):
     def __init__(self, workers: int, warm_up: Callable[[], object] | None) -> None:
         self._context = get_context("spawn")
         self._stop, self._send = self._context.Pipe(duplex=False)
-        self._warm_up = warm_up
+        self._warm_up = _packed(warm_up) if warm_up else b""
+        self._started: list[BaseProcess] = []
         self._last: dict[futures.ProcessPoolExecutor, futures.Future[Any] | None] = {}  # the last call of each pool
         for _ in range(workers):
             self._last[self._pool()] = None
@@ -174,11 +226,25 @@ class Processes(futures.Executor):
             pool = self._replaced(pool)
             future = _blocking_ctrl_c(pool.submit, fn, *args, **kwargs)
         self._last[pool] = future
+        self._started += [process for process in pool._processes.values() if process not in self._started]
         return future
 
+    def why(self) -> str:
+        """Return in words how the last processes died, if none of them was killed; otherwise nothing."""
+        codes = [process.exitcode for process in self._started if process.exitcode][-DEATHS:]
+        return f"ended by itself (exit code {codes[-1]})" if codes and min(codes) > 0 else ""
+
+    @staticmethod
+    def deaths(error: BaseException | None) -> int:
+        """Return how many processes died at a call, given its error, and count them."""
+        died = isinstance(error, futures.BrokenExecutor)
+        _lost.append(died)
+        return died
+
     def _replaced(self, pool: futures.ProcessPoolExecutor) -> futures.ProcessPoolExecutor:
-        _lost.append(1)
-        del self._last[pool]
+        last = self._last.pop(pool)
+        if last is None or last.cancelled() or not isinstance(last.exception(), futures.BrokenExecutor):
+            _lost.append(1)  # it died between two calls; one that died at a call is counted already
         pool.shutdown(wait=False)
         new = self._pool()
         self._last[new] = None
@@ -248,7 +314,7 @@ def fitting_workers(records: int) -> int:
 def _processes(workers: int, warm_up: Callable[[], object] | None) -> Iterator[Executor]:
     pool = Processes(workers, warm_up)
     try:
-        yield Executor(pool, lambda: workers)
+        yield Executor(pool, lambda: workers, pool.deaths, pack=_packed, why=pool.why)
     except BaseException:
         pool.end()
         raise
@@ -260,6 +326,7 @@ def _processes(workers: int, warm_up: Callable[[], object] | None) -> Iterator[E
 def _cluster(address: str) -> Iterator[Executor]:
     try:
         from distributed import Client
+        from distributed.protocol.pickle import dumps
         from distributed.scheduler import KilledWorker
     except ImportError:
         raise ConfigError("--dask needs the package distributed", remedy=install_extra("dask")) from None
@@ -268,15 +335,31 @@ def _cluster(address: str) -> Iterator[Executor]:
     except (OSError, ValueError) as error:  # a refused connection is an OSError
         raise ConfigError(f"--dask {address} cannot be reached ({error})", "the address of a scheduler") from None
     with client:
+        _check_cluster(client, address)
         # pure=False: a call writes files, so Dask must not reuse the result of an equal call.
         pool = client.get_executor(pure=False)
         try:
-            yield Executor(pool, _Threads(client), lambda error: DEATHS * isinstance(error, KilledWorker))
+            yield Executor(pool, _Threads(client), lambda error: DEATHS * isinstance(error, KilledWorker), pack=dumps)
         except futures.CancelledError:
             raise WorkerError(
                 f"workers or the scheduler of --dask {address} disappeared",
                 remedy="Look at their logs, and run the same command again.",
             ) from None
+
+
+def _check_cluster(client: Any, address: str) -> None:
+    """Refuse a cluster whose workers lack ecgkit: they fail at each call without a word, and it waits forever.
+
+    Raises:
+        ConfigError: A worker lacks it.
+    """
+    found: dict[str, object] = client.run(find_spec, "ecgkit")
+    without = [worker for worker, there in found.items() if there is None]
+    if without:
+        raise ConfigError(
+            f"{len(without)} of {len(found)} workers of --dask {address} lack ecgkit",
+            remedy=f"Install ecgkit where they run, such as on {without[0]}.",
+        )
 
 
 class _Threads:
@@ -295,7 +378,7 @@ class _Threads:
         return max(1, sum(threads.values()))
 
 
-def _begin_worker(stop: Connection, warm_up: Callable[[], object] | None) -> None:
+def _begin_worker(stop: Connection, warm_up: bytes) -> None:
     """Ignore Ctrl-C, and end when the parent says so or has ended. Otherwise a pool's workers would wait forever."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     parent = parent_process()
@@ -306,4 +389,5 @@ def _begin_worker(stop: Connection, warm_up: Callable[[], object] | None) -> Non
 
     threading.Thread(target=end_with_parent, daemon=True).start()
     if warm_up:
-        warm_up()
+        with suppress(Exception):  # the calls meet the same error, and tell it
+            _loaded(warm_up)()

@@ -45,6 +45,7 @@ def make_parts(
     executor: Executor | None = None,
     progress: Advance | None = None,
     load: Callable[[A], Any] = lambda call: call,
+    unit: str = "records",
 ) -> None:
     """Make the parts that are not done yet.
 
@@ -57,6 +58,7 @@ def make_parts(
             calls included.
         load: Returns what a part's call stands for, when the part is handed out. So what is large need not be in memory
             for all parts at once.
+        unit: What the parts count as their records, in words, for the message after Ctrl-C.
 
     Raises:
         Interrupted: Ctrl-C was pressed; finished parts are kept.
@@ -68,7 +70,7 @@ def make_parts(
     worked = work - sum(part.work or part.records for part in left.values())
 
     def kept() -> Left:
-        share = f"{done} of {total} records are" if done else f"{100 * worked // work} % of the work is"
+        share = f"{done} of {total} {unit} are" if done else f"{100 * worked // work} % of the work is"
         return Left(f"{share} done and kept in {unfinished.folder}") if worked else NOTHING
 
     own = nullcontext(executor) if executor else open_executor(fitting_workers(total - done))

@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from uuid import uuid4
 
+from ecgkit.addresses import check_local_output
 from ecgkit.atomic import (
     MARKER,
     NEW_MARKER,
@@ -79,6 +80,7 @@ class Unfinished:
         option: str = "--out",
         is_file: bool = False,
     ) -> None:
+        check_local_output(out)
         self.is_file = is_file
         self.out = out.absolute()
         self.kind = kind

@@ -1,4 +1,7 @@
-"""Numbers of result rows as text: always with the same digits, and a dash with its reason if there is no number."""
+"""Numbers of result rows as text: always with the same digits, and a dash with its reason if there is no number.
+
+A number that rounds to zero has no minus sign: that is what ``z`` in a format means.
+"""
 
 import math
 import re
@@ -26,12 +29,12 @@ def is_number(value: Any) -> bool:
 
 def percent(value: float | None, digits: int = 1) -> str:
     """Write a fraction as a percentage, or a dash."""
-    return f"{100 * value:.{digits}f}" if value is not None and math.isfinite(value) else DASH
+    return f"{100 * value:z.{digits}f}" if value is not None and math.isfinite(value) else DASH
 
 
 def signed(value: float) -> str:
     """Write a difference of fractions in percentage points with its sign."""
-    return ("−" if value < 0 else "+") + percent(abs(value))
+    return f"{100 * value:+z.1f}".replace("-", "−") if math.isfinite(value) else DASH
 
 
 def interval(bounds: tuple[float, float] | None) -> str:
@@ -44,7 +47,7 @@ def quantity(value: float | None) -> str:
     if value is None or not math.isfinite(value):
         return DASH
     decimals = min(3, max(0, 2 - math.floor(math.log10(abs(value))))) if value else 0
-    return f"{round(value, decimals) + 0.0:,.{decimals}f}"  # + 0.0: no -0.000
+    return f"{value:z,.{decimals}f}"
 
 
 def bounds(ends: tuple[float, float] | None) -> str:

@@ -1,16 +1,19 @@
 """Executors: the same calls wherever they run, and no more of them once asked to stop."""
 
+import importlib
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from ecgkit.errors import ConfigError, RecordError, WorkerError
-from ecgkit.executor import LATER, lost_workers, open_executor
+from ecgkit.executor import LATER, _check_cluster, lost_workers, open_executor
 from tests.conftest import PROJECT
 
 
@@ -128,6 +131,62 @@ def test_a_worker_of_a_cluster_that_dies_is_replaced(tmp_path: Path) -> None:
         assert lost_workers() > before
         with pytest.raises(WorkerError, match=r"3 times at the same piece of the work \(1\)"):
             list(executor.run(die_at_one, range(3)))
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], int]]:
+    """A function of a file that this process alone finds."""
+    (tmp_path / "only_here.py").write_text("def same(n):\n    return n\n")
+    with monkeypatch.context() as patch:
+        patch.syspath_prepend(tmp_path)
+        found = importlib.import_module("only_here").same
+    yield found
+    del sys.modules["only_here"]
+
+
+CANNOT = r"a worker cannot load its work \(ModuleNotFoundError: No module named 'only_here'\).*same packages"
+
+
+@pytest.mark.slow
+def test_a_worker_that_cannot_load_its_work_says_why_at_once(elsewhere: Callable[[int], int]) -> None:
+    before = lost_workers()
+    with pytest.raises(WorkerError, match=CANNOT), open_executor(2, warm_up=partial(elsewhere, 1)) as executor:
+        list(executor.run(elsewhere, range(5)))
+    assert lost_workers() == before, "none has died"
+
+
+@pytest.mark.slow
+def test_a_worker_of_a_cluster_that_cannot_load_its_work_says_why(elsewhere: Callable[[int], int]) -> None:
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=None) as cluster,
+        open_executor(dask=cluster.scheduler_address) as executor,
+    ):
+        with pytest.raises(WorkerError, match=CANNOT):
+            list(executor.run(elsewhere, [1]))
+        assert list(executor.run(square, [3])) == [9], "the worker lives on"
+
+
+def test_a_cluster_without_ecgkit_is_refused() -> None:
+    class Client:
+        def run(self, *_: object) -> dict[str, object]:
+            return {"tcp://a:1": None, "tcp://b:2": object()}
+
+    with pytest.raises(ConfigError, match=r"1 of 2 workers of --dask tcp://s:1 lack ecgkit.*tcp://a:1"):
+        _check_cluster(Client(), "tcp://s:1")
+
+
+def end(_: int) -> None:
+    os._exit(3)
+
+
+@pytest.mark.slow
+def test_workers_that_end_by_themselves_were_not_killed() -> None:
+    with (
+        pytest.raises(WorkerError, match=r"ended by itself \(exit code 3\) 3 times .* \(7\)\. What it wrote"),
+        open_executor(2) as executor,
+    ):
+        list(executor.run(end, [7]))
 
 
 PARENT = """

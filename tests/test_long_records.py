@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wfdb
+from scipy.io import savemat
 
 import ecgkit as library
 from ecgkit.datasets import wfdb_stretches
+from ecgkit.datasets.given import Given
 from ecgkit.datasets.wfdb_record import read_record
 from ecgkit.errors import ConfigError, RecordError, StoreError
 from ecgkit.ingestion import IngestOptions, ingest, part
@@ -18,6 +20,7 @@ from ecgkit.store import format as fmt
 from ecgkit.store.format import Layout
 from ecgkit.store.reader import Store
 from tests.conftest import synthetic_signal, write_wfdb
+from tests.datasets.vendor_files import counts, write_ishne
 
 
 @pytest.fixture
@@ -210,6 +213,51 @@ def test_a_folder_that_cannot_be_listed_is_in_the_ledger(mixed: Path, tmp_path: 
     report = ingest(mixed, tmp_path / "s.zarr", IngestOptions(dataset="wfdb"))
     assert [(row.path, row.stage) for row in report.rejected] == [("locked", "folder")]
     assert os.strerror(error) in report.rejected[0].reason and report.failed == 1 and report.taken == 9
+
+
+GIVEN = Given(source_fs=500, leads=STANDARD_LEADS, unit="mV")  # what arrays leave open
+
+
+def _cpsc_beats(folder: Path) -> None:
+    savemat(folder / "data_00001.mat", {"ecg": synthetic_signal(1000, 1)[0][:, None]})
+
+
+def _cpsc_2018(folder: Path) -> None:
+    ecg = {"data": synthetic_signal(1000), "sex": "Male", "age": 60}
+    savemat(folder / f"A000{1 + (folder.name == 'locked')}.mat", {"ECG": ecg})
+    (folder / "REFERENCE.csv").write_text("Recording,First_label,Second_label,Third_label\nA0001,1,,\n")
+
+
+def _ishne(folder: Path) -> None:
+    write_ishne(folder / "r.ecg", counts(samples=1000))
+
+
+def _array(folder: Path) -> None:
+    np.save(folder / "r.npy", synthetic_signal(1000).astype(np.float32))
+
+
+def _table(folder: Path) -> None:
+    rows = "\n".join(",".join(f"{value:.3f}" for value in row) for row in synthetic_signal(1000).T)
+    (folder / "r.csv").write_text(f"{','.join(STANDARD_LEADS)}\n{rows}\n")
+
+
+@pytest.mark.parametrize("write", [_cpsc_beats, _cpsc_2018, _ishne, _array, _table])
+def test_every_layout_tells_of_folders_that_it_could_not_enter(tmp_path: Path, monkeypatch, write) -> None:
+    for folder in (tmp_path / "in", tmp_path / "in" / "locked", tmp_path / "elsewhere"):
+        folder.mkdir()
+        write(folder)
+    (tmp_path / "in" / "out").symlink_to(tmp_path / "elsewhere")
+    real = os.scandir
+
+    def scandir(path: str | Path | int = ".") -> object:
+        if not isinstance(path, int) and os.fspath(path).endswith("locked"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), os.fspath(path))
+        return real(path)
+
+    monkeypatch.setattr("os.scandir", scandir)
+    report = ingest(tmp_path / "in", tmp_path / "s.zarr", IngestOptions(given=GIVEN))
+    assert {(row.path, row.stage) for row in report.rejected} == {("locked", "folder"), ("out", "folder")}
+    assert report.taken == 1
 
 
 def test_links_to_folders_are_told(mixed: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from importlib.metadata import requires
 from pathlib import Path
@@ -196,8 +197,32 @@ def test_the_recipes_of_containers_name_files_that_exist() -> None:
     for line in files.splitlines():
         source = line.replace("{{ TORCH }}", "torch-cpu.txt").split()[0]
         assert (ROOT / source).exists(), source
+        assert not line.split()[1].startswith("/tmp"), "while %post runs, /tmp is the host's"
+    given = re.search(r"%arguments\n(.*?)\n\n", recipe, re.DOTALL).group(1)  # type: ignore[union-attr]
+    for line in given.splitlines():
+        assert line.partition("=")[2].strip(), f"Apptainer refuses an argument without a value: {line}"
     for section in ("%arguments", "%files", "%post", "%environment", "%runscript"):
         assert f"\n{section}\n" in recipe
+
+
+def test_the_builder_is_sent_only_what_the_image_is_made_of(tmp_path: Path) -> None:
+    """A wheel can be built of the files that .dockerignore lets through, and data in the folder stays outside."""
+    lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and line[0] != "#"]
+    assert lines[0] == "*" and lines[-1] == "**/__pycache__"
+    sent = [line.removeprefix("!") for line in lines[1:-1]]
+    for name in sent:
+        source, there = ROOT / name, tmp_path / "src" / name
+        if source.is_dir():
+            shutil.copytree(source, there, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            there.parent.mkdir(exist_ok=True)
+            shutil.copy(source, there)
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist")]
+    subprocess.run(command, cwd=tmp_path / "src", check=True, capture_output=True)
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    with zipfile.ZipFile(wheel) as opened:
+        names = set(opened.namelist())
+    assert {"ecgkit/cli/__init__.py", "ecgkit_shallow/__init__.py", "ecgkit_learn.py"} <= names
 
 
 def test_the_container_has_a_named_base_no_root_and_no_cache() -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,9 +11,10 @@ from ecgkit.api.arguments import PathLike, Settings, assignments, path_or_none
 from ecgkit.api.extractions import reports_of
 from ecgkit.choices import notes_choices
 from ecgkit.errors import ConfigError
+from ecgkit.executor import Executor, open_executor
 from ecgkit.knowledge import extract
 from ecgkit.knowledge.audit import check_no_verdicts, write_audit
-from ecgkit.knowledge.backends import Cost, Costly, Notify, make_backend
+from ecgkit.knowledge.backends import Backend, Cost, Costly, LocalReader, Notify, make_backend
 from ecgkit.knowledge.endpoint.settings import (
     ModelSettings,
     OpenAISettings,
@@ -81,6 +83,8 @@ def extract_knowledge(
     concurrency: int = 64,
     timeout: float = 120.0,
     retries: int = 7,
+    workers: int | None = None,
+    dask: str = "",
     audit: int = 0,
     report_columns: str | Sequence[str] = "",
     reports: PathLike | None = None,
@@ -132,6 +136,9 @@ def extract_knowledge(
         concurrency: Most simultaneous requests per server. Fewer are sent where more bring nothing.
         timeout: Time limit of one request, in s.
         retries: Number of retries of a failed request.
+        workers: Number of processes of a backend that computes, such as the lexicon. By default as many as pay. In a
+            script it is 1, because every process runs an unguarded script again.
+        dask: Address of a Dask scheduler to use instead.
         audit: Number of reports to sample into a sheet to check by hand. By default no sheet is written.
         report_columns: Columns of texts, by name or pattern such as ``report_*``; several are joined. By default
             ``report``, or ``report_0``, ``report_1`` and so on.
@@ -153,6 +160,7 @@ def extract_knowledge(
         PluginError: There is no such backend.
         StoreError: `source` is not a store, or holds no reports.
         DatasetError: No text could be read, or no entity is frequent enough.
+        WorkerError: A worker ended before its work was done.
         EndpointError: The model servers failed after all retries. Their earlier answers are kept.
         BatchWaitingError: Questions were written into `batch`, and wait for their answers.
         OutputError: An extraction of this name exists, or its audit sheet holds verdicts.
@@ -191,11 +199,27 @@ def extract_knowledge(
         )
         if announce and isinstance(reader, Costly):
             announce(_cost(reader, read, unit))
-        summary = extract.extract_knowledge(read, reader, options, progress)
+        with _executor(reader, workers, dask) as executor:
+            summary = extract.extract_knowledge(read, reader, options, progress, executor)
         if limit is not None and isinstance(reader, Costly):
             whole = reader.estimate(corpus_of(given.texts, unit).texts)
     sheet = write_audit(read, audit, name=name) if audit else None
     return replace(summary, audit=sheet, whole=whole)
+
+
+def _executor(reader: Backend, workers: int | None, dask: str) -> AbstractContextManager[Executor | None]:
+    """Return a context of the executor that was asked for; of None where a number of processes is to be found.
+
+    Raises:
+        ConfigError: The backend computes nothing that could be shared among workers.
+    """
+    if not workers and not dask:
+        return nullcontext()
+    if not isinstance(reader, LocalReader):
+        option = f"--workers {workers}" if workers else f"--dask {dask}"
+        remedy = "Name several servers with --base-url, and the load of each with --concurrency."
+        raise ConfigError(f"{option} is for a backend that computes, and this one asks others", "", remedy)
+    return open_executor(workers or 1, dask)
 
 
 def _check_server(urls: Sequence[str], model: str, batch: PathLike | None) -> None:

@@ -140,31 +140,39 @@ def _show(found: "Explanation", out: Path | None, as_json: bool) -> None:
         f"record {found.record}, {found.output}",
         {
             **chance,
-            "score": f"{found.score:.2f}; {found.flat:.2f} for the same record without any wave",
+            "score": f"{found.score:z.2f}; {found.flat:z.2f} for the same record without any wave",
             "map": _map_line(found),
-            "top tenth deleted": f"the score falls by {check.fall:.2f}",
-            "random tenths": f"it falls by {check.random_fall:.2f} (sd {check.random_sd:.2f})",
-            "shuffled weights": f"likeness of the maps {check.likeness:.2f} (1 would be the same map)",
+            "top tenth deleted": f"the score falls by {check.fall:z.2f}",
+            "random tenths": f"it falls by {check.random_fall:z.2f} (sd {check.random_sd:.2f})",
+            "shuffled weights": _likeness(check.likeness, " (1 would be the same map)"),
         },
     )
     _tables(found)
     if found.between is not None:
         print_table("where each lead looks", _looks(found), numeric=["itself %"])
     if found.gate is not None:
-        gate = [{"lead": lead, "weight": f"{weight:.3f}"} for lead, weight in zip(found.leads, found.gate, strict=True)]
+        gate = [
+            {"lead": lead, "weight": f"{weight:z.3f}"} for lead, weight in zip(found.leads, found.gate, strict=True)
+        ]
         print_table("gate: weight of the channels of each lead, which mix leads", gate, numeric=["weight"])
-    if not check.passed:
+    if not found.values.any():
+        say("This map is empty: nothing that was hidden in the record changes the score.")
+    elif not check.passed:
         say("The top parts of this map count for no more than random parts: do not read the map.")
     if out is not None:
         say(f"drew {out}")
 
 
+def _likeness(value: float | None, meaning: str = "") -> str:
+    return "this encoder has none" if value is None else f"likeness of the maps {value:z.2f}{meaning}"
+
+
 def _map_line(found: "Explanation") -> str:
     total = found.values.sum()
     if not found.attends:
-        return f"adds up to {total:.2f} of this difference of {found.score - found.flat:.2f}"
+        return f"adds up to {total:z.2f} of this difference of {found.score - found.flat:z.2f}"
     rest = "; the rest on tokens that hold no samples, such as summaries" if total < ALL else ""
-    return f"{100 * total:.0f} % of the attention{rest}"
+    return f"{100 * total:z.0f} % of the attention{rest}"
 
 
 def _looks(found: "Explanation") -> list[dict[str, str]]:
@@ -177,8 +185,8 @@ def _looks(found: "Explanation") -> list[dict[str, str]]:
         rows.append(
             {
                 "lead": lead,
-                "itself %": f"{share[i]:.1f}",
-                "most in other leads, %": ", ".join(f"{found.leads[j]} {share[j]:.1f}" for j in others),
+                "itself %": f"{share[i]:z.1f}",
+                "most in other leads, %": ", ".join(f"{found.leads[j]} {share[j]:z.1f}" for j in others),
             }
         )
     return rows
@@ -214,7 +222,7 @@ def _number(value: float) -> float | None:
 
 
 def _shown(value: float | None) -> str:
-    return "-" if value is None else f"{value:+.2f}"
+    return "-" if value is None else f"{value:+z.2f}"
 
 
 def _show_summary(summary: "ExplanationSummary", out: Path | None, as_json: bool) -> None:
@@ -237,10 +245,10 @@ def _show_summary(summary: "ExplanationSummary", out: Path | None, as_json: bool
     print_facts(
         f"{summary.output} over {len(summary.records)} records",
         {
-            "top tenth deleted": f"the score falls by {summary.fall:.2f}",
-            "random tenths": f"it falls by {summary.random_fall:.2f}",
+            "top tenth deleted": f"the score falls by {summary.fall:z.2f}",
+            "random tenths": f"it falls by {summary.random_fall:z.2f}",
             "maps that pass": f"{100 * summary.passed:.0f} %",
-            "shuffled weights": f"likeness of the maps {summary.likeness:.2f}",
+            "shuffled weights": _likeness(summary.likeness),
         },
     )
     _tables(summary)

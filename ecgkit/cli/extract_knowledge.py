@@ -15,6 +15,8 @@ from ecgkit.cli.given import given
 from ecgkit.cli.knowledge_output import Prices, announce, kappa, show, show_batch, show_vote
 from ecgkit.cli.knowledge_scores import show_scores
 from ecgkit.cli.render import (
+    DaskOption,
+    FittingWorkersOption,
     JsonOption,
     OverwriteOption,
     SeedOption,
@@ -90,6 +92,8 @@ def run(
     concurrency: options.ConcurrencyOption = 64,
     timeout: Annotated[float, typer.Option(min=0.1, help="Time limit of one request, in s.")] = 120.0,
     retries: Annotated[int, typer.Option(min=0, help="Number of retries of a failed request.")] = 7,
+    workers: FittingWorkersOption = None,
+    dask: DaskOption = "",
     price_in: options.PriceInOption = 0.0,
     price_out: options.PriceOutOption = 0.0,
     audit: Annotated[
@@ -108,7 +112,9 @@ def run(
 
     Each unique statement is read once, by the offline lexicon or by a model on an OpenAI-compatible server. The API key
     of the server comes from ECGKIT_API_KEY or OPENAI_API_KEY. If the command is stopped, the same command continues
-    where it stopped. With --vocabulary alone, an edited vocabulary is applied to the earlier readings.
+    where it stopped. --workers and --dask spread the work of the lexicon. Several servers share the questions to a
+    model, and the others take over those of one that dies. With --vocabulary alone, an edited vocabulary is applied to
+    the earlier readings.
 
     More commands: 'extract-knowledge compare A B' shows where two extractions differ. 'extract-knowledge vote A B C'
     makes labels from the votes of several. 'extract-knowledge audit STORE' writes a sheet of sampled reports to check

@@ -63,6 +63,8 @@ def show(summary: "Summary", prices: Prices) -> None:
     say(f"{summary.texts} unique texts read, {summary.saved} calls saved")
     say(f"labels in {summary.path}")
     _show_counters(summary.counters, prices)
+    for reason in summary.lost_servers.values():
+        warn(f"{reason}. The other servers answered its questions")
     for reason, count in summary.problems.items():
         warn(f"{count} texts not read ({reason})")
     if summary.incomplete:
@@ -133,4 +135,4 @@ def show_vote(vote: "Vote") -> None:
 
 def kappa(value: float | None) -> str:
     """Return a kappa as text."""
-    return "-" if value is None else f"{value:.3f}"
+    return "-" if value is None else f"{value:z.3f}"

@@ -21,7 +21,7 @@ def show_lead_worth(run: Path, data: Path, task: str, as_json: bool) -> None:
     for label, auroc, drop in zip(worth.classes, worth.auroc, worth.drop, strict=True):
         if auroc == auroc:
             order = (-drop).argsort(kind="stable")
-            falls = ", ".join(f"{worth.leads[i]} {100 * drop[i]:+.1f}" for i in order)
+            falls = ", ".join(f"{worth.leads[i]} {100 * drop[i]:+z.1f}" for i in order)
             rows.append({"class": label, "AUROC": percent(auroc), "drop without": falls})
     print_table(f"{task}: drop of AUROC x 100 without each lead, {worth.records} test records", rows, numeric=["AUROC"])
     if len(rows) < len(worth.classes):

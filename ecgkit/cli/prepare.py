@@ -9,7 +9,16 @@ from rich.filesize import decimal
 import ecgkit
 from ecgkit.cli import completion
 from ecgkit.cli.given import given
-from ecgkit.cli.render import DaskOption, JsonOption, next_is, print_facts, print_json, progress, say_choices
+from ecgkit.cli.render import (
+    DaskOption,
+    FittingWorkersOption,
+    JsonOption,
+    next_is,
+    print_facts,
+    print_json,
+    progress,
+    say_choices,
+)
 from ecgkit.cli.settings import ConfigOption, SetOption
 
 if TYPE_CHECKING:
@@ -36,10 +45,7 @@ def prepare(
     ] = "",
     config: ConfigOption = None,
     settings: SetOption = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Number of processes. Default: as many as pay. The result does not depend on it."),
-    ] = None,
+    workers: FittingWorkersOption = None,
     dask: DaskOption = "",
     as_json: JsonOption = False,
 ) -> None:

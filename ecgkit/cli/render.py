@@ -87,6 +87,12 @@ WorkersOption = Annotated[
     int,
     typer.Option("--workers", min=1, help="Number of processes. The result does not depend on it."),
 ]
+FittingWorkersOption = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", min=1, help="Number of processes. Default: as many as pay. The result does not depend on it."
+    ),
+]
 DaskOption = Annotated[
     str,
     typer.Option("--dask", help="Address of a Dask scheduler to use instead of --workers, such as tcp://host:8786."),

@@ -105,8 +105,8 @@ def _row(run: "Curves", about: "RunInfo | None", metric: str, scale: tuple[float
         "method": run.method,
         "epochs": f"{len(run.metrics)} of {run.epochs}" if run.metrics or not run.finished else "imported",
         "curve": sparkline(values, *scale),
-        "lowest": f"{min(values):.4f}" if values else "-",
-        "last": f"{values[-1]:.4f}" if values else "-",
+        "lowest": f"{min(values):z.4f}" if values else "-",
+        "last": f"{values[-1]:z.4f}" if values else "-",
         "records/s": "-" if rate is None else f"{rate:.0f}",
         "tags": ", ".join(about.tags) if about else "",
     }
@@ -141,7 +141,7 @@ def run_facts(run: "RunInfo") -> dict[str, str]:
     facts = {
         "method": f"{run.method} {run.preset}".strip(),
         "state": run_state(run),
-        "validation loss": "-" if last is None else f"{last:.4f} in the last epoch, lowest {lowest:.4f}",
+        "validation loss": "-" if last is None else f"{last:z.4f} in the last epoch, lowest {lowest:z.4f}",
         "store": f"{run.store.get('name', '')} ({run.store.get('dataset', '')})" if run.store else "-",
         "changed": f"{run.ended:%Y-%m-%d %H:%M}",
         "builds on": ", ".join(run.built_on),
@@ -174,7 +174,7 @@ def best(
     if as_json:
         print_json({"run": str(run.path), "metric": metric, "value": value})
     else:
-        say(f"{run.path}: {metric} {value:.4f} ({run.method} {run.preset})")
+        say(f"{run.path}: {metric} {value:z.4f} ({run.method} {run.preset})")
 
 
 @app.command("tag")

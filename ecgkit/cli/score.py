@@ -75,4 +75,4 @@ def score(
 
 
 def _text(value: float) -> str:
-    return f"{value:.4f}" if value == value else "-"
+    return f"{value:z.4f}" if value == value else "-"

@@ -91,7 +91,7 @@ def _run(run: "RunInfo") -> dict[str, str]:
         "run": str(run.path),
         "method": f"{run.method} {run.preset}".strip(),
         "state": run_state(run),
-        "val. loss": "-" if loss is None else f"{loss:.4f}",
+        "val. loss": "-" if loss is None else f"{loss:z.4f}",
         **({"tags": ", ".join(run.tags)} if run.tags else {}),
     }
 

@@ -69,7 +69,7 @@ def epoch_line(metrics: Mapping[str, Any]) -> str:
     """Return the main metrics of an epoch as one line; ``metrics.jsonl`` holds all of them."""
     probe = metrics.get("probe_macro_auroc")
     return (
-        f"epoch {metrics['epoch']:4d}  train {metrics['train_loss']:.4f}  val {metrics['val_loss']:.4f}  "
+        f"epoch {metrics['epoch']:4d}  train {metrics['train_loss']:z.4f}  val {metrics['val_loss']:z.4f}  "
         f"{metrics['records_per_second']:.0f} records/s"
         + (f"  probe AUROC {percent(probe)}" if probe is not None else "")
     )
@@ -77,7 +77,7 @@ def epoch_line(metrics: Mapping[str, Any]) -> str:
 
 def running_numbers(metrics: Mapping[str, Any], width: int) -> Table:
     """Return the running means and rates as a grid that fits into so many columns of text."""
-    parts = {name.removeprefix("train_"): f"{v:.4f}" for name, v in metrics.items() if name.startswith("train_")}
+    parts = {name.removeprefix("train_"): f"{v:z.4f}" for name, v in metrics.items() if name.startswith("train_")}
     tokens = metrics["tokens_per_second"]
     cells = {
         "epoch": str(metrics["epoch"]),

@@ -8,6 +8,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ecgkit.datasets.header import Header
 from ecgkit.datasets.matching import likely_column
 from ecgkit.datasets.missing import Stated, ask_for_missing
 from ecgkit.datasets.people import describe
+from ecgkit.datasets.spool import Spool
 from ecgkit.datasets.stacked import largest_value, read_from
 from ecgkit.datasets.stacks import Stack, find_stacks, stacks_of, stated_in
 from ecgkit.datasets.stores import is_store
@@ -82,10 +84,9 @@ class Arrays(Dataset):
             self.findings += [f"not used: {error.found}" for error in doubtful.values()]
         self.in_order = len(signals) == 1 or self._is_table_without_ids()
         later = [Source(record_id=stem(path), path=path) for path in paths[_MOST_OPENED:]]
-        found = [source for stack in signals for source in _records(stack, alone=_is_alone(stack, signals))]
-        if len(signals) == 1:
-            found = self._with_columns(found, signals[0], beside)
-        return [*found, *problems, *later]
+        found = Spool(source for stack in signals for source in _records(stack, alone=_is_alone(stack, signals)))
+        described = self._with_columns(found, signals[0], beside) if len(signals) == 1 else found
+        return Spool(chain(described, problems, later)) if problems or later else described
 
     def check(self, sources: Sequence[Source]) -> None:
         """Refuse signals of which nobody states the rate, the leads or the unit.
@@ -147,7 +148,7 @@ class Arrays(Dataset):
     def _samples(self, stack: Stack, place: int) -> Any:
         return read_from(self.folder, stack.path, stack.name, stack.letters, place)
 
-    def _with_columns(self, sources: list[Source], stack: Stack, beside: Sequence[Stack]) -> list[Source]:
+    def _with_columns(self, sources: Sequence[Source], stack: Stack, beside: Sequence[Stack]) -> Sequence[Source]:
         """Return the sources with what the lists in the file, one value per record, say of them."""
         columns = dict(open_container(self.folder, stack.path).lists(stack.records, but=stack.name))
         for other in beside:

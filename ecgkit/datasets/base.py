@@ -227,7 +227,8 @@ def settle(sources: Sequence[Source]) -> Sequence[Source]:
     if all(source.fold is None for source in sources):
         return checked
     good = (source for source in checked if source.fold is not None and not source.problem)
-    of_patient = {source.patient_id: source.fold for source in good if source.patient_id}
+    lack = any(source.fold is None for source in sources)
+    of_patient = {source.patient_id: source.fold for source in good if source.patient_id} if lack else {}
     return mapped(checked, lambda _, source: source if source.problem else _with_published_fold(source, of_patient))
 
 

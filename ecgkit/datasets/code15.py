@@ -7,7 +7,7 @@ The publisher's note on the unit contradicts itself ("at the scale 1e-4 V", yet 
 the unit is ``NU`` (none).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.hdf5 import array_in, need_hdf5, open_hdf5
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.paths import check_inside
-from ecgkit.datasets.tables import Row, number, read_rows, sources_of, text
+from ecgkit.datasets.tables import Row, number, sources_of, stream_rows, text
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import RecordError
 from ecgkit.leads import STANDARD_LEADS
@@ -52,14 +52,14 @@ class Code15(Dataset):
             DatasetError: h5py is not installed, or the table is missing or lacks a column.
         """
         need_hdf5("CODE-15 %")
-        return sources_of(read_rows(self.root / TABLE, REQUIRED), _source, record_id="exam_id", path="trace_file")
+        return sources_of(stream_rows(self.root / TABLE, REQUIRED), _source, record_id="exam_id", path="trace_file")
 
     def header(self, source: Source) -> Header:
         """Find an exam in its part, and the first and last sample of its tracing."""
         with one_error(source.path, "a part of CODE-15 %"):
             check_inside(self.root, source.path)
             part = _open(self.root, source.path)
-            row = part.rows.get(int(source.record_id))
+            row = part.row(int(source.record_id))
             if row is None:
                 raise RecordError(f"{source.path} has no exam {source.record_id}, which exams.csv lists there")
             start, stop = strip_padding(part.tracings[row])
@@ -98,12 +98,14 @@ class _Part:
         self.tracings: Any = array_in(self._file, "tracings")
         if self.tracings.ndim != 3 or self.tracings.shape[2] != len(STANDARD_LEADS):
             raise RecordError(f"tracings are {list(self.tracings.shape)}", "[n, 4096, 12]")
-        self.rows = dict(self._exams())
+        exams = np.asarray(array_in(self._file, "exam_id")[: len(self.tracings)], np.int64)
+        self._order = np.argsort(exams, kind="stable").astype(np.int32)
+        self._exams = exams[self._order]
 
-    def _exams(self) -> Iterator[tuple[int, int]]:
-        for row, exam in enumerate(array_in(self._file, "exam_id")[: len(self.tracings)]):
-            if exam:  # exam_id 0 is the dummy row
-                yield int(exam), row
+    def row(self, exam: int) -> int | None:
+        """Return the row of an exam, the last of several; None if the part lacks it. Exam 0 is the dummy row."""
+        at = int(np.searchsorted(self._exams, exam, side="right")) - 1
+        return int(self._order[at]) if exam and at >= 0 and self._exams[at] == exam else None
 
 
 @lru_cache(maxsize=32)

@@ -8,7 +8,7 @@ numbers.
 
 import re
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -16,10 +16,11 @@ import numpy as np
 from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.cinc import WORDS
 from ecgkit.datasets.header import Header
-from ecgkit.datasets.header_folder import first_headers, relative
+from ecgkit.datasets.header_folder import first_headers
 from ecgkit.datasets.matlab import load_struct
 from ecgkit.datasets.paths import check_inside
 from ecgkit.datasets.tables import Row, read_rows, sources_of, text
+from ecgkit.datasets.walk import walk_named
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import RecordError
 from ecgkit.leads import STANDARD_LEADS
@@ -48,8 +49,10 @@ class Cpsc2018Mat(Dataset):
 
     def sources(self) -> Sequence[Source]:
         """List the records of every ``REFERENCE.csv``. One table may list records in several folders."""
-        paths = {file.name.removesuffix(".mat"): relative(self.root, file) for file in self.root.rglob("*.mat")}
-        rows = [row for table in sorted(self.root.rglob(TABLE)) for row in read_rows(table, ("Recording", LABELS[0]))]
+        files, self.not_entered = walk_named(self.root, lambda name: name == TABLE or name.endswith(".mat"))
+        paths = {PurePosixPath(path).stem: path for path in files if path.endswith(".mat")}
+        tables = [self.root / path for path in files if PurePosixPath(path).name == TABLE]
+        rows = [row for table in tables for row in read_rows(table, ("Recording", LABELS[0]))]
         for row in rows:
             row["path"] = paths.get(text(row["Recording"]) or "", f"{row['Recording']}.mat")
         return sources_of(rows, _source, record_id="Recording", path="path")

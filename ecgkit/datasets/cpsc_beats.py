@@ -11,7 +11,7 @@ and scale are not stated: ``ECG1``, ``NU``.
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 
 from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.header import Header
-from ecgkit.datasets.header_folder import first_headers, relative
+from ecgkit.datasets.header_folder import first_headers
 from ecgkit.datasets.matlab import load_arrays
 from ecgkit.datasets.paths import check_inside
+from ecgkit.datasets.walk import walk_named
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import RecordError
 from ecgkit.recording import Recording
@@ -45,8 +46,10 @@ class _OneLead(Dataset):
 
     def sources(self) -> Sequence[Source]:
         """List the records below the folder, each with the file of its marks."""
-        files = {file.name.removesuffix(".mat"): relative(self.root, file) for file in self.root.rglob("*.mat")}
-        found = ((name, path, self.names.fullmatch(name)) for name, path in sorted(files.items()))
+        paths, self.not_entered = walk_named(self.root, lambda name: name.endswith(".mat"))
+        named = [(PurePosixPath(path).stem, path) for path in paths]
+        files = dict(reversed(named))  # of two files of one name, the first is meant
+        found = ((name, path, self.names.fullmatch(name)) for name, path in sorted(named))
         return [
             Source(
                 record_id=name,

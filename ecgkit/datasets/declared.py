@@ -6,7 +6,6 @@
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -19,6 +18,8 @@ from ecgkit.datasets.given import NOTHING_GIVEN, Given
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.header_folder import HEADER, HeaderFolder, first_headers, headers_below
 from ecgkit.datasets.paths import read_bytes
+from ecgkit.datasets.repeats import repeated
+from ecgkit.datasets.spool import Spool
 from ecgkit.datasets.wfdb_header import decode_text
 from ecgkit.datasets.wfdb_record import read_header
 from ecgkit.errors import DatasetError
@@ -88,14 +89,14 @@ class DeclaredFolder(HeaderFolder):
             DatasetError: The table of labels cannot be read.
         """
         paths, self.not_entered = headers_below(self.root)
-        names = Counter(path.rpartition("/")[2] for path in paths)
+        twice = set(repeated(lambda: (path.rpartition("/")[2] for path in paths)))
         labels = self._labels()
-        return [self._source(path, names, labels) for path in paths]
+        return Spool(self._source(path, twice, labels) for path in paths)
 
-    def _source(self, path: str, names: Counter[str], labels: dict[str, tuple[str, ...]] | None) -> Source:
+    def _source(self, path: str, twice: set[str], labels: dict[str, tuple[str, ...]] | None) -> Source:
         name = path.rpartition("/")[2]
         return Source(
-            record_id=name if names[name] == 1 else path,
+            record_id=path if name in twice else name,
             path=path,
             patient_id=self._patient(path, name),
             labels=None if labels is None else labels.get(name, ()),

@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.paths import is_local
+from ecgkit.datasets.spool import Spool
 from ecgkit.datasets.walk import Refused, walk
 
 HEADER = ".hea"
@@ -48,7 +49,7 @@ class HeaderFolder(Dataset):
     def sources(self) -> Sequence[Source]:
         """List every header below the folder."""
         paths, self.not_entered = headers_below(self.root)
-        return [self.source(path) for path in paths]
+        return Spool(self.source(path) for path in paths)
 
     def source(self, path: str) -> Source:
         """Return what the path of a record says about it."""
@@ -61,10 +62,12 @@ def headers_below(root: Path) -> tuple[list[str], list[Refused]]:
     The second list names the folders that were not entered; see `ecgkit.datasets.walk`.
     """
     if is_local(root):
-        found, refused = walk(root)
+        found, refused = walk(root, HEADER)
     else:
         found, refused = [relative(root, file) for file in root.rglob(f"*{HEADER}")], []
-    return sorted(path.removesuffix(HEADER) for path in found if path.endswith(HEADER)), refused
+    found[:] = [path.removesuffix(HEADER) for path in found]
+    found.sort()
+    return found, refused
 
 
 def relative(root: Path, file: Path) -> str:

@@ -12,8 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from ecgkit.datasets.base import Dataset, Source
-from ecgkit.datasets.spool import Keyed, Spool
-from ecgkit.datasets.tables import Row, each_source, number, stream_rows, text
+from ecgkit.datasets.spool import Keyed
+from ecgkit.datasets.tables import Row, number, sources_of, stream_rows, text
 
 RECORDS = "record_list.csv"
 LINKS = "waveform_note_links.csv"
@@ -59,7 +59,7 @@ class MimicIvEcg(Dataset):
             found, note = self._source(row, measured.get(study)), notes.get(study)
             return replace(found, extra={**found.extra, **{name: text(note.get(own)) for own, name in NOTE.items()}})
 
-        return Spool(each_source(records, source, record_id="study_id", path="path"))
+        return sources_of(records, source, record_id="study_id", path="path")
 
     def _by_study(self, name: str, kept: Sequence[str], needed: Sequence[str] = ("study_id",)) -> Keyed:
         """Return some columns of a table by study; no row if the table was not downloaded."""

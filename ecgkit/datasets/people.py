@@ -4,6 +4,7 @@ This works for every layout. A layout with a published table of its own is left 
 """
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -50,10 +51,9 @@ def introduce(dataset: Dataset) -> Sequence[Source]:
 def _described_by_found_table(dataset: Dataset, sources: Sequence[Source]) -> Sequence[Source]:
     """Use the one table beside the files that names their records, if there is one."""
     found = []
-    read = {source.path for source in sources}
     for path in tables_beside(dataset.root):
-        if path.name in read or path.name in dataset.own_tables:  # its rows are samples, or are read already
-            continue
+        if path.name in dataset.own_tables or any(source.path == path.name for source in sources):
+            continue  # it is read already, or its rows are samples
         try:
             table = read_table(path)
         except DatasetError as error:
@@ -80,7 +80,7 @@ def tables_beside(root: Path) -> list[Path]:
     )
 
 
-def describe(dataset: Dataset, sources: Sequence[Source], table: Table, *, in_order: bool) -> list[Source]:
+def describe(dataset: Dataset, sources: Sequence[Source], table: Table, *, in_order: bool) -> Sequence[Source]:
     """Return the sources with what a table says of them. A record that the table lacks cannot be ingested.
 
     Args:
@@ -103,10 +103,10 @@ def describe(dataset: Dataset, sources: Sequence[Source], table: Table, *, in_or
     if by_order and len({row[by_order] for row in table.rows}) < len(table.rows):
         by_order = ""
     reader = _Reader(table, roles, {match.column, by_order})
-    return [
+    return Spool(
         _introduced(source, match.rows.get(place), place in match.twice, reader, by_order)
         for place, source in enumerate(sources)
-    ]
+    )
 
 
 def _notes_of_blanks(table: Table, roles: Roles) -> list[str]:
@@ -215,16 +215,21 @@ def _patients_from_paths(dataset: Dataset, sources: Sequence[Source]) -> Sequenc
         DatasetError: No path matches.
     """
     pattern = re.compile(dataset.given.patient_from)
-    ids = [match[1] if (match := pattern.search(source.path)) else None for source in sources]
-    known = [found for found in ids if found]
+
+    def found(source: Source) -> str | None:
+        match = pattern.search(source.path)
+        return match[1] if match else None
+
+    known = Counter(filter(None, map(found, sources)))
     if not known:
         examples = ", ".join(repr(source.path[:60]) for source in sources[:_EXAMPLES])
         raise DatasetError(
             f"--patient-from {dataset.given.patient_from!r} matches none of the paths (such as {examples})"
         )
-    told = f"patients: {len(set(known))} from the paths of {len(known)} records"
-    dataset.findings.append(told + (f"; {len(ids) - len(known)} paths do not match" if len(known) < len(ids) else ""))
-    return [replace(source, patient_id=found or source.patient_id) for source, found in zip(sources, ids, strict=True)]
+    left = len(sources) - known.total()
+    told = f"patients: {len(known)} from the paths of {known.total()} records"
+    dataset.findings.append(told + (f"; {left} paths do not match" if left else ""))
+    return Spool(replace(source, patient_id=found(source) or source.patient_id) for source in sources)
 
 
 def _check_columns(dataset: Dataset, sources: Sequence[Source]) -> None:

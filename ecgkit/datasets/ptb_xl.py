@@ -17,7 +17,7 @@ from ecgkit.datasets.comments import OLDEST
 from ecgkit.datasets.given import NOTHING_GIVEN, Given
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.ptb_xl_plus import Plus, find_plus, read_plus, stamp_of
-from ecgkit.datasets.tables import Row, number, read_rows, sources_of, text
+from ecgkit.datasets.tables import Row, number, sources_of, stream_rows, text
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.recording import Recording
 
@@ -52,8 +52,8 @@ class PTBXL(Dataset):
         Raises:
             DatasetError: The table is missing or lacks a column, or one of PTB-XL+ cannot be read.
         """
-        rows = read_rows(self.root / TABLE, REQUIRED)
-        column = self._file_column(rows)
+        column = self._file_column()
+        rows = stream_rows(self.root / TABLE, REQUIRED)
         sources = sources_of(rows, lambda row: self._source(row, column), record_id="ecg_id", path=column)
         if plus := self._plus():
             joined = plus.count(source.record_id for source in sources)
@@ -74,7 +74,7 @@ class PTBXL(Dataset):
         plus = self._plus()
         return super().row(source, recording) | (plus.of(source.record_id) if plus else {})
 
-    def _file_column(self, rows: list[Row]) -> str:
+    def _file_column(self) -> str:
         """Choose the column of paths: the rate asked for, else the highest rate whose folder exists.
 
         Any rate other than the two published ones is resampled from the highest rate that exists.
@@ -82,7 +82,8 @@ class PTBXL(Dataset):
         there = [
             fs
             for fs, name in sorted(FILES.items(), reverse=True)
-            if (self.root / f"records{fs:g}").is_dir() and any(text(row.get(name)) for row in rows)
+            if (self.root / f"records{fs:g}").is_dir()
+            and any(text(row.get(name)) for row in stream_rows(self.root / TABLE, REQUIRED))
         ]
         if not there:
             raise DatasetError(f"{self.root} has no records100/ or records500/", remedy="Download the signals into it.")

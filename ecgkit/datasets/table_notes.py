@@ -1,6 +1,8 @@
 """What the user should know of a table of records: what matches, what is left over, and what cannot be right."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+import numpy as np
 
 from ecgkit.datasets.base import Source
 from ecgkit.datasets.comments import UNKNOWN, parse_age
@@ -38,10 +40,17 @@ def notes_of_match(table: Table, sources: Sequence[Source], match: Match, roles:
 
 def notes_of_folds(sources: Sequence[Source]) -> list[str]:
     """Return a warning if the published folds part the records of a patient."""
+
+    def known() -> Iterator[tuple[str, int]]:
+        return ((source.patient_id, source.fold) for source in sources if source.patient_id and source.fold)
+
+    pairs = np.fromiter(((hash(patient), fold) for patient, fold in known()), "i8,i1")  # 9 bytes per record
+    patients = np.unique(pairs)["f0"]  # each as often as it has folds
+    suspect = set(patients[1:][patients[1:] == patients[:-1]].tolist())
     folds: dict[str, set[int]] = {}
-    for source in sources:
-        if source.patient_id and source.fold:
-            folds.setdefault(source.patient_id, set()).add(source.fold)
+    for patient, fold in known() if suspect else ():
+        if hash(patient) in suspect:
+            folds.setdefault(patient, set()).add(fold)
     parted = [patient for patient, found in folds.items() if len(found) > 1]
     if not parted:
         return []

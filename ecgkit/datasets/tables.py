@@ -21,6 +21,7 @@ import pandas as pd
 
 from ecgkit.datasets.base import Source
 from ecgkit.datasets.paths import is_local
+from ecgkit.datasets.spool import Spool
 from ecgkit.distribution import install_extra
 from ecgkit.errors import DatasetError, EcgkitError, RecordError
 from ecgkit.parquet import as_frame
@@ -271,9 +272,9 @@ def _workbook(path: Path) -> pd.DataFrame:
     return pd.read_excel(io.BytesIO(raw), dtype=str, engine="openpyxl")
 
 
-def sources_of(rows: Iterable[Row], read: Callable[[Row], Source], *, record_id: str, path: str) -> list[Source]:
-    """Return the sources of `each_source` as a list."""
-    return list(each_source(rows, read, record_id=record_id, path=path))
+def sources_of(rows: Iterable[Row], read: Callable[[Row], Source], *, record_id: str, path: str) -> Spool[Source]:
+    """Return the sources of `each_source`, kept on disk."""
+    return Spool(each_source(rows, read, record_id=record_id, path=path))
 
 
 def each_source(rows: Iterable[Row], read: Callable[[Row], Source], *, record_id: str, path: str) -> Iterator[Source]:

@@ -24,16 +24,20 @@ class Refused:
     is_lost: bool
 
 
-def walk(root: Path) -> tuple[list[str], list[Refused]]:
-    """Return the paths of all files and folders below a local folder, relative to it, and the folders not entered.
+def walk(root: Path, suffix: str = "") -> tuple[list[str], list[Refused]]:
+    """Return the paths of the files and folders below a local folder, relative to it, and the folders not entered.
 
     A link to a folder within the root is not followed, since that folder is read in its own place. One that leads out
     of the root is refused.
+
+    Args:
+        root: The folder.
+        suffix: End of the names to return; empty for all.
     """
     found: list[str] = []
     refused: list[Refused] = []
     for _, prefix, folders, files in _entered(root, refused):
-        found += [f"{prefix}{name}" for name in (*folders, *files)]
+        found += [f"{prefix}{name}" for name in (*folders, *files) if name.endswith(suffix)]
     return found, refused
 
 
@@ -63,6 +67,23 @@ def walk_for(
         wanted = {name for name in (*folders, *files) if _suffix(name) in suffixes and is_wanted(Path(folder, name))}
         folders[:] = [name for name in folders if name not in wanted and not name.startswith(".")]
         found += [f"{prefix}{name}" for name in wanted]
+    return sorted(found), refused
+
+
+def walk_named(root: Path, is_wanted: Callable[[str], bool]) -> tuple[list[str], list[Refused]]:
+    """Return the paths of the files below a folder whose names are wanted, in order, and the folders not entered.
+
+    Args:
+        root: The folder. Folders in it whose names begin with a dot are not entered.
+        is_wanted: Whether a file is wanted, given its name.
+    """
+    if not is_local(root):
+        return sorted(_remote(root, "", lambda entry: is_wanted(entry.name) and entry.is_file())), []
+    found: list[str] = []
+    refused: list[Refused] = []
+    for _, prefix, folders, files in _entered(root, refused):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [f"{prefix}{name}" for name in files if is_wanted(name)]
     return sorted(found), refused
 
 

@@ -7,6 +7,7 @@ from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.given import NOTHING_GIVEN, Given
 from ecgkit.datasets.header_folder import HEADER, headers_below
 from ecgkit.datasets.paths import beside, read_bytes
+from ecgkit.datasets.spool import Spool
 from ecgkit.datasets.wfdb_segments import segment_names
 from ecgkit.errors import RecordError
 
@@ -42,10 +43,13 @@ class WfdbFolder(Dataset):
         if self._only:
             return [Source(record_id=self._only, path=self._only)]
         paths, self.not_entered = headers_below(self.root)
-        segments = {path: set(self._segments(path)) for path in paths}
-        parts = set().union(*segments.values())
+        parts, composed = set[str](), set[str]()
+        for path in paths:
+            own = list(self._segments(path))
+            parts.update(own)
+            composed |= {path} if own else set()
         # A header that has segments is never itself a segment: two headers that name each other must not both vanish.
-        return [Source(record_id=path, path=path) for path, own in segments.items() if own or path not in parts]
+        return Spool(Source(record_id=path, path=path) for path in paths if path in composed or path not in parts)
 
     def _segments(self, path: str) -> Iterator[str]:
         """Yield the segments that a multi-segment header names; yield nothing for any other header."""

@@ -83,17 +83,21 @@ def read_segments(root: Path, path: str, header: Header) -> NDArray[np.float64]:
     """Return ``[L, T]`` in mV (or NU), NaN for a missing sample."""
     layout: JoinedLayout = header.layout
     signal = np.full((len(header.leads), header.samples), np.nan)
-    start, last, part = 0, "", np.empty((0, 0))
+    places: dict[tuple[str, int], list[int]] = {}  # a header may repeat a segment very often, in any order
+    start = 0
     for name, frames in layout.segments:
-        stop = start + frames * layout.frame
+        places.setdefault((name, frames), []).append(start)
+        start += frames * layout.frame
+    for (name, frames), starts in places.items():
         own = layout.layouts.get(name)
-        if own is not None:
-            if name != last:  # a header may repeat a segment very often
-                last, part = name, _segment(root, beside(path, name), frames, own)
-            for lead, row in zip(own.scheme.rows.leads, part, strict=True):
-                if lead in header.leads:
-                    signal[header.leads.index(lead), start:stop] = row
-        start = stop
+        if own is None:
+            continue
+        part = _segment(root, beside(path, name), frames, own)
+        for lead, row in zip(own.scheme.rows.leads, part, strict=True):
+            if lead in header.leads:
+                target = signal[header.leads.index(lead)]
+                for at in starts:
+                    target[at : at + frames * layout.frame] = row
     return signal
 
 

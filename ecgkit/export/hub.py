@@ -204,8 +204,8 @@ def _training(run: Run) -> str:
         return ""
     best = min(lines, key=lambda line: line["val_loss"])
     return (
-        f"## Training\n\n{len(lines)} epochs; validation loss {lines[0]['val_loss']:.4f} -> "
-        f"{lines[-1]['val_loss']:.4f}, lowest {best['val_loss']:.4f} in epoch {best['epoch']}.\n"
+        f"## Training\n\n{len(lines)} epochs; validation loss {lines[0]['val_loss']:z.4f} -> "
+        f"{lines[-1]['val_loss']:z.4f}, lowest {best['val_loss']:z.4f} in epoch {best['epoch']}.\n"
     )
 
 
@@ -240,7 +240,7 @@ def _setting(row: ResultRow) -> tuple[str, str, str, str]:
 def _score(value: float | None, interval: tuple[float, float] | None = None) -> str:
     if value is None:
         return "-"
-    return f"{value:.3f}" + (f" ({interval[0]:.3f}-{interval[1]:.3f})" if interval else "")
+    return f"{value:z.3f}" + (f" ({interval[0]:z.3f}-{interval[1]:z.3f})" if interval else "")
 
 
 def _license(license: str) -> str:

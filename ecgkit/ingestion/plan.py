@@ -13,14 +13,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import accumulate, chain, islice
 
-import numpy as np
-
 from ecgkit.datasets.base import Dataset, Source, settle, utf8
 from ecgkit.datasets.budget import alarms, check_memory, memory_budget, time_budget
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.identity import plain_id
 from ecgkit.datasets.paths import refused_members, size_and_time
 from ecgkit.datasets.people import introduce
+from ecgkit.datasets.repeats import repeated
 from ecgkit.datasets.spool import Chest, Spool, pack, unpack
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.executor import Executor
@@ -257,16 +256,9 @@ def _chosen(sources: Sequence[Source], options: IngestOptions) -> Sequence[Sourc
 
 def distinct(sources: Sequence[Source]) -> Sequence[Source]:
     """Return the sources, and refuse two with the same id, since results could not tell them apart."""
-    hashes = np.fromiter((hash(s.record_id) for s in sources if not s.problem), np.int64)  # 8 bytes per record
-    hashes.sort()
-    suspect = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
-    if suspect:
-        ids = Counter(s.record_id for s in sources if not s.problem and hash(s.record_id) in suspect)
-        for record_id, n in ids.items():
-            if n > 1:
-                raise DatasetError(
-                    f"record id {record_id!r} is listed twice", "one row per record in the dataset's table"
-                )
+    twice = repeated(lambda: (source.record_id for source in sources if not source.problem))
+    if twice:
+        raise DatasetError(f"record id {twice[0]!r} is listed twice", "one row per record in the dataset's table")
     return sources
 
 

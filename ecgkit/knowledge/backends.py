@@ -82,6 +82,26 @@ class Costly(Protocol):
         """Return what reading these texts would take; texts that are answered already cost nothing."""
 
 
+@runtime_checkable
+class LocalReader(Protocol):
+    """A backend that reads each text by itself, by computing. Any worker may read any part of the texts.
+
+    It is pickled for workers in other processes.
+    """
+
+    def read_texts(self, texts: Sequence[str]) -> list[tuple[Mention, ...]]:
+        """Return the mentions of each cleaned text."""
+
+
+@runtime_checkable
+class AsksServers(Protocol):
+    """A backend that asks one or several servers."""
+
+    @property
+    def lost_servers(self) -> Mapping[str, str]:
+        """Why a server was left out while the others went on, by its URL."""
+
+
 def make_backend(
     name: str, folder: Path, *, settings: Any = None, assignments: Sequence[str] = (), notify: Notify = lambda _: None
 ) -> Backend:

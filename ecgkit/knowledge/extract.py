@@ -10,7 +10,7 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,9 @@ import pandas as pd
 from ecgkit.choices import choose, recorded
 from ecgkit.config import fingerprint
 from ecgkit.errors import ConfigError, DatasetError, StoreError
-from ecgkit.knowledge.backends import Backend, Cost, Readings, Watch
+from ecgkit.executor import Executor
+from ecgkit.knowledge.backends import AsksServers, Backend, Cost, LocalReader, Readings, Watch
+from ecgkit.knowledge.in_parts import read_in_parts
 from ecgkit.knowledge.labelling import default_min_count, label_matrix, name_counts
 from ecgkit.knowledge.labels import DEFAULT_NAME, KIND, Entities, keep_edited_vocabulary, read_labels, write_labels
 from ecgkit.knowledge.mention_table import mention_table, read_readings
@@ -83,6 +85,7 @@ class Summary:
         counters: Counters of the backend, such as requests and tokens.
         whole: What the whole corpus would take, after a pilot.
         audit: The files of the sheet to check by hand, if one was asked for.
+        lost_servers: Why a server was left out while the others went on, by its URL.
     """
 
     path: Path
@@ -99,6 +102,7 @@ class Summary:
     counters: Mapping[str, Any]
     whole: Cost | None = None
     audit: tuple[Path, ...] | None = None
+    lost_servers: Mapping[str, str] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the counts and the entities as plain values."""
@@ -115,6 +119,7 @@ class Summary:
             "min_count": self.min_count,
             "rare": dict(self.rare),
             "counters": dict(self.counters),
+            "lost_servers": dict(self.lost_servers),
             "labels": str(self.path),
             **({"whole": asdict(self.whole)} if self.whole else {}),
             "entities": [
@@ -125,17 +130,23 @@ class Summary:
 
 
 def extract_knowledge(
-    reports: Reports, backend: Backend, options: ExtractOptions = ExtractOptions(), watch: Watch = lambda *_: None
+    reports: Reports,
+    backend: Backend,
+    options: ExtractOptions = ExtractOptions(),
+    watch: Watch = lambda *_: None,
+    executor: Executor | None = None,
 ) -> Summary:
     """Extract entity labels from reports.
 
-    If the work is stopped, the same call continues where it was; the answers of a model are stored one by one.
+    If the work is stopped, the same call continues where it was. The answers of a model are stored one by one; what is
+    computed is stored in parts.
 
     Args:
         reports: Reports that `ecgkit.knowledge.reports.open_reports` returned.
         backend: Extractor that reads the texts.
         options: See `ExtractOptions`.
         watch: Called with the stage, units done and units in total.
+        executor: Runs a backend that computes (`LocalReader`); None for as many processes as pay.
 
     Raises:
         ConfigError: The vocabulary file cannot be read.
@@ -144,15 +155,19 @@ def extract_knowledge(
         OutputError: Labels of this name exist, another process is making them, or they cannot be written.
     """
     vocabulary = read_vocabulary(options.vocabulary) if options.vocabulary else None
-    with in_progress(reports, options) as folder:
+    with in_progress(reports, options, backend.provenance) as unfinished:
         corpus = corpus_of(reports.texts, options.unit)
-        readings = backend.read(corpus.texts, watch)
+        if isinstance(backend, LocalReader):
+            readings = read_in_parts(unfinished, backend, corpus.texts, watch, executor)
+        else:
+            readings = backend.read(corpus.texts, watch)
         if corpus.texts and all(found is None for found in readings.mentions):
             reason, _ = Counter(readings.problems.values()).most_common(1)[0]
             raise DatasetError(f"none of {len(corpus.texts)} texts could be read ({reason})")
         vocabulary = vocabulary or backend.vocabulary(name_counts(corpus, readings.mentions), watch)
         provenance = {**backend.provenance, "date": today()}
-        return label_records(folder, reports, corpus, readings, vocabulary, provenance, options)
+        summary = label_records(unfinished.made, reports, corpus, readings, vocabulary, provenance, options)
+    return replace(summary, lost_servers=dict(backend.lost_servers)) if isinstance(backend, AsksServers) else summary
 
 
 def relabel(reports: Reports, options: ExtractOptions) -> Summary:
@@ -176,9 +191,9 @@ def relabel(reports: Reports, options: ExtractOptions) -> Summary:
     corpus = corpus_of(reports.texts, options.unit)
     readings = read_readings(path, corpus)
     kept = {k: v for k, v in before.provenance.items() if k not in ("options", "reports", "texts_sha256")}
-    with in_progress(reports, options) as folder:
+    with in_progress(reports, options) as unfinished:
         provenance = {**kept, "relabelled": today()}
-        return label_records(folder, reports, corpus, readings, vocabulary, provenance, options)
+        return label_records(unfinished.made, reports, corpus, readings, vocabulary, provenance, options)
 
 
 def check_reports(labels: Entities, reports: Reports, path: Path) -> Reports:
@@ -198,8 +213,14 @@ def check_reports(labels: Entities, reports: Reports, path: Path) -> Reports:
 
 
 @contextmanager
-def in_progress(reports: Reports, options: ExtractOptions) -> Iterator[Path]:
-    """Yield a folder for new labels, held by this process; it is moved into place when the block ends."""
+def in_progress(reports: Reports, options: ExtractOptions, read_by: Mapping[str, Any] = {}) -> Iterator[Unfinished]:
+    """Yield the unfinished folder of new labels, held by this process. Its output is moved into place at the end.
+
+    Args:
+        reports: The reports.
+        options: Unit, name, and whether earlier labels may be replaced.
+        read_by: Provenance of the backend, on which the parts of a stopped call depend.
+    """
     path = reports.folder / options.name
     if reports.shared is not None:
         note_own_folder(reports.shared.parent, reports.folder)
@@ -211,10 +232,10 @@ def in_progress(reports: Reports, options: ExtractOptions) -> Iterator[Path]:
 
     unfinished = Unfinished(path, KIND, overwrite=options.overwrite, hidden=True, option="--name", rescue=rescue)
     with unfinished.open():
-        unfinished.begin(fingerprint(reports.content_hash, options))
+        unfinished.begin(fingerprint(reports.content_hash, reports.texts_hash, options.unit, dict(read_by)))
         shutil.rmtree(unfinished.made)  # of a process that was killed: labels are written in one piece
         unfinished.made.mkdir()
-        yield unfinished.made
+        yield unfinished
         unfinished.finish()
 
 
@@ -259,7 +280,7 @@ def label_records(
         reports.content_hash,
         vocabulary.codes,
     )
-    table = mention_table(corpus, readings.mentions, vocabulary)
+    table = mention_table(corpus.texts, readings.mentions, vocabulary.entity_of)
     problems = {text_hash(corpus.texts[i]): reason for i, reason in readings.problems.items()}
     unread_table = pd.DataFrame({"text": list(problems), "reason": list(problems.values())}, dtype=str)
     write_labels(folder, entities, table, unread_table, vocabulary)

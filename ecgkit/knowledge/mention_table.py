@@ -1,6 +1,6 @@
 """The table of mentions that is kept with the labels: what was read in which text, by the hash of the text."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -9,19 +9,24 @@ from ecgkit.knowledge.backends import Readings
 from ecgkit.knowledge.labels import MENTIONS, UNREAD
 from ecgkit.knowledge.mentions import ATTRIBUTES, Mention
 from ecgkit.knowledge.statements import Corpus, text_hash
-from ecgkit.knowledge.vocabulary import Vocabulary
 from ecgkit.parquet import read_frame
 
 
 def mention_table(
-    corpus: Corpus, mentions: Sequence[tuple[Mention, ...] | None], vocabulary: Vocabulary
+    texts: Sequence[str], mentions: Sequence[tuple[Mention, ...] | None], entity_of: Mapping[str, str]
 ) -> pd.DataFrame:
-    """Return one row per unique text and name; `ecgkit.knowledge.labels` lists the columns."""
+    """Return one row per unique text and name; `ecgkit.knowledge.labels` lists the columns.
+
+    Args:
+        texts: The unique texts, of which only the hash is kept.
+        mentions: The mentions of each text; None for a text that could not be read.
+        entity_of: Entity by name.
+    """
     rows = [
         {
-            "text": text_hash(corpus.texts[i]),
+            "text": text_hash(texts[i]),
             "name": m.name,
-            "entity": vocabulary.entity_of.get(m.name, ""),
+            "entity": entity_of.get(m.name, ""),
             "polarity": m.polarity,
             "spans": [list(span) for span in m.spans],
             **{attribute: getattr(m, attribute) for attribute in ATTRIBUTES},
@@ -33,12 +38,12 @@ def mention_table(
 
 
 def read_mentions(path: Path) -> dict[str, tuple[Mention, ...]]:
-    """Return the mentions that an extraction found, by the hash of the text.
+    """Return the mentions of a table of mentions, by the hash of the text.
 
     Args:
-        path: Folder of its labels.
+        path: The table, or the folder of the labels that it belongs to.
     """
-    table = read_frame(path / MENTIONS)
+    table = read_frame(path / MENTIONS if path.is_dir() else path)
     by_text: dict[str, list[Mention]] = {}
     known = [attribute for attribute in ATTRIBUTES if attribute in table]  # tables of earlier versions have none
     columns = (table[column].tolist() for column in ("text", "name", "polarity", "spans", *known))

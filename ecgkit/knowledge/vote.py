@@ -96,10 +96,11 @@ def vote(reports: Reports, paths: Sequence[Path], options: ExtractOptions) -> Vo
     corpus = corpus_of(reports.texts, options.unit)
     voters = [_entity_readings(path, corpus) for path in paths]
     names = tuple(path.name for path in paths)
-    with in_progress(reports, options) as folder:
+    with in_progress(reports, options) as unfinished:
         readings = _decide(voters)
         provenance = {"backend": "vote", "voters": _origin(labels, names), "date": today()}
-        summary = label_records(folder, reports, corpus, readings, _vocabulary(paths, voters), provenance, options)
+        vocabulary = _vocabulary(paths, voters)
+        summary = label_records(unfinished.made, reports, corpus, readings, vocabulary, provenance, options)
     read = [i for i in range(len(corpus.texts)) if all(voter[i] is not None for voter in voters)]
     disputed = [i for i in read if len({_positions(voter[i] or ()) for voter in voters}) > 1]
     sheet = reports.folder / f"disputes-{options.name}.csv"

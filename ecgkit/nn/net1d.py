@@ -7,6 +7,7 @@ Hong et al., HOLMES, KDD 2020 (arXiv 2008.04063), in the form that ECGFounder (a
 
 from collections.abc import Sequence
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -18,7 +19,7 @@ class SameConv1d(nn.Conv1d):
         """``[B, inputs, T] -> [B, outputs, ceil(T / stride)]``."""
         T, kernel, stride = input.shape[-1], self.kernel_size[0], self.stride[0]
         pad = max(0, ((T - 1) // stride) * stride + kernel - T)
-        return super().forward(F.pad(input, (pad // 2, pad - pad // 2)))
+        return super().forward(F.pad(input, (pad // 2, pad - pad // 2)) if pad else input)
 
 
 class Net1dBlock(nn.Module):
@@ -48,11 +49,12 @@ class Net1dBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, inputs, T] -> [B, outputs, ceil(T / stride)]``."""
-        out = x
-        for i, conv in enumerate(self.convs):
-            out = conv(out if self.first and not i else F.silu(out))
+        enter, *others = self.convs
+        out = enter(x if self.first else F.silu(x))
+        for conv in others:
+            out = conv(F.silu(out, inplace=not torch.is_grad_enabled()))  # nobody else reads it
         share = self.excite(F.silu(self.squeeze(out.mean(dim=-1)))).sigmoid()
-        return out * share[..., None] + self._skip(x)
+        return torch.addcmul(self._skip(x), out, share[..., None])
 
     def _skip(self, x: Tensor) -> Tensor:
         if self.stride == 2:

@@ -45,6 +45,14 @@ class Archive:
         shared = folder is not None and (folder / INDEX).is_file()
         self.folder = folder if folder is not None and shared else _indexed(file, progress)
 
+    def close(self) -> None:
+        """Close the files and remove the temporary folder; the archive cannot be read any more."""
+        if "_base" in self.__dict__:
+            self._base.close()
+        if "_data" in self.__dict__:
+            os.close(self._data)
+        _remove(self.folder)
+
     def __reduce__(self) -> tuple[object, ...]:
         return open_archive, (self.file, self.folder)
 
@@ -166,7 +174,7 @@ def open_archive(file: Path, folder: Path | None = None, progress: Progress = si
 def _indexed(file: Path, progress: Progress) -> Path:
     """Make a temporary folder with the index of an archive, and the plain ``.tar`` of a compressed one."""
     folder = Path(tempfile.mkdtemp(prefix="ecgkit-archive-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _left.add(folder)
     try:
         if file.suffix.lower() == ".zip":
             write_index(folder / INDEX, zip.members(file, progress))
@@ -176,6 +184,20 @@ def _indexed(file: Path, progress: Progress) -> Path:
         else:
             write_index(folder / INDEX, tar.members(file, progress))
     except BaseException:  # Ctrl-C too: it may be many GB
-        shutil.rmtree(folder, ignore_errors=True)
+        _remove(folder)
         raise
     return folder
+
+
+_left: set[Path] = set()  # temporary folders that this process has made
+
+
+def _remove(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    _left.discard(folder)
+
+
+@atexit.register
+def _remove_all() -> None:
+    for folder in tuple(_left):
+        _remove(folder)

@@ -31,6 +31,7 @@ STEPS = ("spec", "filters", "published_filters", "normalize", "repair", "resampl
 KERNELS = ("filter_kernel", "microvolts_kernel", "compact_kernel")
 CODE = (*(f"ecgkit.signal.{name}" for name in (*STEPS, *KERNELS)), "ecgkit.store.views")
 AT_ONCE = 1024  # rows that are copied at a time
+MOST_ARRAYS = 1024  # that one request can fill
 
 
 def unfinished_view(folder: Path) -> Unfinished:
@@ -85,6 +86,7 @@ class VerifiedRows(CompactWindows):
         self.folder, self.file = folder, folder / SIGNAL
         self.checksums = checksums
         self._sound = np.zeros(len(records), bool)
+        self._bytes = self.as_int16.view(np.uint8)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the view as its folder, so that its signals are not sent to another process."""
@@ -97,14 +99,47 @@ class VerifiedRows(CompactWindows):
             StoreError: A row differs from what was written. The next `open_view` makes the view again.
         """
         for row in rows[~self._sound[rows]]:
-            if crc32c(self.records[row]) != self.checksums[row]:
-                with suppress(OSError):
-                    (self.folder / ABOUT).unlink()
-                raise StoreError(
-                    f"row {row} of the view {self.folder / SIGNAL} is damaged",
-                    remedy="Run the same command again: the view is made again. If this repeats, check the disk.",
-                )
+            self._compare(row, self._bytes[row])
             self._sound[row] = True
+
+    def fetch(self, first: int, slots: NDArray[np.int64], out: NDArray[np.uint8]) -> None:
+        """Read consecutive rows from the file with one request, and compare each with its checksum.
+
+        Args:
+            first: The first row.
+            slots: ``[n]``, where each row goes in `out`; -1 for a row that is not wanted.
+            out: ``[slots, bytes of a row]``.
+
+        Raises:
+            StoreError: A row differs from what was written, or cannot be read.
+        """
+        unwanted = np.empty(out.shape[1], np.uint8)
+        start: Any = self.records.offset  # type: ignore[attr-defined]
+        try:
+            descriptor = os.open(self.file, os.O_RDONLY)
+            try:
+                place = int(start) + first * out.shape[1]
+                _read_all(descriptor, [(unwanted if slot < 0 else out[slot]).data for slot in slots], place)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            raise StoreError(
+                f"the view {self.file} cannot be read: {error.strerror or error}",
+                remedy="Check the disk, and run the same command again.",
+            ) from error
+        for row, slot in enumerate(slots, first):
+            if slot >= 0:
+                self._compare(row, out[slot])
+
+    def _compare(self, row: int, content: NDArray[np.uint8]) -> None:
+        """Raise an error if the bytes of a row differ from what was written; the view is then made again."""
+        if checksum(content) != self.checksums[row]:
+            with suppress(OSError):
+                (self.folder / ABOUT).unlink()
+            raise StoreError(
+                f"row {row} of the view {self.folder / SIGNAL} is damaged",
+                remedy="Run the same command again: the view is made again. If this repeats, check the disk.",
+            )
 
 
 def _reopened(folder: Path, shape: tuple[int, ...]) -> VerifiedRows:
@@ -114,9 +149,27 @@ def _reopened(folder: Path, shape: tuple[int, ...]) -> VerifiedRows:
     return found
 
 
-def crc32c(record: np.void) -> int:
-    """Return the CRC-32C of a record's bytes."""
-    return int(google_crc32c.value(record.tobytes()))
+def checksum(content: NDArray[np.uint8]) -> int:
+    """Return the CRC-32C of the bytes of a record."""
+    return int(google_crc32c.value(content))
+
+
+def _read_all(descriptor: int, arrays: list[memoryview], place: int) -> None:
+    """Fill arrays with consecutive bytes of a file.
+
+    Raises:
+        OSError: The file cannot be read, or ends before.
+    """
+    done = 0
+    while done < len(arrays):
+        read = os.preadv(descriptor, arrays[done : done + MOST_ARRAYS], place)
+        if not read:
+            raise OSError("it is shorter than it was")
+        place += read
+        while done < len(arrays) and read >= len(arrays[done]):
+            read, done = read - len(arrays[done]), done + 1
+        if read:
+            arrays[done] = arrays[done][read:]
 
 
 def is_allocated(signal: Path, shape: tuple[int, ...]) -> bool:
@@ -162,12 +215,14 @@ def copied_rows(rows: VerifiedRows, scratch: Path) -> VerifiedRows:
 
     Args:
         rows: The rows.
-        scratch: The folder; copies of several views may lie in it.
+        scratch: The folder; copies of several views may lie in it. The view of a remote store may be there already.
 
     Raises:
         StoreError: A row is damaged.
         OutputError: The folder cannot be written, or has too little space.
     """
+    if rows.folder.resolve().is_relative_to(scratch.resolve()):
+        return rows
     folder = scratch / fingerprint(rows.folder.name, (rows.folder / ABOUT).read_text(encoding="utf-8"))
     found, unfinished = load_rows(folder, rows.shape), unfinished_view(folder)
     if found is not None:

@@ -32,8 +32,8 @@ from ecgkit.store.view_rows import (
     SIGNAL,
     VerifiedRows,
     allocate_rows,
+    checksum,
     code_hash,
-    crc32c,
     is_allocated,
     load_rows,
     unfinished_view,
@@ -251,7 +251,7 @@ def _fill(store: Store, spec: SignalSpec, signal: Path, parts: Path, block: tupl
             _write_all(descriptor, windows.records, place)
             place += windows.nbytes
             lengths.append(windows.lengths)
-            checksums.append(np.array([crc32c(record) for record in windows.records], np.int64))
+            checksums.append(np.array([checksum(row) for row in windows.as_int16.view(np.uint8)], np.int64))
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -81,7 +81,7 @@ def pretraining_split(table: pd.DataFrame, usable: NDArray[np.bool_], *, all_fol
     return Split(train, val, np.flatnonzero(test & usable), np.flatnonzero(~usable))
 
 
-def subset_by_patient(split: Split, patients: NDArray[np.object_], records: int, seed: int) -> Split:
+def subset_by_patient(split: Split, units: NDArray[np.object_], records: int, seed: int) -> Split:
     """Return a split with fewer training records, chosen patient by patient; the other parts stay.
 
     The patients stand in a random order that the seed decides, and are taken as long as their records fit. So a smaller
@@ -89,7 +89,7 @@ def subset_by_patient(split: Split, patients: NDArray[np.object_], records: int,
 
     Args:
         split: The split.
-        patients: ``[R]``, the patient of each row of the store, or None; a record of unknown patient counts as its own.
+        units: ``[R]``, the patient of each row of the store, or its recording; see `Store.units`.
         records: Largest number of training records.
         seed: Seed of the order.
 
@@ -101,8 +101,7 @@ def subset_by_patient(split: Split, patients: NDArray[np.object_], records: int,
             f"a subset of {records:,} training records, and there are {len(split.train):,}",
             remedy="Give a smaller --subset, or leave it out.",
         )
-    keys = np.array([f"record {row}" if patients[row] is None else f"patient {patients[row]}" for row in split.train])
-    names, patient, count = np.unique(keys, return_inverse=True, return_counts=True)
+    names, patient, count = np.unique(units[split.train], return_inverse=True, return_counts=True)
     order = np.random.default_rng([seed, 2]).permutation(len(names))
     taken = order[: int(np.searchsorted(np.cumsum(count[order]), records, side="right"))]
     if not len(taken):
@@ -237,10 +236,10 @@ def plan_batches(
     rng = np.random.default_rng([*order, 0] if order else 0)
     if order:
         rows = rng.permutation(rows)
-    _, lead_set = np.unique(view.present[rows], axis=0, return_inverse=True)
+    lead_set = lead_sets(view.present[rows])
     batches = []
     for number in range(int(lead_set.max()) + 1 if len(rows) else 0):
-        members = rows[lead_set.ravel() == number]
+        members = rows[lead_set == number]
         groups = members[:, None] if sampler is None else sampler(members, rng)
         batches += _cut_batches(groups, batch_size, fewest)
     return [batches[i] for i in rng.permutation(len(batches))] if order else batches
@@ -253,12 +252,24 @@ def stream_batches(
     dealt, process = stream.dealt(np.sort(rows), np.random.default_rng([*order, 0]))
     read = np.empty(int(rows.max()) + 1, np.int64)  # when each row is read
     read[dealt] = np.arange(len(dealt)) - np.searchsorted(process, process)
-    _, lead_set = np.unique(view.present[dealt], axis=0, return_inverse=True)
+    lead_set = lead_sets(view.present[dealt])
     batches = []
     for number in range(int(lead_set.max()) + 1):
-        own = lead_set.ravel() == number
+        own = lead_set == number
         batches += _cut_batches(stream.mixed(dealt[own], process[own])[:, None], batch_size, fewest)
     return sorted(batches, key=lambda batch: int(read[batch].max()))
+
+
+def lead_sets(present: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return the number of each record's lead set, ``[n]``, for ``present [n, L]``; sets are numbered in order."""
+    bits = np.packbits(present, axis=1)
+    if bits.shape[1] > 8:
+        return np.unique(present, axis=0, return_inverse=True)[1].ravel()
+    # Numbers are sorted much faster than rows. The first lead is the highest bit, so the order is the same.
+    numbers = np.zeros(len(present), np.uint64)
+    for byte in bits.T:
+        numbers = numbers << np.uint64(8) | byte
+    return np.unique(numbers, return_inverse=True)[1]
 
 
 def _cut_batches(groups: NDArray[np.int64], batch_size: int, fewest: int) -> list[NDArray[np.int64]]:

@@ -92,9 +92,13 @@ def _step_seconds(setup: Setup, cost: Cost, processes: int) -> float:
     number = len(batch.rows)
     piece = Piece(batch.rows.cpu().numpy(), (number,), number, 1 / recipe.accumulate)
     pieces = [piece] * recipe.accumulate
-    compiled = setup.device.type == "cuda" if setup.options.compile is None else setup.options.compile
     engine = Engine(
-        setup.method, recipe, Processes(), recompute=setup.options.recompute, compile=compiled, idle=cost.idle
+        setup.method,
+        recipe,
+        Processes(),
+        recompute=setup.options.recompute,
+        compile=setup.options.compiles(setup.device),
+        idle=cost.idle,
     )
     setup.method.train()
 

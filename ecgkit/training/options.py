@@ -1,5 +1,7 @@
 """Execution options of a training, and the functions that watch it."""
 
+import os
+import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -8,6 +10,8 @@ from ecgkit.progress import Progress, silent
 from ecgkit.wording import duration
 
 if TYPE_CHECKING:
+    import torch
+
     from ecgkit.methods import Method
     from ecgkit.recipe import Recipe
     from ecgkit.signal.spec import SignalSpec
@@ -38,7 +42,7 @@ class PretrainOptions:
         shard: Let each process hold only a part of the model.
         recompute: Compute the inner values of transformer blocks again in the backward pass, to save memory.
         bucket_mb: Size of the buckets in which processes exchange gradients, in MiB.
-        compile: Compile the step. None: only on a GPU.
+        compile: Compile the step. None: only on a GPU, if the machine has the C compiler that this needs.
         save_minutes: Minutes between checkpoints.
         keep: Number of checkpoints to keep.
         log: Names of the loggers that follow the training.
@@ -74,6 +78,13 @@ class PretrainOptions:
     scratch: str = ""
     prepare: bool = False
     notes: Mapping[str, Any] = field(default_factory=dict)
+
+    def compiles(self, device: "torch.device") -> bool:
+        """Return whether the step is compiled on a device. On a GPU torch needs a C compiler for it."""
+        if self.compile is not None:
+            return self.compile
+        known = bool(os.environ.get("CC")) or any(shutil.which(name) for name in ("gcc", "clang"))
+        return device.type == "cuda" and known
 
     def to_resume(self) -> dict[str, Any]:
         """Return the options with which a run is resumed."""

@@ -62,7 +62,9 @@ def counts_batch(
     assert isinstance(view.signal, CompactWindows)
     rows, k = batch.rows.numpy(), len(leads)
     B = 0 if held else len(rows)
-    counts, scale = torch.zeros(B, k, view.spec.samples, dtype=torch.int16), torch.empty(B, k, 2)
+    shape, is_filled = (B, k, view.spec.samples), view.spec.samples <= view.signal.shape[2]
+    counts = (torch.empty if is_filled else torch.zeros)(shape, dtype=torch.int16)
+    scale = torch.empty(B, k, 2)
     if not held:
         view.signal.take(rows, starts, leads, counts.numpy(), scale.numpy())
     return CountsBatch(counts, scale, torch.from_numpy(leads), torch.from_numpy(starts), batch)

@@ -159,7 +159,7 @@ def extraction_for(store: Store, source: EntitySource) -> str:
 
 def extract_by_lexicon(store: Store, executor: Executor | None, progress: Progress, source: EntitySource) -> None:
     """Extract the entities of a store's reports by the lexicon, as ``ecgkit extract-knowledge`` does."""
-    extract_knowledge(of_store(store), LexiconBackend(), ExtractOptions(), progress)
+    extract_knowledge(of_store(store), LexiconBackend(), ExtractOptions(), progress, executor)
 
 
 def origin_of_entities(store: Store, source: EntitySource) -> str:

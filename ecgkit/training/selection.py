@@ -47,10 +47,10 @@ def describe_selection(metrics: Sequence[Line], recipe: Recipe) -> str:
         return "weights brought from elsewhere; how they were chosen is not recorded"
     kept = kept_epoch(metrics, recipe)
     if recipe.checkpoint == "last":
-        why = f"the last ({kept['val_loss']:.4f})"
+        why = f"the last ({kept['val_loss']:z.4f})"
     elif recipe.monitor == "val_loss":
-        why = f"lowest validation loss ({kept['val_loss']:.4f})"
+        why = f"lowest validation loss ({kept['val_loss']:z.4f})"
     else:
-        why = f"best {recipe.monitor.replace('_', ' ')} ({kept[recipe.monitor]:.4f})"
+        why = f"best {recipe.monitor.replace('_', ' ')} ({kept[recipe.monitor]:z.4f})"
     early = f"; stopped early, {recipe.patience} epochs after the best" if is_flat(metrics, recipe) else ""
     return f"epoch {kept['epoch']} of {recipe.epochs}, {why} in pretraining{early}"

@@ -22,6 +22,7 @@ from ecgkit.config import read_yaml
 from ecgkit.errors import RunError
 from ecgkit.interrupt import TO_SAVE, Stop, safe_points
 from ecgkit.methods import Batch, Clock, Method
+from ecgkit.store.views import View
 from ecgkit.training import checkpoints as ckpt
 from ecgkit.training.checkpoints import Checkpoint, Progress
 from ecgkit.training.cost import peak_flops
@@ -35,10 +36,10 @@ from ecgkit.training.placing import Placed, Placing, held_rows
 from ecgkit.training.plan import Piece, Rows, deal
 from ecgkit.training.processes import Processes
 from ecgkit.training.profiling import StepProfiler
+from ecgkit.training.read_ahead import ReadAhead
 from ecgkit.training.run import CONFIG, WEIGHTS
 from ecgkit.training.selection import best_epoch, is_flat
 from ecgkit.training.setup import Setup
-from ecgkit.training.streaming import ReadAhead
 from ecgkit.training.unfinished import BEST, DIVERGED, finished
 from ecgkit.training.weights import save_tensors
 
@@ -71,7 +72,7 @@ class Trainer:
             shard=self.options.shard,
             recompute=self.options.recompute,
             bucket_mb=self.options.bucket_mb,
-            compile=self.device.type == "cuda" if self.options.compile is None else self.options.compile,
+            compile=self.options.compiles(self.device),
             idle=self.cost.idle,
         )
         self.plan = setup.plan(processes)
@@ -135,19 +136,25 @@ class Trainer:
 
     def _batches(self) -> Iterator[Batch]:
         """Yield this process's batches from here to the end of the training."""
-        epochs = Epochs(self.setup.view, self.options.seed, self.setup.supplies)
         orders = self.plan.orders(self.progress.epoch, self.progress.index)
-        batches = iter(self._loader(epochs, orders))
-        if self.setup.stream is not None:
-            ahead = self.plan.orders(self.progress.epoch, self.progress.index)
-            batches = ReadAhead.of(self.setup.view, self.setup.stream).over(batches, ahead)
-        return self.stopwatch.waiting(batches)
+        if self.setup.stream is None or self._placing.held is not None:
+            return self.stopwatch.waiting(iter(self._loader(self._epochs(self.setup.view), orders)))
+        ahead = ReadAhead(self.setup.view, self.setup.stream, orders, self._workers)
+        return self.stopwatch.waiting(ahead.over(self._loader(self._epochs(ahead.view), ahead.orders())))
+
+    def _epochs(self, view: View) -> Epochs:
+        return Epochs(view, self.options.seed, self.setup.supplies)
+
+    @property
+    def _workers(self) -> int:
+        """Number of loading processes."""
+        gpu, wanted = self.device.type == "cuda", self.options.workers
+        return default_workers(gpu, self.processes.size) if wanted is None else wanted
 
     def _loader(self, windows: Windows | Epochs, batches: Iterable[Any]) -> Placed:
         gpu, wanted = self.device.type == "cuda", self.options.view_on_device
-        workers = default_workers(gpu, self.processes.size) if self.options.workers is None else self.options.workers
         source = AsCounts(windows, held=self._placing.held is not None) if gpu or wanted else windows
-        return Placed(loader(source, batches, workers, pin=gpu), self._placing)
+        return Placed(loader(source, batches, self._workers, pin=gpu), self._placing)
 
     @cached_property
     def _placing(self) -> Placing:

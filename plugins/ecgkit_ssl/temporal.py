@@ -67,29 +67,28 @@ class TemporalContext(nn.Module):
             nn.Linear(channels // 2, channels // 4),
         )
 
-    def forward(self, steps: Tensor, t: Tensor) -> Tensor:
-        """Return the context ``[B, h]`` of the steps 0 to t of ``[B, S, C]``."""
+    def forward(self, steps: Tensor) -> Tensor:
+        """Return the context ``[B, h]`` of the steps ``[B, t + 1, C]`` until a time t."""
         x = self.enter(steps)
         x = torch.cat([self.token.to(x.dtype).expand(x.shape[0], 1, -1), x], dim=1)
-        seen = torch.arange(x.shape[1], device=x.device) <= t + 1  # the token, and t + 1 steps
         for block in self.blocks:
-            x = block(x, seen[None, None, None])
+            x = block(x)
         return x[:, 0]
 
     def predict(self, context: Tensor) -> Tensor:
         """Return the K predicted steps, ``[B, K, C]``."""
         return torch.stack([ahead(context) for ahead in self.ahead], dim=1)
 
-    def contrast(self, own: Tensor, other: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
+    def contrast(self, own: Tensor, other: Tensor, t: int) -> tuple[Tensor, Tensor]:
         """Return the temporal loss of one direction, and the projected contexts ``[B, C / 4]``.
 
         Args:
             own: ``[B, S, C]``, unit-length steps of the view whose context predicts.
             other: ``[B, S, C]``, those of the view that is predicted.
-            t: Scalar int, the last step that the context sees.
+            t: The last step that the context sees.
         """
-        context = self(own, t)
-        later = other.index_select(1, t + 1 + torch.arange(len(self.ahead), device=t.device))
+        context = self(own[:, : t + 1])
+        later = other[:, t + 1 : t + 1 + len(self.ahead)]
         return temporal_contrast(gather(later), gather(self.predict(context))), self.project(context)
 
 
@@ -114,7 +113,7 @@ class TsTcc(OfViews):
         }
         return Losses(parts, {} if self.training else embedding_statistics(features[0].pooled))
 
-    def draw_time(self, steps: Tensor) -> Tensor:
+    def draw_time(self, steps: Tensor) -> int:
         """Draw the last step that a context sees, the same for all records of all processes.
 
         Raises:
@@ -125,4 +124,4 @@ class TsTcc(OfViews):
             raise SignalError(
                 f"a map of {steps.shape[1]} steps", f"more than the {self.config.ahead} that are predicted"
             )
-        return gather(torch.randint(last, (len(steps),)).to(steps.device))[0]
+        return int(gather(torch.randint(last, (len(steps),)).to(steps.device))[0])

@@ -7,6 +7,7 @@ import pytest
 import wfdb
 from numpy.typing import NDArray
 
+from ecgkit.datasets import wfdb_segments
 from ecgkit.datasets.budget import memory_budget, time_budget
 from ecgkit.datasets.wfdb_record import read_header, read_record
 from ecgkit.errors import RecordError
@@ -142,6 +143,24 @@ def test_segments_that_do_not_fit_say_why(segments: Path, file: str, old: str, n
     with pytest.raises(RecordError) as error:
         read_header(segments, "r")
     assert message in str(error.value)
+
+
+def test_a_segment_that_is_named_very_often_is_read_once(segments: Path, monkeypatch) -> None:
+    reads: list[object] = []
+    for module, name in ((wfdb_segments, "measure"), (wfdb_segments, "read_counts")):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *given, real=real: reads.append(given) or real(*given))
+    (segments / "r.hea").write_text("r/400 2 500 200000\n" + "a 500\nb 500\n" * 200)
+    found = read_record(segments, "r").signal
+    np.testing.assert_allclose(found, np.tile(synthetic_signal(1000, 2), 200), atol=1e-3)
+    assert len(reads) == 4, "each segment is measured once and read once"
+
+
+def test_segments_that_are_larger_together_than_the_budget_are_refused_unread(segments: Path, monkeypatch) -> None:
+    monkeypatch.setattr(wfdb_segments, "measure", lambda *_: pytest.fail("a file was looked into"))
+    (segments / "r.hea").write_text("r/400 2 500 200000\n" + "a 500\nb 500\n" * 200)
+    with memory_budget(0.1), pytest.raises(RecordError, match="--max-record-mb"):
+        read_header(segments, "r")
 
 
 def test_a_changed_byte_in_a_segment_is_found(segments: Path) -> None:

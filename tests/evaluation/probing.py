@@ -16,6 +16,7 @@ from ecgkit.evaluation.results.predictions import predictions_of
 from ecgkit.evaluation.results.row import ROW, ResultRow, load_row
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
+from ecgkit.training.supply import open_supplies
 
 
 def check_predicts_again(folder: Path, store: Path) -> Classifier:
@@ -25,7 +26,8 @@ def check_predicts_again(folder: Path, store: Path) -> Classifier:
     assert classifier.kept.names == written.names
     view = classifier.given(open_view(opened, classifier.kept.signal))
     rows = np.array([opened.row(record) for record in written.records])
-    features = extract(classifier.reader, view, rows, classifier.needs)
+    supplies = open_supplies(classifier.reader.needs, opened, view)
+    features = extract(classifier.reader, view, rows, classifier.needs, supplies=supplies)
     again = classifier.predict(features)
     tensors = replace(features, fields={name: torch.from_numpy(values) for name, values in features.fields.items()})
     logits = classifier.logits(tensors)

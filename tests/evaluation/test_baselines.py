@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import torch
 from ecgkit_shallow.config import MeasurementsConfig
 from ecgkit_shallow.measurements import INTERVALS, LEAD, RHYTHM, MeasurementsEncoder, lead_statistics, rhythm
 from ecgkit_shallow.plain import UNKNOWN
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from ecgkit.api.models import encoders_of
 from ecgkit.atomic import MARKER
@@ -20,13 +22,16 @@ from ecgkit.evaluation.features.encoder import EncoderChoice
 from ecgkit.evaluation.features.extract import RecordFeatures
 from ecgkit.evaluation.heads.base import Head, Part
 from ecgkit.evaluation.heads.settings import build_head, head_config
+from ecgkit.evaluation.results.row import HEAD
 from ecgkit.evaluation.suites.file import Suite, SuiteTask, requests_of
 from ecgkit.leads import STANDARD_LEADS
 from ecgkit.plugins import host
 from ecgkit.simulate.ecg import simulate_ecg
 from ecgkit.simulate.patient import draw_body
+from ecgkit.store.reader import Store
 from tests.api.runs import make_run
 from tests.conftest import Outcome
+from tests.evaluation.probing import check_predicts_again
 
 
 def head_of(name: str, *settings: str, regression: bool = False) -> Head:
@@ -67,7 +72,81 @@ def test_the_number_of_trees_is_the_best_on_validation() -> None:
     few, many = head_of("boosting", "trees=60", "rate=0.5"), head_of("boosting", "trees=60", "rate=0.5")
     few.fit(train, noise)
     many.fit(train, val)
-    assert few._trees[0] < many._trees[0]  # type: ignore[attr-defined]
+    assert (few.state() or {})["trees"][0] < (many.state() or {})["trees"][0]
+
+
+@pytest.mark.parametrize("regression", [False, True])
+def test_kept_trees_predict_what_scikit_learn_does(regression: bool) -> None:
+    """With missing features too, the arrays of the trees give the numbers of the fitted models."""
+    train, val, x, y = parts(regression)
+    rng = np.random.default_rng(0)
+    x = x.astype(np.float32)
+    for features, targets in ((train.features["pooled"], train.targets), (val.features["pooled"], val.targets), (x, y)):
+        # Two neighbours in float32 often tell the class, and a threshold must stay between them.
+        told = (targets[:, 0] > 0) != (rng.random(len(features)) < 0.3)
+        features[:, 2] = np.where(told, np.nextafter(np.float32(1), np.float32(2)), np.float32(1))
+        features[rng.random(features.shape) < 0.1] = np.nan
+    head = head_of("boosting", regression=regression)
+    head.fit(train, val)
+    trees = [int(count) for count in re.findall(r"\d+", head.choices()["chosen"].split(" by ")[0])]
+    kind = HistGradientBoostingRegressor if regression else HistGradientBoostingClassifier
+    sizes = {"learning_rate": 0.05, "max_leaf_nodes": 15, "min_samples_leaf": 20, "l2_regularization": 1.0}
+    plain = kind(max_iter=trees[0], early_stopping=False, random_state=0, **sizes)
+    plain.fit(train.features["pooled"], train.targets[:, 0])
+    own = part(np.concatenate([x, train.features["pooled"]]), np.zeros((0, 2)))
+    pooled = own.features["pooled"]
+    expected = plain.predict(pooled) if regression else plain.predict_proba(pooled)[:, 1]
+    found = head.predict(own.features)
+    assert len(np.unique(found[:, 0])) > 50
+    np.testing.assert_allclose(found[:, 0], expected, rtol=0, atol=1e-12)
+    assert (found[:, 1] == 1).all()
+    assert trees[1] == 0
+    other = head_of("boosting", regression=regression)
+    other.restore(head.state() or {}, part(x[:0], y[:0]))
+    np.testing.assert_array_equal(other.predict(own.features), found)
+
+
+def test_damaged_trees_are_refused() -> None:
+    train, val, *_ = parts()
+    head = head_of("boosting", "trees=5")
+    head.fit(train, val)
+    sound, like = dict(head.state() or {}), part(np.empty((0, 3)), np.empty((0, 2)))
+
+    def changed(name: str, value: float, at: int = 0) -> dict[str, np.ndarray]:
+        array = sound[name].copy()
+        array[at] = value
+        return {**sound, name: array}
+
+    loop = changed("left", 0)
+    loop["right"] = changed("right", 1)["right"]
+    first = int(sound["nodes"][0])
+    damaged = [
+        (changed("left", len(sound["left"])), "behind it"),  # outside
+        (changed("left", -1), "behind it"),
+        (changed("right", first), "behind it"),  # in the next tree
+        (loop, "behind it"),
+        (changed("left", 0, first), "behind it"),  # back
+        (changed("feature", 3), "none of the 3"),
+        (changed("feature", -1), "none of the 3"),
+        (changed("threshold", np.nan), "no number"),
+        (changed("value", np.inf, 1), "no number"),
+        (changed("start", np.nan), "no number"),
+        (changed("constant", 7), "neither 0 nor 1"),
+        (changed("nodes", 0), "no node or more than 29"),
+        (changed("nodes", 30), "no node or more than 29"),
+        (changed("nodes", first - 1), "add up"),
+        (changed("trees", 9), "add up"),
+        (changed("trees", -1), "no node"),
+        ({**sound, "value": sound["value"][:-1]}, "lengths"),
+        ({**sound, "start": sound["start"][:-1]}, "lengths"),
+        ({**sound, "left": sound["left"].astype(np.float64)}, "float64"),
+        ({**sound, "left": sound["left"][None]}, r"not a list of int32"),
+    ]
+    for arrays, said in damaged:
+        with pytest.raises(ValueError, match=said):
+            head_of("boosting", "trees=5").restore(arrays, like)
+    with pytest.raises(KeyError, match="value"):
+        head_of("boosting").restore({name: array for name, array in sound.items() if name != "value"}, like)
 
 
 def test_trees_and_means_predict_numbers() -> None:
@@ -210,6 +289,19 @@ def test_one_command_makes_a_table_and_continues_it(
     assert {row["weights"] for row in rows.values()} == {"none"}
     assert rows["class_prevalence"]["macro_auroc"] == 0.5
     assert (tmp_path / "tables" / cohort_store.stem / "report.html").is_file()
+    kept = [file.parent for file in (tmp_path / "tables").rglob(HEAD)]
+    assert len(kept) == 2
+    for folder in kept:
+        check_predicts_again(folder, cohort_store)
+    record = Store(cohort_store).table["record_id"].iat[4]
+    asked = ("explain", kept[0], "--record", record, "--class", "AF", "--data", cohort_store)
+    refused = ecgkit(*asked)
+    assert (refused.code, len(refused.err.splitlines())) == (2, 1)
+    assert "has no gradient. Explain it with --by occlusion" in refused.err
+    shown = ecgkit(*asked, "--by", "occlusion")
+    assert "shuffled weights   this encoder has none" in shown.out
+    assert "+0.00" in shown.out and "-0.00" not in shown.out
+    assert "This map is empty" in shown.out + shown.err
     assert json.loads(ecgkit(*command).out)["done_before"] == 2
     refused = ecgkit(*command, "--method", "stmem")
     assert (refused.code, "--models names the encoders" in refused.err) == (2, True)

@@ -23,6 +23,8 @@ from ecgkit.evaluation.scores.metrics import macro_auroc
 from ecgkit.evaluation.suites.places import Places
 from ecgkit.ingestion import ingest
 from ecgkit.leads import STANDARD_LEADS
+from ecgkit.methods.batch import Batch
+from ecgkit.methods.features import Features
 from ecgkit.plugins import host
 from ecgkit.reporting.page.sentences import sentences
 from ecgkit.signal.spec import apply
@@ -289,3 +291,33 @@ def test_features_by_lead_lie_on_the_contracts_axis(tmp_path: Path, cohort: Path
     assert (features["per_lead"][1][~features.present[1]] == 0).all()
     assert np.abs(features["per_lead"][1][[1, 6]]).min() > 0
     assert features.take(np.array([1]))["per_lead"].shape == (1, 12, encoder.width)
+
+
+class Broken(torch.nn.Module):
+    """An encoder whose training diverged: one number of one record is NaN."""
+
+    def __init__(self, field: str) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(1))
+        self.field = field
+
+    def encode(self, batch: Batch) -> Features:
+        values = torch.ones(len(batch.rows), 4, 3)
+        values[np.asarray(batch.rows) == 3, 2, 1] = torch.nan
+        return Features(pooled=values.mean(1)) if self.field == "pooled" else Features(torch.ones(3), tokens=values)
+
+
+@pytest.mark.parametrize("field", ["pooled", "tokens"])
+def test_features_that_are_no_numbers_are_one_clear_error(cohort_store: Path, field: str) -> None:
+    view = open_view(Store(cohort_store), SMALL.signal)
+    with pytest.raises(RunError, match=r"gives NaN or infinity for 1 of \d+ records, first for row 3; expected finite"):
+        extract(Broken(field), view, np.array([50, 3, 99]), [field])  # type: ignore[arg-type]
+
+
+def test_predictions_that_are_no_numbers_are_one_clear_error(cohort_store: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr(LinearHead, "predict", lambda head, features: np.full((len(features), 4), np.nan))
+    entry = host().get(MethodEntry, "stmem")
+    encoder = untrained_encoder(entry, "", SMALL, weights="random-init", seed=0)
+    with pytest.raises(RunError, match="predicts NaN or infinity"):
+        probe(encoder, cohort_store, "simulated", tmp_path / "p")
+    assert not (tmp_path / "p").exists()

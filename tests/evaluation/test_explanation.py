@@ -7,16 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from ecgkit_shallow.nothing import NothingEncoder
 from torch import nn
 
 from ecgkit.beats.parts import PARTS, QRS, beat_parts
+from ecgkit.cli.explain import _show, _show_summary
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError
 from ecgkit.evaluation.analyses.attribution import attribute
 from ecgkit.evaluation.analyses.explanation import explain_rows, summarise
 from ecgkit.evaluation.analyses.map_checks import check_map
 from ecgkit.evaluation.analyses.scorer import Scorer, record_input
+from ecgkit.evaluation.features.extract import RecordFeatures
+from ecgkit.evaluation.heads.base import Part
 from ecgkit.evaluation.heads.own import OwnHead
+from ecgkit.evaluation.heads.prevalence import PrevalenceHead
 from ecgkit.evaluation.probe.classifier import Classifier
 from ecgkit.evaluation.probe.kept import KeptEncoder, KeptHead, Output
 from ecgkit.leads import STANDARD_LEADS
@@ -148,6 +153,31 @@ def test_a_head_without_a_gradient_is_explained_by_occlusion(cohort_store: Path)
     assert set(np.flatnonzero(np.abs(found.values).sum(axis=1) > 1e-9)) == {0}
     with pytest.raises(ConfigError, match=r"'THREE' is unknown.*ONE, TWO"):
         list(explain_rows(neighbours, store, [4], "THREE"))
+
+
+def test_a_fall_that_rounds_to_zero_has_no_minus_sign(cohort_store: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (found,) = explain_rows(classifier(OwnHead()), Store(cohort_store), [4], "ONE")
+    small = np.where(np.arange(12) % 2, -0.004, 0.004)
+    small[V2] = -0.006
+    check = replace(found.check, fall=-0.001, random_fall=-0.001, likeness=-0.001)
+    none = replace(found, score=-0.001, flat=-0.002, without_lead=small, check=check, values=-1e-9 * found.values)
+    _show(none, None, False)
+    _show_summary(summarise([none, none]), None, False)
+    shown = "".join(capsys.readouterr())
+    assert "-0.00" not in shown
+    assert shown.count("+0.00") >= 20 and shown.count("-0.01") == 2
+
+
+def test_an_encoder_without_weights_has_no_likeness(cohort_store: Path) -> None:
+    own = classifier(OwnHead())
+    head = PrevalenceHead()
+    head.restore({"mean": np.array([0.2, 0.3])}, Part(RecordFeatures({}, (), np.empty((0, 0))), np.empty((0, 2))))
+    none = replace(own, reader=NothingEncoder(), head=head, kept=replace(own.kept, needs=("pooled",)))
+    (found,) = explain_rows(none, Store(cohort_store), [4], "ONE", way="occlusion")
+    assert not found.values.any() and found.check.likeness is None
+    assert summarise([found]).likeness is None
+    figure = explanation_figure(found, Store(cohort_store).recording(4), title="nothing")
+    assert not any("likeness" in text.get_text() for text in figure.texts)
 
 
 def test_a_map_that_means_nothing_fails_its_checks(cohort_store: Path) -> None:

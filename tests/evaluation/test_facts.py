@@ -140,6 +140,22 @@ def test_facts_survive_their_file(tmp_path: Path) -> None:
             "no test record has the very samples of a pretraining record",
         ),
         (
+            Facts(leak_guard=LeakFacts(checked=True, tested=9)),
+            "leak guard",
+            "A copy at another rate, length or scale is not found: the run holds no waveform signatures",
+        ),
+        (
+            Facts(leak_guard=LeakFacts(checked=True, tested=9, compared=7, unsigned=2)),
+            "leak guard",
+            "7 of 9 test records were also compared by waveform signature, which finds copies at another rate, scale "
+            "or length or with fewer leads; 2 test records have no signature; 2 pretraining records have no signature",
+        ),
+        (
+            Facts(leak_guard=LeakFacts(checked=True, tested=9, same_store=True)),
+            "leak guard",
+            "a copy in it is found by its samples alone",
+        ),
+        (
             Facts(leak_guard=LeakFacts(checked=True, built_on=("tokenizer",))),
             "leak guard",
             "with the runs that it was built on: tokenizer",

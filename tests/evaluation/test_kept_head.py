@@ -32,11 +32,13 @@ KINDS = {
     "pma": ("pma", "", "", (*QUICK, "classifier=bn_mlp")),
     "hug": ("hug", "II,V1,V5", "", QUICK),
     "fine-tune": ("fine-tune", "", "", QUICK),
-    "fine-tune-hug": ("fine-tune", "II,V1,V5", "", (*QUICK, "head=hug", "start=probe")),
+    "fine-tune-hug": ("fine-tune", "II,V1,V5", "", (*QUICK, "head=hug", "inner.levels=groups", "start=probe")),
     "fine-tune-attention-pooling": ("fine-tune", "", "", (*QUICK, "head=attention-pooling")),
     "random-init": ("linear", "", "random-init", ()),
     "scratch": ("linear", "", "scratch", ()),
     "regression": ("linear", "", "", ()),
+    "boosting": ("boosting", "limb", "", ("trees=20", "smallest=5")),
+    "boosting-regression": ("boosting", "", "random-init", ("trees=20", "smallest=5")),
 }
 
 
@@ -48,7 +50,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def result_of(kind: str, run: Path, store: Path, out: Path) -> Path:
     head, leads, weights, settings = KINDS[kind]
     encoder = EncoderChoice(method="stmem", weights=weights, preset="tiny") if weights else EncoderChoice(str(run))
-    task = "qt" if kind == "regression" else "simulated"
+    task = "qt" if kind.endswith("regression") else "simulated"
     request = ProbeRequest(
         str(store),
         task,
@@ -80,7 +82,7 @@ def test_a_result_predicts_again(kind: str, run: Path, cohort_store: Path, tmp_p
         *(None for _ in row.targets),
     ]
     assert classifier.kept.leads == row.leads
-    assert (classifier.kept.kind == "numbers") == (kind == "regression") == (classifier.calibration is None)
+    assert (classifier.kept.kind == "numbers") == kind.endswith("regression") == (classifier.calibration is None)
 
 
 def test_calibration_is_fitted_on_validation(linear: Path) -> None:

@@ -10,9 +10,11 @@ from sklearn.metrics import average_precision_score, f1_score, precision_recall_
 from ecgkit.evaluation.results.averages import Average, average_over_seeds
 from ecgkit.evaluation.scores.areas import areas, macro_interval
 from ecgkit.evaluation.scores.bootstrap import Difference, bootstrap_counts, intervals
+from ecgkit.evaluation.scores.classification import score_classes
 from ecgkit.evaluation.scores.metrics import RANKING, auroc, calibration, f1, f1_at, macro_auroc, ranking_metrics
 from ecgkit.evaluation.scores.significance import class_tests, differences_from, holm
 from ecgkit.evaluation.scores.thresholds import best_f1_thresholds
+from ecgkit.tasks.data import TaskData
 
 EXACT = 1e-12
 
@@ -271,3 +273,20 @@ def test_two_results_of_one_seed_count_once() -> None:
     zero, twice, one = (0, 0.8, None), (0, 0.8, None), (1, 0.9, None)
     assert average_over_seeds([zero, twice, one]) == average_over_seeds([zero, one])
     assert average_over_seeds([zero, twice, one]).seeds == 2
+
+
+@pytest.mark.parametrize("in_training", [0, 1])
+def test_a_class_that_training_shows_one_side_of_counts_in_no_mean(in_training: int) -> None:
+    """No head can learn it: it would score 50.0, and pull the mean towards that."""
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 2, (300, 3)).astype(np.int8)
+    targets[:100, 2] = in_training
+    probabilities = np.clip(0.5 + 0.3 * (targets - 0.5) + 0.1 * rng.normal(size=targets.shape), 0, 1)
+    probabilities[:, 2] = in_training
+    parts = {"train": np.arange(100), "val": np.arange(100, 200), "test": np.arange(200, 300)}
+    data = TaskData(np.arange(300), targets, ("a", "b", "c"), parts, 0, None)  # type: ignore[arg-type]
+    found = score_classes(data, probabilities, np.arange(300).astype(str))
+    assert np.isnan(found.values["auroc"][2]) and np.isnan(found.spreads["auroc"].classes[2]).all()
+    assert found.means["auroc"].classes == 2
+    assert found.means["auroc"].value == pytest.approx(found.values["auroc"][:2].mean())
+    assert found.means["auroc"].value > 0.9

@@ -50,8 +50,8 @@ def test_ts_tcc_is_the_published_one(golden: Path, precision: torch.dtype, suffi
     network.load_state_dict({own: published[name].view_as(p) for own, name, p in renamed(network)})
     z = [stored.tensor(f"z{i}").to(precision).requires_grad_() for i in (1, 2)]
     first, second = (F.normalize(x, dim=1).transpose(1, 2) for x in z)
-    one, a = network.contrast(first, second, stored.tensor("t1"))
-    two, b = network.contrast(second, first, stored.tensor("t2"))
+    one, a = network.contrast(first, second, int(stored.tensor("t1")))
+    two, b = network.contrast(second, first, int(stored.tensor("t2")))
     contextual = nt_xent(a, b, c["temperature"])
     loss = c["lambda_temporal"] * (one + two) + c["lambda_contextual"] * contextual
     gradients = torch.autograd.grad(loss, z)
@@ -238,13 +238,14 @@ def test_each_query_of_moco_v3_has_its_key_in_the_other_view() -> None:
 
 def test_a_context_of_ts_tcc_sees_no_later_step() -> None:
     method = TsTcc(replace(presets.TS_TCC["tiny"], channels=4)).eval()
-    steps, t = torch.randn(3, 13, method.encoder.width), torch.tensor(4)
-    later = steps.clone()
+    steps, other = torch.randn(2, 3, 13, method.encoder.width)
+    later, earlier = steps.clone(), steps.clone()
     later[:, 5:] += 1
-    assert torch.equal(method.context(steps, t), method.context(later, t))
-    earlier = steps.clone()
     earlier[:, 4] += 1
-    assert not torch.equal(method.context(steps, t), method.context(earlier, t))
+    loss, seen = method.context.contrast(steps, other, 4)
+    for changed, same in ((later, True), (earlier, False)):
+        found, context = method.context.contrast(changed, other, 4)
+        assert torch.equal(context, seen) == torch.equal(found, loss) == same
     weak, strong = ({a.name for a in presets.TS_TCC["published"].views.augmentations if i in a.views} for i in range(2))
     assert (weak, strong) == ({"scaling_tstcc"}, {"permutation", "jitter_tstcc"})
 

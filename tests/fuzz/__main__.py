@@ -8,9 +8,12 @@ import random
 import resource
 import signal
 import sys
+import tempfile
 import time
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from tests.fuzz.mutations import mutated
 
@@ -31,21 +34,20 @@ def main() -> None:
     parser.add_argument("--plain", action="store_true", help="mutate without coverage")
     given = parser.parse_args()
     guided = None if given.plain else _atheris()
-    if guided is None:
-        from tests.fuzz.targets import TARGETS
-    else:
-        with guided.instrument_imports(include=["ecgkit"], enable_loader_override=False):
-            from tests.fuzz.targets import TARGETS
-    if given.name == "list":
-        print("\n".join(TARGETS))
-        return
-    out = given.out or Path(f"fuzz-{given.name}")
-    target = TARGETS[given.name]
-    corpus = out / "corpus"
-    corpus.mkdir(parents=True, exist_ok=True)
-    for number, seed in enumerate(target.seeds()):
-        (corpus / f"seed{number}").write_bytes(seed)
-        target(seed)  # a seed that cannot be read would test nothing, and loads what reading needs
+    with _instrumented(guided):
+        from tests.fuzz.targets import TARGETS, in_memory
+
+        if given.name == "list":
+            print("\n".join(TARGETS))
+            return
+        tempfile.tempdir = in_memory()
+        out = given.out or Path(f"fuzz-{given.name}")
+        target = TARGETS[given.name]
+        corpus = out / "corpus"
+        corpus.mkdir(parents=True, exist_ok=True)
+        for number, seed in enumerate(target.seeds()):
+            (corpus / f"seed{number}").write_bytes(seed)
+            target(seed)  # a seed that cannot be read would test nothing, and loads what reading needs
     resource.setrlimit(resource.RLIMIT_AS, (MEGABYTES << 20, MEGABYTES << 20))
     if guided is None:
         _plain(target, corpus, out, given.minutes * 60, given.inputs, given.seed)
@@ -57,13 +59,20 @@ def main() -> None:
     guided.Fuzz()
 
 
-def _atheris() -> "object | None":
+def _instrumented(guided: "Any | None") -> AbstractContextManager[object]:
+    """Count the branches of what is imported in the block; layouts are imported when the first seed is read."""
+    if guided is None:
+        return nullcontext()
+    return guided.instrument_imports(include=["ecgkit"], enable_loader_override=False)  # type: ignore[no-any-return]
+
+
+def _atheris() -> "Any | None":
     try:
         import atheris
     except ImportError:
         print("atheris is not installed (pip install atheris): inputs are mutated without coverage")
         return None
-    return atheris  # type: ignore[no-any-return]
+    return atheris
 
 
 def _plain(target: object, corpus: Path, out: Path, seconds: float, inputs: int, seed: int) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from ecgkit.datasets.base import Dataset, settle
 from ecgkit.datasets.budget import memory_budget, time_budget
 from ecgkit.datasets.given import Given
 from ecgkit.datasets.tables import read_table
+from ecgkit.datasets.vendor.layout import PACKAGES
 from ecgkit.datasets.wfdb_header import is_segmented, parse_header, parse_segments
 from ecgkit.datasets.wfdb_record import one_error
 from ecgkit.entries import TaskEntry
@@ -73,7 +75,7 @@ def annotations(data: bytes) -> None:
         parse_annotations(data, 500.0)
 
 
-WHOLE_ROAD = 8  # for one input in so many, all layouts are asked; the others are read by the layout of the seed
+WHOLE_ROAD = 64  # for one input in so many, all layouts are asked; the others are read by the layout of the seed
 
 
 class InFolder:
@@ -93,7 +95,7 @@ class InFolder:
     @cached_property
     def folder(self) -> Path:
         """The folder, with the other files in it."""
-        folder = Path(tempfile.mkdtemp(prefix="fuzz", dir=_memory()))
+        folder = Path(tempfile.mkdtemp(prefix="fuzz", dir=in_memory()))
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         for name, content in self.beside().items():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -184,7 +186,7 @@ def archive(suffix: str, data: bytes) -> None:
             elif here.stat().st_size < 1 << 20:
                 with suppress(OSError):  # a member is read as a file is, and one file's error is no other's
                     here.read_bytes()
-        shutil.rmtree(opened.folder)
+        opened.close()
 
 
 @contextmanager
@@ -197,13 +199,14 @@ def _file(name: str, data: bytes) -> Iterator[Path]:
 
 @cache
 def _folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix="fuzz", dir=_memory()))
+    folder = Path(tempfile.mkdtemp(prefix="fuzz", dir=in_memory()))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return folder
 
 
 @cache
-def _memory() -> str | None:
+def in_memory() -> str | None:
+    """Return a folder in memory, if there is one."""
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
@@ -239,7 +242,7 @@ def _signal() -> np.ndarray:
 
 def _npy() -> list[bytes]:
     files = []
-    for array in (_signal(), _signal()[0].astype(np.int16)):
+    for array in (_signal()[:, :, :64], _signal()[0, :, :64].astype(np.int16)):
         buffer = io.BytesIO()
         np.save(buffer, array)
         files.append(buffer.getvalue())
@@ -248,7 +251,7 @@ def _npy() -> list[bytes]:
 
 def _npz() -> list[bytes]:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, ecg=_signal(), fs=np.array(500))
+    np.savez_compressed(buffer, ecg=_signal()[:, :, :64], fs=np.array(500))
     return [buffer.getvalue()]
 
 
@@ -258,7 +261,7 @@ def _mat() -> list[bytes]:
     files = []
     for compressed in (False, True):
         buffer = io.BytesIO()
-        savemat(buffer, {"val": _signal()[0], "fs": 500}, do_compression=compressed)
+        savemat(buffer, {"val": _signal()[0, :, :64], "fs": 500}, do_compression=compressed)
         files.append(buffer.getvalue())
     return files
 
@@ -274,7 +277,7 @@ def _hdf5() -> list[bytes]:
 
 
 def _samples_csv() -> list[bytes]:
-    rows = "\n".join(",".join(f"{value:.1f}" for value in row) for row in _signal()[0, :, :60].T)
+    rows = "\n".join(",".join(f"{value:.1f}" for value in row) for row in _signal()[0, :, :20].T)
     return [f"{','.join(STANDARD_LEADS)}\n{rows}\n".encode()]
 
 
@@ -303,10 +306,11 @@ def _answers() -> list[bytes]:
 
 
 def _shipped(room: str) -> list[bytes]:
+    """Short files, since an input takes a time that grows with its length."""
     import ecgkit
 
     folder = Path(ecgkit.__file__).parent / room
-    return [file.read_bytes() for file in sorted(folder.rglob("*.yaml")) if file.stat().st_size < 8000]
+    return [file.read_bytes() for file in sorted(folder.rglob("*.yaml")) if file.stat().st_size < 1200]
 
 
 def _zip() -> list[bytes]:
@@ -346,8 +350,16 @@ def _vendor(write: Callable[..., object]) -> Target:
     if write.__name__ == "write_healforce":
         name = "r.scp"
     samples = 500 if name.endswith("edf") else SHORT  # EDF holds whole seconds
-    counts = vendor_files.counts(samples=samples, leads=8 if write.__name__ == "write_scp" else 12)
-    return Target(InFolder(name), lambda: [_written(lambda file: write(file, counts))])
+    leads = {"write_aecg": 3, "write_dicom": 3, "write_edf": 3, "write_scp": 8}.get(write.__name__, 12)
+    named = {"leads": STANDARD_LEADS[:leads]} if leads == 3 else {}
+    counts = vendor_files.counts(samples=samples, leads=leads)
+
+    def seeds() -> list[bytes]:
+        for package in PACKAGES:  # what is not loaded is searched for at each input
+            import_module(package)
+        return [_written(lambda file: write(file, counts, **named))]
+
+    return Target(InFolder(name), seeds)
 
 
 DAT = np.random.default_rng(1).integers(-500, 500, 800).astype("<i2").tobytes()

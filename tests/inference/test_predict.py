@@ -9,12 +9,18 @@ import pandas as pd
 import pytest
 
 import ecgkit
+from ecgkit.beats.find import find_beats
 from ecgkit.errors import ResultsError
+from ecgkit.evaluation.features.encoder import EncoderChoice
 from ecgkit.evaluation.probe.classifier import open_classifier
+from ecgkit.evaluation.probe.probe import Probe
+from ecgkit.evaluation.probe.request import ProbeRequest
 from ecgkit.evaluation.results.predictions import read_predictions
 from ecgkit.evaluation.results.row import ROW, load_row
 from ecgkit.evaluation.scores.thresholds import best_f1_thresholds
 from ecgkit.inference.predict import Predicted
+from ecgkit.ingestion import ingest
+from ecgkit.store.reader import Store
 from tests.conftest import synthetic_signal, write_wfdb
 
 
@@ -183,3 +189,27 @@ def test_a_damaged_or_unfinished_part_is_made_again(
     made = ecgkit.predict(results[0], data=few, out=out, device="cpu")
     pd.testing.assert_frame_equal(made.table, whole)
     assert [path.name for path in tmp_path.iterdir()] == ["p.csv"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["age_sex", "measurements"])
+def test_baselines_predict_stores_and_files(method: str, few: Path, tmp_path: Path) -> None:
+    """Trees read age and sex from the tables beside the files, and R peaks that are found again in their signals."""
+    ingest(few, tmp_path / "few.zarr")
+    find_beats(Store(tmp_path / "few.zarr"))
+    encoder = EncoderChoice(method=method, weights="none")
+    settings = ("trees=10", "smallest=2")
+    request = ProbeRequest(
+        str(tmp_path / "few.zarr"), "simulated", encoder, head="boosting", head_settings=settings, cache=None,
+        device="cpu",
+    )  # fmt: skip
+    Probe(request).run(tmp_path / "result")
+    written = read_predictions(tmp_path / "result" / ROW, "test")
+    of_store = ecgkit.predict(tmp_path / "result", data=tmp_path / "few.zarr", device="cpu").table
+    of_files = ecgkit.predict(tmp_path / "result", data=few, device="cpu").table
+    for table in (of_store, of_files):
+        mine = columns(table.set_index("record_id").loc[list(written.records)], written.names)
+        np.testing.assert_allclose(mine, written.predicted, rtol=0, atol=1e-6)
+    assert len(np.unique(columns(of_store, written.names))) > 20
+    # All records, not only those of the test part.
+    np.testing.assert_allclose(columns(of_files, written.names), columns(of_store, written.names), rtol=0, atol=1e-6)

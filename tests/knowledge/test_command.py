@@ -52,6 +52,35 @@ def test_offline_audited_compared_and_relabelled(ecgkit, table: Path) -> None:
     assert kept.read_text() == mine and str(kept) in "".join(anew.out.split("\n"))
 
 
+@pytest.mark.slow  # starts processes
+def test_workers_change_nothing_and_ask_no_server(ecgkit, table: Path, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("ecgkit.knowledge.in_parts.PART_TEXTS", 3)
+    files = []
+    for workers in (1, 2):
+        out = tmp_path / str(workers)
+        done = ecgkit("extract-knowledge", table, "--min-count", 1, "--workers", workers, "--out", out)
+        assert done.code == 0, done.err
+        files.append({str(p.relative_to(out)): p.read_bytes() for p in out.rglob("*") if p.is_file()})
+    assert files[0] == files[1] and len(files[0]) > 5
+    for option in (("--workers", 2), ("--dask", "tcp://127.0.0.1:1")):
+        model = ("--base-url", "http://127.0.0.1:1/v1", "--model", "m", "--name", "other")
+        done = ecgkit("extract-knowledge", table, *model, *option)
+        assert done.code == 2 and f"{option[0]} {option[1]} is for a backend that computes" in done.err
+        assert "--concurrency" in done.err and len(done.err.splitlines()) == 1
+
+
+def test_a_server_that_is_lost_is_told_in_the_summary(ecgkit, server, table: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        nobody = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
+    command = ("--base-url", nobody, "--base-url", server.url, "--model", "m", "--min-count", 1, "--retries", 0)
+    done = ecgkit("extract-knowledge", table, *command, "--json")
+    assert done.code == 0, done.err
+    assert f"warning: the server at {nobody[7:-3]} does not answer" in done.err
+    assert "The other servers answered its questions" in done.err
+    assert list(json.loads(done.out)["lost_servers"]) == [nobody]
+
+
 def test_a_store_with_a_server(ecgkit, server, cohort_store: Path, tmp_path: Path) -> None:
     import shutil
 

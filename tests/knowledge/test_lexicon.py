@@ -1,6 +1,7 @@
 """The lexicon: what it finds, and what it takes for denied or doubted."""
 
 import csv
+import pickle
 import re
 from pathlib import Path
 
@@ -10,12 +11,14 @@ from hypothesis import strategies as st
 
 from ecgkit.errors import ConfigError
 from ecgkit.knowledge.codes import load_codes
+from ecgkit.knowledge.in_parts import read_in_parts
 from ecgkit.knowledge.lexicon.backend import LexiconBackend
 from ecgkit.knowledge.lexicon.literals import needed_words
 from ecgkit.knowledge.lexicon.terms import compile_terms, fold, load_lexicon
 from ecgkit.knowledge.mentions import Mention
 from ecgkit.knowledge.statements import clean, split_statements
 from ecgkit.simulate.report import DENIALS, DOUBTS, PHRASES
+from ecgkit.unfinished import Unfinished
 
 LEXICON = LexiconBackend()
 
@@ -110,6 +113,28 @@ def test_a_line_that_ends_with_no_goes_on() -> None:
         "lbbb",
     ]
     assert split_statements("kein Hinweis auf\r\n  LSB\nSoft\u00ad\nhyphen") == ["kein hinweis auf lsb", "softhyphen"]
+
+
+@pytest.mark.parametrize(
+    ("end", "polarity"),
+    [
+        ("Rule out", "uncertain"),
+        ("r/o", "uncertain"),
+        ("Findings consistent with", "uncertain"),
+        ("Absence of", "absent"),
+        ("Negative for", "absent"),
+        ("No evidence of", "absent"),
+        ("Neither", "absent"),
+        ("Ausschluss", "absent"),
+        ("Keine Hinweise auf", "absent"),
+        ("Inga tecken på", "absent"),
+    ],
+)
+@pytest.mark.parametrize("break_", ["\n", " \r\n  "])
+def test_a_line_that_ends_before_its_finding_goes_on(end: str, break_: str, polarity: str) -> None:
+    first, *others = split_statements(f"{end}{break_}AF\nLBBB")
+    assert others == ["lbbb"]
+    assert said(first) == {"atrial fibrillation": polarity}
 
 
 @pytest.mark.parametrize(
@@ -300,14 +325,26 @@ def test_a_hostile_text_costs_no_time() -> None:
     assert not re.search("zzz", text)
 
 
-def test_several_processes_read_as_one_does(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ecgkit.knowledge.lexicon.backend.STEP", 3)
+def test_parts_that_are_kept_say_the_same_as_the_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ecgkit.knowledge.in_parts.PART_TEXTS", 3)
     texts = [
-        f"{said}, case {n}" for n in range(4) for said in ("Sinus rhythm", "no atrial fibrillation", "old infarct")
-    ]
-    one = LexiconBackend().read(texts, lambda *_: None)
-    monkeypatch.setattr("ecgkit.knowledge.lexicon.backend.fitting_workers", lambda _: 2)
+        f"{said}, case {n}"
+        for n in range(4)
+        for said in ("mild ST depression in V5, new", "no atrial fibrillation", "old infarct, probably")
+    ] + ["nothing of interest"]
+    unfinished = Unfinished(tmp_path / "labels", "entity labels", hidden=True)
     told: list[int] = []
-    two = LexiconBackend().read(texts, lambda _, done, total: told.append(done))
-    assert list(two.mentions) == list(one.mentions)
-    assert told == [3, 6, 9, 12]
+    with unfinished.open():
+        unfinished.begin("x")
+        found = read_in_parts(unfinished, LEXICON, texts, lambda _, done, total: told.append(done), None)
+    assert list(found.mentions) == LEXICON.read_texts(texts)
+    assert told == [3, 6, 9, 12, 13]
+
+
+def test_a_worker_gets_the_kind_of_lexicon_that_was_handed_out() -> None:
+    assert type(pickle.loads(pickle.dumps(Other()))) is Other
+    assert pickle.loads(pickle.dumps(LEXICON)) is pickle.loads(pickle.dumps(LexiconBackend()))
+
+
+class Other(LexiconBackend):
+    """A lexicon of somebody else."""

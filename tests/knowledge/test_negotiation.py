@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ecgkit.errors import ConfigError, EndpointError
+from ecgkit.knowledge.endpoint.cache import FILE
 from ecgkit.knowledge.endpoint.prompts import load_prompt, write_prompts
 from ecgkit.knowledge.endpoint.servers import Load
 from ecgkit.knowledge.endpoint.settings import ModelSettings
@@ -217,6 +218,43 @@ def test_a_dead_server_among_several_is_told_and_the_rest_goes_on(model, tmp_pat
         done = extract_knowledge(many(80, tmp_path), backend, ALL)
         assert done.incomplete == 0 and done.problems == {}
         assert len(told) == 1 and f"goes on with {good.url[7:-3]}" in told[0] and bad.url[7:-3] in told[0]
+        assert list(done.lost_servers) == [bad.url] == list(done.to_dict()["lost_servers"])
+        assert bad.url[7:-3] in done.lost_servers[bad.url]
+
+
+def test_the_labels_have_the_same_bytes_whatever_the_servers(model, tmp_path) -> None:
+    """Servers that answer in another order, and one that dies, change nothing but the servers in the provenance."""
+
+    def written(name: str, *urls: str) -> dict[str, object]:
+        many_reports = many(40, tmp_path / name)
+        done = extract_knowledge(many_reports, model(*urls, folder=many_reports.folder, timeout=10, retries=2), ALL)
+        files = {str(p.relative_to(done.path)): p.read_bytes() for p in done.path.rglob("*") if p.is_file()}
+        about = json.loads(files.pop("zarr.json"))
+        for where in ("host", "requests"):
+            assert about["attributes"]["provenance"].pop(where)
+        assert (many_reports.folder / FILE).stat().st_mode & 0o777 == 0o600
+        return {**files, "zarr.json": about}
+
+    def dies(content: str, before: int) -> str:
+        dying.dead = len(dying.bodies) > 8
+        return ""
+
+    with serving() as one, serving(delay=0.02) as slow, serving(fault=dies) as dying:
+        alone = written("alone", one.url)
+        assert len(alone) > 5
+        assert written("two", slow.url, one.url) == alone
+        assert written("dying", dying.url, slow.url) == alone
+        assert dying.dead
+
+
+def test_every_address_is_checked_before_any_server_is_asked(model) -> None:
+    with serving() as one:
+        for remote in ("https://8.8.8.8/v1", "http://nobody.invalid/v1"):
+            with pytest.raises(ConfigError, match="--allow-remote"):
+                model(one.url, remote)
+        with pytest.raises(ConfigError, match="unencrypted"):
+            model(one.url, "http://8.8.8.8/v1", allow_remote=True)
+        assert not one.bodies
 
 
 def test_a_text_that_kills_its_connection_kills_no_server_of_several(reports, model) -> None:

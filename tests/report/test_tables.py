@@ -6,6 +6,7 @@ import json
 import math
 from dataclasses import asdict, replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pandas as pd
@@ -15,13 +16,14 @@ from scipy.stats import t
 from ecgkit.evaluation.results.averages import model_names
 from ecgkit.evaluation.results.facts import CheckpointFacts
 from ecgkit.evaluation.results.row import PREDICTIONS, ROW, ClassScore, ResultRow
+from ecgkit.evaluation.scores import comparison
 from ecgkit.evaluation.scores.areas import areas
 from ecgkit.evaluation.scores.comparison import ClassDifference, class_differences, compare_aurocs
 from ecgkit.reporting.tables.formats import to_csv, to_json, to_latex, to_markdown
 from ecgkit.reporting.tables.report_tables import report_tables
 from ecgkit.reporting.tables.summary import summary_table
 from tests.evaluation.test_scores import plain_delong
-from tests.report.rows import make_row
+from tests.report.rows import make_row, write_result
 
 
 def write(folder: Path, quality: float, *, seed: int = 0, records: int = 300) -> Path:
@@ -233,3 +235,17 @@ def test_damaged_predictions_are_one_clear_error(tmp_path: Path) -> None:
     (rows[1][0].parent / PREDICTIONS).write_text("no")
     with pytest.raises(ResultsError, match="predictions"):
         summary_table(rows)
+
+
+def test_work_grows_with_the_results_and_not_with_their_pairs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sixty models on five tasks took minutes when every pair was scored and resampled anew."""
+    scored: list[object] = []
+    real = comparison.areas
+    monkeypatch.setattr(comparison, "areas", lambda *given: scored.append(given) or real(*given))
+    monkeypatch.setattr(comparison, "read_predictions", (read := Mock(wraps=comparison.read_predictions)))
+    rows = []
+    for number in range(12):
+        path = tmp_path / str(number) / ROW
+        rows.append((path, write_result(path, f"model-{number}", 1.0 + number / 20, 1.0, 0, "", number)))
+    found = report_tables(rows).summary.comparisons
+    assert len(found) == 11 and len(scored) == 12 and read.call_count == 12

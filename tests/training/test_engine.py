@@ -145,3 +145,17 @@ def test_a_compiled_step_trains_what_a_plain_one_trains(
     plain = train(cohort_store, tmp_path / "plain", "Plain", config, workers=0)
     compiled = train(cohort_store, tmp_path / "compiled", "Plain", config, workers=0, compile=True)
     assert compiled[0]["train_loss"] == pytest.approx(plain[0]["train_loss"], rel=1e-4)
+
+
+def test_a_step_is_compiled_by_default_where_it_can_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU, and only with a C compiler, which slim containers lack."""
+    monkeypatch.delenv("CC", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    gpu, cpu = torch.device("cuda"), torch.device("cpu")
+    assert not PretrainOptions().compiles(gpu)
+    assert PretrainOptions(compile=True).compiles(cpu)
+    (tmp_path / "gcc").write_text("#!/bin/sh\n")
+    (tmp_path / "gcc").chmod(0o755)
+    assert PretrainOptions().compiles(gpu)
+    assert not PretrainOptions().compiles(cpu)
+    assert not PretrainOptions(compile=False).compiles(gpu)

@@ -12,6 +12,7 @@ import torch
 
 from ecgkit.errors import DiskFullError, OutputError, RunError
 from ecgkit.training import checkpoints as ckpt
+from ecgkit.training import launch
 from ecgkit.training.checkpoints import Checkpoint, Progress, latest_checkpoint, restore_best, save_checkpoint
 from ecgkit.training.failures import cause_of, told_plainly
 from ecgkit.training.launch import Failure, ProcessError
@@ -111,3 +112,16 @@ def test_a_process_whose_launcher_was_killed_ends_even_if_it_starts_late() -> No
     code = "import time; from ecgkit.interrupt import end_with_parent; end_with_parent(); time.sleep(20)"
     environment = {**os.environ, "ECGKIT_LAUNCHED": str(gone.pid)}
     assert subprocess.run([sys.executable, "-c", code], env=environment, timeout=15).returncode == 130
+
+
+def test_a_rank_of_a_launcher_that_was_killed_ends_whatever_it_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The launcher names itself to its ranks, and the program of each rank watches it."""
+    named: list[str] = []
+    monkeypatch.setattr(launch, "_run", lambda *_: named.append(os.environ["ECGKIT_LAUNCHED"]))
+    launch.launch(2, ("pretrain",))
+    assert named == [str(os.getpid())] and "ECGKIT_LAUNCHED" not in os.environ
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    code = "import time; from ecgkit import cli; cli._program = lambda: time.sleep(30); cli.main()"
+    environment = {**os.environ, "ECGKIT_LAUNCHED": str(gone.pid)}
+    assert subprocess.run([sys.executable, "-c", code], env=environment, timeout=25).returncode == 130

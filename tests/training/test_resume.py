@@ -1,5 +1,6 @@
 """A training that was killed, stopped or requeued goes on as if nothing had happened."""
 
+import errno
 import os
 import shutil
 import signal
@@ -57,11 +58,16 @@ def test_killed_and_resumed_is_undisturbed_to_the_bit(
 
 
 @pytest.mark.slow
-def test_two_processes_killed_and_resumed_are_undisturbed_to_the_bit(cohort_store: Path, tmp_path: Path) -> None:
-    run_in_processes(2, train_one, cohort_store, tmp_path / "a", "Pairs", NOISY, {"workers": 0}, None)
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_killed_and_resumed_are_undisturbed_to_the_bit(
+    cohort_store: Path, tmp_path: Path, processes: int
+) -> None:
+    run_in_processes(processes, train_one, cohort_store, tmp_path / "a", "Pairs", NOISY, {"workers": 0}, None)
     out, options = tmp_path / "b", {"workers": 0, "save_minutes": 0}
-    run_in_processes(2, train_one, cohort_store, out, "Pairs", NOISY, options, STEPS + 3, killed=True, timeout=30)
-    run_in_processes(2, train_one, cohort_store, out, "Pairs", NOISY, {**options, "resume": True}, None)
+    run_in_processes(
+        processes, train_one, cohort_store, out, "Pairs", NOISY, options, STEPS + 3, killed=True, timeout=60
+    )
+    run_in_processes(processes, train_one, cohort_store, out, "Pairs", NOISY, {**options, "resume": True}, None)
     assert_equal(tmp_path / "a", out)
 
 
@@ -79,6 +85,35 @@ def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(
     train(cohort_store, out, config=NOISY, resume=True, watcher=Watcher(warn=warned.append, resume=resumed.append))
     assert "step-00000005 is damaged" in warned[0]
     assert resumed == [4]
+    assert_equal(out, undisturbed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (MemoryError(), "memory ran out at step 5"),
+        (OSError(errno.ENOSPC, "No space left on device"), "the disk is full at step 5"),
+    ],
+)
+def test_what_ends_a_training_from_outside_is_one_line_and_the_command_that_it_names_goes_on(
+    cohort_store: Path, undisturbed: Path, tmp_path: Path, monkeypatch, cause: Exception, words: str
+) -> None:
+    out, saved = tmp_path / "run", []
+
+    def save(path: Path, tensors: object, real=checkpoints.save_tensors) -> None:
+        if "step-00000005" in str(path):
+            raise cause
+        saved.append(path)
+        real(path, tensors)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(checkpoints, "save_tensors", save)
+        expected = rf"^{words}\. .*keeps the checkpoint of step 4\..* Go on with: ecgkit pretrain --resume {out}$"
+        with pytest.raises(RunError, match=expected):
+            train(cohort_store, out, config=NOISY, save_minutes=0)
+    assert saved
+    train(cohort_store, out, config=NOISY, resume=True)
     assert_equal(out, undisturbed)
 
 

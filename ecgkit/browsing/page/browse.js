@@ -354,7 +354,8 @@ function explained(answer) {
   find("verdict").classList.toggle("doubt", !answer.passed);
   const chance = answer.probability === null ? "" : `Probability ${answer.probability.toFixed(3)}. `;
   const sum = answer.attends ? "" : `; the map adds up to ${signed(answer.sum)} of the difference`;
-  find("scores").textContent = `${chance}Score ${signed(answer.score)}, without any wave ${signed(answer.flat)}${sum}. Likeness to the map of shuffled weights: ${check.likeness.toFixed(2)}.`;
+  const likeness = check.likeness === null ? "" : ` Likeness to the map of shuffled weights: ${signed(check.likeness)}.`;
+  find("scores").textContent = `${chance}Score ${signed(answer.score)}, without any wave ${signed(answer.flat)}${sum}.${likeness}`;
   for (const [id, lines] of [["by-lead", answer.by_lead], ["by-part", answer.by_part]]) {
     const sorted = [...lines].sort((a, b) => b.share - a.share);
     find(id).tBodies[0].replaceChildren(...sorted.map((line) => {
@@ -365,7 +366,8 @@ function explained(answer) {
   }
 }
 
-const signed = (value) => value.toFixed(2).replace("-", "−");
+// No minus sign before a number that rounds to zero.
+const signed = (value, digits = 2) => value.toFixed(digits).replace(/^-(?=[0.]*$)/, "").replace("-", "−");
 
 // ---------------------------------------------------------------- filters
 

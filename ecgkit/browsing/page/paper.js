@@ -423,7 +423,8 @@ export class Paper {
     const high = (from.y - to.y) / this.page.mm_per_unit;
     const parts = [panel.lead, `${ms.toFixed(0)} ms`];
     if (ms >= FASTEST) parts.push(`${(60000 / ms).toFixed(0)} bpm`);
-    parts.push(`${high < 0 ? "−" : ""}${Math.abs(high).toFixed(2)} ${this.page.unit}`);
+    const size = Math.abs(high).toFixed(2); // no minus sign before a number that rounds to zero
+    parts.push(`${high < 0 && Number(size) ? "−" : ""}${size} ${this.page.unit}`);
     return parts.join(" · ");
   }
 }

@@ -3,19 +3,18 @@
 The record id is the file's path. Patient, report, measurements, device and time come from the file; see `facts`.
 """
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 
 from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.header import Header
-from ecgkit.datasets.header_folder import relative
-from ecgkit.datasets.paths import is_local, size_and_time
+from ecgkit.datasets.paths import size_and_time
 from ecgkit.datasets.vendor.contents import header_of, recording_from
 from ecgkit.datasets.vendor.kinds import HEAD, SUFFIXES, is_candidate, kind_of
 from ecgkit.datasets.vendor.reading import read_contents
+from ecgkit.datasets.walk import walk_named
 from ecgkit.datasets.wfdb_record import one_error
 from ecgkit.distribution import install_extra
 from ecgkit.errors import DatasetError
@@ -35,7 +34,7 @@ class VendorFiles(Dataset):
     def recognises(cls, root: Path) -> bool:
         """Return whether this is a file of a known kind or with the suffix of one, or a folder with known files."""
         if root.is_dir():
-            return any(_is_known(root, path) for path in _candidates(root))
+            return any(_is_known(root, path) for path in walk_named(root, is_candidate)[0])
         return _is_announced(root.name) or _is_known(root.parent, root.name)
 
     @classmethod
@@ -57,7 +56,8 @@ class VendorFiles(Dataset):
             )
         if not self.root.is_dir():
             return [Source(record_id=self.root.name, path=self.root.name)]
-        found = (path for path in _candidates(self.root) if _is_announced(path) or _is_known(self.root, path))
+        candidates, self.not_entered = walk_named(self.root, is_candidate)
+        found = (path for path in candidates if _is_announced(path) or _is_known(self.root, path))
         return [Source(record_id=path, path=path) for path in found]
 
     @property
@@ -77,20 +77,6 @@ class VendorFiles(Dataset):
         contents = read_contents(self.folder, source.path)
         with one_error(source.path, "an ECG"):
             return recording_from(contents, header, source.path)
-
-
-def _candidates(root: Path) -> Iterator[str]:
-    """Yield the path of each file, relative to the folder and in order, whose name allows that it is an ECG."""
-    if not is_local(root):
-        files = sorted(relative(root, file) for file in root.rglob("*") if is_candidate(file.name) and file.is_file())
-        yield from files
-        return
-    above = len(os.path.join(root, ""))
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            if is_candidate(name):
-                yield os.path.join(folder, name)[above:].replace(os.sep, "/")
 
 
 def _is_announced(path: str) -> bool:

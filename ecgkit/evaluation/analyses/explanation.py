@@ -104,7 +104,7 @@ class ExplanationSummary:
         fall: Mean fall of the score when the top parts of the map are deleted.
         random_fall: The same for as many random parts.
         passed: Share of the records in which the top parts count for more than random ones.
-        likeness: Mean likeness of the maps to those of shuffled weights.
+        likeness: Mean likeness of the maps to those of shuffled weights; None for an encoder without weights.
     """
 
     output: str
@@ -117,7 +117,7 @@ class ExplanationSummary:
     fall: float
     random_fall: float
     passed: float
-    likeness: float
+    likeness: float | None
 
 
 def output_index(classifier: Classifier, name: str) -> int:
@@ -278,6 +278,7 @@ def summarise(found: Sequence[Explanation]) -> ExplanationSummary:
         shares[i, at], without[i, at] = one.shares, one.without_lead
     parts = np.array([one.without_part for one in found])
     checks = [one.check for one in found]
+    likenesses = [check.likeness for check in checks if check.likeness is not None]
     return ExplanationSummary(
         output=found[0].output,
         records=tuple(one.record for one in found),
@@ -289,7 +290,7 @@ def summarise(found: Sequence[Explanation]) -> ExplanationSummary:
         fall=float(np.mean([check.fall for check in checks])),
         random_fall=float(np.mean([check.random_fall for check in checks])),
         passed=float(np.mean([check.passed for check in checks])),
-        likeness=float(np.mean([check.likeness for check in checks])),
+        likeness=float(np.mean(likenesses)) if likenesses else None,
     )
 
 

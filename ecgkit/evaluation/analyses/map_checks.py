@@ -35,13 +35,13 @@ class MapCheck:
         random_fall: Mean fall over `DRAWS` draws of as many random parts.
         random_sd: Standard deviation over these draws.
         likeness: Rank correlation of the map's magnitudes with those of the map of shuffled weights: 1 for the same
-            map, 0 for no likeness.
+            map, 0 for no likeness. None if the encoder has no weights that could be shuffled.
     """
 
     fall: float
     random_fall: float
     random_sd: float
-    likeness: float
+    likeness: float | None
 
     @property
     def passed(self) -> bool:
@@ -67,10 +67,20 @@ def check_map(scorer: Scorer, values: NDArray[np.float64], way: Way, seed: int =
     record = scorer.record
     scores = scorer.score(torch.stack([record.signal, *(_deleted(scorer, mask, parts) for parts in chosen)])).numpy()
     falls = scores[0] - scores[1:]
-    other = Scorer(scorer.classifier, record, scorer.output, shuffled(scorer.encoder, seed))
-    likeness = spearmanr(np.abs(cells), np.abs(per_part(attribute(other, way), mask))).statistic
     random = falls[1:]
-    return MapCheck(float(falls[0]), float(random.mean()), float(random.std()), float(np.nan_to_num(likeness)))
+    return MapCheck(
+        float(falls[0]), float(random.mean()), float(random.std()), _likeness(scorer, cells, way, mask, seed)
+    )
+
+
+def _likeness(scorer: Scorer, cells: NDArray[np.float64], way: Way, mask: Tensor, seed: int) -> float | None:
+    """Return `MapCheck.likeness`."""
+    if all(parameter.numel() < 2 for parameter in scorer.encoder.parameters()):
+        return None
+    other = Scorer(scorer.classifier, scorer.record, scorer.output, shuffled(scorer.encoder, seed))
+    pair = np.abs(cells), np.abs(per_part(attribute(other, way), mask))
+    # A map that is the same everywhere has no order.
+    return float(spearmanr(*pair).statistic) if all(np.ptp(values) > 0 for values in pair) else 0.0
 
 
 def per_part(values: NDArray[np.float64], mask: Tensor) -> NDArray[np.float64]:

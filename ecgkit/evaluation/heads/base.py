@@ -113,12 +113,12 @@ class Head(ABC):
         """Become the fitted head that a state describes. Its predictions are then the same numbers.
 
         Args:
-            state: The arrays that `state` returned. An array is missing or of another shape in a damaged file only.
+            state: The arrays that `state` returned. They are others in a damaged file only.
             like: A part without records, whose features and targets have the shapes of the training part.
 
         Raises:
             KeyError: An array is missing.
-            RuntimeError: An array has another shape.
+            RuntimeError, ValueError: An array has another shape, or holds what no fitted head does.
         """
         raise RunError(f"{type(self).__name__} cannot be restored", "a head whose `state` returns arrays")
 

@@ -37,7 +37,7 @@ STATE = "head.safetensors"
 SCHEMA = 1
 UNIT = "mV"
 MAKE_AGAIN = "Make the result again with: ecgkit probe"
-NOT_KEPT = "Make it again without --no-keep-head; the trees of boosting, and knn of very much data, are not kept."
+NOT_KEPT = "Make it again without --no-keep-head. Of very much data, knn is not kept."
 LAYER = "end-to-end"  # the linear layer of an encoder that was trained on the task
 
 Arrays = dict[str, NDArray[Any]]

@@ -143,7 +143,7 @@ def _warnings(data: TaskData, classes: tuple[ClassScore, ...], facts: Facts) -> 
         found.append(f"not scored, for test lacks positives or negatives: {', '.join(unscored)}")
     unlearnt = [c.label for c in classes if c.auroc is None and c.positives and c.negatives]
     if unlearnt:
-        found.append(f"not scored, for training has no positive: {', '.join(unlearnt)}")
+        found.append(f"not scored, for training lacks positives or negatives: {', '.join(unlearnt)}")
     few = [f"{c.label} ({c.positives})" for c in classes if c.auroc is not None and c.positives < FEW_POSITIVES]
     if few:
         found.append(f"fewer than {FEW_POSITIVES} test positives: {', '.join(few)}")

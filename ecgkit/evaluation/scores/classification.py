@@ -75,9 +75,12 @@ def score_classes(data: TaskData, probabilities: NDArray[np.float64], patients: 
 
 
 def _learnt(data: TaskData) -> NDArray[np.bool_]:
-    """Return the classes that the head could learn, ``[C]``. A head without training records learns none from them."""
+    """Return the classes that the head could learn, ``[C]``: training has positives and negatives of them.
+
+    A head without training records learns none from them.
+    """
     train = data.targets[data.parts["train"]]
-    return np.asarray(train.any(0)) if len(train) else np.ones(data.targets.shape[1], bool)
+    return np.asarray(train.any(0) & ~train.all(0)) if len(train) else np.ones(data.targets.shape[1], bool)
 
 
 def _area_spread(measured: Areas, scored: NDArray[np.bool_]) -> Intervals:

@@ -71,6 +71,7 @@ class OpenAIBackend:
         self.counters = Counters()
         self.asked_again = self.dropped = self.misquoted = self.disputed = self.unlisted = 0
         self.dialects: dict[str, dict[str, Any]] = {}
+        self.lost_servers: dict[str, str] = {}
         self._lexicon = LexiconBackend()
         self._entity_of: dict[str, str] = {}
 
@@ -157,6 +158,7 @@ class OpenAIBackend:
         endpoints = [
             await opened.enter_async_context(Endpoint(address, servers, self.counters, self._notify))
             for address in self.addresses
+            if address.url not in self.lost_servers  # in an earlier stage
         ]
         question = made_up(self._prompts["extract"], self._extract)
         desk = LiveDesk(endpoints, servers, self.model, cache, made_up=question, repair=repair, notify=self._notify)
@@ -164,7 +166,8 @@ class OpenAIBackend:
         return desk
 
     def _note(self, desk: LiveDesk, cache: Cache) -> None:
-        """Keep what the servers took, and what their answers cost."""
+        """Keep what the servers took, what their answers cost, and which of them were lost."""
+        self.lost_servers |= desk.left_out
         self.dialects |= {url: dialect.to_dict(self.model) for url, dialect in desk.dialects.items()}
         if desk.spent.answers:
             cache.measure(self._measure_key, desk.spent)
@@ -247,12 +250,13 @@ class OpenAIBackend:
             mentions[index] = tuple(m for m in mentions[index] or () if m.name not in refuted)
 
     def _doubtful(self, text: str, mentions: Sequence[Mention], misquoted: set[str]) -> tuple[str, ...]:
+        """Return the findings that the text does not hold, neither by name nor under another term of the lexicon."""
+        names = [m.name for m in mentions if m.polarity != "absent"]
+        unsaid = [name for name in names if name in misquoted or not _stands_in(name, text)]
+        if misquoted.issuperset(unsaid):
+            return tuple(unsaid)
         known = {mention.name for mention in self._lexicon.read_text(text)}
-
-        def plain(name: str) -> bool:
-            return name not in misquoted and (_stands_in(name, text) or bool(self._known_entities(name) & known))
-
-        return tuple(m.name for m in mentions if m.polarity != "absent" and not plain(m.name))
+        return tuple(name for name in unsaid if name in misquoted or not self._known_entities(name) & known)
 
     def _known_entities(self, name: str) -> set[str]:
         """Return the lexicon's entity that a whole name stands for, if there is one."""

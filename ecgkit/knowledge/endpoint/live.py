@@ -51,6 +51,11 @@ class LiveDesk(Desk):
         self.dialects: dict[str, Dialect] = {}  # by address
         self.spent = Measured()
 
+    @property
+    def left_out(self) -> dict[str, str]:
+        """Why a server was left out while the others went on, by its URL."""
+        return self._servers.left_out
+
     async def _ask_all(self, todo: Mapping[str, Question[T]], results: dict[str, T | Problem], done: Done) -> None:
         if not self.dialects:
             await self._negotiate()

@@ -78,6 +78,7 @@ class Servers:
     def __init__(self, endpoints: Sequence[Endpoint], most: int, notify: Notify) -> None:
         self.endpoints = list(endpoints)
         self.loads = {id(endpoint): Load(most) for endpoint in endpoints}
+        self.left_out: dict[str, str] = {}  # reason by URL
         self._notify = notify
         for endpoint in endpoints:
             endpoint.alone = len(endpoints) == 1
@@ -118,6 +119,7 @@ class Servers:
     def leave_out(self, endpoint: Endpoint, error: EndpointError) -> None:
         """Go on without a server, and say so."""
         self.endpoints.remove(endpoint)
+        self.left_out[endpoint.address.url] = error.found
         self.endpoints[0].alone = len(self.endpoints) == 1
         rest = ", ".join(other.address.shown for other in self.endpoints)
         self._notify(f"{error.found}. The work goes on with {rest}")

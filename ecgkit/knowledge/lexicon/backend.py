@@ -5,7 +5,6 @@ from functools import cache
 from typing import Any
 
 import ecgkit
-from ecgkit.executor import fitting_workers, open_executor
 from ecgkit.knowledge.backends import Readings, Watch
 from ecgkit.knowledge.lexicon.attributes import Attributes
 from ecgkit.knowledge.lexicon.scope import find_entities, read_cues
@@ -13,21 +12,11 @@ from ecgkit.knowledge.lexicon.terms import fold, load_cues, load_lexicon
 from ecgkit.knowledge.mentions import Mention, merge_mentions, polarity_of
 from ecgkit.knowledge.vocabulary import Vocabulary
 
-STEP = 500  # texts between two reports of progress
-
-
-Texts = tuple[int, Sequence[str]]  # some texts, after the place of the first among all
-Found = tuple[int, list[tuple[Mention, ...]]]  # their mentions, after the same place
-
-
-def read_texts(texts: Texts) -> Found:
-    """Read some texts in a process of their own."""
-    return _of_process().read_some(texts)
-
 
 @cache
-def _of_process() -> "LexiconBackend":
-    return LexiconBackend()
+def _of_process(kind: "type[LexiconBackend]") -> "LexiconBackend":
+    """Return the lexicon of a worker, which loads it once and not with every part that it is handed."""
+    return kind()
 
 
 class LexiconBackend:
@@ -36,6 +25,9 @@ class LexiconBackend:
     def __init__(self) -> None:
         self._lexicon = load_lexicon()
         self._cues = load_cues()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _of_process, (type(self),)
 
     @property
     def provenance(self) -> Mapping[str, Any]:
@@ -60,21 +52,15 @@ class LexiconBackend:
             for i, said in sorted(read_cues(folded, matches, cues).items())
         )
 
-    def read_some(self, texts: Texts) -> Found:
-        """Read some texts, one after another."""
-        start, some = texts
-        return start, [self.read_text(text) for text in some]
+    def read_texts(self, texts: Sequence[str]) -> list[tuple[Mention, ...]]:
+        """Read some texts, one after another; see `ecgkit.knowledge.backends.LocalReader`."""
+        return [self.read_text(text) for text in texts]
 
     def read(self, texts: Sequence[str], watch: Watch) -> Readings:
-        """Read texts, in as many processes as pay; see `Backend`."""
-        starts, workers = range(0, len(texts), STEP), fitting_workers(len(texts))
-        found: dict[int, list[tuple[Mention, ...]]] = {}
-        with open_executor(workers) as executor:
-            calls = ((start, texts[start : start + STEP]) for start in starts)
-            for start, mentions in executor.run(self.read_some if workers == 1 else read_texts, calls):
-                found[start] = mentions
-                watch("extract", sum(map(len, found.values())), len(texts))
-        return Readings([mentions for start in starts for mentions in found[start]])
+        """Read texts in this process; see `Backend`."""
+        found = self.read_texts(texts)
+        watch("extract", len(texts), len(texts))
+        return Readings(found)
 
     def vocabulary(self, counts: Mapping[str, int], watch: Watch) -> Vocabulary:
         """Return the lexicon's own entities and parents."""

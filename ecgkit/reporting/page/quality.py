@@ -91,7 +91,7 @@ def _picture(store: Store, row: int, flags: dict[str, NDArray[np.bool_]]) -> Pic
     for lead, signal in zip(recording.leads, recording.signal, strict=True):
         own = ", ".join(flag for flag, on in flags.items() if on[store.leads.index(lead)])
         known = signal[np.isfinite(signal)]
-        span = f"{known.min():.2f} to {known.max():.2f} {recording.unit}" if known.size else "no sample"
+        span = f"{known.min():z.2f} to {known.max():z.2f} {recording.unit}" if known.size else "no sample"
         traces.append(Trace(lead, trace_path(signal, COLUMNS, ROW - 2), own, span))
     raised = ", ".join(flag for flag, on in flags.items() if on.any())
     return Picture(str(store.table["record_id"].iloc[row]), raised, recording.seconds, traces)

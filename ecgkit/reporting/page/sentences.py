@@ -223,7 +223,7 @@ def _interval(interval: IntervalFacts) -> str:
 def checkpoint_words(facts: Facts) -> str:
     """Return which weights of the encoder were evaluated, in words."""
     found = facts.checkpoint
-    value = "" if found.value is None else f" ({found.value:.4f})"
+    value = "" if found.value is None else f" ({found.value:z.4f})"
     match found.selected_by:
         case "random":
             return f"none: random weights, seed {found.random_seed}"
@@ -298,7 +298,7 @@ def _seen_means(classes: Sequence[ClassScore]) -> dict[str, str]:
         members = [c for c in classes if c.seen is not None and bool(c.seen) == met]
         if members:
             scored = [c.auroc for c in members if c.auroc is not None]
-            mean = f"{sum(scored) / len(scored):.4f}" if scored else "-"
+            mean = f"{sum(scored) / len(scored):z.4f}" if scored else "-"
             names = ", ".join(f"{c.label} as {c.seen!r}" if c.seen else c.label for c in members)
             told[title] = f"macro AUROC {mean} over {len(members)}: {names}"
     return told
@@ -306,7 +306,7 @@ def _seen_means(classes: Sequence[ClassScore]) -> dict[str, str]:
 
 def _value(value: Any) -> str:
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {v:.4f}" if isinstance(v, float) else f"{key}: {v}" for key, v in value.items())
+        return ", ".join(f"{key}: {v:z.4f}" if isinstance(v, float) else f"{key}: {v}" for key, v in value.items())
     return str(value)
 
 

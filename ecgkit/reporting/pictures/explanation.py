@@ -149,10 +149,11 @@ def _draw_bars(figure: Figure, found: Explanation, height: float, width: float) 
         axes.set_title(heading, fontsize=8.5, family=FONT, color=INK, loc="left")
     check = found.check
     text = (
-        f"deleting the top tenth of the map: the score falls by {check.fall:.2f}; random tenths: "
-        f"{check.random_fall:.2f} (sd {check.random_sd:.2f})   ·   likeness to the map of shuffled weights: "
-        f"{round(check.likeness, 2) + 0.0:.2f}"
+        f"deleting the top tenth of the map: the score falls by {check.fall:z.2f}; random tenths: "
+        f"{check.random_fall:z.2f} (sd {check.random_sd:.2f})"
     )
+    if check.likeness is not None:
+        text += f"   ·   likeness to the map of shuffled weights: {check.likeness:z.2f}"
     if not check.passed:
         text = f"this map fails its check   ·   {text}"
     y = 3.5 / height
