@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ecgkit.addresses import check_local_output
 from ecgkit.errors import DiskFullError, OutputError, SpaceError
 
 MARKER, NEW_MARKER = ".ecgkit", ".ecgkit.new"  # file in every folder that ecgkit makes; it holds the kind of the output
@@ -38,6 +39,7 @@ def check_output(path: Path, kind: str, *, overwrite: bool = False, option: str 
     Raises:
         OutputError: `path` exists and may not be replaced.
     """
+    check_local_output(path)
     _put_back(path)
     if not path.exists():
         return
@@ -59,8 +61,9 @@ def check_file(path: Path, *, overwrite: bool = False, option: str = "--out") ->
         option: Option of the command that names the file, for the error.
 
     Raises:
-        OutputError: `path` is a folder, or exists and may not be replaced.
+        OutputError: `path` is a folder or a remote address, or exists and may not be replaced.
     """
+    check_local_output(path)
     if path.is_dir():
         raise OutputError(f"{path} is a folder", remedy="Name a file to write.")
     if path.exists() and not overwrite:
@@ -203,7 +206,12 @@ def sync_tree(folder: Path) -> None:
 
 @contextlib.contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Turn a file-system error into an error that names the path that the user gave, not a hidden one."""
+    """Turn a file-system error into an error that names the path that the user gave, not a hidden one.
+
+    Raises:
+        OutputError: The path cannot be written, or is a remote address.
+    """
+    check_local_output(path)
     try:
         yield
     except OSError as error:

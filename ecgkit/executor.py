@@ -65,9 +65,11 @@ class Executor:
     ) -> None:
         self.pool = pool
         self.width = width
-        self._deaths, self._pack, self._why = deaths, pack, why
+        self.why = why
+        self._deaths, self._pack = deaths, pack
 
-    def _submit(self, work: Callable[[A], R], item: A) -> futures.Future[R]:
+    def submit(self, work: Callable[[A], R], item: A) -> futures.Future[R]:
+        """Hand out one call. `run` does this for many, and replaces workers that die."""
         if self._pack is None:
             return self.pool.submit(work, item)
         return self.pool.submit(_unpacked, self._pack((work, item)))
@@ -102,7 +104,7 @@ class Executor:
                 if isinstance(item, Later):
                     is_waiting = True
                     break
-                running[self._submit(work, item)] = item, deaths
+                running[self.submit(work, item)] = item, deaths
             if not running and not is_waiting:
                 return
             if not running:
@@ -118,9 +120,9 @@ class Executor:
                 if deaths + died < DEATHS:
                     again.append((item, deaths + died))
                 elif give_up is None:
-                    raise killed_by(item, self._why()) from None
+                    raise killed_by(item, self.why()) from None
                 else:
-                    yield give_up(item, killed_by(item, self._why()))
+                    yield give_up(item, killed_by(item, self.why()))
 
 
 _lost: list[int] = []  # numbers of workers that died at calls of this process

@@ -18,6 +18,7 @@ ROOMS = (
     "schedules",
     "entries",
     "hookspecs",
+    "addresses",
     "atomic",
     "parquet",
     "lock",

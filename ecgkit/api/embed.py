@@ -11,6 +11,7 @@ from ecgkit.inference.embed import Embedded, Wanted
 from ecgkit.inference.embed import embed as run_embed
 from ecgkit.ingestion.loose import reading_options
 from ecgkit.progress import Progress, silent
+from ecgkit.store.remote import located
 from ecgkit.training.workers import Workers
 
 
@@ -84,7 +85,7 @@ def embed(
     options = reading_options(dataset, source_fs, unit, lead_names)
     return run_embed(
         local_folder(run),
-        Path(data).absolute() if dask else Path(data),
+        located(data).absolute() if dask else located(data),
         Path(out),
         wanted,
         options=options,

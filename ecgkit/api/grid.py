@@ -9,6 +9,7 @@ from ecgkit.api.arguments import PathLike, Settings, assignments
 from ecgkit.config import build
 from ecgkit.evaluation.protocols.lead_sets import parse_lead_sets
 from ecgkit.evaluation.suites.file import Suite, SuiteHead, SuiteTask
+from ecgkit.store.remote import located
 
 ALL = (100.0,)
 
@@ -76,6 +77,6 @@ def grid_of(
         "stores": {str(store): str(store)},
         "fractions": dict.fromkeys(amounts.percentages, 1 if amounts.alone else amounts.seeds),
         "label_counts": dict.fromkeys(amounts.counts, amounts.seeds),
-        "eval_data": str(eval_data or ""),
+        "eval_data": str(located(eval_data)) if eval_data else "",
     }
     return build(Suite, values, source="probe")

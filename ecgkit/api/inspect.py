@@ -19,6 +19,7 @@ from ecgkit.reporting.pictures.ecg import plot_ecg
 from ecgkit.reporting.pictures.reconstruction import plot_reconstruction
 from ecgkit.store import summary, verification
 from ecgkit.store.reader import Store
+from ecgkit.store.remote import located
 from ecgkit.store.summary import FlagCount, Overlap, StoreSummary, count_flags
 from ecgkit.store.verification import Verified
 from ecgkit.training.run import open_run
@@ -90,7 +91,7 @@ def inspect_record(
     picture = path_or_none(out)
     if picture is not None:
         check_suffix(picture, ".png")
-    opened = Store(Path(store))
+    opened = Store(located(store))
     row = opened.row(record)
     values = {str(name): value for name, value in opened.table.iloc[row].items() if name != "rpeaks"}
     fs, samples = float(values["fs"]), int(values["samples"])
@@ -184,7 +185,7 @@ def inspect_overlap(store: PathLike, overlap: PathLike) -> Overlap:
     Raises:
         StoreError: One of them is not a store, or a damaged one.
     """
-    return summary.overlap(Store(Path(store)), Store(Path(overlap)))
+    return summary.overlap(Store(located(store)), Store(located(overlap)))
 
 
 def inspect_reconstruction(
@@ -207,7 +208,7 @@ def inspect_reconstruction(
     picture = Path(out)
     check_suffix(picture, ".png")
     opened = open_run(Path(run))
-    rebuilt = rebuild_record(opened, Store(Path(data)), record, progress=progress)
+    rebuilt = rebuild_record(opened, Store(located(data)), record, progress=progress)
     name = opened.path.resolve().name
     plot_reconstruction(rebuilt, picture, title=f"{name} ({opened.entry.name}) rebuilds hidden parts")
     return rebuilt

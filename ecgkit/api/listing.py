@@ -19,10 +19,11 @@ def list_tasks(*, data: PathLike | None = None, run: PathLike | None = None) -> 
         StoreError: There is no such store.
         RunError: There is no such run.
     """
+    from ecgkit.store.remote import located
     from ecgkit.workspace.defaults import the_store_of
     from ecgkit.workspace.listing import tasks
 
-    store = path_or_none(data)
+    store = None if data is None else located(data)
     if run is not None:
         store = the_store_of(path_or_none(run), store, "ecgkit tasks --run")  # type: ignore[arg-type]  # it is given
     return tasks(store)
@@ -53,6 +54,7 @@ def list_encoders(method: str = "", *, data: PathLike | None = None) -> "list[En
         PluginError: There is no such method.
         StoreError: There is no such store.
     """
+    from ecgkit.store.remote import located
     from ecgkit.workspace.listing import encoders
 
-    return encoders(method, path_or_none(data))
+    return encoders(method, None if data is None else located(data))

@@ -10,6 +10,7 @@ from ecgkit.inference.predict import Classifiers, Predicted
 from ecgkit.inference.predict import predict as run_predict
 from ecgkit.ingestion.loose import reading_options
 from ecgkit.progress import Progress, silent
+from ecgkit.store.remote import located
 from ecgkit.training.workers import Workers
 
 
@@ -69,17 +70,17 @@ def predict(
         KeyboardInterrupt: Ctrl-C was pressed. What is done is kept.
     """
     folders = [results] if isinstance(results, str | Path) else list(results)
-    source = None if run is None else local_folder(run)
+    source, data = None if run is None else local_folder(run), located(data)
     if dask:  # its workers may run in other folders
-        folders, data = [Path(folder).absolute() for folder in folders], Path(data).absolute()
+        folders, data = [Path(folder).absolute() for folder in folders], data.absolute()
         source = None if source is None else source.absolute()
     classifiers = Classifiers(tuple(Path(folder) for folder in folders), source, calibrate)
     options = reading_options(dataset, source_fs, unit, lead_names)
     at = Workers(workers, device, gpus, dask)
     if out is not None:
         return run_predict(
-            classifiers, Path(data), Path(out), options=options, workers=at, overwrite=overwrite, progress=progress
+            classifiers, data, Path(out), options=options, workers=at, overwrite=overwrite, progress=progress
         )
     with tempfile.TemporaryDirectory(prefix="ecgkit-") as folder:
         file = Path(folder) / "predictions.parquet"
-        return run_predict(classifiers, Path(data), file, options=options, workers=at, progress=progress)
+        return run_predict(classifiers, data, file, options=options, workers=at, progress=progress)

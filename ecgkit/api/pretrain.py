@@ -131,7 +131,7 @@ def pretrain(
     given = {name: value for name, value in locals().items() if name != "watcher"}
     many = process_notes(gpus, processes)
     entry, preset, chosen = configured(method, preset, config, settings, epochs, accumulate)
-    store = the_store(data, f"ecgkit pretrain --method {method}", "--data")
+    store = the_store(data, f"ecgkit pretrain --method {method}", "--data", scratch=scratch)
     run = run_folder(out, method, preset)
     command = partial(command_line, {**given, "data": store, "out": run}, pretrain)
     check_gpus(gpus, command())

@@ -19,6 +19,7 @@ from ecgkit.reporting.tables.formats import to_csv, to_json, to_latex, to_markdo
 from ecgkit.reporting.tables.report_tables import report_tables
 from ecgkit.store.reader import Store
 from ecgkit.store.records import RecordTable
+from ecgkit.store.remote import located
 from ecgkit.workspace.defaults import the_results
 
 PAGE = Path("report.html")
@@ -88,9 +89,12 @@ def report(
     rows = find_rows(the_results(several))
     tables = report_tables(rows, tests=tests, progress=of_stage(progress, "tests"))
     if page is not None:
-        more = [challenge_section(rows, path_or_none(weights)), *_of_store(rows, path_or_none(data), projection)]
+        more = [
+            challenge_section(rows, path_or_none(weights)),
+            *_of_store(rows, None if data is None else located(data), projection),
+        ]
         if examples is not None:
-            more.append(examples_section(rows, Store(Path(examples)), of_stage(progress, "examples")))
+            more.append(examples_section(rows, Store(located(examples)), of_stage(progress, "examples")))
         write_report(rows, page, title=title, tables=tables, more=[section for section in more if section])
     texts = {
         ".md": lambda: to_markdown(tables),

@@ -23,6 +23,7 @@ from ecgkit.interrupt import keeps
 from ecgkit.methods import chosen_config, refuse_pretraining
 from ecgkit.plugins import host
 from ecgkit.store.reader import Store
+from ecgkit.store.remote import located
 from ecgkit.tasks.loading import find_task, task_reference
 from ecgkit.training import loop
 from ecgkit.training.failures import how_to_go_on
@@ -146,7 +147,7 @@ def probe_notes(task: str, data: PathLike, settings: Sequence[str]) -> dict[str,
     """Return task, store and settings of the online probe, as notes for the options."""
     if not task:
         return {}
-    about = {PROBE_TASK: task_reference(find_task(task)), PROBE_DATA: str(Path(data).resolve())}
+    about = {PROBE_TASK: task_reference(find_task(task)), PROBE_DATA: str(located(data).resolve())}
     return {**about, PROBE_SETTINGS: list(settings)} if settings else dict(about)
 
 

@@ -11,6 +11,7 @@ from ecgkit.arrays.windows import WindowDataset
 from ecgkit.errors import StoreError
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
+from ecgkit.store.remote import located
 
 
 class Ecg(NamedTuple):
@@ -118,4 +119,4 @@ def open_store(path: str | Path) -> EcgStore:
     Raises:
         StoreError: `path` is not a store, or a damaged one.
     """
-    return EcgStore(Store(Path(path)))
+    return EcgStore(Store(located(path)))

@@ -170,7 +170,9 @@ def pretrain(
     ] = None,
     scratch: Annotated[
         Path | None,
-        typer.Option(help="Folder on a disk of this machine, to which the view is copied before the training."),
+        typer.Option(
+            help="Folder on a disk of this machine, to which the view, and what is read of a remote store, is copied."
+        ),
     ] = None,
     prepare: Annotated[
         bool,
@@ -193,7 +195,7 @@ def pretrain(
         arguments = given(ecgkit.resume_pretraining, {**options, "run": resume})
         _train(lambda watcher: ecgkit.resume_pretraining(**arguments, watcher=watcher), as_json)
         return
-    options["data"], run = _places(method, preset, data, out, dry_run=dry_run)
+    options["data"], run = _places(method, preset, data, out, scratch, dry_run=dry_run)
     say_choices()
     if dry_run:
         _show_estimate(ecgkit.estimate_pretraining(**given(ecgkit.estimate_pretraining, options)), as_json)
@@ -217,7 +219,9 @@ def _check_alone(ctx: typer.Context) -> None:
             )
 
 
-def _places(method: str, preset: str, data: Path | None, out: Path | None, *, dry_run: bool) -> tuple[Path, Path]:
+def _places(
+    method: str, preset: str, data: Path | None, out: Path | None, scratch: Path | None, *, dry_run: bool
+) -> tuple[Path, Path]:
     """Return the store and the run folder of a new training: those that were given, or the defaults.
 
     Raises:
@@ -236,7 +240,7 @@ def _places(method: str, preset: str, data: Path | None, out: Path | None, *, dr
     if not entry.pretrains:
         refuse_pretraining(entry)
     name, _ = method_config(entry, preset)
-    store = the_store(data, f"ecgkit pretrain --method {method}", "--data")
+    store = the_store(data, f"ecgkit pretrain --method {method}", "--data", scratch=scratch)
     return store, Path() if dry_run else run_folder(out, method, name)
 
 

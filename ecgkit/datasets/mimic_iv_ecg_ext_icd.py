@@ -13,7 +13,8 @@ from typing import Any
 
 from ecgkit.datasets.base import Source, hashed_fold
 from ecgkit.datasets.mimic_iv_ecg import MimicIvEcg
-from ecgkit.datasets.tables import Row, number, read_rows, text
+from ecgkit.datasets.spool import Keyed, Spool
+from ecgkit.datasets.tables import Row, number, stream_rows, text
 from ecgkit.errors import RecordError
 
 TABLE = "records_w_diag_icd10.csv"
@@ -25,6 +26,7 @@ IDS = ("ed_stay_id", "ed_hadm_id", "hosp_hadm_id", "dod")
 NUMBERS = ("anchor_year", "anchor_age", "ecg_no_within_stay", "strat_fold")
 FLAGS = ("ecg_taken_in_ed", "ecg_taken_in_hosp", "ecg_taken_in_ed_or_hosp")
 REQUIRED = ("study_id", *LISTS, "fold")
+KEPT = (*LISTS, *IDS, *NUMBERS, *FLAGS, "fold", "age", "gender")
 # The table has 20 folds. Its authors validate on the second last and test on the last.
 VALIDATION, TEST = 18, 19
 TRAINING = 8
@@ -45,10 +47,11 @@ class MimicIvEcgExtIcd(MimicIvEcg):
 
     def sources(self) -> Sequence[Source]:
         """List the records of ``record_list.csv`` with their reports, and with the diagnoses of their stays."""
-        rows = {text(row["study_id"]): row for row in read_rows(next(_tables(self.root)), REQUIRED)}
-        sources = [self._with_diagnoses(source, rows.get(source.record_id, {})) for source in super().sources()]
+        table = stream_rows(next(_tables(self.root)), REQUIRED)
+        rows = Keyed(table, lambda row: text(row["study_id"]) or "", KEPT)
+        sources = Spool(self._with_diagnoses(source, rows.get(source.record_id)) for source in super().sources())
         published = {source.patient_id for source in sources if source.fold}
-        return [source if source.fold or source.patient_id in published else _train(source) for source in sources]
+        return Spool(source if source.fold or source.patient_id in published else _train(source) for source in sources)
 
     def _with_diagnoses(self, source: Source, row: Row) -> Source:
         if source.problem:

@@ -5,7 +5,7 @@ may use the same ids; two stores of one dataset share its patients. R peaks, ent
 store, so they must be made again for the new store.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pandas as pd
 from ecgkit.datasets.base import RESERVED, Dataset, Source
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.paths import check_inside, is_local
+from ecgkit.datasets.spool import BLOCK, Spool
 from ecgkit.errors import DatasetError, RecordError, StoreError
 from ecgkit.recording import Recording
 from ecgkit.store.format import FORMAT
@@ -59,7 +60,7 @@ class Stores(Dataset):
 
     def sources(self) -> Sequence[Source]:
         """List the records of all stores."""
-        return [source for name, store in self.stores.items() for source in _sources(name, store)]
+        return Spool(source for name, store in self.stores.items() for source in _sources(name, store))
 
     def header(self, source: Source) -> Header:
         """Return the header of a record, from the record table."""
@@ -94,11 +95,13 @@ def _stores(root: Path) -> list[str]:
     return sorted(folder.name for folder in root.iterdir() if is_store(folder))
 
 
-def _sources(name: str, store: Store) -> list[Source]:
-    rows: list[dict[str, Any]] = store.table.to_dict("records")  # type: ignore[assignment]
+def _sources(name: str, store: Store) -> Iterator[Source]:
+    """Yield the records of a store. A column that is empty in all of them, such as features of others, is left out."""
+    kept = [column for column, values in store.table.items() if column in RESERVED or values.notna().any()]
     ids = qualified(str(store.attributes["dataset"]), store.table["record_id"])
-    return [
-        Source(
+    rows = _rows(store.table[kept])
+    for number, (record_id, patient, row) in enumerate(zip(ids, store.patients, rows, strict=True)):
+        yield Source(
             record_id=record_id,
             path=name,
             patient_id=patient,
@@ -114,8 +117,12 @@ def _sources(name: str, store: Store) -> list[Source]:
                 "store_path": row["path"],
             },
         )
-        for number, (record_id, patient, row) in enumerate(zip(ids, store.patients, rows, strict=True))
-    ]
+
+
+def _rows(table: pd.DataFrame) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a table, some of which are dictionaries at a time: there may be thousands of columns."""
+    for start in range(0, len(table), BLOCK):
+        yield from table.iloc[start : start + BLOCK].to_dict("records")  # type: ignore[misc]
 
 
 def _known(value: Any) -> Any:

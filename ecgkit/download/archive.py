@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 from ecgkit.archives.card import ArchiveCard
-from ecgkit.atomic import atomic_file
+from ecgkit.atomic import atomic_file, sync_tree
 from ecgkit.download.checksums import LIST, parse_checksums, sha256_of
 from ecgkit.download.fetch import Client, Patience
 from ecgkit.errors import DownloadError, OutputError
@@ -143,6 +143,7 @@ def download_archive(
                 f"{out} cannot be written ({error.strerror or error})",
                 remedy="Free some space and run the same command again: it goes on with what is missing.",
             ) from None
+        sync_tree(out)  # a file that a power cut empties would otherwise count as downloaded
         shutil.rmtree(work)
     kept = sum(size is None for size in saved)
     total = sum(size for size in saved if size is not None)

@@ -42,8 +42,11 @@ _LETTERS = str.maketrans(
 _SOFT_HYPHEN = re.compile("\u00ad[ \t]*[\r\n]*")
 # A line that ends with one of these words goes on in the next line.
 _OPEN_END = re.compile(
-    r"(?<!\w)(no|not|without|no evidence (?:of|for)|no signs? of|cannot (?:rule out|exclude)|possible|probable|consider"
-    r"|kein\w*|ohne|nicht|kein hinweis auf|verdacht auf|v\.a\.|ingen|inga|inget|ej|utan|misstänkt)[ \t]*\r?\n\s*"
+    r"(?<!\w)(no|not|nor|neither|without|(?:no |without )?evidence (?:of|for)|(?:no )?signs? of|absence of|free of"
+    r"|negative for|(?:cannot |can not |to )?(?:rule out|exclude)|r/o|possible|probable|consider|suspect"
+    r"|suggest(?:s|ing|ive)?(?: of)?|(?:consistent|compatible) with|kein\w*|ohne|nicht|weder|hinweise? auf"
+    r"|zeichen einer?|verdacht auf|v\.a\.|ausschluss(?: eine[rs])?|ingen|inga|inget|ej|utan|tecken på|misstänkt)"
+    r"[ \t]*\r?\n\s*"
 )
 _LINES = re.compile(r"[\r\n;]+")
 _STOP = re.compile(r"\.(?=\s|$)")

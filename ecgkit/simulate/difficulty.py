@@ -1,7 +1,8 @@
 """How hard a simulated cohort is: variation between patients, noise, rates of the findings, and errors of the labels.
 
 ``standard`` has clear findings, little noise and true labels. ``hard`` adds what makes real ECGs hard. Each field of
-`Difficulty` names its source; a value without a source is ours and says so.
+`Difficulty` names its source, or says that we chose the value. A source is named only for what was found in it: often
+that something varies, seldom by how much.
 """
 
 from dataclasses import dataclass, field
@@ -27,22 +28,23 @@ class Difficulty:
     """Everything by which the cohorts of two difficulties differ. The defaults are those of ``standard``, and ours.
 
     Args:
-        frontal: Turn of the heart in the frontal plane, in degrees. Hard: healthy adults have QRS axes from about -40
-            to 90 degrees (2nd to 98th percentile; Rijnbeek et al., J. Electrocardiol. 47:914-921, 2014).
-        horizontal: Turn in the horizontal plane, in degrees. Hard: the chest lead where R first exceeds S lies
-            between V2 and V5 in healthy adults (Rijnbeek et al., 2014).
-        gain: Log of the factor on QRS. Hard: amplitudes of healthy adults vary by about 30 % (Rijnbeek et al., 2014).
-        t_gain: Log of the factor on T. Hard: as `gain`; low or flat T waves without a diagnosis are frequent (PTB-XL
-            has non-diagnostic T abnormalities in 8 % of its records; Wagner et al., Sci. Data 7:154, 2020).
-        t_turn: Turn of T against QRS in the frontal and in the horizontal plane, in degrees. Hard: the spatial angle
-            between QRS and T varies by 23 to 24 degrees in healthy adults (Scherptong et al., J. Electrocardiol.
-            41:648-655, 2008).
-        st_level: Standard deviation of the ST level along each axis in ECGs without ST elevation, in mV. Hard: early
-            repolarisation of 0.1 mV or more is seen in 6 % of adults (Tikkanen et al., N. Engl. J. Med. 361:2529-2537,
-            2009).
+        frontal: Turn of the heart in the frontal plane, in degrees. Hard: ours. That the QRS axis of healthy adults
+            changes with age, and most measurements differ between the sexes: Rijnbeek et al., J. Electrocardiol.
+            47:914-921, 2014.
+        horizontal: Turn in the horizontal plane, in degrees. Hard: ours.
+        gain: Log of the factor on QRS. Hard: ours.
+        t_gain: Log of the factor on T. Hard: ours. Low or flat T waves without a diagnosis are frequent: PTB-XL has
+            non-diagnostic T abnormalities in 8 % of its records (Wagner et al., Sci. Data 7:154, 2020).
+        t_turn: Turn of T against QRS in the frontal and in the horizontal plane, in degrees. Hard: the standard
+            deviation of the spatial angle between QRS and T is 23 degrees in healthy women and 24 in healthy men of 18
+            to 29 years (Scherptong et al., "The spatial QRS-T angle and the spatial ventricular gradient: normal limits
+            for young adults"). That each of the two planes has it is ours.
+        st_level: Standard deviation of the ST level along each axis in ECGs without ST elevation, in mV. Hard: ours.
+            Early repolarisation of 0.1 mV or more, in inferior or lateral leads, is seen in 5.8 % of middle-aged
+            adults (Tikkanen et al., N. Engl. J. Med. 361:2529-2537, 2009).
         chest: Log of the factor on each chest lead. Hard: ours.
         electrodes_moved: Change of each chest lead from one ECG of a patient to the next, as a part. Hard: chest
-            electrodes are often some centimetres from their place in routine ECGs (Wenger and Kligfield, J.
+            electrodes are 1.14 inches (2.9 cm) from their place in routine ECGs, on average (Wenger and Kligfield, J.
             Electrocardiol. 29:179-184, 1996); the size of the effect is ours.
         wave_size: Log of the factor on each wave of P, QRS and T, per unit of the patient's own deviation. Hard: ours.
         wave_lean: Change of the direction of each wave, per unit of the patient's own deviation. Hard: ours.
@@ -53,35 +55,35 @@ class Difficulty:
             AHA/ACCF/HRS recommendations part III, Circulation 119:e235-e240, 2009).
         lvh_voltage: Range of SV1 + RV5 in mV with left ventricular hypertrophy. Hard: from the limit of 3.5 mV on
             (Sokolow and Lyon, Am. Heart J. 37:161-186, 1949).
-        most_voltage: Largest SV1 + RV5 in mV of all others. Hard: above the limit of 3.5 mV, which many healthy hearts
-            pass; how many is ours.
+        most_voltage: Largest SV1 + RV5 in mV of all others. Hard: ours; above the limit of 3.5 mV, so that voltage does
+            not tell by itself.
         injury: Range of the factor on the ST level of an injury. Hard: down to the limit of 0.1 mV (Thygesen et al.,
             Fourth universal definition of myocardial infarction, Circulation 138:e618-e651, 2018).
         rate_margin: Distance that heart rates keep from the limits 60/min and 100/min, in 1/min; None for the rates of
             `rhythm.RATES`. Hard: almost none.
-        sinus_depth: Range of the respiratory change of RR, as a part. Hard: up to that of young adults (Task Force of
-            ESC and NASPE, Circulation 93:1043-1065, 1996).
+        sinus_depth: Range of the respiratory change of RR, as a part. Hard: ours.
         fibrillation_size: Range of the factor on the waves of atrial fibrillation. Hard: down to fine waves below
             0.05 mV, which nobody sees (ours).
         fibrillation_depth: Range of the coefficient of variation of RR in atrial fibrillation. Hard: ours.
         rates: Share of the records with each finding, by key of `findings.FINDINGS`; empty for the shares of that
-            table. Hard: PTB-XL's own numbers of records among its 21,837 (Wagner et al., 2020), except for ST
+            table. Hard: the shares in PTB-XL (Wagner et al., 2020; version 1.0.3 has 21,799 records), except for ST
             elevation, which PTB-XL has in 28 records only: too few to be scored in a test set.
         lookalikes: Share of the patients whose normal QRS has a part of the shape of another kind, without its label.
-            Hard: PTB-XL's records with an incomplete right bundle branch block (1,118), with an incomplete left one or
-            an unspecific delay (864), and with the voltage of hypertrophy alone (875).
+            Hard: the shares in PTB-XL 1.0.3 of an incomplete right bundle branch block (1,118 records), of an
+            incomplete left one or an unspecific delay (864), and of the voltage of hypertrophy (875).
         strain: Share of the patients whose hypertrophy changes ST and T. Hard: fewer than half (ours).
         snr: Signal-to-noise ratio in dB of the eight independent leads before any filter: mean, spread. None draws the
-            levels of `noise.draw_levels`. Hard: within the range of the noise stress test, from 24 to -6 dB (Moody,
-            Muldrow and Mark, Comput. Cardiol. 11:381-384, 1984); mean and spread are ours.
-        reversed_arms: Share of the ECGs with the two arm electrodes exchanged. Hard: 0.4 to 4 % of all ECGs have some
-            electrodes exchanged (Batchvarov, Malik and Camm, Europace 9:1081-1090, 2007).
-        missed: Share of the present findings that the label and the report leave out. Hard: within
-            the errors of readers (4 to 33 % of readings have errors of major importance; Salerno, Alguire and Waxman,
-            Ann. Intern. Med. 138:751-760, 2003).
-        added: Number of false findings per true one in the labels. Hard: as `missed`.
-        wrong_rhythm: Share of the ECGs labelled with another rhythm. Hard: ours; computers called 19 % of what they
-            labelled atrial fibrillation wrongly so (Bogun et al., Am. J. Med. 117:636-642, 2004).
+            levels of `noise.draw_levels`. Hard: ours; the records of the MIT-BIH Noise Stress Test Database go from 24
+            to -6 dB (the test is that of Moody, Muldrow and Mark, Comput. Cardiol. 11:381-384, 1984).
+        reversed_arms: Share of the ECGs with the two arm electrodes exchanged. Hard: ours; some electrodes were
+            exchanged in 0.4 % of the ECGs of outpatients and in 4 % of those in intensive care (Rudiger et al., Am. J.
+            Emerg. Med. 25:174-178, 2007).
+        missed: Share of the present findings that the label and the report leave out. Hard: ours. Readers err more
+            often in tests: over 62 studies their median accuracy was 54 % before training (Cook, Oh and Pusic, JAMA
+            Intern. Med. 180:1461-1471, 2020).
+        added: Number of false findings per true one in the labels. Hard: ours.
+        wrong_rhythm: Share of the ECGs labelled with another rhythm. Hard: ours; of 2,298 ECGs that a computer called
+            atrial fibrillation, it was wrong in 19 % (Bogun et al., Am. J. Med. 117:636-642, 2004).
     """
 
     frontal: Spread = Spread(13.0, 22.0)

@@ -29,6 +29,7 @@ class StorePair(Store):
         shared = [column for column in first.table if column in other.table]
         self.__dict__["table"] = pd.concat([first.table[shared], other.table[shared]], ignore_index=True)
         self.__dict__["patients"] = np.concatenate([first.patients, other.patients])
+        self.__dict__["units"] = np.concatenate([first.units, other.units])
 
     @property
     def name(self) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 import zarr
 from numpy.typing import NDArray
 
+from ecgkit.addresses import address_of, shown
 from ecgkit.errors import StoreError
 from ecgkit.parquet import read_frame
 from ecgkit.recording import Recording
@@ -18,6 +19,7 @@ from ecgkit.signal.microvolts import Scaling, decode
 from ecgkit.signal.quality import MEASURES, Measures
 from ecgkit.store import format as fmt
 from ecgkit.store.identity import qualified
+from ecgkit.store.remote import pieces_of
 from ecgkit.store.shards import ShardReader
 
 REMAKE = "Ingest it again with --overwrite."
@@ -42,6 +44,7 @@ class Store:
         self._array: Any = self._read("signal", lambda part: zarr.open_array(part, mode="r"))
         self._slots = self.table["slot"].to_numpy(np.int64)
         self._sound: set[int] = set()  # rows of records that were compared with their hashes
+        self._pieces = pieces_of(path)
         if len(self) != self.attributes["records"] or (len(self) and self._slots.max() >= self._array.shape[0]):
             raise StoreError(f"{path} has {len(self)} rows for {self.attributes['records']} records", remedy=REMAKE)
 
@@ -114,6 +117,16 @@ class Store:
         """``[R]``: the patient of each record as ``DATASET:ID``, the same in every store; None if unknown."""
         return np.array(qualified(str(self.attributes["dataset"]), self.table["patient_id"]), object)
 
+    @cached_property
+    def units(self) -> NDArray[np.object_]:
+        """``[R]``: what each record belongs to: its patient, as in `patients`, or its recording if that is unknown.
+
+        Windows that were cut from one recording belong together.
+        """
+        recordings = qualified(str(self.attributes["dataset"]), recordings_of(self.table))
+        pairs = zip(self.patients, recordings, strict=True)
+        return np.array([f"recording {own}" if patient is None else patient for patient, own in pairs], object)
+
     def __len__(self) -> int:
         return len(self.table)
 
@@ -131,12 +144,27 @@ class Store:
         return block if len(block) == len(slots) else block[slots - slots[0]]
 
     def _signals(self, slots: slice | int, time: slice) -> NDArray[np.int16]:
+        shards = self._fetched(slots)
+
         def read(part: Path) -> NDArray[np.int16]:
             if not (isinstance(slots, slice) and self._shards.is_able):
                 return np.asarray(self._array[slots, :, time])
             return self._shards.read(slots.start, slots.stop)[..., time]
 
-        return self._read("signal", read)
+        try:
+            return self._read("signal", read)
+        except StoreError as error:
+            raise error if self._pieces is None else self._pieces.damaged(error, shards) from None
+
+    def _fetched(self, slots: slice | int) -> list[str]:
+        """Return the shards of some slots, after fetching those that a copy of a remote store lacks."""
+        if self._pieces is None:
+            return []
+        first, last = (slots, slots) if isinstance(slots, int) else (slots.start, slots.stop - 1)
+        size = int(self._array.shards[0])
+        shards = [fmt.shard_path(index) for index in range(first // size, last // size + 1)]
+        self._pieces.fetch(shards, may_lack=True)
+        return shards
 
     def verified(self, start: int, stop: int) -> NDArray[np.int16]:
         """Return records as `stored` does, after comparing each with its stored hash.
@@ -221,8 +249,9 @@ class Store:
         found = fmt.waveform_hash(signal, self._rows_of(row), samples, self.scaling(row))
         if found == self._columns["sha256"][row]:
             return
-        shard = self.path / fmt.shard_path(int(self._slots[row]) // int(self._array.shards[0]))
-        raise damaged(self.path, str(self._columns["record_id"][row]), shard)
+        shard = fmt.shard_path(int(self._slots[row]) // int(self._array.shards[0]))
+        error = damaged(self.path, str(self._columns["record_id"][row]), self.path / shard)
+        raise error if self._pieces is None else self._pieces.damaged(error, [shard])
 
     def _read(self, part: str, reader: Callable[[Path], T]) -> T:
         return read_part(self.path / part, reader)
@@ -352,6 +381,11 @@ def read_attributes(path: Path) -> dict[str, Any]:
         StoreError: `path` is not a store, or has a newer format.
     """
     expected = "a store made by 'ecgkit ingest'"
+    if (address := address_of(path)) is not None:
+        raise StoreError(
+            f"{shown(address)} is a remote address, and here a folder of this machine is needed",
+            remedy="Copy the store to this machine, with 'aws s3 cp --recursive' or 'rclone copy'.",
+        )
     if not path.exists():
         aside = path.absolute().with_name(f".{path.name}.replaced")
         if aside.exists():
@@ -365,6 +399,8 @@ def read_attributes(path: Path) -> dict[str, Any]:
         attributes = {}
     if attributes.get("format") != fmt.FORMAT or "leads" not in attributes or not (path / fmt.RECORDS).is_file():
         raise StoreError(f"{path} is not a store", expected, "Make one with: ecgkit ingest SRC --out STORE")
+    if missing := [name for name in ("dataset", "records", "content_sha256") if name not in attributes]:
+        raise StoreError(f"{path / fmt.META} is damaged: it has no {missing[0]}", "", "Restore it, or ingest again.")
     if attributes.get("version") not in (fmt.PLAIN_VERSION, fmt.VERSION):
         raise StoreError(
             f"{path} has format version {attributes.get('version')}",
@@ -375,9 +411,13 @@ def read_attributes(path: Path) -> dict[str, Any]:
 
 
 def independent_units(table: pd.DataFrame) -> NDArray[np.str_]:
-    """Return what each record of a record table belongs to: its patient, or its recording if the patient is unknown.
+    """Return what each record of a record table belongs to: its patient, or its recording if the patient is unknown."""
+    return table["patient_id"].fillna("recording " + recordings_of(table)).to_numpy(dtype=str)
+
+
+def recordings_of(table: pd.DataFrame) -> "pd.Series[str]":
+    """Return the recording of each record of a record table.
 
     Windows that were cut from one recording have its id, followed by ``#`` and their number.
     """
-    recordings = table["record_id"].str.replace(r"#[1-9][0-9]*$", "", regex=True)
-    return table["patient_id"].fillna("recording " + recordings).to_numpy(dtype=str)
+    return table["record_id"].astype(str).str.replace(r"#[1-9][0-9]*$", "", regex=True)

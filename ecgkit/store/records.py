@@ -22,6 +22,7 @@ from ecgkit.parquet import LongTable, as_frame
 from ecgkit.recording import Recording
 from ecgkit.store import format as fmt
 from ecgkit.store.reader import REMAKE, damaged, read_attributes, read_part, recording_of, table_file
+from ecgkit.store.remote import pieces_of
 
 
 @dataclass(frozen=True)
@@ -160,13 +161,16 @@ class RecordTable:
         start, stop, _ = slice(start, stop).indices(samples)
         time = slice(start, stop) if row in self._sound else slice(0, samples)
         array: Any = read_part(self.path / "signal", lambda path: zarr.open_array(path, mode="r"))
+        shard, pieces = fmt.shard_path(slot // int(array.shards[0])), pieces_of(self.path)
+        if pieces is not None:
+            pieces.fetch([shard], may_lack=True)
         stored = read_part(self.path / "signal", lambda path: np.asarray(array[slot, :, time]))
         held = [self.leads.index(lead) for lead in record["leads"]]
         if row in self._sound:
             return recording_of(record, stored[held], start)
         if fmt.waveform_hash(stored, held, samples, fmt.scaling_of(record)) != record["sha256"]:
-            shard = self.path / fmt.shard_path(slot // int(array.shards[0]))
-            raise damaged(self.path, str(record["record_id"]), shard)
+            error = damaged(self.path, str(record["record_id"]), self.path / shard)
+            raise error if pieces is None else pieces.damaged(error, [shard])
         self._sound.add(row)
         return recording_of(record, stored[held][:, start:stop], start)
 

@@ -119,7 +119,7 @@ class VerifiedRows(CompactWindows):
             descriptor = os.open(self.file, os.O_RDONLY)
             try:
                 place = int(start) + first * out.shape[1]
-                _read_all(descriptor, [unwanted if slot < 0 else out[slot] for slot in slots], place)
+                _read_all(descriptor, [(unwanted if slot < 0 else out[slot]).data for slot in slots], place)
             finally:
                 os.close(descriptor)
         except OSError as error:
@@ -154,7 +154,7 @@ def checksum(content: NDArray[np.uint8]) -> int:
     return int(google_crc32c.value(content))
 
 
-def _read_all(descriptor: int, arrays: list[NDArray[np.uint8]], place: int) -> None:
+def _read_all(descriptor: int, arrays: list[memoryview], place: int) -> None:
     """Fill arrays with consecutive bytes of a file.
 
     Raises:
@@ -215,12 +215,14 @@ def copied_rows(rows: VerifiedRows, scratch: Path) -> VerifiedRows:
 
     Args:
         rows: The rows.
-        scratch: The folder; copies of several views may lie in it.
+        scratch: The folder; copies of several views may lie in it. The view of a remote store may be there already.
 
     Raises:
         StoreError: A row is damaged.
         OutputError: The folder cannot be written, or has too little space.
     """
+    if rows.folder.resolve().is_relative_to(scratch.resolve()):
+        return rows
     folder = scratch / fingerprint(rows.folder.name, (rows.folder / ABOUT).read_text(encoding="utf-8"))
     found, unfinished = load_rows(folder, rows.shape), unfinished_view(folder)
     if found is not None:

@@ -103,6 +103,7 @@ class Printed:
         task: Name of the task; ``mean`` for the mean over the tasks of the probe.
         leads: Lead set; empty for all.
         amount: Amount of labels, such as ``1 %``; empty for all.
+        head: Name of the head; empty if the number holds for each.
     """
 
     value: str
@@ -112,6 +113,7 @@ class Printed:
     task: str = "mean"
     leads: str = ""
     amount: str = ""
+    head: str = ""
 
 
 @dataclass(frozen=True)

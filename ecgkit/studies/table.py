@@ -124,7 +124,8 @@ def _published(key: _Key, asked: Asked, task: str) -> str:
     own = [
         printed
         for printed in asked.probe.printed
-        if (printed.task, printed.leads, printed.amount) == (task, key.leads, key.labels) and printed.of == key.encoder
+        if (printed.of, printed.task, printed.leads, printed.amount) == (key.encoder, task, key.leads, key.labels)
+        and printed.head in ("", key.head)
     ]
     return "; ".join(f"{printed.value} ({printed.certainty}: {printed.source})" for printed in (*own, *listed))
 

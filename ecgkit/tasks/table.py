@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from ecgkit.datasets.tables import Row, read_rows, text
 from ecgkit.errors import TaskError
+from ecgkit.store.reader import independent_units
 from ecgkit.wording import plural
 
 PARTS = ("train", "val", "test")
@@ -212,11 +213,11 @@ def _named(records: Mapping[str, object] | Sequence[str]) -> str:
 
 
 def _shared_patients(members: Mapping[str, NDArray[np.int64]], records: pd.DataFrame) -> list[str]:
-    """Return a note on patients whose records are in more than one part of the split."""
-    of_part = [set(records["patient_id"].iloc[rows].dropna()) for rows in members.values()]
-    counted = Counter(patient for patients in of_part for patient in patients)
-    both = [patient for patient, parts in counted.items() if parts > 1]
-    return [f"{plural(len(both), 'patient')} with records in more than one part of the split"] if both else []
+    """Return a note on patients, or recordings of unknown patients, with records in more than one part of the split."""
+    units = independent_units(records)
+    counted = Counter(unit for rows in members.values() for unit in set(units[rows]))
+    both = sum(parts > 1 for parts in counted.values())
+    return [f"{plural(both, 'patient')} with records in more than one part of the split"] if both else []
 
 
 def _origin(table: Table, classes: Sequence[str]) -> TableOrigin:

@@ -81,7 +81,7 @@ def pretraining_split(table: pd.DataFrame, usable: NDArray[np.bool_], *, all_fol
     return Split(train, val, np.flatnonzero(test & usable), np.flatnonzero(~usable))
 
 
-def subset_by_patient(split: Split, patients: NDArray[np.object_], records: int, seed: int) -> Split:
+def subset_by_patient(split: Split, units: NDArray[np.object_], records: int, seed: int) -> Split:
     """Return a split with fewer training records, chosen patient by patient; the other parts stay.
 
     The patients stand in a random order that the seed decides, and are taken as long as their records fit. So a smaller
@@ -89,7 +89,7 @@ def subset_by_patient(split: Split, patients: NDArray[np.object_], records: int,
 
     Args:
         split: The split.
-        patients: ``[R]``, the patient of each row of the store, or None; a record of unknown patient counts as its own.
+        units: ``[R]``, the patient of each row of the store, or its recording; see `Store.units`.
         records: Largest number of training records.
         seed: Seed of the order.
 
@@ -101,8 +101,7 @@ def subset_by_patient(split: Split, patients: NDArray[np.object_], records: int,
             f"a subset of {records:,} training records, and there are {len(split.train):,}",
             remedy="Give a smaller --subset, or leave it out.",
         )
-    keys = np.array([f"record {row}" if patients[row] is None else f"patient {patients[row]}" for row in split.train])
-    names, patient, count = np.unique(keys, return_inverse=True, return_counts=True)
+    names, patient, count = np.unique(units[split.train], return_inverse=True, return_counts=True)
     order = np.random.default_rng([seed, 2]).permutation(len(names))
     taken = order[: int(np.searchsorted(np.cumsum(count[order]), records, side="right"))]
     if not len(taken):

@@ -229,7 +229,7 @@ def set_up(
     data = task_data(load_task(task, options.task_settings), task.name, store, view.usable) if task else None
     split = task_split(data) if data else pretraining_split(store.table, view.usable, all_folds=options.all_folds)
     if options.subset is not None:
-        split = subset_by_patient(split, store.patients, options.subset, options.seed)
+        split = subset_by_patient(split, store.units, options.subset, options.seed)
     corpus = Corpus(store, split.train, data.labels if data else ())
     config = family.complete(config, corpus)
     opened = open_supplies(needs, store, view, data, owner=entry.name, config=config)

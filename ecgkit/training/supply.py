@@ -188,9 +188,8 @@ def open_patients(store: Store, view: View, data: TaskData | None) -> Supply:
 
 
 def patient_numbers(store: Store) -> NDArray[np.int64]:
-    """Return the patient index of each record, int64 ``[R]``; a record of unknown patient has its own index."""
-    named = [str(row) if patient is None else f"{patient} " for row, patient in enumerate(store.patients)]
-    return np.unique(named, return_inverse=True)[1].ravel().astype(np.int64)
+    """Return the patient index of each record, int64 ``[R]``; a recording of unknown patient has its own index."""
+    return np.unique(store.units, return_inverse=True)[1].ravel().astype(np.int64)
 
 
 def supply_entries() -> dict[str, SupplyEntry]:

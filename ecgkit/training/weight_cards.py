@@ -37,7 +37,8 @@ class WeightCard:
         file: Name of the file.
         hub: Its place on a model hub, as ``hf://ORGANISATION/NAME``; empty if it is on none.
         page: Address of the page from which it can be got.
-        sha256: Checksum of the file; empty if unknown.
+        sha256: Checksum of the file, as others measured it or a hub states it. Empty if unknown, and if other files
+            have the same name, such as ``model.safetensors``: they would be refused.
         notes: Anything else that a user must know.
     """
 

@@ -21,6 +21,7 @@ from ecgkit.atomic import kind_of
 from ecgkit.choices import choose
 from ecgkit.download.hub import local_folder
 from ecgkit.errors import ConfigError, OutputError, ResultsError, RunError, StoreError
+from ecgkit.store.remote import located
 from ecgkit.training.unfinished import resume_command, unfinished
 from ecgkit.workspace.names import free_run, store_name
 from ecgkit.workspace.runs import RUNS, RunInfo, read_run, runs_of
@@ -30,19 +31,21 @@ PathLike = str | Path
 HERE = Path()
 
 
-def the_store(given: PathLike | None, command: str, option: str = "STORE") -> Path:
+def the_store(given: PathLike | None, command: str, option: str = "STORE", *, scratch: PathLike | None = None) -> Path:
     """Return the given store, or the only store of the current folder.
 
     Args:
-        given: The store that was given.
+        given: The store that was given, by a path or an address; see `ecgkit.store.remote`.
         command: The command that needs it, such as ``ecgkit beats``, for errors.
         option: The option or argument that names a store.
+        scratch: Folder for copies of remote stores; None for the cache.
 
     Raises:
+        StoreError: The address cannot be read.
         StoreError: The folder holds no store, or several, or one that is not finished; or it is a store itself.
     """
     if given is not None:
-        return Path(given)
+        return located(given, None if scratch is None else Path(scratch))
     _check_folder(command, option)
     found = stores_of(HERE)
     names = {path.name for path in found}
@@ -97,7 +100,7 @@ def the_store_of(run: Path, given: PathLike | None, command: str) -> Path:
         StoreError: The run names no store and the folder does not hold exactly one, or its store is not there.
     """
     if given is not None:
-        return Path(given)
+        return located(given)
     store = _store_noted_by(run)
     if not store:
         return the_store(None, command, "--data")

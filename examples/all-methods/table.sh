@@ -23,7 +23,7 @@ cd "$out"
 
 [ -d cohort.zarr ] || { ecgkit simulate cohort --records "$records" --difficulty "$difficulty" --overwrite; ecgkit ingest cohort --out cohort.zarr; }
 ecgkit beats cohort.zarr
-ecgkit extract-knowledge cohort.zarr --keep-children
+[ -d cohort.zarr/knowledge/labels ] || ecgkit extract-knowledge cohort.zarr --keep-children
 
 # train NAME EPOCHS OPTIONS...: a run that is there stays, one that was stopped goes on.
 train() {

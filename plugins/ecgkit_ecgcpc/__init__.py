@@ -1,6 +1,6 @@
 """ECG-CPC's encoder as an ecgkit plugin: weights to import.
 
-Al-Masud et al., Benchmarking ECG Foundation Models, arXiv 2509.25095, ICLR 2026.
+Al-Masud et al., Benchmarking ECG FMs, arXiv 2509.25095, ICLR 2026.
 """
 
 from collections.abc import Callable

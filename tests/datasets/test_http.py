@@ -19,6 +19,9 @@ pytest.importorskip("aiohttp")
 pytest.importorskip("upath")
 
 
+WAITS = 30.0  # s, of a server that stalls
+
+
 @contextmanager
 def serving(folder: Path, fault: int | str, times: int) -> Iterator[str]:
     """Serve a folder. The first requests for each path meet a status, or a stall."""
@@ -33,7 +36,7 @@ def serving(folder: Path, fault: int | str, times: int) -> Iterator[str]:
             met[self.path] += 1
             if met[self.path] <= times:
                 if fault == "stall":
-                    over.wait(60)
+                    over.wait(WAITS)
                     return None
                 self.send_response(int(fault))
                 self.send_header("Retry-After", "3600")
@@ -82,9 +85,11 @@ def test_a_server_that_stays_so_is_one_clear_line(folder: Path, tmp_path: Path, 
 
 
 def test_a_server_that_stalls_once_is_asked_again(folder: Path, tmp_path: Path) -> None:
+    began = time.perf_counter()
     with serving(folder, "stall", 1) as address:
         report = ecgkit.ingest(address, out=tmp_path / "x.zarr")
     assert (report.taken, report.rejected) == (2, [])
+    assert time.perf_counter() - began < WAITS, "it waited for as long as the server did"
 
 
 def test_a_folder_that_is_not_there_does_not_exist(folder: Path, tmp_path: Path) -> None:

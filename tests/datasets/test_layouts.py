@@ -14,6 +14,7 @@ from ecgkit.datasets.base import Dataset, Source, settle
 from ecgkit.datasets.code15 import strip_padding
 from ecgkit.datasets.ludb import merge_peaks
 from ecgkit.datasets.mimic_iv_ecg_ext_icd import parse_codes
+from ecgkit.datasets.spool import Spool
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.ingestion import find_dataset
 from ecgkit.leads import STANDARD_LEADS
@@ -49,7 +50,9 @@ def rows_of(dataset: Dataset, step: int = 1) -> list[dict]:
 )
 def test_every_real_folder_is_recognised_as_itself(shared: Path, folder, name, code_system, records) -> None:
     dataset = find_dataset(shared / "data" / folder)
-    assert (dataset.name, dataset.code_system, len(dataset.sources())) == (name, code_system, records)
+    listed = dataset.sources()
+    assert (dataset.name, dataset.code_system, len(listed)) == (name, code_system, records)
+    assert isinstance(listed, Spool), "the list is on disk"
 
 
 @pytest.mark.parametrize("folder", ["cinc_scoring", "prompts", "reports", "splits"])

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ecgkit.datasets.base import RESERVED
 from ecgkit.errors import DatasetError
 from ecgkit.ingestion import find_dataset, ingest
 from ecgkit.store.reader import Store
@@ -43,6 +44,15 @@ def test_every_record_keeps_signal_rate_fold_and_columns(stores: Path, tmp_path:
             assert ours.leads == theirs.leads and ours.derived == theirs.derived
             np.testing.assert_array_equal(ours.stored, theirs.stored)
         at += len(part)
+
+
+def test_a_column_that_is_empty_in_a_store_is_not_joined(stores: Path, tmp_path: Path) -> None:
+    ingest(stores, tmp_path / "joined.zarr")
+    table = Store(stores / "cohort.zarr").table
+    empty = {name for name in table if name not in RESERVED and table[name].isna().all()}
+    assert "note_id" in empty, "the cohort has no notes"
+    joined = Store(tmp_path / "joined.zarr").table
+    assert not empty & set(joined) and set(table) - empty <= set(joined)
 
 
 def test_a_joined_store_shares_patients_and_waveforms_with_what_it_was_joined_of(stores: Path, tmp_path: Path) -> None:

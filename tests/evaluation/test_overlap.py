@@ -23,8 +23,10 @@ DATA: Any = SimpleNamespace(
 
 
 def shop(hashes: str, patients: list[str | None]) -> Any:
+    """A store of six records; records 0 and 5 are windows of one recording."""
     table = pd.DataFrame({"record_id": list("012345"), "sha256": list(hashes)})
-    return SimpleNamespace(table=table, patients=np.array(patients, dtype=object), name="s.zarr")
+    units = [patient or f"recording {row if row < 5 else 0}" for row, patient in enumerate(patients)]
+    return SimpleNamespace(table=table, units=np.array(units, dtype=object), name="s.zarr")
 
 
 @pytest.mark.parametrize(
@@ -36,7 +38,8 @@ def shop(hashes: str, patients: list[str | None]) -> Any:
         ("aacdef", ["p", "q", "r", "s", "t", "u"], 0, 0),  # twice in the test part
         ("abcdef", ["p", "q", "r", "s", "q", "u"], 0, 1),
         ("abcdef", ["p", "q", "q", "s", "q", "q"], 0, 1),  # one patient, several records
-        ("abcdef", [None, None, "r", None, "t", None], 0, 0),
+        ("abcdef", [None, "q", "r", None, "t", "u"], 0, 0),
+        ("abcdef", [None, "q", "r", "s", "t", None], 0, 1),  # windows of one recording of an unknown patient
     ],
 )
 def test_what_parts_share_is_counted_and_refused(

@@ -116,6 +116,28 @@ def test_a_line_that_ends_with_no_goes_on() -> None:
 
 
 @pytest.mark.parametrize(
+    ("end", "polarity"),
+    [
+        ("Rule out", "uncertain"),
+        ("r/o", "uncertain"),
+        ("Findings consistent with", "uncertain"),
+        ("Absence of", "absent"),
+        ("Negative for", "absent"),
+        ("No evidence of", "absent"),
+        ("Neither", "absent"),
+        ("Ausschluss", "absent"),
+        ("Keine Hinweise auf", "absent"),
+        ("Inga tecken på", "absent"),
+    ],
+)
+@pytest.mark.parametrize("break_", ["\n", " \r\n  "])
+def test_a_line_that_ends_before_its_finding_goes_on(end: str, break_: str, polarity: str) -> None:
+    first, *others = split_statements(f"{end}{break_}AF\nLBBB")
+    assert others == ["lbbb"]
+    assert said(first) == {"atrial fibrillation": polarity}
+
+
+@pytest.mark.parametrize(
     ("text", "attributes"),
     [
         ("st segments are depressed and t waves inverted in i, avl, v4,5,6", {"location": "i, avl, v4,5,6"}),

@@ -19,6 +19,7 @@ from ecgkit.evaluation.suites.file import SuiteTask
 from ecgkit.studies.file import StudyStore, read_study
 from ecgkit.studies.grid import runs_of
 from ecgkit.studies.scale import tiny, tiny_preset
+from ecgkit.studies.table import lines_of
 from tests.conftest import Outcome
 from tests.docs.running import shallow_presets
 
@@ -107,6 +108,23 @@ def test_probes_become_cells_with_the_names_of_their_tables(tmp_path: Path, coho
     assert {each.requests[0].amount.percent for each in asked[-2:]} == {100}
     none = OpenedStudy(study, tmp_path / "out", places(study, tmp_path / "out", {"mimic": cohort_store}))
     assert none.asked() == []  # no task has a store
+
+
+def test_a_printed_number_of_one_head_stands_beside_no_other(tmp_path: Path, cohort_store: Path) -> None:
+    number = {"of": "ST-MEM", "value": "94", "source": "abstract", "certainty": "B", "task": "ptbxl-super"}
+    probe = {
+        "name": "heads",
+        "trainings": ["stmem"],
+        "data": "ptbxl",
+        "tasks": ["ptbxl-super"],
+        "heads": ["linear", "pma"],
+    }
+    for head, expected in (({"head": "pma"}, {"pma"}), ({}, {"linear", "pma"})):
+        study = read_study(write(tmp_path, probes=[{**probe, "printed": [number | head]}]))
+        here = places(study, tmp_path / "out", dict.fromkeys(study.stores, cohort_store))
+        asked = OpenedStudy(study, tmp_path / "out", here).asked()
+        lines = lines_of([(each, [None] * len(each.requests)) for each in asked])
+        assert {line.head for line in lines if "94 (B: abstract)" in line.published} == expected
 
 
 @pytest.mark.parametrize(
@@ -228,6 +246,14 @@ def test_a_study_becomes_a_slurm_array(
     assert not (tmp_path / "studies" / "study-tiny" / "runs").exists()
 
 
+@pytest.mark.parametrize("text", ["", "[]", '{"setxings": "1"}'])
+def test_a_damaged_plan_of_a_training_is_told(tmp_path: Path, text: str) -> None:
+    plan = tmp_path / "run.json"
+    plan.write_text(text)
+    with pytest.raises(ConfigError, match=r"run\.json cannot be read"):
+        study_cells._planned(plan)
+
+
 def test_a_plan_counts_cells_without_doing_any(
     tmp_path: Path, ecgkit: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,5 +264,5 @@ def test_a_plan_counts_cells_without_doing_any(
     training = plan.cells[1]
     assert training.cost.hours is not None and training.cost.disk is not None
     assert 0 < training.cost.hours < 1e-3 and training.cost.disk > 1e4
-    assert plan.views == 4 * 160 * 12 * 2500
+    assert plan.views == 160 * 12 * (2 * 2500 + 8)
     assert not (tmp_path / "studies").exists()

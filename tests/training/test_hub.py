@@ -3,6 +3,7 @@
 import hashlib
 import json
 import pickle
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -87,7 +88,7 @@ def serve(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[
 @pytest.fixture
 def weights(golden: Path, tmp_path: Path) -> Path:
     """ECGFounder's weights in miniature, as its published file holds them."""
-    file = tmp_path / "12_lead_ECGFounder.pth"
+    file = tmp_path / "tiny.pth"
     state = Reference(golden / "ecgfounder_tiny_12lead.npz").weights()
     torch.save({"epoch": 3, "state_dict": state, "optimizer": {}}, file)
     return file
@@ -109,7 +110,15 @@ def test_one_named_file_is_fetched_verified_and_imported(
     facts = read_yaml(out / "config.yaml")["imported"]
     assert facts["source_licence"] == "cc-by-nc-4.0"
     assert facts["sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
-    assert facts["weights"] == ["ecgfounder-12-lead"]
+    assert facts["weights"] == ["ecgfounder-12-lead", "ecgfounder-1-lead"]  # nothing tells them apart
+
+
+def test_another_file_under_the_name_of_published_weights_is_refused(weights: Path, tmp_path: Path) -> None:
+    renamed = weights.rename(tmp_path / "12_lead_ECGFounder.pth")
+    with pytest.raises(RunError, match="ee199f37") as refused:
+        import_published(host().get(MethodEntry, "ecgfounder"), renamed, tmp_path / "run")
+    assert "ecgfounder-12-lead" in str(refused.value)
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_file_that_differs_or_is_not_there_is_refused(serve: Callable[..., list[str]]) -> None:
@@ -142,6 +151,10 @@ def test_every_card_can_be_read_and_names_known_archives() -> None:
         method_config(host().get(MethodEntry, card.method), card.preset)
         assert set(card.archives) <= set(archives), card.name
         assert (card.commercial is True) == (not card.caution)
+        assert re.fullmatch("([0-9a-f]{64})?", card.sha256), card.name
+        # A checksum refuses every other file of its name, so the name must be that file's own.
+        assert not card.sha256 or [card.file] == [other.file for other in cards if other.file == card.file], card.name
+        assert not card.sha256 or card.file != "model.safetensors", card.name
 
 
 def test_the_leak_guard_knows_what_imported_weights_saw(golden: Path, tmp_path: Path, cohort_store: Path) -> None:
@@ -160,7 +173,7 @@ def test_the_leak_guard_knows_what_imported_weights_saw(golden: Path, tmp_path: 
         [found] = [*leak_warnings(leak), *archive_warnings(encoder, store)]
         assert warning in found
     [unsure] = leak_warnings(replace(leak, archives_known=False))
-    assert "Chapman-Shaoxing, Ningbo and CODE-15 %: a leak cannot be excluded" in unsure
+    assert "Chapman-Shaoxing, Ningbo and CODE-15%: a leak cannot be excluded" in unsure
 
 
 def _of_archive(path: Path, archive: str) -> Store:

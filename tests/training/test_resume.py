@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import signal
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,11 +58,16 @@ def test_killed_and_resumed_is_undisturbed_to_the_bit(
 
 
 @pytest.mark.slow
-def test_two_processes_killed_and_resumed_are_undisturbed_to_the_bit(cohort_store: Path, tmp_path: Path) -> None:
-    run_in_processes(2, train_one, cohort_store, tmp_path / "a", "Pairs", NOISY, {"workers": 0}, None)
+@pytest.mark.parametrize("processes", [2, 4])
+def test_processes_killed_and_resumed_are_undisturbed_to_the_bit(
+    cohort_store: Path, tmp_path: Path, processes: int
+) -> None:
+    run_in_processes(processes, train_one, cohort_store, tmp_path / "a", "Pairs", NOISY, {"workers": 0}, None)
     out, options = tmp_path / "b", {"workers": 0, "save_minutes": 0}
-    run_in_processes(2, train_one, cohort_store, out, "Pairs", NOISY, options, STEPS + 3, killed=True, timeout=30)
-    run_in_processes(2, train_one, cohort_store, out, "Pairs", NOISY, {**options, "resume": True}, None)
+    run_in_processes(
+        processes, train_one, cohort_store, out, "Pairs", NOISY, options, STEPS + 3, killed=True, timeout=60
+    )
+    run_in_processes(processes, train_one, cohort_store, out, "Pairs", NOISY, {**options, "resume": True}, None)
     assert_equal(tmp_path / "a", out)
 
 
@@ -136,6 +142,28 @@ def test_other_settings_do_not_go_on_and_overwrite_begins_anew(
         train(cohort_store, out, config=NOISY, resume=True, seed=1)
     train(cohort_store, out, config=NOISY, overwrite=True)
     assert_equal(out, undisturbed)
+
+
+def test_a_resumed_training_with_other_settings_throws_nothing_away_even_if_it_replaces_a_run(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with suppress(KeyboardInterrupt), run_in_progress(out, {"identity": "x"}, overwrite=True, resume=False) as folder:
+        (folder / "checkpoints" / "step-00000001").mkdir(parents=True)
+        raise KeyboardInterrupt
+    with (
+        pytest.raises(OutputError, match="other settings"),
+        run_in_progress(out, {"identity": "y"}, overwrite=True, resume=True),
+    ):
+        pass
+    assert (folder / "checkpoints" / "step-00000001").exists()
+
+
+def test_a_damaged_name_in_the_settings_of_a_run_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "run.partial"
+    folder.mkdir()
+    (folder / ".ecgkit").write_text("unfinished run\n")
+    (folder / "resume.yaml").write_text("store: s.zarr\ntask: ''\nopxions: {}\n")
+    with pytest.raises(RunError, match=r"resume\.yaml is damaged: it has no options"):
+        read_resume(tmp_path / "run")
 
 
 def test_an_unfinished_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 import torch.nn.functional as F
@@ -17,10 +18,11 @@ from ecgkit.nn.contrastive import gather
 from ecgkit.recipe import Recipe
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
-from ecgkit.training.data import plan_batches
+from ecgkit.training.data import Split, plan_batches, subset_by_patient
 from ecgkit.training.loop import PretrainOptions, Watcher, pretrain
 from ecgkit.training.plan import Plan, cut
 from ecgkit.training.sampling import PatientPairs
+from ecgkit.training.supply import patient_numbers
 from ecgkit.training.weights import load_weights
 from tests.processes import run_in_processes
 from tests.training import standins
@@ -38,7 +40,7 @@ class Patients:
     """What `PatientPairs` reads of a store."""
 
     def __init__(self, patients: list[Any]) -> None:
-        self.patients = np.array(patients, object)
+        self.units = np.array([f"recording {row}" if p is None else str(p) for row, p in enumerate(patients)], object)
 
 
 def view(lead_sets: list[int]) -> View:
@@ -171,3 +173,16 @@ def test_a_batch_that_pairs_do_not_fill_is_refused(cohort_store: Path, tmp_path:
     for size, told in ((9, "not a multiple of 2"), (2, "needs at least 4")):
         with pytest.raises(RunError, match=told):
             train_siblings(cohort_store, tmp_path / "run", replace(PairConfig().recipe, batch_size=size))
+
+
+def test_windows_of_a_recording_of_an_unknown_patient_are_one_patients() -> None:
+    store = Store.__new__(Store)
+    store.attributes = {"dataset": "d"}
+    ids, patients = ["a#1", "b#1", "a#2", "c", "b#2", "d#1"], [None, None, None, "p", None, "p"]
+    store.__dict__["table"] = pd.DataFrame({"record_id": ids, "patient_id": pd.Series(patients, dtype=object)})
+    a, b, c, d, e, f = patient_numbers(store)
+    assert a == c and b == e and d == f and len({a, b, d}) == 3
+    everyone = Split(np.arange(6), *[np.empty(0, np.int64)] * 3)
+    for seed in range(20):
+        taken = set(subset_by_patient(everyone, store.units, 2, seed).train.tolist())
+        assert taken in ({0, 2}, {1, 4}, {3, 5})

@@ -204,7 +204,7 @@ def test_a_request_that_is_answered_in_pieces_is_continued(cohort_store: Path, s
         left = content
         for array in arrays:
             part, left = left[: len(array)], left[len(array) :]
-            array[: len(part)] = np.frombuffer(part, np.uint8)
+            array[: len(part)] = part
         return len(content)
 
     view, recipe = open_view(Store(cohort_store), SPEC), Recipe(epochs=1, batch_size=8)

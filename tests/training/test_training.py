@@ -390,7 +390,7 @@ def test_a_subset_holds_whole_patients_and_smaller_ones_lie_within_larger(cohort
     everyone = pretraining_split(store.table, np.ones(len(store), bool))
     before: set[int] = set()
     for size in (20, 40, 70, len(everyone.train)):
-        split = subset_by_patient(everyone, store.patients, size, seed=3)
+        split = subset_by_patient(everyone, store.units, size, seed=3)
         rows = set(split.train.tolist())
         others = set(everyone.train.tolist()) - rows
         assert size - 20 < len(rows) <= size
@@ -398,10 +398,10 @@ def test_a_subset_holds_whole_patients_and_smaller_ones_lie_within_larger(cohort
         assert not {store.patients[row] for row in rows} & {store.patients[row] for row in others}
         assert np.array_equal(split.val, everyone.val)
         before = rows
-    other = subset_by_patient(everyone, store.patients, 60, seed=4)
-    assert set(other.train.tolist()) != set(subset_by_patient(everyone, store.patients, 60, seed=3).train.tolist())
+    other = subset_by_patient(everyone, store.units, 60, seed=4)
+    assert set(other.train.tolist()) != set(subset_by_patient(everyone, store.units, 60, seed=3).train.tolist())
     with pytest.raises(StoreError, match="there are"):
-        subset_by_patient(everyone, store.patients, len(everyone.train) + 1, seed=3)
+        subset_by_patient(everyone, store.units, len(everyone.train) + 1, seed=3)
 
 
 @pytest.mark.parametrize(

@@ -167,6 +167,12 @@ def test_the_commit_of_another_repository_is_not_ours(tmp_path: Path, monkeypatc
             subprocess.run(["git", *command], cwd=thesis, check=True)
         monkeypatch.setattr(ecgkit, "__file__", str(package / "__init__.py"))
         assert environment(torch.device("cpu"))["git"] == ""
+    # A thesis that keeps its virtual environment under version control.
+    subprocess.run(["git", "add", "-f", "venv"], cwd=tmp_path / "venv-lib-site-packages", check=True)
+    inside = tmp_path / "venv-lib-site-packages" / "venv" / "lib" / "site-packages" / "ecgkit" / "__init__.py"
+    with monkeypatch.context() as patch:
+        patch.setattr(ecgkit, "__file__", str(inside))
+        assert environment(torch.device("cpu"))["git"] == ""
     # The same place as a checkout of ecgkit.
     subprocess.run(["git", "add", "ecgkit"], cwd=thesis, check=True)
     assert environment(torch.device("cpu"))["git"].endswith("+")

@@ -35,8 +35,8 @@ def find_overlap(
     """
     used = np.concatenate([data.parts["train"], data.parts["val"]])
     tested, known = data.rows[data.parts["test"]], data.rows[used]
-    waveforms, patients = store.table["sha256"], pd.Series(store.patients)
-    met = set(patients.iloc[known].dropna())
+    waveforms, units = store.table["sha256"], pd.Series(store.units)
+    met = set(units.iloc[known])
     same = waveforms.iloc[tested].isin(waveforms.iloc[known]).to_numpy()
     others = tested[~same]
     originals = copied_rows(store, others, known, progress)
@@ -46,7 +46,7 @@ def find_overlap(
         records=int(same.sum()),
         copies=len(pairs),
         pairs=tuple(pairs[:NAMED]),
-        patients=len(met.intersection(patients.iloc[tested].dropna())),
+        patients=len(met.intersection(units.iloc[tested])),
         allowed=allowed,
     )
 

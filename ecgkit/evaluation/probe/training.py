@@ -89,15 +89,14 @@ def train_in_processes(
         Rank(replace(alone, device=devices[rank % len(devices)]), data, seed, rank, size, port) for rank in range(size)
     ]
     with workers.open() as executor:
-        running = [executor.pool.submit(train_rank, rank) for rank in ranks]
+        running = [executor.submit(train_rank, rank) for rank in ranks]
         try:
             for future in futures.as_completed(running):
                 future.result()  # the first that fails ends the others
         except futures.BrokenExecutor:
-            raise WorkerError(
-                "a process of the training was killed, perhaps because memory ran out",
-                remedy="Run the same command again, with fewer --workers.",
-            ) from None
+            how = executor.why() or "was killed, perhaps because memory ran out"
+            remedy = "What it wrote above says why." if executor.why() else "Try again with fewer --workers."
+            raise WorkerError(f"a process of the training {how}", remedy=remedy) from None
     made = running[0].result()
     assert made is not None
     encoder.load_state_dict({name: torch.from_numpy(value) for name, value in part_of(made.state, "encoder").items()})

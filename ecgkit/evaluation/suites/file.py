@@ -37,6 +37,7 @@ from ecgkit.evaluation.protocols.draws import Amount
 from ecgkit.evaluation.protocols.lead_sets import parse_lead_sets
 from ecgkit.evaluation.protocols.protocol import load_protocol
 from ecgkit.plugins import host
+from ecgkit.store.remote import located
 from ecgkit.training.run import read_config
 
 SHIPPED = files(__package__)
@@ -264,19 +265,22 @@ def requests_of(
 
     Raises:
         ConfigError: The suite gives no result.
+        StoreError: A remote store cannot be read.
     """
     suite.check()
+    suite = replace(suite, eval_data=str(located(suite.eval_data)) if suite.eval_data else "")
     here = [(task, store) for task in suite.tasks if (store := suite.store(task)) is not None]
     if not here:
         wanted = ", ".join(sorted({task.store or "?" for task in suite.tasks}))
         raise ConfigError(f"no store for any task, of {wanted}", "at least one", "Give its path: --store NAME=PATH.")
+    places = {store: str(located(store)) for store in dict.fromkeys(store for _, store in here)}
     return [
         replace(request, amount=amount, seed=seed, seeds=draws, workers=workers, gpus=gpus, dask=dask)
         for encoder, heads in _with_heads(suite)
         for task, store in sorted(here, key=lambda pair: pair[1])
         for leads in suite.leads
         for head in heads
-        for request in [_request(suite, encoder, task, store, leads, head, device, cache)]
+        for request in [_request(suite, encoder, task, places[store], leads, head, device, cache)]
         for amount, draws in ({Amount(): 1} if learns_nothing(head.head) else suite.amounts()).items()
         for seed in range(suite.seed, suite.seed + draws)
     ]
