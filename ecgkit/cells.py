@@ -40,6 +40,7 @@ BEAT = 15.0  # s between two signs of life in a claim
 SILENCE = 180.0  # s; longer than a network file system may show an old state of a file
 LOOK_EVERY = 5.0  # s between two looks at what other workers have done, while this one has nothing to do
 FAILED = "failed"
+WAITING = "waiting for other workers"  # stage of progress while they hold all that is left
 
 A = TypeVar("A")
 Problems = dict[str, str]
@@ -68,6 +69,7 @@ def do_cells(
     executor: Executor,
     *,
     settled: Callable[[], object] = lambda: None,
+    waiting: Callable[[int], object] = lambda _: None,
 ) -> Problems:
     """Do the cells that are not done, together with other workers, and wait for those that others are doing.
 
@@ -79,6 +81,7 @@ def do_cells(
         is_done: Returns whether a cell is done, given its call.
         executor: Runs the work of this worker.
         settled: Called whenever a cell is done or has failed, by this worker or by another.
+        waiting: Called with the number of cells that other workers hold, when this one finds none to take.
 
     Returns:
         The reason of each failure by title, of this worker's cells and of other workers' since the call began.
@@ -87,7 +90,7 @@ def do_cells(
         OutputError: The folder cannot be written.
     """
     with Claims(folder) as claims:
-        shared = _Shared(claims, list(cells), is_done, settled)
+        shared = _Shared(claims, list(cells), is_done, settled, waiting)
         for name, problems in executor.run(partial(_do, work), shared.free(), give_up=_given_up):
             shared.settle(name, problems)
         return shared.problems
@@ -105,9 +108,14 @@ class _Shared(Generic[A]):
     """What one worker knows of the cells."""
 
     def __init__(
-        self, claims: "Claims", cells: list[Cell[A]], is_done: Callable[[A], bool], settled: Callable[[], object]
+        self,
+        claims: "Claims",
+        cells: list[Cell[A]],
+        is_done: Callable[[A], bool],
+        settled: Callable[[], object],
+        waiting: Callable[[int], object] = lambda _: None,
     ) -> None:
-        self.claims, self.left, self.is_done, self.settled = claims, cells, is_done, settled
+        self.claims, self.left, self.is_done, self.settled, self.waiting = claims, cells, is_done, settled, waiting
         self.problems: Problems = {}
         self._seen = claims.failures()  # failures of earlier work are tried again
         self._deaths = {cell.name: claims.number(cell.name) for cell in cells}
@@ -126,6 +134,8 @@ class _Shared(Generic[A]):
                 yield taken
             else:
                 looked = time.monotonic()
+                if self.left:
+                    self.waiting(len(self.left))
 
     def settle(self, name: str, problems: Problems) -> None:
         """Note the outcome of a cell that this worker has taken."""
@@ -156,6 +166,8 @@ class _Shared(Generic[A]):
         if failure != self._seen.get(cell.name, Failure()):
             self._forget(cell, failure.problems)
         elif self.is_done(cell.call):
+            if cell.name in self._seen:
+                self.claims.tell(cell.name, {})  # it failed after its output had appeared
             self._forget(cell, {})
         else:
             return False

@@ -79,7 +79,7 @@ def _adapter(kind: type) -> TypeAdapter[Any]:
 def override(config: C, assignments: Sequence[str]) -> C:
     """Return a copy of `config` changed by assignments such as ``depth=4``, ``signal.fs=100`` or ``signal={fs: 100}``.
 
-    A mapping changes only the fields that it names, as in `merge`.
+    A mapping changes only the fields that it names, as in `merge`. A field that is a plain mapping takes any key.
 
     Raises:
         ConfigError: An assignment is malformed, or its key or value is not valid.
@@ -101,9 +101,15 @@ def _assigned(kind: type, path: list[str], value: Any, source: str) -> dict[str,
     if not rest:
         return {key: value}
     nested = _nested(kind).get(key)
+    if get_origin(get_type_hints(kind)[key]) is dict:
+        return {key: _below(rest, value)}
     if nested is None:
         raise ConfigError(f"{source}: {key} has no fields of its own", f"{key}=VALUE")
     return {key: _assigned(_meant(nested, {rest[0]: value}), rest, value, source)}
+
+
+def _below(path: Sequence[str], value: Any) -> Any:
+    return {path[0]: _below(path[1:], value)} if path else value
 
 
 def _parse(text: str, source: str) -> Any:

@@ -131,12 +131,13 @@ class Unfinished:
                 mark(self.folder, f"unfinished {self.kind}")
                 yield
 
-    def begin(self, fingerprint: str, source: str = "") -> bool:
+    def begin(self, fingerprint: str, source: str = "", *, anew: bool | None = None) -> bool:
         """Begin the work, or continue work that was begun with the same settings.
 
         Args:
             fingerprint: Hash of the settings, and of everything else that decides the content of the output.
             source: Hash of the source. If it has changed since the work was begun, the work begins anew.
+            anew: Whether unfinished work with other settings may be replaced; None for `overwrite`.
 
         Returns:
             Whether finished parts were thrown away because the source has changed.
@@ -147,7 +148,8 @@ class Unfinished:
         begun, begun_source = self._begun()
         is_changed = begun == fingerprint and begun_source != source and self._keep(self.folder)
         if begun != fingerprint or begun_source != source:
-            if self._keep(self.folder) and not self.overwrite and not is_changed:
+            may_replace = self.overwrite if anew is None else anew
+            if self._keep(self.folder) and not may_replace and not is_changed:
                 raise OutputError(
                     f"{self.folder} is unfinished work with other settings or another source",
                     remedy="Finish it with the same command as before, or start again with --overwrite.",

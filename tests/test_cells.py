@@ -78,6 +78,23 @@ with open_executor() as executor:
 """
 
 
+def test_a_worker_that_waits_for_others_says_for_how_many_cells(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cells, "LOOK_EVERY", 0.01)
+    monkeypatch.setattr(Claims.__init__, "__defaults__", (cells.BEAT, 0.2))
+    (tmp_path / "claims").mkdir()
+    (tmp_path / "claims" / "cell-1.1").write_text("")  # what a power cut may leave of a claim
+    held: list[int] = []
+    with open_executor() as executor:
+        assert (
+            do_cells(tmp_path / "claims", grid(tmp_path, 3), write_once, Path.exists, executor, waiting=held.append)
+            == {}
+        )
+    assert set(held) == {1} and len(list(tmp_path.glob("out*"))) == 3
+    assert run(tmp_path) == {} and set(held) == {1}, "nobody waits for what is done"
+
+
 @pytest.mark.slow
 def test_workers_that_share_a_folder_do_each_cell_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = [sys.executable, "-c", WORKER, str(tmp_path)]
@@ -156,6 +173,16 @@ def test_a_failure_is_told_to_the_others_and_tried_again_by_the_next_call(tmp_pa
     assert list(shared.free()) == []
     assert shared.problems == {"out0": "another worker failed too"}
     assert run(tmp_path, count=1) == {}
+    assert not (tmp_path / "claims").exists()
+
+
+def test_a_failure_after_the_output_had_appeared_is_forgotten_by_the_next_call(tmp_path: Path) -> None:
+    def late(out: Path) -> dict[str, str]:
+        write_once(out)
+        return {out.name: "its folder could not be synced"}
+
+    assert run(tmp_path, late, 1) == {"out0": "its folder could not be synced"}
+    assert run(tmp_path, late, 1) == {}
     assert not (tmp_path / "claims").exists()
 
 

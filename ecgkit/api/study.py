@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ecgkit.api.arguments import PathLike
 from ecgkit.api.probe import cache_choice
@@ -24,18 +24,17 @@ from ecgkit.api.study_cells import (
     with_models,
 )
 from ecgkit.atomic import atomic_file
-from ecgkit.cells import Cell, do_cells
+from ecgkit.cells import WAITING, Cell, do_cells
 from ecgkit.choices import notes_choices
-from ecgkit.entries import HeadEntry
+from ecgkit.config import override
+from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError, EcgkitError
-from ecgkit.evaluation.heads.settings import head_config
 from ecgkit.evaluation.results.row import ResultRow
 from ecgkit.evaluation.results.table import write_table
 from ecgkit.executor import open_executor
 from ecgkit.interrupt import Left, keeps
-from ecgkit.plugins import host
 from ecgkit.progress import Progress, silent
-from ecgkit.studies.costs import CellCost, Counter, counter, probe_cost, records_of, training_cost, view_bytes
+from ecgkit.studies.costs import CellCost, Counter, ProbeCosts, counter, records_of, training_cost, view_bytes
 from ecgkit.studies.file import read_study
 from ecgkit.studies.grid import Asked, Run
 from ecgkit.studies.scale import tiny
@@ -224,9 +223,13 @@ def _do_stage(
         told.settled += 1
         progress("cells", told.settled, told.cells)
 
+    def waiting(held: int) -> None:
+        progress(WAITING, len(cells) - held, len(cells))
+
     work = partial(_do_aloud, opened, say, progress) if jobs == 1 else partial(do, opened)
+    done = partial(is_done, opened)
     with open_executor(jobs) as executor:
-        failed = do_cells(opened.out / "work", cells, work, partial(is_done, opened), executor, settled=settled)
+        failed = do_cells(opened.out / "work", cells, work, done, executor, settled=settled, waiting=waiting)
     told.failed |= failed
 
 
@@ -350,35 +353,43 @@ def _planned(opened: OpenedStudy, count: Counter, progress: Progress) -> Iterato
                 "store", name_of(corpus), 0, opened.places.stores[corpus.name].exists(), CellCost(None, None)
             )
     for done, (name, run) in enumerate(runs.items(), 1):
-        cost = training_cost(run, count(run), _records(opened, run.training.data))
+        entry, _, config = run.resolve()
+        cost = training_cost(run, count(entry, config), _records(opened, run.training.data))
         progress("trainings", done, len(runs))
         there = opened.places.run(run).is_dir() and not unfinished(opened.places.run(run)).exists()
         yield PlannedCell("training", f"{run.cell}, seed {run.seed}: training {name}", 0, there, cost)
+    probes = ProbeCosts()
     for asked in opened.asked():
-        run_of = runs.get(asked.run)
-        store = _records(opened, asked.stores[0]) if asked.stores else 0
-        cost = probe_cost(asked, count(run_of) if run_of else None, store, _epochs(asked))
+        entry_of, config = _encoder_of(asked, runs)
+        counted = None if entry_of is None else count(entry_of, config)
+        records = [_records(opened, name) for name in asked.stores]
+        cost = probes.of(asked, config, counted, records)
         yield PlannedCell("probes", asked.title, len(asked.requests), is_done(opened, asked), cost)
+
+
+def _encoder_of(asked: Asked, runs: Mapping[str, Run]) -> tuple[MethodEntry | None, Any]:
+    """Return family and config of the encoder of a cell; None for one outside the study, or without weights."""
+    choice = asked.requests[0].encoder
+    if asked.run in runs:
+        entry, _, config = runs[asked.run].resolve()
+        return entry, override(config, choice.settings)
+    if choice.run or choice.weights in ("", "none"):
+        return None, None
+    entry, _, config = choice.resolve()
+    return entry, config
 
 
 def _records(opened: OpenedStudy, name: str) -> int:
     return records_of(opened.study.stores[name], opened.places.stores.get(name), opened.study.stores)
 
 
-def _epochs(asked: Asked) -> int:
-    """Return the epochs in which the encoder itself is trained."""
-    first = asked.requests[0]
-    entry = host().entries(HeadEntry).get(first.head)
-    if entry is None or "encoder" not in entry.needs:
-        return 0
-    return int(head_config(entry, first.head_settings).recipe.epochs)
-
-
 def _views(opened: OpenedStudy) -> float:
-    """Return the bytes of all views: each store under the contract of each training that reads it."""
-    read = {(run.training.data, run.resolve()[2].signal) for run in opened.runs()}
+    """Return the bytes of all views: each store under the contract of each encoder that reads it."""
     runs = {run.name: run for run in opened.runs()}
+    read = {(run.training.data, run.resolve()[2].signal) for run in runs.values()}
     for asked in opened.asked():
-        if asked.run in runs:
-            read |= {(name, runs[asked.run].resolve()[2].signal) for name in asked.stores}
-    return sum(view_bytes(spec, _records(opened, name)) for name, spec in read)
+        entry, config = _encoder_of(asked, runs)
+        if entry is not None:
+            read |= {(name, config.signal) for name in asked.stores}
+    each = {(name, spec.view_key()): spec for name, spec in read}
+    return sum(view_bytes(spec, _records(opened, name)) for (name, _), spec in each.items())

@@ -110,12 +110,25 @@ class OpenedStudy:
         for run in self.runs():
             folder, plan = self.places.run(run), self.plan(run)
             there = folder.exists() or unfinished(folder).exists()
-            if there and plan.exists() and json.loads(plan.read_text(encoding="utf-8"))["settings"] != run.fingerprint:
+            if there and plan.exists() and _planned(plan) != run.fingerprint:
                 raise ConfigError(
                     f"{folder} was trained with other settings than {run.training.name} has now",
                     "a study whose trainings stay as they were",
                     f"Rename the training, use another --out, or delete it: ecgkit runs delete {folder}",
                 )
+
+
+def _planned(plan: Path) -> str:
+    """Return the hash of the settings with which a run was begun.
+
+    Raises:
+        ConfigError: The file is damaged.
+    """
+    try:
+        return str(json.loads(plan.read_text(encoding="utf-8"))["settings"])
+    except (ValueError, LookupError, TypeError):
+        remedy = "Restore it. If you delete it, nothing checks that the settings of the training are still the same."
+        raise ConfigError(f"{plan} cannot be read", "the settings with which a training was begun", remedy) from None
 
 
 def name_of(call: Call) -> str:

@@ -29,7 +29,10 @@ def show_row(row: "ResultRow", folder: Path) -> None:
     """Print a result, its classes or its targets, and its warnings."""
     from ecgkit.reporting.page.sentences import sentences
 
-    say(f"input: {row.contract['input']}, built from {row.store}" + (f"; leads {row.lead_set}" * bool(row.lead_set)))
+    say(
+        f"input: {row.contract.get('input', 'not recorded')}, built from {row.store}"
+        + (f"; leads {row.lead_set}" * bool(row.lead_set))
+    )
     if row.targets:
         show_targets(row, folder)
         return

@@ -399,6 +399,8 @@ def read_attributes(path: Path) -> dict[str, Any]:
         attributes = {}
     if attributes.get("format") != fmt.FORMAT or "leads" not in attributes or not (path / fmt.RECORDS).is_file():
         raise StoreError(f"{path} is not a store", expected, "Make one with: ecgkit ingest SRC --out STORE")
+    if missing := [name for name in ("dataset", "records", "content_sha256") if name not in attributes]:
+        raise StoreError(f"{path / fmt.META} is damaged: it has no {missing[0]}", "", "Restore it, or ingest again.")
     if attributes.get("version") not in (fmt.PLAIN_VERSION, fmt.VERSION):
         raise StoreError(
             f"{path} has format version {attributes.get('version')}",

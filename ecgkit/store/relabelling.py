@@ -89,9 +89,16 @@ def changeable(store: Store) -> tuple[str, ...]:
 
 
 def changes(store: Path) -> list[dict[str, Any]]:
-    """Return the log of a store, the oldest change first."""
+    """Return the log of a store, the oldest change first.
+
+    Raises:
+        StoreError: The log is damaged.
+    """
     log = store / fmt.LOG
-    return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.is_file() else []
+    try:
+        return [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()] if log.is_file() else []
+    except ValueError:
+        raise StoreError(f"{log} cannot be read", "one JSON object per line", "Restore it from a backup.") from None
 
 
 def relabel_store(path: Path, values: Mapping[str, Mapping[str, Any]], source: Mapping[str, str]) -> Change:

@@ -1,20 +1,22 @@
 """The cost of a training step: parameters, floating-point operations, tokens and memory.
 
 The cost is counted on two real records, without training. FLOPs come from torch's counter over a forward and a backward
-pass. Graph memory is the memory of the tensors that autograd saves. MFU (model FLOPs utilisation, Chowdhery et al.,
-PaLM, arXiv 2204.02311, appendix B) is FLOPs per record times records per second, divided by the device's peak FLOP/s.
+pass, and over the encoder alone, as a probe runs it: with nothing masked. Graph memory is that of the tensors that
+autograd saves. MFU (model FLOPs utilisation, Chowdhery et al., PaLM, arXiv 2204.02311, appendix B) is FLOPs per record
+times records per second, divided by the device's peak FLOP/s.
 """
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, fields
 from inspect import unwrap
 from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop, sdpa_flop
 
-from ecgkit.methods import Batch, Clock, Method
+from ecgkit.methods import Batch, Clock, Features, Method
 from ecgkit.recipe import Recipe
 from ecgkit.training.optimization import autocast, precision
 
@@ -38,6 +40,9 @@ class Cost:
         tokens: Number of tokens per record in the encoder; None if it has no tokens.
         graph_bytes: Bytes per record that autograd saves between forward and backward.
         idle: Whether some trained parameter got no gradient.
+        encoder_parameters: Number of parameters of the encoder alone.
+        encode_flops: FLOPs per record of the encoder, forward, with nothing masked.
+        numbers: Numbers per record in each field of the encoder's features.
     """
 
     parameters: int
@@ -46,6 +51,9 @@ class Cost:
     tokens: int | None
     graph_bytes: float
     idle: bool
+    encoder_parameters: int = 0
+    encode_flops: float = 0.0
+    numbers: Mapping[str, int] = field(default_factory=dict)
 
     def memory(self, records: int) -> float:
         """Estimate the bytes of a step on so many records: weights, gradients, two moments and the graph."""
@@ -55,31 +63,52 @@ class Cost:
 def count_cost(method: Method, batch: Batch, recipe: Recipe) -> Cost:
     """Count the cost on a batch; the method and torch's random state are left unchanged."""
     device, records = batch.signal.device, len(batch.rows)
-    buffers = {name: value.clone() for name, value in method.named_buffers()}
     kept = _Kept(method)
-    mode = method.training
-    method.train()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    with _unchanged(method, device):
         with FlopCounterMode(display=False, custom_mapping=_CPU_ATTENTION) as counter:
             with autocast(recipe, device), torch.autograd.graph.saved_tensors_hooks(kept, lambda tensor: tensor):
                 loss = method.training_step(batch, Clock.end(recipe.epochs, recipe.epochs)).loss
             loss.backward()  # type: ignore[no-untyped-call]
-        tokens = _tokens(method, batch, recipe)
+        features, encode_flops = _encoded(method, batch, recipe)
     trained = [p for p in method.parameters() if p.requires_grad]
     idle = any(p.grad is None for p in trained)
     method.zero_grad(set_to_none=True)
-    method.train(mode)
-    with torch.no_grad():
-        for name, value in method.named_buffers():
-            value.copy_(buffers[name])
     return Cost(
         parameters=sum(p.numel() for p in method.parameters()),
         trained=sum(p.numel() for p in trained),
         flops=counter.get_total_flops() / records,
-        tokens=tokens,
+        tokens=None if features is None or features.tokens is None else features.tokens.shape[1],
         graph_bytes=kept.bytes / records,
         idle=idle,
+        encoder_parameters=0 if features is None else sum(p.numel() for p in method.encoder.parameters()),
+        encode_flops=encode_flops / records,
+        numbers={} if features is None else _numbers(features, records),
     )
+
+
+@torch.no_grad()
+def forward_flops(method: Method, batch: Batch, recipe: Recipe, seed: int) -> float:
+    """Return the FLOPs of the forward pass of a training step with the masks of a seed; nothing is changed."""
+    device = batch.signal.device
+    with _unchanged(method, device), FlopCounterMode(display=False, custom_mapping=_CPU_ATTENTION) as counter:
+        torch.manual_seed(seed)
+        with autocast(recipe, device):
+            method.training_step(batch, Clock.end(recipe.epochs, recipe.epochs))
+    return float(counter.get_total_flops())
+
+
+@contextmanager
+def _unchanged(method: Method, device: torch.device) -> Iterator[None]:
+    """Run a method in training mode; restore its mode, its buffers and torch's random state at the end."""
+    buffers = {name: value.clone() for name, value in method.named_buffers()}
+    mode = method.training
+    method.train()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
+    method.train(mode)
+    with torch.no_grad():
+        for name, value in method.named_buffers():
+            value.copy_(buffers[name])
 
 
 class _Kept:
@@ -98,11 +127,22 @@ class _Kept:
 
 
 @torch.no_grad()
-def _tokens(method: Method, batch: Batch, recipe: Recipe) -> int | None:
+def _encoded(method: Method, batch: Batch, recipe: Recipe) -> tuple[Features | None, float]:
+    """Return the features of a batch and the FLOPs of making them; nothing and 0 without an encoder."""
+    if getattr(method, "encoder", None) is None:
+        return None, 0.0
     method.eval()
-    with autocast(recipe, batch.signal.device):
-        tokens = method.encoder.encode(batch).tokens if getattr(method, "encoder", None) is not None else None
-    return None if tokens is None else tokens.shape[1]
+    with (
+        FlopCounterMode(display=False, custom_mapping=_CPU_ATTENTION) as counter,
+        autocast(recipe, batch.signal.device),
+    ):
+        features = method.encoder.encode(batch)
+    return features, float(counter.get_total_flops())
+
+
+def _numbers(features: Features, records: int) -> dict[str, int]:
+    values = {each.name: getattr(features, each.name) for each in fields(features)}
+    return {name: value.numel() // records for name, value in values.items() if isinstance(value, torch.Tensor)}
 
 
 def peak_flops(recipe: Recipe, device: torch.device) -> float:

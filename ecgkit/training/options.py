@@ -88,7 +88,7 @@ class PretrainOptions:
 
     def to_resume(self) -> dict[str, Any]:
         """Return the options with which a run is resumed."""
-        return {k: v for k, v in asdict(self).items() if k not in ("overwrite", "resume", "profile", "prepare")}
+        return {k: v for k, v in asdict(self).items() if k not in ("resume", "profile", "prepare")}
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,13 @@ def read_resume(path: Path) -> dict[str, Any]:
         raise RunError(f"{out} has no unfinished run: there is no folder {folder}", remedy="Check --resume.")
     if not (folder / RESUME).is_file():
         raise RunError(f"{folder} holds no checkpoint yet", remedy="Give the command again that began the training.")
-    return read_yaml(folder / RESUME)
+    saved = read_yaml(folder / RESUME)
+    if missing := [name for name in ("store", "task", "options") if name not in saved]:
+        raise RunError(
+            f"{folder / RESUME} is damaged: it has no {missing[0]}",
+            remedy="Restore it from a backup, or give the command that began the training with --overwrite.",
+        )
+    return saved
 
 
 @contextmanager
@@ -108,7 +114,7 @@ def run_in_progress(out: Path, settings: dict[str, Any], *, overwrite: bool, res
         _take_over(work.folder)
         _check_parents(work.folder, settings)
         _check_data(work.folder, settings)
-        work.begin(str(settings["identity"]))
+        work.begin(str(settings["identity"]), anew=False)
         with atomic_file(work.folder / RESUME) as path:
             write_yaml(path, settings)
         yield work.folder

@@ -20,7 +20,7 @@ def register_methods(register: Callable[[ecgkit.MethodEntry], None]) -> None:
             presets="ecgkit_lamae.config:PRESETS",
             paper="LAMAE, arXiv 2603.26475 (2026)",
             needs=("signal",),
-            features=("per_lead", "tokens", "layers", "layer_input"),
+            features=("per_lead", "tokens", "layers", "layer_input", "token_leads"),
         )
     )
 

@@ -228,6 +228,8 @@ class LamaeEncoder(Encoder):
             tokens=tokens.flatten(1, 2),
             layers=torch.stack(levels[1:], dim=1),
             layer_input=levels[0],
+            # The latent attention keeps the tokens in their places, so each still belongs to the lead of its patch.
+            token_leads=torch.arange(L, device=signal.device).repeat_interleave(tokens.shape[2]),
             token_real=None if real is None else real.flatten(1),
             logits=None if self.classifier is None else self.classifier(pooled),
         )

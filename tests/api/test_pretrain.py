@@ -15,6 +15,7 @@ from ecgkit.api.training import command_line, split_settings
 from ecgkit.cli import build_app
 from ecgkit.errors import ConfigError, RunError, StoreError
 from ecgkit.training.options import Watcher
+from ecgkit.training.run import read_metrics
 
 TINY: dict[str, Any] = {
     "method": "stmem",
@@ -42,6 +43,23 @@ def test_a_training_that_was_stopped_is_continued(cohort_store: Path, tmp_path: 
     assert done.best == min(done.metrics, key=lambda line: line["val_loss"])
     assert lines[-1]["epoch"] == 2
     assert ecgkit.load(done.run).width > 0
+
+
+@pytest.mark.slow
+def test_a_training_that_replaces_a_run_is_continued_too(cohort_store: Path, tmp_path: Path) -> None:
+    def stop(metrics: dict[str, Any]) -> None:
+        raise KeyboardInterrupt
+
+    run = tmp_path / "run"
+    earlier = ecgkit.pretrain(**TINY, data=cohort_store, out=run, epochs=1)
+    with pytest.raises(KeyboardInterrupt):
+        ecgkit.pretrain(
+            **TINY, data=cohort_store, out=run, epochs=2, save_minutes=0, overwrite=True, watcher=Watcher(epoch=stop)
+        )
+    assert read_metrics(run) == earlier.metrics, "the earlier run stays until the new one is whole"
+    done = ecgkit.resume_pretraining(run)
+    assert [line["epoch"] for line in done.metrics] == [1, 2]
+    assert not list(tmp_path.glob("*.partial")) and not list(tmp_path.glob(".*"))
 
 
 def test_an_estimate_trains_nothing(cohort_store: Path, tmp_path: Path) -> None:

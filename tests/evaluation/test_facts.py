@@ -61,6 +61,15 @@ def test_what_comparisons_need_of_an_old_row_becomes_data() -> None:
     assert (facts.transfer.trained_on, facts.transfer.tested_on) == ("ptbxl.zarr", "georgia.zarr")
 
 
+@pytest.mark.parametrize("key", ["classes", "facts", "auroc", "run", "records"])
+def test_a_row_with_a_flipped_bit_in_a_name_is_told(tmp_path: Path, key: str) -> None:
+    text = json.dumps(asdict(load_row(OLD)))
+    assert f'"{key}"' in text
+    (tmp_path / "row.json").write_text(text.replace(f'"{key}"', f'"{key[:-1]}{chr(ord(key[-1]) ^ 8)}"', 1))
+    with pytest.raises(ResultsError, match=r"row\.json cannot be read"):
+        load_row(tmp_path / "row.json")
+
+
 @pytest.mark.parametrize("schema", [0, 3, None])
 def test_other_schemas_are_refused(tmp_path: Path, schema: int | None) -> None:
     (tmp_path / "row.json").write_text(json.dumps({**json.loads(OLD.read_text()), "schema": schema}))

@@ -140,6 +140,48 @@ def test_gradients_reach_the_encoder_and_the_head(head: str) -> None:
     assert still == read_late
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["head=hug", "inner.levels=groups", "inner.combine=concat"],
+        ["head=hug", "inner={levels: weighted}"],
+        ["head=attention-pooling", "inner.heads=2"],
+        ["head=pma", "inner.gate=frozen"],
+    ],
+)
+def test_the_inner_head_has_the_settings_that_it_is_given(settings: list[str]) -> None:
+    """The module is that of the head's own probe with the same settings."""
+    config = head_config(host().get(HeadEntry, "fine-tune"), settings)
+    inner = [text.removeprefix("inner.") for text in settings[1:] if text.startswith("inner.")] or ["levels=weighted"]
+    entry = host().get(HeadEntry, config.head)
+    own = build_head(entry, 0, head_config(entry, inner))
+    made = FineTune(config=config).head(torch.device("cpu"))
+    assert made.config == own.config != head_config(entry)
+    encoder, _, of_encoder = encoder_of("stmem", "tiny")
+    view, data = eight_records(of_encoder.signal)  # type: ignore[attr-defined]
+    recipe = replace(GENTLE, epochs=1, batch_size=4)
+    tuned = FineTune(config=replace(config, recipe=recipe)).train(encoder, view, data, supplies={})
+    own.begin(tuned.like)
+    shapes = {name: tuple(value.shape) for name, value in own.trained.state_dict().items()}
+    assert {name: tuple(value.shape) for name, value in tuned.head.trained.state_dict().items()} == shapes
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["head=hug", "inner.level=groups"], "unknown key 'level'.* Did you mean 'levels'"),
+        (["head=hug", "inner.levels=some"], "levels = 'some'"),
+        (["head=hug", "inner=3"], "inner = 3"),
+        (["inner.levels=groups"], "inner.levels with a linear layer"),
+        (["head=hug", "inner.recipe.epochs=3"], "without start=probe"),
+        (["head=hug", "start=probe", "inner.recipe.epoch=3"], "Did you mean 'epochs'"),
+    ],
+)
+def test_wrong_settings_of_the_inner_head_are_refused(settings: list[str], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        head_config(host().get(HeadEntry, "fine-tune"), settings)
+
+
 def forty_records(spec: SignalSpec) -> tuple[View, TaskData]:
     """Noise, and a slow wave that hints at the first class; every record has the second. Some records lack a lead."""
     rng, R, L = np.random.default_rng(1), 40, len(spec.leads)

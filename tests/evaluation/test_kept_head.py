@@ -32,7 +32,7 @@ KINDS = {
     "pma": ("pma", "", "", (*QUICK, "classifier=bn_mlp")),
     "hug": ("hug", "II,V1,V5", "", QUICK),
     "fine-tune": ("fine-tune", "", "", QUICK),
-    "fine-tune-hug": ("fine-tune", "II,V1,V5", "", (*QUICK, "head=hug", "start=probe")),
+    "fine-tune-hug": ("fine-tune", "II,V1,V5", "", (*QUICK, "head=hug", "inner.levels=groups", "start=probe")),
     "fine-tune-attention-pooling": ("fine-tune", "", "", (*QUICK, "head=attention-pooling")),
     "random-init": ("linear", "", "random-init", ()),
     "scratch": ("linear", "", "scratch", ()),

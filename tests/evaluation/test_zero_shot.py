@@ -28,6 +28,7 @@ from ecgkit.reporting.tables.lead_matrix import lead_map, summarise_leads
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 from ecgkit.store.views import open_view
+from ecgkit.tasks.loading import find_task, load_task
 from ecgkit.training.data import Windows
 from ecgkit.training.run import open_run
 from ecgkit.training.supply import UNREAD, entity_values
@@ -278,6 +279,16 @@ def test_prompts_that_are_none_are_refused(tmp_path: Path, content: str) -> None
     (tmp_path / "p.json").write_text(content)
     with pytest.raises(ConfigError, match="JSON object"):
         read_prompts(tmp_path / "p.json", {"A": "a"})
+
+
+@pytest.mark.parametrize("name", ["ptbxl-super", "ptbxl-sub", "ptbxl-form", "ptbxl-rhythm", "cpsc2018", "csn"])
+def test_the_published_prompts_have_one_for_every_class(name: str, shared: Path) -> None:
+    task = load_task(find_task(name))
+    names = {label: entry.name for label, entry in task.labels.items()}
+    prompts = read_prompts(shared / "data" / "prompts" / "merl_ckepe.json", names)
+    assert len(prompts) == len(names) and all("," in prompt or " " in prompt for prompt in prompts)
+    published = json.loads((shared / "data" / "prompts" / "merl_ckepe.json").read_text(encoding="utf-8"))
+    assert list(prompts) == [published[label] for label in names]
 
 
 def test_entities_of_unread_reports_are_unknown(store: Path) -> None:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ecgkit.entries import MethodEntry, TaskEntry
 from ecgkit.errors import RunError, SignalError, StoreError
+from ecgkit.evaluation.features.extract import pooled_by_lead
 from ecgkit.methods import Batch, Clock
 from ecgkit.nn.masking import Mask, kept_count, random_mask
 from ecgkit.plugins import host
@@ -145,6 +146,44 @@ def test_any_number_of_leads(name: str, count: int) -> None:
     ]
     batch = Batch(torch.randn(2, count, T), ids, torch.arange(2), extra={"labels": torch.ones(2, 2)})
     assert torch.isfinite(model.training_step(batch, Clock.end()).loss)
+
+
+MODES = {**{name: METHODS.get(name, {}) for name in ["lamae", *METHODS]}, "own CLS": {"encoder_cls": True}}
+MODES["separate"] = {"shared": False}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", MODES)
+@pytest.mark.parametrize("ids", [[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11], [7, 0, 11], [3]])
+def test_each_token_names_the_lead_of_its_patch(name: str, ids: list[int]) -> None:
+    """For any leads in any order: their means are the features of the leads, and they move with the leads."""
+    model = build(**MODES[name])
+    leads, x, lengths = torch.tensor(ids), torch.randn(2, len(ids), T), torch.tensor([T, T // 2])
+    features = model.encoder(x, leads, lengths)
+    assert features.token_leads.tolist() == [place for place in range(len(ids)) for _ in range(N)]
+    of_lead = pooled_by_lead(replace(features, per_lead=None))
+    assert of_lead is not None
+    torch.testing.assert_close(of_lead, features.per_lead, atol=1e-5, rtol=1e-4)
+    order = torch.arange(len(ids)).flip(0)
+    other = model.encoder(x[:, order], leads[order], lengths)
+    for place in range(len(ids)):
+        torch.testing.assert_close(
+            other.tokens[:, other.token_leads == place],
+            features.tokens[:, features.token_leads == int(order[place])],
+            atol=1e-5,
+            rtol=1e-4,
+        )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("name", [name for name in MODES if not replace(SMALL, **MODES[name]).latent_depth])
+def test_without_latent_attention_only_the_tokens_of_a_changed_lead_change(name: str) -> None:
+    model, x, leads = build(**MODES[name]), torch.randn(1, 3, T), torch.tensor([7, 0, 11])
+    changed = x.clone()
+    changed[:, 1] += 1
+    one, two = model.encoder(x, leads), model.encoder(changed, leads)
+    moved = (one.tokens - two.tokens).abs().amax(dim=(0, 2)) > 1e-6
+    assert torch.equal(moved, one.token_leads == 1)
 
 
 @torch.no_grad()

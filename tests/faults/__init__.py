@@ -8,4 +8,8 @@ undisturbed bytes, or a clear error must name what is wrong.
     python -m tests.faults                      all commands, faults and points
     python -m tests.faults ingest view          some commands
     python -m tests.faults --sample 3           three points per command and fault
+    python -m tests.faults --broken             programs that are broken on purpose, each of which must be found out
+
+Everything is imported once, with one thread; each trial is a forked process in a session of its own. A kill is a real
+SIGKILL of that session.
 """

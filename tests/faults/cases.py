@@ -10,14 +10,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+import yaml
 
 RECORDS = 40
 MODEL = ("width=16", "depth=1", "heads=1", "head_width=16", "decoder_width=16", "decoder_heads=1")
 SETTINGS = tuple(part for text in (*MODEL, "signal.eval_starts=[0.5]") for part in ("--set", text))
 RUN = ("--method", "stmem", "--preset", "tiny", "--data", "s.zarr", *SETTINGS)
+HERE = ("--workers", "0", "--save-minutes", "0", "--device", "cpu")  # in one process, with a checkpoint at each step
+PRETRAIN = ("pretrain", *RUN, "--out", "r", *HERE)
 UNSTABLE = ("seconds", "environment", "git", "command", "date", "at")  # keys of JSON files that differ from run to run
 # In the name of a file that is not finished: a number of a process, or random letters.
 RANDOM = re.compile(r"[0-9a-f]{32}|(?<=\.)(?:\d+|[a-z0-9_]{8})(?=\.(?:partial|old))")
+DATE = re.compile(rb"20\d\d-\d\d-\d\d")  # in a report
 STABLE = ("epoch", "step", "lr")  # keys of the metrics of an epoch, besides the losses
 SUITE = """
 runs: [{method: stmem, weights: random-init, preset: tiny, settings: [SETTINGS]}]
@@ -116,22 +121,24 @@ CASES = {
         ),
         Case(
             "pretrain",
-            (
-                "pretrain",
-                *RUN,
-                "--out",
-                "r",
-                "--epochs",
-                "2",
-                "--workers",
-                "0",
-                "--save-minutes",
-                "0",
-                "--device",
-                "cpu",
-            ),
+            (*PRETRAIN, "--epochs", "2"),
             "r",
             ("ingest", "view"),
+            read_run,
+            ("pretrain", "--resume", "r"),
+        ),
+        Case(
+            "replace-store",
+            ("ingest", "src", "--out", "s.zarr", "--overwrite"),
+            "s.zarr",
+            ("ingest", "beats"),
+            read_store,
+        ),
+        Case(
+            "replace-run",
+            (*PRETRAIN, "--epochs", "1", "--set", "recipe.checkpoint=last", "--overwrite"),
+            "r",
+            ("ingest", "view", "pretrain"),
             read_run,
             ("pretrain", "--resume", "r"),
         ),
@@ -191,16 +198,26 @@ def _is_remnant(file: Path) -> bool:
 
 
 def _stable(file: Path) -> str:
+    """Return a hash of a file's content without what differs from run to run."""
     data = file.read_bytes()
     if file.name == "lock":  # it names a process
         return ""
+    with suppress(Exception):  # a file that is not whole: its bytes count
+        data = _without_what_differs(file, data)
+    return _digest(data)
+
+
+def _without_what_differs(file: Path, data: bytes) -> bytes:
     if file.suffix in (".json", ".jsonl"):
         lines = data.decode().splitlines() if file.suffix == ".jsonl" else [data.decode()]
-        with suppress(ValueError):  # a file that is not whole
-            return _digest(*(json.dumps(_without_times(json.loads(line))).encode() for line in lines))
-    if file.name in ("config.yaml", "README.md") or file.suffix in (".html", ".parquet"):
-        return file.name if file.suffix != ".parquet" or file.name == "results.parquet" else _digest(data)
-    return _digest(data)
+        return json.dumps([_without_times(json.loads(line)) for line in lines]).encode()
+    if file.name == "config.yaml":
+        return json.dumps(_without_times(yaml.safe_load(data))).encode()
+    if file.suffix == ".html":
+        return DATE.sub(b"", data)
+    if file.name == "results.parquet":
+        return json.dumps(_without_times(pd.read_parquet(file).to_dict("records")), default=str).encode()
+    return data
 
 
 def _without_times(value: Any) -> Any:

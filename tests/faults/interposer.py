@@ -17,12 +17,16 @@ EVENTS = frozenset(
     ("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.symlink", "os.chmod")
 )
 MAKES = frozenset(("open", "os.mkdir", "os.link", "os.symlink"))  # what needs space
+# Where the arguments of an event hold the descriptor of a folder to which the path is relative.
+FOLDER_AT = {"os.remove": 1, "os.rmdir": 1, "os.mkdir": 2, "os.chmod": 2, "os.rename": 2, "os.link": 2, "os.symlink": 2}
 DELAY = 0.0005  # s, at each write of a slow disk
 STALL = 0.05  # s, at one write of it
 
 
 def install(root: Path, fault: str, at: int, seen: Callable[[str], object]) -> None:
     """Watch all writes below a folder; let one fault happen at one of them.
+
+    The process must lead a process group of its own, because a kill ends the whole group.
 
     Args:
         root: The folder.
@@ -52,7 +56,7 @@ def install(root: Path, fault: str, at: int, seen: Callable[[str], object]) -> N
         if fault == "power":
             lose(root, kept)
         if fault in KILLS:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.killpg(0, signal.SIGKILL)  # this process and its workers
         if fault == "denied":
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), path)
         if fault == "flip" and event == "os.rename":
@@ -61,7 +65,7 @@ def install(root: Path, fault: str, at: int, seen: Callable[[str], object]) -> N
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
         if state["busy"] or not (event in EVENTS or (event == "open" and _writes(arguments))):
             return
-        path = _path(arguments[0])
+        path = _path(arguments[0], _folder_of(event, arguments))
         if path is None or not path.startswith(below):
             return
         state["busy"] = True
@@ -84,7 +88,20 @@ def install(root: Path, fault: str, at: int, seen: Callable[[str], object]) -> N
         if fault == "power":
             kept.add(_version(Path(path)))
 
-    os.fsync = fsync
+    real_sync = os.sync
+
+    def sync() -> None:
+        state["busy"] = True
+        try:
+            point("sync", str(root))
+        finally:
+            state["busy"] = False
+        real_sync()
+        if fault == "power":
+            kept.update(map(_version, _files(root)))
+
+    os.fsync = fsync  # type: ignore[assignment]  # its parameter has a name of its own in typeshed
+    os.sync = sync
     sys.addaudithook(hook)
 
 
@@ -128,13 +145,20 @@ def _writes(arguments: tuple[Any, ...]) -> bool:
     return bool(isinstance(flags, int) and flags & WRITES) or bool(isinstance(mode, str) and set(mode) & set("wax+"))
 
 
-def _path(argument: Any) -> str | None:
+def _folder_of(event: str, arguments: tuple[Any, ...]) -> str:
+    """Return the folder to which the path of an event is relative."""
+    number = FOLDER_AT.get(event)
+    descriptor = arguments[number] if number is not None and number < len(arguments) else -1
+    return os.readlink(f"/proc/self/fd/{descriptor}") if isinstance(descriptor, int) and descriptor >= 0 else ""
+
+
+def _path(argument: Any, folder: str = "") -> str | None:
     if isinstance(argument, int):
         try:
             return os.readlink(f"/proc/self/fd/{argument}")
         except OSError:
             return None
     try:
-        return os.path.abspath(os.fsdecode(argument))
+        return os.path.abspath(os.path.join(folder, os.fsdecode(argument)))
     except TypeError:
         return None

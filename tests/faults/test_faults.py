@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import PROJECT
 from tests.faults.trial import forked
 
@@ -47,9 +49,9 @@ def test_every_write_is_a_point_and_each_fault_has_its_effect(tmp_path: Path) ->
     assert code == 0 and left["out.txt"] == b"A" * 50 + b"I" + b"A" * 49
 
 
-def test_a_sample_of_the_faults_of_an_ingest() -> None:
+def _tool(*arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.faults", "ingest", "--sample", "1", "--seed", "5"],
+        [sys.executable, "-m", "tests.faults", *arguments],
         cwd=PROJECT,
         capture_output=True,
         text=True,
@@ -57,4 +59,14 @@ def test_a_sample_of_the_faults_of_an_ingest() -> None:
         timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "6 trials, 0 failed" in done.stdout
+    return done.stdout
+
+
+def test_a_sample_of_the_faults_of_an_ingest() -> None:
+    assert "6 trials, 0 failed" in _tool("ingest", "--sample", "1", "--seed", "5")
+
+
+@pytest.mark.slow  # five programs, each with all its points until the first failure
+def test_the_tool_finds_programs_that_are_broken_on_purpose() -> None:
+    lines = _tool("--broken").splitlines()
+    assert len(lines) == 5 and all(line.startswith("found ") for line in lines)

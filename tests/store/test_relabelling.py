@@ -123,3 +123,15 @@ def test_a_table_that_was_edited_otherwise_is_refused_and_the_command_named(ecgk
     table.to_parquet(store / "records.parquet")
     done = ecgkit("inspect", store)
     assert done.code == 2 and "has been changed since the store was made" in done.err and "ecgkit relabel" in done.err
+
+
+def test_a_damaged_log_or_a_damaged_name_in_the_metadata_is_told(store: Path) -> None:
+    (store / "changes.jsonl").write_text('{"by"')
+    with pytest.raises(StoreError, match=r"changes\.jsonl cannot be read"):
+        changes(store)
+    meta = store / "zarr.json"
+    whole = meta.read_text()
+    for name in ("dataset", "records", "content_sha256", "leads", "version"):
+        meta.write_text(whole.replace(f'"{name}"', f'"{name[:-1]}{chr(ord(name[-1]) ^ 8)}"', 1))
+        with pytest.raises(StoreError):
+            Store(store)

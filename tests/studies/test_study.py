@@ -246,6 +246,14 @@ def test_a_study_becomes_a_slurm_array(
     assert not (tmp_path / "studies" / "study-tiny" / "runs").exists()
 
 
+@pytest.mark.parametrize("text", ["", "[]", '{"setxings": "1"}'])
+def test_a_damaged_plan_of_a_training_is_told(tmp_path: Path, text: str) -> None:
+    plan = tmp_path / "run.json"
+    plan.write_text(text)
+    with pytest.raises(ConfigError, match=r"run\.json cannot be read"):
+        study_cells._planned(plan)
+
+
 def test_a_plan_counts_cells_without_doing_any(
     tmp_path: Path, ecgkit: Callable[..., Outcome], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -256,5 +264,5 @@ def test_a_plan_counts_cells_without_doing_any(
     training = plan.cells[1]
     assert training.cost.hours is not None and training.cost.disk is not None
     assert 0 < training.cost.hours < 1e-3 and training.cost.disk > 1e4
-    assert plan.views == 4 * 160 * 12 * 2500
+    assert plan.views == 160 * 12 * (2 * 2500 + 8)
     assert not (tmp_path / "studies").exists()

@@ -4,6 +4,7 @@ import errno
 import os
 import shutil
 import signal
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -141,6 +142,28 @@ def test_other_settings_do_not_go_on_and_overwrite_begins_anew(
         train(cohort_store, out, config=NOISY, resume=True, seed=1)
     train(cohort_store, out, config=NOISY, overwrite=True)
     assert_equal(out, undisturbed)
+
+
+def test_a_resumed_training_with_other_settings_throws_nothing_away_even_if_it_replaces_a_run(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    with suppress(KeyboardInterrupt), run_in_progress(out, {"identity": "x"}, overwrite=True, resume=False) as folder:
+        (folder / "checkpoints" / "step-00000001").mkdir(parents=True)
+        raise KeyboardInterrupt
+    with (
+        pytest.raises(OutputError, match="other settings"),
+        run_in_progress(out, {"identity": "y"}, overwrite=True, resume=True),
+    ):
+        pass
+    assert (folder / "checkpoints" / "step-00000001").exists()
+
+
+def test_a_damaged_name_in_the_settings_of_a_run_is_told(tmp_path: Path) -> None:
+    folder = tmp_path / "run.partial"
+    folder.mkdir()
+    (folder / ".ecgkit").write_text("unfinished run\n")
+    (folder / "resume.yaml").write_text("store: s.zarr\ntask: ''\nopxions: {}\n")
+    with pytest.raises(RunError, match=r"resume\.yaml is damaged: it has no options"):
+        read_resume(tmp_path / "run")
 
 
 def test_an_unfinished_run_is_trained_by_one_process_at_a_time(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def query_map(
     outputs, tokens, real = run_layers(encoder, batch)
     if tokens is None or features.token_leads is None or not outputs:
         if query is not None:
-            raise RunError("a query with an encoder whose tokens have no lead, or that has no blocks")
+            raise RunError("a query with an encoder whose tokens have no lead, or none of whose blocks reads all leads")
         return None
     leads = tuple(LEADS[i] for i in batch.lead_ids.tolist())
     lead = query.lead if query is not None else "II" if "II" in leads else leads[0]

@@ -10,17 +10,19 @@ can Distort Pretrained Features and Underperform Out-of-Distribution (LP-FT), ar
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
 
 import torch
 
+from ecgkit.config import merge
 from ecgkit.entries import HeadEntry
+from ecgkit.errors import ConfigError
 from ecgkit.evaluation.features.extract import extract
 from ecgkit.evaluation.heads.base import Arrays, Part
 from ecgkit.evaluation.heads.end_to_end import RECIPE, LayerHead, Supervised, train_supervised
 from ecgkit.evaluation.heads.linear import LinearHead
-from ecgkit.evaluation.heads.settings import LINEAR, build_head
+from ecgkit.evaluation.heads.settings import LINEAR, build_head, head_config
 from ecgkit.evaluation.heads.trained import TrainedHead
 from ecgkit.methods import Encoder
 from ecgkit.plugins import host
@@ -43,20 +45,42 @@ class FineTuneConfig:
         recipe: Training recipe: optimiser, schedule and epochs.
         layer_decay: Factor on the learning rate from each stage of the encoder to the stage before it; 1 for the same
             rate everywhere.
-        head: Head that is trained with the encoder: ``linear``, or one that is trained by gradient, such as ``hug``,
-            with its default settings.
+        head: Head that is trained with the encoder: ``linear``, or one that is trained by gradient, such as ``hug``.
+        inner: Settings of that head where they are not its defaults, such as ``{levels: groups}``.
         start: Where the weights of the head begin: ``random``, or ``probe`` for the head fitted on frozen features.
     """
 
     recipe: Recipe = GENTLE
     layer_decay: float = 0.75
     head: str = LINEAR
+    inner: dict[str, Any] = field(default_factory=dict)
     start: Literal["random", "probe"] = "random"
 
     def __post_init__(self) -> None:
         check_whole_batches(self.recipe)
         if not 0 < self.layer_decay <= 1:
             raise ValueError(f"layer_decay {self.layer_decay:g} must be above 0 and at most 1")
+        if self.inner and self.head == LINEAR:
+            raise ConfigError(f"inner.{next(iter(self.inner))} with a linear layer", "nothing: it has no settings")
+        if "recipe" in self.inner and self.start != "probe":
+            remedy = "Set recipe for the training itself, or add start=probe."
+            raise ConfigError(
+                "inner.recipe, which fits the head on frozen features, without start=probe", remedy=remedy
+            )
+        self.inner_config()
+
+    def inner_config(self) -> Any:
+        """Return the settings of the head that is trained with the encoder; None for the linear layer.
+
+        Raises:
+            ConfigError: The head has no such setting, or the value does not fit.
+        """
+        if self.head == LINEAR:
+            return None
+        usual = head_config(host().get(HeadEntry, self.head))
+        if usual is None:  # such a head is refused together with an encoder
+            return None
+        return merge(usual, self.inner, source=f"inner, the settings of head {self.head}")
 
 
 class FineTune:
@@ -75,7 +99,8 @@ class FineTune:
         """Return the head that is trained with the encoder, without weights."""
         if self.config.head == LINEAR:
             return LayerHead(seed=self.seed, device=device)
-        head: TrainedHead = build_head(host().get(HeadEntry, self.config.head), self.seed, device=device)
+        entry = host().get(HeadEntry, self.config.head)
+        head: TrainedHead = build_head(entry, self.seed, self.config.inner_config(), device=device)
         return head
 
     def _probed(self, head: TrainedHead, train: Part, val: Part) -> Arrays:

@@ -228,9 +228,21 @@ def load_row(path: Path) -> ResultRow:
         values = json.loads(path.read_text(encoding="utf-8"))
         if values.get("schema") not in (1, SCHEMA):
             raise ResultsError(f"{path} has schema {values.get('schema')!r}", expected)
-        return build(ResultRow, _migrated(values), source=str(path))
-    except (OSError, ValueError, AttributeError, ConfigError) as error:
+        return _checked(build(ResultRow, _migrated(values), source=str(path)))
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, ConfigError) as error:
         raise ResultsError(f"{path} cannot be read ({str(error).splitlines()[0][:120]})", expected) from None
+
+
+def _checked(row: ResultRow) -> ResultRow:
+    """Return a row if it counts the records of each part, which a flipped bit in a name would hide.
+
+    Raises:
+        ValueError: A count is missing.
+    """
+    for part in ("train", "val", "test"):
+        if "records" not in row.counts.get(part, {}):
+            raise ValueError(f"counts/{part}/records is missing")
+    return row
 
 
 def _migrated(values: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from ecgkit.cells import Cell, do_cells
+from ecgkit.cells import WAITING, Cell, do_cells
 from ecgkit.config import fingerprint
 from ecgkit.errors import EcgkitError
 from ecgkit.evaluation.probe.probe import Probe
@@ -112,8 +112,12 @@ def run_requests(placed: Sequence[Placed], *, jobs: int = 1, progress: Progress 
     with keeps(lambda: Left(f"{len(_done(placed))} of {len(placed)} probes are done and kept")):
         if placed:
             with open_executor(jobs) as executor:
-                claims = placed[0][1].parent / CLAIMS
-                failed = do_cells(claims, _cells(placed), work, _are_done, executor, settled=told)
+                claims, cells = placed[0][1].parent / CLAIMS, _cells(placed)
+
+                def waiting(held: int) -> None:
+                    progress(WAITING, len(cells) - held, len(cells))
+
+                failed = do_cells(claims, cells, work, _are_done, executor, settled=told, waiting=waiting)
     return SuiteResult(_done(placed), skipped, failed)
 
 
