@@ -15,6 +15,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException, Std
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 from torch.distributed.launcher.api import LaunchConfig, elastic_launch
@@ -81,6 +82,9 @@ def launch(processes: int, arguments: Sequence[str]) -> Failure | None:
     """
     os.environ.setdefault("OMP_NUM_THREADS", str(max(1, len(os.sched_getaffinity(0)) // processes)))
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", SECONDS_TO_SAVE)
+    if "cpu" in arguments or not torch.cuda.is_available():
+        # Torch warns of a search for idle parameters that finds none; see `ecgkit.training.engine.keeps_order`.
+        os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
     os.environ[DELEGATE] = str(os.getpid())
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     try:
