@@ -103,7 +103,7 @@ class RecordRows(Dataset):
             samples = self._samples(source)
             return recording_of(amplitudes(header.layout.pick(samples), header.layout), header, source.record_id)
 
-    def _records(self, path: str, form: RowForm) -> list[Source]:
+    def _records(self, path: str, form: RowForm) -> Sequence[Source]:
         check_inside(self.folder, path)
         cells, places = _described(self.folder / path, form)
         sources = [

@@ -149,7 +149,7 @@ class SampleTables(Dataset):
         own = whole.loc[[source.extra["csv_record"]]]
         return _matrix(own, source.path)
 
-    def _records(self, path: str, before: Sequence[Source]) -> list[Source]:
+    def _records(self, path: str, before: Sequence[Source]) -> Sequence[Source]:
         """Return the records of a file with a column of ids, with the other columns of each record's first row."""
         form = _form(self.folder, path)
         assert form is not None  # only such files are asked for
