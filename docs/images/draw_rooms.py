@@ -22,7 +22,8 @@ CORE = PROJECT / "ecgkit"
 ROWS = (
     ("basic rules", "choices"),
     ("telling and stopping", "schedules"),
-    ("entries and files", "unfinished"),
+    ("entries", "hookspecs"),
+    ("files", "unfinished"),
     ("plugins and settings", "compiled"),
     ("one ECG", "recording"),
     ("where work runs", "slurm"),
