@@ -171,15 +171,16 @@ def _head(classifier: Classifier) -> tuple[nn.Module, tuple[str, ...]]:
     Raises:
         RunError: There is no such module.
     """
+    kept = classifier.kept
     found = (classifier.head, ("pooled",)) if isinstance(classifier.head, nn.Module) else classifier.head.module()
     if found is None or isinstance(classifier.reader, ClassScorer):
         raise RunError(
-            f"the head {classifier.kept.head} cannot be exported: {classifier.head.no_export}",
-            remedy="Export the encoder alone: ecgkit export RUN",
+            f"the head {kept.head} cannot be exported: {classifier.head.no_export}",
+            remedy="Export the encoder alone: ecgkit export RUN" if kept.encoder.run else "Use 'ecgkit predict'.",
         )
     module, reads = found
     single = copy.deepcopy(module).float()
-    return (Probabilities(single) if classifier.kept.kind == "classes" else single), reads
+    return (Probabilities(single) if kept.kind == "classes" else single), reads
 
 
 def _example(L: int, spec: SignalSpec, B: int) -> Tensor:

@@ -108,9 +108,16 @@ def test_a_head_that_is_no_module_is_refused(head: str, why: str, run: Path, sto
     Probe(ProbeRequest(str(store), "simulated", EncoderChoice(str(run)), head=head, cache=None, device="cpu")).run(
         tmp_path / "result"
     )
-    with pytest.raises(RunError, match=f"the head {head} cannot be exported: {why}"):
+    with pytest.raises(RunError, match=f"the head {head} cannot be exported: {why}.*ecgkit export RUN"):
         ecgkit.export_encoder(tmp_path / "result", onnx=tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
+
+
+def test_no_run_is_named_for_a_baseline_that_has_none(store: Path, tmp_path: Path) -> None:
+    encoder = EncoderChoice(method="class_prevalence", weights="none")
+    Probe(ProbeRequest(str(store), "simulated", encoder, head="prevalence", cache=None)).run(tmp_path / "result")
+    with pytest.raises(RunError, match=r"reads nothing of the record. Use 'ecgkit predict'\.$"):
+        ecgkit.export_encoder(tmp_path / "result", onnx=tmp_path / "model.onnx")
 
 
 def test_a_result_without_its_head_is_refused(run: Path, store: Path, tmp_path: Path) -> None:
