@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ecgkit.choices import choose
 from ecgkit.progress import Progress, silent
 from ecgkit.wording import duration
 
@@ -83,8 +84,12 @@ class PretrainOptions:
         """Return whether the step is compiled on a device. On a GPU torch needs a C compiler for it."""
         if self.compile is not None:
             return self.compile
+        if device.type != "cuda":
+            return False
         known = bool(os.environ.get("CC")) or any(shutil.which(name) for name in ("gcc", "clang"))
-        return device.type == "cuda" and known
+        if not known:
+            choose("--compile", "off", "torch needs a C compiler for it, and finds neither gcc nor clang")
+        return known
 
     def to_resume(self) -> dict[str, Any]:
         """Return the options with which a run is resumed."""

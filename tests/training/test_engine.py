@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from ecgkit.choices import choosing, chosen
 from ecgkit.errors import RunError
 from ecgkit.evaluation.probe.online import OnlineProbe
 from ecgkit.evaluation.probe.request import ProbeRequest
@@ -152,7 +153,9 @@ def test_a_step_is_compiled_by_default_where_it_can_be(tmp_path: Path, monkeypat
     monkeypatch.delenv("CC", raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     gpu, cpu = torch.device("cuda"), torch.device("cpu")
-    assert not PretrainOptions().compiles(gpu)
+    with choosing():
+        assert not PretrainOptions().compiles(gpu)
+        assert "C compiler" in str(chosen()[0])
     assert PretrainOptions(compile=True).compiles(cpu)
     (tmp_path / "gcc").write_text("#!/bin/sh\n")
     (tmp_path / "gcc").chmod(0o755)
