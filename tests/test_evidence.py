@@ -50,6 +50,28 @@ def test_rows_become_means_by_share_of_the_labels(evidence: ModuleType) -> None:
     assert evidence.scores_table(rows, "other") == []
 
 
+def test_gains_are_sorted_and_corrected_over_the_table(evidence: ModuleType) -> None:
+    row = {"first": "a", "task": "t", "seeds": "2", "low": "-1", "high": "3", "fraction": "1"}
+    rows = [
+        {**row, "difference": "1", "p": "0.03"},
+        {**row, "difference": "9", "p": "0.5", "fraction": "0.01"},
+        {**row, "first": "b", "difference": "2", "p": "0.01"},
+    ]
+    few, all_labels = ("gain with 1% of the labels", "p, Holm (1%)"), ("gain with 100% of the labels", "p, Holm (100%)")
+    assert evidence.differences_table(rows, "t") == [
+        {"trained": "b", "seeds": "2", all_labels[0]: "+2.0 (-1.0 to +3.0)", all_labels[1]: "0.030"},
+        {
+            "trained": "a",
+            "seeds": "2",
+            few[0]: "+9.0 (-1.0 to +3.0)",
+            few[1]: "0.500",
+            all_labels[0]: "+1.0 (-1.0 to +3.0)",
+            all_labels[1]: "0.060",
+        },
+    ]
+    assert evidence.differences_table(rows, "other") == []
+
+
 def test_no_stored_row_names_a_record_or_a_patient() -> None:
     for file in (ROOT / "docs" / "evidence").glob("*.csv"):
         header = file.read_text(encoding="utf-8").splitlines()[0].split(",")

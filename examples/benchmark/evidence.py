@@ -1,6 +1,7 @@
 """Rows of ``docs/evidence`` and tables of ``docs/benchmarks.md``: ``python evidence.py [OUT]``.
 
-OUT is the folder of ``evidence.sh``. Its runs and results replace the rows of the same runs in ``docs/evidence/*.csv``.
+OUT is the folder of ``evidence.sh``, or that of ``examples/all-methods/table.sh``, of which only scores and differences
+are taken. Its runs and results replace the rows of the same runs in ``docs/evidence/*.csv``.
 The tables of the page are then written from these rows, between ``<!-- table NAME -->`` and ``<!-- end of table -->``.
 Without OUT, only the page is written. The rows hold numbers about models, and nothing of any record.
 """
@@ -29,7 +30,7 @@ KEYS = {
     "runs": ("run",),
     "curves": ("run", "epoch"),
     "scores": ("encoder", "seed", "draw", "task", "head", "leads", "fraction"),
-    "differences": ("first", "second", "task"),
+    "differences": ("first", "second", "task", "fraction"),
     "independent": ("run",),
 }
 PROBED = 20  # epochs between two points of a curve
@@ -85,7 +86,7 @@ def epochs_of(folder: Path) -> list[dict[str, float]]:
 
 def scores_of(out: Path) -> Iterable[Line]:
     """Yield one line per result."""
-    for _, row in find_rows([out / "results"]):
+    for _, row in results_of(out):
         low, high = row.macro_interval or (float("nan"), float("nan"))
         if row.macro_auroc is not None:
             yield {
@@ -104,27 +105,33 @@ def scores_of(out: Path) -> Iterable[Line]:
 
 
 def differences_of(out: Path) -> Iterable[Line]:
-    """Yield each trained encoder against its random encoder with all labels; p values are not corrected."""
-    found = find_rows([out / "results"])
-    for task in sorted({row.task for _, row in found}):
-        rows = [(path, row) for path, row in found if row.task == task]
+    """Yield each trained encoder against its random encoder by share of the labels; p values are not corrected."""
+    results = results_of(out)
+    for task, fraction in sorted({(row.task, row.fraction) for _, row in results}):
+        rows = [(path, row) for path, row in results if (row.task, row.fraction) == (task, fraction)]
         trained = {tables.name(row): row for _, row in rows if row.weights == "pretrained"}
         for name, row in sorted(trained.items()):
-            pair = (Side(name), Side(f"{row.method} {row.preset}, random-init"))
+            pair = [Side(side, fraction=fraction) for side in (name, f"{row.method} {row.preset}, random-init")]
             ours, theirs = ({tables.seed_of(r): path for path, r in rows if side.has(r)} for side in pair)
             if seeds := sorted(ours.keys() & theirs.keys()):
-                found_difference = tables.mean_difference([(ours[seed], theirs[seed]) for seed in seeds])
-                low, high = found_difference.interval
+                found = tables.mean_difference([(ours[seed], theirs[seed]) for seed in seeds])
+                low, high = found.interval
                 yield {
                     "first": name,
                     "second": str(pair[1]),
                     "task": task,
+                    "fraction": f"{fraction:g}",
                     "seeds": str(len(seeds)),
-                    "difference": f"{100 * found_difference.value:.2f}",
+                    "difference": f"{100 * found.value:.2f}",
                     "low": f"{100 * low:.2f}",
                     "high": f"{100 * high:.2f}",
-                    "p": f"{found_difference.p:.4g}",
+                    "p": f"{found.p:.4g}",
                 }
+
+
+def results_of(out: Path) -> tables.Rows:
+    """Return the results of either script."""
+    return find_rows([out / ("results" if (out / "results").exists() else "table")])
 
 
 def independent_of(out: Path) -> Iterable[Line]:
@@ -207,19 +214,17 @@ def scores_table(rows: Sequence[Line], task: str) -> list[Line]:
 
 
 def differences_table(rows: Sequence[Line], task: str) -> list[Line]:
-    """Return the lines of the table of differences, with Holm's correction over the table."""
-    chosen = [row for row in rows if row["task"] == task]
+    """Return one line per encoder, the largest gain first, with Holm's correction over the table."""
+    chosen = sorted((row for row in rows if row["task"] == task), key=lambda row: float(row["fraction"]))
     corrected = holm([float(row["p"]) for row in chosen])
-    return [
-        {
-            "trained": row["first"],
-            "seeds": row["seeds"],
-            "gain over its random encoder": f"{float(row['difference']):+.1f}",
-            "95 %": f"{float(row['low']):+.1f} to {float(row['high']):+.1f}",
-            "p, Holm": f"{p:.3f}",
-        }
-        for row, p in zip(chosen, corrected, strict=True)
-    ]
+    lines: dict[str, Line] = {}
+    for row, p in zip(chosen, corrected, strict=True):
+        share = f"{float(row['fraction']):.0%}"
+        line = lines.setdefault(row["first"], {"trained": row["first"], "seeds": row["seeds"]})
+        gain, low, high = (f"{float(row[key]):+.1f}" for key in ("difference", "low", "high"))
+        line |= {f"gain with {share} of the labels": f"{gain} ({low} to {high})", f"p, Holm ({share})": f"{p:.3f}"}
+    gains = {row["first"]: float(row["difference"]) for row in chosen}  # with the most labels
+    return sorted(lines.values(), key=lambda line: -gains[line["trained"]])
 
 
 def made(name: str) -> str:
@@ -246,8 +251,9 @@ def filled(page: str) -> str:
 def main() -> None:
     """Add the rows of a folder, if one is named, and write the page's tables."""
     if len(sys.argv) > 1:
-        for kind, read in READ.items():
-            add(kind, read(Path(sys.argv[1])))
+        out = Path(sys.argv[1])
+        for kind in READ if (out / "results").exists() else ("scores", "differences"):
+            add(kind, READ[kind](out))
     PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
     print(f"wrote {PAGE} and {EVIDENCE}")
 

@@ -34,19 +34,21 @@ def write(study: Study, out: Path) -> None:
 
 @dataclass(frozen=True)
 class Side:
-    """One side of a comparison: an encoder under a head, with the leads that it is given."""
+    """One side of a comparison: an encoder under a head, with the leads and the share of the labels it is given."""
 
     encoder: str
     head: str = "linear"
     leads: str = "12"
+    fraction: float = 1
 
     def __str__(self) -> str:
         given = "" if self.leads == "12" else f", leads {self.leads}"
         return self.encoder + ("" if self.head == "linear" else f", {self.head}") + given
 
     def has(self, row: ResultRow) -> bool:
-        """Return whether a row belongs to this side; rows with a share of the labels belong to none."""
-        return row.fraction == 1 and (name(row), head_of(row), leads_of(row)) == (self.encoder, self.head, self.leads)
+        """Return whether a row belongs to this side."""
+        own = (self.encoder, self.head, self.leads, self.fraction)
+        return (name(row), head_of(row), leads_of(row), row.fraction) == own
 
 
 Pair = tuple[Side, Side]
