@@ -53,5 +53,5 @@ def check_local_output(path: Path) -> None:
             raise OutputError(
                 f"{shown(address)} is a remote address, and ecgkit writes only to disks of this machine",
                 remedy=f"Write to a local path, such as {name}, and copy it when it is finished, with "
-                "'aws s3 cp --recursive' or 'rclone copy'.",
+                "'aws s3 sync' or 'rclone copy'.",
             )

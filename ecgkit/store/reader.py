@@ -384,7 +384,7 @@ def read_attributes(path: Path) -> dict[str, Any]:
     if (address := address_of(path)) is not None:
         raise StoreError(
             f"{shown(address)} is a remote address, and here a folder of this machine is needed",
-            remedy="Copy the store to this machine, with 'aws s3 cp --recursive' or 'rclone copy'.",
+            remedy="Copy the store to this machine, with 'aws s3 sync' or 'rclone copy'.",
         )
     if not path.exists():
         aside = path.absolute().with_name(f".{path.name}.replaced")
