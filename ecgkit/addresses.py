@@ -6,9 +6,12 @@ Nothing here opens a connection.
 
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from ecgkit.errors import OutputError
+from ecgkit.distribution import install_extra
+from ecgkit.errors import EcgkitError, OutputError
 
 PathLike = str | os.PathLike[str]
 # Two letters at least: one letter is a disk of Windows.
@@ -38,6 +41,28 @@ def shown(address: str) -> str:
     place = rest.partition("?")[0].partition("#")[0]
     host, slash, path = place.partition("/")
     return f"{protocol}://{host.rpartition('@')[2]}{slash}{path}"
+
+
+@contextmanager
+def opening(address: str, kind: type[EcgkitError], expected: str) -> Iterator[None]:
+    """Turn the errors with which fsspec refuses an address into one line.
+
+    Args:
+        address: The address, as it is shown.
+        kind: Error to raise.
+        expected: What may stand in its place.
+
+    Raises:
+        EcgkitError: Of this kind. A package that the address needs is not installed, or its protocol is unknown.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise kind(
+            f"{address} needs a package that is not installed ({error})", remedy=install_extra("remote")
+        ) from None
+    except ValueError as error:
+        raise kind(f"{address} cannot be opened ({error})", expected) from None
 
 
 def check_local_output(path: Path) -> None:

@@ -26,7 +26,6 @@ from ecgkit.progress import Progress, silent
 from ecgkit.reporting.pictures.heat_map import draw_heat_map
 from ecgkit.reporting.tables.formats import to_csv
 from ecgkit.reporting.tables.lead_matrix import lead_map
-from ecgkit.store.remote import located
 from ecgkit.training.workers import Workers
 from ecgkit.workspace.fitting import probe_inputs
 
@@ -161,7 +160,6 @@ def probe(
     amounts = Amounts(percentages(fraction), numbers_of_records(label_counts), seeds)
     check_training(encoder, head, head_settings, epochs, draws=bool(amounts.fractions or amounts.counts or seeds))
     check_overlap(encoder, eval_data, allow_overlap)
-    eval_data = located(eval_data) if eval_data else None
     check_cache(encoder, head, cache)
     tasks = [name.strip() for name in task.split(",")]
     suite = grid_of(

@@ -171,7 +171,7 @@ def pretrain(
     scratch: Annotated[
         Path | None,
         typer.Option(
-            help="Folder on a disk of this machine, to which the view, and what is read of a remote store, is copied."
+            help="Folder on a disk of this machine. The view, and what is read of a remote store, are copied there."
         ),
     ] = None,
     prepare: Annotated[

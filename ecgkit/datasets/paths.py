@@ -6,7 +6,7 @@ import stat
 from pathlib import Path
 from typing import Any, cast
 
-from ecgkit.distribution import install_extra
+from ecgkit.addresses import opening
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.packed.archive import is_packed, open_archive
 from ecgkit.packed.path import PackedPath
@@ -32,19 +32,11 @@ def open_folder(text: str | os.PathLike[str], progress: Progress = silent) -> Pa
     name = os.fspath(text).removeprefix("file://")
     if "://" not in name:
         return _open_local(Path(name), progress)
-    try:
+    with opening(name, DatasetError, "a path, or a URL such as s3://bucket/folder"):
         from upath import UPath
 
         folder: Any = UPath(name, **_patience(name))
         folder.fs  # noqa: B018  the package of the protocol is loaded on first use
-    except ImportError as error:
-        raise DatasetError(
-            f"{name} needs a package that is not installed ({error})", remedy=install_extra("remote")
-        ) from None
-    except ValueError as error:
-        raise DatasetError(
-            f"{name} cannot be opened ({error})", "a path, or a URL such as s3://bucket/folder"
-        ) from None
     return cast(Path, folder)
 
 

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ecgkit.distribution import install_extra
+from ecgkit.addresses import opening
 from ecgkit.errors import StoreError
 
 CHECK = "Check the address and the network."
@@ -117,18 +117,10 @@ class RemoteFiles:
 
 def _connected(address: str) -> tuple[Any, str]:
     """Return the file system of an address and the path in it."""
-    try:
+    with opening(address, StoreError, "a path, or an address such as s3://bucket/store.zarr"):
         import fsspec
 
         files, root = fsspec.core.url_to_fs(address, **options_of(address))
-    except ImportError as error:
-        raise StoreError(
-            f"{address} needs a package that is not installed ({error})", remedy=install_extra("remote")
-        ) from None
-    except ValueError as error:
-        raise StoreError(
-            f"{address} cannot be opened ({error})", "a path, or an address such as s3://bucket/store.zarr"
-        ) from None
     return files, str(root).rstrip("/")
 
 

@@ -132,7 +132,7 @@ class VerifiedRows(CompactWindows):
                 self._compare(row, out[slot])
 
     def _compare(self, row: int, content: NDArray[np.uint8]) -> None:
-        """Raise an error if the bytes of a row differ from what was written; the view is then made again."""
+        """Raise an error if a row differs from what was written. The next command then makes the view again."""
         if checksum(content) != self.checksums[row]:
             with suppress(OSError):
                 (self.folder / ABOUT).unlink()

@@ -1,9 +1,9 @@
 """Reading the blocks of a streamed training before their records are wanted; see `ecgkit.training.streaming`.
 
-A thread follows the order of the training. It gives each record of a block a slot in memory, and `READERS` threads read
-the block into these slots with one request and compare each record with its checksum. A batch is copied from the slots,
-which are then free for other records. So the memory holds the records that are being mixed and a few more, and a
-record is copied twice: from the storage and into its batch.
+A thread plans ahead in the order of the training and gives each record of a block a slot in memory. One of `READERS`
+threads reads the block into these slots with one request, and compares each record with its checksum. A batch is copied
+from the slots, which are then free for other records. So the memory holds the records that are being mixed and a few
+more, and a record is copied twice: from the storage and into its batch.
 
 Loading processes see the slots too, because the memory is shared with them when they start. Where that is impossible,
 they read the file itself. So does a batch for whose records there was no room; both give the same bytes.
