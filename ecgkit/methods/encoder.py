@@ -1,6 +1,7 @@
 """The interface of encoders, which turn signals into features."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from torch import Tensor, nn
@@ -19,6 +20,9 @@ class Encoder(nn.Module, ABC):
     names the classes of an encoder that has its own classifier. `fill` says what replaces a lead that is not given,
     such as ``zeros``, if the encoder needs all leads; result rows state it. `padding` says how samples after the end of
     a record are treated, such as ``zeros``, if the encoder does not leave them out.
+
+    `settings` holds everything besides the weights, the class and the contract that the features depend on, by name.
+    Methods that share an encoder then share its features too. None stands for the whole config of the method.
     """
 
     width: int
@@ -26,6 +30,7 @@ class Encoder(nn.Module, ABC):
     classes: tuple[str, ...] = ()
     fill: ClassVar[str] = ""
     padding: ClassVar[str] = ""
+    settings: Mapping[str, Any] | None = None
 
     @abstractmethod
     def forward(

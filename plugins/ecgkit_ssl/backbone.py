@@ -29,6 +29,7 @@ class ResNetEncoder(Encoder):
         super().__init__()
         self.trunk = ResNet1d(name, leads=len(STANDARD_LEADS), channels=channels)
         self.width = self.trunk.channels
+        self.settings = {"name": name, "channels": channels}
 
     def stages(self) -> list[list[nn.Module]]:
         """Return the residual blocks; see `Encoder.stages`. Only the mean over time follows them."""

@@ -36,6 +36,7 @@ class TimeViT(Encoder):
     def __init__(self, *, samples: int, patch: int, width: int, depth: int, heads: int, hidden: int) -> None:
         super().__init__()
         self.width, self.patch = width, patch
+        self.settings = {"samples": samples, "patch": patch, "width": width, "depth": depth, "heads": heads}
         self.embed = nn.Conv1d(len(STANDARD_LEADS), width, patch, stride=patch)
         self.register_buffer("positions", sincos_positions(math.ceil(samples / patch), width), persistent=False)
         self.blocks = nn.ModuleList(Block(width=width, heads=heads, hidden=hidden) for _ in range(depth))

@@ -95,6 +95,24 @@ def test_only_new_rows_and_new_features_are_encoded(
     assert encoded == [8, 5, 2, 1, 2]
 
 
+def test_methods_with_one_encoder_share_its_features(store: Store, tmp_path: Path, encoded: list[int]) -> None:
+    """SimCLR and VICReg differ in their losses and heads only; an encoder of another width or contract is another."""
+    rows = np.arange(4)
+
+    def encode(method: str, settings: tuple[str, ...] = (), seed: int = 0) -> np.ndarray:
+        choice = EncoderChoice(method=method, weights="random-init", preset="tiny", settings=settings)
+        opened = choice.open(seed)
+        view = open_view(store, opened.spec)
+        return FeatureCache(tmp_path).extract(opened.loaded(), opened.config, store, view, rows)["pooled"]
+
+    np.testing.assert_array_equal(encode("simclr"), encode("vicreg"))
+    assert encoded == [4]
+    assert np.abs(encode("simclr", seed=1) - encode("simclr")).max() > 0
+    encode("simclr", ("channels=24",))
+    encode("simclr", ("signal.eval_starts=[0]", "signal.seconds=5"))
+    assert encoded == [4] * 4
+
+
 def test_stopped_between_two_files_the_same_call_goes_on(
     encoder: ProbedEncoder,
     store: Store,

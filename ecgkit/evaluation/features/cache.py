@@ -248,7 +248,7 @@ def key_of(encoder: Encoder, config: Any, store: Store, view: View, supplies: Ma
     package = type(encoder).__module__.split(".")[0]
     return {
         "encoder": f"{type(encoder).__module__}.{type(encoder).__qualname__}",
-        "config": to_dict(config),
+        "config": to_dict(config) if encoder.settings is None else dict(encoder.settings),
         "weights": weights_sha256(encoder),
         "code": source_hash(CODE if package == "ecgkit" else (*CODE, package)),
         "torch": str(torch.__version__),
