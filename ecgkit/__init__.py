@@ -47,11 +47,11 @@ if TYPE_CHECKING:
         vote_knowledge,
         write_mentions,
     )
+    from ecgkit.api.import_weights import import_weights
     from ecgkit.api.ingest import ingest
     from ecgkit.api.inspect import (
         inspect_overlap,
         inspect_quality,
-        inspect_reconstruction,
         inspect_record,
         inspect_store,
         verify_store,
@@ -64,9 +64,10 @@ if TYPE_CHECKING:
     from ecgkit.api.prepare import prepare
     from ecgkit.api.pretrain import estimate_pretraining, pretrain, resume_pretraining
     from ecgkit.api.probe import probe
+    from ecgkit.api.reconstruction import inspect_reconstruction
     from ecgkit.api.relabel import relabel
     from ecgkit.api.report import report
-    from ecgkit.api.runs import best_run, compare_runs, delete_runs, import_weights, list_runs, show_run, tag_run
+    from ecgkit.api.runs import best_run, compare_runs, delete_runs, list_runs, show_run, tag_run
     from ecgkit.api.score import score_challenge
     from ecgkit.api.simulate import simulate_cohort
     from ecgkit.api.status import doctor, status
@@ -178,9 +179,9 @@ _FUNCTIONS = {
     "ecgkit.api.embed": "embed",
     "ecgkit.api.explain": "explain explain_cohort",
     "ecgkit.api.export": "export_encoder",
+    "ecgkit.api.import_weights": "import_weights",
     "ecgkit.api.ingest": "ingest",
-    "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_reconstruction inspect_record inspect_store "
-    "verify_store",
+    "ecgkit.api.inspect": "inspect_overlap inspect_quality inspect_record inspect_store verify_store",
     "ecgkit.api.extractions": "audit_knowledge compare_knowledge export_knowledge score_knowledge vote_knowledge "
     "write_mentions",
     "ecgkit.api.knowledge": "extract_knowledge write_prompts",
@@ -189,9 +190,10 @@ _FUNCTIONS = {
     "ecgkit.api.predict": "predict",
     "ecgkit.api.prepare": "prepare",
     "ecgkit.api.pretrain": "estimate_pretraining pretrain resume_pretraining",
+    "ecgkit.api.reconstruction": "inspect_reconstruction",
     "ecgkit.api.relabel": "relabel",
     "ecgkit.api.report": "report",
-    "ecgkit.api.runs": "best_run compare_runs delete_runs import_weights list_runs show_run tag_run",
+    "ecgkit.api.runs": "best_run compare_runs delete_runs list_runs show_run tag_run",
     "ecgkit.api.score": "score_challenge",
     "ecgkit.api.simulate": "simulate_cohort",
     "ecgkit.api.status": "doctor status",

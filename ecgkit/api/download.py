@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ecgkit.api.arguments import PathLike
 from ecgkit.archives.card import read_card
-from ecgkit.download import BASE, Offer, Outcome, client_of, download_archive, look
+from ecgkit.download.archive import BASE, Offer, Outcome, client_of, download_archive, look
 from ecgkit.entries import ArchiveEntry
 from ecgkit.errors import DownloadError
 from ecgkit.plugins import host

@@ -1,7 +1,9 @@
-"""``ecgkit.inspect_store`` and its companions: contents, single records, quality and overlap of stores."""
+"""``ecgkit.inspect_store`` and its companions: contents, single records, quality and overlap of stores.
+
+A library that only a picture or a page needs is imported where it is made.
+"""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,17 +14,12 @@ from ecgkit.atomic import check_suffix
 from ecgkit.beats.peaks import has_peaks, read_peaks
 from ecgkit.choices import notes_choices
 from ecgkit.errors import ConfigError, StoreError
-from ecgkit.evaluation.analyses.reconstruction import Rebuilt, rebuild_record
 from ecgkit.progress import Progress, silent
-from ecgkit.reporting.page.quality import write_quality_page
-from ecgkit.reporting.pictures.ecg import plot_ecg
-from ecgkit.reporting.pictures.reconstruction import plot_reconstruction
 from ecgkit.store import summary, verification
 from ecgkit.store.reader import Store
 from ecgkit.store.remote import located
 from ecgkit.store.summary import FlagCount, Overlap, StoreSummary, count_flags
 from ecgkit.store.verification import Verified
-from ecgkit.training.run import open_run
 from ecgkit.workspace.defaults import the_store
 
 
@@ -101,6 +98,8 @@ def inspect_record(
     recording = opened.recording(row, first, first + max(1, round(seconds * fs)))
     details = RecordDetails(values, *_rpeaks(opened, row, opened.table["rpeaks"].iat[row]))
     if picture is not None:
+        from ecgkit.reporting.pictures.ecg import plot_ecg  # matplotlib is slow to import
+
         title, subtitle = f"{opened.name}  record {record}{f'  from {start}' if first else ''}", _subtitle(values)
         rpeaks = None if details.rpeaks is None else details.rpeaks - first
         if rpeaks is not None:
@@ -158,6 +157,8 @@ def inspect_quality(store: PathLike | None = None, *, html: PathLike | None = No
         check_suffix(page, ".html")
     opened = Store(the_store(store, "ecgkit inspect"))
     if page is not None:
+        from ecgkit.reporting.page.quality import write_quality_page  # so is what the page draws with
+
         write_quality_page(opened, page)
     return QualityCounts(len(opened), count_flags(opened))
 
@@ -186,29 +187,3 @@ def inspect_overlap(store: PathLike, overlap: PathLike) -> Overlap:
         StoreError: One of them is not a store, or a damaged one.
     """
     return summary.overlap(Store(located(store)), Store(located(overlap)))
-
-
-def inspect_reconstruction(
-    run: PathLike, *, data: PathLike, out: PathLike, record: str = "", progress: Progress = silent
-) -> Rebuilt:
-    """Draw a record and its reconstruction by a run's masked model.
-
-    Args:
-        run: Run folder with the whole method.
-        data: Store of the record.
-        out: PNG file to draw.
-        record: Id of the record. By default the first usable record of the test fold.
-        progress: Called with stage, records done and records in all.
-
-    Raises:
-        RunError: The method is not a masked model, or the run holds only its encoder.
-        StoreError: There is no such record, or the model cannot use it.
-        OutputError: `out` does not end in ``.png``, or cannot be written.
-    """
-    picture = Path(out)
-    check_suffix(picture, ".png")
-    opened = open_run(Path(run))
-    rebuilt = rebuild_record(opened, Store(located(data)), record, progress=progress)
-    name = opened.path.resolve().name
-    plot_reconstruction(rebuilt, picture, title=f"{name} ({opened.entry.name}) rebuilds hidden parts")
-    return rebuilt

@@ -1,16 +1,11 @@
-"""``ecgkit.compare_runs`` and its companions: the runs of a folder, their curves, tags, and runs from weights."""
+"""``ecgkit.compare_runs`` and its companions: the runs of a folder, their curves and tags. No model is imported."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ecgkit.api.arguments import PathLike, Settings, assignments, path_or_none
-from ecgkit.atomic import check_output
-from ecgkit.entries import MethodEntry
+from ecgkit.api.arguments import PathLike, path_or_none
 from ecgkit.errors import RunError
-from ecgkit.plugins import host
-from ecgkit.training.curves import Curves, common_metrics, plot_curves, read_curves
-from ecgkit.training.hub import fetch_weights
-from ecgkit.training.published import Imported, import_published
+from ecgkit.training.curves import Curves, common_metrics, plot_curves
 from ecgkit.workspace import registry
 from ecgkit.workspace.registry import State
 from ecgkit.workspace.runs import RunInfo, runs_of
@@ -45,7 +40,7 @@ def compare_runs(
     found = registry.selected(list_runs(paths), method=method, tag=tag, state=state)
     if sort:
         found = registry.ranked(found, sort)
-    runs = [read_curves(run.folder) for run in found]
+    runs = [_curves(run) for run in found]
     known = common_metrics(runs)
     if known and metric not in known:
         raise RunError(f"no run has {metric!r}", f"one of {', '.join(known)}")
@@ -53,6 +48,11 @@ def compare_runs(
     if picture is not None:
         plot_curves(runs, metric, picture)
     return runs
+
+
+def _curves(run: RunInfo) -> Curves:
+    method = f"{run.method} {run.preset}" if run.preset else run.method
+    return Curves(run.folder.resolve().name, method, run.finished, run.planned, run.metrics)
 
 
 def list_runs(paths: Sequence[PathLike] = ()) -> list[RunInfo]:
@@ -126,41 +126,3 @@ def delete_runs(
     """
     found = [registry.find_run(Path(run)) for run in runs]
     return registry.delete(found, runs_of(Path()), confirm)
-
-
-def import_weights(
-    file: PathLike,
-    *,
-    method: str,
-    out: PathLike,
-    source: str = "",
-    settings: Settings = (),
-    overwrite: bool = False,
-) -> Imported:
-    """Make a run folder from published weights with their official parameter names.
-
-    Args:
-        file: File of published weights: ``.pth``, ``.safetensors`` or ``.npz``.
-        method: Method family that the weights belong to.
-        out: Run folder to write.
-        source: Place on a model hub from which to fetch the file, as ``hf://ORGANISATION/NAME``; `file` is then its
-            name there. Empty for a local file.
-        settings: Changes of the settings that no weight depends on, such as ``signal.window=30``.
-        overwrite: Replace an existing run.
-
-    Returns:
-        The number of values and tensors taken, the names of tensors left out, and the cards of the weights.
-
-    Raises:
-        PluginError: There is no such method.
-        RunError: The method has no importer, or the file does not hold its weights.
-        ConfigError: `source` has another form, a setting is wrong, or the library of the hub is not installed.
-        DownloadError: The file cannot be fetched, or is damaged.
-        OutputError: `out` exists, or cannot be written.
-    """
-    entry, folder, changes = host().get(MethodEntry, method), Path(out), assignments(settings)
-    if not source:
-        return import_published(entry, Path(file), folder, settings=changes, overwrite=overwrite)
-    check_output(folder, "run", overwrite=overwrite)
-    fetched = fetch_weights(source, str(file))
-    return import_published(entry, fetched.file, folder, settings=changes, overwrite=overwrite, fetched=fetched.facts)

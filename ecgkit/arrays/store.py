@@ -1,17 +1,19 @@
 """A store that reads like a list: ``ecgkit.open_store(PATH)``."""
 
 from pathlib import Path
-from typing import Any, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, NamedTuple, overload
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecgkit.arrays.windows import WindowDataset
 from ecgkit.errors import StoreError
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
 from ecgkit.store.remote import located
+
+if TYPE_CHECKING:
+    from ecgkit.arrays.windows import WindowDataset
 
 
 class Ecg(NamedTuple):
@@ -95,7 +97,7 @@ class EcgStore:
         """
         return self._ecg(self.store.row(str(record_id)))
 
-    def dataset(self, spec: SignalSpec, *, epoch: int | None = None, seed: int = 0) -> WindowDataset:
+    def dataset(self, spec: SignalSpec, *, epoch: int | None = None, seed: int = 0) -> "WindowDataset":
         """Return a torch Dataset of the records under a signal contract, such as ``encoder.spec``.
 
         Args:
@@ -106,6 +108,8 @@ class EcgStore:
         Raises:
             LeadError: The store has none of the contract's leads.
         """
+        from ecgkit.arrays.windows import WindowDataset  # torch is slow to import
+
         return WindowDataset(self.store, self.rows, spec, epoch=epoch, seed=seed)
 
     def _ecg(self, row: int) -> Ecg:

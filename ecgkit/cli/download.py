@@ -14,7 +14,7 @@ from ecgkit.cli.render import JsonOption, next_is, print_facts, print_json, prog
 from ecgkit.errors import ConfigError
 
 if TYPE_CHECKING:
-    from ecgkit.download import Offer
+    from ecgkit.download.archive import Offer
 
 
 def download(

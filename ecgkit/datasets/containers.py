@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from numpy.lib import format as npy
-from scipy.io import loadmat, whosmat
 
 from ecgkit.datasets.budget import check_inflated, check_memory
 from ecgkit.datasets.matlab import check_matrices, compressed_elements
@@ -272,6 +271,8 @@ def _check_folder(folder: Path) -> int:
 
 
 def _open_mat(file: Path) -> Container:
+    from scipy.io import loadmat, whosmat  # slow to import
+
     with file.open("rb") as stream:
         head = stream.read(128 * 5)
     if head.startswith(_HDF5_MAGIC) or _HDF5_MAGIC in head or b"MATLAB 7.3" in head[:32]:

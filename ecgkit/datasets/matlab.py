@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.io import loadmat, whosmat
 
 from ecgkit.datasets.budget import check_inflated, check_memory
 from ecgkit.errors import RecordError
@@ -46,6 +45,8 @@ def load_arrays(file: Path) -> dict[str, NDArray]:
     Raises:
         RecordError: The file unpacks to more than a record's budget, or an array claims more.
     """
+    from scipy.io import loadmat, whosmat  # slow to import
+
     raw = file.read_bytes()
     check_inflated(compressed_elements(raw), file.name)
     check_matrices(raw, file.name)
@@ -62,6 +63,8 @@ def _is_numeric(value: Any) -> bool:
 
 
 def _load(file: Path, names: list[str] | None) -> dict[str, Any]:
+    from scipy.io import loadmat  # slow to import
+
     raw = file.read_bytes()
     check_inflated(compressed_elements(raw), file.name)
     check_matrices(raw, file.name)

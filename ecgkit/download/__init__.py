@@ -5,6 +5,4 @@ file is written as ``.download/NUMBER.part`` and gets its name when its checksum
 ``.download`` is there, the download is not complete, and `ingest` refuses the folder.
 """
 
-from ecgkit.download.archive import BASE, WORK, Offer, Outcome, client_of, download_archive, look
-
-__all__ = ["BASE", "WORK", "Offer", "Outcome", "client_of", "download_archive", "look"]
+WORK = ".download"

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from ecgkit.archives.card import ArchiveCard
 from ecgkit.atomic import atomic_file, sync_tree
+from ecgkit.download import WORK
 from ecgkit.download.checksums import LIST, parse_checksums, sha256_of
 from ecgkit.download.fetch import Client, Patience
 from ecgkit.errors import DownloadError, OutputError
 from ecgkit.lock import hold
 
 BASE = "https://physionet.org"
-WORK = ".download"
 PARALLEL = 4
 LOOKED_AT = 24  # files whose size is asked for, to estimate the size of all
 CORRUPT_TRIES = 2

@@ -26,7 +26,6 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-import zarr
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
@@ -131,6 +130,8 @@ def write_hdf5(path: Path, contents: Contents) -> None:
 
 def write_zarr(path: Path, contents: Contents) -> None:
     """Write a Zarr group, a folder."""
+    import zarr  # slow to import
+
     group = zarr.open_group(path, mode="w")
     group.attrs[ABOUT] = dict(contents.about)
     arrays = {

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from ecgkit.errors import DatasetError
 from ecgkit.knowledge.labels import PRESENT, UNCERTAIN
 from ecgkit.knowledge.mentions import Mention
 from ecgkit.knowledge.statements import Corpus
 from ecgkit.knowledge.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 MOST_NEEDED = 50  # records, for a large corpus
 
@@ -111,16 +114,20 @@ def _columns(mention: Mention, vocabulary: Vocabulary, keep_children: bool) -> t
     return lineage if keep_children else lineage[-1:]
 
 
-def _records_by_text(corpus: Corpus) -> sparse.csr_array:
+def _records_by_text(corpus: Corpus) -> "sparse.csr_array":
     """Return a matrix ``[R, U]`` with a one where a record contains a text."""
+    from scipy import sparse  # slow to import
+
     starts = np.cumsum([0, *map(len, corpus.records)])
     columns = np.fromiter((i for record in corpus.records for i in record), np.int64, starts[-1])
     shape = (len(corpus.records), len(corpus.texts))
     return sparse.csr_array((np.ones(len(columns), np.int32), columns, starts), shape=shape)
 
 
-def _indicator(columns: Sequence[Sequence[int]], rows: int) -> sparse.csc_array:
+def _indicator(columns: Sequence[Sequence[int]], rows: int) -> "sparse.csc_array":
     """Return a matrix ``[rows, len(columns)]`` with a one at each row index that a column lists."""
+    from scipy import sparse  # slow to import
+
     starts = np.cumsum([0, *map(len, columns)])
     indices = np.fromiter((i for column in columns for i in column), np.int64, starts[-1])
     return sparse.csc_array((np.ones(len(indices), np.int32), indices, starts), shape=(rows, len(columns)))

@@ -24,7 +24,6 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
-import zarr
 from numpy.typing import NDArray
 
 from ecgkit.config import write_yaml
@@ -35,7 +34,7 @@ from ecgkit.knowledge.vocabulary import Vocabulary, as_yaml, read_vocabulary
 from ecgkit.parquet import read_frame, write_frame
 from ecgkit.store.format import file_hash
 from ecgkit.store.products import StoreFolder, found_folder, store_around
-from ecgkit.store.reader import Store
+from ecgkit.store.reader import Store, open_array
 
 KIND = "entity labels"
 DEFAULT_NAME = "labels"
@@ -120,7 +119,7 @@ def _read(path: Path) -> Entities:
     if not (path / MENTIONS).is_file():
         raise StoreError(f"{path} contains no entity labels", remedy=f"{REMAKE} {_owner(path)}")
     try:
-        array = zarr.open_array(path, mode="r")
+        array = open_array(path)
         about: dict[str, Any] = dict(array.attrs)
         values = np.asarray(array[:], np.uint8)
         records = read_frame(path / RECORDS)
@@ -208,6 +207,8 @@ def keep_edited_vocabulary(old: Path, new: Path) -> Path | None:
 
 
 def _write_matrix(folder: Path, entities: Entities, vocabulary_hash: str) -> None:
+    import zarr  # slow to import
+
     rows, columns = entities.values.shape
     array = zarr.create_array(
         folder,

@@ -11,7 +11,6 @@ from functools import cache
 from typing import Literal
 
 import numpy as np
-import scipy.signal
 from numpy.typing import NDArray
 
 from ecgkit.errors import SignalError
@@ -71,6 +70,8 @@ class Butterworth:
         self, signal: NDArray[np.floating], kind: str, edges: tuple[float, ...], fs: float
     ) -> NDArray[np.floating]:
         if self.form == "ba":
+            import scipy.signal  # slow to import
+
             b, a = scipy.signal.butter(self.order, np.squeeze(edges), kind, fs=fs, output="ba")
             return there_and_back(b, a, signal, fs)
         try:
@@ -87,6 +88,8 @@ def there_and_back(
     Raises:
         SignalError: The signal is too short to be padded.
     """
+    import scipy.signal  # slow to import
+
     try:
         return np.asarray(scipy.signal.filtfilt(b, a, signal, axis=-1))
     except ValueError:
@@ -103,6 +106,8 @@ def _sections(
     order: int, edges: tuple[float, ...], kind: str, fs: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return a design's sections ``[S, 6]`` and their states after a constant input ``[S, 2]``."""
+    import scipy.signal  # slow to import
+
     sections = scipy.signal.butter(order, np.squeeze(edges), kind, fs=fs, output="sos")
     return sections, scipy.signal.sosfilt_zi(sections)
 

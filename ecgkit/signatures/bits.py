@@ -4,7 +4,6 @@ import zlib
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft
 
 LEADS = ("I", "II", "V1", "V5")  # two limb and two chest leads: most reduced lead sets keep one of them
 RATE = 200  # points per second, so that a copy that begins between two points of the thin grid is met within 2.5 ms
@@ -51,6 +50,8 @@ def grid_points(samples: int, fs: float) -> int:
 
 def _band(signal: NDArray[np.floating], fs: float, points: int) -> NDArray[np.float64]:
     """Return the band of a signal on a grid of `points` points: filter and resampling in one step."""
+    from scipy import fft  # slow to import
+
     spectrum = fft.rfft(signal.astype(np.float64))
     low, full, end, high = BAND
     frequencies = np.arange(len(spectrum)) * fs / len(signal)

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
-import zarr
 from numpy.typing import NDArray
 
 from ecgkit.addresses import address_of, shown
@@ -41,7 +40,7 @@ class Store:
         self.path = path
         self.attributes = read_attributes(path)
         self.leads: tuple[str, ...] = tuple(self.attributes["leads"])
-        self._array: Any = self._read("signal", lambda part: zarr.open_array(part, mode="r"))
+        self._array: Any = self._read("signal", open_array)
         self._slots = self.table["slot"].to_numpy(np.int64)
         self._sound: set[int] = set()  # rows of records that were compared with their hashes
         self._pieces = pieces_of(path)
@@ -366,6 +365,13 @@ def damaged(path: Path, record_id: str, shard: Path) -> StoreError:
 
 
 @lru_cache(maxsize=1)
+def open_array(folder: Path) -> Any:
+    """Open the array of a store for reading."""
+    import zarr  # slow to import, and not needed for files without a store
+
+    return zarr.open_array(folder, mode="r")
+
+
 def _reopen(path: Path, content_hash: str) -> Store:
     """Open a store that another process has open. The result is cached for all calls in this process."""
     store = Store(path)

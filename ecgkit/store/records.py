@@ -14,14 +14,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-import zarr
 from numpy.typing import NDArray
 
 from ecgkit.errors import StoreError
 from ecgkit.parquet import LongTable, as_frame
 from ecgkit.recording import Recording
 from ecgkit.store import format as fmt
-from ecgkit.store.reader import REMAKE, damaged, read_attributes, read_part, recording_of, table_file
+from ecgkit.store.reader import REMAKE, damaged, open_array, read_attributes, read_part, recording_of, table_file
 from ecgkit.store.remote import pieces_of
 
 
@@ -160,7 +159,7 @@ class RecordTable:
         slot, samples = int(record["slot"]), int(record["samples"])
         start, stop, _ = slice(start, stop).indices(samples)
         time = slice(start, stop) if row in self._sound else slice(0, samples)
-        array: Any = read_part(self.path / "signal", lambda path: zarr.open_array(path, mode="r"))
+        array: Any = read_part(self.path / "signal", open_array)
         shard, pieces = fmt.shard_path(slot // int(array.shards[0])), pieces_of(self.path)
         if pieces is not None:
             pieces.fetch([shard], may_lack=True)

@@ -7,8 +7,6 @@ from typing import Any
 
 from ecgkit.atomic import atomic_file, check_suffix
 from ecgkit.errors import RunError
-from ecgkit.training.run import read_config, read_metrics
-from ecgkit.training.unfinished import finished, is_unfinished, unfinished
 
 WIDTH, HEIGHT = 7.0, 4.2  # inches
 
@@ -35,26 +33,6 @@ class Curves:
         """Return the epochs that have a metric, and its values."""
         known = [(line["epoch"], line[name]) for line in self.metrics if line.get(name) is not None]
         return [epoch for epoch, _ in known], [value for _, value in known]
-
-
-def read_curves(path: Path) -> Curves:
-    """Read the training curves of a run, finished or unfinished.
-
-    Raises:
-        RunError: The folder is not a run, or the run was imported from published weights.
-    """
-    folder = path if path.is_dir() else unfinished(finished(path))
-    entry, config, details = _known(folder, path)
-    metrics = read_metrics(folder)
-    preset = details.get("preset")
-    method = f"{entry.name} {preset}" if preset else entry.name
-    return Curves(folder.resolve().name, method, not is_unfinished(folder), config.recipe.epochs, metrics)
-
-
-def _known(folder: Path, path: Path) -> tuple[Any, Any, dict[str, Any]]:
-    if not folder.is_dir():
-        raise RunError(f"{path} does not exist", "a run of 'ecgkit pretrain', finished or not")
-    return read_config(folder)
 
 
 def common_metrics(runs: Sequence[Curves]) -> list[str]:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import ecgkit
 from ecgkit.archives.card import all_cards
 from ecgkit.cli import build_app
-from ecgkit.download import client_of, download_archive, look
+from ecgkit.download.archive import client_of, download_archive, look
 from ecgkit.download.checksums import parse_checksums
 from ecgkit.download.fetch import Patience
 from ecgkit.errors import DatasetError, DownloadError

@@ -15,9 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize_scalar
 from scipy.special import expit, logit
-from sklearn.isotonic import IsotonicRegression
 
 from ecgkit.evaluation.scores.metrics import Floats, Targets
 
@@ -78,6 +76,8 @@ def fit_calibration(targets: Targets, probabilities: Floats) -> Calibration:
 
 def _temperature(targets: Targets, probabilities: Floats) -> float:
     """Return the T of the lowest cross-entropy; 1 if there is no record."""
+    from scipy.optimize import minimize_scalar  # slow to import, and not needed to apply a calibration
+
     if not targets.size:
         return 1.0
     logits, signs = _logits(probabilities), np.where(targets == 1, 1.0, -1.0)
@@ -90,6 +90,8 @@ def _temperature(targets: Targets, probabilities: Floats) -> float:
 
 
 def _steps(targets: Targets, probabilities: Floats) -> Floats:
+    from sklearn.isotonic import IsotonicRegression  # as above
+
     if not len(targets) or targets.min() == targets.max():
         return np.empty((2, 0))
     fitted = IsotonicRegression(y_min=0, y_max=1, out_of_bounds="clip").fit(probabilities, targets)
