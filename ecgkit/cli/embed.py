@@ -32,7 +32,7 @@ from ecgkit.cli.render import (
     progress,
     say,
 )
-from ecgkit.wording import duration
+from ecgkit.wording import duration, plural, quantity
 
 if TYPE_CHECKING:
     from ecgkit.inference.embed import Embedded
@@ -83,7 +83,7 @@ def embed(
     with progress() as watch:
         made = ecgkit.embed(**given(ecgkit.embed, options), progress=watch)
     took = time.perf_counter() - began
-    say(f"{out}: {made.records:,} records in {duration(took)} ({made.records / max(took, 1e-9):,.0f}/s)")
+    say(f"{out}: {plural(made.records, 'record')} in {duration(took)} ({quantity(made.records / max(took, 1e-9))}/s)")
     rows = [{"array": name, "shape": " x ".join(map(str, shape))} for name, shape in made.shapes.items()]
     print_table("features", rows)
     say(f"table: {len(made.columns)} columns, {', '.join(made.columns[:6])}{', ...' if len(made.columns) > 6 else ''}")

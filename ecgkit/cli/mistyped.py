@@ -37,6 +37,11 @@ def _value(process: Callable[..., Any], parameter: Any, context: Any, value: Any
     Raises:
         ConfigError: The value is missing, or is not allowed.
     """
+    if _is_empty_path(parameter, value):
+        raise ConfigError(
+            f"{_name(parameter)} is empty{origin_of(context, parameter)}",
+            remedy="Give a path. If the command names a variable of the shell, the variable is not set.",
+        )
     try:
         return process(context, value)
     except Exception as error:
@@ -51,6 +56,15 @@ def _value(process: Callable[..., Any], parameter: Any, context: Any, value: Any
         if not allowed:
             raise ConfigError(f"{found}: {getattr(error, 'message', error)}", remedy=_help(context)) from None
         raise ConfigError(found, allowed, did_you_mean(shown, choices)) from None
+
+
+def _is_empty_path(parameter: Any, value: Any) -> bool:
+    """Return whether an argument or a path is given as an empty text, which would stand for the current folder."""
+    about = getattr(parameter, "type", None) or parameter.type_descriptor  # older and newer releases of Typer
+    kind = str(getattr(about, "annotation", getattr(about, "name", "")))
+    names = parameter.param_type_name == "argument" or "path" in kind.lower()
+    given = value if isinstance(value, list | tuple) else [value]
+    return names and "" in given and value != parameter.default
 
 
 def _name(parameter: Any) -> str:

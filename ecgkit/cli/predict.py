@@ -24,7 +24,7 @@ from ecgkit.cli.render import (
     say,
     warn,
 )
-from ecgkit.wording import duration, quantity
+from ecgkit.wording import duration, plural, quantity
 
 if TYPE_CHECKING:
     from ecgkit.inference.predict import Predicted
@@ -124,7 +124,8 @@ def show(made: "Predicted", out: Path, seconds: float, *, calibrated: bool = Fal
 
     Thresholds are those of probabilities that are not calibrated, and the table says so.
     """
-    say(f"{out}: {len(made.table):,} records in {duration(seconds)} ({len(made.table) / max(seconds, 1e-9):,.0f}/s)")
+    rate = quantity(len(made.table) / max(seconds, 1e-9))
+    say(f"{out}: {plural(len(made.table), 'record')} in {duration(seconds)} ({rate}/s)")
     rows = [_row(made, name, "threshold before calibration" if calibrated else "threshold") for name in made.names]
     print_table("predictions", rows[:SHOWN], numeric=[name for name in rows[0] if name != "name"])
     if len(rows) > SHOWN:

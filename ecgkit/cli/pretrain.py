@@ -27,7 +27,7 @@ from ecgkit.cli.training_view import training_view
 from ecgkit.entries import MethodEntry
 from ecgkit.errors import ConfigError
 from ecgkit.plugins import host
-from ecgkit.wording import duration
+from ecgkit.wording import duration, plural
 
 if TYPE_CHECKING:
     from ecgkit.api.training import Pretraining
@@ -267,7 +267,7 @@ def _train(train: "Callable[[Watcher], Pretraining]", as_json: bool) -> None:
 
 def _show(done: "Pretraining") -> None:
     first, last, best = done.metrics[0], done.metrics[-1], done.best
-    say(f"{done.run}: {len(done.metrics)} epochs in {done.seconds:.1f} s")
+    say(f"{done.run}: {plural(len(done.metrics), 'epoch')} in {done.seconds:.1f} s")
     say(
         f"validation loss {first['val_loss']:z.4f} -> {last['val_loss']:z.4f}, "
         f"lowest {best['val_loss']:z.4f} in epoch {best['epoch']}"

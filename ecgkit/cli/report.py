@@ -8,13 +8,15 @@ import typer
 import ecgkit
 from ecgkit.cli import completion
 from ecgkit.cli.render import next_is, progress, say, say_choices
+from ecgkit.wording import plural
 
 
 def report(
     results: Annotated[
         list[Path] | None,
         typer.Argument(
-            help="Folders to search for results, such as run folders. Default: runs.", autocompletion=completion.runs
+            help="Folders to search for results and runs, such as run folders. Default: runs.",
+            autocompletion=completion.runs,
         ),
     ] = None,
     out: Annotated[
@@ -51,7 +53,8 @@ def report(
 ) -> None:
     """Make one HTML page from all results below some folders, or write their tables in other formats.
 
-    The page is a single file and needs no network.
+    The page is a single file and needs no network. It also shows the runs without a result: their losses, settings,
+    data and cost.
     """
     from ecgkit.workspace.defaults import the_results
 
@@ -76,5 +79,5 @@ def report(
     others = [path for path in (md, latex, json, csv) if path is not None]
     page = out or (None if others else Path("report.html"))
     for path in ([page] if page else []) + others:
-        say(f"{len(rows)} results in {path}")
+        say(f"{plural(len(rows), 'result')} in {path}" if rows else f"no result yet; {path} shows the runs")
     next_is(f"open {page} in a browser" if page else "ecgkit report")

@@ -12,6 +12,7 @@ from ecgkit.cli import completion
 from ecgkit.cli.path_or_command import PathOrCommand
 from ecgkit.cli.render import JsonOption, next_is, print_facts, print_json, print_table, say, warn
 from ecgkit.errors import RunError
+from ecgkit.wording import plural
 
 if TYPE_CHECKING:
     from ecgkit.training.curves import Curves
@@ -153,7 +154,7 @@ def run_facts(run: "RunInfo") -> dict[str, str]:
 def run_state(run: "RunInfo") -> str:
     """Return how far a run is, such as "unfinished, 3 of 100 epochs"."""
     if run.finished:
-        return f"finished, {run.epochs} epochs" if run.planned else "imported weights"
+        return f"finished, {plural(run.epochs, 'epoch')}" if run.planned else "imported weights"
     at = f"{run.epochs} of {run.planned} epochs"
     return f"in training, {at} ({run.holder})" if run.holder else f"unfinished, {at}"
 

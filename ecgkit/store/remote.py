@@ -79,13 +79,27 @@ def pieces_of(folder: Path) -> "Pieces | None":
     Raises:
         StoreError: The note of the address is damaged.
     """
+    address = _noted_address(folder)
+    return None if address is None else Pieces(folder, RemoteFiles(address))
+
+
+def named_by_user(place: Path) -> str:
+    """Return how a user names a store: the address of a copy, and otherwise the path.
+
+    Raises:
+        StoreError: The note of the address is damaged.
+    """
+    address = address_of(place) or _noted_address(place)
+    return str(place) if address is None else shown(address)
+
+
+def _noted_address(folder: Path) -> str | None:
     try:
-        address = str(json.loads((folder / NOTE).read_text(encoding="utf-8"))["address"])
+        return str(json.loads((folder / NOTE).read_text(encoding="utf-8"))["address"])
     except OSError:
         return None
     except (ValueError, LookupError, TypeError):
         raise StoreError(f"{folder / NOTE} is damaged", remedy=f"Remove {folder.parent}; it is a copy.") from None
-    return Pieces(folder, RemoteFiles(address))
 
 
 class Pieces:

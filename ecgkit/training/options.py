@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ecgkit.choices import choose
 from ecgkit.progress import Progress, silent
-from ecgkit.wording import duration
+from ecgkit.wording import duration, plural
 
 if TYPE_CHECKING:
     import torch
@@ -202,7 +202,7 @@ class Beginning:
         recipe = self.recipe
         share = recipe.batch_size / (self.processes * recipe.accumulate)
         cut = f" (= {self.processes} processes x {recipe.accumulate} parts x {share:g})"
-        batch = f"{recipe.epochs} epochs of global batch {recipe.batch_size}"
+        batch = f"{plural(recipe.epochs, 'epoch')} of global batch {recipe.batch_size}"
         return f"{batch}{cut if share < recipe.batch_size else ''}, {self.steps * recipe.epochs:,} steps"
 
     def _schedule(self) -> str:

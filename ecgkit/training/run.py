@@ -35,6 +35,7 @@ from ecgkit.plugins import host
 from ecgkit.signatures.table import Signatures, read_signatures
 from ecgkit.training.unfinished import finished, is_unfinished, resume_command, settle, unfinished
 from ecgkit.training.weights import load_weights
+from ecgkit.wording import plural
 
 CONFIG = "config.yaml"
 HUB_CONFIG = "config.json"  # takes its place in a folder of 'ecgkit export --hub'
@@ -237,7 +238,7 @@ def device_name(device: torch.device) -> str:
     """Return a readable name of a device."""
     if device.type == "cuda":
         return str(torch.cuda.get_device_name(device))
-    return f"CPU, {torch.get_num_threads()} threads"
+    return f"CPU, {plural(torch.get_num_threads(), 'thread')}"
 
 
 def read_records(path: Path) -> pd.DataFrame:

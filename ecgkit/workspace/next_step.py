@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ecgkit.entries import MethodEntry
 from ecgkit.plugins import host
+from ecgkit.store.remote import named_by_user
 from ecgkit.workspace.contents import StoreInfo, read_store
 from ecgkit.workspace.runs import CONFIG, RUNS
 
@@ -53,5 +54,5 @@ def after_predictions(results: Sequence[Path], data: Path) -> str:
 
 
 def quoted(path: Path) -> str:
-    """Return a path as it is typed in a shell."""
-    return shlex.quote(str(path))
+    """Return a path as it is typed in a shell. A copy of a remote store is named by its address."""
+    return shlex.quote(named_by_user(path))

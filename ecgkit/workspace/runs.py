@@ -75,6 +75,16 @@ def runs_of(folder: Path) -> list[RunInfo]:
     return sorted(filter(None, map(_readable, found.values())), key=lambda run: (run.ended, str(run.path)))
 
 
+def runs_below(folder: Path) -> list[RunInfo]:
+    """Return the runs at or below a folder, at any depth, sorted by path.
+
+    Hidden folders, and runs whose config cannot be read, are left out.
+    """
+    places = [file.parent for file in sorted(folder.rglob(CONFIG)) if kind_of(file.parent) in (RUN, KIND)]
+    shown = [place for place in places if not any(part.startswith(".") for part in place.relative_to(folder).parts)]
+    return [run for run in map(_readable, shown) if run is not None]
+
+
 def read_run(path: Path) -> RunInfo:
     """Return a run, finished or unfinished.
 

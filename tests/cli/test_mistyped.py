@@ -34,6 +34,25 @@ def test_an_error_shows_the_value_found_and_the_values_allowed(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        (("ingest", "", "--out", "a.zarr"), "SRC"),
+        (("embed", "runs/a", "--data", "", "--out", "a.npz"), "--data"),
+        (("report", "runs", ""), "RESULTS"),
+        (("beats", ""), "STORE"),
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(
+    arguments: tuple[str, ...], name: str, ecgkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = ecgkit(*arguments)
+    assert done.code == 2
+    assert done.err.startswith(f"error: {name} is empty")
+    assert not list(tmp_path.iterdir())
+
+
 def test_every_bounded_option_names_its_bounds(ecgkit, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tests.cli.test_habits import ALL
 

@@ -136,6 +136,13 @@ def test_an_encoder_that_is_gone_or_changed(linear: Path, run: Path, tmp_path: P
 def test_a_folder_without_a_sound_head(linear: Path, tmp_path: Path) -> None:
     with pytest.raises(ResultsError, match="does not exist"):
         open_classifier(tmp_path / "none")
+    run = tmp_path / "run"
+    run.mkdir()
+    with pytest.raises(ResultsError, match=f"run is not a result.*ecgkit probe {run}"):
+        open_classifier(run)
+    result = shutil.copytree(linear, run / "probes/x")
+    with pytest.raises(ResultsError, match=f"Name one of its results, such as {result}"):
+        open_classifier(run)
     broken = shutil.copytree(linear, tmp_path / "broken")
     (broken / STATE).write_bytes(b"not tensors")
     with pytest.raises(ResultsError, match="cannot be read"):

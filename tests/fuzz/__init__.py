@@ -1,4 +1,4 @@
-"""Fuzzing of everything that reads what others wrote: a short run in the suite, a long one by command.
+"""Damaged inputs for every reader of files that others wrote. The suite tries a few; this command tries many:
 
     python -m tests.fuzz NAME --minutes 10
 

@@ -1,6 +1,7 @@
-"""``python -m tests.fuzz NAME --minutes 10``: a long run of one target, guided by coverage where atheris is installed.
+"""``python -m tests.fuzz NAME --minutes 10``: try many inputs on one reader.
 
-The run has limits of memory and of time for each input. Inputs that a reader does not survive are kept in ``--out``.
+Coverage guides the run if atheris is installed. Each input has a limit of memory and of time. Inputs that make a
+reader fail are kept in ``--out``.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Changes of a file that keep most of it: what a hypothesis strategy and the long run without atheris draw from."""
+"""Changes of a file that keep most of it. Hypothesis draws from them, and so does the long run without atheris."""
 
 import random
 import re

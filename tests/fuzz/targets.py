@@ -1,4 +1,4 @@
-"""What is fuzzed. A target reads bytes as the product does; anything but an error of ecgkit is a fault."""
+"""The readers that get damaged inputs. Each reads bytes as ecgkit does. Any error that is not ecgkit's is a fault."""
 
 import atexit
 import io
@@ -50,7 +50,7 @@ class Target:
     Args:
         read: Reads an input. It may raise what `allowed` names and nothing else.
         seeds: Returns sound inputs.
-        allowed: Exceptions that are the product's answer to a bad input.
+        allowed: Exceptions that are ecgkit's answer to a bad input.
     """
 
     read: Callable[[bytes], object]
@@ -79,10 +79,10 @@ WHOLE_ROAD = 64  # for one input in so many, all layouts are asked; the others a
 
 
 class InFolder:
-    """Reads the dataset of a folder with one file, as an ingest does, but for the store.
+    """Reads the dataset of a folder with one file, as an ingest does, without writing a store.
 
-    The folder lies in memory and stays. Its one file is written anew for each input, and the input decides which road
-    is taken, so that a fault can be repeated.
+    The folder lies in memory and is used again. Its file is written anew for each input. Only the input decides which
+    code runs, so that a fault can be repeated.
 
     Args:
         name: Name of the file, relative to the folder.
@@ -120,14 +120,14 @@ class InFolder:
 
 
 def is_recognised(layout: type[Dataset], folder: Path) -> bool:
-    """Ask a layout as `find_dataset` does: one that fails says no."""
+    """Return whether a layout recognises a folder. As in `find_dataset`, a layout that fails does not."""
     with suppress(Exception):
         return layout.recognises(folder)
     return False
 
 
 def read_records(dataset: Dataset, most: int = 8) -> None:
-    """Read the first records of a dataset. An error of one record is no error of the others."""
+    """Read the first records of a dataset. An error in one record does not stop the others."""
     sources = settle(dataset.sources())
     dataset.check(sources)
     for source in sources[:most]:
@@ -191,7 +191,7 @@ def archive(suffix: str, data: bytes) -> None:
 
 @contextmanager
 def _file(name: str, data: bytes) -> Iterator[Path]:
-    """Write a file into a folder in memory that stays for the next input."""
+    """Write a file into a folder in memory, which the next input uses too."""
     path = _folder() / name
     path.write_bytes(data)
     yield path
@@ -306,7 +306,7 @@ def _answers() -> list[bytes]:
 
 
 def _shipped(room: str) -> list[bytes]:
-    """Short files, since an input takes a time that grows with its length."""
+    """Return the shortest files of a room, because a long input takes long to read."""
     import ecgkit
 
     folder = Path(ecgkit.__file__).parent / room

@@ -1,6 +1,6 @@
-"""Every reader answers a damaged input with an error of its own, in bounded time: a few new inputs each time.
+"""Every reader answers a damaged input with an error of ecgkit, and in bounded time. Each run tries a few new inputs.
 
-The long run is ``python -m tests.fuzz NAME --minutes 10``.
+``python -m tests.fuzz NAME --minutes 10`` tries many.
 """
 
 import base64

@@ -25,7 +25,7 @@ from ecgkit.config import build, to_dict
 from ecgkit.errors import ConfigError, ResultsError
 from ecgkit.evaluation.features.cache import weights_sha256
 from ecgkit.evaluation.heads.end_to_end import LayerHead
-from ecgkit.evaluation.results.row import HEAD, ResultRow
+from ecgkit.evaluation.results.row import HEAD, ROW, ResultRow
 from ecgkit.evaluation.scores.calibrators import fit_calibration
 from ecgkit.signal.spec import SignalSpec
 
@@ -224,6 +224,13 @@ def _encoder(encoder: "ProbedEncoder", out: Path, *, trained: bool, whole: bool)
     )
 
 
+def _no_result(folder: Path) -> ResultsError:
+    """Return the error for a folder that is no result, such as a run, whose results lie in its folder ``probes``."""
+    below = sorted(file.parent for file in folder.glob(f"probes/*/{ROW}"))
+    again = f"Name one of its results, such as {below[0]}" if below else f"Make one with: ecgkit probe {folder}"
+    return ResultsError(f"{folder} is not a result", "a folder that 'ecgkit probe' made", again)
+
+
 def read_head(folder: Path) -> tuple[KeptHead, Arrays]:
     """Read the head that a result keeps.
 
@@ -236,6 +243,8 @@ def read_head(folder: Path) -> tuple[KeptHead, Arrays]:
     file = folder / HEAD
     if not folder.is_dir():
         raise ResultsError(f"{folder} does not exist" if not folder.exists() else f"{folder} is a file", "a result")
+    if not (folder / ROW).is_file():
+        raise _no_result(folder)
     if not file.is_file():
         raise ResultsError(f"{folder} keeps no fitted head", "a result of 'ecgkit probe' that does", NOT_KEPT)
     try:

@@ -259,6 +259,18 @@ def find_rows(paths: Sequence[Path]) -> list[tuple[Path, ResultRow]]:
     Raises:
         ResultsError: A path does not exist, or there is no row at all.
     """
+    found = rows_below(paths)
+    if not found:
+        raise no_row(paths)
+    return found
+
+
+def rows_below(paths: Sequence[Path]) -> list[tuple[Path, ResultRow]]:
+    """Return all result rows at or below the given paths, sorted by path; there may be none.
+
+    Raises:
+        ResultsError: A path does not exist, or no path is given.
+    """
     if not paths:
         raise ResultsError("no path of results", remedy="Name a run folder, or a folder above some.")
     found: dict[Path, ResultRow] = {}
@@ -269,14 +281,12 @@ def find_rows(paths: Sequence[Path]) -> list[tuple[Path, ResultRow]]:
         for file in files:
             if not any(part.startswith(".") for part in file.relative_to(path).parts):
                 found[file.resolve()] = load_row(file)
-    if not found:
-        places = ", ".join(str(path) for path in paths)
-        raise ResultsError(
-            f"no result below {places}",
-            "at least one",
-            "Make one with: ecgkit probe",
-        )
     return list(found.items())
+
+
+def no_row(paths: Sequence[Path]) -> ResultsError:
+    """Return the error for paths without a result."""
+    return ResultsError(f"no result below {', '.join(map(str, paths))}", "at least one", "Make one with: ecgkit probe")
 
 
 def finite(value: float) -> float | None:

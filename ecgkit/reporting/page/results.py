@@ -94,6 +94,8 @@ def number_rows(rows: Sequence[tuple[Path, ResultRow]]) -> list[Numbered]:
 
     The page therefore shows no absolute path of the machine that it was made on.
     """
+    if not rows:
+        return []
     folders = [os.path.abspath(path.parent) for path, _ in rows]
     root = Path(os.path.commonpath(folders)).parent
     files = [Path(os.path.abspath(path)).relative_to(root).as_posix() for path, _ in rows]

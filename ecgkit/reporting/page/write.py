@@ -1,4 +1,4 @@
-"""Writes result rows as one self-contained HTML page. It needs no network or other file, and works without scripts.
+"""Writes result rows and runs as one self-contained HTML page. It needs no network or other file, and no script.
 
 The page shows what the rows hold or point to. Its date is that of the results, so the same rows give the same bytes.
 Templates escape every name, and a content security policy allows only the page's own script and embedded pictures. The
@@ -28,6 +28,7 @@ from ecgkit.reporting.page import protocol
 from ecgkit.reporting.page.overview import overview
 from ecgkit.reporting.page.task_parts import task_parts
 from ecgkit.reporting.sections.regression import regression_section
+from ecgkit.reporting.sections.runs import Trained, runs_section
 from ecgkit.reporting.tables.report_tables import ReportTables, report_tables
 
 HERE = Path(__file__).parent
@@ -43,8 +44,9 @@ def write_report(
     title: str = "ecgkit report",
     tables: ReportTables | None = None,
     more: Sequence[Section] = (),
+    trained: Sequence[Trained] = (),
 ) -> None:
-    """Write the report on some result rows as one HTML file.
+    """Write the report on some result rows, or on runs without a result, as one HTML file.
 
     Args:
         rows: Rows and their files, as `ecgkit.evaluation.results.row.find_rows` returns them.
@@ -52,25 +54,31 @@ def write_report(
         title: Title of the page.
         tables: The tables of the rows; None computes them, with significance tests.
         more: Further sections besides the registered ones.
+        trained: Runs without a result.
 
     Raises:
-        ResultsError: There is no row, or a file that a row points to is damaged.
+        ResultsError: There is neither a row nor a run, or a file that a row points to is damaged.
         PluginError: A plugin's section fails.
     """
-    html = render_report(rows, title=title, tables=tables, more=more)
+    html = render_report(rows, title=title, tables=tables, more=more, trained=trained)
     with atomic_file(out) as staging:
         staging.write_text(html, encoding="utf-8", errors="replace", newline="\n")
 
 
 def render_report(
-    rows: Rows, *, title: str = "ecgkit report", tables: ReportTables | None = None, more: Sequence[Section] = ()
+    rows: Rows,
+    *,
+    title: str = "ecgkit report",
+    tables: ReportTables | None = None,
+    more: Sequence[Section] = (),
+    trained: Sequence[Trained] = (),
 ) -> str:
     """Return the report as HTML text; see `write_report`."""
-    if not rows:
+    if not rows and not trained:
         raise ResultsError("there is no result row to report", "at least one", "Make one with: ecgkit probe")
     script = (HERE / "page.js").read_text(encoding="utf-8")
     tables = tables or report_tables(rows)
-    regression = regression_section(tables.targets)
+    own = [regression_section(tables.targets), runs_section(trained)]
     html = (
         _environment()
         .get_template("page.html.j2")
@@ -80,11 +88,12 @@ def render_report(
             runs=len({row.run for _, row in rows}),
             total=len(rows),
             made=_days(rows),
-            stores=_stores(rows),
+            untested=len(trained),
+            stores=_stores(rows, trained),
             numbers=any(row.targets for _, row in rows),
             overview=overview(rows, tables.summary),
             tasks=task_parts(rows, tables.summary.comparisons),
-            sections=[*([regression] if regression else []), *registered_sections(rows), *more],
+            sections=[*filter(None, own), *registered_sections(rows), *more],
             style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
             script=Markup(script),
             script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
@@ -101,9 +110,10 @@ def _days(rows: Rows) -> str:
     return " to ".join(dict.fromkeys(days[:1] + days[-1:]))
 
 
-def _stores(rows: Rows) -> str:
+def _stores(rows: Rows, trained: Sequence[Trained]) -> str:
     """Return the names of the stores with their datasets."""
-    names = list(dict.fromkeys(f"{row.store} ({row.dataset})" for _, row in rows))
+    named = [*(f"{row.store} ({row.dataset})" for _, row in rows), *(run.store for run in trained if run.store)]
+    names = list(dict.fromkeys(named))
     more = len(names) - MOST_STORES
     return ", ".join(names[:MOST_STORES]) + (f" and {more} more" if more > 0 else "")
 
@@ -122,12 +132,12 @@ def _environment() -> Environment:
 
 
 def registered_sections(rows: Rows) -> list[Section]:
-    """Return every registered section that has content.
+    """Return every registered section that has content; none if there is no row.
 
     Raises:
         PluginError: A section fails or is not a section; the message names its plugin.
     """
-    found = [_section(entry, rows) for entry in host().entries(SectionEntry).values()]
+    found = [_section(entry, rows) for entry in host().entries(SectionEntry).values()] if rows else []
     return [section for section in found if section is not None]
 
 

@@ -15,11 +15,12 @@ def training_section(rows: Rows) -> Section | None:
     for _, row in rows:
         if row.training and (row.run, row.training) not in seen:
             seen.append((row.run, row.training))
-    figures = tuple(_figure(run, epochs) for run, epochs in seen)
+    figures = tuple(loss_figure(run, epochs) for run, epochs in seen)
     return Section("Training", figures) if figures else None
 
 
-def _figure(run: str, epochs: Sequence[Mapping[str, Any]]) -> Figure:
+def loss_figure(run: str, epochs: Sequence[Mapping[str, Any]]) -> Figure:
+    """Return the losses of a training by epoch, with all its metrics as a table."""
     columns = tuple(dict.fromkeys(name for epoch in epochs for name in epoch))
     table = Table(columns, tuple(tuple(epoch.get(name) for name in columns) for epoch in epochs))
     numbered = [epoch for epoch in epochs if is_number(epoch.get("epoch"))]
@@ -33,7 +34,7 @@ def _figure(run: str, epochs: Sequence[Mapping[str, Any]]) -> Figure:
     )
     drawn = tuple(curve for curve in series if any(point.y is not None for point in curve.points))
     if not drawn:
-        return Figure(run, "", None, table, "the rows hold no train_loss or val_loss by epoch")
+        return Figure(run, "", None, table, "No epoch has a train_loss or a val_loss.")
     said = " and ".join(f"{curve.name} loss, last {_last(curve):.4g}" for curve in drawn)
     return Figure(
         f"{run}: loss by epoch", f"{said}, of {run} by epoch", Plot("epoch", "loss", drawn, whole_x=True), table
