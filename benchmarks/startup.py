@@ -60,11 +60,22 @@ def help_page(runs: int) -> None:
 def commands(runs: int, folder: Path) -> None:
     """Measure the light commands on a small simulated store and a run of one epoch."""
     ecgkit = ("-m", "ecgkit")
-    small = ("--set", "width=16", "--set", "depth=1", "--set", "heads=1", "--set", "head_width=16", "--epochs", "1")
     for made in (
         ("simulate", "cohort", "--records", "60"),
         ("ingest", "cohort", "--out", "cohort.zarr"),
-        ("pretrain", "--method", "stmem", "--preset", "tiny", *small, "--data", "cohort.zarr", "--out", "runs/a"),
+        (
+            "pretrain",
+            "--method",
+            "stmem",
+            "--preset",
+            "tiny",
+            "--epochs",
+            "1",
+            "--data",
+            "cohort.zarr",
+            "--out",
+            "runs/a",
+        ),
     ):
         processor_seconds(*ecgkit, *made, folder=folder)
     record = str(next(iter(sorted(folder.glob("cohort/**/*.hea")))))

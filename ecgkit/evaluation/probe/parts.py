@@ -16,6 +16,7 @@ from ecgkit.signatures.compare import find_copies
 from ecgkit.signatures.make import store_signatures
 from ecgkit.store.reader import Store
 from ecgkit.tasks.data import TaskData
+from ecgkit.wording import plural
 
 NAMED = 5  # pairs of records that a result names
 REMEMBERED = 64  # comparisons that this process remembers: a suite repeats each for every encoder, head and seed
@@ -100,7 +101,9 @@ def overlap_words(found: OverlapFacts) -> str:
 def copies_words(found: OverlapFacts) -> str:
     """Describe in words which test records have the signature of a record of another part."""
     more = ", ..." if found.copies > len(found.pairs) else ""
+    one = found.copies == 1
     return (
-        f"{found.copies} test records have the waveform signature of a training or validation record, so they are "
-        f"copies of it or of a rhythm too regular to tell: {', '.join(found.pairs)}{more}"
+        f"{plural(found.copies, 'test record')} {'has' if one else 'have'} the waveform signature of a training or "
+        f"validation record. {'It is a copy' if one else 'They are copies'} of it, or the rhythm is too regular to "
+        f"tell: {', '.join(found.pairs)}{more}"
     )
