@@ -95,9 +95,8 @@ def report(
     page = _page(out, forms, [option for option, value in only_page.items() if value is not None])
     several = [results] if isinstance(results, str | Path) else results
     folders = the_results(several)
-    rows, trained = rows_below(folders), []
-    if page is not None:
-        trained = _without_result(rows, folders)
+    rows = rows_below(folders)
+    trained = _without_result(rows, folders) if page is not None else []
     if not rows and (not trained or any(value is not None for value in (*forms.values(), *only_page.values()))):
         raise no_row(folders)
     tables = report_tables(rows, tests=tests, progress=of_stage(progress, "tests"))

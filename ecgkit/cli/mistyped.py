@@ -64,7 +64,7 @@ def _is_empty_path(parameter: Any, value: Any) -> bool:
     kind = str(getattr(about, "annotation", getattr(about, "name", "")))
     names = parameter.param_type_name == "argument" or "path" in kind.lower()
     given = value if isinstance(value, list | tuple) else [value]
-    return names and "" in given and value != parameter.default
+    return bool(names and "" in given and value != parameter.default)
 
 
 def _name(parameter: Any) -> str:
