@@ -11,6 +11,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from numcodecs import blosc
 from numpy.typing import NDArray
 
 from ecgkit.ingestion import ingest
+from ecgkit.signal.compact import CompactWindows
 from ecgkit.signal.filters import Butterworth
 from ecgkit.signal.spec import SignalSpec
 from ecgkit.store.reader import Store
@@ -70,6 +72,7 @@ def main() -> None:
 def measure(store: Store, spec: SignalSpec, runs: int) -> None:
     """Print the table."""
     view = open_view(store, spec)
+    assert isinstance(view.signal, CompactWindows)
     counts = np.ascontiguousarray(view.signal.records["counts"])
     R, L, W = counts.shape
     stored = sum(file.stat().st_size for file in (store.path / "signal").rglob("*") if file.is_file()) / R
@@ -90,6 +93,10 @@ def measure(store: Store, spec: SignalSpec, runs: int) -> None:
 
     windows = Windows(view, np.zeros(R, np.int64))
 
+    def unpack(packed: list[bytes]) -> None:
+        for row in rows:
+            blosc.decompress(packed[row], record)
+
     def floats() -> None:
         for some in batches:
             windows[some]
@@ -102,12 +109,7 @@ def measure(store: Store, spec: SignalSpec, runs: int) -> None:
     for name, level, shuffle in COMPRESSORS:
         packed = [blosc.compress(signal, name.encode(), level, shuffle) for signal in counts]
         kind = "byte" if shuffle == blosc.SHUFFLE else "bit"
-        show(
-            f"{name} with {kind} shuffle, by record",
-            sum(map(len, packed)) / R,
-            lambda packed=packed: [blosc.decompress(packed[row], record) for row in rows],
-            R,
-        )
+        show(f"{name} with {kind} shuffle, by record", sum(map(len, packed)) / R, partial(unpack, packed), R)
     for block in (W, BLOCK):
         show(f"least bits per lead and {block} samples", least_width(counts, block), None)
     of_floats, of_counts = cost(floats, R, runs), cost(plain, R, runs)
