@@ -1,6 +1,7 @@
 """``ecgkit.relabel``: change labels, reports, patients, folds and other facts of a store, with a log."""
 
 from pathlib import Path
+from typing import Any
 
 import pyarrow.parquet as pq
 
@@ -43,21 +44,18 @@ def relabel(store: PathLike, table: PathLike, *, record_column: str = RECORD_ID)
             f"one of {', '.join(found.columns)}"[:300],
             "Name the column of record ids with --record-column.",
         )
-    ids = [str(row[record_column] or "") for row in found.rows]
+    ids = [cell or "" for cell in found.column(record_column)]
     if len(set(ids)) < len(ids):
         twice = next(record for n, record in enumerate(ids) if record in ids[:n])
         raise DatasetError(f"{path} lists record {twice!r} twice", "one row per record")
     schema = pq.read_schema(opened.path / fmt.RECORDS)
     types = {name: schema.field(name).type for name in schema.names}
-    for row in found.rows:
-        if PATIENT_ID in row:
-            row[PATIENT_ID] = plain_id(row[PATIENT_ID])
-    values = {
-        name: {
-            record: as_column(name, types[name], row[name], codes_of) if name in types else None
-            for record, row in zip(ids, found.rows, strict=True)
-        }
-        for name in found.columns
-        if name != record_column
-    }
+    values: dict[str, dict[str, Any]] = {}
+    for name in found.columns:
+        cells = map(plain_id, found.column(name)) if name == PATIENT_ID else found.column(name)
+        if name != record_column:
+            values[name] = {
+                record: as_column(name, types[name], cell, codes_of) if name in types else None
+                for record, cell in zip(ids, cells, strict=True)
+            }
     return relabel_store(opened.path, values, {"file": path.name, "sha256": fmt.file_hash(path)})

@@ -24,7 +24,7 @@ from ecgkit.datasets.spool import Spool
 from ecgkit.datasets.stacked import largest_value, read_from
 from ecgkit.datasets.stacks import Stack, find_stacks, stacks_of, stated_in
 from ecgkit.datasets.stores import is_store
-from ecgkit.datasets.tables import Table, read_table
+from ecgkit.datasets.tables import Table, columns_of
 from ecgkit.datasets.walk import Refused, walk_for
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import DatasetError, RecordError
@@ -143,7 +143,7 @@ class Arrays(Dataset):
     def _is_table_without_ids(self) -> bool:
         """Return whether the user names a table that can only follow the order of the files."""
         table = self.given.table
-        return table is not None and not self.given.record_column and not likely_column(read_table(table))
+        return table is not None and not self.given.record_column and not likely_column(columns_of(table))
 
     def _samples(self, stack: Stack, place: int) -> Any:
         return read_from(self.folder, stack.path, stack.name, stack.letters, place)
@@ -155,8 +155,7 @@ class Arrays(Dataset):
             columns |= open_container(self.folder, other.path).lists(stack.records, named=stem(other.path))
         if not columns or not stack.records > 1:
             return sources
-        rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
-        return describe(self, sources, Table(stack.path, tuple(columns), rows), in_order=True)
+        return describe(self, sources, Table.of(stack.path, columns), in_order=True)
 
     def _tell(self, signals: Sequence[Stack]) -> None:
         records = sum(stack.records for stack in signals)

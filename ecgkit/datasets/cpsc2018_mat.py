@@ -19,7 +19,7 @@ from ecgkit.datasets.header import Header
 from ecgkit.datasets.header_folder import first_headers
 from ecgkit.datasets.matlab import load_struct
 from ecgkit.datasets.paths import check_inside
-from ecgkit.datasets.tables import Row, read_rows, sources_of, text
+from ecgkit.datasets.tables import Row, sources_of, stream_rows, text
 from ecgkit.datasets.walk import walk_named
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import RecordError
@@ -52,9 +52,8 @@ class Cpsc2018Mat(Dataset):
         files, self.not_entered = walk_named(self.root, lambda name: name == TABLE or name.endswith(".mat"))
         paths = {PurePosixPath(path).stem: path for path in files if path.endswith(".mat")}
         tables = [self.root / path for path in files if PurePosixPath(path).name == TABLE]
-        rows = [row for table in tables for row in read_rows(table, ("Recording", LABELS[0]))]
-        for row in rows:
-            row["path"] = paths.get(text(row["Recording"]) or "", f"{row['Recording']}.mat")
+        listed = (row for table in tables for row in stream_rows(table, ("Recording", LABELS[0])))
+        rows = ({**row, "path": paths.get(text(row["Recording"]) or "", f"{row['Recording']}.mat")} for row in listed)
         return sources_of(rows, _source, record_id="Recording", path="path")
 
     def header(self, source: Source) -> Header:

@@ -9,10 +9,9 @@ import numpy as np
 
 from ecgkit.datasets.channels import microvolts_of
 from ecgkit.datasets.roles import KNOWN
-from ecgkit.datasets.tables import csv_form
+from ecgkit.datasets.table_files import HEAD, csv_form
 from ecgkit.leads import find_lead
 
-_HEAD = 1 << 16
 _LINES = 1000
 _UNIT = re.compile(r"[(\[]([^()\[\]]+)[)\]]")
 _TIMES = ("time", "t", "times", "timestamp", "seconds", "sec", "ms", "milliseconds")
@@ -58,12 +57,12 @@ def find_form(file: Path) -> Form | None:
     """Return how a file of samples is written; None if its rows are no samples of leads."""
     try:
         with file.open("rb") as stream:
-            raw = stream.read(_HEAD)
+            raw = stream.read(HEAD)
         encoding, separator, notes = csv_form(raw, file.name)
     except (OSError, ValueError):
         return None
     lines = raw.decode(encoding, "replace").splitlines()
-    whole = lines if len(raw) < _HEAD else lines[:-1]  # the last line may be cut
+    whole = lines if len(raw) < HEAD else lines[:-1]  # the last line may be cut
     rows = list(csv.reader(whole[:_LINES], delimiter=separator))
     if not rows:
         return None

@@ -18,7 +18,7 @@ from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.matlab import load_arrays
 from ecgkit.datasets.paths import check_inside
-from ecgkit.datasets.tables import Row, number, read_rows, sources_of, text
+from ecgkit.datasets.tables import Row, number, sources_of, stream_rows, text
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.leads import STANDARD_LEADS
@@ -44,7 +44,7 @@ class FairseqSignals(Dataset):
         if not any((root / folder).is_dir() for folder in (ORIGINAL, STANDARDISED)):
             return False
         try:
-            return bool(read_rows(root / TABLE, ("save_file",)))
+            return next(stream_rows(root / TABLE, ("save_file",)), None) is not None
         except DatasetError:
             return False
 
@@ -54,7 +54,7 @@ class FairseqSignals(Dataset):
 
     def sources(self) -> Sequence[Source]:
         """List the records of ``meta.csv``."""
-        rows = read_rows(self.root / TABLE, ("save_file",))
+        rows = stream_rows(self.root / TABLE, ("save_file",))
         folder = self._folder
         return sources_of(rows, lambda row: _source(row, folder), record_id="save_file", path="save_file")
 

@@ -17,7 +17,7 @@ from ecgkit.datasets.containers import open_container, suffix_of
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.paths import check_inside
 from ecgkit.datasets.stacked import read_from
-from ecgkit.datasets.tables import Row, number, read_rows, sources_of, text
+from ecgkit.datasets.tables import Row, number, sources_of, stream_rows, text
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import RecordError
 from ecgkit.leads import LEAD_SETS
@@ -42,7 +42,7 @@ class Manifest(Dataset):
 
     def sources(self) -> Sequence[Source]:
         """List the rows of ``manifest.csv``."""
-        return sources_of(read_rows(self.root / TABLE, REQUIRED), _source, record_id="path", path="path")
+        return sources_of(stream_rows(self.root / TABLE, REQUIRED), _source, record_id="path", path="path")
 
     def header(self, source: Source) -> Header:
         """Read the shape of an array."""

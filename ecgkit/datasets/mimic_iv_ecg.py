@@ -65,7 +65,7 @@ class MimicIvEcg(Dataset):
         """Return some columns of a table by study; no row if the table was not downloaded."""
         file = self.root / name
         rows = stream_rows(file, needed) if file.is_file() else iter(())
-        return Keyed(rows, lambda row: text(row["study_id"]) or "", kept)
+        return Keyed(((text(row["study_id"]) or "", row) for row in rows), kept)
 
     def _source(self, row: Row, measured: Row) -> Source:
         statements = [text(measured.get(name)) for name in STATEMENTS]

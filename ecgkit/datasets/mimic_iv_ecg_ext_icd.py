@@ -48,7 +48,7 @@ class MimicIvEcgExtIcd(MimicIvEcg):
     def sources(self) -> Sequence[Source]:
         """List the records of ``record_list.csv`` with their reports, and with the diagnoses of their stays."""
         table = stream_rows(next(_tables(self.root)), REQUIRED)
-        rows = Keyed(table, lambda row: text(row["study_id"]) or "", KEPT)
+        rows = Keyed(((text(row["study_id"]) or "", row) for row in table), KEPT)
         sources = Spool(self._with_diagnoses(source, rows.get(source.record_id)) for source in super().sources())
         published = {source.patient_id for source in sources if source.fold}
         return Spool(source if source.fold or source.patient_id in published else _train(source) for source in sources)

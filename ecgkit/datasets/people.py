@@ -11,15 +11,17 @@ from pathlib import Path
 
 from ecgkit.datasets.base import FOLDS, RESERVED, Dataset, Source, hashed_fold
 from ecgkit.datasets.comments import Comments, parse_age, parse_comments, parse_sex, split_codes
-from ecgkit.datasets.matching import likely_column, match_rows, no_match
+from ecgkit.datasets.matching import Match, Names, likely_column, match_rows, no_match
+from ecgkit.datasets.repeats import repeated
 from ecgkit.datasets.roles import Roles, check_column, find_roles, is_true
-from ecgkit.datasets.spool import Spool
+from ecgkit.datasets.spool import Keyed, Spool
 from ecgkit.datasets.table_notes import notes_of_folds, notes_of_match
 from ecgkit.datasets.tables import SUFFIXES, Row, Table, number, read_table, text
 from ecgkit.errors import DatasetError, RecordError
 
 # Words for the parts of a split, and their folds; training records are spread over folds 1 to 8.
 _PARTS = {"train": 0, "training": 0, "val": 9, "valid": 9, "validation": 9, "dev": 9, "test": 10, "testing": 10}
+_FIRST, _LAST = {"0", "0.0"}, {"10", "10.0"}  # folds count from 0 if the first and not the last is there
 _EXAMPLES = 3
 
 
@@ -50,7 +52,8 @@ def introduce(dataset: Dataset) -> Sequence[Source]:
 
 def _described_by_found_table(dataset: Dataset, sources: Sequence[Source]) -> Sequence[Source]:
     """Use the one table beside the files that names their records, if there is one."""
-    found = []
+    found: list[tuple[Table, Match]] = []
+    names = None
     for path in tables_beside(dataset.root):
         if path.name in dataset.own_tables or any(source.path == path.name for source in sources):
             continue  # it is read already, or its rows are samples
@@ -59,17 +62,18 @@ def _described_by_found_table(dataset: Dataset, sources: Sequence[Source]) -> Se
         except DatasetError as error:
             dataset.findings.append(f"not used: {error}")
             continue
-        wanted = dataset.given.record_column
+        wanted, names = dataset.given.record_column, names or Names(sources)
         is_known = not wanted or wanted in table.columns
-        if is_known and match_rows(table, sources, wanted, in_order=dataset.in_order):
-            found.append(table)
+        match = match_rows(table, names, wanted, in_order=dataset.in_order) if is_known else None
+        if match:
+            found.append((table, match))
         else:
-            reason = no_match(table, sources, wanted or likely_column(table))
+            reason = no_match(table, sources, wanted or likely_column(table.columns))
             dataset.findings.append(f"not used: {reason}")
     if len(found) > 1:
-        names = ", ".join(table.name for table in found)
-        dataset.findings.append(f"not used: {names} all name the records; choose one with --table")
-    return describe(dataset, sources, found[0], in_order=dataset.in_order) if len(found) == 1 else sources
+        all_ = ", ".join(table.name for table, _ in found)
+        dataset.findings.append(f"not used: {all_} all name the records; choose one with --table")
+    return _join(dataset, sources, *found[0]) if len(found) == 1 else sources
 
 
 def tables_beside(root: Path) -> list[Path]:
@@ -92,27 +96,36 @@ def describe(dataset: Dataset, sources: Sequence[Source], table: Table, *, in_or
     Raises:
         DatasetError: The table names none of the records.
     """
-    roles = find_roles(table, dataset.given)
-    match = match_rows(table, sources, roles.record, in_order=in_order)
+    column = dataset.given.record_column if dataset.given.record_column in table.columns else ""
+    match = match_rows(table, Names(sources), column, in_order=in_order)
     if match is None:
-        raise no_match(table, sources, roles.record or likely_column(table))
+        raise no_match(table, sources, column or likely_column(table.columns))
+    return _join(dataset, sources, table, match)
+
+
+def _join(dataset: Dataset, sources: Sequence[Source], table: Table, match: Match) -> Sequence[Source]:
+    """Return the sources with what their rows say of them; see `describe`."""
+    roles = find_roles(table, dataset.given)
     dataset.described_by = table.name
     dataset.columns |= set(table.columns)
     dataset.findings += [*table.notes, *notes_of_match(table, sources, match, roles), *_notes_of_blanks(table, roles)]
-    by_order = likely_column(table) if not match.column else ""
-    if by_order and len({row[by_order] for row in table.rows}) < len(table.rows):
+    by_order = likely_column(table.columns) if not match.column else ""
+    if by_order and repeated(lambda: table.column(by_order)):
         by_order = ""
     reader = _Reader(table, roles, {match.column, by_order})
+    about = ((str(place), row) for place, row in zip(match.places, table.rows(), strict=True) if place >= 0)
+    rows = Keyed(about, table.columns)
+    listed = zip(sources, match.rows >= 0, match.is_twice, strict=True)
     return Spool(
-        _introduced(source, match.rows.get(place), place in match.twice, reader, by_order)
-        for place, source in enumerate(sources)
+        _introduced(source, rows.get(str(place)) if is_listed else None, is_twice, reader, by_order)
+        for place, (source, is_listed, is_twice) in enumerate(listed)
     )
 
 
 def _notes_of_blanks(table: Table, roles: Roles) -> list[str]:
     """Say that blanks around patient ids are removed, so that " 1" and "1" are one patient; see `Source`."""
-    ids = [row.get(roles.patient) or "" for row in table.rows]
-    changed = sum(one != one.strip() for one in ids)
+    ids = table.column(roles.patient) if roles.patient else ()
+    changed = sum(one != one.strip() for one in ids if one)
     return [f"blanks around the patient ids of {changed} records were removed"] if changed else []
 
 
@@ -141,8 +154,9 @@ class _Reader:
         self.table = table
         self.roles = roles
         self._others = [column for column in table.columns if column not in roles.used | keys]
-        cells = {(row[roles.fold] or "").strip() for row in table.rows} if roles.fold else set()
-        self._first_fold = 0 if {"0", "0.0"} & cells and not {"10", "10.0"} & cells else 1
+        cells = ((cell or "").strip() for cell in (table.column(roles.fold) if roles.fold else ()))
+        ends = {cell for cell in cells if cell in _FIRST | _LAST}
+        self._first_fold = 0 if ends and ends <= _FIRST else 1
 
     def describe(self, source: Source, row: Row) -> Source:
         """Return a source with what its row says; an empty cell changes nothing.

@@ -3,12 +3,15 @@
 `ecgkit.datasets.row_form` says what such tables look like. Their other columns describe the records.
 """
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ecgkit.datasets.arrays import stem
@@ -21,8 +24,10 @@ from ecgkit.datasets.parquet_rows import read_lists, read_numbers
 from ecgkit.datasets.paths import check_inside, read_range, size_and_time, stamp_of
 from ecgkit.datasets.people import describe
 from ecgkit.datasets.row_form import RowForm, cells_of, csv_rows, find_row_form
+from ecgkit.datasets.spool import Spool
 from ecgkit.datasets.stacked import largest_value
-from ecgkit.datasets.tables import Row, Table, parquet_rows
+from ecgkit.datasets.table_files import Block, parquet_blocks, rows_at_a_time
+from ecgkit.datasets.tables import Table
 from ecgkit.datasets.walk import walk_for
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import DatasetError, RecordError
@@ -55,7 +60,9 @@ class RecordRows(Dataset):
     def sources(self) -> Sequence[Source]:
         """List the rows of all tables that hold samples, with what their other columns say."""
         files, self.not_entered = walk_for(self.root, _is_table, SUFFIXES)
-        found: list[Source] = []
+        return Spool(self._each(files))
+
+    def _each(self, files: Sequence[str]) -> Iterator[Source]:
         for path in files:
             form = _form(self.folder, path)
             if form is None:
@@ -63,10 +70,10 @@ class RecordRows(Dataset):
             self.findings += [*form.notes, f"{path}: {form.told}"]
             try:
                 with one_error(path, "a table with one row per record"):
-                    found += self._records(path, form)
+                    found = self._records(path, form)
             except (RecordError, DatasetError) as error:
-                found.append(Source(record_id=stem(path), path=path, problem=str(error)))
-        return found
+                found = [Source(record_id=stem(path), path=path, problem=str(error))]
+            yield from found
 
     def check(self, sources: Sequence[Source]) -> None:
         """Refuse samples of which nobody states the rate, the leads or the unit.
@@ -105,14 +112,12 @@ class RecordRows(Dataset):
 
     def _records(self, path: str, form: RowForm) -> Sequence[Source]:
         check_inside(self.folder, path)
-        cells, places = _described(self.folder / path, form)
-        sources = [
+        table, places = _described(self.folder / path, path, form)
+        sources = Spool(
             Source(record_id=f"{stem(path)}[{n}]", path=path, extra={"table_row": place})
             for n, place in enumerate(places)
-        ]
-        if not form.others or not sources:
-            return sources
-        return describe(self, sources, Table(path, form.others, cells), in_order=True)
+        )
+        return describe(self, sources, table, in_order=True) if table.columns and places else sources
 
     def _form_of(self, source: Source) -> RowForm:
         check_inside(self.folder, source.path)
@@ -150,21 +155,24 @@ def _form_now(folder: Path, path: str, stamp: tuple[int, int]) -> RowForm | None
     return find_row_form(folder / path)
 
 
-def _described(file: Path, form: RowForm) -> tuple[list[Row], list[int]]:
-    """Return the cells of the columns without samples, as texts, and the place of each record in the file."""
+def _described(file: Path, name: str, form: RowForm) -> tuple[Table, Sequence[int]]:
+    """Return the columns without samples as a table, and the place of each record in the file."""
     if file.suffix.lower() == ".parquet":
-        import pyarrow.parquet as pq
-
         with file.open("rb") as stream:
             count = pq.read_metadata(stream).num_rows
-        return parquet_rows(file, form.others), list(range(count))
+        return Table(name, parquet_blocks(file, form.others)), range(count)
+    places = array("Q")
+    return Table(name, _csv_blocks(file, form, places)), places
+
+
+def _csv_blocks(file: Path, form: RowForm, places: "array[int]") -> Iterator[Block]:
+    """Yield the columns without samples of a CSV file, and add the place of each row to `places`."""
     index = [form.names.index(name) for name in form.others]
-    found, places = [], []
-    for place, cells in csv_rows(file, form):
-        known = [cells[at].strip() if at < len(cells) else "" for at in index]
-        found.append({name: cell or None for name, cell in zip(form.others, known, strict=True)})
-        places.append(place)
-    return found, places
+    rows = csv_rows(file, form)
+    while some := list(islice(rows, rows_at_a_time(len(form.names)))):
+        places.extend(place for place, _ in some)
+        cells = [[(row[at].strip() if at < len(row) else "") or None for _, row in some] for at in index]
+        yield Block(form.others, cells)
 
 
 def _csv_row(folder: Path, path: str, form: RowForm, place: int) -> NDArray[np.float64]:

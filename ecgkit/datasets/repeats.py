@@ -2,11 +2,14 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import numpy as np
 
+A = TypeVar("A", str, str | None)
 
-def repeated(texts: Callable[[], Iterable[str]]) -> list[str]:
+
+def repeated(texts: Callable[[], Iterable[A]]) -> list[A]:
     """Return the texts that occur more than once, in the order of their first occurrence.
 
     Args:

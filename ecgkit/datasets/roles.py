@@ -1,11 +1,11 @@
 """Find out which column of a table holds what: the patient, the labels, the fold, and so on."""
 
 import re
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 
 from ecgkit.datasets.given import Given
-from ecgkit.datasets.tables import Row, Table
+from ecgkit.datasets.tables import Table
 from ecgkit.errors import DatasetError, did_you_mean
 
 # Names of columns that mean one thing in the datasets of this field, most usual first; letters and digits only.
@@ -84,7 +84,7 @@ def find_roles(table: Table, given: Given) -> Roles:
         record=found["record"],
         patient=found["patient"],
         labels=labels,
-        indicators=frozenset(column for column in labels if _is_indicator(table.rows, column)),
+        indicators=frozenset(column for column in labels if _answers(table.column(column)) & TRUE),
         fold=found["fold"],
         report=found["report"],
         age=found["age"],
@@ -113,17 +113,21 @@ def check_column(columns: Sequence[str], column: str, option: str, table: str) -
         )
 
 
-def _is_indicator(rows: Sequence[Row], column: str) -> bool:
-    """Return whether a column only says yes or no, and says yes at least once."""
-    values = {_plain(row[column]) for row in rows}
-    return values <= FALSE | TRUE and bool(values & TRUE)
+def _answers(cells: Iterable[str | None]) -> set[str]:
+    """Return the different cells of a column, in plain form, if all of them say yes or no; else nothing."""
+    answers = set[str]()
+    for cell in cells:
+        answer = _plain(cell)
+        if answer not in FALSE and answer not in TRUE:
+            return set()
+        answers.add(answer)
+    return answers
 
 
 def indicators_in(table: Table, used: Set[str]) -> list[str]:
     """Return the columns without a role that only say yes or no, and say both."""
-    rows = table.rows
-    free = [column for column in table.columns if column not in used and _is_indicator(rows, column)]
-    return [column for column in free if {_plain(row[column]) for row in rows} & FALSE - {""}]
+    answers = {column: _answers(table.column(column)) for column in table.columns if column not in used}
+    return [column for column, said in answers.items() if said & TRUE and said & FALSE - {""}]
 
 
 def is_true(cell: str | None) -> bool:

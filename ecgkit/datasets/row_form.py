@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ecgkit.datasets.tables import csv_form
+from ecgkit.datasets.table_files import HEAD, csv_form
 from ecgkit.leads import find_lead
 
 # A table has fewer numbered columns, such as report_0 to report_17, if they are no samples.
 FEWEST_SAMPLES = 50
-_HEAD = 1 << 16
 _LONGEST_LINE = 1 << 26
 _OF_LEAD = re.compile(r"(.+?)[_\-. :](\d+)")
 _OF_RECORD = re.compile(r"(\D*?)(\d+)")
@@ -92,7 +91,7 @@ def _depth(kind: Any, types: Any) -> int:
 def _of_csv(file: Path) -> RowForm | None:
     try:
         with file.open("rb") as stream:
-            head = stream.read(_HEAD)
+            head = stream.read(HEAD)
             encoding, separator, notes = csv_form(head, file.name)
             stream.seek(0)
             line = stream.readline(_LONGEST_LINE).decode(encoding).strip("\r\n")

@@ -4,7 +4,7 @@ Lead names and units come from the header, such as ``V1 (uV)``, and the rate fro
 header needs the names of its leads from the user. A file of records, whose rows are no samples, is not read as one.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -23,8 +23,9 @@ from ecgkit.datasets.header import Header
 from ecgkit.datasets.missing import Stated, ask_for_missing
 from ecgkit.datasets.paths import check_inside, size_and_time, stamp_of
 from ecgkit.datasets.people import describe
+from ecgkit.datasets.spool import Spool
 from ecgkit.datasets.stacked import largest_value
-from ecgkit.datasets.tables import Row, Table
+from ecgkit.datasets.tables import Table
 from ecgkit.datasets.walk import walk_for
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import RecordError
@@ -65,15 +66,17 @@ class SampleTables(Dataset):
         first = next(form for path in paths if (form := _form(self.folder, path)))
         self.findings += [*first.notes, f"{len(paths)} CSV files of samples: {first.told}"]
         if not self._record_column(first):
-            return [Source(record_id=stem(path), path=path) for path in paths]
-        found: list[Source] = []
+            return Spool(Source(record_id=stem(path), path=path) for path in paths)
+        return Spool(self._each(paths))
+
+    def _each(self, paths: Sequence[str]) -> Iterator[Source]:
         for path in paths:
             try:
                 with one_error(path, "a CSV file of samples"):
-                    found += self._records(path, found)
+                    found = self._records(path)
             except RecordError as error:
-                found.append(Source(record_id=stem(path), path=path, problem=str(error)))
-        return found
+                found = [Source(record_id=stem(path), path=path, problem=str(error))]
+            yield from found
 
     def check(self, sources: Sequence[Source]) -> None:
         """Refuse samples of which nobody states the rate, the leads or the unit.
@@ -149,7 +152,7 @@ class SampleTables(Dataset):
         own = whole.loc[[source.extra["csv_record"]]]
         return _matrix(own, source.path)
 
-    def _records(self, path: str, before: Sequence[Source]) -> Sequence[Source]:
+    def _records(self, path: str) -> Sequence[Source]:
         """Return the records of a file with a column of ids, with the other columns of each record's first row."""
         form = _form(self.folder, path)
         assert form is not None  # only such files are asked for
@@ -158,11 +161,10 @@ class SampleTables(Dataset):
         self.columns |= {column, *others}
         first = _first_rows(self.folder, path, column, tuple(others))
         sources = [Source(record_id=str(key), path=path, extra={"csv_record": key}) for key in first.index]
-        cells: list[Row] = first.to_dict("records")  # type: ignore[assignment]
-        rows: list[Row] = [{column: str(key), **row} for key, row in zip(first.index, cells, strict=True)]
         if not others:
             return sources
-        return describe(self, sources, Table(path, (column, *others), rows), in_order=True)
+        cells = {name: first[name].tolist() for name in others}
+        return describe(self, sources, Table.of(path, {column: list(first.index), **cells}), in_order=True)
 
 
 def _is_whole(source: Source) -> bool:

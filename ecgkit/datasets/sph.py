@@ -13,7 +13,7 @@ import numpy as np
 from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.hdf5 import array_in, need_hdf5, open_hdf5
 from ecgkit.datasets.header import Header
-from ecgkit.datasets.tables import Row, number, read_rows, sources_of, text
+from ecgkit.datasets.tables import Row, number, sources_of, stream_rows, text
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import DatasetError, RecordError
 from ecgkit.leads import STANDARD_LEADS
@@ -35,7 +35,7 @@ class Sph(Dataset):
     def recognises(cls, root: Path) -> bool:
         """Return whether the table has the columns of SPH and the folder of records is there."""
         try:
-            return (root / "records").is_dir() and bool(read_rows(root / TABLE, REQUIRED))
+            return (root / "records").is_dir() and next(stream_rows(root / TABLE, REQUIRED), None) is not None
         except DatasetError:
             return False
 
@@ -46,7 +46,7 @@ class Sph(Dataset):
             DatasetError: h5py is not installed, or the table is missing or lacks a column.
         """
         need_hdf5("SPH")
-        rows = read_rows(self.root / TABLE, REQUIRED)
+        rows = stream_rows(self.root / TABLE, REQUIRED)
         return sources_of(rows, _source, record_id="ECG_ID", path="ECG_ID")
 
     def header(self, source: Source) -> Header:

@@ -118,25 +118,30 @@ class Keyed:
     """Rows of a table by the text of a key, on disk. Of several rows with one key the last counts.
 
     Args:
-        rows: The rows, all with the same columns.
-        key: Returns the key of a row.
+        rows: Each key with its row.
         columns: Columns to keep.
     """
 
-    def __init__(self, rows: Iterable[dict[str, Any]], key: Callable[[dict[str, Any]], str], columns: Sequence[str]):
+    def __init__(self, rows: Iterable[tuple[str, dict[str, Any]]], columns: Sequence[str]) -> None:
         self._columns = tuple(columns)
-        self._rows = sqlite3.connect("")  # an unnamed database on disk
-        weakref.finalize(self, self._rows.close)
-        for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -4000"):
-            self._rows.execute(f"PRAGMA {pragma}")
+        self._rows = unnamed_database(self)
         self._rows.execute("CREATE TABLE row (key TEXT PRIMARY KEY, cells TEXT) WITHOUT ROWID")
-        cells = ((key(row), json.dumps([row.get(name) for name in self._columns])) for row in rows)
+        cells = ((key, json.dumps([row.get(name) for name in self._columns])) for key, row in rows)
         self._rows.executemany("INSERT OR REPLACE INTO row VALUES (?, ?)", cells)
 
     def get(self, key: str) -> dict[str, Any]:
         """Return the row with a key; an empty one if there is none."""
         found = self._rows.execute("SELECT cells FROM row WHERE key = ?", (key,)).fetchone()
         return dict(zip(self._columns, json.loads(found[0]), strict=True)) if found else {}
+
+
+def unnamed_database(owner: object) -> sqlite3.Connection:
+    """Open an empty database in an unnamed file, which is closed with its owner. It keeps little of it in memory."""
+    base = sqlite3.connect("")
+    weakref.finalize(owner, base.close)
+    for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -4000"):
+        base.execute(f"PRAGMA {pragma}")
+    return base
 
 
 def pack(items: list[Any]) -> bytes:

@@ -1,6 +1,7 @@
 """What the user should know of a table of records: what matches, what is left over, and what cannot be right."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 
 import numpy as np
 
@@ -18,24 +19,30 @@ _MOST_NAMED = 12
 def notes_of_match(table: Table, sources: Sequence[Source], match: Match, roles: Roles) -> list[str]:
     """Return what the user should know of the match of a table with the records."""
     how = f"by column {match.column}" if match.column else "in the order of the records"
-    lines = [f"table {table.name}: {len(match.rows)} of {len(sources)} records, {how}"]
+    lines = [f"table {table.name}: {match.found} of {len(sources)} records, {how}"]
     if str(roles):
         lines.append(f"  {roles}")
     if not roles.labels and (yes_or_no := indicators_in(table, roles.used)):
         shown = ",".join(yes_or_no[:_MOST_NAMED]) + (",..." if len(yes_or_no) > _MOST_NAMED else "")
         lines.append(f"  columns of 0 and 1 become labels with --label-columns {shown}")
-    ages = [row.get(roles.age) or "" for row in match.rows.values()] if roles.age else []
-    strange = [cell for cell in ages if cell.strip().lower() not in UNKNOWN and parse_age(cell) is None]
-    if strange:
-        lines.append(f"  {plural(len(strange), 'cell')} of column {roles.age} without an age: {some(strange)}")
-    lacking = [source.record_id for place, source in enumerate(sources) if place not in match.rows]
-    if lacking:
-        lines.append(f"  {plural(len(lacking), 'record')} without a row: {some(lacking)}")
+    if roles.age and (strange := sum(1 for _ in _strange_ages(table, match, roles.age))):
+        cells = _strange_ages(table, match, roles.age)
+        lines.append(f"  {plural(strange, 'cell')} of column {roles.age} without an age: {some(cells)}")
+    if lacking := match.sources - match.found:
+        ids = (source.record_id for source, row in zip(sources, match.rows, strict=True) if row < 0)
+        lines.append(f"  {plural(lacking, 'record')} without a row: {some(ids)}")
     if match.spare:
-        ids = [str(row[match.column]) for row in table.rows]
-        named = {str(row[match.column]) for row in match.rows.values()}
-        lines.append(f"  {plural(match.spare, 'row')} without a record: {some([i for i in ids if i not in named])}")
+        pairs = zip(table.column(match.column), match.places, strict=True)
+        spare = (str(cell) for cell, place in pairs if place < 0)
+        lines.append(f"  {plural(match.spare, 'row')} without a record: {some(spare)}")
     return lines
+
+
+def _strange_ages(table: Table, match: Match, column: str) -> Iterator[str]:
+    """Yield the cells of a column of ages that tell neither an age nor that it is unknown; one cell per record."""
+    for cell, is_first in zip(table.column(column), match.is_first, strict=True):
+        if is_first and cell and cell.strip().lower() not in UNKNOWN and parse_age(cell) is None:
+            yield cell
 
 
 def notes_of_folds(sources: Sequence[Source]) -> list[str]:
@@ -61,7 +68,7 @@ def notes_of_folds(sources: Sequence[Source]) -> list[str]:
     ]
 
 
-def some(names: Sequence[str]) -> str:
+def some(names: Iterable[str]) -> str:
     """Return the first few names, as one text."""
-    shown = ", ".join(name[:40] for name in names[:_EXAMPLES])
-    return f"{shown} ..." if len(names) > _EXAMPLES else shown
+    first = [name[:40] for name in islice(names, _EXAMPLES + 1)]
+    return ", ".join(first[:_EXAMPLES]) + (" ..." if len(first) > _EXAMPLES else "")

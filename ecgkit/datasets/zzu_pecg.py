@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ecgkit.datasets.base import Dataset, Source
-from ecgkit.datasets.tables import Row, read_rows, sources_of, text
+from ecgkit.datasets.tables import Row, sources_of, stream_rows, text
 
 TABLE, SIGNALS = "AttributesDictionary.csv", "Child_ecg"
 REQUIRED = ("Filename", "ECG_ID", "Patient_ID", "AHA_code")
@@ -34,7 +34,7 @@ class ZzuPecg(Dataset):
 
     def sources(self) -> Sequence[Source]:
         """List the records of ``AttributesDictionary.csv``."""
-        rows = read_rows(self.root / TABLE, REQUIRED)
+        rows = stream_rows(self.root / TABLE, REQUIRED)
         folder = f"{SIGNALS}/" if (self.root / SIGNALS).is_dir() else ""
         return sources_of(rows, lambda row: _source(row, folder), record_id="ECG_ID", path="Filename")
 

@@ -53,7 +53,7 @@ def test_the_time_budget_stops_a_read_and_leaves_no_timer() -> None:
 def test_a_packed_table_has_a_largest_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     table = tmp_path / "reports.csv.gz"
     table.write_bytes(gzip.compress(b"id,report\n" + b"1,sinus rhythm\n" * 200))
-    assert len(read_table(table).rows) == 200
-    monkeypatch.setattr("ecgkit.datasets.tables.LARGEST_CSV", 1000)
+    assert len(read_table(table)) == 200
+    monkeypatch.setattr("ecgkit.datasets.table_files.LARGEST_CSV", 1000)
     with pytest.raises(DatasetError, match="unpacks to more than 1000 bytes"):
         read_table(table)

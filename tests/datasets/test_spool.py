@@ -1,17 +1,14 @@
-"""Long lists on disk: the same items as in memory, one block at a time; tables read and joined without being held."""
+"""Long lists on disk: the same items as in memory, one block at a time."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ecgkit.datasets import tables
 from ecgkit.datasets.base import Source, settle
 from ecgkit.datasets.repeats import repeated
 from ecgkit.datasets.spool import BLOCK, Keyed, Mapped, Spool, mapped
 from ecgkit.datasets.table_notes import notes_of_folds
-from ecgkit.datasets.tables import read_rows, stream_rows
 from ecgkit.errors import DatasetError
 from ecgkit.ingestion import find_dataset
 from ecgkit.ingestion.plan import distinct
@@ -39,42 +36,9 @@ def test_a_spool_is_the_list_that_was_put_in(count: int) -> None:
 
 def test_rows_are_found_by_their_key() -> None:
     rows = [{"key": f"k{n % 50}", "value": n, "text": "äß\n", "other": 1} for n in range(100)]
-    keyed = Keyed(iter(rows), lambda row: row["key"], ("value", "text", "absent"))
+    keyed = Keyed(((row["key"], row) for row in rows), ("value", "text", "absent"))
     assert keyed.get("k7") == {"value": 57, "text": "äß\n", "absent": None}, "the last of several counts"
     assert keyed.get("k50") == {}
-
-
-CONTENT = {
-    "plain": b'id,a,b\n1,x,\n2,NA,0.50\n3,"q,""r\nnew",\xc3\xa4\n',
-    "marked": b"\xef\xbb\xbfid,a\n1,2\n3,4\n",
-    "semicolons": b"id;a\n1;2,5\n2;3,5\n",
-    "latin": b"id,a\n1,\xe4\n2,b\n",
-    "header only": b"id,a\n",
-    "windows": b" id ,a\r\n1,b\r\n2,c\r\n",
-}
-
-
-@pytest.mark.parametrize("name", CONTENT)
-def test_streamed_rows_are_those_that_are_read_at_once(name: str, tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr(tables, "_ROWS_AT_A_TIME", 2)
-    file = tmp_path / "t.csv"
-    file.write_bytes(CONTENT[name])
-    assert list(stream_rows(file, ("id",))) == read_rows(file, ("id",))
-
-
-@pytest.mark.parametrize("content", [b"a,b\n1,2\n3,4\n", b"", b"id,a\n1,2,3\n4,5,6\n", b"id,a\n1,2\n\0\n"])
-def test_a_table_that_cannot_be_streamed_gives_the_same_error(content: bytes, tmp_path: Path) -> None:
-    file = tmp_path / "t.csv"
-    file.write_bytes(content)
-
-    def error(read: Callable[..., object]) -> str:
-        with pytest.raises(DatasetError) as caught:
-            list(read(file, ("id",)))  # type: ignore[call-overload]
-        return str(caught.value)
-
-    assert error(stream_rows) == error(read_rows)
-    with pytest.raises(DatasetError, match="does not exist"):
-        list(stream_rows(tmp_path / "absent.csv", ("id",)))
 
 
 def sources(folds: bool) -> list[Source]:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from ecgkit.datasets.base import Dataset, Source
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.paths import size_and_time
+from ecgkit.datasets.spool import Spool
 from ecgkit.datasets.vendor.contents import header_of, recording_from
 from ecgkit.datasets.vendor.kinds import HEAD, SUFFIXES, is_candidate, kind_of
 from ecgkit.datasets.vendor.reading import read_contents
@@ -58,7 +59,7 @@ class VendorFiles(Dataset):
             return [Source(record_id=self.root.name, path=self.root.name)]
         candidates, self.not_entered = walk_named(self.root, is_candidate)
         found = (path for path in candidates if _is_announced(path) or _is_known(self.root, path))
-        return [Source(record_id=path, path=path) for path in found]
+        return Spool(Source(record_id=path, path=path) for path in found)
 
     @property
     def folder(self) -> Path:
