@@ -4,8 +4,8 @@
 
 Records of 12 x 5000 samples, 64 a batch, each record once a run; what is on disk is in the page cache. The ways take
 turns, figures are medians; with `--cpu` in CPU time of this process, for a machine that others use too. The second
-table is what each family's contract costs a batch, the third what a store's chunk size does; the format's was chosen
-by it.
+table is what each family's contract costs a batch, the third what is left of it for a loading process where a GPU does
+the rest, and the fourth what a store's chunk size does; the format's was chosen by it.
 """
 
 import argparse
@@ -51,10 +51,25 @@ def by_chunk(store: Store) -> int:
     return sum(len(store.stored(start, min(start + store.chunk_records, len(store)))) for start in starts)
 
 
-def reader(store: Store, spec: SignalSpec) -> Callable[[], int]:
-    """Return what makes batches of a whole store, as a training does."""
-    windows = Windows(open_view(store, spec), np.zeros(len(store), np.int64))
-    return lambda: sum(len(windows[rows].signal) for rows in batches(len(store)))
+def windows_of(store: Store, spec: SignalSpec) -> Windows:
+    """Return what makes batches of a store, as a training does."""
+    return Windows(open_view(store, spec), np.zeros(len(store), np.int64))
+
+
+def reader(windows: Windows) -> Callable[[], int]:
+    """Return what makes the batches of a whole store for a CPU."""
+    return lambda: sum(len(windows[rows].signal) for rows in batches(len(windows.starts)))
+
+
+def counts_reader(windows: Windows) -> Callable[[], int]:
+    """Return what makes the batches of a whole store for a GPU, which scales and filters them."""
+
+    def read() -> int:
+        for rows in batches(len(windows.starts)):
+            windows.counts(rows, held=False)
+        return len(windows.starts)
+
+    return read
 
 
 def rates(ways: dict[str, Callable[[], int]], runs: int, clock: Callable[[], float]) -> dict[str, float]:
@@ -95,12 +110,15 @@ def main() -> None:
             "zarr, random records": lambda: by_index(store),
             "store, whole chunks in random order": lambda: by_chunk(store),
             "view, random records": lambda: sum(len(view.signal[rows]) for rows in batches(len(store))),
-            "view, cropped and scaled into a torch batch": reader(store, spec),
+            "view, cropped and scaled into a torch batch": reader(windows_of(store, spec)),
+            "view, cropped into a batch of counts": counts_reader(windows_of(store, spec)),
         }
         show(f"{options.records} records of 12 x 5000", rates(ways, options.runs, clock), "zarr, random records")
         contracts = {entry.name: method_config(entry)[1].signal for entry in host().entries(MethodEntry).values()}
-        made = {f"{name}: {contract}": reader(store, contract) for name, contract in contracts.items()}
-        show("torch batches by contract", rates(made, options.runs, clock), next(iter(made)))
+        made = {f"{name}: {contract}": windows_of(store, contract) for name, contract in contracts.items()}
+        for title, way in (("torch batches by contract", reader), ("the same as counts, for a GPU", counts_reader)):
+            found = rates({name: way(windows) for name, windows in made.items()}, options.runs, clock)
+            show(title, found, next(iter(found)))
         sizes, notes = {}, {}
         for samples in (fmt._CHUNK_SAMPLES // 8, fmt._CHUNK_SAMPLES, fmt._CHUNK_SAMPLES * 8):
             fmt._CHUNK_SAMPLES = samples

@@ -4,7 +4,7 @@
 
 Records of 12 x 5000 samples in MIMIC-IV-ECG's layout: a simulated cohort of 500, each again and again under another
 record and patient, rolled by another number of samples, so that no two waveforms are the same. Writing them is not
-counted. A record takes about 120 kB of source, 65 of store and 48 of view; the source is deleted once it
+counted. A record takes about 120 kB of source, 65 of store and 24 of view; the source is deleted once it
 is ingested. CPU is that of all processes of a stage, so it says something on a busy machine too.
 """
 

@@ -5,8 +5,9 @@ None. Tables that pass through this module hold Python strings and None in both,
 """
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
@@ -82,6 +83,58 @@ def as_frame(table: pa.Table) -> pd.DataFrame:
 def _cells(column: pa.ChunkedArray) -> pd.Series:
     text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
     return pd.Series(column.to_numpy(), dtype=object) if text else column.to_pandas()
+
+
+class WideTable:
+    """A table of which a few columns are wanted at a time. A column is read when it is first asked for, and then kept.
+
+    ``table["fold"]`` is a series, and ``table[["fold", "labels"]]`` is a frame. Several threads may share a table.
+
+    Args:
+        columns: Names of all columns, in order.
+        length: Number of rows.
+        read: Returns the frame of some columns.
+    """
+
+    def __init__(self, columns: Sequence[str], length: int, read: Callable[[list[str]], pd.DataFrame]) -> None:
+        self.columns = tuple(columns)
+        self._length, self._read = length, read
+        self._lock = threading.Lock()
+        self._held: dict[str, pd.Series[Any]] = {}
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.columns
+
+    @overload
+    def __getitem__(self, names: str) -> "pd.Series[Any]": ...
+    @overload
+    def __getitem__(self, names: list[str] | tuple[str, ...]) -> pd.DataFrame: ...
+    def __getitem__(self, names: str | list[str] | tuple[str, ...]) -> "pd.Series[Any] | pd.DataFrame":
+        """Return one column, or the frame of several. Do not change what is returned.
+
+        Raises:
+            KeyError: The table has no such column.
+        """
+        wanted = [names] if isinstance(names, str) else list(names)
+        with self._lock:
+            missing = [name for name in wanted if name not in self._held]
+            if missing:
+                found = self._read(missing)
+                self._held |= {name: found[name] for name in missing}
+        if isinstance(names, str):
+            return self._held[names]
+        held = {name: self._held[name] for name in wanted}
+        return pd.DataFrame(held, pd.RangeIndex(len(self)), wanted, copy=False)
+
+    def frame(self) -> pd.DataFrame:
+        """Return all columns."""
+        return self[self.columns]
 
 
 class LongTable:

@@ -357,7 +357,7 @@ def test_no_sample_leaves_a_damaged_store(store: Path, tmp_path: Path, kind: str
 
 
 def test_an_edited_table_is_noticed(store: Path) -> None:
-    table = Store(store).table
+    table = Store(store).table.frame()
     table.loc[0, "fold"] = 10
     table.to_parquet(store / "records.parquet")
     with pytest.raises(StoreError, match=r"records\.parquet has been changed since"):

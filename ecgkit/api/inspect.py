@@ -90,7 +90,7 @@ def inspect_record(
         check_suffix(picture, ".png")
     opened = Store(located(store))
     row = opened.row(record)
-    values = {str(name): value for name, value in opened.table.iloc[row].items() if name != "rpeaks"}
+    values = {str(name): value for name, value in opened.table.frame().iloc[row].items() if name != "rpeaks"}
     fs, samples = float(values["fs"]), int(values["samples"])
     first = round(_seconds(start) * fs)
     if first >= samples:

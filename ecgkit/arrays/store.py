@@ -87,7 +87,7 @@ class EcgStore:
     @property
     def table(self) -> pd.DataFrame:
         """The record table, one row per record, numbered from 0: ids, fold, labels, report, fs, samples, leads, ..."""
-        return self.store.table.iloc[self.rows].reset_index(drop=True)
+        return self.store.table.frame().iloc[self.rows].reset_index(drop=True)
 
     def signal(self, record_id: str) -> Ecg:
         """Return a record by its id, in mV with its leads and rate; unpack it with ``signal, fs, leads, unit = ...``.

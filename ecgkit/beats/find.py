@@ -142,7 +142,7 @@ def _make_part(store: Store, detector: Detector, limits: Limits, folder: Path, b
 
 def block_table(store: Store, detector: Detector, limits: Limits, start: int, stop: int) -> pa.Table:
     """Return the table of peaks of records `start` to `stop`, one row per record."""
-    records = store.table.iloc[start:stop]
+    records = store.table[["record_id", "fs", "samples"]].iloc[start:stop]
     found = find_in_block(store, detector, start, stop)
     rates, lengths = records["fs"].tolist(), records["samples"].tolist()
     flags = [
@@ -159,7 +159,7 @@ def find_in_block(store: Store, detector: Detector, start: int, stop: int) -> li
 
 def _find(store: Store, detector: Detector, start: int, stop: int) -> list[Found]:
     block = store.signals(start, stop)
-    records = store.table.iloc[start:stop]
+    records = store.table[["fs", "samples", "leads"]].iloc[start:stop]
     keys = list(zip(records["fs"], records["samples"], map(tuple, records["leads"]), strict=True))
     found: list[Found] = [(np.empty(0, np.int64), "")] * (stop - start)
     for key in dict.fromkeys(keys):

@@ -23,6 +23,7 @@ from ecgkit.store.identity import JOINED, qualified
 from ecgkit.store.reader import Store
 
 ARRAY = "zarr.json"
+OF_HEADER = ("fs", "samples", "leads", "unit", "source_leads", "other_signals")
 MIXED = "mixed"  # code system of stores with different code systems; no task reads it
 
 
@@ -66,7 +67,7 @@ class Stores(Dataset):
         """Return the header of a record, from the record table."""
         store = self.stores[source.path]
         row = int(source.extra["store_row"])
-        record = store.table.iloc[row]
+        record: dict[str, Any] = {name: store.table[name].iat[row] for name in OF_HEADER}
         return Header(
             fs=float(record["fs"]),
             samples=int(record["samples"]),
@@ -97,7 +98,7 @@ def _stores(root: Path) -> list[str]:
 
 def _sources(name: str, store: Store) -> Iterator[Source]:
     """Yield the records of a store. A column that is empty in all of them, such as features of others, is left out."""
-    kept = [column for column, values in store.table.items() if column in RESERVED or values.notna().any()]
+    kept = [column for column in store.table if column in RESERVED or store.table[column].notna().any()]
     ids = qualified(str(store.attributes["dataset"]), store.table["record_id"])
     rows = _rows(store.table[kept])
     for number, (record_id, patient, row) in enumerate(zip(ids, store.patients, rows, strict=True)):

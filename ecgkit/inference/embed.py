@@ -194,7 +194,7 @@ def embed(
     reader = _reader(run.absolute(), devices[0], wanted)
     source = open_records(data, options, reader.spec.window)
     if isinstance(source, StoreRecords):
-        _check_columns(Store(source.path).table.columns.tolist(), wanted.columns)
+        _check_columns(Store(source.path).table.columns, wanted.columns)
     with unfinished.open():
         what, state = source.identity
         unfinished.begin(fingerprint(what, file_sha256(run / WEIGHTS), to_dict(wanted), suffix), state)
@@ -263,10 +263,10 @@ def _table(source: RecordSource, rows: Sequence[Any], wanted: Wanted) -> tuple[p
     if not isinstance(source, StoreRecords):
         table = pd.DataFrame(rows)
         _check_columns(table.columns.tolist(), wanted.columns)
-        return _columns(table, wanted.columns), ()
+        return table[_chosen(table.columns.tolist(), wanted.columns)].copy(), ()
     store = Store(source.path)
     at = np.array(rows, np.int64)
-    table = _columns(store.table.iloc[at].reset_index(drop=True), wanted.columns)
+    table = store.table[_chosen(store.table.columns, wanted.columns)].iloc[at].reset_index(drop=True)
     found = extractions(store)
     if not found or (len(found) > 1 and not wanted.extraction):
         several = f"entities are left out: the store holds {', '.join(found)}; name one with --extraction"
@@ -285,6 +285,7 @@ def _check_columns(known: Sequence[str], wanted: Sequence[str] | None) -> None:
             raise ConfigError(f"no column {name!r}", f"some of {', '.join(known)}", did_you_mean(name, list(known)))
 
 
-def _columns(table: pd.DataFrame, wanted: Sequence[str] | None) -> pd.DataFrame:
-    chosen = [name for name in table.columns if name not in LEFT_OUT] if wanted is None else list(wanted)
-    return table[["record_id", *(name for name in chosen if name != "record_id")]].copy()
+def _chosen(known: Sequence[str], wanted: Sequence[str] | None) -> list[str]:
+    """Return the columns that the output has, the id of the record first."""
+    chosen = [name for name in known if name not in LEFT_OUT] if wanted is None else wanted
+    return ["record_id", *(name for name in chosen if name != "record_id")]

@@ -34,6 +34,7 @@ from ecgkit.store.writer import LedgerRow
 from ecgkit.training.supply import Supply, open_supplies
 
 BLOCK = 256  # records per block: large enough to fill batches, small enough to lose little when work is stopped
+IN_BLOCK = ("record_id", "path", "fs", "samples", "leads", "unit")  # columns of the record table
 
 
 @dataclass(frozen=True)
@@ -120,8 +121,8 @@ class StoreBlock:
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """One row per record, with all columns of the store."""
-        return self.store.table.iloc[self.start : self.stop].reset_index(drop=True)
+        """One row per record."""
+        return self.store.table[IN_BLOCK].iloc[self.start : self.stop].reset_index(drop=True)
 
     @cached_property
     def remarks(self) -> list[str]:

@@ -103,7 +103,7 @@ def _make_part(store: Store, folder: Path, block: tuple[int, int]) -> None:
 
 def _table_of(store: Store, start: int, stop: int) -> pa.Table:
     """Return the signatures of records `start` to `stop`."""
-    records = store.table.iloc[start:stop]
+    records = store.table[["record_id", "fs", "samples"]].iloc[start:stop]
     rates, lengths = records["fs"].to_numpy(np.float64), records["samples"].to_numpy(np.int64)
     signals = zip(store.signals(start, stop), rates, lengths, strict=True)
     columns = list(zip(*(sign(signal[:, :samples], store.leads, fs) for signal, fs, samples in signals), strict=True))

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecgkit.config import fingerprint
+from ecgkit.parquet import WideTable
 from ecgkit.store.reader import Store
 from ecgkit.store.views import View
 
@@ -27,7 +28,12 @@ class StorePair(Store):
         self.path, self.attributes = other.path, other.attributes
         self.leads = tuple(dict.fromkeys((*first.leads, *other.leads)))
         shared = [column for column in first.table if column in other.table]
-        self.__dict__["table"] = pd.concat([first.table[shared], other.table[shared]], ignore_index=True)
+        tables = first.table, other.table
+        self.__dict__["table"] = WideTable(
+            shared,
+            sum(map(len, tables)),
+            lambda names: pd.concat([table[names] for table in tables], ignore_index=True),
+        )
         self.__dict__["patients"] = np.concatenate([first.patients, other.patients])
         self.__dict__["units"] = np.concatenate([first.units, other.units])
 

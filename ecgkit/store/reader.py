@@ -1,6 +1,5 @@
 """Reading stores."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -10,18 +9,20 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecgkit.addresses import address_of, shown
 from ecgkit.errors import StoreError
-from ecgkit.parquet import read_frame
+from ecgkit.parquet import WideTable, read_frame
 from ecgkit.recording import Recording
 from ecgkit.signal.microvolts import Scaling, decode
 from ecgkit.signal.quality import MEASURES, Measures
 from ecgkit.store import format as fmt
-from ecgkit.store.identity import qualified
+from ecgkit.store.identity import qualified, recordings_of
+from ecgkit.store.opening import REMAKE, damaged, open_table, read_attributes, read_part
 from ecgkit.store.remote import pieces_of
 from ecgkit.store.shards import ShardReader
 
-REMAKE = "Ingest it again with --overwrite."
+# Columns of the record table that a signal is read and verified with, and those that a recording has besides.
+OF_SIGNAL = ("record_id", "samples", "leads", "sha256", fmt.STEPS, fmt.OFFSETS)
+OF_RECORDING = ("fs", "unit", "source_leads", "derived_leads", "other_signals", "rpeaks")
 
 T = TypeVar("T")
 
@@ -82,19 +83,27 @@ class Store:
         return int(self._array.chunks[0])
 
     @cached_property
-    def table(self) -> pd.DataFrame:
-        """The record table, one row per record in the order of the signals.
+    def table(self) -> WideTable:
+        """The record table, one row per record in the order of the signals. Columns are read when they are asked for.
 
         Raises:
-            StoreError: The table cannot be read, or is not the one that was stored.
+            StoreError: The table cannot be read, or is not the one that was stored. Reading a column raises it too.
         """
-        return read_part(table_file(self.path, self.attributes), read_frame)
+        return open_table(self.path, self.attributes)
 
     @cached_property
     def _columns(self) -> dict[str, NDArray[Any]]:
-        """The columns that reading a signal needs, which are several times as fast as those of a frame."""
-        names = ("record_id", "samples", "leads", "sha256", fmt.STEPS, fmt.OFFSETS)
-        return {name: self.table[name].to_numpy() for name in names if name in self.table}
+        """The columns that reading a signal needs, as arrays, which are several times as fast as those of a frame."""
+        return self._arrays(OF_SIGNAL)
+
+    @cached_property
+    def _facts(self) -> dict[str, NDArray[Any]]:
+        """The columns that a `Recording` needs."""
+        return self._arrays((*OF_SIGNAL, *OF_RECORDING))
+
+    def _arrays(self, names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        found = self.table[[name for name in names if name in self.table]]
+        return {str(name): column.to_numpy() for name, column in found.items()}
 
     @cached_property
     def _shards(self) -> ShardReader:
@@ -122,7 +131,7 @@ class Store:
 
         Windows that were cut from one recording belong together.
         """
-        recordings = qualified(str(self.attributes["dataset"]), recordings_of(self.table))
+        recordings = qualified(str(self.attributes["dataset"]), recordings_of(self.table["record_id"]))
         pairs = zip(self.patients, recordings, strict=True)
         return np.array([f"recording {own}" if patient is None else patient for patient, own in pairs], object)
 
@@ -280,7 +289,7 @@ class Store:
         Raises:
             StoreError: The record differs from what was stored.
         """
-        record = self.table.iloc[row]
+        record = {name: column[row] for name, column in self._facts.items()}
         rows, slot = self._rows_of(row), int(self._slots[row])
         start, stop, _ = slice(start, stop).indices(int(record["samples"]))
         if row in self._sound:
@@ -290,49 +299,12 @@ class Store:
             self._check(row, whole)
             self._sound.add(row)
             stored = whole[:, start:stop]
-        return recording_of({str(k): v for k, v in record.items()}, stored[rows], start)
+        return recording_of(record, stored[rows], start)
 
     def present(self, leads: Sequence[str]) -> NDArray[np.bool_]:
         """Return bool ``[R, len(leads)]``: whether a record has a lead."""
         have = self.table["leads"].map(set)
         return np.array([[lead in record for lead in leads] for record in have], bool).reshape(-1, len(leads))
-
-
-def read_part(part: Path, reader: Callable[[Path], T]) -> T:
-    """Read a part of a store. Any error that a library raises for a damaged file becomes one clear error.
-
-    Raises:
-        StoreError: The part cannot be read.
-    """
-    try:
-        return reader(part)
-    except Exception as error:  # each library raises its own errors
-        cause = str(error).strip().splitlines()[0][:120] if str(error).strip() else type(error).__name__
-        raise StoreError(f"{part} cannot be read ({cause})", remedy=REMAKE) from None
-
-
-def table_file(path: Path, attributes: Mapping[str, Any]) -> Path:
-    """Return the file of a store's record table.
-
-    Args:
-        path: The store.
-        attributes: Its attributes.
-
-    Raises:
-        StoreError: The table cannot be read, or is not the one that was stored.
-    """
-    table, new = path / fmt.RECORDS, path / fmt.NEW_RECORDS
-    expected = attributes.get("records_sha256")  # stores of earlier releases have none
-    if not expected or read_part(table, fmt.file_hash) == expected:
-        return table
-    # 'ecgkit relabel' was killed at its last step, or the table was changed by other means.
-    if new.is_file() and read_part(new, fmt.file_hash) == expected:
-        return new
-    read_part(table, read_frame)
-    raise StoreError(
-        f"{table} has been changed since the store was made",
-        remedy=f"{REMAKE} To change labels or other facts: ecgkit relabel {path} TABLE",
-    )
 
 
 def recording_of(record: Mapping[str, Any], stored: NDArray[np.int16], start: int) -> Recording:
@@ -358,12 +330,6 @@ def recording_of(record: Mapping[str, Any], stored: NDArray[np.int16], start: in
     )
 
 
-def damaged(path: Path, record_id: str, shard: Path) -> StoreError:
-    """Return the error for a record of a store that differs from its hash."""
-    cause = "its signal, its leads or its row have changed" if shard.exists() else "the file does not exist"
-    return StoreError(f"record {record_id} of {path} is damaged in {shard}: {cause}", remedy=REMAKE)
-
-
 @lru_cache(maxsize=1)
 def open_array(folder: Path) -> Any:
     """Open the array of a store for reading."""
@@ -378,52 +344,3 @@ def _reopen(path: Path, content_hash: str) -> Store:
     if store.content_hash != content_hash:
         raise StoreError(f"{path} was replaced by another store in the meantime", remedy="Start again.")
     return store
-
-
-def read_attributes(path: Path) -> dict[str, Any]:
-    """Return the attributes of a store.
-
-    Raises:
-        StoreError: `path` is not a store, or has a newer format.
-    """
-    expected = "a store made by 'ecgkit ingest'"
-    if (address := address_of(path)) is not None:
-        raise StoreError(
-            f"{shown(address)} is a remote address, and here a folder of this machine is needed",
-            remedy="Copy the store to this machine, with 'aws s3 sync' or 'rclone copy'.",
-        )
-    if not path.exists():
-        aside = path.absolute().with_name(f".{path.name}.replaced")
-        if aside.exists():
-            remedy = f"Repeat that command, or bring the earlier store back with: mv {aside} {path}"
-            raise StoreError(f"{path} was being replaced by 'ecgkit ingest --overwrite', which was killed", "", remedy)
-        raise StoreError(f"{path} does not exist", expected, "Make it with: ecgkit ingest SRC --out STORE")
-    try:
-        meta = json.loads((path / fmt.META).read_text(encoding="utf-8"))
-        attributes = dict(meta["attributes"])
-    except (OSError, ValueError, KeyError, TypeError):
-        attributes = {}
-    if attributes.get("format") != fmt.FORMAT or "leads" not in attributes or not (path / fmt.RECORDS).is_file():
-        raise StoreError(f"{path} is not a store", expected, "Make one with: ecgkit ingest SRC --out STORE")
-    if missing := [name for name in ("dataset", "records", "content_sha256") if name not in attributes]:
-        raise StoreError(f"{path / fmt.META} is damaged: it has no {missing[0]}", "", "Restore it, or ingest again.")
-    if attributes.get("version") not in (fmt.PLAIN_VERSION, fmt.VERSION):
-        raise StoreError(
-            f"{path} has format version {attributes.get('version')}",
-            f"version {fmt.PLAIN_VERSION} or {fmt.VERSION}",
-            "Ingest it again, or use the release of ecgkit that wrote it.",
-        )
-    return attributes
-
-
-def independent_units(table: pd.DataFrame) -> NDArray[np.str_]:
-    """Return what each record of a record table belongs to: its patient, or its recording if the patient is unknown."""
-    return table["patient_id"].fillna("recording " + recordings_of(table)).to_numpy(dtype=str)
-
-
-def recordings_of(table: pd.DataFrame) -> "pd.Series[str]":
-    """Return the recording of each record of a record table.
-
-    Windows that were cut from one recording have its id, followed by ``#`` and their number.
-    """
-    return table["record_id"].astype(str).str.replace(r"#[1-9][0-9]*$", "", regex=True)

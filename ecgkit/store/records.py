@@ -20,7 +20,8 @@ from ecgkit.errors import StoreError
 from ecgkit.parquet import LongTable, as_frame
 from ecgkit.recording import Recording
 from ecgkit.store import format as fmt
-from ecgkit.store.reader import REMAKE, damaged, open_array, read_attributes, read_part, recording_of, table_file
+from ecgkit.store.opening import REMAKE, damaged, read_attributes, read_part, table_file
+from ecgkit.store.reader import open_array, recording_of
 from ecgkit.store.remote import pieces_of
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ecgkit.parquet import WideTable
 from ecgkit.signal.quality import FLAGS, flagged
 from ecgkit.store.format import OFFSETS, STEPS
 from ecgkit.store.identity import JOINED
@@ -161,7 +162,7 @@ def overlap(first: Store, second: Store) -> Overlap:
     )
 
 
-def _count_other(table: pd.DataFrame, column: str, plain: float) -> int:
+def _count_other(table: WideTable, column: str, plain: float) -> int:
     """Return the number of rows whose list in a column has a value other than that of whole microvolts."""
     lists = table[column].dropna() if column in table else ()
     return sum(any(value != plain for value in values) for values in lists)

@@ -42,7 +42,7 @@ def _scenario_labels(icd: Icd10, name: str, store: Store) -> ScenarioLabels:
             "the table of MIMIC-IV-ECG-Ext-ICD",
             "Ingest MIMIC-IV-ECG with records_w_diag_icd10.csv in its folder.",
         )
-    found = scenario_labels(scenario, store.table, tree=icd.tree, count_on=icd.count_on)
+    found = scenario_labels(scenario, store.table[sorted(needed)], tree=icd.tree, count_on=icd.count_on)
     if not found.vocabulary:
         raise TaskError(
             f"no label of {name} has {scenario.min_count} rows in {store.path}",

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ecgkit.datasets.tables import Row, read_rows, text
 from ecgkit.errors import TaskError
-from ecgkit.store.reader import independent_units
+from ecgkit.store.identity import independent_units
 from ecgkit.wording import plural
 
 PARTS = ("train", "val", "test")
@@ -105,7 +105,7 @@ def read_labels(
     Args:
         table: Location and columns of the labels.
         labels: Labels of the task; empty to use the labels of the table.
-        records: Record table of the store.
+        records: Columns `record_id`, `patient_id` and `fold` of the store's record table.
         folds: Folds of each part.
 
     Raises:

@@ -60,7 +60,8 @@ def code_targets(task: Task, name: str, store: Store) -> Targets:
 
 def table_targets(task: Task, table: Table, store: Store) -> Targets:
     """Return the targets of a task whose labels are in a table."""
-    found = read_labels(table, tuple(task.labels), store.table, task.split.folds)
+    records = store.table[["record_id", "patient_id", "fold"]]
+    found = read_labels(table, tuple(task.labels), records, task.split.folds)
     labels = {label: task.labels.get(label, Label(label)) for label in found.labels}
     return Targets(replace(task, labels=labels), found.targets, found.members, found.notes, found.origin)
 

@@ -59,23 +59,23 @@ class Split:
         return {f.name: getattr(self, f.name) for f in fields(self)}
 
 
-def pretraining_split(table: pd.DataFrame, usable: NDArray[np.bool_], *, all_folds: bool = False) -> Split:
-    """Split a record table by fold, and so by patient: folds 1-8 for training, 9 for validation, 10 held out.
+def pretraining_split(folds: "pd.Series[Any]", usable: NDArray[np.bool_], *, all_folds: bool = False) -> Split:
+    """Split records by fold, and so by patient: folds 1-8 for training, 9 for validation, 10 held out.
 
     Args:
-        table: A store's record table. Its `fold` is published, or depends only on the patient.
+        folds: ``[R]``, the fold of each record. It is published, or depends only on the patient.
         usable: ``[R]``, whether each record can be fed to the model; see `View.usable`.
         all_folds: Also train on the held-out fold.
 
     Raises:
         StoreError: There are no training or no validation records.
     """
-    fold = np.where(usable, table["fold"].to_numpy(), 0)
+    fold = np.where(usable, folds.to_numpy(), 0)
     test = fold == (0 if all_folds else TEST_FOLD)
     train, val = (np.flatnonzero(rows) for rows in ((fold > 0) & (fold != VAL_FOLD) & ~test, fold == VAL_FOLD))
     if not len(train) or not len(val):
         raise StoreError(
-            f"the store's {len(table)} records give {len(train)} training and {len(val)} validation records",
+            f"the store's {len(folds)} records give {len(train)} training and {len(val)} validation records",
             remedy="Ingest more records: each patient is in one fold; folds 1-8 are for training, 9 for validation.",
         )
     return Split(train, val, np.flatnonzero(test & usable), np.flatnonzero(~usable))

@@ -227,7 +227,8 @@ def set_up(
     groundwork.check(None)
     view = preview(store, config.signal) if preview_only else opened_view(store, config.signal, options.scratch)
     data = task_data(load_task(task, options.task_settings), task.name, store, view.usable) if task else None
-    split = task_split(data) if data else pretraining_split(store.table, view.usable, all_folds=options.all_folds)
+    folds = store.table["fold"]
+    split = task_split(data) if data else pretraining_split(folds, view.usable, all_folds=options.all_folds)
     if options.subset is not None:
         split = subset_by_patient(split, store.units, options.subset, options.seed)
     corpus = Corpus(store, split.train, data.labels if data else ())

@@ -102,7 +102,7 @@ def store(cohort_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_entities_and_columns_select_records(store: Path) -> None:
-    labels, table = read_labels(Store(store)), Store(store).table
+    labels, table = read_labels(Store(store)), Store(store).table.frame()
     present = labels.values[:, labels.names.index("sinus rhythm")] == PRESENT
     found = kit.find_records(store, "sinus and age > 60 and not sex = F")
     wanted = present & labels.complete & (table["age"] > 60).to_numpy() & (table["sex"] == "M").to_numpy()
@@ -114,7 +114,7 @@ def test_entities_and_columns_select_records(store: Path) -> None:
 
 
 def test_either_side_and_labels(store: Path) -> None:
-    table = Store(store).table
+    table = Store(store).table.frame()
     code = table["labels"].explode().value_counts().index[0]
     held = table["labels"].map(lambda codes: code in codes).to_numpy()
     assert kit.find_records(store, f'labels:{code} or "{code}"').rows.tolist() == np.flatnonzero(held).tolist()

@@ -171,7 +171,7 @@ def test_what_the_file_states_need_not_be_said(tmp_path: Path, stack: NDArray[np
     table = store.table
     assert list(table["record_id"]) == [str(100 + n) for n in range(RECORDS)]
     assert list(table["patient_id"]) == list("aabbcc")
-    assert table.groupby("patient_id")["fold"].nunique().max() == 1
+    assert store.table.frame().groupby("patient_id")["fold"].nunique().max() == 1
     assert [list(labels) for labels in table["labels"]] == [[], ["AF"]] * 3
     assert table["age"].tolist() == np.linspace(40, 90, RECORDS).tolist()
     assert set(table["fs"]) == {250} and report.unknown_patients == 0

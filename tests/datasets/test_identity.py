@@ -80,7 +80,7 @@ def test_one_patient_has_one_hash_in_all_stores_of_a_key(tmp_path: Path) -> None
 def test_folds_follow_the_stored_id(tmp_path: Path) -> None:
     src = arrays(tmp_path / "src", "patient_id", *(f"{n}.npy,p{n % 3}" for n in range(9)))
     ecgkit.ingest(src, out=tmp_path / "s.zarr", hash_patients=SECRET)
-    assert (Store(tmp_path / "s.zarr").table.groupby("patient_id")["fold"].nunique() == 1).all()
+    assert (Store(tmp_path / "s.zarr").table.frame().groupby("patient_id")["fold"].nunique() == 1).all()
 
 
 @pytest.mark.parametrize(("text", "said"), [("key:short", "5 bytes"), ("no/such/key.txt", "cannot be read")])

@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
 
 def stored(src: Path, tmp_path: Path, **options: Any) -> tuple[IngestReport, pd.DataFrame]:
     out = tmp_path / "out.zarr"
-    return ingest(src, out=out, overwrite=True, **options), Store(out).table
+    return ingest(src, out=out, overwrite=True, **options), Store(out).table.frame()
 
 
 def folds_per_patient(table: pd.DataFrame) -> int:

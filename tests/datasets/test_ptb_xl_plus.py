@@ -58,7 +58,7 @@ def test_every_record_gets_its_own_features_and_statements(tmp_path: Path) -> No
     folder = write_ptb_xl(tmp_path / "ptb-xl")
     write_plus(tmp_path / "ptb-xl-plus")
     report = ecgkit.ingest(folder, out=tmp_path / "joined.zarr")
-    rows = Store(tmp_path / "joined.zarr").table.set_index("record_id")
+    rows = Store(tmp_path / "joined.zarr").table.frame().set_index("record_id")
     assert report.findings == [f"6 columns of PTB-XL+ ({tmp_path / 'ptb-xl-plus'}) are joined to 3 of 3 records"]
     assert rows["12sl_HR__Global"].tolist()[::2] == [60, 70] and rows["12sl_HR__Global"].isna().tolist()[1]
     assert rows["12sl_P_Area_I"].isna().tolist() == [True, True, False]

@@ -31,9 +31,9 @@ def test_every_record_keeps_signal_rate_fold_and_columns(stores: Path, tmp_path:
     joined, parts = Store(tmp_path / "joined.zarr"), [Store(stores / name) for name in ("cohort.zarr", "other.zarr")]
     assert len(joined) == sum(map(len, parts))
     assert joined.attributes["dataset"] == "stores" and joined.code_system == "mixed"
-    at = 0
+    at, table = 0, joined.table.frame()
     for part in parts:
-        dataset, kept = part.attributes["dataset"], joined.table.iloc[at : at + len(part)].reset_index(drop=True)
+        dataset, kept = part.attributes["dataset"], table.iloc[at : at + len(part)].reset_index(drop=True)
         assert kept["record_id"].tolist() == [f"{dataset}:{i}" for i in part.table["record_id"]]
         for column in ("fs", "samples", "unit", "fold", "sha256", "report", "age"):
             same = kept[column].eq(part.table[column]) | (kept[column].isna() & part.table[column].isna())

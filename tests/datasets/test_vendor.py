@@ -73,7 +73,7 @@ def test_what_a_file_says_becomes_columns(tmp_path: Path) -> None:
         write(tmp_path / f"{kind}{suffix}", make.counts(1000, number))
     report = ecgkit.ingest(tmp_path, out=tmp_path / "s.zarr")
     assert (report.taken, report.failed) == (8, 0)
-    table = Store(tmp_path / "s.zarr").table
+    table = Store(tmp_path / "s.zarr").table.frame()
     rows = {row["record_id"].partition(".")[0]: row for row in table.to_dict("records")}
     assert rows["muse"]["report"] == "Normal sinus rhythm\nNormal ECG"
     assert [

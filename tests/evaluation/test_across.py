@@ -100,7 +100,7 @@ def test_statements_are_tested_on_codes(
     tested = table[table["part"] == "test"].set_index("record_id")
     assert sorted(tested.index) == sorted(other.table["record_id"])
     assert set(table[table["part"] == "val"]["record_id"]) <= set(here.table["record_id"])
-    labels = other.table.set_index("record_id")["labels"]
+    labels = other.table.frame().set_index("record_id")["labels"]
     for record, own in tested.iterrows():
         codes = set(labels[record])
         assert own["y_HYP"] == bool(codes & {"164873001", "89792004", "67741000119109", "446358003", "266249003"})
@@ -126,7 +126,7 @@ def test_a_store_tested_on_itself_gives_the_ordinary_result(
 def test_pretraining_on_the_other_store_leaves_its_test_fold_and_leaks_are_told(
     encoder: ProbedEncoder, cohort_store: Path, other_cohort: Path, tmp_path: Path
 ) -> None:
-    table = Store(other_cohort).table
+    table = Store(other_cohort).table.frame()
     fold = table[table["fold"] == 10]
     assert 0 < len(fold) < len(table)
     trained = table[table["fold"] <= 8]

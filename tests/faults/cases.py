@@ -58,7 +58,7 @@ def read_store(path: Path) -> str:
     from ecgkit.store.reader import Store
 
     store = Store(path)
-    parts = [store.verified(0, len(store)).tobytes(), store.table.to_json().encode()]
+    parts = [store.verified(0, len(store)).tobytes(), store.table.frame().to_json().encode()]
     return _digest(*parts)
 
 

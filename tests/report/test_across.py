@@ -99,7 +99,7 @@ def test_subgroups_are_means_over_the_classes_that_all_have(result, cohort_store
     assert section is not None
     figure = next(figure for figure in section.figures if figure.title.endswith("by sex"))
     assert isinstance(figure.chart, HeatMap)
-    sex = Store(cohort_store).table.set_index("record_id")["sex"][frame["record_id"]].to_numpy()
+    sex = Store(cohort_store).table.frame().set_index("record_id")["sex"][frame["record_id"]].to_numpy()
     y, p = (frame[[f"{kind}_AF", f"{kind}_PVC"]].to_numpy() for kind in "yp")
     areas = {letter: auroc(y[sex == letter], p[sex == letter]) for letter in "MF"}
     both = np.isfinite(areas["M"]) & np.isfinite(areas["F"])  # a class that one sex lacks counts for neither

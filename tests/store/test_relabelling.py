@@ -32,17 +32,17 @@ def test_labels_are_changed_with_a_log_and_products_stay_valid(ecgkit, store: Pa
     assert ecgkit("beats", store).code == 0
     assert ecgkit("extract-knowledge", store, "--min-count", 1).code == 0
     before = Store(store)
-    old = before.table
+    old = before.table.frame()
     first, second, third = old["record_id"].head(3)
     table = write(tmp_path / "t.csv", f"record_id,labels,age\n{first},426783006; 164889003,71\n{second},,\n")
     done = ecgkit("relabel", store, table, "--json")
     assert done.code == 0, done.err
     after = Store(store)
-    assert after.table.set_index("record_id")["labels"][first].tolist() == ["426783006", "164889003"]
-    assert after.table.set_index("record_id")["labels"][second].tolist() == []
-    assert after.table.set_index("record_id")["age"][first] == 71
+    assert after.table.frame().set_index("record_id")["labels"][first].tolist() == ["426783006", "164889003"]
+    assert after.table.frame().set_index("record_id")["labels"][second].tolist() == []
+    assert after.table.frame().set_index("record_id")["age"][first] == 71
     others = ~old["record_id"].isin([first, second])
-    pd.testing.assert_frame_equal(after.table[others], old[others])
+    pd.testing.assert_frame_equal(after.table.frame()[others], old[others])
     assert after.content_hash != before.content_hash
     [line] = changes(store)
     assert line == {key: value for key, value in json.loads(done.out).items() if key in line}
@@ -80,7 +80,7 @@ def test_a_change_that_does_not_fit_changes_nothing(
     ecgkit, store: Path, tmp_path: Path, text: str, message: str
 ) -> None:
     before = {path: path.read_bytes() for path in store.rglob("*") if path.is_file()}
-    table = Store(store).table
+    table = Store(store).table.frame()
     other = table[table["fold"] != table["fold"].iloc[0]]["patient_id"].iloc[0]
     file = write(tmp_path / "t.csv", text.format(table["record_id"].iloc[0], patient=other))
     done = ecgkit("relabel", store, file)

@@ -48,7 +48,7 @@ def test_a_report_table_holds_each_text_once(cohort_store: Path) -> None:
 
 def test_a_store_without_reports_is_told_what_to_do(cohort_store: Path) -> None:
     store = Store(cohort_store)
-    store.table["report"] = None
+    store.__dict__["table"] = store.table.frame().assign(report=None)
     with pytest.raises(StoreError, match="ecgkit ingest"):
         report_table(store)
 

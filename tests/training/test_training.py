@@ -75,20 +75,20 @@ def test_schedule_against_the_formula() -> None:
 def test_split_goes_by_patient_and_keeps_the_test_fold_out(cohort_store: Path) -> None:
     table = Store(cohort_store).table
     everybody = np.ones(len(table), bool)
-    split = pretraining_split(table, everybody)
+    split = pretraining_split(table["fold"], everybody)
     parts = [set(table["patient_id"].iloc[rows]) for rows in (split.train, split.val, split.held_out)]
     assert all(a.isdisjoint(b) for a in parts for b in parts if a is not b)
     assert sum(map(len, (split.train, split.val, split.held_out))) == len(table)
-    everyone = pretraining_split(table, everybody, all_folds=True)
+    everyone = pretraining_split(table["fold"], everybody, all_folds=True)
     assert len(everyone.train) == len(split.train) + len(split.held_out)
     assert len(everyone.held_out) == 0
     some = everybody.copy()
     some[split.train[:3]] = some[split.held_out[0]] = False
-    fewer = pretraining_split(table, some)
+    fewer = pretraining_split(table["fold"], some)
     assert sorted(fewer.unusable) == sorted([*split.train[:3], split.held_out[0]])
     assert sorted(np.concatenate(list(fewer.parts().values()))) == list(range(len(table)))
     with pytest.raises(StoreError, match="validation"):
-        pretraining_split(table, everybody & (table["fold"] != 9).to_numpy())
+        pretraining_split(table["fold"], everybody & (table["fold"] != 9).to_numpy())
 
 
 def test_batches_hold_every_record_once_and_one_lead_set_each(tmp_path: Path) -> None:
@@ -387,7 +387,7 @@ def test_config_yaml_holds_every_setting(stmem: MethodEntry, cohort_store: Path,
 
 def test_a_subset_holds_whole_patients_and_smaller_ones_lie_within_larger(cohort_store: Path) -> None:
     store = Store(cohort_store)
-    everyone = pretraining_split(store.table, np.ones(len(store), bool))
+    everyone = pretraining_split(store.table["fold"], np.ones(len(store), bool))
     before: set[int] = set()
     for size in (20, 40, 70, len(everyone.train)):
         split = subset_by_patient(everyone, store.units, size, seed=3)

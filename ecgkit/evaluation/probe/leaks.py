@@ -42,8 +42,7 @@ def find_leak(
         allowed: Whether an overlap is allowed.
         progress: Called with records done and records in total while the signatures of the store are made.
     """
-    test = store.table.iloc[rows]
-    same = test["sha256"].isin(encoder.seen).to_numpy()
+    same = store.table["sha256"].iloc[rows].isin(encoder.seen).to_numpy()
     found = find_seen_copies(encoder, store, rows, progress)
     return LeakFacts(
         checked=bool(encoder.seen),
@@ -52,7 +51,7 @@ def find_leak(
         compared=found.compared,
         same_store=_is_own(encoder, store),
         unsigned=found.unsigned,
-        tested=len(test),
+        tested=len(rows),
         patients=len(encoder.seen_patients.intersection(store.patients[rows])),
         allowed=allowed,
         built_on=encoder.built_on,

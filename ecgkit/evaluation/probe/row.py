@@ -18,7 +18,8 @@ from ecgkit.evaluation.scores.bootstrap import finite_interval
 from ecgkit.evaluation.scores.classification import FEW_POSITIVES, ClassificationScores, score_classes
 from ecgkit.evaluation.scores.metrics import calibration
 from ecgkit.evaluation.scores.regression import score_targets
-from ecgkit.store.reader import Store, independent_units
+from ecgkit.store.identity import independent_units
+from ecgkit.store.reader import Store
 from ecgkit.tasks.data import TaskData
 from ecgkit.training.run import environment
 
@@ -195,7 +196,7 @@ def patients_of(store: Store, data: TaskData) -> NDArray[Any]:
 
     Windows of one recording are never independent of each other.
     """
-    return independent_units(store.table.iloc[data.rows])
+    return independent_units(store.table[["record_id", "patient_id"]].iloc[data.rows])
 
 
 def _ids(store: Store, data: TaskData, rows: NDArray[np.int64]) -> list[str]:

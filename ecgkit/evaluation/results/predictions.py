@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ecgkit.errors import ResultsError
 from ecgkit.evaluation.results.row import PREDICTIONS, ResultRow
 from ecgkit.parquet import read_frame
-from ecgkit.store.reader import independent_units
+from ecgkit.store.identity import independent_units
 
 
 @dataclass(frozen=True)
