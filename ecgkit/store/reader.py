@@ -330,7 +330,6 @@ def recording_of(record: Mapping[str, Any], stored: NDArray[np.int16], start: in
     )
 
 
-@lru_cache(maxsize=1)
 def open_array(folder: Path) -> Any:
     """Open the array of a store for reading."""
     import zarr  # slow to import, and not needed for files without a store
@@ -338,6 +337,7 @@ def open_array(folder: Path) -> Any:
     return zarr.open_array(folder, mode="r")
 
 
+@lru_cache(maxsize=1)
 def _reopen(path: Path, content_hash: str) -> Store:
     """Open a store that another process has open. The result is cached for all calls in this process."""
     store = Store(path)

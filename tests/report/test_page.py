@@ -440,6 +440,6 @@ def test_the_head_names_the_data_and_the_days_of_the_results():
     assert _days(rows) == "2026-11-29 to 2026-12-02"
     assert _days(rows[:1]) == "2026-11-29"
     assert _days([(Path("old"), replace(make_row(), environment={}))]) == ""
-    assert _stores(rows * 2).count(".zarr") == 3
+    assert _stores(rows * 2, []).count(".zarr") == 3
     many = [(path, replace(row, store=f"{n}.zarr")) for n, (path, row) in enumerate(rows * 3)]
-    assert _stores(many).endswith(" and 5 more")
+    assert _stores(many, []).endswith(" and 5 more")

@@ -262,7 +262,7 @@ def test_a_store_is_inspected_at_its_address(bucket, pieces: Path, ecgkit) -> No
     assert [line for line in rest if "cohort.zarr" not in line] == [
         line for line in here.out.splitlines() if "cohort.zarr" not in line
     ]
-    assert f"next: ecgkit beats {ADDRESS}\n" in there.err, "a user types the address, not the copy"
+    assert f"next: ecgkit extract-knowledge {ADDRESS}\n" in there.err, "a user types the address, not the copy"
     verified = ecgkit("inspect", ADDRESS, "--verify")
     assert verified.code == 0 and "120" in verified.out, verified.err
 
