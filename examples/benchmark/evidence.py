@@ -34,6 +34,7 @@ KEYS = {
     "independent": ("run",),
 }
 PROBED = 20  # epochs between two points of a curve
+HEADS = ("linear", "boosting", "prevalence")  # that of encoders, and those of baselines that are no encoders
 
 
 def runs_of(out: Path) -> Iterable[Line]:
@@ -200,7 +201,7 @@ def scores_table(rows: Sequence[Line], task: str) -> list[Line]:
     values: dict[str, dict[float, list[float]]] = defaultdict(lambda: defaultdict(list))
     tested: dict[str, str] = {}
     for row in rows:
-        if row["task"] == task and row["leads"] == "12" and row["head"].startswith("linear"):
+        if row["task"] == task and row["leads"] == "12" and row["head"].startswith(HEADS):
             values[row["encoder"]][float(row["fraction"])].append(float(row["auroc"]))
             tested[row["encoder"]] = row["test_records"]
     return [
