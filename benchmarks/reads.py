@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--records", type=int, default=1024)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--from", dest="source", type=Path, help="real records of 12 x 5000 to link to, such as PTB-XL")
-    parser.add_argument("--cpu", action="store_true", help="count CPU time instead of time")
+    parser.add_argument("--cpu", action="store_true", help="measure processor time, not the time that passes")
     options = parser.parse_args()
     clock = time.process_time if options.cpu else time.perf_counter
     zarr.config.set({"threading.max_workers": 1, "async.concurrency": 1})

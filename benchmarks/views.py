@@ -154,7 +154,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--stream", action="store_true", help="measure reading")
-    parser.add_argument("--cpu", action="store_true", help="count CPU time instead of time")
+    parser.add_argument("--cpu", action="store_true", help="measure processor time, not the time that passes")
     parser.add_argument("--copies", type=int, default=16)
     parser.add_argument("--records", type=int, default=512)
     parser.add_argument("--runs", type=int, default=3)

@@ -169,7 +169,7 @@ def print_table(title: str, rows: Sequence[Mapping[str, Any]], *, numeric: Seque
 
     Args:
         title: Title above the table.
-        rows: The rows, each a mapping from column to cell.
+        rows: The rows. Each is a dictionary of its cells by column name.
         numeric: Columns to align right.
     """
     out = _people[0]

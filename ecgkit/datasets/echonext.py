@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from ecgkit.datasets.base import Dataset, Source, hashed_fold
 from ecgkit.datasets.header import Header
 from ecgkit.datasets.paths import check_inside
-from ecgkit.datasets.tables import Row, number, read_rows, text
+from ecgkit.datasets.tables import Row, number, stream_rows, text
 from ecgkit.datasets.wfdb_record import one_error, recording_of
 from ecgkit.errors import RecordError
 from ecgkit.leads import STANDARD_LEADS
@@ -50,7 +50,7 @@ class EchoNext(Dataset):
 
     def sources(self) -> Sequence[Source]:
         """List the records of the table. Patients outside of validation and test are in training folds."""
-        rows = read_rows(_table(self.root) or self.root / TABLES[0], REQUIRED)
+        rows = stream_rows(_table(self.root) or self.root / TABLES[0], REQUIRED)
         place: Counter[str] = Counter()
         sources = []
         for row in rows:

@@ -18,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ecgkit.datasets.paths import is_local
-from ecgkit.datasets.tables import read_rows, text
+from ecgkit.datasets.tables import stream_rows, text
 from ecgkit.errors import DatasetError
 
 KEY = "ecg_id"
@@ -112,7 +112,7 @@ def read_plus(folder: Path, stamp: str) -> Plus:
     statements: dict[str, dict[str, Any]] = {}
     empty: dict[str, Any] = {}
     for prefix, file in STATEMENTS.items():
-        for row in read_rows(folder / file, (KEY,)) if (folder / file).is_file() else ():
+        for row in stream_rows(folder / file, (KEY,)) if (folder / file).is_file() else ():
             own = {f"{prefix}_{name}": _cell(name, value) for name, value in row.items() if name != KEY}
             statements.setdefault(text(row[KEY]) or "", {}).update(own)
             empty |= dict.fromkeys(own)

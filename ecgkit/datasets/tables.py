@@ -60,7 +60,7 @@ class Table:
             yield from self._cells(block, self._at[name])
 
     def rows(self) -> Iterator[Row]:
-        """Yield the rows, each as a mapping from column to cell."""
+        """Yield each row as a dictionary of its cells by column name."""
         for block in range(self._blocks):
             cells = [self._cells(block, at) for at in range(len(self.columns))]
             for row in zip(*cells, strict=True):

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ecgkit.config import read_yaml
-from ecgkit.datasets.tables import read_rows
+from ecgkit.datasets.tables import stream_rows
 from ecgkit.errors import ConfigError
 from ecgkit.knowledge.codes import SYSTEMS, Codes, codes_from
 from ecgkit.knowledge.mentions import normalise_name
@@ -124,7 +124,7 @@ def _of_rows(path: Path) -> Vocabulary:
     parents: dict[str, str] = {}
     codes: dict[str, Codes] = {}
     ignored = set()
-    for row in read_rows(path, ("name", "entity", "parent")):
+    for row in stream_rows(path, ("name", "entity", "parent")):
         name, entity, parent = (row[column] for column in ("name", "entity", "parent"))
         if not entity:
             ignored.add(_name(name, path))

@@ -14,7 +14,7 @@ only the file or only the store has are counted and named.
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ecgkit.datasets.tables import Row, read_rows, text
+from ecgkit.datasets.tables import Row, stream_rows, text
 from ecgkit.errors import TaskError
 from ecgkit.store.identity import independent_units
 from ecgkit.wording import plural
@@ -118,7 +118,7 @@ def read_labels(
             f"the task of {path.name} names no label", remedy="Set table.columns, table.class_column, or labels."
         )
     extra = [name for name in (table.class_column, table.split_column, table.fold_column) if name]
-    by_id = _by_id(read_rows(path, [table.id, *columns, *extra]), table.id, path.name)
+    by_id = _by_id(stream_rows(path, [table.id, *columns, *extra]), table.id, path.name)
     row_of = {record: row for row, record in enumerate(records["record_id"].astype(str))}
     known = {record: cells for record, cells in by_id.items() if record in row_of}
     if not known:
@@ -146,7 +146,7 @@ def read_labels(
     )
 
 
-def _by_id(rows: Sequence[Row], column: str, file: str) -> dict[str, Row]:
+def _by_id(rows: Iterable[Row], column: str, file: str) -> dict[str, Row]:
     found: dict[str, Row] = {}
     for number, row in enumerate(rows, 2):
         record = (text(row[column]) or "").strip()

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ecgkit.datasets.tables import read_rows
+from ecgkit.datasets.tables import stream_rows
 from ecgkit.errors import DatasetError, StoreError
 from ecgkit.store.reader import Store
 
@@ -93,7 +93,7 @@ def read_corpus(path: Path, column: str = "report") -> tuple[str, ...]:
     Raises:
         DatasetError: The table cannot be read, or contains no report of at least `FEWEST_WORDS` words.
     """
-    cleaned = [clean_report(str(row[column]).split("\n")) for row in read_rows(path, [column]) if row[column]]
+    cleaned = [clean_report(str(row[column]).split("\n")) for row in stream_rows(path, [column]) if row[column]]
     texts = tuple(dict.fromkeys(report.text for report in cleaned if report.kept))
     if not texts:
         raise DatasetError(f"column {column!r} of {path} contains no reports of at least {FEWEST_WORDS} words")

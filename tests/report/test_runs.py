@@ -37,7 +37,7 @@ def write_run(folder: Path, epochs: int = 8, kind: str = "run", **changes: objec
 
 
 def table(section: Section, title: str) -> dict[str, dict[str, object]]:
-    """Return the lines of a table by their first cell, each as a mapping of the columns."""
+    """Return each line of a table under its first cell, as a dictionary of its cells by column name."""
     found = next(figure.table for figure in section.figures if figure.title == title)
     return {str(row[0]): dict(zip(found.columns, row, strict=True)) for row in found.rows}
 
